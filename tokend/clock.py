@@ -1,0 +1,93 @@
+"""Where time comes from. Everything in the engine takes time from a `Clock` and from nowhere else.
+
+Two lines of time are read (see `Instant`). `SystemClock.watch` compares them every few seconds: when the machine was
+suspended or the wall clock was stepped, everybody who waits is woken to look again, so that nothing sleeps past its
+moment by more than one tick of awake time.
+"""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+import anyio
+
+from tokend.instant import Instant
+
+# docs/promises.md P6: noticed within 15 s of awake time. Ten leaves room for a busy loop.
+TICK_SECONDS = 10.0
+# Less is ordinary slewing and scheduling noise; an NTP step is by default at least 0.128 s, a harmful one far larger.
+STEP_SECONDS = 2.0
+# No timer is trusted for longer, whatever the platform's clocks do.
+LONGEST_TIMER_SECONDS = 3600.0
+# A wall clock outside these years is an RTC without a battery, not a date (docs/promises.md 36).
+PLAUSIBLE_YEARS = range(2024, 2090)
+
+
+class Clock(Protocol):
+    """The time, and the only way to wait for it."""
+
+    def instant(self) -> Instant:
+        """Now, on both lines."""
+
+    async def wait(self, until: Instant | None, wake: anyio.Event) -> None:
+        """Return when ``until`` has come on either line (None: never), ``wake`` is set, or the clocks moved.
+
+        It may return early; callers look again. Implementers must not return later than one tick after the moment.
+        """
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep that many seconds of awake time: for pauses shorter than a tick."""
+
+
+def is_plausible(wall: datetime) -> bool:
+    """Tell whether a wall clock that says ``wall`` may be believed at all."""
+    return wall.year in PLAUSIBLE_YEARS
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def __init__(self) -> None:
+        self._waiting: set[anyio.Event] = set()
+
+    def instant(self) -> Instant:
+        return Instant(datetime.now(UTC), time.clock_gettime(time.CLOCK_BOOTTIME))
+
+    async def wait(self, until: Instant | None, wake: anyio.Event) -> None:
+        self._waiting.add(wake)
+        try:
+            with anyio.move_on_after(self._timer_seconds(until)):
+                await wake.wait()
+        finally:
+            self._waiting.discard(wake)
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+
+    async def watch(self) -> None:
+        """Wake everybody who waits whenever the clocks moved against each other. Runs until cancelled."""
+        before = self._lines()
+        while True:
+            await anyio.sleep(TICK_SECONDS)
+            now = self._lines()
+            if any(abs(a - b) > STEP_SECONDS for a, b in zip(before, now, strict=True)):
+                self.wake_all()
+            before = now
+
+    def wake_all(self) -> None:
+        """Let everybody who waits look at the clocks again."""
+        for event in list(self._waiting):
+            event.set()
+
+    def _timer_seconds(self, until: Instant | None) -> float:
+        if until is None:
+            return LONGEST_TIMER_SECONDS
+        now = self.instant()
+        left = min(now.until(until), (until.wall - now.wall).total_seconds())
+        return min(max(left, 0.0), LONGEST_TIMER_SECONDS)
+
+    @staticmethod
+    def _lines() -> tuple[float, float]:
+        """Wall and monotonic, both against boot time: a change of the first is a step, of the second a suspend."""
+        boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return time.time() - boot, time.monotonic() - boot

@@ -1,0 +1,198 @@
+"""The seams: what a provider, an issuer and a sink promise the engine, and what the engine promises the socket.
+
+A plugin implements one of the first three on its settings model. The engine does everything that is the same for
+all: waiting, retrying, limits, storing, publishing, logging.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar, runtime_checkable
+
+from tokend.clock import Clock
+from tokend.http.exchange import Reply, Request
+from tokend.instant import Instant
+from tokend.secret import Secret
+from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings
+from tokend.sources import SecretSource
+from tokend.status import ProviderStatus
+from tokend.tokens import Lease, Token
+
+T = TypeVar("T")
+
+
+class Runtime(Protocol):
+    """What one provider may use during an attempt. Made by the engine, one per provider."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time as this machine tells it."""
+
+    def upstream_now(self) -> datetime:
+        """Aware UTC as the upstream sees it: wall time plus the offset learned from its `Date` headers.
+
+        Sign with this time. It equals the wall clock until an offset of more than a few seconds was seen.
+        """
+
+    async def reveal(self, source: SecretSource) -> Secret:
+        """Read a secret now; raises `SecretError`."""
+
+    async def exchange(self, request: Request) -> Reply:
+        """Send one HTTP request, return its complete reply whatever its status (redirects are not followed).
+
+        Learns the clock offset from the reply's `Date`. Raises `TransientError` (``repeatable`` for timeouts) where
+        no complete, acceptable reply arrived.
+        """
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """A held kind: a `HeldSettings` model with this method."""
+
+    async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:
+        """Make ONE attempt at a fresh token.
+
+        ``previous`` is the token now held for the same account, or None. Implementers must not retry, sleep, cache
+        or log. Raises an `AttemptError`; anything else is a bug.
+        """
+
+
+@runtime_checkable
+class Issuer(Protocol):
+    """An on-demand kind: an `OnDemandSettings` model with these methods."""
+
+    def check(self, parameters: Mapping[str, str]) -> None:
+        """Raise `InvalidParametersError` naming every field that can be known to be wrong without a request."""
+
+    async def issue(self, runtime: Runtime, parameters: Mapping[str, str]) -> Token:
+        """Make ONE call for ONE token; ``parameters`` have passed `check`. The rules of `Provider.fetch` hold."""
+
+
+@runtime_checkable
+class CallNumbering(Protocol):
+    """A kind whose upstream wants a unique id with each call (tt)."""
+
+    def request_id(self) -> str:
+        """Make a new id."""
+
+
+class Threads(Protocol):
+    """Run blocking calls away from the loop, in a bounded number of threads."""
+
+    async def run(self, call: Callable[[], T], *, seconds: float) -> T:
+        """Run ``call`` in a thread; after ``seconds`` the thread is given up and TimeoutError raised."""
+
+
+class Sink(Protocol):
+    """A place that a token is pushed to: a `SinkSettings` model with these methods. They block; all or nothing.
+
+    They run in a thread, one at a time per target. They must not retry or log, and must leave the target as it was
+    when they raise `SinkError`.
+    """
+
+    @property
+    def kind(self) -> str:
+        """The sink's kind."""
+
+    @property
+    def target(self) -> str:
+        """What it writes to."""
+
+    @property
+    def required(self) -> bool:
+        """Whether it counts for readiness."""
+
+    def write(self, lease: Lease) -> bool:
+        """Make the target hold this token. True if it changed, False if it held it already."""
+
+    def remove(self) -> bool:
+        """Take the token away, as ``on_expiry = "remove"`` asks. True if there was something to take away."""
+
+    def probe(self) -> None:
+        """Raise `SinkError` where a write would fail for a reason that can be seen now (missing directory, …)."""
+
+    def announce(self) -> None:
+        """Do what the settings ask after a successful change (run a command, send a signal, reload a unit)."""
+
+
+class Entry(Protocol):
+    """One provider as the socket server sees it. The engine's objects; the server never changes them."""
+
+    @property
+    def name(self) -> str:
+        """The token's name."""
+
+    @property
+    def settings(self) -> ProviderSettings:
+        """Its settings now: headers and access are taken from here at each answer."""
+
+    @property
+    def lease(self) -> Lease | None:
+        """The token now held, valid or not. Always None for on-demand kinds. A new object for a new generation."""
+
+    def status(self) -> ProviderStatus:
+        """Its status now."""
+
+
+class Engine(Protocol):
+    """What the socket server may ask of the engine.
+
+    Every method that takes a name raises `UnknownTokenError`; access is checked by the caller *before*. All raise
+    `ReaderError` subclasses, which carry code, status and retry_at.
+    """
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """All providers now, by name. A new mapping after each reload."""
+
+    async def fresh(self, name: str, min_ttl: float, *, admin: bool) -> Lease:
+        """A lease valid for at least ``min_ttl`` more seconds, refreshing first if need be.
+
+        Raises `ThrottledError`, `TokenUnavailableError`, `LoginRequiredError`, `WaitTimeoutError`.
+        """
+
+    async def refresh(self, name: str, *, if_generation: int | None, reason: str, admin: bool) -> Lease:
+        """Make one attempt now (single flight) and return the lease after it.
+
+        With ``if_generation`` below the current generation: the current lease, without a request; above it:
+        `GenerationConflictError`. A failed attempt: `TokenUnavailableError` or `LoginRequiredError`.
+        """
+
+    async def issue(self, name: str, parameters: Mapping[str, str]) -> Token:
+        """Issue one on-demand token. Raises `InvalidParametersError` and the above."""
+
+    async def request_id(self, name: str) -> str:
+        """A new request id; `NotSupportedError` for kinds that need none."""
+
+    async def forget(self, name: str) -> None:
+        """Drop the token everywhere (memory, state, files), then log in anew in the background."""
+
+    async def reload(self, *, dry_run: bool) -> Sequence[Mapping[str, str]]:
+        """Read the configuration again and apply it; returns the plan. Raises `ConfigError`, nothing changed."""
+
+    def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``callback(name)`` at each change of a lease or a state; returns how to stop it."""
+
+    @property
+    def ready(self) -> bool:
+        """Every required token valid and in every required sink."""
+
+
+Reload = Callable[[bool], Awaitable[Sequence[Mapping[str, str]]]]
+
+__all__ = [
+    "CallNumbering",
+    "Engine",
+    "Entry",
+    "HeldSettings",
+    "Instant",
+    "Issuer",
+    "OnDemandSettings",
+    "Provider",
+    "Runtime",
+    "Sink",
+    "Threads",
+]

@@ -1,0 +1,66 @@
+"""What tokend says of itself: one provider's and one sink's status. Values only; never a secret."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """The states of a provider. Whether a token is valid is a separate matter."""
+
+    PENDING = "pending"
+    VALID = "valid"
+    FAILING = "failing"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    LOGIN_REQUIRED = "login_required"
+    ON_DEMAND = "on_demand"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last error: its class (`TokendError.reason`), the operator's sentence, and when (aware UTC)."""
+
+    reason: str
+    detail: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SinkStatus:
+    """One sink. ``label`` is its kind and index (``raw-1``); ``state`` is ``pending``, ``ok``, ``failing``.
+
+    ``required`` says whether it counts for readiness; ``error`` is the operator's sentence or None.
+    """
+
+    kind: str
+    label: str
+    path: str
+    state: str
+    required: bool
+    last_success_at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderStatus:
+    """One provider. Times are aware UTC; ``seconds_left`` counts on the boot line and never goes below 0.
+
+    ``note`` is a standing remark for the operator (say, that a token cannot be renewed), or None.
+    """
+
+    name: str
+    kind: str
+    state: State
+    valid: bool
+    expires_at: datetime | None
+    refresh_at: datetime | None
+    generation: int | None
+    fingerprint: str | None
+    required: bool
+    seconds_left: float | None
+    failures: int
+    last_error: Failure | None
+    next_attempt_at: datetime | None
+    sinks: tuple[SinkStatus, ...]
+    note: str | None = None

@@ -1,0 +1,85 @@
+"""The values that travel: a `Token` as a provider made it, a `Lease` as tokend holds and publishes it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TypeAlias
+
+from tokend.instant import Instant
+from tokend.secret import Secret
+
+JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
+
+_NOTHING: Mapping[str, Secret] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What one successful attempt produced. A value; its repr never shows a secret.
+
+    ``issued_at`` is when the request was sent (or the signature made), ``expires_at`` the earliest expiry that
+    anybody named, already corrected by the server's clock, None where the upstream gives tokens without an end.
+    ``headers`` are ready to send: ``{"Authorization": "Bearer …"}`` and whatever else each call needs.
+    ``extra`` is what the upstream said besides (loginLink, user, …); anything that grants access is a `Secret`.
+    ``renewal`` is a refresh token, if the scheme has one.
+    """
+
+    value: Secret
+    token_type: str
+    issued_at: Instant
+    expires_at: Instant | None
+    headers: Mapping[str, Secret] = field(default_factory=lambda: _NOTHING)
+    extra: "Mapping[str, JSON | Secret]" = field(default_factory=lambda: _NOTHING)
+    renewal: Secret | None = None
+
+    @property
+    def life_seconds(self) -> float | None:
+        """Seconds between issue and expiry; None for a token without an end."""
+        return None if self.expires_at is None else self.issued_at.until(self.expires_at)
+
+    def is_valid(self, now: Instant) -> bool:
+        """Tell whether the token is unexpired. The boot line decides: a stepped wall clock expires nothing."""
+        return self.expires_at is None or now.until(self.expires_at) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A token under its name, as it is stored, served and written to sinks.
+
+    ``generation`` rises with every new token of the name and is never reused. ``refresh_at`` is when tokend means to
+    replace it (jitter included), None if never. ``fingerprint`` is the salted one that may be shown to anybody.
+    """
+
+    name: str
+    token: Token
+    generation: int
+    refresh_at: Instant | None
+    fingerprint: str
+
+
+def utc(moment: datetime) -> str:
+    """Write an aware time as RFC 3339 UTC in whole seconds (rounded down), ending in Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def unix(moment: datetime) -> int:
+    """Write an aware time as Unix seconds, rounded down like `utc`."""
+    return int(moment.timestamp() // 1)
+
+
+def native(lease: Lease) -> dict[str, JSON]:
+    """Lay a lease out as the native JSON object (README, "Reading a token"). It holds the token in clear."""
+    token = lease.token
+    return {
+        "version": 1,
+        "name": lease.name,
+        "access_token": token.value.reveal(),
+        "token_type": token.token_type,
+        "issued_at": utc(token.issued_at.wall),
+        "expires_at": None if token.expires_at is None else utc(token.expires_at.wall),
+        "expires_at_unix": None if token.expires_at is None else unix(token.expires_at.wall),
+        "refresh_at": None if lease.refresh_at is None else utc(lease.refresh_at.wall),
+        "generation": lease.generation,
+        "fingerprint": lease.fingerprint,
+    }
