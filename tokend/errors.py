@@ -31,7 +31,7 @@ class TransientError(AttemptError):
     """Nothing was learned about the credentials: try again by backoff.
 
     ``retry_after`` is the upstream's own wish in seconds, or None. ``repeatable`` says that an `issue` may repeat
-    the call (timeouts and 5xx; docs/vendors.md, auth-token), which is not so for a malformed answer: the call may have had effect.
+    the call (timeouts and 5xx; docs/vendors.md, auth-token); a malformed answer is not: the call may have had effect.
     """
 
     reason = "transient"

@@ -1,0 +1,283 @@
+"""Hand-made neighbours of the engine: an upstream that follows a script, a state without a disk, threads without
+threads, a sink that remembers."""
+
+import hmac
+import random
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+import anyio
+
+from tests.virtual import VirtualClock
+from tokend.config import ProviderConfig
+from tokend.errors import AttemptError, SinkError, StoreError, TransientError
+from tokend.http.exchange import Reply, Request
+from tokend.instant import Instant
+from tokend.interfaces import Runtime
+from tokend.metrics import Counters
+from tokend.refresher import Surroundings
+from tokend.schedule import HostLimits
+from tokend.secret import Secret
+from tokend.settings import HeldSettings, OnDemandSettings, SinkSettings
+from tokend.sources import SecretField, SecretSource, read_secret
+from tokend.store import TokenStore
+from tokend.supervisor import Supervisor
+from tokend.tokens import Lease, Token
+
+T = TypeVar("T")
+
+HOUR = 3600.0
+
+
+@dataclass
+class Upstream:
+    """What an upstream answers: each call takes the next of ``script``, then tokens of ``life`` for ever."""
+
+    clock: VirtualClock
+    life: float = 12 * HOUR
+    latency: float = 0.1
+    script: list[AttemptError | str] = field(default_factory=list)
+    broken: Callable[[Instant], AttemptError | None] = lambda now: None
+    calls: list[Instant] = field(default_factory=list)
+    made: int = 0
+
+    async def answer(self) -> Token:
+        sent = self.clock.instant()
+        self.calls.append(sent)
+        await self.clock.sleep(self.latency)
+        value: str | None = None
+        if self.script:
+            step = self.script.pop(0)
+            if isinstance(step, AttemptError):
+                raise step
+            value = step
+        elif (error := self.broken(self.clock.instant())) is not None:
+            raise error
+        if value is None:
+            self.made += 1
+            value = f"fake-token-{self.made}"
+        return Token(Secret(value), "Bearer", sent, sent.after(self.life))
+
+
+class FakeHeld(HeldSettings):
+    """A held kind whose upstream is an `Upstream`, found by ``base_url``."""
+
+    account_fields: ClassVar[frozenset[str]] = frozenset({"base_url", "username"})
+
+    kind: Literal["fake"] = "fake"
+    base_url: str = "one"
+    username: str = "somebody"
+    key: SecretField | None = None
+
+    @property
+    def upstream(self) -> str | None:
+        return self.base_url
+
+    async def fetch(self, runtime: "FakeRuntime", previous: Token | None) -> Token:
+        return await runtime.upstreams[self.base_url].answer()
+
+
+class FakeLocal(HeldSettings):
+    """A minted kind: its life is its settings', its account everything that is signed."""
+
+    account_fields: ClassVar[frozenset[str]] = frozenset({"kind", "secret", "life"})
+    local: ClassVar[bool] = True
+
+    kind: Literal["fake-local"] = "fake-local"
+    secret: SecretField
+    life: float = 900.0
+
+    def fresh_life_seconds(self) -> float | None:
+        return self.life
+
+    async def fetch(self, runtime: "FakeRuntime", previous: Token | None) -> Token:
+        secret, now = await runtime.reveal(self.secret), runtime.clock.instant()
+        return Token(Secret(f"minted-{secret.reveal()}-{now.boot}"), "Bearer", now, now.after(self.life))
+
+
+class FakeOnDemand(OnDemandSettings):
+    """An on-demand kind."""
+
+    kind: Literal["fake-on-demand"] = "fake-on-demand"
+    base_url: str = "one"
+    key: SecretField | None = None
+
+    @property
+    def upstream(self) -> str | None:
+        return self.base_url
+
+    def check(self, parameters: Mapping[str, str]) -> None:
+        pass
+
+    async def issue(self, runtime: "FakeRuntime", parameters: Mapping[str, str]) -> Token:
+        if self.key is not None:
+            await runtime.reveal(self.key)
+        return await runtime.upstreams[self.base_url].answer()
+
+
+class FakeSink(SinkSettings):
+    """A sink that remembers what it was given, in `World.written` under its name."""
+
+    kind: Literal["fake-sink"] = "fake-sink"
+    path: str = "somewhere"
+
+    @property
+    def target(self) -> str:
+        return self.path
+
+    def write(self, lease: Lease) -> bool:
+        content = lease.token.value.reveal()
+        if WORLDS[-1].full:
+            raise SinkError(f"{self.path}: no space left on device")
+        if WORLDS[-1].disk.get(self.path) == content:
+            return False
+        WORLDS[-1].disk[self.path] = content
+        WORLDS[-1].written.append((self.path, content))
+        return True
+
+    def remove(self) -> bool:
+        return WORLDS[-1].disk.pop(self.path, None) is not None
+
+    def probe(self) -> None:
+        pass
+
+    def announce(self) -> None:
+        WORLDS[-1].announced.append(self.path)
+
+
+@dataclass
+class FakeRuntime:
+    """`interfaces.Runtime` without a network."""
+
+    clock: VirtualClock
+    upstreams: Mapping[str, Upstream]
+    environ: Mapping[str, str]
+
+    def upstream_now(self) -> datetime:
+        return self.clock.instant().wall
+
+    async def reveal(self, source: SecretSource) -> Secret:
+        return read_secret(source, self.environ)
+
+    async def exchange(self, request: Request) -> Reply:
+        raise TransientError("there is no network")
+
+
+class InlineThreads:
+    """`interfaces.Threads` in the loop itself."""
+
+    async def run(self, call: Callable[[], T], *, seconds: float) -> T:
+        return call()
+
+
+class MemoryState:
+    """`store.State` in a dictionary that outlives a simulated crash."""
+
+    def __init__(self) -> None:
+        self.boot_id = "boot-1"
+        self.content: dict[str, bytes] = {}
+        self.broken = False
+        self.saves = 0
+
+    def files(self) -> Iterator[tuple[Path, bytes]]:
+        return iter([(Path(name), content) for name, content in self.content.items()])
+
+    def save(self, name: str, content: bytes) -> None:
+        self.saves += 1
+        if self.broken:
+            raise StoreError("no space left on device")
+        self.content[name] = content
+
+    def delete(self, name: str) -> None:
+        self.content.pop(name, None)
+
+    def set_aside(self, path: Path) -> None:
+        self.content.pop(str(path), None)
+
+    def digest(self, value: bytes) -> str:
+        return hmac.digest(b"salt", value, "sha256").hex()
+
+    def fingerprint(self, value: bytes) -> str:
+        return self.digest(value)[:12]
+
+
+@dataclass
+class FakeConfig:
+    """As much of a `Config` as the supervisor looks at."""
+
+    providers: Mapping[str, ProviderConfig]
+
+
+@dataclass
+class World:
+    """One daemon's engine on the virtual clock. ``state`` survives; entering again is a restart."""
+
+    clock: VirtualClock
+    seed: int = 1
+    environ: dict[str, str] = field(default_factory=dict)
+    state: MemoryState = field(default_factory=MemoryState)
+    upstreams: dict[str, Upstream] = field(default_factory=dict)
+    disk: dict[str, str] = field(default_factory=dict)
+    written: list[tuple[str, str]] = field(default_factory=list)
+    announced: list[str] = field(default_factory=list)
+    full: bool = False
+    supervisor: Any = None
+    store: Any = None
+
+    def __post_init__(self) -> None:
+        WORLDS.append(self)
+        self.upstreams.setdefault("one", Upstream(self.clock))
+
+    @asynccontextmanager
+    async def running(self, *providers: ProviderConfig) -> AsyncIterator[Supervisor]:
+        """Run the engine with these providers until the block ends: that is a crash."""
+        self.store = TokenStore(state=self.state, threads=InlineThreads(), clock=self.clock)
+        self.store.load()
+        surroundings = Surroundings(
+            clock=self.clock,
+            store=self.store,
+            limits=HostLimits(),
+            counters=Counters(),
+            random=random.Random(self.seed),
+            runtime=self._runtime,
+        )
+        async with anyio.create_task_group() as tasks:
+            self.supervisor = Supervisor(tasks, surroundings, threads=InlineThreads(), reload=_no_reload)
+            await self.supervisor.apply(config(*providers))
+            yield self.supervisor
+            tasks.cancel_scope.cancel()
+
+    def _runtime(self, settings: Any) -> Runtime:
+        return FakeRuntime(self.clock, self.upstreams, self.environ)
+
+
+WORLDS: list[World] = []
+"""Sinks are values and cannot hold a world; the newest one is theirs."""
+
+
+def config(*providers: ProviderConfig) -> Any:
+    """A configuration of these providers."""
+    return FakeConfig({provider.name: provider for provider in providers})
+
+
+def provider(name: str, settings: Any, *sinks: Any) -> ProviderConfig:
+    """One provider's configuration."""
+    return ProviderConfig(name=name, settings=settings, sinks=tuple(sinks))
+
+
+def literal(value: str) -> SecretSource:
+    """A secret that stands in the configuration."""
+    return SecretSource(literal=Secret(value))
+
+
+async def _no_reload(dry_run: bool) -> Sequence[Mapping[str, str]]:
+    raise AssertionError("nobody reloads here")
+
+
+def minutes(number: float) -> timedelta:
+    """So many minutes."""
+    return timedelta(minutes=number)

@@ -1,0 +1,93 @@
+"""A virtual event loop and clock: months pass in milliseconds, in the same order for the same seed."""
+
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import anyio
+
+from tokend.instant import Instant
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+BOOT = 1000.0
+
+
+class _Jumping(selectors.SelectSelector):
+    """Instead of waiting for the next timer, jump to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        if timeout is None:
+            raise RuntimeError("everybody waits for something that no timer brings")
+        self.now += max(timeout, 0.0)
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An asyncio loop whose time is only its timers'."""
+
+    def __init__(self) -> None:
+        self.jumping = _Jumping()
+        super().__init__(self.jumping)
+        self._clock_resolution = 1e-6
+
+    def time(self) -> float:
+        return self.jumping.now
+
+
+class VirtualClock:
+    """`tokend.clock.Clock` on the virtual loop, with a wall clock that can be stepped and a machine that sleeps."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self._step = 0.0
+        self._suspended = 0.0
+        self._waiting: set[anyio.Event] = set()
+
+    def instant(self) -> Instant:
+        elapsed = self._loop.time() + self._suspended
+        return Instant(EPOCH + timedelta(seconds=elapsed + self._step), BOOT + elapsed)
+
+    async def wait(self, until: Instant | None, wake: anyio.Event) -> None:
+        now = self.instant()
+        left = float("inf") if until is None else min(now.until(until), (until.wall - now.wall).total_seconds())
+        self._waiting.add(wake)
+        try:
+            with anyio.move_on_after(max(0.0, left)):
+                await wake.wait()
+        finally:
+            self._waiting.discard(wake)
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+
+    def step(self, seconds: float) -> None:
+        """NTP or a person sets the wall clock."""
+        self._step += seconds
+        self._wake_all()
+
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps: boot time and wall time go on, timers do not."""
+        self._suspended += seconds
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for event in list(self._waiting):
+            event.set()
+
+
+def run_virtually(main: Callable[[VirtualClock], Awaitable[None]]) -> None:
+    """Run ``main`` to its end on a virtual loop."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, VirtualLoop)
+        runner.run(_call(main, VirtualClock(loop)))
+
+
+async def _call(main: Callable[[VirtualClock], Awaitable[None]], clock: VirtualClock) -> None:
+    await main(clock)

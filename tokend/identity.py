@@ -1,0 +1,55 @@
+"""Whose token it is, and what it was asked with: salted fingerprints of settings and secrets."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tokend.interfaces import Runtime
+from tokend.secret import Secret
+from tokend.settings import HeldSettings, ProviderSettings
+from tokend.sources import SecretSource
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """``account`` says whose token it is, ``request`` what is asked (places of secrets, not their content),
+    ``secrets`` what all secrets hold now. Hex strings that give nothing away."""
+
+    account: str
+    request: str
+    secrets: str
+
+
+async def identify(settings: ProviderSettings, runtime: Runtime, digest: Callable[[bytes], str]) -> Identity:
+    """Read every secret of ``settings`` once and fingerprint the whole. Raises `SecretError`."""
+    optional = settings.optional_secrets()
+    revealed: dict[str, Secret] = {}
+    for name, source in settings.secrets().items():
+        if name not in optional:
+            revealed[name] = await runtime.reveal(source)
+    account = settings.account_fields if isinstance(settings, HeldSettings) else settings.request_fields()
+    return Identity(
+        account=digest(_canonical(settings, account, revealed)),
+        request=digest(_canonical(settings, settings.request_fields(), {})),
+        secrets=digest(_canonical(settings, settings.request_fields(), revealed)),
+    )
+
+
+def request_fingerprint(settings: ProviderSettings, digest: Callable[[bytes], str]) -> str:
+    """The ``request`` part alone: needs no secret to be readable."""
+    return digest(_canonical(settings, settings.request_fields(), {}))
+
+
+def _canonical(settings: ProviderSettings, fields: Iterable[str], revealed: dict[str, Secret]) -> bytes:
+    """Lay fields out so that equal bytes mean equal values. ``repr`` keeps types apart and the order of claims."""
+    parts: list[bytes] = [settings.kind.encode()]
+    for name in sorted(fields):
+        value = getattr(settings, name)
+        if name in revealed:
+            content = revealed[name].reveal_bytes()
+        elif isinstance(value, SecretSource):
+            literal = b"" if value.literal is None else value.literal.reveal_bytes()
+            content = f"{value}|{value.command!r}|{value.encoding}|".encode() + literal
+        else:
+            content = repr(value).encode("utf-8", "surrogatepass")
+        parts.append(name.encode() + b"=" + len(content).to_bytes(8, "big") + content)
+    return b"\x00".join(parts)

@@ -1,0 +1,32 @@
+"""What is counted while tokend works: plain numbers, cheap to raise. The metrics endpoint reads them."""
+
+from collections import Counter, defaultdict
+
+
+class Counters:
+    """Counts since the start, by token (and sink)."""
+
+    def __init__(self) -> None:
+        self.refreshes: Counter[tuple[str, str]] = Counter()  # (token, result)
+        self.refresh_errors: Counter[tuple[str, str]] = Counter()  # (token, reason)
+        self.refresh_seconds: defaultdict[str, float] = defaultdict(float)
+        self.refresh_samples: Counter[str] = Counter()
+        self.sink_writes: Counter[tuple[str, str, str]] = Counter()  # (token, sink, result)
+
+    def refreshed(self, token: str, result: str) -> None:
+        """Count an attempt that gave a token; ``result`` is ``success`` or ``unchanged``."""
+        self.refreshes[token, result] += 1
+
+    def failed(self, token: str, reason: str) -> None:
+        """Count an attempt that failed."""
+        self.refreshes[token, "failure"] += 1
+        self.refresh_errors[token, reason] += 1
+
+    def took(self, token: str, seconds: float) -> None:
+        """Note how long a successful attempt took."""
+        self.refresh_seconds[token] += seconds
+        self.refresh_samples[token] += 1
+
+    def wrote(self, token: str, sink: str, result: str) -> None:
+        """Count a write of a sink; ``result`` is ``success``, ``unchanged`` or ``failure``."""
+        self.sink_writes[token, sink, result] += 1

@@ -1,0 +1,202 @@
+"""One sink: wait for something newer, write it, retry on its own. What a sink does never reaches a refresher."""
+
+import random as random_module
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import anyio
+
+from tokend.clock import Clock
+from tokend.errors import SinkError
+from tokend.instant import Instant
+from tokend.interfaces import Sink, Threads
+from tokend.logs import get_logger
+from tokend.metrics import Counters
+from tokend.records import Record
+from tokend.status import SinkStatus
+from tokend.store import TokenStore
+from tokend.tokens import Lease
+
+# A healthy disk needs a millisecond; a filesystem that hangs gets its thread taken away after this.
+WRITE_SECONDS = 10.0
+# A sink's command may take 30 s; the rest is margin for starting it.
+ANNOUNCE_SECONDS = 35.0
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+LARGEST_EXPONENT = 6
+
+log = get_logger("tokend.publisher")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the sink should hold: a lease, or nothing any more. Equal wishes need one write."""
+
+    action: Literal["write", "remove"]
+    generation: int
+
+
+class Turn:
+    """Sinks on one target write in turn, and nobody writes while a thread that was given up may still do so."""
+
+    def __init__(self) -> None:
+        self.lock = anyio.Lock()
+        self.hanging = False
+
+
+class Publisher:
+    """Keep one sink up to date with one token. `run` is its task."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        *,
+        label: str,
+        removes: Callable[[], bool],
+        store: TokenStore,
+        threads: Threads,
+        clock: Clock,
+        turn: Turn,
+        counters: Counters,
+        random: random_module.Random,
+    ) -> None:
+        self.name = name
+        self.sink = sink
+        self.label = label
+        self._removes = removes  # whether an expired token is to be taken away
+        self._store = store
+        self._threads = threads
+        self._clock = clock
+        self._turn = turn
+        self._counters = counters
+        self._random = random
+        self._done: _Wanted | None = None
+        self._announce_due = False
+        self._failures = 0
+        self._retry_at: Instant | None = None
+        self._error: str | None = None
+        self._last_success: Instant | None = None
+
+    @property
+    def status(self) -> SinkStatus:
+        """How the sink stands."""
+        state = "failing" if self._error is not None else "pending" if self._done is None else "ok"
+        return SinkStatus(
+            kind=self.sink.kind,
+            label=self.label,
+            path=self.sink.target,
+            state=state,
+            required=self.sink.required,
+            last_success_at=None if self._last_success is None else self._last_success.wall,
+            error=self._error,
+        )
+
+    def holds(self, lease: Lease | None) -> bool:
+        """Tell whether the sink holds this very lease."""
+        return lease is not None and self._done == _Wanted("write", lease.generation)
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        await self._probe()
+        while True:
+            event = self._store.changed(self.name)
+            record, now = self._store.get(self.name), self._clock.instant()
+            wanted = self._wanted(record, now)
+            if wanted is not None and wanted != self._done and self._may_try(now):
+                await self._apply(wanted, record.lease)
+            elif self._announce_due and self._may_try(now):
+                await self._announce()
+            else:
+                await self._clock.wait(self._retry_at, event)
+
+    def _wanted(self, record: Record, now: Instant) -> _Wanted | None:
+        if record.lease is None:
+            return _Wanted("remove", record.generation) if record.withdrawn else None
+        if record.lease.token.is_valid(now):
+            return _Wanted("write", record.lease.generation)
+        return _Wanted("remove", record.lease.generation) if self._removes() else None
+
+    def _may_try(self, now: Instant) -> bool:
+        if self._retry_at is not None and now.until(self._retry_at) <= 0:
+            self._retry_at = None
+        return self._retry_at is None
+
+    async def _probe(self) -> None:
+        """Say at start what would fail later. Never fatal."""
+        try:
+            await self._threads.run(self.sink.probe, seconds=WRITE_SECONDS)
+        except (SinkError, TimeoutError) as error:
+            self._error = str(error) or f"{self.sink.target}: the filesystem hangs"
+            log.warning("sink.not_writable", token=self.name, sink=self.label, detail=self._error)
+
+    async def _apply(self, wanted: _Wanted, lease: Lease | None) -> None:
+        try:
+            changed = await self._in_turn(wanted, lease)
+        except SinkError as error:
+            self._failed(error.detail)
+            return
+        self._counters.wrote(self.name, self.label, "success" if changed else "unchanged")
+        self._succeeded(wanted)
+        self._announce_due |= changed
+        if changed:
+            event = "sink.written" if wanted.action == "write" else "sink.removed"
+            log.info(event, token=self.name, sink=self.label, path=self.sink.target, generation=wanted.generation)
+
+    async def _in_turn(self, wanted: _Wanted, lease: Lease | None) -> bool:
+        async with self._turn.lock:
+            if self._turn.hanging:
+                raise SinkError(f"{self.sink.target}: an earlier write still hangs in the filesystem")
+            call = self.sink.remove if wanted.action == "remove" or lease is None else _bind(self.sink, lease)
+            try:
+                # A write that has begun is finished also on shutdown: a moment's patience saves a stale file.
+                with anyio.CancelScope(shield=True):
+                    changed = await self._threads.run(self._tracked(call), seconds=WRITE_SECONDS)
+            except TimeoutError:
+                raise SinkError(f"{self.sink.target}: not written within {WRITE_SECONDS:.0f} s") from None
+            return changed
+
+    def _tracked(self, call: Callable[[], bool]) -> Callable[[], bool]:
+        """Mark the target as hanging for as long as the call's thread is in it."""
+
+        def tracked() -> bool:
+            self._turn.hanging = True
+            try:
+                return call()
+            finally:
+                self._turn.hanging = False
+
+        return tracked
+
+    async def _announce(self) -> None:
+        """Tell others about the change; retried apart from the write, and coalesced: the newest change counts."""
+        self._announce_due = False
+        try:
+            await self._threads.run(self.sink.announce, seconds=ANNOUNCE_SECONDS)
+        except (SinkError, TimeoutError) as error:
+            self._announce_due = True
+            self._failed(str(error) or "the command after the write did not end in time")
+        else:
+            self._succeeded(self._done)
+
+    def _succeeded(self, wanted: _Wanted | None) -> None:
+        self._done = wanted
+        self._failures, self._retry_at, self._error = 0, None, None
+        self._last_success = self._clock.instant()
+        self._store.touch(self.name)
+
+    def _failed(self, detail: str) -> None:
+        self._failures += 1
+        exponent = min(self._failures - 1, LARGEST_EXPONENT)
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**exponent) * (0.6 + 0.4 * self._random.random())
+        self._retry_at = self._clock.instant().after(pause)
+        self._counters.wrote(self.name, self.label, "failure")
+        if detail != self._error:
+            log.warning("sink.failed", token=self.name, sink=self.label, path=self.sink.target, detail=detail)
+        self._error = detail
+        self._store.touch(self.name)
+
+
+def _bind(sink: Sink, lease: Lease) -> Callable[[], bool]:
+    return lambda: sink.write(lease)

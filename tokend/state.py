@@ -1,0 +1,108 @@
+"""The state directory: one instance at a time, one 0600 file per provider, and the salt of all fingerprints."""
+
+import fcntl
+import hmac
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from tokend.errors import StateLockedError, StoreError
+from tokend.files import replace_private
+
+SUFFIX = ".json"
+SALT_BYTES = 32
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class StateDirectory:
+    """Hold the directory's lock from construction until `close`.
+
+    Raises `StateLockedError` if another instance holds it, `StoreError` if it cannot be used at all. All methods
+    block; the supervisor calls them in a thread.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._tokens = path / "tokens"
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._tokens.mkdir(mode=0o700, exist_ok=True)
+            # Somebody may have made them with a friendlier mode: what is inside is for the owner alone.
+            self._tokens.chmod(0o700)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"state directory {path} cannot be used: {error.strerror}") from None
+        self._claim()
+        self._salt = self._load_salt()
+        self.boot_id = _boot_id()
+
+    def close(self) -> None:
+        """Let another instance have the directory."""
+        with suppress(OSError):
+            os.close(self._lock)
+
+    def fingerprint(self, value: bytes) -> str:
+        """The first 12 hex digits of HMAC-SHA256(salt, value): shows sameness, gives nothing away."""
+        return self.digest(value)[:12]
+
+    def digest(self, value: bytes) -> str:
+        """HMAC-SHA256(salt, value) in hex."""
+        return hmac.digest(self._salt, value, "sha256").hex()
+
+    def files(self) -> Iterator[tuple[Path, bytes]]:
+        """Give every provider's file with its content; unreadable ones are set aside."""
+        for path in sorted(self._tokens.glob("*" + SUFFIX)):
+            try:
+                yield path, path.read_bytes()
+            except OSError:
+                self.set_aside(path)
+
+    def save(self, name: str, content: bytes) -> None:
+        """Write a provider's file durably. Raises `StoreError`; the old file is whole then."""
+        try:
+            replace_private(self._tokens / (name + SUFFIX), content)
+        except OSError as error:
+            raise StoreError(f"state of {name} cannot be written to {self._tokens}: {error.strerror}") from None
+
+    def delete(self, name: str) -> None:
+        """Remove a provider's file, if there is one."""
+        with suppress(OSError):
+            (self._tokens / (name + SUFFIX)).unlink(missing_ok=True)
+
+    def set_aside(self, path: Path) -> None:
+        """Move a damaged file out of the way, so that it is neither read again nor lost."""
+        with suppress(OSError):
+            path.replace(path.with_suffix(".damaged"))
+
+    def _claim(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._lock, 32, 0).decode("ascii", "replace").strip()
+            os.close(self._lock)
+            who = f"process {holder}" if holder.isdigit() else "another process"
+            raise StateLockedError(f"state directory {self.path} is held by {who}: one tokend per directory") from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def _load_salt(self) -> bytes:
+        path = self.path / "salt"
+        with suppress(OSError):
+            if len(salt := path.read_bytes()) == SALT_BYTES:
+                return salt
+        salt = secrets.token_bytes(SALT_BYTES)
+        try:
+            replace_private(path, salt)
+        except OSError as error:
+            raise StoreError(f"state directory {self.path} cannot be written: {error.strerror}") from None
+        return salt
+
+
+def _boot_id() -> str:
+    """Name the running boot; empty where /proc hides it, which counts as a new boot each time."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
