@@ -19,13 +19,13 @@ from tokend.http.exchange import Reply, Request
 from tokend.instant import Instant
 from tokend.interfaces import Runtime
 from tokend.metrics import Counters
-from tokend.refresher import Surroundings
 from tokend.schedule import HostLimits
 from tokend.secret import Secret
 from tokend.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.sources import SecretField, SecretSource, read_secret
 from tokend.store import TokenStore
 from tokend.supervisor import Supervisor
+from tokend.surroundings import Surroundings
 from tokend.tokens import Lease, Token
 
 T = TypeVar("T")
@@ -244,9 +244,10 @@ class World:
             counters=Counters(),
             random=random.Random(self.seed),
             runtime=self._runtime,
+            threads=InlineThreads(),
         )
         async with anyio.create_task_group() as tasks:
-            self.supervisor = Supervisor(tasks, surroundings, threads=InlineThreads(), reload=_no_reload)
+            self.supervisor = Supervisor(tasks, surroundings, reload=_no_reload)
             await self.supervisor.apply(config(*providers))
             yield self.supervisor
             tasks.cancel_scope.cancel()

@@ -58,7 +58,8 @@ class VirtualClock:
         left = float("inf") if until is None else min(now.until(until), (until.wall - now.wall).total_seconds())
         self._waiting.add(wake)
         try:
-            with anyio.move_on_after(max(0.0, left)):
+            # Real time passes while one looks at it; a virtual one needs a grain, or rounding would stop it.
+            with anyio.move_on_after(max(0.001, left)):
                 await wake.wait()
         finally:
             self._waiting.discard(wake)

@@ -23,7 +23,6 @@ from tokend.errors import ConfigError, StateLockedError, StoreError, TokendError
 from tokend.metrics import Counters
 from tokend.notify import Notifier
 from tokend.plugins import load_config
-from tokend.refresher import Surroundings
 from tokend.runtime import ProviderRuntime
 from tokend.schedule import HostLimits
 from tokend.settings import ProviderSettings
@@ -31,6 +30,7 @@ from tokend.state import StateDirectory
 from tokend.status import State
 from tokend.store import TokenStore
 from tokend.supervisor import Supervisor
+from tokend.surroundings import Surroundings
 from tokend.threads import ThreadPool
 from tokend.watch import FileWatch
 
@@ -48,7 +48,7 @@ STATE_THREADS, SINK_THREADS = 4, 8
 # What is read only at start.
 NEEDS_RESTART = ("socket", "socket_mode", "socket_group", "state_directory", "credentials_socket")
 
-log = logs.get_logger("tokend.daemon")
+log = logs.get_logger()
 
 
 def run(config_path: str | None, *, once: bool = False) -> int:
@@ -183,8 +183,9 @@ class Daemon:
             counters=Counters(),
             random=random.SystemRandom(),
             runtime=self._runtime,
+            threads=self._sinks,
         )
-        self._supervisor = Supervisor(tasks, surroundings, threads=self._sinks, reload=self.reload)
+        self._supervisor = Supervisor(tasks, surroundings, reload=self.reload)
         tasks.start_soon(self._clock.watch)
         for warning in self._config.warnings:
             log.warning("config.warning", detail=warning)

@@ -21,11 +21,12 @@ from tokend.errors import (
 )
 from tokend.identity import identify
 from tokend.interfaces import Issuer
+from tokend.judgement import MOST_VERDICTS, is_verdict
 from tokend.logs import get_logger
 from tokend.records import Record
-from tokend.refresher import MOST_VERDICTS, Surroundings
 from tokend.settings import OnDemandSettings
 from tokend.status import Failure, State
+from tokend.surroundings import Surroundings
 from tokend.tokens import Token
 
 # After a timeout or 5xx: up to two more calls, this much later.
@@ -34,7 +35,7 @@ MOST_CALLS = 1 + len(REPEAT_SECONDS)
 # Where the upstream says 429 without a usable Retry-After.
 DEFAULT_PAUSE_SECONDS = 5.0
 
-log = get_logger("tokend.issuance")
+log = get_logger()
 
 
 class Issuance:
@@ -139,7 +140,7 @@ class Issuance:
 
     async def _failed(self, error: AttemptError) -> None:
         record, now = self.record, self._world.clock.instant()
-        verdicts = record.verdicts + 1 if isinstance(error, RejectedError | ClockError) else 0
+        verdicts = record.verdicts + 1 if is_verdict(error) else 0
         rejected = None
         if verdicts >= MOST_VERDICTS:
             identity = await identify(self.settings, self._runtime, self._world.store.state.digest)

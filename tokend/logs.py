@@ -19,9 +19,9 @@ _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 LONGEST_LINE_BYTES = 4096
 
 
-def get_logger(name: str) -> Any:
+def get_logger() -> Any:
     """The logger of a module. Events have stable dotted names: ``token.refreshed``, ``sink.written``, …"""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger()
 
 
 class _Descriptor:

@@ -1,21 +1,18 @@
 """One sink: wait for something newer, write it, retry on its own. What a sink does never reaches a refresher."""
 
-import random as random_module
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import anyio
 
-from tokend.clock import Clock
 from tokend.errors import SinkError
 from tokend.instant import Instant
-from tokend.interfaces import Sink, Threads
+from tokend.interfaces import Sink
 from tokend.logs import get_logger
-from tokend.metrics import Counters
 from tokend.records import Record
 from tokend.status import SinkStatus
-from tokend.store import TokenStore
+from tokend.surroundings import Surroundings
 from tokend.tokens import Lease
 
 # A healthy disk needs a millisecond; a filesystem that hangs gets its thread taken away after this.
@@ -26,7 +23,7 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 LARGEST_EXPONENT = 6
 
-log = get_logger("tokend.publisher")
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +52,19 @@ class Publisher:
         *,
         label: str,
         removes: Callable[[], bool],
-        store: TokenStore,
-        threads: Threads,
-        clock: Clock,
         turn: Turn,
-        counters: Counters,
-        random: random_module.Random,
+        surroundings: Surroundings,
     ) -> None:
         self.name = name
         self.sink = sink
         self.label = label
         self._removes = removes  # whether an expired token is to be taken away
-        self._store = store
-        self._threads = threads
-        self._clock = clock
         self._turn = turn
-        self._counters = counters
-        self._random = random
+        self._store = surroundings.store
+        self._threads = surroundings.threads
+        self._clock = surroundings.clock
+        self._counters = surroundings.counters
+        self._random = surroundings.random
         self._done: _Wanted | None = None
         self._announce_due = False
         self._failures = 0

@@ -5,70 +5,38 @@ Providers make single attempts and raise errors whose class says what happens ne
 here and in `schedule`. Time comes from the `Clock`, nothing else does.
 """
 
-import random as random_module
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import anyio
 
 from tokend import schedule
-from tokend.clock import Clock, is_plausible
-from tokend.errors import (
-    AttemptError,
-    ClockError,
-    GenerationConflictError,
-    LoginRequiredError,
-    RateLimitedError,
-    ReaderError,
-    RejectedError,
-    SecretError,
-    ThrottledError,
-    TokenUnavailableError,
-    TransientError,
-    WaitTimeoutError,
-)
+from tokend.clock import is_plausible
+from tokend.errors import AttemptError, ClockError, RateLimitedError, SecretError, TransientError
 from tokend.identity import Identity, identify, request_fingerprint
 from tokend.instant import Instant
-from tokend.interfaces import Provider, Runtime
+from tokend.interfaces import Provider
+from tokend.judgement import MOST_VERDICTS, judge
 from tokend.logs import get_logger
-from tokend.metrics import Counters
 from tokend.records import Record
 from tokend.settings import HeldSettings
 from tokend.status import Failure, State
-from tokend.store import TokenStore
+from tokend.surroundings import Surroundings
 from tokend.tokens import Lease, Token
 
-# How long a reader waits for an attempt that it caused.
-READER_WAIT_SECONDS = 30.0
-# Verdicts on the credentials in a row after which no timer asks again.
-MOST_VERDICTS = 2
 # A repeated failure of one class is logged at most this often.
 LOG_SECONDS = 60.0
 # Daemons that start together on many machines must not log in together. Only where nothing valid is held.
 START_SPREAD_SECONDS = 3.0
 
-log = get_logger("tokend.refresher")
+log = get_logger()
 
 
 @dataclass(slots=True)
-class _Outcome:
+class Outcome:
     """What one attempt came to, for everybody who waits for it."""
 
     done: anyio.Event = field(default_factory=anyio.Event)
     error: AttemptError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all refreshers of a daemon share. ``runtime`` makes a provider's runtime from its settings."""
-
-    clock: Clock
-    store: TokenStore
-    limits: schedule.HostLimits
-    counters: Counters
-    random: random_module.Random
-    runtime: Callable[[Any], Runtime]
 
 
 class Refresher:
@@ -81,8 +49,7 @@ class Refresher:
         self._clock = surroundings.clock
         self._store = surroundings.store
         self._runtime = surroundings.runtime(settings)
-        self._allowance = schedule.Allowance()
-        self._outcome = _Outcome()
+        self._outcome = Outcome()
         self._wake = anyio.Event()
         self._in_flight = False
         self._look_again = True  # identity must be compared with the record
@@ -123,6 +90,15 @@ class Refresher:
         """A standing remark for the operator, or None."""
         return None
 
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether an attempt is under way or asked for."""
+        return self._in_flight or self._hurried
+
+    def now(self) -> Instant:
+        """The time that this provider lives in."""
+        return self._clock.instant()
+
     def next_attempt(self) -> Instant | None:
         """When the timer will ask next, None if it will not."""
         now = self._clock.instant()
@@ -147,60 +123,15 @@ class Refresher:
         self._hurried = True
         self._wake.set()
 
-    async def hurry(self, *, admin: bool) -> None:
-        """Cause an attempt, or join the one under way, and wait for its end.
-
-        An admin's also leaves `rejected`; others are bounded by an allowance. Raises `ThrottledError` where the
-        floor, the allowance or the host's pause is longer than the wait, `WaitTimeoutError` after 30 s,
-        `LoginRequiredError` or `TokenUnavailableError` where the attempt failed.
-        """
-        if not (self._in_flight or self._hurried):
-            self._admit(self._clock.instant(), admin=admin)
-            if admin and self.record.rejected is not None:
+    def ask(self, *, despite_rejection: bool) -> Outcome:
+        """Have an attempt made as soon as the floor allows, or join the one under way; returns what to wait for."""
+        if not self.is_busy:
+            if despite_rejection and self.record.rejected is not None:
+                # One verdict counts still: if it is confirmed, the provider is rejected again after one request.
                 self._store.show(self.name, replace(self.record, rejected=None, verdicts=MOST_VERDICTS - 1))
             self._hurried = True
             self._wake.set()
-        outcome = self._outcome
-        with anyio.move_on_after(READER_WAIT_SECONDS):
-            await outcome.done.wait()
-        if not outcome.done.is_set():
-            raise WaitTimeoutError(
-                f"{self.name}: no answer from the upstream within {READER_WAIT_SECONDS:.0f} s; the attempt goes on"
-            )
-        if outcome.error is not None:
-            raise self._refusal(f"{self.name}: {outcome.error.detail}")
-
-    async def newer_than(self, generation: int | None, *, reason: str, admin: bool) -> Lease:
-        """The lease after one attempt; without one if it is newer than ``generation`` already. Raises as `hurry`.
-
-        `GenerationConflictError` where ``generation`` is above the current one.
-        """
-        current = self.lease
-        if generation is not None:
-            known = self.record.generation
-            if generation > known:
-                raise GenerationConflictError(f"{self.name}: if_generation is {generation}, the newest is {known}")
-            if current is not None and generation < current.generation and self.is_valid():
-                return current
-        log.debug("token.refresh_asked", token=self.name, reason=reason)
-        await self.hurry(admin=admin)
-        if (lease := self.lease) is None:
-            raise self._refusal(f"{self.name}: {self._last_detail()}")
-        return lease
-
-    async def fresh(self, min_ttl: float, *, admin: bool) -> Lease:
-        """A lease valid for ``min_ttl`` more seconds, refreshing first if need be. Raises as `hurry`."""
-        if (lease := self._lasting(min_ttl)) is not None:
-            return lease
-        life = self._fresh_life_seconds()
-        if life is not None and min_ttl > life:
-            raise TokenUnavailableError(
-                f"{self.name}: min_ttl is {min_ttl:g} s, but a fresh token lives {life:g} s: ask for less"
-            )
-        await self.hurry(admin=admin)
-        if (lease := self._lasting(min_ttl)) is not None:
-            return lease
-        raise self._refusal(f"{self.name}: the refreshed token does not last {min_ttl:g} s")
+        return self._outcome
 
     # -------------------------------------------------------------- the loop
 
@@ -243,18 +174,17 @@ class Refresher:
         else:
             # Either line may call: a wall clock that jumped ahead causes one request too many, never one too few.
             wanted = min(now.until(lease.refresh_at), (lease.refresh_at.wall - now.wall).total_seconds())
-        return max(wanted, self._floor_seconds(now))
+        return max(wanted, self.floor_seconds(now, on_demand=self._hurried))
 
-    def _floor_seconds(self, now: Instant) -> float:
-        """Seconds during which no attempt may be made, whoever wants it."""
+    def floor_seconds(self, now: Instant, *, on_demand: bool) -> float:
+        """Seconds during which no attempt may be made, whoever wants it; after a failure or on demand at least 5 s."""
         if self.settings.local:
             return 0.0
         record = self.record
         floor = self._world.limits.seconds(self.settings.upstream, now)
         if record.last_attempt is not None:
-            scheduled = not self._hurried and record.next_attempt is None
             pause = self.settings.request_interval_seconds
-            if not scheduled:
+            if on_demand or record.next_attempt is not None:
                 pause = max(pause, schedule.FLOOR_SECONDS)
             # A boot clock that was laid anew could put the last attempt into the future: one pause at most.
             floor = max(floor, min(pause, now.until(record.last_attempt) + pause))
@@ -295,7 +225,7 @@ class Refresher:
             await self._failed(error, identity)
         finally:
             self._in_flight = False
-            self._outcome = _Outcome()
+            self._outcome = Outcome()
             outcome.done.set()
 
     def _previous(self, identity: Identity, now: Instant) -> Token | None:
@@ -357,41 +287,21 @@ class Refresher:
         )
 
     async def _failed(self, error: AttemptError, identity: Identity | None) -> None:
-        now, record = self._clock.instant(), self.record
-        valid = record.lease is not None and record.lease.token.is_valid(now)
-        failures = record.failures + 1
-        verdict = isinstance(error, RejectedError) or (isinstance(error, ClockError) and error.offset is not None)
-        verdicts = record.verdicts + 1 if verdict else 0
-        # While a valid token is held, a single odd answer must not stop the timer; without one, a person is needed
-        # anyway, and some vendors lock out whoever tries again.
-        final = verdict and (verdicts >= MOST_VERDICTS or (isinstance(error, RejectedError) and not valid))
-        pause = self._pause_seconds(error, failures, now)
-        if isinstance(error, RateLimitedError):
-            self._world.limits.block(self.settings.upstream, now.after(pause))
-        await self._store.put(
-            self.name,
-            replace(
-                record,
-                next_attempt=None if final else now.after(pause),
-                failures=failures,
-                verdicts=verdicts,
-                rejected=identity.secrets if final and identity is not None else None,
-                last_error=Failure(error.reason, error.detail, now.wall),
-            ),
+        now = self._clock.instant()
+        judgement = judge(
+            error,
+            self.record,
+            now=now,
+            interval_seconds=self.settings.request_interval_seconds,
+            secrets=None if identity is None else identity.secrets,
+            draw=self._world.random.random(),
         )
+        if isinstance(error, RateLimitedError) and judgement.pause_seconds is not None:
+            self._world.limits.block(self.settings.upstream, now.after(judgement.pause_seconds))
+        await self._store.put(self.name, judgement.record)
         await self._withdraw_foreign(identity)
         self._world.counters.failed(self.name, error.reason)
-        self._log_failure(error, now, pause=None if final else pause)
-
-    def _pause_seconds(self, error: AttemptError, failures: int, now: Instant) -> float:
-        if isinstance(error, ClockError | RejectedError):
-            return max(schedule.FLOOR_SECONDS, self.settings.request_interval_seconds)
-        wished = error.retry_after if isinstance(error, TransientError | RateLimitedError) else None
-        draw = self._world.random.random()
-        backoff = schedule.backoff_seconds(failures, seconds_left=self._seconds_until_expiry(now), draw=draw)
-        if isinstance(error, RateLimitedError):
-            return backoff if wished is None else max(wished, schedule.FLOOR_SECONDS)
-        return max(backoff, wished or 0.0)
+        self._log_failure(error, now, pause=judgement.pause_seconds)
 
     def _log_failure(self, error: AttemptError, now: Instant, *, pause: float | None) -> None:
         """Log a failure when its class changes, then at most once a minute."""
@@ -457,48 +367,6 @@ class Refresher:
         if self.settings.local or host is None or _is_loopback(host) or self.is_valid():
             return now
         return now.after(self._world.random.random() * START_SPREAD_SECONDS)
-
-    def _lasting(self, min_ttl: float) -> Lease | None:
-        lease, now = self.lease, self._clock.instant()
-        if lease is None or not lease.token.is_valid(now):
-            return None
-        left = self._seconds_until_expiry(now)
-        return lease if left is None or left >= min_ttl else None
-
-    def _fresh_life_seconds(self) -> float | None:
-        known = self.settings.fresh_life_seconds()
-        if known is not None or self.lease is None:
-            return known
-        return self.lease.token.life_seconds
-
-    def _admit(self, now: Instant, *, admin: bool) -> None:
-        """Raise where an attempt that a reader wants may not be made within its wait."""
-        if self.record.rejected is not None and not admin:
-            raise self._refusal(f"{self.name}: {self._last_detail()}")
-        self._hurried = True  # the floor of a hurried attempt counts
-        floor = self._floor_seconds(now)
-        self._hurried = False
-        if floor > READER_WAIT_SECONDS:
-            raise ThrottledError(
-                f"{self.name}: the upstream asked for a pause of {floor:.0f} more seconds",
-                retry_at=now.after(floor).wall.timestamp(),
-            )
-        if not admin and (wait := self._allowance.take(now)) > 0:
-            raise ThrottledError(
-                f"{self.name}: readers caused {schedule.ALLOWANCE_BURST} attempts already; the next is in {wait:.0f} s",
-                retry_at=now.after(wait).wall.timestamp(),
-            )
-
-    def _refusal(self, message: str) -> ReaderError:
-        upcoming = self.next_attempt()
-        retry_at = None if upcoming is None else upcoming.wall.timestamp()
-        if self.record.rejected is not None and not self.is_valid():
-            return LoginRequiredError(message)
-        return TokenUnavailableError(message, retry_at=retry_at)
-
-    def _last_detail(self) -> str:
-        error = self.record.last_error
-        return "the credentials were rejected" if error is None else error.detail
 
 
 def _as_provider(settings: HeldSettings) -> Provider:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo
 
 from tokend.sources import SecretSource
 
@@ -59,7 +59,7 @@ def _anchored(value: Any, info: ValidationInfo) -> Any:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Lead = Annotated[timedelta | Percentage, BeforeValidator(_lead), Field(union_mode="left_to_right")]
+Lead = Annotated[timedelta | Percentage, PlainValidator(_lead)]
 AnchoredPath = Annotated[Path, BeforeValidator(_anchored)]
 Strings = Annotated[tuple[str, ...], Field(strict=False)]
 

@@ -16,7 +16,7 @@ from tokend.records import Record
 # A healthy disk needs a millisecond; one that hangs must not hold a fresh token back for long.
 SAVE_SECONDS = 10.0
 
-log = get_logger("tokend.store")
+log = get_logger()
 
 
 class State(Protocol):

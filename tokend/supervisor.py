@@ -13,21 +13,23 @@ from anyio.abc import TaskGroup
 
 from tokend.clock import Clock
 from tokend.config import Config, ProviderConfig
+from tokend.demand import Demand
 from tokend.errors import NotSupportedError, UnknownTokenError
-from tokend.interfaces import CallNumbering, Threads
+from tokend.interfaces import CallNumbering
 from tokend.issuance import Issuance
 from tokend.logs import get_logger
 from tokend.metrics import Counters
 from tokend.publisher import Publisher, Turn
-from tokend.refresher import Refresher, Surroundings
+from tokend.refresher import Refresher
 from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings, SinkSettings
 from tokend.status import ProviderStatus, State
+from tokend.surroundings import Surroundings
 from tokend.tokens import Lease, Token
 
 # A bug that kills a task at once must not become a busy loop.
 RESTART_SECONDS = 5.0
 
-log = get_logger("tokend.supervisor")
+log = get_logger()
 
 
 class Provider:
@@ -37,8 +39,10 @@ class Provider:
         self.config = config
         self._world = surroundings
         self.worker: Refresher | Issuance
+        self.demand: Demand | None = None
         if isinstance(config.settings, HeldSettings):
             self.worker = Refresher(config.name, config.settings, surroundings)
+            self.demand = Demand(self.worker)
         elif isinstance(config.settings, OnDemandSettings):
             self.worker = Issuance(config.name, config.settings, surroundings)
         else:
@@ -99,12 +103,10 @@ class Supervisor:
         tasks: TaskGroup,
         surroundings: Surroundings,
         *,
-        threads: Threads,
         reload: Callable[[bool], Awaitable[Sequence[Mapping[str, str]]]],
     ) -> None:
         self._tasks = tasks
         self._world = surroundings
-        self._threads = threads
         self._reload = reload
         self._providers: dict[str, Provider] = {}
         self._turns: dict[str, Turn] = {}
@@ -214,12 +216,8 @@ class Supervisor:
             sink,  # type: ignore[arg-type]  # every model in the sinks' table implements the protocol
             label=label,
             removes=lambda: getattr(provider.settings, "on_expiry", "keep") == "remove",
-            store=self._world.store,
-            threads=self._threads,
-            clock=self._world.clock,
             turn=self._turns.setdefault(sink.target, Turn()),
-            counters=self._world.counters,
-            random=self._world.random,
+            surroundings=self._world,
         )
 
     def _spawn(self, provider: Provider, key: object, body: Callable[[], Awaitable[None]]) -> None:
@@ -255,12 +253,12 @@ class Supervisor:
 
     async def fresh(self, name: str, min_ttl: float, *, admin: bool) -> Lease:
         """A lease valid for at least ``min_ttl`` more seconds."""
-        return await self._refresher(name).fresh(min_ttl, admin=admin)
+        return await self._demand(name).fresh(min_ttl, admin=admin)
 
     async def refresh(self, name: str, *, if_generation: int | None, reason: str, admin: bool) -> Lease:
         """One attempt now, unless the token is newer than ``if_generation`` already."""
-        refresher = self._refresher(name)
-        return await refresher.newer_than(if_generation, reason=reason, admin=admin)
+        log.debug("token.refresh_asked", token=name, reason=reason, if_generation=if_generation)
+        return await self._demand(name).newer_than(if_generation, admin=admin)
 
     async def issue(self, name: str, parameters: Mapping[str, str]) -> Token:
         """Issue one on-demand token."""
@@ -278,7 +276,10 @@ class Supervisor:
 
     async def forget(self, name: str) -> None:
         """Drop the token everywhere, log in anew."""
-        await self._refresher(name).forget()
+        worker = self._provider(name).worker
+        if not isinstance(worker, Refresher):
+            raise NotSupportedError(f"{name} is issued on demand: there is nothing to forget")
+        await worker.forget()
 
     async def reload(self, *, dry_run: bool) -> Sequence[Mapping[str, str]]:
         """Read the configuration again and apply it."""
@@ -310,11 +311,11 @@ class Supervisor:
         except KeyError:
             raise UnknownTokenError(f"there is no token {name}") from None
 
-    def _refresher(self, name: str) -> Refresher:
-        worker = self._provider(name).worker
-        if not isinstance(worker, Refresher):
+    def _demand(self, name: str) -> Demand:
+        demand = self._provider(name).demand
+        if demand is None:
             raise NotSupportedError(f"{name} is issued on demand: POST /v1/tokens/{name}/issue")
-        return worker
+        return demand
 
 
 def _has_given_up(provider: Provider) -> bool:

@@ -19,7 +19,7 @@ LOOK_SECONDS = 4.0
 DEBOUNCE_MILLISECONDS = 50
 LARGEST_FILE_BYTES = 16 * 1024 * 1024
 
-log = get_logger("tokend.watch")
+log = get_logger()
 
 
 class FileWatch:

@@ -1,0 +1,163 @@
+"""A hand-made engine for the socket server: what it holds is set by the test, what it is asked is recorded."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tokend.errors import TokendError, UnknownTokenError
+from tokend.instant import Instant
+from tokend.secret import Secret
+from tokend.settings import Access, HeldSettings, OnDemandSettings, ProviderSettings
+from tokend.status import ProviderStatus, State
+from tokend.tokens import Lease, Token
+
+START = Instant(datetime(2025, 1, 1, tzinfo=UTC), 1000.0)
+RAW = "fake-token-for-tests"
+
+
+class FakeHeld(HeldSettings):
+    """A held kind without anything of its own."""
+
+    kind: str = "fake"
+    account_fields = frozenset()
+
+
+class FakeOnDemand(OnDemandSettings):
+    """An on-demand kind without anything of its own."""
+
+    kind: str = "fake-on-demand"
+
+
+class StillClock:
+    """A clock that stands still until the test moves it."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def instant(self) -> Instant:
+        return self.now
+
+    async def wait(self, until: Instant | None, wake: Any) -> None:
+        raise AssertionError("the socket server must not wait on the engine's clock")
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("the socket server must not sleep on the engine's clock")
+
+
+@dataclass
+class FakeEntry:
+    """One provider; tests replace its fields."""
+
+    name: str
+    settings: ProviderSettings
+    clock: StillClock
+    lease: Lease | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def status(self) -> ProviderStatus:
+        lease, now = self.lease, self.clock.instant()
+        valid = lease is not None and lease.token.is_valid(now)
+        end = lease.token.expires_at if lease else None
+        known: dict[str, Any] = {
+            "name": self.name,
+            "kind": self.settings.kind,
+            "state": State.ON_DEMAND
+            if isinstance(self.settings, OnDemandSettings)
+            else State.VALID
+            if valid
+            else State.PENDING,
+            "valid": valid,
+            "expires_at": end and end.wall,
+            "refresh_at": lease.refresh_at and lease.refresh_at.wall if lease else None,
+            "generation": lease and lease.generation,
+            "fingerprint": lease and lease.fingerprint,
+            "required": self.settings.required,
+            "seconds_left": max(0.0, now.until(end)) if end else None,
+            "failures": 0,
+            "last_error": None,
+            "next_attempt_at": None,
+            "sinks": (),
+        }
+        return ProviderStatus(**{**known, **self.changes})
+
+
+class FakeEngine:
+    """Implements `tokend.interfaces.Engine`; ``calls`` records what was asked, ``raises`` is raised by the next call."""
+
+    def __init__(self) -> None:
+        self.clock = StillClock()
+        self.entries: dict[str, FakeEntry] = {}
+        self.ready = True
+        self.calls: list[tuple[Any, ...]] = []
+        self.raises: BaseException | None = None
+        self.gate: asyncio.Event | None = None
+        self.subscribers: list[Callable[[str], None]] = []
+        self.issued = Token(Secret("fake-issued"), "Bearer", START, START.after(60))
+        self.plan: Sequence[Mapping[str, str]] = ()
+
+    def hold(self, name: str = "demo", *, generation: int = 17, value: str = RAW, **settings: Any) -> FakeEntry:
+        """Let the engine hold a token valid for an hour."""
+        entry = self.entries.setdefault(name, FakeEntry(name, FakeHeld(**settings), self.clock))
+        now = self.clock.instant()
+        headers = {"Authorization": Secret(f"Bearer {value}")}
+        token = Token(Secret(value), "Bearer", now, now.after(3600), headers)
+        entry.lease = Lease(name, token, generation, now.after(3000), "0123456789ab")
+        return entry
+
+    def offer(self, name: str = "wallet", *, access: Access | None = None) -> FakeEntry:
+        """Let the engine have an on-demand kind."""
+        entry = self.entries[name] = FakeEntry(name, FakeOnDemand(access=access), self.clock)
+        return entry
+
+    def announce(self, name: str) -> None:
+        """Tell subscribers that a token changed."""
+        for callback in list(self.subscribers):
+            callback(name)
+
+    async def _asked(self, *call: Any) -> None:
+        self.calls.append(call)
+        if self.gate is not None:
+            await self.gate.wait()
+        error, self.raises = self.raises, None
+        if error is not None:
+            raise error
+
+    def _lease(self, name: str) -> Lease:
+        if name not in self.entries or self.entries[name].lease is None:
+            raise UnknownTokenError(name)
+        lease = self.entries[name].lease
+        assert lease is not None
+        return lease
+
+    async def fresh(self, name: str, min_ttl: float, *, admin: bool) -> Lease:
+        await self._asked("fresh", name, min_ttl, admin)
+        return self._lease(name)
+
+    async def refresh(self, name: str, *, if_generation: int | None, reason: str, admin: bool) -> Lease:
+        await self._asked("refresh", name, if_generation, reason, admin)
+        return self._lease(name)
+
+    async def issue(self, name: str, parameters: Mapping[str, str]) -> Token:
+        await self._asked("issue", name, dict(parameters))
+        return self.issued
+
+    async def request_id(self, name: str) -> str:
+        await self._asked("request_id", name)
+        return "app-company--1"
+
+    async def forget(self, name: str) -> None:
+        await self._asked("forget", name)
+
+    async def reload(self, *, dry_run: bool) -> Sequence[Mapping[str, str]]:
+        await self._asked("reload", dry_run)
+        return self.plan
+
+    def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        self.subscribers.append(callback)
+        return lambda: self.subscribers.remove(callback)
+
+
+class FakeConfigError(TokendError):
+    """Kept apart from the configuration's own error: the socket server must not depend on its class."""

@@ -1,0 +1,227 @@
+"""The supervisor: a reload changes what changed, and nothing else."""
+
+import anyio
+import pytest
+
+from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, FakeSink, Upstream, World, config, literal, provider
+from tests.virtual import run_virtually
+from tokend.errors import NotSupportedError, TransientError, UnknownTokenError
+from tokend.status import State
+
+
+def test_an_untouched_provider_notices_nothing_of_a_reload():
+    """No request, no write, no gap: the very same lease object and one call in all."""
+
+    async def main(clock):
+        world = World(clock)
+        stays = provider("a", FakeHeld(), FakeSink())
+        async with world.running(stays, provider("b", FakeHeld(username="b"))) as supervisor:
+            await anyio.sleep(10)
+            lease, worker = supervisor.entries["a"].lease, supervisor.entries["a"].worker
+            new = config(provider("a", FakeHeld(), FakeSink()), provider("c", FakeHeld(username="c")))
+            assert await supervisor.apply(new) == [{"name": "b", "action": "remove"}, {"name": "c", "action": "add"}]
+            assert supervisor.plan(new) == []
+            await anyio.sleep(10)
+            assert supervisor.entries["a"].lease is lease
+            assert supervisor.entries["a"].worker is worker
+            assert len(world.upstreams["one"].calls) == 3
+            assert len(world.written) == 1
+
+    run_virtually(main)
+
+
+def test_keys_that_do_not_enter_the_request_cause_none():
+    """refresh_before, on_expiry, required, headers, access, timeout: no fetch."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(10)
+            changed = FakeHeld(on_expiry="remove", required=False, headers={"X-Extra": "1"})
+            await supervisor.apply(config(provider("a", changed)))
+            await anyio.sleep(60)
+            assert len(world.upstreams["one"].calls) == 1
+            assert supervisor.entries["a"].settings.headers == {"X-Extra": "1"}
+
+    run_virtually(main)
+
+
+def test_changed_request_keys_fetch_while_the_old_token_is_served():
+    """A changed provider keeps serving its old token until the new settings have produced one."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
+            await anyio.sleep(10)
+            up.broken = lambda now: TransientError("down")
+            await supervisor.apply(config(provider("a", FakeHeld(key=literal("other")), FakeSink())))
+            await anyio.sleep(60)
+            assert supervisor.entries["a"].lease.token.value.reveal() == "fake-token-1"
+            assert supervisor.entries["a"].status().state is State.FAILING
+            up.broken = lambda now: None
+            await anyio.sleep(300)
+            assert supervisor.entries["a"].lease.token.value.reveal() == "fake-token-2"
+
+    run_virtually(main)
+
+
+def test_another_account_withdraws_the_old_token_at_once():
+    """It does not belong to the new account: as if it had expired with on_expiry = remove."""
+
+    async def main(clock):
+        world = World(clock)
+        world.upstreams["one"].broken = lambda now: TransientError("down") if clock.instant().boot > 1010 else None
+        async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
+            await anyio.sleep(9)
+            assert world.disk
+            await anyio.sleep(9)
+            await supervisor.apply(config(provider("a", FakeHeld(username="another"), FakeSink())))
+            await anyio.sleep(1)
+            assert supervisor.entries["a"].lease is None
+            assert world.disk == {}
+
+    run_virtually(main)
+
+
+def test_another_account_over_a_restart_withdraws_too():
+    """The state is bound to its account."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        async with world.running(provider("a", FakeHeld(), FakeSink())):
+            await anyio.sleep(10)
+        up.broken = lambda now: TransientError("down")
+        async with world.running(provider("a", FakeHeld(username="another"), FakeSink())) as supervisor:
+            await anyio.sleep(1)
+            assert supervisor.entries["a"].lease is None
+            assert world.disk == {}
+
+    run_virtually(main)
+
+
+def test_a_minted_token_of_another_account_is_replaced_without_a_gap():
+    """Local kinds mint first; when that fails the old one is withdrawn all the same."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(provider("a", FakeLocal(secret=literal("one")), FakeSink())) as supervisor:
+            await anyio.sleep(1)
+            await supervisor.apply(config(provider("a", FakeLocal(secret=literal("two")), FakeSink())))
+            assert world.disk
+            await anyio.sleep(0.01)
+            assert world.disk["somewhere"].startswith("minted-two")
+
+    run_virtually(main)
+
+
+def test_a_renamed_provider_keeps_its_token_without_a_request():
+    """docs/promises.md 80."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(provider("old", FakeHeld(), FakeSink())) as supervisor:
+            await anyio.sleep(10)
+            generation = supervisor.entries["old"].lease.generation
+            plan = await supervisor.apply(config(provider("new", FakeHeld(), FakeSink())))
+            assert plan == [{"name": "new", "action": "rename"}]
+            await anyio.sleep(10)
+            assert supervisor.entries["new"].lease.generation == generation
+            assert supervisor.entries["new"].lease.name == "new"
+            assert len(world.upstreams["one"].calls) == 1
+            assert set(world.state.content) == {"new"}
+
+    run_virtually(main)
+
+
+def test_a_removed_providers_files_stay():
+    """docs/promises.md 79."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
+            await anyio.sleep(10)
+            await supervisor.apply(config())
+            await anyio.sleep(HOUR)
+            assert world.disk == {"somewhere": "fake-token-1"}
+            assert dict(supervisor.entries) == {}
+
+    run_virtually(main)
+
+
+def test_a_new_sink_gets_the_token_held_and_an_old_one_is_left_alone():
+    """Sinks are compared one by one."""
+
+    async def main(clock):
+        world = World(clock)
+        first, second = FakeSink(path="first"), FakeSink(path="second")
+        async with world.running(provider("a", FakeHeld(), first)) as supervisor:
+            await anyio.sleep(10)
+            await supervisor.apply(config(provider("a", FakeHeld(), first, second)))
+            await anyio.sleep(1)
+            assert world.written == [("first", "fake-token-1"), ("second", "fake-token-1")]
+            await supervisor.apply(config(provider("a", FakeHeld(), second)))
+            await anyio.sleep(1)
+            await supervisor.refresh("a", if_generation=None, reason="", admin=True)
+            await anyio.sleep(1)
+            assert world.disk == {"first": "fake-token-1", "second": "fake-token-2"}
+
+    run_virtually(main)
+
+
+def test_a_bug_in_one_provider_is_that_providers_alone():
+    """docs/promises.md 70: logged, the worker restarted, nobody else touched."""
+
+    async def main(clock):
+        world = World(clock)
+        bad = Upstream(clock, latency=0)
+        bad.broken = lambda now: 1 / 0
+        world.upstreams["bad"] = bad
+        async with world.running(provider("a", FakeHeld()), provider("b", FakeHeld(base_url="bad"))) as supervisor:
+            await anyio.sleep(60)
+            assert supervisor.entries["a"].status().state is State.VALID
+            assert 2 <= len(bad.calls) <= 13
+            bad.broken = lambda now: None
+            await anyio.sleep(60)
+            assert supervisor.entries["b"].status().state is State.VALID
+
+    run_virtually(main)
+
+
+def test_readiness_wants_every_required_token_in_every_required_sink():
+    """/readyz: optional providers and sinks do not count, on-demand kinds never do."""
+
+    async def main(clock):
+        world = World(clock)
+        world.upstreams["down"] = Upstream(clock, broken=lambda now: TransientError("down"))
+        optional = provider("opt", FakeHeld(base_url="down", required=False))
+        async with world.running(provider("a", FakeHeld()), provider("o", FakeOnDemand()), optional) as supervisor:
+            assert not supervisor.ready
+            await anyio.sleep(10)
+            assert supervisor.ready
+            needed = provider("opt", FakeHeld(base_url="down"))
+            await supervisor.apply(config(provider("a", FakeHeld()), needed))
+            assert not supervisor.ready
+
+    run_virtually(main)
+
+
+def test_kinds_refuse_what_is_not_theirs():
+    """Held tokens are not issued, on-demand ones neither refreshed nor forgotten, unknown names unknown."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(provider("a", FakeHeld()), provider("o", FakeOnDemand())) as supervisor:
+            for call in (
+                lambda: supervisor.issue("a", {}),
+                lambda: supervisor.refresh("o", if_generation=None, reason="", admin=True),
+                lambda: supervisor.forget("o"),
+                lambda: supervisor.request_id("a"),
+            ):
+                with pytest.raises(NotSupportedError):
+                    await call()
+            with pytest.raises(UnknownTokenError):
+                await supervisor.fresh("nobody", 1, admin=True)
+
+    run_virtually(main)

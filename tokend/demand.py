@@ -1,0 +1,115 @@
+"""What readers may cause: a refresh that is bounded, shared by all who ask, and answered by a typed refusal."""
+
+import anyio
+
+from tokend import schedule
+from tokend.errors import (
+    GenerationConflictError,
+    LoginRequiredError,
+    ReaderError,
+    ThrottledError,
+    TokenUnavailableError,
+    WaitTimeoutError,
+)
+from tokend.instant import Instant
+from tokend.refresher import Refresher
+from tokend.tokens import Lease
+
+# How long a reader waits for an attempt that it caused.
+WAIT_SECONDS = 30.0
+
+
+class Demand:
+    """Readers' wishes to one refresher. Every refusal is a `ReaderError`."""
+
+    def __init__(self, refresher: Refresher) -> None:
+        self._refresher = refresher
+        self._allowance = schedule.Allowance()
+
+    async def newer_than(self, generation: int | None, *, admin: bool) -> Lease:
+        """The lease after one attempt; without one if it is newer than ``generation`` already.
+
+        Raises `GenerationConflictError` where ``generation`` is above the newest, else as `fresh`.
+        """
+        refresher = self._refresher
+        if generation is not None:
+            if generation > (newest := refresher.record.generation):
+                raise GenerationConflictError(
+                    f"{refresher.name}: if_generation is {generation}, the newest is {newest}"
+                )
+            current = refresher.lease
+            if current is not None and generation < current.generation and refresher.is_valid():
+                return current
+        await self._attempt(admin=admin)
+        if (lease := refresher.lease) is None:
+            raise self._refusal("there is no token")
+        return lease
+
+    async def fresh(self, min_ttl: float, *, admin: bool) -> Lease:
+        """A lease valid for ``min_ttl`` more seconds, after one attempt if need be.
+
+        Raises `ThrottledError` where the floor, the allowance or the host's pause forbids the attempt,
+        `WaitTimeoutError` after 30 s, `LoginRequiredError` or `TokenUnavailableError` where there is no such token.
+        """
+        if (lease := self._lasting(min_ttl)) is not None:
+            return lease
+        life = self._fresh_life_seconds()
+        if life is not None and min_ttl > life:
+            raise self._refusal(f"min_ttl is {min_ttl:g} s, but a fresh token lives {life:g} s: ask for less")
+        await self._attempt(admin=admin)
+        if (lease := self._lasting(min_ttl)) is not None:
+            return lease
+        raise self._refusal(f"the refreshed token does not last {min_ttl:g} s")
+
+    async def _attempt(self, *, admin: bool) -> None:
+        """Cause an attempt, or join the one under way, and wait for its end. An admin's also leaves `rejected`."""
+        refresher = self._refresher
+        if not refresher.is_busy:
+            self._admit(refresher.now(), admin=admin)
+        outcome = refresher.ask(despite_rejection=admin)
+        with anyio.move_on_after(WAIT_SECONDS):
+            await outcome.done.wait()
+        if not outcome.done.is_set():
+            raise WaitTimeoutError(
+                f"{refresher.name}: no answer from the upstream within {WAIT_SECONDS:.0f} s; the attempt goes on"
+            )
+        if outcome.error is not None:
+            raise self._refusal(outcome.error.detail)
+
+    def _admit(self, now: Instant, *, admin: bool) -> None:
+        """Raise where an attempt may not be made within the wait."""
+        refresher = self._refresher
+        if refresher.record.rejected is not None and not admin:
+            error = refresher.record.last_error
+            raise self._refusal("the credentials were rejected" if error is None else error.detail)
+        floor = refresher.floor_seconds(now, on_demand=True)
+        if floor > WAIT_SECONDS:
+            raise self._throttled(f"the upstream asked for a pause of {floor:.0f} more seconds", now.after(floor))
+        if not admin and (wait := self._allowance.take(now)) > 0:
+            raise self._throttled(
+                f"readers caused {schedule.ALLOWANCE_BURST} attempts already; the next is in {wait:.0f} s",
+                now.after(wait),
+            )
+
+    def _throttled(self, message: str, retry_at: Instant) -> ThrottledError:
+        return ThrottledError(f"{self._refresher.name}: {message}", retry_at=retry_at.wall.timestamp())
+
+    def _refusal(self, message: str) -> ReaderError:
+        refresher = self._refresher
+        message = f"{refresher.name}: {message}"
+        if refresher.record.rejected is not None and not refresher.is_valid():
+            return LoginRequiredError(message)
+        upcoming = refresher.next_attempt()
+        return TokenUnavailableError(message, retry_at=None if upcoming is None else upcoming.wall.timestamp())
+
+    def _lasting(self, min_ttl: float) -> Lease | None:
+        lease, now = self._refresher.lease, self._refresher.now()
+        if lease is None or not lease.token.is_valid(now):
+            return None
+        expires = lease.token.expires_at
+        return lease if expires is None or now.until(expires) >= min_ttl else None
+
+    def _fresh_life_seconds(self) -> float | None:
+        known = self._refresher.settings.fresh_life_seconds()
+        lease = self._refresher.lease
+        return lease.token.life_seconds if known is None and lease is not None else known

@@ -1,0 +1,26 @@
+"""What all providers of one daemon share while they run."""
+
+import random as random_module
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tokend.clock import Clock
+from tokend.interfaces import Runtime, Threads
+from tokend.metrics import Counters
+from tokend.schedule import HostLimits
+from tokend.store import TokenStore
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Handed to every refresher, issuance and publisher. ``runtime`` makes a provider's runtime from its settings;
+    ``threads`` are the sinks' (the store has its own, so that a hanging sink holds no token back)."""
+
+    clock: Clock
+    store: TokenStore
+    limits: HostLimits
+    counters: Counters
+    random: random_module.Random
+    runtime: Callable[[Any], Runtime]
+    threads: Threads
