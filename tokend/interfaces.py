@@ -57,6 +57,18 @@ class Provider(Protocol):
 
 
 @runtime_checkable
+class Inheriting(Protocol):
+    """A held kind that may be given a token to begin with (projectx: ``initial_token``)."""
+
+    @property
+    def can_renew(self) -> bool:
+        """Whether there are credentials at all; without them the token is served until it ends."""
+
+    async def initial(self, runtime: Runtime) -> Token | None:
+        """The token given at start, None if there is none or it cannot be used. Makes no request."""
+
+
+@runtime_checkable
 class Issuer(Protocol):
     """An on-demand kind: an `OnDemandSettings` model with these methods."""
 

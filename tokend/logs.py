@@ -24,7 +24,7 @@ def get_logger() -> Any:
     return structlog.get_logger()
 
 
-class _Descriptor:
+class Descriptor:
     """Write lines to a descriptor without ever blocking: what does not fit is dropped and counted."""
 
     dropped = 0
@@ -71,7 +71,7 @@ def configure(*, level: str, form: str, stream: TextIO = sys.stderr, environ: Ma
         processors.append(_logfmt)
         if journal:
             processors.append(_with_priority)
-    descriptor = _Descriptor(stream.fileno())
+    descriptor = Descriptor(stream.fileno())
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),

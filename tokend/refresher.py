@@ -14,7 +14,7 @@ from tokend.clock import is_plausible
 from tokend.errors import AttemptError, ClockError, RateLimitedError, SecretError, TransientError
 from tokend.identity import Identity, identify, request_fingerprint
 from tokend.instant import Instant
-from tokend.interfaces import Provider
+from tokend.interfaces import Inheriting, Provider
 from tokend.judgement import MOST_VERDICTS, judge
 from tokend.logs import get_logger
 from tokend.records import Record
@@ -88,7 +88,9 @@ class Refresher:
     @property
     def note(self) -> str | None:
         """A standing remark for the operator, or None."""
-        return None
+        if self._can_renew():
+            return None
+        return "cannot be renewed: no credentials are configured; it is served until it expires"
 
     @property
     def is_busy(self) -> bool:
@@ -138,6 +140,7 @@ class Refresher:
     async def run(self) -> None:
         """Keep the token fresh until cancelled."""
         if self._start_at is None:
+            await self._inherit()
             self._start_at = self._spread_start()
         while True:
             await self._rest()
@@ -163,7 +166,7 @@ class Refresher:
         record, lease = self.record, self.record.lease
         if self._hurried:
             wanted = 0.0
-        elif record.rejected is not None:
+        elif record.rejected is not None or (record.lease is not None and not self._can_renew()):
             return None
         elif record.next_attempt is not None:
             wanted = now.until(record.next_attempt)
@@ -360,6 +363,22 @@ class Refresher:
             await self._store.put(self.name, replace(record, lease=None, withdrawn=True))
 
     # -------------------------------------------------------------- small parts
+
+    async def _inherit(self) -> None:
+        """Begin with the token that the settings bring, where nothing valid is held."""
+        settings = self.settings
+        if not isinstance(settings, Inheriting) or self.is_valid():
+            return
+        try:
+            identity = await identify(settings, self._runtime, self._store.state.digest)
+            token = await settings.initial(self._runtime)
+            if token is not None:
+                await self._succeeded(token, identity)
+        except AttemptError as error:
+            log.warning("token.not_inherited", token=self.name, reason=error.reason, detail=error.detail)
+
+    def _can_renew(self) -> bool:
+        return not isinstance(self.settings, Inheriting) or self.settings.can_renew
 
     def _spread_start(self) -> Instant:
         now = self._clock.instant()

@@ -81,7 +81,7 @@ def test_every_login_error_code_can_be_asked_for(play, code):
     assert (answer.status, answer.json["success"], answer.json["errorCode"]) == (200, False, code)
 
 
-def test_the_seeds_dialect_tells_the_life_in_minutes(play):
+def test_the_older_guides_dialect_tells_the_life_in_minutes(play):
     """expiresIn is minutes, rounded up; a shorter life is in exp."""
     assert login(play(projectx_expires_in_field=True)).json["expiresIn"] == 1440
     answer = login(play(projectx_expires_in_field=True, ttl=30.0)).json
@@ -90,7 +90,7 @@ def test_the_seeds_dialect_tells_the_life_in_minutes(play):
 
 
 def test_a_jwt_without_exp_still_works_and_still_ends(play):
-    """The seed's sample token has no exp: the server alone knows when it ends."""
+    """The vendor guide's sample token has no exp: the server alone knows when it ends."""
     player = play(no_projectx_exp=True)
     token = login(player).json["token"]
     assert "exp" not in claims(token)

@@ -83,6 +83,23 @@ def test_a_body_of_unknown_or_huge_length_is_refused_and_the_connection_ends(pla
     assert answer.startswith(b"HTTP/1.1 %d " % status)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/Auth/loginKey", 405),
+        ("POST", "/portfolio", 405),
+        ("GET", "/ttid/ext_uat_cert/token", 403),
+        ("GET", "/api/wallet/transfer", 405),
+        ("GET", "/api/v1/generate-auth-token", 405),
+        ("HEAD", "/portfolio", 405),
+        ("POST", "/_sandbox/requests", 404),
+    ],
+)
+def test_another_method_is_refused_in_the_vendors_way(play, method, path, status):
+    """Each endpoint has one method."""
+    assert play().call(method, path).status == status
+
+
 def test_what_is_not_http_is_refused_without_an_echo(play):
     """The error page of the standard library would repeat the line."""
     answer = raw(play(), b"secret-in-a-line\r\n\r\n")

@@ -213,10 +213,12 @@ def test_the_longest_values_are_accepted(play):
 
 
 def test_a_database_that_fails_is_the_documented_500(play):
-    """Here it cannot store half a surrogate pair."""
-    answer = generate(play(), b'{"clientId":"\\ud800","username":"u","displayName":"d","ipAddress":"i"}')
+    """Here it cannot store half a surrogate pair; the next request finds it in order."""
+    player = play()
+    answer = generate(player, b'{"clientId":"\\ud800","username":"u","displayName":"d","ipAddress":"i"}')
     assert (answer.status, answer.json["message"]) == (500, "Failed to generate auth token")
     assert answer.json["data"] == {"error": "Database connection failed"}
+    assert generate(player).status == 200, "the failure was not rolled back"
 
 
 @pytest.mark.parametrize("status", [400, 401, 500])

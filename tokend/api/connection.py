@@ -1,0 +1,401 @@
+"""One client's connection: bytes to requests, answers to bytes, in order, within limits.
+
+The hot path is `data_received`: a request text that was seen before is answered from prepared bytes without parsing.
+Everything else is parsed by httptools and answered by a task, one at a time. What the answers say is `routes`' part;
+time limits are enforced by the server, which calls `check` on every connection about twice a second.
+"""
+
+import asyncio
+import re
+import select
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+import httptools
+
+from tokend.api.answers import Answer
+from tokend.api.peers import Peer
+from tokend.api.problems import RequestError, bad_request, not_supported, problem
+from tokend.api.requests import Request
+from tokend.api.routes import memorable, respond
+from tokend.api.service import Service
+from tokend.api.views import Prepared
+
+# The parser is fed in slices of this size and not at all while an answer is due, so that what one connection can
+# make us queue is bounded by its smallest possible requests in one slice, some 200.
+SLICE_BYTES = 4096
+# Longer request texts are parsed each time: remembering them would cost more memory than it saves time.
+LONGEST_REMEMBERED_BYTES = 1024
+# A refused client may still be sending; closing at once would reset the connection under the answer (RFC 9112, 9.6).
+LINGER_SECONDS = 1.0
+# Headers after which the same text may deserve another answer, or the connection another fate.
+_NOT_REMEMBERED = frozenset((b"if-none-match", b"prefer", b"expect", b"connection", b"upgrade"))
+_VERB = re.compile(rb"[A-Za-z][A-Za-z-]{0,31} [^ ]+ HTTP/1\.[01]\r?\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What clients may use up. Seconds, bytes, counts.
+
+    ``idle`` is between requests, ``header`` from the first byte to the end of the headers and from the connection's
+    start to its first request, ``body`` from there to the request's end, ``write`` for a client that does not read.
+    """
+
+    max_connections: int = 4096
+    max_connections_per_uid: int = 2500
+    header_bytes: int = 16 * 1024
+    body_bytes: int = 64 * 1024
+    header_seconds: float = 2.0
+    body_seconds: float = 10.0
+    idle_seconds: float = 60.0
+    write_seconds: float = 30.0
+
+
+class Home(Protocol):
+    """What a connection needs of its server."""
+
+    service: Service
+    limits: Limits
+
+    def admit(self, connection: "Connection", descriptor: int) -> Peer | None:
+        """Note a new connection and tell who it is; None if it is one too many."""
+
+    def leave(self, connection: "Connection") -> None:
+        """Strike out a connection that is closed."""
+
+
+class Phase(Enum):
+    """What the connection waits for; each has its time limit, `ANSWERING` has none of its own."""
+
+    FIRST = "first"
+    IDLE = "idle"
+    HEADERS = "headers"
+    BODY = "body"
+    ANSWERING = "answering"
+    LINGERING = "lingering"
+
+
+class Connection(asyncio.Protocol):
+    """HTTP/1.1 (and 1.0) on one Unix socket connection."""
+
+    # Defaults live on the class: most connections make one request and never need half of these.
+    peer: Peer
+    _transport: asyncio.Transport
+    _ready = True  # nothing is due, half-read or refused: the next bytes begin a request
+    _writable = True
+    _touched = False  # the hot path was taken: `check` renews `_since`, which spares that path a look at the clock
+    _ended = False  # the client sends nothing more
+    _sealed = False  # nothing that arrives from now on will be answered
+    _streaming = False
+    _closing = False
+    _given_up_with_client = False
+    _unread = b""  # received, not parsed
+    _granted: Prepared | None = None  # the prepared answers that this peer was last seen to have access to
+    _task: asyncio.Task[None] | None = None
+    _parser: httptools.HttpRequestParser | None = None
+    # The message that is being parsed, and how many began in the present slice.
+    _in_message = _head_done = False
+    _target = _body = b""
+    _headers: list[tuple[bytes, bytes]]
+    _head_size = _raw_head = _messages = 0
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._service = home.service
+        self._loop = asyncio.get_running_loop()
+        self._due: deque[Request | Answer] = deque()  # parsed, not answered; an Answer is a refusal, and the last
+        self._phase = Phase.FIRST
+        self._since = self._loop.time()
+
+    # -------------------------------------------------------------- what the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # a stream transport, as create_unix_server makes them
+        peer = self._home.admit(self, transport.get_extra_info("socket").fileno())
+        if peer is None:
+            self._closing = True
+            self._transport.abort()
+        else:
+            self.peer = peer
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the protocol's signature
+        self._closing = True
+        self._due.clear()
+        self._unread, self._parser, self._granted = b"", None, None  # the parser's callbacks are a cycle
+        self._writable = True
+        # A reader is given up with its client; what has effects (refresh, issue, …) runs to its end unheard.
+        if self._task is not None and self._given_up_with_client:
+            self._task.cancel()
+        self._home.leave(self)
+
+    def data_received(self, data: bytes) -> None:
+        service = self._service
+        if self._ready and (hot := service.remembered.get(data)) is not None:
+            # Each condition of `Service.prepared`, looked at in place: a call here costs a twentieth of the throughput.
+            prepared, entry = hot.prepared, service.engine.entries.get(hot.name)
+            if (
+                entry is not None
+                and entry.lease is prepared.lease
+                and entry.settings is prepared.settings
+                and service.boot_seconds() < prepared.expires_boot
+                and (prepared is self._granted or self._may_have(prepared))
+            ):
+                self._transport.write(hot.answer)
+                hot.hits += 1
+                self._touched = True
+                return
+        if not (self._sealed or self._closing):
+            self._ready = False
+            self._unread += data
+            self._advance()
+
+    def eof_received(self) -> bool:
+        self._ended = True
+        # Half-closed: whoever still waits for answers gets them. `check` notices if the other half goes too.
+        return self._busy or bool(self._unread)
+
+    def pause_writing(self) -> None:
+        self._writable = False
+        self._ready = False
+        self._since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._loop.call_soon(self._advance)
+
+    # -------------------------------------------------------------- what httptools calls
+
+    def on_message_begin(self) -> None:
+        self._messages += 1
+        self._in_message, self._head_done = True, False
+        self._target = self._body = b""
+        self._headers = []
+        self._head_size = 0
+
+    def on_url(self, part: bytes) -> None:
+        self._target += part
+        self._head_size += len(part)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._head_done:  # afterwards: trailers, which nobody here has a use for
+            self._headers.append((name.lower(), value))
+            self._head_size += len(name) + len(value) + 4
+
+    def on_headers_complete(self) -> None:
+        self._head_done = True
+        if self._head_size > self._home.limits.header_bytes:
+            self._refuse(self._too_large(431, self._home.limits.header_bytes, "headers"))
+            return
+        headers = dict(self._headers)
+        length = headers.get(b"content-length", b"0")
+        if len(length) > 18 or int(length) > self._home.limits.body_bytes:
+            self._refuse(self._too_large(413, self._home.limits.body_bytes, "body"))
+        elif headers.get(b"expect", b"").lower() == b"100-continue" and not self._busy:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, part: bytes) -> None:
+        self._body += part
+        if len(self._body) > self._home.limits.body_bytes:
+            self._body = b""
+            self._refuse(self._too_large(413, self._home.limits.body_bytes, "body"))
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        parser = self._parser
+        if parser is None or self._sealed:
+            return
+        keep = parser.should_keep_alive() and not parser.should_upgrade()
+        method = parser.get_method().decode("latin-1")
+        request = Request(method, self._target, tuple(self._headers), self._body, self.peer, keep)
+        self._sealed = not keep
+        self._due.append(request)
+
+    # -------------------------------------------------------------- time limits
+
+    def check(self, now: float) -> None:
+        """Close the connection if it has used up its time; called about twice a second with the loop's time."""
+        limits = self._home.limits
+        if self._touched:
+            self._touched, self._since = False, now
+            if self._phase is Phase.FIRST:
+                self._phase = Phase.IDLE
+        waited = now - self._since
+        if not self._writable:
+            expired = waited > limits.write_seconds
+        elif self._phase is Phase.ANSWERING:
+            expired = self._given_up_with_client and self._hung_up()
+        else:
+            expired = (
+                waited
+                > {
+                    Phase.FIRST: limits.header_seconds,
+                    Phase.HEADERS: limits.header_seconds,
+                    Phase.BODY: limits.body_seconds,
+                    Phase.IDLE: limits.idle_seconds,
+                    Phase.LINGERING: LINGER_SECONDS,
+                }[self._phase]
+            )
+        if expired:
+            self._transport.abort()
+
+    def close_soon(self) -> None:
+        """Close as soon as what was asked is answered; at once if nothing was."""
+        self._ended = True
+        if self._streaming or not self._busy:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close now, whatever is due."""
+        self._given_up_with_client = True
+        self._transport.abort()
+
+    # -------------------------------------------------------------- the order of things
+
+    @property
+    def _busy(self) -> bool:
+        return self._task is not None or bool(self._due) or not self._writable
+
+    def _advance(self) -> None:
+        """Answer what is due and parse what is unread, until one of them has to wait."""
+        while self._task is None and self._writable and not self._closing:
+            if self._due:
+                self._begin(self._due.popleft())
+            elif self._unread and not self._sealed:
+                self._parse()
+            else:
+                break
+        if not self._closing:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Choose the phase, whether to read on, and whether this was all."""
+        if self._phase is Phase.LINGERING:
+            return
+        if self._busy:
+            phase = Phase.ANSWERING
+            if self._unread:
+                self._transport.pause_reading()
+        else:
+            phase = (Phase.BODY if self._head_done else Phase.HEADERS) if self._in_message else Phase.IDLE
+            if self._ended:
+                self._closing = True
+                self._transport.close()
+                return
+            self._transport.resume_reading()
+            self._ready = phase is Phase.IDLE and not self._sealed
+        if phase is not self._phase or (phase is Phase.IDLE and not self._busy):
+            self._phase, self._since = phase, self._loop.time()
+
+    def _parse(self) -> None:
+        """Feed the parser the next slice."""
+        piece, self._unread = self._unread[:SLICE_BYTES], self._unread[SLICE_BYTES:]
+        at_boundary, self._messages = not self._in_message, 0
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            self._unread = b""  # what follows is another protocol's; ours ends with this answer
+        except httptools.HttpParserError as error:
+            # Only of the slice's first request is it known where it begins.
+            self._refuse(_unintelligible(error, b"" if self._due else piece))
+        if self._in_message and not self._head_done:
+            # Finished headers are counted exactly; an endless one is counted by what arrived, to the slice.
+            self._raw_head = len(piece) if self._messages else self._raw_head + len(piece)
+            if self._raw_head > self._home.limits.header_bytes + SLICE_BYTES:
+                self._refuse(self._too_large(431, self._home.limits.header_bytes, "headers"))
+        self._remember(piece, alone=at_boundary and self._messages == 1 and not self._in_message)
+
+    def _remember(self, piece: bytes, *, alone: bool) -> None:
+        """Recognise this text in future if it is one whole plain request for a token that this peer was given."""
+        if not (alone and len(self._due) == 1 and len(piece) <= LONGEST_REMEMBERED_BYTES):
+            return
+        request = self._due[0]
+        if isinstance(request, Answer) or request.method != "GET" or request.body or not request.keep_alive:
+            return
+        if b"?" in request.target or any(name in _NOT_REMEMBERED for name, _ in request.headers):
+            return
+        answer = memorable(self._service, request)
+        if answer is not None:
+            self._granted, plain = answer
+            self._service.remember(piece, self._granted, plain=plain)
+
+    def _may_have(self, prepared: Prepared) -> bool:
+        if not self._service.rules.may_read(self.peer, prepared.settings.access):
+            return False
+        self._granted = prepared
+        return True
+
+    def _begin(self, due: Request | Answer) -> None:
+        if isinstance(due, Answer):
+            self._transport.write(due.encode(close=True))
+            self._linger()
+            return
+        self._given_up_with_client = due.method in ("GET", "HEAD")
+        self._task = self._loop.create_task(self._answer(due))
+
+    async def _answer(self, request: Request) -> None:
+        try:
+            answer = await respond(self._service, request)
+            close = not request.keep_alive or answer.stream is not None
+            if not self._closing:
+                self._transport.write(answer.encode(close=close, head_only=request.method == "HEAD"))
+            if answer.stream is not None and request.method != "HEAD":
+                await self._pour(answer.stream)
+        finally:
+            self._task = None
+        if self._closing:
+            return
+        if close:
+            self._closing = True
+            self._transport.close()
+        else:
+            self._advance()
+
+    async def _pour(self, stream: AsyncGenerator[bytes, None]) -> None:
+        """Send a stream until its client is gone or does not keep up; it may come back with Last-Event-ID."""
+        self._streaming = True
+        async with aclosing(stream):
+            async for part in stream:
+                if self._closing or not self._writable:
+                    break
+                self._transport.write(part)
+
+    # -------------------------------------------------------------- refusals
+
+    def _refuse(self, error: RequestError) -> None:
+        """Let one last answer follow those that are due, and read nothing more."""
+        if not self._sealed:
+            self._sealed, self._in_message, self._unread = True, False, b""
+            self._due.append(problem(error, now=self._service.engine.clock.instant().wall))
+            self._service.count("", error.status)
+
+    def _too_large(self, status: int, limit: int, part: str) -> RequestError:
+        return RequestError(status, "too_large", f"the request's {part} may be {limit} bytes at most")
+
+    def _linger(self) -> None:
+        self._phase, self._since = Phase.LINGERING, self._loop.time()
+        self._transport.resume_reading()
+        if self._ended:
+            self._closing = True
+            self._transport.close()
+        elif self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _hung_up(self) -> bool:
+        """Tell whether a client that stopped sending is gone altogether: nobody reads what we would write."""
+        descriptor: Any = self._transport.get_extra_info("socket")
+        poll = select.poll()
+        poll.register(descriptor.fileno(), 0)
+        return any(flags & (select.POLLHUP | select.POLLERR) for _, flags in poll.poll(0))
+
+
+def _unintelligible(error: httptools.HttpParserError, piece: bytes) -> RequestError:
+    """A verb that HTTP does not have is a foreign verb; anything else is no HTTP at all."""
+    if isinstance(error, httptools.HttpParserInvalidMethodError) and _VERB.match(piece):
+        return not_supported("this method does not exist here", allow="GET, HEAD, POST")
+    return bad_request("this is not an HTTP/1.1 request")

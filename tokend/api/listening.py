@@ -1,0 +1,130 @@
+"""The socket's file: made without a moment of wrong permissions, never taken from a living owner, withdrawn if ours."""
+
+import grp
+import os
+import socket
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# At least 128 (a burst of connects otherwise fails with EAGAIN); the kernel cuts it at net.core.somaxconn.
+BACKLOG = 1024
+# sun_path of unix(7), without the final NUL.
+LONGEST_PATH_BYTES = 107
+DIRECTORY_MODE = 0o750
+
+
+class SocketInUseError(OSError):
+    """Another process listens on the path, or something that is no dead socket of ours is in the way."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where the socket is to be. ``group`` is a name or a number, None for the daemon's own group.
+
+    ``inode`` is what `claim` put there: device and number, None before.
+    """
+
+    path: Path
+    mode: int = 0o660
+    group: str | None = None
+    inode: tuple[int, int] | None = field(default=None, init=False)
+
+
+def claim(place: Place, *, take_back: bool = False) -> socket.socket:
+    """Bind and listen; the mode and the group are right before anybody else can connect.
+
+    A socket that is in the way is unlinked only if it is our own uid's and nobody answers; ``take_back`` is for a path
+    that was ours, and takes it from any socket of our uid. Raises `SocketInUseError` or OSError, naming the path.
+    """
+    if len(os.fsencode(place.path)) > LONGEST_PATH_BYTES:
+        raise OSError(f"the socket's path {place.path} is longer than {LONGEST_PATH_BYTES} bytes: choose a shorter one")
+    group = -1 if place.group is None else _group_number(place.group)
+    _make_directory(place.path.parent, group)
+    _clear(place.path, take_back=take_back)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        # On Linux the file inherits the unbound socket's mode: no umask, which would be everybody's, no window.
+        os.fchmod(listening.fileno(), 0o600)
+        try:
+            listening.bind(str(place.path))
+        except OSError as error:
+            raise OSError(error.errno, f"cannot bind the socket: {error.strerror}", str(place.path)) from None
+        place.inode = _inode(place.path)
+        listening.listen(BACKLOG)
+        if group != -1:
+            os.chown(place.path, -1, group, follow_symlinks=False)
+        os.chmod(place.path, place.mode)  # noqa: PTH101  # beside chown
+    except OSError:
+        if place.inode is not None:
+            withdraw(place, listening)
+        listening.close()
+        raise
+    return listening
+
+
+def is_ours(place: Place) -> bool:
+    """Tell whether the path still leads to the socket that `claim` put there."""
+    try:
+        return place.inode is not None and _inode(place.path) == place.inode
+    except OSError:
+        return False
+
+
+def withdraw(place: Place, listening: socket.socket) -> None:
+    """Unlink the path if it still leads to our socket; somebody else's stays."""
+    if listening.fileno() != -1 and is_ours(place):
+        place.path.unlink(missing_ok=True)
+    place.inode = None
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
+def _make_directory(directory: Path, group: int) -> None:
+    """Make the socket's directory if it is missing, private until its group is set; one that exists is left alone."""
+    try:
+        directory.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        return
+    os.chown(directory, -1, group)
+    directory.chmod(DIRECTORY_MODE)
+
+
+def _clear(path: Path, *, take_back: bool) -> None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise SocketInUseError(f"{path} exists and is no socket: move it away, or choose another path")
+    if found.st_uid != os.geteuid():
+        raise SocketInUseError(f"the socket {path} belongs to uid {found.st_uid}, not to us: remove it")
+    if not take_back and _answers(path):
+        raise SocketInUseError(f"another process listens on {path}: is tokend running already?")
+    path.unlink(missing_ok=True)
+
+
+def _answers(path: Path) -> bool:
+    """Tell whether anybody listens; only a refused connection proves that nobody does."""
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        probe.connect(str(path))
+    except (ConnectionRefusedError, FileNotFoundError):
+        return False
+    except OSError:  # a full backlog (EAGAIN) is a living listener's
+        return True
+    finally:
+        probe.close()
+    return True
+
+
+def _group_number(group: str) -> int:
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        if group.isascii() and group.isdigit():
+            return int(group)
+        raise OSError(f"socket_group: there is no group {group!r} on this machine") from None

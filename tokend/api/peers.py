@@ -1,0 +1,104 @@
+"""Who is asking, told by the kernel, and what they may do. A pid authorises nothing: it may be another's by now."""
+
+import ctypes
+import grp
+import os
+import pwd
+import socket
+import struct
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from tokend.settings import Access
+
+_UCRED = struct.Struct("iII")
+# <asm-generic/socket.h>; Python has no name for it. The groups are those at connect(), as with SO_PEERCRED.
+_SO_PEERGROUPS = 59
+# Python's getsockopt gives at most 1024 bytes, 256 groups; who is in more is asked about through libc.
+_PYTHON_BUFFER_BYTES = 1024
+# NGROUPS_MAX of Linux.
+_MOST_GROUPS = 65536
+# A change of the user database is noticed after this long; a lookup per request would hammer LDAP.
+NAMES_KEPT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One process's identity when it connected, in our user namespace; ``groups`` include the primary one."""
+
+    uid: int
+    groups: frozenset[int]
+
+
+def identify(descriptor: int) -> Peer:
+    """Ask the kernel who is at the other end of a connected Unix socket; raises OSError."""
+    # The plain C type: it is made at each accept, and the Python class costs three times as much.
+    connection = socket.SocketType(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
+    try:
+        _pid, uid, gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        try:
+            packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _PYTHON_BUFFER_BYTES)
+        except OSError:
+            packed = _many_groups(descriptor)
+    finally:
+        connection.detach()
+    return Peer(uid, frozenset((gid, *struct.unpack(f"{len(packed) // 4}I", packed))))
+
+
+def _many_groups(descriptor: int) -> bytes:
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(_MOST_GROUPS * 4)
+    size = ctypes.c_uint(len(buffer))
+    if libc.getsockopt(descriptor, socket.SOL_SOCKET, _SO_PEERGROUPS, buffer, ctypes.byref(size)) != 0:
+        raise OSError(ctypes.get_errno(), "SO_PEERGROUPS failed")
+    return buffer.raw[: size.value]
+
+
+class PeerRules:
+    """Decide what a peer may do. Root and the daemon's own uid may do everything.
+
+    ``admins`` are user names or numeric uids. `Access.units` never matches here: a unit is known only from a pid,
+    which is no identity; units are checked on the credentials socket, where systemd itself asks.
+    """
+
+    def __init__(self, admins: Collection[str], *, own_uid: int | None = None) -> None:
+        self._almighty = frozenset((0, os.geteuid() if own_uid is None else own_uid))
+        self._admins = tuple(admins)
+        self._users = _Names(lambda name: pwd.getpwnam(name).pw_uid)
+        self._groups = _Names(lambda name: grp.getgrnam(name).gr_gid)
+
+    def is_admin(self, peer: Peer) -> bool:
+        """Tell whether the peer may reload, forget, and refresh unconditionally."""
+        return peer.uid in self._almighty or any(self._users.number(name) == peer.uid for name in self._admins)
+
+    def may_read(self, peer: Peer, access: Access | None) -> bool:
+        """Tell whether the peer may see a token at all; without a table whoever may connect may read."""
+        return (
+            access is None
+            or peer.uid in self._almighty
+            or any(self._users.number(name) == peer.uid for name in access.users)
+            or any(self._groups.number(name) in peer.groups for name in access.groups)
+        )
+
+
+class _Names:
+    """Names to numbers, remembered for a short while; a numeric name is itself, an unknown one is nobody's (None)."""
+
+    def __init__(self, look_up: Callable[[str], int]) -> None:
+        self._look_up = look_up
+        self._known: dict[str, tuple[float, int | None]] = {}
+
+    def number(self, name: str) -> int | None:
+        now = time.monotonic()
+        until, number = self._known.get(name, (0.0, None))
+        if now >= until:
+            number = self._fresh(name)
+            self._known[name] = (now + NAMES_KEPT_SECONDS, number)
+        return number
+
+    def _fresh(self, name: str) -> int | None:
+        try:
+            return self._look_up(name)
+        except (KeyError, OSError, ValueError):
+            return int(name) if name.isascii() and name.isdigit() else None

@@ -1,0 +1,157 @@
+"""One request as a value, and how its parts are read: target, query, negotiation, JSON body."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from tokend.api.peers import Peer
+from tokend.api.problems import RequestError, bad_request
+from tokend.settings import parse_duration
+
+# A page in a browser is the one client that can be tricked into asking (through a local proxy): these give it away.
+BROWSER_HEADERS = frozenset((b"origin", b"referer", b"sec-fetch-site"))
+_WAIT = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*", re.ASCII | re.IGNORECASE)
+# The longest `Prefer: wait`; longer wishes are cut, as RFC 7240 section 4.3 allows.
+LONGEST_WAIT_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Request:
+    """A complete request. Header names are lower-case bytes; the repr shows neither headers nor body."""
+
+    method: str
+    target: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    body: bytes = field(repr=False)
+    peer: Peer
+    keep_alive: bool
+
+    def header(self, name: bytes) -> str | None:
+        """The values of one header, joined by commas; None if it is absent."""
+        values = [value for key, value in self.headers if key == name]
+        return b", ".join(values).decode("latin-1") if values else None
+
+    @cached_property
+    def segments(self) -> tuple[str, ...]:
+        """The path's segments, percent-decoded one by one so that ``%2F`` never separates."""
+        path = self.target.partition(b"?")[0]
+        if path[:7].lower() == b"http://":  # absolute-form, RFC 9112 section 3.2.2
+            path = b"/" + path[7:].partition(b"/")[2]
+        if not path.startswith(b"/"):
+            raise bad_request("the request target must begin with a slash")
+        return tuple(_decode(part) for part in path[1:].split(b"/"))
+
+    def query(self, known: frozenset[str]) -> dict[str, str]:
+        """The query's parameters; raises for unknown, repeated and malformed ones."""
+        found: dict[str, str] = {}
+        for part in filter(None, self.target.partition(b"?")[2].split(b"&")):
+            key, _, value = (_decode(side.replace(b"+", b" ")) for side in part.partition(b"="))
+            if key not in known:
+                expected = f"known here: {', '.join(sorted(known))}" if known else "this resource takes none"
+                raise bad_request(f"unknown query parameter {key[:40]!r}; {expected}")
+            if key in found:
+                raise bad_request(f"query parameter {key!r} is given twice")
+            found[key] = value
+        return found
+
+    def json_object(self, known: frozenset[str] | None = None) -> dict[str, Any]:
+        """The body as a JSON object, ``{}`` where there is none; ``known`` names the only keys that may occur."""
+        if not self.body:
+            return {}
+        media = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
+        if media != "application/json":
+            raise RequestError(415, "unsupported_media_type", "the body must be sent as Content-Type: application/json")
+        try:
+            value = json.loads(self.body, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
+            json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text
+        except (ValueError, RecursionError):
+            raise bad_request("the body is not one valid JSON object in UTF-8") from None
+        if not isinstance(value, dict):
+            raise bad_request("the body must be a JSON object")
+        unknown = sorted(value.keys() - known) if known is not None else ()
+        if unknown:
+            raise bad_request("unknown keys in the body", errors={key[:40]: ["unknown key"] for key in unknown})
+        return value
+
+    def wait_seconds(self) -> int | None:
+        """The ``wait`` of Prefer, at most `LONGEST_WAIT_SECONDS`; None without one that can be read."""
+        for preference in (self.header(b"prefer") or "").split(","):
+            if match := _WAIT.fullmatch(preference.partition(";")[0]):
+                return min(int(match[1]), LONGEST_WAIT_SECONDS)
+        return None
+
+    def matches_etag(self, generation: int) -> bool:
+        """Tell whether If-None-Match names this generation (weakly compared, as RFC 9110 asks)."""
+        tags = [tag.strip().removeprefix("W/") for tag in (self.header(b"if-none-match") or "").split(",")]
+        return f'"{generation}"' in tags or "*" in tags
+
+
+def duration_parameter(parameters: Mapping[str, str], name: str) -> timedelta | None:
+    """Read a duration among query parameters; None if it is absent."""
+    if name not in parameters:
+        return None
+    try:
+        return parse_duration(parameters[name])
+    except ValueError as error:
+        raise bad_request(f"{name}: {error}", errors={name: [str(error)]}) from None
+
+
+def wants_plain(accept: str | None) -> bool:
+    """Choose between JSON (False) and the raw token (True) by the Accept header; raises 406 where neither will do.
+
+    The higher q wins, then the type that is named more exactly, then JSON.
+    """
+    if accept is None or not accept.strip():
+        return False
+    json_rank, plain_rank = _rank(accept, "application", "json"), _rank(accept, "text", "plain")
+    if max(json_rank, plain_rank)[0] <= 0:
+        raise RequestError(406, "not_acceptable", "a token is given as application/json or text/plain")
+    return plain_rank > json_rank
+
+
+def _rank(accept: str, kind: str, subtype: str) -> tuple[float, int]:
+    """The q of the most exact range that covers the type, and how exact it is (RFC 9110 section 12.5.1)."""
+    exactness = {f"{kind}/{subtype}": 2, f"{kind}/*": 1, "*/*": 0}
+    best = (-1, 0.0)
+    for item in accept.split(","):
+        media, *parameters = (part.strip().lower() for part in item.split(";"))
+        if media in exactness:
+            best = max(best, (exactness[media], _quality(parameters)))
+    return (best[1], best[0])
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return min(max(float(value), 0.0), 1.0)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _decode(part: bytes) -> str:
+    try:
+        text = unquote_to_bytes(part).decode()
+    except UnicodeDecodeError:
+        raise bad_request("the request target is not UTF-8") from None
+    if not text.isprintable():
+        raise bad_request("the request target holds control characters")
+    return text
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("duplicate keys")
+    return found
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

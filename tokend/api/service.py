@@ -1,0 +1,168 @@
+"""What all connections share: the engine, who may see what, prepared answers, counts, and the audit lines."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import structlog
+
+from tokend.api.changes import Changes
+from tokend.api.peers import Peer, PeerRules
+from tokend.api.views import ConfigState, Prepared, prepare
+from tokend.clock import SystemClock
+from tokend.errors import LoginRequiredError, TokenUnavailableError, UnknownTokenError
+from tokend.interfaces import Engine, Entry
+from tokend.status import State
+from tokend.tokens import Lease
+
+# One line about denials in this time; what came between is counted in the next. A peer must not fill the log.
+DENIAL_SECONDS = 1.0
+# Distinct request texts that are recognised without parsing. A client has one or two; beyond this somebody plays.
+MOST_REMEMBERED = 512
+
+# Given the names that the peer may see: the page in Prometheus' text format.
+RenderMetrics = Callable[[Collection[str]], bytes]
+
+
+@dataclass(slots=True, eq=False)
+class Hot:
+    """What one remembered request text is answered with, while ``prepared`` fits and the peer may have it.
+
+    ``hits`` counts the answers that are not yet among `Service.requests`.
+    """
+
+    name: str
+    prepared: Prepared
+    answer: bytes = field(repr=False)
+    hits: int = 0
+
+
+class Service:
+    """The daemon as one connection sees it.
+
+    ``remembered`` maps whole request texts to their answers; `count` notes all others. ``boot_seconds`` is the
+    engine's clock on the boot line.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        rules: PeerRules,
+        *,
+        config_state: ConfigState,
+        metrics: RenderMetrics | None = None,
+        audit_reads: bool = False,
+    ) -> None:
+        self.engine = engine
+        self.rules = rules
+        self.config_state = config_state
+        self.metrics = metrics
+        self.audit_reads = audit_reads
+        # The hot path asks at each read, and needs neither wall time nor an object.
+        self.boot_seconds: Callable[[], float] = (
+            partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+            if type(engine.clock) is SystemClock
+            else lambda: engine.clock.instant().boot
+        )
+        self._requests: Counter[tuple[str, int]] = Counter()
+        self.remembered: dict[bytes, Hot] = {}
+        self.changes = Changes(engine)
+        self.log = structlog.get_logger("tokend.api")
+        self._prepared: dict[str, Prepared] = {}
+        self._denial_logged = float("-inf")
+        self._denials_unsaid = 0
+
+    def visible(self, peer: Peer, name: str) -> Entry:
+        """The entry of a name; raises the same `UnknownTokenError` whether it is missing or not for this peer."""
+        entry = self.engine.entries.get(name)
+        if entry is not None and self.rules.may_read(peer, entry.settings.access):
+            return entry
+        if entry is not None:
+            self.denied(peer, token=name)
+        raise UnknownTokenError(f"no token {name[:64]!r} here, or none that you may read; `tokend list` shows yours")
+
+    def entries_for(self, peer: Peer) -> list[Entry]:
+        """All entries that the peer may see, in order of their names."""
+        entries = self.engine.entries
+        return [e for _, e in sorted(entries.items()) if self.rules.may_read(peer, e.settings.access)]
+
+    def prepared(self, entry: Entry) -> Prepared | None:
+        """The prepared answers of an entry's valid token; None if it has none now."""
+        known = self._prepared.get(entry.name)
+        if known is None or not known.fits(entry):
+            lease = entry.lease
+            if lease is None:
+                return None
+            known = self._prepared[entry.name] = prepare(lease, entry.settings)
+        return known if self.boot_seconds() < known.expires_boot else None
+
+    def valid(self, entry: Entry) -> Prepared:
+        """The prepared answers of an entry's valid token; raises the typed 503 if it has none now."""
+        if (found := self.prepared(entry)) is None:
+            raise unavailable(entry)
+        return found
+
+    def holds_valid(self, lease: Lease) -> bool:
+        """Tell whether a lease that the engine handed out may be handed on."""
+        return lease.token.is_valid(self.engine.clock.instant())
+
+    def remember(self, text: bytes, prepared: Prepared, *, plain: bool) -> None:
+        """Recognise this very request text from now on."""
+        if text in self.remembered or len(self.remembered) >= MOST_REMEMBERED:
+            for known in [text] if text in self.remembered else list(self.remembered):
+                self._unlearn(known)
+        self.remembered[text] = Hot(
+            prepared.lease.name, prepared, prepared.plain_bytes if plain else prepared.json_bytes
+        )
+
+    def forget_old_answers(self) -> None:
+        """Drop prepared answers, which hold tokens in clear, whose token is gone or replaced."""
+        entries = self.engine.entries
+
+        def is_old(prepared: Prepared) -> bool:
+            entry = entries.get(prepared.lease.name)
+            return entry is None or not prepared.fits(entry)
+
+        for name in [name for name, prepared in self._prepared.items() if is_old(prepared)]:
+            del self._prepared[name]
+        for text in [text for text, hot in self.remembered.items() if is_old(hot.prepared)]:
+            self._unlearn(text)
+
+    def count(self, token: str, status: int) -> None:
+        """Note one answer; ``token`` is "" where none was named that the peer may see."""
+        self._requests[token, status] += 1
+
+    def requests(self) -> Mapping[tuple[str, int], int]:
+        """Answers so far by (token, HTTP status), for ``tokend_client_requests_total{token,code}``."""
+        total = Counter(self._requests)
+        for hot in self.remembered.values():
+            total[hot.name, 200] += hot.hits
+        return total
+
+    def _unlearn(self, text: bytes) -> None:
+        hot = self.remembered.pop(text)
+        self._requests[hot.name, 200] += hot.hits
+
+    def denied(self, peer: Peer, **what: Any) -> None:
+        """Write the audit line of a denial, at most one in `DENIAL_SECONDS`."""
+        now = self.engine.clock.instant().boot
+        if 0 <= now - self._denial_logged < DENIAL_SECONDS:
+            self._denials_unsaid += 1
+            return
+        self.log.warning("client.denied", uid=peer.uid, unsaid_before=self._denials_unsaid, **what)
+        self._denial_logged, self._denials_unsaid = now, 0
+
+
+def unavailable(entry: Entry) -> TokenUnavailableError | LoginRequiredError:
+    """Make the error for an entry without a valid token, with its last error and its next attempt."""
+    status = entry.status()
+    retry_at = None if status.next_attempt_at is None else status.next_attempt_at.timestamp()
+    reason = f": {status.last_error.detail}" if status.last_error is not None else ""
+    if status.state in (State.REJECTED, State.LOGIN_REQUIRED):
+        text = f"token {entry.name!r} is not valid and its state is {status.state.value}, a person must act{reason}"
+        return LoginRequiredError(text, retry_at=retry_at)
+    text = f"token {entry.name!r} has no valid value now, its state is {status.state.value}{reason}"
+    return TokenUnavailableError(text, retry_at=retry_at)

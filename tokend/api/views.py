@@ -1,0 +1,135 @@
+"""What the socket shows of tokens and of the daemon: objects for JSON, and the answers prepared for the hot path."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import orjson
+
+from tokend.api.answers import PLAIN_TYPE, Answer
+from tokend.interfaces import Entry
+from tokend.secret import Secret
+from tokend.settings import ProviderSettings
+from tokend.status import Failure, ProviderStatus, SinkStatus
+from tokend.tokens import Lease, Token, native, utc
+
+
+class ConfigState(Protocol):
+    """What `GET /v1/status` says of the configuration. Called at each status request: must not block."""
+
+    def __call__(self) -> tuple[datetime, str | None]:
+        """When the configuration now in force was loaded (aware UTC), and why a later one was refused, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The answers for one lease under one settings object: bytes for the wire and the moment they become void.
+
+    ``expires_boot`` is on the boot line, infinite for a token without an end.
+    """
+
+    lease: Lease
+    settings: ProviderSettings
+    expires_boot: float
+    json: Answer = field(repr=False)
+    plain: Answer = field(repr=False)
+    json_bytes: bytes = field(repr=False)
+    plain_bytes: bytes = field(repr=False)
+
+    def fits(self, entry: Entry) -> bool:
+        """Tell whether this is still what the entry holds."""
+        return entry.lease is self.lease and entry.settings is self.settings
+
+
+def prepare(lease: Lease, settings: ProviderSettings) -> Prepared:
+    """Lay a lease out for readers, once."""
+    tag = (("ETag", f'"{lease.generation}"'),)
+    body = {**native(lease), "headers": ready_headers(lease.token, settings)}
+    json = Answer(200, orjson.dumps(body), headers=tag)
+    plain = Answer(200, lease.token.value.reveal().encode(), PLAIN_TYPE, tag)
+    expires = lease.token.expires_at
+    return Prepared(
+        lease,
+        settings,
+        math.inf if expires is None else expires.boot,
+        json,
+        plain,
+        json.encode(close=False),
+        plain.encode(close=False),
+    )
+
+
+def ready_headers(token: Token, settings: ProviderSettings) -> dict[str, str]:
+    """The headers to send with each call: the token's own, then the settings' on top, whatever their case."""
+    merged = {name.lower(): (name, value.reveal()) for name, value in token.headers.items()}
+    merged.update({name.lower(): (name, value) for name, value in settings.headers.items()})
+    return dict(merged.values())
+
+
+def issued(name: str, token: Token, settings: ProviderSettings) -> dict[str, Any]:
+    """An on-demand token in the shape of a held one; it has no generation and is not replaced, so those are null."""
+    shape = native(Lease(name, token, 0, None, ""))
+    extra = {key: _clear(value) for key, value in token.extra.items()}
+    headers = ready_headers(token, settings)
+    return {**shape, "generation": None, "fingerprint": None, "headers": headers, "extra": extra}
+
+
+def row(status: ProviderStatus) -> dict[str, Any]:
+    """One token in the list and in events; never a secret."""
+    return {
+        "name": status.name,
+        "kind": status.kind,
+        "state": status.state.value,
+        "valid": status.valid,
+        "expires_at": _utc(status.expires_at),
+        "refresh_at": _utc(status.refresh_at),
+        "generation": status.generation,
+        "fingerprint": status.fingerprint,
+    }
+
+
+def status_row(status: ProviderStatus) -> dict[str, Any]:
+    """One token in `GET /v1/status`."""
+    return {
+        **row(status),
+        "required": status.required,
+        "seconds_left": None if status.seconds_left is None else round(status.seconds_left, 3),
+        "failures": status.failures,
+        "last_error": _failure(status.last_error),
+        "next_attempt_at": _utc(status.next_attempt_at),
+        "sinks": [_sink(sink) for sink in status.sinks],
+        "note": status.note,
+    }
+
+
+def _failure(failure: Failure | None) -> Mapping[str, str] | None:
+    if failure is None:
+        return None
+    return {"class": failure.reason, "detail": failure.detail, "at": utc(failure.at)}
+
+
+def _sink(sink: SinkStatus) -> dict[str, Any]:
+    return {
+        "kind": sink.kind,
+        "path": sink.path,
+        "state": sink.state,
+        "last_success_at": _utc(sink.last_success_at),
+        "error": sink.error,
+    }
+
+
+def _utc(moment: datetime | None) -> str | None:
+    return None if moment is None else utc(moment)
+
+
+def _clear(value: Any) -> Any:
+    """Reveal what a reader of `issue` asked for, however deep it lies."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, Mapping):
+        return {key: _clear(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clear(inner) for inner in value]
+    return value

@@ -1,0 +1,151 @@
+"""The command line of the sandbox: ``tokend sandbox`` and ``python -m tokend.sandbox``.
+
+The options, their defaults and their help are those of `Options`; only what concerns the process is added here.
+"""
+
+import os
+import signal
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tokend.sandbox.options import Options, parse_duration
+from tokend.sandbox.server import start
+
+_EPILOG = """\
+The accounts above are accepted as they stand and obviously fake. While it runs, GET /_sandbox lists the ways to look
+at it and to change it: faults, credentials, the clock. Every option can be given as TOKEND_SANDBOX_<OPTION> too.
+"""
+_SECTIONS = {
+    "projectx": "ProjectX: POST /api/Auth/loginKey, /api/Auth/validate, /api/Account/search",
+    "partner": "Partner JWT: GET /portfolio",
+    "tt": "Trading Technologies: POST /ttid/<env>/token, GET /ttuser/<env>/users",
+    "wallet": "Wallet, a JWT per request: POST /api/wallet/transfer, GET /api/wallet/balance",
+    "xerve": "Xerve: POST /api/v1/generate-auth-token, GET /login/<token>",
+}
+
+
+class _DurationType(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.3
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+
+
+_TYPES: dict[str, Any] = {
+    "duration": _DurationType(),
+    "number": float,
+    "integer": click.IntRange(min=0),
+    "text": str,
+    "path": click.Path(dir_okay=False),
+}
+
+
+class _SectionedCommand(click.Command):
+    """A command whose help groups the options by vendor."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a section per vendor, after those of the server."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                title = _SECTIONS.get(_vendor_of(parameter.name or ""), "Server")
+                sections.setdefault(title, []).append(record)
+        for title in ("Server", *_SECTIONS.values()):
+            with formatter.section(title):
+                formatter.write_dl(sections.get(title, []))
+
+
+def _vendor_of(name: str) -> str:
+    return name.removeprefix("no_").partition("_")[0]
+
+
+def _option(declared: Field[Any]) -> click.Option:
+    kind = declared.metadata["kind"]
+    flag = f"--{declared.name.replace('_', '-')}"
+    if kind == "flag":
+        return click.Option([flag], is_flag=True, help=declared.metadata["help"])
+    if isinstance(kind, tuple):
+        kind = click.Choice([str(choice) for choice in kind])
+    elif isinstance(kind, range):
+        kind = click.IntRange(kind.start, kind.stop - 1)
+    else:
+        kind = _TYPES[kind]
+    shown: bool | str = bool(declared.default)
+    if shown and isinstance(kind, _DurationType):
+        shown = f"{declared.default:g}s"
+    return click.Option([flag], type=kind, default=declared.default, show_default=shown, help=declared.metadata["help"])
+
+
+def _run(port_file: str | None, **values: Any) -> None:
+    """Play the five vendors on loopback, faithfully, over real HTTP, with faults on request.
+
+    Prints one line, ``listening on http://127.0.0.1:PORT``, and runs until SIGTERM or SIGINT.
+    """
+    # A choice arrives as text; xerve_status is the one whose choices are numbers.
+    if values["xerve_status"] is not None:
+        values["xerve_status"] = int(values["xerve_status"])
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with start(Options(**values)) as sandbox, _announced(port_file, sandbox.port):
+            click.echo(f"listening on {sandbox.url}")  # echo flushes
+            stop.wait()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    except (OSError, sqlite3.Error) as error:
+        raise click.ClickException(f"the sandbox cannot run on {values['host']}:{values['port']}: {error}") from None
+
+
+@contextmanager
+def _announced(port_file: str | None, port: int) -> Iterator[None]:
+    """Keep the port in a file while the sandbox runs."""
+    if port_file is None:
+        yield
+        return
+    _write_whole(Path(port_file), f"{port}\n")
+    try:
+        yield
+    finally:
+        Path(port_file).unlink(missing_ok=True)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Let whoever waits for the file see all of it or nothing."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".port-", delete=False) as file:
+        file.write(text)
+    os.replace(file.name, path)  # noqa: PTH105 - both are names already
+
+
+def _command(options: Sequence[click.Option]) -> click.Command:
+    return _SectionedCommand(
+        "sandbox",
+        params=list(options),
+        callback=_run,
+        help=_run.__doc__,
+        short_help="Play the five vendors on loopback.",
+        epilog=_EPILOG,
+        context_settings={"auto_envvar_prefix": "TOKEND_SANDBOX", "max_content_width": 110},
+    )
+
+
+command = _command(
+    [
+        *(_option(declared) for declared in fields(Options)),
+        click.Option(["--port-file"], type=click.Path(dir_okay=False), help="Write the port into this file."),
+    ]
+)

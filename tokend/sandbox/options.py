@@ -1,0 +1,98 @@
+"""Everything the sandbox can be told, once: the defaults for `start`, and the command line's options with their help.
+
+A field's name is the option's: ``tt_interval`` is ``--tt-interval``. Durations are float seconds here and
+``[1-9][0-9]*(ms|s|m|h|d)`` on the command line.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+_DURATION = re.compile(r"([1-9][0-9]{0,9})(ms|s|m|h|d)", re.ASCII)
+_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+# The 32-bit year 2106 keeps every date in range for clients too; ten years are more than any token's life.
+_LONGEST_SECONDS = 3660 * 86400
+
+VALIDATE_ANSWERS = ("new", "null", "same", "expired", "invalid-session", "session-not-found", "unknown-error")
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration as seconds; raises ValueError with a message that shows the form."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError("a duration is a whole number with a unit: 500ms, 30s, 15m, 12h, 1d")
+    seconds = int(match[1]) * _UNIT_SECONDS[match[2]]
+    if seconds > _LONGEST_SECONDS:
+        raise ValueError("a duration is at most ten years")
+    return seconds
+
+
+def _option(default: Any, kind: object, text: str) -> Any:
+    """Declare an option: ``kind`` is duration, text, integer, number, flag, path, a tuple of choices or a range."""
+    return field(default=default, metadata={"kind": kind, "help": text})
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Options:
+    """The sandbox's settings; raises ValueError where they contradict each other. The repr shows nothing."""
+
+    host: str = _option("127.0.0.1", "text", "Loopback address to listen on; any other is refused.")
+    port: int = _option(0, range(65536), "Port; 0 takes a free one.")
+    database: str = _option(":memory:", "path", "SQLite file for Xerve's users, wallets and tokens; else in memory.")
+    clock_skew: float = _option(0.0, "number", "Shift the Date header and the sandbox's own time by so many seconds.")
+    latency: float = _option(0.0, "duration", "Wait before each answer.")
+    fail_rate: float = _option(0.0, "number", "Share of vendor requests answered with 503, from 0 to 1.")
+    seed: int | None = _option(None, "integer", "Seed for --fail-rate, to repeat a run.")
+    ttl: float | None = _option(None, "duration", "Life of every token the sandbox issues (projectx, tt, xerve).")
+
+    projectx_username: str = _option("sandbox-user", "text", "Accepted userName.")
+    projectx_api_key: str = _option("sandbox-projectx-key", "text", "Accepted apiKey.")
+    projectx_ttl: float | None = _option(None, "duration", "Life of its tokens; 24h unless --ttl is given.")
+    projectx_error_code: int | None = _option(None, range(11), "Answer each login with this LoginErrorCode.")
+    projectx_validate: str = _option("new", VALIDATE_ANSWERS, "What validate answers to a valid bearer.")
+    projectx_expires_in_field: bool = _option(False, "flag", "Speak the dialect with expiresIn (whole minutes).")
+    no_projectx_exp: bool = _option(False, "flag", "Issue JWTs without an exp claim.")
+    projectx_limit: int = _option(200, "integer", "Requests allowed in 60 s, logins included.")
+
+    partner_client_id: str = _option("sandbox-client", "text", "Accepted clientId.")
+    partner_secret: str = _option("sandbox-partner-secret", "text", "Secret its callers sign with.")
+    partner_ttl: float | None = _option(None, "duration", "Longest life (exp - iat) accepted; any unless given.")
+    partner_status: int | None = _option(None, range(400, 600), "Answer each request with this HTTP status.")
+
+    tt_api_key: str = _option("sandbox-tt-key", "text", "Accepted application key.")
+    tt_api_secret: str = _option("sandbox-tt-secret", "text", "Accepted application secret.")
+    tt_ttl: float | None = _option(None, "duration", "Life of its tokens; 12h unless --ttl is given.")
+    tt_interval: float = _option(10.0, "duration", "Least time between two token POSTs; sooner is a 429.")
+    tt_status: str | None = _option(None, ("Fail", "StatusFail"), "Answer each token POST with this status.")
+    tt_status_code: int = _option(401, range(200, 600), "HTTP status that goes with Fail and StatusFail.")
+    tt_redirect: bool = _option(False, "flag", "Answer the token POST with the documented 303.")
+    tt_seconds_as_string: bool = _option(False, "flag", "Send seconds_until_expiry as a string.")
+
+    wallet_key: str = _option("sandbox-wallet-key", "text", "Accepted Auth Key.")
+    wallet_secret: str = _option("sandbox-wallet-secret", "text", "Enc Key its callers sign with.")
+    wallet_ttl: float = _option(60.0, "duration", "Longest life (exp - iat) accepted.")
+    wallet_status: int | None = _option(None, range(400, 600), "Answer each request with this HTTP status.")
+
+    xerve_client_secret: str = _option("sandbox-xerve-secret", "text", "Secret its callers sign with.")
+    xerve_ttl: float | None = _option(None, "duration", "Life of its tokens, whatever minutes were asked for.")
+    xerve_status: int | None = _option(None, (400, 401, 500), "Answer each request with this documented error.")
+
+    def __post_init__(self) -> None:
+        if not is_loopback(self.host):
+            raise ValueError(f"host {self.host!r} is not a loopback address: use 127.0.0.1 or ::1")
+        if not 0 <= self.fail_rate <= 1:
+            raise ValueError(f"fail rate {self.fail_rate} is not between 0 and 1")
+        if not abs(self.clock_skew) <= _LONGEST_SECONDS * 5:  # 50 years reach 1976 and 2076, not OverflowError
+            raise ValueError("clock skew is at most fifty years")
+        life = self.projectx_ttl or self.ttl or 0
+        if self.no_projectx_exp and self.projectx_expires_in_field and life % 60:
+            raise ValueError("expiresIn counts whole minutes: without exp, the ProjectX life must be whole minutes")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host's name or address means this host and nothing else."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,200 @@
+"""HTTP/1.1 on loopback in front of a stage: sockets, threads, and the way to start and stop a sandbox in process."""
+
+import contextlib
+import json
+import logging
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from tokend.sandbox.control import PREFIX, Control
+from tokend.sandbox.messages import Reply, Request, json_reply
+from tokend.sandbox.options import Options, is_loopback
+from tokend.sandbox.stage import Stage
+
+LARGEST_BODY = 64 * 1024  # far above any documented request
+# Longer than clients keep an idle connection (httpx 5 s, requests for ever), so that they close, not we.
+IDLE_SECONDS = 75
+CLOSING_SECONDS = 5.0
+
+_log = logging.getLogger("tokend.sandbox")
+
+
+class Sandbox:
+    """A running sandbox. ``url`` has no slash at its end; `close` it, or use it as a context manager."""
+
+    def __init__(self, options: Options) -> None:
+        """Listen; raises OSError where the port is taken and sqlite3.Error where the database cannot be opened."""
+        self.stage = Stage(options)
+        try:
+            self._server = _Server(options.host, options.port, self.stage)
+        except OSError:
+            self.stage.close()
+            raise
+        self.port: int = self._server.server_address[1]
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        self.url = f"http://{host}:{self.port}"
+        # Checking for the end twice a second is the default; tests open and close many sandboxes.
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="sandbox", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening, end every connection and wait, and slow answer, and free the port. May be repeated."""
+        self.stage.stopping.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.end_connections()
+        self._server.server_close()
+        self.stage.close()
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def start(options: Options | None = None) -> Sandbox:
+    """Start a sandbox in threads of this process, listening when this returns; errors as of `Sandbox`."""
+    return Sandbox(options or Options())
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True  # a forgotten close must not keep the interpreter from ending
+    request_queue_size = 1024
+
+    def __init__(self, host: str, port: int, stage: Stage) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.stage = stage
+        self.control = Control(stage)
+        self._lock = threading.Lock()
+        self._connections: dict[socket.socket, threading.Thread] = {}
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        # Without HTTPServer's own, which asks the resolver for the name of the address.
+        socket.socket.bind(self.socket, self.server_address[:2])
+        self.server_address = self.socket.getsockname()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(target=self._serve, args=(request, client_address), daemon=True)
+        with self._lock:
+            self._connections[request] = thread
+        thread.start()
+
+    def _serve(self, request: socket.socket, client_address: Any) -> None:
+        try:
+            self.process_request_thread(request, client_address)
+        finally:
+            with self._lock:
+                self._connections.pop(request, None)
+
+    def end_connections(self) -> None:
+        """Wake threads that wait for a client, and wait for them, so that none outlives `close`."""
+        with self._lock:
+            connections = dict(self._connections)
+        for connection, thread in connections.items():
+            with contextlib.suppress(OSError):  # it ended by itself meanwhile
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join(CLOSING_SECONDS)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay quiet: what can fail out here is a client that went away."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "tokend-sandbox"
+    sys_version = ""
+    timeout = IDLE_SECONDS
+    wbufsize = 64 * 1024  # head and body leave in one piece
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def _respond(self) -> None:
+        body = self._read_body()
+        if body is not None:
+            self._send(self._answer(body))
+
+    # Whatever the method: the vendor decides which it has.
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _respond  # noqa: N815
+
+    def _read_body(self) -> bytes | None:
+        length = self.headers.get("content-length", "0")
+        if "transfer-encoding" in self.headers or not (length.isascii() and length.isdigit()):
+            self.send_error(411)
+        elif len(length) > 9 or int(length) > LARGEST_BODY:
+            self.send_error(413)
+        else:
+            body = self.rfile.read(int(length))
+            if len(body) == int(length):
+                return body
+            self.close_connection = True
+        return None
+
+    def _answer(self, body: bytes) -> Reply:
+        try:
+            target = urlsplit(self.path)
+        except ValueError:
+            return json_reply(400, {"error": "the request's target is no path"})
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        if not _is_local(headers.get("host", "")):
+            # Also keeps web pages out that reach us under a name of theirs (DNS rebinding).
+            return json_reply(421, {"error": "the sandbox answers to loopback names only"})
+        request = Request(method=self.command, path=target.path, query=target.query, headers=headers, body=body)
+        try:
+            if target.path == PREFIX or target.path.startswith(PREFIX + "/"):
+                return self.server.control.answer(request)
+            return self.server.stage.answer(request)
+        except Exception:
+            _log.exception("a bug in the sandbox")
+            return json_reply(500, {"error": "a bug in the sandbox; its log says more"})
+
+    def _send(self, reply: Reply) -> None:
+        if reply.delivery == "none":
+            self.close_connection = True
+            return
+        self.send_response(reply.status)
+        if reply.status != 204:
+            self.send_header("Content-Type", reply.content_type)
+            self.send_header("Content-Length", str(len(reply.body)))
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        cut = len(reply.body) // 2 if reply.delivery == "truncated" else len(reply.body)
+        if self.command != "HEAD":
+            self.wfile.write(reply.body[:cut])
+        self.close_connection = self.close_connection or cut < len(reply.body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
+        """Refuse what is not HTTP; never echoes what was sent."""
+        self.close_connection = True
+        self.request_version = self.protocol_version  # else a line without a version is answered as HTTP/0.9: no head
+        body = json.dumps({"error": self.responses.get(code, ("Bad Request", ""))[0]}).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Give the Date header by the sandbox's clock."""
+        return super().date_time_string(int(self.server.stage.clock.now()) if timestamp is None else int(timestamp))
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Log nothing: request lines hold tokens."""
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False

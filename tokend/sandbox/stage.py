@@ -1,0 +1,110 @@
+"""Where the vendors stand: routing by path, latency and faults around their answers, and the journal. No sockets."""
+
+import threading
+from dataclasses import replace
+
+from tokend.sandbox.clock import SandboxClock
+from tokend.sandbox.faults import Behaviour, Faults
+from tokend.sandbox.journal import Entry, Journal
+from tokend.sandbox.messages import Reply, Request, http_status, json_reply
+from tokend.sandbox.options import Options
+from tokend.sandbox.partner import PORTFOLIO, Partner
+from tokend.sandbox.projectx import LOGIN, ProjectX
+from tokend.sandbox.tt import TT
+from tokend.sandbox.vendor import Vendor
+from tokend.sandbox.wallet import Wallet
+from tokend.sandbox.xerve import GENERATE, Xerve
+from tokend.sandbox.xerve_database import XerveDatabase
+
+GARBAGE = Reply(
+    status=200, body=b"<html><body>Please sign in to the guest network</body></html>", content_type="text/html"
+)
+
+
+class Stage:
+    """All vendors of one sandbox and what surrounds them. Called from many threads at once."""
+
+    def __init__(self, options: Options) -> None:
+        self.stopping = threading.Event()
+        self.clock = SandboxClock(options.clock_skew)
+        self.faults = Faults(fail_rate=options.fail_rate, seed=options.seed)
+        self.journal = Journal()
+        self.database = XerveDatabase(options.database)
+        vendors: tuple[Vendor, ...] = (
+            ProjectX(options, self.clock),
+            Partner(options, self.clock),
+            TT(options, self.clock),
+            Wallet(options, self.clock),
+            Xerve(options, self.clock, self.database),
+        )
+        self.vendors = {vendor.name: vendor for vendor in vendors}
+        self._latency = options.latency
+        for name, behaviour in _from_the_start(options).items():
+            self.faults.set(name, behaviour)
+
+    def answer(self, request: Request) -> Reply:
+        """Answer one request to a vendor, faults included, and record it."""
+        for vendor in self.vendors.values():
+            route = vendor.route(request.path)
+            if route is not None:
+                arrived = self.clock.now()
+                self.stopping.wait(self._latency)
+                reply = self._play(vendor, request)
+                status = 0 if reply.delivery == "none" else reply.status
+                self.journal.add(Entry(vendor.name, request.method, route, arrived, status))
+                return reply
+        # What the path was is not recorded: it may hold a token.
+        self.journal.add(Entry("none", request.method, "(unknown)", self.clock.now(), 404))
+        return json_reply(404, {"error": "no vendor has this path; GET /_sandbox lists those that exist"})
+
+    def close(self) -> None:
+        """Cut waits short and close the database."""
+        self.stopping.set()
+        self.database.close()
+
+    def _play(self, vendor: Vendor, request: Request) -> Reply:
+        behaviour = self.faults.draw(vendor.name, request.path)
+        if behaviour is None:
+            return vendor.answer(request)
+        before = _instead_of_an_answer(vendor, request, behaviour)
+        if before is not None:
+            return before
+        if behaviour.mode == "slow":
+            self.stopping.wait(behaviour.delay)
+        reply = vendor.answer(request)
+        if behaviour.mode == "truncated":
+            return replace(reply, delivery="truncated")
+        return replace(reply, delivery="none") if behaviour.mode == "lost" else reply
+
+
+def _instead_of_an_answer(vendor: Vendor, request: Request, behaviour: Behaviour) -> Reply | None:
+    """Give the reply of a fault that hits before the vendor acts; None for those that spoil or delay its answer."""
+    match behaviour.mode:
+        case "reject":
+            return vendor.refusal(request, behaviour.code)
+        case "rate_limit":
+            reply, wish = vendor.failure(429), behaviour.retry_after
+            return replace(reply, headers={**reply.headers, "Retry-After": wish}) if wish is not None else reply
+        case "error":
+            return vendor.failure(http_status(behaviour.code, 500))
+        case "garbage":
+            return GARBAGE
+        case "redirect":
+            return Reply(status=307, headers={"Location": behaviour.location})
+        case "reset":
+            return Reply(status=500, delivery="none")
+        case _:
+            return None
+
+
+def _from_the_start(options: Options) -> dict[str, Behaviour]:
+    """Turn the options that name an error into behaviours that last."""
+    wanted = {
+        "projectx": (options.projectx_error_code, LOGIN),
+        "partner": (options.partner_status, PORTFOLIO),
+        "tt": (options.tt_status, "/ttid/"),
+        "wallet": (options.wallet_status, "/"),
+        "xerve": (options.xerve_status, GENERATE),
+    }
+    # LoginErrorCode 0 is Success: naming it asks for nothing.
+    return {name: Behaviour("reject", code=code, path=path) for name, (code, path) in wanted.items() if code}

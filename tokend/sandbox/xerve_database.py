@@ -1,0 +1,145 @@
+"""Xerve's users, wallets and single-use tokens, in SQLite. Rules about requests and times are `xerve`'s."""
+
+import hashlib
+import secrets
+import sqlite3
+import string
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+_ALPHABET = string.ascii_letters + string.digits
+_REFERRAL_ALPHABET = string.ascii_uppercase + string.digits
+TOKEN_LENGTH = 64
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS users (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, client_id TEXT NOT NULL UNIQUE, display_id TEXT NOT NULL,
+    username TEXT NOT NULL, name TEXT NOT NULL, referral_code TEXT NOT NULL UNIQUE, password_hash TEXT NOT NULL,
+    role TEXT NOT NULL, status TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS wallets (
+    user_id INTEGER NOT NULL REFERENCES users (id), currency TEXT NOT NULL, balance TEXT NOT NULL,
+    UNIQUE (user_id, currency));
+CREATE TABLE IF NOT EXISTS tokens (
+    token_hash TEXT PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users (id), ip_address TEXT NOT NULL,
+    expires_at REAL NOT NULL, used_at REAL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user as replies show one."""
+
+    id: int
+    username: str
+    display_id: str
+    name: str
+
+
+class XerveDatabase:
+    """One connection behind a lock; every call is one transaction. Raises sqlite3.Error, and then nothing changed."""
+
+    def __init__(self, path: str) -> None:
+        self._lock = threading.Lock()
+        # Isolation level None: transactions are begun and ended here, never behind our back.
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._connection.executescript(_TABLES)
+
+    def close(self) -> None:
+        """Close the file; the database is not usable afterwards."""
+        with self._lock:
+            self._connection.close()
+
+    def upsert(self, *, client_id: str, username: str, name: str, now: float) -> tuple[User, bool]:
+        """Create the user of a client id with a wallet, or update its names; say whether it is new."""
+        with self._transaction() as connection:
+            updated = connection.execute(
+                "UPDATE users SET username = ?, name = ? WHERE client_id = ?", (username, name, client_id)
+            )
+            is_new = updated.rowcount == 0
+            if is_new:
+                self._create(connection, client_id=client_id, username=username, name=name, now=now)
+            row = connection.execute(
+                "SELECT id, username, display_id, name FROM users WHERE client_id = ?", (client_id,)
+            ).fetchone()
+            return User(*row), is_new
+
+    def add_token(self, user: User, *, ip_address: str, expires_at: float) -> str:
+        """Make and store a token (as a hash); older ones of the user stay valid."""
+        token = "".join(secrets.choice(_ALPHABET) for _ in range(TOKEN_LENGTH))
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO tokens VALUES (?, ?, ?, ?, NULL)", (_hash(token), user.id, ip_address, expires_at)
+            )
+        return token
+
+    def consume(self, token: str, *, now: float) -> User | Literal["unknown", "used", "expired"]:
+        """Use a token up and give its user, or say why it cannot be used. Of many callers at once, one succeeds."""
+        with self._transaction() as connection:
+            row = connection.execute(
+                "SELECT users.id, username, display_id, name, expires_at, used_at FROM tokens"
+                " JOIN users ON users.id = user_id WHERE token_hash = ?",
+                (_hash(token),),
+            ).fetchone()
+            if row is None:
+                return "unknown"
+            if row[5] is not None:
+                return "used"
+            if now >= row[4]:
+                return "expired"
+            connection.execute("UPDATE tokens SET used_at = ? WHERE token_hash = ?", (now, _hash(token)))
+            return User(*row[:4])
+
+    def report(self) -> list[dict[str, Any]]:
+        """List users with wallets and counts of tokens; neither passwords nor tokens."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT users.id, client_id, display_id, username, name, referral_code, role, status,"
+                " currency, balance,"
+                " (SELECT count(*) FROM tokens WHERE user_id = users.id),"
+                " (SELECT count(used_at) FROM tokens WHERE user_id = users.id)"
+                " FROM users JOIN wallets ON wallets.user_id = users.id ORDER BY users.id"
+            ).fetchall()
+        return [_row(*row) for row in rows]
+
+    def _create(self, connection: sqlite3.Connection, *, client_id: str, username: str, name: str, now: float) -> None:
+        inserted = connection.execute(
+            "INSERT INTO users (client_id, display_id, username, name, referral_code, password_hash, role, status)"
+            " VALUES (?, ?, ?, ?, ?, ?, 'user', 'active')",
+            # Nobody ever knows the password, so a plain hash of random bytes is as good as a slow one.
+            (client_id, client_id, username, name, _referral_code(now), _hash(secrets.token_hex(32))),
+        )
+        connection.execute("INSERT INTO wallets VALUES (?, 'USD', '0.00')", (inserted.lastrowid,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+def _referral_code(now: float) -> str:
+    # 36^6 codes per year: a collision breaks the UNIQUE rule and shows as the documented 500.
+    tail = "".join(secrets.choice(_REFERRAL_ALPHABET) for _ in range(6))
+    return f"REF-{datetime.fromtimestamp(now, UTC).year:04d}-{tail}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _row(*row: Any) -> dict[str, Any]:
+    names = ("id", "clientId", "displayId", "username", "name", "referralCode", "role", "status")
+    return {
+        **dict(zip(names, row[:8], strict=True)),
+        "wallet": {"currency": row[8], "balance": row[9]},
+        "tokens": {"issued": row[10], "used": row[11]},
+    }
