@@ -17,6 +17,8 @@ from tokend.logs import get_logger
 LOOK_SECONDS = 4.0
 # Editors write several times in a row; one look after the last is enough.
 DEBOUNCE_MILLISECONDS = 50
+# The listening thread cannot be interrupted: so long it may delay our end.
+THREAD_MILLISECONDS = 300
 LARGEST_FILE_BYTES = 16 * 1024 * 1024
 
 log = get_logger()
@@ -58,15 +60,21 @@ class FileWatch:
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._end_when_moved, directories, stop)
-                    async for _ in watchfiles.awatch(
+                    since_begin = 0
+                    async for changes in watchfiles.awatch(
                         *directories,
                         recursive=False,
                         debounce=DEBOUNCE_MILLISECONDS,
                         step=DEBOUNCE_MILLISECONDS // 2,
+                        rust_timeout=THREAD_MILLISECONDS,
+                        yield_on_timeout=True,
                         stop_event=stop,
                         watch_filter=None,
                     ):
-                        self._nudge.set()
+                        # The first silence is looked at too: something may have changed before listening began.
+                        if changes or not since_begin:
+                            self._nudge.set()
+                        since_begin += 1
                     tasks.cancel_scope.cancel()
             except (OSError, RuntimeError) as error:
                 log.debug("watch.polling", detail=f"inotify is not to be had: {type(error).__name__}")

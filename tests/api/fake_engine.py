@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tokend.errors import TokendError, UnknownTokenError
+from tokend.errors import UnknownTokenError
 from tokend.instant import Instant
 from tokend.secret import Secret
 from tokend.settings import Access, HeldSettings, OnDemandSettings, ProviderSettings
@@ -84,7 +84,7 @@ class FakeEntry:
 
 
 class FakeEngine:
-    """Implements `tokend.interfaces.Engine`; ``calls`` records what was asked, ``raises`` is raised by the next call."""
+    """Implements `tokend.interfaces.Engine`; ``calls`` is what was asked, ``raises`` the next call's error."""
 
     def __init__(self) -> None:
         self.clock = StillClock()
@@ -157,7 +157,3 @@ class FakeEngine:
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
         self.subscribers.append(callback)
         return lambda: self.subscribers.remove(callback)
-
-
-class FakeConfigError(TokendError):
-    """Kept apart from the configuration's own error: the socket server must not depend on its class."""

@@ -17,8 +17,8 @@ import uvloop
 from structlog.testing import capture_logs
 
 from tests.api.fake_engine import FakeEngine
-from tokend.api.connection import Limits
 from tokend.api.listening import Place
+from tokend.api.parsing import Limits
 from tokend.api.peers import PeerRules
 from tokend.api.server import SocketServer
 from tokend.api.service import Service
@@ -183,7 +183,7 @@ def served(
         try:
             service = Service(
                 engine,
-                PeerRules(admins, own_uid=own_uid),
+                PeerRules(lambda: admins, own_uid=own_uid),
                 config_state=lambda: (LOADED_AT, found[0].config_error),
                 metrics=metrics,
                 audit_reads=audit_reads,

@@ -12,7 +12,9 @@ import pytest
 
 from tests.api.fake_engine import RAW, START, FakeEngine
 from tests.api.served import Served, eventually, logged, served
-from tokend import errors
+from tokend import __version__, errors
+from tokend.api.exposition import Exposition
+from tokend.metrics import Counters
 from tokend.secret import Secret
 from tokend.settings import Access
 from tokend.status import Failure, SinkStatus, State
@@ -608,3 +610,35 @@ def test_access_hides_tokens_as_if_they_were_not_there(tmp_path: Path) -> None:
         running.config_error = "c.toml:1:1: [providers.hidden]"
         assert "hidden" not in running.get("/v1/status").json["config"]["error"]
         assert running.engine.calls == [("refresh", "demo", 1, "", False)]
+
+
+def test_the_metrics_page_has_every_documented_name() -> None:
+    """Each name with its labels; only visible tokens, and the requests that named none."""
+    engine, counters = FakeEngine(), Counters()
+    entry, _ = engine.hold("demo"), engine.hold("hidden")
+    entry.changes = {"sinks": (SinkStatus("raw", "raw-1", "/run/x", "ok", True, START.wall, None),)}
+    counters.refreshed("demo", "success")
+    counters.failed("demo", "transient")
+    counters.took("demo", 0.5)
+    counters.wrote("demo", "raw-1", "success")
+    requests = {("demo", 200): 3, ("hidden", 200): 9, ("", 404): 1}
+    page = Exposition(engine, counters, lambda: requests, lambda: True).page(["demo"]).decode()
+    expected = {
+        'tokend_token_expiry_timestamp_seconds{token="demo"}': START.after(3600).wall.timestamp(),
+        'tokend_token_issued_timestamp_seconds{token="demo"}': START.wall.timestamp(),
+        'tokend_token_next_refresh_timestamp_seconds{token="demo"}': START.after(3000).wall.timestamp(),
+        'tokend_token_valid{token="demo"}': 1,
+        'tokend_token_consecutive_failures{token="demo"}': 0,
+        'tokend_token_refreshes_total{result="success",token="demo"}': 1,
+        'tokend_token_refresh_errors_total{reason="transient",token="demo"}': 1,
+        'tokend_token_refresh_duration_seconds_sum{token="demo"}': 0.5,
+        'tokend_sink_writes_total{result="success",sink="raw-1",token="demo"}': 1,
+        'tokend_sink_last_success_timestamp_seconds{sink="raw-1",token="demo"}': START.wall.timestamp(),
+        'tokend_client_requests_total{code="200",token="demo"}': 3,
+        'tokend_client_requests_total{code="404",token=""}': 1,
+        "tokend_config_last_reload_successful": 1,
+        f'tokend_build_info{{version="{__version__}"}}': 1,
+    }
+    lines = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+    assert {key: float(lines[key]) for key in expected} == expected
+    assert "hidden" not in page

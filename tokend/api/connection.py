@@ -6,53 +6,26 @@ time limits are enforced by the server, which calls `check` on every connection 
 """
 
 import asyncio
-import re
 import select
-from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-import httptools
-
-from tokend.api.answers import Answer
+from tokend.api.parsing import SLICE_BYTES, Limits, RequestReader
 from tokend.api.peers import Peer
-from tokend.api.problems import RequestError, bad_request, not_supported, problem
+from tokend.api.problems import RequestError, problem
 from tokend.api.requests import Request
 from tokend.api.routes import memorable, respond
 from tokend.api.service import Service
 from tokend.api.views import Prepared
 
-# The parser is fed in slices of this size and not at all while an answer is due, so that what one connection can
-# make us queue is bounded by its smallest possible requests in one slice, some 200.
-SLICE_BYTES = 4096
 # Longer request texts are parsed each time: remembering them would cost more memory than it saves time.
 LONGEST_REMEMBERED_BYTES = 1024
 # A refused client may still be sending; closing at once would reset the connection under the answer (RFC 9112, 9.6).
 LINGER_SECONDS = 1.0
 # Headers after which the same text may deserve another answer, or the connection another fate.
 _NOT_REMEMBERED = frozenset((b"if-none-match", b"prefer", b"expect", b"connection", b"upgrade"))
-_VERB = re.compile(rb"[A-Za-z][A-Za-z-]{0,31} [^ ]+ HTTP/1\.[01]\r?\n")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What clients may use up. Seconds, bytes, counts.
-
-    ``idle`` is between requests, ``header`` from the first byte to the end of the headers and from the connection's
-    start to its first request, ``body`` from there to the request's end, ``write`` for a client that does not read.
-    """
-
-    max_connections: int = 4096
-    max_connections_per_uid: int = 2500
-    header_bytes: int = 16 * 1024
-    body_bytes: int = 64 * 1024
-    header_seconds: float = 2.0
-    body_seconds: float = 10.0
-    idle_seconds: float = 60.0
-    write_seconds: float = 30.0
 
 
 class Home(Protocol):
@@ -89,25 +62,18 @@ class Connection(asyncio.Protocol):
     _writable = True
     _touched = False  # the hot path was taken: `check` renews `_since`, which spares that path a look at the clock
     _ended = False  # the client sends nothing more
-    _sealed = False  # nothing that arrives from now on will be answered
     _streaming = False
     _closing = False
     _given_up_with_client = False
     _unread = b""  # received, not parsed
     _granted: Prepared | None = None  # the prepared answers that this peer was last seen to have access to
     _task: asyncio.Task[None] | None = None
-    _parser: httptools.HttpRequestParser | None = None
-    # The message that is being parsed, and how many began in the present slice.
-    _in_message = _head_done = False
-    _target = _body = b""
-    _headers: list[tuple[bytes, bytes]]
-    _head_size = _raw_head = _messages = 0
+    _reader: RequestReader | None = None  # made at the first request that is not recognised
 
     def __init__(self, home: Home) -> None:
         self._home = home
         self._service = home.service
         self._loop = asyncio.get_running_loop()
-        self._due: deque[Request | Answer] = deque()  # parsed, not answered; an Answer is a refusal, and the last
         self._phase = Phase.FIRST
         self._since = self._loop.time()
 
@@ -124,8 +90,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the protocol's signature
         self._closing = True
-        self._due.clear()
-        self._unread, self._parser, self._granted = b"", None, None  # the parser's callbacks are a cycle
+        self._unread, self._granted = b"", None
+        if self._reader is not None:
+            self._reader.close()
         self._writable = True
         # A reader is given up with its client; what has effects (refresh, issue, …) runs to its end unheard.
         if self._task is not None and self._given_up_with_client:
@@ -148,7 +115,7 @@ class Connection(asyncio.Protocol):
                 hot.hits += 1
                 self._touched = True
                 return
-        if not (self._sealed or self._closing):
+        if not (self._closing or (self._reader is not None and self._reader.sealed)):
             self._ready = False
             self._unread += data
             self._advance()
@@ -167,53 +134,6 @@ class Connection(asyncio.Protocol):
         self._writable = True
         self._loop.call_soon(self._advance)
 
-    # -------------------------------------------------------------- what httptools calls
-
-    def on_message_begin(self) -> None:
-        self._messages += 1
-        self._in_message, self._head_done = True, False
-        self._target = self._body = b""
-        self._headers = []
-        self._head_size = 0
-
-    def on_url(self, part: bytes) -> None:
-        self._target += part
-        self._head_size += len(part)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._head_done:  # afterwards: trailers, which nobody here has a use for
-            self._headers.append((name.lower(), value))
-            self._head_size += len(name) + len(value) + 4
-
-    def on_headers_complete(self) -> None:
-        self._head_done = True
-        if self._head_size > self._home.limits.header_bytes:
-            self._refuse(self._too_large(431, self._home.limits.header_bytes, "headers"))
-            return
-        headers = dict(self._headers)
-        length = headers.get(b"content-length", b"0")
-        if len(length) > 18 or int(length) > self._home.limits.body_bytes:
-            self._refuse(self._too_large(413, self._home.limits.body_bytes, "body"))
-        elif headers.get(b"expect", b"").lower() == b"100-continue" and not self._busy:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def on_body(self, part: bytes) -> None:
-        self._body += part
-        if len(self._body) > self._home.limits.body_bytes:
-            self._body = b""
-            self._refuse(self._too_large(413, self._home.limits.body_bytes, "body"))
-
-    def on_message_complete(self) -> None:
-        self._in_message = False
-        parser = self._parser
-        if parser is None or self._sealed:
-            return
-        keep = parser.should_keep_alive() and not parser.should_upgrade()
-        method = parser.get_method().decode("latin-1")
-        request = Request(method, self._target, tuple(self._headers), self._body, self.peer, keep)
-        self._sealed = not keep
-        self._due.append(request)
-
     # -------------------------------------------------------------- time limits
 
     def check(self, now: float) -> None:
@@ -229,16 +149,14 @@ class Connection(asyncio.Protocol):
         elif self._phase is Phase.ANSWERING:
             expired = self._given_up_with_client and self._hung_up()
         else:
-            expired = (
-                waited
-                > {
-                    Phase.FIRST: limits.header_seconds,
-                    Phase.HEADERS: limits.header_seconds,
-                    Phase.BODY: limits.body_seconds,
-                    Phase.IDLE: limits.idle_seconds,
-                    Phase.LINGERING: LINGER_SECONDS,
-                }[self._phase]
-            )
+            allowed = {
+                Phase.FIRST: limits.header_seconds,
+                Phase.HEADERS: limits.header_seconds,
+                Phase.BODY: limits.body_seconds,
+                Phase.IDLE: limits.idle_seconds,
+                Phase.LINGERING: LINGER_SECONDS,
+            }
+            expired = waited > allowed[self._phase]
         if expired:
             self._transport.abort()
 
@@ -257,21 +175,25 @@ class Connection(asyncio.Protocol):
 
     @property
     def _busy(self) -> bool:
-        return self._task is not None or bool(self._due) or not self._writable
+        due = self._reader is not None and self._reader.due
+        return self._task is not None or bool(due) or not self._writable
 
     def _advance(self) -> None:
         """Answer what is due and parse what is unread, until one of them has to wait."""
+        reader = self._reader = self._reader or RequestReader(self.peer, self._home.limits)
         while self._task is None and self._writable and not self._closing:
-            if self._due:
-                self._begin(self._due.popleft())
-            elif self._unread and not self._sealed:
-                self._parse()
+            if reader.due:
+                self._begin(reader.due.popleft())
+            elif self._unread and not reader.sealed:
+                self._parse(reader)
             else:
                 break
+        if reader.sealed:
+            self._unread = b""
         if not self._closing:
-            self._settle()
+            self._settle(reader)
 
-    def _settle(self) -> None:
+    def _settle(self, reader: RequestReader) -> None:
         """Choose the phase, whether to read on, and whether this was all."""
         if self._phase is Phase.LINGERING:
             return
@@ -280,49 +202,36 @@ class Connection(asyncio.Protocol):
             if self._unread:
                 self._transport.pause_reading()
         else:
-            phase = (Phase.BODY if self._head_done else Phase.HEADERS) if self._in_message else Phase.IDLE
+            phase = (Phase.BODY if reader.head_done else Phase.HEADERS) if reader.in_message else Phase.IDLE
             if self._ended:
                 self._closing = True
                 self._transport.close()
                 return
             self._transport.resume_reading()
-            self._ready = phase is Phase.IDLE and not self._sealed
+            self._ready = phase is Phase.IDLE and not reader.sealed
         if phase is not self._phase or (phase is Phase.IDLE and not self._busy):
             self._phase, self._since = phase, self._loop.time()
 
-    def _parse(self) -> None:
+    def _parse(self, reader: RequestReader) -> None:
         """Feed the parser the next slice."""
         piece, self._unread = self._unread[:SLICE_BYTES], self._unread[SLICE_BYTES:]
-        at_boundary, self._messages = not self._in_message, 0
-        if self._parser is None:
-            self._parser = httptools.HttpRequestParser(self)
-        try:
-            self._parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:
-            self._unread = b""  # what follows is another protocol's; ours ends with this answer
-        except httptools.HttpParserError as error:
-            # Only of the slice's first request is it known where it begins.
-            self._refuse(_unintelligible(error, b"" if self._due else piece))
-        if self._in_message and not self._head_done:
-            # Finished headers are counted exactly; an endless one is counted by what arrived, to the slice.
-            self._raw_head = len(piece) if self._messages else self._raw_head + len(piece)
-            if self._raw_head > self._home.limits.header_bytes + SLICE_BYTES:
-                self._refuse(self._too_large(431, self._home.limits.header_bytes, "headers"))
-        self._remember(piece, alone=at_boundary and self._messages == 1 and not self._in_message)
+        reader.feed(piece)
+        if reader.awaits_continue and not reader.due:
+            reader.awaits_continue = False
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if reader.alone and len(piece) <= LONGEST_REMEMBERED_BYTES:
+            self._remember(piece, reader.due[0])
 
-    def _remember(self, piece: bytes, *, alone: bool) -> None:
-        """Recognise this text in future if it is one whole plain request for a token that this peer was given."""
-        if not (alone and len(self._due) == 1 and len(piece) <= LONGEST_REMEMBERED_BYTES):
-            return
-        request = self._due[0]
-        if isinstance(request, Answer) or request.method != "GET" or request.body or not request.keep_alive:
+    def _remember(self, text: bytes, request: Request | RequestError) -> None:
+        """Recognise this text in future if it is a plain read of a token that this peer may have."""
+        if isinstance(request, RequestError) or request.method != "GET" or request.body or not request.keep_alive:
             return
         if b"?" in request.target or any(name in _NOT_REMEMBERED for name, _ in request.headers):
             return
         answer = memorable(self._service, request)
         if answer is not None:
             self._granted, plain = answer
-            self._service.remember(piece, self._granted, plain=plain)
+            self._service.remember(text, self._granted, plain=plain)
 
     def _may_have(self, prepared: Prepared) -> bool:
         if not self._service.rules.may_read(self.peer, prepared.settings.access):
@@ -330,9 +239,11 @@ class Connection(asyncio.Protocol):
         self._granted = prepared
         return True
 
-    def _begin(self, due: Request | Answer) -> None:
-        if isinstance(due, Answer):
-            self._transport.write(due.encode(close=True))
+    def _begin(self, due: Request | RequestError) -> None:
+        if isinstance(due, RequestError):
+            self._service.count("", due.status)
+            now = self._service.engine.clock.instant().wall
+            self._transport.write(problem(due, now=now).encode(close=True))
             self._linger()
             return
         self._given_up_with_client = due.method in ("GET", "HEAD")
@@ -365,18 +276,6 @@ class Connection(asyncio.Protocol):
                     break
                 self._transport.write(part)
 
-    # -------------------------------------------------------------- refusals
-
-    def _refuse(self, error: RequestError) -> None:
-        """Let one last answer follow those that are due, and read nothing more."""
-        if not self._sealed:
-            self._sealed, self._in_message, self._unread = True, False, b""
-            self._due.append(problem(error, now=self._service.engine.clock.instant().wall))
-            self._service.count("", error.status)
-
-    def _too_large(self, status: int, limit: int, part: str) -> RequestError:
-        return RequestError(status, "too_large", f"the request's {part} may be {limit} bytes at most")
-
     def _linger(self) -> None:
         self._phase, self._since = Phase.LINGERING, self._loop.time()
         self._transport.resume_reading()
@@ -392,10 +291,3 @@ class Connection(asyncio.Protocol):
         poll = select.poll()
         poll.register(descriptor.fileno(), 0)
         return any(flags & (select.POLLHUP | select.POLLERR) for _, flags in poll.poll(0))
-
-
-def _unintelligible(error: httptools.HttpParserError, piece: bytes) -> RequestError:
-    """A verb that HTTP does not have is a foreign verb; anything else is no HTTP at all."""
-    if isinstance(error, httptools.HttpParserInvalidMethodError) and _VERB.match(piece):
-        return not_supported("this method does not exist here", allow="GET, HEAD, POST")
-    return bad_request("this is not an HTTP/1.1 request")

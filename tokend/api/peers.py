@@ -58,19 +58,19 @@ def _many_groups(descriptor: int) -> bytes:
 class PeerRules:
     """Decide what a peer may do. Root and the daemon's own uid may do everything.
 
-    ``admins`` are user names or numeric uids. `Access.units` never matches here: a unit is known only from a pid,
-    which is no identity; units are checked on the credentials socket, where systemd itself asks.
+    ``admins`` gives user names or numeric uids as configured now. `Access.units` never matches here: a unit is known
+    only from a pid, which is no identity; units are checked on the credentials socket, where systemd itself asks.
     """
 
-    def __init__(self, admins: Collection[str], *, own_uid: int | None = None) -> None:
+    def __init__(self, admins: Callable[[], Collection[str]], *, own_uid: int | None = None) -> None:
         self._almighty = frozenset((0, os.geteuid() if own_uid is None else own_uid))
-        self._admins = tuple(admins)
+        self._admins = admins
         self._users = _Names(lambda name: pwd.getpwnam(name).pw_uid)
         self._groups = _Names(lambda name: grp.getgrnam(name).gr_gid)
 
     def is_admin(self, peer: Peer) -> bool:
         """Tell whether the peer may reload, forget, and refresh unconditionally."""
-        return peer.uid in self._almighty or any(self._users.number(name) == peer.uid for name in self._admins)
+        return peer.uid in self._almighty or any(self._users.number(name) == peer.uid for name in self._admins())
 
     def may_read(self, peer: Peer, access: Access | None) -> bool:
         """Tell whether the peer may see a token at all; without a table whoever may connect may read."""

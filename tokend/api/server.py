@@ -5,8 +5,9 @@ import socket
 from collections import Counter
 from contextlib import suppress
 
-from tokend.api.connection import Connection, Limits
+from tokend.api.connection import Connection
 from tokend.api.listening import BACKLOG, Place, claim, is_ours, withdraw
+from tokend.api.parsing import Limits
 from tokend.api.peers import Peer, identify
 from tokend.api.service import Service
 

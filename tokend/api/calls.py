@@ -1,0 +1,45 @@
+"""One request in its surroundings, and what a route is."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from tokend.api.answers import Answer
+from tokend.api.requests import Request
+from tokend.api.service import Service
+from tokend.errors import DeniedError
+from tokend.interfaces import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request in its surroundings; ``entry`` is the token it names, which the peer may see."""
+
+    service: Service
+    request: Request
+    query: Mapping[str, str]
+    entry: Entry | None = None
+
+    @property
+    def token(self) -> Entry:
+        """The token that the path names; only for routes below ``/v1/tokens/{name}``."""
+        if self.entry is None:
+            raise RuntimeError("this route names no token")
+        return self.entry
+
+    @property
+    def admin(self) -> bool:
+        """Whether the peer is an administrator."""
+        return self.service.rules.is_admin(self.request.peer)
+
+    def only_admins(self, what: str) -> None:
+        """Raise `DeniedError` unless the peer is an administrator; ``what`` completes "only admins may"."""
+        if not self.admin:
+            raise DeniedError(f"only admins may {what}: your uid {self.request.peer.uid} is none of them")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path, and the query parameters it knows."""
+
+    handler: Callable[[Call], Awaitable[Answer]]
+    query: frozenset[str] = frozenset()

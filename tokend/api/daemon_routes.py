@@ -1,0 +1,80 @@
+"""What is answered about the daemon as a whole: list, status, events, reload, health, metrics, description."""
+
+from tokend.api.answers import Answer, json_answer
+from tokend.api.calls import Call
+from tokend.api.openapi import DESCRIPTION
+from tokend.api.problems import RequestError, bad_request
+from tokend.api.views import row, status_row
+from tokend.tokens import utc
+
+
+async def list_tokens(call: Call) -> Answer:
+    """GET /v1/tokens: what the peer may read, without secrets."""
+    rows = [row(entry.status()) for entry in call.service.entries_for(call.request.peer)]
+    return json_answer({"version": 1, "tokens": rows})
+
+
+async def show_status(call: Call) -> Answer:
+    """GET /v1/status: the same and how it fares."""
+    loaded_at, error = call.service.config_state()
+    if error is not None and not call.admin:
+        # The sentence quotes the file, and with it tokens that this peer may not know of.
+        error = "the configuration has errors; the administrator's `tokend status` shows them"
+    return json_answer(
+        {
+            "version": 1,
+            "ready": call.service.engine.ready,
+            "config": {"loaded_at": utc(loaded_at), "error": error},
+            "tokens": [status_row(entry.status()) for entry in call.service.entries_for(call.request.peer)],
+        }
+    )
+
+
+async def follow_events(call: Call) -> Answer:
+    """GET /v1/events: what changes from now on, or since Last-Event-ID."""
+    last = call.request.header(b"last-event-id")
+    if last is not None and not (last.isascii() and last.isdigit() and len(last) < 19):
+        raise bad_request("Last-Event-ID must be an id that this stream has sent")
+    service, peer = call.service, call.request.peer
+
+    def may_see(name: str) -> bool:
+        entry = service.engine.entries.get(name)
+        return entry is not None and service.rules.may_read(peer, entry.settings.access)
+
+    stream = service.changes.follow(None if last is None else int(last), may_see)
+    return Answer(200, content_type="text/event-stream", stream=stream)
+
+
+async def reload_config(call: Call) -> Answer:
+    """POST /v1/reload: read the configuration again, or only tell what that would do."""
+    call.only_admins("reload the configuration")
+    wish = call.query.get("dry_run", "false")
+    if wish not in ("true", "false"):
+        raise bad_request("dry_run must be true or false", errors={"dry_run": ["must be true or false"]})
+    call.request.json_object(frozenset())
+    plan = await call.service.engine.reload(dry_run=wish == "true")
+    return json_answer({"version": 1, "plan": [dict(step) for step in plan]})
+
+
+async def show_live(_call: Call) -> Answer:
+    """GET /livez: 200 as long as anything answers."""
+    return json_answer({"live": True})
+
+
+async def show_ready(call: Call) -> Answer:
+    """GET /readyz: 200 if every required token is valid and in every required sink, else 503."""
+    ready = call.service.engine.ready
+    return json_answer({"ready": ready}, status=200 if ready else 503)
+
+
+async def show_metrics(call: Call) -> Answer:
+    """GET /metrics: Prometheus' text format, for the tokens that the peer may read."""
+    if call.service.metrics is None:
+        raise RequestError(404, "bad_request", "this daemon keeps no metrics")
+    page = call.service.metrics([entry.name for entry in call.service.entries_for(call.request.peer)])
+    return Answer(200, page, "text/plain; version=0.0.4; charset=utf-8")
+
+
+async def show_openapi(_call: Call) -> Answer:
+    """GET /openapi.json: this interface, described for machines."""
+    return json_answer(DESCRIPTION)

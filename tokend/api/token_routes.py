@@ -1,0 +1,121 @@
+"""What is answered below ``/v1/tokens/{name}``: read, refresh, issue, request-id, forget."""
+
+import asyncio
+
+from tokend.api.answers import PLAIN_TYPE, Answer, json_answer
+from tokend.api.calls import Call
+from tokend.api.problems import bad_request, not_supported
+from tokend.api.requests import duration_parameter, wants_plain
+from tokend.api.service import unavailable
+from tokend.api.views import issued, prepare
+from tokend.errors import DeniedError, WaitTimeoutError
+from tokend.settings import OnDemandSettings
+from tokend.tokens import Lease
+
+# A reason is a word for the log ("unauthorized"), not a story.
+LONGEST_REASON = 200
+
+
+async def read_token(call: Call) -> Answer:
+    """GET /v1/tokens/{name}: the token as it is, or as fresh as min_ttl asks, or once Prefer: wait is satisfied."""
+    entry, request = call.token, call.request
+    if isinstance(entry.settings, OnDemandSettings):
+        raise not_supported(f"{entry.name!r} is issued on demand: POST /v1/tokens/{entry.name}/issue", allow="")
+    plain = wants_plain(request.header(b"accept"))
+    ttl = duration_parameter(call.query, "min_ttl")
+    if (wait := request.wait_seconds()) is not None:
+        await _wait_for_change(call, wait)
+        entry = call.service.visible(request.peer, entry.name)  # a reload may have changed or taken it meanwhile
+    if ttl is None:
+        prepared = call.service.valid(entry)
+        answer = prepared.plain if plain else prepared.json
+        generation = prepared.lease.generation
+    else:
+        lease = await call.service.engine.fresh(entry.name, ttl.total_seconds(), admin=call.admin)
+        answer, generation = _lease_answer(call, lease, plain=plain), lease.generation
+    if request.header(b"if-none-match") is not None and request.matches_etag(generation):
+        return Answer(304, content_type=None, headers=answer.headers)
+    return answer
+
+
+async def refresh_token(call: Call) -> Answer:
+    """POST …/refresh: one attempt now, unless the token is newer than ``if_generation`` already."""
+    entry = call.token
+    if isinstance(entry.settings, OnDemandSettings):
+        raise not_supported(f"{entry.name!r} is issued on demand and never refreshed", allow="")
+    plain = wants_plain(call.request.header(b"accept"))
+    body = call.request.json_object(frozenset(("if_generation", "reason")))
+    generation, reason = body.get("if_generation"), body.get("reason")
+    if generation is not None and type(generation) is not int:
+        raise bad_request("if_generation must be an integer", errors={"if_generation": ["must be an integer"]})
+    if reason is not None and (type(reason) is not str or len(reason) > LONGEST_REASON):
+        text = f"must be a string of at most {LONGEST_REASON} characters"
+        raise bad_request(f"reason {text}", errors={"reason": [text]})
+    if generation is None and not call.admin:
+        raise DeniedError("only admins refresh unconditionally; send if_generation, the generation that failed you")
+    shown = "".join(c if c.isprintable() else "?" for c in reason or "")
+    lease = await call.service.engine.refresh(entry.name, if_generation=generation, reason=shown, admin=call.admin)
+    return _lease_answer(call, lease, plain=plain)
+
+
+async def issue_token(call: Call) -> Answer:
+    """POST …/issue: one on-demand token from the caller's parameters."""
+    entry = call.token
+    if not isinstance(entry.settings, OnDemandSettings):
+        raise not_supported(f"{entry.name!r} is held ready: GET /v1/tokens/{entry.name}", allow="")
+    plain = wants_plain(call.request.header(b"accept"))
+    if not call.request.body:
+        raise bad_request("the parameters are missing: send a JSON object of strings as the body")
+    parameters = call.request.json_object()
+    if wrong := {key: ["must be a string"] for key, value in parameters.items() if not isinstance(value, str)}:
+        raise bad_request("parameters must be strings: " + ", ".join(sorted(wrong)), errors=wrong)
+    token = await call.service.engine.issue(entry.name, parameters)
+    if plain:
+        return Answer(201, token.value.reveal().encode(), PLAIN_TYPE)
+    return json_answer(issued(entry.name, token, entry.settings), status=201)
+
+
+async def make_request_id(call: Call) -> Answer:
+    """POST …/request-id: a new id for one call to the upstream."""
+    call.request.json_object(frozenset())
+    return json_answer({"request_id": await call.service.engine.request_id(call.token.name)})
+
+
+async def forget_token(call: Call) -> Answer:
+    """POST …/forget: drop a compromised token everywhere and log in anew."""
+    entry = call.token
+    if isinstance(entry.settings, OnDemandSettings):
+        raise not_supported(f"{entry.name!r} is issued on demand: nothing of it is kept", allow="")
+    call.only_admins("forget tokens")
+    call.request.json_object(frozenset())
+    await call.service.engine.forget(entry.name)
+    call.service.forget_old_answers()
+    return json_answer({"version": 1, "name": entry.name})
+
+
+def _lease_answer(call: Call, lease: Lease, *, plain: bool) -> Answer:
+    """Hand on what the engine gave, but never an expired token."""
+    if not call.service.holds_valid(lease):
+        raise unavailable(call.token)
+    prepared = prepare(lease, call.token.settings)
+    return prepared.plain if plain else prepared.json
+
+
+async def _wait_for_change(call: Call, seconds: float) -> None:
+    """Wait for a valid token other than If-None-Match names; without that header for any valid one, else 504."""
+    conditional = call.request.header(b"if-none-match") is not None
+
+    def satisfied() -> bool:
+        entry = call.service.visible(call.request.peer, call.token.name)  # a reload may have taken it away
+        found = call.service.prepared(entry)
+        return found is not None and not (conditional and call.request.matches_etag(found.lease.generation))
+
+    with call.service.changes.signal() as changed:
+        try:
+            async with asyncio.timeout(seconds):
+                while not satisfied():
+                    changed.clear()
+                    await changed.wait()
+        except TimeoutError:
+            if not conditional:
+                raise WaitTimeoutError(f"no valid token {call.token.name!r} within {seconds:g} s") from None
