@@ -1,0 +1,128 @@
+"""When a fresh token ends: absolute fields, relative fields, the JWT's own `exp`, the vendor's default. Pure.
+
+Of all that is said the earliest holds. What cannot be true (expired on arrival, no life, more than 400 days) makes the
+whole answer void: believing it would mean a loop, or a token that nobody renews.
+"""
+
+import base64
+import binascii
+import json
+import math
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from tokend.errors import TransientError
+from tokend.http.exchange import Reply
+from tokend.instant import Instant
+from tokend.secret import Secret
+
+LONGEST_LIFE_SECONDS = 400 * 86400.0
+_NUMBER = re.compile(r"[0-9]{1,25}(\.[0-9]{1,12})?", re.ASCII)
+
+
+def expiry(
+    reply: Reply,
+    token: Secret,
+    *,
+    host: str,
+    absolute: Any = None,
+    relative: Any = None,
+    unit_seconds: float = 1.0,
+    default_seconds: float | None = None,
+) -> Instant | None:
+    """The earliest expiry that is said, counted from when the request was sent.
+
+    ``absolute`` and ``relative`` are the reply's fields as they came (None: not there). Absolute values are corrected
+    by the upstream's clock. None only where nothing is said and ``default_seconds`` is None. Raises `TransientError`.
+    """
+    lives = []
+    for value, read in ((absolute, _absolute), (relative, _relative)):
+        if value is not None:
+            seconds = read(value, reply, unit_seconds)
+            if seconds is None:
+                raise TransientError(f"{host} answered with an expiry that is no time")
+            lives.append(seconds)
+    exp = jwt_expiry(token)
+    if exp is not None:
+        lives.append(_since_sent(exp, reply))
+    if not lives and default_seconds is not None:
+        lives.append(default_seconds)
+    if not lives:
+        return None
+    life = min(lives)
+    if life <= 0:
+        raise TransientError(f"{host} answered with a token that has expired already: discarded")
+    if max(lives) > LONGEST_LIFE_SECONDS:
+        raise TransientError(
+            f"{host} answered with a life of more than 400 days: discarded (milliseconds for seconds?)"
+        )
+    return reply.sent_at.after(life)
+
+
+def jwt_expiry(token: Secret) -> float | None:
+    """The `exp` claim in Unix seconds, unverified; None where the token is no JWT or has none."""
+    parts = token.reveal().split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        exp = claims["exp"]
+    except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
+        return None
+    if isinstance(exp, bool) or not isinstance(exp, int | float) or not math.isfinite(exp):
+        return None
+    return _by_magnitude(float(exp))
+
+
+def _by_magnitude(number: float) -> float:
+    """Unix seconds of a number that may be seconds, milliseconds, microseconds or nanoseconds."""
+    for limit, divisor in ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6)):
+        if number < limit:
+            return number / divisor
+    return number / 1e9
+
+
+def _absolute(value: Any, reply: Reply, _: float) -> float | None:
+    if (number := _number(value)) is not None:
+        return _since_sent(_by_magnitude(number), reply)
+    if not isinstance(value, str):
+        return None
+    moment = _moment(value.strip())
+    return None if moment is None else _since_sent(moment.timestamp(), reply)
+
+
+def _moment(text: str) -> datetime | None:
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = read(text)
+        except (ValueError, TypeError, OverflowError):
+            continue
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return None
+
+
+def _relative(value: Any, _: Reply, unit_seconds: float) -> float | None:
+    number = _number(value)
+    return None if number is None else number * unit_seconds
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, or text that is one; no bool, no ``3600abc``."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return float(value)
+    if isinstance(value, int | float):
+        try:
+            number = float(value)
+        except OverflowError:
+            return None
+        return number if math.isfinite(number) else None
+    return None
+
+
+def _since_sent(unix_seconds: float, reply: Reply) -> float:
+    """Seconds between the sending, by the upstream's clock, and its absolute time."""
+    return unix_seconds - (reply.sent_at.wall.timestamp() + reply.offset)

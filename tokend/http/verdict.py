@@ -1,0 +1,65 @@
+"""What a status means where the vendor says nothing better, and which tokens can be believed."""
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
+
+from tokend.errors import ClockError, RateLimitedError, RejectedError, TransientError
+from tokend.http.exchange import Reply
+from tokend.secret import Secret
+
+# A pause below the floor helps nobody; one above an hour is more often a mistake than a wish.
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 3600.0
+# Signatures and JWTs allow for a minute or more; a 401 with a clock further off may be the clock's fault.
+FAR_SECONDS = 60.0
+_VSCHAR = re.compile(r"[\x20-\x7e]+", re.ASCII)
+
+
+def refuse(reply: Reply, host: str) -> NoReturn:
+    """Raise what a reply that brought no token means by its status alone."""
+    status = reply.status
+    if status == 429:
+        raise RateLimitedError(f"{host} answered 429: too many requests", retry_after=retry_after(reply))
+    if status == 401:
+        raise_unauthorized(reply, f"{host} answered 401: the credentials are not accepted")
+    if status >= 500:
+        raise TransientError(f"{host} answered {status}", retry_after=retry_after(reply), repeatable=True)
+    if 300 <= status < 400:
+        raise TransientError(f"{host} answered {status}: redirects are refused, they would carry secrets elsewhere")
+    raise TransientError(f"{host} answered {status} without a token")
+
+
+def raise_unauthorized(reply: Reply, message: str) -> NoReturn:
+    """Raise a verdict, or what may be only the clock's fault where the clocks are far apart."""
+    if abs(reply.offset) > FAR_SECONDS:
+        raise ClockError(f"{message}; its clock differs from ours by {reply.offset:.0f} s", offset=reply.offset)
+    raise RejectedError(message)
+
+
+def retry_after(reply: Reply) -> float | None:
+    """The pause in seconds that `Retry-After` asks for, in both its forms; None where it is not usable.
+
+    A date is relative to the reply's own `Date` (RFC 9110, 10.2.3), so that no clock of ours matters.
+    """
+    value = reply.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
+        seconds = float(value)
+    else:
+        try:
+            moment = parsedate_to_datetime(value)
+        except (ValueError, TypeError, OverflowError):
+            return None
+        aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        now: datetime = reply.date or reply.sent_at.wall
+        seconds = (aware - now).total_seconds()
+    return None if seconds <= 0 else min(max(seconds, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+
+
+def token_value(value: Any, host: str) -> Secret:
+    """Believe a token: visible ASCII (RFC 6749, A.12). Raises `TransientError` without an echo of it."""
+    if not isinstance(value, str) or not value.strip():
+        raise TransientError(f"{host} answered without a token")
+    if not _VSCHAR.fullmatch(value):
+        raise TransientError(f"{host} answered with a token that holds control or non-ASCII characters: discarded")
+    return Secret(value)

@@ -1,0 +1,176 @@
+"""ProjectX Gateway / TopstepX: a login with user name and API key (docs/vendors.md, projectx)."""
+
+from typing import Any, ClassVar, Literal, NoReturn, Self
+
+import orjson
+from pydantic import Field, field_validator, model_validator
+
+from tokend.errors import RejectedError, SecretError, TransientError
+from tokend.http.client import host_of, validate_base_url
+from tokend.http.exchange import Reply, Request
+from tokend.http.expiry import expiry, jwt_expiry
+from tokend.http.json import parse_object, try_object
+from tokend.http.verdict import refuse, token_value
+from tokend.instant import Instant
+from tokend.interfaces import Runtime
+from tokend.secret import Secret
+from tokend.settings import HeldSettings, NetworkSettings
+from tokend.sources import SecretField
+from tokend.tokens import Token
+
+DEFAULT_LIFE_SECONDS = 24 * 3600.0
+MINUTE = 60.0
+# With less than this left, asking for an extension may come too late: log in.
+VALIDATE_SECONDS = 60.0
+LOGIN_CODES = {
+    1: "UserNotFound",
+    2: "PasswordVerificationFailed",
+    3: "InvalidCredentials",
+    4: "AppNotFound",
+    5: "AppVerificationFailed",
+    6: "InvalidDevice",
+    7: "AgreementsNotSigned",
+    8: "UnknownError",
+    9: "ApiSubscriptionNotFound",
+    10: "ApiKeyAuthenticationDisabled",
+}
+UNKNOWN_ERROR = 8
+
+
+class ProjectX(HeldSettings, NetworkSettings):
+    """A held token of a ProjectX firm. Without credentials, ``initial_token`` is served until it expires."""
+
+    account_fields: ClassVar[frozenset[str]] = frozenset({"base_url", "username"})
+    minimum_lead_seconds: ClassVar[float] = 5 * 60.0
+
+    kind: Literal["projectx"] = "projectx"
+    base_url: str = "https://api.topstepx.com"
+    username: SecretField | None = None
+    api_key: SecretField | None = None
+    refresh: Literal["login", "validate"] = Field(default="login")
+    initial_token: SecretField | None = None
+
+    _base_url = field_validator("base_url")(validate_base_url)
+
+    @model_validator(mode="after")
+    def _needs_credentials(self) -> Self:
+        if (self.username is None) != (self.api_key is None) or (self.username is None and self.initial_token is None):
+            missing = [key for key in ("username", "api_key") if getattr(self, key) is None]
+            raise ValueError(f"missing {' and '.join(missing)}: a login needs both (or only initial_token, unrenewed)")
+        return self
+
+    @property
+    def upstream(self) -> str | None:
+        """The host whose rate limit counts."""
+        return host_of(self.base_url)
+
+    @property
+    def can_renew(self) -> bool:
+        """Whether there are credentials at all."""
+        return self.username is not None
+
+    def optional_secrets(self) -> frozenset[str]:
+        """The initial token may be absent; with one, so may the credentials."""
+        if self.initial_token is None:
+            return frozenset()
+        return frozenset({"initial_token", "username", "api_key"})
+
+    async def initial(self, runtime: Runtime) -> Token | None:
+        """The token that was given at start, while its own `exp` has not passed."""
+        if self.initial_token is None:
+            return None
+        try:
+            value = await runtime.reveal(self.initial_token)
+        except SecretError:
+            return None
+        token = token_value(value.reveal(), "initial_token")
+        now, exp = runtime.clock.instant(), jwt_expiry(token)
+        expires = None if exp is None else now.after(exp - now.wall.timestamp())
+        if expires is None:
+            # Nothing says when it ends: believing in a whole day from now is the vendor's own rule.
+            expires = now.after(DEFAULT_LIFE_SECONDS)
+        if now.until(expires) <= 0:
+            return None
+        return _token(token, now, expires)
+
+    async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:
+        """Log in; or, with ``refresh = "validate"``, ask to extend a token that still has a minute."""
+        if self.username is None or self.api_key is None:
+            raise SecretError("it cannot be renewed: there is no username and api_key")
+        if self.refresh == "validate" and previous is not None and _seconds_left(previous, runtime) > VALIDATE_SECONDS:
+            extended = await self._validate(runtime, previous)
+            if extended is not None:
+                return extended
+        return await self._login(runtime, self.username, self.api_key)
+
+    async def _login(self, runtime: Runtime, username: Any, api_key: Any) -> Token:
+        user, key = await runtime.reveal(username), await runtime.reveal(api_key)
+        body = orjson.dumps({"userName": user.reveal(), "apiKey": key.reveal()})
+        headers: dict[str, str | Secret] = {"Content-Type": "application/json", "Accept": "text/plain"}
+        url = f"{self.base_url}/api/Auth/loginKey"
+        reply = await runtime.exchange(Request("POST", url, headers, body))
+        return self._read_login(reply)
+
+    def _read_login(self, reply: Reply) -> Token:
+        host = host_of(self.base_url)
+        if reply.status != 200:
+            _refuse_status(reply, host)
+        answer = parse_object(reply.body, host)
+        if answer.get("success") is not True or answer.get("errorCode") not in (0, None):
+            _refuse_code(answer, host)
+        token = token_value(answer.get("token"), host)
+        expires = expiry(
+            reply, token, host=host,
+            relative=answer.get("expiresIn"), unit_seconds=MINUTE, default_seconds=DEFAULT_LIFE_SECONDS,
+        )  # fmt: skip
+        return _token(token, reply.sent_at, expires)
+
+    async def _validate(self, runtime: Runtime, previous: Token) -> Token | None:
+        """Ask to extend ``previous``; None means: log in."""
+        host = host_of(self.base_url)
+        headers: dict[str, str | Secret] = {"Authorization": previous.headers["Authorization"], "Accept": "text/plain"}
+        try:
+            reply = await runtime.exchange(Request("POST", f"{self.base_url}/api/Auth/validate", headers))
+            answer = parse_object(reply.body, host) if reply.status == 200 else {}
+            if answer.get("success") is not True or answer.get("errorCode") not in (0, None):
+                return None
+            if not answer.get("newToken"):
+                return previous
+            token = token_value(answer["newToken"], host)
+            expires = expiry(reply, token, host=host, default_seconds=DEFAULT_LIFE_SECONDS)
+        except TransientError:
+            return None
+        return previous if token == previous.value else _token(token, reply.sent_at, expires)
+
+
+def _token(value: Secret, issued_at: Instant, expires_at: Instant | None) -> Token:
+    return Token(
+        value=value,
+        token_type="Bearer",  # noqa: S106  (a scheme's name)
+        issued_at=issued_at,
+        expires_at=expires_at,
+        headers={"Authorization": Secret(f"Bearer {value.reveal()}")},
+    )
+
+
+def _seconds_left(token: Token, runtime: Runtime) -> float:
+    return float("inf") if token.expires_at is None else runtime.clock.instant().until(token.expires_at)
+
+
+def _refuse_status(reply: Reply, host: str) -> NoReturn:
+    """The vendor's 400 is ProblemDetails and means that a field is missing; a proxy's 400 is anything else."""
+    if reply.status == 400:
+        problem = try_object(reply.body)
+        if problem is not None and ("errors" in problem or ("title" in problem and "status" in problem)):
+            raise RejectedError(f"{host} answered 400: userName or apiKey is missing or malformed")
+    refuse(reply, host)
+
+
+def _refuse_code(answer: dict[str, Any], host: str) -> NoReturn:
+    code = answer.get("errorCode")
+    if isinstance(code, bool) or not isinstance(code, int) or code == 0:
+        raise TransientError(f"{host} answered without success and without an error code")
+    name = LOGIN_CODES.get(code, "an undocumented code")
+    if code == UNKNOWN_ERROR:
+        raise TransientError(f"{host} answered with error code {code} ({name})")
+    raise RejectedError(f"{host} rejected the login: {name} (error code {code})")

@@ -1,0 +1,98 @@
+"""One JWT per payment request, whose claims hash the order (docs/vendors.md, request-jwt)."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from tokend.errors import InvalidParametersError
+from tokend.interfaces import Runtime
+from tokend.secret import Secret
+from tokend.settings import Duration, OnDemandSettings
+from tokend.signing.jwt import sign
+from tokend.signing.request_hash import json_string_sha256
+from tokend.sources import SecretField
+from tokend.tokens import Token
+
+SEPARATOR = "#"
+
+
+class RequestJwt(OnDemandSettings):
+    """An on-demand token for one request: ``url`` and the signed fields are the query's parameters."""
+
+    kind: Literal["request-jwt"] = "request-jwt"
+    key: SecretField
+    secret: SecretField
+    algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
+    ttl: Duration = timedelta(seconds=60)
+    time_unit: Literal["s", "ms"] = "ms"
+    signature_fields: Annotated[tuple[str, ...], Field(strict=False)] = ("currency", "amount", "orderId")
+    token_header: str = "Authorization"  # noqa: S105  (a header's name)
+    token_prefix: str = "Bearer "  # noqa: S105
+    key_header: str = "x-auth-key"
+
+    @field_validator("signature_fields")
+    @classmethod
+    def _no_url(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "url" in value or len(set(value)) != len(value) or not all(value):
+            raise ValueError("signature_fields are different names, and url is not one of them: it is always required")
+        return value
+
+    @field_validator("token_header", "key_header")
+    @classmethod
+    def _header_name(cls, value: str) -> str:
+        if not value or not all(c.isascii() and (c.isalnum() or c in "!#$%&'*+-.^_`|~") for c in value):
+            raise ValueError("this is no header name")
+        return value
+
+    @field_validator("token_prefix")
+    @classmethod
+    def _printable(cls, value: str) -> str:
+        if not (value.isascii() and (value.isprintable() or not value)):
+            raise ValueError("a header's value is one line of ASCII")
+        return value
+
+    def check(self, parameters: Mapping[str, str]) -> None:
+        """``url`` is required; of the signed fields all or none, none of them with ``#``."""
+        errors: dict[str, list[str]] = {}
+        given = [name for name in self.signature_fields if parameters.get(name)]
+        if not parameters.get("url"):
+            errors["url"] = ["is required: the endpoint's path, exactly as it will be called"]
+        for name in self.signature_fields:
+            if given and name not in given:
+                errors[name] = [f"is required together with {', '.join(given)}"]
+            elif SEPARATOR in parameters.get(name, ""):
+                errors[name] = [f"must not contain {SEPARATOR}: it separates the signed fields"]
+        for name in parameters.keys() - {"url", *self.signature_fields}:
+            errors[name] = ["is unknown; known are url, " + ", ".join(self.signature_fields)]
+        if errors:
+            raise InvalidParametersError(errors)
+
+    async def issue(self, runtime: Runtime, parameters: Mapping[str, str]) -> Token:
+        """Sign."""
+        key, secret = await runtime.reveal(self.key), await runtime.reveal(self.secret)
+        fields = [parameters.get(name, "") for name in self.signature_fields]
+        now = runtime.clock.instant()
+        factor = 1000 if self.time_unit == "ms" else 1
+        issued = int(runtime.upstream_now().timestamp() * factor)
+        life = int(self.ttl.total_seconds() * factor)
+        claims = {
+            "url": parameters["url"],
+            "iat": issued,
+            "exp": issued + life,
+            "key": key.reveal(),
+            "signature": json_string_sha256(fields if any(fields) else []),
+        }
+        value = sign(claims, secret, algorithm=self.algorithm)
+        return Token(
+            value=Secret(value),
+            token_type=self.token_prefix.strip() or "JWT",
+            issued_at=now,
+            expires_at=now.after(life / factor),
+            headers={
+                self.token_header: Secret(self.token_prefix + value),
+                self.key_header: key,
+                "Content-Type": Secret("application/json"),
+            },
+        )

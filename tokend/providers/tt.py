@@ -1,0 +1,117 @@
+"""Trading Technologies REST 2.0: a token per application key (docs/vendors.md, tt)."""
+
+import re
+import uuid
+from typing import Any, ClassVar, Literal, NoReturn
+from urllib.parse import quote, urljoin, urlsplit
+
+from pydantic import field_validator
+
+from tokend.errors import RejectedError, TransientError
+from tokend.http.client import host_of, validate_base_url
+from tokend.http.exchange import Reply, Request
+from tokend.http.expiry import expiry
+from tokend.http.json import parse_object, try_object
+from tokend.http.verdict import refuse, token_value
+from tokend.interfaces import Runtime
+from tokend.secret import Secret
+from tokend.settings import HeldSettings, NetworkSettings
+from tokend.sources import SecretField
+from tokend.tokens import Token
+
+ENVIRONMENTS = {"uat": "ext_uat_cert", "live": "ext_prod_live", "sim": "ext_prod_sim"}
+# What the vendor forbids in a requestId's names; white space besides.
+FORBIDDEN = re.compile(r"""[\s$&+,/:;=?@"<>#%{}|\\^~\[\]`]""")
+
+
+class TT(HeldSettings, NetworkSettings):
+    """A held token of one TT application key."""
+
+    account_fields: ClassVar[frozenset[str]] = frozenset({"base_url", "environment", "api_key"})
+    minimum_lead_seconds: ClassVar[float] = 10 * 60.0
+    # The vendor allows one token request per 10 s, retries included.
+    request_interval_seconds: ClassVar[float] = 10.0
+
+    kind: Literal["tt"] = "tt"
+    base_url: str = "https://ttrestapi.trade.tt"
+    environment: Literal["uat", "live", "sim"]
+    api_key: SecretField
+    api_secret: SecretField
+    app_name: str
+    company_name: str
+
+    _base_url = field_validator("base_url")(validate_base_url)
+
+    @field_validator("app_name", "company_name")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not FORBIDDEN.sub("", value):
+            raise ValueError("nothing of it may stand in a requestId: use letters, digits, - _ . ! * ' ( )")
+        return value
+
+    @property
+    def upstream(self) -> str | None:
+        """The host whose rate limit counts."""
+        return host_of(self.base_url)
+
+    def request_id(self) -> str:
+        """A new ``app-company--uuid``, as every call needs one."""
+        return f"{FORBIDDEN.sub('', self.app_name)}-{FORBIDDEN.sub('', self.company_name)}--{uuid.uuid4()}"
+
+    async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:  # noqa: ARG002  (no scheme to extend)
+        """Ask for a token."""
+        key, secret = await runtime.reveal(self.api_key), await runtime.reveal(self.api_secret)
+        # People paste either the secret or the whole "key:secret" that the vendor shows.
+        pair = (
+            secret.reveal() if secret.reveal().startswith(key.reveal() + ":") else f"{key.reveal()}:{secret.reveal()}"
+        )
+        url = (
+            f"{self.base_url}/ttid/{ENVIRONMENTS[self.environment]}/token?requestId={quote(self.request_id(), safe='')}"
+        )
+        headers: dict[str, str | Secret] = {"x-api-key": key, "Content-Type": "application/x-www-form-urlencoded"}
+        body = f"grant_type=user_app&app_key={quote(pair, safe='')}".encode()
+        reply = await runtime.exchange(Request("POST", url, headers, body))
+        if reply.status == 303:
+            reply = await self._follow(runtime, url, headers, reply)
+        return self._read(reply, key)
+
+    async def _follow(self, runtime: Runtime, url: str, headers: dict[str, str | Secret], reply: Reply) -> Reply:
+        """The documented 303: once, with GET, on the same origin, with the same headers."""
+        target = urljoin(url, reply.headers.get("location", ""))
+        ours, theirs = urlsplit(url), urlsplit(target)
+        if (ours.scheme, host_of(url)) != (theirs.scheme, host_of(target)) or "location" not in reply.headers:
+            raise TransientError(f"{host_of(url)} answered 303 to another place: not followed, it would get the key")
+        return await runtime.exchange(Request("GET", target, headers))
+
+    def _read(self, reply: Reply, key: Secret) -> Token:
+        host = host_of(self.base_url)
+        answer = try_object(reply.body) if reply.status != 200 else parse_object(reply.body, host)
+        if answer is not None and reply.status < 500 and answer.get("status") in ("Fail", "StatusFail"):
+            raise RejectedError(
+                f"{host} answered {reply.status} with status {answer['status']}: the key is not accepted"
+            )
+        if reply.status != 200 or answer is None:
+            refuse(reply, host)
+        if answer.get("status") != "Ok":
+            _refuse_answer(host)
+        token = token_value(answer.get("access_token"), host)
+        if answer.get("seconds_until_expiry") is None:
+            raise TransientError(f"{host} answered without seconds_until_expiry")
+        return Token(
+            value=token,
+            token_type=_token_type(answer.get("token_type"), host),
+            issued_at=reply.sent_at,
+            expires_at=expiry(reply, token, host=host, relative=answer["seconds_until_expiry"]),
+            headers={"Authorization": Secret(f"Bearer {token.reveal()}"), "x-api-key": key},
+        )
+
+
+def _refuse_answer(host: str) -> NoReturn:
+    raise TransientError(f"{host} answered with a status that is neither Ok nor Fail")
+
+
+def _token_type(value: Any, host: str) -> str:
+    """As the vendor wrote it (``bearer``): readers of tt_token.json know it so."""
+    if value is None:
+        return "bearer"
+    return token_value(value, host).reveal()

@@ -1,0 +1,1 @@
+"""Pure signatures: JWTs, hashes of requests, HMACs. Bytes in, text out; no clock, no network, no settings."""
