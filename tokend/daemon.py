@@ -16,7 +16,12 @@ import anyio
 from anyio.abc import TaskGroup
 
 from tokend import __version__, logs
-from tokend.api import SocketServer
+from tokend.api.exposition import Exposition
+from tokend.api.listening import Place
+from tokend.api.parsing import Limits
+from tokend.api.peers import PeerRules
+from tokend.api.server import SocketServer
+from tokend.api.service import Service
 from tokend.clock import SystemClock
 from tokend.config import Config
 from tokend.errors import ConfigError, StateLockedError, StoreError, TokendError
@@ -32,6 +37,7 @@ from tokend.store import TokenStore
 from tokend.supervisor import Supervisor
 from tokend.surroundings import Surroundings
 from tokend.threads import ThreadPool
+from tokend.tokens import utc
 from tokend.watch import FileWatch
 
 EXIT_OK, EXIT_OTHER, EXIT_CONFIG, EXIT_UNAVAILABLE, EXIT_LOCKED, EXIT_CONFIG_SYSTEMD = 0, 1, 2, 7, 75, 78
@@ -72,9 +78,9 @@ def run(config_path: str | None, *, once: bool = False) -> int:
     daemon = Daemon(config, state, explicit)
     try:
         code = anyio.run(daemon.once if once else daemon.serve, backend_options={"use_uvloop": True})
-    except* TokendError as errors:
-        for error in errors.exceptions:
-            sys.stderr.write(f"tokend: {error}\n")
+    except* (TokendError, OSError) as trouble:
+        for one in trouble.exceptions:
+            sys.stderr.write(f"tokend: {one}\n")
         code = EXIT_OTHER
     finally:
         state.close()
@@ -118,6 +124,7 @@ class Daemon:
         self._config_error: str | None = None
         self._supervisor: Supervisor
         self._store: TokenStore
+        self._service: Service
 
     @property
     def stuck_threads(self) -> int:
@@ -134,14 +141,9 @@ class Daemon:
         self._reload_wanted = anyio.Event()
         async with anyio.create_task_group() as tasks, AsyncExitStack() as stack:
             await self._start(tasks)
-            server = SocketServer(
-                self._supervisor,
-                config_state=self.config_state,
-                settings=lambda: self._config.daemon,
-                counters=self._supervisor.counters,
-            )
+            server = self._server()
             await server.start()
-            stack.push_async_callback(server.close)
+            stack.push_async_callback(self._close, server)
             tasks.start_soon(self._reload_when_wanted)
             tasks.start_soon(self._watch_files)
             tasks.start_soon(self._tell_status)
@@ -191,6 +193,32 @@ class Daemon:
             log.warning("config.warning", detail=warning)
         await self._supervisor.apply(self._config)
 
+    def _server(self) -> SocketServer:
+        """The API on its socket, made anew from the settings in force."""
+        settings = self._config.daemon
+        self._service = Service(
+            self._supervisor,
+            PeerRules(lambda: self._config.daemon.admins),
+            config_state=self.config_state,
+            audit_reads=settings.log_level == "debug",
+        )
+        counters = self._supervisor.counters
+        page = Exposition(self._supervisor, counters, self._service.requests, lambda: self._config_error is None).page
+        self._service.metrics = page
+        return SocketServer(
+            self._service,
+            place=Place(settings.socket, mode=int(settings.socket_mode, 8), group=settings.socket_group),
+            limits=Limits(
+                max_connections=settings.max_connections, max_connections_per_uid=settings.max_connections_per_uid
+            ),
+        )
+
+    @staticmethod
+    async def _close(server: SocketServer) -> None:
+        # Those who are being answered get their answer, although everything else is cancelled by now.
+        with anyio.CancelScope(shield=True):
+            await server.close()
+
     def _runtime(self, settings: ProviderSettings) -> ProviderRuntime:
         return ProviderRuntime(settings, clock=self._clock, threads=self._disk)
 
@@ -209,6 +237,7 @@ class Daemon:
             except ConfigError as error:
                 self._config_error = error.detail
                 log.error("config.refused", detail=error.detail)
+                self._service.changes.config_changed({"loaded_at": utc(self._loaded_at), "error": "refused"})
                 raise
             finally:
                 self._notifier.ready()
@@ -217,6 +246,7 @@ class Daemon:
             logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
             for warning in config.warnings:
                 log.warning("config.warning", detail=warning)
+            self._service.changes.config_changed({"loaded_at": utc(self._loaded_at), "error": None})
             log.info("config.loaded", changes=len(plan))
             return plan
 

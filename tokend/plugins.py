@@ -12,4 +12,4 @@ def load_config(
 ) -> config.Config:
     """Find, read and validate the configuration. Blocks. Raises `ConfigError` with all errors at once."""
     path = config.find_config(explicit, environ=environ, uid=os.getuid())
-    return config.load(path, providers=providers.BUILTIN, sinks=sinks.BUILTIN, environ=environ)
+    return config.load(path, providers=providers.BUILTIN, sinks=sinks.BUILTIN, environ=environ, before=before)

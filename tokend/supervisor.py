@@ -200,7 +200,7 @@ class Supervisor:
         publishers = []
         for index, sink in enumerate(sinks):
             label = f"{sink.kind}-{index}"
-            publisher = next((p for (known, old), p in running.items() if known == label and old == sink), None)
+            publisher = next((p for (known, old), p in running.items() if (known, old) == (label, sink)), None)
             if publisher is None:
                 publisher = self._publisher(provider, sink, label)
                 self._spawn(provider, publisher, publisher.run)

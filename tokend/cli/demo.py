@@ -229,7 +229,9 @@ def _show_files(stage: Stage) -> None:
             return (path.exists() and extract(path.read_text()) == stage.client.get(name).access_token) or None
 
         stage.until(f"{path} holds the token of {name}", same)
-        stage.say("✓", name, f"written to out/{file}, mode {path.stat().st_mode & 0o777:04o}, same token as the socket's")
+        stage.say(
+            "✓", name, f"written to out/{file}, mode {path.stat().st_mode & 0o777:04o}, same token as the socket's"
+        )
 
 
 def _show_use(stage: Stage) -> None:
@@ -350,7 +352,9 @@ def _spawn(stage: Stage, name: str, argv: list[str]) -> None:
     environ = {key: value for key, value in os.environ.items() if key not in inherited}
     with (stage.directory / f"{name}.log").open("wb") as log:
         stage.processes.append(
-            subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True)
+            subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True
+            )
         )
 
 

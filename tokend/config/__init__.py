@@ -1,0 +1,11 @@
+"""The configuration: TOML in, a frozen `Config` out, or all errors at once with their places.
+
+Which kinds there are is handed in; what a reload changes is the supervisor's affair.
+"""
+
+from tokend.config.loading import load
+from tokend.config.model import Config, DaemonSettings, ProviderConfig
+from tokend.config.paths import find_config
+from tokend.config.report import ConfigProblem, InvalidConfigError
+
+__all__ = ["Config", "ConfigProblem", "DaemonSettings", "InvalidConfigError", "ProviderConfig", "find_config", "load"]

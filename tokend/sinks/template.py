@@ -1,0 +1,58 @@
+"""``template``: whatever text a program wants, by a sandboxed Jinja template over the native fields."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tokend.errors import SinkError
+from tokend.settings import AnchoredPath
+from tokend.sinks.file import FileSink
+from tokend.tokens import Lease, native
+
+
+class TemplateSink(FileSink):
+    """A rendered template. Its variables are the native JSON's members, and ``headers``."""
+
+    kind: Literal["template"] = "template"
+    template: str | None = Field(default=None, repr=False)
+    template_file: AnchoredPath | None = None
+
+    @model_validator(mode="after")
+    def _one_template(self) -> Self:
+        if (self.template is None) == (self.template_file is None):
+            raise ValueError("give either template or template_file")
+        return self
+
+    def render(self, lease: Lease) -> bytes:
+        """The text, UTF-8. Raises `SinkError` with the template's fault, never with a value."""
+        # Jinja costs 4 MB and is needed by few.
+        import jinja2
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        environment = ImmutableSandboxedEnvironment(
+            undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
+        )
+        values: dict[str, Any] = {
+            **native(lease),
+            "headers": {name: value.reveal() for name, value in lease.token.headers.items()},
+        }
+        try:
+            return environment.from_string(self._source()).render(values).encode()
+        except jinja2.TemplateSyntaxError as error:
+            raise SinkError(f"{self.target}: the template's line {error.lineno} is wrong: {error.message}") from None
+        except jinja2.UndefinedError as error:
+            raise SinkError(
+                f"{self.target}: the template asks for something that is not there: {error.message}"
+            ) from None
+        except Exception as error:
+            # Filters run on the token: their messages may quote it.
+            raise SinkError(f"{self.target}: the template failed ({type(error).__name__})") from None
+
+    def _source(self) -> str:
+        if self.template_file is None:
+            return self.template or ""
+        try:
+            return self.template_file.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8"
+            raise SinkError(f"{self.template_file}: {reason}") from None
