@@ -5,7 +5,6 @@ whole answer void: believing it would mean a loop, or a token that nobody renews
 """
 
 import base64
-import binascii
 import json
 import math
 import re
@@ -19,6 +18,8 @@ from tokend.instant import Instant
 from tokend.secret import Secret
 
 LONGEST_LIFE_SECONDS = 400 * 86400.0
+# A field that is not there, which is something else than one that holds null.
+MISSING: Any = object()
 _NUMBER = re.compile(r"[0-9]{1,25}(\.[0-9]{1,12})?", re.ASCII)
 
 
@@ -27,37 +28,36 @@ def expiry(
     token: Secret,
     *,
     host: str,
-    absolute: Any = None,
-    relative: Any = None,
+    absolute: Any = MISSING,
+    relative: Any = MISSING,
     unit_seconds: float = 1.0,
     default_seconds: float | None = None,
 ) -> Instant | None:
     """The earliest expiry that is said, counted from when the request was sent.
 
-    ``absolute`` and ``relative`` are the reply's fields as they came (None: not there). Absolute values are corrected
-    by the upstream's clock. None only where nothing is said and ``default_seconds`` is None. Raises `TransientError`.
+    ``absolute`` and ``relative`` are the reply's fields as they came (`MISSING`: not there). Absolute values are
+    corrected by the upstream's clock. None only where nothing is said and ``default_seconds`` is None. Raises
+    `TransientError` where a field is no time (null, a list, ``"3600abc"``) or cannot be true.
     """
-    lives = []
+    said = []
     for value, read in ((absolute, _absolute), (relative, _relative)):
-        if value is not None:
+        if value is not MISSING:
             seconds = read(value, reply, unit_seconds)
             if seconds is None:
                 raise TransientError(f"{host} answered with an expiry that is no time")
-            lives.append(seconds)
+            _refuse_absurd(seconds, host)
+            said.append(seconds)
     exp = jwt_expiry(token)
     if exp is not None:
-        lives.append(_since_sent(exp, reply))
-    if not lives and default_seconds is not None:
-        lives.append(default_seconds)
-    if not lives:
+        said.append(_since_sent(exp, reply))
+    if not said and default_seconds is not None:
+        said.append(default_seconds)
+    if not said:
         return None
-    life = min(lives)
+    life = min(said)
     if life <= 0:
         raise TransientError(f"{host} answered with a token that has expired already: discarded")
-    if max(lives) > LONGEST_LIFE_SECONDS:
-        raise TransientError(
-            f"{host} answered with a life of more than 400 days: discarded (milliseconds for seconds?)"
-        )
+    _refuse_absurd(life, host)
     return reply.sent_at.after(life)
 
 
@@ -68,12 +68,10 @@ def jwt_expiry(token: Secret) -> float | None:
         return None
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        exp = claims["exp"]
-    except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
+        exp = _number(claims["exp"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    if isinstance(exp, bool) or not isinstance(exp, int | float) or not math.isfinite(exp):
-        return None
-    return _by_magnitude(float(exp))
+    return None if exp is None else _by_magnitude(exp)
 
 
 def _by_magnitude(number: float) -> float:
@@ -97,9 +95,9 @@ def _moment(text: str) -> datetime | None:
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             moment = read(text)
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
         except (ValueError, TypeError, OverflowError):
             continue
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return None
 
 
@@ -126,3 +124,10 @@ def _number(value: Any) -> float | None:
 def _since_sent(unix_seconds: float, reply: Reply) -> float:
     """Seconds between the sending, by the upstream's clock, and its absolute time."""
     return unix_seconds - (reply.sent_at.wall.timestamp() + reply.offset)
+
+
+def _refuse_absurd(seconds: float, host: str) -> None:
+    if seconds > LONGEST_LIFE_SECONDS:
+        raise TransientError(
+            f"{host} answered with a life of more than 400 days: discarded (milliseconds for seconds?)"
+        )

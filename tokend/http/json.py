@@ -1,19 +1,28 @@
 """Strict JSON from strangers: one object, UTF-8, no NaN, no duplicate keys, no depth. Nothing of it is ever quoted."""
 
 import json
+import math
 from typing import Any, NoReturn
 
 from tokend.errors import TransientError
 
+# Objects and lists inside each other; the vendors' replies have three.
 DEEPEST = 32
+# Nanoseconds of the year 9999 have 21 digits.
+LONGEST_INTEGER = 40
 
 
 def parse_object(body: bytes, host: str) -> dict[str, Any]:
     """Parse a reply's body. Raises `TransientError` naming only the host and the fault."""
     try:
-        text = body.decode("utf-8", "strict")
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
-        _check_depth(value, DEEPEST)
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_refuse,
+            parse_float=_finite,
+            parse_int=_short,
+        )
+        _check(value, depth=0)
     except (ValueError, RecursionError):
         raise TransientError(f"{host} answered with something that is not acceptable JSON") from None
     if not isinstance(value, dict):
@@ -40,9 +49,23 @@ def _refuse(_: str) -> NoReturn:
     raise ValueError("NaN or Infinity")
 
 
-def _check_depth(value: Any, left: int) -> None:
-    if not left:
-        raise ValueError("too deep")
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for child in children:
-        _check_depth(child, left - 1)
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError("a number beyond all measure")
+    return number
+
+
+def _short(text: str) -> int:
+    if len(text) > LONGEST_INTEGER:
+        raise ValueError("a number beyond all measure")
+    return int(text)
+
+
+def _check(value: Any, *, depth: int) -> None:
+    if isinstance(value, str):
+        value.encode()  # a lone surrogate is no text: nothing that follows could write it
+    elif isinstance(value, dict | list):
+        if depth == DEEPEST:
+            raise ValueError("too deep")
+        for child in (*value.keys(), *value.values()) if isinstance(value, dict) else value:
+            _check(child, depth=depth + 1)

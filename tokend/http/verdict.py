@@ -13,13 +13,14 @@ from tokend.secret import Secret
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 3600.0
 # Signatures and JWTs allow for a minute or more; a 401 with a clock further off may be the clock's fault.
 FAR_SECONDS = 60.0
+RATE_LIMITED = 429
 _VSCHAR = re.compile(r"[\x20-\x7e]+", re.ASCII)
 
 
 def refuse(reply: Reply, host: str) -> NoReturn:
     """Raise what a reply that brought no token means by its status alone."""
     status = reply.status
-    if status == 429:
+    if status == RATE_LIMITED:
         raise RateLimitedError(f"{host} answered 429: too many requests", retry_after=retry_after(reply))
     if status == 401:
         raise_unauthorized(reply, f"{host} answered 401: the credentials are not accepted")
@@ -48,11 +49,11 @@ def retry_after(reply: Reply) -> float | None:
     else:
         try:
             moment = parsedate_to_datetime(value)
+            aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+            now: datetime = reply.date or reply.sent_at.wall
+            seconds = (aware - now).total_seconds()
         except (ValueError, TypeError, OverflowError):
             return None
-        aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-        now: datetime = reply.date or reply.sent_at.wall
-        seconds = (aware - now).total_seconds()
     return None if seconds <= 0 else min(max(seconds, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
 

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 import orjson
 from pydantic import field_validator
 
-from tokend.errors import InvalidParametersError, TransientError
-from tokend.http.client import host_of, validate_base_url
+from tokend.errors import ClockError, InvalidParametersError, RejectedError, TransientError
+from tokend.http.client import OFFSET_SECONDS
 from tokend.http.exchange import Reply, Request
-from tokend.http.expiry import expiry
+from tokend.http.expiry import MISSING, expiry
+from tokend.http.field_errors import field_errors
 from tokend.http.json import parse_object, try_object
-from tokend.http.verdict import raise_unauthorized, refuse, token_value
+from tokend.http.text import is_text
+from tokend.http.url import host_of, path_of, validate_base_url
+from tokend.http.verdict import refuse, token_value
 from tokend.interfaces import Runtime
 from tokend.secret import Secret
 from tokend.settings import Duration, NetworkSettings, OnDemandSettings
@@ -22,8 +25,6 @@ from tokend.tokens import JSON, Token
 
 PATH = "/api/v1/generate-auth-token"
 LONGEST = {"clientId": 255, "username": 100, "displayName": 100, "ipAddress": 45}
-# A vendor's field errors are passed on, but not a page of them.
-LARGEST_ERRORS_BYTES = 4096
 
 
 class AuthToken(OnDemandSettings, NetworkSettings):
@@ -57,6 +58,8 @@ class AuthToken(OnDemandSettings, NetworkSettings):
                 errors[name] = ["is required"]
             elif len(value) > longest:
                 errors[name] = [f"has {len(value)} characters; at most {longest} are allowed"]
+            elif not is_text(value):
+                errors[name] = ["is not valid Unicode text"]
         for name in parameters.keys() - LONGEST.keys():
             hint = " (the configuration sets it)" if name == "expiration" else ""
             errors[name] = [f"is unknown{hint}; known are {', '.join(LONGEST)}"]
@@ -71,32 +74,31 @@ class AuthToken(OnDemandSettings, NetworkSettings):
         body = orjson.dumps({**{name: parameters[name] for name in LONGEST}, "expiration": minutes})
         timestamp = int(runtime.upstream_now().timestamp())
         url = self.base_url + PATH
-        path = "/" + url.split("://", 1)[1].partition("/")[2]
         headers: dict[str, str | Secret] = {
             "Content-Type": "application/json",
             "Accept": "application/json",
             "x-timestamp": str(timestamp),
-            "x-signature": request_hmac(secret, method="POST", path=path, timestamp=timestamp, body=body),
+            "x-signature": request_hmac(secret, method="POST", path=path_of(url), timestamp=timestamp, body=body),
         }
         reply = await runtime.exchange(Request("POST", url, headers, body))
-        return self._read(reply, secret)
-
-    def _read(self, reply: Reply, secret: Secret) -> Token:
-        host = host_of(self.base_url)
         if reply.status != 200:
-            _refuse(reply, host, secret)
+            _refuse(reply, host_of(self.base_url), secret=secret, signed_at=timestamp)
+        return self._read(reply)
+
+    def _read(self, reply: Reply) -> Token:
+        host = host_of(self.base_url)
         answer = parse_object(reply.body, host)
         data = answer.get("data")
         if answer.get("status") != "success" or not isinstance(data, dict):
             raise TransientError(f"{host} answered 200 without success")
         token = token_value(data.get("token"), host)
         expires = expiry(
-            reply, token, host=host, absolute=data.get("expiration"), relative=data.get("expiresIn"),
+            reply, token, host=host, absolute=data.get("expiration", MISSING), relative=data.get("expiresIn", MISSING),
             default_seconds=self.expiration.total_seconds(),
         )  # fmt: skip
         # Everything but the token itself; the link logs its bearer in.
         extra: dict[str, JSON | Secret] = {key: value for key, value in data.items() if key != "token"}
-        if "loginLink" in data:
+        if data.get("loginLink") is not None:
             extra["loginLink"] = token_value(data["loginLink"], host)
         return Token(
             value=token,
@@ -107,34 +109,17 @@ class AuthToken(OnDemandSettings, NetworkSettings):
         )
 
 
-def _refuse(reply: Reply, host: str, secret: Secret) -> NoReturn:
-    answer = try_object(reply.body)
+def _refuse(reply: Reply, host: str, *, secret: Secret, signed_at: int) -> NoReturn:
     if reply.status == 401:
-        raise_unauthorized(
-            reply, f"{host} answered 401: the signature (client_secret) or the timestamp is not accepted"
-        )
-    if reply.status == 400 and answer is not None:
-        errors = _field_errors(answer, secret)
-        if errors:
+        message = f"{host} answered 401: the signature (client_secret) or the timestamp is not accepted"
+        # What counts is the timestamp that was sent: it may have been corrected by an earlier reply already.
+        wrong_by = reply.offset - (signed_at - reply.sent_at.wall.timestamp())
+        if reply.date is not None and abs(wrong_by) > OFFSET_SECONDS + 1:  # the timestamp was rounded down
+            raise ClockError(f"{message}: it was {wrong_by:.0f} s behind the upstream's clock", offset=reply.offset)
+        raise RejectedError(message)
+    if reply.status == 400:
+        answer = try_object(reply.body)
+        data = None if answer is None else answer.get("data")
+        if errors := field_errors(data.get("errors") if isinstance(data, dict) else None, secrets=[secret]):
             raise InvalidParametersError(errors)
     refuse(reply, host)
-
-
-def _field_errors(answer: dict[str, Any], secret: Secret) -> dict[str, list[str]]:
-    """The vendor's own texts by field: control characters removed, our secret masked, 4 KiB at most."""
-    data = answer.get("data")
-    found = data.get("errors") if isinstance(data, dict) else None
-    errors: dict[str, list[str]] = {}
-    left = LARGEST_ERRORS_BYTES
-    for field, texts in found.items() if isinstance(found, dict) else ():
-        name = _clean(str(field), secret)
-        for text in texts if isinstance(texts, list) else [texts]:
-            line = _clean(text, secret) if isinstance(text, str) else ""
-            left -= len(name.encode()) + len(line.encode())
-            if line and left >= 0:
-                errors.setdefault(name, []).append(line)
-    return errors
-
-
-def _clean(text: str, secret: Secret) -> str:
-    return "".join(c for c in text if c.isprintable()).replace(secret.reveal(), "***")

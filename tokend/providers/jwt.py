@@ -1,12 +1,13 @@
 """A JWT signed on this machine with a secret that a partner shares (docs/vendors.md, jwt)."""
 
+import json
 import secrets as secrets_module
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tokend.interfaces import Runtime
 from tokend.secret import Secret
@@ -44,11 +45,22 @@ class Jwt(HeldSettings):
     time_unit: Literal["s", "ms"] = "s"
     backdate: Duration | None = None
 
-    @field_validator("ttl")
+    @field_validator("ttl", "backdate")
     @classmethod
-    def _at_least_a_second(cls, value: timedelta) -> timedelta:
-        if value < timedelta(seconds=1):
-            raise ValueError("a token lives at least a second: its times are whole seconds")
+    def _whole_seconds(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value % timedelta(seconds=1):
+            raise ValueError('it is whole seconds, as the token\'s times are: "90s", "15m"')
+        return value
+
+    @field_validator("claims", "header")
+    @classmethod
+    def _json(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            raise ValueError(
+                "it holds something that JSON cannot say: write dates as strings, no nan, no inf"
+            ) from None
         return value
 
     @field_validator("claims")
@@ -67,9 +79,17 @@ class Jwt(HeldSettings):
             raise ValueError(f"{', '.join(taken)} cannot be set here: the algorithm key decides")
         return value
 
+    @model_validator(mode="after")
+    def _some_life(self) -> Self:
+        if self.backdate is not None and self.backdate >= self.ttl:
+            raise ValueError("backdate must be less than ttl: exp is ttl after the backdated iat")
+        if self.nonce and "nonce" in self.header:
+            raise ValueError("nonce = true makes a fresh one for each token: header cannot hold one, too")
+        return self
+
     def fresh_life_seconds(self) -> float | None:
         """The life of a fresh token."""
-        return self.ttl.total_seconds() - (self.backdate.total_seconds() if self.backdate else 0.0)
+        return (self.ttl - (self.backdate or timedelta())).total_seconds()
 
     def warnings(self, secrets: Mapping[str, Secret]) -> tuple[str, ...]:
         """Say what works but should not be so."""
@@ -85,8 +105,10 @@ class Jwt(HeldSettings):
         """Sign."""
         secret = await runtime.reveal(self.secret)
         now = runtime.clock.instant()
-        # Whole seconds, and the token is dated from the one that has begun: never longer than it says.
-        issued = int(now.wall.timestamp()) - int(self.backdate.total_seconds() if self.backdate else 0)
+        # Whole seconds, rounded down: PyJWT's servers refuse an iat that lies ahead.
+        sent = now.wall.timestamp()
+        started = int(sent)
+        issued = started - int((self.backdate or timedelta()).total_seconds())
         expires = issued + int(self.ttl.total_seconds())
         factor = 1000 if self.time_unit == "ms" else 1
         claims = {**self.claims, "iat": issued * factor, "exp": expires * factor}
@@ -94,11 +116,11 @@ class Jwt(HeldSettings):
             claims["jti"] = str(uuid.uuid4())
         header = {**self.header, **({"nonce": secrets_module.token_hex(16)} if self.nonce else {})}
         value = sign(claims, secret, algorithm=self.algorithm, header=header)
-        sent = now.wall.timestamp()
         return Token(
             value=Secret(value),
             token_type="Bearer",  # noqa: S106  (a scheme's name)
-            issued_at=now.after(issued - sent) if not self.backdate else now,
+            # Dated from the second that has begun: it never lives longer than it says.
+            issued_at=now.after(started - sent),
             expires_at=now.after(expires - sent),
             headers={"Authorization": Secret(f"Bearer {value}")},
         )

@@ -6,16 +6,17 @@ import orjson
 from pydantic import Field, field_validator, model_validator
 
 from tokend.errors import RejectedError, SecretError, TransientError
-from tokend.http.client import host_of, validate_base_url
 from tokend.http.exchange import Reply, Request
-from tokend.http.expiry import expiry, jwt_expiry
+from tokend.http.expiry import LONGEST_LIFE_SECONDS, MISSING, expiry, jwt_expiry
 from tokend.http.json import parse_object, try_object
-from tokend.http.verdict import refuse, token_value
+from tokend.http.text import header_text, text_of
+from tokend.http.url import host_of, validate_base_url
+from tokend.http.verdict import RATE_LIMITED, refuse, token_value
 from tokend.instant import Instant
 from tokend.interfaces import Runtime
 from tokend.secret import Secret
 from tokend.settings import HeldSettings, NetworkSettings
-from tokend.sources import SecretField
+from tokend.sources import SecretField, SecretSource
 from tokend.tokens import Token
 
 DEFAULT_LIFE_SECONDS = 24 * 3600.0
@@ -83,15 +84,13 @@ class ProjectX(HeldSettings, NetworkSettings):
             value = await runtime.reveal(self.initial_token)
         except SecretError:
             return None
-        token = token_value(value.reveal(), "initial_token")
+        token = Secret(header_text(value, "initial_token"))
         now, exp = runtime.clock.instant(), jwt_expiry(token)
-        expires = None if exp is None else now.after(exp - now.wall.timestamp())
-        if expires is None:
-            # Nothing says when it ends: believing in a whole day from now is the vendor's own rule.
-            expires = now.after(DEFAULT_LIFE_SECONDS)
-        if now.until(expires) <= 0:
+        # Where nothing says when it ends, believing in a whole life from now is the vendor's own rule.
+        left = DEFAULT_LIFE_SECONDS if exp is None else exp - now.wall.timestamp()
+        if not 0 < left <= LONGEST_LIFE_SECONDS:
             return None
-        return _token(token, now, expires)
+        return _token(token, now, now.after(left))
 
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:
         """Log in; or, with ``refresh = "validate"``, ask to extend a token that still has a minute."""
@@ -103,13 +102,17 @@ class ProjectX(HeldSettings, NetworkSettings):
                 return extended
         return await self._login(runtime, self.username, self.api_key)
 
-    async def _login(self, runtime: Runtime, username: Any, api_key: Any) -> Token:
-        user, key = await runtime.reveal(username), await runtime.reveal(api_key)
-        body = orjson.dumps({"userName": user.reveal(), "apiKey": key.reveal()})
+    async def _login(self, runtime: Runtime, username: SecretSource, api_key: SecretSource) -> Token:
+        try:
+            user, key = await runtime.reveal(username), await runtime.reveal(api_key)
+        except SecretError as error:
+            if self.initial_token is None:
+                raise
+            raise SecretError(f"it cannot be renewed: {error.detail}") from None
+        body = orjson.dumps({"userName": text_of(user, "username"), "apiKey": text_of(key, "api_key")})
         headers: dict[str, str | Secret] = {"Content-Type": "application/json", "Accept": "text/plain"}
         url = f"{self.base_url}/api/Auth/loginKey"
-        reply = await runtime.exchange(Request("POST", url, headers, body))
-        return self._read_login(reply)
+        return self._read_login(await runtime.exchange(Request("POST", url, headers, body)))
 
     def _read_login(self, reply: Reply) -> Token:
         host = host_of(self.base_url)
@@ -121,21 +124,27 @@ class ProjectX(HeldSettings, NetworkSettings):
         token = token_value(answer.get("token"), host)
         expires = expiry(
             reply, token, host=host,
-            relative=answer.get("expiresIn"), unit_seconds=MINUTE, default_seconds=DEFAULT_LIFE_SECONDS,
+            relative=answer.get("expiresIn", MISSING), unit_seconds=MINUTE, default_seconds=DEFAULT_LIFE_SECONDS,
         )  # fmt: skip
         return _token(token, reply.sent_at, expires)
 
     async def _validate(self, runtime: Runtime, previous: Token) -> Token | None:
-        """Ask to extend ``previous``; None means: log in."""
+        """Ask to extend ``previous``; None means: log in.
+
+        Where nobody answers, or asks for a pause, a login at the same place would only be a second request: the error
+        goes up.
+        """
         host = host_of(self.base_url)
-        headers: dict[str, str | Secret] = {"Authorization": previous.headers["Authorization"], "Accept": "text/plain"}
+        headers: dict[str, str | Secret] = {"Authorization": _bearer(previous.value), "Accept": "text/plain"}
+        reply = await runtime.exchange(Request("POST", f"{self.base_url}/api/Auth/validate", headers))
+        if reply.status == RATE_LIMITED:
+            refuse(reply, host)
+        answer = try_object(reply.body) if reply.status == 200 else None
+        if answer is None or answer.get("success") is not True or answer.get("errorCode") not in (0, None):
+            return None
+        if not answer.get("newToken"):
+            return previous
         try:
-            reply = await runtime.exchange(Request("POST", f"{self.base_url}/api/Auth/validate", headers))
-            answer = parse_object(reply.body, host) if reply.status == 200 else {}
-            if answer.get("success") is not True or answer.get("errorCode") not in (0, None):
-                return None
-            if not answer.get("newToken"):
-                return previous
             token = token_value(answer["newToken"], host)
             expires = expiry(reply, token, host=host, default_seconds=DEFAULT_LIFE_SECONDS)
         except TransientError:
@@ -149,8 +158,12 @@ def _token(value: Secret, issued_at: Instant, expires_at: Instant | None) -> Tok
         token_type="Bearer",  # noqa: S106  (a scheme's name)
         issued_at=issued_at,
         expires_at=expires_at,
-        headers={"Authorization": Secret(f"Bearer {value.reveal()}")},
+        headers={"Authorization": _bearer(value)},
     )
+
+
+def _bearer(token: Secret) -> Secret:
+    return Secret(f"Bearer {token.reveal()}")
 
 
 def _seconds_left(token: Token, runtime: Runtime) -> float:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tokend.errors import InvalidParametersError
+from tokend.http.text import header_text, is_text
 from tokend.interfaces import Runtime
 from tokend.secret import Secret
 from tokend.settings import Duration, OnDemandSettings
@@ -16,6 +17,7 @@ from tokend.sources import SecretField
 from tokend.tokens import Token
 
 SEPARATOR = "#"
+CONTENT_TYPE = "Content-Type"
 
 
 class RequestJwt(OnDemandSettings):
@@ -53,6 +55,15 @@ class RequestJwt(OnDemandSettings):
             raise ValueError("a header's value is one line of ASCII")
         return value
 
+    @model_validator(mode="after")
+    def _different_headers(self) -> Self:
+        names = [name.lower() for name in (self.token_header, self.key_header, CONTENT_TYPE)]
+        if len(set(names)) != len(names):
+            raise ValueError(f"token_header, key_header and {CONTENT_TYPE} must be three different headers")
+        if self.time_unit == "s" and self.ttl % timedelta(seconds=1):
+            raise ValueError('with time_unit = "s" the ttl is whole seconds')
+        return self
+
     def check(self, parameters: Mapping[str, str]) -> None:
         """``url`` is required; of the signed fields all or none, none of them with ``#``."""
         errors: dict[str, list[str]] = {}
@@ -66,6 +77,9 @@ class RequestJwt(OnDemandSettings):
                 errors[name] = [f"must not contain {SEPARATOR}: it separates the signed fields"]
         for name in parameters.keys() - {"url", *self.signature_fields}:
             errors[name] = ["is unknown; known are url, " + ", ".join(self.signature_fields)]
+        for name, value in parameters.items():
+            if name not in errors and not is_text(value):
+                errors[name] = ["is not valid Unicode text"]
         if errors:
             raise InvalidParametersError(errors)
 
@@ -73,15 +87,16 @@ class RequestJwt(OnDemandSettings):
         """Sign."""
         key, secret = await runtime.reveal(self.key), await runtime.reveal(self.secret)
         fields = [parameters.get(name, "") for name in self.signature_fields]
-        now = runtime.clock.instant()
+        now, upstream_now = runtime.clock.instant(), runtime.upstream_now().timestamp()
         factor = 1000 if self.time_unit == "ms" else 1
-        issued = int(runtime.upstream_now().timestamp() * factor)
+        issued = int(upstream_now * factor)
         life = int(self.ttl.total_seconds() * factor)
+        key_text = header_text(key, "key")
         claims = {
             "url": parameters["url"],
             "iat": issued,
             "exp": issued + life,
-            "key": key.reveal(),
+            "key": key_text,
             "signature": json_string_sha256(fields if any(fields) else []),
         }
         value = sign(claims, secret, algorithm=self.algorithm)
@@ -89,10 +104,11 @@ class RequestJwt(OnDemandSettings):
             value=Secret(value),
             token_type=self.token_prefix.strip() or "JWT",
             issued_at=now,
-            expires_at=now.after(life / factor),
+            # Rounding down must not let it live longer here than it says.
+            expires_at=now.after((issued + life) / factor - upstream_now),
             headers={
                 self.token_header: Secret(self.token_prefix + value),
                 self.key_header: key,
-                "Content-Type": Secret("application/json"),
+                CONTENT_TYPE: Secret("application/json"),
             },
         )

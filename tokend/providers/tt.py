@@ -2,17 +2,18 @@
 
 import re
 import uuid
-from typing import Any, ClassVar, Literal, NoReturn
-from urllib.parse import quote, urljoin, urlsplit
+from typing import Any, ClassVar, Literal
+from urllib.parse import quote, urljoin
 
 from pydantic import field_validator
 
 from tokend.errors import RejectedError, TransientError
-from tokend.http.client import host_of, validate_base_url
 from tokend.http.exchange import Reply, Request
 from tokend.http.expiry import expiry
 from tokend.http.json import parse_object, try_object
-from tokend.http.verdict import refuse, token_value
+from tokend.http.text import header_text, text_of
+from tokend.http.url import host_of, same_origin, validate_base_url
+from tokend.http.verdict import RATE_LIMITED, refuse, token_value
 from tokend.interfaces import Runtime
 from tokend.secret import Secret
 from tokend.settings import HeldSettings, NetworkSettings
@@ -20,8 +21,8 @@ from tokend.sources import SecretField
 from tokend.tokens import Token
 
 ENVIRONMENTS = {"uat": "ext_uat_cert", "live": "ext_prod_live", "sim": "ext_prod_sim"}
-# What the vendor forbids in a requestId's names; white space besides.
-FORBIDDEN = re.compile(r"""[\s$&+,/:;=?@"<>#%{}|\\^~\[\]`]""")
+# What the vendor forbids in a requestId's names; white space and control characters besides.
+FORBIDDEN = re.compile(r"""[\s\x00-\x1f\x7f$&+,/:;=?@"<>#%{}|\\^~\[\]`]""")
 
 
 class TT(HeldSettings, NetworkSettings):
@@ -61,13 +62,9 @@ class TT(HeldSettings, NetworkSettings):
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:  # noqa: ARG002  (no scheme to extend)
         """Ask for a token."""
         key, secret = await runtime.reveal(self.api_key), await runtime.reveal(self.api_secret)
-        # People paste either the secret or the whole "key:secret" that the vendor shows.
-        pair = (
-            secret.reveal() if secret.reveal().startswith(key.reveal() + ":") else f"{key.reveal()}:{secret.reveal()}"
-        )
-        url = (
-            f"{self.base_url}/ttid/{ENVIRONMENTS[self.environment]}/token?requestId={quote(self.request_id(), safe='')}"
-        )
+        pair = _pair(header_text(key, "api_key"), text_of(secret, "api_secret"))
+        environment, request_id = ENVIRONMENTS[self.environment], quote(self.request_id(), safe="")
+        url = f"{self.base_url}/ttid/{environment}/token?requestId={request_id}"
         headers: dict[str, str | Secret] = {"x-api-key": key, "Content-Type": "application/x-www-form-urlencoded"}
         body = f"grant_type=user_app&app_key={quote(pair, safe='')}".encode()
         reply = await runtime.exchange(Request("POST", url, headers, body))
@@ -77,14 +74,19 @@ class TT(HeldSettings, NetworkSettings):
 
     async def _follow(self, runtime: Runtime, url: str, headers: dict[str, str | Secret], reply: Reply) -> Reply:
         """The documented 303: once, with GET, on the same origin, with the same headers."""
-        target = urljoin(url, reply.headers.get("location", ""))
-        ours, theirs = urlsplit(url), urlsplit(target)
-        if (ours.scheme, host_of(url)) != (theirs.scheme, host_of(target)) or "location" not in reply.headers:
+        location = reply.headers.get("location", "")
+        try:
+            target = urljoin(url, location)
+        except ValueError:
+            target = ""
+        if not location or not same_origin(url, target):
             raise TransientError(f"{host_of(url)} answered 303 to another place: not followed, it would get the key")
         return await runtime.exchange(Request("GET", target, headers))
 
     def _read(self, reply: Reply, key: Secret) -> Token:
         host = host_of(self.base_url)
+        if reply.status == RATE_LIMITED:
+            refuse(reply, host)
         answer = try_object(reply.body) if reply.status != 200 else parse_object(reply.body, host)
         if answer is not None and reply.status < 500 and answer.get("status") in ("Fail", "StatusFail"):
             raise RejectedError(
@@ -93,9 +95,9 @@ class TT(HeldSettings, NetworkSettings):
         if reply.status != 200 or answer is None:
             refuse(reply, host)
         if answer.get("status") != "Ok":
-            _refuse_answer(host)
+            raise TransientError(f"{host} answered with a status that is neither Ok nor Fail")
         token = token_value(answer.get("access_token"), host)
-        if answer.get("seconds_until_expiry") is None:
+        if "seconds_until_expiry" not in answer:
             raise TransientError(f"{host} answered without seconds_until_expiry")
         return Token(
             value=token,
@@ -106,8 +108,9 @@ class TT(HeldSettings, NetworkSettings):
         )
 
 
-def _refuse_answer(host: str) -> NoReturn:
-    raise TransientError(f"{host} answered with a status that is neither Ok nor Fail")
+def _pair(key: str, secret: str) -> str:
+    """``key:secret``. People paste either the secret or the whole pair that the vendor shows."""
+    return secret if secret.startswith(f"{key}:") else f"{key}:{secret}"
 
 
 def _token_type(value: Any, host: str) -> str:

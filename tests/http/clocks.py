@@ -1,0 +1,27 @@
+"""A clock that stands where a test put it, or goes on from there."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import anyio
+
+from tokend.instant import Instant
+
+
+class StandingClock:
+    """`tokend.clock.Clock` whose wall clock started at ``unix`` and stands still, or ``goes`` on."""
+
+    def __init__(self, unix: float, *, goes: bool = False) -> None:
+        self._start = datetime.fromtimestamp(unix, UTC)
+        self._goes = goes
+        self._begun = time.monotonic()
+
+    def instant(self) -> Instant:
+        elapsed = time.monotonic() - self._begun if self._goes else 0.0
+        return Instant(self._start + timedelta(seconds=elapsed), 1000.0 + elapsed)
+
+    async def wait(self, until: Instant | None, wake: anyio.Event) -> None:
+        raise AssertionError("an attempt does not wait")
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("an attempt does not sleep")

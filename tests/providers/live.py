@@ -1,0 +1,84 @@
+"""`interfaces.Runtime` by hand, over the real client: a standing clock, an environment in a dictionary."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import anyio
+
+from tests.http.clocks import StandingClock
+from tests.http.loopback import Behaviour, Loopback, serving
+from tokend.errors import AttemptError
+from tokend.http.client import Upstream
+from tokend.http.exchange import Reply, Request
+from tokend.instant import Instant
+from tokend.secret import Secret
+from tokend.settings import ProviderSettings
+from tokend.sources import SecretSource, read_secret
+from tokend.tokens import Token
+
+NOW = 1_700_000_000
+ENVIRON = {
+    "USERNAME": "fake-user",
+    "API_KEY": "fake-api-key",
+    "API_SECRET": "fake-api-secret",
+    "CLIENT_SECRET": "your-secret-key",
+    "AUTH_KEY": "YOUR_AUTH_KEY",
+    "ENC_KEY": "YOUR_ENC_KEY",
+}
+
+
+class LiveRuntime:
+    """One provider's runtime."""
+
+    def __init__(self, settings: ProviderSettings, *, unix: float = NOW, environ: Mapping[str, str] = ENVIRON) -> None:
+        self.clock = StandingClock(unix)
+        self.offset = 0.0
+        self._environ = environ
+        self._upstream = Upstream(settings, clock=self.clock)
+
+    def upstream_now(self) -> datetime:
+        return self.clock.instant().wall + timedelta(seconds=self.offset)
+
+    async def reveal(self, source: SecretSource) -> Secret:
+        return read_secret(source, self._environ)
+
+    async def exchange(self, request: Request) -> Reply:
+        reply = await self._upstream.exchange(request)
+        if reply.date is not None:
+            self.offset = reply.offset
+        return reply
+
+
+def attempt(
+    make: Callable[[str], ProviderSettings],
+    *script: Behaviour,
+    previous: Token | None = None,
+    parameters: Mapping[str, str] | None = None,
+    runtime: Mapping[str, Any] | None = None,
+) -> tuple[Token | AttemptError, Loopback]:
+    """One attempt of a kind at a server that follows ``script``: the token, or the error, and what was asked."""
+
+    async def main() -> tuple[Token | AttemptError, Loopback]:
+        async with serving(*script) as loopback:
+            settings: Any = make(loopback.url)
+            live = LiveRuntime(settings, **(runtime or {}))
+            try:
+                if parameters is None:
+                    return await settings.fetch(live, previous), loopback
+                settings.check(parameters)
+                return await settings.issue(live, parameters), loopback
+            except AttemptError as error:
+                return error, loopback
+
+    return anyio.run(main)
+
+
+def env(name: str) -> SecretSource:
+    """A secret from `ENVIRON`."""
+    return SecretSource(env=name)
+
+
+def at(unix: float) -> Instant:
+    """A moment as seen from NOW, where the clocks stand."""
+    return StandingClock(NOW).instant().after(unix - NOW)

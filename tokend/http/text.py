@@ -1,0 +1,35 @@
+"""Secrets (and callers' parameters) as text that a body, a claim or a header can carry. Errors name the secret,
+never its content."""
+
+import re
+
+from tokend.errors import SecretError
+from tokend.secret import Secret
+
+# RFC 9110, 5.5, without the obsolete bytes above ASCII: what every server and every reader of `headers` can take.
+_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
+
+
+def text_of(secret: Secret, name: str) -> str:
+    """The secret as text for a body or a claim. Raises `SecretError` where it is not UTF-8."""
+    try:
+        return secret.reveal()
+    except ValueError:
+        raise SecretError(f"{name} is not UTF-8 text: is its encoding right?") from None
+
+
+def header_text(secret: Secret, name: str) -> str:
+    """The secret as a header's value. Raises `SecretError` where it holds line ends, other controls, or non-ASCII."""
+    text = text_of(secret, name)
+    if not _HEADER.fullmatch(text):
+        raise SecretError(f"{name} cannot be sent in a header: it is not one line of ASCII without outer spaces")
+    return text
+
+
+def is_text(value: str) -> bool:
+    """Tell whether a string can be written as UTF-8: a lone surrogate, as ``"\\ud800"`` in JSON, cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

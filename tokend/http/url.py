@@ -1,0 +1,57 @@
+"""Upstream URLs: which ones a settings field accepts, and the ``host:port`` that messages and rate limits use."""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+# RFC 3986, section 2: what a URL may hold. urlsplit drops tabs and newlines in silence and browsers turn backslashes
+# into slashes: two readers of such a text would see two hosts.
+_CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*", re.ASCII)
+
+
+def host_of(url: str) -> str:
+    """``host:port`` of a URL. Raises ValueError (which quotes the URL) where it has no readable port."""
+    parts = urlsplit(url)
+    host = parts.hostname or "?"
+    host = f"[{host}]" if ":" in host else host
+    return f"{host}:{parts.port or (80 if parts.scheme == 'http' else 443)}"
+
+
+def path_of(url: str) -> str:
+    """The path of a URL as it is sent, without the query."""
+    return urlsplit(url).path or "/"
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Tell whether two absolute URLs have scheme, host and port in common, and the second brings no user of its own."""
+    try:
+        a, b = urlsplit(one), urlsplit(other)
+        return (a.scheme, host_of(one)) == (b.scheme, host_of(other)) and b.username is None and b.password is None
+    except ValueError:
+        return False
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a URL's host name means this machine and nothing else."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def validate_base_url(value: str) -> str:
+    """Check an upstream's URL for a settings field; returns it without a trailing slash. Raises ValueError."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("this is no URL: write https://host or https://host/path") from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a URL holds no user and no password here: they have keys of their own")
+    if "?" in value or "#" in value:
+        raise ValueError("an upstream's URL has no query and no fragment")
+    if not parts.hostname or parts.scheme not in {"http", "https"} or not _CHARACTERS.fullmatch(value):
+        raise ValueError("an upstream's URL is https://host, or http:// to loopback only")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("http:// would send secrets in clear: https:// only (http:// to loopback is allowed)")
+    return value.rstrip("/")
