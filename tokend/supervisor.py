@@ -196,11 +196,11 @@ class Supervisor:
 
     def _publish(self, provider: Provider, sinks: Sequence[SinkSettings]) -> None:
         """Make the running publishers match ``sinks``; those that did not change go on undisturbed."""
-        running = {(p.label, p.sink): p for p in provider.publishers}
-        publishers = []
-        for index, sink in enumerate(sinks):
+        publishers: list[Publisher] = []
+        for index, sink in enumerate(sinks, start=1):
             label = f"{sink.kind}-{index}"
-            publisher = next((p for (known, old), p in running.items() if (known, old) == (label, sink)), None)
+            wanted: tuple[str, object] = (label, sink)
+            publisher = next((p for p in provider.publishers if (p.label, p.sink) == wanted), None)
             if publisher is None:
                 publisher = self._publisher(provider, sink, label)
                 self._spawn(provider, publisher, publisher.run)

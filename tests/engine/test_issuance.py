@@ -1,5 +1,7 @@
 """On-demand tokens: how many calls a query may cost, and when nothing is sent at all."""
 
+from itertools import pairwise
+
 import anyio
 import pytest
 
@@ -57,7 +59,7 @@ def test_timeouts_and_5xx_are_repeated_twice_half_a_second_and_one_second_later(
     async def _(world, supervisor):
         await supervisor.issue("o", {})
         calls = world.upstreams["one"].calls
-        assert [round(b.boot - a.boot, 2) for a, b in zip(calls, calls[1:], strict=False)] == [0.6, 1.1]
+        assert [round(b.boot - a.boot, 2) for a, b in pairwise(calls)] == [0.6, 1.1]
 
     @running([DOWN] * 9)
     async def _(world, supervisor):

@@ -300,8 +300,8 @@ def _go_on(stage: Stage, seconds: int) -> None:
 
 def _describe(stage: Stage, name: str) -> str:
     row = _row(stage, name)
-    _expect(row is not None, f"{name} is not in the status")
-    assert row is not None
+    if row is None:
+        raise DemoFailedError(f"{name} is not in the status")
     left = float(row["seconds_left"] or 0)
     return f"fingerprint {row['fingerprint']}, generation {row['generation']}, {left:.0f} s left"
 

@@ -1,0 +1,51 @@
+"""Ask tokend for tokens from Python: standard library only, imports nothing else of tokend.
+
+    from tokend.client import token
+    requests.get(url, headers={"Authorization": f"Bearer {token('tt')}"})
+
+`TokenClient` has the rest; `tokend.client.httpx`, `.requests` and `.aiohttp` do it for whole sessions.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tokend.client.tokens import Lease, TokenClient, token
+    from tokend.client.transport import (
+        BadRequestError,
+        DeniedError,
+        LoginRequiredError,
+        NotRunningError,
+        RateLimitedError,
+        TokendError,
+        UnavailableError,
+        UnknownTokenError,
+        WaitTimeoutError,
+    )
+
+__all__ = [
+    "BadRequestError",
+    "DeniedError",
+    "Lease",
+    "LoginRequiredError",
+    "NotRunningError",
+    "RateLimitedError",
+    "TokenClient",
+    "TokendError",
+    "UnavailableError",
+    "UnknownTokenError",
+    "WaitTimeoutError",
+    "token",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: ``tokend get`` starts in the time that Python itself needs."""
+    if name not in __all__:
+        raise AttributeError(f"module 'tokend.client' has no attribute {name!r}")
+    if name in {"Lease", "TokenClient", "token"}:
+        from tokend.client import tokens
+
+        return getattr(tokens, name)
+    from tokend.client import transport
+
+    return getattr(transport, name)
