@@ -1,0 +1,68 @@
+"""The configuration that the demo writes, and the fake secrets it names."""
+
+CONFIG = """\
+# Written by `tokend demo`. The upstreams are the sandbox, lives are short, every secret is fake.
+[daemon]
+socket = "tokend.sock"
+state_directory = "state"
+
+[providers.topstepx]                 # a login: ProjectX / TopstepX
+kind = "projectx"
+base_url = "{url}"
+username = {{ file = "secrets/projectx-username" }}
+api_key = {{ file = "secrets/projectx-key" }}
+
+[[providers.topstepx.sinks]]
+kind = "dotenv"
+path = "out/bot.env"
+key = "JWT_TOKEN"
+
+[[providers.topstepx.sinks]]
+kind = "json"
+path = "out/topstepx.json"
+
+[providers.tt]                       # Trading Technologies REST
+kind = "tt"
+base_url = "{url}"
+environment = "uat"
+api_key = {{ file = "secrets/tt-key" }}
+api_secret = {{ file = "secrets/tt-secret" }}
+app_name = "Demo"
+company_name = "YourCompany"
+
+[[providers.tt.sinks]]
+kind = "json"
+path = "out/tt_token.json"
+layout = "tt"
+
+[providers.partner]                  # a JWT signed on this machine
+kind = "jwt"
+secret = {{ file = "secrets/partner" }}
+ttl = "15s"
+claims = {{ clientId = "sandbox-client" }}
+
+[[providers.partner.sinks]]
+kind = "raw"
+path = "out/partner.jwt"
+
+[providers.wallet]                   # on demand: one JWT per payment
+kind = "request-jwt"
+key = {{ file = "secrets/wallet-key" }}
+secret = {{ file = "secrets/wallet-secret" }}
+
+[providers.login-links]              # on demand: one single-use login link per user
+kind = "auth-token"
+base_url = "{url}"
+client_secret = {{ file = "secrets/xerve" }}
+"""
+# The sandbox's own defaults.
+SECRETS = {
+    "projectx-username": "sandbox-user",
+    "projectx-key": "sandbox-projectx-key",
+    "tt-key": "sandbox-tt-key",
+    "tt-secret": "sandbox-tt-secret",
+    "partner": "sandbox-partner-secret",
+    "wallet-key": "sandbox-wallet-key",
+    "wallet-secret": "sandbox-wallet-secret",
+    "xerve": "sandbox-xerve-secret",
+}

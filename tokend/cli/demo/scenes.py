@@ -1,0 +1,151 @@
+"""What the demo shows, in order. Every line is said after the thing it tells of was seen to happen."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import click
+
+from tokend.cli.demo.config import CONFIG, SECRETS
+from tokend.cli.demo.stage import LOOK_SECONDS, DemoFailedError, Stage
+from tokend.client import TokendError
+
+HELD = ("topstepx", "tt", "partner")
+ORDER = {"currency": "BTC", "amount": "0.001", "orderId": "12345"}
+USER = {"clientId": "CLIENT_001", "username": "demo", "displayName": "Demo User", "ipAddress": "127.0.0.1"}
+# (token, its file, how a program reads the token from the text)
+FILES: tuple[tuple[str, str, Callable[[str], str]], ...] = (
+    ("topstepx", "bot.env", lambda text: text.strip().removeprefix("JWT_TOKEN=")),
+    ("topstepx", "topstepx.json", lambda text: str(json.loads(text)["access_token"])),
+    ("tt", "tt_token.json", lambda text: str(json.loads(text)["access_token"])),
+    ("partner", "partner.jwt", lambda text: text),
+)
+
+
+def play(stage: Stage) -> None:
+    """Show everything once. Raises `DemoFailedError` at the first thing that does not happen."""
+    _start_sandbox(stage)
+    _start_daemon(stage)
+    first = {name: _show_arrival(stage, name) for name in HELD}
+    for name, file, extract in FILES:
+        _show_file(stage, name, file, extract)
+    _show_use(stage)
+    _show_payment(stage)
+    _show_login_link(stage)
+    stage.say("…", "demo", "tokens live 20 s here and are refreshed at half of that: wait a moment")
+    for name in ("topstepx", "partner"):
+        _show_refresh(stage, name, after=first[name])
+    _show_wrong_secret(stage)
+    stage.say("✓", "demo", "everything shown above really happened")
+
+
+def go_on(stage: Stage, *, until: float) -> None:
+    """Show further refreshes until that moment (of the monotonic clock)."""
+    if (left := until - time.monotonic()) < 1:
+        return
+    click.echo(f"Watching for {left:.0f} more seconds (Ctrl-C ends it) …")
+    seen = {name: _generation(stage, name) for name in HELD}
+    while time.monotonic() < until:
+        for name in HELD:
+            with suppress(TokendError):
+                generation = _generation(stage, name)
+                if generation != seen[name]:
+                    seen[name] = generation
+                    stage.say("✓", name, f"refreshed by itself: {stage.describe(name)}")
+        time.sleep(LOOK_SECONDS)
+
+
+def _start_sandbox(stage: Stage) -> None:
+    port_file = stage.directory / "sandbox.port"
+    options = ("--port", "0", "--port-file", str(port_file), "--ttl", "20s", "--tt-ttl", "40s")
+    stage.spawn("sandbox", "tokend.sandbox", *options)
+    port = stage.until("the sandbox listens", lambda: int(port_file.read_text()))
+    stage.url = f"http://127.0.0.1:{port}"
+    stage.say("✓", "sandbox", f"five upstreams play at {stage.url}")
+
+
+def _start_daemon(stage: Stage) -> None:
+    (stage.directory / "secrets").mkdir(mode=0o700)
+    (stage.directory / "out").mkdir()
+    for name, value in SECRETS.items():
+        stage.write_secret(name, value)
+    config = stage.directory / "config.toml"
+    config.write_text(CONFIG.format(url=stage.url))
+    stage.say("✓", "config", f"written to {config}: three held tokens, two on demand")
+    stage.spawn("tokend", "tokend", "run", "--config", str(config))
+    stage.until("the daemon answers", stage.client.list)
+    stage.say("✓", "daemon", f"serves {stage.directory / 'tokend.sock'}")
+
+
+def _show_arrival(stage: Stage, name: str) -> int:
+    generation = stage.until(f"a token for {name}", lambda: _generation(stage, name))
+    stage.say("✓", name, f"token arrived: {stage.describe(name)}")
+    return generation
+
+
+def _show_file(stage: Stage, name: str, file: str, extract: Callable[[str], str]) -> None:
+    path = stage.directory / "out" / file
+
+    def is_same() -> bool | None:
+        return extract(path.read_text()) == stage.client.get(name).access_token or None
+
+    stage.until(f"{path} holds the token of {name}", is_same)
+    mode = f"{path.stat().st_mode & 0o777:04o}"
+    stage.say("✓", name, f"written to out/{file}, mode {mode}, the same token as the socket's")
+
+
+def _show_use(stage: Stage) -> None:
+    _expect(200, stage.call("/portfolio", stage.client.get("partner").headers), "the partner API")
+    stage.say("✓", "partner", "GET /portfolio accepted it: 200")
+
+
+def _show_payment(stage: Stage) -> None:
+    path = "/api/wallet/transfer"
+    payment = stage.client.issue("wallet", url=path, **ORDER)
+    _expect(200, stage.call(path, payment.headers, ORDER), "the wallet")
+    stage.say("✓", "wallet", "issued a JWT that hashes the order; the wallet accepted the payment: 200")
+    _expect(401, stage.call(path, payment.headers, {**ORDER, "amount": "1000"}), "the wallet, to another order,")
+    stage.say("✓", "wallet", "the same JWT with another amount: 401, as it should be")
+
+
+def _show_login_link(stage: Stage) -> None:
+    link = str(stage.client.issue("login-links", **USER).extra["loginLink"])
+    path = link[link.index("/login/") :]
+    _expect(200, stage.call(path), "the login link")
+    stage.say("✓", "login-links", "issued a single-use login link; it logged the user in: 200")
+    _expect(410, stage.call(path), "the used link")
+    stage.say("✓", "login-links", "the same link again: 410, it is used up")
+
+
+def _show_refresh(stage: Stage, name: str, *, after: int) -> None:
+    stage.until(f"{name} is refreshed", lambda: _generation(stage, name) > after or None)
+    stage.say("✓", name, f"refreshed by itself: {stage.describe(name)}")
+
+
+def _show_wrong_secret(stage: Stage) -> None:
+    stage.write_secret("projectx-key", "a-wrong-key")
+    stage.say("!", "topstepx", "a wrong api_key was put into secrets/projectx-key; the next refresh will present it")
+    row = stage.until("topstepx is rejected", lambda: stage.row("topstepx", "rejected"))
+    stage.say("!", "topstepx", f"state rejected: {row['last_error']['detail']}; no timer asks again")
+    others = [name for name in HELD if name != "topstepx"]
+    if any(stage.row(name, "valid") is None for name in others):
+        raise DemoFailedError("another provider was disturbed")
+    stage.say("✓", "others", f"{', '.join(others)} noticed nothing")
+    stage.write_secret("projectx-key", SECRETS["projectx-key"])
+    stage.say("!", "topstepx", "the api_key was mended; nobody restarted anything")
+    stage.until("topstepx recovers", lambda: stage.row("topstepx", "valid"))
+    stage.say("✓", "topstepx", f"recovered: {stage.describe('topstepx')}")
+
+
+def _generation(stage: Stage, name: str) -> int:
+    """The generation served now; raises `TokendError` while there is none."""
+    generation = stage.client.get(name).generation
+    if generation is None:
+        raise DemoFailedError(f"{name} was served without a generation")
+    return generation
+
+
+def _expect(status: int, found: int, who: str) -> None:
+    if found != status:
+        raise DemoFailedError(f"{who} answered {found} where {status} was expected")
