@@ -6,15 +6,29 @@ A kind subclasses one of these, adds its own fields, and needs no factory and no
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
-from tokend.sources import SecretSource
+from tokend.sources import SecretSource, anchored
 
 _DURATION = re.compile(r"([1-9][0-9]*)(ms|s|m|h|d)", re.ASCII)
-_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _PERCENTAGE = re.compile(r"([1-9][0-9]?)%", re.ASCII)
+# RFC 9110, 5.1 and 5.5: a token; and what every server and every reader can take as its value.
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?", re.ASCII)
 # Ten years: longer is a typing error, and far below what timedelta can hold.
 LONGEST_DURATION = timedelta(days=3660)
 
@@ -29,7 +43,7 @@ def parse_duration(text: str) -> timedelta:
     if match is None:
         raise ValueError('a duration is a whole number with a unit: "500ms", "30s", "15m", "12h", "1d"')
     number, unit = match.groups()
-    if len(number) > 12 or (duration := timedelta(seconds=int(number) * _UNIT_SECONDS[unit])) > LONGEST_DURATION:
+    if len(number) > 12 or (duration := timedelta(**{_UNITS[unit]: int(number)})) > LONGEST_DURATION:
         raise ValueError("a duration is at most ten years")
     return duration
 
@@ -50,18 +64,34 @@ def _lead(value: Any) -> timedelta | Percentage:
     try:
         return _duration(value)
     except ValueError as error:
-        raise ValueError(f'{error}; or a percentage of the life: "20%"') from None
+        raise ValueError(f'{error}; or a share of the token\'s life, "1%" to "99%"') from None
 
 
-def _anchored(value: Any, info: ValidationInfo) -> Any:
-    """Resolve a relative path against the directory of the file it stands in (validation context)."""
-    return Path((info.context or {}).get("directory", ".")) / value if isinstance(value, str) else value
+def _header_name(value: str) -> str:
+    if not _HEADER_NAME.fullmatch(value):
+        raise ValueError("a header's name is letters, digits and -: X-Account")
+    return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Lead = Annotated[timedelta | Percentage, PlainValidator(_lead)]
-AnchoredPath = Annotated[Path, BeforeValidator(_anchored)]
+def _header_value(value: str) -> str:
+    if not _HEADER_VALUE.fullmatch(value):
+        raise ValueError("a header's value is one line of ASCII without outer spaces")
+    return value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
+]
+Lead = Annotated[
+    timedelta | Percentage,
+    PlainValidator(_lead),
+    WithJsonSchema({"type": "string", "pattern": f"^({_DURATION.pattern}|{_PERCENTAGE.pattern})$"}),
+]
+AnchoredPath = Annotated[Path, BeforeValidator(anchored)]
 Strings = Annotated[tuple[str, ...], Field(strict=False)]
+Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
 
 
 class Settings(BaseModel):
@@ -86,8 +116,15 @@ class ProviderSettings(Settings):
     kind: str
     required: bool = True
     timeout: Duration = timedelta(seconds=30)
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)
     access: Access | None = None
+
+    @field_validator("headers")
+    @classmethod
+    def _once_each(cls, value: dict[str, str]) -> dict[str, str]:
+        if len({name.lower() for name in value}) != len(value):
+            raise ValueError("a header stands here twice: upper and lower case do not make two of it")
+        return value
 
     def secrets(self) -> dict[str, SecretSource]:
         """The fields that hold secrets and are set, by name."""
@@ -98,9 +135,17 @@ class ProviderSettings(Settings):
         """The names among `secrets` that may be absent at their place without that being an error."""
         return frozenset()
 
+    def missing_secrets(self, unreadable: frozenset[str]) -> frozenset[str]:
+        """Those of the ``unreadable`` secrets without which there is nothing to begin with: configuration errors."""
+        return unreadable - self.optional_secrets()
+
     def request_fields(self) -> frozenset[str]:
         """The keys that enter the request or the signature: a fetch follows when one of them changes."""
         return frozenset(type(self).model_fields) - NOT_IN_THE_REQUEST
+
+    def goes_the_way_of(self, other: "ProviderSettings") -> bool:
+        """Tell whether the upstream is reached as under ``other``: a changed way may mend what failed."""
+        return all(getattr(self, key, None) == getattr(other, key, None) for key in WAY_TO_THE_UPSTREAM)
 
 
 class HeldSettings(ProviderSettings):
@@ -143,10 +188,32 @@ class NetworkSettings(Settings):
     """The keys of a kind that talks to an upstream: how to reach it. A mixin beside one of the above."""
 
     base_url: str
+    zero_means: Literal["expired", "never"] = "expired"
     ca_file: AnchoredPath | None = None
     client_cert: AnchoredPath | None = None
     client_key: AnchoredPath | None = None
-    proxy: str | None = None
+    # It may hold a password.
+    proxy: str | None = Field(default=None, repr=False)
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port is not None
+        except ValueError:
+            usable = False
+        if not usable or not value.isascii() or not value.isprintable() or " " in value:
+            raise ValueError("a proxy is http://host:port or https://host:port")
+        return value
+
+    @model_validator(mode="after")
+    def _key_with_certificate(self) -> Self:
+        if self.client_key is not None and self.client_cert is None:
+            raise ValueError("client_key needs client_cert: the certificate that belongs to it")
+        return self
 
 
 class SinkSettings(Settings):
@@ -161,8 +228,10 @@ class SinkSettings(Settings):
         raise NotImplementedError
 
 
+WAY_TO_THE_UPSTREAM = frozenset({"ca_file", "client_cert", "client_key", "proxy", "timeout"})
 # These keys change how a token is kept and shown, not what is sent or signed: no fetch when they change.
 NOT_IN_THE_REQUEST = frozenset(
     {"required", "timeout", "headers", "access", "refresh_before", "on_expiry", "initial_token", "refresh"}
-    | {"ca_file", "client_cert", "client_key", "proxy"}
+    | {"zero_means"}
+    | WAY_TO_THE_UPSTREAM
 )

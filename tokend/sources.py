@@ -7,12 +7,19 @@ command is read at each use.
 import base64
 import binascii
 import os
+import select
+import signal
+import stat
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic.annotated_handlers import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
+from pydantic_core import CoreSchema
 
 from tokend.errors import SecretError
 from tokend.secret import Secret
@@ -22,6 +29,20 @@ COMMAND_SECONDS = 10
 LARGEST_SECRET_BYTES = 64 * 1024
 # A writer needs microseconds between truncate and write; two equal reads in a row prove that it is done.
 READ_TRIES = 5
+# What a program needs to run at all; nothing else of the daemon's own environment, which may hold secrets.
+PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
+             "DBUS_SESSION_BUS_ADDRESS", "CREDENTIALS_DIRECTORY")  # fmt: skip
+
+
+def anchored(value: Any, info: ValidationInfo) -> Any:
+    """Resolve a relative path against the directory of the file it stands in (validation context ``directory``)."""
+    if not isinstance(value, str):
+        return value
+    if not value or "\0" in value:
+        raise ValueError("a path is not empty and holds no NUL")
+    if value.startswith("~"):
+        raise ValueError("~ is not expanded here: write the whole path, or one relative to this file")
+    return Path((info.context or {}).get("directory", ".")) / value
 
 
 class SecretSource(BaseModel):
@@ -34,19 +55,24 @@ class SecretSource(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)
 
     env: str | None = None
-    file: Path | None = None
+    file: Annotated[Path, BeforeValidator(anchored)] | None = None
     credential: str | None = None
     command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
-    literal: Secret | None = Field(default=None, repr=False)
+    literal: SkipJsonSchema[Secret | None] = Field(default=None, repr=False)
     encoding: Literal["text", "base64", "hex"] = "text"
 
     @model_validator(mode="before")
     @classmethod
-    def _anchor(cls, value: Any, info: ValidationInfo) -> Any:
-        """Resolve a relative file against the configuration's directory (validation context ``directory``)."""
-        if isinstance(value, dict) and isinstance(value.get("file"), str):
-            directory = (info.context or {}).get("directory", ".")
-            return {**value, "file": Path(directory) / value["file"]}
+    def _no_literal_key(cls, value: Any) -> Any:
+        if isinstance(value, dict) and not isinstance(value.get("literal", Secret("")), Secret):
+            raise ValueError("there is no key literal: a secret that stands here itself is a plain string")  # noqa: TRY004
+        return value
+
+    @field_validator("env")
+    @classmethod
+    def _is_a_name(cls, value: str | None) -> str | None:
+        if value is not None and (not value or set(value) & set("=$\0")):
+            raise ValueError("write the name of an environment variable, without $")
         return value
 
     @model_validator(mode="after")
@@ -58,6 +84,11 @@ class SecretSource(BaseModel):
                 f"or a string; found {' and '.join(given) or 'none of them'}"
             )
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """A string, or a table with one place."""
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(core_schema)]}
 
     def __str__(self) -> str:
         """Name the place for messages; never the value."""
@@ -113,7 +144,7 @@ def _read_raw(source: SecretSource, environ: Mapping[str, str]) -> bytes:
             raise SecretError(f"{source} is not set")
         return os.fsencode(value)
     if source.command is not None:
-        return _run(source.command)
+        return _run(source.command, environ)
     return _read_file(_path(source, environ))
 
 
@@ -124,7 +155,7 @@ def _path(source: SecretSource, environ: Mapping[str, str]) -> Path:
     name = source.credential or ""
     if not directory:
         raise SecretError(f"{source}: $CREDENTIALS_DIRECTORY is not set; add LoadCredential={name}:… to the unit")
-    if "/" in name or name in {"", ".", ".."}:
+    if "/" in name or "\0" in name or name in {"", ".", ".."}:
         raise SecretError(f"{source}: a credential's name is one file name")
     return Path(directory) / name
 
@@ -133,10 +164,9 @@ def _read_file(path: Path) -> bytes:
     previous: bytes | None = None
     for _ in range(READ_TRIES):
         try:
-            with path.open("rb") as file:
-                content = file.read(LARGEST_SECRET_BYTES + 1)
+            content = _read_once(path)
         except OSError as error:
-            raise SecretError(f"file {path} cannot be read: {error.strerror}") from None
+            raise SecretError(f"file {path} cannot be read: {error.strerror or error}") from None
         if len(content) > LARGEST_SECRET_BYTES:
             raise SecretError(f"file {path} is larger than {LARGEST_SECRET_BYTES} bytes: not a secret")
         if content == previous:
@@ -145,16 +175,65 @@ def _read_file(path: Path) -> bytes:
     raise SecretError(f"file {path} keeps changing while it is read")
 
 
-def _run(argv: tuple[str, ...]) -> bytes:
+def _read_once(path: Path) -> bytes:
+    # A fifo would hold an ordinary open for ever, and gives its content only once.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise SecretError(f"command {argv[0]} did not end within {COMMAND_SECONDS} s") from None
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError("it is a directory" if stat.S_ISDIR(mode) else "it is no regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(LARGEST_SECRET_BYTES + 1)
+    finally:
+        os.close(descriptor)
+
+
+def _run(argv: tuple[str, ...], environ: Mapping[str, str]) -> bytes:
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={key: environ[key] for key in PASSED_ON if key in environ},
+            start_new_session=True,
+        )
     except (OSError, ValueError) as error:
         raise SecretError(f"command {argv[0]} cannot be run: {getattr(error, 'strerror', error)}") from None
-    if done.returncode != 0:
+    deadline = time.monotonic() + COMMAND_SECONDS
+    with process:
+        try:
+            output = _output(process, deadline)
+            status = process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            raise SecretError(f"command {argv[0]} did not end within {COMMAND_SECONDS} s") from None
+        if len(output) > LARGEST_SECRET_BYTES:
+            raise SecretError(f"command {argv[0]} printed more than {LARGEST_SECRET_BYTES} bytes: not a secret")
+    if status != 0:
         # Its output may be the secret or an echo of it: neither is shown.
-        raise SecretError(f"command {argv[0]} failed with exit status {done.returncode}")
-    if len(done.stdout) > LARGEST_SECRET_BYTES:
-        raise SecretError(f"command {argv[0]} printed more than {LARGEST_SECRET_BYTES} bytes: not a secret")
-    return done.stdout
+        raise SecretError(f"command {argv[0]} failed with exit status {status}")
+    return output
+
+
+def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
+    """What it prints. More than a secret may have is cut off, and the command ended."""
+    assert process.stdout is not None  # noqa: S101  (asked for above)
+    pipe, output = process.stdout.fileno(), b""
+    ready = select.poll()
+    ready.register(pipe, select.POLLIN)
+    while len(output) <= LARGEST_SECRET_BYTES:
+        if not ready.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise subprocess.TimeoutExpired(process.args, COMMAND_SECONDS)
+        chunk = os.read(pipe, LARGEST_SECRET_BYTES + 1 - len(output))
+        if not chunk:
+            return output
+        output += chunk
+    _kill(process)
+    return output
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End it and its children. Not yet waited for, so the number is still its own."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)

@@ -2,7 +2,11 @@
 
 import base64
 import os
+import signal
 import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -108,3 +112,96 @@ def test_a_command_gets_no_input_and_a_limit_of_output():
     with pytest.raises(SecretError, match="not a secret"):
         read_secret(source({"command": ["head", "-c", "100000", "/dev/zero"]}))
     assert os.environ.get("TOKEND_TEST_NEVER_SET") is None
+
+
+def test_a_command_gets_no_secret_of_the_daemon_s_environment():
+    """What a program needs to run at all, and nothing else: the daemon's environment may hold other secrets."""
+    environ = {"PATH": os.environ["PATH"], "HOME": "/somewhere", "API_KEY": PLANTED, "NOTIFY_SOCKET": "/x"}
+    printed = read_secret(source({"command": ["env"]}), environ).reveal()
+    assert "HOME=/somewhere" in printed
+    assert PLANTED not in printed
+    assert "NOTIFY_SOCKET" not in printed
+
+
+def test_a_command_that_prints_without_end_is_cut_off_and_ended(tmp_path):
+    """64 KiB of it are enough to know that it is no secret; it is not left running, nor what it started."""
+    pids = tmp_path / "pids"
+    script = f"sleep 1000 & echo $! $$ > {pids}; exec yes"
+    with pytest.raises(SecretError, match="printed more than 65536 bytes"):
+        read_secret(source({"command": ["sh", "-c", script]}))
+    for pid in map(int, pids.read_text().split()):
+        wait_until(lambda pid=pid: not runs(pid))
+
+
+def test_what_a_command_started_may_live_on_if_it_let_go(tmp_path):
+    """An agent (of gpg, of ssh) is started by the first command that needs it, and serves the next one."""
+    pids = tmp_path / "pids"
+    script = f"sleep 1000 > /dev/null & echo $! > {pids}; echo {PLANTED}"
+    assert read_secret(source({"command": ["sh", "-c", script]})).reveal() == PLANTED
+    agent = int(pids.read_text())
+    try:
+        assert runs(agent)
+    finally:
+        os.kill(agent, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("size", [65536, 65537])
+def test_a_secret_has_at_most_64_kib(tmp_path, size):
+    """By file and by command alike."""
+    (tmp_path / "key").write_bytes(b"k" * size)
+    for table in ({"file": "key"}, {"command": ["cat", str(tmp_path / "key")]}):
+        if size > 65536:
+            with pytest.raises(SecretError, match="not a secret"):
+                read_secret(source(table, str(tmp_path)))
+        else:
+            assert len(read_secret(source(table, str(tmp_path))).reveal_bytes()) == size
+
+
+def test_neither_a_fifo_nor_a_device_is_read(tmp_path):
+    """A fifo without a writer would hold the reader for ever; nothing is left open."""
+    os.mkfifo(tmp_path / "fifo")
+    before = set(Path("/proc/self/fd").iterdir())
+    for path, reason in (
+        (tmp_path / "fifo", "no regular file"),
+        ("/dev/zero", "no regular file"),
+        ("/", "a directory"),
+    ):
+        with pytest.raises(SecretError, match=f"cannot be read: it is {reason}"):
+            read_secret(source({"file": str(path)}))
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "~/key"])
+def test_a_path_that_cannot_be_meant_is_refused_before_it_is_used(path):
+    """No error of the system's with a meaning of its own, and no directory named ~."""
+    with pytest.raises(ValidationError):
+        source({"file": path})
+
+
+@pytest.mark.parametrize("name", ["", "$KEY", "KEY=x", "a\0b"])
+def test_an_environment_variable_is_named_without_a_dollar(name):
+    """There is no interpolation: { env = "$KEY" } would look for a variable of that name."""
+    with pytest.raises(ValidationError, match="name of an environment variable"):
+        source({"env": name})
+
+
+def test_a_key_named_literal_is_not_there():
+    """A literal is a plain string: two ways to write one would be one too many."""
+    with pytest.raises(ValidationError, match="there is no key literal"):
+        source({"literal": PLANTED})
+
+
+def runs(pid):
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition):
+    """Poll for at most ten seconds."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)

@@ -1,30 +1,35 @@
 """Where the configuration, the state and the socket are, unless somebody says otherwise."""
 
+import pwd
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from tokend.errors import ConfigError
 
 
 def find_config(explicit: Path | None, *, environ: Mapping[str, str], uid: int) -> Path:
-    """The configuration's path. Raises `ConfigError` where there is no file, telling why it was looked for there."""
+    """The configuration's absolute path. Raises `ConfigError` where there is no file, telling why it was looked for."""
     if explicit is not None:
-        path, why = explicit, "given by --config"
+        path, why = explicit, "named on the command line"
     elif environ.get("TOKEND_CONFIG"):
-        path, why = Path(environ["TOKEND_CONFIG"]), "given by $TOKEND_CONFIG"
+        path, why = Path(environ["TOKEND_CONFIG"]), "named by $TOKEND_CONFIG"
     elif directory := _first(environ, "CONFIGURATION_DIRECTORY"):
         path, why = Path(directory) / "config.toml", "in $CONFIGURATION_DIRECTORY"
     elif uid == 0:
         path, why = Path("/etc/tokend/config.toml"), "the default for root"
     else:
-        base = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "/")) / ".config")
-        path, why = Path(base) / "tokend" / "config.toml", "the default for users"
-    if not path.is_file():
-        raise ConfigError(
-            f"tokend: there is no configuration at {path} ({why}); write one (config.toml.example shows every key), "
-            "or name it with --config"
-        )
-    return path.absolute()
+        path, why = _xdg_config(environ, uid) / "tokend" / "config.toml", "the default for users"
+    try:
+        if path.is_file():
+            return path.absolute()
+        reason = "what is there is no file" if path.exists() else "there is none"
+    except OSError as error:  # a directory that may not be entered
+        reason = error.strerror or type(error).__name__
+    raise ConfigError(
+        f"tokend: no configuration at {path} ({why}): {reason}; write one (config.toml.example has every key), "
+        "or name another with --config"
+    )
 
 
 def default_socket(environ: Mapping[str, str]) -> str:
@@ -40,7 +45,21 @@ def default_state_directory(environ: Mapping[str, str], uid: int) -> str:
     """Where the state is by default."""
     if directory := _first(environ, "STATE_DIRECTORY"):
         return directory
-    return "/var/lib/tokend" if uid == 0 else f"{environ.get('HOME', '/')}/.local/state/tokend"
+    return "/var/lib/tokend" if uid == 0 else str(_home(environ, uid) / ".local" / "state" / "tokend")
+
+
+def _xdg_config(environ: Mapping[str, str], uid: int) -> Path:
+    """``$XDG_CONFIG_HOME``; its specification says that a relative one is to be ignored."""
+    given = environ.get("XDG_CONFIG_HOME", "")
+    return Path(given) if given.startswith("/") else _home(environ, uid) / ".config"
+
+
+def _home(environ: Mapping[str, str], uid: int) -> Path:
+    home = environ.get("HOME", "")
+    if not home:
+        with suppress(KeyError):
+            home = pwd.getpwuid(uid).pw_dir
+    return Path(home or "/")
 
 
 def _first(environ: Mapping[str, str], name: str) -> str:

@@ -1,10 +1,11 @@
 """Where in a TOML document each key and value stands. `tomllib` gives values without places.
 
 Only for documents that tomllib has accepted, and only when there is something to report: the scanner trusts the
-syntax. Paths are tuples of keys and list indices, as in the parsed value.
+syntax. Paths are tuples of keys and list indices, as in the parsed value. Places are offsets into the text.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
@@ -12,43 +13,78 @@ Path = tuple[str | int, ...]
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SKIP = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BLANK = re.compile(r"[ \t]*")
+_COMMENT = re.compile(r"#[^\r\n]*")
 _STRINGS = (
-    re.compile(r'"""(?:\\.|[^\\])*?"{3,5}', re.DOTALL),
-    re.compile(r"'''.*?'{3,5}", re.DOTALL),
-    re.compile(r'"(?:\\.|[^"\\\n])*"'),
-    re.compile(r"'[^'\n]*'"),
+    ('"""', re.compile(r'"""(?:\\.|[^\\])*?"{3,5}', re.DOTALL)),
+    ("'''", re.compile(r"'''.*?'{3,5}", re.DOTALL)),
+    ('"', re.compile(r'"(?:\\.|[^"\\\n])*"')),
+    ("'", re.compile(r"'[^'\n]*'")),
 )
-_SCALAR = re.compile(r"[^,\]}\r\n#]+")
+_SCALAR = re.compile(r"[^,\]}\r\n#]*[^,\]}\r\n#\s]")
 _ESCAPE = re.compile(r'\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[btnfre"\\])')
 _ESCAPED = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b", '"': '"', "\\": "\\"}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A key's place: line and column, counted from 1."""
+class Span:
+    """A string, number, boolean or time as it is written: from ``start`` to before ``end``."""
 
-    line: int
-    column: int
+    path: Path
+    start: int
+    end: int
 
 
-def positions(text: str) -> dict[Path, Place]:
-    """Map each path to the place of its key (of its value, for items of arrays; of its header, for tables)."""
-    return _Scanner(text).scan()
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A document's places.
+
+    ``keys`` leads to the offset of each key (of the value, for items of arrays; of the header, for tables).
+    ``values`` and ``comments`` are in the order in which they stand.
+    """
+
+    keys: Mapping[Path, int]
+    values: Sequence[Span]
+    comments: Sequence[tuple[int, int]]
+
+
+def layout(text: str) -> Layout:
+    """Scan a whole document."""
+    scanner = _Scanner(text)
+    scanner.scan()
+    return Layout(scanner.keys, scanner.values, scanner.comments)
+
+
+def unfinished(text: str) -> int | None:
+    """The offset of the statement in which a document with an open string or bracket ends; None if there is none."""
+    scanner = _Scanner(text)
+    try:
+        scanner.scan()
+    except (IndexError, _OpenStringError, RecursionError):
+        return scanner.statement
+    return None
+
+
+class _OpenStringError(Exception):
+    pass
 
 
 class _Scanner:
     def __init__(self, text: str) -> None:
+        self.keys: dict[Path, int] = {}
+        self.values: list[Span] = []
+        self.comments: list[tuple[int, int]] = []
+        self.statement = 0
         self._text = text
         self._at = 0
-        self._found: dict[Path, Place] = {}
         self._counts: dict[Path, int] = {}
 
-    def scan(self) -> dict[Path, Place]:
+    def scan(self) -> None:
         table: Path = ()
         while True:
             self._skip()
             if self._at >= len(self._text):
-                return self._found
+                return
+            self.statement = self._at
             if self._text[self._at] == "[":
                 table = self._header()
             else:
@@ -56,20 +92,18 @@ class _Scanner:
 
     def _header(self) -> Path:
         array = self._text.startswith("[[", self._at)
-        place = self._place()
+        start = self._at
         self._at += 2 if array else 1
-        keys = self._keys()
+        keys = self._dotted()
         self._at += 2 if array else 1
         path: Path = (*self._inside(keys[:-1]), keys[-1])
         if array:
             index = self._counts[path] = self._counts.get(path, -1) + 1
-            self._found.setdefault(path, place)
+            self.keys.setdefault(path, start)
             path += (index,)
-        elif path in self._counts:
-            path += (self._counts[path],)
-        self._found.setdefault(path, place)
+        self.keys.setdefault(path, start)
         for end in range(1, len(path)):
-            self._found.setdefault(path[:end], place)
+            self.keys.setdefault(path[:end], start)
         return path
 
     def _inside(self, keys: list[str]) -> Path:
@@ -82,15 +116,15 @@ class _Scanner:
         return path
 
     def _pair(self, table: Path) -> None:
-        place = self._place()
-        path = table + tuple(self._keys())
+        start = self._at
+        path = table + tuple(self._dotted())
         for end in range(len(table) + 1, len(path) + 1):
-            self._found.setdefault(path[:end], place)
+            self.keys.setdefault(path[:end], start)
         self._at += 1  # the equals sign
         self._blank()
         self._value(path)
 
-    def _keys(self) -> list[str]:
+    def _dotted(self) -> list[str]:
         keys = []
         while True:
             self._blank()
@@ -110,15 +144,18 @@ class _Scanner:
 
     def _value(self, path: Path) -> None:
         character = self._text[self._at]
-        if character in "\"'":
-            self._string()
-        elif character == "[":
+        start = self._at
+        if character == "[":
             self._array(path)
         elif character == "{":
             self._inline(path)
         else:
-            match = _SCALAR.match(self._text, self._at)
-            self._at = self._at + 1 if match is None else match.end()
+            if character in "\"'":
+                self._string()
+            else:
+                match = _SCALAR.match(self._text, self._at)
+                self._at = self._at + 1 if match is None else match.end()
+            self.values.append(Span(path, start, self._at))
 
     def _array(self, path: Path) -> None:
         self._at += 1
@@ -131,7 +168,7 @@ class _Scanner:
             if self._text[self._at] == ",":
                 self._at += 1
                 continue
-            self._found[(*path, index)] = self._place()
+            self.keys[(*path, index)] = self._at
             self._value((*path, index))
             index += 1
 
@@ -148,23 +185,22 @@ class _Scanner:
             self._pair(path)
 
     def _string(self) -> str:
-        for form in _STRINGS:
-            if (match := form.match(self._text, self._at)) is not None:
-                self._at = match.end()
-                return match[0]
-        raise AssertionError("tomllib accepted a document with an open string")
+        form = next((form for quote, form in _STRINGS if self._text.startswith(quote, self._at)), None)
+        match = None if form is None else form.match(self._text, self._at)
+        if match is None:
+            raise _OpenStringError
+        self._at = match.end()
+        return match[0]
 
     def _skip(self) -> None:
         match = _SKIP.match(self._text, self._at)
-        self._at = self._at if match is None else match.end()
+        if match is not None and match.end() > self._at:
+            self.comments += [found.span() for found in _COMMENT.finditer(self._text, self._at, match.end())]
+            self._at = match.end()
 
     def _blank(self) -> None:
         match = _BLANK.match(self._text, self._at)
         self._at = self._at if match is None else match.end()
-
-    def _place(self) -> Place:
-        start = self._text.rfind("\n", 0, self._at) + 1
-        return Place(self._text.count("\n", 0, self._at) + 1, self._at - start + 1)
 
 
 def _unescape(match: re.Match[str]) -> str:

@@ -1,0 +1,122 @@
+"""Where the configuration, the socket and the state are by default."""
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from tokend.config import find_config
+from tokend.config.paths import default_socket, default_state_directory
+from tokend.errors import ConfigError
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> dict[str, Path]:
+    """A configuration at every place that can be named."""
+    found = {}
+    for place in (
+        "explicit",
+        "named",
+        "systemd/config.toml",
+        "xdg/tokend/config.toml",
+        "home/.config/tokend/config.toml",
+    ):
+        path = tmp_path / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+        found[place.split("/")[0]] = path
+    return found
+
+
+def everything(places: dict[str, Path]) -> dict[str, str]:
+    return {
+        "TOKEND_CONFIG": str(places["named"]),
+        "CONFIGURATION_DIRECTORY": f"{places['systemd'].parent}:/elsewhere",
+        "XDG_CONFIG_HOME": str(places["xdg"].parents[1]),
+        "HOME": str(places["home"].parents[2]),
+    }
+
+
+def test_the_command_line_goes_before_the_environment_before_the_usual_places(places: dict[str, Path]) -> None:
+    """--config, $TOKEND_CONFIG, the first of $CONFIGURATION_DIRECTORY, $XDG_CONFIG_HOME, ~/.config: in this order."""
+    environ = everything(places)
+    assert find_config(places["explicit"], environ=environ, uid=1000) == places["explicit"]
+    for place, names in (
+        ("named", ["TOKEND_CONFIG"]),
+        ("systemd", ["CONFIGURATION_DIRECTORY"]),
+        ("xdg", ["XDG_CONFIG_HOME"]),
+        ("home", ["HOME"]),
+    ):
+        assert find_config(None, environ=environ, uid=1000) == places[place]
+        for name in names:
+            del environ[name]
+
+
+@pytest.mark.parametrize("name", ["TOKEND_CONFIG", "CONFIGURATION_DIRECTORY", "XDG_CONFIG_HOME"])
+def test_an_empty_variable_is_none(places: dict[str, Path], name: str) -> None:
+    """Unit files and shells set variables to nothing."""
+    environ = {"HOME": str(places["home"].parents[2]), name: ""}
+    assert find_config(None, environ=environ, uid=1000) == places["home"]
+
+
+def test_a_relative_xdg_directory_is_ignored(places: dict[str, Path]) -> None:
+    """As its specification says."""
+    environ = {"HOME": str(places["home"].parents[2]), "XDG_CONFIG_HOME": "relative"}
+    assert find_config(None, environ=environ, uid=1000) == places["home"]
+
+
+def test_root_looks_in_etc_whatever_xdg_says(places: dict[str, Path]) -> None:
+    """uid 0 ignores XDG: sudo leaves somebody else's variables behind."""
+    environ = {"XDG_CONFIG_HOME": str(places["xdg"].parents[1]), "HOME": str(places["home"].parents[2])}
+    with pytest.raises(ConfigError, match=r"/etc/tokend/config\.toml \(the default for root\): there is none"):
+        find_config(None, environ=environ, uid=0)
+
+
+def test_the_home_of_a_user_without_home_is_the_one_of_the_user_database() -> None:
+    """A daemon may have been started with no environment at all."""
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    assert default_state_directory({}, os.getuid() or 1) in {
+        f"{home}/.local/state/tokend",
+        f"{pwd.getpwuid(1).pw_dir}/.local/state/tokend",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("missing.toml", "there is none"),
+        ("", "what is there is no file"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_what_cannot_be_used_is_told_with_path_reason_and_what_to_do(tmp_path: Path, path: str, why: str) -> None:
+    """Never a traceback, whatever stands in the way."""
+    with pytest.raises(ConfigError) as refused:
+        find_config(tmp_path / path, environ={}, uid=0)
+    assert str(tmp_path / path) in str(refused.value)
+    assert why in str(refused.value)
+    assert "config.toml.example" in str(refused.value)
+
+
+def test_a_relative_path_becomes_absolute(tmp_path: Path) -> None:
+    """A reload must find the same file, wherever the daemon has gone since."""
+    (tmp_path / "c.toml").write_text("")
+    found = find_config(Path(os.path.relpath(tmp_path / "c.toml")), environ={}, uid=0)
+    assert found.is_absolute()
+    assert found.samefile(tmp_path / "c.toml")
+
+
+def test_the_socket_is_where_systemd_or_the_session_says() -> None:
+    """$RUNTIME_DIRECTORY (its first entry), else $XDG_RUNTIME_DIR/tokend, else /run/tokend."""
+    session = {"XDG_RUNTIME_DIR": "/run/user/7"}
+    assert default_socket({**session, "RUNTIME_DIRECTORY": "/run/a:/run/b"}) == "/run/a/tokend.sock"
+    assert default_socket(session) == "/run/user/7/tokend/tokend.sock"
+    assert default_socket({}) == "/run/tokend/tokend.sock"
+
+
+def test_the_state_is_where_systemd_says_or_by_user() -> None:
+    """$STATE_DIRECTORY (its first entry), else /var/lib/tokend for root, else below the home."""
+    assert default_state_directory({"STATE_DIRECTORY": "/a:/b"}, 7) == "/a"
+    assert default_state_directory({"HOME": "/h"}, 0) == "/var/lib/tokend"
+    assert default_state_directory({"HOME": "/h"}, 7) == "/h/.local/state/tokend"

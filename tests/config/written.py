@@ -1,0 +1,58 @@
+"""A configuration in a real file, loaded with the built-in kinds: what every test here begins with."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from tokend import providers, sinks
+from tokend.config import Config, ConfigProblem, InvalidConfigError, load
+
+KEY = "obviously-fake-secret-of-32-bytes"
+ENVIRON = {"KEY": KEY, "HOME": "/nonexistent"}
+# A provider that is right, and that nothing but a test's own lines makes wrong.
+PARTNER = '[providers.partner]\nkind = "jwt"\nsecret = { env = "KEY" }\n'
+WALLET = '[providers.wallet]\nkind = "request-jwt"\nkey = { env = "KEY" }\nsecret = { env = "KEY" }\n'
+TT = (
+    '[providers.tt]\nkind = "tt"\nenvironment = "uat"\napi_key = { env = "KEY" }\napi_secret = { env = "KEY" }\n'
+    'app_name = "App"\ncompany_name = "Company"\n'
+)
+PROJECTX = '[providers.topstepx]\nkind = "projectx"\nusername = { env = "KEY" }\napi_key = { env = "KEY" }\n'
+AUTH_TOKEN = '[providers.links]\nkind = "auth-token"\nclient_secret = { env = "KEY" }\n'
+
+
+def written(directory: Path, text: str | bytes, *, name: str = "config.toml", mode: int = 0o600) -> Path:
+    """The file, which nobody else can read unless ``mode`` says so."""
+    path = directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    path.chmod(mode)
+    return path
+
+
+def loaded(path: Path, *, environ: Mapping[str, str] = ENVIRON, before: Config | None = None) -> Config:
+    """Load it; raises `InvalidConfigError`."""
+    return load(path, providers=providers.BUILTIN, sinks=sinks.BUILTIN, environ=environ, before=before)
+
+
+def refused(path: Path, *, environ: Mapping[str, str] = ENVIRON, before: Config | None = None) -> list[ConfigProblem]:
+    """The errors of a file that must have some."""
+    try:
+        loaded(path, environ=environ, before=before)
+    except InvalidConfigError as error:
+        assert "\n".join(map(str, error.errors)) == str(error)
+        return list(error.errors)
+    raise AssertionError(f"accepted:\n{path.read_text()}")
+
+
+def only(problems: list[ConfigProblem]) -> ConfigProblem:
+    """The one error there must be."""
+    assert len(problems) == 1, problems
+    return problems[0]
+
+
+def in_words(duration: timedelta) -> str:
+    """A duration as it is written: whole milliseconds, in the largest unit that fits."""
+    for unit, one in (("d", "days"), ("h", "hours"), ("m", "minutes"), ("s", "seconds")):
+        if not duration % timedelta(**{one: 1}):
+            return f"{duration // timedelta(**{one: 1})}{unit}"
+    return f"{duration // timedelta(milliseconds=1)}ms"

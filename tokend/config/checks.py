@@ -1,0 +1,220 @@
+"""What concerns several tables, or the world outside the file: targets, secrets, files and names of this machine."""
+
+import grp
+import os
+import pwd
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tokend.config import positions
+from tokend.config.documents import Document
+from tokend.config.fields import Visibility, secret_fields
+from tokend.config.model import DaemonSettings
+from tokend.config.report import ConfigProblem, Findings
+from tokend.errors import SecretError
+from tokend.secret import Secret
+from tokend.settings import ProviderSettings, Settings, SinkSettings
+from tokend.sources import SecretSource, read_secret
+
+ELSEWHERE = "use { file = }, { env = }, { credential = } or { command = }"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A table's settings and where it stands."""
+
+    settings: Any
+    document: Document
+    path: positions.Path
+
+    def problem(self, key: str, message: str) -> ConfigProblem:
+        """A problem with one of its keys whose value may be shown."""
+        return self.document.problem((*self.path, key), message, visibility=Visibility.PUBLIC)
+
+
+# ------------------------------------------------------------------ targets
+
+
+def check_targets(sinks: Iterable[Placed], inputs: Mapping[str, str], state: Path | None, findings: Findings) -> None:
+    """One file for one sink (dotenv sinks with different keys may share one), and none that tokend itself lives on.
+
+    ``inputs`` are files that tokend reads: real path and what it is.
+    """
+    taken: dict[str, dict[str | None, Placed]] = {}
+    for sink in sinks:
+        target = os.path.realpath(sink.settings.target)
+        _claim(taken.setdefault(target, {}), sink, findings)
+        inside = state is not None and Path(target).is_relative_to(os.path.realpath(state))
+        if what := "inside the state directory" if inside else inputs.get(target):
+            message = f"{sink.settings.target} is {what}: a token must not be written there"
+            findings.errors.append(sink.problem("path", message))
+
+
+def _claim(taken: dict[str | None, Placed], sink: Placed, findings: Findings) -> None:
+    """Claim a file, or keys of it; None stands for the whole."""
+    settings: SinkSettings = sink.settings
+    keys: list[str | None] = [None]
+    if settings.kind == "dotenv":
+        keys = [key for key in (getattr(settings, "key", None), getattr(settings, "expires_key", None)) if key]
+        if len(set(keys)) != len(keys):
+            findings.errors.append(sink.problem("expires_key", "key and expires_key are the same"))
+    for key in dict.fromkeys(keys):
+        clash = key if key in taken else None if None in taken else next(iter(taken), None) if key is None else None
+        if clash in taken:
+            other = taken[clash]
+            what = settings.target if clash is None or key is None else f'{settings.target} key "{key}"'
+            first = f"{other.document.path}:{other.document.line((*other.path, 'path'))}"
+            findings.errors.append(sink.problem("path", f"{what} is written by another sink already: {first}"))
+            break
+    for key in keys:
+        taken.setdefault(key, sink)
+
+
+def files_read(
+    documents: Iterable[Document], tables: Iterable[Placed], daemon: DaemonSettings | None
+) -> dict[str, str]:
+    """Every file that tokend reads or listens on, by its real path, and what it is."""
+    found = {os.path.realpath(document.path): "the configuration" for document in documents}
+    if daemon is not None:
+        found[os.path.realpath(daemon.socket)] = "tokend's socket"
+    for table in tables:
+        for key in type(table.settings).model_fields:
+            value = getattr(table.settings, key)
+            path = value.file if isinstance(value, SecretSource) else value
+            if isinstance(path, Path) and not (isinstance(table.settings, SinkSettings) and key == "path"):
+                found[os.path.realpath(path)] = f"read by tokend ({key})"
+    return found
+
+
+# ------------------------------------------------------------------ secrets
+
+
+def check_secrets(provider: Placed, environ: Mapping[str, str], findings: Findings) -> None:
+    """Read every secret but commands once: an unreadable one is an error now, not at three in the night."""
+    settings: ProviderSettings = provider.settings
+    revealed, unreadable = _read(settings.secrets(), environ)
+    _judge(provider, settings.secrets(), unreadable, settings.missing_secrets(frozenset(unreadable)), findings)
+    _check_proxy(provider, findings)
+    _check_files(provider, findings)
+    if (warn := getattr(settings, "warnings", None)) is not None:
+        findings.warnings += [provider.document.problem(provider.path, text) for text in warn(revealed)]
+
+
+def check_secrets_of_invalid(
+    model: type[ProviderSettings],
+    values: Mapping[str, Any],
+    place: Placed,
+    environ: Mapping[str, str],
+    findings: Findings,
+) -> None:
+    """The same for a table that has other errors, as far as its secrets can be made out: all errors at once."""
+    sources: dict[str, SecretSource] = {}
+    context = {"directory": str(place.document.path.parent)}
+    for key in secret_fields(model):
+        value = values.get(key)
+        if isinstance(value, str):
+            sources[key] = SecretSource(literal=Secret(value))
+        elif isinstance(value, dict):
+            try:
+                sources[key] = SecretSource.model_validate(value, context=context)
+            except ValidationError:
+                continue
+    _, unreadable = _read(sources, environ)
+    # Whether one may be absent, only whole settings can tell.
+    missing = frozenset() if "initial_token" in values else frozenset(unreadable)
+    _judge(place, sources, unreadable, missing, findings)
+
+
+def _read(
+    sources: Mapping[str, SecretSource], environ: Mapping[str, str]
+) -> tuple[dict[str, Secret], dict[str, SecretError]]:
+    revealed, unreadable = {}, {}
+    for key, source in sources.items():
+        if source.command is None:
+            try:
+                revealed[key] = read_secret(source, environ)
+            except SecretError as error:
+                unreadable[key] = error
+    return revealed, unreadable
+
+
+def _judge(
+    place: Placed,
+    sources: Mapping[str, SecretSource],
+    unreadable: Mapping[str, SecretError],
+    missing: frozenset[str],
+    findings: Findings,
+) -> None:
+    for key, source in sources.items():
+        path = (*place.path, key)
+        if key in missing:
+            message = f"{key}: {unreadable[key].detail}"
+            findings.errors.append(place.document.problem(path, message, visibility=Visibility.PLACES))
+        if source.literal is not None and place.document.readable_by_others:
+            message = f"a secret stands here and others can read this file: chmod 0600 it, or {ELSEWHERE}"
+            findings.errors.append(place.document.problem(path, message))
+        elif source.literal is not None:
+            message = f"a secret stands in the file itself: {ELSEWHERE}"
+            findings.warnings.append(place.document.problem(path, message))
+
+
+def _check_proxy(provider: Placed, findings: Findings) -> None:
+    proxy = getattr(provider.settings, "proxy", None)
+    if proxy is not None and "@" in proxy and provider.document.readable_by_others:
+        message = "the proxy's password stands here and others can read this file: chmod 0600 it"
+        findings.errors.append(provider.document.problem((*provider.path, "proxy"), message))
+
+
+def _check_files(provider: Placed, findings: Findings) -> None:
+    """What TLS needs has to be there, as a secret's file has."""
+    for key in ("ca_file", "client_cert", "client_key"):
+        path: Path | None = getattr(provider.settings, key, None)
+        if path is None:
+            continue
+        try:
+            with path.open("rb") as file:
+                file.read(1)
+        except OSError as error:
+            message = f"{key}: file {path} cannot be read: {error.strerror or error}"
+            findings.errors.append(provider.problem(key, message))
+
+
+# ------------------------------------------------------------------ names
+
+
+def check_names(daemon: Placed | None, tables: Iterable[Placed], findings: Findings) -> None:
+    """Warn about users and groups that this machine does not know. Perhaps another one does: no error."""
+    known = cache(_is_known)
+    for table in [*([daemon] if daemon is not None else []), *tables]:
+        for path, name, kind in _names(table.settings):
+            if not name.isdigit() and not known(kind, name):
+                message = f'there is no {kind} "{name}" on this machine'
+                place = (*table.path, *path)
+                findings.warnings.append(table.document.problem(place, message, visibility=Visibility.PUBLIC))
+
+
+def _names(settings: Settings) -> Iterable[tuple[positions.Path, str, str]]:
+    for key, kind in (("owner", "user"), ("group", "group"), ("socket_group", "group")):
+        if isinstance(name := getattr(settings, key, None), str):
+            yield (key,), name, kind
+    for index, name in enumerate(getattr(settings, "admins", ())):
+        yield ("admins", index), name, "user"
+    if (access := getattr(settings, "access", None)) is not None:
+        for index, name in enumerate(access.users):
+            yield ("access", "users", index), name, "user"
+        for index, name in enumerate(access.groups):
+            yield ("access", "groups", index), name, "group"
+
+
+def _is_known(kind: str, name: str) -> bool:
+    look: Callable[[str], object] = pwd.getpwnam if kind == "user" else grp.getgrnam
+    try:
+        look(name)
+    except (KeyError, ValueError):
+        return False
+    return True

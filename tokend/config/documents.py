@@ -1,0 +1,208 @@
+"""Configuration files: read whole, parsed, with a place for everything in them; and the files that one includes."""
+
+import re
+import stat
+import time
+import tomllib
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from tokend.config import positions
+from tokend.config.excerpt import excerpt
+from tokend.config.fields import Visibility, is_visible
+from tokend.config.model import Config
+from tokend.config.report import ConfigProblem, Findings
+from tokend.config.syntax import Vocabulary, syntax_problem
+
+READ_TRIES = 5
+# Between two reads of a changed file: a writer that truncates and writes needs microseconds.
+AGAIN_SECONDS = 0.02
+OTHERS_CAN_READ = 0o007
+# A configuration is five tables deep; a thousand brackets would overflow whatever walks through them.
+DEEPEST = 32
+# What a pattern may bring in, as cron and run-parts have it: no editor's backup, no package manager's leftover.
+INCLUDED_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.toml", re.ASCII)
+_BACKUP = re.compile(r"\..*|.*~|#.*#", re.DOTALL)
+_WILDCARD = re.compile(r"[*?\[]")
+
+
+@dataclass
+class Document:
+    """One file: its text, its values, and where they stand (found out when first needed)."""
+
+    path: Path
+    text: str
+    values: dict[str, Any] = field(repr=False)
+    readable_by_others: bool = False
+
+    def problem(
+        self, path: positions.Path, message: str, *, visibility: Visibility = Visibility.HIDDEN
+    ) -> ConfigProblem:
+        """A problem at the nearest place that is known on the way to ``path``."""
+        offset = self._offset(path)
+        number = bisect_right(self._lines, offset)
+        start = self._lines[number - 1]
+        end = self._lines[number] if number < len(self._lines) else len(self.text)
+        shown, caret = excerpt(
+            self.text, (start, end), offset, self._layout, lambda value: is_visible(value, path, visibility)
+        )
+        return ConfigProblem(str(self.path), number, offset - start + 1, one_line(message), shown, caret)
+
+    def line(self, path: positions.Path) -> int:
+        """The line in which a path stands."""
+        return bisect_right(self._lines, self._offset(path))
+
+    def _offset(self, path: positions.Path) -> int:
+        keys = self._layout.keys
+        return next((keys[path[:end]] for end in range(len(path), 0, -1) if path[:end] in keys), 0)
+
+    @cached_property
+    def _layout(self) -> positions.Layout:
+        return positions.layout(self.text)
+
+    @cached_property
+    def _lines(self) -> list[int]:
+        """The offset at which each line begins."""
+        return list(accumulate((len(line) + 1 for line in self.text.split("\n")), initial=0))[:-1]
+
+
+def one_line(message: str) -> str:
+    """A key may hold anything, also line ends and a terminal's commands: a message is one line of text."""
+    return "".join(c if c.isprintable() else "?" for c in message)
+
+
+def read_document(path: Path, findings: Findings, words: Vocabulary, *, reloading: bool) -> Document | None:
+    """Read and parse one file; what is wrong with it is noted, and None returned.
+
+    While ``reloading``, it is read until two reads agree: a writer may be in the middle of it.
+    """
+
+    def refused(message: str, line: int = 1, column: int = 1) -> None:
+        findings.errors.append(ConfigProblem(str(path), line, column, message))
+
+    try:
+        raw = _stable(path) if reloading else path.read_bytes()
+        others = bool(path.stat().st_mode & OTHERS_CAN_READ)
+    except OSError as error:
+        refused(f"this file cannot be read: {error.strerror or error}")
+        return None
+    try:
+        text = raw.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        start = raw.rfind(b"\n", 0, error.start) + 1
+        column = len(raw[start : error.start].decode("utf-8")) + 1
+        refused("a byte here is not UTF-8", raw.count(b"\n", 0, start) + 1, column)
+        return None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        findings.errors.append(syntax_problem(path, text, error, words))
+        return None
+    except (RecursionError, ValueError):
+        refused("not TOML that anybody means: hundreds of brackets in brackets, or a number of thousands of digits")
+        return None
+    if not _is_shallow(values):
+        refused(f"tables and arrays are nested deeper than {DEEPEST} levels")
+        return None
+    return Document(path, text, values, others)
+
+
+def read_included(
+    main: Document, findings: Findings, words: Vocabulary, *, reloading: bool
+) -> tuple[list[Document], tuple[Path, ...]]:
+    """The files that ``include`` brings in, in sorted order, each once; and the directories they can come from."""
+    patterns = main.values.get("include", [])
+    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+        message = 'include is an array of patterns: ["conf.d/*.toml"]'
+        findings.errors.append(main.problem(("include",), message, visibility=Visibility.PUBLIC))
+        return [], ()
+    documents, directories, seen = [], [], {main.path.resolve()}
+    for index, pattern in enumerate(patterns):
+        try:
+            fixed, paths = _matches(main.path.parent, pattern)
+        except (OSError, ValueError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or "this is no pattern of file names"
+            problem = main.problem(("include", index), f'include: "{pattern}": {reason}', visibility=Visibility.PUBLIC)
+            findings.errors.append(problem)
+            continue
+        directories.append(fixed)
+        directories += [path.parent for path in paths]
+        for path in paths:
+            if _WILDCARD.search(pattern) and not INCLUDED_NAME.fullmatch(path.name):
+                if not _BACKUP.fullmatch(path.name):
+                    message = f'{path} is left out: included files are named like "name.toml"'
+                    findings.warnings.append(main.problem(("include", index), message, visibility=Visibility.PUBLIC))
+            elif path.resolve() not in seen:
+                seen.add(path.resolve())
+                documents.append(_included(path, main, findings, words, reloading=reloading))
+    return [document for document in documents if document is not None], tuple(dict.fromkeys(directories))
+
+
+def check_not_emptied(documents: Iterable[Document], before: Config, findings: Findings) -> None:
+    """A file that held providers and holds nothing now is somebody's half-done write, or an accident."""
+    held = {*before.origins.values(), *(before.files[:1] if before.providers else ())}
+    for document in documents:
+        if not document.values and document.path in held:
+            message = (
+                "this file is empty now, and had providers: not believed. If it is meant, write [providers] into it"
+            )
+            findings.errors.append(ConfigProblem(str(document.path), 1, 1, message))
+
+
+def _included(path: Path, main: Document, findings: Findings, words: Vocabulary, *, reloading: bool) -> Document | None:
+    document = read_document(path, findings, words, reloading=reloading)
+    for key in ("include", "daemon") if document is not None else ():
+        if document is not None and key in document.values:
+            message = f"{key} belongs into the main file {main.path}: included files hold providers only"
+            findings.errors.append(document.problem((key,), message))
+    return document
+
+
+def _matches(base: Path, pattern: str) -> tuple[Path, list[Path]]:
+    """The directory in which matches can appear, and those that are there, sorted. Raises OSError and ValueError.
+
+    A pattern without a wildcard names one file, which has to be there.
+    """
+    parts = (base / pattern).parts
+    # What "**x" means differs between versions of Python: here nothing, in all of them.
+    if any("\0" in part or ("**" in part and part != "**") for part in parts):
+        raise ValueError("this is no pattern")
+    wild = next((number for number, part in enumerate(parts) if _WILDCARD.search(part)), None)
+    if wild is None:
+        (base / pattern).stat()
+        return (base / pattern).parent, [base / pattern]
+    fixed = Path(*parts[:wild])
+    if fixed.exists():
+        # glob passes over what it may not list: that would be providers lost in silence.
+        next(fixed.iterdir(), None)
+    found = sorted(fixed.glob(str(Path(*parts[wild:]))))
+    return fixed, [path for path in found if stat.S_ISREG(path.stat().st_mode)]
+
+
+def _stable(path: Path) -> bytes:
+    content = path.read_bytes()
+    for _ in range(READ_TRIES):
+        time.sleep(AGAIN_SECONDS)
+        previous, content = content, path.read_bytes()
+        if content == previous:
+            return content
+    raise OSError("it keeps changing while it is read")
+
+
+def _is_shallow(values: dict[str, Any]) -> bool:
+    level: list[Any] = [values]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for value in level
+            for inner in (value.values() if isinstance(value, dict) else value)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return True
+    return False

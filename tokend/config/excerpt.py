@@ -1,0 +1,77 @@
+"""One line of a configuration as a terminal and a log may show it: secrets masked, the caret in place."""
+
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+
+from tokend.config.positions import Layout, Path
+
+MASK = "…"
+# What stands in a terminal's line beside the indentation; longer lines are cut around the place.
+LONGEST = 112
+BEFORE = 60
+
+
+def excerpt(
+    text: str, line: tuple[int, int], offset: int, layout: Layout, visible: Callable[[Path], bool]
+) -> tuple[str, int]:
+    """The line from ``line[0]`` to before ``line[1]``, and how many cells of it stand before ``offset``.
+
+    Values whose path is not ``visible`` are masked, and all with an @, as between password and host of a URL. Comments
+    are left out: anybody's old password may stand in one.
+    """
+    start, end = line
+    pieces, caret, at = [""], None, start
+    for first, last, path in _spans(layout, start, end):
+        between = text[at:first]
+        if caret is None and offset < first:
+            caret = _length(pieces) + max(0, offset - at)
+        pieces.append(between)
+        shown = path is not None and visible(path) and "@" not in text[first:last]
+        if caret is None and offset < last:
+            # Nothing inside a masked value can be pointed at: its beginning is.
+            caret = _length(pieces)
+        if path is not None:
+            pieces.append(text[max(first, start) : min(last, end)] if shown else _masked(text, first, start))
+        at = min(last, end)
+    if caret is None:
+        caret = _length(pieces) + max(0, offset - at)
+    pieces.append(text[at:end])
+    return fitted("".join(pieces), caret)
+
+
+def fitted(line: str, caret: int) -> tuple[str, int]:
+    """Make a line printable, cut it around the place if it is long, and count the cells before the place."""
+    line = "".join(c if c.isprintable() else " " for c in line).rstrip()
+    caret = min(caret, len(line))
+    if len(line) > LONGEST and caret > BEFORE:
+        cut = caret - BEFORE
+        line, caret = MASK + line[cut:], BEFORE + len(MASK)
+    if len(line) > LONGEST:
+        line = line[:LONGEST] + MASK
+    return line, sum(_cells(c) for c in line[:caret])
+
+
+def _spans(layout: Layout, start: int, end: int) -> Sequence[tuple[int, int, Path | None]]:
+    """Values and comments that touch the line, in order; a comment has no path."""
+    first = bisect_left(layout.values, start, key=lambda span: span.end)
+    last = bisect_left(layout.values, end, key=lambda span: span.start)
+    comments = layout.comments
+    low, high = bisect_left(comments, start, key=lambda span: span[0]), bisect_left(comments, (end, end))
+    found: list[tuple[int, int, Path | None]] = [(v.start, v.end, v.path) for v in layout.values[first:last]]
+    return sorted(found + [(a, b, None) for a, b in comments[low:high]], key=lambda span: span[:2])
+
+
+def _masked(text: str, first: int, start: int) -> str:
+    quote = text[first]
+    return f"{quote}{MASK}{quote}" if first >= start and quote in "\"'" else MASK
+
+
+def _length(pieces: list[str]) -> int:
+    return sum(map(len, pieces))
+
+
+def _cells(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -1,0 +1,133 @@
+"""What the settings models say about the key at some place: its type, its siblings, whether its value may be shown."""
+
+import re
+import types
+from collections.abc import Iterable
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+
+from tokend.config.report import nearest
+from tokend.sources import SecretSource
+
+Where = tuple[str | int, ...]
+
+# Of an unknown key only a near certainty tells what it was meant to be, and these words tell what it may hold.
+NEARLY_CERTAIN = 0.8
+_SECRETIVE = re.compile(r"secret|key|token|pass|pwd|pin|auth|cred|private|jwt|sig|user", re.IGNORECASE)
+# What says where a secret is, and how it is written: no secret itself.
+_PLACES = frozenset({"env", "file", "credential", "encoding"})
+# A text of any kind; a URL that may hold a password.
+_NEVER_SHOWN = frozenset({"template", "proxy"})
+
+
+class Visibility(Enum):
+    """What of a value may be shown: nothing, where a secret is, or everything."""
+
+    HIDDEN = "hidden"
+    PLACES = "places"
+    PUBLIC = "public"
+
+
+def visibility(model: type[BaseModel], where: Where) -> Visibility:
+    """Judge the value at ``where`` below a table of ``model``."""
+    for number, part in enumerate(where):
+        field = _fields(model).get(str(part))
+        if field is None:
+            return _of_unknown(model, str(part)) if number == len(where) - 1 else Visibility.HIDDEN
+        if str(part) in _NEVER_SHOWN or _holds(field.annotation, (dict,)):
+            return Visibility.HIDDEN
+        if _holds(field.annotation, (SecretSource,)):
+            return Visibility.PLACES
+        inner = _model_in(field.annotation)
+        if inner is None:
+            return Visibility.PUBLIC
+        model = inner
+    return Visibility.PUBLIC if where else Visibility.HIDDEN
+
+
+def is_visible(value: Where, path: Where, visibility: Visibility) -> bool:
+    """Tell whether a value may be shown beside a problem at ``path``."""
+    if visibility is Visibility.PLACES:
+        return value[-1] in _PLACES and value[:-1] in (path, path[:-1])
+    # An item of an array is shown among its neighbours.
+    whole = path[:-1] if isinstance(path[-1], int) and len(path) > 1 else path
+    return visibility is Visibility.PUBLIC and value[: len(whole)] == whole
+
+
+def keys_at(model: type[BaseModel], where: Where) -> list[str]:
+    """The keys that the table at ``where`` may have, sorted; none where it is free."""
+    owner = _model_at(model, where)
+    return [] if owner is None else sorted(_fields(owner).keys() - {"literal"})
+
+
+def choices_at(model: type[BaseModel], where: Where) -> list[str]:
+    """The words that the key at ``where`` may have."""
+    owner = _model_at(model, where[:-1])
+    field = None if owner is None else _fields(owner).get(str(where[-1]))
+    return [] if field is None else [str(choice) for choice in _literals(field.annotation)]
+
+
+def secret_fields(model: type[BaseModel]) -> list[str]:
+    """The keys that hold secrets."""
+    return [key for key, field in _fields(model).items() if _holds(field.annotation, (SecretSource,))]
+
+
+def words_of(models: Iterable[type[BaseModel]]) -> tuple[frozenset[str], frozenset[str]]:
+    """All keys of these models and of the tables in them; and those that hold no secret in any of them."""
+    known: set[str] = set()
+    hidden: set[str] = set(_NEVER_SHOWN)
+    waiting = list(models)
+    while waiting:
+        model = waiting.pop()
+        for key, field in _fields(model).items():
+            known.add(key)
+            if visibility(model, (key,)) is not Visibility.PUBLIC:
+                hidden.add(key)
+            if (inner := _model_in(field.annotation)) is not None:
+                waiting.append(inner)
+    return frozenset(known), frozenset(known - hidden)
+
+
+def _of_unknown(model: type[BaseModel], key: str) -> Visibility:
+    near = nearest(key, _fields(model), cutoff=NEARLY_CERTAIN)
+    if near is None or _SECRETIVE.search(key):
+        return Visibility.HIDDEN
+    return Visibility.PUBLIC if visibility(model, (near,)) is Visibility.PUBLIC else Visibility.HIDDEN
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _model_at(model: type[BaseModel], where: Where) -> type[BaseModel] | None:
+    """The model of the table at ``where``, None where a table is free."""
+    for part in where:
+        field = _fields(model).get(str(part))
+        inner = None if field is None else _model_in(field.annotation)
+        if inner is None:
+            return None
+        model = inner
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
+
+
+def _literals(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return tuple(choice for part in get_args(annotation) for choice in _literals(part))
+
+
+def _holds(annotation: Any, kinds: tuple[type, ...]) -> bool:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return issubclass(annotation, kinds)
+    origin = get_origin(annotation)
+    return (isinstance(origin, type) and issubclass(origin, kinds)) or any(
+        _holds(p, kinds) for p in get_args(annotation)
+    )
