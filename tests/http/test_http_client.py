@@ -184,37 +184,6 @@ def test_a_redirect_is_never_followed(status: int) -> None:
     anyio.run(main)
 
 
-def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """Proxy variables and ~/.netrc are ignored: only the settings count."""
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login somebody password obviously-fake\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    _, loopback = answered(reply(b"{}"))
-    assert "authorization" not in loopback.requests[0].headers
-
-
-def test_the_settings_proxy_is_used() -> None:
-    """``proxy`` alone decides where the connection goes."""
-
-    async def main() -> None:
-        async with serving(reply(b"{}")) as proxy, serving(silent) as loopback:
-            assert (await ask(loopback, proxy=proxy.url)).status == 200
-            assert proxy.requests[0].target == f"{loopback.url}/token"
-            assert loopback.requests == []
-
-    anyio.run(main)
-
-
-@pytest.mark.parametrize("proxy", ["nonsense", "socks5://user:obviously-fake-secret@127.0.0.1:1", "ftp://h"])
-def test_an_unusable_proxy_is_named_without_its_password(proxy: str) -> None:
-    """A typing error in ``proxy`` is an error of one attempt, not a bug, and is not quoted."""
-    error, loopback = failed(silent, proxy=proxy)
-    assert "proxy" in str(error)
-    assert loopback.requests == []
-
-
 def test_cookies_are_not_kept() -> None:
     """A login is no session: what one reply sets is not sent with the next request."""
 

@@ -182,3 +182,14 @@ def test_no_field_is_a_crash(value: Any) -> None:
             continue
         assert seconds is not None
         assert 0 < seconds <= 400 * DAY
+
+
+def test_a_zero_that_means_never_leaves_the_word_to_what_else_is_said() -> None:
+    """No default life then; an absolute field and the JWT's `exp` still end the token."""
+    assert life(relative=0, zero_means="never", default_seconds=DAY) is None
+    assert life(jwt(exp=NOW + 60), relative=0, zero_means="never") == pytest.approx(60)
+    assert life(relative=0, absolute=NOW + 90, zero_means="never") == pytest.approx(90)
+    with pytest.raises(TransientError):
+        life(absolute=0, zero_means="never")
+    with pytest.raises(TransientError):
+        life(relative=0, default_seconds=DAY)

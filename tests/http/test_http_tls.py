@@ -1,6 +1,9 @@
 """TLS fails closed: no setting switches verification off, and every doubt about a certificate ends the attempt."""
 
+import os
+import socket
 import ssl
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -99,6 +102,40 @@ def test_a_client_certificate_is_shown(authority: trustme.CA, authority_file: Pa
     ours.cert_chain_pems[0].write_to_path(str(certificate))
     ours.private_key_pem.write_to_path(str(key))
     assert ask(server, ca_file=authority_file, client_cert=certificate, client_key=key).status == 200
+
+
+def test_trouble_after_the_handshake_is_named_as_tls(authority: trustme.CA, authority_file: Path) -> None:
+    """A certificate of ours may be refused, or a record spoiled, when the request is on its way already."""
+
+    def spoil(listener: socket.socket) -> None:
+        connection = context(authority.issue_cert("127.0.0.1")).wrap_socket(listener.accept()[0], server_side=True)
+        connection.recv(65536)
+        os.write(connection.fileno(), b"\x17\x03\x03\x00\x20" + b"x" * 32)  # a record that nobody encrypted
+        connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=spoil, args=(listener,))
+        server.start()
+        upstream = Upstream(Reachable(ca_file=authority_file), clock=StandingClock(1_700_000_000))
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        with pytest.raises(TransientError, match=r"TLS failed \(.*bad record mac\)") as caught:
+            anyio.run(upstream.exchange, Request("GET", url))
+        server.join()
+    assert not caught.value.repeatable
+
+
+def test_a_client_certificate_alone_keeps_the_usual_authorities(authority: trustme.CA, tmp_path: Path) -> None:
+    """Without ``ca_file`` the well-known authorities count, as everywhere else."""
+    ours = tmp_path / "ours.pem"
+    authority.issue_cert("tokend.example").private_key_and_cert_chain_pem.write_to_path(str(ours))
+
+    async def main() -> None:
+        shared = await tls.context_for(Reachable(), "host")
+        own = await tls.context_for(Reachable(client_cert=ours), "host")
+        assert own is not shared
+        assert own.cert_store_stats() == shared.cert_store_stats()
+
+    anyio.run(main)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a certificate"], ids=["missing", "empty", "nonsense"])

@@ -51,6 +51,9 @@ def test_https_anywhere_and_http_to_loopback_are_urls(url: str, kept: str) -> No
         "https://exämple.com",
         "https://[",
         "unix:///run/x",
+        "https://example.com/a/../b",
+        "https://example.com/./a",
+        "https://example.com/..",
     ],
 )
 def test_everything_else_is_refused_in_words(url: str) -> None:

@@ -90,6 +90,21 @@ def test_the_callers_order_does_not_matter_and_utf8_stays() -> None:
     assert request.headers["x-signature"] == hmac.digest(b"your-secret-key", message, "sha256").hex()
 
 
+def test_a_body_beyond_ascii_is_signed_as_node_does() -> None:
+    """Computed with node: ``createHmac("sha256", secret).update("POST" + path + timestamp + JSON.stringify(body))``."""
+    user = {"clientId": "C ß", "username": 'ü"\\/', "displayName": "Ünï 😀", "ipAddress": "2001:db8::1"}
+    _, loopback = ask(
+        good(),
+        parameters=user,
+        runtime={"unix": 1706802000, "environ": {"CLIENT_SECRET": "s€cret"}},
+        expiration="7m",
+    )
+    (request,) = loopback.requests
+    sent = '{"clientId":"C ß","username":"ü\\"\\\\/","displayName":"Ünï 😀","ipAddress":"2001:db8::1","expiration":7}'
+    assert request.body.decode() == sent
+    assert request.headers["x-signature"] == "3397702d0dc8f8654e9d5099c32b825d618e3c048ef56616c58080f5a70abb84"
+
+
 def test_the_path_that_is_signed_is_the_path_that_is_sent() -> None:
     """Behind a gateway, too."""
     _, loopback = ask(good(), prefix="/gw")

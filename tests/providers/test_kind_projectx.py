@@ -249,6 +249,18 @@ def test_unset_credentials_beside_an_initial_token_are_no_credentials() -> None:
     assert ProjectX(username=env("A"), api_key=env("B")).optional_secrets() == frozenset()
 
 
+def test_an_initial_token_that_looks_wrong_is_warned_of() -> None:
+    """The vendor's guide: it starts with eyJ; quotes of a .env line are the usual mistake. A warning, no more."""
+    made = ProjectX(initial_token=env("JWT_TOKEN"), username=env("USERNAME"), api_key=env("API_KEY"))
+    credentials = {"username": Secret("fake"), "api_key": Secret("fake")}
+    assert made.warnings({**credentials, "initial_token": Secret("eyJfake")}) == ()
+    assert made.warnings(credentials) == ()
+    (warning,) = made.warnings({**credentials, "initial_token": Secret('"eyJfake"')})
+    assert "quotes" in warning
+    assert "eyJfake" not in warning
+    assert len(made.warnings({"initial_token": Secret("fake")})) == 2
+
+
 @pytest.mark.parametrize("given", [{}, {"username": "u"}, {"api_key": "k"}, {"username": "u", "initial_token": "t"}])
 def test_half_of_the_credentials_is_an_error(given: dict[str, str]) -> None:
     """The message names what is missing."""

@@ -222,6 +222,19 @@ def test_what_is_no_life_is_discarded(kind: Kind, value: Any) -> None:
 
 
 @each_kind
+@pytest.mark.parametrize("zero", [0, "0", 0.0], ids=repr)
+def test_a_life_of_zero_may_mean_for_ever_if_the_settings_say_so(kind: Kind, zero: Any) -> None:
+    """``zero_means = "never"``; otherwise it is expired, and discarded (docs/promises.md 15)."""
+    good = reply(kind.answer(kind.life_at, zero))
+    outcome, _ = attempt(lambda url: kind.make(url, zero_means="never"), good, parameters=kind.parameters)
+    assert isinstance(outcome, Token)
+    assert outcome.expires_at is None
+    assert isinstance(error_of(kind, good), TransientError)
+    negative = reply(kind.answer(kind.life_at, -1))
+    assert isinstance(error_of(kind, negative, zero_means="never"), TransientError)
+
+
+@each_kind
 def test_a_life_may_be_a_string(kind: Kind) -> None:
     """docs/promises.md 14."""
     said: Any = kind.good

@@ -230,7 +230,7 @@ def first_line(child):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_process_announces_itself_serves_and_ends_gracefully(process, tmp_path, number):
-    """One line on stdout, the port in the file, exit code 0 and no port file after a signal."""
+    """Where it listens and what it accepts on stdout, the port in the file; after a signal exit code 0 and no file."""
     port_file = tmp_path / "port"
     child = process(
         "--port-file", str(port_file), "--database", str(tmp_path / "db"), "--ttl", "30s", "--xerve-status", "500",
@@ -247,8 +247,12 @@ def test_a_process_announces_itself_serves_and_ends_gracefully(process, tmp_path
     assert connection.getresponse().status == 500
     connection.close()
     child.send_signal(number)
-    output, errors = child.communicate(timeout=DEADLINE_SECONDS)
-    assert (child.returncode, output, errors) == (0, b"", b"")
+    told, errors = child.stdout.read().decode(), child.stderr.read()
+    assert (child.wait(timeout=DEADLINE_SECONDS), errors) == (0, b"")
+    assert 'username = (as given), api_key = "sandbox-projectx-key"' in told
+    assert 'client_secret = "sandbox-xerve-secret"' in told
+    assert f'base_url = "http://127.0.0.1:{match[1]}"' in told
+    assert "somebody" not in told
     assert not port_file.exists()
 
 

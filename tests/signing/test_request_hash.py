@@ -29,6 +29,20 @@ def test_the_json_string_is_javascripts() -> None:
     assert json_string_sha256(['ü\x1f\n"\\/\u2028']) == hashlib.sha256(text.encode()).hexdigest()
 
 
+@pytest.mark.parametrize(
+    ("fields", "digest"),
+    [
+        (["ß", "1e-7", "😀\u2028"], "f8f1b4277d8bfa2985b0a55518607fef56ea44cdc392793119256079ba2215c6"),
+        (['a"b\\', "\n\t\x00", "\x7f\x1f/"], "87e5859c65574ceebe12371b74f6bac60d87f5aba8643300ea63c8328db43fd9"),
+        (["é", "", ""], "ee7b988079d56db988ee3e0d40c53ae0956afb6a9602ce72a18d296b74c098bd"),
+    ],
+    ids=["beyond ASCII", "controls", "empty fields"],
+)
+def test_every_character_is_hashed_as_node_does(fields: list[str], digest: str) -> None:
+    """Computed with node's ``createHash("sha256").update(JSON.stringify(fields.join("#")))``."""
+    assert json_string_sha256(fields) == digest
+
+
 def test_the_auth_token_vector() -> None:
     """docs/vendors.md, auth-token: METHOD + PATH + TIMESTAMP + BODY without separators, compact JSON."""
     signed = request_hmac(

@@ -55,6 +55,8 @@ class Upstream:
         where a header cannot carry its secret.
         """
         host = host_of(request.url)
+        if self._network is not None and self._network.proxy is not None:
+            host += " through the proxy"
         headers = {
             name: header_text(value, f"the value of {name}") if isinstance(value, Secret) else value
             for name, value in request.headers.items()
@@ -88,7 +90,9 @@ class Upstream:
         except httpx.ConnectError as error:
             raise _no_connection(error, host) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
-            raise TransientError(f"{host}: the exchange broke off ({type(error).__name__})") from None
+            # A server may refuse our certificate after the handshake (TLS 1.3).
+            what = tls.trouble(error) or f"the exchange broke off ({type(error).__name__})"
+            raise TransientError(f"{host}: {what}") from None
         received_at = self._clock.instant()
         date = _date(response.headers.get("date"))
         return Reply(

@@ -10,7 +10,7 @@ import math
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 
 from tokend.errors import TransientError
 from tokend.http.exchange import Reply
@@ -18,6 +18,8 @@ from tokend.instant import Instant
 from tokend.secret import Secret
 
 LONGEST_LIFE_SECONDS = 400 * 86400.0
+# An instant has microseconds: less than a few of them is no life at all.
+SHORTEST_LIFE_SECONDS = 0.001
 # A field that is not there, which is something else than one that holds null.
 MISSING: Any = object()
 _NUMBER = re.compile(r"[0-9]{1,25}(\.[0-9]{1,12})?", re.ASCII)
@@ -32,12 +34,14 @@ def expiry(
     relative: Any = MISSING,
     unit_seconds: float = 1.0,
     default_seconds: float | None = None,
+    zero_means: Literal["expired", "never"] = "expired",
 ) -> Instant | None:
     """The earliest expiry that is said, counted from when the request was sent.
 
     ``absolute`` and ``relative`` are the reply's fields as they came (`MISSING`: not there). Absolute values are
-    corrected by the upstream's clock. None only where nothing is said and ``default_seconds`` is None. Raises
-    `TransientError` where a field is no time (null, a list, ``"3600abc"``) or cannot be true.
+    corrected by the upstream's clock. A relative 0 is an expired token, or with ``zero_means`` "never" one that no
+    field ends. None only where nothing is said and there is no default. Raises `TransientError` where a field is no
+    time (null, a list, ``"3600abc"``) or cannot be true.
     """
     said = []
     for value, read in ((absolute, _absolute), (relative, _relative)):
@@ -45,6 +49,9 @@ def expiry(
             seconds = read(value, reply, unit_seconds)
             if seconds is None:
                 raise TransientError(f"{host} answered with an expiry that is no time")
+            if seconds == 0 and read is _relative and zero_means == "never":
+                default_seconds = None
+                continue
             _refuse_absurd(seconds, host)
             said.append(seconds)
     exp = jwt_expiry(token)
@@ -55,7 +62,7 @@ def expiry(
     if not said:
         return None
     life = min(said)
-    if life <= 0:
+    if life < SHORTEST_LIFE_SECONDS:
         raise TransientError(f"{host} answered with a token that has expired already: discarded")
     _refuse_absurd(life, host)
     return reply.sent_at.after(life)

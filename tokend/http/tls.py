@@ -36,7 +36,8 @@ def trouble(error: BaseException) -> str | None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its TLS certificate is not trusted ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError):
-            return "TLS failed"
+            # A constant of OpenSSL, as TLSV13_ALERT_CERTIFICATE_REQUIRED.
+            return f"TLS failed ({(cause.reason or 'no reason given').lower().replace('_', ' ')})"
     return None
 
 
@@ -54,17 +55,21 @@ def _make_shared() -> ssl.SSLContext:
     with _making:
         if _shared is not None:
             return _shared
-        import certifi
+        _shared = _well_known()
+        return _shared
 
-        context = ssl.create_default_context()
-        # Both the machine's own authorities and the well-known ones: a slim image has only the latter.
-        context.load_verify_locations(cafile=certifi.where())
-        _shared = context
-        return context
+
+def _well_known() -> ssl.SSLContext:
+    """Trust the machine's own authorities and the well-known ones: a slim image has only the latter."""
+    import certifi
+
+    context = ssl.create_default_context()
+    context.load_verify_locations(cafile=certifi.where())
+    return context
 
 
 def _make_own(network: NetworkSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=None if network.ca_file is None else str(network.ca_file))
+    context = _well_known() if network.ca_file is None else ssl.create_default_context(cafile=str(network.ca_file))
     if network.client_cert is not None:
         key = None if network.client_key is None else str(network.client_key)
         # Never ask a terminal for a passphrase: a daemon has none.

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 # into slashes: two readers of such a text would see two hosts.
 _CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*", re.ASCII)
 
+DOTS = {".", ".."}
+
 
 def host_of(url: str) -> str:
     """``host:port`` of a URL. Raises ValueError (which quotes the URL) where it has no readable port."""
@@ -50,6 +52,9 @@ def validate_base_url(value: str) -> str:
         raise ValueError("a URL holds no user and no password here: they have keys of their own")
     if "?" in value or "#" in value:
         raise ValueError("an upstream's URL has no query and no fragment")
+    if DOTS & set(parts.path.split("/")):
+        # Clients send such a path shortened: what was signed would not be what is sent.
+        raise ValueError("an upstream's URL has no . and no .. in its path")
     if not parts.hostname or parts.scheme not in {"http", "https"} or not _CHARACTERS.fullmatch(value):
         raise ValueError("an upstream's URL is https://host, or http:// to loopback only")
     if parts.scheme == "http" and not is_loopback(parts.hostname):

@@ -94,7 +94,7 @@ class AuthToken(OnDemandSettings, NetworkSettings):
         token = token_value(data.get("token"), host)
         expires = expiry(
             reply, token, host=host, absolute=data.get("expiration", MISSING), relative=data.get("expiresIn", MISSING),
-            default_seconds=self.expiration.total_seconds(),
+            default_seconds=self.expiration.total_seconds(), zero_means=self.zero_means,
         )  # fmt: skip
         # Everything but the token itself; the link logs its bearer in.
         extra: dict[str, JSON | Secret] = {key: value for key, value in data.items() if key != "token"}

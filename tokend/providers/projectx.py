@@ -1,5 +1,6 @@
 """ProjectX Gateway / TopstepX: a login with user name and API key (docs/vendors.md, projectx)."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NoReturn, Self
 
 import orjson
@@ -36,6 +37,8 @@ LOGIN_CODES = {
     10: "ApiKeyAuthenticationDisabled",
 }
 UNKNOWN_ERROR = 8
+# A JWT's header is a JSON object. The vendor's guide names quotes around a pasted token as the usual mistake.
+JWT_START = b"eyJ"
 
 
 class ProjectX(HeldSettings, NetworkSettings):
@@ -75,6 +78,29 @@ class ProjectX(HeldSettings, NetworkSettings):
         if self.initial_token is None:
             return frozenset()
         return frozenset({"initial_token", "username", "api_key"})
+
+    def missing_secrets(self, unreadable: frozenset[str]) -> frozenset[str]:
+        """Either the initial token or both credentials have to be there."""
+        if self.initial_token is not None and "initial_token" not in unreadable:
+            return frozenset()
+        return unreadable if self.username is None else unreadable - {"initial_token"}
+
+    def warnings(self, secrets: Mapping[str, Secret]) -> tuple[str, ...]:
+        """Say what works but should not be so."""
+        missing = [key for key in ("username", "api_key") if not self._is_given(key, secrets)]
+        said = []
+        if missing:
+            said.append(
+                f"{' and '.join(missing)} missing: the initial token is served until it expires, and not renewed"
+            )
+        initial = secrets.get("initial_token")
+        if initial is not None and not initial.reveal_bytes().startswith(JWT_START):
+            said.append("the initial token does not start with eyJ: did quotes or white space come with it?")
+        return tuple(said)
+
+    def _is_given(self, key: str, secrets: Mapping[str, Secret]) -> bool:
+        source: SecretSource | None = getattr(self, key)
+        return key in secrets or (source is not None and source.command is not None)
 
     async def initial(self, runtime: Runtime) -> Token | None:
         """The token that was given at start, while its own `exp` has not passed."""
@@ -125,6 +151,7 @@ class ProjectX(HeldSettings, NetworkSettings):
         expires = expiry(
             reply, token, host=host,
             relative=answer.get("expiresIn", MISSING), unit_seconds=MINUTE, default_seconds=DEFAULT_LIFE_SECONDS,
+            zero_means=self.zero_means,
         )  # fmt: skip
         return _token(token, reply.sent_at, expires)
 

@@ -103,7 +103,9 @@ class TT(HeldSettings, NetworkSettings):
             value=token,
             token_type=_token_type(answer.get("token_type"), host),
             issued_at=reply.sent_at,
-            expires_at=expiry(reply, token, host=host, relative=answer["seconds_until_expiry"]),
+            expires_at=expiry(
+                reply, token, host=host, relative=answer["seconds_until_expiry"], zero_means=self.zero_means
+            ),
             headers={"Authorization": Secret(f"Bearer {token.reveal()}"), "x-api-key": key},
         )
 

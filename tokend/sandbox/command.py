@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from tokend.sandbox.guide import guide
 from tokend.sandbox.options import Options, parse_duration
 from tokend.sandbox.server import start
 
@@ -93,7 +94,7 @@ def _option(declared: Field[Any]) -> click.Option:
 def _run(port_file: str | None, **values: Any) -> None:
     """Play the five vendors on loopback, faithfully, over real HTTP, with faults on request.
 
-    Prints one line, ``listening on http://127.0.0.1:PORT``, and runs until SIGTERM or SIGINT.
+    Prints ``listening on http://127.0.0.1:PORT`` and the accounts that are accepted; runs until SIGTERM or SIGINT.
     """
     # A choice arrives as text; xerve_status is the one whose choices are numbers.
     if values["xerve_status"] is not None:
@@ -102,8 +103,10 @@ def _run(port_file: str | None, **values: Any) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        with start(Options(**values)) as sandbox, _announced(port_file, sandbox.port):
-            click.echo(f"listening on {sandbox.url}")  # echo flushes
+        options = Options(**values)
+        with start(options) as sandbox, _announced(port_file, sandbox.port):
+            # In one piece: whoever waits for the first line has them all. echo flushes.
+            click.echo("\n".join([f"listening on {sandbox.url}", *guide(sandbox.url, options)]))
             stop.wait()
     except ValueError as error:
         raise click.UsageError(str(error)) from None
