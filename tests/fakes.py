@@ -3,6 +3,7 @@ threads, a sink that remembers."""
 
 import hmac
 import random
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -38,11 +39,12 @@ class Upstream:
     """What an upstream answers: each call takes the next of ``script``, then tokens of ``life`` for ever."""
 
     clock: VirtualClock
-    life: float = 12 * HOUR
+    life: float | None = 12 * HOUR  # None: tokens without an end
     latency: float = 0.1
     script: list[AttemptError | str] = field(default_factory=list)
     broken: Callable[[Instant], AttemptError | None] = lambda now: None
     calls: list[Instant] = field(default_factory=list)
+    answered: list[Instant] = field(default_factory=list)  # those calls that got a token
     made: int = 0
 
     async def answer(self) -> Token:
@@ -60,7 +62,8 @@ class Upstream:
         if value is None:
             self.made += 1
             value = f"fake-token-{self.made}"
-        return Token(Secret(value), "Bearer", sent, sent.after(self.life))
+        self.answered.append(sent)
+        return Token(Secret(value), "Bearer", sent, None if self.life is None else sent.after(self.life))
 
 
 class FakeHeld(HeldSettings):
@@ -79,6 +82,28 @@ class FakeHeld(HeldSettings):
 
     async def fetch(self, runtime: "FakeRuntime", previous: Token | None) -> Token:
         return await runtime.upstreams[self.base_url].answer()
+
+
+class FakeGiven(FakeHeld):
+    """A held kind that may be given a token to begin with, perhaps all that it will ever have; it numbers its calls."""
+
+    kind: Literal["fake-given"] = "fake-given"
+    given: SecretField
+    renewable: bool = True
+
+    @property
+    def can_renew(self) -> bool:
+        return self.renewable
+
+    def optional_secrets(self) -> frozenset[str]:
+        return frozenset({"given"})
+
+    def request_id(self) -> str:
+        return "fake-request-id"
+
+    async def initial(self, runtime: "FakeRuntime") -> Token | None:
+        now = runtime.clock.instant()
+        return Token(await runtime.reveal(self.given), "Bearer", now, now.after(HOUR))
 
 
 class FakeLocal(HeldSettings):
@@ -103,7 +128,7 @@ class FakeOnDemand(OnDemandSettings):
     """An on-demand kind."""
 
     kind: Literal["fake-on-demand"] = "fake-on-demand"
-    base_url: str = "one"
+    base_url: str | None = "one"  # None: nothing is asked, the token is signed here
     key: SecretField | None = None
 
     @property
@@ -116,6 +141,9 @@ class FakeOnDemand(OnDemandSettings):
     async def issue(self, runtime: "FakeRuntime", parameters: Mapping[str, str]) -> Token:
         if self.key is not None:
             await runtime.reveal(self.key)
+        if self.base_url is None:
+            now = runtime.clock.instant()
+            return Token(Secret("signed"), "Bearer", now, now.after(60))
         return await runtime.upstreams[self.base_url].answer()
 
 
@@ -131,8 +159,7 @@ class FakeSink(SinkSettings):
 
     def write(self, lease: Lease) -> bool:
         content = lease.token.value.reveal()
-        if WORLDS[-1].full:
-            raise SinkError(f"{self.path}: no space left on device")
+        WORLDS[-1].stumble("write", self.path)
         if WORLDS[-1].disk.get(self.path) == content:
             return False
         WORLDS[-1].disk[self.path] = content
@@ -143,9 +170,10 @@ class FakeSink(SinkSettings):
         return WORLDS[-1].disk.pop(self.path, None) is not None
 
     def probe(self) -> None:
-        pass
+        WORLDS[-1].stumble("probe", self.path)
 
     def announce(self) -> None:
+        WORLDS[-1].stumble("announce", self.path)
         WORLDS[-1].announced.append(self.path)
 
 
@@ -174,6 +202,42 @@ class InlineThreads:
         return call()
 
 
+class HangingThreads(InlineThreads):
+    """Threads whose calls begin, and hang until `released`; whoever waits for one gives up in time.
+
+    ``hanging`` says which calls: a callable that is asked before each. The calls do run, in threads of their own.
+    """
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self.hanging = False
+        self._held: list[tuple[threading.Event, threading.Thread]] = []
+
+    async def run(self, call: Callable[[], T], *, seconds: float) -> T:
+        if not self.hanging:
+            return call()
+        begun, released = threading.Event(), threading.Event()
+        HOLDING.append(lambda: (begun.set(), released.wait()))
+        thread = threading.Thread(target=call)
+        thread.start()
+        begun.wait()
+        self._held.append((released, thread))
+        await self._clock.sleep(seconds)
+        raise TimeoutError
+
+    def release(self) -> None:
+        """Let all that hang go on, and wait for their end."""
+        self.hanging = False
+        while self._held:
+            released, thread = self._held.pop()
+            released.set()
+            thread.join()
+
+
+HOLDING: list[Callable[[], object]] = []
+"""What a sink or state does first when its thread is to hang: set by `HangingThreads`, once per call."""
+
+
 class MemoryState:
     """`store.State` in a dictionary that outlives a simulated crash."""
 
@@ -187,12 +251,14 @@ class MemoryState:
         return iter([(Path(name), content) for name, content in self.content.items()])
 
     def save(self, name: str, content: bytes) -> None:
+        hang()
         self.saves += 1
         if self.broken:
             raise StoreError("no space left on device")
         self.content[name] = content
 
     def delete(self, name: str) -> None:
+        hang()
         self.content.pop(name, None)
 
     def set_aside(self, path: Path) -> None:
@@ -225,7 +291,13 @@ class World:
     written: list[tuple[str, str]] = field(default_factory=list)
     announced: list[str] = field(default_factory=list)
     full: bool = False
+    stumbles: dict[tuple[str, str], Exception] = field(default_factory=dict)  # by sink method and path
+    threads: Any = field(default_factory=InlineThreads)
+    disk_threads: Any = field(default_factory=InlineThreads)
+    limits: HostLimits = field(default_factory=HostLimits)
+    counters: Counters = field(default_factory=Counters)
     supervisor: Any = None
+    surroundings: Any = None
     store: Any = None
 
     def __post_init__(self) -> None:
@@ -235,22 +307,32 @@ class World:
     @asynccontextmanager
     async def running(self, *providers: ProviderConfig) -> AsyncIterator[Supervisor]:
         """Run the engine with these providers until the block ends: that is a crash."""
-        self.store = TokenStore(state=self.state, threads=InlineThreads(), clock=self.clock)
+        self.store = TokenStore(state=self.state, threads=self.disk_threads, clock=self.clock)
         self.store.load()
-        surroundings = Surroundings(
+        self.limits, self.counters = HostLimits(), Counters()
+        self.surroundings = Surroundings(
             clock=self.clock,
             store=self.store,
-            limits=HostLimits(),
-            counters=Counters(),
+            limits=self.limits,
+            counters=self.counters,
             random=random.Random(self.seed),
             runtime=self._runtime,
-            threads=InlineThreads(),
+            threads=self.threads,
+            commands=self.threads,
         )
         async with anyio.create_task_group() as tasks:
-            self.supervisor = Supervisor(tasks, surroundings, reload=_no_reload)
+            self.supervisor = Supervisor(tasks, self.surroundings, reload=_no_reload)
             await self.supervisor.apply(config(*providers))
             yield self.supervisor
             tasks.cancel_scope.cancel()
+
+    def stumble(self, method: str, path: str) -> None:
+        """What a sink's method does before its work: hang or raise, where a test asks for it."""
+        hang()
+        if self.full and method == "write":
+            raise SinkError(f"{path}: no space left on device")
+        if (error := self.stumbles.get((method, path))) is not None:
+            raise error
 
     def _runtime(self, settings: Any) -> Runtime:
         return FakeRuntime(self.clock, self.upstreams, self.environ)
@@ -258,6 +340,12 @@ class World:
 
 WORLDS: list[World] = []
 """Sinks are values and cannot hold a world; the newest one is theirs."""
+
+
+def hang() -> None:
+    """Hang, if it is this call's turn to."""
+    if HOLDING:
+        HOLDING.pop()()
 
 
 def config(*providers: ProviderConfig) -> Any:
@@ -276,7 +364,7 @@ def literal(value: str) -> SecretSource:
 
 
 async def _no_reload(dry_run: bool) -> Sequence[Mapping[str, str]]:
-    raise AssertionError("nobody reloads here")
+    return [{"name": "nothing", "action": "dry" if dry_run else "wet"}]
 
 
 def minutes(number: float) -> timedelta:

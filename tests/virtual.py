@@ -47,22 +47,28 @@ class VirtualClock:
         self._loop = loop
         self._step = 0.0
         self._suspended = 0.0
-        self._waiting: set[anyio.Event] = set()
+        # Many look at one moment: it is made once.
+        self._told: tuple[float, float] | None = None
+        self._now = Instant(EPOCH, BOOT)
+        self._waiting: dict[anyio.CancelScope, float] = {}
 
     def instant(self) -> Instant:
         elapsed = self._loop.time() + self._suspended
-        return Instant(EPOCH + timedelta(seconds=elapsed + self._step), BOOT + elapsed)
+        if (elapsed, self._step) != self._told:
+            self._told = (elapsed, self._step)
+            self._now = Instant(EPOCH + timedelta(seconds=elapsed + self._step), BOOT + elapsed)
+        return self._now
 
-    async def wait(self, until: Instant | None, wake: anyio.Event) -> None:
+    async def wait(self, until: Instant | None, wake: anyio.Event, *, ends: Instant | None = None) -> None:
         now = self.instant()
         left = float("inf") if until is None else min(now.until(until), (until.wall - now.wall).total_seconds())
-        self._waiting.add(wake)
-        try:
-            # Real time passes while one looks at it; a virtual one needs a grain, or rounding would stop it.
-            with anyio.move_on_after(max(0.001, left)):
+        # Real time passes while one looks at it; a virtual one needs a grain, or rounding would stop it.
+        with anyio.move_on_after(max(0.001, left)) as scope:
+            self._waiting[scope] = float("inf") if ends is None else ends.boot
+            try:
                 await wake.wait()
-        finally:
-            self._waiting.discard(wake)
+            finally:
+                del self._waiting[scope]
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
@@ -78,8 +84,8 @@ class VirtualClock:
         self._wake_all()
 
     def _wake_all(self) -> None:
-        for event in list(self._waiting):
-            event.set()
+        for scope in sorted(self._waiting, key=self._waiting.__getitem__):
+            scope.cancel()
 
 
 def run_virtually(main: Callable[[VirtualClock], Awaitable[None]]) -> None:
@@ -92,3 +98,10 @@ def run_virtually(main: Callable[[VirtualClock], Awaitable[None]]) -> None:
 
 async def _call(main: Callable[[VirtualClock], Awaitable[None]], clock: VirtualClock) -> None:
     await main(clock)
+
+
+async def until(condition: Callable[[], bool], *, seconds: float) -> None:
+    """Return as soon as ``condition`` holds; raise TimeoutError if it does not within so many virtual seconds."""
+    with anyio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110  (no event tells)
+            await anyio.sleep(0.1)

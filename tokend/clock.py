@@ -5,6 +5,7 @@ suspended or the wall clock was stepped, everybody who waits is woken to look ag
 moment by more than one tick of awake time.
 """
 
+import math
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -29,10 +30,12 @@ class Clock(Protocol):
     def instant(self) -> Instant:
         """Now, on both lines."""
 
-    async def wait(self, until: Instant | None, wake: anyio.Event) -> None:
+    async def wait(self, until: Instant | None, wake: anyio.Event, *, ends: Instant | None = None) -> None:
         """Return when ``until`` has come on either line (None: never), ``wake`` is set, or the clocks moved.
 
-        It may return early; callers look again. Implementers must not return later than one tick after the moment.
+        It may return early; callers look again, and take ``until`` from `instant` anew: one that was made before the
+        clocks moved has come for ever. Those whom a moved clock wakes go in the order of ``ends`` (docs/promises.md
+        28). Implementers must not return later than one tick after the moment.
         """
 
     async def sleep(self, seconds: float) -> None:
@@ -48,18 +51,20 @@ class SystemClock:
     """The machine's clocks."""
 
     def __init__(self) -> None:
-        self._waiting: set[anyio.Event] = set()
+        # Who waits, with the boot time at which what it is about ends. Scopes, not events: those are the callers', and
+        # may be shared.
+        self._waiting: dict[anyio.CancelScope, float] = {}
 
     def instant(self) -> Instant:
         return Instant(datetime.now(UTC), time.clock_gettime(time.CLOCK_BOOTTIME))
 
-    async def wait(self, until: Instant | None, wake: anyio.Event) -> None:
-        self._waiting.add(wake)
-        try:
-            with anyio.move_on_after(self._timer_seconds(until)):
+    async def wait(self, until: Instant | None, wake: anyio.Event, *, ends: Instant | None = None) -> None:
+        with anyio.move_on_after(self._timer_seconds(until)) as scope:
+            self._waiting[scope] = math.inf if ends is None else ends.boot
+            try:
                 await wake.wait()
-        finally:
-            self._waiting.discard(wake)
+            finally:
+                del self._waiting[scope]
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
@@ -75,9 +80,9 @@ class SystemClock:
             before = now
 
     def wake_all(self) -> None:
-        """Let everybody who waits look at the clocks again."""
-        for event in list(self._waiting):
-            event.set()
+        """Let everybody who waits look at the clocks again, the most urgent first."""
+        for scope in sorted(self._waiting, key=self._waiting.__getitem__):
+            scope.cancel()
 
     def _timer_seconds(self, until: Instant | None) -> float:
         if until is None:

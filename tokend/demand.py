@@ -2,7 +2,7 @@
 
 import anyio
 
-from tokend import schedule
+from tokend import due, schedule
 from tokend.errors import (
     GenerationConflictError,
     LoginRequiredError,
@@ -40,7 +40,8 @@ class Demand:
             current = refresher.lease
             if current is not None and generation < current.generation and refresher.is_valid():
                 return current
-        await self._attempt(admin=admin)
+        # A person's `tokend refresh` resumes a rejected provider; a program that reports a 401, even root's, must not.
+        await self._attempt(admin=admin, resumes=admin and generation is None)
         if (lease := refresher.lease) is None:
             raise self._refusal("there is no token")
         return lease
@@ -56,17 +57,17 @@ class Demand:
         life = self._fresh_life_seconds()
         if life is not None and min_ttl > life:
             raise self._refusal(f"min_ttl is {min_ttl:g} s, but a fresh token lives {life:g} s: ask for less")
-        await self._attempt(admin=admin)
+        await self._attempt(admin=admin, resumes=False)
         if (lease := self._lasting(min_ttl)) is not None:
             return lease
         raise self._refusal(f"the refreshed token does not last {min_ttl:g} s")
 
-    async def _attempt(self, *, admin: bool) -> None:
-        """Cause an attempt, or join the one under way, and wait for its end. An admin's also leaves `rejected`."""
+    async def _attempt(self, *, admin: bool, resumes: bool) -> None:
+        """Cause an attempt, or join the one under way, and wait for its end. ``resumes``: also leave `rejected`."""
         refresher = self._refresher
         if not refresher.is_busy:
-            self._admit(refresher.now(), admin=admin)
-        outcome = refresher.ask(despite_rejection=admin)
+            self._admit(refresher.now(), admin=admin, resumes=resumes)
+        outcome = refresher.ask(despite_rejection=resumes)
         with anyio.move_on_after(WAIT_SECONDS):
             await outcome.done.wait()
         if not outcome.done.is_set():
@@ -76,16 +77,20 @@ class Demand:
         if outcome.error is not None:
             raise self._refusal(outcome.error.detail)
 
-    def _admit(self, now: Instant, *, admin: bool) -> None:
+    def _admit(self, now: Instant, *, admin: bool, resumes: bool) -> None:
         """Raise where an attempt may not be made within the wait."""
         refresher = self._refresher
-        if refresher.record.rejected is not None and not admin:
+        if refresher.record.rejected is not None and not resumes:
             error = refresher.record.last_error
             raise self._refusal("the credentials were rejected" if error is None else error.detail)
         floor = refresher.floor_seconds(now, on_demand=True)
         if floor > WAIT_SECONDS:
             raise self._throttled(f"the upstream asked for a pause of {floor:.0f} more seconds", now.after(floor))
-        if not admin and (wait := self._allowance.take(now)) > 0:
+        if admin:
+            return
+        if (rest := due.long_outage_seconds(refresher.record, now)) > 0:
+            raise self._throttled(f"the upstream has failed for long; readers may ask in {rest:.0f} s", now.after(rest))
+        if (wait := self._allowance.take(now)) > 0:
             raise self._throttled(
                 f"readers caused {schedule.ALLOWANCE_BURST} attempts already; the next is in {wait:.0f} s",
                 now.after(wait),

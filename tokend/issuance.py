@@ -1,9 +1,11 @@
 """On-demand tokens: one upstream call per query, the few repeats that a query may cost, and `rejected`.
 
-Nothing is prefetched, cached or persisted but the fact that the credentials were rejected.
+Nothing is prefetched, cached or persisted but the facts that bind the next query too: that the credentials were
+rejected, and that the host asked for a pause.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import anyio
@@ -11,6 +13,7 @@ import anyio
 from tokend.errors import (
     AttemptError,
     ClockError,
+    InvalidParametersError,
     LoginRequiredError,
     RateLimitedError,
     RejectedError,
@@ -20,6 +23,7 @@ from tokend.errors import (
     TransientError,
 )
 from tokend.identity import identify
+from tokend.instant import Instant
 from tokend.interfaces import Issuer
 from tokend.judgement import MOST_VERDICTS, is_verdict
 from tokend.logs import get_logger
@@ -31,6 +35,7 @@ from tokend.tokens import Token
 
 # After a timeout or 5xx: up to two more calls, this much later.
 REPEAT_SECONDS = (0.5, 1.0)
+LEAST_PATIENCE_SECONDS = 1.0
 MOST_CALLS = 1 + len(REPEAT_SECONDS)
 # Where the upstream says 429 without a usable Retry-After.
 DEFAULT_PAUSE_SECONDS = 5.0
@@ -46,6 +51,11 @@ class Issuance:
         self.settings = settings
         self._world = surroundings
         self._runtime = surroundings.runtime(settings)
+        self._accepted = False  # the upstream took these credentials the last time
+        self._trial = anyio.Lock()
+        if (pause := self.record.host_pause) is not None:
+            # A restart is no way around a pause that the host asked for.
+            surroundings.limits.block(self.record.paused_host, pause)
 
     @property
     def record(self) -> Record:
@@ -57,10 +67,14 @@ class Issuance:
         """``rejected`` after two verdicts in a row, else ``on_demand``."""
         return State.ON_DEMAND if self.record.rejected is None else State.REJECTED
 
-    def reconfigure(self, settings: OnDemandSettings) -> None:
+    async def reconfigure(self, settings: OnDemandSettings) -> None:
         """Go on under new settings."""
-        self.settings = settings
+        old, self.settings = self.settings, settings
         self._runtime = self._world.runtime(settings)
+        if self.record.rejected is not None and not settings.goes_the_way_of(old):
+            # Another way to the upstream may be what was missing. One verdict counts still.
+            self._world.store.show(self.name, replace(self.record, rejected=None, verdicts=MOST_VERDICTS - 1))
+        await self.reconsider()
 
     async def reconsider(self) -> None:
         """Leave `rejected` if the settings or the secrets are no longer those that were rejected."""
@@ -72,7 +86,7 @@ class Issuance:
         except SecretError:
             return
         if identity.secrets != record.rejected:
-            await self._world.store.put(self.name, Record())
+            await self._world.store.update(self.name, lambda _: Record())
 
     async def issue(self, parameters: Mapping[str, str]) -> Token:
         """Issue one token.
@@ -82,54 +96,80 @@ class Issuance:
         """
         issuer = _as_issuer(self.settings)
         issuer.check(parameters)
-        if self.record.rejected is not None:
-            raise LoginRequiredError(f"{self.name}: {self._last_detail()}")
-        self._respect_pause()
-        try:
-            token = await self._within_timeout(issuer, parameters)
-        except (RejectedError, ClockError, SecretError) as error:
-            await self._failed(error)
-            raise self._refusal(error) from None
-        except RateLimitedError as error:
-            await self._failed(error)
-            pause = error.retry_after or DEFAULT_PAUSE_SECONDS
-            now = self._world.clock.instant()
-            self._world.limits.block(self.settings.upstream, now.after(pause))
-            raise ThrottledError(f"{self.name}: {error.detail}", retry_at=now.after(pause).wall.timestamp()) from None
-        except TransientError as error:
-            await self._failed(error)
-            raise TokenUnavailableError(f"{self.name}: {error.detail}") from None
-        if self.record != Record():
-            self._world.store.show(self.name, Record())
+        deadline = self._world.clock.instant().after(self.settings.timeout.total_seconds())
+        self._refuse_unsent()
+        async with self._turn():
+            self._refuse_unsent()
+            token = await self._issue(issuer, parameters, deadline)
+            self._accepted = True
         self._world.counters.refreshed(self.name, "success")
         log.info("token.issued", token=self.name)
         return token
 
-    async def _within_timeout(self, issuer: Issuer, parameters: Mapping[str, str]) -> Token:
-        """Call, and repeat what may be repeated, all within the settings' ``timeout``."""
-        clock = self._world.clock
-        deadline = clock.instant().after(self.settings.timeout.total_seconds())
-        clock_learned = False
-        pauses = list(REPEAT_SECONDS)
-        for calls_left in range(MOST_CALLS - 1, -1, -1):
-            # What is left is shared by the calls that may still follow, so that a silent upstream leaves them room.
-            left = clock.instant().until(deadline) - sum(pauses)
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Let credentials that are not known to work be tried by one query at a time: ten at once, and a wrong secret
+        would have been sent ten times before the first refusal came back."""
+        held = False
+        if not self._accepted and self.settings.upstream is not None:
             try:
-                return await self._call(issuer, parameters, seconds=max(left / (len(pauses) + 1), 0.05))
-            except ClockError as error:
-                if clock_learned or error.offset is None or not calls_left:
+                with anyio.fail_after(self.settings.timeout.total_seconds()):
+                    await self._trial.acquire()
+            except TimeoutError:
+                raise TokenUnavailableError(f"{self.name}: an earlier query has not been answered yet") from None
+            held = not self._accepted
+            if not held:
+                self._trial.release()
+        try:
+            yield
+        finally:
+            if held:
+                self._trial.release()
+
+    async def _issue(self, issuer: Issuer, parameters: Mapping[str, str], deadline: Instant) -> Token:
+        """Have a token issued; what fails is stored and becomes a `ReaderError`."""
+        try:
+            token = await self._within_timeout(issuer, parameters, deadline)
+        except (RejectedError, ClockError, SecretError) as error:
+            await self._failed(error)
+            raise self._refusal(error) from None
+        except InvalidParametersError:
+            # The vendor looked at the fields: it had accepted the credentials.
+            self._accepted = True
+            self._world.store.show(self.name, replace(self.record, verdicts=0))
+            raise
+        except RateLimitedError as error:
+            until = self._world.clock.instant().after(error.retry_after or DEFAULT_PAUSE_SECONDS)
+            self._world.limits.block(self.settings.upstream, until)
+            await self._failed(error, until=until)
+            raise ThrottledError(f"{self.name}: {error.detail}", retry_at=until.wall.timestamp()) from None
+        except TransientError as error:
+            await self._failed(error)
+            raise TokenUnavailableError(f"{self.name}: {error.detail}") from None
+        if self.record != Record():
+            await self._world.store.update(self.name, lambda _: Record())
+        return token
+
+    async def _within_timeout(self, issuer: Issuer, parameters: Mapping[str, str], deadline: Instant) -> Token:
+        """Call, and repeat what may be repeated, all before ``deadline``."""
+        clock = self._world.clock
+        pauses, clock_learned = list(REPEAT_SECONDS), False
+        calls_left = MOST_CALLS
+        while True:
+            calls_left -= 1
+            try:
+                return await self._call(issuer, parameters, seconds=_patience(clock.instant().until(deadline), pauses))
+            except (ClockError, RejectedError) as error:
+                if clock_learned:
+                    # It was not the clock then: these were two in a row.
+                    self._world.store.show(self.name, replace(self.record, verdicts=self.record.verdicts + 1))
+                if not _is_worth_another(error, before=self.record.verdicts) or clock_learned or not calls_left:
                     raise
                 clock_learned = True
             except TransientError as error:
-                if (
-                    not error.repeatable
-                    or not pauses
-                    or not calls_left
-                    or clock.instant().until(deadline) <= sum(pauses)
-                ):
+                if not (error.repeatable and pauses and calls_left and clock.instant().until(deadline) > pauses[0]):
                     raise
                 await clock.sleep(pauses.pop(0))
-        raise AssertionError("the last call returns or raises")
 
     async def _call(self, issuer: Issuer, parameters: Mapping[str, str], *, seconds: float) -> Token:
         try:
@@ -138,29 +178,45 @@ class Issuance:
         except TimeoutError:
             raise TransientError(f"the upstream did not answer within {seconds:.1f} s", repeatable=True) from None
 
-    async def _failed(self, error: AttemptError) -> None:
-        record, now = self.record, self._world.clock.instant()
-        verdicts = record.verdicts + 1 if is_verdict(error) else 0
-        rejected = None
-        if verdicts >= MOST_VERDICTS:
-            identity = await identify(self.settings, self._runtime, self._world.store.state.digest)
-            rejected = identity.secrets
-        failed = replace(
-            record,
-            verdicts=verdicts,
-            rejected=rejected,
-            failures=record.failures + 1,
-            last_error=Failure(error.reason, error.detail, now.wall),
-        )
+    async def _failed(self, error: AttemptError, *, until: Instant | None = None) -> None:
+        """Remember a failure. Saved is what binds the next query after a restart, too."""
+        now, verdict = self._world.clock.instant(), is_verdict(error)
+        secrets = await self._secrets() if verdict else None
+        self._accepted = self._accepted and not verdict
+
+        def failed(record: Record) -> Record:
+            # Other failures say nothing of the credentials: they neither add to the verdicts nor clear them.
+            verdicts = record.verdicts + verdict
+            return replace(
+                record,
+                verdicts=verdicts,
+                rejected=secrets if verdicts >= MOST_VERDICTS else None,
+                host_pause=until or record.host_pause,
+                paused_host=self.settings.upstream if until is not None else record.paused_host,
+                failures=record.failures + 1,
+                last_error=Failure(error.reason, error.detail, now.wall),
+            )
+
         self._world.counters.failed(self.name, error.reason)
         log.warning("token.issue_failed", token=self.name, reason=error.reason, detail=error.detail)
-        if rejected is not None:
+        if not verdict and until is None:
+            self._world.store.show(self.name, failed(self.record))
+            return
+        record = await self._world.store.update(self.name, failed)
+        if record.rejected is not None:
             log.warning("token.rejected", token=self.name, detail=error.detail, advice="mend the credentials")
-            await self._world.store.put(self.name, failed)
-        else:
-            self._world.store.show(self.name, failed)
 
-    def _respect_pause(self) -> None:
+    async def _secrets(self) -> str | None:
+        """The fingerprint of what was presented; None if it cannot be read any more: then it has changed."""
+        try:
+            return (await identify(self.settings, self._runtime, self._world.store.state.digest)).secrets
+        except SecretError:
+            return None
+
+    def _refuse_unsent(self) -> None:
+        """Raise where a call must not be made now."""
+        if self.record.rejected is not None:
+            raise LoginRequiredError(f"{self.name}: {self._last_detail()}")
         now = self._world.clock.instant()
         if (pause := self._world.limits.seconds(self.settings.upstream, now)) > 0:
             raise ThrottledError(
@@ -175,6 +231,19 @@ class Issuance:
     def _last_detail(self) -> str:
         error = self.record.last_error
         return "the credentials were rejected" if error is None else error.detail
+
+
+def _patience(left: float, pauses: list[float]) -> float:
+    """How long one call may take: half of what is left while others may follow, so that a silent upstream leaves them
+    room; but not so little that one which is merely slow gets no chance."""
+    shared = (left - sum(pauses)) / 2 if pauses else left
+    return max(shared, min(left, LEAST_PATIENCE_SECONDS))
+
+
+def _is_worth_another(error: AttemptError, *, before: int) -> bool:
+    """Tell whether a refusal may be the fault of our clock, which has been learned now. Not after ``before`` verdicts:
+    with this one they are as many as credentials get. Queries side by side may all meet the same wrong clock once."""
+    return isinstance(error, ClockError) and error.offset is not None and before + 1 < MOST_VERDICTS
 
 
 def _as_issuer(settings: OnDemandSettings) -> Issuer:

@@ -1,6 +1,6 @@
 """What a failed attempt means: the class of the error decides when the next one may be. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tokend import schedule
 from tokend.errors import AttemptError, ClockError, RateLimitedError, RejectedError, TransientError
@@ -8,16 +8,8 @@ from tokend.instant import Instant
 from tokend.records import Record
 from tokend.status import Failure
 
-# Verdicts on the credentials in a row after which no timer asks again.
+# Verdicts on the credentials without a success between them, after which no timer asks again.
 MOST_VERDICTS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The record after the failure, and the pause in seconds until the next attempt; None: no timer asks again."""
-
-    record: Record
-    pause_seconds: float | None
 
 
 def is_verdict(error: AttemptError) -> bool:
@@ -27,37 +19,38 @@ def is_verdict(error: AttemptError) -> bool:
 
 def judge(
     error: AttemptError, record: Record, *, now: Instant, interval_seconds: float, secrets: str | None, draw: float
-) -> Judgement:
-    """Judge one failed attempt of a held provider.
+) -> Record:
+    """The record after one failed attempt of a held provider; without ``next_attempt`` no timer asks again.
 
     ``interval_seconds`` is the vendor's least pause between requests, ``secrets`` the fingerprint of what was
     presented (None if it could not be read), ``draw`` from [0, 1).
     """
-    lease = record.lease
-    valid = lease is not None and lease.token.is_valid(now)
+    # Other failures say nothing of the credentials: they neither add to the verdicts nor clear them.
+    verdicts = record.verdicts + is_verdict(error)
+    # Credentials that worked before get a second hearing: one odd answer must not stop them. Others are believed to
+    # be wrong at once, for some vendors lock out whoever tries again (docs/decisions/0006). What only our clock may
+    # explain deserves its second try, too.
+    proven = secrets is not None and secrets == record.proven
+    final = is_verdict(error) and (verdicts >= MOST_VERDICTS or (isinstance(error, RejectedError) and not proven))
+    rejected = secrets if final else record.rejected
     failures = record.failures + 1
-    verdicts = record.verdicts + 1 if is_verdict(error) else 0
-    # While a valid token is held, a single odd answer must not stop the timer; without one a person is needed
-    # anyway, and some vendors lock out whoever tries again. A clock that was just learned deserves its second try.
-    final = verdicts >= MOST_VERDICTS or (isinstance(error, RejectedError) and not valid)
-    left = None if lease is None or lease.token.expires_at is None else now.until(lease.token.expires_at)
+    left = None if record.lease is None or (expires := record.lease.token.expires_at) is None else now.until(expires)
     backoff = schedule.backoff_seconds(failures, seconds_left=left, draw=draw)
-    pause = None if final else _pause_seconds(error, backoff=backoff, interval_seconds=interval_seconds)
-    after = replace(
+    pause = _pause_seconds(error, backoff=backoff, interval_seconds=interval_seconds)
+    return replace(
         record,
-        next_attempt=None if pause is None else now.after(pause),
+        next_attempt=None if rejected is not None else now.after(pause),
         failures=failures,
+        failing_since=record.failing_since or now,
         verdicts=verdicts,
-        rejected=secrets if final else None,
+        rejected=rejected,
         last_error=Failure(error.reason, error.detail, now.wall),
     )
-    return Judgement(after, pause)
 
 
 def _pause_seconds(error: AttemptError, *, backoff: float, interval_seconds: float) -> float:
-    if isinstance(error, ClockError | RejectedError):
+    if is_verdict(error):
         return max(schedule.FLOOR_SECONDS, interval_seconds)
-    if isinstance(error, RateLimitedError):
-        return max(backoff if error.retry_after is None else error.retry_after, schedule.FLOOR_SECONDS)
-    wished = error.retry_after if isinstance(error, TransientError) else None
-    return max(backoff, wished or 0.0, interval_seconds)
+    # An upstream that asks for five seconds again and again must not be asked 720 times an hour: backoff counts too.
+    asked = error.retry_after if isinstance(error, RateLimitedError | TransientError) else None
+    return max(backoff, asked or 0.0, interval_seconds)

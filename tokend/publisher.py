@@ -22,6 +22,7 @@ ANNOUNCE_SECONDS = 35.0
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 LARGEST_EXPONENT = 6
+BUG = "a bug in tokend; the log has its traceback"
 
 log = get_logger()
 
@@ -62,9 +63,11 @@ class Publisher:
         self._turn = turn
         self._store = surroundings.store
         self._threads = surroundings.threads
+        self._commands = surroundings.commands
         self._clock = surroundings.clock
         self._counters = surroundings.counters
         self._random = surroundings.random
+        self._probed = False
         self._done: _Wanted | None = None
         self._announce_due = False
         self._failures = 0
@@ -90,9 +93,15 @@ class Publisher:
         """Tell whether the sink holds this very lease."""
         return lease is not None and self._done == _Wanted("write", lease.generation)
 
+    def owes_announcement(self) -> bool:
+        """Tell whether others have still to be told of the last change, for the first time."""
+        return self._announce_due and self._error is None
+
     async def run(self) -> None:
         """Publish until cancelled."""
-        await self._probe()
+        if not self._probed:
+            self._probed = True  # also where it dies of a bug: what is started anew then publishes all the same
+            await self._probe()
         while True:
             event = self._store.changed(self.name)
             record, now = self._store.get(self.name), self._clock.instant()
@@ -102,7 +111,9 @@ class Publisher:
             elif self._announce_due and self._may_try(now):
                 await self._announce()
             else:
-                await self._clock.wait(self._retry_at, event)
+                # Taken anew from now: an earlier instant has come for ever where the wall clock jumped ahead.
+                retry_at = None if self._retry_at is None else now.after(now.until(self._retry_at))
+                await self._clock.wait(retry_at, event)
 
     def _wanted(self, record: Record, now: Instant) -> _Wanted | None:
         if record.lease is None:
@@ -130,9 +141,13 @@ class Publisher:
         except SinkError as error:
             self._failed(error.detail)
             return
+        except Exception:
+            # The supervisor logs it and starts this worker anew; status must not say that all is well.
+            self._failed(BUG)
+            raise
         self._counters.wrote(self.name, self.label, "success" if changed else "unchanged")
-        self._succeeded(wanted)
         self._announce_due |= changed
+        self._succeeded(wanted)
         if changed:
             event = "sink.written" if wanted.action == "write" else "sink.removed"
             log.info(event, token=self.name, sink=self.label, path=self.sink.target, generation=wanted.generation)
@@ -164,13 +179,15 @@ class Publisher:
 
     async def _announce(self) -> None:
         """Tell others about the change; retried apart from the write, and coalesced: the newest change counts."""
-        self._announce_due = False
         try:
-            await self._threads.run(self.sink.announce, seconds=ANNOUNCE_SECONDS)
+            await self._commands.run(self.sink.announce, seconds=ANNOUNCE_SECONDS)
         except (SinkError, TimeoutError) as error:
-            self._announce_due = True
             self._failed(str(error) or "the command after the write did not end in time")
+        except Exception:
+            self._failed(BUG)
+            raise
         else:
+            self._announce_due = False
             self._succeeded(self._done)
 
     def _succeeded(self, wanted: _Wanted | None) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from tokend.clock import is_plausible
 from tokend.errors import StoreError
 from tokend.instant import Instant
 from tokend.secret import Secret
@@ -18,26 +19,40 @@ from tokend.status import Failure
 from tokend.tokens import JSON, Lease, Token
 
 VERSION = 1
+# The longest pause that an upstream can ask for (`http.verdict`): a wall clock that moved must not make it longer.
+LONGEST_PAUSE_SECONDS = 3600.0
+# Less is slewing.
+DRIFT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """What is known of one provider.
 
-    ``account`` and ``request`` are the fingerprints under which ``lease`` was obtained. ``generation`` is the last
-    one ever used. ``last_attempt`` is when the last request was sent; ``next_attempt`` when the next may be after a
-    failure (None: no failure, or none by timer). ``verdicts`` counts verdicts on the credentials in a row;
-    ``rejected`` is the fingerprint of the secrets that were rejected, None if they were not. ``withdrawn`` says that
-    the sinks must not hold the last token any longer.
+    ``account`` says whose token ``lease`` is, ``request`` what was last asked (`identity`); ``proven`` is the
+    fingerprint of the secrets that last brought a token. ``generation`` is the last one ever used. ``lead_seconds``
+    and ``jitter`` are what ``lease.refresh_at`` was made of. ``adrift`` says that the lease is from an earlier boot.
+    ``last_attempt`` is when the last attempt ended, or began where its end is not known; ``next_attempt`` when the
+    next may be after a failure (None: no failure, or none by timer); ``host_pause`` until when ``paused_host`` asked to
+    be left alone; ``failing_since`` when the first of ``failures`` in a row was. ``verdicts`` counts verdicts
+    on the credentials since the last success; ``rejected`` is the fingerprint of the secrets that were rejected, None
+    if they were not. ``withdrawn`` says that the sinks must not hold the last token any longer.
     """
 
     lease: Lease | None = None
     account: str | None = None
     request: str | None = None
+    proven: str | None = None
     generation: int = 0
+    lead_seconds: float | None = None
+    jitter: float = 0.0
+    adrift: bool = False
     last_attempt: Instant | None = None
     next_attempt: Instant | None = None
+    host_pause: Instant | None = None
+    paused_host: str | None = None
     failures: int = 0
+    failing_since: Instant | None = None
     verdicts: int = 0
     rejected: str | None = None
     withdrawn: bool = False
@@ -62,10 +77,17 @@ def dump(name: str, record: Record, boot_id: str) -> bytes:
             },
             "account": record.account,
             "request": record.request,
+            "proven": record.proven,
             "generation": record.generation,
+            "lead_seconds": record.lead_seconds,
+            "jitter": record.jitter,
+            "adrift": record.adrift,
             "last_attempt": _dump_instant(record.last_attempt),
             "next_attempt": _dump_instant(record.next_attempt),
+            "host_pause": _dump_instant(record.host_pause),
+            "paused_host": record.paused_host,
             "failures": record.failures,
+            "failing_since": _dump_instant(record.failing_since),
             "verdicts": record.verdicts,
             "rejected": record.rejected,
             "withdrawn": record.withdrawn,
@@ -87,30 +109,91 @@ def load(content: bytes, *, boot_id: str, now: Instant) -> tuple[str, Record]:
         document = orjson.loads(content)
         if document["version"] != VERSION:
             raise StoreError(f"it has version {document['version']!r}, this tokend reads version {VERSION}")
+        record = _load_record(document)
         same_boot = bool(boot_id) and document["boot_id"] == boot_id
-        return document["name"], _load_record(document, lambda value: _load_instant(value, now, same_boot=same_boot))
+        return str(document["name"]), record if same_boot else _after_reboot(record, now)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise StoreError("it is damaged: not a record that tokend wrote") from None
 
 
-def _load_record(document: Mapping[str, Any], instant: "Any") -> Record:
+def laid_anew(record: Record, now: Instant) -> Record:
+    """The record with the times of a lease from an earlier boot as the wall clock tells them now.
+
+    A clock that was wrong at boot is set soon after; until the first token of this boot, the wall is all there is.
+    While it shows a time before the lease began (or no time at all), nothing can be said, and nothing changes.
+    """
+    if record.lease is None or not record.adrift or not is_plausible(now.wall):
+        return record
+    issued = record.lease.token.issued_at
+    age = (now.wall - issued.wall).total_seconds()
+    if age < 0 or abs(age - issued.until(now)) < DRIFT_SECONDS:
+        return record
+    return replace(record, lease=_dated(record.lease, now.boot - age))
+
+
+def _after_reboot(record: Record, now: Instant) -> Record:
+    """Lay the boot line anew. Pauses last at most as long as pauses do, and nothing expires on an absurd clock."""
+    lease = record.lease
+    if lease is not None:
+        age = (now.wall - lease.token.issued_at.wall).total_seconds() if is_plausible(now.wall) else 0.0
+        lease = _dated(lease, now.boot - max(age, 0.0))
+    return replace(
+        record,
+        lease=lease,
+        adrift=lease is not None,
+        last_attempt=_within(record.last_attempt, now, earliest=-LONGEST_PAUSE_SECONDS, latest=0.0),
+        failing_since=_within(record.failing_since, now, earliest=-LONGEST_PAUSE_SECONDS, latest=0.0),
+        next_attempt=_within(record.next_attempt, now, earliest=0.0, latest=LONGEST_PAUSE_SECONDS),
+        host_pause=_within(record.host_pause, now, earliest=0.0, latest=LONGEST_PAUSE_SECONDS),
+    )
+
+
+def _dated(lease: Lease, issued_boot: float) -> Lease:
+    """The lease with its boot line beginning at ``issued_boot``; its wall times and its life stay."""
+    origin = lease.token.issued_at.wall
+
+    def moved(moment: Instant | None) -> Instant | None:
+        return None if moment is None else replace(moment, boot=issued_boot + (moment.wall - origin).total_seconds())
+
+    token = replace(
+        lease.token,
+        issued_at=replace(lease.token.issued_at, boot=issued_boot),
+        expires_at=moved(lease.token.expires_at),
+    )
+    return replace(lease, token=token, refresh_at=moved(lease.refresh_at))
+
+
+def _within(moment: Instant | None, now: Instant, *, earliest: float, latest: float) -> Instant | None:
+    if moment is None:
+        return None
+    return now.after(min(max((moment.wall - now.wall).total_seconds(), earliest), latest))
+
+
+def _load_record(document: Mapping[str, Any]) -> Record:
     lease, error = document["lease"], document["last_error"]
     return Record(
         lease=None
         if lease is None
         else Lease(
             name=document["name"],
-            token=_load_token(lease["token"], instant),
+            token=_load_token(lease["token"]),
             generation=int(lease["generation"]),
-            refresh_at=instant(lease["refresh_at"]),
+            refresh_at=_load_instant(lease["refresh_at"]),
             fingerprint=str(lease["fingerprint"]),
         ),
         account=document["account"],
         request=document["request"],
+        proven=document["proven"],
         generation=int(document["generation"]),
-        last_attempt=instant(document["last_attempt"]),
-        next_attempt=instant(document["next_attempt"]),
+        lead_seconds=document["lead_seconds"],
+        jitter=float(document["jitter"]),
+        adrift=bool(document["adrift"]),
+        last_attempt=_load_instant(document["last_attempt"]),
+        next_attempt=_load_instant(document["next_attempt"]),
+        host_pause=_load_instant(document["host_pause"]),
+        paused_host=document["paused_host"],
         failures=int(document["failures"]),
+        failing_since=_load_instant(document["failing_since"]),
         verdicts=int(document["verdicts"]),
         rejected=document["rejected"],
         withdrawn=bool(document["withdrawn"]),
@@ -135,19 +218,19 @@ def _dump_token(token: Token) -> dict[str, Any]:
     }
 
 
-def _load_token(document: Mapping[str, Any], instant: "Any") -> Token:
+def _load_token(document: Mapping[str, Any]) -> Token:
     extra: dict[str, JSON | Secret] = {
         key: Secret(value["secret"]) if "secret" in value else value["plain"]
         for key, value in document["extra"].items()
     }
-    issued_at = instant(document["issued_at"])
+    issued_at = _load_instant(document["issued_at"])
     if issued_at is None:
         raise ValueError("issued_at")
     return Token(
         value=Secret(document["value"]),
         token_type=str(document["token_type"]),
         issued_at=issued_at,
-        expires_at=instant(document["expires_at"]),
+        expires_at=_load_instant(document["expires_at"]),
         headers={name: Secret(value) for name, value in document["headers"].items()},
         extra=extra,
         renewal=None if document["renewal"] is None else Secret(document["renewal"]),
@@ -158,15 +241,22 @@ def _dump_instant(instant: Instant | None) -> list[Any] | None:
     return None if instant is None else [instant.wall.isoformat(), instant.boot]
 
 
-def _load_instant(value: Any, now: Instant, *, same_boot: bool) -> Instant | None:
+def _load_instant(value: Any) -> Instant | None:
     if value is None:
         return None
-    wall, boot = datetime.fromisoformat(value[0]), float(value[1])
+    wall = datetime.fromisoformat(value[0])
     if wall.tzinfo is None:
         raise ValueError("naive time")
-    return Instant(wall, boot if same_boot else now.boot + (wall - now.wall).total_seconds())
+    return Instant(wall, float(value[1]))
 
 
-def renamed(record: Record, name: str) -> Record:
-    """The same record under another name."""
-    return record if record.lease is None else replace(record, lease=replace(record.lease, name=name))
+def renamed(record: Record, name: str, *, above: int) -> Record:
+    """The same record under another name, whose generations were used up to ``above``: they only rise."""
+    generation = record.generation if record.generation > above or record.lease is None else above + 1
+    lease = None if record.lease is None else replace(record.lease, name=name, generation=generation)
+    return replace(record, lease=lease, generation=max(generation, above))
+
+
+def succeeded_by_another(record: Record) -> Record:
+    """What remains of a record when its name passes to another kind: the generations, and that sinks hold nothing."""
+    return Record(generation=record.generation, withdrawn=record.lease is not None)

@@ -21,20 +21,23 @@ LARGEST_EXPONENT = 6
 # While a token is valid, a quarter of what is left: some eight tries fit in before the last minute.
 SHARE_OF_WHAT_IS_LEFT = 0.25
 
+# After its first hour an outage has a budget of 20 requests an hour (docs/promises.md P3), readers' included: they wait
+# for the shortest draw of the longest backoff then.
+LONG_OUTAGE_SECONDS = 3600.0
+LONG_OUTAGE_PAUSE_SECONDS = 0.6 * LONGEST_BACKOFF_SECONDS
+
 # Attempts that readers may cause: three at once, then one per five minutes.
 ALLOWANCE_BURST = 3
 ALLOWANCE_REFILL_SECONDS = 300.0
 
 
-def refresh_moment(
-    token: Token, *, lead: timedelta | Percentage | None, minimum_lead_seconds: float, jitter: float
-) -> Instant | None:
-    """When to replace ``token``; None for a token without an end.
+def lead_seconds(token: Token, *, lead: timedelta | Percentage | None, minimum_lead_seconds: float) -> float | None:
+    """How long before its end ``token`` is to be replaced; None for a token without an end.
 
-    ``lead`` is the operator's ``refresh_before``; ``jitter`` is drawn once per token from [0, 1).
+    ``lead`` is the operator's ``refresh_before``, ``minimum_lead_seconds`` the vendor's.
     """
     life = token.life_seconds
-    if life is None or token.expires_at is None:
+    if life is None:
         return None
     if isinstance(lead, Percentage):
         wanted = float(lead) * life
@@ -42,7 +45,15 @@ def refresh_moment(
         wanted = lead.total_seconds()
     else:
         wanted = max(minimum_lead_seconds, DEFAULT_LEAD_SHARE * life)
-    return token.expires_at.after(-min(wanted, LONGEST_LEAD_SHARE * life) - jitter * JITTER_SHARE * life)
+    return min(wanted, LONGEST_LEAD_SHARE * life)
+
+
+def refresh_moment(token: Token, *, lead_seconds: float | None, jitter: float) -> Instant | None:
+    """When to replace ``token``; None for a token without an end. ``jitter`` is drawn once per token from [0, 1)."""
+    if lead_seconds is None or token.expires_at is None:
+        return None
+    early = jitter * JITTER_SHARE * token.issued_at.until(token.expires_at)
+    return token.expires_at.after(-lead_seconds - early)
 
 
 def backoff_seconds(failures: int, *, seconds_left: float | None, draw: float) -> float:

@@ -1,6 +1,6 @@
 """The current records: saved first, then shown, then whoever waits is woken. It decides nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -26,7 +26,7 @@ class State(Protocol):
     def boot_id(self) -> str:
         """The running boot."""
 
-    def files(self) -> "object":
+    def files(self) -> Iterable[tuple[Path, bytes]]:
         """Every file with its content."""
 
     def save(self, name: str, content: bytes) -> None:
@@ -53,13 +53,14 @@ class TokenStore:
         self._threads = threads
         self._clock = clock
         self._records: dict[str, Record] = {}
+        self._locks: dict[str, anyio.Lock] = {}
         self._changed: dict[str, anyio.Event] = {}
         self._watchers: list[Callable[[str], None]] = []
 
     def load(self) -> None:
         """Read all persisted records. Blocks. Damaged files are set aside with a warning, never fatal."""
         now = self._clock.instant()
-        for path, content in self.state.files():  # type: ignore[attr-defined]
+        for path, content in self.state.files():
             try:
                 name, record = records.load(content, boot_id=self.state.boot_id, now=now)
             except StoreError as error:
@@ -77,16 +78,22 @@ class TokenStore:
         """The record of ``name``; an empty one if nothing is known."""
         return self._records.get(name) or Record()
 
-    async def put(self, name: str, record: Record) -> None:
-        """Save, then show, then wake. If saving fails the record is shown all the same, and the failure logged."""
-        try:
-            await self.save(name, record)
-        except StoreError as error:
-            log.error("state.write_failed", token=name, detail=error.detail)
-        self.show(name, record)
+    async def update(self, name: str, change: Callable[[Record], Record]) -> Record:
+        """Replace a record by ``change`` of it: saved, then shown, then whoever waits is woken; returns the new one.
 
-    async def save(self, name: str, record: Record) -> None:
-        """Write to disk only. Raises `StoreError`."""
+        Updates of one name take turns, so that none is made of a record that another has replaced meanwhile. If saving
+        fails the record is shown all the same, and the failure logged. What ``change`` raises changes nothing.
+        """
+        async with self._locks.setdefault(name, anyio.Lock()):
+            record = change(self.get(name))
+            try:
+                await self._save(name, record)
+            except StoreError as error:
+                log.error("state.write_failed", token=name, detail=error.detail)
+            self.show(name, record)
+            return record
+
+    async def _save(self, name: str, record: Record) -> None:
         content = records.dump(name, record, self.state.boot_id)
         try:
             await self._threads.run(lambda: self.state.save(name, content), seconds=SAVE_SECONDS)
@@ -118,10 +125,11 @@ class TokenStore:
         """Move a record to another name; the token stays."""
         record = self._records.pop(old, None)
         if record is not None:
-            await self.put(new, records.renamed(record, new))
-            await self.delete(old)
+            await self.update(new, lambda there: records.renamed(record, new, above=there.generation))
+            await self._delete(old)
 
-    async def delete(self, name: str) -> None:
-        """Forget a name altogether."""
-        self._records.pop(name, None)
-        await self._threads.run(lambda: self.state.delete(name), seconds=SAVE_SECONDS)
+    async def _delete(self, name: str) -> None:
+        try:
+            await self._threads.run(lambda: self.state.delete(name), seconds=SAVE_SECONDS)
+        except TimeoutError:
+            log.error("state.write_failed", token=name, detail="its old file was not removed: the disk hangs")

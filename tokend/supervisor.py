@@ -1,6 +1,6 @@
 """Make the running tasks match a `Config`: starting is a reload from nothing. And answer what readers ask.
 
-One task per held provider, one per sink. A task that dies of a bug is logged and started again; it takes nobody
+Two tasks per held provider, one per sink. A task that dies of a bug is logged and started again; it takes nobody
 with it.
 """
 
@@ -15,14 +15,17 @@ from tokend.clock import Clock
 from tokend.config import Config, ProviderConfig
 from tokend.demand import Demand
 from tokend.errors import NotSupportedError, UnknownTokenError
+from tokend.identity import request_fingerprint
 from tokend.interfaces import CallNumbering
 from tokend.issuance import Issuance
 from tokend.logs import get_logger
 from tokend.metrics import Counters
 from tokend.publisher import Publisher, Turn
+from tokend.records import Record, succeeded_by_another
 from tokend.refresher import Refresher
-from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings, SinkSettings
-from tokend.status import ProviderStatus, State
+from tokend.running_provider import RunningProvider
+from tokend.settings import HeldSettings, OnDemandSettings, SinkSettings
+from tokend.status import State
 from tokend.surroundings import Surroundings
 from tokend.tokens import Lease, Token
 
@@ -30,69 +33,6 @@ from tokend.tokens import Lease, Token
 RESTART_SECONDS = 5.0
 
 log = get_logger()
-
-
-class Provider:
-    """One configured provider while it runs: what it is, and the tasks that serve it."""
-
-    def __init__(self, config: ProviderConfig, surroundings: Surroundings) -> None:
-        self.config = config
-        self._world = surroundings
-        self.worker: Refresher | Issuance
-        self.demand: Demand | None = None
-        if isinstance(config.settings, HeldSettings):
-            self.worker = Refresher(config.name, config.settings, surroundings)
-            self.demand = Demand(self.worker)
-        elif isinstance(config.settings, OnDemandSettings):
-            self.worker = Issuance(config.name, config.settings, surroundings)
-        else:
-            raise TypeError(f"kind {config.settings.kind} is neither held nor on demand")
-        self.publishers: list[Publisher] = []
-        self.scopes: dict[object, anyio.CancelScope] = {}
-
-    @property
-    def name(self) -> str:
-        """The token's name."""
-        return self.config.name
-
-    @property
-    def settings(self) -> ProviderSettings:
-        """Its settings now."""
-        return self.config.settings
-
-    @property
-    def lease(self) -> Lease | None:
-        """The token now held, valid or not."""
-        return self.worker.lease if isinstance(self.worker, Refresher) else None
-
-    def status(self) -> ProviderStatus:
-        """Its status now."""
-        record, lease, now = self.worker.record, self.lease, self._world.clock.instant()
-        expires = None if lease is None else lease.token.expires_at
-        upcoming = self.worker.next_attempt() if isinstance(self.worker, Refresher) else None
-        return ProviderStatus(
-            name=self.name,
-            kind=self.settings.kind,
-            state=self.worker.state,
-            valid=lease is not None and lease.token.is_valid(now),
-            expires_at=None if expires is None else expires.wall,
-            refresh_at=None if lease is None or lease.refresh_at is None else lease.refresh_at.wall,
-            generation=None if lease is None else lease.generation,
-            fingerprint=None if lease is None else lease.fingerprint,
-            required=self.settings.required and isinstance(self.worker, Refresher),
-            seconds_left=None if expires is None else max(0.0, now.until(expires)),
-            failures=record.failures,
-            last_error=record.last_error,
-            next_attempt_at=None if upcoming is None else upcoming.wall,
-            sinks=tuple(publisher.status for publisher in self.publishers),
-            note=self.worker.note if isinstance(self.worker, Refresher) else None,
-        )
-
-    def is_settled(self) -> bool:
-        """Tell whether a valid token is held and in every required sink. On-demand kinds always are."""
-        if isinstance(self.worker, Issuance):
-            return True
-        return self.worker.is_valid() and all(p.holds(self.lease) for p in self.publishers if p.sink.required)
 
 
 class Supervisor:
@@ -108,7 +48,7 @@ class Supervisor:
         self._tasks = tasks
         self._world = surroundings
         self._reload = reload
-        self._providers: dict[str, Provider] = {}
+        self._providers: dict[str, RunningProvider] = {}
         self._turns: dict[str, Turn] = {}
 
     # -------------------------------------------------------------- configuration
@@ -128,6 +68,7 @@ class Supervisor:
                 await self._world.store.rename(origin, name)
                 self._start(config.providers[name])
             elif action == "add":
+                await self._adopt(config, name)
                 self._start(config.providers[name])
             else:
                 await self._change(config.providers[name])
@@ -162,11 +103,24 @@ class Supervisor:
         steps += [(name, "remove", None) for name in gone]
         return steps + later
 
+    async def _adopt(self, config: Config, name: str) -> None:
+        """Give a new name what is stored under one that is not configured any more, if that asked for the same: it was
+        renamed while nobody looked."""
+        store, settings = self._world.store, config.providers[name].settings
+        if store.get(name) == Record():
+            request = request_fingerprint(settings, store.state.digest)
+            gone = store.records.keys() - config.providers.keys() - self._providers.keys()
+            for old in sorted(gone):
+                if store.get(old).request == request:
+                    await store.rename(old, name)
+                    return
+
     def _start(self, config: ProviderConfig) -> None:
-        provider = Provider(config, self._world)
+        provider = RunningProvider(config, self._world)
         self._providers = {**self._providers, config.name: provider}
         if isinstance(provider.worker, Refresher):
-            self._spawn(provider, provider.worker, provider.worker.run)
+            self._spawn(provider, "refresher", provider.worker.run)
+            self._spawn(provider, "expiry", provider.worker.watch_expiry)
         else:
             self._tasks.start_soon(provider.worker.reconsider)
         self._publish(provider, config.sinks)
@@ -181,8 +135,9 @@ class Supervisor:
     async def _change(self, config: ProviderConfig) -> None:
         provider = self._providers[config.name]
         if type(provider.config.settings) is not type(config.settings):
-            # Another kind is another account: nothing of the old one is its.
+            # Another kind is another account: nothing of the old one is its, not even for a moment.
             self._stop(config.name)
+            await self._world.store.update(config.name, succeeded_by_another)
             self._start(config)
             return
         changed = provider.config.settings != config.settings
@@ -190,11 +145,10 @@ class Supervisor:
         if changed and isinstance(provider.worker, Refresher) and isinstance(config.settings, HeldSettings):
             provider.worker.reconfigure(config.settings)
         elif changed and isinstance(provider.worker, Issuance) and isinstance(config.settings, OnDemandSettings):
-            provider.worker.reconfigure(config.settings)
-            await provider.worker.reconsider()
+            await provider.worker.reconfigure(config.settings)
         self._publish(provider, config.sinks)
 
-    def _publish(self, provider: Provider, sinks: Sequence[SinkSettings]) -> None:
+    def _publish(self, provider: RunningProvider, sinks: Sequence[SinkSettings]) -> None:
         """Make the running publishers match ``sinks``; those that did not change go on undisturbed."""
         publishers: list[Publisher] = []
         for index, sink in enumerate(sinks, start=1):
@@ -210,7 +164,7 @@ class Supervisor:
                 provider.scopes.pop(old).cancel()
         provider.publishers = publishers
 
-    def _publisher(self, provider: Provider, sink: SinkSettings, label: str) -> Publisher:
+    def _publisher(self, provider: RunningProvider, sink: SinkSettings, label: str) -> Publisher:
         return Publisher(
             provider.name,
             sink,  # type: ignore[arg-type]  # every model in the sinks' table implements the protocol
@@ -220,7 +174,7 @@ class Supervisor:
             surroundings=self._world,
         )
 
-    def _spawn(self, provider: Provider, key: object, body: Callable[[], Awaitable[None]]) -> None:
+    def _spawn(self, provider: RunningProvider, key: object, body: Callable[[], Awaitable[None]]) -> None:
         scope = provider.scopes[key] = anyio.CancelScope()
         self._tasks.start_soon(self._keep_running, provider.name, scope, body)
 
@@ -242,7 +196,7 @@ class Supervisor:
         return self._world.clock
 
     @property
-    def entries(self) -> Mapping[str, Provider]:
+    def entries(self) -> Mapping[str, RunningProvider]:
         """All providers now."""
         return MappingProxyType(self._providers)
 
@@ -297,15 +251,14 @@ class Supervisor:
     def outcome(self) -> int | None:
         """For ``run --once``: 0, 4 or 7 as soon as it is certain, None while something may still come."""
         held = [p for p in self._providers.values() if isinstance(p.worker, Refresher)]
-        waiting = [p for p in held if not p.is_settled() and not _has_given_up(p)]
-        if waiting:
+        if any(p.owes_announcement() or not (p.is_settled() or p.has_given_up()) for p in held):
             return None
         required = [p for p in held if p.settings.required]
         if all(p.is_settled() for p in required):
             return 0
         return 4 if any(p.worker.state is State.REJECTED for p in required) else 7
 
-    def _provider(self, name: str) -> Provider:
+    def _provider(self, name: str) -> RunningProvider:
         try:
             return self._providers[name]
         except KeyError:
@@ -316,12 +269,3 @@ class Supervisor:
         if demand is None:
             raise NotSupportedError(f"{name} is issued on demand: POST /v1/tokens/{name}/issue")
         return demand
-
-
-def _has_given_up(provider: Provider) -> bool:
-    """Tell whether a single run need not wait longer: a verdict, or a failure that only time mends."""
-    record = provider.worker.record
-    if provider.worker.state is State.REJECTED:
-        return True
-    verdict_open = record.verdicts > 0
-    return bool(record.failures) and not verdict_open and provider.lease is None

@@ -15,7 +15,8 @@ from tokend.store import TokenStore
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """Handed to every refresher, issuance and publisher. ``runtime`` makes a provider's runtime from its settings;
-    ``threads`` are the sinks' (the store has its own, so that a hanging sink holds no token back)."""
+    ``threads`` are the sinks' (the store has its own, so that a hanging sink holds no token back); ``commands`` are for
+    what a sink starts after a write, which may take half a minute and must not keep other sinks from writing."""
 
     clock: Clock
     store: TokenStore
@@ -24,3 +25,4 @@ class Surroundings:
     random: random_module.Random
     runtime: Callable[[Any], Runtime]
     threads: Threads
+    commands: Threads

@@ -5,6 +5,7 @@ from itertools import pairwise
 import anyio
 import pytest
 
+from tests.engine.issuing import running
 from tests.fakes import FakeOnDemand, World, config, literal, provider
 from tests.virtual import run_virtually
 from tokend.errors import (
@@ -21,21 +22,6 @@ from tokend.status import State
 DOWN = TransientError("answered 503", repeatable=True)
 ODD = TransientError("answered nonsense")
 NO = RejectedError("Invalid signature")
-
-
-def running(script, **settings):
-    """A world whose upstream follows ``script``, and one on-demand provider."""
-
-    def decorate(body):
-        async def main(clock):
-            world = World(clock)
-            world.upstreams["one"].script = list(script)
-            async with world.running(provider("o", FakeOnDemand(**settings))) as supervisor:
-                await body(world, supervisor)
-
-        run_virtually(main)
-
-    return decorate
 
 
 def test_nothing_is_asked_before_a_query_and_each_query_asks_once():

@@ -1,0 +1,19 @@
+"""A world with one on-demand provider, as the tests of issuance want it."""
+
+from tests.fakes import FakeOnDemand, World, provider
+from tests.virtual import run_virtually
+
+
+def running(script, **settings):
+    """A world whose upstream follows ``script``, and one on-demand provider."""
+
+    def decorate(body):
+        async def main(clock):
+            world = World(clock)
+            world.upstreams["one"].script = list(script)
+            async with world.running(provider("o", FakeOnDemand(**settings))) as supervisor:
+                await body(world, supervisor)
+
+        run_virtually(main)
+
+    return decorate

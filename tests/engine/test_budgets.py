@@ -1,0 +1,213 @@
+"""P3: how often an upstream may be asked, whatever upstreams, restarts, settings and readers do."""
+
+from contextlib import suppress
+from itertools import pairwise
+
+import anyio
+import pytest
+
+from tests.fakes import HOUR, FakeHeld, Upstream, World, config, literal, provider
+from tests.virtual import run_virtually, until
+from tokend.errors import (
+    RateLimitedError,
+    ReaderError,
+    RejectedError,
+    ThrottledError,
+    TokenUnavailableError,
+    TransientError,
+)
+from tokend.status import State
+
+DOWN, NO = TransientError("down"), RejectedError("InvalidCredentials")
+
+
+def gaps(upstream: Upstream) -> list[float]:
+    return [b.boot - a.boot for a, b in pairwise(upstream.calls)]
+
+
+async def hammer(supervisor, name="a", *, every=7.0):
+    """A reader that reports each token as refused, for ever."""
+    while True:
+        lease = supervisor.entries[name].lease
+        generation = None if lease is None else lease.generation
+        with suppress(ReaderError):
+            await supervisor.refresh(name, if_generation=generation, reason="unauthorized", admin=False)
+        await anyio.sleep(every)
+
+
+def between(upstream: Upstream, begin: float, end: float) -> int:
+    """Calls between two boot times."""
+    return sum(begin <= call.boot < end for call in upstream.calls)
+
+
+def test_an_outage_has_its_budget_also_while_readers_hammer():
+    """80 requests in the first hour, 40 in the hour around the expiry, 20 in any later one, readers' included."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        async with world.running(provider("a", FakeHeld())) as supervisor, anyio.create_task_group() as tasks:
+            await anyio.sleep(10)
+            up.broken = lambda now: DOWN
+            start, expiry = clock.instant().boot, supervisor.entries["a"].lease.token.expires_at.boot
+            tasks.start_soon(hammer, supervisor)
+            await anyio.sleep(40 * HOUR)
+            tasks.cancel_scope.cancel()
+        assert between(up, start, start + HOUR) <= 80
+        assert between(up, expiry - HOUR / 2, expiry + HOUR / 2) <= 40
+        for hour in range(1, 39):
+            begin = start + hour * HOUR
+            if abs(begin + HOUR / 2 - expiry) > HOUR:
+                assert 1 <= between(up, begin, begin + HOUR) <= 20
+        assert min(gaps(up)) >= 5.0
+
+    run_virtually(main)
+
+
+def test_readers_are_told_when_a_long_outage_lets_them_ask_again_and_an_admin_need_not_wait():
+    """429 with retry_at; admins only have the 5 s floor."""
+
+    async def main(clock):
+        world = World(clock)
+        world.upstreams["one"].broken = lambda now: DOWN
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(3 * HOUR)
+            worker = supervisor.entries["a"].worker
+            await until(lambda: clock.instant().until(worker.next_attempt()) > 120, seconds=HOUR)
+            with pytest.raises(ThrottledError) as refused:
+                await supervisor.fresh("a", 1, admin=False)
+            assert 0 < refused.value.retry_at - clock.instant().wall.timestamp() <= 180
+            with pytest.raises(TokenUnavailableError):
+                await supervisor.fresh("a", 1, admin=True)
+
+    run_virtually(main)
+
+
+def test_an_upstream_that_asks_for_five_seconds_again_and_again_is_asked_ever_more_rarely():
+    """Retry-After is a wish, not a way to be hammered: the budget of an outage holds."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        up.broken = lambda now: RateLimitedError("answered 429", retry_after=5)
+        async with world.running(provider("a", FakeHeld())):
+            await anyio.sleep(HOUR)
+            assert len(up.calls) <= 80
+            before = len(up.calls)
+            await anyio.sleep(HOUR)
+            assert len(up.calls) - before <= 20
+
+    run_virtually(main)
+
+
+def test_a_bug_is_paused_for_like_any_other_failure_and_shown():
+    """docs/promises.md 70, 75 and P8: no request loop, status says what is wrong, readers are told."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        up.broken = lambda now: 1 / 0
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(20)
+            with pytest.raises(TokenUnavailableError, match="broken off"):
+                await supervisor.fresh("a", 1, admin=True)
+            await anyio.sleep(HOUR)
+            assert len(up.calls) <= 80
+            status = supervisor.entries["a"].status()
+            assert (status.state, status.last_error.reason) == (State.PENDING, "internal")
+            up.broken = lambda now: None
+            await anyio.sleep(310)
+            assert supervisor.entries["a"].status().state is State.VALID
+
+    run_virtually(main)
+
+
+def test_an_upstream_that_returns_the_token_that_has_expired_is_not_asked_every_second():
+    """docs/promises.md 18 and 19: the same token is no publish, a dead one a failure; its end is never rewritten."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        up.life = HOUR
+        up.script = ["fake-token-for-ever"] * 500
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(10)
+            expires = supervisor.entries["a"].lease.token.expires_at
+            await anyio.sleep(0.99 * HOUR)
+            before = len(up.calls)
+            assert before <= 15
+            await anyio.sleep(HOUR)
+            status = supervisor.entries["a"].status()
+            assert len(up.calls) - before <= 40
+            assert supervisor.entries["a"].lease.token.expires_at == expires
+            assert (status.state, status.last_error.reason) == (State.EXPIRED, "transient")
+
+    run_virtually(main)
+
+
+def test_a_restart_is_no_way_around_backoff_nor_rejection_of_settings_that_never_worked():
+    """The last request, the failures and `rejected` are persisted, also where the old token was got otherwise."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        async with world.running(provider("a", FakeHeld(key=literal("good")))):
+            await anyio.sleep(10)
+        up.broken = lambda now: NO
+        for _ in range(5):
+            async with world.running(provider("a", FakeHeld(key=literal("bad")))) as supervisor:
+                await anyio.sleep(HOUR)
+                status = supervisor.entries["a"].status()
+                assert (status.state, status.valid) == (State.REJECTED, True)
+        assert len(up.calls) == 2
+        up.broken = lambda now: DOWN
+        async with world.running(provider("a", FakeHeld(key=literal("worse")))):
+            await anyio.sleep(2 * HOUR)
+        before = len(up.calls)
+        for _ in range(20):
+            async with world.running(provider("a", FakeHeld(key=literal("worse")))):
+                await anyio.sleep(2)
+        assert len(up.calls) - before <= 1
+
+    run_virtually(main)
+
+
+def test_a_pause_that_a_host_asked_for_binds_its_other_providers_after_a_restart_too():
+    """Retry-After is per upstream host, and a restart is no way around it."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        up.script = [RateLimitedError("answered 429", retry_after=600)]
+        one, other = provider("a", FakeHeld()), provider("b", FakeHeld(username="b"))
+        async with world.running(one):
+            await anyio.sleep(10)
+        async with world.running(other, one) as supervisor:
+            await anyio.sleep(500)
+            assert len(up.calls) == 1
+            await anyio.sleep(200)
+            assert {entry.status().state for entry in supervisor.entries.values()} == {State.VALID}
+
+    run_virtually(main)
+
+
+def test_a_pause_is_the_hosts_that_asked_for_it_and_not_its_successors():
+    """Settings that point elsewhere are not held up by it, neither by a reload nor over a restart."""
+
+    async def main(clock):
+        world = World(clock)
+        up, world.upstreams["two"] = world.upstreams["one"], Upstream(clock)
+        up.latency, up.broken = 5, lambda now: RateLimitedError("answered 429", retry_after=3600)
+        elsewhere = provider("a", FakeHeld(base_url="two"))
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(4)
+            await supervisor.apply(config(elsewhere))
+            await anyio.sleep(12)
+            assert supervisor.entries["a"].status().state is State.VALID
+        async with world.running(provider("b", FakeHeld(username="b"))):
+            await anyio.sleep(10)
+        async with world.running(provider("b", FakeHeld(username="b", base_url="two"))) as supervisor:
+            await anyio.sleep(10)
+            assert supervisor.entries["b"].status().state is State.VALID
+
+    run_virtually(main)

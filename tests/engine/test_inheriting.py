@@ -1,0 +1,77 @@
+"""A token given to begin with, and tokens that nobody can renew."""
+
+import anyio
+
+from tests.fakes import HOUR, FakeGiven, World, provider
+from tests.virtual import run_virtually
+from tokend.errors import RejectedError
+from tokend.sources import SecretSource
+from tokend.status import State
+
+GIVEN = SecretSource(env="GIVEN")
+
+
+def test_a_given_token_is_used_while_valid_and_credentials_take_over():
+    """docs/vendors.md, projectx: initial_token."""
+
+    async def main(clock):
+        world = World(clock, environ={"GIVEN": "fake-given"})
+        async with world.running(provider("a", FakeGiven(given=GIVEN))) as supervisor:
+            await anyio.sleep(60)
+            assert supervisor.entries["a"].lease.token.value.reveal() == "fake-given"
+            assert world.upstreams["one"].calls == []
+            await anyio.sleep(HOUR)
+            assert supervisor.entries["a"].lease.token.value.reveal() == "fake-token-1"
+            assert supervisor.entries["a"].status().note is None
+
+    run_virtually(main)
+
+
+def test_without_credentials_it_is_served_until_it_expires_and_status_says_so():
+    """No request, no renewal; and a restart gives it no second life."""
+
+    async def main(clock):
+        world = World(clock, environ={"GIVEN": "fake-given"})
+        settings = FakeGiven(given=GIVEN, renewable=False)
+        async with world.running(provider("a", settings)) as supervisor:
+            await anyio.sleep(0.99 * HOUR)
+            status = supervisor.entries["a"].status()
+            assert (status.valid, status.next_attempt_at) == (True, None)
+            assert "cannot be renewed" in status.note
+            await anyio.sleep(0.02 * HOUR)
+        async with world.running(provider("a", settings)) as supervisor:
+            await anyio.sleep(60)
+            assert supervisor.entries["a"].status().state is State.EXPIRED
+        assert world.upstreams["one"].calls == []
+
+    run_virtually(main)
+
+
+def test_a_given_token_is_no_way_around_a_rejection():
+    """It proves nothing about the credentials."""
+
+    async def main(clock):
+        world = World(clock, environ={"GIVEN": ""})
+        up = world.upstreams["one"]
+        up.broken = lambda now: RejectedError("no")
+        for given in ("", "fake-given", "fake-given"):
+            world.environ["GIVEN"] = given
+            async with world.running(provider("a", FakeGiven(given=GIVEN))) as supervisor:
+                await anyio.sleep(2 * HOUR)
+                assert supervisor.entries["a"].status().state is State.REJECTED
+        assert len(up.calls) == 1
+
+    run_virtually(main)
+
+
+def test_a_given_token_that_cannot_be_read_is_no_obstacle():
+    """It may be absent; then the credentials begin."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(provider("a", FakeGiven(given=GIVEN))) as supervisor:
+            await anyio.sleep(10)
+            assert supervisor.entries["a"].status().state is State.VALID
+            assert await supervisor.request_id("a") == "fake-request-id"
+
+    run_virtually(main)

@@ -1,0 +1,93 @@
+"""On-demand tokens: which refusals count against the credentials, and what a restart must not forget."""
+
+import anyio
+import pytest
+
+from tests.fakes import FakeHeld, FakeOnDemand, World, literal, provider
+from tests.virtual import run_virtually
+from tokend.errors import (
+    ClockError,
+    InvalidParametersError,
+    LoginRequiredError,
+    RateLimitedError,
+    RejectedError,
+    ThrottledError,
+    TokenUnavailableError,
+)
+from tokend.status import State
+
+NO = RejectedError("Invalid signature")
+BEHIND = ClockError("an hour behind", offset=3600.0)
+FIELDS = InvalidParametersError({"username": ["is taken"]})
+
+
+def issuing(script, body):
+    """Run ``body`` with a provider whose upstream follows ``script``."""
+
+    async def main(clock):
+        world = World(clock)
+        world.upstreams["one"].script = list(script)
+        async with world.running(provider("o", FakeOnDemand(key=literal("fake")))) as supervisor:
+            await body(world, supervisor)
+
+    run_virtually(main)
+
+
+def test_a_refusal_that_the_learned_clock_does_not_mend_was_the_second_in_a_row():
+    """P3: a wrong secret behind a wrong clock costs two requests, not three."""
+
+    async def body(world, supervisor):
+        for _ in range(3):
+            with pytest.raises(LoginRequiredError):
+                await supervisor.issue("o", {})
+        assert len(world.upstreams["one"].calls) == 2
+
+    issuing([BEHIND, NO], body)
+
+
+def test_queries_side_by_side_that_meet_the_same_wrong_clock_reject_nobody():
+    """A clock that was stepped is learned by each query under way; good credentials stay good."""
+
+    async def body(world, supervisor):
+        await supervisor.issue("o", {})
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(supervisor.issue, "o", {})
+        assert supervisor.entries["o"].status().state is State.ON_DEMAND
+        assert len(world.upstreams["one"].calls) == 11
+
+    issuing(["first", *[BEHIND] * 5], body)
+
+
+def test_the_vendors_word_on_the_fields_clears_a_refusal():
+    """It read them: so it had accepted the signature, and the next refusal is the first again."""
+
+    async def body(world, supervisor):
+        for expected in (TokenUnavailableError, InvalidParametersError, TokenUnavailableError):
+            with pytest.raises(expected):
+                await supervisor.issue("o", {})
+        assert supervisor.entries["o"].status().state is State.ON_DEMAND
+
+    issuing([NO, FIELDS, NO], body)
+
+
+def test_a_restart_is_no_way_around_a_pause_that_the_host_asked_for():
+    """Neither for the provider that was told, nor for another of that host, until it is over."""
+
+    async def main(clock):
+        world = World(clock)
+        world.upstreams["one"].script = [RateLimitedError("429", retry_after=300)]
+        told, other = provider("o", FakeOnDemand()), provider("p", FakeHeld())
+        async with world.running(told) as supervisor:
+            with pytest.raises(ThrottledError):
+                await supervisor.issue("o", {})
+        async with world.running(told, other) as supervisor:
+            await anyio.sleep(200)
+            with pytest.raises(ThrottledError):
+                await supervisor.issue("o", {})
+            assert len(world.upstreams["one"].calls) == 1
+            await anyio.sleep(101)
+            assert (await supervisor.issue("o", {})).value.reveal()
+            assert supervisor.entries["p"].status().state is State.VALID
+
+    run_virtually(main)

@@ -1,0 +1,158 @@
+"""Records: what a restart finds again, and what a reboot does to times."""
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+
+from tokend import records
+from tokend.errors import StoreError
+from tokend.instant import Instant
+from tokend.records import Record
+from tokend.secret import Secret
+from tokend.status import Failure
+from tokend.tokens import Lease, Token, native
+
+START = Instant(datetime(2026, 1, 1, tzinfo=UTC), 5000.0)
+HOUR = 3600.0
+TOKEN = Token(
+    Secret("fake-token"),
+    "Bearer",
+    START,
+    START.after(12 * HOUR),
+    headers={"Authorization": Secret("Bearer fake-token")},
+    extra={"user": "somebody", "link": Secret("https://fake")},
+    renewal=Secret("fake-renewal"),
+)
+FULL = Record(
+    lease=Lease("a", TOKEN, 7, START.after(9 * HOUR), "0123456789ab"),
+    account="acc",
+    request="req",
+    proven="sec",
+    generation=7,
+    lead_seconds=2.5 * HOUR,
+    jitter=0.25,
+    last_attempt=START,
+    next_attempt=START.after(60),
+    host_pause=START.after(600),
+    paused_host="one:443",
+    failures=3,
+    failing_since=START.after(-60),
+    verdicts=1,
+    rejected="sec",
+    withdrawn=True,
+    last_error=Failure("transient", "down", START.wall),
+)
+
+
+def loaded(record: Record, *, boot_id: str = "boot", now: Instant = START) -> Record:
+    name, again = records.load(records.dump("a", record, "boot"), boot_id=boot_id, now=now)
+    assert name == "a"
+    return again
+
+
+@pytest.mark.parametrize("record", [Record(), FULL])
+def test_a_restart_finds_every_field_again(record):
+    """Last request time, Retry-After, failures, rejected, jitter: all of it."""
+    assert loaded(record) == record
+
+
+def test_a_record_without_an_end_survives_too():
+    """expires_at and refresh_at may be None."""
+    endless = Token(Secret("x"), "Bearer", START, None)
+    record = Record(lease=Lease("a", endless, 1, None, "f"), generation=1)
+    assert loaded(record) == record
+    assert loaded(record, boot_id="other").lease.token.expires_at is None
+    assert native(record.lease)["expires_at"] is None
+    assert native(FULL.lease)["expires_at_unix"] == TOKEN.expires_at.wall.timestamp()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda d: d.update(version=2),
+        lambda d: d.pop("lease"),
+        lambda d: d.update(generation="many"),
+        lambda d: d["lease"]["token"].update(issued_at=None),
+        lambda d: d["lease"]["token"].update(issued_at=["2026-01-01T00:00:00", 1.0]),
+        lambda d: d["lease"]["token"].update(headers=[]),
+    ],
+)
+def test_what_tokend_did_not_write_is_a_store_error_that_quotes_nothing(damage):
+    """docs/promises.md 64: set aside, never a crash loop, and no secret in the message."""
+    document = orjson.loads(records.dump("a", FULL, "boot"))
+    damage(document)
+    with pytest.raises(StoreError) as refused:
+        records.load(orjson.dumps(document), boot_id="boot", now=START)
+    assert "fake" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"version":1}', b'"x"'])
+def test_other_content_is_a_store_error(content):
+    """Whatever a power cut left behind."""
+    with pytest.raises(StoreError):
+        records.load(content, boot_id="boot", now=START)
+
+
+def booted(hours: float, *, boot: float = 10.0) -> Instant:
+    """A moment of another boot, so many hours after START on the wall."""
+    return Instant(START.wall + timedelta(hours=hours), boot)
+
+
+def test_after_a_reboot_a_token_ends_when_the_wall_says_so():
+    """docs/promises.md 35: stamps of the boot line are void."""
+    now = booted(2)
+    record = loaded(FULL, boot_id="other", now=now)
+    assert record.adrift
+    assert now.until(record.lease.token.expires_at) == pytest.approx(10 * HOUR)
+    assert now.until(record.lease.refresh_at) == pytest.approx(7 * HOUR)
+    assert record.lease.token.expires_at.wall == TOKEN.expires_at.wall
+
+
+def test_a_reboot_of_a_provider_that_held_nothing_moves_its_pauses_alone():
+    """There is no token to be adrift."""
+    record = loaded(Record(next_attempt=START.after(60)), boot_id="other", now=booted(0))
+    assert not record.adrift
+    assert booted(0).until(record.next_attempt) == pytest.approx(60)
+
+
+@pytest.mark.parametrize("hours", [-3, -24 * 365 * 56, 24 * 365 * 73])
+def test_a_wrong_clock_at_boot_neither_expires_a_token_nor_lengthens_its_life(hours):
+    """docs/promises.md 36: RTC in 1970 or 2099, or behind the issue: at most one life from now, no pause for ever."""
+    now = booted(hours)
+    record = loaded(FULL, boot_id="other", now=now)
+    assert 0 < now.until(record.lease.token.expires_at) <= 12 * HOUR + 1
+    assert 0 <= now.until(record.next_attempt) <= HOUR
+    assert 0 <= now.until(record.host_pause) <= HOUR
+    assert -HOUR <= now.until(record.last_attempt) <= 0
+
+
+def test_a_clock_set_after_boot_dates_the_token_anew():
+    """P6, wrong clock at boot: what had run out while the machine was off is noticed when the clock is right."""
+    record = loaded(FULL, boot_id="other", now=booted(0))
+    assert records.laid_anew(record, booted(0, boot=40.0)) is not record
+    assert records.laid_anew(record, booted(0.0001, boot=10.0)) is record
+    now = booted(13, boot=20.0)
+    assert now.until(records.laid_anew(record, now).lease.token.expires_at) == pytest.approx(-HOUR)
+
+
+@pytest.mark.parametrize("hours", [-5, 24 * 365 * 73])
+def test_a_clock_that_cannot_be_right_dates_nothing_anew(hours):
+    """Before the issue, or in another century."""
+    record = loaded(FULL, boot_id="other", now=booted(1))
+    assert records.laid_anew(record, booted(hours, boot=20.0)) is record
+
+
+def test_a_lease_of_this_boot_is_never_dated_by_the_wall():
+    """The boot line decides as long as there is one."""
+    assert records.laid_anew(FULL, booted(20)) is FULL
+    assert records.laid_anew(Record(adrift=True), booted(20)).lease is None
+
+
+def test_a_renamed_record_keeps_its_generation_unless_the_name_has_used_it_up():
+    """Generations of a name only rise."""
+    kept = records.renamed(FULL, "b", above=3)
+    assert (kept.lease.name, kept.lease.generation, kept.generation) == ("b", 7, 7)
+    raised = records.renamed(FULL, "b", above=90)
+    assert (raised.lease.generation, raised.generation) == (91, 91)
+    assert records.renamed(Record(generation=4), "b", above=9) == Record(generation=9)

@@ -1,0 +1,118 @@
+"""P3 where a secret or a clock is wrong: nothing is asked in vain, and what was mended is used at once."""
+
+import anyio
+import pytest
+
+from tests.fakes import HOUR, FakeHeld, FakeLocal, World, config, literal, provider
+from tests.virtual import run_virtually
+from tokend.errors import (
+    ClockError,
+    LoginRequiredError,
+    RejectedError,
+    TransientError,
+)
+from tokend.sources import SecretSource
+from tokend.status import State
+
+DOWN, NO = TransientError("down"), RejectedError("InvalidCredentials")
+
+
+def test_a_secret_that_vanishes_and_comes_back_unchanged_is_still_rejected():
+    """Rejected credentials: at most 2 requests, until something changes."""
+
+    async def main(clock):
+        world = World(clock, environ={"KEY": "wrong"})
+        up = world.upstreams["one"]
+        up.broken = lambda now: NO
+        async with world.running(provider("a", FakeHeld(key=SecretSource(env="KEY")))) as supervisor:
+            await anyio.sleep(10)
+            del world.environ["KEY"]
+            supervisor.entries["a"].worker.secrets_changed()
+            await anyio.sleep(HOUR)
+            world.environ["KEY"] = "wrong"
+            supervisor.entries["a"].worker.secrets_changed()
+            await anyio.sleep(HOUR)
+            assert len(up.calls) == 1
+            assert supervisor.entries["a"].status().state is State.REJECTED
+
+    run_virtually(main)
+
+
+def test_an_empty_secret_causes_no_request_and_is_asked_for_once_it_is_there():
+    """A configuration error; the old token is served meanwhile, and the mended secret used at once."""
+
+    async def main(clock):
+        world = World(clock, environ={"KEY": ""})
+        up = world.upstreams["one"]
+        async with world.running(provider("a", FakeHeld(key=SecretSource(env="KEY")))) as supervisor:
+            await anyio.sleep(HOUR)
+            assert up.calls == []
+            assert supervisor.entries["a"].status().last_error.reason == "config"
+            world.environ["KEY"] = "right"
+            supervisor.entries["a"].worker.secrets_changed()
+            await anyio.sleep(6)
+            assert supervisor.entries["a"].status().state is State.VALID
+            del world.environ["KEY"]
+            changed = FakeHeld(key=SecretSource(env="KEY"), username="somebody")
+            await supervisor.apply(config(provider("a", changed)))
+            await anyio.sleep(60)
+            assert supervisor.entries["a"].status().valid
+            assert len(up.calls) == 1
+
+    run_virtually(main)
+
+
+def test_a_clock_that_cannot_be_right_is_waited_for_without_a_write_every_five_seconds():
+    """docs/promises.md 36: no request, backoff, and on with it as soon as the clock is set."""
+
+    async def main(clock):
+        world = World(clock)
+        clock.step(-50 * 365 * 86400)
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(HOUR)
+            assert world.upstreams["one"].calls == []
+            assert supervisor.entries["a"].status().last_error.reason == "clock"
+            assert world.state.saves <= 40
+            clock.step(50 * 365 * 86400)
+            await anyio.sleep(6)
+            assert supervisor.entries["a"].status().state is State.VALID
+
+    run_virtually(main)
+
+
+def test_a_minted_token_that_comes_out_the_same_is_not_left_to_expire():
+    """Minting has no floor: half of what remains, however little that is."""
+
+    async def main(clock):
+        world = World(clock)
+
+        class Whole(FakeLocal):
+            async def fetch(self, runtime, previous):
+                token = await FakeLocal.fetch(self, runtime, previous)
+                begun = runtime.clock.instant().boot // 1
+                return type(token)(type(token.value)(f"minted-{begun}"), "Bearer", token.issued_at, token.expires_at)
+
+        async with world.running(provider("a", Whole(secret=literal("s"), life=4.0))) as supervisor:
+            await supervisor.refresh("a", if_generation=None, reason="", admin=True)
+            await supervisor.refresh("a", if_generation=None, reason="", admin=True)
+            for _ in range(200):
+                await anyio.sleep(0.1)
+                assert supervisor.entries["a"].status().valid
+
+    run_virtually(main)
+
+
+def test_a_learned_clock_that_does_not_help_ends_in_rejected_after_two_requests():
+    """Clock: learn the offset, retry once."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        up.script = [ClockError("skew", offset=9e3), NO]
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(HOUR)
+            assert len(up.calls) == 2
+            with pytest.raises(LoginRequiredError):
+                await supervisor.fresh("a", 1, admin=False)
+
+    run_virtually(main)

@@ -1,0 +1,168 @@
+"""P6 over reboots, steps, suspends and hanging requests."""
+
+import anyio
+import pytest
+
+from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeSink, Upstream, World, literal, provider
+from tests.virtual import run_virtually
+from tokend.errors import SinkError, TransientError
+from tokend.status import State
+
+
+@pytest.mark.parametrize("settings", [FakeHeld(), FakeLocal(secret=literal("s"), life=12 * HOUR)])
+def test_a_clock_set_back_gets_a_token_with_true_times_once(settings):
+    """docs/promises.md 30: what was dated by the fast clock promises a life that ends hours earlier."""
+
+    async def main(clock):
+        world = World(clock)
+        clock.step(6 * HOUR)
+        async with world.running(provider("a", settings)) as supervisor:
+            await anyio.sleep(10)
+            first = supervisor.entries["a"].lease
+            clock.step(-6 * HOUR)
+            await anyio.sleep(10)
+            lease = supervisor.entries["a"].lease
+            assert lease.generation > first.generation
+            assert (lease.token.expires_at.wall - clock.instant().wall).total_seconds() <= 12 * HOUR
+            await anyio.sleep(HOUR)
+            assert supervisor.entries["a"].lease is lease
+
+    run_virtually(main)
+
+
+def test_a_clock_set_back_again_and_again_causes_one_refresh_an_hour():
+    """docs/promises.md 31."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        async with world.running(provider("a", FakeHeld())):
+            await anyio.sleep(10)
+            for _ in range(60):
+                await anyio.sleep(120)
+                clock.step(-600)
+            assert 2 <= len(up.calls) <= 4
+            await anyio.sleep(HOUR)
+            assert len(up.calls) <= 5
+
+    run_virtually(main)
+
+
+def test_the_same_token_again_after_a_step_back_is_not_asked_for_in_a_loop():
+    """Once per token: an upstream that keeps its token cannot give it true times."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        up.script = ["fake-token"] * 99
+        async with world.running(provider("a", FakeHeld())):
+            await anyio.sleep(10)
+            clock.step(-6 * HOUR)
+            await anyio.sleep(3 * HOUR)
+            assert len(up.calls) == 2
+
+    run_virtually(main)
+
+
+def test_a_clock_that_was_behind_at_boot_hides_no_expiry_once_it_is_set():
+    """docs/promises.md 34 and 36: a machine off for a day, whose clock stood still meanwhile."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        sink = FakeSink()
+        async with world.running(provider("a", FakeHeld(on_expiry="remove"), sink)):
+            await anyio.sleep(10)
+        up.broken = lambda now: TransientError("down")
+        world.state.boot_id = "boot-2"
+        async with world.running(provider("a", FakeHeld(on_expiry="remove"), sink)) as supervisor:
+            await anyio.sleep(60)
+            assert supervisor.entries["a"].status().valid
+            clock.step(24 * HOUR)
+            await anyio.sleep(15)
+            assert not supervisor.entries["a"].status().valid
+            assert world.disk == {}
+
+    run_virtually(main)
+
+
+def test_an_expiry_is_noticed_while_a_request_hangs():
+    """P6: nothing expires unnoticed for more than 15 s, whatever the upstream does meanwhile."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        up.life = 100.0
+        async with world.running(provider("a", FakeHeld(on_expiry="remove"), FakeSink())) as supervisor:
+            await anyio.sleep(10)
+            up.latency = 10_000.0
+            await anyio.sleep(100)
+            assert supervisor.entries["a"].worker.is_busy
+            assert world.disk == {}
+
+    run_virtually(main)
+
+
+def test_after_a_suspend_the_most_urgent_goes_first():
+    """docs/promises.md 28: refreshed in order of remaining life."""
+
+    async def main(clock):
+        world = World(clock)
+        order: list[str] = []
+        lives = {"a": 24 * HOUR, "b": 9 * HOUR, "c": 8.5 * HOUR, "d": 10 * HOUR}
+
+        class Noted(Upstream):
+            async def answer(self):
+                order.append(next(name for name, up in world.upstreams.items() if up is self))
+                return await super().answer()
+
+        for name, life in lives.items():
+            world.upstreams[name] = Noted(clock, life=life)
+        settings = {name: FakeHeld(base_url=name, refresh_before=None) for name in lives}
+        async with world.running(*(provider(name, settings[name]) for name in lives)):
+            await anyio.sleep(10)
+            order.clear()
+            clock.suspend(8.4 * HOUR)
+            await anyio.sleep(10)
+            assert order == ["c", "b", "d"]
+
+    run_virtually(main)
+
+
+def test_a_sink_that_waits_does_not_spin_when_the_wall_clock_jumps_ahead():
+    """Its pause is measured on the boot line; a moment that has come on the wall for ever must not be waited for."""
+
+    async def main(clock):
+        world = World(clock)
+        world.stumbles["write", "somewhere"] = SinkError("no")
+        looks = 0
+        async with world.running(provider("a", FakeHeld(), FakeSink())):
+            await anyio.sleep(200)
+            get = world.store.get
+
+            def counting(name):
+                nonlocal looks
+                looks += 1
+                return get(name)
+
+            world.store.get = counting
+            clock.step(24 * HOUR)
+            await anyio.sleep(60)
+            assert looks < 200
+
+    run_virtually(main)
+
+
+def test_a_moved_clock_does_not_make_publishers_spin():
+    """Whoever waits for the store's next change goes on waiting for it."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(provider("a", FakeHeld(), FakeSink(), FakeSink(path="other"))) as supervisor:
+            await anyio.sleep(10)
+            clock.suspend(60)
+            await anyio.sleep(1)
+            assert not world.store.changed("a").is_set()
+            assert supervisor.entries["a"].status().state is State.VALID
+
+    run_virtually(main)

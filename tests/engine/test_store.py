@@ -1,0 +1,81 @@
+"""The store: saved, then shown; updates of one name take turns; a disk that hangs holds nothing back."""
+
+import anyio
+import pytest
+
+from tests.fakes import FakeHeld, HangingThreads, InlineThreads, MemoryState, World, provider
+from tests.virtual import run_virtually
+from tokend.records import Record
+from tokend.store import TokenStore
+
+
+class SlowThreads(InlineThreads):
+    """Threads that take a second, so that two updates can overlap."""
+
+    async def run(self, call, *, seconds):
+        await anyio.sleep(1)
+        return call()
+
+
+def test_updates_of_one_name_take_turns():
+    """None is made of a record that another has replaced: a forgotten token must not come back that way."""
+
+    async def main(clock):
+        store = TokenStore(state=MemoryState(), threads=SlowThreads(), clock=clock)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(store.update, "a", lambda record: Record(generation=record.generation + 1))
+        assert store.get("a").generation == 5
+        assert store.records == {"a": Record(generation=5)}
+
+    run_virtually(main)
+
+
+def test_a_change_that_raises_changes_nothing_and_blocks_nobody():
+    """What an update refuses is as if it had not been asked for."""
+
+    async def main(clock):
+        store = TokenStore(state=MemoryState(), threads=InlineThreads(), clock=clock)
+        with pytest.raises(ZeroDivisionError):
+            await store.update("a", lambda record: 1 / 0)
+        assert store.get("a") == Record()
+        await store.update("a", lambda _: Record(generation=1))
+        assert store.get("a").generation == 1
+
+    run_virtually(main)
+
+
+def test_a_token_is_published_although_the_disk_hangs():
+    """If persisting fails, a token is still published; neither a rename nor a reload stops at it."""
+
+    async def main(clock):
+        world = World(clock)
+        world.disk_threads = threads = HangingThreads(clock)
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            threads.hanging = True
+            await anyio.sleep(30)
+            assert supervisor.entries["a"].status().valid
+            start = clock.instant()
+            await world.store.rename("a", "b")
+            assert start.until(clock.instant()) <= 21
+            assert world.store.get("b").lease.name == "b"
+            threads.release()
+
+    run_virtually(main)
+
+
+def test_a_watcher_that_left_is_told_nothing():
+    """subscribe returns how to stop."""
+
+    async def main(clock):
+        store = TokenStore(state=MemoryState(), threads=InlineThreads(), clock=clock)
+        told: list[str] = []
+        leave = store.subscribe(told.append)
+        store.touch("a")
+        leave()
+        store.touch("b")
+        assert told == ["a"]
+        await store.rename("nobody", "somebody")
+        assert store.records == {}
+
+    run_virtually(main)

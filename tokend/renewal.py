@@ -1,0 +1,243 @@
+"""One provider's attempts at a newer token: make one, store what came of it, count it, log it. When the next one may
+be is `judgement`'s to say and `refresher`'s to keep.
+"""
+
+from dataclasses import replace
+
+from tokend import judgement, schedule
+from tokend.clock import is_plausible
+from tokend.comparison import is_foreign, withdrawn
+from tokend.errors import AttemptError, ClockError, RateLimitedError, TransientError
+from tokend.identity import Identity, identify
+from tokend.instant import Instant
+from tokend.interfaces import Inheriting, Provider, Runtime
+from tokend.logs import get_logger
+from tokend.records import Record
+from tokend.settings import HeldSettings
+from tokend.surroundings import Surroundings
+from tokend.tokens import Lease, Token
+
+# A repeated failure of one class is logged at most this often.
+LOG_SECONDS = 60.0
+
+log = get_logger()
+
+
+class Renewal:
+    """Make one provider's attempts under the settings of the moment."""
+
+    def __init__(self, name: str, settings: HeldSettings, surroundings: Surroundings) -> None:
+        self._name = name
+        self._world = surroundings
+        self._clock = surroundings.clock
+        self._store = surroundings.store
+        self._digest = surroundings.store.state.digest
+        self._logged: tuple[str, float] | None = None
+        self.configure(settings)
+
+    def configure(self, settings: HeldSettings) -> None:
+        """Make the next attempts under ``settings``."""
+        self.settings = settings
+        # Kept: it is asked at every look, and asking a protocol is slow.
+        self.renewable = not isinstance(settings, Inheriting) or settings.can_renew
+        self._runtime: Runtime = self._world.runtime(settings)
+
+    async def identify(self) -> Identity:
+        """Whose token the next one will be. Raises `SecretError`."""
+        return await identify(self.settings, self._runtime, self._digest)
+
+    async def attempt(self) -> None:
+        """Make one attempt. Raises the `AttemptError` that it came to, after it was stored, counted and logged."""
+        identity: Identity | None = None
+        started, settings, runtime = self._clock.instant(), self.settings, self._runtime
+        try:
+            _require_plausible(started)
+            identity = await identify(settings, runtime, self._digest)
+            await self._note_request(identity.request)
+            token = await _as_provider(settings).fetch(runtime, self._previous(identity, started))
+            await self._refuse_stale(settings, identity)
+            await self._succeeded(token, identity, started)
+        except AttemptError as error:
+            await self._failed(error, identity, settings)
+            raise
+        except Exception:
+            # The supervisor logs it and starts the worker anew; a bug is paused for like any other failure.
+            await self._failed(AttemptError("a bug in tokend; the log has its traceback"), identity, settings)
+            raise
+
+    async def inherit(self) -> None:
+        """Begin with the token that the settings bring, if there is one. It proves nothing about the credentials."""
+        settings = self.settings
+        if not isinstance(settings, Inheriting):
+            return
+        try:
+            account, token = (await self.identify()).account, await settings.initial(self._runtime)
+        except AttemptError as error:
+            log.warning("token.not_inherited", token=self._name, reason=error.reason, detail=error.detail)
+            return
+        held = self._store.get(self._name).lease
+        # The one that has run out here is not given a second life because it is still lying there.
+        if token is not None and (held is None or held.token.value != token.value):
+            now = self._clock.instant()
+            await self._store.update(
+                self._name,
+                lambda record: replace(self._with_new_token(record, token, now), account=account, withdrawn=False),
+            )
+            log.info("token.inherited", token=self._name)
+
+    # -------------------------------------------------------------- around the request
+
+    async def _note_request(self, request: str) -> None:
+        """Save that a request is being made, before it is: a crash must not forget it."""
+        if not self.settings.local:
+            now = self._clock.instant()
+            await self._store.update(self._name, lambda record: replace(record, last_attempt=now, request=request))
+
+    def _previous(self, identity: Identity, now: Instant) -> Token | None:
+        record = self._store.get(self._name)
+        if record.lease is None or is_foreign(record, identity.account) or not record.lease.token.is_valid(now):
+            return None
+        return record.lease.token
+
+    async def _refuse_stale(self, settings: HeldSettings, identity: Identity) -> None:
+        """Drop what was asked for an account that a reload has replaced meanwhile."""
+        if settings is not self.settings and (await self.identify()).account != identity.account:
+            raise TransientError("the account was changed while its token was asked for: dropped")
+
+    def _ended(self, record: Record, now: Instant) -> Record:
+        """Count the next floor from now: the request left some time after the attempt began (names are resolved, TLS
+        is spoken), and a vendor counts from when it arrives there."""
+        return record if record.last_attempt is None else replace(record, last_attempt=now)
+
+    # -------------------------------------------------------------- success
+
+    async def _succeeded(self, token: Token, identity: Identity, started: Instant) -> None:
+        now = self._clock.instant()
+        if not token.is_valid(now):
+            raise TransientError("the token had expired when it arrived (was this machine suspended?)")
+        before = self._store.get(self._name).generation
+        record = await self._store.update(self._name, lambda record: self._renewed(record, token, identity, now))
+        self._logged = None
+        same = record.generation == before
+        self._world.counters.refreshed(self._name, "unchanged" if same else "success")
+        self._world.counters.took(self._name, started.until(now))
+        log.info(
+            "token.unchanged" if same else "token.refreshed",
+            token=self._name,
+            generation=record.generation,
+            expires_at=None if token.expires_at is None else token.expires_at.wall.isoformat(timespec="seconds"),
+            fingerprint=self._store.state.fingerprint(token.value.reveal_bytes()),
+        )
+
+    def _renewed(self, record: Record, token: Token, identity: Identity, now: Instant) -> Record:
+        """The record after a success."""
+        lease = record.lease
+        if lease is not None and lease.token.value == token.value and not is_foreign(record, identity.account):
+            renewed = self._with_same_token(record, lease, now)
+        else:
+            renewed = self._with_new_token(record, token, now)
+        return replace(
+            self._ended(renewed, now),
+            account=identity.account,
+            request=identity.request,
+            proven=identity.secrets,
+            next_attempt=None,
+            host_pause=None,
+            paused_host=None,
+            failures=0,
+            failing_since=None,
+            verdicts=0,
+            rejected=None,
+            withdrawn=False,
+            last_error=None,
+        )
+
+    def _with_same_token(self, record: Record, lease: Lease, now: Instant) -> Record:
+        """Nothing to publish, and its end stays: ask again at half of what remains."""
+        expires = lease.token.expires_at
+        if expires is None:
+            return record
+        if (left := now.until(expires)) <= 0:
+            raise TransientError("the upstream returned the token that had expired already")
+        # Minting twice within one second gives the same token: no reason to let a short-lived one run out.
+        least = 0.0 if self.settings.local else schedule.FLOOR_SECONDS
+        return replace(record, lease=replace(lease, refresh_at=now.after(max(left / 2, least))))
+
+    def _with_new_token(self, record: Record, token: Token, now: Instant) -> Record:
+        settings, jitter = self.settings, self._world.random.random()
+        lead = schedule.lead_seconds(
+            token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds
+        )
+        lease = Lease(
+            name=self._name,
+            token=token,
+            # Unix seconds keep generations unique even where the state was lost.
+            generation=max(record.generation + 1, int(now.wall.timestamp())),
+            refresh_at=schedule.refresh_moment(token, lead_seconds=lead, jitter=jitter),
+            fingerprint=self._store.state.fingerprint(token.value.reveal_bytes()),
+        )
+        return replace(record, lease=lease, generation=lease.generation, lead_seconds=lead, jitter=jitter, adrift=False)
+
+    # -------------------------------------------------------------- failure
+
+    async def _failed(self, error: AttemptError, identity: Identity | None, settings: HeldSettings) -> None:
+        """Store, count and log what came of an attempt under ``settings``, which a reload may have replaced by now."""
+        now, draw = self._clock.instant(), self._world.random.random()
+
+        def failed(record: Record) -> Record:
+            after = self._after_failure(record, error, identity, now=now, draw=draw)
+            if isinstance(error, RateLimitedError):
+                asked = None if error.retry_after is None else now.after(error.retry_after)
+                after = replace(after, host_pause=asked or after.next_attempt, paused_host=settings.upstream)
+            return after
+
+        record = await self._store.update(self._name, failed)
+        if record.host_pause is not None:
+            self._world.limits.block(record.paused_host, record.host_pause)
+        self._world.counters.failed(self._name, error.reason)
+        self._log_failure(error, now, record)
+
+    def _after_failure(
+        self, record: Record, error: AttemptError, identity: Identity | None, *, now: Instant, draw: float
+    ) -> Record:
+        after = judgement.judge(
+            error,
+            record,
+            now=now,
+            interval_seconds=self.settings.request_interval_seconds,
+            secrets=None if identity is None else identity.secrets,
+            draw=draw,
+        )
+        if identity is None:
+            return after  # nothing was sent
+        if is_foreign(after, identity.account):
+            # Local kinds mint before they withdraw; now that minting failed, the gap is due.
+            after = withdrawn(after)
+        return self._ended(after, now)
+
+    def _log_failure(self, error: AttemptError, now: Instant, record: Record) -> None:
+        """Log a failure when its class changes, then at most once a minute."""
+        if self._logged is not None and self._logged[0] == error.reason and now.boot - self._logged[1] < LOG_SECONDS:
+            return
+        self._logged = (error.reason, now.boot)
+        upcoming = record.next_attempt
+        log.warning(
+            "token.rejected" if record.rejected is not None else "token.refresh_failed",
+            token=self._name,
+            reason=error.reason,
+            detail=error.detail,
+            next_attempt_in=None if upcoming is None else f"{now.until(upcoming):.1f}s",
+            advice=None if record.rejected is None else f"mend the credentials, or run: tokend refresh {self._name}",
+        )
+
+
+def _require_plausible(now: Instant) -> None:
+    """Ask nothing and sign nothing by a clock that cannot be believed."""
+    if not is_plausible(now.wall):
+        raise ClockError(f"this machine's clock says {now.wall:%Y-%m-%d}: set it (NTP), then it goes on")
+
+
+def _as_provider(settings: HeldSettings) -> Provider:
+    if not isinstance(settings, Provider):
+        raise TypeError(f"kind {settings.kind} is no Provider")
+    return settings

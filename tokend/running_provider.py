@@ -1,0 +1,87 @@
+"""One configured provider while it runs: the entry that the socket server and the supervisor see."""
+
+import anyio
+
+from tokend.config import ProviderConfig
+from tokend.demand import Demand
+from tokend.issuance import Issuance
+from tokend.publisher import Publisher
+from tokend.refresher import Refresher
+from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings
+from tokend.status import ProviderStatus, State
+from tokend.surroundings import Surroundings
+from tokend.tokens import Lease
+
+
+class RunningProvider:
+    """One configured provider while it runs: what it is, and the tasks that serve it."""
+
+    def __init__(self, config: ProviderConfig, surroundings: Surroundings) -> None:
+        self.config = config
+        self._world = surroundings
+        self.worker: Refresher | Issuance
+        self.demand: Demand | None = None
+        if isinstance(config.settings, HeldSettings):
+            self.worker = Refresher(config.name, config.settings, surroundings)
+            self.demand = Demand(self.worker)
+        elif isinstance(config.settings, OnDemandSettings):
+            self.worker = Issuance(config.name, config.settings, surroundings)
+        else:
+            raise TypeError(f"kind {config.settings.kind} is neither held nor on demand")
+        self.publishers: list[Publisher] = []
+        self.scopes: dict[object, anyio.CancelScope] = {}
+
+    @property
+    def name(self) -> str:
+        """The token's name."""
+        return self.config.name
+
+    @property
+    def settings(self) -> ProviderSettings:
+        """Its settings now."""
+        return self.config.settings
+
+    @property
+    def lease(self) -> Lease | None:
+        """The token now held, valid or not."""
+        return self.worker.lease if isinstance(self.worker, Refresher) else None
+
+    def status(self) -> ProviderStatus:
+        """Its status now."""
+        record, lease, now = self.worker.record, self.lease, self._world.clock.instant()
+        expires = None if lease is None else lease.token.expires_at
+        upcoming = self.worker.next_attempt() if isinstance(self.worker, Refresher) else None
+        return ProviderStatus(
+            name=self.name,
+            kind=self.settings.kind,
+            state=self.worker.state,
+            valid=lease is not None and lease.token.is_valid(now),
+            expires_at=None if expires is None else expires.wall,
+            refresh_at=None if lease is None or lease.refresh_at is None else lease.refresh_at.wall,
+            generation=None if lease is None else lease.generation,
+            fingerprint=None if lease is None else lease.fingerprint,
+            required=self.settings.required and isinstance(self.worker, Refresher),
+            seconds_left=None if expires is None else max(0.0, now.until(expires)),
+            failures=record.failures,
+            last_error=record.last_error,
+            next_attempt_at=None if upcoming is None else upcoming.wall,
+            sinks=tuple(publisher.status for publisher in self.publishers),
+            note=self.worker.note if isinstance(self.worker, Refresher) else None,
+        )
+
+    def is_settled(self) -> bool:
+        """Tell whether a valid token is held and in every required sink. On-demand kinds always are."""
+        if isinstance(self.worker, Issuance):
+            return True
+        return self.worker.is_valid() and all(p.holds(self.lease) for p in self.publishers if p.sink.required)
+
+    def owes_announcement(self) -> bool:
+        """Tell whether a sink has written and not yet told others."""
+        return any(publisher.owes_announcement() for publisher in self.publishers)
+
+    def has_given_up(self) -> bool:
+        """Tell whether a single run need not wait longer: a verdict, or a failure that only time mends."""
+        record = self.worker.record
+        if self.worker.state is State.REJECTED:
+            return True
+        return bool(record.failures) and not record.verdicts and self.lease is None
