@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tokend import __version__
 from tokend.interfaces import Engine
 from tokend.metrics import Counters
-from tokend.status import ProviderStatus
+from tokend.status import ProviderStatus, State
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -21,7 +21,11 @@ _GAUGES: Mapping[str, tuple[str, Callable[[ProviderStatus], float | None]]] = {
         "When tokend means to replace the token.",
         lambda status: None if status.refresh_at is None else status.refresh_at.timestamp(),
     ),
-    "tokend_token_valid": ("Whether there is a valid token.", lambda status: float(status.valid)),
+    # On-demand kinds hold nothing that could be valid: an alert on 0 would never end.
+    "tokend_token_valid": (
+        "Whether there is a valid token.",
+        lambda s: None if s.state is State.ON_DEMAND else float(s.valid),
+    ),
     "tokend_token_consecutive_failures": ("Failed attempts since the last success.", lambda s: float(s.failures)),
 }
 

@@ -13,6 +13,9 @@ from tokend.api.requests import Request
 # The parser is fed in slices of this size and not at all while an answer is due, so that what one connection can
 # make us queue is bounded by its smallest possible requests in one slice, some 200.
 SLICE_BYTES = 4096
+# A body's chunk sizes, extensions and trailers may take this many times its limit: a byte per chunk takes six. The
+# parser keeps an unfinished trailer whole and copies it at each slice, so an endless one would block everybody.
+MOST_FRAMING = 8
 _VERB = re.compile(rb"[A-Za-z][A-Za-z-]{0,31} [^ ]+ HTTP/1\.[01]\r?\n")
 
 
@@ -49,7 +52,7 @@ class RequestReader:
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._target = self._body = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._head_size = self._raw_head = self._begun = 0
+        self._head_size = self._raw_head = self._raw_body = self._begun = 0
 
     def close(self) -> None:
         """Let the parser go: it and its callbacks are a cycle."""
@@ -73,6 +76,10 @@ class RequestReader:
             self._raw_head = len(piece) if self._begun else self._raw_head + len(piece)
             if self._raw_head > self._limits.header_bytes + SLICE_BYTES:
                 self._refuse(_too_large(431, self._limits.header_bytes, "headers"))
+        elif self.in_message:
+            self._raw_body = len(piece) if self._begun else self._raw_body + len(piece)
+            if self._raw_body > self._limits.body_bytes * MOST_FRAMING:
+                self._refuse(_too_large(413, self._limits.body_bytes, "body"))
         self.alone = at_boundary and self._begun == 1 and not self.in_message and len(self.due) == 1
 
     # -------------------------------------------------------------- what httptools calls
@@ -82,7 +89,7 @@ class RequestReader:
         self.in_message, self.head_done = True, False
         self._target = self._body = b""
         self._headers = []
-        self._head_size = 0
+        self._head_size = self._raw_body = 0
 
     def on_url(self, part: bytes) -> None:
         self._target += part

@@ -63,11 +63,15 @@ class Request:
         """The body as a JSON object, ``{}`` where there is none; ``known`` names the only keys that may occur."""
         if not self.body:
             return {}
-        media = (self.header(b"content-type") or "").partition(";")[0].strip().lower()
+        # Who names no type is taken at the body's word; a page in a browser is refused by its Origin already.
+        media = (self.header(b"content-type") or "application/json").partition(";")[0].strip().lower()
         if media != "application/json":
             raise RequestError(415, "unsupported_media_type", "the body must be sent as Content-Type: application/json")
         try:
-            value = json.loads(self.body, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
+            # Decoded here: given bytes, json.loads guesses UTF-16 and takes a BOM (RFC 8259 section 8.1 has neither).
+            value = json.loads(
+                self.body.decode(), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
+            )
             json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no text
         except (ValueError, RecursionError):
             raise bad_request("the body is not one valid JSON object in UTF-8") from None

@@ -1,6 +1,7 @@
 """The socket server: admits connections, enforces their limits, keeps the path ours. HTTP is `connection`'s part."""
 
 import asyncio
+import resource
 import socket
 from collections import Counter
 from contextlib import suppress
@@ -15,6 +16,8 @@ from tokend.api.service import Service
 MOST_SWEEP_SECONDS = 0.5
 # How soon a removed or stolen path is noticed. A stat costs microseconds.
 PATH_CHECK_SECONDS = 2.0
+# Connections leave the last descriptors to upstreams, state, files and reloads (docs/promises.md 71).
+RESERVED_DESCRIPTORS = 64
 # What is being answered at shutdown may take this long; after that it is cut.
 CLOSE_SECONDS = 2.0
 
@@ -83,7 +86,7 @@ class SocketServer:
             peer = identify(descriptor)
         except OSError:
             return None
-        full = len(self._connections) >= self.limits.max_connections
+        full = len(self._connections) >= self.limits.max_connections or _is_reserved(descriptor)
         if full or self._per_uid[peer.uid] >= self.limits.max_connections_per_uid:
             self.service.denied(peer, detail="too many connections" + ("" if full else " of this uid"))
             return None
@@ -136,3 +139,9 @@ class SocketServer:
             if old is not None:
                 old.close()
             self.service.log.warning("socket.rebound", path=str(place.path))
+
+
+def _is_reserved(descriptor: int) -> bool:
+    """Tell whether a descriptor is one of the last: the kernel gives the lowest number that is free."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft != resource.RLIM_INFINITY and descriptor >= soft - RESERVED_DESCRIPTORS

@@ -118,6 +118,12 @@ class Service:
             prepared.lease.name, prepared, prepared.plain_bytes if plain else prepared.json_bytes
         )
 
+    def audit(self, reads: bool) -> None:
+        """Log each read from now on, or none: the log level may change while we run."""
+        self.audit_reads = reads
+        for text in list(self.remembered):  # these are answered past the log
+            self._unlearn(text)
+
     def forget_old_answers(self) -> None:
         """Drop prepared answers, which hold tokens in clear, whose token is gone or replaced."""
         entries = self.engine.entries

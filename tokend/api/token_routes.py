@@ -94,10 +94,13 @@ async def forget_token(call: Call) -> Answer:
 
 
 def _lease_answer(call: Call, lease: Lease, *, plain: bool) -> Answer:
-    """Hand on what the engine gave, but never an expired token."""
+    """Hand on what the engine gave, but never an expired token, nor one that a reload has hidden meanwhile."""
+    entry = call.service.visible(call.request.peer, call.token.name)
     if not call.service.holds_valid(lease):
-        raise unavailable(call.token)
-    prepared = prepare(lease, call.token.settings)
+        raise unavailable(entry)
+    prepared = call.service.prepared(entry)
+    if prepared is None or prepared.lease is not lease:
+        prepared = prepare(lease, entry.settings)
     return prepared.plain if plain else prepared.json
 
 

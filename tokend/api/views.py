@@ -91,7 +91,7 @@ def row(status: ProviderStatus) -> dict[str, Any]:
 
 
 def status_row(status: ProviderStatus) -> dict[str, Any]:
-    """One token in `GET /v1/status`."""
+    """One token in `GET /v1/status`; ``note`` only where there is something to remark."""
     return {
         **row(status),
         "required": status.required,
@@ -100,7 +100,7 @@ def status_row(status: ProviderStatus) -> dict[str, Any]:
         "last_error": _failure(status.last_error),
         "next_attempt_at": _utc(status.next_attempt_at),
         "sinks": [_sink(sink) for sink in status.sinks],
-        "note": status.note,
+        **({} if status.note is None else {"note": status.note}),
     }
 
 
