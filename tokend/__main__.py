@@ -11,7 +11,7 @@ def main() -> int:
         code = run(sys.argv[2:])
         if code is not None:
             return code
-    from tokend.cli import command
+    from tokend.cli.commands import command
 
     return command(sys.argv[1:])
 

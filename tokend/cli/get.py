@@ -1,11 +1,17 @@
 """``tokend get``: straight from argv to the socket. Imports nothing that costs time; click only shows its help."""
 
-import os
-import re
-import sys
 import time
 
-from tokend.client.transport import NotRunningError, TokendError, UnavailableError, exchange, find_socket, refusal
+from tokend.cli.output import complain, write
+from tokend.client.errors import (
+    DeniedError,
+    NotRunningError,
+    TokendError,
+    UnavailableError,
+    WaitTimeoutError,
+    refusal,
+)
+from tokend.client.transport import TIMEOUT_SECONDS, exchange, find_socket, json_object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,12 +19,20 @@ if TYPE_CHECKING:
     from typing import Any
 
 OUTPUTS = ("raw", "json", "env", "shell", "header", "curl", "k8s", "git")
-EXIT_WAIT_RAN_OUT = 124
+# The daemon waits no longer at a time (Prefer: wait); we ask again.
 LONGEST_WAIT_SECONDS = 300
-# Kubernetes asks again only after the expiry it was told: half a minute earlier there is a new token for sure.
-K8S_MARGIN_SECONDS = 30
+PAUSE_SECONDS = 0.2
+UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST_NUMBER = 12
+
 _VALUED = {"-o": "output", "--output": "output", "--min-ttl": "min_ttl", "--wait": "wait", "--socket": "socket"}
 _FLAGS = {"--refresh": "refresh", "-n": "no_newline"}
+
+
+class WaitRanOutError(TokendError):
+    """--wait ended without a token that will do."""
+
+    exit_code = 124
 
 
 def run(arguments: "Sequence[str]") -> "int | None":
@@ -37,26 +51,27 @@ def get(
     no_newline: bool = False,
     socket: "str | None" = None,
 ) -> int:
-    """Print one token; returns the exit code. Errors are one sentence on stderr."""
+    """Print one token; returns the exit code. Durations are texts that `seconds` can read."""
     try:
-        text = _fetch(find_socket(socket), name, output, min_ttl, None if wait is None else _seconds(wait), refresh)
+        data = _Question(name, output, min_ttl, socket).answer(None if wait is None else seconds(wait), refresh)
     except TokendError as error:
-        sys.stderr.write(f"tokend: {error}\n")
+        if error.code == "not_supported":
+            complain(f"{name!r} is issued on demand: use `tokend issue {name} KEY=VALUE…`")
+        else:
+            complain(error)
         return error.exit_code
-    except _WaitRanOutError as error:
-        sys.stderr.write(f"tokend: {error}\n")
-        return EXIT_WAIT_RAN_OUT
-    except (BrokenPipeError, KeyboardInterrupt):
+    except KeyboardInterrupt:
         return 1
-    try:
-        os.write(1, (text if no_newline else text + "\n").encode())
-    except BrokenPipeError:
-        return 1
-    return 0
+    return write(data if no_newline else data + b"\n")
 
 
-class _WaitRanOutError(Exception):
-    """--wait ended without a valid token."""
+def seconds(duration: str) -> "float | None":
+    """Read ``[1-9][0-9]*(ms|s|m|h|d)``; None for anything else. (`re` would cost a tenth of the whole command.)"""
+    number = duration[: -2 if duration.endswith("ms") else -1]
+    unit = UNIT_SECONDS.get(duration[len(number) :])
+    if unit is None or not (number.isascii() and number.isdigit()) or number[0] == "0" or len(number) > LONGEST_NUMBER:
+        return None
+    return float(int(number) * unit)
 
 
 def _parse(arguments: "Sequence[str]") -> "dict[str, Any] | None":
@@ -77,102 +92,97 @@ def _parse(arguments: "Sequence[str]") -> "dict[str, Any] | None":
         else:
             names.append(word)
     durations = [options[key] for key in ("min_ttl", "wait") if key in options]
-    if not names or options.get("output", "raw") not in OUTPUTS or not all(map(is_duration, durations)):
+    if not names or options.get("output", "raw") not in OUTPUTS or None in map(seconds, durations):
         return None
     return {"name": names[0], **options}
 
 
-def is_duration(text: str) -> bool:
-    """Tell whether the text is ``[1-9][0-9]*(ms|s|m|h|d)``."""
-    return re.fullmatch(r"[1-9][0-9]{0,11}(ms|s|m|h|d)", text, re.ASCII) is not None
+class _Question:
+    """One ``tokend get``: what is asked of the daemon, once or until the answer will do."""
 
+    def __init__(self, name: str, output: str, min_ttl: "str | None", socket: "str | None") -> None:
+        self._name = name
+        self._output = output
+        self._min_ttl = min_ttl
+        self._socket = socket
+        # Only another generation than this will do.
+        self._other_than: int | None = None
 
-def _seconds(duration: str) -> float:
-    number, unit = re.fullmatch(r"([0-9]+)(ms|s|m|h|d)", duration).groups()  # type: ignore[union-attr]
-    return float(int(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[unit])
-
-
-def _fetch(path: str, name: str, output: str, min_ttl: "str | None", wait: "float | None", refresh: bool) -> str:
-    deadline = None if wait is None else time.monotonic() + wait
-    while True:
-        try:
-            return _once(path, name, output, min_ttl, deadline, refresh)
-        except (NotRunningError, UnavailableError) as error:
-            left = 0.0 if deadline is None else deadline - time.monotonic()
+    def answer(self, wait: "float | None", refresh: bool) -> bytes:
+        """What goes to stdout. Raises a `TokendError`, with ``wait`` only after so many seconds."""
+        deadline = None if wait is None else time.monotonic() + wait
+        reason: TokendError | None = None
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                path = find_socket(self._socket)
+                if refresh:
+                    self._refresh(path, left)
+                return self._read(path, left)
+            except NotRunningError as error:
+                reason = error
+            except UnavailableError as error:
+                # A refresh is asked for once; if it fails the daemon goes on trying at its own pace.
+                refresh = False
+                # That a wait ended says less than why there is no token.
+                reason = reason if reason and isinstance(error, WaitTimeoutError) else error
             if deadline is None:
-                raise
+                raise reason
+            left = deadline - time.monotonic()
             if left <= 0:
-                raise _WaitRanOutError(f"waited {wait:g} s in vain: {error}") from None
-            time.sleep(min(0.2, left))
+                raise WaitRanOutError(f"waited {wait:g} s in vain: {reason}")
+            time.sleep(min(PAUSE_SECONDS, left))
+
+    def _refresh(self, path: str, left: "float | None") -> None:
+        """Have a newer token fetched. If that fails, only another one than there was before will do."""
+        target = f"/v1/tokens/{quoted(self._name)}/refresh"
+        timeout = TIMEOUT_SECONDS if left is None else left + 1
+        self._other_than = self._generation(path)
+        status, _, body = exchange(path, "POST", target, timeout=timeout)
+        if status >= 400 and isinstance(refusal(status, body), DeniedError) and self._other_than is not None:
+            # Unconditional refreshes are for admins; everybody may say which generation will not do.
+            content = b'{"if_generation":%d}' % self._other_than
+            headers = [("Content-Type", "application/json")]
+            status, _, body = exchange(path, "POST", target, headers=headers, body=content, timeout=timeout)
+        if status >= 400:
+            raise refusal(status, body)
+        self._other_than = None
+
+    def _generation(self, path: str) -> "int | None":
+        """The newest generation there was, None if there is none (that we may see)."""
+        status, _, body = exchange(path, "GET", "/v1/tokens")
+        if status >= 400:
+            raise refusal(status, body)
+        rows = json_object(body, path).get("tokens", ())
+        generations = [row["generation"] for row in rows if row["name"] == self._name]
+        return generations[0] if generations else None
+
+    def _read(self, path: str, left: "float | None") -> bytes:
+        accepted = "text/plain" if self._output == "raw" else "application/json"
+        headers = [("Accept", accepted)]
+        if left is not None and left >= 1:
+            headers.append(("Prefer", f"wait={int(min(left, LONGEST_WAIT_SECONDS))}"))
+        if self._other_than is not None:
+            headers.append(("If-None-Match", f'"{self._other_than}"'))
+        target = f"/v1/tokens/{quoted(self._name)}" + ("" if self._min_ttl is None else f"?min_ttl={self._min_ttl}")
+        timeout = TIMEOUT_SECONDS if left is None else left + 1
+        status, found, body = exchange(path, "GET", target, headers=headers, timeout=timeout)
+        if status == 304:
+            raise UnavailableError(f"there is no newer token {self._name!r} yet")
+        if status >= 400:
+            raise refusal(status, body)
+        if not found.get("content-type", "").startswith(accepted):
+            # Anything may answer 200; only a token may be printed as one.
+            raise NotRunningError(f"what listens at {path} is not tokend: its answer is no {accepted}")
+        if self._output in ("raw", "json"):
+            return body.rstrip(b"\n")
+        from tokend.cli.forms import render
+
+        return render(json_object(body, path), self._output).encode()
 
 
-def _once(path: str, name: str, output: str, min_ttl: "str | None", deadline: "float | None", refresh: bool) -> str:
-    headers = [("Accept", "text/plain" if output == "raw" and not refresh else "application/json")]
-    timeout = 40.0
-    if deadline is not None:
-        left = max(1, min(LONGEST_WAIT_SECONDS, int(deadline - time.monotonic())))
-        headers.append(("Prefer", f"wait={left}"))
-        timeout += left
-    target = f"/v1/tokens/{_quoted(name)}"
-    if refresh:
-        status, _, body = exchange(path, "POST", target + "/refresh", headers=headers, timeout=timeout)
-    else:
-        query = "" if min_ttl is None else f"?min_ttl={min_ttl}"
-        status, _, body = exchange(path, "GET", target + query, headers=headers, timeout=timeout)
-    if status != 200:
-        raise refusal(status, body)
-    if output == "raw" and not refresh:
-        return body.decode()
-    if output == "json":
-        return body.decode().rstrip("\n")
-    import json
-
-    return render(json.loads(body), output)
-
-
-def render(answer: "dict[str, Any]", output: str) -> str:
-    """Lay a token's answer out in the form of another program. Raises `TokendError` where it cannot carry it."""
-    value = answer["access_token"]
-    if output == "header":
-        return "\n".join(f"{header}: {text}" for header, text in answer["headers"].items())
-    if output == "env":
-        if not re.fullmatch(r"[A-Za-z0-9_./+@%,^:=~-]+", value, re.ASCII):
-            raise TokendError("the token needs quotes, which not all .env readers read alike: use -o shell or -o raw")
-        return f"{variable(answer['name'])}={value}"
-    if output == "shell":
-        quoted = value.replace("'", "'\\''")
-        return f"export {variable(answer['name'])}='{quoted}'"
-    if output == "curl":
-        escape = str.maketrans({"\\": "\\\\", '"': '\\"'})
-        return "\n".join(
-            f'header = "{h.translate(escape)}: {t.translate(escape)}"' for h, t in answer["headers"].items()
-        )
-    if output == "git":
-        return f"username=x-access-token\npassword={value}"
-    if output == "k8s":
-        return _k8s(answer)
-    return str(value)
-
-
-def variable(name: str) -> str:
-    """The environment variable of a token: ``NAME_TOKEN``."""
-    text = re.sub(r"[^A-Z0-9]", "_", name.upper()) + "_TOKEN"
-    return "_" + text if text[0].isdigit() else text
-
-
-def _k8s(answer: "dict[str, Any]") -> str:
-    import json
-
-    status: dict[str, str] = {"token": answer["access_token"]}
-    if answer["expires_at_unix"] is not None:
-        moment = time.gmtime(answer["expires_at_unix"] - K8S_MARGIN_SECONDS)
-        status["expirationTimestamp"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", moment)
-    version = "client.authentication.k8s.io/v1"
-    return json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": status})
-
-
-def _quoted(name: str) -> str:
-    """Percent-encode a name for the URL."""
+def quoted(name: str) -> str:
+    """Percent-encode a name for the URL, whatever it is."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else _percent(c) for c in name)
 
 

@@ -3,14 +3,12 @@
     from tokend.client import token
     requests.get(url, headers={"Authorization": f"Bearer {token('tt')}"})
 
-`TokenClient` has the rest; `tokend.client.httpx`, `.requests` and `.aiohttp` do it for whole sessions.
+`TokenClient` has the rest.
 """
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # `typing` costs more than all of this; type checkers know the name
 if TYPE_CHECKING:
-    from tokend.client.tokens import Lease, TokenClient, token
-    from tokend.client.transport import (
+    from tokend.client.errors import (
         BadRequestError,
         DeniedError,
         LoginRequiredError,
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
         UnknownTokenError,
         WaitTimeoutError,
     )
+    from tokend.client.tokens import Lease, TokenClient, token
 
 __all__ = [
     "BadRequestError",
@@ -38,7 +37,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import on first use: ``tokend get`` starts in the time that Python itself needs."""
     if name not in __all__:
         raise AttributeError(f"module 'tokend.client' has no attribute {name!r}")
@@ -46,6 +45,6 @@ def __getattr__(name: str) -> Any:
         from tokend.client import tokens
 
         return getattr(tokens, name)
-    from tokend.client import transport
+    from tokend.client import errors
 
-    return getattr(transport, name)
+    return getattr(errors, name)

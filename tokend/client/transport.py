@@ -1,118 +1,56 @@
-"""One HTTP exchange over tokend's Unix socket, and what its refusals mean. Made to be imported in a millisecond.
+"""One HTTP exchange over tokend's Unix socket. Made to be imported in a millisecond.
 
 `_socket` instead of `socket`: the latter's imports cost as much as starting Python does.
 """
 
 import os
+import time
 from _socket import AF_UNIX, SOCK_STREAM
 from _socket import socket as unix_socket
+
+from tokend.client.errors import DeniedError, NotRunningError, WaitTimeoutError
 
 TYPE_CHECKING = False  # `typing` is as costly as `socket`; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 TIMEOUT_SECONDS = 40.0  # the daemon itself answers within 30 s
 CHUNK_BYTES = 65536
+# The status of ten thousand tokens is smaller; what sends more is not tokend.
+LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
+# How soon to knock again while the daemon has more connections waiting than it can queue.
+BUSY_SECONDS = 0.01
 
 
-class TokendError(Exception):
-    """tokend could not do it; the message says why. ``code`` is the problem's code, ``retry_at`` RFC 3339 or None."""
-
-    exit_code = 1
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        code: str = "internal",
-        retry_at: "str | None" = None,
-        errors: "dict[str, list[str]] | list[dict[str, str]] | None" = None,
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.retry_at = retry_at
-        self.errors = errors
-
-
-class BadRequestError(TokendError):
-    """The request or its parameters are wrong; ``errors`` maps fields to texts where they are known."""
-
-    exit_code = 2
-
-
-class NotRunningError(TokendError):
-    """There is no daemon at the socket."""
-
-    exit_code = 3
-
-
-class UnknownTokenError(TokendError):
-    """No such token, or none that this user may see."""
-
-    exit_code = 5
-
-
-class DeniedError(TokendError):
-    """This user may not do that, or not open the socket."""
-
-    exit_code = 6
-
-
-class UnavailableError(TokendError):
-    """There is no valid token now."""
-
-    exit_code = 7
-
-
-class LoginRequiredError(UnavailableError):
-    """There is no valid token, and a person must act."""
-
-    exit_code = 4
-
-
-class RateLimitedError(UnavailableError):
-    """It is too early to ask again."""
-
-
-class WaitTimeoutError(UnavailableError):
-    """The wait ran out."""
-
-
-_ERRORS: "dict[str, type[TokendError]]" = {
-    "bad_request": BadRequestError,
-    "config_invalid": BadRequestError,
-    "denied": DeniedError,
-    "generation_conflict": BadRequestError,
-    "login_required": LoginRequiredError,
-    "not_acceptable": BadRequestError,
-    "not_supported": BadRequestError,
-    "rate_limited": RateLimitedError,
-    "timeout": WaitTimeoutError,
-    "token_unavailable": UnavailableError,
-    "too_large": BadRequestError,
-    "unknown_token": UnknownTokenError,
-    "unsupported_media_type": BadRequestError,
-}
+def usual_places(environ: "Mapping[str, str]" = os.environ) -> "list[str]":
+    """Where the socket is looked for when nobody says where it is, in this order."""
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    own = [runtime + "/tokend/tokend.sock"] if runtime else []
+    return [*own, "/run/tokend/tokend.sock", "/run/tokend.sock"]
 
 
 def find_socket(explicit: "str | None" = None, environ: "Mapping[str, str]" = os.environ) -> str:
-    """The socket's path: ``explicit``, else $TOKEND_SOCKET, else the first of the usual places that exists."""
+    """The socket's path: ``explicit``, else $TOKEND_SOCKET, else the first of the usual places that exists.
+
+    Raises `NotRunningError` where none of them does.
+    """
     if explicit:
         return explicit
     if environ.get("TOKEND_SOCKET"):
         return environ["TOKEND_SOCKET"]
-    places = ["/run/tokend/tokend.sock", "/run/tokend.sock"]
-    if environ.get("XDG_RUNTIME_DIR"):
-        places.insert(0, environ["XDG_RUNTIME_DIR"] + "/tokend/tokend.sock")
+    places = usual_places(environ)
     for place in places:
         try:
             os.stat(place)  # noqa: PTH116  (pathlib costs ten times this module)
         except PermissionError:
-            return place
+            return place  # it may be there; to connect will tell, in the right words
         except OSError:
             continue
         return place
-    return places[0]
+    raise NotRunningError(
+        f"no daemon: there is no socket at {' or '.join(places)}; start tokend, or name its socket by $TOKEND_SOCKET"
+    )
 
 
 def exchange(
@@ -124,77 +62,151 @@ def exchange(
     body: bytes = b"",
     timeout: float = TIMEOUT_SECONDS,
 ) -> "tuple[int, dict[str, str], bytes]":
-    """Send one request; returns (status, {lower-case header: value}, body). Raises `NotRunningError`, `DeniedError`."""
+    """Send one request; returns (status, {lower-case header: value}, body), all within ``timeout`` seconds.
+
+    Raises `NotRunningError`, also for an answer that is not HTTP or not whole, `DeniedError`, `WaitTimeoutError`.
+    """
     lines = [f"{method} {target} HTTP/1.1", "Host: tokend", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in headers]
     if body or method == "POST":
         lines.append(f"Content-Length: {len(body)}")
+    deadline = time.monotonic() + timeout
     connection = unix_socket(AF_UNIX, SOCK_STREAM)
     try:
-        connection.settimeout(timeout)
-        _connect(connection, path)
+        _connect(connection, path, deadline)
+        connection.settimeout(_left(deadline))
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
-        parts = []
-        while chunk := connection.recv(CHUNK_BYTES):
-            parts.append(chunk)
+        raw = _receive(connection, deadline)
     except TimeoutError:
         raise WaitTimeoutError(f"tokend at {path} did not answer within {timeout:g} s", code="timeout") from None
     except OSError as error:
         raise NotRunningError(f"the connection to tokend at {path} broke off ({error.strerror})") from None
     finally:
         connection.close()
-    return _parse(b"".join(parts), path)
+    return _parse(raw, path)
 
 
-def _connect(connection: unix_socket, path: str) -> None:
-    try:
-        connection.connect(path)
-    except PermissionError:
-        raise DeniedError(
-            f"you may not open {path}: join the group that owns the socket (tokend-clients?)", code="denied"
-        ) from None
-    except OSError as error:
-        raise NotRunningError(
-            f"no daemon at {path} ({error.strerror or error}): is it running? try: systemctl status tokend"
-        ) from None
-
-
-def _parse(raw: bytes, path: str) -> "tuple[int, dict[str, str], bytes]":
-    head, _, body = raw.partition(b"\r\n\r\n")
-    lines = head.decode("latin-1").split("\r\n")
-    try:
-        status = int(lines[0].split(" ", 2)[1])
-    except (IndexError, ValueError):
-        raise NotRunningError(f"what listens at {path} is not tokend") from None
-    pairs = [line.partition(":") for line in lines[1:]]
-    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        body = _unchunked(body)
-    elif "content-length" in headers and len(body) < int(headers["content-length"]):
-        raise NotRunningError(f"the answer of tokend at {path} is incomplete: did it stop?")
-    return status, headers, body
-
-
-def _unchunked(body: bytes) -> bytes:
-    parts = []
-    while body:
-        size, _, rest = body.partition(b"\r\n")
-        length = int(size.split(b";")[0], 16)
-        if not length:
-            break
-        parts.append(rest[:length])
-        body = rest[length + 2 :]
-    return b"".join(parts)
-
-
-def refusal(status: int, body: bytes) -> TokendError:
-    """The error that an answer with ``status`` >= 400 means."""
+def json_object(body: bytes, path: str) -> "dict[str, Any]":
+    """The JSON object that a body is. Raises `NotRunningError` where it is none."""
     import json
 
     try:
-        problem = json.loads(body)
-        code, detail = str(problem["code"]), str(problem.get("detail") or problem.get("title"))
-    except (ValueError, KeyError, TypeError):
-        return TokendError(f"tokend answered {status} without saying why")
-    kind = _ERRORS.get(code, TokendError)
-    return kind(detail, code=code, retry_at=problem.get("retry_at"), errors=problem.get("errors"))
+        answer = json.loads(body)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise NotRunningError(f"what listens at {path} is not tokend: its answer is no JSON object")
+    return answer
+
+
+def _connect(connection: unix_socket, path: str, deadline: float) -> None:
+    while True:
+        connection.settimeout(_left(deadline))
+        try:
+            connection.connect(path)
+        except BlockingIOError:
+            # The queue of a busy daemon is full (EAGAIN, connect(2)): with a timeout set, the kernel does not wait.
+            time.sleep(BUSY_SECONDS)
+        except TimeoutError:
+            raise
+        except PermissionError:
+            raise DeniedError(_denial(path), code="denied") from None
+        except OSError as error:
+            raise NotRunningError(
+                f"no daemon at {path} ({error.strerror or error}): is it running? try: systemctl status tokend"
+            ) from None
+        else:
+            return
+
+
+def _denial(path: str) -> str:
+    """Say whose socket it is that we may not open, as far as we may see that."""
+    import grp
+    import pwd
+
+    for place, what in ((path, "it"), (os.path.dirname(path) or ".", "its directory")):  # noqa: PTH120
+        try:
+            found = os.stat(place)  # noqa: PTH116
+            owner = f"{pwd.getpwuid(found.st_uid).pw_name}:{grp.getgrgid(found.st_gid).gr_name}"
+        except (OSError, KeyError):
+            continue
+        mode = found.st_mode & 0o7777
+        return (
+            f"you may not open {path}: {what} belongs to {owner}, mode {mode:04o}; join that group, or ask to be let in"
+        )
+    return f"you may not open {path}: join the group that owns it, or ask to be let in"
+
+
+def _left(deadline: float) -> float:
+    """Seconds to the deadline, more than 0; raises `TimeoutError`."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _receive(connection: unix_socket, deadline: float) -> bytes:
+    """Read until the other side closes."""
+    parts: list[bytes] = []
+    size = 0
+    while size <= LARGEST_ANSWER_BYTES:
+        connection.settimeout(_left(deadline))
+        try:
+            chunk = connection.recv(CHUNK_BYTES)
+        except ConnectionError:
+            # Closed before all of our request was read: what was answered until then is still an answer.
+            if not parts:
+                raise
+            break
+        if not chunk:
+            break
+        parts.append(chunk)
+        size += len(chunk)
+    return b"".join(parts)
+
+
+def _parse(raw: bytes, path: str) -> "tuple[int, dict[str, str], bytes]":
+    if not raw:
+        raise NotRunningError(f"tokend at {path} closed the connection without an answer: is it stopping?")
+    head, separator, body = raw.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    version, _, rest = lines[0].partition(" ")
+    status = rest[:3]
+    if not (version.startswith("HTTP/1.") and status.isascii() and status.isdigit() and len(status) == 3):
+        raise NotRunningError(f"what listens at {path} is not tokend: it does not speak HTTP")
+    if len(raw) > LARGEST_ANSWER_BYTES:
+        raise NotRunningError(f"what listens at {path} is not tokend: it answers with more than {len(raw)} bytes")
+    pairs = [line.partition(":") for line in lines[1:]]
+    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    whole = _body(headers, body) if separator else None
+    if whole is None:
+        raise NotRunningError(f"the answer of tokend at {path} is incomplete: did it stop meanwhile?")
+    return int(status), headers, whole
+
+
+def _body(headers: "dict[str, str]", body: bytes) -> "bytes | None":
+    """The body as its headers delimit it; None where it is not all there."""
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        return _unchunked(body)
+    length = headers.get("content-length")
+    if length is None:
+        return body
+    if not (length.isascii() and length.isdigit()) or len(body) < int(length):
+        return None
+    return body[: int(length)]
+
+
+def _unchunked(body: bytes) -> "bytes | None":
+    parts: list[bytes] = []
+    while True:
+        size, line_end, rest = body.partition(b"\r\n")
+        try:
+            length = int(size.split(b";")[0], 16)
+        except ValueError:
+            return None
+        if not line_end or length < 0:
+            return None
+        if length == 0:
+            return b"".join(parts)
+        parts.append(rest[:length])
+        body = rest[length + 2 :]

@@ -1,0 +1,95 @@
+"""`tokend issue` and `request-id`: on-demand tokens from parameters, and each wrong parameter by name."""
+
+import json
+import re
+
+from tests.cli.running import Running, lines
+
+USER = ("clientId=CLIENT_001", "username=demo", "displayName=Demo User", "ipAddress=127.0.0.1")
+ORDER = ("url=/pay", "currency=BTC", "amount=0.001", "orderId=12345")
+
+
+def test_issue_prints_the_raw_token(running: Running) -> None:
+    """One raw token and a newline; a new one each time."""
+    first, second = (running.tokend("issue", "login-links", *USER) for _ in range(2))
+    assert (first.code, first.err) == (0, "")
+    assert re.fullmatch(r"[A-Za-z0-9_.-]+\n", first.out)
+    assert first.out != second.out
+
+
+def test_issue_in_json_is_the_whole_answer(running: Running) -> None:
+    """`-o json`: the shape of `get`, with what else the upstream gave under "extra"."""
+    answer = json.loads(running.tokend("issue", "login-links", *USER, "-o", "json").out)
+    assert (answer["version"], answer["name"], answer["generation"]) == (1, "login-links", None)
+    assert answer["extra"]["loginLink"].endswith(answer["access_token"])
+    assert answer["extra"]["user"]["username"] == "demo"
+
+
+def test_issue_can_print_the_headers(running: Running) -> None:
+    """`-o header`: a line per header of this one token."""
+    done = running.tokend("issue", "wallet", *ORDER, "-o", "header")
+    names = [line.partition(": ")[0] for line in lines(done.out)]
+    assert names == ["Authorization", "x-auth-key", "Content-Type"]
+
+
+def test_each_wrong_parameter_is_named(running: Running) -> None:
+    """Missing and unknown parameters: exit code 2, a line for each, nothing on stdout."""
+    done = running.tokend("issue", "login-links", "clientId=C", "ipAddress=1", "colour=red")
+    assert (done.code, done.out) == (2, "")
+    fields = [line.split(":")[1].strip() for line in lines(done.err)[1:]]
+    assert sorted(fields) == ["colour", "displayName", "username"]
+
+
+def test_only_some_of_the_signed_fields_is_wrong(running: Running) -> None:
+    """The wallet signs all of its fields or none: which ones are missing is said."""
+    done = running.tokend("issue", "wallet", "url=/pay", "currency=BTC")
+    assert done.code == 2
+    assert [line.split(":")[1].strip() for line in lines(done.err)[1:]] == ["amount", "orderId"]
+
+
+def test_a_value_may_hold_an_equals_sign_and_be_empty(running: Running) -> None:
+    """Only the first = separates."""
+    assert running.tokend("issue", "wallet", "url=/pay?a=b", "currency=", "amount=", "orderId=").code == 0
+
+
+def test_what_is_no_parameter_is_not_repeated(running: Running) -> None:
+    """An argument without = may be a secret: exit code 2, and it appears nowhere."""
+    done = running.tokend("issue", "wallet", "hunter2")
+    assert (done.code, done.out) == (2, "")
+    assert "KEY=VALUE" in done.err
+    assert "hunter2" not in done.err
+
+
+def test_a_parameter_given_twice_is_wrong(running: Running) -> None:
+    """Which of the two was meant, nobody knows."""
+    done = running.tokend("issue", "wallet", "url=/a", "url=/b")
+    assert done.code == 2
+    assert "parameter url is given twice" in done.err
+
+
+def test_a_held_token_is_not_issued_but_got(running: Running) -> None:
+    """`issue` of a held token: exit code 2, and the command that does it."""
+    done = running.tokend("issue", "tt", "a=b")
+    assert (done.code, done.out) == (2, "")
+    assert "use `tokend get tt`" in done.err
+
+
+def test_issuing_an_unknown_token_is_5(running: Running) -> None:
+    """Whatever its name is made of."""
+    for name in ("nosuch", "a b", "../wallet"):
+        assert running.tokend("issue", name, "a=b").code == 5
+
+
+def test_a_request_id_is_new_for_every_call(running: Running) -> None:
+    """app-company--guid, never the same."""
+    first, second = (running.tokend("request-id", "tt") for _ in range(2))
+    assert re.fullmatch(r"Test-YourCompany--[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\n", first.out)
+    assert first.out != second.out
+
+
+def test_kinds_without_request_ids_say_so(running: Running) -> None:
+    """Exit code 2 for another kind, 5 for no token."""
+    done = running.tokend("request-id", "partner")
+    assert (done.code, done.out) == (2, "")
+    assert "kind jwt needs no request id" in done.err
+    assert running.tokend("request-id", "nosuch").code == 5

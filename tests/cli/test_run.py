@@ -1,0 +1,106 @@
+"""`tokend run`: its exit codes before anything runs, and those of `--once`."""
+
+import pytest
+
+from tests.cli.running import SECRETS, Running, daemon, short_directory, tokend, write_config
+from tokend.sandbox import Options, start
+
+HEAD = """\
+[daemon]
+socket = "tokend.sock"
+state_directory = "state"
+"""
+MINTED = """
+[providers.partner]
+kind = "jwt"
+secret = {{ file = "secrets/partner" }}
+claims = {{ clientId = "sandbox-client" }}
+
+[[providers.partner.sinks]]
+kind = "raw"
+path = "partner.jwt"
+
+[providers.wallet]
+kind = "request-jwt"
+key = {{ file = "secrets/wallet-key" }}
+secret = {{ file = "secrets/wallet-secret" }}
+"""
+LOGIN = """
+[providers.topstepx]
+kind = "projectx"
+base_url = "{url}"
+username = {{ file = "secrets/projectx-username" }}
+api_key = {{ file = "secrets/KEY" }}
+"""
+
+
+def test_a_second_daemon_on_one_state_directory_is_75(running: Running) -> None:
+    """One instance per state directory; the holder is named, and serves on."""
+    done = tokend("run", "--config", str(running.config))
+    assert (done.code, done.out) == (75, "")
+    assert str(running.directory / "state") in done.err
+    assert running.tokend("get", "tt").code == 0
+
+
+@pytest.mark.parametrize(("environ", "code"), [({}, 2), ({"NOTIFY_SOCKET": "/nowhere"}, 78)])
+def test_a_broken_configuration_is_2_and_under_systemd_78(environ: dict[str, str], code: int) -> None:
+    """Every error at once with its place; nothing is started, no file made."""
+    with short_directory() as directory:
+        config = write_config(directory, HEAD + 'log_level = "loud"\n' + MINTED.replace("ttl", "tll") + "oops = 1\n")
+        done = tokend("run", "--config", str(config), **environ)
+        assert (done.code, done.out) == (code, "")
+        assert f"{config}:4:" in done.err
+        assert "oops" in done.err
+        assert not (directory / "state").exists()
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("run", "--once")])
+def test_a_configuration_that_is_not_there_is_2(arguments: tuple[str, ...]) -> None:
+    """What was looked for, and why there."""
+    done = tokend(*arguments, TOKEND_CONFIG="/nonexistent/config.toml")
+    assert (done.code, done.out) == (2, "")
+    assert "/nonexistent/config.toml" in done.err
+    assert "$TOKEND_CONFIG" in done.err
+
+
+def test_once_is_0_when_every_token_is_in_every_sink() -> None:
+    """`--once`: logs in, writes, ends with 0."""
+    with short_directory() as directory, start(Options()) as sandbox:
+        config = write_config(directory, HEAD + MINTED + LOGIN.replace("KEY", "projectx-key"), url=sandbox.url)
+        assert tokend("run", "--once", "--config", str(config)).code == 0
+        assert (directory / "partner.jwt").read_text().count(".") == 2
+
+
+def test_once_is_4_when_a_required_token_is_rejected() -> None:
+    """`--once` with wrong credentials: 4 after the second verdict, and the other token is written all the same."""
+    with short_directory() as directory, start(Options()) as sandbox:
+        config = write_config(directory, HEAD + MINTED + LOGIN.replace("KEY", "wrong"), url=sandbox.url)
+        done = tokend("run", "--once", "--config", str(config))
+        assert done.code == 4
+        assert (directory / "partner.jwt").exists()
+        assert SECRETS["wrong"] not in done.out + done.err
+
+
+def test_once_is_7_when_a_required_token_did_not_come() -> None:
+    """`--once` while the upstream is away: 7."""
+    with short_directory() as directory:
+        config = write_config(directory, HEAD + MINTED + LOGIN.replace("KEY", "projectx-key"))
+        assert tokend("run", "--once", "--config", str(config)).code == 7
+
+
+def test_once_does_not_mind_what_is_not_required() -> None:
+    """`required = false`: its failure changes nothing about the exit code."""
+    with short_directory() as directory:
+        text = HEAD + MINTED + LOGIN.replace("KEY", "projectx-key") + "required = false\n"
+        assert tokend("run", "--once", "--config", str(write_config(directory, text))).code == 0
+
+
+def test_the_daemon_ends_cleanly_and_takes_its_socket_along() -> None:
+    """SIGTERM: the socket is gone, and the next daemon starts on the same state."""
+    with short_directory() as directory:
+        config = write_config(directory, HEAD + MINTED)
+        with daemon(config) as first:
+            generation = first.becomes("partner", "valid")["generation"]
+        assert not first.socket.exists()
+        with daemon(config) as second:
+            assert second.becomes("partner", "valid")["generation"] == generation

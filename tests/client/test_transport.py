@@ -1,0 +1,283 @@
+"""One exchange over the socket: what is sent, and what becomes of every kind of wrong answer."""
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import PATIENCE_SECONDS, eventually, short_directory
+from tests.client.fake_daemon import answering, http, silence_of
+from tokend.client import (
+    BadRequestError,
+    DeniedError,
+    LoginRequiredError,
+    NotRunningError,
+    RateLimitedError,
+    TokendError,
+    UnavailableError,
+    UnknownTokenError,
+    WaitTimeoutError,
+)
+from tokend.client.errors import refusal
+from tokend.client.transport import LARGEST_ANSWER_BYTES, exchange, find_socket, usual_places
+
+
+def test_a_request_is_plain_http() -> None:
+    """Method, target, Host, the headers given, no body and no length for a GET."""
+    with answering(http(b"{}")) as fake:
+        exchange(fake.path, "GET", "/v1/tokens", headers=[("Accept", "text/plain")])
+        exchange(fake.path, "POST", "/v1/reload")
+        exchange(fake.path, "POST", "/x", body=b"{}")
+    assert fake.requests == [
+        b"GET /v1/tokens HTTP/1.1\r\nHost: tokend\r\nConnection: close\r\nAccept: text/plain\r\n\r\n",
+        b"POST /v1/reload HTTP/1.1\r\nHost: tokend\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: tokend\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", b"abc"),
+        (b"HTTP/1.1 200 OK\r\ncontent-LENGTH:3\r\n\r\nabcdef", b"abc"),
+        (b"HTTP/1.0 200 OK\r\n\r\nabc", b"abc"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\n\r\n", b"abc"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n", b"0123456789"),
+        (b"HTTP/1.1 200\r\n\r\n", b""),
+    ],
+)
+def test_bodies_are_read_as_their_headers_delimit_them(answer: bytes, body: bytes) -> None:
+    """By length, in chunks, or to the end of the connection."""
+    with answering(answer) as fake:
+        status, _, found = exchange(fake.path, "GET", "/")
+    assert (status, found) == (200, body)
+
+
+def test_an_answer_in_many_small_pieces_is_put_together() -> None:
+    """The socket is a stream: pieces mean nothing."""
+
+    def drip(connection: socket.socket) -> None:
+        for byte in http(b'{"a": 1}'):
+            connection.sendall(bytes([byte]))
+
+    with answering(drip) as fake:
+        assert exchange(fake.path, "GET", "/")[2] == b'{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"220 mail.example ESMTP\r\n\r\n",
+        b"+PONG\r\n",
+        b"\x00\x01\x02\x03",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 20 OK\r\n\r\n",
+        b"HTTP/2 200\r\n\r\n",
+        b"\r\n\r\n",
+    ],
+)
+def test_what_does_not_speak_http_is_not_tokend(answer: bytes) -> None:
+    """Something else listens there: `NotRunningError`, and the path."""
+    with answering(answer) as fake, pytest.raises(NotRunningError, match="is not tokend") as caught:
+        exchange(fake.path, "GET", "/")
+    assert fake.path in str(caught.value)
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nabc\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_half_an_answer_is_none(answer: bytes) -> None:
+    """A torn answer is never taken for a whole one."""
+    with answering(answer) as fake, pytest.raises(NotRunningError, match="is incomplete"):
+        exchange(fake.path, "GET", "/")
+
+
+def test_a_connection_that_closes_without_an_answer_is_a_daemon_that_stops() -> None:
+    """No byte: said as it is."""
+    with answering(b"") as fake, pytest.raises(NotRunningError, match="without an answer: is it stopping"):
+        exchange(fake.path, "GET", "/")
+
+
+def test_an_answer_without_end_is_cut_off() -> None:
+    """Memory is bounded, whatever listens there."""
+
+    def flood(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(bytes(1 << 20))
+
+    with answering(flood) as fake, pytest.raises(NotRunningError, match=f"more than {LARGEST_ANSWER_BYTES // 10**6}"):
+        exchange(fake.path, "GET", "/")
+
+
+def test_silence_ends_with_the_timeout() -> None:
+    """The timeout is for the whole exchange, also where bytes keep dripping in."""
+    for dripping in (False, True):
+        over = threading.Event()
+
+        def stall(connection: socket.socket, dripping: bool = dripping, over: threading.Event = over) -> None:
+            while not over.wait(0.02):
+                if dripping:
+                    connection.sendall(b"H")
+
+        with answering(stall) as fake:
+            began = time.monotonic()
+            try:
+                with pytest.raises(WaitTimeoutError, match=r"did not answer within 0\.2 s") as caught:
+                    exchange(fake.path, "GET", "/", timeout=0.2)
+            finally:
+                over.set()
+        assert caught.value.code == "timeout"
+        assert time.monotonic() - began < PATIENCE_SECONDS / 2
+
+
+def test_an_answer_before_the_whole_request_was_read_counts() -> None:
+    """A refusal of a large body is heard, although the other side has closed by then."""
+    with short_directory() as directory, socket.socket(socket.AF_UNIX) as server:
+        path = str(directory / "a.sock")
+        server.bind(path)
+        server.listen()
+        found: list[int] = []
+        thread = threading.Thread(target=lambda: found.append(exchange(path, "POST", "/", body=bytes(100_000))[0]))
+        thread.start()
+        connection, _ = server.accept()
+        connection.sendall(http(b"{}", status=413))
+        connection.recv(10)
+        connection.close()
+        thread.join(PATIENCE_SECONDS)
+    assert found == [413]
+
+
+def test_a_daemon_with_a_full_queue_is_waited_for() -> None:
+    """EAGAIN at connect: the daemon is busy, not away."""
+    with short_directory() as directory, socket.socket(socket.AF_UNIX) as server:
+        path = str(directory / "a.sock")
+        server.bind(path)
+        server.listen(0)
+        waiting = socket.socket(socket.AF_UNIX)
+        waiting.connect(path)
+        with pytest.raises(WaitTimeoutError):
+            exchange(path, "GET", "/", timeout=0.2)
+        found: list[int] = []
+        thread = threading.Thread(target=lambda: found.append(exchange(path, "GET", "/")[0]))
+        thread.start()
+        for answer in (b"", http(b"{}", status=204)):
+            connection, _ = server.accept()
+            connection.sendall(answer)
+            if answer:
+                connection.recv(1000)
+            connection.close()
+        thread.join(PATIENCE_SECONDS)
+        waiting.close()
+    assert found == [204]
+
+
+def test_nobody_at_the_socket_is_no_daemon() -> None:
+    """Missing, dead, no socket at all, a path that no socket can have."""
+    with short_directory() as directory:
+        silence_of(directory / "dead")
+        (directory / "file").write_text("")
+        for name in ("missing", "dead", "file", "x" * 200):
+            with pytest.raises(NotRunningError, match=r"no daemon at .*: is it running") as caught:
+                exchange(str(directory / name), "GET", "/")
+            assert name in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything; tests of the command line cover it for root")
+def test_a_socket_without_permission_is_denied() -> None:
+    """Exit code 6, and whose socket it is."""
+    with answering(b"") as fake:
+        Path(fake.path).chmod(0)
+        with pytest.raises(DeniedError, match=r"you may not open .*: it belongs to"):
+            exchange(fake.path, "GET", "/")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "exit_code"),
+    [
+        (400, "bad_request", BadRequestError, 2),
+        (403, "denied", DeniedError, 6),
+        (404, "unknown_token", UnknownTokenError, 5),
+        (405, "not_supported", BadRequestError, 2),
+        (406, "not_acceptable", BadRequestError, 2),
+        (409, "generation_conflict", BadRequestError, 2),
+        (413, "too_large", BadRequestError, 2),
+        (415, "unsupported_media_type", BadRequestError, 2),
+        (422, "config_invalid", BadRequestError, 2),
+        (429, "rate_limited", RateLimitedError, 7),
+        (500, "internal", TokendError, 1),
+        (503, "login_required", LoginRequiredError, 4),
+        (503, "token_unavailable", UnavailableError, 7),
+        (504, "timeout", WaitTimeoutError, 7),
+        (418, "of_a_later_version", TokendError, 1),
+    ],
+)
+def test_each_code_is_an_exception_with_its_exit_code(
+    status: int, code: str, kind: type[TokendError], exit_code: int
+) -> None:
+    """The problem's code decides, not the status; detail, retry_at and errors are kept."""
+    body = f'{{"code":"{code}","detail":"why","retry_at":"2030-01-01T00:00:00Z","errors":{{"a":["b"]}}}}'
+    error = refusal(status, body.encode())
+    assert type(error) is kind
+    assert (str(error), error.code, error.exit_code) == ("why", code, exit_code)
+    assert (error.retry_at, error.errors) == ("2030-01-01T00:00:00Z", {"a": ["b"]})
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b"null", b'{"detail":"x"}', b"\xff"])
+def test_a_refusal_without_a_reason_is_an_error_all_the_same(body: bytes) -> None:
+    """Not tokend's document: exit code 1, the status, and no guess."""
+    error = refusal(502, body)
+    assert type(error) is TokendError
+    assert "502" in str(error)
+
+
+def test_the_socket_is_looked_for_in_the_promised_order() -> None:
+    """Explicit, $TOKEND_SOCKET, $XDG_RUNTIME_DIR, /run/tokend, /run; an empty variable is none."""
+    usual = ["/run/tokend/tokend.sock", "/run/tokend.sock"]
+    assert usual_places({}) == usual
+    assert usual_places({"XDG_RUNTIME_DIR": ""}) == usual
+    assert usual_places({"XDG_RUNTIME_DIR": "/run/user/7"}) == ["/run/user/7/tokend/tokend.sock", *usual]
+    assert find_socket("/a", {"TOKEND_SOCKET": "/b"}) == "/a"
+    assert find_socket(None, {"TOKEND_SOCKET": "/b"}) == "/b"
+    with short_directory() as directory:
+        (directory / "tokend").mkdir()
+        silence_of(directory / "tokend" / "tokend.sock")
+        environ = {"TOKEND_SOCKET": "", "XDG_RUNTIME_DIR": str(directory)}
+        assert find_socket(None, environ) == str(directory / "tokend" / "tokend.sock")
+
+
+@pytest.mark.skipif(any(map(os.path.exists, usual_places({}))), reason="a tokend runs on this machine")
+def test_where_no_socket_is_found_every_place_is_named() -> None:
+    """Nothing in the usual places: all of them, and how to name another one."""
+    with pytest.raises(NotRunningError) as caught:
+        find_socket(None, {"XDG_RUNTIME_DIR": "/nonexistent"})
+    assert "/nonexistent/tokend/tokend.sock or /run/tokend/tokend.sock or /run/tokend.sock" in str(caught.value)
+    assert "$TOKEND_SOCKET" in str(caught.value)
+
+
+def test_no_descriptor_is_left_open() -> None:
+    """Whatever happens, the connection is closed."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with answering(b"", http(b"{}"), b"junk") as fake:
+        for _ in range(6):
+            try:
+                exchange(fake.path, "GET", "/")
+            except NotRunningError:
+                continue
+    assert eventually(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before)

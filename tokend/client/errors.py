@@ -1,0 +1,104 @@
+"""What can go wrong when tokend is asked, as classes with their exit codes, and which refusal means which of them."""
+
+
+class TokendError(Exception):
+    """tokend could not do it; the message says why. ``code`` is the problem's code, ``retry_at`` RFC 3339 or None.
+
+    ``errors`` are the single errors, where the daemon named them: a mapping of fields to texts (`issue`), or a list
+    of objects with file, line, column and message (`reload`).
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "internal",
+        retry_at: "str | None" = None,
+        errors: "dict[str, list[str]] | list[dict[str, str]] | None" = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_at = retry_at
+        self.errors = errors
+
+
+class BadRequestError(TokendError):
+    """The request or its parameters are wrong; ``errors`` maps fields to texts where they are known."""
+
+    exit_code = 2
+
+
+class NotRunningError(TokendError):
+    """There is no daemon at the socket."""
+
+    exit_code = 3
+
+
+class UnknownTokenError(TokendError):
+    """No such token, or none that this user may see."""
+
+    exit_code = 5
+
+
+class DeniedError(TokendError):
+    """This user may not do that, or not open the socket."""
+
+    exit_code = 6
+
+
+class UnavailableError(TokendError):
+    """There is no valid token now."""
+
+    exit_code = 7
+
+
+class LoginRequiredError(UnavailableError):
+    """There is no valid token, and a person must act."""
+
+    exit_code = 4
+
+
+class RateLimitedError(UnavailableError):
+    """It is too early to ask again."""
+
+
+class WaitTimeoutError(UnavailableError):
+    """The wait ran out."""
+
+
+_ERRORS: "dict[str, type[TokendError]]" = {
+    "bad_request": BadRequestError,
+    "config_invalid": BadRequestError,
+    "denied": DeniedError,
+    "generation_conflict": BadRequestError,
+    "login_required": LoginRequiredError,
+    "not_acceptable": BadRequestError,
+    "not_supported": BadRequestError,
+    "rate_limited": RateLimitedError,
+    "timeout": WaitTimeoutError,
+    "token_unavailable": UnavailableError,
+    "too_large": BadRequestError,
+    "unknown_token": UnknownTokenError,
+    "unsupported_media_type": BadRequestError,
+}
+
+
+def refusal(status: int, body: bytes) -> TokendError:
+    """The error that an answer with ``status`` >= 400 means."""
+    import json
+
+    try:
+        problem = json.loads(body)
+        code, detail = str(problem["code"]), str(problem.get("detail") or problem.get("title"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return TokendError(f"the answer was {status} without tokend's reason: is it tokend that listens there?")
+    errors = problem.get("errors")
+    kind = _ERRORS.get(code, TokendError)
+    return kind(
+        detail,
+        code=code,
+        retry_at=problem.get("retry_at"),
+        errors=errors if isinstance(errors, (dict, list)) else None,
+    )
