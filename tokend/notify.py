@@ -2,45 +2,77 @@
 
 import os
 import time
+from collections.abc import Sequence
 
 import sdnotify
 
+from tokend.status import ProviderStatus, State
+
 # A datagram of sd_notify(3) must stay below 4,096 bytes.
 LONGEST_STATUS = 3000
+# systemd reads at once unless it is in trouble itself; the loop must not hang with it.
+SEND_SECONDS = 0.5
 
 
 class Notifier:
     """The messages of sd_notify(3) that a reloading daemon sends."""
 
     def __init__(self) -> None:
-        self._systemd = sdnotify.SystemdNotifier()
+        self._systemd = sdnotify.SystemdNotifier() if "NOTIFY_SOCKET" in os.environ else None
+        self._stopping = False
+        if self._systemd is not None and self._systemd.socket is not None:
+            self._systemd.socket.settimeout(SEND_SECONDS)
 
     def ready(self) -> None:
         """Configuration applied, sockets listening, persisted tokens served; also the end of each reload."""
-        self._systemd.notify("READY=1")
+        if not self._stopping:
+            self._send("READY=1")
 
     def reloading(self) -> None:
         """A reload begins. `ready` must follow, also when the configuration was refused."""
-        microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        self._systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={microseconds}")
+        if not self._stopping:
+            self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
-        """The end begins."""
-        self._systemd.notify("STOPPING=1")
+        """The end begins; nothing is ready after that."""
+        self._stopping = True
+        self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
         """Say in words how things are."""
         # sdnotify encodes latin-1: anything beyond would raise.
         line = " ".join(text.split()).encode("ascii", "replace").decode()[:LONGEST_STATUS]
-        self._systemd.notify(f"STATUS={line}")
+        self._send(f"STATUS={line}")
 
     def alive(self) -> None:
         """Feed the watchdog."""
-        self._systemd.notify("WATCHDOG=1")
+        self._send("WATCHDOG=1")
 
     @staticmethod
     def watchdog_seconds() -> float | None:
         """How often to call `alive`: half of what systemd allows; None if it does not watch us."""
         microseconds = os.environ.get("WATCHDOG_USEC", "")
         pid = os.environ.get("WATCHDOG_PID", str(os.getpid()))
-        return int(microseconds) / 2e6 if microseconds.isdigit() and pid == str(os.getpid()) else None
+        wanted = microseconds.isascii() and microseconds.isdigit() and int(microseconds) > 0
+        return int(microseconds) / 2e6 if wanted and pid == str(os.getpid()) else None
+
+    def _send(self, message: str) -> None:
+        if self._systemd is not None:
+            self._systemd.notify(message)
+
+
+def in_words(statuses: Sequence[ProviderStatus], *, config_refused: bool) -> str:
+    """How everything stands, in one sentence: how many tokens, which of them are not well, and why."""
+    wrong = [f"{status.name} ({trouble})" for status in statuses if (trouble := _trouble(status)) is not None]
+    text = f"{len(statuses)} token{'s' * (len(statuses) != 1)}"
+    text += f", {len(wrong)} failing: {', '.join(wrong)}" if wrong else ", all well" if statuses else ""
+    return f"{text}; the configuration on disk was refused, the former one goes on" if config_refused else text
+
+
+def _trouble(status: ProviderStatus) -> str | None:
+    """What is wrong with one token or its sinks; None if nothing is, or nothing has been tried yet."""
+    parts = [f"sink {sink.label}: {sink.error}" for sink in status.sinks if sink.error is not None]
+    well = status.state in (State.VALID, State.ON_DEMAND)
+    if not well and (status.state is not State.PENDING or status.last_error is not None):
+        parts.insert(0, f"{status.state}: {status.last_error.detail}" if status.last_error else str(status.state))
+    return "; ".join(parts) or None

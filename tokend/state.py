@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tokend.errors import StateLockedError, StoreError
-from tokend.files import replace_private
+from tokend.files import replace_private, sweep_directory
 
 SUFFIX = ".json"
 SALT_BYTES = 32
@@ -35,7 +35,13 @@ class StateDirectory:
         except OSError as error:
             raise StoreError(f"state directory {path} cannot be used: {error.strerror}") from None
         self._claim()
-        self._salt = self._load_salt()
+        for directory in (path, self._tokens):
+            sweep_directory(directory)
+        try:
+            self._salt = self._load_salt()
+        except StoreError:
+            self.close()
+            raise
         self.boot_id = _boot_id()
 
     def close(self) -> None:
@@ -79,19 +85,29 @@ class StateDirectory:
     def _claim(self) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             holder = os.pread(self._lock, 32, 0).decode("ascii", "replace").strip()
             os.close(self._lock)
             who = f"process {holder}" if holder.isdigit() else "another process"
             raise StateLockedError(f"state directory {self.path} is held by {who}: one tokend per directory") from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(self._lock)
+            raise StoreError(f"state directory {self.path} cannot be locked: {error.strerror}") from None
+        # The number is for people; on a full disk the lock holds without it.
+        with suppress(OSError):
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
     def _load_salt(self) -> bytes:
         path = self.path / "salt"
-        with suppress(OSError):
+        try:
             if len(salt := path.read_bytes()) == SALT_BYTES:
                 return salt
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            # A new one would make every stored token somebody else's.
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from None
         salt = secrets.token_bytes(SALT_BYTES)
         try:
             replace_private(path, salt)

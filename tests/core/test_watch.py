@@ -5,6 +5,7 @@ import os
 import anyio
 import pytest
 
+from tokend.threads import ThreadPool
 from tokend.watch import FileWatch
 
 
@@ -12,21 +13,19 @@ def changes_after(files, act):
     """Watch ``files``, do ``act``, give the first set of changes."""
 
     async def main():
-        watch = FileWatch(lambda: files)
-        found = None
+        found = []
         with anyio.fail_after(10):
             async with anyio.create_task_group() as tasks:
 
-                async def listen():
-                    nonlocal found
-                    async for changed in watch.changes():
-                        found = changed
-                        tasks.cancel_scope.cancel()
+                def note(changed):
+                    found.append(changed)
+                    tasks.cancel_scope.cancel()
 
-                tasks.start_soon(listen)
-                await anyio.lowlevel.checkpoint()
+                watch = FileWatch(note, threads=ThreadPool(1))
+                assert await watch.follow(files)
                 act()
-        return found
+                tasks.start_soon(watch.run)
+        return found[0]
 
     return anyio.run(main)
 
@@ -69,3 +68,53 @@ def test_touching_without_changing_is_no_change(tmp_path):
         other.write_text("new")
 
     assert changes_after([path, other], act) == {other}
+
+
+def test_temporary_names_in_a_watched_directory_are_no_change(tmp_path):
+    """A token file beside included files is replaced by way of a dot-file; that is no new configuration."""
+    other = tmp_path / "a"
+    other.write_text("old")
+
+    def act():
+        (tmp_path / ".bot.env.tokend-0123abcd").write_text("x")
+        (tmp_path / "old.toml~").write_text("x")
+        other.write_text("new")
+
+    assert changes_after([tmp_path, other], act) == {other}
+
+
+def test_what_is_no_file_is_not_opened(tmp_path):
+    """A fifo that took a watched file's place would hold the reader for ever."""
+    path, other = tmp_path / "config.toml", tmp_path / "b"
+    path.write_text("old")
+    other.write_text("old")
+
+    def act():
+        path.unlink()
+        os.mkfifo(path)
+        other.write_text("new")
+
+    assert changes_after([path, other], act) == {path, other}
+
+
+def test_following_others_keeps_what_is_known_of_the_rest(tmp_path):
+    """A reload names new files: a change of an old one that was not yet noticed is not lost by it."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("1")
+    new.write_text("1")
+
+    async def main():
+        found, seen = [], anyio.Event()
+        watch = FileWatch(lambda changed: (found.append(changed), seen.set()), threads=ThreadPool(1))
+        assert await watch.follow([old])
+        old.write_text("2")
+        assert await watch.follow([old, new])
+        assert not await watch.follow([old, new])
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(watch.run)
+                await seen.wait()
+                tasks.cancel_scope.cancel()
+        assert found == [{old}]
+
+    anyio.run(main)

@@ -1,0 +1,61 @@
+"""The state directory: one holder, one salt, one file per name."""
+
+import os
+
+import pytest
+
+from tokend.errors import StateLockedError, StoreError
+from tokend.state import StateDirectory
+
+
+def test_one_holder_at_a_time_and_the_next_when_it_has_gone(tmp_path):
+    """docs/promises.md 76: the refusal names the process; the lock's file alone holds nobody up."""
+    first = StateDirectory(tmp_path / "state")
+    with pytest.raises(StateLockedError, match=f"process {os.getpid()}"):
+        StateDirectory(tmp_path / "state")
+    first.close()
+    StateDirectory(tmp_path / "state").close()
+
+
+def test_fingerprints_are_the_directorys_own_and_last(tmp_path):
+    """Salted: the same after a restart, another in another directory, and no plain hash."""
+    first, other = StateDirectory(tmp_path / "a"), StateDirectory(tmp_path / "b")
+    before = first.fingerprint(b"a-fake-token")
+    assert len(before) == 12
+    assert other.fingerprint(b"a-fake-token") != before
+    first.close()
+    again = StateDirectory(tmp_path / "a")
+    assert again.fingerprint(b"a-fake-token") == before
+    again.close()
+    other.close()
+
+
+def test_a_salt_that_cannot_be_read_is_not_replaced(tmp_path):
+    """A new one would make every stored token somebody else's; a torn one is of no use to anybody."""
+    (tmp_path / "salt").mkdir()
+    with pytest.raises(StoreError, match="salt cannot be read"):
+        StateDirectory(tmp_path)
+    (tmp_path / "salt").rmdir()
+    (tmp_path / "salt").write_bytes(b"torn")
+    state = StateDirectory(tmp_path)
+    assert len((tmp_path / "salt").read_bytes()) == 32
+    state.close()
+
+
+def test_files_come_back_by_name_and_damaged_ones_are_set_aside(tmp_path):
+    """Whole files in order; a temporary of a crash is neither read nor kept."""
+    state = StateDirectory(tmp_path)
+    for name in ("b", "a"):
+        state.save(name, name.encode())
+    state.close()
+    left = tmp_path / "tokens" / ".a.json.tokend-0123abcd"
+    left.write_bytes(b"half")
+    state = StateDirectory(tmp_path)
+    assert [(path.stem, content) for path, content in state.files()] == [("a", b"a"), ("b", b"b")]
+    assert not left.exists()
+    state.set_aside(tmp_path / "tokens" / "a.json")
+    state.delete("b")
+    state.delete("b")
+    assert list(state.files()) == []
+    assert (tmp_path / "tokens" / "a.damaged").read_bytes() == b"a"
+    state.close()

@@ -1,0 +1,73 @@
+"""Wrong credentials: at most two requests, whatever happens, until something changes."""
+
+import signal
+from datetime import datetime
+
+from tests.daemon.harness import Home, until
+from tests.daemon.tables import ALL_KINDS, PX, SECRETS
+
+USER = {"clientId": "CLIENT_001", "username": "u", "displayName": "Some User", "ipAddress": "127.0.0.1"}
+
+
+def test_a_rejected_secret_is_not_presented_again_until_it_changes(home: Home):
+    """At most 2 requests; the state survives restart, reload and readers; a changed secret file recovers by itself."""
+    home.secret("px-key", "a-wrong-key")
+    daemon = home.start(PX)
+    until(lambda: daemon.row("px").get("state") == "rejected", "the verdict")
+    assert home.requests("projectx") <= 2
+    count = home.requests("projectx")
+    row = daemon.row("px")
+    assert row["next_attempt_at"] is None
+    assert row["last_error"]["class"] == "rejected"
+    assert datetime.fromisoformat(row["last_error"]["at"])
+    answer = daemon.get("/v1/tokens/px")
+    assert (answer.status, answer.json["code"]) == (503, "login_required")
+    assert home.run("get", "px").returncode == 4
+    assert home.run("status", "px").returncode == 4
+    assert until(lambda: [note for note in daemon.notes if "px (rejected" in note], "STATUS= that says so")
+    home.config.write_text(home.config.read_text() + "# a comment\n")
+    until(lambda: daemon.log("config.loaded"), "a reload")
+
+    daemon.end(signal.SIGKILL)
+    daemon = home.start()
+    assert daemon.row("px")["state"] == "rejected"
+    assert daemon.get("/readyz").status == 503
+    assert home.requests("projectx") == count  # neither the reload nor the restart asked again
+
+    home.secret("px-key", SECRETS["px-key"])
+    daemon.settled()
+    assert home.requests("projectx") == count + 1
+    assert daemon.row("px")["last_error"] is None
+
+
+def test_a_secret_that_was_mended_while_nobody_ran_is_tried_at_the_next_start(home: Home):
+    """What was rejected is remembered by its fingerprint: another secret is another matter."""
+    home.secret("px-key", "a-wrong-key")
+    daemon = home.start(PX)
+    until(lambda: daemon.row("px").get("state") == "rejected", "the verdict")
+    daemon.end()
+    count = home.requests("projectx")
+    assert count <= 2
+    home.secret("px-key", SECRETS["px-key"])
+    home.start().settled()
+    assert home.requests("projectx") == count + 1
+
+
+def test_a_wrong_secret_of_one_provider_leaves_the_others_alone(home: Home):
+    """A verdict is one provider's; on-demand kinds come to it after two verdicts in a row, and unsent ones follow."""
+    home.secret("xerve", "a-wrong-secret")
+    daemon = home.start(ALL_KINDS).settled()
+    for _ in range(4):
+        answer = daemon.ask("POST", "/v1/tokens/links/issue", USER)
+        assert answer.status == 503
+    assert answer.json["code"] == "login_required"
+    assert home.requests("xerve") == 2
+    assert daemon.row("links")["state"] == "rejected"
+    assert all(daemon.lease(name) for name in ("px", "tt", "partner"))
+    daemon.end(signal.SIGKILL)
+    daemon = home.start()
+    assert daemon.ask("POST", "/v1/tokens/links/issue", USER).status == 503
+    assert home.requests("xerve") == 2
+    home.secret("xerve", SECRETS["xerve"])
+    until(lambda: daemon.row("links")["state"] == "on_demand", "the changed secret")
+    assert daemon.ask("POST", "/v1/tokens/links/issue", USER).status == 201
