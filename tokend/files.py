@@ -1,182 +1,171 @@
 """The one place where files are written: whole or not at all, with the right owner and mode before the first byte.
 
 Temporary dot-file in the same directory, owner and mode, data, fsync, rename, fsync of the directory. Every step goes
-through an open descriptor of the directory, so that a directory that was moved away meanwhile is never written into.
+through an open descriptor of the directory, which must still be at its path when the new file gets its name.
 Raises OSError (with the path and the call that failed); what that means is for the caller.
 """
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-MARK = ".tokend-"
+from tokend.descriptors import with_reserve
+from tokend.ownership import PRIVATE, Ownership, acl_of, dress, dress_new
+from tokend.symlinks import RefusedError, Symlink, named, open_directory, resolve
+from tokend.temporaries import sweep, temporary_name
+
 # After a failed fsync the kernel may have dropped the dirty pages: the same file must never be synced again.
 FSYNC_TRIES = 2
-LONGEST_NAME_BYTES = 255
-Symlink = Literal["refuse", "follow", "replace"]
-
-
-ACL = "system.posix_acl_access"
-
-
-class RefusedError(OSError):
-    """Something about the target that tokend will not write over; it is untouched."""
+# No .env file is larger, and what is read for an edit is held in memory.
+LARGEST_EDITED_BYTES = 16 * 1024 * 1024
 
 
 class ChangedError(OSError):
-    """Somebody else changed the file between reading and replacing it; their version is untouched."""
+    """Somebody else changed the file, or moved its directory, meanwhile; their version is untouched."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ownership:
-    """What a file shall be: ``mode`` bits, ``uid``, ``gid``, POSIX ``acl``; None leaves what a new file gets."""
+class Version:
+    """A file as it was read, to be edited: its ``content`` (None: there was none) and whose it was."""
 
-    mode: int | None = None
-    uid: int | None = None
-    gid: int | None = None
-    acl: bytes | None = None
+    path: Path = field(compare=False)
+    symlink: Symlink = field(compare=False)
+    content: bytes | None = field(repr=False)
+    ownership: Ownership
 
-
-PRIVATE = Ownership(mode=0o600)
-
-
-@dataclass(frozen=True, slots=True)
-class Edited:
-    """What was read before an edit: the file must still hold it, and its mode, owner and ACL are kept."""
-
-    content: bytes
-    found: os.stat_result
+    def check(self) -> None:
+        """Raise `ChangedError` if the file is no longer this."""
+        if read_version(self.path, symlink=self.symlink) != self:
+            raise ChangedError(errno.EAGAIN, "somebody else changed it meanwhile", str(self.path))
 
 
+@with_reserve
 def replace_private(path: Path, content: bytes) -> None:
     """Put ``content`` at ``path``, 0600 and ours. Raises OSError; the old file is whole then."""
+    path = resolve(path, "replace")
     with _directory(path) as directory:
-        _replace(directory, path.name, content, PRIVATE)
+        _replace(directory, path, content, PRIVATE)
 
 
+@with_reserve
 def replace_file(
-    path: Path, content: bytes, ownership: Ownership, *, symlink: Symlink = "refuse", edited: Edited | None = None
+    path: Path, content: bytes, ownership: Ownership, *, symlink: Symlink = "refuse", edited: Version | None = None
 ) -> bool:
     """Put ``content`` at ``path`` atomically. False if it is there already, as it shall be.
 
-    With ``edited`` the mode, owner and ACL that ``ownership`` leaves open are those of the file that was read.
-    Raises OSError, `RefusedError` or `ChangedError`; the target is as it was then.
+    With ``edited`` the mode, owner and ACL that ``ownership`` leaves open are those of the version that was read.
+    Raises OSError, `RefusedError`, `NotKeptError` or `ChangedError`; the target is as it was then.
     """
     path = resolve(path, symlink)
     with _directory(path) as directory:
         found = _inspect(directory, path, replace_link=symlink == "replace")
-        if found is not None and _matches(found, ownership) and _read(directory, path.name) == content:
+        # A hard link is another name's content too: ours gets an inode of its own.
+        if found is not None and found.st_nlink == 1 and _is_there(directory, path, found, content, ownership):
             return False
         if edited is not None:
-            ownership = _keeping(ownership, edited.found, path)
-        _replace(directory, path.name, content, ownership, edited=edited)
+            ownership = ownership.over(edited.ownership)
+        _replace(directory, path, content, ownership, edited=edited)
         return True
 
 
-def write_in_place(path: Path, content: bytes, *, symlink: Symlink = "refuse") -> bool:
-    """Write into the existing file: for single-file bind mounts. Readers may see a torn file; that was chosen."""
+@with_reserve
+def write_in_place(
+    path: Path, content: bytes, ownership: Ownership, *, symlink: Symlink = "refuse", edited: Version | None = None
+) -> bool:
+    """Write into the file that is there, which stays the same inode: for single-file bind mounts.
+
+    Readers may see a torn file; that was chosen. A failed write puts the old content back as well as it can. A file
+    that is not there yet is made atomically. Returns and raises as `replace_file`.
+    """
     path = resolve(path, symlink)
     with _directory(path) as directory:
-        found = _inspect(directory, path, replace_link=False)
-        if found is not None and _read(directory, path.name) == content:
+        found = _inspect(directory, path, replace_link=symlink == "replace")
+        if found is None:
+            _replace(directory, path, content, ownership, edited=edited)
+            return True
+        if found.st_nlink > 1:
+            raise RefusedError(errno.EMLINK, "it has another name too (hard link), whose content it is", str(path))
+        if _is_there(directory, path, found, content, ownership):
             return False
-        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if found is None else 0)
-        with _named(path, "open"):
-            descriptor = os.open(path.name, flags, 0o600, dir_fd=directory)
-        try:
-            with _named(path, "write"):
-                _write_all(descriptor, content)
-                os.ftruncate(descriptor, len(content))
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if edited is not None:
+            edited.check()
+        before = None
+        with suppress(PermissionError):  # we may be allowed to write but not to read
+            before = _read(directory, path)
+        with named(path, "open"):
+            flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+            descriptor = os.open(path.name, flags, dir_fd=directory)
+        with _closing(descriptor, path):
+            dress(descriptor, path, ownership)
+            _overwrite(descriptor, path, content, before)
         return True
 
 
+@with_reserve
 def remove_file(path: Path, *, symlink: Symlink = "refuse") -> bool:
     """Unlink a regular file durably. False if there is none."""
-    path = resolve(path, symlink)
+    try:
+        path = resolve(path, symlink)
+    except FileNotFoundError:  # not even its directory
+        return False
     with _directory(path) as directory:
         if _inspect(directory, path, replace_link=symlink == "replace") is None:
             return False
-        with _named(path, "unlink"):
+        with named(path, "unlink"):
             os.unlink(path.name, dir_fd=directory)
-            os.fsync(directory)
+        _sync_directory(directory, path)
         return True
 
 
-def read_file(path: Path, *, symlink: Symlink = "refuse") -> tuple[bytes, os.stat_result] | None:
-    """The content and the state of a regular file; None if there is none."""
-    path = resolve(path, symlink)
-    with _directory(path) as directory:
-        found = _inspect(directory, path, replace_link=False)
-        return None if found is None else (_read(directory, path.name), found)
-
-
-def probe(path: Path, *, symlink: Symlink = "refuse") -> None:
-    """Raise what a write would raise for a reason that can be seen now. Writes nothing."""
-    path = resolve(path, symlink)
-    with _directory(path) as directory:
-        _inspect(directory, path, replace_link=symlink == "replace")
-        with _named(path.parent, "access"):
-            if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True):
-                raise PermissionError(errno.EACCES, "the directory is not writable for this daemon")
-
-
-def sweep(path: Path) -> None:
-    """Remove temporaries that a crash left beside ``path``. Only ours, only this target's."""
-    with suppress(OSError), _directory(path) as directory:
-        for name in os.listdir(directory):  # noqa: PTH208  (the open directory, whatever its path is now)
-            if name.startswith(_prefix(path.name)):
-                with suppress(OSError):
-                    os.unlink(name, dir_fd=directory)
-
-
-def resolve(path: Path, symlink: Symlink) -> Path:
-    """The file that is meant, by the policy for links; the parents are checked as well."""
-    _check_parents(path)
+@with_reserve
+def read_version(path: Path, *, symlink: Symlink = "refuse") -> Version:
+    """Read a regular file for an edit. Raises OSError, and `RefusedError` for what is no file that one edits."""
     try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return path
-    if not stat.S_ISLNK(found.st_mode) or symlink == "replace":
-        return path
-    if symlink == "refuse":
-        raise RefusedError(
-            errno.ELOOP, 'it is a symbolic link: name the file itself, or set symlink = "follow"', str(path)
-        )
-    target = Path(os.path.realpath(path))
-    trusted = {0, os.geteuid()}
-    with suppress(FileNotFoundError):
-        trusted.add(target.stat().st_uid)
-    if found.st_uid not in trusted:
-        raise RefusedError(errno.EPERM, f"the link belongs to uid {found.st_uid}: not followed", str(path))
-    _check_parents(target)
-    return target
+        place = resolve(path, symlink)
+    except FileNotFoundError:  # not even its directory
+        return Version(path, symlink, None, Ownership())
+    with _directory(place) as directory:
+        found = _inspect(directory, place, replace_link=symlink == "replace")
+        if found is None:
+            return Version(path, symlink, None, Ownership())
+        if found.st_size > LARGEST_EDITED_BYTES:
+            raise RefusedError(errno.EFBIG, f"larger than {LARGEST_EDITED_BYTES} bytes: not edited", str(place))
+        ownership = Ownership.of(found, acl_of(directory, place.name))
+        return Version(path, symlink, _read(directory, place), ownership)
 
 
-def _check_parents(path: Path) -> None:
-    """A symbolic link on the way that belongs to somebody else could send the token anywhere."""
-    trusted = {0, os.geteuid()}
-    for parent in path.absolute().parents:
-        with suppress(FileNotFoundError):
-            found = parent.lstat()
-            if stat.S_ISLNK(found.st_mode) and found.st_uid not in trusted:
-                raise RefusedError(
-                    errno.EPERM, f"its parent {parent} is a link of uid {found.st_uid}: not followed", str(path)
-                )
+def probe(path: Path, *, symlink: Symlink = "refuse", in_place: bool = False) -> None:
+    """Raise what a write would raise for a reason that can be seen now; remove what a crash left. Writes nothing."""
+    path = resolve(path, symlink)
+    with _directory(path) as directory:
+        sweep(directory, path.name)
+        found = _inspect(directory, path, replace_link=symlink == "replace")
+        name, where, need = (".", path.parent, os.W_OK | os.X_OK)
+        if in_place and found is not None:
+            name, where, need = (path.name, path, os.W_OK)
+        if os.access(name, need, dir_fd=directory, effective_ids=True):
+            return
+        if os.fstatvfs(directory).f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, "the filesystem is read-only (access)", str(where))
+        raise PermissionError(errno.EACCES, "not writable for this daemon (access)", str(where))
+
+
+def sweep_directory(path: Path) -> None:
+    """Remove every temporary that a crash left in a directory that is ours alone."""
+    with suppress(OSError), _directory(path / "any") as directory:
+        sweep(directory, None)
+
+
+# ------------------------------------------------------------------ steps
 
 
 @contextmanager
 def _directory(path: Path) -> Iterator[int]:
-    with _named(path.parent, "open"):
-        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = open_directory(path.parent)
     try:
         yield descriptor
     finally:
@@ -184,14 +173,12 @@ def _directory(path: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _named(path: Path, call: str) -> Iterator[None]:
-    """Give an OSError the path and the call that the operator needs."""
+def _closing(descriptor: int, path: Path) -> Iterator[None]:
     try:
         yield
-    except (RefusedError, ChangedError):
-        raise
-    except OSError as error:
-        raise type(error)(error.errno, f"{error.strerror} ({call})", str(path)) from None
+    finally:
+        with named(path, "close"):  # where some filesystems tell that the data did not arrive
+            os.close(descriptor)
 
 
 def _inspect(directory: int, path: Path, *, replace_link: bool) -> os.stat_result | None:
@@ -215,93 +202,95 @@ def _kind(mode: int) -> str:
     return "a socket" if stat.S_ISSOCK(mode) else "a fifo" if stat.S_ISFIFO(mode) else "a device"
 
 
-def _matches(found: os.stat_result, ownership: Ownership) -> bool:
-    return (
-        ownership.mode in (None, stat.S_IMODE(found.st_mode))
-        and ownership.uid in (None, found.st_uid)
-        and ownership.gid in (None, found.st_gid)
-        # A hard link is another name's content too.
-        and found.st_nlink == 1
-    )
+def _is_there(directory: int, path: Path, found: os.stat_result, content: bytes, ownership: Ownership) -> bool:
+    """Tell whether the file is as it shall be. One that we may not even read is as good as another's."""
+    if not ownership.is_met_by(Ownership.of(found)):
+        return False
+    try:
+        return _read(directory, path, at_most=len(content) + 1) == content
+    except PermissionError:
+        return False
 
 
-def _read(directory: int, name: str) -> bytes:
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
+def _read(directory: int, path: Path, *, at_most: int = -1) -> bytes:
+    with named(path, "open"):
+        descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
+    with named(path, "read"), os.fdopen(descriptor, "rb") as file:
+        return file.read(at_most)
 
 
-def _keeping(ownership: Ownership, found: os.stat_result, path: Path) -> Ownership:
-    """Fill what ``ownership`` leaves open from the file that is there."""
-    acl = None
-    if ownership.mode is None:
-        with suppress(OSError):  # no ACL, or a filesystem without them
-            acl = os.getxattr(path, ACL)
-    ours = (os.geteuid(), os.getegid())
-    uid = found.st_uid if ownership.uid is None else ownership.uid
-    gid = found.st_gid if ownership.gid is None else ownership.gid
-    return Ownership(
-        mode=stat.S_IMODE(found.st_mode) if ownership.mode is None else ownership.mode,
-        # Changing nothing needs no permission; it must not ask for one.
-        uid=None if ownership.uid is None and uid == ours[0] else uid,
-        gid=None if ownership.gid is None and gid == ours[1] else gid,
-        acl=acl,
-    )
-
-
-def _replace(directory: int, name: str, content: bytes, ownership: Ownership, *, edited: Edited | None = None) -> None:
+def _replace(
+    directory: int, path: Path, content: bytes, ownership: Ownership, *, edited: Version | None = None
+) -> None:
     for attempt in range(1, FSYNC_TRIES + 1):
-        temporary = _temporary_name(name)
         try:
-            _write_temporary(directory, temporary, content, ownership)
-            if edited is not None and _read(directory, name) != edited.content:
-                raise ChangedError(errno.EAGAIN, "it changed meanwhile", name)
-            with _named(Path(name), "rename"):
-                os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-            with _named(Path(name), "fsync of the directory"):
-                os.fsync(directory)
+            _put(directory, path, content, ownership, edited)
+            edited = None  # from here on the file is ours
+            _sync_directory(directory, path)
+            _check_place(directory, path)
         except OSError as error:
-            with suppress(OSError):
-                os.unlink(temporary, dir_fd=directory)
             if error.errno != errno.EIO or attempt == FSYNC_TRIES:
                 raise
         else:
             return
 
 
-def _write_temporary(directory: int, name: str, content: bytes, ownership: Ownership) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with _named(Path(name), "open"):
+def _put(directory: int, path: Path, content: bytes, ownership: Ownership, edited: Version | None) -> None:
+    """Write a temporary and give it the name, or leave nothing behind."""
+    with temporary_name(directory, path.name) as temporary:
+        _write_temporary(directory, temporary, path, content, ownership)
+        if edited is not None:
+            edited.check()
+        _check_place(directory, path)
+        with named(path, "rename"):
+            os.rename(temporary, path.name, src_dir_fd=directory, dst_dir_fd=directory)
+
+
+def _write_temporary(directory: int, name: str, path: Path, content: bytes, ownership: Ownership) -> None:
+    with named(path, "open of a temporary file beside it"):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(name, flags, 0o600, dir_fd=directory)
+    with _closing(descriptor, path):
+        dress_new(descriptor, path, ownership)
+        _write_all(descriptor, path, content)
+
+
+def _overwrite(descriptor: int, path: Path, content: bytes, before: bytes | None) -> None:
     try:
-        if ownership.uid is not None or ownership.gid is not None:
-            with _named(Path(name), "chown"):
-                os.fchown(descriptor, -1 if ownership.uid is None else ownership.uid,
-                          -1 if ownership.gid is None else ownership.gid)  # fmt: skip
-        with _named(Path(name), "chmod"):
-            os.fchmod(descriptor, 0o600 if ownership.mode is None else ownership.mode)
-        if ownership.acl is not None:
-            with _named(Path(name), "set the ACL"):
-                os.setxattr(descriptor, ACL, ownership.acl)
-        with _named(Path(name), "write"):
-            _write_all(descriptor, content)
-        with _named(Path(name), "fsync"):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        _write_all(descriptor, path, content)
+    except OSError:
+        if before is not None:
+            with suppress(OSError):
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                _write_all(descriptor, path, before)
+        raise
 
 
-def _write_all(descriptor: int, content: bytes) -> None:
-    """write(2) may take less than it was given."""
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
+def _write_all(descriptor: int, path: Path, content: bytes) -> None:
+    """Write from the current position, cut what was longer, and make it durable."""
+    with named(path, "write"):
+        view = memoryview(content)
+        while view:  # write(2) may take less than it was given
+            view = view[os.write(descriptor, view) :]
+    with named(path, "ftruncate"):
+        os.ftruncate(descriptor, len(content))
+    with named(path, "fsync"):
+        os.fsync(descriptor)
 
 
-def _prefix(name: str) -> str:
-    # The mark and eight hex digits must fit into a file name beside it.
-    return "." + name.encode()[: LONGEST_NAME_BYTES - 32].decode("utf-8", "ignore") + MARK
+def _sync_directory(directory: int, path: Path) -> None:
+    try:
+        with named(path, "fsync of its directory"):
+            os.fsync(directory)
+    except OSError as error:
+        # Some network and FUSE filesystems cannot sync a directory at all; there is nothing more to be had there.
+        if error.errno not in {errno.EINVAL, errno.EOPNOTSUPP}:
+            raise
 
 
-def _temporary_name(name: str) -> str:
-    return _prefix(name) + secrets.token_hex(4)
+def _check_place(directory: int, path: Path) -> None:
+    """Raise `ChangedError` if the directory that is held open is no longer the one at the path."""
+    with suppress(FileNotFoundError):
+        if os.path.samestat(path.parent.stat(), os.fstat(directory)):
+            return
+    raise ChangedError(errno.ESTALE, "its directory was moved away meanwhile", str(path))

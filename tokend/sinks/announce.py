@@ -3,6 +3,7 @@
 import os
 import signal as signal_module
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,9 @@ from tokend.errors import SinkError
 from tokend.settings import AnchoredPath, Settings
 
 COMMAND_SECONDS = 30
+# proc(5): pid_max is at most 2²².
+LARGEST_PID = 2**22
+LONGEST_PID_FILE = 64
 # What a program needs to run at all; nothing of the daemon's own environment, which may hold secrets.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 
@@ -65,29 +69,29 @@ class Announcement:
 
 def _run(argv: tuple[str, ...], what: str, target: str) -> None:
     environ = {key: os.environ[key] for key in PASSED_ON if key in os.environ} | {"TOKEND_FILE": target}
+    null = subprocess.DEVNULL
     try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environ,
-            timeout=COMMAND_SECONDS,
-            check=False,
-            start_new_session=True,
-        )
-    except subprocess.TimeoutExpired:
-        raise SinkError(f"{what}: {argv[0]} did not end within {COMMAND_SECONDS} s") from None
+        # A session of its own: what the command started is ended with it.
+        process = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, env=environ, start_new_session=True)
     except (OSError, ValueError) as error:
         raise SinkError(f"{what}: {argv[0]} cannot be run: {getattr(error, 'strerror', error)}") from None
-    if done.returncode != 0:
-        raise SinkError(f"{what}: {argv[0]} failed with exit status {done.returncode}")
+    with process:
+        try:
+            status = process.wait(COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal_module.SIGKILL)
+            raise SinkError(f"{what}: {argv[0]} did not end within {COMMAND_SECONDS} s") from None
+    if status < 0:
+        raise SinkError(f"{what}: {argv[0]} was ended by signal {-status}")
+    if status > 0:
+        raise SinkError(f"{what}: {argv[0]} failed with exit status {status}")
 
 
 def _send(setting: Signal) -> None:
     try:
-        text = setting.pid_file.read_text().strip()
-        if not text.isdigit() or int(text) <= 1:
+        text = setting.pid_file.read_bytes()[:LONGEST_PID_FILE].strip()
+        if not text.isdigit() or not 1 < int(text) <= LARGEST_PID:
             raise SinkError(f"signal: {setting.pid_file} holds no process id")
         os.kill(int(text), signal_module.Signals[setting.signal])
     except OSError as error:

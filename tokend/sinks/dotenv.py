@@ -1,13 +1,15 @@
 """``dotenv``: one key of a `.env` file, set in place; every other byte of the file stays."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from pydantic import field_validator
 
 from tokend import files
 from tokend.errors import SinkError
-from tokend.files import ChangedError, Edited, Ownership
-from tokend.sinks.dotenv_format import KEY, Style, UnencodableError, edit, encode
+from tokend.files import ChangedError, Version
+from tokend.sinks.dotenv_format import KEY, Style, UneditableError, UnencodableError, edit, encode
 from tokend.sinks.file import FileSink, Mode
 from tokend.tokens import Lease, utc
 
@@ -42,35 +44,47 @@ class DotenvSink(FileSink):
         if self.expires_key is not None:
             values[self.expires_key] = "" if expires is None else utc(expires.wall)
         try:
-            return self._set({key: encode(value, self.style) for key, value in values.items()}, create=True)
+            encoded = {key: encode(value, self.style) for key, value in values.items()}
         except UnencodableError as error:
             raise SinkError(f"{self.target}: the token cannot be written as {self.key}: {error}") from None
+        return self._set(encoded, append=True)
 
     def remove(self) -> bool:
         """Leave ``KEY=`` behind. True if something was taken away."""
         keys = [self.key] if self.expires_key is None else [self.key, self.expires_key]
-        return self._set(dict.fromkeys(keys, ""), create=False)
+        return self._set(dict.fromkeys(keys, ""), append=False)
 
-    def _set(self, values: dict[str, str], *, create: bool) -> bool:
-        with self.told():
+    def probe(self) -> None:
+        """Also raise `SinkError` where the file that is there cannot be read or edited."""
+        super().probe()
+        with self.told(), self._editable():
+            edit(self._read().content or b"", {}, append=False)
+
+    def _set(self, values: dict[str, str], *, append: bool) -> bool:
+        with self.told(), self._editable():
             for _ in range(EDIT_TRIES):
                 try:
-                    return self._edit(values, create=create)
+                    return self._edit(values, append=append)
                 except ChangedError:
                     continue
         raise SinkError(f"{self.target}: somebody else keeps changing the file")
 
-    def _edit(self, values: dict[str, str], *, create: bool) -> bool:
-        found = files.read_file(self.path, symlink=self.symlink)
-        if found is None and not create:
+    def _edit(self, values: dict[str, str], *, append: bool) -> bool:
+        before = self._read()
+        if before.content is None and not append:
             return False
-        before = b"" if found is None else found[0]
-        after = edit(before, values)
-        wanted = self.ownership()
-        if found is not None and after == before and wanted == Ownership():
+        after = edit(before.content or b"", values, append=append)
+        if after == before.content and (not append or self.ownership().is_met_by(before.ownership)):
             return False
-        if self.write_mode == "in-place":
-            return files.write_in_place(self.path, after, symlink=self.symlink)
-        return files.replace_file(
-            self.path, after, wanted, symlink=self.symlink, edited=None if found is None else Edited(*found)
-        )
+        return self.put(after, before)
+
+    def _read(self) -> Version:
+        # A link that is to be replaced gives its content to the file in its place: the other keys are needed.
+        return files.read_version(self.path, symlink="follow" if self.symlink == "replace" else self.symlink)
+
+    @contextmanager
+    def _editable(self) -> Iterator[None]:
+        try:
+            yield
+        except UneditableError as error:
+            raise SinkError(f"{self.target}: {error}") from None

@@ -6,7 +6,7 @@ read alike by docker, podman, systemd, shells and every dotenv library: every JW
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,18 +14,33 @@ Style = Literal["portable", "quoted", "posix", "raw"]
 
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _BARE = re.compile(r"(?!=)(?:[A-Za-z0-9_./+@%,^-]|:(?![~=])|=(?!~)|(?<!^)~)+\Z", re.ASCII)
+
 _BOM = b"\xef\xbb\xbf"
-_ASSIGNMENT = re.compile(rb"[ \t]*(?:export[ \t]+)?(?P<key>[^\s=#'\"`]+)[ \t]*=[ \t]*")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# A key may be quoted, as python-dotenv allows; ``\s`` is ASCII here, and what ends a line is none of _BLANK.
+_BLANK = rb"[ \t\f\v]*"
+_ASSIGNMENT = re.compile(
+    _BLANK + rb"(?:export[ \t\f\v]+)?(?:'(?P<quoted>[^'\r\n]+)'|(?P<key>[^\s=#'][^\s=#]*))" + _BLANK + rb"="
+)
+_BLANKS = re.compile(_BLANK)
+_REST = re.compile(rb"[^\r\n]*")
+_COMMENT = re.compile(rb"[ \t\f\v]+#")
+# What may follow the closing quote. Anything else, and readers disagree on where the value ends.
+_AFTER_QUOTE = re.compile(rb"(?=[ \t\f\v]*(?:[\r\n]|\Z)|[ \t\f\v]+#)")
+# Without escapes as shells read it, then with them as python-dotenv and node do: the first that ends well counts.
 _QUOTED = {
-    b"'": re.compile(rb"'[^']*'"),
-    b'"': re.compile(rb'"(?:\\.|[^"\\])*"', re.DOTALL),
-    b"`": re.compile(rb"`[^`]*`"),
+    b"'": (re.compile(rb"'[^']*'"), re.compile(rb"'(?:\\.|[^'\\])*'", re.DOTALL)),
+    b'"': (re.compile(rb'"(?:\\.|[^"\\])*"', re.DOTALL),),
+    b"`": (re.compile(rb"`[^`]*`"),),
 }
-_COMMENT = re.compile(rb"[ \t]+#")
 
 
 class UnencodableError(ValueError):
     """A value that not all readers would read alike; the message holds nothing of it."""
+
+
+class UneditableError(ValueError):
+    """A file in which a value cannot be set so that it is read back; the message holds nothing of it."""
 
 
 def encode(value: str, style: Style) -> str:
@@ -33,7 +48,7 @@ def encode(value: str, style: Style) -> str:
     if any(_is_bad(character) for character in value):
         raise UnencodableError("it holds control characters or others that no .env file can carry")
     if style == "raw":
-        return value
+        return _raw(value)
     if style == "posix":
         return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
     if not value or _BARE.match(value):
@@ -47,23 +62,26 @@ def encode(value: str, style: Style) -> str:
     raise UnencodableError('its quotes and backslashes are read differently by different readers (style = "posix"?)')
 
 
-def edit(content: bytes, values: dict[str, str]) -> bytes:
-    """Set each key of ``values`` (encoded) wherever it is assigned, or append it; every other byte stays."""
-    missing = dict(values)
-    parts: list[bytes] = []
-    kept = 0
+def edit(content: bytes, values: Mapping[str, str], *, append: bool = True) -> bytes:
+    """Set each key of ``values`` (encoded) wherever it is assigned, or append it; every other byte stays.
+
+    Without ``append``, keys that are not there are left out. Raises `UneditableError`.
+    """
+    if content.startswith(_UTF_16):
+        raise UneditableError("it is UTF-16: save it as UTF-8")
+    encoded = {key: value.encode() for key, value in values.items()}
+    parts, kept, seen = [], 0, set()
     for found in _assignments(content):
-        encoded = values.get(found.key)
-        if encoded is not None:
-            missing.pop(found.key, None)
-            parts += [content[kept : found.start], encoded.encode("utf-8")]
-            kept = found.end
+        if found.key in encoded:
+            seen.add(found.key)
+            if found.value(content) != encoded[found.key]:
+                parts += [content[kept : found.start], encoded[found.key]]
+                kept = found.end
     result = b"".join([*parts, content[kept:]])
-    newline = b"\r\n" if b"\r\n" in content else b"\n"
-    for key, encoded in missing.items():
-        if result and result != _BOM and not result.endswith(b"\n"):
-            result += newline
-        result += f"{key}={encoded}".encode() + newline
+    missing = [key for key in encoded if append and key not in seen]
+    if missing:
+        result = _append(result, {key: encoded[key] for key in missing})
+    _check(result, {key: encoded[key] for key in [*seen, *missing]})
     return result
 
 
@@ -75,44 +93,70 @@ class _Assignment:
     start: int
     end: int
 
+    def value(self, content: bytes) -> bytes:
+        """What is assigned, to the byte."""
+        return content[self.start : self.end]
+
 
 def _assignments(content: bytes) -> Iterator[_Assignment]:
     """Walk line by line; a quoted value may span several, and what stands in it is no assignment."""
     position = len(_BOM) if content.startswith(_BOM) else 0
     while position < len(content):
         match = _ASSIGNMENT.match(content, position)
-        line_end = _line_end(content, position)
-        if match is None or match.end() > line_end:
-            position = _next_line(content, position)
-            continue
-        start, end = _value(content, match.end(), line_end)
-        yield _Assignment(match["key"].decode("utf-8", "replace"), start, end)
-        position = _next_line(content, end)
+        end = position
+        if match is not None:
+            start, end = _value(content, match.end())
+            yield _Assignment((match["key"] or match["quoted"]).decode("utf-8", "replace"), start, end)
+        position = _end_of(_REST, content, end) + 1
 
 
-def _value(content: bytes, start: int, line_end: int) -> tuple[int, int]:
-    """Where the value that begins at ``start`` lies."""
-    quote = _QUOTED.get(content[start : start + 1])
-    if quote is not None and (match := quote.match(content, start)) is not None:
-        return start, match.end()
-    line = content[start:line_end]
-    if line.startswith(b"#"):
-        # ``KEY= # comment``: an empty value, right behind the equals sign.
-        start -= len(content[:start]) - len(content[:start].rstrip(b" \t"))
-        return start, start
+def _value(content: bytes, equals: int) -> tuple[int, int]:
+    """Where the value behind an equals sign lies."""
+    start, line_end = _end_of(_BLANKS, content, equals), _end_of(_REST, content, equals)
+    if start == line_end:
+        return equals, line_end  # a shell would run a value behind these blanks as a command
+    if start > equals and content[start : start + 1] == b"#":
+        return equals, equals  # ``KEY= # comment``
+    quotes = [pattern.match(content, start) for pattern in _QUOTED.get(content[start : start + 1], ())]
+    ends = [quote.end() for quote in quotes if quote is not None]
+    for end in ends:
+        if _AFTER_QUOTE.match(content, end):
+            return start, end
+    # Unquoted, or readers disagree on the quotes: all but a comment, up to the line's end that the first of them sees.
+    begin = min(ends, default=start)
+    line = content[begin : _end_of(_REST, content, begin)]
     comment = _COMMENT.search(line)
-    return start, start + len((line if comment is None else line[: comment.start()]).rstrip())
+    return start, begin + len((line if comment is None else line[: comment.start()]).rstrip())
 
 
-def _line_end(content: bytes, position: int) -> int:
-    end = content.find(b"\n", position)
-    end = len(content) if end < 0 else end
-    return end - 1 if content[position:end].endswith(b"\r") else end
+def _append(content: bytes, encoded: Mapping[str, bytes]) -> bytes:
+    newline = b"\r\n" if b"\r\n" in content else b"\n"
+    if content and content != _BOM and not content.endswith((b"\n", b"\r")):
+        content += newline
+    if content.rstrip(b"\r\n").endswith(b"\\") and not content.endswith(newline * 2):
+        content += newline  # shells and systemd join a line that ends in a backslash with the next one
+    return content + b"".join(key.encode() + b"=" + value + newline for key, value in encoded.items())
 
 
-def _next_line(content: bytes, position: int) -> int:
-    end = content.find(b"\n", position)
-    return len(content) if end < 0 else end + 1
+def _check(content: bytes, encoded: Mapping[str, bytes]) -> None:
+    """An open quote somewhere would swallow what was set, and each edit would append once more."""
+    found = {(at.key, at.value(content)) for at in _assignments(content) if at.key in encoded}
+    if found != set(encoded.items()):
+        raise UneditableError("a value in it has no end (a quote that is not closed?): mend that line first")
+
+
+def _raw(value: str) -> str:
+    """As it is; but a value that the next edit would not find again as a whole would be cut in two by it."""
+    line = b"K=" + value.encode()
+    # The second line ends what a first quote leaves open.
+    if line.strip() != line or _value(line + b"\n" + value[:1].encode(), 2) != (2, len(line)):
+        raise UnencodableError("its blanks, quotes or # would hide where it ends (another style quotes it)")
+    return value
+
+
+def _end_of(pattern: "re.Pattern[bytes]", content: bytes, start: int) -> int:
+    match = pattern.match(content, start)
+    return start if match is None else match.end()
 
 
 def _is_bad(character: str) -> bool:

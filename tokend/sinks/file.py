@@ -13,13 +13,17 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from tokend import files
 from tokend.errors import SinkError
-from tokend.files import Ownership
+from tokend.files import Version
+from tokend.ownership import NotKeptError, Ownership
 from tokend.settings import AnchoredPath, SinkSettings
 from tokend.sinks.announce import Announcement, Signal, Systemd
 from tokend.tokens import Lease
 
 _MODE = re.compile(r"0[0-7]{3}", re.ASCII)
+# chown(2): the last number means "unchanged".
+LARGEST_ID = 2**32 - 2
 IN_PLACE_ADVICE = 'set write = "in-place" (readers may then see a half-written file), or mount the directory instead'
+NOT_KEPT_ADVICE = 'let the daemon run as root or as the owner, or set write = "in-place", which keeps the file as it is'
 
 
 def _mode(value: object) -> object:
@@ -45,10 +49,17 @@ class FileSink(SinkSettings):
     signal: Signal | None = None
     systemd: Systemd | None = None
 
+    @field_validator("path")
+    @classmethod
+    def _is_a_file(cls, value: Path) -> Path:
+        if value.name in {"", ".."}:
+            raise ValueError("write the path of a file, not of a directory")
+        return value
+
     @field_validator("owner", "group")
     @classmethod
     def _name(cls, value: str | None) -> str | None:
-        if value is not None and not value:
+        if value is not None and (not value or "\0" in value or (_is_number(value) and int(value) > LARGEST_ID)):
             raise ValueError("write a name or a number")
         return value
 
@@ -67,23 +78,24 @@ class FileSink(SinkSettings):
         with self.told():
             return self.put(content)
 
-    def put(self, content: bytes, ownership: Ownership | None = None) -> bool:
+    def put(self, content: bytes, edited: Version | None = None) -> bool:
         """Write ``content`` by the settings' way. Raises OSError."""
-        if self.write_mode == "in-place":
-            return files.write_in_place(self.path, content, symlink=self.symlink)
-        return files.replace_file(self.path, content, ownership or self.ownership(), symlink=self.symlink)
+        way = files.write_in_place if self.write_mode == "in-place" else files.replace_file
+        return way(self.path, content, self.ownership(), symlink=self.symlink, edited=edited)
 
     def remove(self) -> bool:
-        """Unlink the file. True if there was one."""
+        """Unlink the file; empty it where its inode has to stay. True if there was something to take away."""
         with self.told():
+            if self.write_mode == "in-place":
+                there = files.read_version(self.path, symlink=self.symlink).content is not None
+                return there and files.write_in_place(self.path, b"", Ownership(), symlink=self.symlink)
             return files.remove_file(self.path, symlink=self.symlink)
 
     def probe(self) -> None:
         """Raise `SinkError` where a write would fail for a reason that can be seen now; sweep what a crash left."""
         with self.told():
             self.ownership()
-            files.sweep(self.path)
-            files.probe(self.path, symlink=self.symlink)
+            files.probe(self.path, symlink=self.symlink, in_place=self.write_mode == "in-place")
 
     def announce(self) -> None:
         """Run the command, send the signal, ask systemd, as the settings say."""
@@ -101,16 +113,21 @@ class FileSink(SinkSettings):
         try:
             yield
         except OSError as error:
-            advice = f"; {IN_PLACE_ADVICE}" if error.errno in {errno.EBUSY, errno.EXDEV} else ""
-            if error.errno == errno.EPERM and "chown" in (error.strerror or ""):
-                advice = f"; the daemon may not give files away: run it as root or in that group, or {IN_PLACE_ADVICE}"
-            named = str(error.filename or "")
-            where = named if Path(named).is_absolute() else self.target
+            advice = ""
+            if isinstance(error, NotKeptError):
+                advice = f"; {NOT_KEPT_ADVICE}"
+            elif error.errno in {errno.EBUSY, errno.EXDEV}:
+                advice = f"; {IN_PLACE_ADVICE}"
+            where = error.filename if isinstance(error.filename, str) else self.target
             raise SinkError(f"{where}: {error.strerror or type(error).__name__}{advice}") from None
 
 
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()
+
+
 def _number(name: str, what: str, target: str) -> int:
-    if name.isdigit():
+    if _is_number(name):
         return int(name)
     try:
         return pwd.getpwnam(name).pw_uid if what == "owner" else grp.getgrnam(name).gr_gid

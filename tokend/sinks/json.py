@@ -1,5 +1,6 @@
 """``json``: the native object, or the one that Trading Technologies' own Python package reads."""
 
+from datetime import timedelta
 from typing import Literal
 
 import orjson
@@ -22,11 +23,12 @@ class JsonSink(FileSink):
 def _tt(lease: Lease) -> dict[str, JSON]:
     """``tt_token.json`` (docs/vendors.md, tt): the life as issued, from a naive *local* time of the request."""
     token = lease.token
-    life = token.life_seconds
+    # Between the two times of day, as its reader adds them up; the boot line's floats would lose a second.
+    life = None if token.expires_at is None else token.expires_at.wall - token.issued_at.wall
     return {
         "status": "Ok",
         "access_token": token.value.reveal(),
         "token_type": token.token_type,
-        "seconds_until_expiry": None if life is None else int(life),
+        "seconds_until_expiry": None if life is None else life // timedelta(seconds=1),
         "acquisition_time": token.issued_at.wall.astimezone().replace(tzinfo=None).isoformat(),
     }

@@ -1,5 +1,6 @@
 """``template``: whatever text a program wants, by a sandboxed Jinja template over the native fields."""
 
+import re
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -8,6 +9,9 @@ from tokend.errors import SinkError
 from tokend.settings import AnchoredPath
 from tokend.sinks.file import FileSink
 from tokend.tokens import Lease, native
+
+# How Jinja speaks of a variable that does not exist.
+_NAME = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined", re.ASCII)
 
 
 class TemplateSink(FileSink):
@@ -29,6 +33,7 @@ class TemplateSink(FileSink):
         import jinja2
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+        source = self._source()
         environment = ImmutableSandboxedEnvironment(
             undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
         )
@@ -37,22 +42,23 @@ class TemplateSink(FileSink):
             "headers": {name: value.reveal() for name, value in lease.token.headers.items()},
         }
         try:
-            return environment.from_string(self._source()).render(values).encode()
+            return environment.from_string(source).render(values).encode()
         except jinja2.TemplateSyntaxError as error:
             raise SinkError(f"{self.target}: the template's line {error.lineno} is wrong: {error.message}") from None
         except jinja2.UndefinedError as error:
-            raise SinkError(
-                f"{self.target}: the template asks for something that is not there: {error.message}"
-            ) from None
+            # A name stands in the template; a key that was looked up may be the token itself.
+            named = _NAME.fullmatch(error.message or "")
+            what = f"{named[1]!r}, which is not there" if named else "something that is not there"
+            raise SinkError(f"{self.target}: the template asks for {what}") from None
         except Exception as error:
-            # Filters run on the token: their messages may quote it.
+            # Filters run on the token: their messages may quote it too.
             raise SinkError(f"{self.target}: the template failed ({type(error).__name__})") from None
 
     def _source(self) -> str:
         if self.template_file is None:
             return self.template or ""
         try:
-            return self.template_file.read_text()
+            return self.template_file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             raise SinkError(f"{self.template_file}: {reason}") from None

@@ -1,0 +1,138 @@
+"""Killed between any two system calls, and read at any moment: a whole old or a whole new token."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.files.children import DEADLINE_SECONDS, names, run_traced
+from tokend.files import probe, replace_file
+from tokend.ownership import Ownership
+from tokend.state import StateDirectory
+
+CALLS = "openat,write,fsync,fchmod,fchown,ftruncate,fremovexattr,rename,renameat,renameat2,unlinkat,close"
+SETUP = """
+import pathlib
+from tokend.files import replace_file, replace_private
+from tokend.ownership import Ownership
+replace_private(pathlib.Path({warm!r}), b"warm")
+def publish():
+    replace_file(pathlib.Path({path!r}), {new!r}, Ownership(mode=0o640))
+"""
+OLD, NEW = b"old" * 1000, b"new" * 3000
+WRITES = 2000
+
+
+def calls_of_a_write(path, tmp_path):
+    """Every traced system call from the start of a write to its end, in order."""
+    setup = SETUP.format(warm=str(tmp_path / "warm"), path=str(path), new=NEW)
+    trace = tmp_path / "trace"
+    assert run_traced(setup, ["-e", f"trace={CALLS}"], trace) == 0
+    lines = trace.read_text().splitlines()
+    last = max(index for index, line in enumerate(lines) if str(path.parent) in line)
+    return setup, [match for line in lines[: last + 2] if (match := re.match(r"(\w+)\((.*)", line))]
+
+
+@pytest.mark.parametrize("existed", [True, False])
+def test_kill_at_any_system_call_leaves_the_old_or_the_new_token(tmp_path, existed):
+    """P1, docs/promises.md 55: one process per call is killed there; what it left behind is swept at the next start."""
+    place = tmp_path / "place"
+    place.mkdir()
+    path = place / "token"
+    if existed:
+        path.write_bytes(OLD)
+    setup, points = calls_of_a_write(path, tmp_path)
+    counts: dict[str, int] = {}
+    seen, leftovers = set(), 0
+    for point in points:
+        call = point[1]
+        counts[call] = counts.get(call, 0) + 1
+        path.unlink(missing_ok=True)
+        if existed:
+            path.write_bytes(OLD)
+        status = run_traced(
+            setup, ["-e", f"trace={CALLS}", "-e", f"inject={call}:signal=KILL:when={counts[call]}"], tmp_path / "trace"
+        )
+        assert status == -signal.SIGKILL, f"{call} {counts[call]}"
+        content = path.read_bytes() if path.exists() else None
+        assert content in ((OLD if existed else None), NEW), f"torn at {call} {counts[call]}"
+        seen.add(content)
+        leftovers += len(names(place) - {"token"})
+        probe(path)
+        assert names(place) <= {"token"}, f"left behind at {call} {counts[call]}"
+    assert seen == {(OLD if existed else None), NEW}, "the kills were on both sides of the rename"
+    assert leftovers > 0, "some kills were while the temporary existed"
+
+
+def test_the_state_directory_is_swept_at_the_next_start(tmp_path):
+    """docs/promises.md 113: a killed save leaves a temporary with a token in it; other files stay."""
+    StateDirectory(tmp_path / "state").close()
+    tokens = tmp_path / "state" / "tokens"
+    (tokens / "tt.json").write_bytes(b"{}")
+    (tokens / ".tt.json.tokend-0123abcd").write_bytes(b"planted-fake")
+    (tmp_path / "state" / ".salt.tokend-0123abcd").write_bytes(b"planted-fake")
+    StateDirectory(tmp_path / "state").close()
+    assert names(tokens) == {"tt.json"}
+    assert names(tmp_path / "state") == {"lock", "salt", "tokens"}
+
+
+def test_mode_and_owner_come_before_data_and_data_before_the_name(tmp_path):
+    """P5, P1: create, mode, write, fsync, rename, fsync of the directory; the new name is never seen otherwise."""
+    path = tmp_path / "place" / "token"
+    path.parent.mkdir()
+    _, points = calls_of_a_write(path, tmp_path)
+    steps = [step for point in points if (step := _step(point[1], point[2])) is not None]
+    assert steps == ["create", "fchmod", "write", "fsync", "rename", "fsync of the directory"]
+
+
+def _step(call, arguments):
+    """What a traced call does to a write; None if nothing."""
+    if "O_EXCL" in arguments:
+        return "create"
+    if call == "fsync":
+        return "fsync" if ".tokend-" in arguments else "fsync of the directory"
+    if call.startswith("rename"):
+        return "rename"
+    return call if call in {"fchmod", "fchown", "write"} and ".tokend-" in arguments else None
+
+
+READER = """
+import pathlib, sys
+path, stop = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+reads = newest = 0
+print("reading", flush=True)
+while reads % 100 or not stop.exists():
+    found = path.read_bytes()
+    reads += 1
+    number = int(found.partition(b":")[0] or b"-1")
+    if number < newest or found != b"%d:" % number + b"%d" % (number % 10) * (1000 + 97 * (number % 50)):
+        sys.exit(f"torn: {found[:20]}")
+    newest = number
+print(reads)
+"""
+
+
+def test_readers_never_see_a_torn_file(tmp_path):
+    """docs/promises.md 57: processes that read all the time while it is written 2,000 times. Nor an older token."""
+    path, stop = tmp_path / "token", tmp_path / "stop"
+
+    def content(number: int) -> bytes:
+        return b"%d:" % number + b"%d" % (number % 10) * (1000 + 97 * (number % 50))
+
+    replace_file(path, content(0), Ownership(mode=0o600))
+    argv = [sys.executable, "-c", READER, path, stop]
+    readers = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        for reader in readers:
+            assert reader.stdout.readline() == "reading\n"
+        for number in range(1, WRITES + 1):
+            replace_file(path, content(number), Ownership(mode=0o600))
+    finally:
+        stop.touch()
+        reads = [reader.communicate(timeout=DEADLINE_SECONDS)[0] for reader in readers]
+    assert [reader.returncode for reader in readers] == [0, 0]
+    assert sum(map(int, reads)) > WRITES
+    assert path.read_bytes() == content(WRITES)
+    assert names(tmp_path) == {"token", "stop"}

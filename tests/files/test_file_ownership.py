@@ -1,0 +1,122 @@
+"""Files are exact in mode, owner and ACL, and have been so before anybody could open them."""
+
+import os
+import stat
+
+import pytest
+
+from tests.files.children import (
+    STRANGER,
+    acl,
+    acting_as,
+    names,
+    needs_root,
+    public_directory,
+    supports_acl,
+)
+from tokend.files import (
+    read_version,
+    replace_file,
+)
+from tokend.ownership import NotKeptError, Ownership
+
+MODES = [0o600, 0o640, 0o644, 0o400, 0o777, 0o000]
+UMASKS = [0o000, 0o022, 0o077, 0o777]
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+@pytest.fixture
+def umask():
+    """Set the umask, and put it back."""
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+@pytest.mark.parametrize("mask", UMASKS)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("exists", [False, True])
+def test_the_mode_is_exact_under_any_umask(tmp_path, umask, mask, mode, exists):
+    """docs/promises.md 59: for new files and for those that had another mode."""
+    path = tmp_path / "token"
+    if exists:
+        path.write_bytes(b"old")
+        path.chmod(0o666)
+    umask(mask)
+    assert replace_file(path, b"new", Ownership(mode=mode))
+    umask(0o022)
+    assert mode_of(path) == mode
+    path.chmod(0o600)
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == {"token"}
+
+
+def test_a_file_of_another_owner_gets_a_new_inode():
+    """docs/promises.md 50: in a directory that is ours, somebody's file under our name is replaced, readable or not."""
+    with public_directory() as directory:
+        path = directory / "token"
+        path.write_bytes(b"new")
+        path.chmod(0o600)
+        needs_root()
+        os.chown(directory, STRANGER, STRANGER)
+        before = path.stat().st_ino
+        with acting_as(STRANGER):
+            assert replace_file(path, b"new", Ownership(mode=0o600))
+        assert (path.stat().st_uid, path.read_bytes()) == (STRANGER, b"new")
+        assert path.stat().st_ino != before
+
+
+def test_owner_and_group_are_set_before_the_name_appears(tmp_path):
+    """As numbers; nothing else is ever seen at the name (the temporary is 0600 and ours at most)."""
+    needs_root()
+    path = tmp_path / "token"
+    assert replace_file(path, b"new", Ownership(mode=0o640, uid=STRANGER, gid=STRANGER + 1))
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, mode_of(path)) == (STRANGER, STRANGER + 1, 0o640)
+
+
+def test_an_owner_that_cannot_be_given_leaves_the_old_file(tmp_path):
+    """Not root: the file cannot be given away; it fails by its own name and leaves no temporary."""
+    with public_directory() as directory:
+        path = directory / "token"
+        path.write_bytes(b"old")
+        needs_root()
+        os.chown(directory, STRANGER, STRANGER)
+        with acting_as(STRANGER), pytest.raises(NotKeptError, match="fchown"):
+            replace_file(path, b"new", Ownership(mode=0o600, uid=STRANGER + 1))
+        assert path.read_bytes() == b"old"
+        assert names(directory) == {"token"}
+
+
+def test_an_edit_keeps_mode_owner_group_and_acl(tmp_path):
+    """README, in place: also in a directory whose setgid bit and default ACL would have it otherwise."""
+    needs_root()
+    if not supports_acl(tmp_path):
+        pytest.skip("this filesystem keeps no ACLs")
+    path = tmp_path / ".env"
+    path.write_bytes(b"A=1\n")
+    os.chown(path, STRANGER, 0)
+    path.chmod(0o640)
+    os.setxattr(path, "system.posix_acl_access", acl(user=STRANGER + 7))
+    os.chown(tmp_path, 0, STRANGER + 5)
+    tmp_path.chmod(0o2755)
+    os.setxattr(tmp_path, "system.posix_acl_default", acl(user=STRANGER + 6))
+    before, version = path.stat(), read_version(path)
+    assert replace_file(path, b"A=2\n", Ownership(), edited=version)
+    after = path.stat()
+    assert (after.st_uid, after.st_gid, after.st_mode) == (before.st_uid, before.st_gid, before.st_mode)
+    assert os.getxattr(path, "system.posix_acl_access") == acl(user=STRANGER + 7)
+
+
+def test_a_directory_s_default_acl_lets_nobody_in_behind_the_mode(tmp_path):
+    """P5: the mode that was asked for is all that counts; its group bits would become the mask of others' rights."""
+    if not supports_acl(tmp_path):
+        pytest.skip("this filesystem keeps no ACLs")
+    os.setxattr(tmp_path, "system.posix_acl_default", acl())
+    path = tmp_path / "token"
+    replace_file(path, b"new", Ownership(mode=0o640))
+    assert "system.posix_acl_access" not in os.listxattr(path)
+    assert mode_of(path) == 0o640

@@ -1,0 +1,299 @@
+"""Every kind of sink passes the same tests: all or nothing, exact, quiet, and nobody else's file."""
+
+import os
+import re
+import stat
+import traceback
+
+import pytest
+from pydantic import ValidationError
+
+from tests.files.children import STRANGER, acting_as, in_own_mounts, names, needs_root, public_directory
+from tests.sinks.leases import PLANTED, lease, sink
+from tokend.errors import SinkError
+from tokend.interfaces import Sink
+from tokend.sinks import BUILTIN
+
+# The keys that make a sink of each kind besides its path; a kind may have several ways to be.
+KINDS = {
+    "json": ("json", {}),
+    "json-tt": ("json", {"layout": "tt"}),
+    "dotenv": ("dotenv", {"key": "JWT_TOKEN", "expires_key": "JWT_EXPIRES", "mode": "0600", "symlink": "refuse"}),
+    "raw": ("raw", {}),
+    "template": ("template", {"template": "token={{ access_token }}\n"}),
+}
+SECOND = "planted-fake-second-token"
+
+
+@pytest.fixture(params=KINDS)
+def make(request):
+    """Make a sink of each kind with further keys."""
+    kind, keys = KINDS[request.param]
+    return lambda path, **more: sink(kind, path, **{**keys, **more})
+
+
+@pytest.fixture
+def umask():
+    """Set the umask, and put it back."""
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+def said(error):
+    """All that an operator could ever see of an error."""
+    return "".join(traceback.format_exception(error)) + repr(error)
+
+
+def test_every_kind_is_in_the_suite():
+    """A kind that is added to the table must be added here."""
+    assert {kind for kind, _ in KINDS.values()} == set(BUILTIN)
+
+
+def test_a_sink_is_what_the_engine_expects(make, tmp_path):
+    """`interfaces.Sink`, and its target is its path."""
+    made = make(tmp_path / "file")
+    assert isinstance(made.target, str)
+    assert made.target == str(tmp_path / "file")
+    assert made.required is True
+    assert all(callable(getattr(made, name)) for name in dir(Sink) if not name.startswith("_") and name not in {
+        "kind", "target", "required"})  # fmt: skip
+
+
+def test_a_token_is_written_and_written_over(make, tmp_path):
+    """True each time it changed; nothing but the file is left in the directory."""
+    made, path = make(tmp_path / "file"), tmp_path / "file"
+    made.probe()
+    assert made.write(lease()) is True
+    assert PLANTED.encode() in path.read_bytes()
+    assert made.write(lease(SECOND)) is True
+    assert SECOND.encode() in path.read_bytes()
+    assert PLANTED.encode() not in path.read_bytes()
+    assert names(tmp_path) == {"file"}
+
+
+def test_equal_content_is_not_rewritten(make, tmp_path):
+    """False, and not even the times of the file change."""
+    made = make(tmp_path / "file")
+    made.write(lease())
+    before = (tmp_path / "file").stat()
+    assert made.write(lease()) is False
+    made.probe()
+    assert (tmp_path / "file").stat() == before
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o077, 0o777])
+@pytest.mark.parametrize("mode", ["0600", "0640", "0666"])
+def test_the_mode_is_exact_under_any_umask(make, tmp_path, umask, mask, mode):
+    """docs/promises.md 59: for a new file and for one that was friendlier."""
+    path = tmp_path / "file"
+    umask(mask)
+    make(path, mode=mode).write(lease())
+    assert stat.S_IMODE(path.stat().st_mode) == int(mode, 8)
+    path.chmod(0o777)
+    make(path, mode=mode).write(lease())
+    assert stat.S_IMODE(path.stat().st_mode) == int(mode, 8)
+
+
+def test_a_new_file_is_for_its_owner_alone(tmp_path):
+    """README: 0600 by default, of every kind."""
+    for name, (kind, keys) in KINDS.items():
+        sink(kind, tmp_path / name, **{key: value for key, value in keys.items() if key != "mode"}).write(lease())
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_owner_and_group_are_set_by_name_or_number(make, tmp_path):
+    """Numbers are for containers that do not know the names."""
+    needs_root()
+    path = tmp_path / "file"
+    make(path, owner=str(STRANGER), group="daemon", mode="0640").write(lease())
+    assert (path.stat().st_uid, path.group(), stat.S_IMODE(path.stat().st_mode)) == (STRANGER, "daemon", 0o640)
+
+
+def test_a_name_that_this_machine_does_not_know_is_told(make, tmp_path):
+    """Nothing is written to the wrong owner instead."""
+    for keys in ({"owner": "no-such-user"}, {"group": "no-such-group"}):
+        made = make(tmp_path / "file", **keys)
+        for call in (made.probe, lambda made=made: made.write(lease())):
+            with pytest.raises(SinkError, match="is not known on this machine"):
+                call()
+    assert names(tmp_path) == set()
+
+
+def test_an_owner_that_cannot_be_given_is_told_with_advice(make):
+    """README: the sink fails with the advice to write in place, and leaves the file alone."""
+    with public_directory() as directory:
+        path = directory / "file"
+        make(path).write(lease())
+        before = path.read_bytes()
+        needs_root()
+        os.chown(directory, STRANGER, STRANGER)
+        os.chown(path, STRANGER, STRANGER)
+        with acting_as(STRANGER), pytest.raises(SinkError, match=r'fchown.*write = "in-place"') as refused:
+            make(path, group="0").write(lease(SECOND))
+        assert str(path) in str(refused.value)
+        assert path.read_bytes() == before
+        assert names(directory) == {"file"}
+
+
+def test_the_token_can_be_taken_away(make, tmp_path):
+    """on_expiry = "remove": True once, then False; no file and no directory are no error."""
+    made, path = make(tmp_path / "file"), tmp_path / "file"
+    assert made.remove() is False
+    made.write(lease())
+    assert made.remove() is True
+    assert not path.exists() or PLANTED.encode() not in path.read_bytes()
+    assert made.remove() is False
+    assert make(tmp_path / "nowhere" / "file").remove() is False
+
+
+def test_probe_tells_what_a_write_would(make, tmp_path):
+    """A directory that is not there; and one more thing: it writes nothing."""
+    made = make(tmp_path / "nowhere" / "file")
+    for call in (made.probe, lambda: made.write(lease())):
+        with pytest.raises(SinkError, match="nowhere does not exist"):
+            call()
+    (tmp_path / "nowhere").mkdir()
+    made.probe()
+    assert names(tmp_path / "nowhere") == set()
+
+
+def test_probe_tells_of_a_directory_that_is_not_writable(make):
+    """docs/promises.md 42: path and call; the log and `status` show it at start."""
+    with public_directory() as directory, acting_as(STRANGER):
+        made = make(directory / "file")
+        for call in (made.probe, lambda: made.write(lease())):
+            with pytest.raises(SinkError, match=re.escape(str(directory)) + r".*\((access|open.*)\)"):
+                call()
+
+
+def test_probe_sweeps_what_a_crash_left(make, tmp_path):
+    """docs/promises.md 55, 113: also beside the target of a link that is followed."""
+    (tmp_path / "real").mkdir()
+    made = make(tmp_path / "real" / "file")
+    made.write(lease())
+    for _ in range(2):
+        (tmp_path / "real" / ".file.tokend-0123abcd").write_text(PLANTED)
+        made.probe()
+        assert names(tmp_path / "real") == {"file"}
+        (tmp_path / "link").unlink(missing_ok=True)
+        (tmp_path / "link").symlink_to("real/file")
+        made = make(tmp_path / "link", symlink="follow")
+
+
+def test_a_link_is_refused_untouched(make, tmp_path):
+    """docs/promises.md 47: by write, remove and probe."""
+    (tmp_path / "target").write_bytes(b"theirs")
+    (tmp_path / "file").symlink_to("target")
+    made = make(tmp_path / "file", symlink="refuse")
+    for call in (lambda: made.write(lease()), made.remove, made.probe):
+        with pytest.raises(SinkError, match="symbolic link"):
+            call()
+    assert (tmp_path / "file").is_symlink()
+    assert (tmp_path / "target").read_bytes() == b"theirs"
+
+
+def test_a_link_is_followed_or_replaced_when_asked(make, tmp_path):
+    """The link stays, or the target does."""
+    (tmp_path / "target").write_bytes(b"")
+    (tmp_path / "file").symlink_to("target")
+    assert make(tmp_path / "file", symlink="follow").write(lease())
+    assert (tmp_path / "file").is_symlink()
+    assert PLANTED.encode() in (tmp_path / "target").read_bytes()
+    assert make(tmp_path / "file", symlink="replace").write(lease(SECOND))
+    assert not (tmp_path / "file").is_symlink()
+    assert PLANTED.encode() in (tmp_path / "target").read_bytes()
+    assert SECOND.encode() in (tmp_path / "file").read_bytes()
+
+
+def test_in_place_keeps_the_inode(make, tmp_path):
+    """For single-file bind mounts: also when the token is taken away."""
+    path = tmp_path / "file"
+    path.touch(mode=0o600)
+    made, inode = make(path, write="in-place"), path.stat().st_ino
+    made.probe()
+    assert made.write(lease()) is True
+    assert made.write(lease()) is False
+    assert made.write(lease(SECOND)) is True
+    assert SECOND.encode() in path.read_bytes()
+    assert made.remove() is True
+    assert SECOND.encode() not in path.read_bytes()
+    assert made.remove() is False
+    assert path.stat().st_ino == inode
+    assert names(tmp_path) == {"file"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_disk_leaves_the_old_token_whole(kind, tmp_path):
+    """docs/promises.md 39: all or nothing, of every kind; the socket and other sinks know nothing of it."""
+    code = (
+        "import os, pathlib\n"
+        "from tests.sinks.leases import lease, sink\nfrom tests.sinks.test_sink_contract import KINDS\n"
+        "from tokend.errors import SinkError\n"
+        f"kind, keys = KINDS[{kind!r}]\n"
+        "path = pathlib.Path('place/file').absolute()\n"
+        "made = sink(kind, path, **keys)\n"
+        "made.write(lease())\n"
+        "before = path.read_bytes()\n"
+        "try: made.write(lease('planted-fake-' + 'x' * 30000))\n"
+        "except SinkError as error: print(error)\n"
+        "print(path.read_bytes() == before, os.listdir('place'))\n"
+    )
+    told, left = in_own_mounts("mkdir place; mount -t tmpfs -o size=16k none place", code, tmp_path).splitlines()
+    assert told == f"{tmp_path}/place/file: No space left on device (write)"
+    assert left == "True ['file']"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bind_mounted_file_is_told_with_advice(kind, tmp_path):
+    """docs/promises.md 51: EBUSY, what to do about it; and it works in place, also to take the token away."""
+    mounts = "mkdir place; touch place/file mounted; chmod 600 mounted; mount --bind mounted place/file"
+    code = (
+        "import pathlib\n"
+        "from tests.sinks.leases import PLANTED, lease, sink\nfrom tests.sinks.test_sink_contract import KINDS\n"
+        "from tokend.errors import SinkError\n"
+        f"kind, keys = KINDS[{kind!r}]\n"
+        "path, mounted = pathlib.Path('place/file').absolute(), pathlib.Path('mounted')\n"
+        "try: sink(kind, path, **keys).write(lease())\n"
+        "except SinkError as error: print(error)\n"
+        "made = sink(kind, path, **keys, write='in-place')\n"
+        "made.probe()\n"
+        "print(made.write(lease()), PLANTED in mounted.read_text(), made.remove(), PLANTED in mounted.read_text())\n"
+    )
+    told, done = in_own_mounts(mounts, code, tmp_path).splitlines()
+    assert told.startswith(f"{tmp_path}/place/file: Device or resource busy (rename); set write = ")
+    assert done == "True True True False"
+
+
+def test_nothing_that_is_said_holds_the_token(make, tmp_path):
+    """P4: not the sink, not its errors, whatever goes wrong with the file."""
+    made = make(tmp_path / "file")
+    made.write(lease())
+    assert PLANTED not in repr(made) + str(made)
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "fifo")
+    for path in ("directory", "link", "fifo", "nowhere/file"):
+        for keys in ({}, {"write": "in-place"}):
+            with pytest.raises(SinkError) as refused:
+                make(tmp_path / path, **keys).write(lease())
+            assert PLANTED not in said(refused.value)
+            assert str(tmp_path) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong"),
+    [
+        ("mode", 600), ("mode", "600"), ("mode", "0o600"), ("mode", "0800"), ("mode", "01600"), ("mode", "rw-------"),
+        ("owner", ""), ("owner", "99999999999"), ("owner", 0), ("group", "4294967295"), ("symlink", "yes"),
+        ("write", "atomic"), ("write_mode", "in-place"), ("on_change", []), ("on_change", "reload it"),
+        ("signal", {"pid_file": "/x", "signal": "SIGNOTHING"}), ("signal", {"signal": "HUP"}),
+        ("systemd", {"unit": "--help"}), ("systemd", {"unit": "a.service", "action": "stop"}), ("nonsense", True),
+        ("path", "/"), ("path", "/run/.."),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_is_an_error_before_anything_is_written(make, tmp_path, key, wrong):
+    """README: unknown keys, wrong types and bad modes are errors of the configuration."""
+    with pytest.raises(ValidationError) as refused:
+        make(**{"path": tmp_path / "file", key: wrong})
+    assert len(refused.value.errors()) == 1

@@ -1,0 +1,131 @@
+"""Where a path really leads: links are judged by their owner, and directories are opened so that none slips in later.
+
+Somebody else's link on the way to a file could send a token anywhere. Raises OSError with the path and the call.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Symlink = Literal["refuse", "follow", "replace"]
+# As many as the kernel follows (path_resolution(7)).
+MOST_LINKS = 40
+
+
+class RefusedError(OSError):
+    """Something about the target that tokend will not write over; it is untouched."""
+
+
+@contextmanager
+def named(path: Path, call: str) -> Iterator[None]:
+    """Give an OSError the path and the call that the operator needs."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error.filename, str) and error.filename.startswith("/"):
+            raise
+        raise type(error)(error.errno, f"{error.strerror} ({call})", str(path)) from None
+
+
+def resolve(path: Path, symlink: Symlink) -> Path:
+    """The file that is meant, by the policy for links; no part of the result's directory is a link.
+
+    ``refuse``: the file itself is no link. ``replace``: if it is one, the link's own place is meant. ``follow``: its
+    target, if every link that leads there, and every directory those links stand in, belongs to root, to this uid or
+    to the target's owner. Links among the directories on the way must belong to root or this uid in any case.
+    """
+    path = path.absolute()
+    way = _Way(path, symlink)
+    with named(path, "lstat"):
+        found = way.walk()
+    for culprit, what, uid in way.foreign(None if found is None else found.st_uid):
+        raise RefusedError(errno.EPERM, f"{what} {culprit} belongs to uid {uid}: not followed", str(path))
+    return way.place
+
+
+def open_directory(path: Path) -> int:
+    """Open a directory that `resolve` gave; a link that took the place of a part of it meanwhile is not followed."""
+    with named(path, "open"):
+        descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        parts = path.parts[1:]
+        for index, part in enumerate(parts or (".",)):
+            # Only the last one needs to be readable (for fsync); the others need only let us through.
+            access = os.O_RDONLY if index >= len(parts) - 1 else os.O_PATH
+            try:
+                inner = os.open(part, access | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
+            finally:
+                os.close(descriptor)
+            descriptor = inner
+    return descriptor
+
+
+@dataclass
+class _Way:
+    """One walk along a path, part by part, and whom it met."""
+
+    path: Path
+    symlink: Symlink
+    place: Path = Path("/")
+    links: list[tuple[Path, int, bool]] = field(default_factory=list)  # the link, its owner, whether it is the file's
+    directories: dict[Path, int] = field(default_factory=dict)
+    judged: int = 0  # so many of the directories lead to a link that was the file's own
+
+    def walk(self) -> os.stat_result | None:
+        """Go to the end; what stands there, None if nothing."""
+        pending = list(reversed(self.path.parts[1:]))
+        while pending:
+            part = pending.pop()
+            if part == "..":
+                self.place = self.place.parent
+                continue
+            here = self.place / part
+            try:
+                found = os.lstat(here)
+            except FileNotFoundError:
+                if pending:
+                    raise FileNotFoundError(errno.ENOENT, f"{here} does not exist", str(self.path)) from None
+                self.place = here
+                return None
+            if not stat.S_ISLNK(found.st_mode) or (not pending and self.symlink == "replace"):
+                self._enter(here, found, last=not pending)
+                if not pending:
+                    return found
+            else:
+                pending += self._follow(here, found, last=not pending)
+        return os.lstat(self.place)
+
+    def foreign(self, target_uid: int | None) -> Iterator[tuple[Path, str, int]]:
+        """Everybody met who must not have a say in where the token goes."""
+        ours = {0, os.geteuid()}
+        following = ours | ({target_uid} if target_uid is not None and self.symlink == "follow" else set())
+        for link, uid, last in self.links:
+            if uid not in following:
+                yield link, "the link" if last else "its parent, the link", uid
+        for directory, uid in list(self.directories.items())[: self.judged]:
+            if uid not in following:
+                yield directory, "the link's directory", uid
+
+    def _enter(self, here: Path, found: os.stat_result, *, last: bool) -> None:
+        self.place = here
+        if not last:
+            self.directories.setdefault(here, found.st_uid)
+
+    def _follow(self, here: Path, found: os.stat_result, *, last: bool) -> list[str]:
+        if last and self.symlink == "refuse":
+            raise RefusedError(
+                errno.ELOOP, 'it is a symbolic link: name the file itself, or set symlink = "follow"', str(self.path)
+            )
+        if len(self.links) == MOST_LINKS:
+            raise RefusedError(errno.ELOOP, "its links go round in a circle", str(self.path))
+        self.links.append((here, found.st_uid, last))
+        if last:
+            self.judged = len(self.directories)
+        target = Path(os.readlink(here))  # noqa: PTH115  (a path of bytes that are not UTF-8 must survive)
+        if target.is_absolute():
+            self.place = Path("/")
+        return list(reversed(target.parts[target.is_absolute() :]))
