@@ -15,18 +15,18 @@ import anyio
 
 from tests.virtual import VirtualClock
 from tokend.config import ProviderConfig
+from tokend.engine.schedule import HostLimits
+from tokend.engine.store import TokenStore
+from tokend.engine.supervisor import Supervisor
+from tokend.engine.surroundings import Surroundings
 from tokend.errors import AttemptError, SinkError, StoreError, TransientError
 from tokend.http.exchange import Reply, Request
 from tokend.instant import Instant
 from tokend.interfaces import Runtime
 from tokend.metrics import Counters
-from tokend.schedule import HostLimits
 from tokend.secret import Secret
 from tokend.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.sources import SecretField, SecretSource, read_secret
-from tokend.store import TokenStore
-from tokend.supervisor import Supervisor
-from tokend.surroundings import Surroundings
 from tokend.tokens import Lease, Token
 
 T = TypeVar("T")

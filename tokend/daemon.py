@@ -21,18 +21,18 @@ from tokend.api.server import SocketServer
 from tokend.api.service import Service
 from tokend.clock import SystemClock
 from tokend.config import Config
+from tokend.engine.schedule import HostLimits
+from tokend.engine.store import TokenStore
+from tokend.engine.supervisor import Supervisor
+from tokend.engine.surroundings import Surroundings
 from tokend.errors import ConfigError, StateLockedError, StoreError, TokendError
 from tokend.metrics import Counters
 from tokend.notify import Notifier, in_words
 from tokend.plugins import load_config
 from tokend.reloading import Reloading
 from tokend.runtime import ProviderRuntime
-from tokend.schedule import HostLimits
 from tokend.settings import ProviderSettings
 from tokend.state import StateDirectory
-from tokend.store import TokenStore
-from tokend.supervisor import Supervisor
-from tokend.surroundings import Surroundings
 from tokend.threads import ThreadPool
 from tokend.tokens import utc
 

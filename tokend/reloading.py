@@ -10,10 +10,10 @@ import anyio
 from tokend import logs
 from tokend.clock import Clock
 from tokend.config import Config
+from tokend.engine.supervisor import Supervisor
 from tokend.errors import ConfigError
 from tokend.notify import Notifier
 from tokend.plugins import load_config
-from tokend.supervisor import Supervisor
 from tokend.threads import ThreadPool
 from tokend.watch import LOOK_SECONDS, FileWatch
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tokend.engine.judgement import judge
+from tokend.engine.records import Record
 from tokend.errors import AttemptError, ClockError, RateLimitedError, RejectedError, SecretError, TransientError
 from tokend.instant import Instant
-from tokend.judgement import judge
-from tokend.records import Record
 from tokend.secret import Secret
 from tokend.tokens import Lease, Token
 

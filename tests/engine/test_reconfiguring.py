@@ -6,8 +6,8 @@ import pytest
 from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World, config, literal, provider
 from tests.virtual import run_virtually
 from tokend.clock import Clock
+from tokend.engine.running_provider import RunningProvider
 from tokend.errors import RejectedError, TokenUnavailableError, TransientError
-from tokend.running_provider import RunningProvider
 from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings, parse_duration
 from tokend.sources import SecretSource
 from tokend.status import State

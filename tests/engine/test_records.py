@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
-from tokend import records
+from tokend.engine import records
+from tokend.engine.records import Record
 from tokend.errors import StoreError
 from tokend.instant import Instant
-from tokend.records import Record
 from tokend.secret import Secret
 from tokend.status import Failure
 from tokend.tokens import Lease, Token, native

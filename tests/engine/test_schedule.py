@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokend import schedule
+from tokend.engine import schedule
 from tokend.instant import Instant
 from tokend.secret import Secret
 from tokend.settings import Percentage

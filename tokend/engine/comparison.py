@@ -4,10 +4,10 @@ rejected provider try again. Pure.
 
 from dataclasses import replace
 
-from tokend import schedule
+from tokend.engine import schedule
+from tokend.engine.identity import Identity
+from tokend.engine.records import Record
 from tokend.errors import SecretError
-from tokend.identity import Identity
-from tokend.records import Record
 from tokend.settings import HeldSettings
 
 # A reboot lays the boot line anew from wall times of microseconds: less than this is no other lead.

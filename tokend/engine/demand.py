@@ -2,7 +2,8 @@
 
 import anyio
 
-from tokend import due, schedule
+from tokend.engine import due, schedule
+from tokend.engine.refresher import Refresher
 from tokend.errors import (
     GenerationConflictError,
     LoginRequiredError,
@@ -12,7 +13,6 @@ from tokend.errors import (
     WaitTimeoutError,
 )
 from tokend.instant import Instant
-from tokend.refresher import Refresher
 from tokend.tokens import Lease
 
 # How long a reader waits for an attempt that it caused.

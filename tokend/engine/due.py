@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 
-from tokend import schedule
+from tokend.engine import schedule
+from tokend.engine.records import Record
+from tokend.engine.schedule import HostLimits
 from tokend.instant import Instant
-from tokend.records import Record
-from tokend.schedule import HostLimits
 from tokend.settings import HeldSettings
 from tokend.tokens import Lease
 

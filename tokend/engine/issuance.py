@@ -10,6 +10,10 @@ from dataclasses import replace
 
 import anyio
 
+from tokend.engine.identity import identify
+from tokend.engine.judgement import MOST_VERDICTS, is_verdict
+from tokend.engine.records import Record
+from tokend.engine.surroundings import Surroundings
 from tokend.errors import (
     AttemptError,
     ClockError,
@@ -22,15 +26,11 @@ from tokend.errors import (
     TokenUnavailableError,
     TransientError,
 )
-from tokend.identity import identify
 from tokend.instant import Instant
 from tokend.interfaces import Issuer
-from tokend.judgement import MOST_VERDICTS, is_verdict
 from tokend.logs import get_logger
-from tokend.records import Record
 from tokend.settings import OnDemandSettings
 from tokend.status import Failure, State
-from tokend.surroundings import Surroundings
 from tokend.tokens import Token
 
 # After a timeout or 5xx: up to two more calls, this much later.

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from tokend import schedule
+from tokend.engine import schedule
+from tokend.engine.records import Record
 from tokend.errors import AttemptError, ClockError, RateLimitedError, RejectedError, TransientError
 from tokend.instant import Instant
-from tokend.records import Record
 from tokend.status import Failure
 
 # Verdicts on the credentials without a success between them, after which no timer asks again.

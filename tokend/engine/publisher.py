@@ -6,13 +6,13 @@ from typing import Literal
 
 import anyio
 
+from tokend.engine.records import Record
+from tokend.engine.surroundings import Surroundings
 from tokend.errors import SinkError
 from tokend.instant import Instant
 from tokend.interfaces import Sink
 from tokend.logs import get_logger
-from tokend.records import Record
 from tokend.status import SinkStatus
-from tokend.surroundings import Surroundings
 from tokend.tokens import Lease
 
 # A healthy disk needs a millisecond; a filesystem that hangs gets its thread taken away after this.

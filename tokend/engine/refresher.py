@@ -9,18 +9,18 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
-from tokend import due, judgement, records
 from tokend.clock import is_plausible
-from tokend.comparison import compare, is_surely_another_account, withdrawn
+from tokend.engine import due, judgement, records
+from tokend.engine.comparison import compare, is_surely_another_account, withdrawn
+from tokend.engine.identity import request_fingerprint
+from tokend.engine.records import Record
+from tokend.engine.renewal import Renewal
+from tokend.engine.surroundings import Surroundings
 from tokend.errors import AttemptError, SecretError, TransientError
-from tokend.identity import request_fingerprint
 from tokend.instant import Instant
 from tokend.logs import get_logger
-from tokend.records import Record
-from tokend.renewal import Renewal
 from tokend.settings import HeldSettings
 from tokend.status import State
-from tokend.surroundings import Surroundings
 from tokend.tokens import Lease
 
 log = get_logger()

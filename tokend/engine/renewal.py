@@ -4,17 +4,17 @@ be is `judgement`'s to say and `refresher`'s to keep.
 
 from dataclasses import replace
 
-from tokend import judgement, schedule
 from tokend.clock import is_plausible
-from tokend.comparison import is_foreign, withdrawn
+from tokend.engine import judgement, schedule
+from tokend.engine.comparison import is_foreign, withdrawn
+from tokend.engine.identity import Identity, identify
+from tokend.engine.records import Record
+from tokend.engine.surroundings import Surroundings
 from tokend.errors import AttemptError, ClockError, RateLimitedError, TransientError
-from tokend.identity import Identity, identify
 from tokend.instant import Instant
 from tokend.interfaces import Inheriting, Provider, Runtime
 from tokend.logs import get_logger
-from tokend.records import Record
 from tokend.settings import HeldSettings
-from tokend.surroundings import Surroundings
 from tokend.tokens import Lease, Token
 
 # A repeated failure of one class is logged at most this often.

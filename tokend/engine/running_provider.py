@@ -3,13 +3,13 @@
 import anyio
 
 from tokend.config import ProviderConfig
-from tokend.demand import Demand
-from tokend.issuance import Issuance
-from tokend.publisher import Publisher
-from tokend.refresher import Refresher
+from tokend.engine.demand import Demand
+from tokend.engine.issuance import Issuance
+from tokend.engine.publisher import Publisher
+from tokend.engine.refresher import Refresher
+from tokend.engine.surroundings import Surroundings
 from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.status import ProviderStatus, State
-from tokend.surroundings import Surroundings
 from tokend.tokens import Lease
 
 

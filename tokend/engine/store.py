@@ -6,12 +6,12 @@ from typing import Protocol
 
 import anyio
 
-from tokend import records
 from tokend.clock import Clock
+from tokend.engine import records
+from tokend.engine.records import Record
 from tokend.errors import StoreError
 from tokend.interfaces import Threads
 from tokend.logs import get_logger
-from tokend.records import Record
 
 # A healthy disk needs a millisecond; one that hangs must not hold a fresh token back for long.
 SAVE_SECONDS = 10.0

@@ -13,20 +13,20 @@ from anyio.abc import TaskGroup
 
 from tokend.clock import Clock
 from tokend.config import Config, ProviderConfig
-from tokend.demand import Demand
+from tokend.engine.demand import Demand
+from tokend.engine.identity import request_fingerprint
+from tokend.engine.issuance import Issuance
+from tokend.engine.publisher import Publisher, Turn
+from tokend.engine.records import Record, succeeded_by_another
+from tokend.engine.refresher import Refresher
+from tokend.engine.running_provider import RunningProvider
+from tokend.engine.surroundings import Surroundings
 from tokend.errors import NotSupportedError, UnknownTokenError
-from tokend.identity import request_fingerprint
 from tokend.interfaces import CallNumbering
-from tokend.issuance import Issuance
 from tokend.logs import get_logger
 from tokend.metrics import Counters
-from tokend.publisher import Publisher, Turn
-from tokend.records import Record, succeeded_by_another
-from tokend.refresher import Refresher
-from tokend.running_provider import RunningProvider
 from tokend.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.status import State
-from tokend.surroundings import Surroundings
 from tokend.tokens import Lease, Token
 
 # A bug that kills a task at once must not become a busy loop.

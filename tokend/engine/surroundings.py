@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokend.clock import Clock
+from tokend.engine.schedule import HostLimits
+from tokend.engine.store import TokenStore
 from tokend.interfaces import Runtime, Threads
 from tokend.metrics import Counters
-from tokend.schedule import HostLimits
-from tokend.store import TokenStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,8 @@ class _Assignment:
     end: int
 
     def value(self, content: bytes) -> bytes:
-        """What is assigned, to the byte."""
-        return content[self.start : self.end]
+        """What is assigned; blanks alone are nothing."""
+        return content[self.start : self.end].strip()
 
 
 def _assignments(content: bytes) -> Iterator[_Assignment]:
