@@ -9,14 +9,14 @@ import pytest
 
 from tests.files.children import DEADLINE_SECONDS, names, run_traced
 from tokend.files import probe, replace_file
-from tokend.ownership import Ownership
+from tokend.files.ownership import Ownership
 from tokend.state import StateDirectory
 
 CALLS = "openat,write,fsync,fchmod,fchown,ftruncate,fremovexattr,rename,renameat,renameat2,unlinkat,close"
 SETUP = """
 import pathlib
 from tokend.files import replace_file, replace_private
-from tokend.ownership import Ownership
+from tokend.files.ownership import Ownership
 replace_private(pathlib.Path({warm!r}), b"warm")
 def publish():
     replace_file(pathlib.Path({path!r}), {new!r}, Ownership(mode=0o640))

@@ -6,12 +6,12 @@ import pytest
 
 from tests.files.children import in_own_mounts, names, needs_root, run_traced, stopped_at
 from tokend.files import replace_file, write_in_place
-from tokend.ownership import Ownership
+from tokend.files.ownership import Ownership
 
 ATTEMPT = """
 import errno, os, pathlib
 from tokend.files import probe, replace_file, write_in_place
-from tokend.ownership import Ownership
+from tokend.files.ownership import Ownership
 def attempt(call, *args, **kwargs):
     try:
         print("done", call(*args, **kwargs))
@@ -22,7 +22,7 @@ path = pathlib.Path("place/token").absolute()
 PUBLISH = """
 import pathlib
 from tokend.files import replace_file, replace_private
-from tokend.ownership import Ownership
+from tokend.files.ownership import Ownership
 replace_private(pathlib.Path({warm!r}), b"warm")
 def publish():
     replace_file(pathlib.Path({path!r}), b"new", Ownership(mode=0o640))

@@ -18,7 +18,7 @@ from tokend.files import (
     read_version,
     replace_file,
 )
-from tokend.ownership import NotKeptError, Ownership
+from tokend.files.ownership import NotKeptError, Ownership
 
 MODES = [0o600, 0o640, 0o644, 0o400, 0o777, 0o000]
 UMASKS = [0o000, 0o022, 0o077, 0o777]

@@ -21,8 +21,8 @@ from tokend.files import (
     sweep_directory,
     write_in_place,
 )
-from tokend.ownership import Ownership
-from tokend.symlinks import RefusedError
+from tokend.files.ownership import Ownership
+from tokend.files.symlinks import RefusedError
 
 
 def mode_of(path):
@@ -84,7 +84,7 @@ def test_an_in_place_write_that_fails_puts_the_old_content_back(tmp_path):
     """The file grew into its limit (a real short write, then EFBIG): the old token is still there."""
     code = (
         "import pathlib, resource, signal, sys\n"
-        "from tokend.files import write_in_place\nfrom tokend.ownership import Ownership\n"
+        "from tokend.files import write_in_place\nfrom tokend.files.ownership import Ownership\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))\n"
         "try: write_in_place(pathlib.Path(sys.argv[1]), b'n' * 10000, Ownership())\n"
         "except OSError as error: print(error.errno)\n"
@@ -117,7 +117,8 @@ def test_a_process_without_descriptors_still_publishes(tmp_path):
     """docs/promises.md 61: a reserve is given up to the write, and taken back for the next one."""
     code = (
         "import os, pathlib, resource, sys\n"
-        "from tokend.files import read_version, replace_file, replace_private\nfrom tokend.ownership import Ownership\n"
+        "from tokend.files import read_version, replace_file, replace_private\n"
+        "from tokend.files.ownership import Ownership\n"
         "path = pathlib.Path(sys.argv[1])\n"
         "replace_private(path, b'0')\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"

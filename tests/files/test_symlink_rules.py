@@ -6,8 +6,8 @@ import pytest
 
 from tests.files.children import STRANGER, acting_as, names, needs_root, public_directory
 from tokend.files import ChangedError, read_version, remove_file, replace_file
-from tokend.ownership import Ownership
-from tokend.symlinks import RefusedError, open_directory, resolve
+from tokend.files.ownership import Ownership
+from tokend.files.symlinks import RefusedError, open_directory, resolve
 
 SIX = Ownership(mode=0o600)
 

@@ -13,8 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from tokend import files
 from tokend.errors import SinkError
-from tokend.files import Version
-from tokend.ownership import NotKeptError, Ownership
+from tokend.files import NotKeptError, Ownership, Version
 from tokend.settings import AnchoredPath, SinkSettings
 from tokend.sinks.announce import Announcement, Signal, Systemd
 from tokend.tokens import Lease

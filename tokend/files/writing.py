@@ -1,4 +1,4 @@
-"""The one place where files are written: whole or not at all, with the right owner and mode before the first byte.
+"""Write files: whole or not at all, with the right owner and mode before the first byte.
 
 Temporary dot-file in the same directory, owner and mode, data, fsync, rename, fsync of the directory. Every step goes
 through an open descriptor of the directory, which must still be at its path when the new file gets its name.
@@ -13,10 +13,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tokend.descriptors import with_reserve
-from tokend.ownership import PRIVATE, Ownership, acl_of, dress, dress_new
-from tokend.symlinks import RefusedError, Symlink, named, open_directory, resolve
-from tokend.temporaries import sweep, temporary_name
+from tokend.files.descriptors import with_reserve
+from tokend.files.ownership import PRIVATE, Ownership, acl_of, dress, dress_new
+from tokend.files.symlinks import RefusedError, Symlink, named, open_directory, resolve
+from tokend.files.temporaries import sweep, temporary_name
 
 # After a failed fsync the kernel may have dropped the dirty pages: the same file must never be synced again.
 FSYNC_TRIES = 2
