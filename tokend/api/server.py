@@ -3,8 +3,10 @@
 import asyncio
 import resource
 import socket
+import sys
 from collections import Counter
 from contextlib import suppress
+from typing import Any
 
 from tokend.api.connection import Connection
 from tokend.api.listening import BACKLOG, Place, claim, is_ours, withdraw
@@ -110,7 +112,11 @@ class SocketServer:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: Connection(self), sock=self._socket, backlog=BACKLOG)
+        # From Python 3.13 on a server unlinks its path; ours may be another's (socket activation), and `withdraw` asks.
+        keeping: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+        self._server = await loop.create_unix_server(
+            lambda: Connection(self), sock=self._socket, backlog=BACKLOG, **keeping
+        )
 
     async def _sweep(self) -> None:
         limits = self.limits
