@@ -56,7 +56,9 @@ class Demand:
             return lease
         life = self._fresh_life_seconds()
         if life is not None and min_ttl > life:
-            raise self._refusal(f"min_ttl is {min_ttl:g} s, but a fresh token lives {life:g} s: ask for less")
+            refusal = self._refusal(f"min_ttl is {min_ttl:g} s, but a fresh token lives {life:g} s: ask for less")
+            refusal.retry_at = None  # waiting does not help
+            raise refusal
         await self._attempt(admin=admin, resumes=False)
         if (lease := self._lasting(min_ttl)) is not None:
             return lease
