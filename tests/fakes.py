@@ -177,6 +177,23 @@ class FakeSink(SinkSettings):
         WORLDS[-1].announced.append(self.path)
 
 
+class FakeListeningSink(SinkSettings):
+    """A sink that is asked: `World.served` names those that listen."""
+
+    kind: Literal["fake-socket"] = "fake-socket"
+    path: Path = Path("a-socket")
+    mode: str = "0600"
+    owner: str | None = None
+    group: str | None = None
+
+    @property
+    def target(self) -> str:
+        return str(self.path)
+
+    def offer(self, lease: Lease) -> bytes:
+        return lease.token.value.reveal_bytes()
+
+
 @dataclass
 class FakeRuntime:
     """`interfaces.Runtime` without a network."""
@@ -290,6 +307,7 @@ class World:
     disk: dict[str, str] = field(default_factory=dict)
     written: list[tuple[str, str]] = field(default_factory=list)
     announced: list[str] = field(default_factory=list)
+    served: list[str] = field(default_factory=list)
     full: bool = False
     stumbles: dict[tuple[str, str], Exception] = field(default_factory=dict)  # by sink method and path
     threads: Any = field(default_factory=InlineThreads)
@@ -319,12 +337,25 @@ class World:
             runtime=self._runtime,
             threads=self.threads,
             commands=self.threads,
+            serve=self._serve,
         )
         async with anyio.create_task_group() as tasks:
             self.supervisor = Supervisor(tasks, self.surroundings, reload=_no_reload)
             await self.supervisor.apply(config(*providers))
             yield self.supervisor
             tasks.cancel_scope.cancel()
+
+    async def _serve(self, name: str, sink: Any, listening: Callable[[], None]) -> None:
+        """Let a `FakeListeningSink` listen until it is cancelled, or stumbles."""
+        self.stumble("serve", sink.target)
+        if sink.target in self.served:
+            raise SinkError(f"{sink.target}: in use")
+        self.served.append(sink.target)
+        listening()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.served.remove(sink.target)
 
     def stumble(self, method: str, path: str) -> None:
         """What a sink's method does before its work: hang or raise, where a test asks for it."""

@@ -3,8 +3,7 @@
 import os
 import random
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +11,9 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
-from tokend import __version__, hardening, logs
+from tokend import __version__, activation, logs
+from tokend.activation import Inherited
+from tokend.api.credentials import serve_credentials, serve_sink
 from tokend.api.exposition import Exposition
 from tokend.api.listening import Place
 from tokend.api.parsing import Limits
@@ -22,28 +23,32 @@ from tokend.api.service import Service
 from tokend.clock import SystemClock
 from tokend.config import Config
 from tokend.engine.schedule import HostLimits
-from tokend.engine.store import TokenStore
+from tokend.engine.store import State, TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.engine.surroundings import Surroundings
-from tokend.errors import ConfigError, StateLockedError, StoreError, TokendError
+from tokend.errors import StoreError
+from tokend.interfaces import ListeningSink
 from tokend.metrics import Counters
-from tokend.notify import Notifier, in_words
-from tokend.plugins import load_config
+from tokend.notify import EXTEND_SECONDS, Notifier, in_words
 from tokend.reloading import Reloading
 from tokend.runtime import ProviderRuntime
 from tokend.settings import ProviderSettings
-from tokend.state import StateDirectory
 from tokend.threads import ThreadPool
 from tokend.tokens import utc
+from tokend.watchdog import Watchdog
 
-EXIT_OK, EXIT_OTHER, EXIT_CONFIG, EXIT_UNAVAILABLE, EXIT_LOCKED, EXIT_CONFIG_SYSTEMD = 0, 1, 2, 7, 75, 78
+EXIT_OK, EXIT_UNAVAILABLE = 0, 7
 
 # How long `run --once` gives its tokens to arrive.
 ONCE_SECONDS = 30.0
+# How often more time is asked for: a third of what is asked.
+PATIENCE_SECONDS = EXTEND_SECONDS / 3
 # Status goes to systemd at most this often.
 STATUS_SECONDS = 1.0
 # A bug that ends one of the daemon's own tasks at once must not become a busy loop.
 RESTART_SECONDS = 5.0
+# What a start may take where a disk is slow; systemd is asked for that time, bit by bit.
+START_SECONDS = 300.0
 STATE_THREADS, SINK_THREADS = 4, 8
 # The commands after a write may take half a minute each: they must not stand in the way of the writes.
 COMMAND_THREADS = 16
@@ -51,55 +56,12 @@ COMMAND_THREADS = 16
 log = logs.get_logger()
 
 
-def run(config_path: str | None, *, once: bool = False) -> int:
-    """Run tokend until a signal ends it (or, with ``once``, until the tokens are written); returns the exit code."""
-    if not once:
-        # It means: read the configuration again. That is done in a moment anyway, and must not end us before.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    hardening.harden()
-    explicit = None if config_path is None else Path(config_path)
-    under_systemd = "NOTIFY_SOCKET" in os.environ
-    try:
-        config = load_config(explicit)
-        logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
-        state = StateDirectory(config.daemon.state_directory)
-    except ConfigError as error:
-        sys.stderr.write(f"{error.detail}\n")
-        return EXIT_CONFIG_SYSTEMD if under_systemd else EXIT_CONFIG
-    except StateLockedError as error:
-        sys.stderr.write(f"tokend: {error.detail}\n")
-        return EXIT_LOCKED
-    except StoreError as error:
-        sys.stderr.write(f"tokend: {error.detail}\n")
-        return EXIT_OTHER
-    daemon = Daemon(config, state, explicit)
-    try:
-        code = anyio.run(daemon.once if once else daemon.serve, backend_options={"use_uvloop": True})
-    except* (TokendError, OSError) as trouble:
-        for one in _leaves(trouble):
-            sys.stderr.write(f"tokend: {one}\n")
-        code = EXIT_OTHER
-    finally:
-        state.close()
-    if daemon.threads_running:
-        # A thread in a hanging filesystem, or beside a command, would keep the interpreter from ending.
-        sys.stderr.flush()
-        os._exit(code)
-    return code
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for one in group.exceptions:
-        if isinstance(one, BaseExceptionGroup):
-            yield from _leaves(one)
-        else:
-            yield one
-
-
 class Daemon:
     """One run of tokend."""
 
-    def __init__(self, config: Config, state: StateDirectory, explicit: Path | None) -> None:
+    def __init__(
+        self, config: Config, state: State, explicit: Path | None, *, inherited: Inherited, notifier: Notifier
+    ) -> None:
         self._first_config = config
         self._explicit = explicit
         self._state = state
@@ -108,8 +70,10 @@ class Daemon:
         self._sinks = ThreadPool(SINK_THREADS)
         self._commands = ThreadPool(COMMAND_THREADS)
         self._looks = ThreadPool(1)
-        self._notifier = Notifier()
+        self._inherited = inherited
+        self._notifier = notifier
         self._reloading: Reloading
+        self._rules = PeerRules(lambda: self._reloading.config.daemon.admins)
         self._supervisor: Supervisor
         self._store: TokenStore
         self._service: Service
@@ -152,18 +116,25 @@ class Daemon:
 
     async def _serve(self) -> None:
         async with anyio.create_task_group() as tasks, AsyncExitStack() as stack:
+            patience = anyio.CancelScope()
+            tasks.start_soon(self._ask_for_patience, patience, tasks)
             await self._start(tasks)
             server = self._server()
             await server.start()
             stack.push_async_callback(self._close, server)
+            await self._serve_credentials(tasks)
             reloading = self._reloading
             reloading.told = self._config_changed
             for chore in (reloading.obey_wishes, reloading.watch_files, reloading.look_again, self._tell_status):
                 tasks.start_soon(self._keep, chore)
             if (seconds := self._notifier.watchdog_seconds()) is not None:
-                tasks.start_soon(self._feed_watchdog, seconds)
+                watchdog = Watchdog(
+                    self._notifier, seconds=seconds, clock=self._clock, living=lambda: self._supervisor.refreshers
+                )
+                tasks.start_soon(self._keep, watchdog.feed)
+            patience.cancel()
             self._notifier.ready()
-            log.info("daemon.ready", version=__version__, socket=str(reloading.config.daemon.socket))
+            log.info("daemon.ready", version=__version__, socket=str(self._socket_path()))
             await self._stop.wait()
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             self._notifier.stopping()
@@ -184,7 +155,10 @@ class Daemon:
 
     async def _start(self, tasks: TaskGroup) -> None:
         self._store = TokenStore(state=self._state, threads=self._disk, clock=self._clock)
-        self._store.load()
+        try:
+            await self._disk.run(self._store.load, seconds=START_SECONDS)
+        except TimeoutError:
+            raise StoreError(f"the state could not be read within {START_SECONDS:.0f} s: the disk hangs") from None
         surroundings = Surroundings(
             clock=self._clock,
             store=self._store,
@@ -194,6 +168,7 @@ class Daemon:
             runtime=self._runtime,
             threads=self._sinks,
             commands=self._commands,
+            serve=self._serve_sink,
         )
         self._supervisor = Supervisor(tasks, surroundings, reload=self._reloading.reload)
         self._reloading.supervisor = self._supervisor
@@ -209,20 +184,35 @@ class Daemon:
         settings = self._reloading.config.daemon
         self._service = Service(
             self._supervisor,
-            PeerRules(lambda: self._reloading.config.daemon.admins),
+            self._rules,
             config_state=self.config_state,
             audit_reads=settings.log_level == "debug",
         )
         counters, requests = self._supervisor.counters, self._service.requests
         page = Exposition(self._supervisor, counters, requests, lambda: self._reloading.error is None).page
         self._service.metrics = page
-        return SocketServer(
-            self._service,
-            place=Place(settings.socket, mode=int(settings.socket_mode, 8), group=settings.socket_group),
-            limits=Limits(
-                max_connections=settings.max_connections, max_connections_per_uid=settings.max_connections_per_uid
-            ),
+        limits = Limits(
+            max_connections=settings.max_connections, max_connections_per_uid=settings.max_connections_per_uid
         )
+        if (passed := self._inherited.sockets.get(activation.API)) is not None:
+            # Path and permissions are its unit's; it goes on listening while we are gone.
+            log.info("socket.activated", path=passed.getsockname(), instead_of=str(settings.socket))
+            return SocketServer(self._service, sock=passed, limits=limits)
+        place = Place(settings.socket, mode=int(settings.socket_mode, 8), group=settings.socket_group)
+        return SocketServer(self._service, place=place, limits=limits)
+
+    def _socket_path(self) -> str | Path:
+        passed = self._inherited.sockets.get(activation.API)
+        return self._reloading.config.daemon.socket if passed is None else str(passed.getsockname())
+
+    async def _serve_credentials(self, tasks: TaskGroup) -> None:
+        path = self._reloading.config.daemon.credentials_socket
+        passed = self._inherited.sockets.get(activation.CREDENTIALS)
+        if path is not None or passed is not None:
+            await tasks.start(serve_credentials, self._supervisor, path, passed)
+
+    async def _serve_sink(self, name: str, sink: ListeningSink, listening: Callable[[], None]) -> None:
+        await serve_sink(self._supervisor, self._rules, name, sink, listening)
 
     @staticmethod
     async def _close(server: SocketServer) -> None:
@@ -244,9 +234,19 @@ class Daemon:
 
     # -------------------------------------------------------------- what happens, and what is said of it
 
+    async def _ask_for_patience(self, start: anyio.CancelScope, tasks: TaskGroup) -> None:
+        """Ask systemd for time until ``start`` is over, or has become hopeless; a signal to end breaks it off."""
+        with start:
+            for _ in range(int(START_SECONDS / PATIENCE_SECONDS)):
+                self._notifier.extend()
+                with anyio.move_on_after(PATIENCE_SECONDS):
+                    await self._stop.wait()
+                    self._notifier.stopping()
+                    tasks.cancel_scope.cancel()
+
     def _config_changed(self) -> None:
         loaded_at, error = self.config_state()
-        self._service.audit_reads = self._reloading.config.daemon.log_level == "debug"
+        self._service.audit(self._reloading.config.daemon.log_level == "debug")
         row: Mapping[str, str | None] = {"loaded_at": utc(loaded_at), "error": None if error is None else "refused"}
         self._service.changes.config_changed(dict(row))
         self._news.set()
@@ -280,8 +280,3 @@ class Daemon:
                 before = text
             await self._next_news()
             await self._clock.sleep(STATUS_SECONDS)
-
-    async def _feed_watchdog(self, seconds: float) -> None:
-        while True:
-            self._notifier.alive()
-            await self._clock.sleep(seconds)

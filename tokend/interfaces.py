@@ -6,6 +6,7 @@ all: waiting, retrying, limits, storing, publishing, logging.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
 from tokend.clock import Clock
@@ -94,12 +95,8 @@ class Threads(Protocol):
         """Run ``call`` in a thread; after ``seconds`` the thread is given up and TimeoutError raised."""
 
 
-class Sink(Protocol):
-    """A place that a token is pushed to: a `SinkSettings` model with these methods. They block; all or nothing.
-
-    They run in a thread, one at a time per target. They must not retry or log, and must leave the target as it was
-    when they raise `SinkError`.
-    """
+class Destination(Protocol):
+    """Where a sink's token goes, whichever way."""
 
     @property
     def kind(self) -> str:
@@ -107,11 +104,19 @@ class Sink(Protocol):
 
     @property
     def target(self) -> str:
-        """What it writes to."""
+        """Its name for status and messages: a path."""
 
     @property
     def required(self) -> bool:
         """Whether it counts for readiness."""
+
+
+class Sink(Destination, Protocol):
+    """A place that a token is pushed to: a `SinkSettings` model with these methods. They block; all or nothing.
+
+    They run in a thread, one at a time per target. They must not retry or log, and must leave the target as it was
+    when they raise `SinkError`.
+    """
 
     def write(self, lease: Lease) -> bool:
         """Make the target hold this token. True if it changed, False if it held it already."""
@@ -124,6 +129,43 @@ class Sink(Protocol):
 
     def announce(self) -> None:
         """Do what the settings ask after a successful change (run a command, send a signal, reload a unit)."""
+
+
+@runtime_checkable
+class ListeningSink(Destination, Protocol):
+    """A sink that is asked instead of written to: a `SinkSettings` model that says where, and what a client is sent.
+
+    It opens nothing itself: who serves it is decided by the composition root.
+    """
+
+    @property
+    def path(self) -> Path:
+        """The socket's path."""
+
+    @property
+    def mode(self) -> str:
+        """Its mode, octal."""
+
+    @property
+    def owner(self) -> str | None:
+        """Its owner, a name or a number; None for the daemon's user."""
+
+    @property
+    def group(self) -> str | None:
+        """Its group, a name or a number; None for the daemon's."""
+
+    def offer(self, lease: Lease) -> bytes:
+        """What a client is sent."""
+
+
+class Serve(Protocol):
+    """Serve a `ListeningSink`."""
+
+    async def __call__(self, name: str, sink: ListeningSink, listening: Callable[[], None], /) -> None:
+        """Serve the token ``name`` until cancelled; ``listening`` is called as soon as clients can connect.
+
+        Raises `SinkError` where that cannot be done, now or not any longer; never returns otherwise.
+        """
 
 
 class Entry(Protocol):
@@ -197,14 +239,17 @@ Reload = Callable[[bool], Awaitable[Sequence[Mapping[str, str]]]]
 
 __all__ = [
     "CallNumbering",
+    "Destination",
     "Engine",
     "Entry",
     "HeldSettings",
     "Instant",
     "Issuer",
+    "ListeningSink",
     "OnDemandSettings",
     "Provider",
     "Runtime",
+    "Serve",
     "Sink",
     "Threads",
 ]

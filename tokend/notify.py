@@ -1,6 +1,8 @@
 """Tell systemd how we are. Without ``$NOTIFY_SOCKET`` every method does nothing."""
 
+import errno
 import os
+import socket
 import time
 from collections.abc import Sequence
 
@@ -12,6 +14,8 @@ from tokend.status import ProviderStatus, State
 LONGEST_STATUS = 3000
 # systemd reads at once unless it is in trouble itself; the loop must not hang with it.
 SEND_SECONDS = 0.5
+# Longer than one step of a start may hang: reading a file, saving a record.
+EXTEND_SECONDS = 30.0
 
 
 class Notifier:
@@ -22,6 +26,11 @@ class Notifier:
         self._stopping = False
         if self._systemd is not None and self._systemd.socket is not None:
             self._systemd.socket.settimeout(SEND_SECONDS)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a systemd to tell."""
+        return self._systemd is not None and self._systemd.socket is not None
 
     def ready(self) -> None:
         """Configuration applied, sockets listening, persisted tokens served; also the end of each reload."""
@@ -43,6 +52,24 @@ class Notifier:
         # sdnotify encodes latin-1: anything beyond would raise.
         line = " ".join(text.split()).encode("ascii", "replace").decode()[:LONGEST_STATUS]
         self._send(f"STATUS={line}")
+
+    def extend(self, seconds: float = EXTEND_SECONDS) -> None:
+        """Ask for so much more time from now, while what systemd waits for (start or stop) goes on."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
+    def store(self, name: str, descriptor: int) -> None:
+        """Give systemd a copy of ``descriptor`` to keep for the next start. Raises OSError.
+
+        Whether it did is not to be known: without FileDescriptorStoreMax= in the unit it closes it again.
+        """
+        # sdnotify passes no descriptors.
+        if self._systemd is None or self._systemd.socket is None:
+            raise OSError(errno.ENOTCONN, "there is no systemd to keep it ($NOTIFY_SOCKET)")
+        socket.send_fds(self._systemd.socket, [f"FDSTORE=1\nFDNAME={name}".encode()], [descriptor])
+
+    def drop(self, name: str) -> None:
+        """Have systemd close what it keeps under ``name``."""
+        self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
 
     def alive(self) -> None:
         """Feed the watchdog."""

@@ -30,6 +30,8 @@ NEEDS_RESTART = (
     "socket",
     "socket_mode",
     "socket_group",
+    "credentials_socket",
+    "state",
     "state_directory",
     "max_connections",
     "max_connections_per_uid",
@@ -159,8 +161,9 @@ class Reloading:
         return plan
 
     def _refuse(self, error: ConfigError) -> None:
+        # A saved file and the `tokend reload` after it are two ways to one refusal: the log has it once.
+        (log.debug if error.detail == self.error else log.error)("config.refused", detail=error.detail)
         self.error = error.detail
-        log.error("config.refused", detail=error.detail)
         self.told()
 
     async def _load(self) -> Config:

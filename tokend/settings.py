@@ -3,6 +3,7 @@
 A kind subclasses one of these, adds its own fields, and needs no factory and no schema besides. Reload is ``==``.
 """
 
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,8 @@ _PERCENTAGE = re.compile(r"([1-9][0-9]?)%", re.ASCII)
 # RFC 9110, 5.1 and 5.5: a token; and what every server and every reader can take as its value.
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?", re.ASCII)
+# sun_path of unix(7), without the final NUL.
+LONGEST_SOCKET_BYTES = 107
 # Ten years: longer is a typing error, and far below what timedelta can hold.
 LONGEST_DURATION = timedelta(days=3660)
 
@@ -79,6 +82,12 @@ def _header_value(value: str) -> str:
     return value
 
 
+def _fits_a_socket(path: Path) -> Path:
+    if len(os.fsencode(path)) > LONGEST_SOCKET_BYTES:
+        raise ValueError(f"the kernel allows {LONGEST_SOCKET_BYTES} bytes for a socket's path: choose a shorter one")
+    return path
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
@@ -90,6 +99,7 @@ Lead = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^({_DURATION.pattern}|{_PERCENTAGE.pattern})$"}),
 ]
 AnchoredPath = Annotated[Path, BeforeValidator(anchored)]
+SocketPath = Annotated[AnchoredPath, AfterValidator(_fits_a_socket)]
 Strings = Annotated[tuple[str, ...], Field(strict=False)]
 Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
 
@@ -161,6 +171,8 @@ class HeldSettings(ProviderSettings):
     minimum_lead_seconds: ClassVar[float] = 0.0
     # After a success the next scheduled request comes at least this much later.
     request_interval_seconds: ClassVar[float] = 1.0
+    # Each use of the login replaces it (a refresh token that rotates): what is lost then is lost for good.
+    rotates: ClassVar[bool] = False
 
     refresh_before: Lead | None = None
     on_expiry: Literal["keep", "remove"] = "keep"

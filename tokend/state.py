@@ -16,7 +16,21 @@ SALT_BYTES = 32
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-class StateDirectory:
+class Salted:
+    """Fingerprints with a salt: they show sameness and give nothing away."""
+
+    _salt: bytes
+
+    def fingerprint(self, value: bytes) -> str:
+        """The first 12 hex digits of HMAC-SHA256(salt, value)."""
+        return self.digest(value)[:12]
+
+    def digest(self, value: bytes) -> str:
+        """HMAC-SHA256(salt, value) in hex."""
+        return hmac.digest(self._salt, value, "sha256").hex()
+
+
+class StateDirectory(Salted):
     """Hold the directory's lock from construction until `close`.
 
     Raises `StateLockedError` if another instance holds it, `StoreError` if it cannot be used at all. All methods
@@ -26,15 +40,14 @@ class StateDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._tokens = path / "tokens"
+        self._lock = claim(path)
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._tokens.mkdir(mode=0o700, exist_ok=True)
-            # Somebody may have made them with a friendlier mode: what is inside is for the owner alone.
+            # Somebody may have made it with a friendlier mode: what is inside is for the owner alone.
             self._tokens.chmod(0o700)
-            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            self.close()
             raise StoreError(f"state directory {path} cannot be used: {error.strerror}") from None
-        self._claim()
         for directory in (path, self._tokens):
             sweep_directory(directory)
         try:
@@ -42,20 +55,12 @@ class StateDirectory:
         except StoreError:
             self.close()
             raise
-        self.boot_id = _boot_id()
+        self.boot_id = boot_id()
 
     def close(self) -> None:
         """Let another instance have the directory."""
         with suppress(OSError):
             os.close(self._lock)
-
-    def fingerprint(self, value: bytes) -> str:
-        """The first 12 hex digits of HMAC-SHA256(salt, value): shows sameness, gives nothing away."""
-        return self.digest(value)[:12]
-
-    def digest(self, value: bytes) -> str:
-        """HMAC-SHA256(salt, value) in hex."""
-        return hmac.digest(self._salt, value, "sha256").hex()
 
     def files(self) -> Iterator[tuple[Path, bytes]]:
         """Give every provider's file with its content; unreadable ones are set aside."""
@@ -82,22 +87,6 @@ class StateDirectory:
         with suppress(OSError):
             path.replace(path.with_suffix(".damaged"))
 
-    def _claim(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(self._lock, 32, 0).decode("ascii", "replace").strip()
-            os.close(self._lock)
-            who = f"process {holder}" if holder.isdigit() else "another process"
-            raise StateLockedError(f"state directory {self.path} is held by {who}: one tokend per directory") from None
-        except OSError as error:
-            os.close(self._lock)
-            raise StoreError(f"state directory {self.path} cannot be locked: {error.strerror}") from None
-        # The number is for people; on a full disk the lock holds without it.
-        with suppress(OSError):
-            os.ftruncate(self._lock, 0)
-            os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
-
     def _load_salt(self) -> bytes:
         path = self.path / "salt"
         try:
@@ -116,7 +105,31 @@ class StateDirectory:
         return salt
 
 
-def _boot_id() -> str:
+def claim(path: Path) -> int:
+    """Make the state directory if it is missing, and take its lock: it is held while the result stays open."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"state directory {path} cannot be used: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+        os.close(lock)
+        who = f"process {holder}" if holder.isdigit() else "another process"
+        raise StateLockedError(f"state directory {path} is held by {who}: one tokend per directory") from None
+    except OSError as error:
+        os.close(lock)
+        raise StoreError(f"state directory {path} cannot be locked: {error.strerror}") from None
+    # The number is for people; on a full disk the lock holds without it.
+    with suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def boot_id() -> str:
     """Name the running boot; empty where /proc hides it, which counts as a new boot each time."""
     try:
         return BOOT_ID.read_text().strip()

@@ -1,7 +1,9 @@
 """A token in the form of another program: quoting, names, and what a form cannot carry."""
 
 import json
+import netrc
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,14 @@ AWKWARD = "a'b\"c\\d$(e)`f` g"
 def answer(value: str = "abc.def-ghi_jkl==", **changed: Any) -> dict[str, Any]:
     """A token's answer."""
     headers = {"Authorization": f"Bearer {value}", "x-api-key": "k"}
-    return {"name": "my-token.v2", "access_token": value, "expires_at_unix": 1700000000, "headers": headers, **changed}
+    return {
+        "name": "my-token.v2",
+        "access_token": value,
+        "expires_at_unix": 1700000000,
+        "issued_at": "2023-11-14T21:13:20Z",
+        "headers": headers,
+        **changed,
+    }
 
 
 @pytest.mark.parametrize(
@@ -58,3 +67,79 @@ def test_kubernetes_is_told_an_earlier_end() -> None:
     assert document["kind"] == "ExecCredential"
     assert document["status"] == {"token": "abc.def-ghi_jkl==", "expirationTimestamp": "2023-11-14T22:12:50Z"}
     assert "expirationTimestamp" not in json.loads(render(answer(expires_at_unix=None), "k8s"))["status"]
+
+
+@pytest.mark.parametrize(("life", "end"), [(31, "22:12:50"), (30, "22:13:05"), (10, "22:13:15"), (1, "22:13:20")])
+def test_a_short_life_is_not_over_before_it_began(life: int, end: str) -> None:
+    """Tokens that live 30 s or less: half of their life, or kubectl would ask at each single request."""
+    issued = f"2023-11-14T22:13:{20 - life:02}Z" if life <= 20 else f"2023-11-14T22:12:{80 - life:02}Z"
+    document = json.loads(render(answer(issued_at=issued), "k8s"))
+    assert document["status"]["expirationTimestamp"] == f"2023-11-14T{end}Z"
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [("client.authentication.k8s.io/v1beta1", "v1beta1"), ("client.authentication.k8s.io/v9", "v1"), (7, "v1")],
+)
+def test_kubernetes_is_answered_in_the_version_it_asks_for(
+    monkeypatch: pytest.MonkeyPatch, asked: object, given: str
+) -> None:
+    """The kubeconfig's apiVersion, where we know it; another one is refused by kubectl."""
+    monkeypatch.setenv("KUBERNETES_EXEC_INFO", json.dumps({"kind": "ExecCredential", "apiVersion": asked}))
+    assert json.loads(render(answer(), "k8s"))["apiVersion"] == f"client.authentication.k8s.io/{given}"
+
+
+def test_git_is_told_when_the_password_ends() -> None:
+    """User name, token, expiry; no expiry for a token without end; a line break is refused, not smuggled in."""
+    assert render(answer("abc"), "git") == "username=x-access-token\npassword=abc\npassword_expiry_utc=1700000000"
+    assert "expiry" not in render(answer(expires_at_unix=None), "git")
+    with pytest.raises(TokendError, match="line break"):
+        render(answer("a\nhost=evil.example"), "git")
+
+
+@pytest.mark.parametrize("session", ["SessionToken", "Token"])
+def test_a_key_pair_goes_to_aws(session: str) -> None:
+    """`credential_process` JSON from a token that is one, or that was made for containers."""
+    keys = {"AccessKeyId": "AKIAFAKE", "SecretAccessKey": "fake", session: "fake-session", "Expiration": "ours counts"}
+    assert json.loads(render(answer(json.dumps(keys)), "aws")) == {
+        "Version": 1, "AccessKeyId": "AKIAFAKE", "SecretAccessKey": "fake", "SessionToken": "fake-session",
+        "Expiration": "2023-11-14T22:13:20Z",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["abc", "[]", "{}", '{"AccessKeyId": "a"}', '"AccessKeyId"', "7"])
+def test_what_is_no_key_pair_does_not_go_to_aws(value: str) -> None:
+    """A sentence that says what would do."""
+    with pytest.raises(TokendError, match=r"is no AWS key pair.*AWS_WEB_IDENTITY_TOKEN_FILE"):
+        render(answer(value), "aws")
+
+
+def test_a_jwt_goes_to_google_and_nothing_else_does() -> None:
+    """An executable's response; opaque tokens cannot be exchanged."""
+    assert json.loads(render(answer("eyJh.eyJz.c2ln"), "gcp")) == {
+        "version": 1, "success": True, "token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "id_token": "eyJh.eyJz.c2ln", "expiration_time": 1700000000,
+    }  # fmt: skip
+    assert "expiration_time" not in json.loads(render(answer("a.b.c", expires_at_unix=None), "gcp"))
+    for value in ("opaque", "a.b", "a.b.c.d", AWKWARD):
+        with pytest.raises(TokendError, match="is no JWT"):
+            render(answer(value), "gcp")
+
+
+@pytest.mark.parametrize(("host", "login"), [("example.com", "x-access-token"), ("me@example.com", "me")])
+def test_netrc_is_read_by_pythons_reader(tmp_path: Path, host: str, login: str) -> None:
+    """A line for one machine, with the login that was given or the usual one."""
+    file = tmp_path / "netrc"
+    file.write_text(render(answer("abc.d-e_f=="), "netrc", host=host) + "\n")
+    assert netrc.netrc(str(file)).authenticators("example.com") == (login, "", "abc.d-e_f==")
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [("a b", "h"), ("#a", "h"), ('a"', "h"), ("a\\b", "h"), ("a\nmachine evil", "h"), ("a", "h:443"), ("a", "u v@h"),
+     ("a", "a\nb"), ("a", ""), ("é", "h")],
+)  # fmt: skip
+def test_netrc_refuses_what_readers_take_differently(value: str, host: str) -> None:
+    """Rather no line than one that means another machine or another password."""
+    with pytest.raises(TokendError):
+        render(answer(value), "netrc", host=host)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -66,15 +67,28 @@ def test_curl_reads_the_headers_from_a_config(running: Running) -> None:
 
 
 def test_every_output_that_the_help_lists_works(running: Running) -> None:
-    """`-o` lists only what works."""
+    """`-o` lists only what works; a form that cannot carry the token says so, without the token."""
     listed = running.tokend("get", "--help").out.partition("[raw|")[2].partition("]")[0]
-    outputs = ["raw", *listed.split("|")]
-    assert {"raw", "json", "env", "header"} <= set(outputs)
+    outputs = ["raw", *"".join(listed.split()).split("|")]
+    assert {"raw", "json", "env", "shell", "header", "curl", "k8s", "aws", "gcp", "git", "netrc"} == set(outputs)
     value = running.client.get("partner").access_token
     for output in outputs:
-        done = running.tokend("get", "partner", "-o", output)
+        more = ("--host", "example.com") if output == "netrc" else ()
+        done = running.tokend("get", "partner", "-o", output, *more)
+        if output == "aws":
+            assert (done.code, done.out) == (1, "")
+            assert value not in done.err
+            continue
         assert (done.code, done.err) == (0, ""), output
         assert value in done.out
+
+
+@pytest.mark.parametrize("arguments", [("-o", "netrc"), ("--host", "a.example"), ("-o", "raw", "--host=a.example")])
+def test_a_host_belongs_to_netrc_and_nothing_else(running: Running, arguments: tuple[str, ...]) -> None:
+    """`-o netrc` without `--host`, `--host` without it: exit code 2, one says what the other needs."""
+    done = running.tokend("get", "tt", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert "-o netrc needs --host" in done.err
 
 
 def test_an_unknown_output_is_wrong_usage(running: Running) -> None:
@@ -245,9 +259,10 @@ def test_get_imports_next_to_nothing(running: Running) -> None:
 
 def test_no_form_of_get_imports_what_the_daemon_needs(running: Running) -> None:
     """Neither httpx nor pydantic nor anyio, whatever the output."""
-    for output in ("json", "env", "header", "curl"):
+    for output in ("json", "env", "shell", "header", "curl", "k8s", "gcp", "git", "netrc"):
+        more = ["--host", "example.com"] if output == "netrc" else []
         program = (
-            f"import sys\nsys.argv = ['tokend', 'get', 'tt', '-o', {output!r}]\n"
+            f"import sys\nsys.argv = ['tokend', 'get', 'partner', '-o', {output!r}, *{more!r}]\n"
             "from tokend.__main__ import main\nassert main() == 0\n"
             "assert not {'click', 'httpx', 'pydantic', 'anyio', 'structlog'} & set(sys.modules)"
         )
@@ -255,6 +270,19 @@ def test_no_form_of_get_imports_what_the_daemon_needs(running: Running) -> None:
             [sys.executable, "-c", program],
             env=environment(TOKEND_SOCKET=str(running.socket)), capture_output=True, check=True,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("output", ["raw", "json", "shell", "header", "curl", "k8s", "gcp", "git"])
+def test_every_form_of_get_comes_from_the_standard_library(running: Running, output: str) -> None:
+    """As Python itself tells (-X importtime): what is loaded is Python's or tokend's own."""
+    argv = [sys.executable, "-S", "-X", "importtime", "-m", "tokend", "get", "partner", "-o", output]
+    done = subprocess.run(
+        argv, env=environment(TOKEND_SOCKET=str(running.socket), PYTHONPATH=str(Path(__file__).parents[2])),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()[1:]}
+    assert "tokend" in loaded
+    assert loaded - {"tokend"} <= sys.stdlib_module_names
 
 
 def test_the_socket_option_goes_before_the_environment(running: Running) -> None:

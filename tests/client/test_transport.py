@@ -199,6 +199,25 @@ def test_nobody_at_the_socket_is_no_daemon() -> None:
             assert name in str(caught.value)
 
 
+def test_a_reading_that_a_dying_daemon_took_with_it_is_asked_once_more() -> None:
+    """Under socket activation the next daemon answers; two closed doors in a row are an error."""
+    with answering(b"", http(b"{}")) as fake:
+        assert exchange(fake.path, "GET", "/v1/status")[0] == 200
+        assert fake.heads() == ["GET /v1/status HTTP/1.1"] * 2
+    with answering(b"") as fake:
+        with pytest.raises(NotRunningError, match="without an answer"):
+            exchange(fake.path, "GET", "/v1/status")
+        assert len(fake.requests) == 2
+
+
+def test_what_may_have_had_an_effect_is_not_asked_twice() -> None:
+    """A POST that was not answered may have been carried out."""
+    with answering(b"", http(b"{}")) as fake:
+        with pytest.raises(NotRunningError, match="without an answer"):
+            exchange(fake.path, "POST", "/v1/tokens/tt/refresh")
+        assert len(fake.requests) == 1
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything; tests of the command line cover it for root")
 def test_a_socket_without_permission_is_denied() -> None:
     """Exit code 6, and whose socket it is."""

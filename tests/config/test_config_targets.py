@@ -77,3 +77,21 @@ def test_a_token_is_not_written_over_what_tokend_lives_on(tmp_path: Path, target
     text += sink("tt", "template", "other", 'template_file = "a.j2"') + sink("tt", "raw", target)
     problem = only(refused(written(tmp_path, text)))
     assert problem.message.endswith(f"{target} is {what}: a token must not be written there")
+
+
+def test_a_socket_is_a_target_too(tmp_path: Path) -> None:
+    """Not over a file's place, another sink's socket, or one of tokend's own."""
+    text = PARTNER + sink("partner", "socket", "x") + TT + sink("tt", "socket", "x")
+    assert "is written by another sink already" in only(refused(written(tmp_path, text))).message
+    daemon = '[daemon]\nsocket = "a.sock"\ncredentials_socket = "c.sock"\n'
+    for path, what in (("a.sock", "tokend's socket"), ("c.sock", "tokend's socket for credentials")):
+        problem = only(refused(written(tmp_path, daemon + PARTNER + sink("partner", "socket", path))))
+        assert problem.message.endswith(f"is {what}: a token must not be written there")
+
+
+def test_the_two_sockets_of_the_daemon_lie_apart(tmp_path: Path) -> None:
+    """And each has a path that the kernel takes."""
+    for second, what in (("a.sock", "two sockets cannot have one path"), ("x" * 120, "the kernel allows 107 bytes")):
+        text = f'[daemon]\nsocket = "a.sock"\ncredentials_socket = "{second}"\n'
+        problem = only(refused(written(tmp_path, text)))
+        assert (problem.line, what in problem.message) == (3, True)

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,12 +65,14 @@ class _UnixConnection(http.client.HTTPConnection):
 
 @dataclass
 class Daemon:
-    """One running daemon. ``notes`` are the datagrams that systemd would have got, in order."""
+    """One running daemon. ``notes`` are the datagrams that systemd would have got, in order; ``stored`` is what it
+    would keep of the descriptors that came with them, to be passed to the next one."""
 
     home: "Home"
     process: "subprocess.Popen[bytes]"
     notes: list[str] = field(default_factory=list)
     heard_at: float = field(default_factory=time.monotonic)
+    stored: list[tuple[str, int]] = field(default_factory=list)
 
     def ask(self, method: str, target: str, body: Any = None, **headers: str) -> Answer:
         """Make one request on a connection of its own; header names are written with underscores."""
@@ -189,8 +191,18 @@ class Home:
             env={**_environ(), **self.environ, "TOKEND_SOCKET": str(self.socket), **environ},
         )  # fmt: skip
 
-    def start(self, *tables: str, ready: bool = True, wrap: tuple[str, ...] = (), **environ: str) -> Daemon:
-        """Start a daemon (with these providers, or with the configuration as it stands) and wait for READY=1."""
+    def start(
+        self,
+        *tables: str,
+        ready: bool = True,
+        wrap: tuple[str, ...] = (),
+        passing: Sequence[tuple[str, int]] = (),
+        **environ: str,
+    ) -> Daemon:
+        """Start a daemon (with these providers, or with the configuration as it stands) and wait for READY=1.
+
+        ``passing`` are descriptors by name, passed as systemd does.
+        """
         if tables:
             self.write(*tables)
         heard = self.path / f"n{len(self.daemons)}"
@@ -198,8 +210,9 @@ class Home:
         notify.bind(str(heard))
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [*wrap, *self.command("run", "--config", str(self.config))],
+                [*wrap, *_passing(passing), *self.command("run", "--config", str(self.config))],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.path, start_new_session=True,
+                pass_fds=[descriptor for _, descriptor in passing],
                 env={**_environ(), "NOTIFY_SOCKET": str(heard), **self.environ, **environ},
             )  # fmt: skip
         daemon = Daemon(self, process)
@@ -217,12 +230,40 @@ def _listen(notify: socket.socket, daemon: Daemon) -> None:
         ended = False
         while True:
             try:
-                daemon.notes.append(notify.recv(4096).decode())
+                note, descriptors, *_ = socket.recv_fds(notify, 4096, 8)
+                _store(daemon, note.decode(), descriptors)
+                daemon.notes.append(note.decode())
                 daemon.heard_at = time.monotonic()
             except TimeoutError:
                 if ended:
                     return
                 ended = daemon.process.poll() is not None  # once more: the last words may be on their way
+
+
+def _store(daemon: Daemon, note: str, descriptors: list[int]) -> None:
+    """Keep or drop descriptors as systemd's store does."""
+    told = dict(line.partition("=")[::2] for line in note.splitlines())
+    if "FDSTORE" in told:
+        daemon.stored += [(told["FDNAME"], descriptor) for descriptor in descriptors]
+    elif "FDSTOREREMOVE" in told:
+        for kept in [kept for kept in daemon.stored if kept[0] == told["FDNAME"]]:
+            os.close(kept[1])
+            daemon.stored.remove(kept)
+
+
+def _passing(passing: Sequence[tuple[str, int]]) -> list[str]:
+    """A command before the daemon's, that puts the descriptors where systemd puts them."""
+    if not passing:
+        return []
+    code = (
+        "import os, sys\n"
+        f"high = [os.dup2(one, 100 + one) for one in {[descriptor for _, descriptor in passing]}]\n"
+        "for index, one in enumerate(high): os.dup2(one, 3 + index); os.close(one)\n"
+        f"os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='{len(passing)}',\n"
+        f"    LISTEN_FDNAMES={':'.join(name for name, _ in passing)!r})\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    return [sys.executable, "-c", code]
 
 
 def _environ() -> dict[str, str]:
@@ -247,6 +288,8 @@ def at_home(**options: Any) -> Iterator[Home]:
                     daemon.process.send_signal(signal.SIGCONT)
                     daemon.process.kill()
                 daemon.process.wait()
+                for _, descriptor in daemon.stored:
+                    os.close(descriptor)
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -1,6 +1,7 @@
 """What systemd and the journal are told."""
 
 import json
+import os
 import signal
 import time
 
@@ -32,7 +33,7 @@ def test_each_reload_begins_and_ends_in_order_also_when_it_is_refused(home: Home
     assert home.run("reload").returncode == 2
     daemon.quiet().end()
     until(lambda: daemon.noted("STOPPING=1"), "STOPPING=1")
-    order = [note for note in daemon.notes if not note.startswith("STATUS=")]
+    order = [note for note in daemon.notes if not note.startswith(("STATUS=", "EXTEND_TIMEOUT_USEC="))]
     assert order[0] == "READY=1"
     assert order[-1] == "STOPPING=1"
     begins, ends = order[1:-1:2], order[2:-1:2]
@@ -44,6 +45,31 @@ def test_each_reload_begins_and_ends_in_order_also_when_it_is_refused(home: Home
         assert (
             before <= int(second.removeprefix("MONOTONIC_USEC=")) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         )
+
+
+def test_a_slow_start_asks_for_time_and_is_not_ready_before_it_is(home: Home):
+    """EXTEND_TIMEOUT_USEC while the state is being read from a disk that hangs; READY=1 after that."""
+    tokens = home.path / "state" / "tokens"
+    tokens.mkdir(parents=True)
+    os.mkfifo(tokens / "slow.json")  # whoever reads it waits
+    daemon = home.start(PARTNER, ready=False)
+    until(lambda: daemon.noted("EXTEND_TIMEOUT_USEC=30000000") >= 2, "the second wish, which is the loop's")
+    assert not daemon.noted("READY=1")
+    (tokens / "slow.json").write_bytes(b"")
+    until(lambda: daemon.noted("READY=1"), "READY=1")
+    assert len(daemon.log("state.damaged")) == 1
+
+
+def test_a_start_that_hangs_can_be_ended(home: Home):
+    """SIGTERM is heard while the state is being read: nobody has to wait for the disk, or to kill."""
+    tokens = home.path / "state" / "tokens"
+    tokens.mkdir(parents=True)
+    os.mkfifo(tokens / "slow.json")
+    daemon = home.start(PARTNER, ready=False)
+    until(lambda: daemon.noted("EXTEND_TIMEOUT_USEC=") >= 2, "the loop")
+    assert daemon.end(seconds=5) == 0
+    until(lambda: daemon.noted("STOPPING=1"), "STOPPING=1")
+    assert not daemon.noted("READY=1")
 
 
 def test_the_watchdog_is_fed_twice_as_often_as_systemd_wants(home: Home):

@@ -7,7 +7,7 @@ time limits are enforced by the server, which calls `check` on every connection 
 
 import asyncio
 import select
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from enum import Enum
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from tokend.api.peers import Peer
 from tokend.api.problems import RequestError, problem
 from tokend.api.requests import Request
 from tokend.api.routes import memorable, respond
-from tokend.api.service import Service
+from tokend.api.service import Hot, Service
 from tokend.api.views import Prepared
 
 # Longer request texts are parsed each time: remembering them would cost more memory than it saves time.
@@ -33,11 +33,16 @@ class Home(Protocol):
 
     service: Service
     limits: Limits
+    closing: bool
 
-    def admit(self, connection: "Connection", descriptor: int) -> Peer | None:
-        """Note a new connection and tell who it is; None if it is one too many."""
+    @property
+    def remembered(self) -> Mapping[bytes, Hot]:
+        """The request texts that are answered without parsing."""
 
-    def leave(self, connection: "Connection") -> None:
+    def replace(self, arrival: Any, connection: "Connection") -> None:
+        """Note that what arrived as a bare socket goes on as a connection."""
+
+    def leave(self, connection: Any) -> None:
         """Strike out a connection that is closed."""
 
 
@@ -55,8 +60,7 @@ class Phase(Enum):
 class Connection(asyncio.Protocol):
     """HTTP/1.1 (and 1.0) on one Unix socket connection."""
 
-    # Defaults live on the class: most connections make one request and never need half of these.
-    peer: Peer
+    # Defaults live on the class: most connections never need half of these.
     _transport: asyncio.Transport
     _ready = True  # nothing is due, half-read or refused: the next bytes begin a request
     _writable = True
@@ -70,9 +74,13 @@ class Connection(asyncio.Protocol):
     _task: asyncio.Task[None] | None = None
     _reader: RequestReader | None = None  # made at the first request that is not recognised
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, peer: Peer, *, replaces: object, received: bytes, unsent: bytes) -> None:
+        """``received`` is not answered and ``unsent`` is due since this was a bare socket."""
         self._home = home
+        self.peer, self.uid = peer, peer.uid
+        self._beginning = (replaces, received, unsent)
         self._service = home.service
+        self._remembered = home.remembered
         self._loop = asyncio.get_running_loop()
         self._phase = Phase.FIRST
         self._since = self._loop.time()
@@ -80,13 +88,14 @@ class Connection(asyncio.Protocol):
     # -------------------------------------------------------------- what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # a stream transport, as create_unix_server makes them
-        peer = self._home.admit(self, transport.get_extra_info("socket").fileno())
-        if peer is None:
-            self._closing = True
-            self._transport.abort()
-        else:
-            self.peer = peer
+        self._transport = transport  # type: ignore[assignment]  # a stream transport, as the loop makes them of sockets
+        (replaced, received, unsent), self._beginning = self._beginning, (None, b"", b"")
+        self._home.replace(replaced, self)
+        self._transport.write(unsent)
+        if received:
+            self.data_received(received)
+        if self._home.closing:
+            self.close_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the protocol's signature
         self._closing = True
@@ -101,7 +110,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         service = self._service
-        if self._ready and (hot := service.remembered.get(data)) is not None:
+        if self._ready and (hot := self._remembered.get(data)) is not None:
             # Each condition of `Service.prepared`, looked at in place: a call here costs a twentieth of the throughput.
             prepared, entry = hot.prepared, service.engine.entries.get(hot.name)
             if (
@@ -228,8 +237,7 @@ class Connection(asyncio.Protocol):
             return
         if b"?" in request.target or any(name in _NOT_REMEMBERED for name, _ in request.headers):
             return
-        answer = memorable(self._service, request)
-        if answer is not None:
+        if (answer := memorable(self._service, request)) is not None:
             self._granted, plain = answer
             self._service.remember(text, self._granted, plain=plain)
 
@@ -287,7 +295,6 @@ class Connection(asyncio.Protocol):
 
     def _hung_up(self) -> bool:
         """Tell whether a client that stopped sending is gone altogether: nobody reads what we would write."""
-        descriptor: Any = self._transport.get_extra_info("socket")
         poll = select.poll()
-        poll.register(descriptor.fileno(), 0)
+        poll.register(self._transport.get_extra_info("socket").fileno(), 0)
         return any(flags & (select.POLLHUP | select.POLLERR) for _, flags in poll.poll(0))

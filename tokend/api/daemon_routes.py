@@ -2,7 +2,7 @@
 
 from tokend.api.answers import Answer, json_answer
 from tokend.api.calls import Call
-from tokend.api.openapi import DESCRIPTION
+from tokend.api.openapi import description
 from tokend.api.problems import RequestError, bad_request
 from tokend.api.views import row, status_row
 from tokend.tokens import utc
@@ -77,4 +77,4 @@ async def show_metrics(call: Call) -> Answer:
 
 async def show_openapi(_call: Call) -> Answer:
     """GET /openapi.json: this interface, described for machines."""
-    return json_answer(DESCRIPTION)
+    return json_answer(description())

@@ -2,8 +2,10 @@
 
 import grp
 import os
+import pwd
 import socket
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +22,7 @@ class SocketInUseError(OSError):
 
 @dataclass(slots=True)
 class Place:
-    """Where the socket is to be. ``group`` is a name or a number, None for the daemon's own group.
+    """Where the socket is to be. ``owner`` and ``group`` are names or numbers, None for the daemon's own.
 
     ``inode`` is what `claim` put there: device and number, None before.
     """
@@ -28,20 +30,23 @@ class Place:
     path: Path
     mode: int = 0o660
     group: str | None = None
+    owner: str | None = None
     inode: tuple[int, int] | None = field(default=None, init=False)
 
 
 def claim(place: Place, *, take_back: bool = False) -> socket.socket:
     """Bind and listen; the mode and the group are right before anybody else can connect.
 
-    A socket that is in the way is unlinked only if it is our own uid's and nobody answers; ``take_back`` is for a path
-    that was ours, and takes it from any socket of our uid. Raises `SocketInUseError` or OSError, naming the path.
+    A socket that is in the way is unlinked only if it is our own uid's, or the owner's that we would give it to, and
+    nobody answers; ``take_back`` is for a path that was ours, and takes it from any such socket. Raises
+    `SocketInUseError` or OSError, naming the path.
     """
     if len(os.fsencode(place.path)) > LONGEST_PATH_BYTES:
         raise OSError(f"the socket's path {place.path} is longer than {LONGEST_PATH_BYTES} bytes: choose a shorter one")
     group = -1 if place.group is None else _group_number(place.group)
+    owner = -1 if place.owner is None else _owner_number(place.owner)
     _make_directory(place.path.parent, group)
-    _clear(place.path, take_back=take_back)
+    _clear(place.path, owners={os.geteuid(), owner}, take_back=take_back)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         # On Linux the file inherits the unbound socket's mode: no umask, which would be everybody's, no window.
@@ -55,6 +60,8 @@ def claim(place: Place, *, take_back: bool = False) -> socket.socket:
         if group != -1:
             os.chown(place.path, -1, group, follow_symlinks=False)
         os.chmod(place.path, place.mode)  # noqa: PTH101  # beside chown
+        if owner != -1:  # the last: what is another's cannot be chmodded with CAP_CHOWN alone
+            os.chown(place.path, owner, -1, follow_symlinks=False)
     except OSError:
         if place.inode is not None:
             withdraw(place, listening)
@@ -93,14 +100,14 @@ def _make_directory(directory: Path, group: int) -> None:
     directory.chmod(DIRECTORY_MODE)
 
 
-def _clear(path: Path, *, take_back: bool) -> None:
+def _clear(path: Path, *, owners: Collection[int], take_back: bool) -> None:
     try:
         found = path.lstat()
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode):
         raise SocketInUseError(f"{path} exists and is no socket: move it away, or choose another path")
-    if found.st_uid != os.geteuid():
+    if found.st_uid not in owners:
         raise SocketInUseError(f"the socket {path} belongs to uid {found.st_uid}, not to us: remove it")
     if not take_back and _answers(path):
         raise SocketInUseError(f"another process listens on {path}: is tokend running already?")
@@ -127,4 +134,13 @@ def _group_number(group: str) -> int:
     except KeyError:
         if group.isascii() and group.isdigit():
             return int(group)
-        raise OSError(f"socket_group: there is no group {group!r} on this machine") from None
+        raise OSError(f"there is no group {group!r} on this machine") from None
+
+
+def _owner_number(owner: str) -> int:
+    try:
+        return pwd.getpwnam(owner).pw_uid
+    except KeyError:
+        if owner.isascii() and owner.isdigit():
+            return int(owner)
+        raise OSError(f"there is no user {owner!r} on this machine") from None

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from tokend.settings import Access
 
 _UCRED = struct.Struct("iII")
+# Plain numbers: at each accept an enum's member would cost as much as the system call.
+_SOCKET, _PEERCRED, _UNIX, _STREAM = (
+    int(n) for n in (socket.SOL_SOCKET, socket.SO_PEERCRED, socket.AF_UNIX, socket.SOCK_STREAM)
+)
 # <asm-generic/socket.h>; Python has no name for it. The groups are those at connect(), as with SO_PEERCRED.
 _SO_PEERGROUPS = 59
 # Python's getsockopt gives at most 1024 bytes, 256 groups; who is in more is asked about through libc.
@@ -31,14 +35,20 @@ class Peer:
     groups: frozenset[int]
 
 
+def uid_of(connection: socket.SocketType) -> int:
+    """Ask the kernel whose process is at the other end of a connected Unix socket; raises OSError."""
+    _pid, uid, _gid = _UCRED.unpack(connection.getsockopt(_SOCKET, _PEERCRED, _UCRED.size))
+    return int(uid)
+
+
 def identify(descriptor: int) -> Peer:
     """Ask the kernel who is at the other end of a connected Unix socket; raises OSError."""
-    # The plain C type: it is made at each accept, and the Python class costs three times as much.
-    connection = socket.SocketType(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
+    # The plain C type: the Python class costs three times as much.
+    connection = socket.SocketType(_UNIX, _STREAM, 0, descriptor)
     try:
-        _pid, uid, gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        _pid, uid, gid = _UCRED.unpack(connection.getsockopt(_SOCKET, _PEERCRED, _UCRED.size))
         try:
-            packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _PYTHON_BUFFER_BYTES)
+            packed = connection.getsockopt(_SOCKET, _SO_PEERGROUPS, _PYTHON_BUFFER_BYTES)
         except OSError:
             packed = _many_groups(descriptor)
     finally:

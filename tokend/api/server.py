@@ -1,25 +1,22 @@
 """The socket server: admits connections, enforces their limits, keeps the path ours. HTTP is `connection`'s part."""
 
 import asyncio
-import resource
 import socket
-import sys
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
+from tokend.api.arrivals import Arrival, Arrivals
 from tokend.api.connection import Connection
-from tokend.api.listening import BACKLOG, Place, claim, is_ours, withdraw
+from tokend.api.listening import Place, claim, is_ours, withdraw
 from tokend.api.parsing import Limits
-from tokend.api.peers import Peer, identify
-from tokend.api.service import Service
+from tokend.api.peers import Peer, identify, uid_of
+from tokend.api.service import Hot, Service
 
 # The time limits' grain: a client has at most this much longer than its limit.
 MOST_SWEEP_SECONDS = 0.5
 # How soon a removed or stolen path is noticed. A stat costs microseconds.
 PATH_CHECK_SECONDS = 2.0
-# Connections leave the last descriptors to upstreams, state, files and reloads (docs/promises.md 71).
-RESERVED_DESCRIPTORS = 64
 # What is being answered at shutdown may take this long; after that it is cut.
 CLOSE_SECONDS = 2.0
 
@@ -47,9 +44,9 @@ class SocketServer:
         self._place = place
         self._socket = sock
         self._path_check_seconds = path_check_seconds
-        # uvloop closes a listening server whose last reference is gone, at the next garbage collection.
-        self._server: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
+        self.closing = False
+        self._arrivals: Arrivals | None = None
+        self._connections: set[Arrival | Connection] = set()
         self._per_uid: Counter[int] = Counter()
         self._left = asyncio.Event()  # set whenever a connection is struck out
         self._chores: list[asyncio.Task[None]] = []
@@ -59,7 +56,9 @@ class SocketServer:
         if self._place is not None:
             self._socket = claim(self._place)
             self._chores.append(asyncio.create_task(self._watch_path(self._place)))
-        await self._listen()
+        if self._socket is not None:
+            self._arrivals = Arrivals(self)
+            self._arrivals.listen(self._socket)
         self._chores.append(asyncio.create_task(self._sweep()))
 
     async def close(self, *, grace_seconds: float = CLOSE_SECONDS) -> None:
@@ -68,8 +67,9 @@ class SocketServer:
             chore.cancel()
         if self._place is not None and self._socket is not None:
             withdraw(self._place, self._socket)
-        if self._server is not None:
-            self._server.close()
+        self.closing = True
+        if self._arrivals is not None:
+            self._arrivals.deafen()
         for connection in list(self._connections):
             connection.close_soon()
         with suppress(TimeoutError):
@@ -80,43 +80,53 @@ class SocketServer:
         for connection in list(self._connections):
             connection.abort()
         await asyncio.sleep(0)
+        if self._arrivals is not None:
+            self._arrivals.stop()
         self.service.changes.close()
 
-    def admit(self, connection: Connection, descriptor: int) -> Peer | None:
-        """Note a new connection and tell who it is; None if it is one too many."""
-        try:
-            peer = identify(descriptor)
-        except OSError:
-            return None
-        full = len(self._connections) >= self.limits.max_connections or _is_reserved(descriptor)
-        if full or self._per_uid[peer.uid] >= self.limits.max_connections_per_uid:
-            self.service.denied(peer, detail="too many connections" + ("" if full else " of this uid"))
-            return None
-        self._connections.add(connection)
-        self._per_uid[peer.uid] += 1
-        return peer
+    @property
+    def remembered(self) -> Mapping[bytes, Hot]:
+        """The request texts that are answered without parsing."""
+        return self.service.remembered
 
-    def leave(self, connection: Connection) -> None:
+    def identify(self, connection: socket.SocketType) -> Peer:
+        """Tell all that is known of who is at the other end; raises OSError."""
+        return identify(connection.fileno())
+
+    def admit(self, arrival: Arrival, first_reserved: float) -> bool:
+        """Note a new connection, and its uid in it; False if it is one too many, or has a reserved descriptor."""
+        try:
+            arrival.uid = uid = uid_of(arrival.socket)
+        except OSError:
+            return False
+        full = len(self._connections) >= self.limits.max_connections or arrival.descriptor >= first_reserved
+        if full or self._per_uid[uid] >= self.limits.max_connections_per_uid:
+            peer = Peer(uid, frozenset())
+            self.service.denied(peer, detail="too many connections" + ("" if full else " of this uid"))
+            return False
+        self._connections.add(arrival)
+        self._per_uid[uid] += 1
+        return True
+
+    def replace(self, arrival: Arrival, connection: Connection) -> None:
+        """Note that what arrived as a bare socket goes on as a connection."""
+        self._connections.discard(arrival)
+        self._connections.add(connection)
+
+    def leave(self, connection: Arrival | Connection) -> None:
         """Strike out a connection that is closed."""
         if connection in self._connections:
+            uid = connection.uid
             self._connections.discard(connection)
             self._left.set()
-            self._per_uid[connection.peer.uid] -= 1
-            if not self._per_uid[connection.peer.uid]:
-                del self._per_uid[connection.peer.uid]
+            self._per_uid[uid] -= 1
+            if not self._per_uid[uid]:
+                del self._per_uid[uid]
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
         return len(self._connections)
-
-    async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        # From Python 3.13 on a server unlinks its path; ours may be another's (socket activation), and `withdraw` asks.
-        keeping: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-        self._server = await loop.create_unix_server(
-            lambda: Connection(self), sock=self._socket, backlog=BACKLOG, **keeping
-        )
 
     async def _sweep(self) -> None:
         limits = self.limits
@@ -135,19 +145,11 @@ class SocketServer:
             await asyncio.sleep(self._path_check_seconds)
             if self._socket is not None and is_ours(place):
                 continue
-            old = self._server
             try:
                 self._socket = claim(place, take_back=True)
-                await self._listen()
             except OSError as error:
                 self.service.log.error("socket.lost", path=str(place.path), error=str(error))
                 continue
-            if old is not None:
-                old.close()
+            if self._arrivals is not None:
+                self._arrivals.listen(self._socket)
             self.service.log.warning("socket.rebound", path=str(place.path))
-
-
-def _is_reserved(descriptor: int) -> bool:
-    """Tell whether a descriptor is one of the last: the kernel gives the lowest number that is free."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return soft != resource.RLIM_INFINITY and descriptor >= soft - RESERVED_DESCRIPTORS

@@ -99,6 +99,11 @@ class Service:
             known = self._prepared[entry.name] = prepare(lease, entry.settings)
         return known if self.boot_seconds() < known.expires_boot else None
 
+    def holds(self, hot: Hot) -> bool:
+        """Tell whether a remembered text is still answered with what is remembered."""
+        entry = self.engine.entries.get(hot.name)
+        return entry is not None and hot.prepared.fits(entry) and self.boot_seconds() < hot.prepared.expires_boot
+
     def valid(self, entry: Entry) -> Prepared:
         """The prepared answers of an entry's valid token; raises the typed 503 if it has none now."""
         if (found := self.prepared(entry)) is None:

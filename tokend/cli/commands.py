@@ -25,7 +25,8 @@ SECTIONS = {
         "issue": ("tokend.cli.tokens", "issue", "Issue one on-demand token."),
         "request-id": ("tokend.cli.tokens", "request_id", "Print a new request id (kinds that need one per call)."),
         "watch": ("tokend.cli.tokens", "watch", "Print a line at each new token."),
-        "exec": ("tokend.cli.tokens", "execute", "Run a program with tokens in its environment."),
+        "exec": ("tokend.cli.execute", "execute", "Run a program with tokens in its environment."),
+        "credential": ("tokend.cli.credential", "credential", "Answer git, docker or bazel as their helper."),
     },
     "Look after tokens": {
         "list": ("tokend.cli.status", "list_tokens", "List the tokens."),
@@ -38,6 +39,8 @@ SECTIONS = {
         "check": ("tokend.cli.daemon", "check", "Check a configuration; report every error at once."),
         "run": ("tokend.cli.daemon", "run", "Run the daemon."),
         "reload": ("tokend.cli.daemon", "reload", "Have the daemon read its configuration again."),
+        "schema": ("tokend.cli.schema", "schema", "Print the configuration's JSON Schema, for editors."),
+        "completion": ("tokend.cli.completion", "completion", "Print what makes bash, zsh or fish complete all this."),
         "version": ("tokend.cli.daemon", "version", "Print the version."),
     },
 }
@@ -107,6 +110,11 @@ def command(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     return result if isinstance(result, int) else 0
+
+
+def docker_credential() -> int:
+    """``docker-credential-tokend``: docker starts its helpers by such a name."""
+    return command(["credential", "docker", *sys.argv[1:]])
 
 
 def _prepare_streams() -> None:

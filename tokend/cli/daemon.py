@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tokend import __version__
+from tokend.cli.options import SOCKET
 from tokend.cli.output import complain
-from tokend.cli.status import SOCKET
 from tokend.client import BadRequestError, TokenClient
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def run(config: str | None, once: bool) -> int:
     # structlog and httpx load it wherever it is installed, for tracebacks and a command line that a daemon never draws:
     # 60 ms of the start and 5 MB.
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None makes its import fail, as if it were absent
-    from tokend.daemon import run as run_daemon
+    from tokend.process import run as run_daemon
 
     return run_daemon(config, once=once)
 

@@ -3,41 +3,38 @@
 import json
 import re
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from tokend.client.errors import TokendError
+
+TYPE_CHECKING = False  # `typing` costs a tenth of the whole command; type checkers know the name
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 # What every reader of .env files takes alike without quotes; the reasons are those of `tokend.sinks.dotenv_format`,
 # which this cannot import: it would bring pydantic into `tokend get`.
 _BARE = re.compile(r"(?!=)(?:[A-Za-z0-9_./+@%,^-]|:(?![~=])|=(?!~)|(?<!^)~)+\Z", re.ASCII)
-# Kubernetes asks again only after the expiry it was told: half a minute earlier there is a new token for sure.
-K8S_MARGIN_SECONDS = 30
+# What every reader of .netrc takes alike: no blanks, no quotes, no backslash, and nothing that begins a comment.
+_NETRC_WORD = re.compile(r"(?!#)[!-~]+\Z", re.ASCII)
+_NETRC_QUOTING = frozenset("\"'\\")
+_NETRC_PLACE = re.compile(r"(?:([^@]+)@)?([A-Za-z0-9.-]+)\Z", re.ASCII)
+# RFC 7515, 3.1: three parts in base64url.
+_JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*\Z", re.ASCII)
+# Kubernetes and Bazel ask again only after the end they were told: half a minute earlier there is a new token for sure.
+MARGIN_SECONDS = 30
+# What forges take beside a token (GitHub's documentation names it, GitLab's allows any).
+USERNAME = "x-access-token"
 
 
-def render(answer: Mapping[str, Any], output: str) -> str:
-    """Lay a token's answer out, without a newline at the end. Raises `TokendError` where the form cannot carry it."""
-    name, value = str(answer["name"]), str(answer["access_token"])
-    if output == "header":
-        return "\n".join(f"{header}: {text}" for header, text in answer["headers"].items())
-    if output == "env":
-        if not _BARE.match(value):
-            raise TokendError(f"{name} needs quotes, which not all .env readers read alike: use -o shell or -o raw")
-        return f"{variable(name)}={value}"
-    if output == "shell":
-        quoted = value.replace("'", "'\\''")
-        return f"export {variable(name)}='{quoted}'"
-    if output == "curl":
-        escape = str.maketrans({"\\": "\\\\", '"': '\\"'})
-        return "\n".join(
-            f'header = "{header.translate(escape)}: {text.translate(escape)}"'
-            for header, text in answer["headers"].items()
-        )
-    if output == "git":
-        return f"username=x-access-token\npassword={value}"
-    if output == "k8s":
-        return _k8s(answer)
-    return value
+def render(answer: "Mapping[str, Any]", output: str, *, host: "str | None" = None) -> str:
+    """Lay a token's answer out, without a newline at the end. Raises `TokendError` where the form cannot carry it.
+
+    ``host`` is for `netrc` alone: ``[LOGIN@]HOST``.
+    """
+    value = str(answer["access_token"])
+    if output == "netrc":
+        return _netrc(answer, host or "")
+    return _FORMS[output](answer) if output in _FORMS else value
 
 
 def variable(name: str) -> str:
@@ -46,10 +43,136 @@ def variable(name: str) -> str:
     return "_" + text if text[0].isdigit() else text
 
 
-def _k8s(answer: Mapping[str, Any]) -> str:
-    status: dict[str, str] = {"token": answer["access_token"]}
+def asked_again_at(answer: "Mapping[str, Any]") -> str | None:
+    """When a program that keeps the token until then should ask again, RFC 3339; None for a token without end.
+
+    `MARGIN_SECONDS` before the end. A token that lives no longer than that would be stale from the start, and be asked
+    for at each use: half of its life then.
+    """
+    end = answer["expires_at_unix"]
+    if end is None:
+        return None
+    life = end - _unix(answer["issued_at"]) if answer.get("issued_at") else None
+    margin = life // 2 if life is not None and life <= MARGIN_SECONDS else MARGIN_SECONDS
+    return _rfc3339(end - margin)
+
+
+def _header(answer: "Mapping[str, Any]") -> str:
+    return "\n".join(f"{header}: {text}" for header, text in answer["headers"].items())
+
+
+def _curl(answer: "Mapping[str, Any]") -> str:
+    escape = str.maketrans({"\\": "\\\\", '"': '\\"'})
+    return "\n".join(
+        f'header = "{header.translate(escape)}: {text.translate(escape)}"' for header, text in answer["headers"].items()
+    )
+
+
+def _env(answer: "Mapping[str, Any]") -> str:
+    name, value = str(answer["name"]), str(answer["access_token"])
+    if not _BARE.match(value):
+        raise TokendError(f"{name} needs quotes, which not all .env readers read alike: use -o shell or -o raw")
+    return f"{variable(name)}={value}"
+
+
+def _shell(answer: "Mapping[str, Any]") -> str:
+    quoted = str(answer["access_token"]).replace("'", "'\\''")
+    return f"export {variable(str(answer['name']))}='{quoted}'"
+
+
+def _git(answer: "Mapping[str, Any]") -> str:
+    return git_credential(answer, USERNAME)
+
+
+def git_credential(answer: "Mapping[str, Any]", username: str) -> str:
+    """What a credential helper tells git (gitcredentials(7)): lines of key=value."""
+    if any(character in answer["access_token"] + username for character in "\n\r\0"):
+        raise TokendError(f"{answer['name']} has a line break, which git's protocol cannot carry: use -o raw")
+    lines = [f"username={username}", f"password={answer['access_token']}"]
     if answer["expires_at_unix"] is not None:
-        moment = time.gmtime(answer["expires_at_unix"] - K8S_MARGIN_SECONDS)
-        status["expirationTimestamp"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", moment)
-    version = "client.authentication.k8s.io/v1"
-    return json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": status})
+        lines.append(f"password_expiry_utc={answer['expires_at_unix']}")
+    return "\n".join(lines)
+
+
+def _netrc(answer: "Mapping[str, Any]", place: str) -> str:
+    found = _NETRC_PLACE.match(place)
+    if found is None:
+        raise TokendError(f"--host is [LOGIN@]HOST, without a port (netrc knows none): {place!r} is not")
+    login, value = found[1] or USERNAME, str(answer["access_token"])
+    for what, word in (("the login", login), (str(answer["name"]), value)):
+        if not _NETRC_WORD.match(word) or _NETRC_QUOTING & set(word):
+            raise TokendError(f"{what} needs quotes, which not all .netrc readers read alike: use -o header or -o curl")
+    return f"machine {found[2]} login {login} password {value}"
+
+
+def _k8s(answer: "Mapping[str, Any]") -> str:
+    """An ExecCredential for kubectl's exec plugins, in the version that kubectl says it wants."""
+    status: dict[str, str] = {"token": answer["access_token"]}
+    if (end := asked_again_at(answer)) is not None:
+        status["expirationTimestamp"] = end
+    return json.dumps({"apiVersion": _exec_version(), "kind": "ExecCredential", "status": status})
+
+
+def _exec_version() -> str:
+    """The apiVersion of the kubeconfig, which kubectl puts into $KUBERNETES_EXEC_INFO: another one is refused."""
+    import os
+
+    known = "client.authentication.k8s.io/"
+    try:
+        asked = json.loads(os.environ.get("KUBERNETES_EXEC_INFO", ""))["apiVersion"]
+    except (ValueError, KeyError, TypeError):
+        asked = None
+    return str(asked) if asked == known + "v1beta1" else known + "v1"
+
+
+def _aws(answer: "Mapping[str, Any]") -> str:
+    """The output of an AWS ``credential_process``. AWS knows no bearer tokens: the value has to hold a key pair.
+
+    It may have been written for `credential_process` itself, or for containers (Token instead of SessionToken).
+    """
+    try:
+        keys = json.loads(answer["access_token"])
+        shown = {"Version": 1, "AccessKeyId": keys["AccessKeyId"], "SecretAccessKey": keys["SecretAccessKey"]}
+    except (ValueError, KeyError, TypeError):
+        # Not "from": the cause quotes the value.
+        raise TokendError(
+            f"{answer['name']} is no AWS key pair: that is a JSON object with AccessKeyId and SecretAccessKey, and "
+            "AWS takes no bearer token here. An OIDC token goes to AWS as a file: a raw sink, whose path is in "
+            "$AWS_WEB_IDENTITY_TOKEN_FILE"
+        ) from None
+    if session := keys.get("SessionToken") or keys.get("Token"):
+        shown["SessionToken"] = session
+    if answer["expires_at_unix"] is not None:
+        shown["Expiration"] = _rfc3339(answer["expires_at_unix"])
+    return json.dumps(shown)
+
+
+def _gcp(answer: "Mapping[str, Any]") -> str:
+    """The response of a Google `external_account` executable, which is an OIDC token or nothing that we can have."""
+    value = str(answer["access_token"])
+    if not _JWT.match(value):
+        raise TokendError(
+            f"{answer['name']} is no JWT: Google exchanges OIDC tokens (external_account with credential_source."
+            "executable), and no others; a program that takes the token itself wants -o raw"
+        )
+    shown = {
+        "version": 1, "success": True, "token_type": "urn:ietf:params:oauth:token-type:jwt", "id_token": value,
+    }  # fmt: skip
+    if answer["expires_at_unix"] is not None:
+        shown["expiration_time"] = answer["expires_at_unix"]
+    return json.dumps(shown)
+
+
+def _rfc3339(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _unix(moment: str) -> int:
+    from datetime import datetime
+
+    return int(datetime.fromisoformat(moment).timestamp())
+
+
+_FORMS = {
+    "header": _header, "curl": _curl, "env": _env, "shell": _shell, "git": _git, "k8s": _k8s, "aws": _aws, "gcp": _gcp,
+}  # fmt: skip

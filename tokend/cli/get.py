@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-OUTPUTS = ("raw", "json", "env", "shell", "header", "curl", "k8s", "git")
+OUTPUTS = ("raw", "json", "env", "shell", "header", "curl", "k8s", "aws", "gcp", "git", "netrc")
 # The daemon waits no longer at a time (Prefer: wait); we ask again.
 LONGEST_WAIT_SECONDS = 300
 PAUSE_SECONDS = 0.2
 UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST_NUMBER = 12
 
-_VALUED = {"-o": "output", "--output": "output", "--min-ttl": "min_ttl", "--wait": "wait", "--socket": "socket"}
+_VALUED = {
+    "-o": "output", "--output": "output", "--min-ttl": "min_ttl", "--wait": "wait", "--socket": "socket",
+    "--host": "host",
+}  # fmt: skip
 _FLAGS = {"--refresh": "refresh", "-n": "no_newline"}
 
 
@@ -50,10 +53,12 @@ def get(
     refresh: bool = False,
     no_newline: bool = False,
     socket: "str | None" = None,
+    host: "str | None" = None,
 ) -> int:
-    """Print one token; returns the exit code. Durations are texts that `seconds` can read."""
+    """Print one token; returns the exit code. Durations are texts that `seconds` can read, ``host`` is for netrc."""
+    question = _Question(name, output, min_ttl, socket, host)
     try:
-        data = _Question(name, output, min_ttl, socket).answer(None if wait is None else seconds(wait), refresh)
+        data = question.answer(None if wait is None else seconds(wait), refresh)
     except TokendError as error:
         if error.code == "not_supported":
             complain(f"{name!r} is issued on demand: use `tokend issue {name} KEY=VALUE…`")
@@ -92,7 +97,10 @@ def _parse(arguments: "Sequence[str]") -> "dict[str, Any] | None":
         else:
             names.append(word)
     durations = [options[key] for key in ("min_ttl", "wait") if key in options]
-    if not names or options.get("output", "raw") not in OUTPUTS or None in map(seconds, durations):
+    output = options.get("output", "raw")
+    if not names or output not in OUTPUTS or None in map(seconds, durations):
+        return None
+    if (output == "netrc") != ("host" in options):
         return None
     return {"name": names[0], **options}
 
@@ -100,11 +108,12 @@ def _parse(arguments: "Sequence[str]") -> "dict[str, Any] | None":
 class _Question:
     """One ``tokend get``: what is asked of the daemon, once or until the answer will do."""
 
-    def __init__(self, name: str, output: str, min_ttl: "str | None", socket: "str | None") -> None:
+    def __init__(self, name: str, output: str, min_ttl: "str | None", socket: "str | None", host: "str | None") -> None:
         self._name = name
         self._output = output
         self._min_ttl = min_ttl
         self._socket = socket
+        self._host = host
         # Only another generation than this will do.
         self._other_than: int | None = None
 
@@ -178,7 +187,7 @@ class _Question:
             return body.rstrip(b"\n")
         from tokend.cli.forms import render
 
-        return render(json_object(body, path), self._output).encode()
+        return render(json_object(body, path), self._output, host=self._host).encode()
 
 
 def quoted(name: str) -> str:

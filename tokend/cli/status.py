@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
+from tokend.cli.options import NAME, OUTPUT, SOCKET, name_argument
 from tokend.client import BadRequestError, TokenClient, UnknownTokenError
 
-SOCKET = click.option("--socket", metavar="PATH", help="The daemon's socket [default: $TOKEND_SOCKET, else the usual].")
-OUTPUT = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 COLOURS = {"valid": "green", "on_demand": "green", "failing": "yellow", "pending": "yellow"}
 # More would hide, in the first line, that something is wrong at all.
 MOST_REASONS = 3
@@ -40,7 +39,7 @@ def list_tokens(output: str, socket: str | None) -> None:
 
 
 @click.command()
-@click.argument("name", required=False)
+@name_argument(issued=None, required=False)
 @OUTPUT
 @SOCKET
 def status(name: str | None, output: str, socket: str | None) -> int:
@@ -61,7 +60,7 @@ def status(name: str | None, output: str, socket: str | None) -> int:
 
 
 @click.command()
-@click.argument("name")
+@NAME
 @SOCKET
 def verify(name: str, socket: str | None) -> int:
     """Tell whether a token is valid now, as the daemon knows it. No request goes to the upstream.

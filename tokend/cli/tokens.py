@@ -1,38 +1,29 @@
 """The commands that ask the daemon for tokens, or for newer ones."""
 
 import json
-import os
-import re
-import shutil
 from typing import Any
 
 import click
 
 from tokend.cli import get as getting
 from tokend.cli.forms import render
+from tokend.cli.options import NAME, OUTPUT, SOCKET, duration, name_argument
 from tokend.cli.output import complain
-from tokend.cli.status import OUTPUT, SOCKET, needs_a_person, rows_by_name
+from tokend.cli.status import needs_a_person, rows_by_name
 from tokend.client import BadRequestError, DeniedError, Lease, TokenClient, TokendError, UnavailableError
 from tokend.client.tokens import token_target
 
-NAME = click.argument("name")
 
-
-def _duration(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and getting.seconds(value) is None:
-        raise click.BadParameter(f"{value!r} is no duration: write 500ms, 30s, 15m, 12h, 1d", param=parameter)
-    return value
-
-
-@click.command(epilog="Example, with the token in no process list: tokend get tt -o curl | curl -K - https://…")
+@click.command(epilog="\b\nExample, with the token in no process list:\n  tokend get tt -o curl | curl -K - https://…")
 @NAME
 @click.option(
     "-o", "--output", type=click.Choice(getting.OUTPUTS), default="raw", show_default=True,
     help="The token alone; the daemon's JSON; a NAME_TOKEN=… line for .env files or the shell; a line per header; the "
-    "headers for `curl -K -`; what kubectl's exec plugins or git's credential helpers print.",
+    "headers for `curl -K -`; or what the program of that name reads, see above.",
 )  # fmt: skip
-@click.option("--min-ttl", callback=_duration, metavar="DURATION", help="Refresh first if it does not last so long.")
-@click.option("--wait", callback=_duration, metavar="DURATION", help="Wait so long for a valid token (124 if in vain).")
+@click.option("--host", metavar="[LOGIN@]HOST", help="For -o netrc: which machine the line is for.")
+@click.option("--min-ttl", callback=duration, metavar="DURATION", help="Refresh first if it does not last so long.")
+@click.option("--wait", callback=duration, metavar="DURATION", help="Wait so long for a valid token (124 if in vain).")
 @click.option("--refresh", is_flag=True, help="Fetch a newer one first.")
 @click.option("-n", "no_newline", is_flag=True, help="No newline at the end.")
 @SOCKET
@@ -40,7 +31,17 @@ def get(**options: Any) -> int:
     """Print a token, and nothing else, on stdout.
 
     A DURATION is a whole number with a unit: 500ms, 30s, 15m, 12h, 1d.
+
+    \b
+    k8s    an ExecCredential for kubectl's exec plugins; its expiry is 30 s early
+    aws    for credential_process; only if the token is a JSON object with
+           AccessKeyId, SecretAccessKey (and SessionToken): AWS takes no bearer token
+    gcp    for external_account with credential_source.executable; only a JWT
+    git    what a credential helper answers (`tokend credential git` is one)
+    netrc  a line for curl --netrc-file and others; needs --host
     """
+    if (options["output"] == "netrc") != (options["host"] is not None):
+        raise click.UsageError("-o netrc needs --host [LOGIN@]HOST, and nothing else takes it")
     return getting.get(**options)
 
 
@@ -53,7 +54,7 @@ def header(name: str, socket: str | None) -> int:
 
 
 @click.command(epilog="Example: tokend issue wallet url=/pay currency=BTC amount=0.001 orderId=12345")
-@NAME
+@name_argument(issued=True)
 @click.argument("parameters", nargs=-1, metavar="KEY=VALUE…")
 @click.option(
     "-o", "--output", type=click.Choice(["raw", "json", "header"]), default="raw", show_default=True,
@@ -92,7 +93,7 @@ def request_id(name: str, socket: str | None) -> None:
 
 
 @click.command()
-@click.argument("name", required=False)
+@name_argument(required=False)
 @click.option("--all", "every", is_flag=True, help="Refresh every held token.")
 @OUTPUT
 @SOCKET
@@ -169,26 +170,3 @@ def watch(name: str, output: str, socket: str | None) -> None:
                "expires_at": expires}  # fmt: skip
         text = f"{name}: generation {lease.generation}, fingerprint {lease.fingerprint}, expires {expires or 'never'}"
         click.echo(json.dumps(row) if output == "json" else text)
-
-
-@click.command("exec", context_settings={"ignore_unknown_options": True})
-@click.option(
-    "--env", "pairs", multiple=True, required=True, metavar="KEY=NAME", help="Variable and token; repeatable."
-)
-@click.option("--min-ttl", callback=_duration, metavar="DURATION", help="Refresh first what does not last so long.")
-@SOCKET
-@click.argument("argv", nargs=-1, type=click.UNPROCESSED, required=True, metavar="-- CMD…")
-def execute(pairs: tuple[str, ...], min_ttl: str | None, socket: str | None, argv: tuple[str, ...]) -> int:
-    """Run CMD with tokens in its environment. It takes tokend's place: signals and exit status are its own."""
-    environ = dict(os.environ)
-    query = "" if min_ttl is None else f"?min_ttl={min_ttl}"
-    for pair in pairs:
-        key, equals, name = pair.partition("=")
-        if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key, re.ASCII):
-            raise click.UsageError(f"--env is KEY=NAME: {pair!r} is not")
-        environ[key] = TokenClient(socket).call("GET", token_target(name) + query)["access_token"]
-    program = shutil.which(argv[0], path=environ.get("PATH"))
-    if program is None:
-        complain(f"{argv[0]}: command not found")
-        return 127
-    return os.execve(program, list(argv), environ)  # noqa: S606  (running it is what was asked for)

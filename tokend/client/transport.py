@@ -70,20 +70,35 @@ def exchange(
     lines += [f"{name}: {value}" for name, value in headers]
     if body or method == "POST":
         lines.append(f"Content-Length: {len(body)}")
+    request = "\r\n".join([*lines, "", ""]).encode() + body
     deadline = time.monotonic() + timeout
+    try:
+        raw = _ask(path, request, deadline)
+        if not raw and method == "GET":
+            # It ended with our connection in its hands. Reading twice harms nobody, and under socket activation the
+            # next daemon is at the door already.
+            raw = _ask(path, request, deadline)
+    except TimeoutError:
+        raise WaitTimeoutError(f"tokend at {path} did not answer within {timeout:g} s", code="timeout") from None
+    return _parse(raw, path)
+
+
+def _ask(path: str, request: bytes, deadline: float) -> bytes:
+    """What comes back on a connection of its own; nothing where it was closed without an answer."""
     connection = unix_socket(AF_UNIX, SOCK_STREAM)
     try:
         _connect(connection, path, deadline)
         connection.settimeout(_left(deadline))
-        connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
-        raw = _receive(connection, deadline)
+        connection.sendall(request)
+        return _receive(connection, deadline)
+    except ConnectionError:
+        return b""
     except TimeoutError:
-        raise WaitTimeoutError(f"tokend at {path} did not answer within {timeout:g} s", code="timeout") from None
+        raise
     except OSError as error:
         raise NotRunningError(f"the connection to tokend at {path} broke off ({error.strerror})") from None
     finally:
         connection.close()
-    return _parse(raw, path)
 
 
 def json_object(body: bytes, path: str) -> "dict[str, Any]":

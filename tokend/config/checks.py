@@ -18,7 +18,7 @@ from tokend.config.model import DaemonSettings
 from tokend.config.report import ConfigProblem, Findings
 from tokend.errors import SecretError
 from tokend.secret import Secret
-from tokend.settings import ProviderSettings, Settings, SinkSettings
+from tokend.settings import HeldSettings, ProviderSettings, Settings, SinkSettings
 from tokend.sources import SecretSource, read_secret
 
 ELSEWHERE = "use { file = }, { env = }, { credential = } or { command = }"
@@ -82,6 +82,8 @@ def files_read(
     found = {os.path.realpath(document.path): "the configuration" for document in documents}
     if daemon is not None:
         found[os.path.realpath(daemon.socket)] = "tokend's socket"
+        if daemon.credentials_socket is not None:
+            found[os.path.realpath(daemon.credentials_socket)] = "tokend's socket for credentials"
     for table in tables:
         for key in type(table.settings).model_fields:
             value = getattr(table.settings, key)
@@ -185,6 +187,15 @@ def _check_files(provider: Placed, findings: Findings) -> None:
 
 
 # ------------------------------------------------------------------ names
+
+
+def check_state(daemon: Placed, providers: Iterable[Placed], findings: Findings) -> None:
+    """A credential that rotates must outlive more than systemd's memory: lost, it takes a person to log in again."""
+    if daemon.settings.state == "fdstore":
+        for provider in providers:
+            if isinstance(provider.settings, HeldSettings) and provider.settings.rotates:
+                message = f'{provider.path[-1]} has a login that rotates, which a stop would lose: state = "directory"'
+                findings.errors.append(daemon.problem("state", message))
 
 
 def check_names(daemon: Placed | None, tables: Iterable[Placed], findings: Findings) -> None:

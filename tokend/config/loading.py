@@ -15,6 +15,7 @@ from tokend.config.checks import (
     check_names,
     check_secrets,
     check_secrets_of_invalid,
+    check_state,
     check_targets,
     files_read,
 )
@@ -226,6 +227,8 @@ def _check_the_whole(loading: _Loading, documents: list[Document], daemon: Place
     state = None if settings is None else settings.state_directory
     check_targets(loading.placed_sinks, inputs, state, loading.findings)
     check_names(daemon, tables, loading.findings)
+    if daemon is not None:
+        check_state(daemon, loading.valid, loading.findings)
     for provider in loading.valid:
         check_secrets(provider, loading.environ, loading.findings)
 

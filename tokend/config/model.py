@@ -1,20 +1,17 @@
 """The values that a valid configuration becomes."""
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from tokend.config.report import ConfigProblem
-from tokend.settings import AnchoredPath, ProviderSettings, Settings, SinkSettings, Strings
+from tokend.settings import AnchoredPath, ProviderSettings, Settings, SinkSettings, SocketPath, Strings
 
 _MODE = re.compile(r"0[0-7]{3}", re.ASCII)
-# sun_path of unix(7), without the final NUL.
-LONGEST_SOCKET_BYTES = 107
 
 
 def _octal(value: object) -> object:
@@ -26,23 +23,23 @@ def _octal(value: object) -> object:
 class DaemonSettings(Settings):
     """The table ``[daemon]``. Where the environment decides a default, `load` has put it in."""
 
-    socket: AnchoredPath
+    socket: SocketPath
     socket_mode: Annotated[str, BeforeValidator(_octal)] = "0660"
     socket_group: str | None = None
+    credentials_socket: SocketPath | None = None
     admins: Strings = ("root",)
+    state: Literal["directory", "fdstore"] = "directory"
     state_directory: AnchoredPath
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "logfmt", "json"] = "auto"
     max_connections: Annotated[int, Field(ge=1, le=65536)] = 4096
     max_connections_per_uid: Annotated[int, Field(ge=1, le=65536)] = 2500
 
-    @field_validator("socket")
+    @field_validator("credentials_socket")
     @classmethod
-    def _fits(cls, value: Path) -> Path:
-        if len(os.fsencode(value)) > LONGEST_SOCKET_BYTES:
-            raise ValueError(
-                f"the kernel allows {LONGEST_SOCKET_BYTES} bytes for a socket's path: choose a shorter one"
-            )
+    def _apart(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and value == info.data.get("socket"):
+            raise ValueError("two sockets cannot have one path")
         return value
 
 

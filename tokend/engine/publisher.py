@@ -7,6 +7,7 @@ from typing import Literal
 import anyio
 
 from tokend.engine.records import Record
+from tokend.engine.standing import BUG, Standing, Turn
 from tokend.engine.surroundings import Surroundings
 from tokend.errors import SinkError
 from tokend.instant import Instant
@@ -19,10 +20,6 @@ from tokend.tokens import Lease
 WRITE_SECONDS = 10.0
 # A sink's command may take 30 s; the rest is margin for starting it.
 ANNOUNCE_SECONDS = 35.0
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
-LARGEST_EXPONENT = 6
-BUG = "a bug in tokend; the log has its traceback"
 
 log = get_logger()
 
@@ -33,14 +30,6 @@ class _Wanted:
 
     action: Literal["write", "remove"]
     generation: int
-
-
-class Turn:
-    """Sinks on one target write in turn, and nobody writes while a thread that was given up may still do so."""
-
-    def __init__(self) -> None:
-        self.lock = anyio.Lock()
-        self.hanging = False
 
 
 class Publisher:
@@ -66,28 +55,15 @@ class Publisher:
         self._commands = surroundings.commands
         self._clock = surroundings.clock
         self._counters = surroundings.counters
-        self._random = surroundings.random
+        self._standing = Standing(name, sink, label=label, surroundings=surroundings)
         self._probed = False
         self._done: _Wanted | None = None
         self._announce_due = False
-        self._failures = 0
-        self._retry_at: Instant | None = None
-        self._error: str | None = None
-        self._last_success: Instant | None = None
 
     @property
     def status(self) -> SinkStatus:
         """How the sink stands."""
-        state = "failing" if self._error is not None else "pending" if self._done is None else "ok"
-        return SinkStatus(
-            kind=self.sink.kind,
-            label=self.label,
-            path=self.sink.target,
-            state=state,
-            required=self.sink.required,
-            last_success_at=None if self._last_success is None else self._last_success.wall,
-            error=self._error,
-        )
+        return self._standing.status
 
     def holds(self, lease: Lease | None) -> bool:
         """Tell whether the sink holds this very lease."""
@@ -95,7 +71,7 @@ class Publisher:
 
     def owes_announcement(self) -> bool:
         """Tell whether others have still to be told of the last change, for the first time."""
-        return self._announce_due and self._error is None
+        return self._announce_due and self._standing.error is None
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -106,14 +82,12 @@ class Publisher:
             event = self._store.changed(self.name)
             record, now = self._store.get(self.name), self._clock.instant()
             wanted = self._wanted(record, now)
-            if wanted is not None and wanted != self._done and self._may_try(now):
+            if wanted is not None and wanted != self._done and self._standing.may_try(now):
                 await self._apply(wanted, record.lease)
-            elif self._announce_due and self._may_try(now):
+            elif self._announce_due and self._standing.may_try(now):
                 await self._announce()
             else:
-                # Taken anew from now: an earlier instant has come for ever where the wall clock jumped ahead.
-                retry_at = None if self._retry_at is None else now.after(now.until(self._retry_at))
-                await self._clock.wait(retry_at, event)
+                await self._clock.wait(self._standing.retry_at(now), event)
 
     def _wanted(self, record: Record, now: Instant) -> _Wanted | None:
         if record.lease is None:
@@ -122,28 +96,23 @@ class Publisher:
             return _Wanted("write", record.lease.generation)
         return _Wanted("remove", record.lease.generation) if self._removes() else None
 
-    def _may_try(self, now: Instant) -> bool:
-        if self._retry_at is not None and now.until(self._retry_at) <= 0:
-            self._retry_at = None
-        return self._retry_at is None
-
     async def _probe(self) -> None:
         """Say at start what would fail later. Never fatal."""
         try:
             await self._threads.run(self.sink.probe, seconds=WRITE_SECONDS)
         except (SinkError, TimeoutError) as error:
-            self._error = str(error) or f"{self.sink.target}: the filesystem hangs"
-            log.warning("sink.not_writable", token=self.name, sink=self.label, detail=self._error)
+            self._standing.error = str(error) or f"{self.sink.target}: the filesystem hangs"
+            log.warning("sink.not_writable", token=self.name, sink=self.label, detail=self._standing.error)
 
     async def _apply(self, wanted: _Wanted, lease: Lease | None) -> None:
         try:
             changed = await self._in_turn(wanted, lease)
         except SinkError as error:
-            self._failed(error.detail)
+            self._standing.failed(error.detail)
             return
         except Exception:
             # The supervisor logs it and starts this worker anew; status must not say that all is well.
-            self._failed(BUG)
+            self._standing.failed(BUG)
             raise
         self._counters.wrote(self.name, self.label, "success" if changed else "unchanged")
         self._announce_due |= changed
@@ -182,9 +151,9 @@ class Publisher:
         try:
             await self._commands.run(self.sink.announce, seconds=ANNOUNCE_SECONDS)
         except (SinkError, TimeoutError) as error:
-            self._failed(str(error) or "the command after the write did not end in time")
+            self._standing.failed(str(error) or "the command after the write did not end in time")
         except Exception:
-            self._failed(BUG)
+            self._standing.failed(BUG)
             raise
         else:
             self._announce_due = False
@@ -192,20 +161,7 @@ class Publisher:
 
     def _succeeded(self, wanted: _Wanted | None) -> None:
         self._done = wanted
-        self._failures, self._retry_at, self._error = 0, None, None
-        self._last_success = self._clock.instant()
-        self._store.touch(self.name)
-
-    def _failed(self, detail: str) -> None:
-        self._failures += 1
-        exponent = min(self._failures - 1, LARGEST_EXPONENT)
-        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**exponent) * (0.6 + 0.4 * self._random.random())
-        self._retry_at = self._clock.instant().after(pause)
-        self._counters.wrote(self.name, self.label, "failure")
-        if detail != self._error:
-            log.warning("sink.failed", token=self.name, sink=self.label, path=self.sink.target, detail=detail)
-        self._error = detail
-        self._store.touch(self.name)
+        self._standing.succeeded()
 
 
 def _bind(sink: Sink, lease: Lease) -> Callable[[], bool]:

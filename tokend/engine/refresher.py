@@ -13,6 +13,7 @@ from tokend.clock import is_plausible
 from tokend.engine import due, judgement, records
 from tokend.engine.comparison import compare, is_surely_another_account, withdrawn
 from tokend.engine.identity import request_fingerprint
+from tokend.engine.progress import Pulse
 from tokend.engine.records import Record
 from tokend.engine.renewal import Renewal
 from tokend.engine.surroundings import Surroundings
@@ -39,6 +40,7 @@ class Refresher:
 
     def __init__(self, name: str, settings: HeldSettings, surroundings: Surroundings) -> None:
         self.name = name
+        self.pulse = Pulse()
         self._world = surroundings
         self._clock = surroundings.clock
         self._store = surroundings.store
@@ -60,6 +62,11 @@ class Refresher:
     def settings(self) -> HeldSettings:
         """The settings in force."""
         return self._renewal.settings
+
+    @property
+    def timeout_seconds(self) -> float:
+        """What one exchange with the upstream may take."""
+        return self.settings.timeout.total_seconds()
 
     # -------------------------------------------------------------- what others see
 
@@ -164,6 +171,7 @@ class Refresher:
 
     async def run(self) -> None:
         """Keep the token fresh until cancelled."""
+        self.pulse.works()
         if not self._begun:
             if not self.is_valid():
                 await self._renewal.inherit()
@@ -193,6 +201,7 @@ class Refresher:
     async def _rest(self) -> None:
         """Return when an attempt is due."""
         while True:
+            self.pulse.works()
             self._wake = anyio.Event()
             if self._look_again:
                 self._look_again = False
@@ -205,7 +214,9 @@ class Refresher:
                 return
             expires = None if record.lease is None else record.lease.token.expires_at
             moments = [s for s in (seconds, None if expires is None else now.until(expires)) if s is not None and s > 0]
-            await self._clock.wait(now.after(min(moments)) if moments else None, self._wake, ends=expires)
+            until = now.after(min(moments)) if moments else None
+            self.pulse.rests(None if until is None else until.boot)
+            await self._clock.wait(until, self._wake, ends=expires)
 
     def _seconds_until_due(self, now: Instant) -> float | None:
         """Seconds until the next attempt; None if no timer causes one."""
@@ -222,6 +233,7 @@ class Refresher:
 
     async def _attempt(self) -> None:
         """Have one attempt made. A failure is stored and logged already; it is the readers' who waits for it."""
+        self.pulse.works()
         self._in_flight, self._hurried = True, False
         outcome, started = self._outcome, self._clock.instant()
         self._clock_absurd = not is_plausible(started.wall)

@@ -5,6 +5,7 @@ import anyio
 from tokend.config import ProviderConfig
 from tokend.engine.demand import Demand
 from tokend.engine.issuance import Issuance
+from tokend.engine.listener import Listener
 from tokend.engine.publisher import Publisher
 from tokend.engine.refresher import Refresher
 from tokend.engine.surroundings import Surroundings
@@ -28,7 +29,7 @@ class RunningProvider:
             self.worker = Issuance(config.name, config.settings, surroundings)
         else:
             raise TypeError(f"kind {config.settings.kind} is neither held nor on demand")
-        self.publishers: list[Publisher] = []
+        self.publishers: list[Publisher | Listener] = []
         self.scopes: dict[object, anyio.CancelScope] = {}
 
     @property

@@ -4,7 +4,7 @@ Two tasks per held provider, one per sink. A task that dies of a bug is logged a
 with it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,13 +16,15 @@ from tokend.config import Config, ProviderConfig
 from tokend.engine.demand import Demand
 from tokend.engine.identity import request_fingerprint
 from tokend.engine.issuance import Issuance
-from tokend.engine.publisher import Publisher, Turn
+from tokend.engine.listener import Listener
+from tokend.engine.publisher import Publisher
 from tokend.engine.records import Record, succeeded_by_another
 from tokend.engine.refresher import Refresher
 from tokend.engine.running_provider import RunningProvider
+from tokend.engine.standing import Turn
 from tokend.engine.surroundings import Surroundings
 from tokend.errors import NotSupportedError, UnknownTokenError
-from tokend.interfaces import CallNumbering
+from tokend.interfaces import CallNumbering, ListeningSink
 from tokend.logs import get_logger
 from tokend.metrics import Counters
 from tokend.settings import HeldSettings, OnDemandSettings, SinkSettings
@@ -150,7 +152,7 @@ class Supervisor:
 
     def _publish(self, provider: RunningProvider, sinks: Sequence[SinkSettings]) -> None:
         """Make the running publishers match ``sinks``; those that did not change go on undisturbed."""
-        publishers: list[Publisher] = []
+        publishers: list[Publisher | Listener] = []
         for index, sink in enumerate(sinks, start=1):
             label = f"{sink.kind}-{index}"
             wanted: tuple[str, object] = (label, sink)
@@ -164,13 +166,16 @@ class Supervisor:
                 provider.scopes.pop(old).cancel()
         provider.publishers = publishers
 
-    def _publisher(self, provider: RunningProvider, sink: SinkSettings, label: str) -> Publisher:
+    def _publisher(self, provider: RunningProvider, sink: SinkSettings, label: str) -> Publisher | Listener:
+        turn = self._turns.setdefault(sink.target, Turn())
+        if isinstance(sink, ListeningSink):
+            return Listener(provider.name, sink, label=label, turn=turn, surroundings=self._world)
         return Publisher(
             provider.name,
             sink,  # type: ignore[arg-type]  # every model in the sinks' table implements the protocol
             label=label,
             removes=lambda: getattr(provider.settings, "on_expiry", "keep") == "remove",
-            turn=self._turns.setdefault(sink.target, Turn()),
+            turn=turn,
             surroundings=self._world,
         )
 
@@ -199,6 +204,11 @@ class Supervisor:
     def entries(self) -> Mapping[str, RunningProvider]:
         """All providers now."""
         return MappingProxyType(self._providers)
+
+    @property
+    def refreshers(self) -> Iterator[Refresher]:
+        """Those who keep the held tokens fresh."""
+        return (p.worker for p in self._providers.values() if isinstance(p.worker, Refresher))
 
     @property
     def ready(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from tokend.clock import Clock
 from tokend.engine.schedule import HostLimits
 from tokend.engine.store import TokenStore
-from tokend.interfaces import Runtime, Threads
+from tokend.interfaces import Runtime, Serve, Threads
 from tokend.metrics import Counters
 
 
@@ -16,7 +16,8 @@ from tokend.metrics import Counters
 class Surroundings:
     """Handed to every refresher, issuance and publisher. ``runtime`` makes a provider's runtime from its settings;
     ``threads`` are the sinks' (the store has its own, so that a hanging sink holds no token back); ``commands`` are for
-    what a sink starts after a write, which may take half a minute and must not keep other sinks from writing."""
+    what a sink starts after a write, which may take half a minute and must not keep other sinks from writing; ``serve``
+    serves the sinks that are asked instead of written to."""
 
     clock: Clock
     store: TokenStore
@@ -26,3 +27,4 @@ class Surroundings:
     runtime: Callable[[Any], Runtime]
     threads: Threads
     commands: Threads
+    serve: Serve

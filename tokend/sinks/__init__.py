@@ -6,6 +6,7 @@ from tokend.settings import SinkSettings
 from tokend.sinks.dotenv import DotenvSink
 from tokend.sinks.json import JsonSink
 from tokend.sinks.raw import RawSink
+from tokend.sinks.socket import SocketSink
 from tokend.sinks.template import TemplateSink
 
 BUILTIN: Mapping[str, type[SinkSettings]] = {
@@ -13,4 +14,5 @@ BUILTIN: Mapping[str, type[SinkSettings]] = {
     "dotenv": DotenvSink,
     "raw": RawSink,
     "template": TemplateSink,
+    "socket": SocketSink,
 }

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from tokend import files
 from tokend.errors import SinkError
@@ -31,15 +31,23 @@ def _mode(value: object) -> object:
     return value
 
 
+def _name(value: str) -> str:
+    if not value or "\0" in value or (_is_number(value) and int(value) > LARGEST_ID):
+        raise ValueError("write a name or a number")
+    return value
+
+
 Mode = Annotated[str, BeforeValidator(_mode)]
+# A user or a group, by name or number.
+Name = Annotated[str, AfterValidator(_name)]
 
 
 class FileSink(SinkSettings):
     """A sink that is one file. Subclasses give the content by `render`."""
 
     path: AnchoredPath
-    owner: str | None = None
-    group: str | None = None
+    owner: Name | None = None
+    group: Name | None = None
     # None, where a kind allows it, means: as the file is; 0600 if it is new.
     mode: Mode | None = "0600"
     symlink: Literal["refuse", "follow", "replace"] = "refuse"
@@ -53,13 +61,6 @@ class FileSink(SinkSettings):
     def _is_a_file(cls, value: Path) -> Path:
         if value.name in {"", ".."}:
             raise ValueError("write the path of a file, not of a directory")
-        return value
-
-    @field_validator("owner", "group")
-    @classmethod
-    def _name(cls, value: str | None) -> str | None:
-        if value is not None and (not value or "\0" in value or (_is_number(value) and int(value) > LARGEST_ID)):
-            raise ValueError("write a name or a number")
         return value
 
     @property

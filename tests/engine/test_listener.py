@@ -1,0 +1,108 @@
+"""A sink that is asked: it holds what is newest while it is served, and is served again after a failure."""
+
+import anyio
+
+from tests.fakes import FakeHeld, FakeListeningSink, World, provider
+from tests.virtual import run_virtually, until
+from tokend.errors import SinkError
+
+
+def test_a_sink_that_listens_is_well_and_holds_every_new_token():
+    """Nothing is pushed: readiness needs a valid token and a socket."""
+
+    async def main(clock):
+        world = World(clock)
+        world.upstreams["one"].latency = 5
+        async with world.running(provider("a", FakeHeld(), FakeListeningSink())) as supervisor:
+            await anyio.sleep(1)
+            assert supervisor.entries["a"].status().sinks[0].state == "ok"
+            assert world.served == ["a-socket"]
+            assert not supervisor.ready
+            await anyio.sleep(20)
+            assert supervisor.ready
+            assert not supervisor.entries["a"].owes_announcement()
+            await supervisor.refresh("a", if_generation=None, reason="", admin=True)
+            assert supervisor.ready
+            assert supervisor.counters.sink_writes["a", "fake-socket-1", "success"] == 1
+
+    run_virtually(main)
+
+
+def test_a_sink_that_cannot_listen_says_why_and_is_tried_again():
+    """Its pause grows to a minute; nobody else notices."""
+
+    async def main(clock):
+        world = World(clock)
+        world.stumbles["serve", "a-socket"] = SinkError("a-socket: no such directory")
+        async with world.running(provider("a", FakeHeld(), FakeListeningSink())) as supervisor:
+            await anyio.sleep(200)
+            sink = supervisor.entries["a"].status().sinks[0]
+            assert (sink.state, sink.error, sink.kind) == ("failing", "a-socket: no such directory", "fake-socket")
+            assert supervisor.entries["a"].status().valid
+            assert not supervisor.ready
+            assert len(world.upstreams["one"].calls) == 1
+            assert 5 < supervisor.counters.sink_writes["a", "fake-socket-1", "failure"] < 15
+            world.stumbles.clear()
+            await anyio.sleep(61)
+            assert supervisor.entries["a"].status().sinks[0].state == "ok"
+            assert supervisor.ready
+
+    run_virtually(main)
+
+
+def test_a_bug_in_serving_is_shown_and_ends_nothing():
+    """docs/promises.md 70, and P8."""
+
+    async def main(clock):
+        world = World(clock)
+        world.stumbles["serve", "a-socket"] = ZeroDivisionError("a bug")
+        async with world.running(provider("a", FakeHeld(), FakeListeningSink())) as supervisor:
+            await anyio.sleep(1)
+            assert "a bug in tokend" in supervisor.entries["a"].status().sinks[0].error
+            world.stumbles.clear()
+            await until(lambda: world.served == ["a-socket"], seconds=70)
+
+    run_virtually(main)
+
+
+def test_the_path_is_one_sinks_at_a_time():
+    """Renamed, moved in the list, changed: the new one waits until the old one has left."""
+
+    async def main(clock):
+        from tests.fakes import FakeSink, config
+
+        world, before = World(clock), FakeListeningSink()
+        async with world.running(provider("a", FakeHeld(), before)) as supervisor:
+            await anyio.sleep(1)
+            for sinks in (
+                [FakeSink(), before],  # another label
+                [FakeSink(), FakeListeningSink(mode="0660")],  # another sink
+                [FakeListeningSink(mode="0660")],
+            ):
+                await supervisor.apply(config(provider("a", FakeHeld(), *sinks)))
+                await anyio.sleep(1)
+                assert world.served == ["a-socket"]
+                assert supervisor.entries["a"].status().sinks[-1].state == "ok"
+                assert ("a", f"fake-socket-{len(sinks)}", "failure") not in supervisor.counters.sink_writes
+            await supervisor.apply(config(provider("a", FakeHeld())))
+            await anyio.sleep(1)
+            assert world.served == []
+
+    run_virtually(main)
+
+
+def test_a_sink_that_did_not_change_goes_on_being_served():
+    """A reload, and another provider's settings, are no reason to disturb those who wait."""
+
+    async def main(clock):
+        from tests.fakes import config
+
+        world = World(clock)
+        async with world.running(provider("a", FakeHeld(), FakeListeningSink())) as supervisor:
+            await anyio.sleep(1)
+            await supervisor.apply(config(provider("a", FakeHeld(username="other"), FakeListeningSink())))
+            await anyio.sleep(1)
+            assert supervisor.counters.sink_writes["a", "fake-socket-1", "success"] == 1
+            assert world.served == ["a-socket"]
+
+    run_virtually(main)

@@ -1,0 +1,71 @@
+"""What systemd passes at the start: listening sockets (socket activation), and descriptors that it kept for us.
+
+sd_listen_fds(3). Who serves the sockets is `daemon`'s business, what is in the rest `fdstore`'s.
+"""
+
+import os
+import socket
+import stat
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+
+from tokend.errors import ConfigError
+
+# SD_LISTEN_FDS_START: the descriptors follow standard error.
+FIRST = 3
+# FileDescriptorName= of the two socket units. systemd passes the descriptors in any order.
+API, CREDENTIALS = "api", "credentials"
+
+
+@dataclass(slots=True)
+class Inherited:
+    """What was passed: listening sockets by name (`API`, `CREDENTIALS`), and all else by name, in order of arrival."""
+
+    sockets: dict[str, socket.socket] = field(default_factory=dict)
+    stored: dict[str, list[int]] = field(default_factory=dict)
+
+
+def inherit(environ: MutableMapping[str, str] | None = None) -> Inherited:
+    """Take what was passed to this process; the variables are gone after that, and no child gets the descriptors.
+
+    Nothing is read from or written to them. Raises `ConfigError` for a socket that cannot be served: systemd would
+    let clients wait on it for ever.
+    """
+    environ = os.environ if environ is None else environ
+    pid, count, names = (environ.pop(key, "") for key in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
+    if pid != str(os.getpid()) or not (count.isascii() and count.isdigit()):
+        return Inherited()
+    # Nobody was given a name if the variable is missing (another activator than systemd).
+    every = names.split(":") if names else []
+    found = Inherited()
+    for index in range(int(count)):
+        _take(found, FIRST + index, every[index] if index < len(every) else "unknown")
+    return found
+
+
+def _take(found: Inherited, descriptor: int, name: str) -> None:
+    try:
+        os.set_inheritable(descriptor, False)
+        kind = os.fstat(descriptor).st_mode
+    except OSError as error:
+        raise ConfigError(f"descriptor {descriptor} of LISTEN_FDS cannot be used: {error.strerror}") from None
+    if not stat.S_ISSOCK(kind):
+        found.stored.setdefault(name, []).append(descriptor)
+        return
+    if name not in (API, CREDENTIALS):
+        raise ConfigError(
+            f"systemd passed a socket named {name!r}: its unit needs FileDescriptorName={API} or ={CREDENTIALS}"
+        )
+    if name in found.sockets:
+        raise ConfigError(f"systemd passed two sockets named {name!r}: one ListenStream= for each name")
+    found.sockets[name] = _listening(descriptor, name)
+
+
+def _listening(descriptor: int, name: str) -> socket.socket:
+    """The socket, not blocking whatever it was. Its path, permissions and backlog are systemd's."""
+    passed = socket.socket(fileno=descriptor)
+    fits = passed.family == socket.AF_UNIX and passed.type == socket.SOCK_STREAM
+    if not fits or not passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise ConfigError(f"the socket named {name!r} is no listening Unix stream socket: use ListenStream=/a/path")
+    passed.setblocking(False)
+    return passed

@@ -1,0 +1,120 @@
+"""Who gets which token as a credential of a systemd unit, and from the socket of a sink; how is `handout`'s part.
+
+systemd connects from an abstract name that says for whom: ``\\0<hex>/unit/<unit>/<credential>`` (systemd.exec(5),
+LoadCredential=). Anybody can bind such a name; it is believed of root, and of our own user for user managers.
+"""
+
+import os
+import re
+import socket
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import anyio
+import structlog
+from anyio.abc import TaskStatus
+
+from tokend.api.handout import Handout, RefusedError, Rule
+from tokend.api.listening import Place
+from tokend.api.peers import Peer, PeerRules
+from tokend.errors import SinkError
+from tokend.interfaces import Engine, Entry, ListeningSink
+from tokend.settings import OnDemandSettings
+
+# The characters of a unit's name are those of systemd.unit(5). A credential is named for the token that it holds.
+_ADDRESS = re.compile(rb"\0[0-9a-f]{1,16}/unit/([A-Za-z0-9:_.\\@-]{1,255})/([a-z0-9][a-z0-9._-]{0,63})", re.ASCII)
+
+# How soon a path that was taken from us is tried again.
+RETRY_SECONDS = 10.0
+
+_log = structlog.get_logger("tokend.api")
+
+
+def units_rule(engine: Engine, *, own_uid: int | None = None) -> Rule:
+    """The rule of credentials.sock: systemd asks, and the unit is one of the token's ``access.units``."""
+    systemd = frozenset((0, os.geteuid() if own_uid is None else own_uid))
+
+    def rule(peer: Peer, address: object) -> Entry:
+        if peer.uid not in systemd:
+            raise RefusedError("only systemd may ask here")
+        match = _ADDRESS.fullmatch(address) if isinstance(address, bytes) else None
+        if match is None:
+            raise RefusedError("this is not systemd: it connects from a name with a unit in it", trusted=True)
+        unit, name = match[1].decode(), match[2].decode()
+        entry = engine.entries.get(name)
+        if entry is None:
+            detail = "there is no such token: write LoadCredential=TOKEN:SOCKET"
+        elif isinstance(entry.settings, OnDemandSettings):
+            detail = "tokens of this kind are issued on demand: there is nothing to load"
+        elif (access := entry.settings.access) is None or not access.units:
+            detail = "the token's access has no units: nobody gets it here"
+        elif not any(fnmatchcase(unit, pattern) for pattern in access.units):
+            detail = "the unit is none of the token's access.units"
+        else:
+            return entry
+        raise RefusedError(detail, trusted=True, unit=unit, token=name)
+
+    return rule
+
+
+def readers_rule(engine: Engine, rules: PeerRules, name: str) -> Rule:
+    """The rule of a sink's socket: whoever may read the token on tokend.sock."""
+
+    def rule(peer: Peer, address: object) -> Entry:  # noqa: ARG001  # the rule's signature
+        entry = engine.entries.get(name)
+        if entry is None:
+            raise RefusedError("the token is not configured any more", token=name)
+        if not rules.may_read(peer, entry.settings.access):
+            raise RefusedError("the peer passes none of the token's access", token=name)
+        return entry
+
+    return rule
+
+
+async def serve_credentials(
+    engine: Engine,
+    path: Path | None,
+    passed: socket.socket | None,
+    *,
+    task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve credentials.sock until cancelled: at ``path``, or what socket activation ``passed``, which goes first.
+
+    Raises OSError where the socket cannot be made at the start; lost later, it is made again as soon as that can be.
+    """
+    # Only root and our own user are served, and root needs no permission.
+    place = Place(path, mode=0o600) if path is not None and passed is None else None
+    begun = False
+
+    def listening() -> None:
+        nonlocal begun
+        where = path if place is not None or passed is None else passed.getsockname()
+        _log.info("credentials.listening", path=str(where))
+        if not begun:
+            begun = True
+            task_status.started()
+
+    while True:
+        try:
+            await Handout(engine, units_rule(engine), place=place, sock=passed).serve(listening)
+        except OSError as error:
+            if not begun:
+                raise
+            _log.error("credentials.lost", detail=str(error))
+            await anyio.sleep(RETRY_SECONDS)
+
+
+async def serve_sink(
+    engine: Engine, rules: PeerRules, name: str, sink: ListeningSink, listening: Callable[[], object]
+) -> None:
+    """Serve a sink's socket until cancelled; calls ``listening`` when clients can connect. Raises `SinkError`."""
+    place = Place(sink.path, mode=int(sink.mode, 8), owner=sink.owner, group=sink.group)
+    if not sink.path.parent.is_dir():
+        # As for files: a directory of the wrong owner or mode, made by us, would be a surprise.
+        raise SinkError(f"{sink.target}: the directory {sink.path.parent} does not exist")
+    try:
+        await Handout(engine, readers_rule(engine, rules, name), place=place, offer=sink.offer).serve(listening)
+    except OSError as error:
+        where = "" if str(place.path) in str(error.strerror or error) else f"{place.path}: "
+        raise SinkError(f"{where}{error.strerror or error}") from None

@@ -1,0 +1,67 @@
+"""One sink that is asked instead of written to: have it served, and again after a failure."""
+
+import anyio
+
+from tokend.engine.standing import BUG, Standing, Turn
+from tokend.engine.surroundings import Surroundings
+from tokend.errors import SinkError
+from tokend.interfaces import ListeningSink
+from tokend.logs import get_logger
+from tokend.status import SinkStatus
+from tokend.tokens import Lease
+
+log = get_logger()
+
+
+class Listener:
+    """Keep one sink's clients served. `run` is its task; a client always gets what is newest when it asks."""
+
+    def __init__(self, name: str, sink: ListeningSink, *, label: str, turn: Turn, surroundings: Surroundings) -> None:
+        self.sink = sink
+        self.label = label
+        self._name = name
+        self._turn = turn
+        self._clock = surroundings.clock
+        self._counters = surroundings.counters
+        self._serve = surroundings.serve
+        self._standing = Standing(name, sink, label=label, surroundings=surroundings)
+        self._listening = False
+
+    @property
+    def status(self) -> SinkStatus:
+        """How the sink stands."""
+        return self._standing.status
+
+    def holds(self, lease: Lease | None) -> bool:
+        """Tell whether a client would be given this very lease."""
+        return self._listening and lease is not None
+
+    def owes_announcement(self) -> bool:
+        """Nobody is told: there is no change that could be missed."""
+        return False
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        while True:
+            # The path's former sink (changed, renamed, of another place in the list) may still be taking its leave.
+            async with self._turn.lock:
+                await self._listen()
+            await self._clock.wait(self._standing.retry_at(self._clock.instant()), anyio.Event())
+
+    async def _listen(self) -> None:
+        try:
+            await self._serve(self._name, self.sink, self._begun)
+        except SinkError as error:
+            self._standing.failed(error.detail)
+        except Exception:
+            # The supervisor logs it and starts this worker anew; status must not say that all is well.
+            self._standing.failed(BUG)
+            raise
+        finally:
+            self._listening = False
+
+    def _begun(self) -> None:
+        self._listening = True
+        self._counters.wrote(self._name, self.label, "success")
+        self._standing.succeeded()
+        log.info("sink.listening", token=self._name, sink=self.label, path=self.sink.target)

@@ -1,0 +1,160 @@
+"""State in memory that systemd keeps for us: a memfd in its file-descriptor store (``[daemon] state = "fdstore"``).
+
+It survives a restart and a crash of the service, not a stop, and never touches a disk (the unit's `MemorySwapMax=0`
+keeps it out of the swap, too). systemd holds the very file that is written here, so a record is saved once it is
+written; nothing has to be sent again.
+
+The file is a header and an image of all records behind it. A save writes a new image beside the one in force, then the
+header in one piece: whoever is killed in between has changed nothing.
+"""
+
+import hashlib
+import os
+import secrets
+import struct
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tokend.errors import StoreError
+from tokend.logs import get_logger
+from tokend.notify import Notifier
+from tokend.state import SALT_BYTES, SUFFIX, Salted, boot_id, claim
+
+# FDNAME= of the descriptor.
+NAME = "tokend-state"
+MAGIC = b"tokend state 1\n"
+# Magic, where the image in force is, its length, and its SHA-256. It lies in one page, which the kernel copies whole
+# even for a process that is being killed.
+HEADER = struct.Struct("<15sxQQ32s")
+IMAGES_START = 4096
+LENGTHS = struct.Struct("<II")
+
+log = get_logger()
+
+
+class DescriptorStore(Salted):
+    """Beside `state.StateDirectory`, with the same methods. The directory is used for its lock only.
+
+    ``stored`` are the descriptors that came back under `NAME`. Raises `StateLockedError` or `StoreError`.
+    """
+
+    def __init__(self, path: Path, *, notifier: Notifier, stored: Sequence[int] = ()) -> None:
+        self.boot_id = boot_id()
+        self._lock = claim(path)
+        # Several threads may save at once.
+        self._turn = threading.Lock()
+        if left := list(path.glob("tokens/*" + SUFFIX)):
+            detail = f'{len(left)} of an earlier state = "directory" are still on the disk: remove them'
+            log.warning("state.left_on_disk", path=str(path / "tokens"), detail=detail)
+        try:
+            self._memory, image = _taken_back(stored) or (_made(notifier), secrets.token_bytes(SALT_BYTES))
+            self._salt, self._records = image[:SALT_BYTES], dict(_unpacked(image[SALT_BYTES:]))
+            self._commit(self._records)
+        except OSError as error:
+            os.close(self._lock)
+            raise StoreError(f"no state in the file-descriptor store: {error.strerror or error}") from None
+
+    def close(self) -> None:
+        """Let another instance have the directory; systemd keeps the records."""
+        with suppress(OSError):
+            os.close(self._lock)
+
+    def files(self) -> Iterable[tuple[Path, bytes]]:
+        """Every record under its name."""
+        return [(Path(name), content) for name, content in self._records.items()]
+
+    def save(self, name: str, content: bytes) -> None:
+        """Put a record into the memory that outlives us. Raises `StoreError`; the old one is whole then."""
+        with self._turn:
+            try:
+                self._commit({**self._records, name: content})
+            except OSError as error:
+                raise StoreError(f"state of {name} cannot be kept in memory: {error.strerror}") from None
+
+    def delete(self, name: str) -> None:
+        """Remove a record, if there is one."""
+        with self._turn, suppress(OSError):
+            self._commit({key: content for key, content in self._records.items() if key != name})
+
+    def set_aside(self, path: Path) -> None:
+        """Remove a damaged record: what a process wrote wrongly is of use to nobody."""
+        self.delete(str(path))
+
+    def _commit(self, records: Mapping[str, bytes]) -> None:
+        image = self._salt + b"".join(_packed(records))
+        _, offset, length, _ = _header(self._memory)
+        # Before the one in force if it fits there, else behind it.
+        place = IMAGES_START if IMAGES_START + len(image) <= offset else max(offset + length, IMAGES_START)
+        _write(self._memory, image, place)
+        header = HEADER.pack(MAGIC, place, len(image), hashlib.sha256(image).digest())
+        os.pwrite(self._memory, header, 0)
+        self._records = dict(records)
+        # A token that was dropped is not to be found there later.
+        _write(self._memory, bytes(length), offset)
+        os.ftruncate(self._memory, max(place + len(image), IMAGES_START))
+
+
+def _made(notifier: Notifier) -> int:
+    """An empty file that lives in memory, in systemd's hands as well. What else it held under the name is dropped."""
+    memory = os.memfd_create(NAME, os.MFD_CLOEXEC)
+    os.fchmod(memory, 0o600)
+    notifier.drop(NAME)
+    notifier.store(NAME, memory)
+    return memory
+
+
+def _taken_back(stored: Sequence[int]) -> tuple[int, bytes] | None:
+    """The file that came back, and its image; None if there is none, or none that is whole."""
+    for descriptor in stored:
+        if (image := _image(descriptor)) is not None:
+            return descriptor, image
+        log.warning("state.damaged", path=NAME, detail="what systemd kept is not ours, or not whole; begun anew")
+        os.close(descriptor)
+    return None
+
+
+def _image(memory: int) -> bytes | None:
+    magic, offset, length, digest = _header(memory)
+    if magic != MAGIC or length < SALT_BYTES or offset + length > os.fstat(memory).st_size:
+        return None
+    image = _read(memory, length, offset)
+    return image if hashlib.sha256(image).digest() == digest else None
+
+
+def _header(memory: int) -> tuple[bytes, int, int, bytes]:
+    found = os.pread(memory, HEADER.size, 0)
+    return HEADER.unpack(found.ljust(HEADER.size, b"\0"))
+
+
+def _read(memory: int, length: int, offset: int) -> bytes:
+    parts = []
+    while length > 0 and (part := os.pread(memory, length, offset)):
+        parts.append(part)
+        length, offset = length - len(part), offset + len(part)
+    return b"".join(parts)
+
+
+def _write(memory: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(memory, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def _packed(records: Mapping[str, bytes]) -> Iterator[bytes]:
+    for name, content in records.items():
+        encoded = name.encode()
+        yield LENGTHS.pack(len(encoded), len(content))
+        yield encoded
+        yield content
+
+
+def _unpacked(packed: bytes) -> Iterator[tuple[str, bytes]]:
+    start = 0
+    while start < len(packed):
+        name, content = LENGTHS.unpack_from(packed, start)
+        start += LENGTHS.size
+        yield packed[start : start + name].decode(), packed[start + name : start + name + content]
+        start += name + content

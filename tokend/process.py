@@ -1,0 +1,86 @@
+"""The process around the daemon: what it takes from systemd and the disk before the loop, and its exit code."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+
+from tokend import activation, fdstore, hardening, logs
+from tokend.activation import Inherited
+from tokend.config import Config
+from tokend.daemon import Daemon
+from tokend.errors import ConfigError, StateLockedError, StoreError, TokendError
+from tokend.fdstore import DescriptorStore
+from tokend.notify import Notifier
+from tokend.plugins import load_config
+from tokend.state import StateDirectory
+
+EXIT_OTHER, EXIT_CONFIG, EXIT_LOCKED, EXIT_CONFIG_SYSTEMD = 1, 2, 75, 78
+
+
+def run(config_path: str | None, *, once: bool = False) -> int:
+    """Run tokend until a signal ends it (or, with ``once``, until the tokens are written); returns the exit code."""
+    if not once:
+        # It means: read the configuration again. That is done in a moment anyway, and must not end us before.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    hardening.harden()
+    explicit = None if config_path is None else Path(config_path)
+    under_systemd = "NOTIFY_SOCKET" in os.environ
+    notifier = Notifier()
+    notifier.extend()
+    try:
+        inherited = activation.inherit()
+        config = load_config(explicit)
+        logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
+        state = _state(config, inherited, notifier)
+    except ConfigError as error:
+        sys.stderr.write(f"{error.detail}\n")
+        return EXIT_CONFIG_SYSTEMD if under_systemd else EXIT_CONFIG
+    except StateLockedError as error:
+        sys.stderr.write(f"tokend: {error.detail}\n")
+        return EXIT_LOCKED
+    except StoreError as error:
+        sys.stderr.write(f"tokend: {error.detail}\n")
+        return EXIT_OTHER
+    daemon = Daemon(config, state, explicit, inherited=inherited, notifier=notifier)
+    try:
+        code = anyio.run(daemon.once if once else daemon.serve, backend_options={"use_uvloop": True})
+    except* (TokendError, OSError) as trouble:
+        for one in _leaves(trouble):
+            sys.stderr.write(f"tokend: {one}\n")
+        code = EXIT_OTHER
+    finally:
+        state.close()
+    if daemon.threads_running:
+        # A thread in a hanging filesystem, or beside a command, would keep the interpreter from ending.
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _state(config: Config, inherited: Inherited, notifier: Notifier) -> StateDirectory | DescriptorStore:
+    """Where the configuration wants it. Of what systemd kept, the rest is dropped."""
+    stored = inherited.stored.pop(fdstore.NAME, []) if config.daemon.state == "fdstore" else []
+    for name, descriptors in inherited.stored.items():
+        notifier.drop(name)
+        for one in descriptors:
+            os.close(one)
+    if config.daemon.state == "directory":
+        return StateDirectory(config.daemon.state_directory)
+    if not notifier.connected:
+        raise ConfigError(
+            f'{config.files[0]}: state = "fdstore" needs systemd ($NOTIFY_SOCKET): start tokend as a service whose '
+            'unit has FileDescriptorStoreMax=1, or use state = "directory"'
+        )
+    return DescriptorStore(config.daemon.state_directory, notifier=notifier, stored=stored)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for one in group.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _leaves(one)
+        else:
+            yield one
