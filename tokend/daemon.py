@@ -16,12 +16,14 @@ from tokend.activation import Inherited
 from tokend.api.credentials import serve_credentials, serve_sink
 from tokend.api.exposition import Exposition
 from tokend.api.listening import Place
+from tokend.api.loopback import LoopbackServer
 from tokend.api.parsing import Limits
 from tokend.api.peers import PeerRules
 from tokend.api.server import SocketServer
 from tokend.api.service import Service
 from tokend.clock import SystemClock
 from tokend.config import Config
+from tokend.config.model import loopback_address
 from tokend.engine.schedule import HostLimits
 from tokend.engine.store import State, TokenStore
 from tokend.engine.supervisor import Supervisor
@@ -70,6 +72,7 @@ class Daemon:
         self._sinks = ThreadPool(SINK_THREADS)
         self._commands = ThreadPool(COMMAND_THREADS)
         self._looks = ThreadPool(1)
+        self._guards = ThreadPool(1)
         self._inherited = inherited
         self._notifier = notifier
         self._reloading: Reloading
@@ -83,7 +86,7 @@ class Daemon:
     @property
     def threads_running(self) -> int:
         """Threads that have not ended, given up or not."""
-        return sum(pool.running for pool in (self._disk, self._sinks, self._commands, self._looks))
+        return sum(pool.running for pool in (self._disk, self._sinks, self._commands, self._looks, self._guards))
 
     def config_state(self) -> tuple[datetime, str | None]:
         """When the configuration in force was loaded, and why a newer one was refused."""
@@ -123,6 +126,7 @@ class Daemon:
             await server.start()
             stack.push_async_callback(self._close, server)
             await self._serve_credentials(tasks)
+            await self._serve_loopback(stack)
             reloading = self._reloading
             reloading.told = self._config_changed
             for chore in (reloading.obey_wishes, reloading.watch_files, reloading.look_again, self._tell_status):
@@ -211,11 +215,24 @@ class Daemon:
         if path is not None or passed is not None:
             await tasks.start(serve_credentials, self._supervisor, path, passed)
 
+    async def _serve_loopback(self, stack: AsyncExitStack) -> None:
+        settings = self._reloading.config.daemon
+        if settings.listen is not None:
+            server = LoopbackServer(
+                self._service,
+                *loopback_address(settings.listen),
+                lambda: self._reloading.config.daemon.listen_secret,
+                threads=self._guards,
+                limits=Limits(max_connections=settings.max_connections),
+            )
+            await server.start()
+            stack.push_async_callback(self._close, server)
+
     async def _serve_sink(self, name: str, sink: ListeningSink, listening: Callable[[], None]) -> None:
         await serve_sink(self._supervisor, self._rules, name, sink, listening)
 
     @staticmethod
-    async def _close(server: SocketServer) -> None:
+    async def _close(server: SocketServer | LoopbackServer) -> None:
         # Those who are being answered get their answer, although everything else is cancelled by now.
         with anyio.CancelScope(shield=True):
             await server.close()

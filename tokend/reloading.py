@@ -31,6 +31,7 @@ NEEDS_RESTART = (
     "socket_mode",
     "socket_group",
     "credentials_socket",
+    "listen",
     "state",
     "state_directory",
     "max_connections",

@@ -214,7 +214,7 @@ def test_who_asks_is_known_from_the_kernel() -> None:
     engine = FakeEngine()
     engine.hold("users", access=Access(users=("12345",)))
     engine.hold("groups", access=Access(groups=("23456",)))
-    engine.hold("units", access=Access(units=("*",)))
+    engine.hold("units", access=Access(units=("no-such.service",)))
     engine.hold("open")
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)

@@ -150,7 +150,8 @@ def everything(tmp_path: Path) -> Config:
     """The example with every line in force, and all that it names at its place."""
     for name in ("ca.pem", "client.pem", "client.key", "token.yaml.j2"):
         written(tmp_path, "", name=name)
-    written(tmp_path, "obviously fake, and longer than 32 bytes", name="partner.secret")
+    for name in ("partner.secret", "listen.secret"):
+        written(tmp_path, "obviously fake, and longer than 32 bytes", name=name)
     for name in ("tt-key", "tt-secret"):
         written(tmp_path, "obviously-fake", name=f"credentials/{name}")
     environ = dict.fromkeys(re.findall(r'env = "([A-Z_]+)"', text()), "eyJ-obviously-fake")

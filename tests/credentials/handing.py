@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -159,7 +159,7 @@ def handing_out(
     try:
         yield found[0]
     finally:
-        if thread.is_alive():
+        with suppress(RuntimeError):  # it may end by itself meanwhile, and its loop with it
             found[0].loop.call_soon_threadsafe(stop[0].set)
         thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()

@@ -36,10 +36,14 @@ def test_the_first_two_shell_blocks_are_the_demo_and_the_tests():
 
 def test_the_configurations_together_are_one_that_loads(tmp_path: Path):
     """Every TOML block of the README, their secrets' files beside them."""
-    for name in ("tt.key", "tt.secret", "partner.secret"):
+    for name in ("tt.key", "tt.secret", "partner.secret", "listen.secret"):
         (tmp_path / name).write_text("obviously-fake-and-long-enough-for-HS256\n")
     config = tmp_path / "config.toml"
-    config.write_text("\n".join(blocks("toml")).replace("/etc/tokend", str(tmp_path)))
+    text = "\n".join(blocks("toml")).replace("/etc/tokend", str(tmp_path))
+    # Several blocks show keys of the one [daemon] table.
+    daemon = re.findall(r"^\[daemon\]\n((?:.+\n)*)", text, re.MULTILINE)
+    rest = re.sub(r"^\[daemon\]\n(?:.+\n)*", "", text, flags=re.MULTILINE)
+    config.write_text("[daemon]\n" + "".join(daemon) + rest)
     config.chmod(0o600)
     loaded = load_config(config, environ=ENVIRON)
     assert set(loaded.providers) == {"tt", "topstepx", "partner", "wallet", "login-links"}

@@ -48,6 +48,11 @@ def test_readers_get_in_by_group_and_units_by_their_environment(inside: Inside):
     inside("readers")
 
 
+def test_units_are_told_apart_on_the_socket_with_the_drop_in(inside: Inside):
+    """`access.units` on tokend.sock: not a person's unit of that name, nor one made up in a delegated cgroup."""
+    inside("units-on-the-socket")
+
+
 def test_a_sink_has_systemd_reload_a_unit_by_a_rule_of_polkit(inside: Inside):
     """The unprivileged daemon may do what the example rule says, and nothing without it."""
     inside("polkit")

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from enum import Enum
 from typing import Any, Protocol
 
+from tokend.api.answers import Answer
 from tokend.api.parsing import SLICE_BYTES, Limits, RequestReader
 from tokend.api.peers import Peer
 from tokend.api.problems import RequestError, problem
@@ -184,8 +185,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def _busy(self) -> bool:
-        due = self._reader is not None and self._reader.due
-        return self._task is not None or bool(due) or not self._writable
+        return self._task is not None or not self._writable or bool(self._reader and self._reader.due)
 
     def _advance(self) -> None:
         """Answer what is due and parse what is unread, until one of them has to wait."""
@@ -199,13 +199,11 @@ class Connection(asyncio.Protocol):
                 break
         if reader.sealed:
             self._unread = b""
-        if not self._closing:
+        if not self._closing and self._phase is not Phase.LINGERING:
             self._settle(reader)
 
     def _settle(self, reader: RequestReader) -> None:
         """Choose the phase, whether to read on, and whether this was all."""
-        if self._phase is Phase.LINGERING:
-            return
         if self._busy:
             phase = Phase.ANSWERING
             if self._unread:
@@ -250,8 +248,7 @@ class Connection(asyncio.Protocol):
     def _begin(self, due: Request | RequestError) -> None:
         if isinstance(due, RequestError):
             self._service.count("", due.status)
-            now = self._service.engine.clock.instant().wall
-            self._transport.write(problem(due, now=now).encode(close=True))
+            self._transport.write(problem(due, now=self._service.engine.clock.instant().wall).encode(close=True))
             self._linger()
             return
         self._given_up_with_client = due.method in ("GET", "HEAD")
@@ -259,7 +256,7 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, request: Request) -> None:
         try:
-            answer = await respond(self._service, request)
+            answer = await self._respond(request)
             close = not request.keep_alive or answer.stream is not None
             if not self._closing:
                 self._transport.write(answer.encode(close=close, head_only=request.method == "HEAD"))
@@ -274,6 +271,9 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         else:
             self._advance()
+
+    async def _respond(self, request: Request) -> Answer:
+        return await respond(self._service, request)
 
     async def _pour(self, stream: AsyncGenerator[bytes, None]) -> None:
         """Send a stream until its client is gone or does not keep up; it may come back with Last-Event-ID."""

@@ -8,7 +8,6 @@ import os
 import re
 import socket
 from collections.abc import Callable
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import anyio
@@ -18,6 +17,7 @@ from anyio.abc import TaskStatus
 from tokend.api.handout import Handout, RefusedError, Rule
 from tokend.api.listening import Place
 from tokend.api.peers import Peer, PeerRules
+from tokend.api.units import matches
 from tokend.errors import SinkError
 from tokend.interfaces import Engine, Entry, ListeningSink
 from tokend.settings import OnDemandSettings
@@ -49,7 +49,7 @@ def units_rule(engine: Engine, *, own_uid: int | None = None) -> Rule:
             detail = "tokens of this kind are issued on demand: there is nothing to load"
         elif (access := entry.settings.access) is None or not access.units:
             detail = "the token's access has no units: nobody gets it here"
-        elif not any(fnmatchcase(unit, pattern) for pattern in access.units):
+        elif not matches(unit, access.units):
             detail = "the unit is none of the token's access.units"
         else:
             return entry

@@ -183,7 +183,7 @@ class Handout:
             return
         connection.setblocking(False)
         try:
-            peer = identify(connection.fileno())
+            peer = identify(connection)
         except OSError:
             connection.close()
             return

@@ -8,15 +8,17 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
+import structlog
+
+from tokend.api.units import UnitUnknownError, matches, unit_of
 from tokend.settings import Access
 
 _UCRED = struct.Struct("iII")
 # Plain numbers: at each accept an enum's member would cost as much as the system call.
-_SOCKET, _PEERCRED, _UNIX, _STREAM = (
-    int(n) for n in (socket.SOL_SOCKET, socket.SO_PEERCRED, socket.AF_UNIX, socket.SOCK_STREAM)
-)
+_SOCKET, _PEERCRED = int(socket.SOL_SOCKET), int(socket.SO_PEERCRED)
 # <asm-generic/socket.h>; Python has no name for it. The groups are those at connect(), as with SO_PEERCRED.
 _SO_PEERGROUPS = 59
 # Python's getsockopt gives at most 1024 bytes, 256 groups; who is in more is asked about through libc.
@@ -27,12 +29,20 @@ _MOST_GROUPS = 65536
 NAMES_KEPT_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Peer:
     """One process's identity when it connected, in our user namespace; ``groups`` include the primary one."""
 
     uid: int
     groups: frozenset[int]
+    # To ask for the unit, which most peers are never asked for. The object, not its number: that may be another's once
+    # the connection is closed.
+    connection: socket.SocketType | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def unit(self) -> str | None:
+        """The unit of the system manager, as of the first look; None: of none, or gone. Raises `UnitUnknownError`."""
+        return None if self.connection is None else unit_of(self.connection)
 
 
 def uid_of(connection: socket.SocketType) -> int:
@@ -41,19 +51,14 @@ def uid_of(connection: socket.SocketType) -> int:
     return int(uid)
 
 
-def identify(descriptor: int) -> Peer:
+def identify(connection: socket.SocketType) -> Peer:
     """Ask the kernel who is at the other end of a connected Unix socket; raises OSError."""
-    # The plain C type: the Python class costs three times as much.
-    connection = socket.SocketType(_UNIX, _STREAM, 0, descriptor)
+    _pid, uid, gid = _UCRED.unpack(connection.getsockopt(_SOCKET, _PEERCRED, _UCRED.size))
     try:
-        _pid, uid, gid = _UCRED.unpack(connection.getsockopt(_SOCKET, _PEERCRED, _UCRED.size))
-        try:
-            packed = connection.getsockopt(_SOCKET, _SO_PEERGROUPS, _PYTHON_BUFFER_BYTES)
-        except OSError:
-            packed = _many_groups(descriptor)
-    finally:
-        connection.detach()
-    return Peer(uid, frozenset((gid, *struct.unpack(f"{len(packed) // 4}I", packed))))
+        packed = connection.getsockopt(_SOCKET, _SO_PEERGROUPS, _PYTHON_BUFFER_BYTES)
+    except OSError:
+        packed = _many_groups(connection.fileno())
+    return Peer(uid, frozenset((gid, *struct.unpack(f"{len(packed) // 4}I", packed))), connection)
 
 
 def _many_groups(descriptor: int) -> bytes:
@@ -68,8 +73,7 @@ def _many_groups(descriptor: int) -> bytes:
 class PeerRules:
     """Decide what a peer may do. Root and the daemon's own uid may do everything.
 
-    ``admins`` gives user names or numeric uids as configured now. `Access.units` never matches here: a unit is known
-    only from a pid, which is no identity; units are checked on the credentials socket, where systemd itself asks.
+    ``admins`` gives user names or numeric uids as configured now. Why no peer's unit can be told is warned of once.
     """
 
     def __init__(self, admins: Callable[[], Collection[str]], *, own_uid: int | None = None) -> None:
@@ -77,6 +81,7 @@ class PeerRules:
         self._admins = admins
         self._users = _Names(lambda name: pwd.getpwnam(name).pw_uid)
         self._groups = _Names(lambda name: grp.getgrnam(name).gr_gid)
+        self._warned: set[str] = set()
 
     def is_admin(self, peer: Peer) -> bool:
         """Tell whether the peer may reload, forget, and refresh unconditionally."""
@@ -89,7 +94,17 @@ class PeerRules:
             or peer.uid in self._almighty
             or any(self._users.number(name) == peer.uid for name in access.users)
             or any(self._groups.number(name) in peer.groups for name in access.groups)
+            or (bool(access.units) and self._in_units(peer, access.units))
         )
+
+    def _in_units(self, peer: Peer, patterns: Collection[str]) -> bool:
+        try:
+            return peer.unit is not None and matches(peer.unit, patterns)
+        except UnitUnknownError as error:
+            if str(error) not in self._warned:
+                self._warned.add(str(error))
+                structlog.get_logger("tokend.api").warning("units.unknown", detail=str(error))
+            return False
 
 
 class _Names:

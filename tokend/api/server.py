@@ -91,7 +91,7 @@ class SocketServer:
 
     def identify(self, connection: socket.SocketType) -> Peer:
         """Tell all that is known of who is at the other end; raises OSError."""
-        return identify(connection.fileno())
+        return identify(connection)
 
     def admit(self, arrival: Arrival, first_reserved: float) -> bool:
         """Note a new connection, and its uid in it; False if it is one too many, or has a reserved descriptor."""

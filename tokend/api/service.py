@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from tokend.api.changes import Changes
+from tokend.api.denials import Denials
 from tokend.api.peers import Peer, PeerRules
 from tokend.api.views import ConfigState, Prepared, prepare
 from tokend.clock import SystemClock
@@ -18,8 +19,6 @@ from tokend.interfaces import Engine, Entry
 from tokend.status import State
 from tokend.tokens import Lease
 
-# One line about denials in this time; what came between is counted in the next. A peer must not fill the log.
-DENIAL_SECONDS = 1.0
 # Distinct request texts that are recognised without parsing. A client has one or two; beyond this somebody plays.
 MOST_REMEMBERED = 512
 
@@ -72,8 +71,7 @@ class Service:
         self.changes = Changes(engine)
         self.log = structlog.get_logger("tokend.api")
         self._prepared: dict[str, Prepared] = {}
-        self._denial_logged = float("-inf")
-        self._denials_unsaid = 0
+        self._denials = Denials()
 
     def visible(self, peer: Peer, name: str) -> Entry:
         """The entry of a name; raises the same `UnknownTokenError` whether it is missing or not for this peer."""
@@ -158,13 +156,10 @@ class Service:
         self._requests[hot.name, 200] += hot.hits
 
     def denied(self, peer: Peer, **what: Any) -> None:
-        """Write the audit line of a denial, at most one in `DENIAL_SECONDS`."""
-        now = self.engine.clock.instant().boot
-        if 0 <= now - self._denial_logged < DENIAL_SECONDS:
-            self._denials_unsaid += 1
-            return
-        self.log.warning("client.denied", uid=peer.uid, unsaid_before=self._denials_unsaid, **what)
-        self._denial_logged, self._denials_unsaid = now, 0
+        """Write the audit line of a denial, unless the uid has had one just now."""
+        unsaid = self._denials.unsaid_before(peer.uid, self.engine.clock.instant().boot)
+        if unsaid is not None:
+            self.log.warning("client.denied", uid=peer.uid, unsaid_before=unsaid, **what)
 
 
 def unavailable(entry: Entry) -> TokenUnavailableError | LoginRequiredError:

@@ -84,6 +84,8 @@ def files_read(
         found[os.path.realpath(daemon.socket)] = "tokend's socket"
         if daemon.credentials_socket is not None:
             found[os.path.realpath(daemon.credentials_socket)] = "tokend's socket for credentials"
+        if daemon.listen_secret is not None and daemon.listen_secret.file is not None:
+            found[os.path.realpath(daemon.listen_secret.file)] = "read by tokend (listen_secret)"
     for table in tables:
         for key in type(table.settings).model_fields:
             value = getattr(table.settings, key)
@@ -105,6 +107,15 @@ def check_secrets(provider: Placed, environ: Mapping[str, str], findings: Findin
     _check_files(provider, findings)
     if (warn := getattr(settings, "warnings", None)) is not None:
         findings.warnings += [provider.document.problem(provider.path, text) for text in warn(revealed)]
+
+
+def check_listen_secret(daemon: Placed, environ: Mapping[str, str], findings: Findings) -> None:
+    """The same for the one secret of ``[daemon]``."""
+    source: SecretSource | None = daemon.settings.listen_secret
+    if source is not None:
+        sources = {"listen_secret": source}
+        _, unreadable = _read(sources, environ)
+        _judge(daemon, sources, unreadable, frozenset(unreadable), findings)
 
 
 def check_secrets_of_invalid(

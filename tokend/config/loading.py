@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from tokend.config import positions
 from tokend.config.checks import (
     Placed,
+    check_listen_secret,
     check_names,
     check_secrets,
     check_secrets_of_invalid,
@@ -229,6 +230,7 @@ def _check_the_whole(loading: _Loading, documents: list[Document], daemon: Place
     check_names(daemon, tables, loading.findings)
     if daemon is not None:
         check_state(daemon, loading.valid, loading.findings)
+        check_listen_secret(daemon, loading.environ, loading.findings)
     for provider in loading.valid:
         check_secrets(provider, loading.environ, loading.findings)
 

@@ -3,20 +3,41 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from tokend.config.report import ConfigProblem
 from tokend.settings import AnchoredPath, ProviderSettings, Settings, SinkSettings, SocketPath, Strings
+from tokend.sources import SecretField, SecretSource
 
 _MODE = re.compile(r"0[0-7]{3}", re.ASCII)
+_ADDRESS = re.compile(r"(127\.[0-9.]+|\[::1\]):([0-9]{1,5})", re.ASCII)
 
 
 def _octal(value: object) -> object:
     if not isinstance(value, str) or not _MODE.fullmatch(value):
         raise ValueError('a mode is an octal string: "0660"')
+    return value
+
+
+def loopback_address(value: str) -> tuple[str, int]:
+    """Split an address of this machine into host and port; raises ValueError for any other."""
+    match = _ADDRESS.fullmatch(value)
+    if match is None or not 0 < int(match[2]) < 65536:
+        raise ValueError('this is "127.0.0.1:PORT" or "[::1]:PORT": an address of this machine only, with a port')
+    host = match[1].strip("[]")
+    try:
+        ip_address(host)
+    except ValueError:
+        raise ValueError(f"{host} is no IP address") from None
+    return host, int(match[2])
+
+
+def _is_loopback(value: str) -> str:
+    loopback_address(value)
     return value
 
 
@@ -27,6 +48,8 @@ class DaemonSettings(Settings):
     socket_mode: Annotated[str, BeforeValidator(_octal)] = "0660"
     socket_group: str | None = None
     credentials_socket: SocketPath | None = None
+    listen: Annotated[str, AfterValidator(_is_loopback)] | None = None
+    listen_secret: SecretField | None = None
     admins: Strings = ("root",)
     state: Literal["directory", "fdstore"] = "directory"
     state_directory: AnchoredPath
@@ -41,6 +64,19 @@ class DaemonSettings(Settings):
         if value is not None and value == info.data.get("socket"):
             raise ValueError("two sockets cannot have one path")
         return value
+
+    @field_validator("listen_secret")
+    @classmethod
+    def _no_command(cls, value: SecretSource | None) -> SecretSource | None:
+        if value is not None and value.command is not None:
+            raise ValueError("it is read at each request, and a command would be run by whoever asks: use { file = }")
+        return value
+
+    @model_validator(mode="after")
+    def _secret_to_listen(self) -> Self:
+        if self.listen is not None and self.listen_secret is None:
+            raise ValueError("listen needs listen_secret: every user of this machine can connect to a port")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

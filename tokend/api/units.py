@@ -1,0 +1,84 @@
+"""Which unit a peer's process runs in: of the system manager, by the kernel's word, whoever reuses pids and names.
+
+A cgroup's path reads as systemd reads it (cg_path_get_unit): below slices, the outermost name is the unit. What is
+further inside was named by whoever the unit hands its subtree to: a user's manager, a container, ``Delegate=``.
+"""
+
+import errno
+import os
+import re
+import select
+import socket
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+_SOCKET = int(socket.SOL_SOCKET)
+# <asm-generic/socket.h>, since Linux 6.5; Python has no name for it. The process is the one that called connect().
+_SO_PEERPIDFD = 77
+# systemd.unit(5); these kinds have processes. systemd puts "_" before what could be a file of the kernel's.
+_UNIT = re.compile(rb"_?([A-Za-z0-9:_.\\@-]{1,255}\.(?:service|scope|socket|mount|swap))", re.ASCII)
+_PID = re.compile(rb"^Pid:\s*(-?\d+)$", re.MULTILINE | re.ASCII)
+
+
+class UnitUnknownError(Exception):
+    """No peer's unit can be told on this host as it is set up; the text says what to do."""
+
+
+def matches(unit: str, patterns: Iterable[str]) -> bool:
+    """Tell whether a unit is one of ``access.units``: ``*``, ``?`` and ``[…]`` as in a shell, capitals count."""
+    return any(fnmatchcase(unit, pattern) for pattern in patterns)
+
+
+def unit_of(connection: socket.SocketType) -> str | None:
+    """Ask for the unit of the process that connected; None if it has ended or is in none. Raises `UnitUnknownError`."""
+    try:
+        process = connection.getsockopt(_SOCKET, _SO_PEERPIDFD)
+    except OSError as error:
+        if error.errno == errno.ENOPROTOOPT:
+            raise UnitUnknownError("access.units on a socket needs Linux 6.5 or later; use users or groups") from None
+        return None
+    try:
+        cgroup = _cgroup_of(process)
+    finally:
+        os.close(process)
+    return None if cgroup is None else unit_in(cgroup)
+
+
+def unit_in(cgroup: bytes) -> str | None:
+    """Read the unit out of /proc/PID/cgroup. A person's processes (user.slice, user@.service) are in none."""
+    # Not splitlines(): of what it splits at, the kernel keeps only \n out of names.
+    path = next((line[4:] for line in cgroup.split(b"\n") if line.startswith(b"0::/")), None)
+    if path is None:
+        raise UnitUnknownError("access.units on a socket needs cgroup v2; use users or groups")
+    names = path.split(b"/")
+    outermost = next((name for name in names if not name.endswith(b".slice")), b"")
+    match = _UNIT.fullmatch(outermost)
+    if match is None or names[0] == b"user.slice" or match[1].startswith(b"user@"):
+        return None
+    return match[1].decode()
+
+
+def _cgroup_of(process: int) -> bytes | None:
+    """/proc/PID/cgroup of a pidfd's process; None if it has ended."""
+    pid = _PID.search(Path(f"/proc/self/fdinfo/{process}").read_bytes())
+    number = int(pid[1]) if pid is not None else 0
+    if number == 0:
+        raise UnitUnknownError("a peer is in a process namespace that is out of tokend's sight: its unit is not known")
+    try:
+        cgroup = Path(f"/proc/{number}/cgroup").read_bytes() if number > 0 else None
+    except OSError:
+        if _has_ended(process):
+            return None
+        raise UnitUnknownError(
+            "/proc hides the processes of others, so that access.units matches nobody on a socket: "
+            "give tokend.service ProtectProc=default (drop-ins/access-units.conf), or mount /proc without hidepid="
+        ) from None
+    # The number was this process's all the while if it still is: a pidfd becomes readable before a pid is free.
+    return None if _has_ended(process) else cgroup
+
+
+def _has_ended(process: int) -> bool:
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    return bool(poll.poll(0))
