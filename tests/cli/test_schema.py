@@ -10,13 +10,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.cli.running import CONFIG, tokend
+from tests.docs.readme import configuration
 from tokend.cli.schema import configuration_schema
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "config.toml.example").read_text()
 # `#key = value` and `#[table]` are configuration; `# words` are prose.
 UNCOMMENTED = re.sub(r"^#(?=[A-Za-z\[])", "", EXAMPLE, flags=re.MULTILINE)
-README = "\n".join(re.findall(r"^```toml\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL))
+README = configuration()
 
 
 def wrong(document: dict[str, Any]) -> list[str]:

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.readme import README, blocks, configuration
 from tokend.plugins import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests" / "bench" / "README.md"])
-# With the fence's indentation, which the lines of the block share.
-BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 ENVIRON = {
     "PROJECT_X_USERNAME": "a-user",
     "PROJECT_X_API_KEY": "a-fake-key",
@@ -21,12 +19,6 @@ ENVIRON = {
     "WALLET_ENC_KEY": "a-fake-secret",
     "CLIENT_SECRET": "a-fake-secret",
 }
-
-
-def blocks(language: str) -> list[str]:
-    """The README's fenced blocks in one language, without their indentation."""
-    found = [match for match in BLOCK.finditer(README) if match["language"] == language]
-    return [re.sub(rf"^{match['indent']}", "", match["text"], flags=re.MULTILINE) for match in found]
 
 
 def test_the_first_two_shell_blocks_are_the_demo_and_the_tests():
@@ -39,11 +31,7 @@ def test_the_configurations_together_are_one_that_loads(tmp_path: Path):
     for name in ("tt.key", "tt.secret", "partner.secret", "listen.secret"):
         (tmp_path / name).write_text("obviously-fake-and-long-enough-for-HS256\n")
     config = tmp_path / "config.toml"
-    text = "\n".join(blocks("toml")).replace("/etc/tokend", str(tmp_path))
-    # Several blocks show keys of the one [daemon] table.
-    daemon = re.findall(r"^\[daemon\]\n((?:.+\n)*)", text, re.MULTILINE)
-    rest = re.sub(r"^\[daemon\]\n(?:.+\n)*", "", text, flags=re.MULTILINE)
-    config.write_text("[daemon]\n" + "".join(daemon) + rest)
+    config.write_text(configuration().replace("/etc/tokend", str(tmp_path)))
     config.chmod(0o600)
     loaded = load_config(config, environ=ENVIRON)
     assert set(loaded.providers) == {"tt", "topstepx", "partner", "wallet", "login-links"}
