@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import jinja2.sandbox  # noqa: F401  # imported when needed; a stranger may not be able to, where the venv is private
 import pytest
 
 import tokend
