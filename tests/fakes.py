@@ -177,6 +177,20 @@ class FakeSink(SinkSettings):
         WORLDS[-1].announced.append(self.path)
 
 
+class FakeCombiningSink(FakeSink):
+    """A sink whose content is made of several tokens."""
+
+    kind: Literal["fake-combining"] = "fake-combining"  # type: ignore[assignment]
+    tokens: tuple[str, ...] = ()
+
+    def write_all(self, lease: Lease, others: Mapping[str, Lease]) -> bool:
+        WORLDS[-1].stumble("write", self.path)
+        content = " ".join(f"{one.name}={one.token.value.reveal()}" for one in (lease, *others.values()))
+        changed = WORLDS[-1].disk.get(self.path) != content
+        WORLDS[-1].disk[self.path] = content
+        return changed
+
+
 class FakeListeningSink(SinkSettings):
     """A sink that is asked: `World.served` names those that listen."""
 

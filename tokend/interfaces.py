@@ -132,6 +132,18 @@ class Sink(Destination, Protocol):
 
 
 @runtime_checkable
+class CombiningSink(Sink, Protocol):
+    """A sink whose content is made of several tokens: it is written when any of them changes, while all are valid."""
+
+    @property
+    def tokens(self) -> Sequence[str]:
+        """The names of the others."""
+
+    def write_all(self, lease: Lease, others: Mapping[str, Lease]) -> bool:
+        """`write` with the others' tokens, by name."""
+
+
+@runtime_checkable
 class ListeningSink(Destination, Protocol):
     """A sink that is asked instead of written to: a `SinkSettings` model that says where, and what a client is sent.
 
@@ -239,6 +251,7 @@ Reload = Callable[[bool], Awaitable[Sequence[Mapping[str, str]]]]
 
 __all__ = [
     "CallNumbering",
+    "CombiningSink",
     "Destination",
     "Engine",
     "Entry",

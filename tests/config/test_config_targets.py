@@ -95,3 +95,19 @@ def test_the_two_sockets_of_the_daemon_lie_apart(tmp_path: Path) -> None:
         text = f'[daemon]\nsocket = "a.sock"\ncredentials_socket = "{second}"\n'
         problem = only(refused(written(tmp_path, text)))
         assert (problem.line, what in problem.message) == (3, True)
+
+
+def test_the_other_tokens_of_a_template_have_to_be_there_and_be_kept(tmp_path: Path) -> None:
+    """All at once, each at its place; a provider whose table has errors of its own is there."""
+    more = 'template = ""\ntokens = ["partner", "pratner", "wallet", "tt"]'
+    text = PARTNER + sink("partner", "template", "x", more) + WALLET + TT.replace("api_key", "apikey")
+    problems = refused(written(tmp_path, text))
+    lines = text.split("\n")
+    told = [
+        (lines[p.line - 1][p.column - 1 :].split(",")[0], p.message) for p in problems if "tokens" in lines[p.line - 1]
+    ]
+    assert told == [
+        ('"pratner"', 'there is no provider "pratner"; did you mean "partner"?'),
+        ('"wallet"', "wallet is issued on demand: there is no token of it to write"),
+    ]
+    loaded(written(tmp_path, PARTNER + sink("partner", "template", "x", 'template = ""\ntokens = ["tt"]') + TT))

@@ -54,3 +54,27 @@ def test_a_sink_that_is_not_required_does_not_count(home: Home):
     until(lambda: daemon.row("partner")["sinks"][1]["state"] == "failing", "the failure")
     assert daemon.get("/readyz").status == 200
     assert daemon.row("partner")["sinks"][0]["state"] == "ok"
+
+
+def test_a_template_of_several_tokens_follows_each_of_them(home: Home):
+    """One file for a program that needs two: new when any of them is, and written anew after one was forgotten."""
+    several = """
+[[providers.px.sinks]]
+kind = "template"
+path = "out/both"
+tokens = ["partner"]
+template = "{{{{ access_token }}}} {{{{ tokens.partner.access_token }}}}"
+"""
+    daemon = home.start(PX + several, PARTNER).settled()
+
+    def holds_both() -> bool:
+        both = f"{daemon.lease('px')['access_token']} {daemon.lease('partner')['access_token']}"
+        return home.out("both").read_text() == both
+
+    until(holds_both, "both tokens in one file")
+    first = home.out("both").read_text()
+    home.secret("partner", "another-partner-secret-of-some-length")
+    until(lambda: home.out("both").read_text() != first and holds_both(), "the other's next token")
+    assert home.run("forget", "px").returncode == 0
+    until(lambda: home.out("both").exists() and holds_both(), "the token after the forgotten one")
+    assert home.requests("projectx") == 2

@@ -15,7 +15,9 @@ ISSUED = Instant(datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC), 1234.567)
 PLANTED = "eyJhbGciOiJIUzI1NiJ9.eyJmYWtlIjoicGxhbnRlZCJ9.planted_fake-signature"
 
 
-def lease(value: str = PLANTED, *, life_seconds: float | None = 86_400.0, generation: int = 7) -> Lease:
+def lease(
+    value: str = PLANTED, *, name: str = "tt", life_seconds: float | None = 86_400.0, generation: int = 7
+) -> Lease:
     """A lease of a token with this value; a life of None is without end."""
     token = Token(
         value=Secret(value),
@@ -24,7 +26,7 @@ def lease(value: str = PLANTED, *, life_seconds: float | None = 86_400.0, genera
         expires_at=None if life_seconds is None else ISSUED.after(life_seconds),
         headers={"Authorization": Secret(f"Bearer {value}"), "x-api-key": Secret("planted-fake-api-key")},
     )
-    return Lease("tt", token, generation, ISSUED.after(60.0), "0123456789ab")
+    return Lease(name, token, generation, ISSUED.after(60.0), "0123456789ab")
 
 
 def sink(kind: str, path: Path, **keys: Any) -> FileSink:

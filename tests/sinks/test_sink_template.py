@@ -71,3 +71,14 @@ def test_a_template_is_given_in_one_way(tmp_path, keys):
     """Either in the configuration or in a file of its own."""
     with pytest.raises(ValidationError, match="either template or template_file"):
         sink("template", tmp_path / "file", **keys)
+
+
+def test_a_template_may_be_made_of_several_tokens(tmp_path):
+    """Each by its name in ``tokens``, its own among them; what is not named is not there."""
+    template = "{{ access_token }}={{ tokens.tt.access_token }} {{ tokens['a-b'].access_token }}"
+    made = sink("template", tmp_path / "file", template=template, tokens=["a-b"])
+    other = lease(name="a-b", value="planted-fake-other")
+    assert made.write_all(lease(), {"a-b": other})
+    assert (tmp_path / "file").read_text() == f"{PLANTED}={PLANTED} planted-fake-other"
+    with pytest.raises(SinkError, match="something that is not there"):
+        made.write_all(lease(), {})

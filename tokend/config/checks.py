@@ -3,7 +3,7 @@
 import grp
 import os
 import pwd
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from tokend.config import positions
 from tokend.config.documents import Document
 from tokend.config.fields import Visibility, secret_fields
 from tokend.config.model import DaemonSettings
-from tokend.config.report import ConfigProblem, Findings
+from tokend.config.report import ConfigProblem, Findings, did_you_mean
 from tokend.errors import SecretError
 from tokend.secret import Secret
 from tokend.settings import HeldSettings, ProviderSettings, Settings, SinkSettings
@@ -93,6 +93,22 @@ def files_read(
             if isinstance(path, Path) and not (isinstance(table.settings, SinkSettings) and key == "path"):
                 found[os.path.realpath(path)] = f"read by tokend ({key})"
     return found
+
+
+def check_tokens(
+    sinks: Iterable[Placed], origins: Mapping[str, object], on_demand: Collection[str], findings: Findings
+) -> None:
+    """The other tokens that a sink's content is made of: they have to be there, and be kept."""
+    for sink in sinks:
+        for index, name in enumerate(getattr(sink.settings, "tokens", ())):
+            if name not in origins:
+                message = f'there is no provider "{name}"{did_you_mean(name, origins)}'
+            elif name in on_demand:
+                message = f"{name} is issued on demand: there is no token of it to write"
+            else:
+                continue
+            place = (*sink.path, "tokens", index)
+            findings.errors.append(sink.document.problem(place, message, visibility=Visibility.PUBLIC))
 
 
 # ------------------------------------------------------------------ secrets

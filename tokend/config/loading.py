@@ -18,6 +18,7 @@ from tokend.config.checks import (
     check_secrets_of_invalid,
     check_state,
     check_targets,
+    check_tokens,
     files_read,
 )
 from tokend.config.documents import Document, check_not_emptied, read_document, read_included
@@ -227,6 +228,8 @@ def _check_the_whole(loading: _Loading, documents: list[Document], daemon: Place
     inputs = files_read(documents, tables, settings)
     state = None if settings is None else settings.state_directory
     check_targets(loading.placed_sinks, inputs, state, loading.findings)
+    on_demand = {str(place.path[-1]) for place in loading.valid if isinstance(place.settings, OnDemandSettings)}
+    check_tokens(loading.placed_sinks, loading.origins, on_demand, loading.findings)
     check_names(daemon, tables, loading.findings)
     if daemon is not None:
         check_state(daemon, loading.valid, loading.findings)

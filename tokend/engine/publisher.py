@@ -1,6 +1,6 @@
 """One sink: wait for something newer, write it, retry on its own. What a sink does never reaches a refresher."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ from tokend.engine.standing import BUG, Standing, Turn
 from tokend.engine.surroundings import Surroundings
 from tokend.errors import SinkError
 from tokend.instant import Instant
-from tokend.interfaces import Sink
+from tokend.interfaces import CombiningSink, Sink
 from tokend.logs import get_logger
 from tokend.status import SinkStatus
 from tokend.tokens import Lease
@@ -26,14 +26,17 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What the sink should hold: a lease, or nothing any more. Equal wishes need one write."""
+    """What the sink should hold: one lease of each name, or nothing any more. Equal wishes need one write."""
 
     action: Literal["write", "remove"]
-    generation: int
+    generations: tuple[int, ...]
 
 
 class Publisher:
-    """Keep one sink up to date with one token. `run` is its task."""
+    """Keep one sink up to date with one token, or with several. `run` is its task.
+
+    ``removes`` tells of a token's name whether it is to be taken away when it has expired.
+    """
 
     def __init__(
         self,
@@ -41,14 +44,16 @@ class Publisher:
         sink: Sink,
         *,
         label: str,
-        removes: Callable[[], bool],
+        removes: Callable[[str], bool],
         turn: Turn,
         surroundings: Surroundings,
     ) -> None:
         self.name = name
         self.sink = sink
         self.label = label
-        self._removes = removes  # whether an expired token is to be taken away
+        others = sink.tokens if isinstance(sink, CombiningSink) else ()
+        self._others = tuple(dict.fromkeys(other for other in others if other != name))
+        self._removes = removes
         self._turn = turn
         self._store = surroundings.store
         self._threads = surroundings.threads
@@ -67,7 +72,7 @@ class Publisher:
 
     def holds(self, lease: Lease | None) -> bool:
         """Tell whether the sink holds this very lease."""
-        return lease is not None and self._done == _Wanted("write", lease.generation)
+        return lease is not None and self._done == _Wanted("write", self._generations())
 
     def owes_announcement(self) -> bool:
         """Tell whether others have still to be told of the last change, for the first time."""
@@ -79,22 +84,39 @@ class Publisher:
             self._probed = True  # also where it dies of a bug: what is started anew then publishes all the same
             await self._probe()
         while True:
-            event = self._store.changed(self.name)
-            record, now = self._store.get(self.name), self._clock.instant()
-            wanted = self._wanted(record, now)
+            event = self._store.changed(self.name, *self._others)
+            now = self._clock.instant()
+            wanted = self._wanted(now)
             if wanted is not None and wanted != self._done and self._standing.may_try(now):
-                await self._apply(wanted, record.lease)
+                await self._apply(wanted)
             elif self._announce_due and self._standing.may_try(now):
                 await self._announce()
             else:
                 await self._clock.wait(self._standing.retry_at(now), event)
 
-    def _wanted(self, record: Record, now: Instant) -> _Wanted | None:
-        if record.lease is None:
-            return _Wanted("remove", record.generation) if record.withdrawn else None
-        if record.lease.token.is_valid(now):
-            return _Wanted("write", record.lease.generation)
-        return _Wanted("remove", record.lease.generation) if self._removes() else None
+    def _records(self) -> dict[str, Record]:
+        return {name: self._store.get(name) for name in (self.name, *self._others)}
+
+    def _generations(self) -> tuple[int, ...]:
+        return tuple(record.generation for record in self._records().values())
+
+    def _wanted(self, now: Instant) -> _Wanted | None:
+        """All valid: write. One that must not be there any longer: remove. Else what is there stays."""
+        waits = []
+        for name, record in self._records().items():
+            if record.lease is None:
+                if record.withdrawn:
+                    return _Wanted("remove", self._generations())
+                waits.append(name)
+            elif not record.lease.token.is_valid(now):
+                if self._removes(name):
+                    return _Wanted("remove", self._generations())
+                waits.append(name)
+        if not waits:
+            return _Wanted("write", self._generations())
+        if self.name not in waits:
+            self._standing.error = f"{self.sink.target}: waits for a valid token of {', '.join(waits)}"
+        return None
 
     async def _probe(self) -> None:
         """Say at start what would fail later. Never fatal."""
@@ -104,9 +126,9 @@ class Publisher:
             self._standing.error = str(error) or f"{self.sink.target}: the filesystem hangs"
             log.warning("sink.not_writable", token=self.name, sink=self.label, detail=self._standing.error)
 
-    async def _apply(self, wanted: _Wanted, lease: Lease | None) -> None:
+    async def _apply(self, wanted: _Wanted) -> None:
         try:
-            changed = await self._in_turn(wanted, lease)
+            changed = await self._in_turn(self._call(wanted))
         except SinkError as error:
             self._standing.failed(error.detail)
             return
@@ -119,13 +141,20 @@ class Publisher:
         self._succeeded(wanted)
         if changed:
             event = "sink.written" if wanted.action == "write" else "sink.removed"
-            log.info(event, token=self.name, sink=self.label, path=self.sink.target, generation=wanted.generation)
+            log.info(event, token=self.name, sink=self.label, path=self.sink.target, generation=wanted.generations[0])
 
-    async def _in_turn(self, wanted: _Wanted, lease: Lease | None) -> bool:
+    def _call(self, wanted: _Wanted) -> Callable[[], bool]:
+        """What brings the sink there. The tokens are those of now, not of when the sink's turn comes."""
+        leases = {name: record.lease for name, record in self._records().items() if record.lease is not None}
+        lease = leases.pop(self.name, None)
+        if wanted.action == "remove" or lease is None:
+            return self.sink.remove
+        return _bind(self.sink, lease, leases)
+
+    async def _in_turn(self, call: Callable[[], bool]) -> bool:
         async with self._turn.lock:
             if self._turn.hanging:
                 raise SinkError(f"{self.sink.target}: an earlier write still hangs in the filesystem")
-            call = self.sink.remove if wanted.action == "remove" or lease is None else _bind(self.sink, lease)
             try:
                 # A write that has begun is finished also on shutdown: a moment's patience saves a stale file.
                 with anyio.CancelScope(shield=True):
@@ -164,5 +193,7 @@ class Publisher:
         self._standing.succeeded()
 
 
-def _bind(sink: Sink, lease: Lease) -> Callable[[], bool]:
+def _bind(sink: Sink, lease: Lease, others: Mapping[str, Lease]) -> Callable[[], bool]:
+    if isinstance(sink, CombiningSink):
+        return lambda: sink.write_all(lease, others)
     return lambda: sink.write(lease)

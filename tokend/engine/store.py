@@ -55,6 +55,7 @@ class TokenStore:
         self._records: dict[str, Record] = {}
         self._locks: dict[str, anyio.Lock] = {}
         self._changed: dict[str, anyio.Event] = {}
+        self._any_changed: dict[tuple[str, ...], anyio.Event] = {}
         self._watchers: list[Callable[[str], None]] = []
 
     def load(self) -> None:
@@ -109,11 +110,15 @@ class TokenStore:
         """Wake whoever waits for ``name``: something about it changed that is not in the record (an expiry)."""
         if (event := self._changed.pop(name, None)) is not None:
             event.set()
+        for names in [names for names in self._any_changed if name in names]:
+            self._any_changed.pop(names).set()
         for watcher in list(self._watchers):
             watcher(name)
 
-    def changed(self, name: str) -> anyio.Event:
-        """The event of the next change of ``name``. Take it before looking at the record."""
+    def changed(self, name: str, *others: str) -> anyio.Event:
+        """The event of the next change of ``name``, or of any of them. Take it before looking at the records."""
+        if others:
+            return self._any_changed.setdefault((name, *others), anyio.Event())
         return self._changed.setdefault(name, anyio.Event())
 
     def subscribe(self, watcher: Callable[[str], None]) -> Callable[[], None]:

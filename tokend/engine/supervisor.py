@@ -174,10 +174,14 @@ class Supervisor:
             provider.name,
             sink,  # type: ignore[arg-type]  # every model in the sinks' table implements the protocol
             label=label,
-            removes=lambda: getattr(provider.settings, "on_expiry", "keep") == "remove",
+            removes=self._removes_when_expired,
             turn=turn,
             surroundings=self._world,
         )
+
+    def _removes_when_expired(self, name: str) -> bool:
+        provider = self._providers.get(name)
+        return provider is not None and getattr(provider.settings, "on_expiry", "keep") == "remove"
 
     def _spawn(self, provider: RunningProvider, key: object, body: Callable[[], Awaitable[None]]) -> None:
         scope = provider.scopes[key] = anyio.CancelScope()

@@ -1,7 +1,8 @@
 """``template``: whatever text a program wants, by a sandboxed Jinja template over the native fields."""
 
 import re
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,9 +16,12 @@ _NAME = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined", re.ASCII)
 
 
 class TemplateSink(FileSink):
-    """A rendered template. Its variables are the native JSON's members, and ``headers``."""
+    """A rendered template. Its variables are the native JSON's members, ``headers``, and the same of each token in
+    ``tokens``, by name. Rendered anew when any of them changes; while one has no valid token the file stays."""
 
     kind: Literal["template"] = "template"
+    # The names of other held tokens; the checks of the whole configuration know them.
+    tokens: Annotated[tuple[str, ...], Field(strict=False)] = ()
     template: str | None = Field(default=None, repr=False)
     template_file: AnchoredPath | None = None
 
@@ -28,6 +32,16 @@ class TemplateSink(FileSink):
         return self
 
     def render(self, lease: Lease) -> bytes:
+        """The text made of one token."""
+        return self.render_all(lease, {})
+
+    def write_all(self, lease: Lease, others: Mapping[str, Lease]) -> bool:
+        """Make the file hold these tokens. True if it changed."""
+        content = self.render_all(lease, others)
+        with self.told():
+            return self.put(content)
+
+    def render_all(self, lease: Lease, others: Mapping[str, Lease]) -> bytes:
         """The text, UTF-8. Raises `SinkError` with the template's fault, never with a value."""
         # Jinja costs 4 MB and is needed by few.
         import jinja2
@@ -37,10 +51,8 @@ class TemplateSink(FileSink):
         environment = ImmutableSandboxedEnvironment(
             undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
         )
-        values: dict[str, Any] = {
-            **native(lease),
-            "headers": {name: value.reveal() for name, value in lease.token.headers.items()},
-        }
+        tokens = {one.name: _members(one) for one in (lease, *others.values())}
+        values = {**tokens[lease.name], "tokens": tokens}
         try:
             return environment.from_string(source).render(values).encode()
         except jinja2.TemplateSyntaxError as error:
@@ -62,3 +74,8 @@ class TemplateSink(FileSink):
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             raise SinkError(f"{self.template_file}: {reason}") from None
+
+
+def _members(lease: Lease) -> dict[str, Any]:
+    headers = {name: value.reveal() for name, value in lease.token.headers.items()}
+    return {**native(lease), "headers": headers}
