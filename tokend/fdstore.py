@@ -13,6 +13,7 @@ import os
 import secrets
 import struct
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -45,7 +46,10 @@ class DescriptorStore(Salted):
         self._lock = claim(path)
         # Several threads may save at once.
         self._turn = threading.Lock()
-        if left := list(path.glob("tokens/*" + SUFFIX)):
+        left: list[Path] = []
+        with suppress(OSError):  # it is said for tidiness only
+            left = list(path.glob("tokens/*" + SUFFIX))
+        if left:
             detail = f'{len(left)} of an earlier state = "directory" are still on the disk: remove them'
             log.warning("state.left_on_disk", path=str(path / "tokens"), detail=detail)
         try:
@@ -120,7 +124,13 @@ def _image(memory: int) -> bytes | None:
     if magic != MAGIC or length < SALT_BYTES or offset + length > os.fstat(memory).st_size:
         return None
     image = _read(memory, length, offset)
-    return image if hashlib.sha256(image).digest() == digest else None
+    if hashlib.sha256(image).digest() != digest:
+        return None
+    try:
+        deque(_unpacked(image[SALT_BYTES:]), maxlen=0)
+    except (struct.error, UnicodeDecodeError):
+        return None  # a bug wrote it; it would meet us again at every start
+    return image
 
 
 def _header(memory: int) -> tuple[bytes, int, int, bytes]:

@@ -9,11 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from tokend.errors import StateLockedError, StoreError
-from tokend.files import replace_private, sweep_directory
+from tokend.files import RefusedError, make_directory, read_whole, replace_private, sweep_directory
+from tokend.logs import get_logger
 
 SUFFIX = ".json"
 SALT_BYTES = 32
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# An upstream's answer is at most 256 KiB; what is larger than a few of them is no record.
+LARGEST_RECORD_BYTES = 4 * 1024 * 1024
+
+log = get_logger()
 
 
 class Salted:
@@ -42,7 +47,7 @@ class StateDirectory(Salted):
         self._tokens = path / "tokens"
         self._lock = claim(path)
         try:
-            self._tokens.mkdir(mode=0o700, exist_ok=True)
+            make_directory(self._tokens)
             # Somebody may have made it with a friendlier mode: what is inside is for the owner alone.
             self._tokens.chmod(0o700)
         except OSError as error:
@@ -63,12 +68,22 @@ class StateDirectory(Salted):
             os.close(self._lock)
 
     def files(self) -> Iterator[tuple[Path, bytes]]:
-        """Give every provider's file with its content; unreadable ones are set aside."""
-        for path in sorted(self._tokens.glob("*" + SUFFIX)):
+        """Give every provider's file with its content. What cannot be a record is set aside; one that cannot be read
+        now stays for the next start. Raises `StoreError` where not even their names can be read."""
+        try:
+            paths = sorted(path for path in self._tokens.iterdir() if path.suffix == SUFFIX)
+        except OSError as error:
+            raise StoreError(f"{self._tokens} cannot be read: {error.strerror}") from None
+        for path in paths:
             try:
-                yield path, path.read_bytes()
-            except OSError:
+                content = read_whole(path, at_most=LARGEST_RECORD_BYTES)
+            except RefusedError as error:
+                log.warning("state.damaged", path=str(path), detail=error.strerror)
                 self.set_aside(path)
+            except OSError as error:
+                log.warning("state.unreadable", path=str(path), detail=error.strerror)
+            else:
+                yield path, content
 
     def save(self, name: str, content: bytes) -> None:
         """Write a provider's file durably. Raises `StoreError`; the old file is whole then."""
@@ -84,13 +99,16 @@ class StateDirectory(Salted):
 
     def set_aside(self, path: Path) -> None:
         """Move a damaged file out of the way, so that it is neither read again nor lost."""
-        with suppress(OSError):
-            path.replace(path.with_suffix(".damaged"))
+        # A directory cannot take the place of another one that is not empty.
+        for suffix in (".damaged", f".{secrets.token_hex(4)}.damaged"):
+            with suppress(OSError):
+                path.replace(path.with_suffix(suffix))
+                return
 
     def _load_salt(self) -> bytes:
         path = self.path / "salt"
         try:
-            if len(salt := path.read_bytes()) == SALT_BYTES:
+            if len(salt := read_whole(path, at_most=LARGEST_RECORD_BYTES)) == SALT_BYTES:
                 return salt
         except FileNotFoundError:
             pass
@@ -108,7 +126,7 @@ class StateDirectory(Salted):
 def claim(path: Path) -> int:
     """Make the state directory if it is missing, and take its lock: it is held while the result stays open."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(path)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreError(f"state directory {path} cannot be used: {error.strerror}") from None

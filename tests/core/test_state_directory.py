@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from tests.files.children import STRANGER, acting_as, public_directory
 from tokend.errors import StateLockedError, StoreError
 from tokend.state import StateDirectory
 
@@ -58,4 +59,28 @@ def test_files_come_back_by_name_and_damaged_ones_are_set_aside(tmp_path):
     state.delete("b")
     assert list(state.files()) == []
     assert (tmp_path / "tokens" / "a.damaged").read_bytes() == b"a"
+    state.close()
+
+
+def test_a_parent_that_only_lets_us_through_is_enough():
+    """A directory made for us stands in one that we may not list, let alone sync: systemd's /var/lib/private."""
+    with public_directory() as place:
+        (place / "state").mkdir(mode=0o700)
+        place.chmod(0o711)
+        with acting_as(STRANGER), pytest.raises(StoreError, match="Permission denied"):
+            StateDirectory(place / "state")
+        os.chown(place / "state", STRANGER, STRANGER)
+        with acting_as(STRANGER):
+            StateDirectory(place / "state").close()
+
+
+def test_a_record_that_cannot_be_read_now_stays_for_the_next_start(tmp_path):
+    """P2: whatever keeps it from being read may pass; what is no file at all is set aside, and never waited for."""
+    state = StateDirectory(tmp_path)
+    state.save("a", b"a")
+    (tmp_path / "tokens" / "b.json").symlink_to("b.json")  # ELOOP, for anybody
+    os.mkfifo(tmp_path / "tokens" / "c.json")
+    assert [content for _, content in state.files()] == [b"a"]
+    left = {path.name for path in (tmp_path / "tokens").iterdir()}
+    assert left == {"a.json", "b.json", "c.damaged"}
     state.close()

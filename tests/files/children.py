@@ -71,9 +71,9 @@ def run_traced(setup: str, options: list[str], trace: Path) -> int:
 
 
 @contextmanager
-def stopped_at(setup: str, call: str, trace: Path) -> Iterator[None]:
-    """Run the block while a child stands at its first ``call``; then let it go on to its end, which must be good."""
-    child = start_traced(setup, ["-e", f"trace={call}", "-e", f"inject={call}:signal=STOP:when=1"], trace)
+def stopped_at(setup: str, call: str, trace: Path, *, number: int = 1) -> Iterator[None]:
+    """Run the block while a child stands at its ``number``-th ``call``; then let it go on to a good end."""
+    child = start_traced(setup, ["-e", f"trace={call}", "-e", f"inject={call}:signal=STOP:when={number}"], trace)
     try:
         until(lambda: child.poll() is not None or _state(child.pid) in "Tt", f"the stop at {call}")
         if child.poll() == NO_TRACER:

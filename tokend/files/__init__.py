@@ -1,16 +1,15 @@
 """The one place where files are written: whole or not at all, with the right owner and mode before the first byte.
 
-`writing` does it; whose a file is (`ownership`), which links are followed (`symlinks`), what temporaries are called
-(`temporaries`) and what is left when descriptors run out (`descriptors`) stand beside it.
+`writing` does it, and `reading` looks first; whose a file is (`ownership`), which links are followed (`symlinks`), what
+temporaries are called (`temporaries`) and what is left when descriptors run out (`descriptors`) stand beside them.
 """
 
 from tokend.files.ownership import NotKeptError, Ownership
+from tokend.files.reading import ChangedError, Version, read_version, read_whole
 from tokend.files.symlinks import RefusedError, Symlink
 from tokend.files.writing import (
-    ChangedError,
-    Version,
+    make_directory,
     probe,
-    read_version,
     remove_file,
     replace_file,
     replace_private,
@@ -25,8 +24,10 @@ __all__ = [
     "RefusedError",
     "Symlink",
     "Version",
+    "make_directory",
     "probe",
     "read_version",
+    "read_whole",
     "remove_file",
     "replace_file",
     "replace_private",

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from tokend.files.symlinks import named
+
 ACL = "system.posix_acl_access"
 
 
@@ -72,14 +74,18 @@ def dress_new(descriptor: int, path: Path, wanted: Ownership) -> None:
 
 def dress(descriptor: int, path: Path, wanted: Ownership) -> None:
     """Change what differs, and ask for no permission where nothing does. Raises `NotKeptError`."""
-    found = Ownership.of(os.fstat(descriptor))
+    with named(path, "fstat"):
+        found = Ownership.of(os.fstat(descriptor))
     uid = -1 if wanted.uid is None or wanted.uid == found.uid else wanted.uid
     gid = -1 if wanted.gid is None or wanted.gid == found.gid else wanted.gid
     if (uid, gid) != (-1, -1):
         # Before the mode: whoever is in the old group must never be able to open what the mode gives to the new one.
         with _must_be_kept(path, "fchown"):
             os.fchown(descriptor, uid, gid)
-    if wanted.mode is not None and wanted.mode != stat.S_IMODE(os.fstat(descriptor).st_mode):
+    # A changed owner may have cost some of its bits.
+    with named(path, "fstat"):
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+    if wanted.mode is not None and wanted.mode != mode:
         with _must_be_kept(path, "fchmod"):
             os.fchmod(descriptor, wanted.mode)
 

@@ -23,13 +23,15 @@ class RefusedError(OSError):
 
 @contextmanager
 def named(path: Path, call: str) -> Iterator[None]:
-    """Give an OSError the path and the call that the operator needs."""
+    """Give an OSError the path and the call that the operator needs. One that has words of its own keeps them."""
     try:
         yield
     except OSError as error:
-        if isinstance(error.filename, str) and error.filename.startswith("/"):
+        if error.errno is None or error.strerror != os.strerror(error.errno):
             raise
-        raise type(error)(error.errno, f"{error.strerror} ({call})", str(path)) from None
+        absolute = isinstance(error.filename, str) and error.filename.startswith("/")
+        where = error.filename if absolute else str(path)
+        raise type(error)(error.errno, f"{error.strerror} ({call})", where) from None
 
 
 def resolve(path: Path, symlink: Symlink) -> Path:
@@ -125,7 +127,8 @@ class _Way:
         self.links.append((here, found.st_uid, last))
         if last:
             self.judged = len(self.directories)
-        target = Path(os.readlink(here))  # noqa: PTH115  (a path of bytes that are not UTF-8 must survive)
+        with named(here, "readlink"):
+            target = Path(os.readlink(here))  # noqa: PTH115  (a path of bytes that are not UTF-8 must survive)
         if target.is_absolute():
             self.place = Path("/")
         return list(reversed(target.parts[target.is_absolute() :]))

@@ -7,47 +7,25 @@ Raises OSError (with the path and the call that failed); what that means is for 
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tokend.files.descriptors import with_reserve
-from tokend.files.ownership import PRIVATE, Ownership, acl_of, dress, dress_new
-from tokend.files.symlinks import RefusedError, Symlink, named, open_directory, resolve
+from tokend.files.ownership import PRIVATE, Ownership, dress, dress_new
+from tokend.files.reading import ChangedError, Version, directory_of, inspect, read_at
+from tokend.files.symlinks import RefusedError, Symlink, named, resolve
 from tokend.files.temporaries import sweep, temporary_name
 
 # After a failed fsync the kernel may have dropped the dirty pages: the same file must never be synced again.
 FSYNC_TRIES = 2
-# No .env file is larger, and what is read for an edit is held in memory.
-LARGEST_EDITED_BYTES = 16 * 1024 * 1024
-
-
-class ChangedError(OSError):
-    """Somebody else changed the file, or moved its directory, meanwhile; their version is untouched."""
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A file as it was read, to be edited: its ``content`` (None: there was none) and whose it was."""
-
-    path: Path = field(compare=False)
-    symlink: Symlink = field(compare=False)
-    content: bytes | None = field(repr=False)
-    ownership: Ownership
-
-    def check(self) -> None:
-        """Raise `ChangedError` if the file is no longer this."""
-        if read_version(self.path, symlink=self.symlink) != self:
-            raise ChangedError(errno.EAGAIN, "somebody else changed it meanwhile", str(self.path))
 
 
 @with_reserve
 def replace_private(path: Path, content: bytes) -> None:
     """Put ``content`` at ``path``, 0600 and ours. Raises OSError; the old file is whole then."""
     path = resolve(path, "replace")
-    with _directory(path) as directory:
+    with directory_of(path) as directory:
         _replace(directory, path, content, PRIVATE)
 
 
@@ -61,8 +39,8 @@ def replace_file(
     Raises OSError, `RefusedError`, `NotKeptError` or `ChangedError`; the target is as it was then.
     """
     path = resolve(path, symlink)
-    with _directory(path) as directory:
-        found = _inspect(directory, path, replace_link=symlink == "replace")
+    with directory_of(path) as directory:
+        found = inspect(directory, path, replace_link=symlink == "replace")
         # A hard link is another name's content too: ours gets an inode of its own.
         if found is not None and found.st_nlink == 1 and _is_there(directory, path, found, content, ownership):
             return False
@@ -82,8 +60,8 @@ def write_in_place(
     that is not there yet is made atomically. Returns and raises as `replace_file`.
     """
     path = resolve(path, symlink)
-    with _directory(path) as directory:
-        found = _inspect(directory, path, replace_link=symlink == "replace")
+    with directory_of(path) as directory:
+        found = inspect(directory, path, replace_link=symlink == "replace")
         if found is None:
             _replace(directory, path, content, ownership, edited=edited)
             return True
@@ -95,7 +73,7 @@ def write_in_place(
             edited.check()
         before = None
         with suppress(PermissionError):  # we may be allowed to write but not to read
-            before = _read(directory, path)
+            before = read_at(directory, path)
         with named(path, "open"):
             flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
             descriptor = os.open(path.name, flags, dir_fd=directory)
@@ -106,14 +84,37 @@ def write_in_place(
 
 
 @with_reserve
+def make_directory(path: Path) -> None:
+    """Make a directory, 0700, and those above it that are missing, so that a power cut does not take them away again.
+
+    Nothing if it is there; but then, too, its name is made durable: whoever made it may have died before.
+    """
+    missing = [one for one in path.parents if not one.exists()]
+    with named(path, "mkdir"):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for one in (path, *missing):
+        try:
+            with named(one.parent, "open"):
+                parent = os.open(one.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                _sync_directory(parent, one)
+            finally:
+                os.close(parent)
+        except OSError as error:
+            # One that we may not read, or where nothing changes: made by somebody else, and not lately.
+            if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+                raise
+
+
+@with_reserve
 def remove_file(path: Path, *, symlink: Symlink = "refuse") -> bool:
     """Unlink a regular file durably. False if there is none."""
     try:
         path = resolve(path, symlink)
     except FileNotFoundError:  # not even its directory
         return False
-    with _directory(path) as directory:
-        if _inspect(directory, path, replace_link=symlink == "replace") is None:
+    with directory_of(path) as directory:
+        if inspect(directory, path, replace_link=symlink == "replace") is None:
             return False
         with named(path, "unlink"):
             os.unlink(path.name, dir_fd=directory)
@@ -122,54 +123,32 @@ def remove_file(path: Path, *, symlink: Symlink = "refuse") -> bool:
 
 
 @with_reserve
-def read_version(path: Path, *, symlink: Symlink = "refuse") -> Version:
-    """Read a regular file for an edit. Raises OSError, and `RefusedError` for what is no file that one edits."""
-    try:
-        place = resolve(path, symlink)
-    except FileNotFoundError:  # not even its directory
-        return Version(path, symlink, None, Ownership())
-    with _directory(place) as directory:
-        found = _inspect(directory, place, replace_link=symlink == "replace")
-        if found is None:
-            return Version(path, symlink, None, Ownership())
-        if found.st_size > LARGEST_EDITED_BYTES:
-            raise RefusedError(errno.EFBIG, f"larger than {LARGEST_EDITED_BYTES} bytes: not edited", str(place))
-        ownership = Ownership.of(found, acl_of(directory, place.name))
-        return Version(path, symlink, _read(directory, place), ownership)
-
-
 def probe(path: Path, *, symlink: Symlink = "refuse", in_place: bool = False) -> None:
     """Raise what a write would raise for a reason that can be seen now; remove what a crash left. Writes nothing."""
     path = resolve(path, symlink)
-    with _directory(path) as directory:
-        sweep(directory, path.name)
-        found = _inspect(directory, path, replace_link=symlink == "replace")
+    with directory_of(path) as directory:
+        with named(path.parent, "readdir"):
+            sweep(directory, path.name)
+        found = inspect(directory, path, replace_link=symlink == "replace")
         name, where, need = (".", path.parent, os.W_OK | os.X_OK)
         if in_place and found is not None:
             name, where, need = (path.name, path, os.W_OK)
         if os.access(name, need, dir_fd=directory, effective_ids=True):
             return
-        if os.fstatvfs(directory).f_flag & os.ST_RDONLY:
+        with named(where, "fstatvfs"):
+            read_only = os.fstatvfs(directory).f_flag & os.ST_RDONLY
+        if read_only:
             raise OSError(errno.EROFS, "the filesystem is read-only (access)", str(where))
         raise PermissionError(errno.EACCES, "not writable for this daemon (access)", str(where))
 
 
 def sweep_directory(path: Path) -> None:
     """Remove every temporary that a crash left in a directory that is ours alone."""
-    with suppress(OSError), _directory(path / "any") as directory:
+    with suppress(OSError), directory_of(path / "any") as directory:
         sweep(directory, None)
 
 
 # ------------------------------------------------------------------ steps
-
-
-@contextmanager
-def _directory(path: Path) -> Iterator[int]:
-    descriptor = open_directory(path.parent)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -181,42 +160,14 @@ def _closing(descriptor: int, path: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _inspect(directory: int, path: Path, *, replace_link: bool) -> os.stat_result | None:
-    """What stands at the name; None if nothing, or a link that is to be replaced. Never opens it."""
-    try:
-        found = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    if stat.S_ISREG(found.st_mode):
-        return found
-    if stat.S_ISLNK(found.st_mode) and replace_link:
-        return None
-    raise RefusedError(errno.EINVAL, f"it is {_kind(found.st_mode)}, not a regular file: left untouched", str(path))
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISDIR(mode):
-        return "a directory"
-    if stat.S_ISLNK(mode):
-        return "a symbolic link"
-    return "a socket" if stat.S_ISSOCK(mode) else "a fifo" if stat.S_ISFIFO(mode) else "a device"
-
-
 def _is_there(directory: int, path: Path, found: os.stat_result, content: bytes, ownership: Ownership) -> bool:
     """Tell whether the file is as it shall be. One that we may not even read is as good as another's."""
     if not ownership.is_met_by(Ownership.of(found)):
         return False
     try:
-        return _read(directory, path, at_most=len(content) + 1) == content
+        return read_at(directory, path, at_most=len(content) + 1) == content
     except PermissionError:
         return False
-
-
-def _read(directory: int, path: Path, *, at_most: int = -1) -> bytes:
-    with named(path, "open"):
-        descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
-    with named(path, "read"), os.fdopen(descriptor, "rb") as file:
-        return file.read(at_most)
 
 
 def _replace(
@@ -290,7 +241,7 @@ def _sync_directory(directory: int, path: Path) -> None:
 
 def _check_place(directory: int, path: Path) -> None:
     """Raise `ChangedError` if the directory that is held open is no longer the one at the path."""
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError), named(path, "stat of its directory"):
         if os.path.samestat(path.parent.stat(), os.fstat(directory)):
             return
     raise ChangedError(errno.ESTALE, "its directory was moved away meanwhile", str(path))

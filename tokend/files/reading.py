@@ -1,0 +1,117 @@
+"""Read files that somebody may replace meanwhile: through a descriptor of their directory, and never what is no file.
+
+Raises OSError with the path and the call that failed, as `writing` does.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tokend.files.descriptors import with_reserve
+from tokend.files.ownership import Ownership, acl_of
+from tokend.files.symlinks import RefusedError, Symlink, named, open_directory, resolve
+
+# No .env file is larger, and what is read for an edit is held in memory.
+LARGEST_EDITED_BYTES = 16 * 1024 * 1024
+
+
+class ChangedError(OSError):
+    """Somebody else changed the file, or moved its directory, meanwhile; their version is untouched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A file as it was read, to be edited: its ``content`` (None: there was none) and whose it was."""
+
+    path: Path = field(compare=False)
+    symlink: Symlink = field(compare=False)
+    content: bytes | None = field(repr=False)
+    ownership: Ownership
+
+    def check(self) -> None:
+        """Raise `ChangedError` if the file is no longer this."""
+        if read_version(self.path, symlink=self.symlink) != self:
+            raise ChangedError(errno.EAGAIN, "somebody else changed it meanwhile", str(self.path))
+
+
+@with_reserve
+def read_version(path: Path, *, symlink: Symlink = "refuse") -> Version:
+    """Read a regular file for an edit. Raises OSError, and `RefusedError` for what is no file that one edits."""
+    try:
+        place = resolve(path, symlink)
+    except FileNotFoundError:  # not even its directory
+        return Version(path, symlink, None, Ownership())
+    with directory_of(place) as directory:
+        found = inspect(directory, place, replace_link=symlink == "replace")
+        if found is None:
+            return Version(path, symlink, None, Ownership())
+        if found.st_size > LARGEST_EDITED_BYTES:
+            raise RefusedError(errno.EFBIG, f"larger than {LARGEST_EDITED_BYTES} bytes: not edited", str(place))
+        ownership = Ownership.of(found, acl_of(directory, place.name))
+        return Version(path, symlink, read_at(directory, place), ownership)
+
+
+@with_reserve
+def read_whole(path: Path, *, at_most: int) -> bytes:
+    """Read a regular file; links are followed. Raises OSError, and `RefusedError` for what is none or is larger.
+
+    Never waits: a fifo or a device could keep us for ever.
+    """
+    with named(path, "open"):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        with named(path, "read"):
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise RefusedError(errno.EINVAL, f"it is {_kind(found.st_mode)}, not a regular file", str(path))
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                content = file.read(at_most + 1)
+    finally:
+        with suppress(OSError):
+            os.close(descriptor)
+    if len(content) > at_most:
+        raise RefusedError(errno.EFBIG, f"larger than {at_most} bytes: not read", str(path))
+    return content
+
+
+@contextmanager
+def directory_of(path: Path) -> Iterator[int]:
+    descriptor = open_directory(path.parent)
+    try:
+        yield descriptor
+    finally:
+        with suppress(OSError):  # nothing was written through it: whatever this says is of no consequence
+            os.close(descriptor)
+
+
+def inspect(directory: int, path: Path, *, replace_link: bool) -> os.stat_result | None:
+    """What stands at the name; None if nothing, or a link that is to be replaced. Never opens it."""
+    try:
+        with named(path, "lstat"):
+            found = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISREG(found.st_mode):
+        return found
+    if stat.S_ISLNK(found.st_mode) and replace_link:
+        return None
+    raise RefusedError(errno.EINVAL, f"it is {_kind(found.st_mode)}, not a regular file: left untouched", str(path))
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    return "a socket" if stat.S_ISSOCK(mode) else "a fifo" if stat.S_ISFIFO(mode) else "a device"
+
+
+def read_at(directory: int, path: Path, *, at_most: int = -1) -> bytes:
+    with named(path, "open"):
+        descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
+    with named(path, "read"), os.fdopen(descriptor, "rb") as file:
+        return file.read(at_most)
