@@ -8,10 +8,11 @@ from tokend.clock import Clock
 from tokend.errors import SecretError
 from tokend.http.client import Upstream
 from tokend.http.exchange import Reply, Request
-from tokend.interfaces import Threads
+from tokend.http.resolver import Resolver
 from tokend.secret import Secret
 from tokend.settings import ProviderSettings
 from tokend.sources import COMMAND_SECONDS, SecretSource, read_secret
+from tokend.threads import Threads
 
 # A command has its own limit; a file that hangs is given up a little later.
 REVEAL_SECONDS = COMMAND_SECONDS + 5.0
@@ -26,13 +27,17 @@ class ProviderRuntime:
         *,
         clock: Clock,
         threads: Threads,
+        resolver: Resolver | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.clock = clock
         self._threads = threads
         self._environ = environ
-        self._upstream = Upstream(settings, clock=clock)
+        self._settings = settings
+        self._resolver = resolver
+        self._upstream: Upstream | None = None
         self._offset = 0.0
+        self.requests = 0
 
     def upstream_now(self) -> datetime:
         """Aware UTC as the upstream sees it."""
@@ -44,16 +49,17 @@ class ProviderRuntime:
             return read_secret(source, self._environ)
         try:
             return await self._threads.run(lambda: read_secret(source, self._environ), seconds=REVEAL_SECONDS)
-        except TimeoutError:
-            raise SecretError(f"{source} could not be read within {REVEAL_SECONDS:.0f} s") from None
+        except TimeoutError as error:
+            why = str(error) or f"it hangs, for {REVEAL_SECONDS:.0f} s"
+            raise SecretError(f"{source} could not be read: {why}") from None
 
     async def exchange(self, request: Request) -> Reply:
         """Send one request; learn the upstream's clock from the reply."""
+        self.requests += 1
+        if self._upstream is None:
+            # Only now: a restarted daemon may hold thousands of tokens and ask for none of them for hours.
+            self._upstream = Upstream(self._settings, clock=self.clock, resolver=self._resolver, threads=self._threads)
         reply = await self._upstream.exchange(request)
         if reply.date is not None:
             self._offset = reply.offset
         return reply
-
-    async def aclose(self) -> None:
-        """Close the upstream's connections."""
-        await self._upstream.aclose()

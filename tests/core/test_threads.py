@@ -1,11 +1,40 @@
 """ThreadPool: bounded, and a thread that hangs is left behind."""
 
+import gc
 import threading
+import time
+from collections.abc import Callable
 
 import anyio
 import pytest
 
-from tokend.threads import MOST_STUCK, ThreadPool
+from tokend.errors import TokendError
+from tokend.threads import LAST_SECONDS, MOST_STUCK, ThreadPool
+
+
+async def _workers(pool: ThreadPool, count: int) -> set[int]:
+    """As many threads of a pool as are asked for, all at once."""
+    all_here, found = threading.Barrier(count, timeout=10), set[int]()
+
+    def come() -> None:
+        all_here.wait()
+        found.add(threading.get_ident())
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(count):
+            tasks.start_soon(lambda: pool.run(come, seconds=20))
+    return found
+
+
+def _alive(workers: set[int]) -> int:
+    return len(workers & {thread.ident for thread in threading.enumerate()})
+
+
+def _becomes(look: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10
+    while not look() and time.monotonic() < deadline:
+        threading.Event().wait(0.005)
+    return look()
 
 
 def test_a_call_runs_elsewhere_and_its_result_or_error_comes_back():
@@ -124,6 +153,62 @@ def test_where_no_thread_can_be_had_the_call_times_out():
     anyio.run(main)
 
 
+def test_an_open_pool_needs_no_thread_that_the_machine_has_not():
+    """docs/promises.md 73: made at start, kept for ever; one that hangs takes none of the others' away."""
+
+    async def main():
+        pool, release = ThreadPool(3), threading.Event()
+        pool.open()
+        before = threading.stack_size(1 << 46)  # from here on none can be started
+        try:
+            workers = await _workers(pool, 3)
+            with pytest.raises(TimeoutError):
+                await pool.run(lambda: release.wait(20), seconds=0.05)
+            for _ in range(10):
+                assert await _workers(pool, 2) < workers
+            with pytest.raises(TokendError, match="no thread can be started"):
+                ThreadPool(1).open()
+        finally:
+            threading.stack_size(before)
+            release.set()
+
+    anyio.run(main)
+
+
+def test_a_thread_that_hangs_is_replaced_and_then_there_is_one_too_many():
+    """There are as many as the size says besides those that hang, and never more for long."""
+
+    async def main():
+        pool, release = ThreadPool(2), threading.Event()
+        pool.open()
+        workers = await _workers(pool, 2)
+        with pytest.raises(TimeoutError):
+            await pool.run(lambda: release.wait(20), seconds=0.05)
+        workers |= await _workers(pool, 2)
+        assert _alive(workers) == 3
+        release.set()
+        await pool.run(lambda: _becomes(lambda: _alive(workers) == 2), seconds=20)
+        assert _alive(workers | await _workers(pool, 2)) == 2
+        assert (pool.stuck, pool.running) == (0, 0)
+
+    anyio.run(main)
+
+
+def test_the_threads_of_a_pool_that_is_gone_end():
+    """Nobody can have anything done by them any more."""
+
+    async def main():
+        pool = ThreadPool(5)
+        pool.open()
+        workers = await _workers(pool, 5)
+        assert _alive(workers) == 5
+        del pool
+        gc.collect()
+        assert _becomes(lambda: _alive(workers) == 0)
+
+    anyio.run(main)
+
+
 def test_too_many_that_hang_leave_no_room_for_more():
     """At most 32 are left behind."""
 
@@ -140,5 +225,28 @@ def test_too_many_that_hang_leave_no_room_for_more():
         with pytest.raises(TimeoutError, match="32 threads hang already"):
             await pool.run(lambda: None, seconds=5)
         release.set()
+
+    anyio.run(main)
+
+
+def test_at_the_end_a_call_that_hangs_is_waited_for_no_longer():
+    """docs/promises.md 62: ten seconds are for a disk that may come back; an end waits two."""
+
+    async def main():
+        pool, release = ThreadPool(1), threading.Event()
+
+        async def call():
+            with pytest.raises(TimeoutError):
+                await pool.run(release.wait, seconds=600)
+            ends.append(anyio.current_time())
+
+        ends, began = [], anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            await anyio.wait_all_tasks_blocked()
+            pool.hasten()
+        assert LAST_SECONDS <= ends[0] - began < 60
+        release.set()
+        assert await pool.run(lambda: 1, seconds=10) == 1
 
     anyio.run(main)

@@ -28,10 +28,7 @@ async def ask(loopback: Loopback, *, seconds: float = 20, clock: Any = None, **s
         Reachable(timeout=timedelta(seconds=seconds), **settings), clock=clock or StandingClock(NOW, goes=True)
     )
     request = Request("POST", f"{loopback.url}/token", {"x-api-key": Secret(FAKE_SECRET)}, FAKE_SECRET.encode())
-    try:
-        return await upstream.exchange(request)
-    finally:
-        await upstream.aclose()
+    return await upstream.exchange(request)
 
 
 def answered(*script: Behaviour, **how: Any) -> tuple[Reply, Loopback]:
@@ -192,7 +189,6 @@ def test_cookies_are_not_kept() -> None:
             upstream = Upstream(Reachable(), clock=StandingClock(NOW))
             for _ in range(2):
                 await upstream.exchange(Request("GET", f"{loopback.url}/"))
-            await upstream.aclose()
             assert [request.headers.get("cookie") for request in loopback.requests] == [None, None]
 
     anyio.run(main)
@@ -208,7 +204,6 @@ def test_no_connection_outlives_its_exchange() -> None:
             async with asyncio.timeout(10):
                 await loopback.closed.wait()
             assert loopback.requests[0].headers["connection"] == "close"
-            await upstream.aclose()
 
     anyio.run(main)
 
@@ -269,13 +264,3 @@ def test_a_nonsensical_date_is_no_date(date: str) -> None:
     """What cannot be read teaches nothing."""
     answer = answered(reply(b"{}", headers={"Date": date}))[0]
     assert (answer.date, answer.offset) == (None, 0)
-
-
-def test_an_unused_upstream_costs_nothing() -> None:
-    """A daemon whose tokens are persisted makes no client; closing it is harmless."""
-
-    async def main() -> None:
-        upstream = Upstream(Reachable(), clock=StandingClock(NOW))
-        await upstream.aclose()
-
-    anyio.run(main)

@@ -18,6 +18,7 @@ from tokend.errors import TransientError
 from tokend.http import tls
 from tokend.http.client import Upstream
 from tokend.http.exchange import Reply, Request
+from tokend.threads import ThreadPool
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,11 @@ def context(certificate: trustme.LeafCert) -> ssl.SSLContext:
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     certificate.configure_cert(made)
     return made
+
+
+def contexts(**settings: Any) -> tls.Contexts:
+    """Those of one upstream."""
+    return tls.Contexts(Reachable(**settings), ThreadPool(1))
 
 
 def ask(server: ssl.SSLContext, **settings: Any) -> Reply:
@@ -130,8 +136,8 @@ def test_a_client_certificate_alone_keeps_the_usual_authorities(authority: trust
     authority.issue_cert("tokend.example").private_key_and_cert_chain_pem.write_to_path(str(ours))
 
     async def main() -> None:
-        shared = await tls.context_for(Reachable(), "host")
-        own = await tls.context_for(Reachable(client_cert=ours), "host")
+        shared = await contexts().current("host")
+        own = await contexts(client_cert=ours).current("host")
         assert own is not shared
         assert own.cert_store_stats() == shared.cert_store_stats()
 
@@ -156,7 +162,7 @@ def test_one_context_serves_the_daemon() -> None:
         found = []
 
         async def find() -> None:
-            found.append(await tls.context_for(Reachable(), "host"))
+            found.append(await contexts().current("host"))
 
         async with anyio.create_task_group() as tasks:
             for _ in range(20):
@@ -164,5 +170,27 @@ def test_one_context_serves_the_daemon() -> None:
         assert len({id(context) for context in found}) == 1
         assert found[0].verify_mode is ssl.CERT_REQUIRED
         assert found[0].check_hostname
+
+    anyio.run(main)
+
+
+def test_a_file_that_is_replaced_counts_from_the_next_exchange_on(tmp_path: Path) -> None:
+    """Authorities are replaced while a daemon runs; while they are the same, no context is made anew."""
+    first, second, path = trustme.CA(), trustme.CA(), tmp_path / "ca.pem"
+
+    async def main() -> None:
+        first.cert_pem.write_to_path(str(path))
+        found = contexts(ca_file=path)
+        before = await found.current("host")
+        assert await found.current("host") is before
+        second.cert_pem.write_to_path(str(tmp_path / "new.pem"))
+        (tmp_path / "new.pem").replace(path)
+        after = await found.current("host")
+        assert after is not before
+        (trusted,) = after.get_ca_certs(binary_form=True)
+        assert ssl.DER_cert_to_PEM_cert(trusted).split() == second.cert_pem.bytes().decode().split()
+        path.unlink()
+        with pytest.raises(TransientError, match=r"ca_file, .* cannot be used: No such file"):
+            await found.current("host")
 
     anyio.run(main)

@@ -50,6 +50,7 @@ def test_https_anywhere_and_http_to_loopback_are_urls(url: str, kept: str) -> No
         "https://example.com\\@127.0.0.1",
         "https://exämple.com",
         "https://[",
+        "http://[::1]380/x]]",
         "unix:///run/x",
         "https://example.com/a/../b",
         "https://example.com/./a",
@@ -84,6 +85,8 @@ def test_an_origin_is_scheme_host_and_port() -> None:
         "https://[",
     ):
         assert not same_origin(ours, other)
+    # To urlsplit the same place, to others another port.
+    assert not same_origin("http://[::1]", "http://[::1]1")
 
 
 @pytest.mark.parametrize("value", ["", " x", "x ", "a\nb", "a\r\nInjected: yes", "ü", "\x7f", b"\xff"])

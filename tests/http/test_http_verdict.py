@@ -111,7 +111,23 @@ def test_visible_ascii_is_a_token(value: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", " ", None, True, 17, [], ["planted"], {}, "planted\n", "pla\x00nted", "planted\x7f", "plänted", "\ud800"],
+    [
+        "",
+        " ",
+        " planted",
+        "planted ",
+        None,
+        True,
+        17,
+        [],
+        ["planted"],
+        {},
+        "planted\n",
+        "pla\x00nted",
+        "planted\x7f",
+        "plänted",
+        "\ud800",
+    ],
 )
 def test_anything_else_is_no_token_and_is_not_echoed(value: Any) -> None:
     """docs/promises.md 13 and 20."""

@@ -19,10 +19,7 @@ FAKE_SECRET = "obviously-fake-secret"
 async def ask(loopback: Loopback, **settings: Any) -> Reply:
     """Make one request with a secret in a header."""
     upstream = Upstream(Reachable(**settings), clock=StandingClock(1_700_000_000))
-    try:
-        return await upstream.exchange(Request("POST", f"{loopback.url}/token", {"x-api-key": Secret(FAKE_SECRET)}))
-    finally:
-        await upstream.aclose()
+    return await upstream.exchange(Request("POST", f"{loopback.url}/token", {"x-api-key": Secret(FAKE_SECRET)}))
 
 
 def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

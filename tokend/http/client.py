@@ -1,14 +1,14 @@
-"""One upstream's HTTP: its own client on the shared TLS context, a deadline, a size cap, no redirects, no environment.
+"""One upstream's HTTP: a connection for each exchange, a deadline, size caps, no redirects, no cookies, no environment.
 
 What a reply means is `verdict`'s and the providers' part; retrying is the engine's.
 """
 
-import os
+import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import anyio
 
@@ -17,36 +17,50 @@ from tokend.clock import Clock
 from tokend.errors import TransientError
 from tokend.http import tls
 from tokend.http.exchange import Reply, Request
+from tokend.http.resolver import Resolver
 from tokend.http.text import header_text
 from tokend.http.url import host_of
 from tokend.instant import Instant
 from tokend.secret import Secret
 from tokend.settings import NetworkSettings, ProviderSettings
+from tokend.threads import ThreadPool, Threads
 
 if TYPE_CHECKING:
+    import httpcore
     import httpx
 
-CONNECT_SECONDS = 5.0
-# Token replies have a few kilobytes; a gzip bomb behind a larger cap cost 135 MiB.
+# Token replies have a few kilobytes.
 LARGEST_BODY_BYTES = 256 * 1024
 # Date has whole seconds and travels for a while; less is not a wrong clock.
 OFFSET_SECONDS = 5.0
-# httpx's pool is quadratic in the requests under way: 50 through one client stalled everything for seconds.
+# Who asks more of one upstream at a time would only be told to wait there.
 MOST_CONNECTIONS = 8
+HEADERS = {"User-Agent": f"tokend/{__version__}", "Accept-Encoding": "identity", "Connection": "close"}
 
 
 class Upstream:
     """Exchange requests with whatever ``settings`` point to. Nothing is opened or imported before the first one.
 
     No connection outlives its exchange: tokens are asked for hours apart, and a call on a connection that the server
-    has just closed would look like a lost one.
+    has just closed would look like a lost one. ``resolver`` and ``threads`` are shared by all upstreams of a daemon;
+    ``threads`` read files.
     """
 
-    def __init__(self, settings: ProviderSettings, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: ProviderSettings,
+        *,
+        clock: Clock,
+        resolver: Resolver | None = None,
+        threads: Threads | None = None,
+    ) -> None:
         self._network = settings if isinstance(settings, NetworkSettings) else None
+        self._proxy = None if self._network is None else self._network.proxy
         self._timeout_seconds = settings.timeout.total_seconds()
         self._clock = clock
-        self._client: httpx.AsyncClient | None = None
+        self._resolver = resolver or Resolver()
+        self._contexts = tls.Contexts(self._network, threads or ThreadPool(1))
+        self._seats = anyio.Semaphore(MOST_CONNECTIONS)
 
     async def exchange(self, request: Request) -> Reply:
         """Send one request and read its whole reply, within the settings' timeout.
@@ -55,7 +69,7 @@ class Upstream:
         where a header cannot carry its secret.
         """
         host = host_of(request.url)
-        if self._network is not None and self._network.proxy is not None:
+        if self._proxy is not None:
             host += " through the proxy"
         headers = {
             name: header_text(value, f"the value of {name}") if isinstance(value, Secret) else value
@@ -63,35 +77,33 @@ class Upstream:
         }
         try:
             with anyio.fail_after(self._timeout_seconds):
-                return await self._exchange(request, headers, host)
+                async with self._seats:
+                    return await self._exchange(request, headers, host)
         except TimeoutError:
             raise TransientError(
                 f"{host} did not answer completely within {self._timeout_seconds:g} s", repeatable=True
             ) from None
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        if self._client is not None:
-            client, self._client = self._client, None
-            await client.aclose()
-
     async def _exchange(self, request: Request, headers: Mapping[str, str], host: str) -> Reply:
         import httpx
 
-        client = await self._open(host)
+        from tokend.http.network import Network, Transport
+
+        context, proxy = await self._contexts.current(host), await self._through(host)
+        transport = Transport(Network(host, self._resolver), context=context, proxy=proxy)
         sent_at = self._clock.instant()
         try:
-            async with client.stream(request.method, request.url, headers=headers, content=request.body) as response:
+            async with (
+                # The deadline above is over all of it.
+                httpx.AsyncClient(transport=transport, trust_env=False, timeout=None, headers=HEADERS) as client,  # noqa: S113
+                client.stream(request.method, request.url, headers=headers, content=request.body) as response,
+            ):
                 body = await _read(response, host)
-        except httpx.ConnectTimeout:
-            raise TransientError(f"{host}: no connection within {CONNECT_SECONDS:g} s", repeatable=True) from None
-        except httpx.TimeoutException:
-            raise TransientError(f"{host} did not answer in time", repeatable=True) from None
-        except httpx.ConnectError as error:
-            raise _no_connection(error, host) from None
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
-            # A server may refuse our certificate after the handshake (TLS 1.3).
-            what = tls.trouble(error) or f"the exchange broke off ({type(error).__name__})"
+        except TransientError:
+            raise
+        except Exception as error:
+            if (what := _broken(error)) is None:
+                raise
             raise TransientError(f"{host}: {what}") from None
         received_at = self._clock.instant()
         date = _date(response.headers.get("date"))
@@ -104,30 +116,20 @@ class Upstream:
             offset=_offset(date, sent_at, received_at),
         )
 
-    async def _open(self, host: str) -> "httpx.AsyncClient":
-        if self._client is None:
-            import httpx
+    async def _through(self, host: str) -> "httpcore.Proxy | None":
+        if self._proxy is None:
+            return None
+        import httpcore
 
-            context = await tls.context_for(self._network, host)
-            try:
-                self._client = httpx.AsyncClient(
-                    verify=context,
-                    trust_env=False,
-                    proxy=None if self._network is None else self._network.proxy,
-                    timeout=httpx.Timeout(self._timeout_seconds, connect=CONNECT_SECONDS),
-                    limits=httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=0),
-                    follow_redirects=False,
-                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # a login is no session
-                    headers={
-                        "User-Agent": f"tokend/{__version__}",
-                        "Accept-Encoding": "identity",
-                        "Connection": "close",
-                    },
-                )
-            except (httpx.InvalidURL, ValueError, ImportError):
-                # The URL may hold a password: not even its host is quoted.
-                raise TransientError(f"{host}: the proxy's URL cannot be used: http://host:port is expected") from None
-        return self._client
+        parts = urlsplit(self._proxy)
+        headers = {}
+        if parts.username is not None:
+            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            headers["Proxy-Authorization"] = b"Basic " + base64.b64encode(login)
+        # The proxy is this machine's affair, not the upstream's authority's.
+        context = await self._contexts.shared(host) if parts.scheme == "https" else None
+        url = httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target="/")
+        return httpcore.Proxy(url, headers=headers, ssl_context=context)
 
 
 async def _read(response: "httpx.Response", host: str) -> bytes:
@@ -142,17 +144,31 @@ async def _read(response: "httpx.Response", host: str) -> bytes:
     return bytes(body)
 
 
-def _no_connection(error: "httpx.ConnectError", host: str) -> TransientError:
-    """Say why without quoting the library: TLS, name or network."""
+def _broken(error: Exception) -> str | None:
+    """Say how an exchange broke off once there was a connection, without quoting a library; None where it is a bug."""
+    import httpcore
+    import httpx
+
+    # A server may refuse our certificate after the handshake (TLS 1.3).
     if (trouble := tls.trouble(error)) is not None:
-        return TransientError(f"{host}: {trouble}")
-    reasons = (_reason(cause) for cause in tls.causes(error) if isinstance(cause, OSError) and cause.strerror)
-    return TransientError(f"{host}: {next(reasons, 'no connection').lower()}", repeatable=True)
-
-
-def _reason(error: OSError) -> str:
-    """The system's own words: asyncio writes "Connect call failed" for every number. A resolver's are negative."""
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
+        return trouble
+    said = str(error)
+    match error:
+        case httpcore.ProxyError():
+            return f"it refused to connect us ({said[:3] if said[:3].isdigit() else 'no status'})"
+        case httpcore.RemoteProtocolError() if said.startswith("Server disconnected"):
+            return "it closed the connection without an answer"
+        case httpcore.RemoteProtocolError() if said.startswith("peer closed"):
+            return "it closed the connection in the middle of its answer"
+        case httpcore.RemoteProtocolError():
+            return "its answer cannot be read as HTTP"
+        case httpcore.NetworkError():
+            return "the connection was reset"
+        case httpcore.LocalProtocolError() | httpcore.UnsupportedProtocol() | httpx.InvalidURL() | ValueError():
+            return "the request cannot be sent as HTTP"
+        case httpcore.TimeoutException() | OSError():
+            return f"the exchange broke off ({type(error).__name__})"
+    return None
 
 
 def _date(value: str | None) -> datetime | None:
@@ -169,7 +185,8 @@ def _offset(date: datetime | None, sent: Instant, received: Instant) -> float:
     """The upstream's clock minus ours, 0 unless it is off for certain: a slow reply was dated anywhere on its way."""
     if date is None:
         return 0.0
-    half = (received.wall - sent.wall) / 2
+    # By boot time, and from the sending, which lives are counted from: the wall clock may be set meanwhile.
+    half = sent.until(received) / 2
     # Date is rounded down: half a second is its mean error.
-    offset = (date - (sent.wall + half)).total_seconds() + 0.5
-    return offset if abs(offset) > OFFSET_SECONDS + abs(half.total_seconds()) else 0.0
+    offset = (date - sent.wall).total_seconds() - half + 0.5
+    return offset if abs(offset) > OFFSET_SECONDS + half else 0.0

@@ -24,6 +24,8 @@ def parse_object(body: bytes, host: str) -> dict[str, Any]:
         )
         _check(value, depth=0)
     except (ValueError, RecursionError):
+        if body.lstrip().startswith(b"<"):
+            raise TransientError(f"{host} answered with HTML, not JSON: does a proxy or a login page answer?") from None
         raise TransientError(f"{host} answered with something that is not acceptable JSON") from None
     if not isinstance(value, dict):
         raise TransientError(f"{host} answered with JSON that is not an object")

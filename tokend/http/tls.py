@@ -3,31 +3,62 @@
 Verification is never off. Making one takes 20-33 ms and up to 0.8 MB, so it is made in a thread and shared.
 """
 
+import os
 import ssl
 import threading
-
-import anyio.to_thread
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from tokend.errors import TransientError
 from tokend.settings import NetworkSettings
+from tokend.threads import Threads
+
+T = TypeVar("T")
+
+# Files are read in it; a disk that hangs is given up.
+READ_SECONDS = 10.0
 
 _shared: ssl.SSLContext | None = None
 # A thousand providers start at once: one makes the context, the others wait for that one.
 _making = threading.Lock()
 
 
-async def context_for(network: NetworkSettings | None, host: str) -> ssl.SSLContext:
-    """The context to reach ``host`` with. Raises `TransientError` where a file of the settings cannot be used."""
-    if network is None or (network.ca_file is None and network.client_cert is None):
-        # Asking a thread costs a switch: only until there is one.
-        return await anyio.to_thread.run_sync(_make_shared) if _shared is None else _shared
-    try:
-        return await anyio.to_thread.run_sync(_make_own, network)
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        reason = type(error).__name__ if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
-        raise TransientError(
-            f"{host}: ca_file, client_cert or client_key cannot be used: {reason or type(error).__name__}"
-        ) from None
+class Contexts:
+    """The context of one upstream: the shared one, or its own, made anew whenever one of its files is another.
+
+    Authorities and client certificates are replaced while a daemon runs, some of them every few hours.
+    """
+
+    def __init__(self, network: NetworkSettings | None, threads: Threads) -> None:
+        named = () if network is None else (network.ca_file, network.client_cert, network.client_key)
+        self._files = [str(path) for path in named if path is not None]
+        self._network = network
+        self._threads = threads
+        self._own: tuple[object, ssl.SSLContext] | None = None
+
+    async def current(self, host: str) -> ssl.SSLContext:
+        """The context to reach ``host`` with. Raises `TransientError` where a file of the settings cannot be used."""
+        if self._network is None or not self._files:
+            return await self.shared(host)
+        call = partial(_make_own, self._network, self._files, self._own)
+        self._own = await self._run(call, f"{host}: ca_file, client_cert or client_key")
+        return self._own[1]
+
+    async def shared(self, host: str) -> ssl.SSLContext:
+        """The context that names no file. Asking a thread costs a switch: only until there is one."""
+        if _shared is not None:
+            return _shared
+        return await self._run(_make_shared, f"{host}: this machine's certificate authorities")
+
+    async def _run(self, call: Callable[[], T], what: str) -> T:
+        try:
+            return await self._threads.run(call, seconds=READ_SECONDS)
+        except TimeoutError as error:
+            raise TransientError(f"{what} cannot be read: {error or 'the disk hangs'}") from None
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            reason = type(error).__name__ if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
+            raise TransientError(f"{what} cannot be used: {reason or type(error).__name__}") from None
 
 
 def trouble(error: BaseException) -> str | None:
@@ -35,6 +66,8 @@ def trouble(error: BaseException) -> str | None:
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its TLS certificate is not trusted ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLEOFError):
+            return "it closed the connection in the middle of TLS"
         if isinstance(cause, ssl.SSLError):
             # A constant of OpenSSL, as TLSV13_ALERT_CERTIFICATE_REQUIRED.
             return f"TLS failed ({(cause.reason or 'no reason given').lower().replace('_', ' ')})"
@@ -68,10 +101,16 @@ def _well_known() -> ssl.SSLContext:
     return context
 
 
-def _make_own(network: NetworkSettings) -> ssl.SSLContext:
+def _make_own(
+    network: NetworkSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
+) -> tuple[object, ssl.SSLContext]:
+    """The context and what its files looked like; the one from ``before`` while they look so still."""
+    seen = [(found.st_ino, found.st_size, found.st_mtime_ns) for found in map(os.stat, files)]
+    if before is not None and before[0] == seen:
+        return before
     context = _well_known() if network.ca_file is None else ssl.create_default_context(cafile=str(network.ca_file))
     if network.client_cert is not None:
         key = None if network.client_key is None else str(network.client_key)
         # Never ask a terminal for a passphrase: a daemon has none.
         context.load_cert_chain(str(network.client_cert), key, password=lambda: "")
-    return context
+    return seen, context

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 # RFC 3986, section 2: what a URL may hold. urlsplit drops tabs and newlines in silence and browsers turn backslashes
 # into slashes: two readers of such a text would see two hosts.
 _CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*", re.ASCII)
+# What follows a closing bracket is dropped by urlsplit and read as a port by others.
+_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?", re.ASCII)
 
 DOTS = {".", ".."}
 
@@ -28,7 +30,8 @@ def same_origin(one: str, other: str) -> bool:
     """Tell whether two absolute URLs have scheme, host and port in common, and the second brings no user of its own."""
     try:
         a, b = urlsplit(one), urlsplit(other)
-        return (a.scheme, host_of(one)) == (b.scheme, host_of(other)) and b.username is None and b.password is None
+        readable = _CHARACTERS.fullmatch(other) is not None and _PLACE.fullmatch(b.netloc) is not None
+        return readable and (a.scheme, host_of(one)) == (b.scheme, host_of(other))
     except ValueError:
         return False
 
@@ -55,7 +58,8 @@ def validate_base_url(value: str) -> str:
     if DOTS & set(parts.path.split("/")):
         # Clients send such a path shortened: what was signed would not be what is sent.
         raise ValueError("an upstream's URL has no . and no .. in its path")
-    if not parts.hostname or parts.scheme not in {"http", "https"} or not _CHARACTERS.fullmatch(value):
+    usable = _CHARACTERS.fullmatch(value) and _PLACE.fullmatch(parts.netloc)
+    if not usable or not parts.hostname or parts.scheme not in {"http", "https"}:
         raise ValueError("an upstream's URL is https://host, or http:// to loopback only")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("http:// would send secrets in clear: https:// only (http:// to loopback is allowed)")

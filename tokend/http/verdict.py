@@ -58,9 +58,12 @@ def retry_after(reply: Reply) -> float | None:
 
 
 def token_value(value: Any, host: str) -> Secret:
-    """Believe a token: visible ASCII (RFC 6749, A.12). Raises `TransientError` without an echo of it."""
+    """Believe a token: visible ASCII (RFC 6749, A.12), no outer spaces. Raises `TransientError` without an echo."""
     if not isinstance(value, str) or not value.strip():
         raise TransientError(f"{host} answered without a token")
     if not _VSCHAR.fullmatch(value):
         raise TransientError(f"{host} answered with a token that holds control or non-ASCII characters: discarded")
+    if value != value.strip():
+        # `Authorization` would lose them on its way, or be refused.
+        raise TransientError(f"{host} answered with a token that begins or ends with a space: discarded")
     return Secret(value)
