@@ -215,6 +215,7 @@ class FakeRuntime:
     clock: VirtualClock
     upstreams: Mapping[str, Upstream]
     environ: Mapping[str, str]
+    requests: int = 0
 
     def upstream_now(self) -> datetime:
         return self.clock.instant().wall

@@ -7,7 +7,7 @@ all: waiting, retrying, limits, storing, publishing, logging.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from tokend.clock import Clock
 from tokend.http.exchange import Reply, Request
@@ -16,9 +16,8 @@ from tokend.secret import Secret
 from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.sources import SecretSource
 from tokend.status import ProviderStatus
+from tokend.threads import Threads
 from tokend.tokens import Lease, Token
-
-T = TypeVar("T")
 
 
 class Runtime(Protocol):
@@ -27,6 +26,10 @@ class Runtime(Protocol):
     @property
     def clock(self) -> Clock:
         """The time as this machine tells it."""
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent so far."""
 
     def upstream_now(self) -> datetime:
         """Aware UTC as the upstream sees it: wall time plus the offset learned from its `Date` headers.
@@ -86,13 +89,6 @@ class CallNumbering(Protocol):
 
     def request_id(self) -> str:
         """Make a new id."""
-
-
-class Threads(Protocol):
-    """Run blocking calls away from the loop, in a bounded number of threads."""
-
-    async def run(self, call: Callable[[], T], *, seconds: float) -> T:
-        """Run ``call`` in a thread; after ``seconds`` the thread is given up and TimeoutError raised."""
 
 
 class Destination(Protocol):
@@ -212,7 +208,7 @@ class Engine(Protocol):
 
     @property
     def entries(self) -> Mapping[str, Entry]:
-        """All providers now, by name. A new mapping after each reload."""
+        """All providers now, by name. A reload changes the mapping: who waits while reading it takes a copy."""
 
     async def fresh(self, name: str, min_ttl: float, *, admin: bool) -> Lease:
         """A lease valid for at least ``min_ttl`` more seconds, refreshing first if need be.
@@ -249,6 +245,32 @@ class Engine(Protocol):
 
 Reload = Callable[[bool], Awaitable[Sequence[Mapping[str, str]]]]
 
+_known: dict[tuple[type, type], bool] = {}
+
+
+def is_inheriting(settings: object) -> TypeGuard[Inheriting]:
+    """Tell whether a kind may be given a token to begin with."""
+    return _implements(settings, Inheriting)
+
+
+def is_combining(sink: object) -> TypeGuard[CombiningSink]:
+    """Tell whether a sink's content is made of several tokens."""
+    return _implements(sink, CombiningSink)
+
+
+def is_listening(sink: object) -> TypeGuard[ListeningSink]:
+    """Tell whether a sink is asked instead of written to."""
+    return _implements(sink, ListeningSink)
+
+
+def _implements(thing: object, protocol: type) -> bool:
+    """`isinstance`, once for each class: to ask a protocol takes longer than all else that starting a provider does."""
+    known = _known.get((type(thing), protocol))
+    if known is None:
+        known = _known[type(thing), protocol] = isinstance(thing, protocol)
+    return known
+
+
 __all__ = [
     "CallNumbering",
     "CombiningSink",
@@ -265,4 +287,7 @@ __all__ = [
     "Serve",
     "Sink",
     "Threads",
+    "is_combining",
+    "is_inheriting",
+    "is_listening",
 ]

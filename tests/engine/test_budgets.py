@@ -211,3 +211,54 @@ def test_a_pause_is_the_hosts_that_asked_for_it_and_not_its_successors():
             assert supervisor.entries["b"].status().state is State.VALID
 
     run_virtually(main)
+
+
+class Twice(FakeHeld):
+    """A kind whose attempts take two requests each."""
+
+    async def fetch(self, runtime, previous):
+        runtime.requests += 2
+        return await super().fetch(runtime, previous)
+
+
+def test_an_attempt_of_two_requests_pays_for_both():
+    """The budgets of P3 are about requests: an extension that is refused, then a login, wait twice as long."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        async with world.running(provider("a", Twice())) as supervisor, anyio.create_task_group() as tasks:
+            await anyio.sleep(10)
+            up.broken = lambda now: DOWN
+            start = clock.instant().boot
+            tasks.start_soon(hammer, supervisor)
+            await anyio.sleep(9 * HOUR)
+            tasks.cancel_scope.cancel()
+        first = up.answered[-1].boot
+        outage = next(call.boot for call in up.calls if call.boot > max(start, first))
+        assert 2 * between(up, outage, outage + HOUR) <= 80
+        for hour in range(1, 7):
+            assert 2 <= 2 * between(up, outage + hour * HOUR, outage + (hour + 1) * HOUR) <= 20
+
+    run_virtually(main)
+
+
+def test_an_outage_that_begins_with_an_hours_pause_has_no_burst_after_it():
+    """P3: 20 requests in any hour after the first: growing pauses from 5 s on are the first hour's."""
+
+    async def main(clock):
+        world = World(clock)
+        up = world.upstreams["one"]
+        async with world.running(provider("a", Twice())) as supervisor:
+            await anyio.sleep(10)
+            ends = supervisor.entries["a"].lease.token.expires_at.boot
+            up.script = [TransientError("answered 503", retry_after=3600)]
+            up.broken = lambda now: DOWN
+            await until(lambda: len(up.calls) > 2, seconds=13 * HOUR)
+            (_, begun, again, *_) = [call.boot for call in up.calls]
+            await anyio.sleep(HOUR)
+        assert again - begun >= HOUR
+        assert again + HOUR < ends
+        assert 2 * between(up, again, again + HOUR) <= 20
+
+    run_virtually(main)

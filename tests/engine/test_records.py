@@ -87,6 +87,28 @@ def test_what_tokend_did_not_write_is_a_store_error_that_quotes_nothing(damage):
     assert "fake" not in str(refused.value)
 
 
+def places(document, path=()):
+    """Every value of a document that stands in a place of its own, by the keys that lead there."""
+    for key, value in document.items():
+        yield (*path, key)
+        if isinstance(value, dict) and key != "plain":
+            yield from places(value, (*path, key))
+
+
+@pytest.mark.parametrize("wrong", [7.5, True, "x", [], {}, ["2026-01-01T00:00:00", 1.0]])
+def test_a_value_of_another_type_is_a_store_error_too(wrong):
+    """docs/promises.md 64: believed, it would break whatever uses it later, at every start anew."""
+    for path in places(orjson.loads(records.dump("a", FULL, "boot"))):
+        document = place = orjson.loads(records.dump("a", FULL, "boot"))
+        for key in path[:-1]:
+            place = place[key]
+        fits = path[-1] in {"plain", "boot_id"} or place[path[-1]] == wrong or type(place[path[-1]]) is type(wrong)
+        place[path[-1]] = wrong
+        if not fits and not (wrong == {} and path[-1] in {"headers", "extra"}):
+            with pytest.raises(StoreError):
+                records.load(orjson.dumps(document), boot_id="boot", now=START)
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"version":1}', b'"x"'])
 def test_other_content_is_a_store_error(content):
     """Whatever a power cut left behind."""

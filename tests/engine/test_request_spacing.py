@@ -1,13 +1,15 @@
 """The vendor's least pause between requests (tt: 10 s) holds between arrivals, not only between our intentions."""
 
+import random
+from datetime import timedelta
 from itertools import pairwise
 from typing import ClassVar
 
 import anyio
 import pytest
 
-from tests.fakes import FakeHeld, World, provider
-from tests.virtual import run_virtually
+from tests.fakes import FakeHeld, InlineThreads, Upstream, World, config, provider
+from tests.virtual import VirtualClock, run_virtually
 from tokend.errors import RateLimitedError
 
 RATE_LIMITED = RateLimitedError("429", retry_after=5.0)
@@ -56,5 +58,110 @@ def test_the_pause_holds_across_a_crash():
             await supervisor.refresh("a", if_generation=None, reason="test", admin=True)
             first, second = world.upstreams["one"].calls
             assert first.until(second) >= 10
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize("how", ["crash", "rename"])
+@pytest.mark.parametrize("valid", [False, True], ids=["without a token", "with a valid token"])
+def test_an_attempt_that_was_broken_off_counts_as_a_failure(how, valid):
+    """What came of it is not known, so it was no success: 5 s (P3). A crash loop is no loop of requests."""
+
+    async def main(clock):
+        world = World(clock)
+        upstream = world.upstreams["one"]
+        upstream.life, upstream.latency = 600.0, 0.1 if valid else 1000.0
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(0.5)
+            upstream.latency = 1000.0
+            while not supervisor.entries["a"].worker.is_busy:  # noqa: ASYNC110  (nothing tells of it)
+                await anyio.sleep(0.5)
+            (*_, first) = upstream.calls
+            if how == "rename":
+                await supervisor.apply(config(provider("b", FakeHeld())))
+                await anyio.sleep(60)
+        async with world.running(provider("b" if how == "rename" else "a", FakeHeld())):
+            await anyio.sleep(60)
+        later = upstream.calls[upstream.calls.index(first) :]
+        assert len(later) == (3 if how == "rename" else 2)
+        assert min(one.until(other) for one, other in pairwise(later)) >= 5
+
+    run_virtually(main)
+
+
+class FakeShared(FakeHeld):
+    """A kind whose vendor counts an account's requests, whoever sends them."""
+
+    request_interval_seconds: ClassVar[float] = 10.0
+    interval_is_the_accounts: ClassVar[bool] = True
+
+
+def test_providers_of_one_account_take_turns():
+    """Where the vendor counts per account (TT: one request per 10 s and key), two tables with one key are one asker."""
+
+    async def main(clock):
+        world = World(clock)
+        mine, other = world.upstreams["one"], Upstream(clock)
+        world.upstreams["two"] = other
+        mine.life = 60.0
+        every = [
+            provider("a", FakeShared()),
+            provider("b", FakeShared(refresh_before=timedelta(seconds=20))),
+            provider("c", FakeShared(base_url="two")),
+        ]
+        for _ in range(3):
+            async with world.running(*every):
+                await anyio.sleep(150)
+        assert len(mine.calls) > 8
+        assert min(one.until(two) for one, two in pairwise(mine.calls)) >= 10
+        assert other.calls[0].boot < mine.calls[0].boot + 3
+
+    run_virtually(main)
+
+
+class SlowThreads(InlineThreads):
+    """A disk on which each write, in a queue of others, takes up to fifteen seconds."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._draw = random.Random(7)
+
+    async def run(self, call, *, seconds):
+        await self._clock.sleep(self._draw.uniform(0, 15))
+        return call()
+
+
+def test_they_take_turns_also_where_each_note_of_a_request_takes_seconds():
+    """What counts is when requests leave, not when somebody meant to send them."""
+
+    async def main(clock):
+        world = World(clock)
+        world.disk_threads = SlowThreads(clock)
+        mine = world.upstreams["one"]
+        mine.life = 90.0
+        every = [provider(name, FakeShared(refresh_before=timedelta(seconds=20 + n))) for n, name in enumerate("abc")]
+        async with world.running(*every):
+            await anyio.sleep(3000)
+        assert len(mine.calls) > 100
+        assert min(one.until(two) for one, two in pairwise(mine.calls)) >= 10
+
+    run_virtually(main)
+
+
+def test_a_request_that_left_long_after_it_was_noted_counts_from_the_crash():
+    """Saving that a request is made took four seconds; then it left, and the daemon died. 5 s from there (P3)."""
+
+    async def main(clock):
+        world = World(clock)
+        upstream = world.upstreams["one"]
+        world.disk_threads, upstream.latency = SlowThreads(clock), 1000.0
+        async with world.running(provider("a", FakeHeld())):
+            while not upstream.calls:  # noqa: ASYNC110  (nothing tells of it)
+                await anyio.sleep(0.01)
+        world.disk_threads = InlineThreads()
+        async with world.running(provider("a", FakeHeld())):
+            await anyio.sleep(60)
+        first, second = upstream.calls
+        assert first.until(second) >= 5
 
     run_virtually(main)

@@ -225,3 +225,19 @@ def test_kinds_refuse_what_is_not_theirs():
                 await supervisor.fresh("nobody", 1, admin=True)
 
     run_virtually(main)
+
+
+def test_an_on_demand_kind_shows_nothing_that_an_earlier_daemon_held_under_its_name():
+    """The table became another kind while no daemon ran: what is stored is no token of it."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(10)
+            assert supervisor.entries["a"].lease is not None
+        async with world.running(provider("a", FakeOnDemand())) as supervisor:
+            assert supervisor.entries["a"].lease is None
+            status = supervisor.entries["a"].status()
+            assert (status.state, status.generation, status.fingerprint) == (State.ON_DEMAND, None, None)
+
+    run_virtually(main)

@@ -56,13 +56,13 @@ class Demand:
             return lease
         life = self._fresh_life_seconds()
         if life is not None and min_ttl > life:
-            refusal = self._refusal(f"min_ttl is {min_ttl:g} s, but a fresh token lives {life:g} s: ask for less")
+            refusal = self._refusal(f"min_ttl is {min_ttl:.10g} s, but a fresh token lives {life:.10g} s: ask for less")
             refusal.retry_at = None  # waiting does not help
             raise refusal
         await self._attempt(admin=admin, resumes=False)
         if (lease := self._lasting(min_ttl)) is not None:
             return lease
-        raise self._refusal(f"the refreshed token does not last {min_ttl:g} s")
+        raise self._refusal(f"the refreshed token does not last {min_ttl:.10g} s")
 
     async def _attempt(self, *, admin: bool, resumes: bool) -> None:
         """Cause an attempt, or join the one under way, and wait for its end. ``resumes``: also leave `rejected`."""

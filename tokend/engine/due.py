@@ -70,12 +70,21 @@ def start_at(settings: HeldSettings, now: Instant, *, valid: bool, draw: float) 
 
 
 def floor_seconds(
-    record: Record, settings: HeldSettings, limits: HostLimits, now: Instant, *, on_demand: bool
+    record: Record,
+    settings: HeldSettings,
+    limits: HostLimits,
+    now: Instant,
+    *,
+    on_demand: bool,
+    pace: str | None = None,
 ) -> float:
-    """Seconds during which no attempt may be made, whoever wants it; after a failure or on demand at least 5 s."""
+    """Seconds during which no attempt may be made, whoever wants it; after a failure or on demand at least 5 s.
+
+    ``pace`` is the account's whose turns count (`identity.pace_of`).
+    """
     if settings.local:
         return 0.0
-    floor = limits.seconds(settings.upstream, now)
+    floor = max(limits.seconds(settings.upstream, now), limits.seconds(pace, now))
     if record.last_attempt is not None:
         pause = settings.request_interval_seconds
         if on_demand or record.next_attempt is not None:
@@ -89,7 +98,7 @@ def long_outage_seconds(record: Record, now: Instant) -> float:
     since = record.failing_since
     if since is None or record.last_attempt is None or since.until(now) < schedule.LONG_OUTAGE_SECONDS:
         return 0.0
-    return now.until(record.last_attempt) + schedule.LONG_OUTAGE_PAUSE_SECONDS
+    return now.until(record.last_attempt) + record.cost * schedule.LONG_OUTAGE_PAUSE_SECONDS
 
 
 def was_stepped_back(lease: Lease, now: Instant) -> bool:

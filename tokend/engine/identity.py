@@ -39,6 +39,16 @@ def request_fingerprint(settings: ProviderSettings, digest: Callable[[bytes], st
     return digest(_canonical(settings, settings.request_fields(), {}))
 
 
+def pace_of(settings: HeldSettings, digest: Callable[[bytes], str]) -> str | None:
+    """The account whose pace counts, as far as can be told without reading a secret: by the places of its secrets.
+
+    None for kinds whose vendor counts no account's requests.
+    """
+    if not settings.interval_is_the_accounts:
+        return None
+    return digest(_canonical(settings, settings.account_fields, {}))
+
+
 def _canonical(settings: ProviderSettings, fields: Iterable[str], revealed: dict[str, Secret]) -> bytes:
     """Lay fields out so that equal bytes mean equal values. ``repr`` keeps types apart and the order of claims."""
     parts: list[bytes] = [settings.kind.encode()]

@@ -12,6 +12,7 @@ import anyio
 
 from tokend.engine.identity import identify
 from tokend.engine.judgement import MOST_VERDICTS, is_verdict
+from tokend.engine.mutex import Mutex
 from tokend.engine.records import Record
 from tokend.engine.surroundings import Surroundings
 from tokend.errors import (
@@ -52,7 +53,7 @@ class Issuance:
         self._world = surroundings
         self._runtime = surroundings.runtime(settings)
         self._accepted = False  # the upstream took these credentials the last time
-        self._trial = anyio.Lock()
+        self._trial = Mutex()
         if (pause := self.record.host_pause) is not None:
             # A restart is no way around a pause that the host asked for.
             surroundings.limits.block(self.record.paused_host, pause)

@@ -18,12 +18,19 @@ def is_verdict(error: AttemptError) -> bool:
 
 
 def judge(
-    error: AttemptError, record: Record, *, now: Instant, interval_seconds: float, secrets: str | None, draw: float
+    error: AttemptError,
+    record: Record,
+    *,
+    now: Instant,
+    interval_seconds: float,
+    secrets: str | None,
+    draw: float,
+    cost: int = 1,
 ) -> Record:
     """The record after one failed attempt of a held provider; without ``next_attempt`` no timer asks again.
 
     ``interval_seconds`` is the vendor's least pause between requests, ``secrets`` the fingerprint of what was
-    presented (None if it could not be read), ``draw`` from [0, 1).
+    presented (None if it could not be read), ``draw`` from [0, 1), ``cost`` how many requests the attempt took.
     """
     # Other failures say nothing of the credentials: they neither add to the verdicts nor clear them.
     verdicts = record.verdicts + is_verdict(error)
@@ -35,7 +42,12 @@ def judge(
     rejected = secrets if final else record.rejected
     failures = record.failures + 1
     left = None if record.lease is None or (expires := record.lease.token.expires_at) is None else now.until(expires)
-    backoff = schedule.backoff_seconds(failures, seconds_left=left, draw=draw)
+    since = record.failing_since
+    long_outage = since is not None and since.until(now) >= schedule.LONG_OUTAGE_SECONDS
+    # An outage that began with an hour's Retry-After has no short pauses left: they are the first hour's.
+    steps = max(failures, schedule.LARGEST_EXPONENT + 1) if long_outage else failures
+    # Two requests (an extension that is refused, then a login) are paid for with twice the pause.
+    backoff = cost * schedule.backoff_seconds(steps, seconds_left=left, draw=draw)
     pause = _pause_seconds(error, backoff=backoff, interval_seconds=interval_seconds)
     return replace(
         record,
@@ -45,6 +57,7 @@ def judge(
         verdicts=verdicts,
         rejected=rejected,
         last_error=Failure(error.reason, error.detail, now.wall),
+        cost=cost,
     )
 
 

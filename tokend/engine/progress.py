@@ -5,15 +5,21 @@ time to time. Time is counted in awake seconds from look to look, never as a dif
 step or a freeze everybody is overdue for a moment and nobody has hung.
 
 - A rest ends at its moment, at the latest a tick of the clock later. One that is `REST_SECONDS` overdue has hung.
-- Work (comparing secrets, an attempt, saving) is bounded by the timeouts of its steps and by the queue for a thread, in
-  which all other providers may stand before it. Work that has had all that time has hung.
+- Work (comparing secrets, an attempt, saving) is bounded by the timeouts of its steps. Work that has had all that time
+  has hung. Who stands in the queue for a thread, with all other providers before it, has not hung as long as the queue
+  moves: so the bound does not grow with their number.
 - A worker that crashes moves: it is started again, and each start is a beat. It is its own provider's trouble, seen in
   status, and no reason to restart everybody's.
 """
 
 import math
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import Protocol, TypeVar
+
+from tokend.interfaces import Threads
+
+T = TypeVar("T")
 
 # A tick (15 s) late is allowed (`Clock.wait`), and a busy loop must not be taken for a dead one.
 REST_SECONDS = 45.0
@@ -21,8 +27,6 @@ REST_SECONDS = 45.0
 WORK_SECONDS = 60.0
 # An attempt may make a few exchanges, each within its timeout.
 EXCHANGES = 4
-# What each provider may occupy the threads with: secrets from commands and files that hang, each up to its limit.
-QUEUE_SECONDS = 15.0
 
 
 class Pulse:
@@ -31,6 +35,7 @@ class Pulse:
     def __init__(self) -> None:
         self.beats = 0
         self.rests_until: float | None = None  # boot time; None while it works
+        self._queue: Queue | None = None  # where it waits for a thread
 
     def works(self) -> None:
         """Work begins, or the next piece of it."""
@@ -41,6 +46,48 @@ class Pulse:
         """A rest begins, to the boot time ``until`` (None: no timer ends it); somebody may end it sooner."""
         self.beats += 1
         self.rests_until = math.inf if until is None else until
+
+    def queues(self, queue: "Queue | None") -> None:
+        """It waits for a thread now; None: it has one, or needs none any more."""
+        self.beats += 1
+        self._queue = queue
+
+    @property
+    def signs(self) -> tuple[int, int]:
+        """What changes while it moves, or while what it waits for does."""
+        return self.beats, 0 if self._queue is None else self._queue.moves
+
+
+PULSE: ContextVar[Pulse | None] = ContextVar("PULSE", default=None)
+"""The pulse of the refresher whose task this is."""
+
+
+class Queue:
+    """`interfaces.Threads` before others: it tells who waits for a thread, and whether the queue moves."""
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self.moves = 0
+
+    async def run(self, call: Callable[[], T], *, seconds: float) -> T:
+        """Run ``call`` there."""
+        pulse = PULSE.get()
+
+        def begun() -> T:
+            self._moved(pulse)
+            return call()
+
+        if pulse is not None:
+            pulse.queues(self)
+        try:
+            return await self._threads.run(begun, seconds=seconds)
+        finally:
+            self._moved(pulse)
+
+    def _moved(self, pulse: Pulse | None) -> None:
+        self.moves += 1
+        if pulse is not None:
+            pulse.queues(None)
 
 
 class Living(Protocol):
@@ -63,27 +110,27 @@ class Progress:
     """What was seen of everybody at the last look."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[Living, int, float]] = {}  # name: who, beats, awake seconds without a beat
+        # By name: who, the signs of life, awake seconds without one.
+        self._seen: dict[str, tuple[Living, tuple[int, int], float]] = {}
 
     def look(self, living: Iterable[Living], *, boot: float, seconds: float) -> list[str]:
         """Who has hung, by name; ``seconds`` of awake time after the last look, at boot time ``boot``."""
-        every = list(living)
         before, self._seen = self._seen, {}
         hung = []
-        for one in every:
-            pulse = one.pulse
-            who, beats, still = before.get(one.name, (None, -1, 0.0))
-            moved = who is not one or beats != pulse.beats
+        for one in living:
+            pulse, signs = one.pulse, one.pulse.signs
+            who, known, still = before.get(one.name, (None, signs, 0.0))
+            moved = who is not one or known != signs
             at_rest = pulse.rests_until is not None and pulse.rests_until >= boot
             still = 0.0 if moved or at_rest else still + seconds
-            self._seen[one.name] = (one, pulse.beats, still)
-            if still > _allowed_seconds(one, len(every)):
+            self._seen[one.name] = (one, signs, still)
+            if still > _allowed_seconds(one):
                 hung.append(one.name)
         return hung
 
 
-def _allowed_seconds(one: Living, number: int) -> float:
-    """How long ``one`` of so many may work, or be overdue, without a beat."""
+def _allowed_seconds(one: Living) -> float:
+    """How long ``one`` may work, or be overdue, without a sign of life."""
     if one.pulse.rests_until is not None:
         return REST_SECONDS
-    return WORK_SECONDS + EXCHANGES * one.timeout_seconds + QUEUE_SECONDS * number
+    return WORK_SECONDS + EXCHANGES * one.timeout_seconds

@@ -11,7 +11,7 @@ from tokend.engine.standing import BUG, Standing, Turn
 from tokend.engine.surroundings import Surroundings
 from tokend.errors import SinkError
 from tokend.instant import Instant
-from tokend.interfaces import CombiningSink, Sink
+from tokend.interfaces import Sink, is_combining
 from tokend.logs import get_logger
 from tokend.status import SinkStatus
 from tokend.tokens import Lease
@@ -51,7 +51,7 @@ class Publisher:
         self.name = name
         self.sink = sink
         self.label = label
-        others = sink.tokens if isinstance(sink, CombiningSink) else ()
+        others = sink.tokens if is_combining(sink) else ()
         self._others = tuple(dict.fromkeys(other for other in others if other != name))
         self._removes = removes
         self._turn = turn
@@ -159,8 +159,9 @@ class Publisher:
                 # A write that has begun is finished also on shutdown: a moment's patience saves a stale file.
                 with anyio.CancelScope(shield=True):
                     changed = await self._threads.run(self._tracked(call), seconds=WRITE_SECONDS)
-            except TimeoutError:
-                raise SinkError(f"{self.sink.target}: not written within {WRITE_SECONDS:.0f} s") from None
+            except TimeoutError as error:
+                why = f"not written within {WRITE_SECONDS:.0f} s: {str(error) or 'the filesystem hangs'}"
+                raise SinkError(f"{self.sink.target}: {why}") from None
             return changed
 
     def _tracked(self, call: Callable[[], bool]) -> Callable[[], bool]:
@@ -194,6 +195,6 @@ class Publisher:
 
 
 def _bind(sink: Sink, lease: Lease, others: Mapping[str, Lease]) -> Callable[[], bool]:
-    if isinstance(sink, CombiningSink):
+    if is_combining(sink):
         return lambda: sink.write_all(lease, others)
     return lambda: sink.write(lease)

@@ -4,10 +4,10 @@ Times are kept on both lines together with the boot id. After a reboot the boot 
 the wall clock: that is the only moment at which the wall clock is believed for a duration.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -17,6 +17,8 @@ from tokend.instant import Instant
 from tokend.secret import Secret
 from tokend.status import Failure
 from tokend.tokens import JSON, Lease, Token
+
+T = TypeVar("T")
 
 VERSION = 1
 # The longest pause that an upstream can ask for (`http.verdict`): a wall clock that moved must not make it longer.
@@ -33,10 +35,12 @@ class Record:
     fingerprint of the secrets that last brought a token. ``generation`` is the last one ever used. ``lead_seconds``
     and ``jitter`` are what ``lease.refresh_at`` was made of. ``adrift`` says that the lease is from an earlier boot.
     ``last_attempt`` is when the last attempt ended, or began where its end is not known; ``next_attempt`` when the
-    next may be after a failure (None: no failure, or none by timer); ``host_pause`` until when ``paused_host`` asked to
-    be left alone; ``failing_since`` when the first of ``failures`` in a row was. ``verdicts`` counts verdicts
-    on the credentials since the last success; ``rejected`` is the fingerprint of the secrets that were rejected, None
-    if they were not. ``withdrawn`` says that the sinks must not hold the last token any longer.
+    next may be after a failure, or after an attempt whose end is not known (None: neither, or none by timer);
+    ``host_pause`` until when ``paused_host`` asked to be left alone; ``failing_since`` when the first of ``failures``
+    in a row was. ``verdicts`` counts verdicts on the credentials since the last success; ``rejected`` is the
+    fingerprint of the secrets that were rejected, None if they were not. ``withdrawn`` says that the sinks must not
+    hold the last token any longer. ``cost`` is how many requests the last failed attempt took; ``under_way`` says that
+    nobody knows yet what came of the last attempt.
     """
 
     lease: Lease | None = None
@@ -57,6 +61,8 @@ class Record:
     rejected: str | None = None
     withdrawn: bool = False
     last_error: Failure | None = None
+    cost: int = 1  # an outage has a budget of requests, not of attempts
+    under_way: bool = False
 
 
 def dump(name: str, record: Record, boot_id: str) -> bytes:
@@ -91,6 +97,8 @@ def dump(name: str, record: Record, boot_id: str) -> bytes:
             "verdicts": record.verdicts,
             "rejected": record.rejected,
             "withdrawn": record.withdrawn,
+            "cost": record.cost,
+            "under_way": record.under_way,
             "last_error": None
             if record.last_error is None
             else {
@@ -111,8 +119,8 @@ def load(content: bytes, *, boot_id: str, now: Instant) -> tuple[str, Record]:
             raise StoreError(f"it has version {document['version']!r}, this tokend reads version {VERSION}")
         record = _load_record(document)
         same_boot = bool(boot_id) and document["boot_id"] == boot_id
-        return str(document["name"]), record if same_boot else _after_reboot(record, now)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return _text(document["name"]), record if same_boot else _after_reboot(record, now)
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         raise StoreError("it is damaged: not a record that tokend wrote") from None
 
 
@@ -175,31 +183,34 @@ def _load_record(document: Mapping[str, Any]) -> Record:
         lease=None
         if lease is None
         else Lease(
-            name=document["name"],
+            name=_text(document["name"]),
             token=_load_token(lease["token"]),
-            generation=int(lease["generation"]),
+            generation=_count(lease["generation"]),
             refresh_at=_load_instant(lease["refresh_at"]),
-            fingerprint=str(lease["fingerprint"]),
+            fingerprint=_text(lease["fingerprint"]),
         ),
-        account=document["account"],
-        request=document["request"],
-        proven=document["proven"],
-        generation=int(document["generation"]),
-        lead_seconds=document["lead_seconds"],
-        jitter=float(document["jitter"]),
-        adrift=bool(document["adrift"]),
+        account=_maybe(_text, document["account"]),
+        request=_maybe(_text, document["request"]),
+        proven=_maybe(_text, document["proven"]),
+        generation=_count(document["generation"]),
+        lead_seconds=_maybe(_number, document["lead_seconds"]),
+        jitter=_number(document["jitter"]),
+        adrift=_flag(document["adrift"]),
         last_attempt=_load_instant(document["last_attempt"]),
         next_attempt=_load_instant(document["next_attempt"]),
         host_pause=_load_instant(document["host_pause"]),
-        paused_host=document["paused_host"],
-        failures=int(document["failures"]),
+        paused_host=_maybe(_text, document["paused_host"]),
+        failures=_count(document["failures"]),
         failing_since=_load_instant(document["failing_since"]),
-        verdicts=int(document["verdicts"]),
-        rejected=document["rejected"],
-        withdrawn=bool(document["withdrawn"]),
+        verdicts=_count(document["verdicts"]),
+        rejected=_maybe(_text, document["rejected"]),
+        withdrawn=_flag(document["withdrawn"]),
+        # Early versions wrote neither.
+        cost=_count(document.get("cost", 1)),
+        under_way=_flag(document.get("under_way", False)),
         last_error=None
         if error is None
-        else Failure(str(error["reason"]), str(error["detail"]), datetime.fromisoformat(error["at"])),
+        else Failure(_text(error["reason"]), _text(error["detail"]), _aware(error["at"])),
     )
 
 
@@ -220,20 +231,20 @@ def _dump_token(token: Token) -> dict[str, Any]:
 
 def _load_token(document: Mapping[str, Any]) -> Token:
     extra: dict[str, JSON | Secret] = {
-        key: Secret(value["secret"]) if "secret" in value else value["plain"]
+        key: Secret(_text(value["secret"])) if "secret" in value else value["plain"]
         for key, value in document["extra"].items()
     }
     issued_at = _load_instant(document["issued_at"])
     if issued_at is None:
         raise ValueError("issued_at")
     return Token(
-        value=Secret(document["value"]),
-        token_type=str(document["token_type"]),
+        value=Secret(_text(document["value"])),
+        token_type=_text(document["token_type"]),
         issued_at=issued_at,
         expires_at=_load_instant(document["expires_at"]),
-        headers={name: Secret(value) for name, value in document["headers"].items()},
+        headers={name: Secret(_text(value)) for name, value in document["headers"].items()},
         extra=extra,
-        renewal=None if document["renewal"] is None else Secret(document["renewal"]),
+        renewal=_maybe(lambda value: Secret(_text(value)), document["renewal"]),
     )
 
 
@@ -242,12 +253,43 @@ def _dump_instant(instant: Instant | None) -> list[Any] | None:
 
 
 def _load_instant(value: Any) -> Instant | None:
-    if value is None:
-        return None
-    wall = datetime.fromisoformat(value[0])
-    if wall.tzinfo is None:
+    return None if value is None else Instant(_aware(value[0]), _number(value[1]))
+
+
+# A value of another type would be believed now and break what uses it later, at each start anew.
+def _maybe(read: Callable[[Any], T], value: Any) -> T | None:
+    return None if value is None else read(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("no number")
+    return float(value)
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError("no whole number")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("no flag")
+    return value
+
+
+def _aware(value: Any) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
         raise ValueError("naive time")
-    return Instant(wall, float(value[1]))
+    return moment
 
 
 def renamed(record: Record, name: str, *, above: int) -> Record:

@@ -13,7 +13,7 @@ from tokend.clock import is_plausible
 from tokend.engine import due, judgement, records
 from tokend.engine.comparison import compare, is_surely_another_account, withdrawn
 from tokend.engine.identity import request_fingerprint
-from tokend.engine.progress import Pulse
+from tokend.engine.progress import PULSE, Pulse
 from tokend.engine.records import Record
 from tokend.engine.renewal import Renewal
 from tokend.engine.surroundings import Surroundings
@@ -29,14 +29,14 @@ log = get_logger()
 
 @dataclass(slots=True)
 class Outcome:
-    """What one attempt came to, for everybody who waits for it. One that was broken off came to nothing."""
+    """What one attempt came to, for everybody who waits for it."""
 
     done: anyio.Event = field(default_factory=anyio.Event)
-    error: AttemptError | None = field(default_factory=lambda: TransientError("the attempt was broken off"))
+    error: AttemptError | None = None
 
 
 class Refresher:
-    """Keep one provider's token fresh. `run` and `watch_expiry` are its tasks; all else may be called from others."""
+    """Keep one provider's token fresh. `run` is its task; all else may be called from others."""
 
     def __init__(self, name: str, settings: HeldSettings, surroundings: Surroundings) -> None:
         self.name = name
@@ -45,18 +45,23 @@ class Refresher:
         self._clock = surroundings.clock
         self._store = surroundings.store
         self._renewal = Renewal(name, settings, surroundings)
-        self._outcome = Outcome()
+        self._outcome: Outcome | None = None  # of the attempt under way, or of the next, once somebody asked for it
         self._wake = anyio.Event()
         self._in_flight = False
         self._look_again = True  # identity must be compared with the record
         self._hurried = False  # somebody, or new settings, want an attempt as soon as the floor allows
+        self._turn: Instant | None = None  # in the daemon's pace
         self._begun = False
         self._start_at = self._clock.instant()
         self._clock_absurd = False  # the last attempt failed because our own clock cannot be believed
         self._stepped_back = due.NEVER_STEPPED_BACK
+        if self.record.under_way:
+            # Its request may have left as late as the daemon died: to save that it would took its time, too.
+            self._store.show(name, replace(self.record, last_attempt=self._start_at, under_way=False))
         if (pause := self.record.host_pause) is not None:
             # A restart is no way around a pause that the host asked for, nor for its other providers.
             self._world.limits.block(self.record.paused_host, pause)
+        self._keep_pace(self.record.last_attempt)
 
     @property
     def settings(self) -> HeldSettings:
@@ -119,7 +124,9 @@ class Refresher:
 
     def floor_seconds(self, now: Instant, *, on_demand: bool) -> float:
         """Seconds during which no attempt may be made, whoever wants it."""
-        return due.floor_seconds(self.record, self.settings, self._world.limits, now, on_demand=on_demand)
+        return due.floor_seconds(
+            self.record, self.settings, self._world.limits, now, on_demand=on_demand, pace=self._renewal.pace
+        )
 
     # -------------------------------------------------------------- what others ask for
 
@@ -151,6 +158,7 @@ class Refresher:
             if despite_rejection:
                 self._resume()
             self._hurry()
+        self._outcome = self._outcome or Outcome()
         return self._outcome
 
     def _resume(self) -> None:
@@ -167,10 +175,11 @@ class Refresher:
         self._look_again = True
         self._wake.set()
 
-    # -------------------------------------------------------------- the tasks
+    # -------------------------------------------------------------- the task
 
     async def run(self) -> None:
         """Keep the token fresh until cancelled."""
+        PULSE.set(self.pulse)
         self.pulse.works()
         if not self._begun:
             if not self.is_valid():
@@ -181,22 +190,6 @@ class Refresher:
         while True:
             await self._rest()
             await self._attempt()
-
-    async def watch_expiry(self) -> None:
-        """Wake everybody who waits when the token has run out, also while an attempt is under way."""
-        noticed: int | None = None
-        while True:
-            event = self._store.changed(self.name)
-            lease, now = self.lease, self._clock.instant()
-            expires = None if lease is None else lease.token.expires_at
-            if lease is not None and not lease.token.is_valid(now):
-                expires = None
-                if noticed != lease.generation:
-                    noticed = lease.generation
-                    log.warning("token.expired", token=self.name, generation=lease.generation)
-                    self._store.touch(self.name)
-                    continue
-            await self._clock.wait(expires and now.after(now.until(expires)), event)
 
     async def _rest(self) -> None:
         """Return when an attempt is due."""
@@ -210,7 +203,9 @@ class Refresher:
             if (record := records.laid_anew(self.record, now)) is not self.record:
                 self._store.show(self.name, record)
             seconds = self._seconds_until_due(now)
-            if seconds is not None and seconds <= 0:
+            if seconds is None or seconds > 0:
+                self._turn = None
+            elif (seconds := self._seconds_until_turn(now)) <= 0:
                 return
             expires = None if record.lease is None else record.lease.token.expires_at
             moments = [s for s in (seconds, None if expires is None else now.until(expires)) if s is not None and s > 0]
@@ -231,27 +226,45 @@ class Refresher:
         )
         return None if wanted is None else max(wanted, self.floor_seconds(now, on_demand=False))
 
+    def _seconds_until_turn(self, now: Instant) -> float:
+        """Seconds for which an attempt that is due stands in line; none where nobody is asked, or somebody waits."""
+        if self.settings.local or self._outcome is not None:
+            return 0.0
+        self._turn = self._turn or self._world.pace.turn(now)
+        return now.until(self._turn)
+
     async def _attempt(self) -> None:
         """Have one attempt made. A failure is stored and logged already; it is the readers' who waits for it."""
         self.pulse.works()
-        self._in_flight, self._hurried = True, False
-        outcome, started = self._outcome, self._clock.instant()
+        self._in_flight, self._hurried, self._turn = True, False, None
+        started = self._clock.instant()
+        self._keep_pace(started)
         self._clock_absurd = not is_plausible(started.wall)
         self._stepped_back = due.noticed(self.record, started, before=self._stepped_back)
+        came_to: AttemptError | None = TransientError("the attempt was broken off")
         try:
             await self._renewal.attempt()
-            outcome.error = None
+            came_to = None
         except AttemptError as error:
-            outcome.error = error
+            came_to = error
         finally:
+            self._keep_pace(self._clock.instant())
             self._in_flight = False
-            self._outcome = Outcome()
-            outcome.done.set()
+            outcome, self._outcome = self._outcome, None
+            if outcome is not None:
+                outcome.error = came_to
+                outcome.done.set()
+
+    def _keep_pace(self, asked: Instant | None) -> None:
+        """Let others of the same account wait for their turn after a request at ``asked``."""
+        if asked is not None:
+            self._world.limits.block(self._renewal.pace, asked.after(self.settings.request_interval_seconds))
 
     async def _compare(self) -> None:
         """Hold the settings against what the record was made with: withdraw, ask anew, or leave `rejected`."""
         try:
-            identity = await self._renewal.identify()
+            async with self._world.comparing:
+                identity = await self._renewal.identify()
         except SecretError:
             identity = None
         settings, before = self.settings, self.record

@@ -7,12 +7,12 @@ from dataclasses import replace
 from tokend.clock import is_plausible
 from tokend.engine import judgement, schedule
 from tokend.engine.comparison import is_foreign, withdrawn
-from tokend.engine.identity import Identity, identify
+from tokend.engine.identity import Identity, identify, pace_of
 from tokend.engine.records import Record
 from tokend.engine.surroundings import Surroundings
 from tokend.errors import AttemptError, ClockError, RateLimitedError, TransientError
 from tokend.instant import Instant
-from tokend.interfaces import Inheriting, Provider, Runtime
+from tokend.interfaces import Provider, Runtime, is_inheriting
 from tokend.logs import get_logger
 from tokend.settings import HeldSettings
 from tokend.tokens import Lease, Token
@@ -39,8 +39,9 @@ class Renewal:
         """Make the next attempts under ``settings``."""
         self.settings = settings
         # Kept: it is asked at every look, and asking a protocol is slow.
-        self.renewable = not isinstance(settings, Inheriting) or settings.can_renew
+        self.renewable = not is_inheriting(settings) or settings.can_renew
         self._runtime: Runtime = self._world.runtime(settings)
+        self.pace = pace_of(settings, self._digest)
 
     async def identify(self) -> Identity:
         """Whose token the next one will be. Raises `SecretError`."""
@@ -50,25 +51,28 @@ class Renewal:
         """Make one attempt. Raises the `AttemptError` that it came to, after it was stored, counted and logged."""
         identity: Identity | None = None
         started, settings, runtime = self._clock.instant(), self.settings, self._runtime
+        asked = runtime.requests
         try:
             _require_plausible(started)
             identity = await identify(settings, runtime, self._digest)
             await self._note_request(identity.request)
+            await self._take_turn(started)
             token = await _as_provider(settings).fetch(runtime, self._previous(identity, started))
             await self._refuse_stale(settings, identity)
             await self._succeeded(token, identity, started)
         except AttemptError as error:
-            await self._failed(error, identity, settings)
+            await self._failed(error, identity, settings, cost=runtime.requests - asked)
             raise
         except Exception:
             # The supervisor logs it and starts the worker anew; a bug is paused for like any other failure.
-            await self._failed(AttemptError("a bug in tokend; the log has its traceback"), identity, settings)
+            bug = AttemptError("a bug in tokend; the log has its traceback")
+            await self._failed(bug, identity, settings, cost=runtime.requests - asked)
             raise
 
     async def inherit(self) -> None:
         """Begin with the token that the settings bring, if there is one. It proves nothing about the credentials."""
         settings = self.settings
-        if not isinstance(settings, Inheriting):
+        if not is_inheriting(settings):
             return
         try:
             account, token = (await self.identify()).account, await settings.initial(self._runtime)
@@ -88,10 +92,29 @@ class Renewal:
     # -------------------------------------------------------------- around the request
 
     async def _note_request(self, request: str) -> None:
-        """Save that a request is being made, before it is: a crash must not forget it."""
+        """Save that a request is being made, before it is: a crash must not forget it, nor a reload that breaks it off.
+
+        Until it is known to have succeeded it counts as a failure: where its end is never known, it stays one.
+        """
         if not self.settings.local:
             now = self._clock.instant()
-            await self._store.update(self._name, lambda record: replace(record, last_attempt=now, request=request))
+            pause = max(schedule.FLOOR_SECONDS, self.settings.request_interval_seconds)
+            await self._store.update(
+                self._name,
+                lambda record: replace(
+                    record, last_attempt=now, under_way=True, next_attempt=now.after(pause), request=request
+                ),
+            )
+
+    async def _take_turn(self, started: Instant) -> None:
+        """Let others of the account count from now: noting the request took its time. So it did for them: one that
+        began before may have asked meanwhile."""
+        limits, interval = self._world.limits, self.settings.request_interval_seconds
+        mine, now = started.after(interval), self._clock.instant()
+        while (left := limits.seconds(self.pace, now)) > max(0.0, now.until(mine)):
+            await self._clock.sleep(left)
+            now = self._clock.instant()
+        limits.block(self.pace, now.after(interval))
 
     def _previous(self, identity: Identity, now: Instant) -> Token | None:
         record = self._store.get(self._name)
@@ -107,7 +130,7 @@ class Renewal:
     def _ended(self, record: Record, now: Instant) -> Record:
         """Count the next floor from now: the request left some time after the attempt began (names are resolved, TLS
         is spoken), and a vendor counts from when it arrives there."""
-        return record if record.last_attempt is None else replace(record, last_attempt=now)
+        return record if record.last_attempt is None else replace(record, last_attempt=now, under_way=False)
 
     # -------------------------------------------------------------- success
 
@@ -180,12 +203,17 @@ class Renewal:
 
     # -------------------------------------------------------------- failure
 
-    async def _failed(self, error: AttemptError, identity: Identity | None, settings: HeldSettings) -> None:
-        """Store, count and log what came of an attempt under ``settings``, which a reload may have replaced by now."""
+    async def _failed(
+        self, error: AttemptError, identity: Identity | None, settings: HeldSettings, *, cost: int
+    ) -> None:
+        """Store, count and log what came of an attempt under ``settings``, which a reload may have replaced by now.
+
+        ``cost`` is how many requests it took.
+        """
         now, draw = self._clock.instant(), self._world.random.random()
 
         def failed(record: Record) -> Record:
-            after = self._after_failure(record, error, identity, now=now, draw=draw)
+            after = self._after_failure(record, error, identity, now=now, draw=draw, cost=max(cost, 1))
             if isinstance(error, RateLimitedError):
                 asked = None if error.retry_after is None else now.after(error.retry_after)
                 after = replace(after, host_pause=asked or after.next_attempt, paused_host=settings.upstream)
@@ -198,7 +226,7 @@ class Renewal:
         self._log_failure(error, now, record)
 
     def _after_failure(
-        self, record: Record, error: AttemptError, identity: Identity | None, *, now: Instant, draw: float
+        self, record: Record, error: AttemptError, identity: Identity | None, *, now: Instant, draw: float, cost: int
     ) -> Record:
         after = judgement.judge(
             error,
@@ -207,6 +235,7 @@ class Renewal:
             interval_seconds=self.settings.request_interval_seconds,
             secrets=None if identity is None else identity.secrets,
             draw=draw,
+            cost=cost,
         )
         if identity is None:
             return after  # nothing was sent

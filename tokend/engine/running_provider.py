@@ -19,7 +19,10 @@ class RunningProvider:
 
     def __init__(self, config: ProviderConfig, surroundings: Surroundings) -> None:
         self.config = config
+        self.settings: ProviderSettings = config.settings
         self._world = surroundings
+        # The socket looks at lease and settings at each read: a detour over worker and store costs it a tenth.
+        self._records = surroundings.store.records
         self.worker: Refresher | Issuance
         self.demand: Demand | None = None
         if isinstance(config.settings, HeldSettings):
@@ -32,20 +35,20 @@ class RunningProvider:
         self.publishers: list[Publisher | Listener] = []
         self.scopes: dict[object, anyio.CancelScope] = {}
 
+    def configure(self, config: ProviderConfig) -> None:
+        """Note new settings of the same kind."""
+        self.config, self.settings = config, config.settings
+
     @property
     def name(self) -> str:
         """The token's name."""
         return self.config.name
 
     @property
-    def settings(self) -> ProviderSettings:
-        """Its settings now."""
-        return self.config.settings
-
-    @property
     def lease(self) -> Lease | None:
-        """The token now held, valid or not."""
-        return self.worker.lease if isinstance(self.worker, Refresher) else None
+        """The token now held, valid or not; on-demand kinds hold none."""
+        record = self._records.get(self.config.name)
+        return None if record is None or self.demand is None else record.lease
 
     def status(self) -> ProviderStatus:
         """Its status now."""

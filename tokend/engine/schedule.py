@@ -1,5 +1,6 @@
 """When to refresh, and how long to back off: pure arithmetic, no clock, no state but what is handed in."""
 
+import math
 from datetime import timedelta
 
 from tokend.instant import Instant
@@ -29,6 +30,10 @@ LONG_OUTAGE_PAUSE_SECONDS = 0.6 * LONGEST_BACKOFF_SECONDS
 # Attempts that readers may cause: three at once, then one per five minutes.
 ALLOWANCE_BURST = 3
 ALLOWANCE_REFILL_SECONDS = 300.0
+
+# An exchange costs some 3 ms of the loop's time, which readers share; no vendor would take more from one client.
+PACE_BURST = 50
+PACE_PER_SECOND = 100.0
 
 
 def lead_seconds(token: Token, *, lead: timedelta | Percentage | None, minimum_lead_seconds: float) -> float | None:
@@ -87,8 +92,26 @@ class Allowance:
         return (1.0 - self._level) * ALLOWANCE_REFILL_SECONDS
 
 
+class Pace:
+    """How fast a daemon asks its upstreams, all together: so many at once, then one after the other.
+
+    Thousands of tokens are due together after a start, an outage, a suspend, or where they were made together. Asked
+    for at once, each would stand in the way of all others until they ran out of time.
+    """
+
+    def __init__(self) -> None:
+        self._next = -math.inf  # boot time; turns are given up to here
+
+    def turn(self, now: Instant) -> Instant:
+        """Take the next turn; returns when it is, ``now`` at the earliest."""
+        at = max(self._next, now.boot - PACE_BURST / PACE_PER_SECOND)
+        self._next = at + 1.0 / PACE_PER_SECOND
+        return now.after(max(0.0, at - now.boot))
+
+
 class HostLimits:
-    """The pauses that upstream hosts asked for, shared by all providers of a host."""
+    """The pauses that upstream hosts asked for, shared by all providers of a host; and the pace of accounts that are
+    shared (`identity.pace_of`), kept in the same way."""
 
     def __init__(self) -> None:
         self._until: dict[str, Instant] = {}

@@ -1,7 +1,6 @@
 """How one sink stands: what status shows of it, and when it may be tried again after a failure."""
 
-import anyio
-
+from tokend.engine.mutex import Mutex
 from tokend.engine.surroundings import Surroundings
 from tokend.instant import Instant
 from tokend.interfaces import Destination
@@ -20,7 +19,7 @@ class Turn:
     """Sinks on one target write in turn, and nobody writes while a thread that was given up may still do so."""
 
     def __init__(self) -> None:
-        self.lock = anyio.Lock()
+        self.lock = Mutex()
         self.hanging = False
 
 

@@ -8,6 +8,7 @@ import anyio
 
 from tokend.clock import Clock
 from tokend.engine import records
+from tokend.engine.mutex import Mutex
 from tokend.engine.records import Record
 from tokend.errors import StoreError
 from tokend.interfaces import Threads
@@ -15,6 +16,8 @@ from tokend.logs import get_logger
 
 # A healthy disk needs a millisecond; one that hangs must not hold a fresh token back for long.
 SAVE_SECONDS = 10.0
+# What could not be saved is tried again so often: a full disk gets its space back without telling anybody.
+SAVE_AGAIN_SECONDS = 10.0
 
 log = get_logger()
 
@@ -53,10 +56,14 @@ class TokenStore:
         self._threads = threads
         self._clock = clock
         self._records: dict[str, Record] = {}
-        self._locks: dict[str, anyio.Lock] = {}
+        self._locks: dict[str, Mutex] = {}
         self._changed: dict[str, anyio.Event] = {}
         self._any_changed: dict[tuple[str, ...], anyio.Event] = {}
         self._watchers: list[Callable[[str], None]] = []
+        # Shown but not saved: each with the name of an older file that has to stay until it is.
+        self._unsaved: dict[str, str | None] = {}
+        self._unsaved_event = anyio.Event()
+        self._hanging: set[str] = set()
 
     def load(self) -> None:
         """Read all persisted records. Blocks. Damaged files are set aside with a warning, never fatal."""
@@ -83,23 +90,62 @@ class TokenStore:
         """Replace a record by ``change`` of it: saved, then shown, then whoever waits is woken; returns the new one.
 
         Updates of one name take turns, so that none is made of a record that another has replaced meanwhile. If saving
-        fails the record is shown all the same, and the failure logged. What ``change`` raises changes nothing.
+        fails the record is shown all the same, the failure logged, and `keep_saved` tries again. What ``change`` raises
+        changes nothing.
         """
-        async with self._locks.setdefault(name, anyio.Lock()):
+        async with self._locks.setdefault(name, Mutex()):
             record = change(self.get(name))
             try:
                 await self._save(name, record)
             except StoreError as error:
                 log.error("state.write_failed", token=name, detail=error.detail)
+                self._unsaved.setdefault(name, None)
+                self._unsaved_event.set()
             self.show(name, record)
             return record
 
+    async def keep_saved(self) -> None:
+        """Save what could not be saved, until it is: a task that never ends."""
+        while True:
+            if not self._unsaved:
+                self._unsaved_event = anyio.Event()
+                await self._clock.wait(None, self._unsaved_event)
+            await self._clock.sleep(SAVE_AGAIN_SECONDS)
+            for name in list(self._unsaved):
+                await self._save_again(name)
+
+    async def _save_again(self, name: str) -> None:
+        async with self._locks.setdefault(name, Mutex()):
+            if name not in self._unsaved:
+                return  # an update has done it meanwhile, or the name is another by now
+            older = self._unsaved[name]
+            try:
+                await self._save(name, self.get(name))
+            except StoreError:
+                return  # the log says so already
+            log.info("state.saved", token=name)
+            if older is not None:
+                await self._delete(older)
+
     async def _save(self, name: str, record: Record) -> None:
+        if name in self._hanging:
+            # It may still be written, and must not be written over something newer.
+            raise StoreError(f"state of {name} was not written: an earlier write still hangs in the filesystem")
         content = records.dump(name, record, self.state.boot_id)
+
+        def save() -> None:
+            self._hanging.add(name)
+            try:
+                self.state.save(name, content)
+            finally:
+                self._hanging.discard(name)
+
         try:
-            await self._threads.run(lambda: self.state.save(name, content), seconds=SAVE_SECONDS)
-        except TimeoutError:
-            raise StoreError(f"state of {name} was not written within {SAVE_SECONDS:.0f} s: the disk hangs") from None
+            await self._threads.run(save, seconds=SAVE_SECONDS)
+        except TimeoutError as error:
+            why = str(error) or f"the disk hangs, for {SAVE_SECONDS:.0f} s"
+            raise StoreError(f"state of {name} was not written: {why}") from None
+        self._unsaved.pop(name, None)
 
     def show(self, name: str, record: Record) -> None:
         """Make a record visible and wake whoever waits, without saving."""
@@ -130,11 +176,16 @@ class TokenStore:
         """Move a record to another name; the token stays."""
         record = self._records.pop(old, None)
         if record is not None:
+            older = self._unsaved.pop(old, None) or old
             await self.update(new, lambda there: records.renamed(record, new, above=there.generation))
-            await self._delete(old)
+            if new in self._unsaved:
+                self._unsaved[new] = older  # until then the only one on the disk
+            else:
+                await self._delete(older)
 
     async def _delete(self, name: str) -> None:
         try:
             await self._threads.run(lambda: self.state.delete(name), seconds=SAVE_SECONDS)
-        except TimeoutError:
-            log.error("state.write_failed", token=name, detail="its old file was not removed: the disk hangs")
+        except TimeoutError as error:
+            why = str(error) or "the disk hangs"
+            log.error("state.write_failed", token=name, detail=f"its old file was not removed: {why}")

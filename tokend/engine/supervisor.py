@@ -1,7 +1,7 @@
 """Make the running tasks match a `Config`: starting is a reload from nothing. And answer what readers ask.
 
-Two tasks per held provider, one per sink. A task that dies of a bug is logged and started again; it takes nobody
-with it.
+One task per held provider, one per sink, one for the ends of all tokens. A task that dies of a bug is logged and
+started again; it takes nobody with it.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -13,10 +13,13 @@ from anyio.abc import TaskGroup
 
 from tokend.clock import Clock
 from tokend.config import Config, ProviderConfig
+from tokend.engine import plan
 from tokend.engine.demand import Demand
+from tokend.engine.expiry import Expiry
 from tokend.engine.identity import request_fingerprint
 from tokend.engine.issuance import Issuance
 from tokend.engine.listener import Listener
+from tokend.engine.plan import Step
 from tokend.engine.publisher import Publisher
 from tokend.engine.records import Record, succeeded_by_another
 from tokend.engine.refresher import Refresher
@@ -24,7 +27,7 @@ from tokend.engine.running_provider import RunningProvider
 from tokend.engine.standing import Turn
 from tokend.engine.surroundings import Surroundings
 from tokend.errors import NotSupportedError, UnknownTokenError
-from tokend.interfaces import CallNumbering, ListeningSink
+from tokend.interfaces import CallNumbering, is_listening
 from tokend.logs import get_logger
 from tokend.metrics import Counters
 from tokend.settings import HeldSettings, OnDemandSettings, SinkSettings
@@ -51,33 +54,39 @@ class Supervisor:
         self._world = surroundings
         self._reload = reload
         self._providers: dict[str, RunningProvider] = {}
+        # Of `interfaces.Engine`, as an attribute: the socket looks there at each read.
+        self.entries: Mapping[str, RunningProvider] = MappingProxyType(self._providers)
         self._turns: dict[str, Turn] = {}
+        self._expiry = Expiry(surroundings, is_held=self._providers.__contains__)
+        tasks.start_soon(self._keep_running, None, anyio.CancelScope(), self._expiry.run)
 
     # -------------------------------------------------------------- configuration
 
     def plan(self, config: Config) -> list[dict[str, str]]:
         """What `apply` would do: ``name`` and ``action`` (add, change, rename, remove), untouched ones left out."""
-        return [{"name": name, "action": action} for name, action, _ in self._steps(config)]
+        return [{"name": step.name, "action": step.action} for step in self._steps(config)]
 
     async def apply(self, config: Config) -> list[dict[str, str]]:
         """Make the running providers match ``config``; returns the plan. Untouched ones notice nothing."""
         steps = self._steps(config)
-        for name, action, origin in steps:
-            if action == "remove":
-                self._stop(name)
-            elif action == "rename" and origin is not None:
-                self._stop(origin)
-                await self._world.store.rename(origin, name)
-                self._start(config.providers[name])
-            elif action == "add":
-                await self._adopt(config, name)
-                self._start(config.providers[name])
-            else:
-                await self._change(config.providers[name])
-        for name, action, _ in steps:
-            self._world.store.touch(name)
-            log.info("config.applied", token=name, action=action)
-        return [{"name": name, "action": action} for name, action, _ in steps]
+        for step in steps:
+            if step.action == "remove":
+                self._stop(step.name)
+        orphans = self._orphans(config)
+        for step in steps:
+            if step.action == "rename" and step.origin is not None:
+                self._stop(step.origin)
+                await self._world.store.rename(step.origin, step.name)
+                self._start(config.providers[step.name])
+            elif step.action == "add":
+                await self._adopt(config.providers[step.name], orphans)
+                self._start(config.providers[step.name])
+            elif step.action == "change":
+                await self._change(config.providers[step.name])
+        for step in steps:
+            self._world.store.touch(step.name)
+            log.info("config.applied", token=step.name, action=step.action)
+        return [{"name": step.name, "action": step.action} for step in steps]
 
     def secrets_changed(self, paths: set[Path]) -> None:
         """Some secret files changed: let the providers that read them look again."""
@@ -88,51 +97,37 @@ class Supervisor:
                 else:
                     self._tasks.start_soon(provider.worker.reconsider)
 
-    def _steps(self, config: Config) -> list[tuple[str, str, str | None]]:
-        """(name, action, the name it had) in the order in which they are carried out."""
-        gone = {name: p.config for name, p in self._providers.items() if name not in config.providers}
-        steps: list[tuple[str, str, str | None]] = []
-        later: list[tuple[str, str, str | None]] = []
-        for name, wanted in config.providers.items():
-            running = self._providers.get(name)
-            if running is None:
-                old = next((n for n, c in gone.items() if c.settings == wanted.settings), None)
-                if old is not None:
-                    del gone[old]
-                later.append((name, "add" if old is None else "rename", old))
-            elif running.config != wanted:
-                later.append((name, "change", name))
-        steps += [(name, "remove", None) for name in gone]
-        return steps + later
+    def _steps(self, config: Config) -> list[Step]:
+        return plan.steps({name: p.config for name, p in self._providers.items()}, config.providers)
 
-    async def _adopt(self, config: Config, name: str) -> None:
-        """Give a new name what is stored under one that is not configured any more, if that asked for the same: it was
-        renamed while nobody looked."""
-        store, settings = self._world.store, config.providers[name].settings
-        if store.get(name) == Record():
-            request = request_fingerprint(settings, store.state.digest)
-            gone = store.records.keys() - config.providers.keys() - self._providers.keys()
-            for old in sorted(gone):
-                if store.get(old).request == request:
-                    await store.rename(old, name)
-                    return
+    def _orphans(self, config: Config) -> dict[str, str]:
+        """What is stored under names that are not configured any more: what was asked for, and the name."""
+        records = self._world.store.records
+        gone = records.keys() - config.providers.keys() - self._providers.keys()
+        return {request: name for name in sorted(gone, reverse=True) if (request := records[name].request) is not None}
+
+    async def _adopt(self, config: ProviderConfig, orphans: dict[str, str]) -> None:
+        """Give a new name what is stored for one of the ``orphans``, if that asked for the same: it was renamed while
+        nobody looked."""
+        store = self._world.store
+        if orphans and store.get(config.name) == Record():
+            request = request_fingerprint(config.settings, store.state.digest)
+            if (old := orphans.pop(request, None)) is not None:
+                await store.rename(old, config.name)
 
     def _start(self, config: ProviderConfig) -> None:
         provider = RunningProvider(config, self._world)
-        self._providers = {**self._providers, config.name: provider}
+        self._providers[config.name] = provider
         if isinstance(provider.worker, Refresher):
             self._spawn(provider, "refresher", provider.worker.run)
-            self._spawn(provider, "expiry", provider.worker.watch_expiry)
         else:
             self._tasks.start_soon(provider.worker.reconsider)
         self._publish(provider, config.sinks)
 
     def _stop(self, name: str) -> None:
         """Its files stay; its state stays too, for the day it comes back."""
-        provider = self._providers[name]
-        for scope in provider.scopes.values():
+        for scope in self._providers.pop(name).scopes.values():
             scope.cancel()
-        self._providers = {other: p for other, p in self._providers.items() if other != name}
 
     async def _change(self, config: ProviderConfig) -> None:
         provider = self._providers[config.name]
@@ -143,7 +138,7 @@ class Supervisor:
             self._start(config)
             return
         changed = provider.config.settings != config.settings
-        provider.config = config
+        provider.configure(config)
         if changed and isinstance(provider.worker, Refresher) and isinstance(config.settings, HeldSettings):
             provider.worker.reconfigure(config.settings)
         elif changed and isinstance(provider.worker, Issuance) and isinstance(config.settings, OnDemandSettings):
@@ -168,7 +163,7 @@ class Supervisor:
 
     def _publisher(self, provider: RunningProvider, sink: SinkSettings, label: str) -> Publisher | Listener:
         turn = self._turns.setdefault(sink.target, Turn())
-        if isinstance(sink, ListeningSink):
+        if is_listening(sink):
             return Listener(provider.name, sink, label=label, turn=turn, surroundings=self._world)
         return Publisher(
             provider.name,
@@ -187,7 +182,9 @@ class Supervisor:
         scope = provider.scopes[key] = anyio.CancelScope()
         self._tasks.start_soon(self._keep_running, provider.name, scope, body)
 
-    async def _keep_running(self, name: str, scope: anyio.CancelScope, body: Callable[[], Awaitable[None]]) -> None:
+    async def _keep_running(
+        self, name: str | None, scope: anyio.CancelScope, body: Callable[[], Awaitable[None]]
+    ) -> None:
         with scope:
             while True:
                 try:
@@ -203,11 +200,6 @@ class Supervisor:
     def clock(self) -> Clock:
         """The time."""
         return self._world.clock
-
-    @property
-    def entries(self) -> Mapping[str, RunningProvider]:
-        """All providers now."""
-        return MappingProxyType(self._providers)
 
     @property
     def refreshers(self) -> Iterator[Refresher]:

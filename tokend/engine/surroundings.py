@@ -2,14 +2,19 @@
 
 import random as random_module
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
+
 from tokend.clock import Clock
-from tokend.engine.schedule import HostLimits
+from tokend.engine.schedule import HostLimits, Pace
 from tokend.engine.store import TokenStore
 from tokend.interfaces import Runtime, Serve, Threads
 from tokend.metrics import Counters
+
+# All providers look at their secrets at a start. Who waits for a thread takes 5 KB more than who waits here.
+COMPARISONS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +33,5 @@ class Surroundings:
     threads: Threads
     commands: Threads
     serve: Serve
+    pace: Pace = field(default_factory=Pace)
+    comparing: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(COMPARISONS, fast_acquire=True))

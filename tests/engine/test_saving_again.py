@@ -1,0 +1,149 @@
+"""What could not be saved is saved when the disk lets us, without a further refresh, and never over something newer."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import anyio
+
+from tests.fakes import HangingThreads, InlineThreads, MemoryState
+from tests.virtual import VirtualClock, run_virtually
+from tokend.engine import records
+from tokend.engine.records import Record
+from tokend.engine.store import SAVE_AGAIN_SECONDS, TokenStore
+from tokend.interfaces import Threads
+
+
+@asynccontextmanager
+async def keeping(clock: VirtualClock, threads: Threads | None = None) -> AsyncIterator[tuple[TokenStore, MemoryState]]:
+    """A store beside its task, and its disk."""
+    state = MemoryState()
+    store = TokenStore(state=state, threads=threads or InlineThreads(), clock=clock)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(store.keep_saved)
+        yield store, state
+        tasks.cancel_scope.cancel()
+
+
+def saved(state: MemoryState, name: str, clock: VirtualClock) -> Record:
+    return records.load(state.content[name], boot_id=state.boot_id, now=clock.instant())[1]
+
+
+async def count(store: TokenStore, name: str = "a") -> None:
+    await store.update(name, lambda record: replace(record, generation=record.generation + 1))
+
+
+def test_what_a_full_disk_refused_is_saved_when_it_has_room():
+    """docs/promises.md 39: the newest only, at most every ten seconds, and no more once it is saved."""
+
+    async def main(clock):
+        async with keeping(clock) as (store, state):
+            state.broken = True
+            await count(store)
+            await count(store)
+            assert state.content == {}
+            await anyio.sleep(10 * SAVE_AGAIN_SECONDS)
+            assert 10 <= state.saves <= 13
+            state.broken = False
+            await anyio.sleep(2 * SAVE_AGAIN_SECONDS)
+            assert saved(state, "a", clock).generation == 2
+            before = state.saves
+            await anyio.sleep(100 * SAVE_AGAIN_SECONDS)
+            assert state.saves == before
+            state.broken = True
+            await count(store)
+            state.broken = False
+            await count(store)
+            assert saved(state, "a", clock).generation == 4
+            await anyio.sleep(2 * SAVE_AGAIN_SECONDS)
+            assert state.saves == before + 2
+
+    run_virtually(main)
+
+
+def test_two_that_wait_for_a_disk_do_not_wait_for_each_other():
+    """One that an update has saved meanwhile is not saved twice."""
+
+    async def main(clock):
+        class Slow(InlineThreads):
+            async def run(self, call, *, seconds):
+                await clock.sleep(3.0)
+                return call()
+
+        async with keeping(clock, Slow()) as (store, state):
+            state.broken = True
+            async with anyio.create_task_group() as tasks:
+                for name in ("a", "b"):
+                    tasks.start_soon(count, store, name)
+            # While "a" is saved again, "b" is updated: it has its turn before `keep_saved` comes to it.
+            await anyio.sleep(SAVE_AGAIN_SECONDS + 1)
+            state.broken = False
+            await count(store, "b")
+            before = state.saves
+            await anyio.sleep(SAVE_AGAIN_SECONDS / 2)
+            assert set(state.content) == {"a", "b"}
+            await anyio.sleep(10 * SAVE_AGAIN_SECONDS)
+            assert state.saves - before <= 1
+
+    run_virtually(main)
+
+
+def test_a_write_that_hung_never_comes_after_a_newer_one():
+    """docs/promises.md 62, 123: nothing is written beside it, and the newest is saved when it has ended."""
+
+    async def main(clock):
+        threads = HangingThreads(clock)
+        async with keeping(clock, threads) as (store, state):
+            threads.hanging = True
+            await count(store)
+            threads.hanging = False
+            await count(store)
+            meanwhile = dict(state.content)
+            threads.release()
+            assert meanwhile == {}, "the first still hangs, and nobody overtakes it"
+            assert saved(state, "a", clock).generation == 1
+            await anyio.sleep(3 * SAVE_AGAIN_SECONDS)
+            assert saved(state, "a", clock).generation == 2
+
+    run_virtually(main)
+
+
+def test_a_rename_on_a_full_disk_keeps_the_old_file_until_there_is_a_new_one():
+    """docs/promises.md 80, P2: else a kill would lose the token."""
+
+    async def main(clock):
+        async with keeping(clock) as (store, state):
+            await count(store)
+            state.broken = True
+            await store.rename("a", "b")
+            await store.rename("b", "c")
+            assert set(state.content) == {"a"}
+            state.broken = False
+            await anyio.sleep(3 * SAVE_AGAIN_SECONDS)
+            assert set(state.content) == {"c"}
+            await store.rename("c", "d")
+            assert set(state.content) == {"d"}
+
+    run_virtually(main)
+
+
+def test_an_old_file_that_cannot_be_removed_is_told_and_holds_nobody_up():
+    """docs/promises.md 62: the new one is there; the old one is of no provider any more."""
+
+    async def main(clock):
+        class ThirdHangs(InlineThreads):
+            calls = 0
+
+            async def run(self, call, *, seconds):
+                self.calls += 1
+                if self.calls == 3:
+                    raise TimeoutError
+                return call()
+
+        async with keeping(clock, ThirdHangs()) as (store, state):
+            await count(store)
+            await store.rename("a", "b")
+            assert set(state.content) == {"a", "b"}
+            assert store.records.keys() == {"b"}
+
+    run_virtually(main)

@@ -1,0 +1,246 @@
+"""The machine under the daemon, simulated: its clocks and its disk, which outlive the daemon's processes."""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.virtual import EPOCH, VirtualLoop
+from tokend.clock import STEP_SECONDS, TICK_SECONDS, SystemClock
+from tokend.errors import StoreError
+from tokend.instant import Instant
+from tokend.state import SUFFIX, Salted
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+MONTH = 30 * DAY
+
+
+class SimulatedLoop(VirtualLoop):
+    """A virtual loop that nothing outside can wake: no system call, and its turns are counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns = 0
+        self.jumping.select = self._jump  # type: ignore[method-assign]
+
+    def _jump(self, timeout: float | None = None) -> Any:
+        if timeout is None:
+            raise RuntimeError("everybody waits for something that no timer brings")
+        self.turns += 1
+        if timeout > 0:
+            self.jumping.now += timeout
+        return []
+
+
+@dataclass
+class Machine:
+    """Time as it is (`elapsed`), as this machine tells it, and what is on its disk.
+
+    ``upset_at`` is when something last happened that may excuse a daemon for being late: a suspend, a freeze, a step.
+    """
+
+    loop: SimulatedLoop
+    draw: random.Random
+    boot_id: str = "boot-0"
+    booted_at: float = -1000.0
+    wall_error: float = 0.0
+    asleep: float = 0.0
+    upset_at: float = -1.0
+    clock: "SimulatedClock | None" = None
+    pending_steps: list[asyncio.TimerHandle] = field(default_factory=list)
+    disk: "Disk" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.disk = Disk(self)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning: the truth."""
+        return self.loop.jumping.now + self.asleep
+
+    @property
+    def awake(self) -> float:
+        """Seconds that this machine was awake."""
+        return self.loop.jumping.now
+
+    def instant(self) -> Instant:
+        """Now, as a process is told."""
+        elapsed = self.elapsed
+        return Instant(EPOCH + timedelta(seconds=elapsed + self.wall_error), elapsed - self.booted_at)
+
+    def truth(self, moment: Instant) -> float:
+        """When an instant's boot time is (or was)."""
+        return moment.boot + self.booted_at
+
+    def date(self, elapsed: float, skew: float) -> datetime:
+        """What a server with such a clock calls a moment."""
+        return EPOCH + timedelta(seconds=elapsed + skew)
+
+    # ------------------------------------------------------------ what happens to it
+
+    def step(self, seconds: float) -> None:
+        """NTP or a person sets the wall clock."""
+        self.wall_error += seconds
+        self._upset()
+
+    def step_later(self, delay: float, seconds: float) -> None:
+        """NTP sets it as soon as there is a network."""
+        self.pending_steps.append(self.loop.call_later(delay, self.step, seconds))
+
+    def set_right(self) -> None:
+        """The wall clock is right, and stays so."""
+        for step in self.pending_steps:
+            step.cancel()
+        self.step(-self.wall_error)
+
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps: timers do not run on."""
+        self.asleep += seconds
+        self._upset()
+
+    def freeze(self, seconds: float) -> None:
+        """Only the process stands still (SIGSTOP): all its timers are overdue at once."""
+        self.loop.jumping.now += seconds
+        self._upset()
+
+    def reboot(self, *, power_lost: bool) -> None:
+        """A new boot: the boot line begins anew, and what was not durable may be gone."""
+        self.boot_id += "'"
+        self.booted_at = self.elapsed - self.draw.uniform(5, 60)
+        if power_lost:
+            self.disk.lose_power()
+        self._upset()
+
+    def _upset(self) -> None:
+        self.upset_at = self.elapsed
+        if self.clock is not None:
+            self.clock.upset()
+
+
+class SimulatedClock(SystemClock):
+    """The real `SystemClock` on the machine's time lines; it belongs to one process."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__()
+        self._machine = machine
+        self._before = self._machine_lines()
+        self._ticking = False
+        machine.clock = self
+
+    def instant(self) -> Instant:
+        return self._machine.instant()
+
+    def upset(self) -> None:
+        """Tick once more: `watch` would, every few seconds, and see nothing in all those without an upset."""
+        if not self._ticking:
+            self._ticking = True
+            self._machine.loop.call_later(self._machine.draw.uniform(0, TICK_SECONDS), self._tick)
+
+    def _tick(self) -> None:
+        self._ticking = False
+        now = self._machine_lines()
+        if any(abs(a - b) > STEP_SECONDS for a, b in zip(self._before, now, strict=True)):
+            self.wake_all()
+        self._before = now
+
+    def _machine_lines(self) -> tuple[float, float]:
+        return self._machine.wall_error, -self._machine.asleep
+
+    def _timer_seconds(self, until: Instant | None) -> float:
+        if until is None:
+            return MONTH
+        now = self.instant()
+        # The real one trusts no timer for more than an hour: here that would be most of the work.
+        left = min(now.until(until), (until.wall - now.wall).total_seconds(), MONTH)
+        # Real time passes while one looks at it; a virtual one needs a grain, or rounding would stop it.
+        return max(0.001, left)
+
+
+class Disk(Salted):
+    """`store.State`, and files. ``broken`` says what each write of the state fails with, ``lying`` that fsync lies."""
+
+    _salt = b"salt"
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self.content: dict[str, bytes] = {}
+        self._durable: dict[str, bytes] = {}
+        self.broken: str | None = None
+        self.lying = False
+        self.files_broken: str | None = None
+        self.written: dict[str, str] = {}  # the sinks' files
+        self.trouble_at = -1.0
+        self.holding: list[Callable[[], None]] = []  # what the next call that touches it does first: hang
+
+    def hold(self) -> None:
+        """Hang, if it is this call's turn to."""
+        if self.holding:
+            self.holding.pop()()
+
+    @property
+    def boot_id(self) -> str:
+        """The running boot."""
+        return self._machine.boot_id
+
+    def files(self) -> Iterator[tuple[Path, bytes]]:
+        return iter([(Path(name + SUFFIX), content) for name, content in sorted(self.content.items())])
+
+    def save(self, name: str, content: bytes) -> None:
+        self.hold()
+        if self.broken is not None:
+            self.trouble_at = self._machine.elapsed
+            raise StoreError(self.broken)
+        self.content[name] = content
+        if not self.lying:
+            self._durable[name] = content
+
+    def delete(self, name: str) -> None:
+        self.hold()
+        if self.broken is None:
+            self.content.pop(name, None)
+            self._durable.pop(name, None)
+
+    def set_aside(self, path: Path) -> None:
+        self.content.pop(path.name.removesuffix(SUFFIX), None)
+
+    def lose_power(self) -> None:
+        """What a lying fsync had promised is old, or torn."""
+        for name in sorted(self.content):
+            kept = self._durable.get(name)
+            if kept != self.content[name]:
+                torn = self._machine.draw.random() < 0.5
+                self.content[name] = self.content[name][: self._machine.draw.randrange(100)] if torn else kept or b""
+        self._durable = dict(self.content)
+
+
+@dataclass
+class Trace:
+    """Everything that happened, as a hash; as lines, too, where somebody wants to read them."""
+
+    machine: Machine
+    keep: bool
+    lines: list[str] = field(default_factory=list)
+    _hash: Any = field(default_factory=hashlib.sha256)
+
+    def add(self, what: str) -> None:
+        """One line."""
+        line = f"{self.machine.elapsed:14.3f}  {what}"
+        self._hash.update(line.encode())
+        if self.keep:
+            self.lines.append(line)
+
+    @property
+    def digest(self) -> str:
+        """The hash of all lines."""
+        return str(self._hash.hexdigest()[:16])
+
+
+def run_loop(main: Any) -> None:
+    """Run a coroutine function, which is given the loop, to its end on a new simulated loop."""
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        runner.run(main(runner.get_loop()))

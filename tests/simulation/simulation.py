@@ -1,0 +1,149 @@
+"""One seed, from its beginning to its end: some lives of the daemon, then good weather, and all must be well again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import orjson
+import structlog
+
+from tests.simulation.course import Course
+from tests.simulation.machine import HOUR, SimulatedLoop, run_loop
+from tests.simulation.process import Crashes, Process
+from tests.simulation.world import World
+from tokend.engine import records
+from tokend.engine.refresher import Refresher
+from tokend.errors import ReaderError
+from tokend.status import State
+
+EVENTS, TURNS = 60, 4000
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one seed: ``broken`` lists what no promise allows, ``digest`` is the hash of all that happened."""
+
+    seed: int
+    broken: tuple[str, ...]
+    digest: str
+    requests: int
+    seconds: float
+    turns: int
+    trace: tuple[str, ...]
+
+
+def simulate(seed: int, *, keep_trace: bool = False, events: int = EVENTS, turns: int = TURNS) -> Result:
+    """Run one seed. The same seed is the same course of things, in any process."""
+    results: list[Result] = []
+
+    async def main(loop: SimulatedLoop) -> None:
+        world = World(loop, seed, keep_trace=keep_trace)
+        with _bugs_seen() as bugs:
+            await _live(world, Course(world, events=events, turns=turns))
+        broken = (*world.watch.broken, *(f"a bug: {bug}" for bug in bugs.seen))
+        lines = tuple(world.trace.lines)
+        machine = world.machine
+        results.append(Result(seed, broken, world.trace.digest, world.asked, machine.elapsed, loop.turns, lines))
+
+    run_loop(main)
+    return results[0]
+
+
+async def _live(world: World, course: Course) -> None:
+    while not course.is_over:
+        await _one_life(world, course.happen)
+        await course.between()
+    _heal(world)
+    await _one_life(world, lambda process: _recover(world, process))
+
+
+async def _one_life(world: World, alongside: Any) -> None:
+    process = Process(world)
+    world.began_at = world.machine.elapsed
+    for seen in world.watch.seen.values():
+        seen.record = seen.before = None
+    world.trace.add("a process begins")
+    await process.run(world.rebuild(), alongside)
+    shown = {name: _essence(records.dump(name, record, "")) for name, record in process.store.records.items()}
+    kept = {name: _essence(content) for name, content in world.machine.disk.content.items()}
+    lost = {name for name, essence in shown.items() if kept.get(name) != essence}
+    world.trace.add(f"the process is over; not on its disk: {', '.join(sorted(lost)) or 'nothing'}")
+    _excuse(world, lost)
+
+
+def _essence(content: bytes) -> Any:
+    """What of a record must not be forgotten, times by the wall; None where it is torn."""
+    with suppress(ValueError):
+        record = orjson.loads(content)
+        times = [record[key] and record[key][0] for key in ("last_attempt", "host_pause")]
+        return record["generation"], record["failures"], *times
+    return None
+
+
+def _excuse(world: World, lost: set[str]) -> None:
+    """What the disk lost, and what the process was told at the moment of its death, nobody can be blamed for."""
+    pauses_lost = False
+    for mark, ledger in world.watch.ledgers.items():
+        if world.names.get(mark) in lost:
+            world.watch.forget(mark)
+            pauses_lost = True
+        elif ledger.unsettled:
+            ledger.died()
+            pauses_lost = True
+    machine = world.machine
+    booted_wrong = abs(machine.wall_error) > 0.5 and machine.upset_at == machine.elapsed
+    if pauses_lost or booted_wrong:
+        for host in world.hosts.values():
+            host.paused_until = -1.0
+
+
+def _heal(world: World) -> None:
+    """All faults end: clocks are set, disks work, hosts answer and know every secret."""
+    machine = world.machine
+    machine.set_right()
+    machine.disk.broken = machine.disk.files_broken = None
+    machine.disk.lying = False
+    world.slow.clear()
+    for host in world.hosts.values():
+        host.weather, host.skew = "fine", 0.0
+    for spec in world.specs.values():
+        if world.secrets[spec.secret] is None:
+            world.secrets[spec.secret] = "fake-secret-anew"
+        world.accept(spec)
+
+
+async def _recover(world: World, process: Process) -> None:
+    """P2, P8: after the longest pause that anybody may ask for, everybody has a valid token, in its files."""
+    await anyio.sleep(min(60.0, 2 * max(host.life for host in world.hosts.values())))
+    for name, entry in process.supervisor.entries.items():
+        if entry.status().state is State.REJECTED:
+            mark = entry.settings.headers["X-Spec"]
+            world.watch.ledger(mark).ordered(world.machine.elapsed)
+            if isinstance(entry.worker, Refresher):
+                try:
+                    await process.supervisor.refresh(name, if_generation=None, reason="", admin=True)
+                except ReaderError:
+                    world.trace.add(f"{mark} could not be resumed yet")
+    pause = max(2.0, min(60.0, *(host.life / 7 for host in world.hosts.values()), 60.0))
+    with anyio.move_on_after(HOUR + 700):
+        while not all(entry.is_settled() for entry in process.supervisor.entries.values()):  # noqa: ASYNC110
+            await anyio.sleep(pause)
+    world.inspection.look(process)
+    for name, entry in process.supervisor.entries.items():
+        mark = entry.settings.headers["X-Spec"]
+        if isinstance(entry.worker, Refresher) and world.specs[mark].life > 30:
+            status = entry.status()
+            world.watch.hold(status.valid, mark, f"an hour of good weather did not bring {name} a token")
+    process.over.set()
+
+
+@contextmanager
+def _bugs_seen() -> Iterator[Crashes]:
+    before, crashes = structlog.get_config(), Crashes()
+    structlog.configure(processors=[crashes], wrapper_class=structlog.make_filtering_bound_logger(40))
+    try:
+        yield crashes
+    finally:
+        structlog.configure(**before)

@@ -1,0 +1,60 @@
+"""Notice that a token has run out, also while an attempt is under way, and wake everybody who waits for it.
+
+One task for all: it sleeps until the next of their ends, and thousands of tokens cost it no more than one.
+"""
+
+import heapq
+from collections.abc import Callable
+
+import anyio
+
+from tokend.engine.surroundings import Surroundings
+from tokend.logs import get_logger
+
+log = get_logger()
+
+
+class Expiry:
+    """Watch the ends of all leases; ``is_held`` tells of a name whether it is configured now. `run` is its task."""
+
+    def __init__(self, surroundings: Surroundings, *, is_held: Callable[[str], bool]) -> None:
+        self._store = surroundings.store
+        self._clock = surroundings.clock
+        self._is_held = is_held
+        self._ends: list[tuple[float, str]] = []  # a heap by boot time; of each name the newest counts
+        self._newest: dict[str, float] = {}
+        # The ends that were told. Not generations: an end may move when a clock that was wrong at boot is set.
+        self._noticed: dict[str, float] = {}
+        self._wake = anyio.Event()
+        self._store.subscribe(self._look)
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            self._wake = anyio.Event()
+            now = self._clock.instant()
+            while self._ends and self._ends[0][0] <= now.boot:
+                self._came(*heapq.heappop(self._ends))
+            upcoming = now.after(self._ends[0][0] - now.boot) if self._ends else None
+            await self._clock.wait(upcoming, self._wake)
+
+    def _look(self, name: str) -> None:
+        """Something about ``name`` changed: note when its token ends."""
+        lease = self._store.get(name).lease
+        if lease is None or lease.token.expires_at is None or not self._is_held(name):
+            self._newest.pop(name, None)
+            return
+        end = lease.token.expires_at.boot
+        if self._newest.get(name) != end and self._noticed.get(name) != end:
+            self._newest[name] = end
+            heapq.heappush(self._ends, (end, name))
+            if self._ends[0] == (end, name):
+                self._wake.set()
+
+    def _came(self, end: float, name: str) -> None:
+        if self._newest.get(name) != end:
+            return  # it was replaced meanwhile, or taken away
+        del self._newest[name]
+        self._noticed[name] = end
+        log.warning("token.expired", token=name, generation=self._store.get(name).generation)
+        self._store.touch(name)
