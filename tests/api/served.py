@@ -27,6 +27,8 @@ T = TypeVar("T")
 # Longer than anything here takes on a busy machine; only a failing test waits for it.
 PATIENCE_SECONDS = 10.0
 LOADED_AT = datetime(2025, 1, 1, tzinfo=UTC)
+# Of the life before this one.
+LAST_EVENT = 1_000_000
 
 
 @dataclass
@@ -187,6 +189,7 @@ def served(
                 config_state=lambda: (LOADED_AT, found[0].config_error),
                 metrics=metrics,
                 audit_reads=audit_reads,
+                last_event=LAST_EVENT,
             )
             server = SocketServer(service, place=place, sock=sock, limits=limits, path_check_seconds=0.02)
             await server.start()

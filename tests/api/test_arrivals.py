@@ -1,16 +1,19 @@
 """Connections that are answered before they have a transport."""
 
+import errno
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.api.fake_engine import FakeEngine
 from tests.api.served import Served, eventually, served
-from tokend.api.arrivals import Arrival
+from tokend.api.arrivals import PAUSE_SECONDS, Arrival
 from tokend.api.listening import Place
 from tokend.settings import Access
 
@@ -79,3 +82,33 @@ def test_a_silent_arrival_costs_its_place_when_it_goes(running: Served) -> None:
     for client in clients:
         client.close()
     assert eventually(lambda: running.server.connections == 0)
+
+
+class FullTable:
+    """A listening socket for which there is no descriptor left until `room`."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self.real, self.family = real, real.family
+        self.room = False
+        self.times: list[float] = []
+        self.fileno, self.close = real.fileno, real.close
+
+    def _accept(self) -> tuple[int, object]:
+        if self.room:
+            return self.real._accept()  # type: ignore[attr-defined, no-any-return]
+        self.times.append(time.monotonic())
+        raise OSError(errno.EMFILE, "fake")
+
+
+def test_without_a_descriptor_it_looks_again_without_haste(running: Served) -> None:
+    """docs/promises.md 71: the listener stays readable all the while; looking at once would be a busy loop."""
+    arrivals = running.server._arrivals
+    assert arrivals is not None
+    full = FullTable(arrivals._listener)  # type: ignore[arg-type]
+    running.inside(lambda: setattr(arrivals, "_listener", full))
+    with running.client() as client:
+        client.send(READ)
+        assert eventually(lambda: len(full.times) >= 3)
+        assert full.times[2] - full.times[0] >= 2 * PAUSE_SECONDS * 0.9
+        full.room = True
+        assert client.reply().status == 200

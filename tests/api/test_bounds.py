@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.api.served import Client, Served, eventually, served
-from tokend.api.arrivals import RESERVED_DESCRIPTORS
 from tokend.api.parsing import MOST_FRAMING, Limits
+from tokend.api.reserve import RESERVED_DESCRIPTORS
 from tokend.secret import Secret
 
 CHUNKED = (

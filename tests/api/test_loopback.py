@@ -1,85 +1,18 @@
 """The loopback port: the same interface, for whoever has the secret, and nobody special."""
 
-import asyncio
 import http.client
 import json
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.api.fake_engine import RAW, FakeEngine
-from tests.api.served import PATIENCE_SECONDS, Reply, Served, eventually, logged, served
-from tokend.api.loopback import LoopbackServer
-from tokend.api.parsing import Limits
-from tokend.settings import Access
-from tokend.sources import SecretSource
-from tokend.threads import ThreadPool
+from tests.api.described import is_described
+from tests.api.fake_engine import RAW
+from tests.api.port import BEARER, SECRET, Port, listening
+from tests.api.served import PATIENCE_SECONDS, eventually, logged
 
-SECRET = "obviously-fake-loopback-secret"
 WRONG = "obviously-fake-guess"
-BEARER = {"Authorization": f"Bearer {SECRET}"}
-
-
-@dataclass
-class Port:
-    """A running loopback server beside a running Unix one."""
-
-    beside: Served
-    server: LoopbackServer
-    secret: Path
-
-    def ask(
-        self, method: str, target: str, headers: dict[str, str] | None = None, *, body: Any = None, host: str = ""
-    ) -> Reply:
-        """One request over TCP on a connection of its own, with the Host that http.client sends unless given."""
-        connection = http.client.HTTPConnection(self.server.host, self.server.port, timeout=PATIENCE_SECONDS)
-        try:
-            sent = dict(headers or {}) | ({"Host": host} if host else {})
-            data = None if body is None else json.dumps(body).encode()
-            connection.request(method, target, body=data, headers=sent)
-            answer = connection.getresponse()
-            return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
-        finally:
-            connection.close()
-
-    def raw(self, text: str) -> bytes:
-        """Send bytes as they are; returns the status line."""
-        with socket.create_connection((self.server.host, self.server.port), PATIENCE_SECONDS) as client:
-            client.sendall(text.encode("latin-1"))
-            return client.makefile("rb").readline()
-
-
-@contextmanager
-def listening(directory: Path, *, host: str = "127.0.0.1", limits: Limits | None = None) -> Iterator[Port]:
-    """Both servers in one loop, with a held, a hidden and an on-demand token."""
-    engine = FakeEngine()
-    engine.hold("demo")
-    engine.offer("wallet")
-    engine.hold("hidden", access=Access(users=("root",)))
-    engine.hold("units", access=Access(units=("*",)))
-    secret = directory / "secret"
-    secret.write_text(SECRET + "\n")
-    with served(directory, engine) as beside:
-
-        async def start() -> LoopbackServer:
-            source = SecretSource(file=secret)
-            server = LoopbackServer(
-                beside.server.service, host, 0, lambda: source, threads=ThreadPool(1), limits=limits
-            )
-            await server.start()
-            return server
-
-        server = asyncio.run_coroutine_threadsafe(start(), beside.loop).result(PATIENCE_SECONDS)
-        try:
-            yield Port(beside, server, secret)
-        finally:
-            closing = server.close(grace_seconds=0.2)
-            asyncio.run_coroutine_threadsafe(closing, beside.loop).result(PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -101,6 +34,17 @@ def test_nothing_but_health_is_told_without_the_secret(port: Port, target: str) 
     assert reply.headers["www-authenticate"] == "Bearer"
     assert reply.headers["content-type"] == "application/problem+json"
     assert json.loads(reply.body)["code"] == "denied"
+
+
+def test_the_ports_own_document_describes_its_refusals(port: Port) -> None:
+    """401 with its scheme, and 403."""
+    document = json.loads(port.ask("GET", "/openapi.json", BEARER).body)
+    assert document["security"]
+    for target, path in (("/v1/tokens/demo", "/v1/tokens/{name}"), ("/v1/status", "/v1/status")):
+        is_described(document, port.ask("GET", target), "get", path)
+        is_described(document, port.ask("GET", target, BEARER, host="evil.example"), "get", path)
+        is_described(document, port.ask("GET", target, BEARER), "get", path)
+    assert "security" not in json.loads(port.beside.get("/openapi.json").body)
 
 
 def test_health_is_told_to_whoever_asks(port: Port) -> None:
@@ -248,6 +192,14 @@ def test_a_token_with_access_is_not_there(port: Port) -> None:
         assert names == ["demo", "wallet"]
 
 
+def test_an_invented_verb_is_no_way_past_the_secret(port: Port) -> None:
+    """What a path has is told to clients of ours alone."""
+    assert port.ask("BREW", "/v1/tokens/demo").status == 401
+    assert port.ask("BREW", "/v1/tokens/demo", BEARER, host="evil.example").status == 403
+    reply = port.ask("BREW", "/v1/tokens/demo", BEARER)
+    assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD")
+
+
 @pytest.mark.parametrize("target", ["/v1/reload", "/v1/tokens/demo/forget", "/v1/tokens/demo/refresh"])
 def test_nobody_is_an_admin_here(port: Port, target: str) -> None:
     """reload, forget, and refresh at will are the Unix socket's."""
@@ -262,44 +214,3 @@ def test_what_every_reader_may_do_is_possible(port: Port) -> None:
     body = {"if_generation": generation}
     assert port.ask("POST", "/v1/tokens/demo/refresh", BEARER, body=body).status == 200
     assert port.ask("POST", "/v1/tokens/wallet/issue", BEARER, body={"url": "/pay"}).status == 201
-
-
-# ------------------------------------------------------------------ the port
-
-
-def test_one_connection_too_many_is_closed(tmp_path: Path) -> None:
-    """max_connections; a place that becomes free is given to the next."""
-    with listening(tmp_path, limits=Limits(max_connections=2, header_seconds=600)) as port:
-        address = ("127.0.0.1", port.server.port)
-        with socket.create_connection(address), socket.create_connection(address) as second:
-            third = socket.create_connection(address, PATIENCE_SECONDS)
-            with third, third.makefile("rb") as file, suppress(ConnectionResetError):
-                assert file.read() == b""
-            second.close()
-            assert eventually(lambda: port.ask("GET", "/livez").status == 200)
-
-
-def test_who_sends_nothing_is_closed(tmp_path: Path) -> None:
-    """The time limits of the Unix socket hold."""
-    with (
-        listening(tmp_path, limits=Limits(header_seconds=0.1)) as port,
-        socket.create_connection(("127.0.0.1", port.server.port), PATIENCE_SECONDS) as idle,
-        suppress(ConnectionResetError),
-    ):
-        assert idle.recv(1) == b""
-
-
-def test_a_port_that_is_taken_is_named_in_one_sentence(port: Port) -> None:
-    """OSError, as where the Unix socket cannot be made."""
-    service, number = port.beside.server.service, port.server.port
-    second = LoopbackServer(service, "127.0.0.1", number, lambda: None, threads=ThreadPool(1))
-    starting = asyncio.run_coroutine_threadsafe(second.start(), port.beside.loop)
-    with pytest.raises(OSError, match=rf"^cannot listen on 127\.0\.0\.1:{number}: Address already in use$"):
-        starting.result(PATIENCE_SECONDS)
-
-
-@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
-def test_ipv6_loopback_works_too(tmp_path: Path) -> None:
-    """[::1], in the address and in Host."""
-    with listening(tmp_path, host="::1") as port:
-        assert port.ask("GET", "/v1/tokens/demo", BEARER).status == 200

@@ -1,5 +1,6 @@
 """List, status, health, counts, metrics, audit lines and the description: the daemon as a whole, without secrets."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -115,7 +116,11 @@ def test_metrics_are_rendered_for_what_the_peer_may_read(tmp_path: Path) -> None
     """The page comes from the given function, which is told the visible names."""
     engine = FakeEngine()
     engine.hold("demo")
-    with served(tmp_path, engine, metrics=lambda names: f"tokens {','.join(names)}\n".encode()) as running:
+
+    async def page(names):
+        return f"tokens {','.join(names)}\n".encode()
+
+    with served(tmp_path, engine, metrics=page) as running:
         reply = running.get("/metrics")
         assert reply.body == b"tokens demo\n"
         assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -143,7 +148,8 @@ def test_the_metrics_page_has_every_documented_name() -> None:
     counters.took("demo", 0.5)
     counters.wrote("demo", "raw-1", "success")
     requests = {("demo", 200): 3, ("hidden", 200): 9, ("", 404): 1}
-    page = Exposition(engine, counters, lambda: requests, lambda: True).page(["demo", "wallet"]).decode()
+    exposition = Exposition(engine, counters, lambda: requests, lambda: True)
+    page = asyncio.run(exposition.page(["demo", "wallet"])).decode()
     expected = {
         'tokend_token_expiry_timestamp_seconds{token="demo"}': START.after(3600).wall.timestamp(),
         'tokend_token_issued_timestamp_seconds{token="demo"}': START.wall.timestamp(),

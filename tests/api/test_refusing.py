@@ -1,6 +1,7 @@
 """Who and what is refused: unknown and hidden tokens, foreign verbs, web pages; and what a bug may show."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,13 @@ def test_an_unknown_name_is_unknown_token(running: Served, path: str) -> None:
     assert (reply.status, reply.code) == (404, "unknown_token")
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/tokens/demo/nope", "/v1/tokens/demo/refresh/x", "/v1/../v1/status"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/v1", "/v1/tokens/demo/nope", "/v1/tokens/demo/refresh/x", "/v1/../v1/status", "/v1/tokens/demo/",
+        "/v1/tokens/demo//", "/v1/tokens/demo/refresh/", "/livez/", "//livez", "/v1//tokens",
+    ],
+)  # fmt: skip
 def test_an_unknown_path_is_404_but_not_about_tokens(running: Served, path: str) -> None:
     """A path that nobody has is bad_request with status 404: unknown_token is kept for tokens."""
     reply = running.get(path)
@@ -32,12 +39,31 @@ def test_an_unknown_path_is_404_but_not_about_tokens(running: Served, path: str)
         ("GET", "/v1/tokens/demo/refresh", "POST"),
         ("PUT", "/v1/reload", "POST"),
         ("OPTIONS", "/livez", "GET, HEAD"),
+        ("BREW", "/v1/status", "GET, HEAD"),
+        ("BREW", "/v1/reload", "POST"),
+        ("get", "/v1/tokens/demo/forget", "POST"),
+        ("M-SEARCH", "/v1/tokens/demo", "GET, HEAD"),
     ],
 )
 def test_a_foreign_verb_is_405_with_allow(running: Served, method: str, path: str, allow: str) -> None:
     """not_supported, and Allow lists what the path has."""
     reply = running.ask(method, path)
     assert (reply.status, reply.code, reply.headers["allow"]) == (405, "not_supported", allow)
+    assert reply.json["detail"] == f"{method} is not possible here; allowed: {allow}"
+
+
+def test_a_verb_that_http_does_not_have_is_a_request_like_any_other(running: Served) -> None:
+    """Its path, its headers and its body are read; what follows on the connection is answered, too."""
+    assert running.ask("BREW", "/v1/nothing").status == 404
+    assert running.ask("BREW", "/v1/status", Origin="x").code == "denied"
+    with running.client() as client:
+        head = b"BREW /v1/status HTTP/1.1\r\nContent-Length: 26\r\n\r\n"
+        client.send(head + b"POST /v1/reload HTTP/1.1\r\n" + b"GET /livez HTTP/1.1\r\n\r\n")
+        assert [client.reply().status for _ in range(2)] == [405, 200]
+        client.send(b"BREW /livez HTTP/1.1\r\nContent-Le")
+        client.send(b"ngth: 70000\r\n\r\n")
+        assert client.reply().code == "too_large"
+    assert running.engine.calls == []
 
 
 def test_kinds_refuse_what_they_cannot_do(running: Served) -> None:
@@ -120,3 +146,23 @@ def test_a_token_that_a_reload_hides_meanwhile_is_not_handed_out(tmp_path: Path,
         assert gate is not None
         running.inside(gate.set)
         assert client.reply().code == "unknown_token"
+
+
+def test_each_denial_is_a_warning_and_a_flood_of_them_one_line_a_second(tmp_path: Path) -> None:
+    """Issue 4: uid, token and reason of a hidden token, an admin's call and a web page; the rest is counted."""
+    engine = FakeEngine()
+    engine.hold("hidden", access=Access(users=("nobody-like-this",)))
+    engine.hold("demo")
+    with logged() as lines, served(tmp_path, engine, admins=(), own_uid=54321) as running:
+        running.inside(lambda: setattr(running.server.service.rules, "_almighty", frozenset()))
+        for _ in range(3):
+            assert running.get("/v1/tokens/hidden").status == 404
+        engine.clock.now = engine.clock.now.after(1)
+        assert running.post("/v1/tokens/demo/forget").status == 403
+        engine.clock.now = engine.clock.now.after(1)
+        assert running.get("/livez", Origin="https://evil.example").status == 403
+        assert running.get("/v1/tokens/none").status == 404
+    denied = [line for line in lines if line["event"] == "client.denied"]
+    assert {(line["log_level"], line["uid"]) for line in denied} == {("warning", os.geteuid())}
+    assert [(line.get("token"), line["unsaid_before"]) for line in denied] == [("hidden", 0), ("demo", 2), (None, 0)]
+    assert "evil.example" not in str(lines)

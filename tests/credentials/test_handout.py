@@ -109,6 +109,19 @@ def test_a_refusal_is_more_than_systemd_accepts(engine: FakeEngine, path: Path) 
     assert sum(line["event"] == "client.denied" for line in lines) == 1
 
 
+@as_root
+def test_a_noisy_peer_hides_no_other_ones_denial(engine: FakeEngine, path: Path) -> None:
+    """Issue 4: a denial is a warning, rate-limited; each uid has lines of its own, as on tokend.sock."""
+    engine.entries["demo"].settings = FakeHeld(access=NOBODY)
+    with logged() as lines, handing_out(engine, rule, path=path):
+        for uid in (0, 0, STRANGER, STRANGER, 0):
+            assert given_to(uid, path)[1] == ""
+        engine.clock.now = engine.clock.now.after(2)
+        given_to(0, path)
+    denied = [(line["uid"], line["unsaid_before"]) for line in lines if line["event"] == "client.denied"]
+    assert denied == [(0, 0), (STRANGER, 0), (0, 2)]
+
+
 def test_a_read_is_told_at_debug_and_never_the_token(engine: FakeEngine, path: Path) -> None:
     """Issue 4: an audit line per read at debug level."""
     with logged() as lines, handing_out(engine, rule, path=path):

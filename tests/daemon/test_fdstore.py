@@ -23,7 +23,7 @@ def test_the_next_daemon_gets_the_tokens_back_and_logs_in_nowhere(home: Home, nu
     assert {name: second.lease(name) for name in ("px", "partner")} == before
     assert home.requests("projectx") == 1
     assert second.stored == []
-    assert [path.name for path in (home.path / "state").rglob("*")] == ["lock"]
+    assert {path.name for path in (home.path / "state").rglob("*")} == {"lock", "events"}
     # And a third, after what the second one saved.
     second.ask("POST", "/v1/tokens/partner/forget")
     until(lambda: second.lease("partner")["generation"] > before["partner"]["generation"], "a new one")

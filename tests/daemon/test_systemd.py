@@ -1,14 +1,32 @@
 """What systemd and the journal are told."""
 
 import json
-import os
+import shutil
 import signal
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.daemon.harness import Home, until
 from tests.daemon.tables import DAEMON, PARTNER, PX
+
+
+@pytest.fixture
+def slow(home: Home) -> Path:
+    """A damaged file of the state that takes as long to open as ``.hold`` stands beside it."""
+    if (compiler := shutil.which("cc")) is None:
+        pytest.skip("there is no C compiler")
+    library = home.path / "slow_disk.so"
+    source = Path(__file__).with_name("slow_disk.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    slow = home.path / "state" / "tokens" / "slow.json"
+    slow.parent.mkdir(parents=True)
+    slow.write_bytes(b"")
+    slow.with_suffix(".json.hold").touch()
+    home.environ.update(LD_PRELOAD=str(library), SLOW_FILE=str(slow))
+    return slow
 
 
 def test_ready_comes_once_everything_answers_and_says_it_in_words(home: Home):
@@ -47,24 +65,18 @@ def test_each_reload_begins_and_ends_in_order_also_when_it_is_refused(home: Home
         )
 
 
-def test_a_slow_start_asks_for_time_and_is_not_ready_before_it_is(home: Home):
+def test_a_slow_start_asks_for_time_and_is_not_ready_before_it_is(home: Home, slow: Path):
     """EXTEND_TIMEOUT_USEC while the state is being read from a disk that hangs; READY=1 after that."""
-    tokens = home.path / "state" / "tokens"
-    tokens.mkdir(parents=True)
-    os.mkfifo(tokens / "slow.json")  # whoever reads it waits
     daemon = home.start(PARTNER, ready=False)
     until(lambda: daemon.noted("EXTEND_TIMEOUT_USEC=30000000") >= 2, "the second wish, which is the loop's")
     assert not daemon.noted("READY=1")
-    (tokens / "slow.json").write_bytes(b"")
+    slow.with_suffix(".json.hold").unlink()
     until(lambda: daemon.noted("READY=1"), "READY=1")
     assert len(daemon.log("state.damaged")) == 1
 
 
-def test_a_start_that_hangs_can_be_ended(home: Home):
+def test_a_start_that_hangs_can_be_ended(home: Home, slow: Path):
     """SIGTERM is heard while the state is being read: nobody has to wait for the disk, or to kill."""
-    tokens = home.path / "state" / "tokens"
-    tokens.mkdir(parents=True)
-    os.mkfifo(tokens / "slow.json")
     daemon = home.start(PARTNER, ready=False)
     until(lambda: daemon.noted("EXTEND_TIMEOUT_USEC=") >= 2, "the loop")
     assert daemon.end(seconds=5) == 0

@@ -6,7 +6,6 @@ second one. Limits and counts are the server's part.
 """
 
 import asyncio
-import resource
 import select
 import socket
 from typing import Protocol
@@ -14,13 +13,12 @@ from typing import Protocol
 from tokend.api.connection import Connection, Home
 from tokend.api.parsing import SLICE_BYTES
 from tokend.api.peers import Peer
+from tokend.api.reserve import first_reserved
 
 # Accepted in one go; then those that are connected already have their turn.
 MOST_AT_ONCE = 64
 # Without a free descriptor accept fails and the listener stays readable: looking again at once would be a busy loop.
 PAUSE_SECONDS = 0.1
-# Connections leave the last descriptors to upstreams, state, files and reloads (docs/promises.md 71).
-RESERVED_DESCRIPTORS = 64
 # As plain numbers: at each use an enum's member costs as much as a system call.
 _AT_ONCE = int(socket.MSG_DONTWAIT)
 _UNHARMED = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
@@ -120,7 +118,7 @@ class Arrivals:
                 self._accept(self._listener)
 
     def _accept(self, listener: socket.SocketType) -> None:
-        now, first_reserved, family = self._loop.time(), _first_reserved(), int(listener.family)
+        now, reserved, family = self._loop.time(), first_reserved(), int(listener.family)
         for _ in range(MOST_AT_ONCE):
             try:
                 descriptor, _address = listener._accept()  # type: ignore[attr-defined]  # accept() asks for much more
@@ -135,7 +133,7 @@ class Arrivals:
             # The plain C type: the Python class costs three times as much.
             connection = socket.SocketType(family, _STREAM, 0, descriptor)
             arrival = Arrival(self, connection, descriptor, since=now)
-            if self.home.admit(arrival, first_reserved):
+            if self.home.admit(arrival, reserved):
                 self._here[descriptor] = arrival
                 self._epoll.register(descriptor, select.EPOLLIN)
                 self._read(arrival)
@@ -199,9 +197,3 @@ class Arrivals:
         except OSError:
             bare.close()
             self.home.leave(arrival)
-
-
-def _first_reserved() -> float:
-    """The first of the last descriptors: the kernel gives the lowest number that is free. The limit may change."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return float("inf") if soft == resource.RLIM_INFINITY else soft - RESERVED_DESCRIPTORS

@@ -33,15 +33,17 @@ class Event:
 
 
 class Changes:
-    """The stream of changes. Numbers continue from the wall clock in milliseconds, so they rise across restarts."""
+    """The stream of changes; the ids of events follow ``last_event`` (`event_ids`)."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, last_event: int = 0, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
         self._engine = engine
-        self._number = int(engine.clock.instant().wall.timestamp() * 1000)
-        self._first = self._number
+        self._first = self._number = last_event
+        self._heartbeat_seconds = heartbeat_seconds
         self._kept: deque[Event] = deque(maxlen=EVENTS_KEPT)
-        self._rows = {name: row(entry.status()) for name, entry in engine.entries.items()}
-        self._waiting: set[asyncio.Event] = set()
+        # What was told last of each: generation, state, and whether it is valid.
+        self._told = {name: _told(row(entry.status())) for name, entry in engine.entries.items()}
+        # By the token that is waited for; None: for whatever changes.
+        self._waiting: dict[str | None, set[asyncio.Event]] = {}
         self._stop: Callable[[], None] = engine.subscribe(self._changed)
 
     def close(self) -> None:
@@ -49,42 +51,50 @@ class Changes:
         self._stop()
 
     @contextmanager
-    def signal(self) -> Iterator[asyncio.Event]:
-        """Give an event that is set at each change; the caller clears it before looking."""
+    def signal(self, name: str | None = None) -> Iterator[asyncio.Event]:
+        """Give an event that is set at each change, or at each of one token; the caller clears it before looking."""
         event = asyncio.Event()
-        self._waiting.add(event)
+        waiting = self._waiting.setdefault(name, set())
+        waiting.add(event)
         try:
             yield event
         finally:
-            self._waiting.discard(event)
+            waiting.discard(event)
+            if not waiting and self._waiting.get(name) is waiting:
+                del self._waiting[name]
 
     def config_changed(self, data: dict[str, Any]) -> None:
-        """Announce that a configuration was applied or refused."""
+        """Announce that a configuration was applied or refused. It may have hidden any token from who waits for it."""
         self._add("config", None, data)
+        for name in list(self._waiting):
+            self._wake(name)
 
     async def follow(self, last: int | None, may_see: Callable[[str], bool]) -> AsyncGenerator[bytes, None]:
-        """Yield encoded events, from after ``last`` on; the present state first where that is too long ago."""
+        """Yield encoded events, from after ``last`` on; the present state instead of what is not known any more."""
         with self.signal() as changed:
-            opening, position = b": tokend\n\n", self._number
-            if last is not None:
-                oldest = self._kept[0].number - 1 if self._kept else self._first
-                if oldest <= last <= self._number:
-                    position = last
-                else:
-                    opening += b"".join(self._present(may_see))
-                    position = self._number
-            yield opening
+            text, position = b": tokend\n\n", self._number if last is None else last
             while True:
                 changed.clear()
-                fresh = [event for event in self._kept if event.number > position]
+                text += b"".join(self._since(position, may_see))
                 position = self._number
-                if text := b"".join(e.encode() for e in fresh if e.name is None or may_see(e.name)):
+                if text:
                     yield text
+                text = b""
                 try:
-                    async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    async with asyncio.timeout(self._heartbeat_seconds):
                         await changed.wait()
                 except TimeoutError:
-                    yield b": still here\n\n"
+                    text = b": still here\n\n"
+
+    def _since(self, last: int, may_see: Callable[[str], bool]) -> Iterator[bytes]:
+        oldest = self._kept[0].number - 1 if len(self._kept) == EVENTS_KEPT else self._first
+        # An id of another life of the daemon, or of another daemon; or more happened at once than is kept.
+        if not oldest <= last <= self._number:
+            yield from self._present(may_see)
+            return
+        for event in self._kept:
+            if event.number > last and (event.name is None or may_see(event.name)):
+                yield event.encode()
 
     def _present(self, may_see: Callable[[str], bool]) -> Iterator[bytes]:
         for name, entry in sorted(self._engine.entries.items()):
@@ -95,22 +105,26 @@ class Changes:
     def _changed(self, name: str) -> None:
         entry = self._engine.entries.get(name)
         if entry is None:
-            self._rows.pop(name, None)
-            self._wake()
+            self._told.pop(name, None)
+            self._wake(name)
             return
-        before, now = self._rows.get(name), row(entry.status())
-        self._rows[name] = now
-        if before is None or before["generation"] != now["generation"]:
+        before, now = self._told.get(name), row(entry.status())
+        self._told[name] = told = _told(now)
+        if before is None or before[0] != told[0]:
             self._add("token", name, now)
-        if before is not None and (before["state"], before["valid"]) != (now["state"], now["valid"]):
+        if before is not None and before[1:] != told[1:]:
             self._add("state", name, now)
-        self._wake()
+        self._wake(name)
 
     def _add(self, kind: str, name: str | None, data: dict[str, Any]) -> None:
         self._number += 1
         self._kept.append(Event(self._number, kind, name, data))
-        self._wake()
+        self._wake(None)
 
-    def _wake(self) -> None:
-        for event in self._waiting:
+    def _wake(self, name: str | None) -> None:
+        for event in self._waiting.get(name, ()):
             event.set()
+
+
+def _told(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["generation"], row["state"], row["valid"]

@@ -157,7 +157,7 @@ class Connection(asyncio.Protocol):
         if not self._writable:
             expired = waited > limits.write_seconds
         elif self._phase is Phase.ANSWERING:
-            expired = self._given_up_with_client and self._hung_up()
+            expired = self._given_up_with_client and (self._ended or bool(self._unread)) and self._hung_up()
         else:
             allowed = {
                 Phase.FIRST: limits.header_seconds,
@@ -294,7 +294,7 @@ class Connection(asyncio.Protocol):
             self._transport.write_eof()
 
     def _hung_up(self) -> bool:
-        """Tell whether a client that stopped sending is gone altogether: nobody reads what we would write."""
+        """Tell whether a client that stopped sending, or that we do not read, is gone: else its end would be told."""
         poll = select.poll()
         poll.register(self._transport.get_extra_info("socket").fileno(), 0)
         return any(flags & (select.POLLHUP | select.POLLERR) for _, flags in poll.poll(0))

@@ -3,14 +3,16 @@
 from tokend.api.answers import Answer, json_answer
 from tokend.api.calls import Call
 from tokend.api.openapi import description
+from tokend.api.peers import NOBODY
 from tokend.api.problems import RequestError, bad_request
 from tokend.api.views import row, status_row
+from tokend.pauses import with_pauses
 from tokend.tokens import utc
 
 
 async def list_tokens(call: Call) -> Answer:
     """GET /v1/tokens: what the peer may read, without secrets."""
-    rows = [row(entry.status()) for entry in call.service.entries_for(call.request.peer)]
+    rows = [row(entry.status()) async for entry in with_pauses(call.service.entries_for(call.request.peer))]
     return json_answer({"version": 1, "tokens": rows})
 
 
@@ -20,12 +22,13 @@ async def show_status(call: Call) -> Answer:
     if error is not None and not call.admin:
         # The sentence quotes the file, and with it tokens that this peer may not know of.
         error = "the configuration has errors; the administrator's `tokend status` shows them"
+    entries = with_pauses(call.service.entries_for(call.request.peer))
     return json_answer(
         {
             "version": 1,
             "ready": call.service.engine.ready,
             "config": {"loaded_at": utc(loaded_at), "error": error},
-            "tokens": [status_row(entry.status()) for entry in call.service.entries_for(call.request.peer)],
+            "tokens": [status_row(entry.status()) async for entry in entries],
         }
     )
 
@@ -71,10 +74,10 @@ async def show_metrics(call: Call) -> Answer:
     """GET /metrics: Prometheus' text format, for the tokens that the peer may read."""
     if call.service.metrics is None:
         raise RequestError(404, "bad_request", "this daemon keeps no metrics")
-    page = call.service.metrics([entry.name for entry in call.service.entries_for(call.request.peer)])
+    page = await call.service.metrics([entry.name for entry in call.service.entries_for(call.request.peer)])
     return Answer(200, page, "text/plain; version=0.0.4; charset=utf-8")
 
 
-async def show_openapi(_call: Call) -> Answer:
-    """GET /openapi.json: this interface, described for machines."""
-    return json_answer(description())
+async def show_openapi(call: Call) -> Answer:
+    """GET /openapi.json: this interface, described for machines, as it is where it was asked for."""
+    return json_answer(description(loopback=call.request.peer is NOBODY))

@@ -1,12 +1,14 @@
 """The page of `GET /metrics`, made at each request from statuses and counts. prometheus_client is loaded late."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tokend import __version__
 from tokend.interfaces import Engine
 from tokend.metrics import Counters
+from tokend.pauses import with_pauses
 from tokend.status import ProviderStatus, State
 
 if TYPE_CHECKING:
@@ -29,6 +31,13 @@ _GAUGES: Mapping[str, tuple[str, Callable[[ProviderStatus], float | None]]] = {
     "tokend_token_consecutive_failures": ("Failed attempts since the last success.", lambda s: float(s.failures)),
 }
 
+# So many are rendered at a time: a millisecond.
+LINES = 200
+
+_Family = Callable[[], Any]
+# What `add_metric` of the family takes: the labels' values, and the numbers.
+_Table = Mapping[Any, tuple[Any, ...]]
+
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
@@ -39,39 +48,39 @@ class Exposition:
     requests: Callable[[], Mapping[tuple[str, int], int]]
     config_ok: Callable[[], bool]
 
-    def page(self, names: Collection[str]) -> bytes:
-        """Render everything about these tokens, in Prometheus' text format."""
-        from prometheus_client import CollectorRegistry, generate_latest
+    async def page(self, names: Collection[str]) -> bytes:
+        """Render everything about these tokens, in Prometheus' text format; others are served meanwhile."""
+        families = self._families(frozenset(names))
+        return b"".join([text async for family, table in families async for text in _rendered(family, table)])
 
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Once(list(self._families(frozenset(names)))))
-        return generate_latest(registry)
-
-    def _families(self, names: frozenset[str]) -> "Iterator[Metric]":
+    async def _families(self, names: frozenset[str]) -> "AsyncIterator[tuple[_Family, _Table]]":
         from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 
         shown = [entry for name, entry in sorted(self.engine.entries.items()) if name in names]
-        statuses = [entry.status() for entry in shown]
+        statuses = [entry.status() async for entry in with_pauses(shown)]
         for name, (text, value) in _GAUGES.items():
-            known = {(status.name,): number for status in statuses if (number := value(status)) is not None}
-            yield _labelled(GaugeMetricFamily(name, text, labels=["token"]), known)
-        issued = {(e.name,): e.lease.token.issued_at.wall.timestamp() for e in shown if e.lease is not None}
+            known = {(status.name,): (number,) for status in statuses if (number := value(status)) is not None}
+            yield partial(GaugeMetricFamily, name, text, labels=["token"]), known
+        issued = {(e.name,): (e.lease.token.issued_at.wall.timestamp(),) for e in shown if e.lease is not None}
         text = "When the token held now was asked for."
-        yield _labelled(GaugeMetricFamily("tokend_token_issued_timestamp_seconds", text, labels=["token"]), issued)
+        yield partial(GaugeMetricFamily, "tokend_token_issued_timestamp_seconds", text, labels=["token"]), issued
         sinks = {
-            (status.name, sink.label): sink.last_success_at.timestamp()
+            (status.name, sink.label): (sink.last_success_at.timestamp(),)
             for status in statuses
             for sink in status.sinks
             if sink.last_success_at is not None
         }
         text, name = "When the sink last held the token.", "tokend_sink_last_success_timestamp_seconds"
-        yield _labelled(GaugeMetricFamily(name, text, labels=["token", "sink"]), sinks)
-        yield from self._counted(names)
+        yield partial(GaugeMetricFamily, name, text, labels=["token", "sink"]), sinks
+        for counted in self._counted(names):
+            yield counted
         text = "Whether the last reload succeeded."
-        yield GaugeMetricFamily("tokend_config_last_reload_successful", text, value=float(self.config_ok()))
-        yield InfoMetricFamily("tokend_build", "The running version.", value={"version": __version__})
+        name, loaded = "tokend_config_last_reload_successful", float(self.config_ok())
+        yield partial(GaugeMetricFamily, name, text, labels=[]), {(): (loaded,)}
+        text = "The running version."
+        yield partial(InfoMetricFamily, "tokend_build", text, labels=[]), {(): ({"version": __version__},)}
 
-    def _counted(self, names: frozenset[str]) -> "Iterator[Metric]":
+    def _counted(self, names: frozenset[str]) -> "Iterator[tuple[_Family, _Table]]":
         from prometheus_client.core import CounterMetricFamily, SummaryMetricFamily
 
         count = self.counters
@@ -83,13 +92,26 @@ class Exposition:
             ("tokend_client_requests", "Answers on the socket.", ["token", "code"], requests),
         ]
         for name, text, labels, table in tables:
-            shown = {key: number for key, number in table.items() if key[0] in names or not key[0]}
-            yield _labelled(CounterMetricFamily(name, text, labels=labels), shown)
-        text = "How long attempts took."
-        took = SummaryMetricFamily("tokend_token_refresh_duration_seconds", text, labels=["token"])
-        for token in sorted(names & count.refresh_samples.keys()):
-            took.add_metric([token], count.refresh_samples[token], count.refresh_seconds[token])
-        yield took
+            shown = {key: (number,) for key, number in table.items() if key[0] in names or not key[0]}
+            yield partial(CounterMetricFamily, name, text, labels=labels), shown
+        text, name = "How long attempts took.", "tokend_token_refresh_duration_seconds"
+        samples, seconds = count.refresh_samples, count.refresh_seconds
+        took = {(token,): (samples[token], seconds[token]) for token in names & samples.keys()}
+        yield partial(SummaryMetricFamily, name, text, labels=["token"]), took
+
+
+async def _rendered(family: _Family, table: _Table) -> AsyncIterator[bytes]:
+    """The lines of a family, so many at a time; what they are is said once, before the first."""
+    from prometheus_client import generate_latest
+
+    rows = sorted(table.items())
+    async for start in with_pauses(range(0, max(len(rows), 1), LINES), together=1):
+        part = family()
+        for labels, values in rows[start : start + LINES]:
+            part.add_metric(list(labels), *values)
+        text: bytes = generate_latest(_Once([part]))  # all that it does with a registry is to collect
+        # HELP and TYPE stand before each part.
+        yield text if start == 0 else text.split(b"\n", 2)[2]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,10 +122,3 @@ class _Once:
 
     def collect(self) -> "list[Metric]":
         return self.families
-
-
-def _labelled(family: "Metric", table: Mapping[Any, float]) -> "Metric":
-    # A key of the table is the tuple of the labels' values.
-    for labels, number in sorted(table.items()):
-        family.add_metric(list(labels), number)  # type: ignore[attr-defined]  # each family has it, their base has not
-    return family

@@ -7,7 +7,6 @@ it is more than systemd accepts, and the unit fails (243/CREDENTIALS).
 
 import asyncio
 import os
-import resource
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,8 @@ from typing import Any, Protocol
 import anyio
 import structlog
 
+from tokend.api import reserve
+from tokend.api.denials import Denials
 from tokend.api.departures import Departures
 from tokend.api.listening import Place, claim, is_ours, withdraw
 from tokend.api.peers import Peer, identify
@@ -32,10 +33,6 @@ SEND_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
 # How soon a removed or stolen path is noticed.
 PATH_CHECK_SECONDS = 2.0
-# The last descriptors are for upstreams, state, files and reloads (docs/promises.md 71).
-RESERVED_DESCRIPTORS = 64
-# One line about denials in this time; what came between is counted in the next. A peer must not fill the log.
-DENIAL_SECONDS = 1.0
 
 
 class RefusedError(Exception):
@@ -97,7 +94,7 @@ class Handout:
         self._changed: dict[str, anyio.Event] = {}
         self._pause: asyncio.TimerHandle | None = None
         self._lost: OSError | None = None
-        self._denial_logged, self._denials_unsaid = float("-inf"), 0
+        self._denials = Denials()
         self._log = structlog.get_logger("tokend.api")
 
     async def serve(self, listening: Callable[[], object]) -> None:
@@ -170,7 +167,7 @@ class Handout:
         """Take one client in. The loop calls it: a task could be cancelled with a client in its hands."""
         if self._socket is None:
             return
-        if len(self._attending) >= self._bounds.connections or _descriptors_are_short():
+        if len(self._attending) >= self._bounds.connections or reserve.is_reached():
             self._rest()
             return
         try:
@@ -258,25 +255,10 @@ class Handout:
         return str(self._place.path) if self._place is not None else "inherited"
 
     def _denied(self, peer: Peer, error: RefusedError) -> None:
-        """Write the audit line; of peers that anybody can be, at most one in `DENIAL_SECONDS`."""
+        """Write the audit line; of peers that anybody can be, unless the uid has had one just now."""
         now = self._engine.clock.instant().boot
-        if not error.trusted:
-            if 0 <= now - self._denial_logged < DENIAL_SECONDS:
-                self._denials_unsaid += 1
-                return
-            self._denial_logged = now
-        unsaid, self._denials_unsaid = self._denials_unsaid, 0
-        self._log.warning(
-            "client.denied", uid=peer.uid, unsaid_before=unsaid, path=self._name(), detail=str(error), **error.what
-        )
-
-
-def _descriptors_are_short() -> bool:
-    """Tell whether the next descriptor would be one of the last: the kernel gives the lowest number that is free."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        lowest = os.open("/", os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        return True
-    os.close(lowest)
-    return soft != resource.RLIM_INFINITY and lowest >= soft - RESERVED_DESCRIPTORS
+        unsaid = 0 if error.trusted else self._denials.unsaid_before(peer.uid, now)
+        if unsaid is not None:
+            self._log.warning(
+                "client.denied", uid=peer.uid, unsaid_before=unsaid, path=self._name(), detail=str(error), **error.what
+            )

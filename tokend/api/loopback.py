@@ -10,20 +10,19 @@ import hmac
 import ipaddress
 import os
 import re
-import resource
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
 from tokend.api.answers import Answer
-from tokend.api.arrivals import RESERVED_DESCRIPTORS
 from tokend.api.connection import Connection
 from tokend.api.listening import BACKLOG
 from tokend.api.parsing import Limits
-from tokend.api.peers import Peer
+from tokend.api.peers import NOBODY
 from tokend.api.problems import RequestError, problem
 from tokend.api.requests import Request
+from tokend.api.reserve import first_reserved
 from tokend.api.routes import respond
 from tokend.api.service import Hot, Service
 from tokend.errors import DeniedError, SecretError
@@ -31,8 +30,6 @@ from tokend.interfaces import Threads
 from tokend.secret import Secret
 from tokend.sources import SecretSource, read_secret
 
-# No process has this uid: (uid_t) -1 means "none" to the kernel, and no name in the configuration resolves to it.
-NOBODY = Peer(-1, frozenset())
 # Whoever supervises us may ask these without the secret: they tell of no token.
 OPEN = frozenset((b"/livez", b"/readyz"))
 CHECK_SECONDS = 0.5
@@ -113,9 +110,7 @@ class LoopbackServer:
 
     def admits(self, descriptor: int) -> bool:
         """Tell whether there is room for one more connection."""
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        reserved = soft != resource.RLIM_INFINITY and descriptor >= soft - RESERVED_DESCRIPTORS
-        if reserved or len(self._connections) >= self.limits.max_connections:
+        if descriptor >= first_reserved() or len(self._connections) >= self.limits.max_connections:
             self.service.denied(NOBODY, detail="too many connections to the loopback port")
             return False
         return True

@@ -1,5 +1,6 @@
 """The interface described for machines: OpenAPI 3.1; paths by hand beside `routes`, schemas made from `shapes`."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -9,117 +10,214 @@ from pydantic.json_schema import JsonSchemaMode
 from tokend.api import shapes
 
 _SHAPES = (
-    shapes.TokenList, shapes.Status, shapes.Token, shapes.IssuedToken, shapes.RequestId, shapes.Forgotten, shapes.Plan,
-    shapes.Live, shapes.Ready, shapes.Problem,
+    shapes.TokenList, shapes.Status, shapes.Token, shapes.KeyPair, shapes.IssuedToken, shapes.RequestId,
+    shapes.Forgotten, shapes.Plan, shapes.Live, shapes.Ready, shapes.Problem, shapes.TokenEvent, shapes.ConfigEvent,
 )  # fmt: skip
 _PREFIX = "#/components/schemas/"
-_NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+_TEXT = {"type": "string"}
 
 
-def _content(shape: type, media: str = "application/json") -> dict[str, Any]:
-    return {media: {"schema": {"$ref": f"{_PREFIX}{shape.__name__}"}}}
+def _content(*shapes: type, media: str = "application/json") -> dict[str, Any]:
+    first, *others = [{"$ref": f"{_PREFIX}{shape.__name__}"} for shape in shapes]
+    return {media: {"schema": {"anyOf": [first, *others]} if others else first}}
 
 
 def _text(media: str) -> dict[str, Any]:
-    return {media: {"schema": {"type": "string"}}}
+    return {media: {"schema": _TEXT}}
 
 
-_PROBLEM = {
-    "description": "RFC 9457 problem document",
-    "content": _content(shapes.Problem, "application/problem+json"),
+def _headers(*, required: bool = True, **names: dict[str, Any]) -> dict[str, Any]:
+    return {"headers": {name.replace("_", "-"): {"required": required, "schema": it} for name, it in names.items()}}
+
+
+_RETRY_AFTER = _headers(required=False, Retry_After={"type": "integer", "minimum": 1})
+_ETAG = _headers(ETag={"type": "string", "pattern": '^"[0-9]+"$'})
+_ANY_TEXT: dict[str, Any] = {"schema": _TEXT}
+# Every problem by its status: what its `code` says, and what comes beside it.
+_PROBLEMS: dict[int, tuple[str, dict[str, Any]]] = {
+    400: ("bad_request: not to be understood; `errors` names fields", {}),
+    401: ("denied: the secret is missing or wrong", _headers(WWW_Authenticate=_TEXT)),
+    403: ("denied: not for this peer, nor for a web page", {}),
+    404: ("unknown_token: there is none, or none that this peer may see", {}),
+    405: ("not_supported: tokens of this kind cannot do this", _headers(Allow=_TEXT)),
+    406: ("not_acceptable: the token cannot be given in this form", {}),
+    409: ("generation_conflict: if_generation is above the token's", {}),
+    413: ("too_large: the body", {}),
+    415: ("unsupported_media_type: a body must be JSON", {}),
+    422: ("config_invalid: `errors` lists each mistake and its place", {}),
+    429: ("rate_limited: too early", _RETRY_AFTER),
+    431: ("too_large: the headers", {}),
+    500: ("internal: the daemon's log has the details", {}),
+    503: ("token_unavailable, or login_required where a person must act", _RETRY_AFTER),
+    504: ("timeout: not within the wait", {}),
 }
-_PLAIN = _text("text/plain")
+# What can become of any request.
+_ALWAYS = (400, 403, 413, 431, 500)
+_NAMED = (404, 405)
+_BODY = (415,)
+_FRESH = (429, 503, 504)
+
+
+def _problem(status: int) -> dict[str, Any]:
+    text, more = _PROBLEMS[status]
+    return {"description": text, "content": _content(shapes.Problem, media="application/problem+json"), **more}
 
 
 def _operation(
-    summary: str, content: dict[str, Any], *, status: str = "200", named: bool = False, **more: Any
+    summary: str, good: dict[str, Any], *problems: int, parameters: Iterable[dict[str, Any]] = (), **more: Any
 ) -> dict[str, Any]:
-    parameters = ([_NAME] if named else []) + more.pop("parameters", [])
-    responses = {status: {"description": "done", "content": content}, "default": _PROBLEM} | more.pop("others", {})
-    basis = {"summary": summary, "responses": responses}
-    return basis | ({"parameters": parameters} if parameters else {}) | more
+    refused = {str(status): {"$ref": f"#/components/responses/{status}"} for status in (*_ALWAYS, *problems)}
+    found = list(parameters)
+    return {"summary": summary, **({"parameters": found} if found else {}), "responses": refused | good, **more}
 
 
-def _query(name: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": {"type": "string"}}
+def _good(content: dict[str, Any], status: int = 200, **more: Any) -> dict[str, Any]:
+    return {str(status): {"description": "done", "content": content, **more}}
 
 
-def _header(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "schema": {"type": "string"}}
+def _parameter(where: str, name: str, schema: dict[str, Any], description: str = "") -> dict[str, Any]:
+    basis = {"in": where, "name": name, "schema": schema}
+    return basis | ({"description": description} if description else {})
 
 
-def _body(*, required: bool, **properties: dict[str, Any]) -> dict[str, Any]:
-    schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {"required": required, "content": {"application/json": {"schema": schema}}}
+_NAME = {**_parameter("path", "name", {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"}), "required": True}
+_NAMES = (_NAME,)
+# The digits keep it below ten years, which is where durations end.
+_DURATION = {
+    "type": "string",
+    "pattern": "^([1-9][0-9]{0,10}ms|[1-9][0-9]{0,7}s|[1-9][0-9]{0,5}m|[1-9][0-9]{0,3}h|[1-9][0-9]{0,2}d)$",
+}
+_READ = (
+    _NAME,
+    _parameter("query", "min_ttl", _DURATION, "valid for at least that long, refreshed first if need be"),
+    _parameter("query", "format", {"enum": ["aws"]}, "as AWS's SDKs read it"),
+    _parameter("header", "If-None-Match", _TEXT, "the ETag of the token that is known"),
+    _parameter("header", "Prefer", _TEXT, "wait=30: seconds, for another token than If-None-Match or a valid one"),
+)
+_SINCE = _parameter("header", "Last-Event-ID", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "go on after this one")
+_DRY_RUN = _parameter("query", "dry_run", {"enum": ["true", "false"]}, "only tell what would be done")
 
 
-_UNCHANGED = {"304": {"description": "If-None-Match names this generation"}}
-_NOT_READY = {"503": {"description": "not ready", "content": _content(shapes.Ready)}}
-_READ = [_query("min_ttl", 'a duration, "60s": still valid for that long'), _header("If-None-Match"), _header("Prefer")]
-_STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
-_PARAMETERS = {"required": True, "content": {"application/json": {"schema": _STRINGS}}}
-_DRY_RUN = {"name": "dry_run", "in": "query", "schema": {"enum": ["true", "false"]}}
+def _body(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    return {"required": required, "content": {"application/json": {"schema": {"type": "object", **schema}}}}
+
+
+_PARAMETERS = _body({"additionalProperties": _TEXT}, required=True)
 _REFRESH = _body(
-    required=False, if_generation={"type": ["integer", "null"]}, reason={"type": ["string", "null"], "maxLength": 200}
+    {
+        "properties": {
+            "if_generation": {"type": ["integer", "null"], "description": "only admins may leave it out"},
+            "reason": {"type": ["string", "null"], "maxLength": 200},
+        },
+        "additionalProperties": False,
+    },
+    required=False,
+)
+_PLAIN = _text("text/plain")
+# A stream has no schema of its own in OpenAPI 3.1: what is given is that of each of its events.
+_EVENTS = _content(shapes.TokenEvent, shapes.ConfigEvent, media="text/event-stream")
+_FOLLOW = (
+    "server-sent events from now on, or since Last-Event-ID; after one that is too old or of another life of the "
+    "daemon the present rows come first. Ids rise, also across restarts"
 )
 
-_DESCRIPTION: dict[str, Any] = {
-    "openapi": "3.1.0",
-    "info": {"title": "tokend", "version": "1", "description": "HTTP/1.1 over a Unix socket"},
-    "paths": {
-        "/v1/tokens": {"get": _operation("names, kinds, states, expiries; never a secret", _content(shapes.TokenList))},
-        "/v1/tokens/{name}": {
-            "get": _operation(
-                "the token", _content(shapes.Token) | _PLAIN, others=_UNCHANGED, named=True, parameters=_READ
-            )
-        },
-        "/v1/tokens/{name}/refresh": {
-            "post": _operation(
-                "a newer token than if_generation", _content(shapes.Token) | _PLAIN, named=True, requestBody=_REFRESH
-            )
-        },
-        "/v1/tokens/{name}/issue": {
-            "post": _operation(
-                "one on-demand token",
-                _content(shapes.IssuedToken) | _PLAIN,
-                status="201",
-                named=True,
-                requestBody=_PARAMETERS,
-            )
-        },
-        "/v1/tokens/{name}/request-id": {
-            "post": _operation("an id for one upstream call", _content(shapes.RequestId), named=True)
-        },
-        "/v1/tokens/{name}/forget": {
-            "post": _operation("admins: drop a compromised token", _content(shapes.Forgotten), named=True)
-        },
-        "/v1/events": {
-            "get": _operation("server-sent events", _text("text/event-stream"), parameters=[_header("Last-Event-ID")])
-        },
-        "/v1/status": {"get": _operation("the daemon's and each token's condition", _content(shapes.Status))},
-        "/v1/reload": {
-            "post": _operation(
-                "admins: apply the configuration",
-                _content(shapes.Plan),
-                parameters=[_DRY_RUN],
-            )
-        },
-        "/livez": {"get": _operation("the daemon answers", _content(shapes.Live))},
-        "/readyz": {
-            "get": _operation(
-                "every required token is valid and in its sinks", _content(shapes.Ready), others=_NOT_READY
-            )
-        },
-        "/metrics": {"get": _operation("Prometheus text format", _PLAIN)},
-        "/openapi.json": {"get": _operation("this document", {"application/json": {"schema": {"type": "object"}}})},
+_PATHS: dict[str, Any] = {
+    "/v1/tokens": {
+        "get": _operation("names, kinds, states, expiries; never a secret", _good(_content(shapes.TokenList)))
     },
-}
+    "/v1/tokens/{name}": {
+        "get": _operation(
+            "the token",
+            _good(_content(shapes.Token, shapes.KeyPair) | _PLAIN, **_ETAG)
+            | {"304": {"description": "If-None-Match names this generation", **_ETAG}},
+            *_NAMED, 406, *_FRESH,
+            parameters=_READ,
+        )
+    },
+    "/v1/tokens/{name}/refresh": {
+        "post": _operation(
+            "a newer token than if_generation",
+            _good(_content(shapes.Token) | _PLAIN, **_ETAG),
+            *_NAMED, 406, 409, *_BODY, *_FRESH,
+            parameters=_NAMES,
+            requestBody=_REFRESH,
+        )
+    },
+    "/v1/tokens/{name}/issue": {
+        "post": _operation(
+            "one on-demand token",
+            _good(_content(shapes.IssuedToken) | _PLAIN, 201),
+            *_NAMED, 406, *_BODY, *_FRESH,
+            parameters=_NAMES,
+            requestBody=_PARAMETERS,
+        )
+    },
+    "/v1/tokens/{name}/request-id": {
+        "post": _operation(
+            "an id for one upstream call", _good(_content(shapes.RequestId)), *_NAMED, *_BODY, parameters=_NAMES
+        )
+    },
+    "/v1/tokens/{name}/forget": {
+        "post": _operation(
+            "admins: drop a compromised token", _good(_content(shapes.Forgotten)), *_NAMED, *_BODY, parameters=_NAMES
+        )
+    },
+    "/v1/events": {"get": _operation(_FOLLOW, _good(_EVENTS), parameters=(_SINCE,))},
+    "/v1/status": {"get": _operation("the daemon's and each token's condition", _good(_content(shapes.Status)))},
+    "/v1/reload": {
+        "post": _operation(
+            "admins: apply the configuration", _good(_content(shapes.Plan)), *_BODY, 422, parameters=(_DRY_RUN,)
+        )
+    },
+    "/livez": {"get": _operation("the daemon answers", _good(_content(shapes.Live)))},
+    "/readyz": {
+        "get": _operation(
+            "every required token is valid and in its sinks",
+            _good(_content(shapes.Ready))
+            | {"503": {"description": "not ready", "content": _content(shapes.Ready)}},
+        )
+    },
+    "/metrics": {"get": _operation("Prometheus text format", _good(_PLAIN))},
+    "/openapi.json": {
+        "get": _operation("this document", _good({"application/json": {"schema": {"type": "object"}}}))
+    },
+}  # fmt: skip
+# Supervisors have no secret.
+_OPEN = ("/livez", "/readyz")
 
 
 @cache
-def description() -> dict[str, Any]:
-    """The whole document. Made when it is first asked for: few daemons ever are, and the schemas take a while."""
+def description(*, loopback: bool) -> dict[str, Any]:
+    """The whole document, for the Unix socket or for the ``loopback`` port, which asks for its secret.
+
+    Made when it is first asked for: few daemons ever are, and the schemas take a while.
+    """
     mode: JsonSchemaMode = "serialization"
     inputs = [(shape, mode, TypeAdapter(shape)) for shape in _SHAPES]
     _, made = TypeAdapter.json_schemas(inputs, ref_template=_PREFIX + "{model}")
-    return {**_DESCRIPTION, "components": {"schemas": made["$defs"]}}
+    responses = {str(status): _problem(status) for status in _PROBLEMS}
+    text = "HTTP/1.1 over a Unix socket; who asks is told by the kernel, and decides what may be done"
+    info = {"title": "tokend", "version": "1", "description": text}
+    components: dict[str, Any] = {"schemas": made["$defs"], "responses": responses}
+    basis = {"openapi": "3.1.0", "info": info, "paths": _PATHS, "components": components}
+    return _with_secret(basis) if loopback else basis
+
+
+def _with_secret(document: dict[str, Any]) -> dict[str, Any]:
+    text = "HTTP/1.1 on a loopback port, for whoever has its secret; nobody is an admin here"
+    refused = {"401": {"$ref": "#/components/responses/401"}}
+    paths: dict[str, Any] = {
+        path: {
+            method: operation | ({"security": []} if path in _OPEN else {"responses": operation["responses"] | refused})
+            for method, operation in methods.items()
+        }
+        for path, methods in document["paths"].items()
+    }
+    scheme = {"type": "http", "scheme": "bearer", "description": "or the bare secret in Authorization, as AWS sends it"}
+    return {
+        **document,
+        "info": {**document["info"], "description": text},
+        "paths": paths,
+        "security": [{"secret": []}],
+        "components": {**document["components"], "securitySchemes": {"secret": scheme}},
+    }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import httptools
 
 from tokend.api.peers import Peer
-from tokend.api.problems import RequestError, bad_request, not_supported
+from tokend.api.problems import RequestError, bad_request
 from tokend.api.requests import Request
 
 # The parser is fed in slices of this size and not at all while an answer is due, so that what one connection can
@@ -16,7 +16,7 @@ SLICE_BYTES = 4096
 # A body's chunk sizes, extensions and trailers may take this many times its limit: a byte per chunk takes six. The
 # parser keeps an unfinished trailer whole and copies it at each slice, so an endless one would block everybody.
 MOST_FRAMING = 8
-_VERB = re.compile(rb"[A-Za-z][A-Za-z-]{0,31} [^ ]+ HTTP/1\.[01]\r?\n")
+_VERB = re.compile(rb"([A-Za-z][A-Za-z-]{0,31}) [^ ]+ HTTP/1\.[01]\r?\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class RequestReader:
         self.in_message = self.head_done = self.sealed = self.awaits_continue = self.alone = False
         self._peer, self._limits = peer, limits
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
-        self._target = self._body = b""
+        self._target = self._body = self._foreign_verb = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_size = self._raw_head = self._raw_body = self._begun = 0
 
@@ -64,13 +64,7 @@ class RequestReader:
         if self._parser is None or self.sealed:
             return
         at_boundary, self._begun = not self.in_message, 0
-        try:
-            self._parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:
-            self.sealed = True  # what follows is another protocol's; ours ends with this answer
-        except httptools.HttpParserError as error:
-            # Only of the slice's first request is it known where it begins.
-            self._refuse(_unintelligible(error, b"" if self.due else piece))
+        self._parse(self._parser, piece)
         if self.in_message and not self.head_done:
             # Finished headers are counted exactly; an endless one is counted by what arrived, to the slice.
             self._raw_head = len(piece) if self._begun else self._raw_head + len(piece)
@@ -81,6 +75,23 @@ class RequestReader:
             if self._raw_body > self._limits.body_bytes * MOST_FRAMING:
                 self._refuse(_too_large(413, self._limits.body_bytes, "body"))
         self.alone = at_boundary and self._begun == 1 and not self.in_message and len(self.due) == 1
+
+    def _parse(self, parser: httptools.HttpRequestParser, piece: bytes) -> None:
+        try:
+            parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            self.sealed = True  # what follows is another protocol's; ours ends with this answer
+        except httptools.HttpParserInvalidMethodError:
+            # A verb that HTTP does not have is a request all the same, and `routes` knows what its path has. The parser
+            # reads it under another name. Only of the slice's first request is it known where it begins.
+            if self.due or (match := _VERB.match(piece)) is None:
+                self._refuse(_no_http())
+            else:
+                self._foreign_verb = match[1]
+                self._parser = httptools.HttpRequestParser(self)
+                self._parse(self._parser, b"OPTIONS" + piece[match.end(1) :])
+        except httptools.HttpParserError:
+            self._refuse(_no_http())
 
     # -------------------------------------------------------------- what httptools calls
 
@@ -124,7 +135,8 @@ class RequestReader:
         if parser is None or self.sealed:
             return
         keep = parser.should_keep_alive() and not parser.should_upgrade()
-        method = parser.get_method().decode("latin-1")
+        method = (self._foreign_verb or parser.get_method()).decode("latin-1")
+        self._foreign_verb = b""
         self.due.append(Request(method, self._target, tuple(self._headers), self._body, self._peer, keep))
         self.sealed = not keep
 
@@ -139,8 +151,5 @@ def _too_large(status: int, limit: int, part: str) -> RequestError:
     return RequestError(status, "too_large", f"the request's {part} may be {limit} bytes at most")
 
 
-def _unintelligible(error: httptools.HttpParserError, piece: bytes) -> RequestError:
-    """A verb that HTTP does not have is a foreign verb; anything else is no HTTP at all."""
-    if isinstance(error, httptools.HttpParserInvalidMethodError) and _VERB.match(piece):
-        return not_supported("this method does not exist here", allow="GET, HEAD, POST")
+def _no_http() -> RequestError:
     return bad_request("this is not an HTTP/1.1 request")

@@ -45,6 +45,11 @@ class Peer:
         return None if self.connection is None else unit_of(self.connection)
 
 
+# Whoever asks where the kernel tells nothing of who asks (`loopback`). No process has this uid: (uid_t) -1 means "none"
+# to the kernel, and no name in the configuration resolves to it.
+NOBODY = Peer(-1, frozenset())
+
+
 def uid_of(connection: socket.SocketType) -> int:
     """Ask the kernel whose process is at the other end of a connected Unix socket; raises OSError."""
     _pid, uid, _gid = _UCRED.unpack(connection.getsockopt(_SOCKET, _PEERCRED, _UCRED.size))

@@ -11,7 +11,7 @@ from tokend.api.service import Service
 from tokend.api.views import Prepared
 from tokend.errors import ConfigError, DeniedError, InvalidParametersError, ReaderError
 
-READ = Route(token_routes.read_token, frozenset(("min_ttl",)))
+READ = Route(token_routes.read_token, frozenset(("min_ttl", "format")))
 PLACES: Mapping[str, Mapping[str, Route]] = {
     "v1/tokens": {"GET": Route(daemon_routes.list_tokens)},
     "v1/status": {"GET": Route(daemon_routes.show_status)},
@@ -80,7 +80,7 @@ def memorable(service: Service, request: Request) -> tuple[Prepared, bool] | Non
 
 def _find(request: Request) -> tuple[Route, str | None]:
     segments, name = request.segments, None
-    if segments[:2] == ("v1", "tokens") and len(segments) in (3, 4):
+    if segments[:2] == ("v1", "tokens") and len(segments) in (3, 4) and segments[3:] != ("",):
         name = segments[2]
         methods = TOKEN_PLACES.get(segments[3] if len(segments) == 4 else "")
     else:

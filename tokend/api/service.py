@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from tokend.tokens import Lease
 MOST_REMEMBERED = 512
 
 # Given the names that the peer may see: the page in Prometheus' text format.
-RenderMetrics = Callable[[Collection[str]], bytes]
+RenderMetrics = Callable[[Collection[str]], Awaitable[bytes]]
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +54,7 @@ class Service:
         config_state: ConfigState,
         metrics: RenderMetrics | None = None,
         audit_reads: bool = False,
+        last_event: int = 0,
     ) -> None:
         self.engine = engine
         self.rules = rules
@@ -68,7 +69,7 @@ class Service:
         )
         self._requests: Counter[tuple[str, int]] = Counter()
         self.remembered: dict[bytes, Hot] = {}
-        self.changes = Changes(engine)
+        self.changes = Changes(engine, last_event=last_event)
         self.log = structlog.get_logger("tokend.api")
         self._prepared: dict[str, Prepared] = {}
         self._denials = Denials()
@@ -126,6 +127,11 @@ class Service:
         self.audit_reads = reads
         for text in list(self.remembered):  # these are answered past the log
             self._unlearn(text)
+
+    @property
+    def answers_kept(self) -> int:
+        """How many tokens have prepared answers."""
+        return len(self._prepared)
 
     def forget_old_answers(self) -> None:
         """Drop prepared answers, which hold tokens in clear, whose token is gone or replaced."""

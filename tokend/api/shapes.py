@@ -1,13 +1,27 @@
 """The shapes of the answers' JSON objects; OpenAPI's schemas are made from them (`openapi`)."""
 
-from typing import Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field, WithJsonSchema
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
 from tokend.status import State
 
 _CLOSED = ConfigDict(extra="forbid")  # a test compares real answers: a field that is not described here is found
+Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+Fingerprint = Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
+EventId = Annotated[str, Field(pattern="^[0-9]{1,18}$")]
+Code = Literal[
+    "bad_request", "config_invalid", "denied", "generation_conflict", "internal", "login_required", "not_acceptable",
+    "not_supported", "rate_limited", "timeout", "token_unavailable", "too_large", "unknown_token",
+    "unsupported_media_type",
+]  # fmt: skip
+
+
+def _json_of(name: str) -> WithJsonSchema:
+    """A text that is JSON of another shape."""
+    content = {"contentMediaType": "application/json", "contentSchema": {"$ref": f"#/components/schemas/{name}"}}
+    return WithJsonSchema({"type": "string", **content})
 
 
 class TokenRow(TypedDict):
@@ -18,10 +32,10 @@ class TokenRow(TypedDict):
     kind: str
     state: State
     valid: bool
-    expires_at: str | None
-    refresh_at: str | None
+    expires_at: Moment | None
+    refresh_at: Moment | None
     generation: int | None
-    fingerprint: str | None
+    fingerprint: Fingerprint | None
 
 
 class TokenList(TypedDict):
@@ -32,7 +46,8 @@ class TokenList(TypedDict):
     tokens: list[TokenRow]
 
 
-LastError = TypedDict("LastError", {"class": str, "detail": str, "at": str})
+# Closed like the shape that holds it.
+LastError = TypedDict("LastError", {"class": str, "detail": str, "at": Moment})
 
 
 class SinkRow(TypedDict):
@@ -41,8 +56,8 @@ class SinkRow(TypedDict):
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     kind: str
     path: str
-    state: str
-    last_success_at: str | None
+    state: Literal["pending", "ok", "failing"]
+    last_success_at: Moment | None
     error: str | None
 
 
@@ -53,7 +68,7 @@ class StatusRow(TokenRow):
     seconds_left: float | None
     failures: int
     last_error: LastError | None
-    next_attempt_at: str | None
+    next_attempt_at: Moment | None
     sinks: list[SinkRow]
     note: NotRequired[str]
 
@@ -62,8 +77,26 @@ class ConfigState(TypedDict):
     """When the configuration in force was loaded, and why a newer one was refused."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
-    loaded_at: str
+    loaded_at: Moment
     error: str | None
+
+
+class TokenEvent(TypedDict):
+    """A server-sent event about a token, read by its lines."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    id: EventId
+    event: Literal["token", "state"]
+    data: Annotated[str, _json_of("TokenRow")]
+
+
+class ConfigEvent(TypedDict):
+    """A server-sent event about the configuration."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    id: EventId
+    event: Literal["config"]
+    data: Annotated[str, _json_of("ConfigState")]
 
 
 class Status(TypedDict):
@@ -84,13 +117,23 @@ class Token(TypedDict):
     name: str
     access_token: str
     token_type: str
-    issued_at: str
-    expires_at: str | None
+    issued_at: Moment
+    expires_at: Moment | None
     expires_at_unix: int | None
-    refresh_at: str | None
+    refresh_at: Moment | None
     generation: int | None
-    fingerprint: str | None
+    fingerprint: Fingerprint | None
     headers: dict[str, str]
+
+
+class KeyPair(TypedDict):
+    """A token that is an AWS key pair, as AWS's SDKs read it from a container's endpoint (``?format=aws``)."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    AccessKeyId: str
+    SecretAccessKey: str
+    Token: str
+    Expiration: Moment
 
 
 class IssuedToken(Token):
@@ -115,8 +158,9 @@ class Forgotten(TypedDict):
 
 
 class Step(TypedDict):
-    """What a reload does to one provider."""
+    """What a reload does to one provider, or what of the daemon's own table needs a restart."""
 
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
     name: str
     action: str
 
@@ -143,6 +187,16 @@ class Ready(TypedDict):
     ready: bool
 
 
+class Mistake(TypedDict):
+    """One error of a configuration, and its place as far as it has one."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    file: str | None
+    line: int | None
+    column: int | None
+    message: str
+
+
 class Problem(TypedDict):
     """RFC 9457, with a code for programs."""
 
@@ -151,6 +205,6 @@ class Problem(TypedDict):
     title: str
     status: int
     detail: str
-    code: str
-    retry_at: NotRequired[str]
-    errors: NotRequired[dict[str, list[str]] | list[dict[str, object]]]
+    code: Code
+    retry_at: NotRequired[Moment]
+    errors: NotRequired[dict[str, list[str]] | list[Mistake]]

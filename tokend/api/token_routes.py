@@ -4,10 +4,10 @@ import asyncio
 
 from tokend.api.answers import PLAIN_TYPE, Answer, json_answer
 from tokend.api.calls import Call
-from tokend.api.problems import bad_request, not_supported
+from tokend.api.problems import RequestError, bad_request, not_supported
 from tokend.api.requests import duration_parameter, wants_plain
 from tokend.api.service import unavailable
-from tokend.api.views import issued, prepare
+from tokend.api.views import issued, key_pair, prepare
 from tokend.errors import DeniedError, WaitTimeoutError
 from tokend.settings import OnDemandSettings
 from tokend.tokens import Lease
@@ -23,19 +23,20 @@ async def read_token(call: Call) -> Answer:
         raise not_supported(f"{entry.name!r} is issued on demand: POST /v1/tokens/{entry.name}/issue", allow="")
     plain = wants_plain(request.header(b"accept"))
     ttl = duration_parameter(call.query, "min_ttl")
+    if (form := call.query.get("format")) not in (None, "aws"):
+        raise bad_request("format is aws, or absent", errors={"format": ["must be aws"]})
     if (wait := request.wait_seconds()) is not None:
         await _wait_for_change(call, wait)
         entry = call.service.visible(request.peer, entry.name)  # a reload may have changed or taken it meanwhile
     if ttl is None:
         prepared = call.service.valid(entry)
-        answer = prepared.plain if plain else prepared.json
-        generation = prepared.lease.generation
+        lease, answer = prepared.lease, prepared.plain if plain else prepared.json
     else:
         lease = await call.service.engine.fresh(entry.name, ttl.total_seconds(), admin=call.admin)
-        answer, generation = _lease_answer(call, lease, plain=plain), lease.generation
-    if request.header(b"if-none-match") is not None and request.matches_etag(generation):
+        answer = _lease_answer(call, lease, plain=plain)
+    if request.header(b"if-none-match") is not None and request.matches_etag(lease.generation):
         return Answer(304, content_type=None, headers=answer.headers)
-    return answer
+    return answer if form is None else _aws_answer(call, lease, headers=answer.headers)
 
 
 async def refresh_token(call: Call) -> Answer:
@@ -104,6 +105,15 @@ def _lease_answer(call: Call, lease: Lease, *, plain: bool) -> Answer:
     return prepared.plain if plain else prepared.json
 
 
+def _aws_answer(call: Call, lease: Lease, *, headers: tuple[tuple[str, str], ...]) -> Answer:
+    """Lay the token out as AWS's SDKs read it from $AWS_CONTAINER_CREDENTIALS_FULL_URI."""
+    keys = key_pair(lease, call.service.engine.clock.instant().wall)
+    if keys is None:
+        text = f"{lease.name!r} is no AWS key pair: a JSON object with AccessKeyId and SecretAccessKey"
+        raise RequestError(406, "not_acceptable", text)
+    return json_answer(keys, headers=headers)
+
+
 async def _wait_for_change(call: Call, seconds: float) -> None:
     """Wait for a valid token other than If-None-Match names; without that header for any valid one, else 504."""
     conditional = call.request.header(b"if-none-match") is not None
@@ -113,7 +123,7 @@ async def _wait_for_change(call: Call, seconds: float) -> None:
         found = call.service.prepared(entry)
         return found is not None and not (conditional and call.request.matches_etag(found.lease.generation))
 
-    with call.service.changes.signal() as changed:
+    with call.service.changes.signal(call.token.name) as changed:
         try:
             async with asyncio.timeout(seconds):
                 while not satisfied():

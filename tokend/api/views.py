@@ -1,9 +1,10 @@
 """What the socket shows of tokens and of the daemon: objects for JSON, and the answers prepared for the hot path."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import orjson
@@ -14,6 +15,10 @@ from tokend.secret import Secret
 from tokend.settings import ProviderSettings
 from tokend.status import Failure, ProviderStatus, SinkStatus
 from tokend.tokens import Lease, Token, native, utc
+
+# AWS's SDKs keep credentials until the end they are told, and most refuse those that tell none: a key pair without an
+# end is asked for again after as long as AWS's own temporary ones usually live.
+ASKED_AGAIN = timedelta(hours=1)
 
 
 class ConfigState(Protocol):
@@ -66,6 +71,24 @@ def ready_headers(token: Token, settings: ProviderSettings) -> dict[str, str]:
     merged = {name.lower(): (name, value.reveal()) for name, value in token.headers.items()}
     merged.update({name.lower(): (name, value) for name, value in settings.headers.items()})
     return dict(merged.values())
+
+
+def key_pair(lease: Lease, now: datetime) -> dict[str, str] | None:
+    """What AWS's SDKs take from a container's endpoint; None for a token that is no JSON object of AWS keys.
+
+    They want all four (botocore and the SDK for JavaScript), and an empty ``Token`` is none to them. The token may
+    have been written for `credential_process`, which calls the third SessionToken.
+    """
+    try:
+        keys = json.loads(lease.token.value.reveal())
+        key, secret = keys["AccessKeyId"], keys["SecretAccessKey"]
+        session = keys.get("Token") or keys.get("SessionToken") or ""
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    end = lease.token.expires_at
+    shown = {"AccessKeyId": key, "SecretAccessKey": secret, "Token": session}
+    shown["Expiration"] = utc(now + ASKED_AGAIN if end is None else end.wall)
+    return shown if all(isinstance(value, str) for value in shown.values()) else None
 
 
 def issued(name: str, token: Token, settings: ProviderSettings) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# `access.units` on tokend.sock: for that unit alone, and only where tokend can see it. A name that somebody else made up
-# is none: below a delegated cgroup, in a user's own manager.
+# `access.units` on tokend.sock and on a sink's socket: for that unit alone, and only where tokend can see it. A name that
+# somebody else made up is none: below a delegated cgroup, in a user's own manager.
 . tests/systemd/inside/lib.sh
 
-install_tokend < <(partner; echo 'access = { units = ["bot.service"] }')
+install_tokend < <(partner; printf '%s\n' 'access = { units = ["bot.service"] }' '[[providers.partner.sinks]]' \
+  'kind = "socket"' 'path = "/run/tokend/partner.sock"' 'mode = "0660"' 'group = "tokend-clients"')
 useradd --create-home --uid 1500 --groups tokend-clients reader
 systemctl start tokend
 token=$(tokend get partner --wait 10s)
@@ -16,16 +17,32 @@ ask() {
 }
 readonly GET=(/opt/tokend/bin/tokend get partner)
 
+# The same of the sink's socket, which refuses by more zeros than systemd takes for a credential.
+cat >/run/sink.py <<'END'
+import socket
+
+reader = socket.socket(socket.AF_UNIX)
+reader.connect("/run/tokend/partner.sock")
+got = b"".join(iter(lambda: reader.recv(65536), b""))
+print("refused" if len(got) > 1024 * 1024 and not got.strip(bytes(1)) else got.decode())
+END
+readonly READ=(python3 /run/sink.py)
+
 # Without the drop-in: nobody, and one line says why.
 refused 5 ask bot.service "${GET[@]}"
 refused 5 ask bot.service "${GET[@]}"
+[[ $(ask bot.service "${READ[@]}") == refused ]]
 [[ $(messages --priority=warning | grep -c 'event=units.unknown') == 1 ]]
 contains "$(messages --priority=warning)" 'ProtectProc=default (drop-ins/access-units.conf)'
 
 drop_in tokend.service access-units <systemd/drop-ins/access-units.conf
 systemctl restart tokend
 [[ $(ask bot.service "${GET[@]}") == "$token" ]]
+[[ $(ask bot.service "${READ[@]}") == "$token" ]]
 refused 5 ask other.service "${GET[@]}"
+[[ $(ask other.service "${READ[@]}") == refused ]]
+# Of no unit at all, but root: as everywhere.
+[[ $("${READ[@]}") == "$token" ]]
 # In any slice, and in what it made below itself.
 [[ $(ask bot.service --slice=trading-fast.slice "${GET[@]}") == "$token" ]]
 # The service is the reader's, and so is its cgroup: it can name a group in it as it likes.
@@ -43,6 +60,7 @@ until_true 20 is ActiveState active user@1500.service
 own() { setpriv --reuid=1500 --regid=1500 --init-groups env XDG_RUNTIME_DIR=/run/user/1500 "$@"; }
 until_true 20 own systemctl --user is-active basic.target
 refused 5 own systemd-run --user --quiet --wait --pipe --collect --unit=bot.service "${GET[@]}"
+[[ $(own systemd-run --user --quiet --wait --pipe --collect --unit=bot.service "${READ[@]}") == refused ]]
 
 # Whoever connected has ended, while another goes on asking: its pid may be anybody's by now.
 cat >/run/heir.py <<'END_OF_HEIR'
