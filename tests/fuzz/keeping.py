@@ -1,0 +1,96 @@
+"""What tokend keeps: `.env` files that people edit too, the records of the state directory, the image in a memfd."""
+
+import os
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from tokend import fdstore
+from tokend.engine import records
+from tokend.engine.records import Record
+from tokend.errors import StoreError
+from tokend.instant import Instant
+from tokend.secret import Secret
+from tokend.sinks.dotenv_format import UneditableError, UnencodableError, _assignments, edit, encode
+
+NOW = Instant(datetime(2026, 3, 1, tzinfo=UTC), 5000.0)
+STYLES = ("portable", "quoted", "posix", "raw")
+SECRET = "planted-fake-value-of-somebody-else"
+
+
+def dotenv(data: bytes) -> None:
+    """First line: style and the new value. What follows is a file: an edit is found again, and touches nothing else."""
+    head, _, content = data.partition(b"\n")
+    style, value = STYLES[(head or b"\0")[0] % 4], head[1:].decode("utf-8", "replace")
+    try:
+        written = encode(value, style)
+    except UnencodableError as error:
+        assert len(value) < 4 or value not in str(error)
+        written = "obviously-fake"
+    try:
+        once = edit(content, {"KEY": written})
+    except UneditableError as error:
+        assert SECRET not in str(error)
+        return
+    assert edit(once, {"KEY": written}) == once
+    other = edit(once, {"KEY": "x"})
+    assert edit(other, {"KEY": "x"}) == other
+    assert _others(once) == _others(content)
+    if b"KEY" not in content:
+        assert once.startswith(content)
+    gone = edit(once, {"KEY": ""}, append=False)
+    assert edit(gone, {"KEY": ""}, append=False) == gone
+
+
+def _others(content: bytes) -> list[tuple[str, bytes]]:
+    """All assignments but those of KEY, in order."""
+    return [(found.key, found.value(content)) for found in _assignments(content) if found.key != "KEY"]
+
+
+def state(data: bytes) -> None:
+    """Any bytes as a provider's record: set aside, or a record of the right types that is kept as it was read."""
+    for boot_id in ("boot-1", "another"):
+        try:
+            name, record = records.load(data, boot_id=boot_id, now=NOW)
+        except StoreError as error:
+            assert SECRET not in error.detail
+            continue
+        assert _fits(record, Record), record
+        again = records.load(records.dump(name, record, boot_id), boot_id=boot_id, now=NOW)
+        assert again == (name, record)
+        records.laid_anew(record, NOW)
+        if record.lease is not None:
+            assert record.lease.name == name
+            record.lease.token.is_valid(NOW)
+
+
+def image(data: bytes) -> None:
+    """Any bytes in the memory that systemd kept: an image that is whole, or none."""
+    memory = os.memfd_create("fuzzed")
+    try:
+        os.pwrite(memory, data, 0)
+        found = fdstore._image(memory)
+        if found is not None:
+            dict(fdstore._unpacked(found[fdstore.SALT_BYTES :]))
+    finally:
+        os.close(memory)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Tell whether a value, and everything inside of it, is what its annotation says."""
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(value, one) for one in get_args(hint))
+    if isinstance(hint, str):
+        return True
+    if hint in (float, int):
+        return isinstance(value, int | hint) and not isinstance(value, bool) and value - value == 0
+    if origin is not None:
+        _, inner = get_args(hint)
+        return isinstance(value, origin) and all(isinstance(k, str) and _fits(v, inner) for k, v in value.items())
+    if not isinstance(value, hint):
+        return False
+    if isinstance(value, Secret):
+        return isinstance(value.reveal_bytes(), bytes)
+    return not is_dataclass(hint) or all(_fits(getattr(value, field.name), field.type) for field in fields(hint))

@@ -1,0 +1,21 @@
+"""Every parser that reads what strangers or hands wrote, as a function of any bytes: it returns, or there is a bug.
+
+`python -m tests.fuzz` lets a coverage-guided fuzzer call them, `test_corpus.py` replays what it found.
+"""
+
+from collections.abc import Callable
+
+from tests.fuzz.clients import answer, hosts
+from tests.fuzz.configuration import config, template
+from tests.fuzz.keeping import dotenv, image, state
+from tests.fuzz.serving import peers, requests
+from tests.fuzz.upstream import expiries, replies, urls
+
+Target = Callable[[bytes], None]
+
+TARGETS: dict[str, Target] = {
+    target.__name__: target
+    for target in (
+        answer, config, dotenv, expiries, hosts, image, peers, replies, requests, state, template, urls,
+    )
+}  # fmt: skip

@@ -1,0 +1,204 @@
+"""What upstreams say: whole replies to every kind, times in all their forms, and URLs."""
+
+import json
+import math
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from tests.http.clocks import StandingClock
+from tests.providers.live import ENVIRON, NOW, env
+from tokend.errors import AttemptError, InvalidParametersError, TransientError
+from tokend.http.client import _date, _offset
+from tokend.http.exchange import Reply, Request
+from tokend.http.expiry import LONGEST_LIFE_SECONDS, expiry
+from tokend.http.json import try_object
+from tokend.http.text import header_text
+from tokend.http.url import host_of, path_of, same_origin, validate_base_url
+from tokend.http.verdict import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS, retry_after
+from tokend.instant import Instant
+from tokend.providers.auth_token import AuthToken
+from tokend.providers.projectx import ProjectX
+from tokend.providers.tt import TT
+from tokend.secret import Secret
+from tokend.settings import parse_duration
+from tokend.sources import SecretSource, read_secret
+from tokend.tokens import Token, native
+
+CLOCK = StandingClock(NOW)
+# An upstream may write what it likes into its reply; none of it may reach a message.
+ECHO = "planted-fake-echo"
+URL = "https://upstream.example"
+KINDS: dict[str, Any] = {
+    "projectx": ProjectX(base_url=URL, username=env("USERNAME"), api_key=env("API_KEY")),
+    "validate": ProjectX(base_url=URL, username=env("USERNAME"), api_key=env("API_KEY"), refresh="validate"),
+    "tt": TT(
+        base_url=URL, environment="uat", api_key=env("API_KEY"), api_secret=env("API_SECRET"),
+        app_name="App", company_name="Company",
+    ),
+    "auth-token": AuthToken(base_url=URL, client_secret=env("CLIENT_SECRET")),
+}  # fmt: skip
+# Written once, with nothing of the input in them.
+DURATION_ERRORS = {
+    'a duration is a whole number with a unit: "500ms", "30s", "15m", "12h", "1d"',
+    "a duration is at most ten years",
+}
+PARAMETERS = {"clientId": "C1", "username": "u", "displayName": "d", "ipAddress": "::1"}
+PREVIOUS = Token(Secret("obviously-fake-token-before"), "Bearer", CLOCK.instant(), CLOCK.instant().after(7200))
+
+
+class ScriptedRuntime:
+    """`interfaces.Runtime` whose exchanges were held already; the last one is held again and again."""
+
+    clock = CLOCK
+
+    def __init__(self, script: list[Reply]) -> None:
+        self.script = script
+        self.sent: list[Request] = []
+
+    def upstream_now(self) -> datetime:
+        return CLOCK.instant().wall
+
+    async def reveal(self, source: SecretSource) -> Secret:
+        return read_secret(source, ENVIRON)
+
+    async def exchange(self, request: Request) -> Reply:
+        self.sent.append(request)
+        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+
+
+def replies(data: bytes) -> None:
+    """One or two replies of an upstream: a good token or a known error, which quotes neither them nor our secrets.
+
+    The first line names the kind; replies are ``status, header lines, empty line, body``, parted by ``====``.
+    """
+    name, _, rest = data.partition(b"\n")
+    settings = KINDS.get(name.decode("latin-1"))
+    if settings is None:
+        return
+    runtime = ScriptedRuntime([_reply(part) for part in rest.split(b"\n====\n")[:2]])
+    try:
+        if isinstance(settings, AuthToken):
+            token = finished(settings.issue(runtime, PARAMETERS))
+        else:
+            token = finished(settings.fetch(runtime, PREVIOUS))
+    except InvalidParametersError as error:
+        told = json.dumps(error.errors, ensure_ascii=False)
+        assert ENVIRON["CLIENT_SECRET"] not in told
+        assert len(json.dumps(error.errors)) <= 4096 + 64
+        assert all(line.isprintable() for lines in error.errors.values() for line in lines)
+    except AttemptError as error:
+        assert ECHO not in error.detail
+        assert not any(secret in error.detail for key, secret in ENVIRON.items() if key != "USERNAME")
+        assert error.detail.isprintable()
+        pause = getattr(error, "retry_after", None)
+        assert pause is None or SHORTEST_PAUSE_SECONDS <= pause <= LONGEST_PAUSE_SECONDS
+    else:
+        _believable(token)
+    for request in runtime.sent:
+        assert request.url.startswith(URL + "/"), "a secret went to another host"
+
+
+def expiries(data: bytes) -> None:
+    """Four lines: absolute, relative, a `Date`, a `Retry-After`; numbers and text in JSON, dates as they are sent."""
+    lines = [line.decode("latin-1").strip() for line in data.split(b"\n")]
+    absolute, relative, date, pause = (*lines, "", "", "", "")[:4]
+    sent = CLOCK.instant()
+    dated = _date(date)
+    assert dated is None or dated.tzinfo is UTC
+    offset = _offset(dated, sent, sent.after(0.2))
+    assert math.isfinite(offset)
+    reply = Reply(status=200, headers={"retry-after": pause}, body=b"", sent_at=sent, date=dated, offset=offset)
+    seconds = retry_after(reply)
+    assert seconds is None or SHORTEST_PAUSE_SECONDS <= seconds <= LONGEST_PAUSE_SECONDS
+    try:
+        parse_duration(relative)
+    except ValueError as error:
+        assert str(error) in DURATION_ERRORS
+    said = {}
+    for name, text in (("absolute", absolute), ("relative", relative)):
+        if (value := try_object(b'{"value": ' + text.encode() + b"}")) is not None:
+            said[name] = value["value"]
+        elif text:
+            said[name] = text
+    try:
+        end = expiry(reply, Secret(f"a.{quote(absolute)}.b"), host="host", default_seconds=60.0, **said)
+    except TransientError:
+        return
+    assert end is not None
+    assert 0 < sent.until(end) <= LONGEST_LIFE_SECONDS
+
+
+def urls(data: bytes) -> None:
+    """A base URL that is accepted is the same place to whoever connects; of one origin are two lines to both."""
+    first, second = (*(line.decode("utf-8", "replace") for line in data.split(b"\n")), "")[:2]
+    try:
+        accepted = validate_base_url(first)
+    except ValueError as error:
+        assert "@" not in first or first not in str(error)
+        return
+    theirs = httpx.URL(accepted + "/token")
+    assert theirs.scheme in {"https", "http"}
+    assert host_of(accepted) == _host_of(theirs), accepted
+    assert path_of(accepted + "/token").encode() == theirs.raw_path
+    if same_origin(accepted, second):
+        try:
+            other = httpx.URL(second)
+        except httpx.InvalidURL:
+            return  # cannot be asked at all
+        assert (theirs.scheme, _host_of(theirs)) == (other.scheme, _host_of(other)), second
+        assert not other.userinfo
+
+
+def _host_of(url: httpx.URL) -> str:
+    host = url.raw_host.decode()
+    return f"{f'[{host}]' if ':' in host else host}:{url.port or (443 if url.scheme == 'https' else 80)}"
+
+
+def _reply(raw: bytes) -> Reply:
+    head, _, body = raw.partition(b"\n\n")
+    status, *lines = head.decode("latin-1").split("\n")
+    pairs = [line.partition(":") for line in lines]
+    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    date = _date(headers.get("date"))
+    sent = CLOCK.instant()
+    return Reply(
+        status=int(status) if status.isascii() and status.isdigit() and 2 < len(status) < 4 else 200,
+        headers=headers,
+        body=body,
+        sent_at=sent,
+        date=date,
+        offset=_offset(date, sent, sent.after(0.1)),
+    )
+
+
+def _believable(token: Token) -> None:
+    value = token.value.reveal()
+    assert value.isascii()
+    assert value.isprintable()
+    for secret in token.headers.values():
+        header_text(secret, "a header")
+    life = token.life_seconds
+    assert life is None or 0 < life <= LONGEST_LIFE_SECONDS
+    assert value not in repr(token) or len(value) < 12
+    json.dumps([token.token_type, {k: str(v) for k, v in token.extra.items()}], allow_nan=False).encode()
+    native(_lease(token))
+
+
+def _lease(token: Token) -> Any:
+    from tokend.tokens import Lease
+
+    refresh: Instant | None = token.expires_at
+    return Lease("fuzzed", token, 1, refresh, "0123456789ab")
+
+
+def finished(call: Coroutine[Any, Any, Token]) -> Token:
+    """What a coroutine that waits for nothing returns."""
+    try:
+        call.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    raise AssertionError("it waits for something")
