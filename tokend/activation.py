@@ -13,6 +13,8 @@ from tokend.errors import ConfigError
 
 # SD_LISTEN_FDS_START: the descriptors follow standard error.
 FIRST = 3
+# Of thousands of digits Python makes no number; a process cannot have a billion descriptors.
+LONGEST_COUNT = 10
 # FileDescriptorName= of the two socket units. systemd passes the descriptors in any order.
 API, CREDENTIALS = "api", "credentials"
 
@@ -33,7 +35,7 @@ def inherit(environ: MutableMapping[str, str] | None = None) -> Inherited:
     """
     environ = os.environ if environ is None else environ
     pid, count, names = (environ.pop(key, "") for key in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
-    if pid != str(os.getpid()) or not (count.isascii() and count.isdigit()):
+    if pid != str(os.getpid()) or not (count.isascii() and count.isdigit() and len(count) < LONGEST_COUNT):
         return Inherited()
     # Nobody was given a name if the variable is missing (another activator than systemd).
     every = names.split(":") if names else []

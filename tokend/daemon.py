@@ -24,18 +24,21 @@ from tokend.api.service import Service
 from tokend.clock import SystemClock
 from tokend.config import Config
 from tokend.config.model import loopback_address
+from tokend.engine.progress import Queue
 from tokend.engine.schedule import HostLimits
 from tokend.engine.store import State, TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.engine.surroundings import Surroundings
 from tokend.errors import StoreError
+from tokend.http.resolver import Resolver
 from tokend.interfaces import ListeningSink
 from tokend.metrics import Counters
-from tokend.notify import EXTEND_SECONDS, Notifier, in_words
+from tokend.notify import EXTEND_SECONDS, Notifier
 from tokend.reloading import Reloading
 from tokend.runtime import ProviderRuntime
 from tokend.settings import ProviderSettings
-from tokend.threads import ThreadPool
+from tokend.telling import Telling
+from tokend.threads import Pools
 from tokend.tokens import utc
 from tokend.watchdog import Watchdog
 
@@ -45,15 +48,10 @@ EXIT_OK, EXIT_UNAVAILABLE = 0, 7
 ONCE_SECONDS = 30.0
 # How often more time is asked for: a third of what is asked.
 PATIENCE_SECONDS = EXTEND_SECONDS / 3
-# Status goes to systemd at most this often.
-STATUS_SECONDS = 1.0
 # A bug that ends one of the daemon's own tasks at once must not become a busy loop.
 RESTART_SECONDS = 5.0
 # What a start may take where a disk is slow; systemd is asked for that time, bit by bit.
 START_SECONDS = 300.0
-STATE_THREADS, SINK_THREADS = 4, 8
-# The commands after a write may take half a minute each: they must not stand in the way of the writes.
-COMMAND_THREADS = 16
 
 log = logs.get_logger()
 
@@ -62,19 +60,25 @@ class Daemon:
     """One run of tokend."""
 
     def __init__(
-        self, config: Config, state: State, explicit: Path | None, *, inherited: Inherited, notifier: Notifier
+        self,
+        config: Config,
+        state: State,
+        explicit: Path | None,
+        *,
+        inherited: Inherited,
+        notifier: Notifier,
+        last_event: int,
     ) -> None:
         self._first_config = config
         self._explicit = explicit
         self._state = state
         self._clock = SystemClock()
-        self._disk = ThreadPool(STATE_THREADS)
-        self._sinks = ThreadPool(SINK_THREADS)
-        self._commands = ThreadPool(COMMAND_THREADS)
-        self._looks = ThreadPool(1)
-        self._guards = ThreadPool(1)
-        self._inherited = inherited
-        self._notifier = notifier
+        self.threads = Pools()
+        self._resolver = Resolver(self.threads.lookups)
+        # What refreshers wait for: the watchdog must not take who stands in it for one that has hung.
+        self._queue = Queue(self.threads.disk)
+        self._inherited, self._notifier = inherited, notifier
+        self._last_event = last_event
         self._reloading: Reloading
         self._rules = PeerRules(lambda: self._reloading.config.daemon.admins)
         self._supervisor: Supervisor
@@ -82,11 +86,7 @@ class Daemon:
         self._service: Service
         self._stop: anyio.Event
         self._news: anyio.Event
-
-    @property
-    def threads_running(self) -> int:
-        """Threads that have not ended, given up or not."""
-        return sum(pool.running for pool in (self._disk, self._sinks, self._commands, self._looks, self._guards))
+        self._telling: Telling | None = None
 
     def config_state(self) -> tuple[datetime, str | None]:
         """When the configuration in force was loaded, and why a newer one was refused."""
@@ -129,8 +129,16 @@ class Daemon:
             await self._serve_loopback(stack)
             reloading = self._reloading
             reloading.told = self._config_changed
-            for chore in (reloading.obey_wishes, reloading.watch_files, reloading.look_again, self._tell_status):
+            for chore in (reloading.obey_wishes, reloading.watch_files, reloading.look_again, self._store.keep_saved):
                 tasks.start_soon(self._keep, chore)
+            if self._notifier.connected:  # how a thousand providers stand takes a while to say
+                self._telling = Telling(
+                    self._supervisor,
+                    self._notifier,
+                    clock=self._clock,
+                    config_refused=lambda: self._reloading.error is not None,
+                )
+                tasks.start_soon(self._keep, self._telling.tell)
             if (seconds := self._notifier.watchdog_seconds()) is not None:
                 watchdog = Watchdog(
                     self._notifier, seconds=seconds, clock=self._clock, living=lambda: self._supervisor.refreshers
@@ -143,26 +151,28 @@ class Daemon:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             self._notifier.stopping()
             log.info("daemon.stopping")
+            self.threads.hasten()
             tasks.cancel_scope.cancel()
 
     def _prepare(self) -> None:
-        """Make what needs a running loop."""
+        """Make what needs a running loop, and the threads: later there may be none left (docs/promises.md 73)."""
+        self.threads.open()
         self._stop, self._news = anyio.Event(), anyio.Event()
         self._reloading = Reloading(
             self._first_config,
             self._explicit,
             clock=self._clock,
-            threads=self._disk,
-            watch_threads=self._looks,
+            threads=self.threads.disk,
+            watch_threads=self.threads.looks,
             notifier=self._notifier,
         )
 
     async def _start(self, tasks: TaskGroup) -> None:
-        self._store = TokenStore(state=self._state, threads=self._disk, clock=self._clock)
+        self._store = TokenStore(state=self._state, threads=self._queue, clock=self._clock)
         try:
-            await self._disk.run(self._store.load, seconds=START_SECONDS)
-        except TimeoutError:
-            raise StoreError(f"the state could not be read within {START_SECONDS:.0f} s: the disk hangs") from None
+            await self.threads.disk.run(self._store.load, seconds=START_SECONDS)
+        except TimeoutError as error:
+            raise StoreError(f"the state could not be read: {str(error) or 'the disk hangs'}") from None
         surroundings = Surroundings(
             clock=self._clock,
             store=self._store,
@@ -170,8 +180,8 @@ class Daemon:
             counters=Counters(),
             random=random.SystemRandom(),
             runtime=self._runtime,
-            threads=self._sinks,
-            commands=self._commands,
+            threads=self.threads.sinks,
+            commands=self.threads.commands,
             serve=self._serve_sink,
         )
         self._supervisor = Supervisor(tasks, surroundings, reload=self._reloading.reload)
@@ -191,6 +201,7 @@ class Daemon:
             self._rules,
             config_state=self.config_state,
             audit_reads=settings.log_level == "debug",
+            last_event=self._last_event,
         )
         counters, requests = self._supervisor.counters, self._service.requests
         page = Exposition(self._supervisor, counters, requests, lambda: self._reloading.error is None).page
@@ -222,7 +233,7 @@ class Daemon:
                 self._service,
                 *loopback_address(settings.listen),
                 lambda: self._reloading.config.daemon.listen_secret,
-                threads=self._guards,
+                threads=self.threads.guards,
                 limits=Limits(max_connections=settings.max_connections),
             )
             await server.start()
@@ -238,7 +249,7 @@ class Daemon:
             await server.close()
 
     def _runtime(self, settings: ProviderSettings) -> ProviderRuntime:
-        return ProviderRuntime(settings, clock=self._clock, threads=self._disk)
+        return ProviderRuntime(settings, clock=self._clock, threads=self._queue, resolver=self._resolver)
 
     async def _keep(self, chore: Callable[[], Awaitable[None]]) -> None:
         """Do a chore for ever; a bug in it must not end the daemon."""
@@ -266,7 +277,8 @@ class Daemon:
         self._service.audit(self._reloading.config.daemon.log_level == "debug")
         row: Mapping[str, str | None] = {"loaded_at": utc(loaded_at), "error": None if error is None else "refused"}
         self._service.changes.config_changed(dict(row))
-        self._news.set()
+        if self._telling is not None:
+            self._telling.look()
 
     async def _next_news(self) -> None:
         """Wait until anything happened since the last call."""
@@ -278,22 +290,10 @@ class Daemon:
             if self._stop.is_set():
                 # Whoever says it twice wants an end at once; nothing is half-written at any moment.
                 os._exit(128 + number)
-            else:
-                self._stop.set()
+            self._stop.set()
 
     async def _stop_on_signal(self, tasks: TaskGroup) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for _ in signals:
                 tasks.cancel_scope.cancel()
                 return
-
-    async def _tell_status(self) -> None:
-        before = ""
-        while True:
-            every = [entry.status() for entry in self._supervisor.entries.values()]
-            text = in_words(every, config_refused=self._reloading.error is not None)
-            if text != before:
-                self._notifier.status(text)
-                before = text
-            await self._next_news()
-            await self._clock.sleep(STATUS_SECONDS)

@@ -4,10 +4,15 @@ import faulthandler
 import os
 import resource
 
+from tokend import logs
+
 
 def harden() -> None:
     """No core dumps, no readers of /proc, no files that others can open, as many descriptors as we may have."""
     faulthandler.enable()
+    logs.trace_uncaught()
+    # Python's TLS would write the keys of every connection there, and with them all that is sent.
+    os.environ.pop("SSLKEYLOGFILE", None)
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

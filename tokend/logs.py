@@ -7,16 +7,23 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Mapping, MutableMapping
+import threading
+import traceback
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
+
+from tokend.errors import TokendError
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # sd-daemon(3): the journal reads the priority from the start of each line.
 _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 # poll(2) calls a pipe writable when PIPE_BUF bytes fit: a longer line could block the daemon.
 LONGEST_LINE_BYTES = 4096
+# Python's own words for these name attributes, variables and lengths. Other errors quote what they failed at: a
+# KeyError the key, a ValueError the text, h11 the header.
+_NAMES_ONLY = (AttributeError, NameError, UnboundLocalError, IndexError, ZeroDivisionError, RecursionError)
 
 
 def get_logger() -> Any:
@@ -61,10 +68,10 @@ def configure(*, level: str, form: str, stream: TextIO = sys.stderr, environ: Ma
     if not (journal and form == "logfmt"):
         # The journal has its own clock.
         processors.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
-    processors.append(structlog.processors.format_exc_info)
+    processors.append(structlog.processors.ExceptionRenderer(lambda info: trace(info[1])))
     if form == "console":
         colors = terminal and "NO_COLOR" not in environ
-        processors.append(structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24))
+        processors.append(_console(colors=colors))
     elif form == "json":
         processors.append(structlog.processors.JSONRenderer())
     else:
@@ -80,6 +87,50 @@ def configure(*, level: str, form: str, stream: TextIO = sys.stderr, environ: Ma
     )
     # Third parties may name URLs and headers at INFO.
     logging.basicConfig(level=logging.WARNING, handlers=[logging.NullHandler()], force=True)
+
+
+def _console(*, colors: bool) -> Any:
+    # Its own tracebacks show the values of variables where rich is installed.
+    plain = structlog.dev.plain_traceback
+    return structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=plain)
+
+
+def trace(error: BaseException) -> str:
+    """The traceback of a bug, with the messages of our own errors and of those that only name names."""
+    return "\n".join(_traced(error, set()))
+
+
+def trace_uncaught() -> None:
+    """Have what nobody catches, in whatever thread or destructor, told in the same way."""
+
+    def tell(error: BaseException | None) -> None:
+        if error is not None and not isinstance(error, SystemExit):
+            sys.stderr.write(trace(error) + "\n")
+
+    sys.excepthook = lambda _kind, error, _trace: tell(error)
+    sys.unraisablehook = lambda unraisable: tell(unraisable.exc_value)
+    threading.excepthook = lambda failed: tell(failed.exc_value)
+
+
+def _traced(error: BaseException, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None and id(before) not in seen:
+        yield from _traced(before, seen)
+        yield "and then, because of it or while it was handled:"
+    yield "Traceback (most recent call last):"
+    for frame in traceback.format_tb(error.__traceback__):
+        yield frame.rstrip("\n")
+    name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    if isinstance(error, OSError) and error.errno is not None:
+        yield f"{name}: {os.strerror(error.errno)}"
+    elif isinstance(error, TokendError) or type(error) in _NAMES_ONLY:
+        yield f"{name}: {error}"
+    else:
+        yield f"{name} (its message may quote a secret: left out)"
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _traced(inner, seen)
 
 
 def _logfmt(_: Any, __: str, event: MutableMapping[str, Any]) -> str:

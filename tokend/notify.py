@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import sdnotify
 
@@ -88,15 +88,15 @@ class Notifier:
             self._systemd.notify(message)
 
 
-def in_words(statuses: Sequence[ProviderStatus], *, config_refused: bool) -> str:
-    """How everything stands, in one sentence: how many tokens, which of them are not well, and why."""
-    wrong = [f"{status.name} ({trouble})" for status in statuses if (trouble := _trouble(status)) is not None]
-    text = f"{len(statuses)} token{'s' * (len(statuses) != 1)}"
-    text += f", {len(wrong)} failing: {', '.join(wrong)}" if wrong else ", all well" if statuses else ""
+def in_words(number: int, wrong: Mapping[str, str], *, config_refused: bool) -> str:
+    """How everything stands, in one sentence: how many tokens, which of them are not well, and why (`trouble`)."""
+    text = f"{number} token{'s' * (number != 1)}"
+    named = ", ".join(f"{name} ({reason})" for name, reason in sorted(wrong.items()))
+    text += f", {len(wrong)} failing: {named}" if wrong else ", all well" if number else ""
     return f"{text}; the configuration on disk was refused, the former one goes on" if config_refused else text
 
 
-def _trouble(status: ProviderStatus) -> str | None:
+def trouble(status: ProviderStatus) -> str | None:
     """What is wrong with one token or its sinks; None if nothing is, or nothing has been tried yet."""
     parts = [f"sink {sink.label}: {sink.error}" for sink in status.sinks if sink.error is not None]
     well = status.state in (State.VALID, State.ON_DEMAND)

@@ -1,5 +1,6 @@
 """The process around the daemon: what it takes from systemd and the disk before the loop, and its exit code."""
 
+import gc
 import os
 import signal
 import sys
@@ -10,6 +11,8 @@ import anyio
 
 from tokend import activation, fdstore, hardening, logs
 from tokend.activation import Inherited
+from tokend.api import event_ids
+from tokend.clock import SystemClock
 from tokend.config import Config
 from tokend.daemon import Daemon
 from tokend.errors import ConfigError, StateLockedError, StoreError, TokendError
@@ -19,6 +22,9 @@ from tokend.plugins import load_config
 from tokend.state import StateDirectory
 
 EXIT_OTHER, EXIT_CONFIG, EXIT_LOCKED, EXIT_CONFIG_SYSTEMD = 1, 2, 75, 78
+# Python's own limits (700, 10, 10) make it look for garbage at every other moment of a start with thousands of
+# providers, through all that lives: a fifth of the time, in pauses of half a second. We hardly make any that needs it.
+GARBAGE_LIMITS = (20_000, 20, 50)
 
 
 def run(config_path: str | None, *, once: bool = False) -> int:
@@ -27,6 +33,7 @@ def run(config_path: str | None, *, once: bool = False) -> int:
         # It means: read the configuration again. That is done in a moment anyway, and must not end us before.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     hardening.harden()
+    gc.set_threshold(*GARBAGE_LIMITS)
     explicit = None if config_path is None else Path(config_path)
     under_systemd = "NOTIFY_SOCKET" in os.environ
     notifier = Notifier()
@@ -36,6 +43,7 @@ def run(config_path: str | None, *, once: bool = False) -> int:
         config = load_config(explicit)
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
         state = _state(config, inherited, notifier)
+        last_event = event_ids.take(config.daemon.state_directory, SystemClock().instant().wall)
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")
         return EXIT_CONFIG_SYSTEMD if under_systemd else EXIT_CONFIG
@@ -45,7 +53,7 @@ def run(config_path: str | None, *, once: bool = False) -> int:
     except StoreError as error:
         sys.stderr.write(f"tokend: {error.detail}\n")
         return EXIT_OTHER
-    daemon = Daemon(config, state, explicit, inherited=inherited, notifier=notifier)
+    daemon = Daemon(config, state, explicit, inherited=inherited, notifier=notifier, last_event=last_event)
     try:
         code = anyio.run(daemon.once if once else daemon.serve, backend_options={"use_uvloop": True})
     except* (TokendError, OSError) as trouble:
@@ -54,7 +62,7 @@ def run(config_path: str | None, *, once: bool = False) -> int:
         code = EXIT_OTHER
     finally:
         state.close()
-    if daemon.threads_running:
+    if daemon.threads.running:
         # A thread in a hanging filesystem, or beside a command, would keep the interpreter from ending.
         sys.stderr.flush()
         os._exit(code)

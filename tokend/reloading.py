@@ -112,9 +112,9 @@ class Reloading:
 
     async def watch_files(self) -> None:
         """Notice changes of the configuration's files, and of the secrets'."""
-        # It was read before `begin`.
+        # It was read before `begin`. To load it again only to compare would take as much memory once more.
         try:
-            changed = await self._load() != self.config
+            changed = not await self._is_on_disk() and await self._load() != self.config
         except ConfigError:
             changed = True
         if changed:
@@ -172,10 +172,17 @@ class Reloading:
             return await self._threads.run(
                 partial(load_config, self._explicit, before=self.config), seconds=LOAD_SECONDS
             )
-        except TimeoutError:
-            raise ConfigError(f"the configuration could not be read within {LOAD_SECONDS:.0f} s") from None
+        except TimeoutError as error:
+            why = str(error) or f"a disk hangs, for {LOAD_SECONDS:.0f} s"
+            raise ConfigError(f"the configuration could not be read: {why}") from None
         except OSError as error:
             raise ConfigError(f"the configuration could not be read: {error.strerror or error}") from None
+
+    async def _is_on_disk(self) -> bool:
+        try:
+            return await self._threads.run(self.config.is_on_disk, seconds=LOAD_SECONDS)
+        except TimeoutError:
+            return False
 
     async def _load_watched(self) -> Config:
         """Load, and watch what was read: nothing may change unnoticed between the two."""

@@ -5,8 +5,14 @@ cannot be had (no watches left, a network filesystem) the looking alone remains.
 """
 
 import hashlib
+import os
 import stat
-from collections.abc import Callable, Iterable
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import anyio
@@ -23,11 +29,32 @@ DEBOUNCE_MILLISECONDS = 50
 THREAD_MILLISECONDS = 300
 # After inotify was refused. There is no hurry: the looking goes on.
 LISTEN_AGAIN_SECONDS = 60.0
+# One that reads inotify's descriptor and one that waits for the first. Where the first cannot be started, watchfiles
+# does not say so: it aborts the whole process.
+LISTENING_THREADS = 2
 # A file on a disk that hangs must not hold the loop, nor the look at all the others for ever.
 READ_SECONDS = 10.0
 LARGEST_FILE_BYTES = 16 * 1024 * 1024
+# So many files are read at each look, whatever stat(2) says of them: some filesystems answer from a cache, and a clock
+# tick has room for two writes. Of ten thousand the others are read when it says that they changed, or when it is their
+# turn: to read them all every three seconds takes a tenth of a core.
+READS = 200
+# What looking may take of a core: of more than some ten thousand files it is done less often than every few seconds.
+LOOK_SHARE = 0.005
 
 log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A file as it was: what stat(2) said of it (None: it was not there), and its content's fingerprint."""
+
+    stamp: tuple[int, ...] | None
+    digest: bytes | None
+    is_directory: bool
+
+
+_ABSENT = _Seen(None, None, False)
 
 
 class FileWatch:
@@ -39,16 +66,19 @@ class FileWatch:
 
     def __init__(self, changed: Callable[[set[Path]], None], *, threads: ThreadPool) -> None:
         self._changed = changed
-        self._seen: dict[Path, bytes | None] = {}
-        self._hung: set[Path] = set()
+        self._seen: dict[str, _Seen] = {}
+        self._places: frozenset[str] | None = None  # the directories that all these are, or are in, once asked for
+        self._took_seconds = 0.0  # of a processor, by the last look
+        self._hung: set[str] = set()
         self._nudge = anyio.Event()
         self._threads = threads
 
     async def follow(self, paths: Iterable[Path]) -> bool:
         """Watch these from now on, and no others. True if some of them were not watched before."""
-        wanted = set(paths)
-        new = await self._digests(wanted - self._seen.keys())
-        self._seen = {path: digest for path, digest in (self._seen | new).items() if path in wanted}
+        wanted = set(map(str, paths))
+        new = await self._differing(wanted - self._seen.keys(), {}, frozenset())
+        self._seen = {path: seen for path, seen in (self._seen | new).items() if path in wanted}
+        self._places = None
         return bool(new)
 
     async def run(self) -> None:
@@ -58,27 +88,41 @@ class FileWatch:
             while True:
                 self._nudge = anyio.Event()
                 await self._look()
-                with anyio.move_on_after(LOOK_SECONDS):
+                with anyio.move_on_after(max(LOOK_SECONDS, self._took_seconds / LOOK_SHARE)):
                     await self._nudge.wait()
 
     async def _look(self) -> None:
-        now = await self._digests(self._seen)
+        read = frozenset(islice(self._seen, READS))
+        now = await self._differing(self._seen, self._seen, read)
         # What is not watched any more, or only since this look began, is left as `follow` left it.
-        changed = {path for path, digest in now.items() if path in self._seen and self._seen[path] != digest}
-        self._seen.update((path, now[path]) for path in changed)
+        now = {path: seen for path, seen in now.items() if path in self._seen}
+        changed = {Path(path) for path, seen in now.items() if self._seen[path].digest != seen.digest}
+        self._seen.update(now)
+        if now:
+            self._places = None
+        for path in read & self._seen.keys():
+            self._seen[path] = self._seen.pop(path)  # to the end of the line
         if changed:
             self._changed(changed)
 
-    async def _digests(self, paths: Iterable[Path]) -> dict[Path, bytes | None]:
-        """Fingerprint them all; one whose disk hangs is left out, until no thread hangs any more."""
-        asked = [path for path in paths if not (path in self._hung and self._threads.stuck)]
+    async def _differing(
+        self, paths: Iterable[str], known: Mapping[str, _Seen], read: Collection[str]
+    ) -> dict[str, _Seen]:
+        """Those that are not as they are ``known``; one whose disk hangs is left out, until no thread hangs any more.
+
+        Read are those of which stat(2) says that they changed, and those in ``read``.
+        """
+        asked = [path for path in paths if not (self._hung and path in self._hung and self._threads.stuck)]
         try:
-            found = await self._threads.run(lambda: {path: _digest(path) for path in asked}, seconds=READ_SECONDS)
+            found, self._took_seconds = await self._threads.run(
+                lambda: _differing(asked, known, read), seconds=READ_SECONDS
+            )
         except TimeoutError as error:
             if len(asked) > 1:  # which of them was it?
-                return {path: digest for one in asked for path, digest in (await self._digests([one])).items()}
+                each = [await self._differing([path], known, read) for path in asked]
+                return {path: seen for one in each for path, seen in one.items()}
             self._hung.update(asked)
-            log.warning("watch.stuck", path=", ".join(map(str, asked)), detail=str(error) or "the disk hangs")
+            log.warning("watch.stuck", path=", ".join(asked), detail=str(error) or "the disk hangs")
             return {}
         self._hung.difference_update(asked)
         return found
@@ -93,7 +137,8 @@ class FileWatch:
                 log.debug("watch.polling", detail=f"inotify is not to be had: {names}")
                 await anyio.sleep(LISTEN_AGAIN_SECONDS)
 
-    async def _listen_to(self, directories: frozenset[tuple[Path, int]]) -> None:
+    async def _listen_to(self, directories: frozenset[tuple[str, int]]) -> None:
+        _require_threads(LISTENING_THREADS)
         stop = anyio.Event()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._stop_when_moved, directories, stop)
@@ -114,41 +159,75 @@ class FileWatch:
                 first = False
             tasks.cancel_scope.cancel()
 
-    async def _stop_when_moved(self, directories: frozenset[tuple[Path, int]], stop: anyio.Event) -> None:
+    async def _stop_when_moved(self, directories: frozenset[tuple[str, int]], stop: anyio.Event) -> None:
         while await self._directories() == directories:  # noqa: ASYNC110  (no event tells that one was replaced)
             await anyio.sleep(LOOK_SECONDS)
         stop.set()
 
-    async def _directories(self) -> frozenset[tuple[Path, int]]:
-        paths = [path for path in self._seen if path not in self._hung]
-        return await self._threads.run(lambda: _directories(paths), seconds=READ_SECONDS)
+    async def _directories(self) -> frozenset[tuple[str, int]]:
+        if self._places is None:
+            every = [(path, seen.is_directory) for path, seen in self._seen.items() if path not in self._hung]
+            self._places = frozenset(path if is_directory else os.path.dirname(path) for path, is_directory in every)
+        places = self._places
+        return await self._threads.run(lambda: _with_inodes(places), seconds=READ_SECONDS)
 
 
-def _directories(paths: Iterable[Path]) -> frozenset[tuple[Path, int]]:
-    """The directories that the paths are, or are in, with their inodes: one that was replaced is another."""
+def _require_threads(count: int) -> None:
+    """Raise RuntimeError where so many threads cannot be started now."""
+    end = threading.Event()
+    try:
+        for _ in range(count):
+            threading.Thread(target=end.wait, daemon=True).start()
+    finally:
+        end.set()
+
+
+def _with_inodes(places: Iterable[str]) -> frozenset[tuple[str, int]]:
+    """Those directories that are there, with their inodes: one that was replaced is another."""
     found = set()
-    for path in paths:
-        for place in (path, path.parent):
-            try:
-                if place.is_dir():
-                    found.add((place, place.stat().st_ino))
-                    break
-            except OSError:
-                continue
+    for place in places:
+        with suppress(OSError):
+            if stat.S_ISDIR((status := os.stat(place)).st_mode):
+                found.add((place, status.st_ino))
     return frozenset(found)
 
 
-def _digest(path: Path) -> bytes | None:
+def _differing(
+    paths: Iterable[str], known: Mapping[str, _Seen], read: Collection[str]
+) -> tuple[dict[str, _Seen], float]:
+    """Those that differ, and the processor time that it took."""
+    found, started = {}, time.thread_time()
+    for path in paths:
+        before = known.get(path)
+        seen = _look_at(path, None if path in read else before)
+        if seen is not before and seen != before:
+            found[path] = seen
+    return found, time.thread_time() - started
+
+
+def _look_at(path: str, before: _Seen | None) -> _Seen:
+    """Read it, unless it is as it was ``before``."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return _ABSENT
+    # What another file, or another content, makes different. Who writes may set mtime back, but not ctime.
+    stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    if before is not None and before.stamp == stamp:
+        return before
+    return _Seen(stamp, _digest(path, status.st_mode), stat.S_ISDIR(status.st_mode))
+
+
+def _digest(path: str, mode: int) -> bytes | None:
     """Fingerprint a file's content, or a directory's names; None if there is nothing to read."""
     try:
-        mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             # Temporary files and backups come and go: none of them would be read.
-            names = sorted(entry.name for entry in path.iterdir() if entry.name[0] != "." and entry.name[-1] != "~")
+            names = sorted(name for name in os.listdir(path) if name[0] != "." and name[-1] != "~")
             return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).digest()
         if not stat.S_ISREG(mode):
             return None  # to open a fifo could take for ever
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             return hashlib.sha256(file.read(LARGEST_FILE_BYTES)).digest()
     except OSError:
         return None

@@ -1,7 +1,7 @@
 /* A closed-loop load generator for HTTP over a Unix socket: each connection has one request out at a time.
  *
- * usage: load SOCKET PATH CONNECTIONS SECONDS keepalive|connect
- * prints one line: requests/s, p50 and p99 in microseconds, its own CPU time as a share of a core, failures.
+ * usage: load SOCKET PATH CONNECTIONS SECONDS keepalive|connect [BODY]      (GET, or POST of a JSON body)
+ * prints one line: requests, requests/s, p50 and p99 in microseconds, its own CPU time as a share of a core, failures.
  * The share tells what it could have reached: at 0.8 some 1.25 times as much, at 1.0 the figure is only a lower bound.
  * `connect` means: connect, one request, close. Build: cc -O2 -o load load.c */
 #define _GNU_SOURCE
@@ -87,14 +87,20 @@ static int by_size(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-    if (argc != 6 || atoi(argv[3]) < 1 || atoi(argv[3]) > MOST_CONNECTIONS || strlen(argv[2]) > 900) {
-        fprintf(stderr, "usage: load SOCKET PATH CONNECTIONS(1-%d) SECONDS keepalive|connect\n", MOST_CONNECTIONS);
+    const char *body = argc == 7 ? argv[6] : "";
+    if (argc < 6 || argc > 7 || atoi(argv[3]) < 1 || atoi(argv[3]) > MOST_CONNECTIONS ||
+        strlen(argv[2]) + strlen(body) > 900) {
+        fprintf(stderr, "usage: load SOCKET PATH CONNECTIONS(1-%d) SECONDS keepalive|connect [BODY]\n",
+                MOST_CONNECTIONS);
         return 2;
     }
     int connections = atoi(argv[3]), keepalive = strcmp(argv[5], "keepalive") == 0;
     address.sun_family = AF_UNIX;
     strncpy(address.sun_path, argv[1], sizeof address.sun_path - 1);
-    request_bytes = (size_t)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", argv[2]);
+    request_bytes = (size_t)snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: localhost\r\n",
+                                     *body ? "POST" : "GET", argv[2]);
+    request_bytes += (size_t)snprintf(request + request_bytes, sizeof request - request_bytes,
+                                      *body ? "Content-Length: %zu\r\n\r\n%s" : "\r\n", strlen(body), body);
     samples = malloc(MOST_SAMPLES * sizeof *samples);
     struct client *clients = calloc((size_t)connections, sizeof *clients);
     epoll_fd = epoll_create1(0);
@@ -137,7 +143,7 @@ int main(int argc, char **argv)
     qsort(samples, sample_count, sizeof *samples, by_size);
     float p50 = sample_count ? samples[sample_count / 2] : 0;
     float p99 = sample_count ? samples[sample_count * 99 / 100] : 0;
-    printf("requests/s %.0f  p50_us %.0f  p99_us %.0f  cpu %.3f  failures %zu\n", (double)done / seconds, p50, p99,
-           cpu / seconds, failures);
+    printf("requests %zu  requests/s %.0f  p50_us %.0f  p99_us %.0f  cpu %.3f  failures %zu\n", done, (double)done / seconds, p50,
+           p99, cpu / seconds, failures);
     return failures != 0;
 }

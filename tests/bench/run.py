@@ -5,43 +5,23 @@ server, which is measured in turns with the daemon by the same load generator.
 """
 
 import argparse
-import os
-import platform
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench import stage
+from tests.bench import figures, openbao, stage
+from tests.bench.commands import commands
+from tests.bench.figures import Key
+from tests.bench.loads import Load, Server, best, in_turns, load, reference
+from tests.bench.refreshing import while_refreshing
+from tests.bench.waiting import long_polls
 
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- figures: written by run.py -->", "<!-- end of figures -->"
-LOADS = (("keepalive", 1), ("keepalive", 8), ("keepalive", 64), ("connect", 1), ("connect", 8), ("connect", 64))
-PACKAGES = ("tokend", "uvloop", "httptools", "orjson", "pydantic", "httpx", "anyio")
-
-
-@dataclass(frozen=True)
-class Load:
-    """One run of the load generator; ``cpu`` is the generator's own, as a share of a core."""
-
-    rate: float
-    p50: float
-    p99: float
-    cpu: float
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Resident memory of the daemon in MB."""
-
-    after_login: float
-    restarted: float
-    after_load: float = 0.0
+LOADS = [(mode, connections) for mode in ("keepalive", "connect") for connections in (1, 8, 64)]
+BESIDE_OPENBAO = [("keepalive", 64), ("connect", 64)]
+MANY_READS = 10_000_000
 
 
 class Bench:
@@ -49,12 +29,11 @@ class Bench:
 
     def __init__(self, directory: Path, *, rounds: int, seconds: float) -> None:
         self.directory, self.rounds, self.seconds = directory, rounds, seconds
-        self.socket = directory / "tokend.sock"
-        self.sections: list[str] = []
+        self.socket = directory / stage.SOCKET
 
     def run(self) -> str:
         """Measure; returns the Markdown."""
-        machine = _machine()  # first: it tells how busy others are
+        parts = [figures.machine()]
         stage.build(self.directory)
         with stage.sandbox(self.directory) as url:
             stage.configure(self.directory, url)
@@ -68,15 +47,20 @@ class Bench:
             stage.wait_for(process, lambda: stage.all_valid(self.socket))
             time.sleep(1)
             restarted = stage.resident_megabytes(process.pid)
-            loads = self._loads(process.pid)
-            after_load = stage.resident_megabytes(process.pid)
-            commands = self._commands()
-        parts = [
-            machine,
-            _start_table(starts, Sizes(after_login, restarted, after_load)),
-            _load_table(loads),
-            _command_table(commands),
-        ]
+            stage.pin(process.pid, 1)
+            server = Server(process.pid, self.socket, f"/v1/tokens/{stage.READ}")
+            reads = figures.reads(self._reads(server))
+            some, many, count = self._many_reads(server)
+            parts += [figures.starts(starts, figures.Sizes(after_login, restarted, some, many, count)), reads]
+            parts.append(figures.waiting([long_polls(process.pid, self.socket) for _ in range(self.rounds)]))
+            if program := openbao.bao():
+                with openbao.agent(self.directory / "bao", program) as agent:
+                    beside = self._turns([server, agent], BESIDE_OPENBAO)
+                    parts.append(figures.beside_openbao(beside, stage.resident_megabytes(agent.pid)))
+            file = self.directory / "out" / "tt_token.json"
+            found = commands(self.socket, file, rounds=self.rounds)
+        during = while_refreshing(self.directory / "refreshing", rounds=self.rounds, seconds=self.seconds)
+        parts += [figures.refreshing(during), figures.commands(found)]
         return "\n\n".join(parts) + "\n"
 
     def _start(self) -> float:
@@ -92,148 +76,35 @@ class Bench:
             stage.wait_for(process, answered, pause_seconds=0.001)
             return time.perf_counter() - started
 
-    def _loads(self, pid: int) -> dict[tuple[str, int], tuple[Load, Load]]:
-        """For each kind of load the daemon's and the reference's run; the best of several taken in turns."""
-        found = stage.answer(self.socket, f"/v1/tokens/{stage.READ}")
+    def _reads(self, server: Server) -> dict[Key, tuple[Load, Load]]:
+        """For each kind of load the daemon's and the C server's best run."""
+        found = stage.answer(self.socket, server.target)
         if found is None:
             raise stage.BenchError("the daemon does not answer any more")
-        reference = self.directory / "reference.sock"
-        argv = (str(self.directory / "reference"), str(reference), str(len(found[1])))
+        with reference(self.directory, len(found[1])) as other:
+            return self._turns([server, other], LOADS)
+
+    def _turns(self, servers: list[Server], keys: list[Key]) -> dict[Key, tuple[Load, Load]]:
         measured = {}
-        with stage.running(self.directory, *argv) as process:
-            stage.wait_for(process, reference.exists)
-            for server in (pid, process.pid):
-                _pin(server, 1)
-            for mode, connections in LOADS:
-                pairs = [
-                    (self._load(self.socket, mode, connections), self._load(reference, mode, connections))
-                    for _ in range(self.rounds)
-                ]
-                ours, theirs = zip(*pairs, strict=True)
-                measured[mode, connections] = (_best(ours), _best(theirs))
+        for mode, connections in keys:
+            ours, theirs = in_turns(
+                self.directory, servers, connections, rounds=self.rounds, seconds=self.seconds, mode=mode
+            )
+            measured[mode, connections] = (best(ours), best(theirs))
         return measured
 
-    def _load(self, path: Path, mode: str, connections: int) -> Load:
-        argv = [str(self.directory / "load"), str(path), f"/v1/tokens/{stage.READ}"]
-        argv += [str(connections), str(self.seconds), mode]
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-        _pin(process.pid, 0)
-        line, _ = process.communicate(timeout=self.seconds + stage.PATIENCE_SECONDS)
-        if process.returncode != 0:
-            raise stage.BenchError(f"the load generator failed: {line.strip()}")
-        words = line.split()
-        rate, p50, p99, cpu = (
-            float(words[words.index(name) + 1]) for name in ("requests/s", "p50_us", "p99_us", "cpu")
-        )
-        return Load(rate, p50, p99, cpu)
-
-    def _commands(self) -> dict[str, float]:
-        """Median wall seconds of commands, each run in turns with the others."""
-        file = self.directory / "tt_token.json"
-        console = Path(sys.executable).with_name("tokend")
-        ours = [str(console)] if console.exists() else list(stage.TOKEND)
-        commands = {
-            f"`tokend get {stage.READ}`": [*ours, "get", stage.READ, "--socket", str(self.socket)],
-            "`python -I -c pass`": [sys.executable, "-I", "-c", "pass"],
-            "`cat` of the token's file": ["/bin/cat", str(file)],
-        }
-        seen: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(20 * self.rounds):
-            for name, argv in commands.items():
-                seen[name].append(_wall_seconds(argv))
-        return {name: statistics.median(seconds) for name, seconds in seen.items()}
+    def _many_reads(self, server: Server) -> tuple[float, float, int]:
+        """Resident memory before and after ten million reads (fewer only if they would take minutes), and how many."""
+        before, count = stage.resident_megabytes(server.pid), 0
+        until = time.monotonic() + 60 * self.seconds
+        while count < MANY_READS and time.monotonic() < until:
+            count += load(self.directory, server, 64, seconds=2 * self.seconds).requests
+        return before, stage.resident_megabytes(server.pid), count
 
 
-def _wall_seconds(argv: Sequence[str]) -> float:
-    quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
-    started = time.perf_counter()
-    _, status = os.waitpid(os.posix_spawn(argv[0], argv, os.environ, file_actions=quiet), 0)
-    seconds = time.perf_counter() - started
-    if status != 0:
-        raise stage.BenchError(f"{argv[0]} ended with {os.waitstatus_to_exitcode(status)}")
-    return seconds
-
-
-def _pin(pid: int, index: int) -> None:
-    """Keep server and load off each other's core, where there are two: the scheduler's moods are no figures."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(pid, {cores[index]})
-
-
-def _best(loads: Sequence[Load]) -> Load:
-    # Whatever else runs on the machine only ever slows; the best run has least of it.
-    return max(loads, key=lambda load: load.rate)
-
-
-def _machine() -> str:
-    model = "unknown"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    cores, busy = len(os.sched_getaffinity(0)), os.getloadavg()[0]  # of the last minute
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return _table(
-        ("machine", ""),
-        [
-            ("processor", f"{model}, {cores} cores"),
-            ("kernel", f"{platform.system()} {platform.release()}"),
-            ("python", f"{platform.python_implementation()} {platform.python_version()}"),
-            ("packages", packages),
-            ("load average before", f"{busy:.2f}"),
-        ],
-    )
-
-
-def _start_table(starts: Sequence[float], sizes: Sizes) -> str:
-    milliseconds = sorted(1000 * seconds for seconds in starts)
-    spread = f"{statistics.median(milliseconds):.0f} ms ({milliseconds[0]:.0f} to {milliseconds[-1]:.0f})"
-    return _table(
-        ("start and size, 5 providers", "seen", "aim"),
-        [
-            (f"start to the first answer, tokens persisted (median of {len(starts)})", spread, "350 ms"),
-            ("resident, at rest after that", f"{sizes.restarted:.1f} MB", "55 MB"),
-            ("resident, at rest after a first start with its logins", f"{sizes.after_login:.1f} MB", "55 MB"),
-            ("resident, after all the reads below", f"{sizes.after_load:.1f} MB", ""),
-        ],
-    )
-
-
-def _load_table(loads: dict[tuple[str, int], tuple[Load, Load]]) -> str:
-    rows = []
-    for (mode, connections), (ours, theirs) in loads.items():
-        name = f"{connections} keep-alive" if mode == "keepalive" else f"{connections}, one request per connection"
-        rows.append(
-            (
-                name,
-                f"{ours.rate:,.0f}",
-                f"{ours.p50:.0f} / {ours.p99:.0f}",
-                f"{theirs.rate:,.0f}",
-                f"{theirs.p50:.0f} / {theirs.p99:.0f}",
-                f"{ours.rate / theirs.rate:.2f}",
-                f"{1 / ours.cpu:.1f} / {1 / theirs.cpu:.1f}",
-            )
-        )
-    head = ("connections", "reads/s", "p50 / p99 µs", "C: reads/s", "C: p50 / p99 µs", "ratio", "load could do × (C)")
-    return _table(head, rows)
-
-
-def _command_table(commands: dict[str, float]) -> str:
-    least = commands["`python -I -c pass`"]
-    rows = [(name, f"{1000 * seconds:.1f} ms", f"{seconds / least:.2f}") for name, seconds in commands.items()]
-    return _table(("command", "median wall time", "of Python's start"), rows)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _write(figures: str) -> None:
-    text = README.read_text()
-    before, rest = text.split(BEGIN)
-    README.write_text(f"{before}{BEGIN}\n\n{figures}\n{END}{rest.split(END)[1]}")
+def _write(text: str) -> None:
+    before, rest = README.read_text().split(BEGIN)
+    README.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}")
 
 
 def main() -> None:
@@ -244,10 +115,10 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the figures into tests/bench/README.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tk-bench-") as directory:
-        figures = Bench(Path(directory), rounds=options.rounds, seconds=options.seconds).run()
-    sys.stdout.write(figures)
+        text = Bench(Path(directory), rounds=options.rounds, seconds=options.seconds).run()
+    sys.stdout.write(text)
     if options.write:
-        _write(figures)
+        _write(text)
 
 
 if __name__ == "__main__":

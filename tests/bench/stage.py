@@ -10,75 +10,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
+
+from tests.daemon.tables import ALL_KINDS, DAEMON, SECRETS
 
 HERE = Path(__file__).parent
 # For each thing that is waited for; far beyond what a busy machine needs.
 PATIENCE_SECONDS = 30.0
 # The token that is read: its JSON has about 1 KB.
 READ = "tt"
-HELD = ("topstepx", "tt", "partner")
+# Where the daemon of `configure` listens, below its directory.
+SOCKET = Path("run/t.sock")
 TOKEND = (sys.executable, "-m", "tokend")
-
-CONFIG = """\
-[daemon]
-socket = "tokend.sock"
-state_directory = "state"
-
-[providers.topstepx]
-kind = "projectx"
-base_url = "{url}"
-username = {{ env = "PROJECTX_USER" }}
-api_key = {{ env = "PROJECTX_KEY" }}
-
-[[providers.topstepx.sinks]]
-kind = "dotenv"
-path = "bot.env"
-key = "JWT_TOKEN"
-
-[providers.tt]
-kind = "tt"
-base_url = "{url}"
-environment = "uat"
-api_key = {{ env = "TT_KEY" }}
-api_secret = {{ env = "TT_SECRET" }}
-app_name = "Bench"
-company_name = "YourCompany"
-
-[[providers.tt.sinks]]
-kind = "json"
-path = "tt_token.json"
-
-[providers.partner]
-kind = "jwt"
-secret = {{ env = "PARTNER_SECRET" }}
-ttl = "12h"
-claims = {{ clientId = "sandbox-client" }}
-
-[[providers.partner.sinks]]
-kind = "raw"
-path = "partner.jwt"
-
-[providers.wallet]
-kind = "request-jwt"
-key = {{ env = "WALLET_KEY" }}
-secret = {{ env = "WALLET_SECRET" }}
-
-[providers.login-links]
-kind = "auth-token"
-base_url = "{url}"
-client_secret = {{ env = "CLIENT_SECRET" }}
-"""
-# The sandbox's own defaults; nothing here is a secret.
-ENVIRON = {
-    "PROJECTX_USER": "sandbox-user",
-    "PROJECTX_KEY": "sandbox-projectx-key",
-    "TT_KEY": "sandbox-tt-key",
-    "TT_SECRET": "sandbox-tt-secret",
-    "PARTNER_SECRET": "sandbox-partner-secret",
-    "WALLET_KEY": "sandbox-wallet-key",
-    "WALLET_SECRET": "sandbox-wallet-secret",
-    "CLIENT_SECRET": "sandbox-xerve-secret",
-}
 
 
 class BenchError(Exception):
@@ -107,22 +50,29 @@ def running(directory: Path, *argv: str, environ: dict[str, str] | None = None) 
 
 
 @contextmanager
-def sandbox(directory: Path) -> Iterator[str]:
+def sandbox(directory: Path, *options: str) -> Iterator[str]:
     """Run the five vendors; yields their address."""
     port_file = directory / "port"
-    with running(directory, *TOKEND, "sandbox", "--port-file", str(port_file)) as process:
+    with running(directory, *TOKEND, "sandbox", "--port-file", str(port_file), *options) as process:
         wait_for(process, port_file.exists)
+        # A real upstream is elsewhere: this one must not take the cores from what is measured.
+        os.setpriority(os.PRIO_PROCESS, process.pid, 19)
         yield f"http://127.0.0.1:{port_file.read_text().strip()}"
+        port_file.unlink()
 
 
-def configure(directory: Path, url: str) -> None:
-    """Write the daemon's configuration."""
-    (directory / "config.toml").write_text(CONFIG.format(url=url))
+def configure(directory: Path, url: str, *tables: str) -> None:
+    """Write the daemon's configuration, with one provider of each kind unless others are given, and its secrets."""
+    (directory / "out").mkdir(exist_ok=True)
+    (directory / "s").mkdir(mode=0o700, exist_ok=True)
+    for name, value in SECRETS.items():
+        (directory / "s" / name).write_text(value)
+    (directory / "config.toml").write_text(DAEMON + "".join(tables or (ALL_KINDS,)).format(url=url))
 
 
 def daemon(directory: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """Run the daemon of a configured directory."""
-    return running(directory, *TOKEND, "run", "--config", "config.toml", environ={**os.environ, **ENVIRON})
+    return running(directory, *TOKEND, "run", "--config", "config.toml")
 
 
 def wait_for(process: subprocess.Popen[bytes], condition: Callable[[], bool], *, pause_seconds: float = 0.01) -> None:
@@ -136,26 +86,46 @@ def wait_for(process: subprocess.Popen[bytes], condition: Callable[[], bool], *,
         time.sleep(pause_seconds)
 
 
-def answer(path: Path, target: str) -> tuple[int, bytes] | None:
-    """Ask once; status and body, or None if nobody answers yet."""
+def answer(path: Path, target: str, *, method: str = "GET") -> tuple[int, bytes] | None:
+    """Ask once, without a body; status and body, or None if nobody answers yet."""
     with socket.socket(socket.AF_UNIX) as asking:
         try:
             asking.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
             return None
-        asking.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        asking.sendall(
+            f"{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+        )
         with asking.makefile("rb") as file:
             head, _, body = file.read().partition(b"\r\n\r\n")
     return int(head.split()[1]), body
 
 
+def rows(path: Path) -> list[dict[str, Any]]:
+    """The tokens as the daemon lists them; none if nobody answers yet."""
+    found = answer(path, "/v1/tokens")
+    return [] if found is None else list(json.loads(found[1])["tokens"])
+
+
 def all_valid(path: Path) -> bool:
     """Tell whether every held token is there."""
-    found = answer(path, "/v1/status")
-    if found is None:
-        return False
-    rows = {row["name"]: row for row in json.loads(found[1])["tokens"]}
-    return all(rows[name]["valid"] for name in HELD)
+    found = rows(path)
+    return bool(found) and all(row["valid"] or row["state"] == "on_demand" for row in found)
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process and all its threads, as finely as the kernel counts it (clock_getcpuclockid(3))."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def pin(pid: int, index: int) -> None:
+    """Keep server and load off each other's core, where there are two: the scheduler's moods are no figures.
+
+    Every thread of a process: a server has one core, whatever it is written in.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    for thread in Path(f"/proc/{pid}/task").iterdir() if len(cores) > 1 else ():
+        os.sched_setaffinity(int(thread.name), {cores[index]})
 
 
 def resident_megabytes(pid: int) -> float:

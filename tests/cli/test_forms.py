@@ -3,6 +3,7 @@
 import json
 import netrc
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,16 @@ def test_a_short_life_is_not_over_before_it_began(life: int, end: str) -> None:
     issued = f"2023-11-14T22:13:{20 - life:02}Z" if life <= 20 else f"2023-11-14T22:12:{80 - life:02}Z"
     document = json.loads(render(answer(issued_at=issued), "k8s"))
     assert document["status"]["expirationTimestamp"] == f"2023-11-14T{end}Z"
+
+
+@pytest.mark.parametrize("year", [1970, 1999, 2000, 2023, 2024, 2100, 2399, 2400])
+def test_any_moment_of_issue_is_understood(year: int) -> None:
+    """Leap years and turns of centuries: the half of a short life ends where Python's calendar says."""
+    first = int(datetime(year, 1, 1, 23, 59, 58, tzinfo=UTC).timestamp())
+    for issued in range(first, first + 366 * 86400, 86400):
+        moment = datetime.fromtimestamp(issued, UTC)
+        shown = json.loads(render(answer(issued_at=f"{moment:%Y-%m-%dT%H:%M:%SZ}", expires_at_unix=issued + 4), "k8s"))
+        assert datetime.fromisoformat(shown["status"]["expirationTimestamp"]).timestamp() == issued + 2
 
 
 @pytest.mark.parametrize(

@@ -118,9 +118,9 @@ def test_a_min_ttl_that_is_met_costs_nothing(running: Running, duration: str) ->
 def test_a_min_ttl_above_the_life_is_refused_with_7(running: Running) -> None:
     """`--min-ttl` above the life of a fresh token: a typed refusal, exit code 7, and no request."""
     before = running.row("topstepx")["generation"]
-    done = running.tokend("get", "topstepx", "--min-ttl", "2d")
+    done = running.tokend("get", "topstepx", "--min-ttl", "100d")
     assert (done.code, done.out) == (7, "")
-    assert "a fresh token lives 86" in done.err
+    assert "min_ttl is 8640000 s, but a fresh token lives 86" in done.err
     assert running.row("topstepx")["generation"] == before
 
 
@@ -283,6 +283,7 @@ def test_every_form_of_get_comes_from_the_standard_library(running: Running, out
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()[1:]}
     assert "tokend" in loaded
     assert loaded - {"tokend"} <= sys.stdlib_module_names
+    assert not {"datetime", "typing", "pathlib", "socket", "argparse"} & loaded
 
 
 def test_the_socket_option_goes_before_the_environment(running: Running) -> None:

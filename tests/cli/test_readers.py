@@ -1,111 +1,16 @@
 """The programs that `get -o` and the helpers are made for read them, and send the token that they were given."""
 
-import base64
-import importlib.util
 import json
-import shutil
-import ssl
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import trustme
+from dotenv import dotenv_values
 
+from tests.cli.programs import ROOT, basic, certified, needs, needs_npm_package, needs_package, run, upstream
 from tests.cli.running import PATIENCE_SECONDS, Running, environment
 from tests.client.fake_daemon import answering, http
-
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass
-class Upstream:
-    """A server that wants to be logged in to, and what it was sent."""
-
-    port: int = 0
-    authorizations: list[str | None] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-
-@contextmanager
-def upstream(answer: bytes = b"{}", *, tls: ssl.SSLContext | None = None) -> Iterator[Upstream]:
-    """Answer whoever brings an Authorization header; challenge everybody else."""
-    seen = Upstream()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            seen.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
-            seen.authorizations.append(self.headers.get("Authorization"))
-            known = seen.authorizations[-1] is not None or self.command == "POST"
-            self.send_response(200 if known else 401)
-            if not known:
-                self.send_header("WWW-Authenticate", "Basic realm=x")
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        do_POST = do_GET  # noqa: N815  (the library's names)
-
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        seen.port = server.server_port
-        if tls is not None:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield seen
-        finally:
-            server.shutdown()
-            thread.join(PATIENCE_SECONDS)
-
-
-def certified(authority: Path) -> ssl.SSLContext:
-    """TLS for 127.0.0.1, by an authority whose certificate is written to a file."""
-    ca, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1").configure_cert(tls)
-    ca.cert_pem.write_to_path(str(authority))
-    return tls
-
-
-def run(*argv: str, given: str = "", **environ: str) -> str:
-    """Run a program that must succeed; returns its output."""
-    done = subprocess.run(
-        argv, input=given, capture_output=True, text=True, timeout=PATIENCE_SECONDS,
-        env=environment(**{"PYTHONPATH": str(ROOT), "no_proxy": "*", **environ}),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def needs(program: str) -> None:
-    """Skip where a program is not there."""
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
-
-
-def needs_package(*names: str) -> None:
-    """Skip where a package is not installed; it is not imported here, where its warnings would be errors."""
-    for name in names:
-        if importlib.util.find_spec(name) is None:
-            pytest.skip(f"{name} is not installed: pip install botocore google-auth requests (too heavy for the extra)")
-
-
-def basic(login: str, password: str) -> str:
-    """An Authorization header."""
-    return "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()
 
 
 def test_curl_sends_what_k_is_given(running: Running) -> None:
@@ -146,7 +51,7 @@ def test_git_clones_with_the_token(running: Running, tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", ["v1", "v1beta1"])
 def test_kubectl_takes_the_exec_credential(running: Running, tmp_path: Path, version: str) -> None:
     """An exec plugin of a kubeconfig, in either version: the token arrives as a bearer token."""
-    needs("kubectl")
+    needs("kubectl", packaged=False)  # Debian 12 has one of 2021, which does not know v1
     tls = certified(tmp_path / "ca.pem")
     with upstream(tls=tls) as server:  # to a server without TLS kubectl sends no token
         cluster = {"server": f"https://127.0.0.1:{server.port}", "certificate-authority": str(tmp_path / "ca.pem")}
@@ -168,7 +73,7 @@ def test_kubectl_takes_the_exec_credential(running: Running, tmp_path: Path, ver
 
 def test_docker_asks_its_helper(running: Running, tmp_path: Path) -> None:
     """The docker command line finds docker-credential-tokend in its PATH and logs in to the registry with the token."""
-    needs("docker")
+    needs("docker", packaged=False)  # Debian 12 has the command line only with a whole daemon
     script = tmp_path / "docker-credential-tokend"
     script.write_text(
         f"#!{sys.executable}\nimport sys\nfrom tokend.cli import commands\nsys.exit(commands.docker_credential())\n"
@@ -185,6 +90,16 @@ def test_docker_asks_its_helper(running: Running, tmp_path: Path) -> None:
             ),
         )  # fmt: skip
     assert basic("robot", running.client.get("partner").access_token) in server.authorizations, done
+
+
+def test_dotenv_libraries_read_the_file_of_a_running_daemon(running: Running) -> None:
+    """python-dotenv, and its elder brother of npm, on the `.env` that a sink keeps."""
+    file = str(running.directory / "bot.env")
+    value = running.client.get("topstepx").access_token
+    assert dotenv_values(file) == {"JWT_TOKEN": value}
+    needs_npm_package("dotenv")
+    program = "require('dotenv').config({ path: process.argv[1], quiet: true }); console.log(process.env.JWT_TOKEN)"
+    assert run("node", "-e", program, file) == f"{value}\n"
 
 
 def test_botocore_takes_the_credential_process(tmp_path: Path) -> None:

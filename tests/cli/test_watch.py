@@ -28,6 +28,19 @@ def watching(running: Running, file: Path, *options: str) -> Iterator[subprocess
         process.wait(PATIENCE_SECONDS)
 
 
+@pytest.fixture
+def ended() -> "Iterator[list[subprocess.Popen[bytes]]]":
+    """Processes that are ended with the test, however it ends."""
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait(PATIENCE_SECONDS)
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
 @pytest.mark.parametrize("options", [(), ("-o", "json")])
 def test_a_line_now_and_at_each_new_token(running: Running, tmp_path: Path, options: tuple[str, ...]) -> None:
     """Generation, fingerprint, expiry, as soon as they are there: whoever reads a pipe need not wait for more."""
@@ -54,3 +67,28 @@ def test_an_unknown_token_is_not_waited_for(running: Running) -> None:
     """Exit code 5 at once; an on-demand one is 2."""
     assert running.tokend("watch", "nosuch").code == 5
     assert running.tokend("watch", "wallet").code == 2
+
+
+def test_it_ends_with_its_reader(running: Running, ended: "list[subprocess.Popen[bytes]]") -> None:
+    """`tokend watch NAME | head -1` is over after that line, not at the next token."""
+    argv = [sys.executable, "-m", "tokend", "watch", "partner", "--socket", str(running.socket)]
+    process = subprocess.Popen(argv, env=environment(), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    ended.append(process)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(b"partner: generation")
+    process.stdout.close()
+    assert process.wait(PATIENCE_SECONDS) == 1
+
+
+def test_it_says_that_there_is_no_daemon_and_waits_for_it(
+    tmp_path: Path, ended: "list[subprocess.Popen[bytes]]"
+) -> None:
+    """Silence would look like a token that does not change."""
+    argv = [sys.executable, "-m", "tokend", "watch", "tt", "--socket", str(tmp_path / "none")]
+    process = subprocess.Popen(argv, env=environment(), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    ended.append(process)
+    assert process.stderr is not None
+    line = process.stderr.readline().decode()
+    assert "no daemon at" in line
+    assert line.endswith("(waiting for it)\n")
+    assert process.poll() is None

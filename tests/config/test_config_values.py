@@ -47,7 +47,7 @@ def test_bare_numbers_and_other_spellings_are_errors(value: object) -> None:
         DURATION.validate_python(value)
 
 
-@pytest.mark.parametrize("text", ["3661d", "99999999999999999999d", "9" * 400 + "ms"])
+@pytest.mark.parametrize("text", ["3661d", "999999999999d", "99999999999999999999d", "9" * 400 + "ms"])
 def test_more_than_ten_years_is_a_typing_error(text: str) -> None:
     """And never an overflow."""
     with pytest.raises(ValueError, match="at most ten years"):

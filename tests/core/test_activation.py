@@ -109,3 +109,12 @@ def test_a_socket_that_nobody_would_serve_is_an_error(short: Path, names: str | 
 def test_a_descriptor_that_is_not_there_is_an_error():
     """A number too high is somebody's mistake, not a crash."""
     assert "descriptor 3 of LISTEN_FDS cannot be used" in passed([], "api", LISTEN_FDS="1")
+
+
+@pytest.mark.parametrize("count", ["", "-1", "1 ", "²", "x", "9" * 5000])
+def test_a_count_that_is_no_number_passes_nothing(short: Path, count: str):
+    """Also where Python would refuse to make a number of so many digits."""
+    with listening(short / "a") as api:
+        found = passed([api.fileno()], "api", LISTEN_FDS=count)
+    assert found["sockets"] == {}
+    assert found["environ"] == []

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-from tokend.notify import in_words
+from tokend.notify import in_words, trouble
 from tokend.status import Failure, ProviderStatus, SinkStatus, State
 
 SCRIPT = """
@@ -50,21 +50,27 @@ def status(name: str, state: State, *, error: Failure | None = None, sinks: tupl
     )  # fmt: skip
 
 
+def words(statuses, *, config_refused=False):
+    reasons = {one.name: trouble(one) for one in statuses}
+    wrong = {name: reason for name, reason in reasons.items() if reason is not None}
+    return in_words(len(statuses), wrong, config_refused=config_refused)
+
+
 def test_the_words_name_what_is_not_well_and_why():
     """Failing tokens and sinks with their reasons; what was not yet tried is no failure; a refused file is said."""
     down = Failure("transient", "the upstream answered 503", datetime(2026, 1, 1, tzinfo=UTC))
     full = SinkStatus("raw", "raw-1", "/x", "failing", True, None, "/x: the disk is full")
-    assert in_words([], config_refused=False) == "0 tokens"
-    assert in_words([status("a", State.VALID)], config_refused=False) == "1 token, all well"
+    assert words([]) == "0 tokens"
+    assert words([status("a", State.VALID)]) == "1 token, all well"
     fresh = [status("a", State.PENDING), status("b", State.ON_DEMAND)]
-    assert in_words(fresh, config_refused=False) == "2 tokens, all well"
+    assert words(fresh) == "2 tokens, all well"
     every = [
         status("a", State.PENDING, error=down),
         status("b", State.VALID, sinks=(full,)),
         status("c", State.EXPIRED),
         status("d", State.FAILING, error=down, sinks=(full,)),
     ]
-    text = in_words(every, config_refused=True)
+    text = words(every, config_refused=True)
     assert text == (
         "4 tokens, 4 failing: a (pending: the upstream answered 503), b (sink raw-1: /x: the disk is full), "
         "c (expired), d (failing: the upstream answered 503; sink raw-1: /x: the disk is full); "

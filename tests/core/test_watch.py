@@ -1,12 +1,19 @@
 """Changes of real files, noticed."""
 
 import os
+import sys
+from collections.abc import Callable
+from typing import Any
 
 import anyio
 import pytest
 
 from tokend.threads import ThreadPool
-from tokend.watch import FileWatch
+from tokend.watch import READS, FileWatch
+
+# An audit hook stays for ever: it tells those who listen which files are opened.
+HEARD: list[Callable[[str], Any]] = []
+sys.addaudithook(lambda event, args: [hear(str(args[0])) for hear in HEARD] if event == "open" else None)
 
 
 def changes_after(files, act):
@@ -118,3 +125,32 @@ def test_following_others_keeps_what_is_known_of_the_rest(tmp_path):
         assert found == [{old}]
 
     anyio.run(main)
+
+
+def test_of_a_thousand_files_only_some_are_read_at_each_look(tmp_path):
+    """docs/promises.md 85: of the others stat(2) says whether they changed; in the end each has its turn to be read."""
+    paths = [tmp_path / f"{number:04}" for number in range(1000)]
+    for path in paths:
+        path.write_text("old")
+    opened: list[str] = []
+    HEARD.append(lambda name: opened.append(name) if name.startswith(str(tmp_path)) else None)
+
+    async def main():
+        found = []
+        watch = FileWatch(found.append, threads=ThreadPool(1))
+        await watch.follow(paths)
+        assert len(opened) == 1000
+        opened.clear()
+        for _ in range(1000 // READS):
+            await watch._look()
+        assert sorted(opened) == sorted(map(str, paths))
+        paths[-1].write_text("new")
+        opened.clear()
+        await watch._look()
+        assert found == [{paths[-1]}]
+        assert len(opened) <= 250
+
+    try:
+        anyio.run(main)
+    finally:
+        HEARD.clear()

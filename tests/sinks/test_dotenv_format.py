@@ -253,6 +253,14 @@ def test_a_file_that_cannot_be_edited_is_refused_by_its_reason():
             edit("\ufeffKEY=old\n".encode(encoding), {"KEY": "new"})
 
 
+def test_a_new_value_never_closes_a_quote_that_somebody_left_open():
+    """The key behind it would be swallowed with the token in it, which no later edit would find again."""
+    with pytest.raises(UneditableError, match="no end"):
+        edit(b'A="open\nKEY=old\nKEY=\n', {"KEY": '"a b"'})
+    # A bare value closes nothing.
+    assert edit(b'A="open\nKEY=old\nKEY=\n', {"KEY": "new"}) == b'A="open\nKEY=new\nKEY=new\n'
+
+
 def test_taking_away_appends_nothing():
     """Keys that are not there stay away."""
     assert edit(b"A=1\nKEY=old # c\n", {"KEY": "", "B": ""}, append=False) == b"A=1\nKEY= # c\n"

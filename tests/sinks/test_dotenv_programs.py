@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.cli.programs import needs_npm_package
 from tests.sinks.leases import PLANTED
 from tests.sinks.nasty import values
 from tokend.sinks.dotenv_format import UnencodableError, edit, encode
@@ -95,6 +96,19 @@ def test_node_reads_what_was_written(tmp_path, style):
     (tmp_path / ".env").write_bytes(content)
     argv = [node, f"--env-file={tmp_path / '.env'}", "-e", "console.log(JSON.stringify(process.env))"]
     done = subprocess.run(argv, env={"PATH": os.environ["PATH"]}, capture_output=True, check=True)
+    read = json.loads(done.stdout)
+    assert {key: read.get(key) for key in wanted} == wanted
+    assert read["A"] == "1 2"
+
+
+@pytest.mark.parametrize("style", ["portable", "quoted"])
+def test_the_dotenv_package_of_npm_reads_what_was_written(tmp_path, style):
+    """``require('dotenv').config()``, with the package where $NODE_PATH says."""
+    needs_npm_package("dotenv")
+    wanted, content = written(style)
+    (tmp_path / ".env").write_bytes(content)
+    program = "console.log(JSON.stringify(require('dotenv').config({ path: '.env', quiet: true }).parsed))"
+    done = subprocess.run(["node", "-e", program], cwd=tmp_path, capture_output=True, check=True)
     read = json.loads(done.stdout)
     assert {key: read.get(key) for key in wanted} == wanted
     assert read["A"] == "1 2"

@@ -25,7 +25,7 @@ def run(config: str | None, once: bool) -> int:
 
     With --once: 0 if every required token reached every required sink, 4 if any is rejected, else 7.
     """
-    # structlog and httpx load it wherever it is installed, for tracebacks and a command line that a daemon never draws:
+    # structlog loads it wherever it is installed, for tracebacks that a daemon never draws:
     # 60 ms of the start and 5 MB.
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None makes its import fail, as if it were absent
     from tokend.process import run as run_daemon

@@ -22,6 +22,8 @@ _NETRC_PLACE = re.compile(r"(?:([^@]+)@)?([A-Za-z0-9.-]+)\Z", re.ASCII)
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*\Z", re.ASCII)
 # Kubernetes and Bazel ask again only after the end they were told: half a minute earlier there is a new token for sure.
 MARGIN_SECONDS = 30
+# Of year to second in RFC 3339.
+_PLACES = ((0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19))
 # What forges take beside a token (GitHub's documentation names it, GitLab's allows any).
 USERNAME = "x-access-token"
 
@@ -168,9 +170,13 @@ def _rfc3339(seconds: float) -> str:
 
 
 def _unix(moment: str) -> int:
-    from datetime import datetime
-
-    return int(datetime.fromisoformat(moment).timestamp())
+    """Read ``YYYY-MM-DDTHH:MM:SSZ``, as the daemon writes it. (`datetime` would cost a tenth of the whole command.)"""
+    year, month, day, hour, minute, second = (int(moment[a:b]) for a, b in _PLACES)
+    if month < 3:
+        year, month = year - 1, month + 12
+    # Days since 1970, in years that begin with March: the leap day is the last one then.
+    days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day - 719469
+    return ((days * 24 + hour) * 60 + minute) * 60 + second
 
 
 _FORMS = {

@@ -139,7 +139,7 @@ class _Question:
                 raise reason
             left = deadline - time.monotonic()
             if left <= 0:
-                raise WaitRanOutError(f"waited {wait:g} s in vain: {reason}")
+                raise WaitRanOutError(f"waited {wait:.10g} s in vain: {reason}")
             time.sleep(min(PAUSE_SECONDS, left))
 
     def _refresh(self, path: str, left: "float | None") -> None:

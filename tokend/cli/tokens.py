@@ -1,6 +1,9 @@
 """The commands that ask the daemon for tokens, or for newer ones."""
 
 import json
+import os
+import select
+import threading
 from typing import Any
 
 import click
@@ -10,7 +13,15 @@ from tokend.cli.forms import render
 from tokend.cli.options import NAME, OUTPUT, SOCKET, duration, name_argument
 from tokend.cli.output import complain
 from tokend.cli.status import needs_a_person, rows_by_name
-from tokend.client import BadRequestError, DeniedError, Lease, TokenClient, TokendError, UnavailableError
+from tokend.client import (
+    BadRequestError,
+    DeniedError,
+    Lease,
+    NotRunningError,
+    TokenClient,
+    TokendError,
+    UnavailableError,
+)
 from tokend.client.tokens import token_target
 
 
@@ -164,9 +175,23 @@ def forget(name: str, socket: str | None) -> None:
 @SOCKET
 def watch(name: str, output: str, socket: str | None) -> None:
     """Print a line now and at each new token: generation, fingerprint, expiry; never the token."""
-    for lease in TokenClient(socket).watch(name):
+    threading.Thread(target=_leave_with_the_reader, daemon=True).start()
+    client = TokenClient(socket)
+    try:
+        client.list()
+    except NotRunningError as error:
+        complain(f"{error} (waiting for it)")
+    for lease in client.watch(name):
         expires = None if lease.expires_at is None else lease.expires_at.isoformat().replace("+00:00", "Z")
         row = {"version": 1, "name": name, "generation": lease.generation, "fingerprint": lease.fingerprint,
                "expires_at": expires}  # fmt: skip
         text = f"{name}: generation {lease.generation}, fingerprint {lease.fingerprint}, expires {expires or 'never'}"
         click.echo(json.dumps(row) if output == "json" else text)
+
+
+def _leave_with_the_reader() -> None:
+    """End when nobody reads our output any more, as `tail -f` does: the next line may be hours away."""
+    poll = select.poll()
+    poll.register(1, 0)  # that the other end of a pipe or the terminal is gone is told unasked
+    poll.poll()
+    os._exit(1)

@@ -92,7 +92,7 @@ def refusal(status: int, body: bytes) -> TokendError:
     try:
         problem = json.loads(body)
         code, detail = str(problem["code"]), str(problem.get("detail") or problem.get("title"))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return TokendError(f"the answer was {status} without tokend's reason: is it tokend that listens there?")
     errors = problem.get("errors")
     kind = _ERRORS.get(code, TokendError)

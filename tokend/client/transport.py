@@ -19,6 +19,8 @@ TIMEOUT_SECONDS = 40.0  # the daemon itself answers within 30 s
 CHUNK_BYTES = 65536
 # The status of ten thousand tokens is smaller; what sends more is not tokend.
 LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
+# A length of thousands of digits is no number to Python, and none of ours.
+LONGEST_NUMBER = 19
 # How soon to knock again while the daemon has more connections waiting than it can queue.
 BUSY_SECONDS = 0.01
 
@@ -107,7 +109,7 @@ def json_object(body: bytes, path: str) -> "dict[str, Any]":
 
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise NotRunningError(f"what listens at {path} is not tokend: its answer is no JSON object")
@@ -206,7 +208,7 @@ def _body(headers: "dict[str, str]", body: bytes) -> "bytes | None":
     length = headers.get("content-length")
     if length is None:
         return body
-    if not (length.isascii() and length.isdigit()) or len(body) < int(length):
+    if not (length.isascii() and length.isdigit() and len(length) < LONGEST_NUMBER) or len(body) < int(length):
         return None
     return body[: int(length)]
 

@@ -87,8 +87,7 @@ def files_read(
         if daemon.listen_secret is not None and daemon.listen_secret.file is not None:
             found[os.path.realpath(daemon.listen_secret.file)] = "read by tokend (listen_secret)"
     for table in tables:
-        for key in type(table.settings).model_fields:
-            value = getattr(table.settings, key)
+        for key, value in table.settings.__dict__.items():
             path = value.file if isinstance(value, SecretSource) else value
             if isinstance(path, Path) and not (isinstance(table.settings, SinkSettings) and key == "path"):
                 found[os.path.realpath(path)] = f"read by tokend ({key})"
@@ -117,8 +116,9 @@ def check_tokens(
 def check_secrets(provider: Placed, environ: Mapping[str, str], findings: Findings) -> None:
     """Read every secret but commands once: an unreadable one is an error now, not at three in the night."""
     settings: ProviderSettings = provider.settings
-    revealed, unreadable = _read(settings.secrets(), environ)
-    _judge(provider, settings.secrets(), unreadable, settings.missing_secrets(frozenset(unreadable)), findings)
+    sources = settings.secrets()
+    revealed, unreadable = _read(sources, environ)
+    _judge(provider, sources, unreadable, settings.missing_secrets(frozenset(unreadable)), findings)
     _check_proxy(provider, findings)
     _check_files(provider, findings)
     if (warn := getattr(settings, "warnings", None)) is not None:

@@ -15,7 +15,7 @@ from typing import Any
 from tokend.config import positions
 from tokend.config.excerpt import excerpt
 from tokend.config.fields import Visibility, is_visible
-from tokend.config.model import Config
+from tokend.config.model import Config, digest_of
 from tokend.config.report import ConfigProblem, Findings
 from tokend.config.syntax import Vocabulary, syntax_problem
 
@@ -39,6 +39,7 @@ class Document:
     text: str
     values: dict[str, Any] = field(repr=False)
     readable_by_others: bool = False
+    digest: bytes = b""
 
     def problem(
         self, path: positions.Path, message: str, *, visibility: Visibility = Visibility.HIDDEN
@@ -109,7 +110,7 @@ def read_document(path: Path, findings: Findings, words: Vocabulary, *, reloadin
     if not _is_shallow(values):
         refused(f"tables and arrays are nested deeper than {DEEPEST} levels")
         return None
-    return Document(path, text, values, others)
+    return Document(path, text, values, others, digest_of(raw))
 
 
 def read_included(

@@ -94,6 +94,7 @@ def load(
         secret_files=_secret_files(loading.found),
         warnings=in_order(findings.warnings),
         origins={name: document.path for name, document in loading.origins.items()},
+        digests=tuple(document.digest for document in documents),
     )
 
 
@@ -240,4 +241,4 @@ def _check_the_whole(loading: _Loading, documents: list[Document], daemon: Place
 
 def _secret_files(providers: Mapping[str, ProviderConfig]) -> tuple[Path, ...]:
     every = (source for provider in providers.values() for source in provider.settings.secrets().values())
-    return tuple(sorted({source.file for source in every if source.file is not None}))
+    return tuple(dict.fromkeys(source.file for source in every if source.file is not None))

@@ -1,5 +1,6 @@
 """The values that a valid configuration becomes."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -88,6 +89,11 @@ class ProviderConfig:
     sinks: tuple[SinkSettings, ...]
 
 
+def digest_of(raw: bytes) -> bytes:
+    """Tell one content of a file from another."""
+    return hashlib.sha256(raw).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """A whole valid configuration.
@@ -103,3 +109,11 @@ class Config:
     secret_files: tuple[Path, ...]
     warnings: tuple[ConfigProblem, ...] = ()
     origins: Mapping[str, Path] = field(default_factory=dict)
+    digests: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
+
+    def is_on_disk(self) -> bool:
+        """Tell whether the files hold what was read from them. Blocks. Not asked of patterns: they may match others."""
+        try:
+            return not self.directories and self.digests == tuple(digest_of(path.read_bytes()) for path in self.files)
+        except OSError:
+            return False

@@ -6,7 +6,7 @@ read alike by docker, podman, systemd, shells and every dotenv library: every JW
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,18 +70,20 @@ def edit(content: bytes, values: Mapping[str, str], *, append: bool = True) -> b
     if content.startswith(_UTF_16):
         raise UneditableError("it is UTF-16: save it as UTF-8")
     encoded = {key: value.encode() for key, value in values.items()}
-    parts, kept, seen = [], 0, set()
+    parts, kept, wanted = [], 0, []
     for found in _assignments(content):
-        if found.key in encoded:
-            seen.add(found.key)
-            if found.value(content) != encoded[found.key]:
-                parts += [content[kept : found.start], encoded[found.key]]
-                kept = found.end
+        value = found.value(content)
+        wanted.append((found.key, encoded.get(found.key, value)))
+        if wanted[-1][1] != value:
+            parts += [content[kept : found.start], encoded[found.key]]
+            kept = found.end
     result = b"".join([*parts, content[kept:]])
-    missing = [key for key in encoded if append and key not in seen]
+    missing = encoded.keys() - {key for key, _ in wanted} if append else set()
     if missing:
-        result = _append(result, {key: encoded[key] for key in missing})
-    _check(result, {key: encoded[key] for key in [*seen, *missing]})
+        appended = {key: value for key, value in encoded.items() if key in missing}
+        result = _append(result, appended)
+        wanted += appended.items()
+    _check(result, wanted)
     return result
 
 
@@ -138,10 +140,9 @@ def _append(content: bytes, encoded: Mapping[str, bytes]) -> bytes:
     return content + b"".join(key.encode() + b"=" + value + newline for key, value in encoded.items())
 
 
-def _check(content: bytes, encoded: Mapping[str, bytes]) -> None:
-    """An open quote somewhere would swallow what was set, and each edit would append once more."""
-    found = {(at.key, at.value(content)) for at in _assignments(content) if at.key in encoded}
-    if found != set(encoded.items()):
+def _check(content: bytes, wanted: Sequence[tuple[str, bytes]]) -> None:
+    """An open quote somewhere would end at one in a new value, or swallow it: then another edit finds other places."""
+    if [(found.key, found.value(content)) for found in _assignments(content)] != list(wanted):
         raise UneditableError("a value in it has no end (a quote that is not closed?): mend that line first")
 
 

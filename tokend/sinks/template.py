@@ -7,10 +7,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from tokend.errors import SinkError
+from tokend.files import read_whole
 from tokend.settings import AnchoredPath
 from tokend.sinks.file import FileSink
 from tokend.tokens import Lease, native
 
+# It is read at each write.
+LARGEST_TEMPLATE_BYTES = 1024 * 1024
 # How Jinja speaks of a variable that does not exist.
 _NAME = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined", re.ASCII)
 
@@ -70,7 +73,7 @@ class TemplateSink(FileSink):
         if self.template_file is None:
             return self.template or ""
         try:
-            return self.template_file.read_text(encoding="utf-8")
+            return read_whole(self.template_file, at_most=LARGEST_TEMPLATE_BYTES).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             raise SinkError(f"{self.template_file}: {reason}") from None

@@ -1,0 +1,95 @@
+"""What a soak measures itself by: which gaps other clients would have had, and the slope of a line."""
+
+import pytest
+
+from tests.soak import oracle, sampling
+from tests.soak.oracle import Attempt, Gap, perfect, punctual
+from tests.soak.sampling import Sample
+
+
+def token(arrived, life, took=0.0):
+    return Attempt(arrived, oracle.TOKEN, took, 0.0, arrived + life)
+
+
+def failure(arrived, what="503", took=0.0, pause=0.0):
+    return Attempt(arrived, what, took, pause, None)
+
+
+def found(attempts, client):
+    return list(oracle.gaps(attempts, client))
+
+
+def test_without_failures_nobody_has_a_gap():
+    """Both clients ask at half of the life; when tokend asked makes no difference."""
+    attempts = [token(0, 20), token(10, 20), token(29, 20)]
+    assert found(attempts, perfect) == found(attempts, punctual) == []
+
+
+def test_a_client_has_as_many_tries_as_fit_between_half_of_the_life_and_its_end():
+    """Of 20 s: at 10, 15 and 20 s. Answers come one after the other, whenever they are asked for."""
+    two = [token(0, 20), failure(11), failure(18), token(30, 20)]
+    assert found(two, perfect) == []
+    three = [token(0, 20), failure(11), failure(18), failure(25), token(40, 20)]
+    assert found(three, perfect) == [Gap(20, 25)]
+
+
+def test_the_punctual_client_backs_off_at_its_longest():
+    """5, 10, 20 s …, while the token is valid a quarter of what is left, but at least 5 s."""
+    assert [punctual(n, 0) for n in (1, 2, 3, 7, 8)] == [5, 10, 20, 300, 300]
+    assert punctual(3, 60) == 15
+    assert punctual(3, 10) == 5
+    three = [token(0, 20), failure(11), failure(18), failure(25), token(60, 20)]
+    assert found(three, punctual) == [Gap(20, 40)]
+
+
+def test_what_an_attempt_takes_and_what_retry_after_asks_for_counts():
+    """A client that is kept waiting, or told to wait, can do nothing about it."""
+    attempts = [token(0, 20), failure(11, "silent", took=4), failure(20, "429 7", pause=7), token(30, 20, took=0.3)]
+    (gap,) = found(attempts, perfect)
+    # At 10, until 14; at 19, told to wait until 26; the token took 0.3 s.
+    assert (gap.begins, gap.ends) == (20, pytest.approx(26.3))
+
+
+def test_before_the_first_token_the_first_attempt_begins_the_gap():
+    """Nobody had anything then."""
+    assert found([failure(3), token(9, 20)], perfect) == [Gap(3, 8)]
+
+
+def test_where_the_next_answer_is_not_known_the_gap_ends_when_it_would_have_been_asked_for():
+    """From then on tokend is late, whatever the answer would be."""
+    assert found([token(0, 20), failure(12), failure(17)], perfect) == []
+    assert found([token(0, 20), failure(12), failure(17), failure(22)], perfect) == [Gap(20, 25)]
+
+
+def test_only_reads_in_a_gap_of_the_client_are_excused():
+    """And for a moment after it, in which the token is on its way."""
+    log = {"a": [token(0, 20), failure(11), failure(18), failure(25), token(40, 20)]}
+    moments = [("a", 19.0), ("a", 21.0), ("a", 26.5), ("a", 27.5), ("b", 21.0)]
+    assert oracle.inexcusable(moments, log, perfect) == [("a", 19.0), ("a", 27.5), ("b", 21.0)]
+
+
+def test_requests_are_measured_from_one_to_the_next():
+    """P3 is about all requests of one provider."""
+    log = {"a": [token(0, 20), failure(9), failure(14.5), token(20, 20)], "b": [token(0, 60), token(50, 60)]}
+    assert oracle.shortest_pauses(log) == (5.5, 9)
+    assert oracle.busiest_minute(log) == 4
+
+
+def sample(moment, *, cpu=0.0, starved=0.0, megabytes=50.0):
+    return Sample(moment, moment, megabytes, 40, 15, cpu, starved, 1.0)
+
+
+def test_the_slope_of_a_leak_is_seen_through_noise():
+    """36 MB in an hour, up and down by half a megabyte."""
+    samples = [sample(second, megabytes=50 + second / 100 + second % 2 / 2) for second in range(600)]
+    assert sampling.per_hour(samples, "resident_megabytes") == pytest.approx(36, abs=0.1)
+    assert sampling.slope([(1.0, 5.0)]) == 0
+
+
+def test_a_minute_counts_where_it_and_the_one_before_left_time_to_spare():
+    """Who is behind has to catch up first."""
+    cpu, starved, samples = 0.0, 0.0, []
+    for second in range(300):
+        cpu, starved = cpu + 0.4, starved + (0.6 if 60 <= second < 120 else 0.1)
+        samples.append(sample(float(second), cpu=cpu, starved=starved))
+    assert sampling.calm_minutes(samples) == {0, 3, 4}

@@ -1,0 +1,56 @@
+"""Tell systemd in one sentence how everything stands, whenever that changes."""
+
+from collections.abc import Callable
+
+import anyio
+
+from tokend.clock import Clock
+from tokend.engine.supervisor import Supervisor
+from tokend.notify import Notifier, in_words, trouble
+from tokend.pauses import with_pauses
+
+# Status goes to systemd at most this often.
+STATUS_SECONDS = 1.0
+
+
+class Telling:
+    """Hold who is not well, and why. Only those that changed are asked how they stand: there may be thousands."""
+
+    def __init__(
+        self, supervisor: Supervisor, notifier: Notifier, *, clock: Clock, config_refused: Callable[[], bool]
+    ) -> None:
+        self._supervisor = supervisor
+        self._notifier = notifier
+        self._clock = clock
+        self._config_refused = config_refused
+        self._wrong: dict[str, str] = {}
+        self._changed = set(supervisor.entries)
+        self._news = anyio.Event()
+        supervisor.subscribe(self._note)
+
+    def look(self) -> None:
+        """The configuration was applied, or refused."""
+        self._news.set()
+
+    async def tell(self) -> None:
+        """Tell until cancelled; its task."""
+        before = ""
+        while True:
+            self._news = anyio.Event()
+            changed, self._changed = self._changed, set()
+            async for name in with_pauses(changed):
+                entry = self._supervisor.entries.get(name)
+                if entry is not None and (reason := trouble(entry.status())) is not None:
+                    self._wrong[name] = reason
+                else:
+                    self._wrong.pop(name, None)
+            text = in_words(len(self._supervisor.entries), self._wrong, config_refused=self._config_refused())
+            if text != before:
+                self._notifier.status(text)
+                before = text
+            await self._news.wait()
+            await self._clock.sleep(STATUS_SECONDS)
+
+    def _note(self, name: str) -> None:
+        self._changed.add(name)
+        self._news.set()
