@@ -18,6 +18,7 @@ from typing import Any
 
 from tests.daemon.harness import Daemon, Home, until
 from tests.daemon.tables import PARTNER, PX
+from tests.faults.files_told import another_second
 from tests.faults.needs import need, when_asked_for
 from tests.files.matrix import TEMPORARY
 
@@ -48,6 +49,10 @@ class Trace:
         self._victim = victim
         self._reader.start()
 
+    def kill(self) -> None:
+        if self._victim is not None:
+            self._victim.process.kill()
+
     def close(self) -> None:
         os.close(self._end)
         self._reader.join()
@@ -70,8 +75,8 @@ class Trace:
             return
         if any(place in call for place in self._places):
             self.changes.append(match[1])
-            if len(self.changes) == self._last and self._victim is not None:
-                self._victim.process.kill()
+            if len(self.changes) == self._last:
+                self.kill()
 
 
 @contextmanager
@@ -79,6 +84,9 @@ def traced(home: Home, last: int) -> Iterator[Trace]:
     trace = Trace(home, last)
     try:
         yield trace
+    except BaseException:
+        trace.kill()  # strace, and with it the reader, ends when the victim does
+        raise
     finally:
         trace.close()
 
@@ -146,6 +154,7 @@ def test_killed_at_any_change_of_a_refresh_it_serves_the_last_good_token(home: H
     for last in range(1, MOST_CHANGES):
         with traced(home, last) as trace:
             attach(trace, daemon)
+            another_second()
             with suppress(OSError, HTTPException):  # it was killed before it could answer
                 daemon.ask("POST", "/v1/tokens/partner/refresh")
             until(lambda daemon=daemon, first=before["partner"]: _is_dead(daemon) or _is_out(daemon, first), "an end")

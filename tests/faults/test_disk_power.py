@@ -16,7 +16,7 @@ from tests.daemon.harness import Home, until
 from tests.daemon.tables import DAEMON, PARTNER, PX
 from tests.faults.files_fuse import ROOT
 from tests.faults.files_mounted import fuse
-from tests.faults.files_told import mint
+from tests.faults.files_told import another_second, mint
 from tests.faults.needs import when_asked_for
 from tests.files.matrix import TEMPORARY
 
@@ -184,6 +184,7 @@ def test_a_disk_that_lied_is_found_out_at_the_next_start(home: Home):
     held = {name: content for name, _, content in found}
     assert held["partner.jwt"] == held["var/state/tokens/partner.json"] == b""
     put(home.path / "fs", found)
+    another_second()
     daemon = home.start().settled()
     assert daemon.log("state.damaged")
     assert daemon.lease("partner")["access_token"] != new
