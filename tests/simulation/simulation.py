@@ -18,7 +18,7 @@ from tokend.engine.refresher import Refresher
 from tokend.errors import ReaderError
 from tokend.status import State
 
-EVENTS, TURNS = 60, 4000
+EVENTS, TURNS = 50, 2000
 
 
 @dataclass(frozen=True)
