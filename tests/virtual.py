@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 
 from tokend.instant import Instant
+from tokend.waiting import Event, Waiters
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 BOOT = 1000.0
@@ -50,7 +51,7 @@ class VirtualClock:
         # Many look at one moment: it is made once.
         self._told: tuple[float, float] | None = None
         self._now = Instant(EPOCH, BOOT)
-        self._waiting: dict[anyio.CancelScope, float] = {}
+        self._waiters = Waiters()
 
     def instant(self) -> Instant:
         elapsed = self._loop.time() + self._suspended
@@ -59,16 +60,12 @@ class VirtualClock:
             self._now = Instant(EPOCH + timedelta(seconds=elapsed + self._step), BOOT + elapsed)
         return self._now
 
-    async def wait(self, until: Instant | None, wake: anyio.Event, *, ends: Instant | None = None) -> None:
+    async def wait(self, until: Instant | None, wake: Event, *, ends: Instant | None = None) -> None:
         now = self.instant()
         left = float("inf") if until is None else min(now.until(until), (until.wall - now.wall).total_seconds())
         # Real time passes while one looks at it; a virtual one needs a grain, or rounding would stop it.
-        with anyio.move_on_after(max(0.001, left)) as scope:
-            self._waiting[scope] = float("inf") if ends is None else ends.boot
-            try:
-                await wake.wait()
-            finally:
-                del self._waiting[scope]
+        ends_at = float("inf") if ends is None else ends.boot
+        await self._waiters.wait(wake, seconds=max(0.001, left), ends=ends_at)
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
@@ -76,16 +73,12 @@ class VirtualClock:
     def step(self, seconds: float) -> None:
         """NTP or a person sets the wall clock."""
         self._step += seconds
-        self._wake_all()
+        self._waiters.release()
 
     def suspend(self, seconds: float) -> None:
         """The machine sleeps: boot time and wall time go on, timers do not."""
         self._suspended += seconds
-        self._wake_all()
-
-    def _wake_all(self) -> None:
-        for scope in sorted(self._waiting, key=self._waiting.__getitem__):
-            scope.cancel()
+        self._waiters.release()
 
 
 def run_virtually(main: Callable[[VirtualClock], Awaitable[None]]) -> None:

@@ -7,12 +7,14 @@ moment by more than one tick of awake time.
 
 import math
 import time
+from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 
 from tokend.instant import Instant
+from tokend.waiting import Event, Waiters
 
 # docs/promises.md P6: noticed within 15 s of awake time. Ten leaves room for a busy loop.
 TICK_SECONDS = 10.0
@@ -30,7 +32,7 @@ class Clock(Protocol):
     def instant(self) -> Instant:
         """Now, on both lines."""
 
-    async def wait(self, until: Instant | None, wake: anyio.Event, *, ends: Instant | None = None) -> None:
+    async def wait(self, until: Instant | None, wake: Event, *, ends: Instant | None = None) -> None:
         """Return when ``until`` has come on either line (None: never), ``wake`` is set, or the clocks moved.
 
         It may return early; callers look again, and take ``until`` from `instant` anew: one that was made before the
@@ -51,20 +53,16 @@ class SystemClock:
     """The machine's clocks."""
 
     def __init__(self) -> None:
-        # Who waits, with the boot time at which what it is about ends. Scopes, not events: those are the callers', and
-        # may be shared.
-        self._waiting: dict[anyio.CancelScope, float] = {}
+        self._waiters = Waiters()
 
     def instant(self) -> Instant:
         return Instant(datetime.now(UTC), time.clock_gettime(time.CLOCK_BOOTTIME))
 
-    async def wait(self, until: Instant | None, wake: anyio.Event, *, ends: Instant | None = None) -> None:
-        with anyio.move_on_after(self._timer_seconds(until)) as scope:
-            self._waiting[scope] = math.inf if ends is None else ends.boot
-            try:
-                await wake.wait()
-            finally:
-                del self._waiting[scope]
+    def wait(
+        self, until: Instant | None, wake: Event, *, ends: Instant | None = None
+    ) -> Coroutine[Any, Any, None]:  # not a coroutine around another: of each there are thousands
+        ends_at = math.inf if ends is None else ends.boot
+        return self._waiters.wait(wake, seconds=self._timer_seconds(until), ends=ends_at)
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
@@ -81,8 +79,7 @@ class SystemClock:
 
     def wake_all(self) -> None:
         """Let everybody who waits look at the clocks again, the most urgent first."""
-        for scope in sorted(self._waiting, key=self._waiting.__getitem__):
-            scope.cancel()
+        self._waiters.release()
 
     def _timer_seconds(self, until: Instant | None) -> float:
         if until is None:

@@ -21,6 +21,8 @@ REVEAL_SECONDS = COMMAND_SECONDS + 5.0
 class ProviderRuntime:
     """Implement `interfaces.Runtime` for one provider's settings. Nothing is opened before it is needed."""
 
+    __slots__ = ("_environ", "_offset", "_resolver", "_settings", "_threads", "_upstream", "clock", "requests")
+
     def __init__(
         self,
         settings: ProviderSettings,

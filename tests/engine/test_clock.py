@@ -5,6 +5,7 @@ import pytest
 
 from tests.virtual import run_virtually
 from tokend.clock import LONGEST_TIMER_SECONDS, TICK_SECONDS, SystemClock, is_plausible
+from tokend.waiting import Event
 
 
 class SteppedClock(SystemClock):
@@ -27,12 +28,12 @@ def test_a_wait_ends_when_its_moment_comes_or_it_is_woken():
     async def main(_):
         clock = SystemClock()
         start = anyio.current_time()
-        await clock.wait(clock.instant().after(30), anyio.Event())
+        await clock.wait(clock.instant().after(30), Event())
         assert anyio.current_time() - start == pytest.approx(30, abs=1)
-        await clock.wait(clock.instant().after(-30), anyio.Event())
+        await clock.wait(clock.instant().after(-30), Event())
         assert anyio.current_time() - start == pytest.approx(30, abs=1)
         await clock.sleep(5)
-        wake = anyio.Event()
+        wake = Event()
         wake.set()
         await clock.wait(None, wake)
         assert anyio.current_time() - start == pytest.approx(35, abs=1)
@@ -47,7 +48,7 @@ def test_no_timer_is_trusted_for_longer_than_an_hour():
         clock = SystemClock()
         for until in (None, clock.instant().after(1e6)):
             start = anyio.current_time()
-            await clock.wait(until, anyio.Event())
+            await clock.wait(until, Event())
             assert anyio.current_time() - start == pytest.approx(LONGEST_TIMER_SECONDS, abs=1)
 
     run_virtually(main)
@@ -61,7 +62,7 @@ def test_clocks_that_moved_wake_everybody_within_a_tick_and_drift_wakes_nobody()
 
         async def wait():
             while True:
-                await clock.wait(None, anyio.Event())
+                await clock.wait(None, Event())
                 woken.append(anyio.current_time())
 
         async with anyio.create_task_group() as tasks:
@@ -81,7 +82,7 @@ def test_the_machines_own_lines_agree_with_each_other():
         clock, woken = SystemClock(), []
 
         async def wait():
-            await clock.wait(None, anyio.Event())
+            await clock.wait(None, Event())
             woken.append(1)
 
         async with anyio.create_task_group() as tasks:
@@ -101,7 +102,7 @@ def test_those_whom_a_moved_clock_wakes_go_in_the_order_of_what_ends_first():
         clock, order = SystemClock(), []
 
         async def wait(name, ends):
-            await clock.wait(clock.instant().after(500), anyio.Event(), ends=ends)
+            await clock.wait(clock.instant().after(500), Event(), ends=ends)
             order.append(name)
 
         async with anyio.create_task_group() as tasks:
@@ -118,7 +119,7 @@ def test_an_event_that_many_share_is_not_set_by_a_moved_clock():
     """It belongs to the callers: one that stays set would make them spin."""
 
     async def main(_):
-        clock, shared = SystemClock(), anyio.Event()
+        clock, shared = SystemClock(), Event()
         async with anyio.create_task_group() as tasks:
             for _ in range(2):
                 tasks.start_soon(clock.wait, None, shared)

@@ -22,6 +22,8 @@ WAIT_SECONDS = 30.0
 class Demand:
     """Readers' wishes to one refresher. Every refusal is a `ReaderError`."""
 
+    __slots__ = ("_allowance", "_refresher")
+
     def __init__(self, refresher: Refresher) -> None:
         self._refresher = refresher
         self._allowance = schedule.Allowance()

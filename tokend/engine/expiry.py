@@ -6,10 +6,9 @@ One task for all: it sleeps until the next of their ends, and thousands of token
 import heapq
 from collections.abc import Callable
 
-import anyio
-
 from tokend.engine.surroundings import Surroundings
 from tokend.logs import get_logger
+from tokend.waiting import Event
 
 log = get_logger()
 
@@ -25,13 +24,13 @@ class Expiry:
         self._newest: dict[str, float] = {}
         # The ends that were told. Not generations: an end may move when a clock that was wrong at boot is set.
         self._noticed: dict[str, float] = {}
-        self._wake = anyio.Event()
+        self._wake = Event()
         self._store.subscribe(self._look)
 
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
-            self._wake = anyio.Event()
+            self._wake = Event()
             now = self._clock.instant()
             while self._ends and self._ends[0][0] <= now.boot:
                 self._came(*heapq.heappop(self._ends))

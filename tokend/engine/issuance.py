@@ -47,6 +47,8 @@ log = get_logger()
 class Issuance:
     """Issue one provider's tokens. Calls may run side by side; each is one query's."""
 
+    __slots__ = ("_accepted", "_runtime", "_trial", "_world", "name", "settings")
+
     def __init__(self, name: str, settings: OnDemandSettings, surroundings: Surroundings) -> None:
         self.name = name
         self.settings = settings

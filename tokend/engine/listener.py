@@ -1,7 +1,5 @@
 """One sink that is asked instead of written to: have it served, and again after a failure."""
 
-import anyio
-
 from tokend.engine.standing import BUG, Standing, Turn
 from tokend.engine.surroundings import Surroundings
 from tokend.errors import SinkError
@@ -9,6 +7,7 @@ from tokend.interfaces import ListeningSink
 from tokend.logs import get_logger
 from tokend.status import SinkStatus
 from tokend.tokens import Lease
+from tokend.waiting import Event
 
 log = get_logger()
 
@@ -46,7 +45,7 @@ class Listener:
             # The path's former sink (changed, renamed, of another place in the list) may still be taking its leave.
             async with self._turn.lock:
                 await self._listen()
-            await self._clock.wait(self._standing.retry_at(self._clock.instant()), anyio.Event())
+            await self._clock.wait(self._standing.retry_at(self._clock.instant()), Event())
 
     async def _listen(self) -> None:
         try:

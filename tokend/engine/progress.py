@@ -32,6 +32,8 @@ EXCHANGES = 4
 class Pulse:
     """One refresher's sign of life. It works from the start."""
 
+    __slots__ = ("_queue", "beats", "rests_until")
+
     def __init__(self) -> None:
         self.beats = 0
         self.rests_until: float | None = None  # boot time; None while it works

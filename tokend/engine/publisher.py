@@ -38,6 +38,24 @@ class Publisher:
     ``removes`` tells of a token's name whether it is to be taken away when it has expired.
     """
 
+    __slots__ = (
+        "_announce_due",
+        "_clock",
+        "_commands",
+        "_counters",
+        "_done",
+        "_others",
+        "_probed",
+        "_removes",
+        "_standing",
+        "_store",
+        "_threads",
+        "_turn",
+        "label",
+        "name",
+        "sink",
+    )
+
     def __init__(
         self,
         name: str,

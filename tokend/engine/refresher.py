@@ -7,8 +7,6 @@ retry in `publisher`, on-demand calls in `issuance`.
 
 from dataclasses import dataclass, field, replace
 
-import anyio
-
 from tokend.clock import is_plausible
 from tokend.engine import due, judgement, records
 from tokend.engine.comparison import compare, is_surely_another_account, withdrawn
@@ -23,6 +21,7 @@ from tokend.logs import get_logger
 from tokend.settings import HeldSettings
 from tokend.status import State
 from tokend.tokens import Lease
+from tokend.waiting import Event
 
 log = get_logger()
 
@@ -31,12 +30,31 @@ log = get_logger()
 class Outcome:
     """What one attempt came to, for everybody who waits for it."""
 
-    done: anyio.Event = field(default_factory=anyio.Event)
+    done: Event = field(default_factory=Event)
     error: AttemptError | None = None
 
 
 class Refresher:
     """Keep one provider's token fresh. `run` is its task; all else may be called from others."""
+
+    __slots__ = (
+        "_begun",
+        "_clock",
+        "_clock_absurd",
+        "_hurried",
+        "_in_flight",
+        "_look_again",
+        "_outcome",
+        "_renewal",
+        "_start_at",
+        "_stepped_back",
+        "_store",
+        "_turn",
+        "_wake",
+        "_world",
+        "name",
+        "pulse",
+    )
 
     def __init__(self, name: str, settings: HeldSettings, surroundings: Surroundings) -> None:
         self.name = name
@@ -46,7 +64,7 @@ class Refresher:
         self._store = surroundings.store
         self._renewal = Renewal(name, settings, surroundings)
         self._outcome: Outcome | None = None  # of the attempt under way, or of the next, once somebody asked for it
-        self._wake = anyio.Event()
+        self._wake = Event()
         self._in_flight = False
         self._look_again = True  # identity must be compared with the record
         self._hurried = False  # somebody, or new settings, want an attempt as soon as the floor allows
@@ -195,7 +213,7 @@ class Refresher:
         """Return when an attempt is due."""
         while True:
             self.pulse.works()
-            self._wake = anyio.Event()
+            self._wake = Event()
             if self._look_again:
                 self._look_again = False
                 await self._compare()

@@ -26,6 +26,19 @@ log = get_logger()
 class Renewal:
     """Make one provider's attempts under the settings of the moment."""
 
+    __slots__ = (
+        "_clock",
+        "_digest",
+        "_logged",
+        "_name",
+        "_runtime",
+        "_store",
+        "_world",
+        "pace",
+        "renewable",
+        "settings",
+    )
+
     def __init__(self, name: str, settings: HeldSettings, surroundings: Surroundings) -> None:
         self._name = name
         self._world = surroundings

@@ -17,6 +17,8 @@ from tokend.tokens import Lease
 class RunningProvider:
     """One configured provider while it runs: what it is, and the tasks that serve it."""
 
+    __slots__ = ("_records", "_world", "config", "demand", "publishers", "scopes", "settings", "worker")
+
     def __init__(self, config: ProviderConfig, surroundings: Surroundings) -> None:
         self.config = config
         self.settings: ProviderSettings = config.settings

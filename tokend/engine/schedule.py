@@ -76,6 +76,8 @@ def backoff_seconds(failures: int, *, seconds_left: float | None, draw: float) -
 class Allowance:
     """How many attempts readers may still cause: a bucket of three, refilled by one per five minutes of boot time."""
 
+    __slots__ = ("_level", "_seen")
+
     def __init__(self) -> None:
         self._level = float(ALLOWANCE_BURST)
         self._seen: float | None = None

@@ -18,6 +18,8 @@ log = get_logger()
 class Turn:
     """Sinks on one target write in turn, and nobody writes while a thread that was given up may still do so."""
 
+    __slots__ = ("hanging", "lock")
+
     def __init__(self) -> None:
         self.lock = Mutex()
         self.hanging = False
@@ -25,6 +27,20 @@ class Turn:
 
 class Standing:
     """One sink's successes and failures. ``error`` is the operator's sentence while it fails."""
+
+    __slots__ = (
+        "_clock",
+        "_counters",
+        "_failures",
+        "_label",
+        "_last_success",
+        "_name",
+        "_random",
+        "_retry_at",
+        "_sink",
+        "_store",
+        "error",
+    )
 
     def __init__(self, name: str, sink: Destination, *, label: str, surroundings: Surroundings) -> None:
         self.error: str | None = None

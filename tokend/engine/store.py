@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-import anyio
-
 from tokend.clock import Clock
 from tokend.engine import records
 from tokend.engine.mutex import Mutex
@@ -13,6 +11,7 @@ from tokend.engine.records import Record
 from tokend.errors import StoreError
 from tokend.interfaces import Threads
 from tokend.logs import get_logger
+from tokend.waiting import Event
 
 # A healthy disk needs a millisecond; one that hangs must not hold a fresh token back for long.
 SAVE_SECONDS = 10.0
@@ -57,12 +56,12 @@ class TokenStore:
         self._clock = clock
         self._records: dict[str, Record] = {}
         self._locks: dict[str, Mutex] = {}
-        self._changed: dict[str, anyio.Event] = {}
-        self._any_changed: dict[tuple[str, ...], anyio.Event] = {}
+        self._changed: dict[str, Event] = {}
+        self._any_changed: dict[tuple[str, ...], Event] = {}
         self._watchers: list[Callable[[str], None]] = []
         # Shown but not saved: each with the name of an older file that has to stay until it is.
         self._unsaved: dict[str, str | None] = {}
-        self._unsaved_event = anyio.Event()
+        self._unsaved_event = Event()
         self._hanging: set[str] = set()
 
     def load(self) -> None:
@@ -108,7 +107,7 @@ class TokenStore:
         """Save what could not be saved, until it is: a task that never ends."""
         while True:
             if not self._unsaved:
-                self._unsaved_event = anyio.Event()
+                self._unsaved_event = Event()
                 await self._clock.wait(None, self._unsaved_event)
             await self._clock.sleep(SAVE_AGAIN_SECONDS)
             for name in list(self._unsaved):
@@ -161,11 +160,11 @@ class TokenStore:
         for watcher in list(self._watchers):
             watcher(name)
 
-    def changed(self, name: str, *others: str) -> anyio.Event:
+    def changed(self, name: str, *others: str) -> Event:
         """The event of the next change of ``name``, or of any of them. Take it before looking at the records."""
         if others:
-            return self._any_changed.setdefault((name, *others), anyio.Event())
-        return self._changed.setdefault(name, anyio.Event())
+            return self._any_changed.setdefault((name, *others), Event())
+        return self._changed.setdefault(name, Event())
 
     def subscribe(self, watcher: Callable[[str], None]) -> Callable[[], None]:
         """Call ``watcher(name)`` at each change; returns how to stop it."""

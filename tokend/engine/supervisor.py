@@ -1,14 +1,12 @@
 """Make the running tasks match a `Config`: starting is a reload from nothing. And answer what readers ask.
 
-One task per held provider, one per sink, one for the ends of all tokens. A task that dies of a bug is logged and
-started again; it takes nobody with it.
+One worker per held provider, one per sink, one for the ends of all tokens.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-import anyio
 from anyio.abc import TaskGroup
 
 from tokend.clock import Clock
@@ -26,6 +24,7 @@ from tokend.engine.refresher import Refresher
 from tokend.engine.running_provider import RunningProvider
 from tokend.engine.standing import Turn
 from tokend.engine.surroundings import Surroundings
+from tokend.engine.workers import Workers
 from tokend.errors import NotSupportedError, UnknownTokenError
 from tokend.interfaces import CallNumbering, is_listening
 from tokend.logs import get_logger
@@ -33,9 +32,6 @@ from tokend.metrics import Counters
 from tokend.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.status import State
 from tokend.tokens import Lease, Token
-
-# A bug that kills a task at once must not become a busy loop.
-RESTART_SECONDS = 5.0
 
 log = get_logger()
 
@@ -51,6 +47,7 @@ class Supervisor:
         reload: Callable[[bool], Awaitable[Sequence[Mapping[str, str]]]],
     ) -> None:
         self._tasks = tasks
+        self._workers = Workers(tasks, surroundings.clock)
         self._world = surroundings
         self._reload = reload
         self._providers: dict[str, RunningProvider] = {}
@@ -58,7 +55,7 @@ class Supervisor:
         self.entries: Mapping[str, RunningProvider] = MappingProxyType(self._providers)
         self._turns: dict[str, Turn] = {}
         self._expiry = Expiry(surroundings, is_held=self._providers.__contains__)
-        tasks.start_soon(self._keep_running, None, anyio.CancelScope(), self._expiry.run)
+        self._workers.start(None, self._expiry.run)
 
     # -------------------------------------------------------------- configuration
 
@@ -119,8 +116,8 @@ class Supervisor:
         provider = RunningProvider(config, self._world)
         self._providers[config.name] = provider
         if isinstance(provider.worker, Refresher):
-            self._spawn(provider, "refresher", provider.worker.run)
-        else:
+            provider.scopes["refresher"] = self._workers.start(config.name, provider.worker.run)
+        elif provider.worker.state is State.REJECTED:
             self._tasks.start_soon(provider.worker.reconsider)
         self._publish(provider, config.sinks)
 
@@ -154,7 +151,7 @@ class Supervisor:
             publisher = next((p for p in provider.publishers if (p.label, p.sink) == wanted), None)
             if publisher is None:
                 publisher = self._publisher(provider, sink, label)
-                self._spawn(provider, publisher, publisher.run)
+                provider.scopes[publisher] = self._workers.start(provider.name, publisher.run)
             publishers.append(publisher)
         for old in provider.publishers:
             if old not in publishers:
@@ -177,22 +174,6 @@ class Supervisor:
     def _removes_when_expired(self, name: str) -> bool:
         provider = self._providers.get(name)
         return provider is not None and getattr(provider.settings, "on_expiry", "keep") == "remove"
-
-    def _spawn(self, provider: RunningProvider, key: object, body: Callable[[], Awaitable[None]]) -> None:
-        scope = provider.scopes[key] = anyio.CancelScope()
-        self._tasks.start_soon(self._keep_running, provider.name, scope, body)
-
-    async def _keep_running(
-        self, name: str | None, scope: anyio.CancelScope, body: Callable[[], Awaitable[None]]
-    ) -> None:
-        with scope:
-            while True:
-                try:
-                    await body()
-                except Exception:
-                    # Anything that is not a TokendError is a bug; it stays this provider's own.
-                    log.exception("worker.crashed", token=name)
-                await self._world.clock.sleep(RESTART_SECONDS)
 
     # -------------------------------------------------------------- what readers ask (interfaces.Engine)
 
