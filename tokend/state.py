@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from tokend.errors import StateLockedError, StoreError
@@ -26,13 +27,20 @@ class Salted:
 
     _salt: bytes
 
+    @cached_property
+    def _keyed(self) -> hmac.HMAC:
+        # Kept and copied: `hmac.digest` lets other threads run each time, and the loop waits to have its turn again.
+        return hmac.new(self._salt, digestmod="sha256")
+
     def fingerprint(self, value: bytes) -> str:
         """The first 12 hex digits of HMAC-SHA256(salt, value)."""
         return self.digest(value)[:12]
 
     def digest(self, value: bytes) -> str:
         """HMAC-SHA256(salt, value) in hex."""
-        return hmac.digest(self._salt, value, "sha256").hex()
+        keyed = self._keyed.copy()
+        keyed.update(value)
+        return keyed.hexdigest()
 
 
 class StateDirectory(Salted):
