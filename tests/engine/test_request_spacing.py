@@ -11,6 +11,7 @@ import pytest
 from tests.fakes import FakeHeld, InlineThreads, Upstream, World, config, provider
 from tests.virtual import VirtualClock, run_virtually
 from tokend.errors import RateLimitedError
+from tokend.sources import SecretSource
 
 RATE_LIMITED = RateLimitedError("429", retry_after=5.0)
 
@@ -119,6 +120,37 @@ def test_providers_of_one_account_take_turns():
     run_virtually(main)
 
 
+class FakeKeyed(FakeShared):
+    """Its account is what the key's place holds, not the place."""
+
+    account_fields: ClassVar[frozenset[str]] = frozenset({"base_url", "key"})
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["running on", "in a crash loop"])
+def test_providers_of_one_account_take_turns_also_where_each_names_it_in_its_own_way(crash):
+    """One key in two environment variables: the vendor sees one key."""
+
+    async def main(clock):
+        world = World(clock, environ={"HERE": "fake-key", "THERE": "fake-key", "ELSEWHERE": "another-fake-key"})
+        upstream = world.upstreams["one"]
+        upstream.life = 60.0
+        lone = Upstream(clock)
+        world.upstreams["two"] = lone
+        every = [
+            provider("a", FakeKeyed(key=SecretSource(env="HERE"))),
+            provider("b", FakeKeyed(key=SecretSource(env="THERE"), refresh_before=timedelta(seconds=20))),
+            provider("c", FakeKeyed(key=SecretSource(env="ELSEWHERE"), base_url="two")),
+        ]
+        for _ in range(30 if crash else 1):
+            async with world.running(*every):
+                await anyio.sleep(7 if crash else 600)
+        assert len(upstream.calls) > 8
+        assert min(one.until(two) for one, two in pairwise(upstream.calls)) >= 10
+        assert lone.calls[0].boot < upstream.calls[0].boot + 3
+
+    run_virtually(main)
+
+
 class SlowThreads(InlineThreads):
     """A disk on which each write, in a queue of others, takes up to fifteen seconds."""
 
@@ -163,5 +195,27 @@ def test_a_request_that_left_long_after_it_was_noted_counts_from_the_crash():
             await anyio.sleep(60)
         first, second = upstream.calls
         assert first.until(second) >= 5
+
+    run_virtually(main)
+
+
+def test_a_daemon_that_dies_every_three_seconds_asks_again_once_the_floor_is_over():
+    """The floor counts from the first start after the crash that broke the request off, not from each."""
+
+    async def main(clock):
+        world = World(clock)
+        upstream = world.upstreams["one"]
+        upstream.latency = 1000.0
+        async with world.running(provider("a", FakeHeld())):
+            while not upstream.calls:  # noqa: ASYNC110  (nothing tells of it)
+                await anyio.sleep(0.01)
+        upstream.latency = 0.1
+        for _ in range(4):
+            async with world.running(provider("a", FakeHeld())) as supervisor:
+                await anyio.sleep(3)
+                held = supervisor.entries["a"].lease
+        first, second = upstream.calls
+        assert first.until(second) >= 5
+        assert held is not None
 
     run_virtually(main)

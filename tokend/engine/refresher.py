@@ -39,6 +39,7 @@ class Refresher:
 
     __slots__ = (
         "_begun",
+        "_broken_off",
         "_clock",
         "_clock_absurd",
         "_hurried",
@@ -73,7 +74,8 @@ class Refresher:
         self._start_at = self._clock.instant()
         self._clock_absurd = False  # the last attempt failed because our own clock cannot be believed
         self._stepped_back = due.NEVER_STEPPED_BACK
-        if self.record.under_way:
+        self._broken_off = self.record.under_way
+        if self._broken_off:
             # Its request may have left as late as the daemon died: to save that it would took its time, too.
             self._store.show(name, replace(self.record, last_attempt=self._start_at, under_way=False))
         if (pause := self.record.host_pause) is not None:
@@ -200,6 +202,9 @@ class Refresher:
         PULSE.set(self.pulse)
         self.pulse.works()
         if not self._begun:
+            if self._broken_off:
+                # Or a daemon that dies every few seconds would count its floor anew each time, and never ask again.
+                await self._store.update(self.name, lambda record: record)
             if not self.is_valid():
                 await self._renewal.inherit()
             now, draw = self._clock.instant(), self._world.random.random()

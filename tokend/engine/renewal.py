@@ -46,7 +46,10 @@ class Renewal:
         self._store = surroundings.store
         self._digest = surroundings.store.state.digest
         self._logged: tuple[str, float] | None = None
+        self.pace: str | None
         self.configure(settings)
+        if settings.interval_is_the_accounts:
+            self.pace = self._store.get(name).account or self.pace
 
     def configure(self, settings: HeldSettings) -> None:
         """Make the next attempts under ``settings``."""
@@ -58,7 +61,16 @@ class Renewal:
 
     async def identify(self) -> Identity:
         """Whose token the next one will be. Raises `SecretError`."""
-        return await identify(self.settings, self._runtime, self._digest)
+        return await self._identify(self.settings, self._runtime)
+
+    async def _identify(self, settings: HeldSettings, runtime: Runtime) -> Identity:
+        identity = await identify(settings, runtime, self._digest)
+        if settings is self.settings and settings.interval_is_the_accounts and self.pace != identity.account:
+            # One account may be named in two ways, by an environment variable here and a file there.
+            limits, now = self._world.limits, self._clock.instant()
+            limits.block(identity.account, now.after(limits.seconds(self.pace, now)))
+            self.pace = identity.account
+        return identity
 
     async def attempt(self) -> None:
         """Make one attempt. Raises the `AttemptError` that it came to, after it was stored, counted and logged."""
@@ -67,7 +79,7 @@ class Renewal:
         asked = runtime.requests
         try:
             _require_plausible(started)
-            identity = await identify(settings, runtime, self._digest)
+            identity = await self._identify(settings, runtime)
             await self._note_request(identity.request)
             await self._take_turn(started)
             token = await _as_provider(settings).fetch(runtime, self._previous(identity, started))
