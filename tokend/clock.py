@@ -49,14 +49,44 @@ def is_plausible(wall: datetime) -> bool:
     return wall.year in PLAUSIBLE_YEARS
 
 
+class Told:
+    """What the clocks said since the last look at them: tells whether anybody believed what is no longer so.
+
+    Also of a wall clock that was set to and fro between two looks: who took a moment from it in between has a wrong
+    one. ``wall`` and ``awake`` are the wall clock and the time awake, each less boot time: a change of the first is a
+    step, of the second a suspend.
+    """
+
+    def __init__(self, wall: float, awake: float) -> None:
+        self._lowest = self._highest = wall
+        self._awake = awake
+
+    def note(self, wall: float) -> None:
+        """Somebody was told this."""
+        if wall < self._lowest:
+            self._lowest = wall
+        elif wall > self._highest:
+            self._highest = wall
+
+    def look(self, wall: float, awake: float) -> bool:
+        """Tell whether the clocks moved since the last look, or moved and came back."""
+        moved = max(wall - self._lowest, self._highest - wall, abs(awake - self._awake)) > STEP_SECONDS
+        self._lowest = self._highest = wall
+        self._awake = awake
+        return moved
+
+
 class SystemClock:
     """The machine's clocks."""
 
     def __init__(self) -> None:
         self._waiters = Waiters()
+        self._told = Told(*self._lines())
 
     def instant(self) -> Instant:
-        return Instant(datetime.now(UTC), time.clock_gettime(time.CLOCK_BOOTTIME))
+        wall, boot = self._now()
+        self._told.note(wall - boot)
+        return Instant(datetime.fromtimestamp(wall, UTC), boot)
 
     def wait(
         self, until: Instant | None, wake: Event, *, ends: Instant | None = None
@@ -69,13 +99,10 @@ class SystemClock:
 
     async def watch(self) -> None:
         """Wake everybody who waits whenever the clocks moved against each other. Runs until cancelled."""
-        before = self._lines()
         while True:
             await anyio.sleep(TICK_SECONDS)
-            now = self._lines()
-            if any(abs(a - b) > STEP_SECONDS for a, b in zip(before, now, strict=True)):
+            if self._told.look(*self._lines()):
                 self.wake_all()
-            before = now
 
     def wake_all(self) -> None:
         """Let everybody who waits look at the clocks again, the most urgent first."""
@@ -88,8 +115,11 @@ class SystemClock:
         left = min(now.until(until), (until.wall - now.wall).total_seconds())
         return min(max(left, 0.0), LONGEST_TIMER_SECONDS)
 
-    @staticmethod
-    def _lines() -> tuple[float, float]:
-        """Wall and monotonic, both against boot time: a change of the first is a step, of the second a suspend."""
-        boot = time.clock_gettime(time.CLOCK_BOOTTIME)
-        return time.time() - boot, time.monotonic() - boot
+    def _now(self) -> tuple[float, float]:
+        """Wall clock and boot time."""
+        return time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def _lines(self) -> tuple[float, float]:
+        """Wall clock and time awake, each less boot time."""
+        wall, boot = self._now()
+        return wall - boot, time.monotonic() - boot

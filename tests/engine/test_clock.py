@@ -3,8 +3,9 @@
 import anyio
 import pytest
 
-from tests.virtual import run_virtually
+from tests.virtual import BOOT, EPOCH, run_virtually
 from tokend.clock import LONGEST_TIMER_SECONDS, TICK_SECONDS, SystemClock, is_plausible
+from tokend.instant import Instant
 from tokend.waiting import Event
 
 
@@ -13,13 +14,24 @@ class SteppedClock(SystemClock):
 
     lines = ((100.0, 0.0), (100.0, 0.0), (100.5, -0.5), (3700.5, -0.5), (3700.5, -9000.0))
 
-    def __init__(self):
-        super().__init__()
-        self.looks = 0
+    looks = 0
+
+    def instant(self):
+        return Instant(EPOCH, BOOT)
 
     def _lines(self):
         self.looks += 1
         return self.lines[min(self.looks, len(self.lines)) - 1]
+
+
+class WrongForAWhile(SystemClock):
+    """The machine's clocks, with an error of the wall clock that can be set."""
+
+    error = 0.0
+
+    def _now(self):
+        wall, boot = super()._now()
+        return wall + self.error, boot
 
 
 def test_a_wait_ends_when_its_moment_comes_or_it_is_woken():
@@ -71,6 +83,33 @@ def test_clocks_that_moved_wake_everybody_within_a_tick_and_drift_wakes_nobody()
             await anyio.sleep(6.5 * TICK_SECONDS)
             tasks.cancel_scope.cancel()
         assert woken == [pytest.approx(3 * TICK_SECONDS), pytest.approx(4 * TICK_SECONDS)]
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize(("steps", "woken"), [((70.0, -70.0), True), ((-70.0, 70.0), True), ((1.0, -1.0), False)])
+@pytest.mark.parametrize("looked", [True, False], ids=["somebody looked in between", "nobody looked"])
+def test_a_clock_that_is_set_to_and_fro_between_two_ticks_wakes_those_who_may_have_believed_it(steps, woken, looked):
+    """A token dated in between says that it ends when it does not; where nobody looked there is none."""
+
+    async def main(_):
+        clock, ended = WrongForAWhile(), []
+
+        async def wait():
+            await clock.wait(None, Event())
+            ended.append(anyio.current_time())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            tasks.start_soon(clock.watch)
+            await anyio.sleep(1.5 * TICK_SECONDS)
+            for step in steps:
+                clock.error += step
+                if looked:
+                    clock.instant()
+            await anyio.sleep(4 * TICK_SECONDS)
+            tasks.cancel_scope.cancel()
+        assert ended == ([2 * TICK_SECONDS] if woken and looked else [])
 
     run_virtually(main)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import FakeHeld, InlineThreads, Upstream, World, config, provider
 from tests.virtual import VirtualClock, run_virtually
-from tokend.errors import RateLimitedError
+from tokend.errors import RateLimitedError, RejectedError
 from tokend.sources import SecretSource
 
 RATE_LIMITED = RateLimitedError("429", retry_after=5.0)
@@ -217,5 +217,27 @@ def test_a_daemon_that_dies_every_three_seconds_asks_again_once_the_floor_is_ove
         first, second = upstream.calls
         assert first.until(second) >= 5
         assert held is not None
+
+    run_virtually(main)
+
+
+def test_a_secret_that_was_mended_right_after_a_refusal_waits_for_the_floor_also_across_a_restart():
+    """The refusal is forgiven, and that it was a failure is not (P3)."""
+
+    async def main(clock):
+        world = World(clock, environ={"KEY": "wrong"})
+        upstream = world.upstreams["one"]
+        upstream.script = [RejectedError("401")]
+        every = [provider("a", FakeKeyed(key=SecretSource(env="KEY")))]
+        async with world.running(*every) as supervisor:
+            while supervisor.entries["a"].status().failures == 0:  # noqa: ASYNC110  (nothing tells of it)
+                await anyio.sleep(0.01)
+            world.environ["KEY"] = "right"
+            supervisor.entries["a"].worker.secrets_changed()
+            await anyio.sleep(0.1)
+        async with world.running(*every):
+            await anyio.sleep(30)
+        first, second = upstream.calls
+        assert first.until(second) >= 5
 
     run_virtually(main)

@@ -52,6 +52,9 @@ class Inspection:
         if worker.record.adrift and calm > PATIENCE and self._machine.wall_error == seen.wall_error == 0:
             hold(seen.ends is None or abs(ends - seen.ends) < 2, mark, "its end was rewritten by a reboot")
         self._belongs(mark, lease, worker, seen, calm)
+        lead, life = worker.record.lead_seconds, lease.token.life_seconds
+        if calm > PATIENCE and lead is not None:
+            hold(lead >= self._watch.least_lead(mark, life) - 1.0, mark, f"its lead is {lead:.0f} s of {life:.0f} s")
         if status.valid:
             self._in_its_files(mark, entry, lease, calm)
 

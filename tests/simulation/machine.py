@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.virtual import EPOCH, VirtualLoop
-from tokend.clock import STEP_SECONDS, TICK_SECONDS, SystemClock
+from tokend.clock import TICK_SECONDS, SystemClock
 from tokend.errors import StoreError
 from tokend.instant import Instant
 from tokend.state import SUFFIX, Salted
@@ -126,13 +126,13 @@ class SimulatedClock(SystemClock):
     """The real `SystemClock` on the machine's time lines; it belongs to one process."""
 
     def __init__(self, machine: Machine) -> None:
-        super().__init__()
         self._machine = machine
-        self._before = self._machine_lines()
+        super().__init__()
         self._ticking = False
         machine.clock = self
 
     def instant(self) -> Instant:
+        self._told.note(self._machine.wall_error)
         return self._machine.instant()
 
     def upset(self) -> None:
@@ -143,12 +143,10 @@ class SimulatedClock(SystemClock):
 
     def _tick(self) -> None:
         self._ticking = False
-        now = self._machine_lines()
-        if any(abs(a - b) > STEP_SECONDS for a, b in zip(self._before, now, strict=True)):
+        if self._told.look(*self._lines()):
             self.wake_all()
-        self._before = now
 
-    def _machine_lines(self) -> tuple[float, float]:
+    def _lines(self) -> tuple[float, float]:
         return self._machine.wall_error, -self._machine.asleep
 
     def _timer_seconds(self, until: Instant | None) -> float:

@@ -217,7 +217,8 @@ class Watch:
         if value != seen.value:
             worse = seen.ends is not None and ends < seen.ends - 10 and not seen.may_lose
             self.hold(not worse, mark, "replaced by a worse one")
-            if value not in self.order:
+            # A reload while it was on its way: it is made and saved under the old lead, and looked at again at once.
+            if value not in self.order and seen.changed_at < self._machine.truth(lease.token.issued_at):
                 self._has_lead(mark, lease)
             seen.may_lose &= seen.forgetting or self.accounts.get(value) != self._world.specs[mark].account(
                 self._world.secrets
@@ -240,13 +241,17 @@ class Watch:
             return
         age = token.issued_at.until(lease.refresh_at)
         self.hold(age >= 0.44 * life, mark, f"it is to be replaced after {age:.1f} s of {life:.1f} s")
+        late = life - age < self.least_lead(mark, life) - GRAIN
+        self.hold(not late, mark, f"it is to be replaced {life - age:.0f} s before the end of {life:.0f} s")
+
+    def least_lead(self, mark: str, life: float) -> float:
+        """How long before the end of such a life its token must be replaced."""
         lead = self._world.specs[mark].lead
         if isinstance(lead, Percentage):
             wanted = float(lead) * life
         else:
             wanted = 0.2 * life if lead is None else lead.total_seconds()
-        late = life - age < min(wanted, 0.5 * life) - GRAIN
-        self.hold(not late, mark, f"it is to be replaced {life - age:.0f} s before the end of {life:.0f} s")
+        return min(wanted, 0.5 * life)
 
     def _ran_out(self, mark: str, seen: Seen, lease: Lease, worker: Refresher) -> None:
         """P2: with a good upstream, a good disk and a good clock no token runs out."""

@@ -87,7 +87,7 @@ def floor_seconds(
     floor = max(limits.seconds(settings.upstream, now), limits.seconds(pace, now))
     if record.last_attempt is not None:
         pause = settings.request_interval_seconds
-        if on_demand or record.next_attempt is not None:
+        if on_demand or record.failures or record.next_attempt is not None:
             pause = max(pause, schedule.FLOOR_SECONDS)
         floor = max(floor, now.until(record.last_attempt) + pause)
     return floor
