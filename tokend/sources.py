@@ -182,8 +182,10 @@ def _read_once(path: Path) -> bytes:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise OSError("it is a directory" if stat.S_ISDIR(mode) else "it is no regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(LARGEST_SECRET_BYTES + 1)
+        content = b""
+        while chunk := os.read(descriptor, LARGEST_SECRET_BYTES + 1 - len(content)):
+            content += chunk
+        return content
     finally:
         os.close(descriptor)
 
