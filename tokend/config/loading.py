@@ -23,7 +23,7 @@ from tokend.config.checks import (
 )
 from tokend.config.documents import Document, check_not_emptied, read_document, read_included
 from tokend.config.fields import Visibility, visibility, words_of
-from tokend.config.model import Config, DaemonSettings, ProviderConfig
+from tokend.config.model import Config, DaemonSettings, ProviderConfig, table_digest
 from tokend.config.paths import default_socket, default_state_directory
 from tokend.config.report import Findings, InvalidConfigError, did_you_mean, in_order
 from tokend.config.syntax import Vocabulary
@@ -44,6 +44,7 @@ class _Loading:
     providers: Mapping[str, type[ProviderSettings]]
     sinks: Mapping[str, type[SinkSettings]]
     environ: Mapping[str, str]
+    before: Mapping[str, ProviderConfig]
     findings: Findings = field(default_factory=Findings)
     origins: dict[str, Document] = field(default_factory=dict)
     found: dict[str, ProviderConfig] = field(default_factory=dict)
@@ -67,9 +68,10 @@ def load(
     """Read ``path`` and what it includes. Raises `InvalidConfigError` with every error; warnings are in the result.
 
     ``before`` is the configuration in force, on a reload: a file is then read until two reads agree, and one that
-    shrank to nothing is not believed.
+    shrank to nothing is not believed. Tables that are as they were then (of the same kinds) are not validated again:
+    its providers are taken over as they are. Whatever looks further than one table looks at all of them.
     """
-    loading = _Loading(providers, sinks, environ)
+    loading = _Loading(providers, sinks, environ, {} if before is None else before.providers)
     findings = loading.findings
     words = Vocabulary(*words_of([DaemonSettings, *providers.values(), *sinks.values()]))
     main = read_document(path, findings, words, reloading=before is not None)
@@ -140,10 +142,22 @@ def _providers(loading: _Loading, document: Document) -> None:
             loading.error(document, path, f"a provider is a table: [providers.{name}]")
         else:
             loading.origins[name] = document
-            _provider(loading, document, name, table)
+            digest = table_digest(document.path.parent, table)
+            if (known := loading.before.get(name)) is not None and known.table == digest:
+                _keep(loading, document, known)
+            else:
+                _provider(loading, document, name, table, digest)
 
 
-def _provider(loading: _Loading, document: Document, name: str, table: dict[str, Any]) -> None:
+def _keep(loading: _Loading, document: Document, known: ProviderConfig) -> None:
+    """Take over what was made of the same table."""
+    path = ("providers", known.name)
+    loading.placed_sinks += [Placed(sink, document, (*path, "sinks", n)) for n, sink in enumerate(known.sinks)]
+    loading.valid.append(Placed(known.settings, document, path))
+    loading.found[known.name] = known
+
+
+def _provider(loading: _Loading, document: Document, name: str, table: dict[str, Any], digest: bytes) -> None:
     path: positions.Path = ("providers", name)
     model = _kind(loading, document, loading.providers, table, path)
     if model is not None and issubclass(model, OnDemandSettings):
@@ -161,7 +175,7 @@ def _provider(loading: _Loading, document: Document, name: str, table: dict[str,
         check_secrets_of_invalid(model, values, place, loading.environ, loading.findings)
     else:
         loading.valid.append(Placed(settings, document, path))
-        loading.found[name] = ProviderConfig(name, settings, tuple(sinks))
+        loading.found[name] = ProviderConfig(name, settings, tuple(sinks), digest)
 
 
 def _sinks(loading: _Loading, document: Document, tables: Any, path: positions.Path) -> list[SinkSettings]:
