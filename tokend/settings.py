@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -22,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from tokend.sources import SecretSource, anchored
+from tokend.sources import Kept, SecretSource, anchored
 
 _DURATION = re.compile(r"([1-9][0-9]*)(ms|s|m|h|d)", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -105,7 +104,7 @@ Strings = Annotated[tuple[str, ...], Field(strict=False)]
 Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
 
 
-class Settings(BaseModel):
+class Settings(Kept):
     """Strict, frozen, no unknown keys, and no input quoted in errors (it may be a secret)."""
 
     model_config = ConfigDict(

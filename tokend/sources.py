@@ -45,7 +45,21 @@ def anchored(value: Any, info: ValidationInfo) -> Any:
     return Path(os.path.join((info.context or {}).get("directory", "."), value))  # noqa: PTH118  (one Path, not two)
 
 
-class SecretSource(BaseModel):
+_NOT_KEPT: set[str] = set()
+
+
+class Kept(BaseModel):
+    """A model of which thousands are kept: it forgets which of its fields were written out, which nobody asks.
+
+    Pydantic keeps a set of them for each, of 216 to 728 bytes.
+    """
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Let it go."""
+        object.__setattr__(self, "__pydantic_fields_set__", _NOT_KEPT)
+
+
+class SecretSource(Kept):
     """A secret's place, as written in the configuration: exactly one of the five, and its encoding.
 
     Equality compares places (and literal values, in constant time), so a reload sees a change of place, not of
