@@ -77,14 +77,10 @@ class DescriptorStore(Salted):
             except OSError as error:
                 raise StoreError(f"state of {name} cannot be kept in memory: {error.strerror}") from None
 
-    def delete(self, name: str) -> None:
-        """Remove a record, if there is one."""
-        with self._turn, suppress(OSError):
-            self._commit({key: content for key, content in self._records.items() if key != name})
-
     def set_aside(self, path: Path) -> None:
         """Remove a damaged record: what a process wrote wrongly is of use to nobody."""
-        self.delete(str(path))
+        with self._turn, suppress(OSError):
+            self._commit({name: content for name, content in self._records.items() if name != str(path)})
 
     def _commit(self, records: Mapping[str, bytes]) -> None:
         image = self._salt + b"".join(_packed(records))

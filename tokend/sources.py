@@ -54,7 +54,7 @@ class Kept(BaseModel):
     Pydantic keeps a set of them for each, of 216 to 728 bytes.
     """
 
-    def model_post_init(self, context: Any, /) -> None:
+    def model_post_init(self, _context: Any, /) -> None:
         """Let it go."""
         object.__setattr__(self, "__pydantic_fields_set__", _NOT_KEPT)
 

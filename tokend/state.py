@@ -100,11 +100,6 @@ class StateDirectory(Salted):
         except OSError as error:
             raise StoreError(f"state of {name} cannot be written to {self._tokens}: {error.strerror}") from None
 
-    def delete(self, name: str) -> None:
-        """Remove a provider's file, if there is one."""
-        with suppress(OSError):
-            (self._tokens / (name + SUFFIX)).unlink(missing_ok=True)
-
     def set_aside(self, path: Path) -> None:
         """Move a damaged file out of the way, so that it is neither read again nor lost."""
         # A directory cannot take the place of another one that is not empty.

@@ -224,7 +224,7 @@ def test_a_provider_renamed_while_nobody_looked_keeps_its_token():
         ) as supervisor:
             await anyio.sleep(60)
             assert supervisor.entries["new"].lease.token.value.reveal() == "fake-token-1"
-            assert set(world.state.content) == {"new", "else"}
+            assert world.state.holding() == {"new", "else"}
             assert len(world.upstreams["one"].calls) == 2
 
     run_virtually(main)

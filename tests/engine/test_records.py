@@ -169,12 +169,3 @@ def test_a_lease_of_this_boot_is_never_dated_by_the_wall():
     """The boot line decides as long as there is one."""
     assert records.laid_anew(FULL, booted(20)) is FULL
     assert records.laid_anew(Record(adrift=True), booted(20)).lease is None
-
-
-def test_a_renamed_record_keeps_its_generation_unless_the_name_has_used_it_up():
-    """Generations of a name only rise."""
-    kept = records.renamed(FULL, "b", above=3)
-    assert (kept.lease.name, kept.lease.generation, kept.generation) == ("b", 7, 7)
-    raised = records.renamed(FULL, "b", above=90)
-    assert (raised.lease.generation, raised.generation) == (91, 91)
-    assert records.renamed(Record(generation=4), "b", above=9) == Record(generation=9)

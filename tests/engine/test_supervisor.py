@@ -130,7 +130,7 @@ def test_a_renamed_provider_keeps_its_token_without_a_request():
             assert supervisor.entries["new"].lease.generation == generation
             assert supervisor.entries["new"].lease.name == "new"
             assert len(world.upstreams["one"].calls) == 1
-            assert set(world.state.content) == {"new"}
+            assert world.state.holding() == {"new"}
 
     run_virtually(main)
 

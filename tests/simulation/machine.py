@@ -197,12 +197,6 @@ class Disk(Salted):
         if not self.lying:
             self._durable[name] = content
 
-    def delete(self, name: str) -> None:
-        self.hold()
-        if self.broken is None:
-            self.content.pop(name, None)
-            self._durable.pop(name, None)
-
     def set_aside(self, path: Path) -> None:
         self.content.pop(path.name.removesuffix(SUFFIX), None)
 

@@ -290,15 +290,3 @@ def _aware(value: Any) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("naive time")
     return moment
-
-
-def renamed(record: Record, name: str, *, above: int) -> Record:
-    """The same record under another name, whose generations were used up to ``above``: they only rise."""
-    generation = record.generation if record.generation > above or record.lease is None else above + 1
-    lease = None if record.lease is None else replace(record.lease, name=name, generation=generation)
-    return replace(record, lease=lease, generation=max(generation, above))
-
-
-def succeeded_by_another(record: Record) -> Record:
-    """What remains of a record when its name passes to another kind: the generations, and that sinks hold nothing."""
-    return Record(generation=record.generation, withdrawn=record.lease is not None)

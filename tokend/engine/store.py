@@ -8,6 +8,7 @@ from tokend.clock import Clock
 from tokend.engine import records
 from tokend.engine.mutex import Mutex
 from tokend.engine.records import Record
+from tokend.engine.succession import is_blank, left_behind, renamed
 from tokend.errors import StoreError
 from tokend.interfaces import Threads
 from tokend.logs import get_logger
@@ -33,9 +34,6 @@ class State(Protocol):
 
     def save(self, name: str, content: bytes) -> None:
         """Write durably or raise `StoreError`."""
-
-    def delete(self, name: str) -> None:
-        """Remove."""
 
     def set_aside(self, path: Path) -> None:
         """Quarantine."""
@@ -123,8 +121,8 @@ class TokenStore:
             except StoreError:
                 return  # the log says so already
             log.info("state.saved", token=name)
-            if older is not None:
-                await self._delete(older)
+        if older is not None:
+            await self._leave(older)
 
     async def _save(self, name: str, record: Record) -> None:
         if name in self._hanging:
@@ -172,19 +170,18 @@ class TokenStore:
         return lambda: self._watchers.remove(watcher)
 
     async def rename(self, old: str, new: str) -> None:
-        """Move a record to another name; the token stays."""
-        record = self._records.pop(old, None)
+        """Move a record to another name; the token stays. The old name keeps its generation: they only rise."""
+        record = self._records.get(old)
         if record is not None:
+            self._records[old] = left_behind(record)
             older = self._unsaved.pop(old, None) or old
-            await self.update(new, lambda there: records.renamed(record, new, above=there.generation))
+            await self.update(new, lambda there: renamed(record, new, above=there.generation))
             if new in self._unsaved:
                 self._unsaved[new] = older  # until then the only one on the disk
             else:
-                await self._delete(older)
+                await self._leave(older)
 
-    async def _delete(self, name: str) -> None:
-        try:
-            await self._threads.run(lambda: self.state.delete(name), seconds=SAVE_SECONDS)
-        except TimeoutError as error:
-            why = str(error) or "the disk hangs"
-            log.error("state.write_failed", token=name, detail=f"its old file was not removed: {why}")
+    async def _leave(self, name: str) -> None:
+        """Save what is left under a name whose record has moved on, unless somebody has taken the name since."""
+        if is_blank(self.get(name)):
+            await self.update(name, lambda record: record)

@@ -19,10 +19,10 @@ from tokend.engine.issuance import Issuance
 from tokend.engine.listener import Listener
 from tokend.engine.plan import Step
 from tokend.engine.publisher import Publisher
-from tokend.engine.records import Record, succeeded_by_another
 from tokend.engine.refresher import Refresher
 from tokend.engine.running_provider import RunningProvider
 from tokend.engine.standing import Turn
+from tokend.engine.succession import is_blank, succeeded_by_another
 from tokend.engine.surroundings import Surroundings
 from tokend.engine.workers import Workers
 from tokend.errors import NotSupportedError, UnknownTokenError
@@ -72,6 +72,8 @@ class Supervisor:
         orphans = self._orphans(config)
         for step in steps:
             if step.action == "rename" and step.origin is not None:
+                if step.name in self._providers:
+                    self._stop(step.name)  # nothing of it is its heir's
                 self._stop(step.origin)
                 await self._world.store.rename(step.origin, step.name)
                 self._start(config.providers[step.name])
@@ -107,7 +109,7 @@ class Supervisor:
         """Give a new name what is stored for one of the ``orphans``, if that asked for the same: it was renamed while
         nobody looked."""
         store = self._world.store
-        if orphans and store.get(config.name) == Record():
+        if orphans and is_blank(store.get(config.name)):
             request = request_fingerprint(config.settings, store.state.digest)
             if (old := orphans.pop(request, None)) is not None:
                 await store.rename(old, config.name)

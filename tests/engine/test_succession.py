@@ -1,0 +1,146 @@
+"""Names that pass from one provider to another: the token goes with its account, and a name's generations only rise."""
+
+import anyio
+import pytest
+
+from tests.fakes import FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World, config, literal, provider
+from tests.virtual import BOOT, EPOCH, run_virtually
+from tokend.engine.plan import Step, steps
+from tokend.engine.records import Record
+from tokend.engine.succession import is_blank, left_behind, renamed, succeeded_by_another
+from tokend.instant import Instant
+from tokend.secret import Secret
+from tokend.tokens import Lease, Token
+
+START = Instant(EPOCH, BOOT)
+FULL = Record(
+    lease=Lease("a", Token(Secret("fake"), "Bearer", START, START.after(900)), 7, START.after(700), "0123456789ab"),
+    account="acc",
+    generation=7,
+)
+
+
+def test_a_renamed_record_keeps_its_generation_unless_the_name_has_used_it_up():
+    """Generations of a name only rise."""
+    kept = renamed(FULL, "b", above=3)
+    assert (kept.lease.name, kept.lease.generation, kept.generation) == ("b", 7, 7)
+    raised = renamed(FULL, "b", above=90)
+    assert (raised.lease.generation, raised.generation) == (91, 91)
+    assert renamed(Record(generation=4), "b", above=9) == Record(generation=9)
+
+
+def test_what_is_left_of_a_record_is_its_generation():
+    """And, where its name goes on under another kind, that the sinks must not hold its token."""
+    assert left_behind(FULL) == Record(generation=7)
+    assert succeeded_by_another(FULL) == Record(generation=7, withdrawn=True)
+    assert [is_blank(r) for r in (Record(), left_behind(FULL), succeeded_by_another(FULL), FULL)] == [True] * 2 + [
+        False
+    ] * 2
+
+
+def held(name: str, username: str, *sinks: FakeSink):
+    return provider(name, FakeHeld(username=username), *sinks)
+
+
+def planned(running, wanted):
+    return steps(config(*running).providers, config(*wanted).providers)
+
+
+def test_a_name_that_is_left_is_free_for_another():
+    """Whoever has a name leaves it before another comes to it, whatever the order in the file."""
+    ann, bob = held("x", "ann"), held("y", "bob")
+    assert planned([ann], [held("x", "bob"), held("y", "ann")]) == [Step("y", "rename", "x"), Step("x", "add")]
+    assert planned([ann, bob], [held("x", "carl"), held("y", "ann")]) == [Step("y", "rename", "x"), Step("x", "add")]
+    chain = [held("z", "bob"), held("y", "ann"), held("x", "carl")]
+    moved = [Step("z", "rename", "y"), Step("y", "rename", "x"), Step("x", "add")]
+    assert planned([ann, bob], chain) == planned([ann, bob], chain[::-1]) == moved
+
+
+def test_two_that_swap_their_names_change():
+    """There is no order in which both could leave first; a third that came in their way does not matter."""
+    ann, bob, carl = held("x", "ann"), held("y", "bob"), held("z", "carl")
+    assert planned([ann, bob, carl], [held("x", "bob"), held("y", "ann"), held("w", "carl")]) == [
+        Step("x", "change"),
+        Step("y", "change"),
+        Step("w", "rename", "z"),
+    ]
+
+
+def test_a_minted_token_is_replaced_without_a_gap_also_where_another_is_minted_as_it_was():
+    """Nothing is lost by minting once more; to move it would leave its readers without one for a moment."""
+    before = provider("x", FakeLocal(secret=literal("fake"), life=900.0))
+    wanted = [provider("x", FakeLocal(secret=literal("fake"), life=1200.0)), provider("y", before.settings)]
+    assert planned([before], wanted) == [Step("x", "change"), Step("y", "add")]
+
+
+def test_a_key_that_does_not_say_whose_token_it_is_passes_no_name_on():
+    """It is one provider that changed, though another may look as it did."""
+    before = provider("x", FakeHeld(on_expiry="remove"))
+    assert planned([before], [provider("x", FakeHeld()), provider("y", FakeHeld(on_expiry="remove"))]) == [
+        Step("x", "change"),
+        Step("y", "add"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "newcomer",
+    [FakeHeld(username="new"), FakeOnDemand(), FakeLocal(secret=literal("fake-key"))],
+    ids=["held", "on demand", "local"],
+)
+def test_a_provider_that_leaves_its_name_to_another_keeps_its_token_without_a_request(newcomer):
+    """docs/promises.md 80, P2: renamed, and the old name taken in the same edit. No file of it is touched."""
+
+    async def main(clock):
+        world = World(clock)
+        file = FakeSink(path="file")
+        async with world.running(held("old", "ann", file)) as supervisor:
+            await anyio.sleep(10)
+            lease = supervisor.entries["old"].lease
+            plan = await supervisor.apply(config(provider("old", newcomer), held("new", "ann", file)))
+            assert plan == [{"name": "new", "action": "rename"}, {"name": "old", "action": "add"}]
+            assert supervisor.entries["new"].lease.token is lease.token
+            assert supervisor.entries["new"].lease.generation == lease.generation
+            await anyio.sleep(10)
+            assert [call.boot for call in world.upstreams["one"].calls][1:] == (
+                [] if not isinstance(newcomer, FakeHeld) else [pytest.approx(clock.instant().boot, abs=10)]
+            )
+            assert supervisor.entries["new"].lease.token is lease.token
+            assert "file" in world.disk
+        async with world.running(provider("old", newcomer), held("new", "ann", file)) as supervisor:
+            await anyio.sleep(1)
+            assert supervisor.entries["new"].lease.token.value == lease.token.value
+
+    run_virtually(main)
+
+
+def test_the_generations_of_a_name_rise_whoever_has_it():
+    """PRODUCT: they only rise. A name is left, another takes it, is renamed, and the first comes back; with a crash."""
+
+    async def main(clock):
+        world = World(clock)
+        shown = []
+
+        def note(supervisor):
+            if (entry := supervisor.entries.get("x")) is not None and entry.lease is not None:
+                shown.append((entry.lease.generation, entry.lease.token.value.reveal()))
+
+        async with world.running(held("x", "ann"), held("y", "bob")) as supervisor:
+            await anyio.sleep(10)
+            await supervisor.refresh("x", if_generation=None, reason="test", admin=True)
+            await supervisor.refresh("x", if_generation=None, reason="test", admin=True)
+            note(supervisor)
+            for _ in range(2):
+                await supervisor.apply(config(held("z", "ann"), held("y", "bob")))
+                await supervisor.apply(config(held("z", "ann"), held("x", "bob")))
+                note(supervisor)
+                await supervisor.apply(config(held("x", "ann"), held("y", "bob")))
+                note(supervisor)
+            await supervisor.apply(config(held("z", "ann"), held("y", "bob")))
+        async with world.running(held("z", "ann"), held("x", "bob")) as supervisor:
+            await anyio.sleep(1)
+            note(supervisor)
+        assert len(shown) == 6
+        assert shown == sorted(shown)
+        assert len({generation for generation, _ in shown}) == len(shown)
+
+    run_virtually(main)
