@@ -104,3 +104,11 @@ def test_what_nobody_means_is_refused_without_a_crash(tmp_path: Path, text: str)
     problem = only(refused(written(tmp_path, text)))
     assert problem.line == 1
     assert "nested deeper" in problem.message or "anybody means" in problem.message
+
+
+@pytest.mark.parametrize("line", [f'literal = "{PLANTED}', f"literal = {PLANTED}", f"literal = '{PLANTED}"])
+def test_a_key_that_a_secret_s_table_has_not_got_is_not_shown(tmp_path: Path, line: str) -> None:
+    """Written where a literal has no key: whatever stands behind it is the secret itself."""
+    problem = only(refused(written(tmp_path, f'[providers.a]\nkind = "jwt"\n[providers.a.secret]\n{line}\n')))
+    assert problem.line == 4
+    assert PLANTED not in str(problem)

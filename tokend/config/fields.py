@@ -59,7 +59,7 @@ def is_visible(value: Where, path: Where, visibility: Visibility) -> bool:
 def keys_at(model: type[BaseModel], where: Where) -> list[str]:
     """The keys that the table at ``where`` may have, sorted; none where it is free."""
     owner = _model_at(model, where)
-    return [] if owner is None else sorted(_fields(owner).keys() - {"literal"})
+    return [] if owner is None else sorted(_fields(owner))
 
 
 def choices_at(model: type[BaseModel], where: Where) -> list[str]:
@@ -98,7 +98,8 @@ def _of_unknown(model: type[BaseModel], key: str) -> Visibility:
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
-    return {field.alias or name: field for name, field in model.model_fields.items()}
+    """By TOML key. A literal has none: who writes ``literal = "…"`` all the same writes a secret there."""
+    return {field.alias or name: field for name, field in model.model_fields.items() if name != "literal"}
 
 
 def _model_at(model: type[BaseModel], where: Where) -> type[BaseModel] | None:
