@@ -87,6 +87,13 @@ class Jwt(HeldSettings):
             raise ValueError("nonce = true makes a fresh one for each token: header cannot hold one, too")
         return self
 
+    def __eq__(self, other: object) -> bool:
+        """Tell whether the same would be signed: to Python 1, 1.0 and true are equal, to who reads a token not."""
+        return super().__eq__(other) and isinstance(other, Jwt) and self._free() == other._free()
+
+    def _free(self) -> str:
+        return repr((self.claims, self.header))
+
     def fresh_life_seconds(self) -> float | None:
         """The life of a fresh token."""
         return (self.ttl - (self.backdate or timedelta())).total_seconds()
