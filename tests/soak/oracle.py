@@ -23,6 +23,7 @@ LEAD_SHARE = 0.5
 TOKEN = "token"
 # From the upstream's answer to the reader's: the exchange, the disk, the loop.
 SLACK_SECONDS = 2.0
+NO_INTERVALS: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +79,18 @@ def read_log(path: Path) -> dict[str, list[Attempt]]:
     return found
 
 
-def gaps(attempts: Sequence[Attempt], pause: Pause) -> Iterator[Gap]:
+def gaps(attempts: Sequence[Attempt], pause: Pause, *, interval_seconds: float = 0.0) -> Iterator[Gap]:
     """When a client with this pause would have been without a valid token, in order. The first token's wait counts from
-    the first attempt, for before it nobody had anything."""
+    the first attempt, for before it nobody had anything. ``interval_seconds`` is the vendor's least pause."""
+
+    def longest(failures: int, seconds_left: float) -> float:
+        return max(pause(failures, seconds_left), interval_seconds)
+
     held: Attempt | None = None
     for round_ in _rounds(attempts):
         first = round_[0].arrived if held is None else held.arrived + LEAD_SHARE * (_end(held) - held.arrived)
         expires = round_[0].arrived if held is None else _end(held)
-        came = _came(round_, first, expires, pause)
+        came = _came(round_, first, expires, longest)
         if came > expires:
             yield Gap(expires, came)
         held = round_[-1]
@@ -119,10 +124,19 @@ def _end(attempt: Attempt) -> float:
 
 
 def inexcusable(
-    moments: Iterable[tuple[str, float]], log: Mapping[str, Sequence[Attempt]], pause: Pause
+    moments: Iterable[tuple[str, float]],
+    log: Mapping[str, Sequence[Attempt]],
+    pause: Pause,
+    *,
+    intervals: Mapping[str, float] = NO_INTERVALS,
 ) -> list[tuple[str, float]]:
-    """Those of these (provider, moment) in which the client held a token, and for `SLACK_SECONDS` had held it."""
-    known = {name: list(gaps(attempts, pause)) for name, attempts in log.items()}
+    """Those of these (provider, moment) in which the client held a token, and for `SLACK_SECONDS` had held it.
+
+    ``intervals`` are the vendors' least pauses, by provider. Who is not in the log mints for himself and has no excuse.
+    """
+    known = {
+        name: list(gaps(attempts, pause, interval_seconds=intervals.get(name, 0.0))) for name, attempts in log.items()
+    }
     begins = {name: [gap.begins for gap in found] for name, found in known.items()}
     found = []
     for name, moment in moments:

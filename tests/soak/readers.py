@@ -1,5 +1,5 @@
 """The readers of a soak, a process of their own: they ask over kept and new connections, wait for changes, follow the
-events, and read the files; and they believe nothing that they are told.
+events, have tokens issued, and read the files; and they believe nothing that they are told.
 
     python -m tests.soak.readers DIRECTORY
 
@@ -22,14 +22,14 @@ from typing import TextIO
 import uvloop
 
 from tests.soak import plan, tokens
+from tests.soak.asking import Connection, ask
 from tests.soak.plan import Plan, Provider, minute
 
 KEPT, FILES = 0.6, 0.25  # shares of the reads; what is left is read over new connections
 READERS_EACH = 4
 POLLERS = 20
 POLL_SECONDS = 20
-# An answer that takes longer is none: somebody hangs.
-PATIENCE_SECONDS = 30.0
+ISSUE_SECONDS = 1.0
 EVENTS_AGAIN_SECONDS = 20.0
 REPORT_SECONDS = 1.0
 BUCKETS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 30000)
@@ -48,6 +48,7 @@ class Readers:
         self._socket = str(soak.home / "t.sock")
         self._files: set[str] = set()
         self._generations: dict[str, int] = {}
+        self._issues = itertools.count(1)
         self._last_event = 0
 
     # -------------------------------------------------------------- what they do
@@ -103,10 +104,10 @@ class Readers:
         while True:
             headers = [f"Prefer: wait={POLL_SECONDS}", *([] if etag is None else [f"If-None-Match: {etag}"])]
             started = time.time()
-            status, answered, body = await ask(connection, provider.name, *headers)
+            status, answered, body = await ask(connection, f"/v1/tokens/{provider.name}", *headers)
             self.seen["polls"] += 1
             if status == 200:
-                self._judge(provider, body, started)
+                self._judge(provider.name, body, started)
                 if answered.get("etag") == etag:
                     self.seen["poll without news"] += 1
                 etag = answered.get("etag")
@@ -132,6 +133,23 @@ class Readers:
             self.seen["event streams"] += 1
             await asyncio.sleep(0.5)
 
+    async def issue(self) -> None:
+        """Have tokens issued on demand, each for a name of its own."""
+        connection = await asyncio.open_unix_connection(self._socket)
+        while True:
+            await asyncio.sleep(ISSUE_SECONDS)
+            name, started = f"{plan.ON_DEMAND}{plan.ISSUE_SIGN}{next(self._issues)}", time.time()
+            wanted = {"clientId": "soak", "username": name, "displayName": "Soak", "ipAddress": "127.0.0.1"}
+            target, body = f"/v1/tokens/{plan.ON_DEMAND}/issue", json.dumps(wanted).encode()
+            status, _, answer = await ask(
+                connection, target, "Content-Type: application/json", method="POST", body=body
+            )
+            self.seen[f"issues: {status}"] += 1
+            if status == 201:
+                self._judge(name, answer, started)
+            elif status not in (429, 503, 504):
+                self.seen[f"unexpected answer {status}"] += 1
+
     # -------------------------------------------------------------- what they see
 
     def _hear(self, line: str) -> None:
@@ -150,29 +168,29 @@ class Readers:
                     self.seen["generation went back"] += 1
                 self._generations[name] = generation
 
-    async def _read(self, connection: "Connection", how: str, *headers: str) -> None:
+    async def _read(self, connection: Connection, how: str, *headers: str) -> None:
         provider, started = random.choice(self._providers), time.time()
-        status, _, body = await ask(connection, provider.name, *headers)
+        status, _, body = await ask(connection, f"/v1/tokens/{provider.name}", *headers)
         took = 1000 * (time.time() - started)
         self.latencies[next((bucket for bucket in BUCKETS_MS if took <= bucket), BUCKETS_MS[-1])] += 1
         self.seen["reads"] += 1
         self.seen[f"reads, connection {how}"] += 1
         if status == 200:
-            self._judge(provider, body, started)
+            self._judge(provider.name, body, started)
             self.served["socket"][minute(started)] += 1
         elif status == 503:
             self._unserved(started, provider.name, "socket", status)
         else:
             self.seen[f"unexpected answer {status}"] += 1
 
-    def _judge(self, provider: Provider, body: bytes, started: float) -> None:
-        """A 200 is a promise: a whole token, this provider's, that had not expired when it was asked for."""
+    def _judge(self, name: str, body: bytes, started: float) -> None:
+        """A token is a promise: whole, this name's, and not expired when it was asked for."""
         try:
             claims = tokens.read(json.loads(body)["access_token"])
         except (tokens.TornError, ValueError, KeyError):
             self.seen["answer torn"] += 1
             return
-        if claims.name != provider.name:
+        if claims.name != name:
             self.seen["answer of another provider"] += 1
         if claims.expires_at <= started:
             self.seen["answer expired"] += 1
@@ -189,21 +207,6 @@ class Readers:
         new = self.soak.home / "readers.new"
         new.write_text(json.dumps({"seen": self.seen, "latencies": self.latencies, "served": self.served}))
         new.rename(self.soak.home / "readers.json")
-
-
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-async def ask(connection: Connection, name: str, *headers: str) -> tuple[int, dict[str, str], bytes]:
-    """Ask for a token; gives status, headers in lower case, and body."""
-    reader, writer = connection
-    lines = [f"GET /v1/tokens/{name} HTTP/1.1", "Host: soak", *headers, "", ""]
-    writer.write("\r\n".join(lines).encode())
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        answered = {key.lower(): value for key, _, value in (line.partition(": ") for line in head[1:])}
-        body = await reader.readexactly(int(answered.get("content-length", 0)))
-    return int(head[0].split()[1]), answered, body
 
 
 def in_file(provider: Provider, text: str) -> dict[str, tokens.Claims]:
@@ -229,7 +232,7 @@ async def run(soak: Plan) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     with (soak.home / "unserved.log").open("w") as unserved:
         readers = Readers(soak, unserved)
-        bodies: list[Callable[[], Awaitable[None]]] = [readers.follow, *[readers.poll] * POLLERS]
+        bodies: list[Callable[[], Awaitable[None]]] = [readers.follow, readers.issue, *[readers.poll] * POLLERS]
         bodies += [readers.keep_reading, readers.read_once, readers.read_files] * READERS_EACH
         tasks = [asyncio.create_task(_again(readers, body)) for body in bodies]
         while not stop.is_set():

@@ -17,8 +17,8 @@ NEVER = (
     "answer torn", "file torn", "file vanished", "answer expired", "answer of another provider", "event out of order",
     "generation went back", "poll without news", "poll cut short", "connection broken",
 )  # fmt: skip
-# P3, from arrival to arrival.
-FLOOR_SECONDS, AFTER_TOKEN_SECONDS = 5.0, 1.0
+# P3, from arrival to arrival; an issue is no held token: three calls at most, within seconds.
+FLOOR_SECONDS, AFTER_TOKEN_SECONDS, MOST_CALLS_AN_ISSUE = 5.0, 1.0, 3
 # At most one request per 5 s and the one after a token.
 MOST_REQUESTS_A_MINUTE = 13
 # A leak of one kilobyte in each refresh of a thousand providers would be 100 MB in an hour.
@@ -32,6 +32,8 @@ MOST_THREADS = 96
 MOST_LINES_PER_ATTEMPT = 3.0
 # Until caches and allocators are at rest; what grows after that is a slope.
 WARM_SHARE, LONGEST_WARM_SECONDS = 0.25, 600.0
+# No token and no key is ever in the log.
+SECRETS = ("eyJ", plan.GOOD_KEY, plan.REVOKED_KEY, plan.SECRET, plan.SIGNING_KEY.decode())
 # What reloads say, and the daemon as a whole.
 MOST_LINES_PER_CHANGE = 10
 
@@ -57,23 +59,28 @@ class Figures:
         self.warm = [sample for sample in self.samples if sample.moment >= begin] or self.samples[-2:]
         self.changes = json.loads((soak.home / "changes.json").read_text())
         self.told = json.loads((soak.home / "readers.json").read_text())
+        self.kinds = {provider.name: provider.kind for provider in soak.providers()}
+        self.intervals = {provider.name: provider.interval_seconds for provider in soak.providers()}
 
     def rows(self) -> Iterator[Row]:
         """Each figure with its bound."""
-        log = oracle.read_log(self.soak.home / "upstream.log")
-        yield from self._upstream(log)
+        everything = oracle.read_log(self.soak.home / "upstream.log")
+        log = {name: attempts for name, attempts in everything.items() if plan.ISSUE_SIGN not in name}
+        yield from self._upstream(everything)
         yield from self._reads(log)
         yield from self._answers()
         yield from self._requests(log)
+        yield from self._issues([everything[name] for name in everything.keys() - log.keys()])
         yield from self._size()
-        yield from self._log(sum(map(len, log.values())))
+        yield from self._log(sum(map(len, everything.values())))
         yield from self._changes()
 
     def _upstream(self, log: dict[str, list[Attempt]]) -> Iterator[Row]:
         answers = Counter(attempt.what for attempts in log.values() for attempt in attempts)
         total, tokens = answers.total(), answers[oracle.TOKEN]
         minutes = self.soak.seconds / 60
-        yield Row("providers, lives", f"{len(self.soak.providers())}, 15 to 60 s")
+        kinds = Counter(provider.kind for provider in self.soak.providers())
+        yield Row("providers, lives", ", ".join(f"{count} {kind}" for kind, count in kinds.items()) + ", 15 to 60 s")
         yield Row("requests at the upstreams", f"{total:,} ({total / minutes:,.0f} a minute)")
         failed = 1 - tokens / total if total else 0
         yield Row("of these answered with no token", f"{failed:.1%}, of {len(answers) - 1} classes")
@@ -92,10 +99,12 @@ class Figures:
             served = sum(by_minute.values())
             yield Row(f"{where}: reads", f"{served + len(unserved):,}")
             yield Row(f"{where}: with a valid token, of all", _share(served, len(unserved)))
-            missed = oracle.inexcusable(unserved, log, oracle.perfect)
+            missed = oracle.inexcusable(unserved, log, oracle.perfect, intervals=self.intervals)
             yield Row(f"{where}: of those that a perfect client could have answered", _share(served, len(missed)))
-            missed = oracle.inexcusable(unserved, log, oracle.punctual)
+            missed = oracle.inexcusable(unserved, log, oracle.punctual, intervals=self.intervals)
             yield Row(f"{where}: of those that a punctual client could have answered", _share(served, len(missed)))
+            by_kind = Counter(self.kinds[name] for name, _ in missed)
+            yield Row(f"{where}: the missed of them, by kind", ", ".join(f"{n:,} {k}" for k, n in by_kind.items()))
             lost = sum(minute(moment) in calm for _, moment in missed)
             served = sum(count for number, count in by_minute.items() if number in calm)
             yield Row(
@@ -122,6 +131,11 @@ class Figures:
             "P3: shortest pause after a token", f"{after_token:.2f} s", f"≥ {AFTER_TOKEN_SECONDS:g} s",
             after_token >= AFTER_TOKEN_SECONDS,
         )  # fmt: skip
+        apart = min(oracle.shortest_pauses({name: log[name] for name in log if self.intervals.get(name)}))
+        yield Row(
+            "P3: shortest pause between two requests with a TT key", f"{apart:.2f} s",
+            f"≥ {plan.TT_INTERVAL_SECONDS:g} s", apart >= plan.TT_INTERVAL_SECONDS,
+        )  # fmt: skip
         busiest = oracle.busiest_minute(log)
         yield Row(
             "P3: most requests of one provider in a minute", str(busiest), f"≤ {MOST_REQUESTS_A_MINUTE}",
@@ -129,6 +143,12 @@ class Figures:
         )  # fmt: skip
         revoked = [_longest_run(attempts) for attempts in log.values()]
         yield Row("P3: most requests with one revoked key", str(max(revoked)), "≤ 2", max(revoked) <= 2)
+
+    def _issues(self, calls: Sequence[Sequence[Attempt]]) -> Iterator[Row]:
+        statuses = {key: count for key, count in sorted(self.told["seen"].items()) if key.startswith("issues: ")}
+        yield Row("issues, by status", ", ".join(f"{count:,} {key[8:]}" for key, count in statuses.items()))
+        most = max(map(len, calls), default=0)
+        yield Row("P3: most calls for one issue", str(most), f"≤ {MOST_CALLS_AN_ISSUE}", most <= MOST_CALLS_AN_ISSUE)
 
     def _size(self) -> Iterator[Row]:
         warm = self.warm
@@ -167,7 +187,7 @@ class Figures:
         with path.open(errors="replace") as text:
             for line in text:
                 lines += 1
-                leaked += "eyJ" in line or plan.GOOD_KEY in line or plan.REVOKED_KEY in line
+                leaked += any(secret in line for secret in SECRETS)
                 bugs += "crashed" in line or "Traceback" in line
                 events[line.partition(" event=")[2].partition(" ")[0]] += 1
         bound = MOST_LINES_PER_ATTEMPT * attempts + MOST_LINES_PER_CHANGE * sum(self.changes["done"].values()) + 20

@@ -25,18 +25,36 @@ socket = "t.sock"
 state_directory = "state"
 log_format = "logfmt"
 """
-PROVIDER = """
+HELD = """
 [providers.{name}]
-kind = "projectx"
-base_url = "http://{address}:{port}"
-username = {{ env = "SOAK_USER" }}
-api_key = {key}
+kind = "{kind}"
+{own}
 refresh_before = "50%"
 timeout = "{timeout}s"
 {more}
 [[providers.{name}.sinks]]
 {sink}
 """
+ON_DEMAND = """
+[providers.{name}]
+kind = "{kind}"
+{own}
+timeout = "{timeout}s"
+"""
+# What each kind needs.
+OWN = {
+    "projectx": 'base_url = "{url}"\nusername = {{ env = "SOAK_USER" }}\napi_key = {key}',
+    "tt": 'base_url = "{url}"\nenvironment = "uat"\napi_key = {key}\napi_secret = {{ env = "SOAK_SECRET" }}\n'
+    'app_name = "soak"\ncompany_name = "soak"',
+    "jwt": 'secret = {{ env = "SOAK_SIGNING_KEY" }}\nttl = "{life}s"\nclaims = {{ sub = "{name}" }}',
+    "auth-token": 'base_url = "{url}"\nclient_secret = {{ env = "SOAK_SECRET" }}\nexpiration = "1m"',
+}
+ENVIRON = {
+    "SOAK_USER": "soak-user",
+    "SOAK_KEY": plan.GOOD_KEY,
+    "SOAK_SECRET": plan.SECRET,
+    "SOAK_SIGNING_KEY": plan.SIGNING_KEY.decode(),
+}
 SINKS = {
     "json": 'kind = "json"\npath = "../out/{file}"',
     "raw": 'kind = "raw"\npath = "../out/{file}"',
@@ -69,8 +87,7 @@ class Stage:
             self.port = int((self.home / "port").read_text())
             self.configure()
             argv = ("-m", "tokend", "run", "--config", str(self.home / "config.toml"))
-            environ = {"SOAK_USER": "soak-user", "SOAK_KEY": plan.GOOD_KEY}
-            with self.process("daemon", *argv, **environ) as self.daemon:
+            with self.process("daemon", *argv, **ENVIRON) as self.daemon:
                 self.wait(lambda: self.ask("GET", "/livez")[0] == 200, self.daemon, "the daemon")
                 yield
 
@@ -143,15 +160,18 @@ class Stage:
         for provider in revocable:
             self.secret(provider, plan.GOOD_KEY)
         self.save("revocable.toml", "".join(self.table(provider) for provider in revocable))
+        self.save("on-demand.toml", self.table(self.soak.on_demand()))
 
     def table(self, provider: Provider, *, name: str | None = None, more: str = "") -> str:
         """One provider's table; ``name`` instead of its own."""
         key = f'{{ file = "../secrets/{provider.name}" }}' if provider.is_revocable else '{ env = "SOAK_KEY" }'
-        return PROVIDER.format(
+        own = OWN[provider.kind].format(
+            name=provider.name, url=f"http://{provider.address}:{self.port}", key=key, life=provider.life_seconds
+        )
+        return (ON_DEMAND if provider.is_on_demand else HELD).format(
             name=name or provider.name,
-            address=provider.address,
-            port=self.port,
-            key=key,
+            kind=provider.kind,
+            own=own,
             timeout=int(plan.TIMEOUT_SECONDS),
             more=more,
             sink=SINKS[provider.sink].format(file=provider.file, key=provider.key),

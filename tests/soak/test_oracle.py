@@ -68,6 +68,16 @@ def test_only_reads_in_a_gap_of_the_client_are_excused():
     assert oracle.inexcusable(moments, log, perfect) == [("a", 19.0), ("a", 27.5), ("b", 21.0)]
 
 
+def test_a_vendors_own_pause_is_kept_by_every_client():
+    """TT may be asked once in 10 s: of 40 s at 20 and 30 s. And what is minted, which nobody is asked for, has no
+    excuse."""
+    log = {"tt": [token(0, 40), failure(21), failure(31), failure(41), token(60, 40)]}
+    assert list(oracle.gaps(log["tt"], perfect, interval_seconds=10)) == [Gap(40, 50)]
+    reads = [("tt", 45.0), ("minted", 45.0)]
+    assert oracle.inexcusable(reads, log, perfect, intervals={"tt": 10.0}) == [("minted", 45.0)]
+    assert oracle.inexcusable(reads, log, perfect) == reads
+
+
 def test_requests_are_measured_from_one_to_the_next():
     """P3 is about all requests of one provider."""
     log = {"a": [token(0, 20), failure(9), failure(14.5), token(20, 20)], "b": [token(0, 60), token(50, 60)]}

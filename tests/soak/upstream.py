@@ -1,15 +1,17 @@
-"""The upstream of a soak, a process of its own: ProjectX's login at an address for each provider, and three answers in
-ten that are none.
+"""The upstream of a soak, a process of its own: an address for each provider, where its vendor answers, three times in
+ten with no token.
 
     python -m tests.soak.upstream DIRECTORY
 
 What came and what it was answered is written to ``upstream.log``, a JSON list a line: arrival (Unix seconds), provider,
 what was answered, for how long that kept the client, for how long the client was told to wait, and the token's end.
+A call for a token on demand stands there by the name that the caller gave it.
 """
 
 import asyncio
 import json
 import random
+import re
 import resource
 import signal
 import socket
@@ -24,47 +26,15 @@ from typing import TextIO
 
 import uvloop
 
-from tests.soak import plan, tokens
+from tests.soak import plan, tokens, vendors
 from tests.soak.plan import Plan, Provider
 
 FLUSH_SECONDS = 0.5
 # Longer than the client waits: who hangs is hung up on.
 HANG_SECONDS = 2 * plan.TIMEOUT_SECONDS
 NO_LINGER = struct.pack("ii", 1, 0)
+LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
 
-
-def _http(status: int, body: bytes, *headers: str) -> bytes:
-    head = "".join(f"{line}\r\n" for line in (f"HTTP/1.1 {status} X", *headers, f"Content-Length: {len(body)}"))
-    return head.encode() + b"Connection: close\r\n\r\n" + body
-
-
-def _login(**answer: object) -> bytes:
-    return _http(
-        200, json.dumps({"success": True, "errorCode": 0, **answer}).encode(), "Content-Type: application/json"
-    )
-
-
-# Answers that are sent and are no token. All of them are transient: none is a verdict on the credentials.
-ANSWERS: dict[str, bytes] = {
-    "500": _http(500, b"<h1>Internal Server Error</h1>"),
-    "502": _http(502, b""),
-    "503": _http(503, b"{}"),
-    "400 of a proxy": _http(400, b"Bad Request"),
-    "403 without a meaning": _http(403, b"<h1>Forbidden</h1>"),
-    "404": _http(404, b"{}"),
-    "redirect": _http(302, b"", "Location: http://127.0.0.1:9/"),
-    "HTML": _http(200, b"<html>Please sign in to the guest network</html>"),
-    "truncated JSON": _http(200, b'{"success": true, "errorCode": 0, "token": "eyJ'),
-    "random bytes": _http(200, random.Random(1).randbytes(2000)),
-    "unknown error": _login(success=False, errorCode=8, token=None),
-    "no token": _login(token=""),
-    "control characters": _login(token="eyJ\n\x1b[31m"),
-    "no time": _login(token="eyJ", expiresIn="3600abc"),
-    "no life": _login(token="eyJ", expiresIn=0),
-    "401 days": _login(token="eyJ", expiresIn=401 * 1440),
-    "huge": _http(200, b" " * 300_000),
-    "gzip": _http(200, b"\x1f\x8b", "Content-Encoding: gzip"),
-}
 # 429 with what stands in its Retry-After, and the seconds that it must be left alone for.
 PAUSES = {"1": 5.0, "7": 7.0, "0": 0.0, "-3": 0.0, "soon": 0.0, "1e30": 0.0}
 # What happens to the connection instead of an answer.
@@ -88,23 +58,21 @@ class Upstream:
             return "token", dice.choice((0.0, 0.0, 0.02, 0.3))
         kind = dice.choices(("answer", "429", "lost"), (5, 2, 3))[0]
         if kind == "answer":
-            return dice.choice(list(ANSWERS)), 0.0
+            return dice.choice(list(vendors.ANSWERS[provider.kind])), 0.0
         if kind == "429":
             return "429 " + dice.choice(list(PAUSES)), 0.0
         lost = dice.choice(LOST)
         return lost, plan.TIMEOUT_SECONDS if lost in ("silent", "dripping") else 0.0
 
-    def record(
-        self, provider: Provider, what: str, *, took: float, pause: float = 0.0, expires_at: float | None = None
-    ) -> None:
+    def record(self, name: str, what: str, *, took: float, pause: float = 0.0, expires_at: float | None = None) -> None:
         """Write down what a request came to."""
-        self.log.write(json.dumps([round(time.time(), 4), provider.name, what, took, pause, expires_at]) + "\n")
+        self.log.write(json.dumps([round(time.time(), 4), name, what, took, pause, expires_at]) + "\n")
 
-    def token(self, provider: Provider) -> tuple[str, float]:
+    def token(self, name: str, life_seconds: int) -> tuple[str, float]:
         """A fresh token and its end."""
-        self._numbers[provider.name] += 1
-        expires_at = round(time.time() + provider.life_seconds, 3)
-        return tokens.sign(provider.name, self._numbers[provider.name], expires_at), expires_at
+        self._numbers[name] += 1
+        expires_at = round(time.time() + life_seconds, 3)
+        return tokens.sign(name, self._numbers[name], expires_at), expires_at
 
 
 class Conversation(asyncio.Protocol):
@@ -125,27 +93,30 @@ class Conversation(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard += data
-        _, ended, body = self._heard.partition(b"\r\n\r\n")
-        # The body is a JSON object, and its end the request's.
-        if ended and body.endswith(b"}") and self._timer is None:
-            self._answer(revoked=plan.REVOKED_KEY.encode() in body)
+        head, ended, body = self._heard.partition(b"\r\n\r\n")
+        length = LENGTH.search(head)
+        if ended and length is not None and len(body) >= int(length[1]) and self._timer is None:
+            self._answer(body)
 
-    def _answer(self, *, revoked: bool) -> None:
-        what, took = self._upstream.draw(self._provider, revoked=revoked)
+    def _answer(self, body: bytes) -> None:
+        provider = self._provider
+        what, took = self._upstream.draw(provider, revoked=plan.REVOKED_KEY.encode() in body)
+        name = json.loads(body)["username"] if provider.is_on_demand else provider.name
+        record = partial(self._upstream.record, name, what)
         if what == "token":
-            text, expires_at = self._upstream.token(self._provider)
-            self._upstream.record(self._provider, what, took=took, expires_at=expires_at)
-            self._later(took, partial(self._send, _login(token=text)))
+            text, expires_at = self._upstream.token(name, provider.life_seconds)
+            record(took=took, expires_at=expires_at)
+            self._later(took, partial(self._send, vendors.TOKEN[provider.kind](provider, text)))
         elif what == "revoked":
-            self._upstream.record(self._provider, what, took=0)
-            self._send(_login(success=False, errorCode=3, token=None))
+            record(took=0)
+            self._send(vendors.REVOKED)
         elif what.startswith("429"):
             wish = what.partition(" ")[2]
-            self._upstream.record(self._provider, what, took=0, pause=PAUSES[wish])
-            self._send(_http(429, b"", f"Retry-After: {wish}"))
+            record(took=0, pause=PAUSES[wish])
+            self._send(vendors.http(429, b"", f"Retry-After: {wish}"))
         else:
-            self._upstream.record(self._provider, what, took=took)
-            self._lose(what) if what in LOST else self._send(ANSWERS[what])
+            record(took=took)
+            self._lose(what) if what in LOST else self._send(vendors.ANSWERS[provider.kind][what])
 
     def _lose(self, how: str) -> None:
         if how == "reset":
@@ -154,7 +125,7 @@ class Conversation(asyncio.Protocol):
         elif how == "closed":
             self._transport.close()
         elif how == "cut short":
-            self._send(_http(200, b"x" * 500)[:-400])
+            self._send(vendors.http(200, b"x" * 500)[:-400])
         elif how == "silent":
             self._later(HANG_SECONDS, self._transport.abort)
         else:
