@@ -17,15 +17,18 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.soak import report, sampling
+from tests.soak import sampling
 from tests.soak.changes import Changes
 from tests.soak.plan import Plan
 from tests.soak.report import Figures
-from tests.soak.stage import Stage
+from tests.soak.restarts import Restarts
+from tests.soak.rows import markdown
+from tests.soak.stage import SoakError, Stage
 
 SAMPLE_SECONDS = 1.0
 # Before the readers come, each provider has had its first chance.
 SETTLE_SHARE, LONGEST_SETTLE_SECONDS = 0.15, 30.0
+JOIN_SECONDS = 5.0
 CHANGE_SHARE, LONGEST_CHANGE_SECONDS = 1 / 15, 15.0
 
 
@@ -41,18 +44,22 @@ def main() -> int:
         seed=options.seed,
         reads_per_second=options.reads_per_second,
     )
+    thrown_away = options.directory is None
     try:
         observe(soak)
+        # Whatever goes wrong from here on, an hour's records are not thrown away.
+        thrown_away = False
         rows = list(Figures(soak).rows())
-        text = report.markdown(rows)
+        text = markdown(rows)
         (Path(directory) / "figures.md").write_text(text + "\n")
         sys.stdout.write(text + "\n")
         broken = [row for row in rows if row.holds is False]
         for row in broken:
             sys.stderr.write(f"broken: {row.name}: {row.seen}, and not {row.bound}\n")
+        thrown_away = options.directory is None
         return 1 if broken else 0
     finally:
-        if options.directory is None:
+        if thrown_away:
             shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -62,24 +69,32 @@ def observe(soak: Plan) -> None:
     with stage.running(), (soak.home / "samples.log").open("w") as samples:
         began = time.monotonic()
         changes = Changes(stage)
+        restarts = Restarts(stage, changes)
         pauses = min(CHANGE_SHARE * soak.seconds, LONGEST_CHANGE_SECONDS)
         course = threading.Thread(target=_change, args=(changes, pauses, stop), daemon=True)
         stop.wait(min(SETTLE_SHARE * soak.seconds, LONGEST_SETTLE_SECONDS))
         with stage.readers():
             course.start()
-            with suppress(OSError):  # it has ended by itself; that is seen below
-                while time.monotonic() - began < soak.seconds:
-                    samples.write(json.dumps(asdict(sampling.look(stage.daemon.pid))) + "\n")
-                    samples.flush()
+            with suppress(SoakError):  # the daemon did not come back: its restart says so
+                while (elapsed := time.monotonic() - began) < soak.seconds and stage.daemon.poll() is None:
+                    with suppress(OSError):  # it has ended by itself since
+                        samples.write(json.dumps(asdict(sampling.look(stage.daemon.pid, run=stage.runs))) + "\n")
+                        samples.flush()
+                    restarts.look(elapsed)
                     time.sleep(SAMPLE_SECONDS)
-            seen = {"done": changes.done, "failed": changes.failed, "ended early": stage.daemon.poll() is not None}
+            ended_early = stage.daemon.poll() is not None
             stop.set()
-    (soak.home / "changes.json").write_text(json.dumps(seen))
+            course.join(JOIN_SECONDS)
+        seen = {"done": changes.done, "failed": changes.failed, "ended early": ended_early}
+        (soak.home / "changes.json").write_text(json.dumps(seen))
 
 
 def _change(changes: Changes, seconds: float, stop: threading.Event) -> None:
     while not stop.wait(seconds):
-        changes.step(stop)
+        try:
+            changes.step(stop)
+        except (OSError, ValueError, KeyError) as error:
+            changes.failed.append(repr(error))
 
 
 def _options() -> argparse.Namespace:

@@ -27,6 +27,8 @@ class Changes:
         self._number = 0
         self._steps = (self._add, self._change, self._break, self._rename, self._revoke, self._remove, self._mend)
         self._ways = (self._by_itself, self._by_signal, self._by_request)
+        # Held while a change is made; and whether the configuration is one that no daemon starts with.
+        self.undisturbed, self.is_broken = threading.Lock(), False
         self.done: Counter[str] = Counter()
         self.failed: list[str] = []
         self._spare = stage.soak.spare()
@@ -37,8 +39,10 @@ class Changes:
         step, way = self._steps[self._number % len(self._steps)], self._ways[self._number % len(self._ways)]
         name = step.__name__.strip("_")
         started = time.monotonic()
-        effect = step()
-        way()
+        with self.undisturbed:
+            self.is_broken = step == self._break
+            effect = step()
+            way()
         longest = REVOKED_SECONDS if step == self._revoke else EFFECT_SECONDS
         while not _holds(effect):
             if time.monotonic() - started > longest:
@@ -110,5 +114,5 @@ class Changes:
 def _holds(effect: Callable[[], bool]) -> bool:
     try:
         return effect()
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError):  # also while the daemon is away
         return False

@@ -15,15 +15,23 @@ import bisect
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 FLOOR_SECONDS = 5.0
 LEAD_SHARE = 0.5
-TOKEN = "token"
+TOKEN, BROKEN_OFF = "token", "broken off"
 # From the upstream's answer to the reader's: the exchange, the disk, the loop.
 SLACK_SECONDS = 2.0
 NO_INTERVALS: Mapping[str, float] = {}
+# From a token's answer until it is on the disk: killed before that, tokend never had it.
+SAVE_SECONDS = 1.0
+# From READY on, until everything that ran out meanwhile has been asked for: fifty at once, then a hundred a second.
+CATCH_UP_SECONDS = 5.0
+# A kept connection that is gone is seen at the next read over it.
+NOTICE_SECONDS = 5.0
+# The lead of half a life, and the jitter of 5 % that may make it longer.
+DUE_SHARE = 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,24 @@ class Gap:
 
     begins: float
     ends: float
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A time without a daemon (Unix seconds): from the signal that ended it, past the moment when it was ``gone``, to
+    the moment when the next one was READY."""
+
+    began: float
+    gone: float
+    ended: float
+
+    def excuses(self, moment: float) -> bool:
+        """Tell whether a read at this moment may be without a token."""
+        return self.began <= moment <= self.ended + CATCH_UP_SECONDS
+
+    def broke(self, began: float, seen: float) -> bool:
+        """Tell whether it broke a connection that was used since ``began`` and was seen to be broken then."""
+        return began <= self.ended and self.began <= seen <= self.ended + NOTICE_SECONDS
 
 
 # Seconds from the end of the n-th failed attempt in a row to the next one, given what was left of the token then.
@@ -79,9 +105,26 @@ def read_log(path: Path) -> dict[str, list[Attempt]]:
     return found
 
 
-def gaps(attempts: Sequence[Attempt], pause: Pause, *, interval_seconds: float = 0.0) -> Iterator[Gap]:
+def broken_off(log: Mapping[str, Sequence[Attempt]], absences: Sequence[Absence]) -> dict[str, list[Attempt]]:
+    """The log without what nobody could keep: an answer that came when there was no daemon, or that was not saved yet
+    when it died, is a failure that ends with the next daemon."""
+    return {name: [_broken_off(attempt, absences) for attempt in attempts] for name, attempts in log.items()}
+
+
+def _broken_off(attempt: Attempt, absences: Sequence[Absence]) -> Attempt:
+    for absence in absences:
+        if attempt.arrived <= absence.gone and attempt.ended >= absence.began - SAVE_SECONDS:
+            took = absence.ended - attempt.arrived
+            return replace(attempt, what=BROKEN_OFF, took=took, pause=0.0, expires_at=None)
+    return attempt
+
+
+def gaps(
+    attempts: Sequence[Attempt], pause: Pause, *, interval_seconds: float = 0.0, absences: Sequence[Absence] = ()
+) -> Iterator[Gap]:
     """When a client with this pause would have been without a valid token, in order. The first token's wait counts from
-    the first attempt, for before it nobody had anything. ``interval_seconds`` is the vendor's least pause."""
+    the first attempt, for before it nobody had anything. ``interval_seconds`` is the vendor's least pause; and nobody
+    asks while he is absent."""
 
     def longest(failures: int, seconds_left: float) -> float:
         return max(pause(failures, seconds_left), interval_seconds)
@@ -90,7 +133,7 @@ def gaps(attempts: Sequence[Attempt], pause: Pause, *, interval_seconds: float =
     for round_ in _rounds(attempts):
         first = round_[0].arrived if held is None else held.arrived + LEAD_SHARE * (_end(held) - held.arrived)
         expires = round_[0].arrived if held is None else _end(held)
-        came = _came(round_, first, expires, longest)
+        came = _came(round_, first, expires, longest, absences)
         if came > expires:
             yield Gap(expires, came)
         held = round_[-1]
@@ -107,14 +150,19 @@ def _rounds(attempts: Sequence[Attempt]) -> Iterator[Sequence[Attempt]]:
         yield attempts[start:]
 
 
-def _came(round_: Sequence[Attempt], first: float, expires: float, pause: Pause) -> float:
+def _came(round_: Sequence[Attempt], first: float, expires: float, pause: Pause, absences: Sequence[Absence]) -> float:
     """When the client would have had the new token; where the round has none, when it would have asked for more."""
-    moment = first
+    moment = _back(first, absences)
     for failures, attempt in enumerate(round_, start=1):
         moment += attempt.took
         if attempt.what != TOKEN:
-            moment += max(pause(failures, expires - moment), attempt.pause)
+            moment = _back(moment + max(pause(failures, expires - moment), attempt.pause), absences)
     return moment
+
+
+def _back(moment: float, absences: Sequence[Absence]) -> float:
+    """This moment, or when the client is back."""
+    return next((absence.ended for absence in absences if absence.began <= moment < absence.ended), moment)
 
 
 def _end(attempt: Attempt) -> float:
@@ -129,13 +177,15 @@ def inexcusable(
     pause: Pause,
     *,
     intervals: Mapping[str, float] = NO_INTERVALS,
+    absences: Sequence[Absence] = (),
 ) -> list[tuple[str, float]]:
     """Those of these (provider, moment) in which the client held a token, and for `SLACK_SECONDS` had held it.
 
     ``intervals`` are the vendors' least pauses, by provider. Who is not in the log mints for himself and has no excuse.
     """
     known = {
-        name: list(gaps(attempts, pause, interval_seconds=intervals.get(name, 0.0))) for name, attempts in log.items()
+        name: list(gaps(attempts, pause, interval_seconds=intervals.get(name, 0.0), absences=absences))
+        for name, attempts in log.items()
     }
     begins = {name: [gap.begins for gap in found] for name, found in known.items()}
     found = []
@@ -157,6 +207,22 @@ def shortest_pauses(log: Mapping[str, Sequence[Attempt]]) -> tuple[float, float]
             else:
                 after_failure = min(after_failure, seconds)
     return after_failure, after_token
+
+
+def most_early(log: Mapping[str, Sequence[Attempt]]) -> float:
+    """By how many seconds a request came before the token held was due for one, at most; negative where none did.
+
+    A daemon that asks at its start for what it holds already would show here.
+    """
+    return max(
+        (
+            DUE_SHARE * (_end(before) - before.arrived) - (now.arrived - before.arrived)
+            for attempts in log.values()
+            for before, now in itertools.pairwise(attempts)
+            if before.what == TOKEN
+        ),
+        default=0.0,
+    )
 
 
 def busiest_minute(log: Mapping[str, Sequence[Attempt]]) -> int:

@@ -4,7 +4,8 @@ events, have tokens issued, and read the files; and they believe nothing that th
     python -m tests.soak.readers DIRECTORY
 
 Counts are in ``readers.json`` after the end and every second before it; each read that brought no valid token is a line
-of ``unserved.log``: moment (Unix seconds), provider, ``socket`` or ``file``, and the status.
+of ``unserved.log``: moment (Unix seconds), provider, ``socket`` or ``file``, and the status; and each connection that
+broke, or came about not at all, one of ``broken.log``: since when its reader had used it, when it saw that, and what.
 """
 
 import asyncio
@@ -38,8 +39,8 @@ BUCKETS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 30000)
 class Readers:
     """All readers and what they saw."""
 
-    def __init__(self, soak: Plan, unserved: TextIO) -> None:
-        self.soak, self.unserved = soak, unserved
+    def __init__(self, soak: Plan, unserved: TextIO, broken: TextIO) -> None:
+        self.soak, self.unserved, self.broken = soak, unserved, broken
         self.seen: Counter[str] = Counter()
         self.latencies: Counter[int] = Counter()
         # Of the reads that were served: by socket or file, in which minute.
@@ -204,6 +205,7 @@ class Readers:
     def report(self) -> None:
         """Write down the counts."""
         self.unserved.flush()
+        self.broken.flush()
         new = self.soak.home / "readers.new"
         new.write_text(json.dumps({"seen": self.seen, "latencies": self.latencies, "served": self.served}))
         new.rename(self.soak.home / "readers.json")
@@ -230,8 +232,8 @@ async def run(soak: Plan) -> None:
     """Read until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    with (soak.home / "unserved.log").open("w") as unserved:
-        readers = Readers(soak, unserved)
+    with (soak.home / "unserved.log").open("w") as unserved, (soak.home / "broken.log").open("w") as broken:
+        readers = Readers(soak, unserved, broken)
         bodies: list[Callable[[], Awaitable[None]]] = [readers.follow, readers.issue, *[readers.poll] * POLLERS]
         bodies += [readers.keep_reading, readers.read_once, readers.read_files] * READERS_EACH
         tasks = [asyncio.create_task(_again(readers, body)) for body in bodies]
@@ -246,13 +248,13 @@ async def run(soak: Plan) -> None:
 
 
 async def _again(readers: Readers, body: Callable[[], Awaitable[None]]) -> None:
-    """Start a reader anew where its connection broke; that is counted, and nothing that tokend may do."""
-    for _ in itertools.count():
+    """Start a reader anew where its connection broke; that is noted, for tokend may do so only while it restarts."""
+    while True:
+        began = time.time()
         try:
             await body()
         except (OSError, EOFError, TimeoutError) as error:
-            readers.seen["connection broken"] += 1
-            sys.stderr.write(f"reader: {error!r}\n")
+            readers.broken.write(json.dumps([round(began, 4), round(time.time(), 4), repr(error)]) + "\n")
         await asyncio.sleep(1)
 
 

@@ -1,7 +1,9 @@
 """What a process uses, looked at every second: memory, descriptors, threads, processor time; and the slope of it."""
 
+import itertools
 import os
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class Sample:
     """A moment (seconds of the monotonic clock, and Unix seconds) and what was in use: ``cpu_seconds`` since the
     process began, ``starved_seconds`` in which its first thread, the loop's, could have run and had no processor; and
-    the machine's ``load`` average."""
+    the machine's ``load`` average; ``run`` counts the processes, each of which begins anew."""
 
     moment: float
     wall: float
@@ -27,10 +29,11 @@ class Sample:
     cpu_seconds: float
     starved_seconds: float
     load: float
+    run: int = 1
 
 
-def look(pid: int) -> Sample:
-    """Look at a process. Raises OSError where it is gone."""
+def look(pid: int, *, run: int) -> Sample:
+    """Look at the ``run``-th process. Raises OSError where it is gone."""
     place = Path(f"/proc/{pid}")
     fields = dict(line.partition(":")[::2] for line in (place / "status").read_text().splitlines())
     _, waited, _ = (place / "schedstat").read_text().split()
@@ -44,6 +47,7 @@ def look(pid: int) -> Sample:
         cpu_seconds=(int(times[11]) + int(times[12])) / TICKS,
         starved_seconds=int(waited) / 1e9,
         load=os.getloadavg()[0],
+        run=run,
     )
 
 
@@ -60,19 +64,20 @@ def calm_minutes(samples: Sequence[Sample]) -> frozenset[int]:
 
     Whoever runs, or waits for a processor, all the time falls behind, whatever its code is like.
     """
-    first: dict[int, Sample] = {}
-    last: dict[int, Sample] = {}
-    for sample in samples:
-        first.setdefault(minute(sample.wall), sample)
-        last[minute(sample.wall)] = sample
-    calm = {number for number, begin in first.items() if _busy(begin, last[number]) <= MOST_BUSY}
-    return frozenset(number for number in calm if number - 1 in calm or number - 1 not in first)
+    wanted: defaultdict[int, float] = defaultdict(float)
+    passed: defaultdict[int, float] = defaultdict(float)
+    for before, now in itertools.pairwise(samples):
+        number = minute(before.wall)
+        if before.run == now.run and number == minute(now.wall):
+            wanted[number] += now.cpu_seconds - before.cpu_seconds + now.starved_seconds - before.starved_seconds
+            passed[number] += now.moment - before.moment
+    calm = {number for number, seconds in passed.items() if wanted[number] <= MOST_BUSY * seconds}
+    return frozenset(number for number in calm if number - 1 in calm or number - 1 not in passed)
 
 
-def _busy(first: Sample, last: Sample) -> float:
-    """The share of the time between two samples in which the daemon ran, or wanted to."""
-    wanted = last.cpu_seconds - first.cpu_seconds + last.starved_seconds - first.starved_seconds
-    return wanted / max(last.moment - first.moment, 1e-9)
+def runs(samples: Sequence[Sample]) -> Sequence[Sequence[Sample]]:
+    """The samples of each process."""
+    return [list(of_one) for _, of_one in itertools.groupby(samples, key=lambda sample: sample.run)]
 
 
 def per_hour(samples: Sequence[Sample], what: str) -> float:

@@ -73,7 +73,7 @@ class Stage:
     def __init__(self, soak: Plan) -> None:
         self.soak = soak
         self.home = soak.home
-        self.port = 0
+        self.port = self.runs = 0
         self.daemon: subprocess.Popen[bytes]
 
     @contextmanager
@@ -86,37 +86,47 @@ class Stage:
             self.wait((self.home / "port").exists, upstream, "the upstream")
             self.port = int((self.home / "port").read_text())
             self.configure()
-            argv = ("-m", "tokend", "run", "--config", str(self.home / "config.toml"))
-            with self.process("daemon", *argv, **ENVIRON) as self.daemon:
-                self.wait(lambda: self.ask("GET", "/livez")[0] == 200, self.daemon, "the daemon")
+            try:
+                self.start()
                 yield
+            finally:
+                self.end(signal.SIGTERM)
+
+    def start(self) -> None:
+        """Start the daemon, and wait until it answers."""
+        self.daemon = self._launch("daemon", "-m", "tokend", "run", "--config", str(self.home / "config.toml"))
+        self.runs += 1
+        self.wait(lambda: self.ask("GET", "/livez")[0] == 200, self.daemon, "the daemon")
+
+    def end(self, how: signal.Signals) -> int:
+        """End the daemon; gives its exit code."""
+        return _end(self.daemon, how)
 
     def readers(self) -> AbstractContextManager["subprocess.Popen[bytes]"]:
         """Run the readers for as long as the context lasts."""
         return self.process("readers", "-m", "tests.soak.readers", str(self.home))
 
     @contextmanager
-    def process(self, name: str, *argv: str, **environ: str) -> Iterator["subprocess.Popen[bytes]"]:
-        """Run a Python process that writes to ``NAME.out``."""
-        with (self.home / f"{name}.out").open("wb") as output:
-            process = subprocess.Popen(
+    def process(self, name: str, *argv: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """Run a Python process for as long as the context lasts."""
+        process = self._launch(name, *argv)
+        try:
+            yield process
+        finally:
+            _end(process, signal.SIGTERM)
+
+    def _launch(self, name: str, *argv: str) -> "subprocess.Popen[bytes]":
+        """Start a Python process that writes to ``NAME.out``."""
+        with (self.home / f"{name}.out").open("ab") as output:
+            return subprocess.Popen(
                 [sys.executable, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=os.environ | environ,
+                env=os.environ | ENVIRON,
                 # As a service has it: where the kernel shares processors out by session, it has a share of its own.
                 start_new_session=True,
             )
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(ENDING_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
     def wait(self, condition: Callable[[], bool], process: "subprocess.Popen[bytes]", what: str) -> None:
         """Poll until the condition holds. Raises `SoakError` where that takes too long, or the process has ended."""
@@ -141,6 +151,8 @@ class Stage:
             asking.sendall(f"{method} {target} HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n\r\n".encode())
             with asking.makefile("rb") as file:
                 head, _, body = file.read().partition(b"\r\n\r\n")
+        if not head:
+            raise ConnectionError("it was closed without an answer")
         return int(head.split()[1]), body
 
     def rows(self) -> dict[str, dict[str, object]]:
@@ -188,6 +200,15 @@ class Stage:
     def secret(self, provider: Provider, key: str) -> None:
         """Give a revocable provider another key."""
         _replace(self.home / "secrets" / provider.name, key)
+
+
+def _end(process: "subprocess.Popen[bytes]", how: signal.Signals) -> int:
+    process.send_signal(how)
+    try:
+        return process.wait(ENDING_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def _replace(path: Path, text: str) -> None:

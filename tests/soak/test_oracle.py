@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.soak import oracle, sampling
-from tests.soak.oracle import Attempt, Gap, perfect, punctual
+from tests.soak import oracle, restarts, sampling
+from tests.soak.oracle import Absence, Attempt, Gap, perfect, punctual
 from tests.soak.sampling import Sample
 
 
@@ -78,6 +78,52 @@ def test_a_vendors_own_pause_is_kept_by_every_client():
     assert oracle.inexcusable(reads, log, perfect) == reads
 
 
+AWAY = Absence(12, 14, 16)
+
+
+def test_nobody_asks_while_there_is_no_daemon():
+    """Who would have asked then asks as soon as it is back."""
+    attempts = [token(0, 20), failure(16), failure(21), token(26, 20)]
+    assert found(attempts, perfect) == []
+    assert list(oracle.gaps([token(0, 15), token(16, 20)], perfect, absences=[Absence(7, 8, 16)])) == [Gap(15, 16)]
+    assert list(oracle.gaps(attempts, perfect, absences=[Absence(9, 12, 16)])) == [Gap(20, 26)]
+
+
+def test_what_a_restart_broke_off_is_nobodys_token():
+    """Under way at the signal, or answered so shortly before it that nothing was saved yet; what the next daemon asks
+    for before it is READY counts."""
+    log = {"a": [token(5, 20), token(11.5, 20), token(13, 20), failure(15)], "b": [failure(10, "silent", took=4)]}
+    kept = oracle.broken_off(log, [AWAY])
+    assert [attempt.what for attempt in kept["a"]] == ["token", "broken off", "broken off", "503"]
+    assert (kept["b"][0].what, kept["b"][0].ended) == ("broken off", 16)
+    assert oracle.broken_off(log, []) == log
+
+
+def test_a_restart_excuses_reads_and_connections_for_a_while_only():
+    """Reads until what ran out meanwhile was asked for; connections that are older than the new daemon."""
+    assert [AWAY.excuses(moment) for moment in (11.9, 12, 21, 21.1)] == [False, True, True, False]
+    assert AWAY.broke(3, 12.1) and AWAY.broke(15, 15) and AWAY.broke(11, 20.9)
+    assert not AWAY.broke(3, 11.9) and not AWAY.broke(16.1, 17) and not AWAY.broke(11, 21.1)
+
+
+def test_a_request_for_a_token_that_is_not_due_is_seen():
+    """Of 20 s at 9 s at the earliest: half of the life, and 5 % of jitter. After a failure other rules hold."""
+    assert oracle.most_early({"a": [token(0, 20), token(9, 20), failure(19), failure(24)]}) == 0
+    assert oracle.most_early({"a": [token(0, 20), failure(3)]}) == 6
+
+
+def row(generation, *, valid=True, expires_at="1970-01-01T00:01:40Z"):
+    return {"valid": valid, "generation": generation, "expires_at": expires_at}
+
+
+def test_what_was_held_must_be_served_after_a_restart_unless_it_ran_out():
+    """In the same generation or a later one."""
+    before = {name: row(5) for name in ("same", "newer", "older", "gone", "invalid")} | {"never": row(5, valid=False)}
+    after = {"same": row(5), "newer": row(6), "older": row(4), "invalid": row(5, valid=False)}
+    assert restarts.compare(before, after, 99.0) == (5, ["older", "gone", "invalid"])
+    assert restarts.compare(before, after, 101.0) == (0, [])
+
+
 def test_requests_are_measured_from_one_to_the_next():
     """P3 is about all requests of one provider."""
     log = {"a": [token(0, 20), failure(9), failure(14.5), token(20, 20)], "b": [token(0, 60), token(50, 60)]}
@@ -85,8 +131,8 @@ def test_requests_are_measured_from_one_to_the_next():
     assert oracle.busiest_minute(log) == 4
 
 
-def sample(moment, *, cpu=0.0, starved=0.0, megabytes=50.0):
-    return Sample(moment, moment, megabytes, 40, 15, cpu, starved, 1.0)
+def sample(moment, *, cpu=0.0, starved=0.0, megabytes=50.0, run=1):
+    return Sample(moment, moment, megabytes, 40, 15, cpu, starved, 1.0, run)
 
 
 def test_the_slope_of_a_leak_is_seen_through_noise():
@@ -103,3 +149,13 @@ def test_a_minute_counts_where_it_and_the_one_before_left_time_to_spare():
         cpu, starved = cpu + 0.4, starved + (0.6 if 60 <= second < 120 else 0.1)
         samples.append(sample(float(second), cpu=cpu, starved=starved))
     assert sampling.calm_minutes(samples) == {0, 3, 4}
+
+
+def test_a_daemon_that_begins_anew_is_measured_anew():
+    """Its processor time starts at nothing, and so does its memory."""
+    cpu, samples = 0.0, []
+    for second in range(120):
+        cpu = 0.0 if second == 30 else cpu + 0.9
+        samples.append(sample(float(second), cpu=cpu, run=1 if second < 30 else 2))
+    assert sampling.calm_minutes(samples) == set()
+    assert [len(run) for run in sampling.runs(samples)] == [30, 90]
