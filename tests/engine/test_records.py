@@ -169,3 +169,12 @@ def test_a_lease_of_this_boot_is_never_dated_by_the_wall():
     """The boot line decides as long as there is one."""
     assert records.laid_anew(FULL, booted(20)) is FULL
     assert records.laid_anew(Record(adrift=True), booted(20)).lease is None
+
+
+def test_a_pause_that_was_dated_by_a_clock_which_is_not_believed_any_more_is_one_of_our_own_at_the_longest():
+    """Failed in 2099, booted today: nobody waits for seventy years, nor for the hour that a host may ask for."""
+    late = Instant(datetime(2099, 1, 1, tzinfo=UTC), 5000.0)
+    failed = Record(last_attempt=late, next_attempt=late.after(20), host_pause=late.after(20), paused_host="one")
+    record = loaded(failed, boot_id="other", now=booted(0))
+    assert booted(0).until(record.next_attempt) == pytest.approx(300)
+    assert booted(0).until(record.host_pause) == pytest.approx(HOUR)

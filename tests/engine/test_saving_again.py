@@ -154,3 +154,20 @@ def test_an_old_file_that_cannot_be_written_holds_nobody_up_and_is_written_later
             assert state.holding() == {"b"}
 
     run_virtually(main)
+
+
+def test_a_name_that_another_has_taken_since_is_not_written_over():
+    """Renamed while the disk was full; before there was room again, a new provider got a token under the old name."""
+
+    async def main(clock):
+        async with keeping(clock) as (store, state):
+            await count(store)
+            state.broken = True
+            await store.rename("a", "b")
+            await count(store)
+            state.broken = False
+            await anyio.sleep(3 * SAVE_AGAIN_SECONDS)
+            assert state.holding() == {"a", "b"}
+            assert saved(state, "a", clock).generation == 2
+
+    run_virtually(main)

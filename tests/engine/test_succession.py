@@ -144,3 +144,21 @@ def test_the_generations_of_a_name_rise_whoever_has_it():
         assert len({generation for generation, _ in shown}) == len(shown)
 
     run_virtually(main)
+
+
+def test_a_provider_that_takes_the_place_of_another_brings_its_own_token():
+    """The other is gone: nothing of it is served, and no request is made."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(held("x", "ann"), held("y", "bob", FakeSink(path="file"))) as supervisor:
+            await anyio.sleep(10)
+            lease, asked = supervisor.entries["x"].lease, len(world.upstreams["one"].calls)
+            plan = await supervisor.apply(config(held("y", "ann", FakeSink(path="file"))))
+            assert plan == [{"name": "y", "action": "rename"}]
+            await anyio.sleep(10)
+            assert supervisor.entries["y"].lease.token is lease.token
+            assert world.disk["file"] == lease.token.value.reveal()
+            assert len(world.upstreams["one"].calls) == asked
+
+    run_virtually(main)

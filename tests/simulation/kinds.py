@@ -112,7 +112,7 @@ class Spec:
     def account(self, secrets: Mapping[Path, str | None]) -> str:
         """Whose tokens it gets."""
         if self.kind == "jwt":
-            return f"jwt {secrets.get(self.secret)} {self.life}"
+            return f"jwt {secrets.get(self.secret)} {int(self.life)}"
         return f"{self.kind} {self.host} {self.user}"
 
 

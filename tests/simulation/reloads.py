@@ -40,9 +40,6 @@ class Reloads:
         world, before = self._world, process.supervisor.entries
         old, entries = dict(world.config), dict(before)
         config = world.rebuild()
-        for name, wanted in world.config.items():
-            if old.get(name) != wanted:
-                world.watch.seen[self._mark(wanted)].changed_at = world.machine.elapsed
         for mark, name in world.names.items():
             # Under another name and with other settings it is another provider.
             before_that = self._before.get(mark)
@@ -51,6 +48,9 @@ class Reloads:
                 if settings != world.config[name].settings or before_that[0] not in entries:
                     world.watch.forget(mark)
             self._before[mark] = (name, world.specs[mark])
+        for name, wanted in world.config.items():
+            if old.get(name) != wanted:
+                world.watch.seen[self._mark(wanted)].changed_at = world.machine.elapsed
         untouched = [name for name, wanted in world.config.items() if old.get(name) == wanted]
         # As `Reloading` does it: half a configuration must not be in force.
         with anyio.CancelScope(shield=True):

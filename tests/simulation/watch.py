@@ -51,7 +51,8 @@ class Watch:
         self.accounts: dict[str, str] = {}  # token: whose it is
         self.ledgers: dict[str, Ledger] = {}
         self.seen: dict[str, Seen] = {}
-        self.order: dict[str, int] = {}  # token: its generation
+        self.known: set[str] = set()  # tokens
+        self.order: dict[tuple[str, str], int] = {}  # name and token (minted in one second, two may be one): generation
         self.owners: dict[str, dict[str, float]] = {}  # token: for whom it was got, and when it ends
         self._generations: dict[str, int] = {}  # by name
         self._under_way: dict[str, Attempt] = {}
@@ -170,7 +171,7 @@ class Watch:
             late = 7.0 + host.latency + spec.timeout
             # (The same token again keeps the end that it had.)
             upset = attempt.asks and self._machine.upset_at >= attempt.asks[0]
-            believed = upset or value in self.order or ends is None or ends <= made.ends + late
+            believed = upset or value in self.known or ends is None or ends <= made.ends + late
             self.hold(believed, mark, "a token is said to live longer than it does")
         self._world.trace.add(f"{mark} got a token")
         # What is refused on arrival is a failure yet.
@@ -195,6 +196,7 @@ class Watch:
         if lease is None:
             lost = seen.value is not None and seen.ends is not None and seen.ends > self._machine.elapsed
             self.hold(not lost or seen.may_lose, mark, "its token was taken away")
+            seen.value = None  # should it come again, it is a new one
         else:
             self._holds_lease(mark, seen, lease, record.adrift, now)
             if not lease.token.is_valid(now):
@@ -218,7 +220,7 @@ class Watch:
             worse = seen.ends is not None and ends < seen.ends - 10 and not seen.may_lose
             self.hold(not worse, mark, "replaced by a worse one")
             # A reload while it was on its way: it is made and saved under the old lead, and looked at again at once.
-            if value not in self.order and seen.changed_at < self._machine.truth(lease.token.issued_at):
+            if value not in self.known and seen.changed_at < self._machine.truth(lease.token.issued_at):
                 self._has_lead(mark, lease)
             seen.may_lose &= seen.forgetting or self.accounts.get(value) != self._world.specs[mark].account(
                 self._world.secrets
@@ -231,7 +233,8 @@ class Watch:
         if not ledger.ends or abs(ledger.ends[-1] - ends) > 1:
             ledger.ends.append(ends)
         seen.generation, seen.value, seen.ends = lease.generation, value, ends
-        self.order[value] = lease.generation
+        self.known.add(value)
+        self.order[lease.name, value] = lease.generation
         self.owners.setdefault(value, {})[mark] = ends
 
     def _has_lead(self, mark: str, lease: Lease) -> None:
@@ -281,7 +284,7 @@ class Watch:
             value = lease.token.value.reveal()
             before = self._world.in_files.get((path, lease.name))
             if before is not None and self.accounts.get(before) == self.accounts.get(value):
-                newer = self.order.get(value, 0) >= self.order.get(before, 0)
+                newer = self.order.get((lease.name, value), 0) >= self.order.get((lease.name, before), 0)
                 self.hold(newer, path, "an older token replaced a newer one")
             self._world.in_files[path, lease.name] = value
 

@@ -56,9 +56,6 @@ class Issuance:
         self._runtime = surroundings.runtime(settings)
         self._accepted = False  # the upstream took these credentials the last time
         self._trial = Mutex()
-        if (pause := self.record.host_pause) is not None:
-            # A restart is no way around a pause that the host asked for.
-            surroundings.limits.block(self.record.paused_host, pause)
 
     @property
     def record(self) -> Record:

@@ -23,6 +23,9 @@ T = TypeVar("T")
 VERSION = 1
 # The longest pause that an upstream can ask for (`http.verdict`): a wall clock that moved must not make it longer.
 LONGEST_PAUSE_SECONDS = 3600.0
+# Where the wall clock shows a time before the last attempt, it tells nothing of the next. Our own pauses are no longer
+# than this.
+LONGEST_PAUSE_WITHOUT_A_CLOCK_SECONDS = 300.0
 # Less is slewing.
 DRIFT_SECONDS = 1.0
 
@@ -145,13 +148,15 @@ def _after_reboot(record: Record, now: Instant) -> Record:
     if lease is not None:
         age = (now.wall - lease.token.issued_at.wall).total_seconds() if is_plausible(now.wall) else 0.0
         lease = _dated(lease, now.boot - max(age, 0.0))
+    behind = record.last_attempt is not None and record.last_attempt.wall > now.wall
+    longest = LONGEST_PAUSE_WITHOUT_A_CLOCK_SECONDS if behind else LONGEST_PAUSE_SECONDS
     return replace(
         record,
         lease=lease,
         adrift=lease is not None,
         last_attempt=_within(record.last_attempt, now, earliest=-LONGEST_PAUSE_SECONDS, latest=0.0),
         failing_since=_within(record.failing_since, now, earliest=-LONGEST_PAUSE_SECONDS, latest=0.0),
-        next_attempt=_within(record.next_attempt, now, earliest=0.0, latest=LONGEST_PAUSE_SECONDS),
+        next_attempt=_within(record.next_attempt, now, earliest=0.0, latest=longest),
         host_pause=_within(record.host_pause, now, earliest=0.0, latest=LONGEST_PAUSE_SECONDS),
     )
 

@@ -78,9 +78,6 @@ class Refresher:
         if self._broken_off:
             # Its request may have left as late as the daemon died: to save that it would took its time, too.
             self._store.show(name, replace(self.record, last_attempt=self._start_at, under_way=False))
-        if (pause := self.record.host_pause) is not None:
-            # A restart is no way around a pause that the host asked for, nor for its other providers.
-            self._world.limits.block(self.record.paused_host, pause)
         self._keep_pace(self.record.last_attempt)
 
     @property

@@ -82,6 +82,7 @@ class Renewal:
             identity = await self._identify(settings, runtime)
             await self._note_request(identity.request)
             await self._take_turn(started)
+            self._refuse_paused(settings)
             token = await _as_provider(settings).fetch(runtime, self._previous(identity, started))
             await self._refuse_stale(settings, identity)
             await self._succeeded(token, identity, started)
@@ -141,6 +142,11 @@ class Renewal:
             now = self._clock.instant()
         limits.block(self.pace, now.after(interval))
 
+    def _refuse_paused(self, settings: HeldSettings) -> None:
+        """Send nothing where the host has asked another of its providers for a pause since this attempt began."""
+        if (pause := self._world.limits.seconds(settings.upstream, self._clock.instant())) > 0:
+            raise RateLimitedError("the upstream has just asked another provider for a pause", retry_after=pause)
+
     def _previous(self, identity: Identity, now: Instant) -> Token | None:
         record = self._store.get(self._name)
         if record.lease is None or is_foreign(record, identity.account) or not record.lease.token.is_valid(now):
@@ -184,14 +190,16 @@ class Renewal:
             renewed = self._with_same_token(record, lease, now)
         else:
             renewed = self._with_new_token(record, token, now)
+        # What another host asked for (this name was another kind's) is not settled by a success here.
+        elsewhere = record.paused_host not in {None, self.settings.upstream}
         return replace(
             self._ended(renewed, now),
             account=identity.account,
             request=identity.request,
             proven=identity.secrets,
             next_attempt=None,
-            host_pause=None,
-            paused_host=None,
+            host_pause=record.host_pause if elsewhere else None,
+            paused_host=record.paused_host if elsewhere else None,
             failures=0,
             failing_since=None,
             verdicts=0,
@@ -242,11 +250,12 @@ class Renewal:
             if isinstance(error, RateLimitedError):
                 asked = None if error.retry_after is None else now.after(error.retry_after)
                 after = replace(after, host_pause=asked or after.next_attempt, paused_host=settings.upstream)
+            if after.host_pause is not None:
+                # Now: while it is being saved, another of the host's providers may be about to ask.
+                self._world.limits.block(after.paused_host, after.host_pause)
             return after
 
         record = await self._store.update(self._name, failed)
-        if record.host_pause is not None:
-            self._world.limits.block(record.paused_host, record.host_pause)
         self._world.counters.failed(self._name, error.reason)
         self._log_failure(error, now, record)
 

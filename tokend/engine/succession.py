@@ -13,8 +13,14 @@ def renamed(record: Record, name: str, *, above: int) -> Record:
 
 
 def succeeded_by_another(record: Record) -> Record:
-    """What remains of a record when its name passes to another kind: the generations, and that sinks hold nothing."""
-    return Record(generation=record.generation, withdrawn=record.lease is not None)
+    """What remains of a record when its name passes to another kind: the generations, that sinks hold nothing, and what
+    a host has asked for."""
+    return Record(
+        generation=record.generation,
+        withdrawn=record.lease is not None,
+        host_pause=record.host_pause,
+        paused_host=record.paused_host,
+    )
 
 
 def left_behind(record: Record) -> Record:

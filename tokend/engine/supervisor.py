@@ -56,6 +56,11 @@ class Supervisor:
         self._turns: dict[str, Turn] = {}
         self._expiry = Expiry(surroundings, is_held=self._providers.__contains__)
         self._workers.start(None, self._expiry.run)
+        for record in surroundings.store.records.values():
+            # A restart is no way around a pause that a host asked for, also where nobody is configured any more whom it
+            # told so.
+            if record.host_pause is not None:
+                surroundings.limits.block(record.paused_host, record.host_pause)
 
     # -------------------------------------------------------------- configuration
 
