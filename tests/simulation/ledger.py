@@ -34,6 +34,7 @@ class Ledger:
     orders: list[float] = field(default_factory=list)  # of persons: each may cost a request beyond the budget
     verdicts: int = 0
     allowed: int = 2
+    secrets: int = 0  # how often the credentials were replaced
     unsettled: bool = False  # a verdict came that is not yet stored
     pauses: dict[str, float] = field(default_factory=dict)  # host: until when it asked this one to leave it alone
 
@@ -110,6 +111,7 @@ class Ledger:
         self.orders.append(now)
         self.allowed = max(self.allowed, self.verdicts + 1)
         if anew:
+            self.secrets += 1
             self.verdicts, self.allowed = 0, 2
 
     def died(self) -> None:

@@ -111,7 +111,7 @@ class Machine:
     def reboot(self, *, power_lost: bool) -> None:
         """A new boot: the boot line begins anew, and what was not durable may be gone."""
         self.boot_id += "'"
-        self.booted_at = self.elapsed - self.draw.uniform(5, 60)
+        self.booted_at = self.elapsed
         if power_lost:
             self.disk.lose_power()
         self._upset()

@@ -248,6 +248,7 @@ class Wire:
         host = process.world.hosts[host_of(request.url).removesuffix(":443")]
         sent, began, weather = machine.instant(), machine.elapsed, host.today()
         process.world.watch.sent(process, self._mark, host, weather)
+        secrets = process.world.watch.ledger(self._mark).secrets
         delay = host.delay(weather, self._seconds)
         arrived = began + delay * machine.draw.uniform(0.2, 0.9)
         if weather != "fine" or delay > 5:
@@ -257,7 +258,7 @@ class Wire:
         if delay >= self._seconds or process.dead:
             raise TransientError(f"{host.name} did not answer completely", repeatable=True)
         reply = host.answer(request, weather, arrived, sent)
-        process.world.watch.replied(process, self._mark, host, reply)
+        process.world.watch.replied(self._mark, host, reply, extends=request.url.endswith("/validate"), secrets=secrets)
         return reply
 
 

@@ -47,10 +47,19 @@ class Reloads:
                 settings = (old.get(before_that[0]) or world.config[name]).settings
                 if settings != world.config[name].settings or before_that[0] not in entries:
                     world.watch.forget(mark)
+                elif (heir := world.config.get(before_that[0])) is not None:
+                    # Where another of the same account has the name now, who has kept the token is a matter of words.
+                    accounts = [world.specs[one].account(world.secrets) for one in (mark, self._mark(heir))]
+                    if accounts[0] == accounts[1]:
+                        world.watch.forget(mark)
             self._before[mark] = (name, world.specs[mark])
         for name, wanted in world.config.items():
             if old.get(name) != wanted:
                 world.watch.seen[self._mark(wanted)].changed_at = world.machine.elapsed
+        for name in sorted({*old, *world.config}):
+            if old.get(name) != world.config.get(name):
+                marks = [None if one is None else self._mark(one) for one in (old.get(name), world.config.get(name))]
+                world.trace.add(f"{name}: {marks[0]} becomes {marks[1]}")
         untouched = [name for name, wanted in world.config.items() if old.get(name) == wanted]
         # As `Reloading` does it: half a configuration must not be in force.
         with anyio.CancelScope(shield=True):

@@ -85,6 +85,8 @@ def _essence(content: bytes) -> Any:
 def _excuse(world: World, lost: set[str]) -> None:
     """What the disk lost, and what the process was told at the moment of its death, nobody can be blamed for."""
     pauses_lost = False
+    for name in lost:
+        world.watch.generations.pop(name, None)  # also of a name that nobody has now
     for mark, ledger in world.watch.ledgers.items():
         if world.names.get(mark) in lost:
             world.watch.forget(mark)

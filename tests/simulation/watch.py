@@ -54,7 +54,7 @@ class Watch:
         self.known: set[str] = set()  # tokens
         self.order: dict[tuple[str, str], int] = {}  # name and token (minted in one second, two may be one): generation
         self.owners: dict[str, dict[str, float]] = {}  # token: for whom it was got, and when it ends
-        self._generations: dict[str, int] = {}  # by name
+        self.generations: dict[str, int] = {}  # by name
         self._under_way: dict[str, Attempt] = {}
 
     def forget(self, mark: str) -> None:
@@ -62,7 +62,7 @@ class Watch:
         self.ledger(mark).forgotten()
         self.seen[mark] = Seen(may_lose=True)
         name = self._world.names.get(mark, "")
-        self._generations.pop(name, None)
+        self.generations.pop(name, None)
         for place in [place for place in self._world.in_files if place[1] == name]:
             del self._world.in_files[place]
 
@@ -142,15 +142,16 @@ class Watch:
         last = -1e9 if ledger.last is None else ledger.last.asks[0]
         return "wish" if any(wish >= last - PATIENCE for wish in ledger.wishes) else None
 
-    def replied(self, process: Any, mark: str, host: Any, reply: Any) -> None:
-        """A reply arrives."""
+    def replied(self, mark: str, host: Any, reply: Any, *, extends: bool, secrets: int) -> None:
+        """A reply arrives: to a request that ``extends`` a token, or to a login with the so-manieth ``secrets``."""
         ledger = self.ledger(mark)
         self._world.trace.add(f"{mark} is answered {reply.status}")
         if reply.status == 429 and (asked := retry_after(reply)) is not None:
             host.paused_until = max(host.paused_until, self._machine.elapsed + asked - GRAIN)
             ledger.unsettled = True
-        if is_verdict(reply) and "Bearer" not in str(reply):
-            ledger.refused()
+        if is_verdict(reply) and not extends:
+            if secrets == ledger.secrets:
+                ledger.refused()
             host.trouble_at = self._machine.elapsed
 
     def failed(self, attempt: Attempt, error: AttemptError) -> None:
@@ -214,8 +215,8 @@ class Watch:
         expires = lease.token.expires_at
         assert expires is not None
         ends, value = self._machine.truth(expires), lease.token.value.reveal()
-        self.hold(lease.generation >= self._generations.get(lease.name, 0), mark, "its generation fell")
-        self._generations[lease.name] = lease.generation
+        self.hold(lease.generation >= self.generations.get(lease.name, 0), mark, "its generation fell")
+        self.generations[lease.name] = lease.generation
         if value != seen.value:
             worse = seen.ends is not None and ends < seen.ends - 10 and not seen.may_lose
             self.hold(not worse, mark, "replaced by a worse one")
@@ -303,4 +304,6 @@ class Watch:
         spec = self._world.specs.get(mark)
         if spec is None or self.accounts.get(value) != spec.account(self._world.secrets):
             return True
+        if spec.with_others and self.seen[mark].changed_at == self._machine.elapsed:
+            return True  # it has just become a file of several, and one of the others may have run out
         return ends <= self._machine.elapsed + GRAIN or self.seen[mark].may_lose or self.seen[mark].value != value

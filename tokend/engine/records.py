@@ -148,13 +148,16 @@ def _after_reboot(record: Record, now: Instant) -> Record:
     if lease is not None:
         age = (now.wall - lease.token.issued_at.wall).total_seconds() if is_plausible(now.wall) else 0.0
         lease = _dated(lease, now.boot - max(age, 0.0))
+    # It was before this boot. How long before, a clock that may be wrong does not tell; no machine boots in less than the
+    # floors that count from it.
+    last_attempt = None if record.last_attempt is None else now.after(-min(now.boot, LONGEST_PAUSE_SECONDS))
     behind = record.last_attempt is not None and record.last_attempt.wall > now.wall
     longest = LONGEST_PAUSE_WITHOUT_A_CLOCK_SECONDS if behind else LONGEST_PAUSE_SECONDS
     return replace(
         record,
         lease=lease,
         adrift=lease is not None,
-        last_attempt=_within(record.last_attempt, now, earliest=-LONGEST_PAUSE_SECONDS, latest=0.0),
+        last_attempt=last_attempt,
         failing_since=_within(record.failing_since, now, earliest=-LONGEST_PAUSE_SECONDS, latest=0.0),
         next_attempt=_within(record.next_attempt, now, earliest=0.0, latest=longest),
         host_pause=_within(record.host_pause, now, earliest=0.0, latest=LONGEST_PAUSE_SECONDS),

@@ -78,8 +78,8 @@ class Renewal:
         started, settings, runtime = self._clock.instant(), self.settings, self._runtime
         asked = runtime.requests
         try:
-            _require_plausible(started)
             identity = await self._identify(settings, runtime)
+            _require_plausible(started)
             await self._note_request(identity.request)
             await self._take_turn(started)
             self._refuse_paused(settings)
