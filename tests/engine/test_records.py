@@ -178,3 +178,14 @@ def test_a_pause_that_was_dated_by_a_clock_which_is_not_believed_any_more_is_one
     record = loaded(failed, boot_id="other", now=booted(0))
     assert booted(0).until(record.next_attempt) == pytest.approx(300)
     assert booted(0).until(record.host_pause) == pytest.approx(HOUR)
+
+
+@pytest.mark.parametrize("hours", [0, 48, -48])
+def test_the_last_attempt_was_before_this_boot_whatever_the_clock_says(hours):
+    """Its floor counts from the boot: a wall clock that runs ahead by two days must not end it."""
+    now = booted(hours, boot=4.0)
+    assert now.until(loaded(Record(last_attempt=START), boot_id="other", now=now).last_attempt) == pytest.approx(-4.0)
+    late = booted(hours, boot=80 * HOUR)
+    assert late.until(loaded(Record(last_attempt=START), boot_id="other", now=late).last_attempt) == pytest.approx(
+        -HOUR
+    )
