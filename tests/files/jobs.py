@@ -46,7 +46,7 @@ class SinkJob:
 
 @dataclass(frozen=True)
 class StateJob:
-    """One step of the state directory: ``open``, ``save``, ``delete``, ``load`` (sets aside what is torn)."""
+    """One step of the state directory: ``open``, ``save``, ``load`` (sets aside what is torn)."""
 
     path: str
     action: str
@@ -61,8 +61,6 @@ class StateJob:
         state = StateDirectory(Path(self.path))
         if self.action == "save":
             return lambda: state.save(self.name, NEWER)
-        if self.action == "delete":
-            return lambda: state.delete(self.name)
         return lambda: load(state)
 
     def records(self) -> dict[str, bytes]:
@@ -136,7 +134,7 @@ class MemoryJob:
         state = self.open(stored)
         if self.action == "save":
             return lambda: state.save(self.name, NEWER)
-        return lambda: state.delete(self.name)
+        return lambda: state.set_aside(Path(self.name))
 
     def records(self) -> dict[str, bytes]:
         """What the next start finds."""

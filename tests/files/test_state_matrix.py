@@ -17,8 +17,8 @@ from tests.files.matrix import TEMPORARY, by_default, errors, touching
 from tests.files.victims import Outcome, Point, Victims, victims
 from tokend.state import StateDirectory
 
-STEPS = ["disk: first", "disk: open", "disk: torn salt", "disk: save", "disk: first save", "disk: delete", "disk: load"]
-STEPS += ["memory: first", "memory: open", "memory: save", "memory: first save", "memory: delete"]
+STEPS = ["disk: first", "disk: open", "disk: torn salt", "disk: save", "disk: first save", "disk: load"]
+STEPS += ["memory: first", "memory: open", "memory: save", "memory: first save", "memory: set aside"]
 # The others take a while.
 KILLED = by_default(STEPS, "disk: save", "memory: save")
 FAILED = by_default(STEPS, "disk: load")
@@ -71,7 +71,7 @@ class Stage:
             return found == gone
         if "save" in self.step:
             return found in (before, {**before, self.name: NEWER})
-        return found == before or ("delete" in self.step and found == gone)
+        return found == before or ("set aside" in self.step and found == gone)
 
     def salt(self) -> bytes | None:
         try:

@@ -148,8 +148,8 @@ def _after_reboot(record: Record, now: Instant) -> Record:
     if lease is not None:
         age = (now.wall - lease.token.issued_at.wall).total_seconds() if is_plausible(now.wall) else 0.0
         lease = _dated(lease, now.boot - max(age, 0.0))
-    # It was before this boot; how long before, a clock that may be wrong does not tell. The floors that count from it are
-    # over when most machines have booted.
+    # It was before this boot; how long before, a clock that may be wrong does not tell. The floors that count from it
+    # are over when most machines have booted.
     last_attempt = None if record.last_attempt is None else now.after(-min(now.boot, LONGEST_PAUSE_SECONDS))
     behind = record.last_attempt is not None and record.last_attempt.wall > now.wall
     longest = LONGEST_PAUSE_WITHOUT_A_CLOCK_SECONDS if behind else LONGEST_PAUSE_SECONDS
