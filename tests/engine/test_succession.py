@@ -1,5 +1,7 @@
 """Names that pass from one provider to another: the token goes with its account, and a name's generations only rise."""
 
+from typing import ClassVar
+
 import anyio
 import pytest
 
@@ -10,6 +12,7 @@ from tokend.engine.records import Record
 from tokend.engine.succession import is_blank, left_behind, renamed, succeeded_by_another
 from tokend.instant import Instant
 from tokend.secret import Secret
+from tokend.sources import SecretSource
 from tokend.tokens import Lease, Token
 
 START = Instant(EPOCH, BOOT)
@@ -54,6 +57,20 @@ def test_a_name_that_is_left_is_free_for_another():
     chain = [held("z", "bob"), held("y", "ann"), held("x", "carl")]
     moved = [Step("z", "rename", "y"), Step("y", "rename", "x"), Step("x", "add")]
     assert planned([ann, bob], chain) == planned([ann, bob], chain[::-1]) == moved
+
+
+def test_an_account_that_stands_in_the_file_itself_says_whose_token_it_is():
+    """A name as plain text is a secret's literal; where it is a file's or a variable's, nothing is known of it here."""
+
+    class Named(FakeHeld):
+        account_fields: ClassVar[frozenset[str]] = frozenset({"base_url", "key"})
+
+    ann, bob = (Named(key=literal(name)) for name in ("ann", "bob"))
+    moved = [Step("y", "rename", "x"), Step("x", "add")]
+    assert planned([provider("x", ann)], [provider("x", bob), provider("y", ann)]) == moved
+    far = [Named(key=SecretSource(env=name)) for name in ("ANN", "BOB")]
+    stays = [Step("x", "change"), Step("y", "add")]
+    assert planned([provider("x", far[0])], [provider("x", far[1]), provider("y", far[0])]) == stays
 
 
 def test_two_that_swap_their_names_change():

@@ -50,9 +50,16 @@ def withdrawn(record: Record) -> Record:
 
 
 def is_surely_another_account(old: HeldSettings, new: HeldSettings) -> bool:
-    """Tell what can be told without reading a secret: a key that says whose token it is has another plain value."""
-    secret = old.secrets().keys() | new.secrets().keys()
-    return any(getattr(old, name) != getattr(new, name) for name in new.account_fields - secret)
+    """Tell what can be told without reading a secret: a key that says whose token it is has another plain value, or
+    another one that stands in the configuration itself."""
+    before, now = old.secrets(), new.secrets()
+    if any(getattr(old, name) != getattr(new, name) for name in new.account_fields - (before.keys() | now.keys())):
+        return True
+    shared = new.account_fields & before.keys() & now.keys()
+    return any(
+        before[name].literal is not None and now[name].literal is not None and before[name] != now[name]
+        for name in shared
+    )
 
 
 def _with_lead(record: Record, settings: HeldSettings) -> Record:
