@@ -166,3 +166,33 @@ def test_a_moved_clock_does_not_make_publishers_spin():
             assert supervisor.entries["a"].status().state is State.VALID
 
     run_virtually(main)
+
+
+def test_the_same_token_after_a_reboot_on_an_absurd_clock_ends_when_its_upstream_says():
+    """P2: a boot that knew no time laid its whole life anew; the upstream that returns it again knows better."""
+
+    async def main(clock):
+        world = World(clock)
+        upstream = world.upstreams["one"]
+        upstream.life = 4 * HOUR
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(10)
+            value = supervisor.entries["a"].lease.token.value.reveal()
+            end = clock.instant().boot - 10 + 4 * HOUR
+        await anyio.sleep(2 * HOUR)
+        world.state.boot_id = "boot-2"
+        clock.step(-56 * 365 * 24 * HOUR)
+        upstream.script, upstream.life = [value], end - clock.instant().boot - 100
+        async with world.running(provider("a", FakeHeld(), FakeSink(path="file"))) as supervisor:
+            await anyio.sleep(100)
+            assert supervisor.entries["a"].lease.token.is_valid(clock.instant())
+            before = supervisor.entries["a"].lease
+            assert before.token.expires_at.boot > end + HOUR
+            clock.step(56 * 365 * 24 * HOUR)
+            await anyio.sleep(300)
+            after = supervisor.entries["a"].lease
+            assert after.token.value.reveal() == value
+            assert after.token.expires_at.boot == pytest.approx(end, abs=60)
+            assert after.generation > before.generation
+
+    run_virtually(main)

@@ -8,6 +8,7 @@ from tokend.clock import is_plausible
 from tokend.engine import judgement, schedule
 from tokend.engine.comparison import is_foreign, withdrawn
 from tokend.engine.identity import Identity, identify, pace_of
+from tokend.engine.receipt import Arrival, ended, renewed, with_new_token
 from tokend.engine.records import Record
 from tokend.engine.surroundings import Surroundings
 from tokend.errors import AttemptError, ClockError, RateLimitedError, TransientError
@@ -15,7 +16,7 @@ from tokend.instant import Instant
 from tokend.interfaces import Provider, Runtime, is_inheriting
 from tokend.logs import get_logger
 from tokend.settings import HeldSettings
-from tokend.tokens import Lease, Token
+from tokend.tokens import Token
 
 # A repeated failure of one class is logged at most this often.
 LOG_SECONDS = 60.0
@@ -108,10 +109,12 @@ class Renewal:
         held = self._store.get(self._name).lease
         # The one that has run out here is not given a second life because it is still lying there.
         if token is not None and (held is None or held.token.value != token.value):
-            now = self._clock.instant()
+            arrival = self._arrival(token, self._clock.instant())
             await self._store.update(
                 self._name,
-                lambda record: replace(self._with_new_token(record, token, now), account=account, withdrawn=False),
+                lambda record: replace(
+                    with_new_token(record, arrival, self.settings), account=account, withdrawn=False
+                ),
             )
             log.info("token.inherited", token=self._name)
 
@@ -158,11 +161,6 @@ class Renewal:
         if settings is not self.settings and (await self.identify()).account != identity.account:
             raise TransientError("the account was changed while its token was asked for: dropped")
 
-    def _ended(self, record: Record, now: Instant) -> Record:
-        """Count the next floor from now: the request left some time after the attempt began (names are resolved, TLS
-        is spoken), and a vendor counts from when it arrives there."""
-        return record if record.last_attempt is None else replace(record, last_attempt=now, under_way=False)
-
     # -------------------------------------------------------------- success
 
     async def _succeeded(self, token: Token, identity: Identity, started: Instant) -> None:
@@ -170,7 +168,8 @@ class Renewal:
         if not token.is_valid(now):
             raise TransientError("the token had expired when it arrived (was this machine suspended?)")
         before = self._store.get(self._name).generation
-        record = await self._store.update(self._name, lambda record: self._renewed(record, token, identity, now))
+        arrival = self._arrival(token, now)
+        record = await self._store.update(self._name, lambda record: renewed(record, arrival, self.settings, identity))
         self._logged = None
         same = record.generation == before
         self._world.counters.refreshed(self._name, "unchanged" if same else "success")
@@ -180,59 +179,12 @@ class Renewal:
             token=self._name,
             generation=record.generation,
             expires_at=None if token.expires_at is None else token.expires_at.wall.isoformat(timespec="seconds"),
-            fingerprint=self._store.state.fingerprint(token.value.reveal_bytes()),
+            fingerprint=arrival.fingerprint,
         )
 
-    def _renewed(self, record: Record, token: Token, identity: Identity, now: Instant) -> Record:
-        """The record after a success."""
-        lease = record.lease
-        if lease is not None and lease.token.value == token.value and not is_foreign(record, identity.account):
-            renewed = self._with_same_token(record, lease, now)
-        else:
-            renewed = self._with_new_token(record, token, now)
-        # What another host asked for (this name was another kind's) is not settled by a success here.
-        elsewhere = record.paused_host not in {None, self.settings.upstream}
-        return replace(
-            self._ended(renewed, now),
-            account=identity.account,
-            request=identity.request,
-            proven=identity.secrets,
-            next_attempt=None,
-            host_pause=record.host_pause if elsewhere else None,
-            paused_host=record.paused_host if elsewhere else None,
-            failures=0,
-            failing_since=None,
-            verdicts=0,
-            rejected=None,
-            withdrawn=False,
-            last_error=None,
-        )
-
-    def _with_same_token(self, record: Record, lease: Lease, now: Instant) -> Record:
-        """Nothing to publish, and its end stays: ask again at half of what remains."""
-        expires = lease.token.expires_at
-        if expires is None:
-            return record
-        if (left := now.until(expires)) <= 0:
-            raise TransientError("the upstream returned the token that had expired already")
-        # Minting twice within one second gives the same token: no reason to let a short-lived one run out.
-        least = 0.0 if self.settings.local else schedule.FLOOR_SECONDS
-        return replace(record, lease=replace(lease, refresh_at=now.after(max(left / 2, least))))
-
-    def _with_new_token(self, record: Record, token: Token, now: Instant) -> Record:
-        settings, jitter = self.settings, self._world.random.random()
-        lead = schedule.lead_seconds(
-            token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds
-        )
-        lease = Lease(
-            name=self._name,
-            token=token,
-            # Unix seconds keep generations unique even where the state was lost.
-            generation=max(record.generation + 1, int(now.wall.timestamp())),
-            refresh_at=schedule.refresh_moment(token, lead_seconds=lead, jitter=jitter),
-            fingerprint=self._store.state.fingerprint(token.value.reveal_bytes()),
-        )
-        return replace(record, lease=lease, generation=lease.generation, lead_seconds=lead, jitter=jitter, adrift=False)
+    def _arrival(self, token: Token, now: Instant) -> Arrival:
+        fingerprint = self._store.state.fingerprint(token.value.reveal_bytes())
+        return Arrival(self._name, token, fingerprint, now, jitter=self._world.random.random())
 
     # -------------------------------------------------------------- failure
 
@@ -276,7 +228,7 @@ class Renewal:
         if is_foreign(after, identity.account):
             # Local kinds mint before they withdraw; now that minting failed, the gap is due.
             after = withdrawn(after)
-        return self._ended(after, now)
+        return ended(after, now)
 
     def _log_failure(self, error: AttemptError, now: Instant, record: Record) -> None:
         """Log a failure when its class changes, then at most once a minute."""
