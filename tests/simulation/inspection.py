@@ -3,7 +3,8 @@
 from typing import Any
 
 from tests.simulation.kinds import MARK
-from tests.simulation.watch import PATIENCE, Seen, Watch
+from tests.simulation.seen import Seen
+from tests.simulation.watch import PATIENCE, Watch
 from tokend.engine.refresher import Refresher
 from tokend.status import State
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 from tests.simulation.kinds import MARK, Spec
 from tests.simulation.ledger import GRAIN, Attempt, Ledger, is_verdict
+from tests.simulation.seen import Seen
 from tokend.engine.due import was_stepped_back
-from tokend.engine.records import Record
 from tokend.engine.refresher import Refresher
 from tokend.errors import AttemptError
 from tokend.http.verdict import retry_after
@@ -20,25 +19,6 @@ from tokend.tokens import Lease, Token
 PATIENCE = 30.0
 CALLS: ContextVar[list[float] | None] = ContextVar("CALLS", default=None)
 """The calls of the `issue` that this task waits for."""
-
-
-@dataclass
-class Seen:
-    """What was last seen of one provider."""
-
-    value: str | None = None
-    generation: int = 0
-    ends: float | None = None
-    wall_error: float = 0.0  # when its token was made
-    told_expired: int = 0
-    may_lose: bool = False
-    forgetting: bool = False  # a person's wish to forget it is being carried out
-    changed_at: float = -1.0
-    turn: object = None
-    due_since: float | None = None
-    busy_since: float | None = None
-    record: Record | None = None  # the last one in this process
-    before: Record | None = None  # the one before its last request was noted
 
 
 class Watch:
@@ -218,7 +198,7 @@ class Watch:
         self.hold(lease.generation >= self.generations.get(lease.name, 0), mark, "its generation fell")
         self.generations[lease.name] = lease.generation
         if value != seen.value:
-            worse = seen.ends is not None and ends < seen.ends - 10 and not seen.may_lose
+            worse = seen.ends is not None and ends < seen.ends - 10 and not (seen.may_lose or seen.adrift)
             self.hold(not worse, mark, "replaced by a worse one")
             # A reload while it was on its way: it is made and saved under the old lead, and looked at again at once.
             if value not in self.known and seen.changed_at < self._machine.truth(lease.token.issued_at):
@@ -233,7 +213,7 @@ class Watch:
         ledger = self.ledger(mark)
         if not ledger.ends or abs(ledger.ends[-1] - ends) > 1:
             ledger.ends.append(ends)
-        seen.generation, seen.value, seen.ends = lease.generation, value, ends
+        seen.generation, seen.value, seen.ends, seen.adrift = lease.generation, value, ends, adrift
         self.known.add(value)
         self.order[lease.name, value] = lease.generation
         self.owners.setdefault(value, {})[mark] = ends
