@@ -204,8 +204,9 @@ class Daemon:
             last_event=self._last_event,
         )
         counters, requests = self._supervisor.counters, self._service.requests
-        page = Exposition(self._supervisor, counters, requests, lambda: self._reloading.error is None).page
-        self._service.metrics = page
+        self._service.metrics = Exposition(
+            self._supervisor, counters, requests, lambda: self._reloading.error is None, self._store.unsaved
+        ).page
         limits = Limits(
             max_connections=settings.max_connections, max_connections_per_uid=settings.max_connections_per_uid
         )

@@ -148,7 +148,7 @@ def test_the_metrics_page_has_every_documented_name() -> None:
     counters.took("demo", 0.5)
     counters.wrote("demo", "raw-1", "success")
     requests = {("demo", 200): 3, ("hidden", 200): 9, ("", 404): 1}
-    exposition = Exposition(engine, counters, lambda: requests, lambda: True)
+    exposition = Exposition(engine, counters, lambda: requests, lambda: True, lambda: 2)
     page = asyncio.run(exposition.page(["demo", "wallet"])).decode()
     expected = {
         'tokend_token_expiry_timestamp_seconds{token="demo"}': START.after(3600).wall.timestamp(),
@@ -164,6 +164,7 @@ def test_the_metrics_page_has_every_documented_name() -> None:
         'tokend_client_requests_total{code="200",token="demo"}': 3,
         'tokend_client_requests_total{code="404",token=""}': 1,
         "tokend_config_last_reload_successful": 1,
+        "tokend_state_unsaved": 2,
         f'tokend_build_info{{version="{__version__}"}}': 1,
     }
     lines = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))

@@ -41,12 +41,14 @@ _Table = Mapping[Any, tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    """What the page is made of; ``config_ok`` tells whether the last reload succeeded, ``requests`` is the socket's."""
+    """What the page is made of; ``config_ok`` tells whether the last reload succeeded, ``unsaved`` how many records of
+    the state could not be written, ``requests`` is the socket's."""
 
     engine: Engine
     counters: Counters
     requests: Callable[[], Mapping[tuple[str, int], int]]
     config_ok: Callable[[], bool]
+    unsaved: Callable[[], int]
 
     async def page(self, names: Collection[str]) -> bytes:
         """Render everything about these tokens, in Prometheus' text format; others are served meanwhile."""
@@ -77,6 +79,8 @@ class Exposition:
         text = "Whether the last reload succeeded."
         name, loaded = "tokend_config_last_reload_successful", float(self.config_ok())
         yield partial(GaugeMetricFamily, name, text, labels=[]), {(): (loaded,)}
+        text = "Tokens whose newest state could not be written: a restart would find an older one."
+        yield partial(GaugeMetricFamily, "tokend_state_unsaved", text, labels=[]), {(): (float(self.unsaved()),)}
         text = "The running version."
         yield partial(InfoMetricFamily, "tokend_build", text, labels=[]), {(): ({"version": __version__},)}
 

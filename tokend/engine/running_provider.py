@@ -72,8 +72,14 @@ class RunningProvider:
             last_error=record.last_error,
             next_attempt_at=None if upcoming is None else upcoming.wall,
             sinks=tuple(publisher.status for publisher in self.publishers),
-            note=self.worker.note if isinstance(self.worker, Refresher) else None,
+            note=self._note(),
         )
+
+    def _note(self) -> str | None:
+        notes = [self.worker.note] if isinstance(self.worker, Refresher) else []
+        if (trouble := self._world.store.trouble(self.name)) is not None:
+            notes.append(f"a restart would not find what is known now: {trouble}")
+        return "; ".join(note for note in notes if note is not None) or None
 
     def is_settled(self) -> bool:
         """Tell whether a valid token is held and in every required sink. On-demand kinds always are."""

@@ -1,6 +1,7 @@
 """The current records: saved first, then shown, then whoever waits is woken. It decides nothing."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -45,6 +46,14 @@ class State(Protocol):
         """Salted short hash."""
 
 
+@dataclass(slots=True)
+class _Unsaved:
+    """A record that is shown but not saved: why, and the name of an older file that has to stay until it is."""
+
+    detail: str
+    older: str | None = None
+
+
 class TokenStore:
     """Hold one `Record` per name."""
 
@@ -57,8 +66,7 @@ class TokenStore:
         self._changed: dict[str, Event] = {}
         self._any_changed: dict[tuple[str, ...], Event] = {}
         self._watchers: list[Callable[[str], None]] = []
-        # Shown but not saved: each with the name of an older file that has to stay until it is.
-        self._unsaved: dict[str, str | None] = {}
+        self._unsaved: dict[str, _Unsaved] = {}
         self._unsaved_event = Event()
         self._hanging: set[str] = set()
 
@@ -79,6 +87,14 @@ class TokenStore:
         """All records, also of names that are not configured now."""
         return self._records
 
+    def unsaved(self) -> int:
+        """How many records could not be saved: a restart would find older ones."""
+        return len(self._unsaved)
+
+    def trouble(self, name: str) -> str | None:
+        """Why the record of ``name`` could not be saved; None if it is."""
+        return None if (waiting := self._unsaved.get(name)) is None else waiting.detail
+
     def get(self, name: str) -> Record:
         """The record of ``name``; an empty one if nothing is known."""
         return self._records.get(name) or Record()
@@ -96,7 +112,7 @@ class TokenStore:
                 await self._save(name, record)
             except StoreError as error:
                 log.error("state.write_failed", token=name, detail=error.detail)
-                self._unsaved.setdefault(name, None)
+                self._unsaved.setdefault(name, _Unsaved("")).detail = error.detail
                 self._unsaved_event.set()
             self.show(name, record)
             return record
@@ -115,7 +131,7 @@ class TokenStore:
         async with self._locks.setdefault(name, Mutex()):
             if name not in self._unsaved:
                 return  # an update has done it meanwhile, or the name is another by now
-            older = self._unsaved[name]
+            older = self._unsaved[name].older
             try:
                 await self._save(name, self.get(name))
             except StoreError:
@@ -174,10 +190,11 @@ class TokenStore:
         record = self._records.get(old)
         if record is not None:
             self._records[old] = left_behind(record)
-            older = self._unsaved.pop(old, None) or old
+            waiting = self._unsaved.pop(old, None)
+            older = old if waiting is None or waiting.older is None else waiting.older
             await self.update(new, lambda there: renamed(record, new, above=there.generation))
             if new in self._unsaved:
-                self._unsaved[new] = older  # until then the only one on the disk
+                self._unsaved[new].older = older  # until then the only one on the disk
             else:
                 await self._leave(older)
 
