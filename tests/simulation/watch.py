@@ -208,7 +208,7 @@ class Watch:
             )
             seen.wall_error, seen.ends = self._machine.wall_error, ends
             self._world.trace.add(f"{mark} holds another token")
-        elif not adrift and seen.ends is not None:
+        elif not (adrift or seen.adrift) and seen.ends is not None:
             self.hold(abs(ends - seen.ends) < 1, mark, f"its end was rewritten by {ends - seen.ends:.1f} s")
         ledger = self.ledger(mark)
         if not ledger.ends or abs(ledger.ends[-1] - ends) > 1:
