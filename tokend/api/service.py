@@ -95,6 +95,8 @@ class Service:
             lease = entry.lease
             if lease is None:
                 return None
+            if len(self._prepared) >= MOST_REMEMBERED:
+                self._prepared.clear()  # to make one takes microseconds; of ten thousand they would be ten megabytes
             known = self._prepared[entry.name] = prepare(lease, entry.settings)
         return known if self.boot_seconds() < known.expires_boot else None
 
@@ -118,9 +120,8 @@ class Service:
         if text in self.remembered or len(self.remembered) >= MOST_REMEMBERED:
             for known in [text] if text in self.remembered else list(self.remembered):
                 self._unlearn(known)
-        self.remembered[text] = Hot(
-            prepared.lease.name, prepared, prepared.plain_bytes if plain else prepared.json_bytes
-        )
+        answer = prepared.plain if plain else prepared.json
+        self.remembered[text] = Hot(prepared.lease.name, prepared, answer.encode(close=False))
 
     def audit(self, reads: bool) -> None:
         """Log each read from now on, or none: the log level may change while we run."""

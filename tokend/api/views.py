@@ -30,18 +30,21 @@ class ConfigState(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The answers for one lease under one settings object: bytes for the wire and the moment they become void.
+    """The answers for one lease under one settings object, and the moment they become void.
 
-    ``expires_boot`` is on the boot line, infinite for a token without an end.
+    ``expires_boot`` is on the boot line, infinite for a token without an end. There is one for each token that was ever
+    read: what can be made of the rest is not kept.
     """
 
     lease: Lease
     settings: ProviderSettings
     expires_boot: float
     json: Answer = field(repr=False)
-    plain: Answer = field(repr=False)
-    json_bytes: bytes = field(repr=False)
-    plain_bytes: bytes = field(repr=False)
+
+    @property
+    def plain(self) -> Answer:
+        """The token alone."""
+        return Answer(200, self.lease.token.value.reveal().encode(), PLAIN_TYPE, self.json.headers)
 
     def fits(self, entry: Entry) -> bool:
         """Tell whether this is still what the entry holds."""
@@ -52,18 +55,9 @@ def prepare(lease: Lease, settings: ProviderSettings) -> Prepared:
     """Lay a lease out for readers, once."""
     tag = (("ETag", f'"{lease.generation}"'),)
     body = {**native(lease), "headers": ready_headers(lease.token, settings)}
-    json = Answer(200, orjson.dumps(body), headers=tag)
-    plain = Answer(200, lease.token.value.reveal().encode(), PLAIN_TYPE, tag)
     expires = lease.token.expires_at
-    return Prepared(
-        lease,
-        settings,
-        math.inf if expires is None else expires.boot,
-        json,
-        plain,
-        json.encode(close=False),
-        plain.encode(close=False),
-    )
+    until = math.inf if expires is None else expires.boot
+    return Prepared(lease, settings, until, Answer(200, orjson.dumps(body), headers=tag))
 
 
 def ready_headers(token: Token, settings: ProviderSettings) -> dict[str, str]:
