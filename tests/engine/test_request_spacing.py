@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import FakeHeld, InlineThreads, Upstream, World, config, provider
 from tests.virtual import VirtualClock, run_virtually
-from tokend.errors import RateLimitedError, RejectedError
+from tokend.errors import RateLimitedError, RejectedError, TransientError
 from tokend.sources import SecretSource
 
 RATE_LIMITED = RateLimitedError("429", retry_after=5.0)
@@ -147,6 +147,26 @@ def test_providers_of_one_account_take_turns_also_where_each_names_it_in_its_own
         assert len(upstream.calls) > 8
         assert min(one.until(two) for one, two in pairwise(upstream.calls)) >= 10
         assert lone.calls[0].boot < upstream.calls[0].boot + 3
+
+    run_virtually(main)
+
+
+def test_one_that_never_got_a_token_and_one_that_did_take_turns_from_the_start():
+    """What is known of an account before any secret was read must not make two clocks of one."""
+
+    async def main(clock):
+        world = World(clock, environ={"HERE": "fake-key"})
+        upstream = world.upstreams["one"]
+        upstream.life = 60.0
+        first, second = (provider(name, FakeKeyed(key=SecretSource(env="HERE"))) for name in "ab")
+        async with world.running(first):
+            await anyio.sleep(50)
+        upstream.broken = lambda now: TransientError("down")
+        for _ in range(20):
+            async with world.running(first, second):
+                await anyio.sleep(12.5)
+        assert len(upstream.calls) > 10
+        assert min(one.until(two) for one, two in pairwise(upstream.calls)) >= 10
 
     run_virtually(main)
 

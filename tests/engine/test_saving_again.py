@@ -123,6 +123,7 @@ def test_a_rename_on_a_full_disk_keeps_the_old_file_until_there_is_a_new_one():
             await store.rename("a", "b")
             await store.rename("b", "c")
             assert state.holding() == {"a"}
+            assert (store.unsaved(), store.trouble("c"), store.trouble("a")) == (1, "no space left on device", None)
             state.broken = False
             await anyio.sleep(3 * SAVE_AGAIN_SECONDS)
             assert state.holding() == {"c"}

@@ -79,6 +79,9 @@ class Refresher:
             # Its request may have left as late as the daemon died: to save that it would took its time, too.
             self._store.show(name, replace(self.record, last_attempt=self._start_at, under_way=False))
         self._keep_pace(self.record.last_attempt)
+        if settings.interval_is_the_accounts and (asked := self.record.last_attempt) is not None:
+            # Others may name the account in another way: whose it was the last time is known without a secret.
+            self._world.limits.block(self.record.account, asked.after(settings.request_interval_seconds))
 
     @property
     def settings(self) -> HeldSettings:

@@ -47,10 +47,7 @@ class Renewal:
         self._store = surroundings.store
         self._digest = surroundings.store.state.digest
         self._logged: tuple[str, float] | None = None
-        self.pace: str | None
         self.configure(settings)
-        if settings.interval_is_the_accounts:
-            self.pace = self._store.get(name).account or self.pace
 
     def configure(self, settings: HeldSettings) -> None:
         """Make the next attempts under ``settings``."""
