@@ -10,6 +10,7 @@ from tests.virtual import BOOT, EPOCH, run_virtually
 from tokend.engine.plan import Step, steps
 from tokend.engine.records import Record
 from tokend.engine.succession import is_blank, left_behind, renamed, succeeded_by_another
+from tokend.errors import TokenUnavailableError, TransientError
 from tokend.instant import Instant
 from tokend.secret import Secret
 from tokend.sources import SecretSource
@@ -177,5 +178,28 @@ def test_a_provider_that_takes_the_place_of_another_brings_its_own_token():
             assert supervisor.entries["y"].lease.token is lease.token
             assert world.disk["file"] == lease.token.value.reveal()
             assert len(world.upstreams["one"].calls) == asked
+
+    run_virtually(main)
+
+
+def test_a_kind_that_holds_nothing_keeps_the_generations_of_its_name():
+    """Its successes and its mended credentials clear what it stored of itself; the next held kind counts on."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(held("x", "ann")) as supervisor:
+            await anyio.sleep(10)
+            for _ in range(2):
+                await supervisor.refresh("x", if_generation=None, reason="test", admin=True)
+            generation = supervisor.entries["x"].lease.generation
+            world.upstreams["one"].script = [TransientError("down")]
+            await supervisor.apply(config(provider("x", FakeOnDemand())))
+            with pytest.raises(TokenUnavailableError):
+                await supervisor.issue("x", {})
+            await supervisor.issue("x", {})
+        clock.step(-3600)
+        async with world.running(held("x", "bob")) as supervisor:
+            await anyio.sleep(10)
+            assert supervisor.entries["x"].lease.generation > generation
 
     run_virtually(main)

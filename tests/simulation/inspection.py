@@ -70,7 +70,7 @@ class Inspection:
         awake, upcoming = self._machine.awake, worker.next_attempt()
         due = upcoming is not None and self._machine.instant().until(upcoming) <= 0.5
         # Two looks may fall into two attempts.
-        turn = (worker, worker.record.generation, worker.record.last_attempt)
+        turn = (worker, worker.record.generation, worker.record.last_attempt, worker.record.failures)
         if seen.turn != turn:
             seen.turn, seen.busy_since, seen.due_since = turn, None, None
         seen.busy_since = None if not worker._in_flight else seen.busy_since or awake

@@ -14,6 +14,7 @@ from tokend.engine.identity import identify
 from tokend.engine.judgement import MOST_VERDICTS, is_verdict
 from tokend.engine.mutex import Mutex
 from tokend.engine.records import Record
+from tokend.engine.succession import is_blank, left_behind
 from tokend.engine.surroundings import Surroundings
 from tokend.errors import (
     AttemptError,
@@ -86,7 +87,7 @@ class Issuance:
         except SecretError:
             return
         if identity.secrets != record.rejected:
-            await self._world.store.update(self.name, lambda _: Record())
+            await self._world.store.update(self.name, left_behind)
 
     async def issue(self, parameters: Mapping[str, str]) -> Token:
         """Issue one token.
@@ -146,8 +147,8 @@ class Issuance:
         except TransientError as error:
             await self._failed(error)
             raise TokenUnavailableError(f"{self.name}: {error.detail}") from None
-        if self.record != Record():
-            await self._world.store.update(self.name, lambda _: Record())
+        if not is_blank(self.record):
+            await self._world.store.update(self.name, left_behind)
         return token
 
     async def _within_timeout(self, issuer: Issuer, parameters: Mapping[str, str], deadline: Instant) -> Token:
