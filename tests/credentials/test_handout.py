@@ -227,8 +227,11 @@ def test_a_client_that_does_not_read_is_cut_off(engine: FakeEngine, path: Path) 
 
 def test_what_a_client_sends_is_never_read(engine: FakeEngine, path: Path) -> None:
     """Not even looked at: it stays in the kernel, and the token comes all the same."""
-    with handing_out(engine, rule, path=path), connected(path) as talkative:
+    without_token(engine)  # or it would have been given and let go before it said anything
+    with handing_out(engine, rule, path=path) as running, connected(path) as talkative:
+        assert eventually(lambda: running.open == 1)
         talkative.sendall(b"x" * 1000)
+        running.inside(lambda: (engine.hold("demo"), engine.announce("demo")))
         assert talkative.recv(1000) == RAW.encode()
 
 
