@@ -8,7 +8,7 @@ from typing import ClassVar
 import anyio
 import pytest
 
-from tests.fakes import FakeHeld, InlineThreads, Upstream, World, config, provider
+from tests.fakes import FakeHeld, FakeRuntime, InlineThreads, Upstream, World, config, provider
 from tests.virtual import VirtualClock, run_virtually
 from tokend.errors import RateLimitedError, RejectedError, TransientError
 from tokend.sources import SecretSource
@@ -151,24 +151,48 @@ def test_providers_of_one_account_take_turns_also_where_each_names_it_in_its_own
     run_virtually(main)
 
 
-def test_one_that_never_got_a_token_and_one_that_did_take_turns_from_the_start():
-    """What is known of an account before any secret was read must not make two clocks of one."""
+class SlowToRead(FakeRuntime):
+    """A runtime whose secrets take five seconds to be read."""
+
+    async def reveal(self, source):
+        await self.clock.sleep(5.0)
+        return await super().reveal(source)
+
+
+class OneReadsSlowly(World):
+    """The secrets of those with a lead of their own are slow to be read, once ``slow``."""
+
+    slow = False
+
+    def _runtime(self, settings):
+        kind = SlowToRead if self.slow and settings.refresh_before else FakeRuntime
+        return kind(self.clock, self.upstreams, self.environ)
+
+
+@pytest.mark.parametrize("places", ["HERE HERE", "HERE THERE"], ids=["one place, no token yet", "two places"])
+def test_those_of_one_account_take_turns_before_all_of_its_secrets_were_read(places):
+    """After a restart one asks at once, while the other, that has asked just now, is still reading its key."""
 
     async def main(clock):
-        world = World(clock, environ={"HERE": "fake-key"})
+        world = OneReadsSlowly(clock, environ={"HERE": "fake-key", "THERE": "fake-key"})
         upstream = world.upstreams["one"]
         upstream.life = 60.0
-        first, second = (provider(name, FakeKeyed(key=SecretSource(env="HERE"))) for name in "ab")
-        async with world.running(first):
-            await anyio.sleep(30)
-        await anyio.sleep(18)  # now it is due, and valid still: it asks before anybody has read a secret
+        here, there = (SecretSource(env=place) for place in places.split())
+        first = provider("a", FakeKeyed(key=here))
+        # Another request of the same account: it is not the first one under another name.
+        second = provider("b", FakeKeyed(key=there, username="b", refresh_before=timedelta(seconds=30)))
+        async with world.running(first, *([second] if places == "HERE THERE" else [])):
+            await anyio.sleep(20)
+        await anyio.sleep(34)  # the first is due now, and valid still
         upstream.broken = lambda now: TransientError("down")
+        asked = len(upstream.calls)
         async with world.running(second):
-            while len(upstream.calls) < 2:  # noqa: ASYNC110  (nothing tells of it)
+            while len(upstream.calls) == asked:  # noqa: ASYNC110  (nothing tells of it)
                 await anyio.sleep(0.1)
+        world.slow = True
         async with world.running(first, second):
             await anyio.sleep(60)
-        assert len(upstream.calls) > 4
+        assert len(upstream.calls) > asked + 2
         assert min(one.until(two) for one, two in pairwise(upstream.calls)) >= 10
 
     run_virtually(main)
