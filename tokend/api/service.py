@@ -19,8 +19,8 @@ from tokend.interfaces import Engine, Entry
 from tokend.status import State
 from tokend.tokens import Lease
 
-# Distinct request texts that are recognised without parsing, and tokens whose answers lie ready. A client has one or two;
-# beyond this somebody plays, or reads thousands in turn.
+# Distinct request texts that are recognised without parsing, and tokens whose answers lie ready. A client has one or
+# two; beyond this somebody plays, or reads thousands in turn.
 MOST_REMEMBERED = 512
 
 # Given the names that the peer may see: the page in Prometheus' text format.

@@ -32,8 +32,8 @@ class ConfigState(Protocol):
 class Prepared:
     """The answers for one lease under one settings object, and the moment they become void.
 
-    ``expires_boot`` is on the boot line, infinite for a token without an end. Hundreds are kept: what can be made of one
-    in a moment is not.
+    ``expires_boot`` is on the boot line, infinite for a token without an end. Hundreds are kept: what can be made of
+    one in a moment is not.
     """
 
     lease: Lease
