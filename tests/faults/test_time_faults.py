@@ -213,6 +213,6 @@ def test_an_answer_that_came_while_the_process_was_stopped_is_not_published_as_f
         assert lease["access_token"] == "obviously-fake-1"
         (line,) = daemon.log("token.refresh_failed")
         assert "the token had expired when it arrived" in line
-        until(lambda: home.out("px").exists(), "the file")
+        until(lambda: daemon.log("sink.written"), "the file, and the line that tells of it")
         assert home.out("px").read_text() == lease["access_token"]
         assert len(daemon.log("token.refreshed")) == len(daemon.log("sink.written")) == 1
