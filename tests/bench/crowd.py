@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tokend.clock import SystemClock
-from tokend.engine import records
+from tokend.engine.records import dump, load
 from tokend.state import boot_id
 
 # Of every five providers one of each kind: three are held, two are on demand. Each tt has a key of its own: those that
@@ -62,10 +62,10 @@ def make_due(directory: Path) -> None:
     """Let every stored token be one that should have been replaced while the daemon was down."""
     now = SystemClock().instant()
     for path in (directory / "state" / "tokens").glob("*.json"):
-        name, record = records.load(path.read_bytes(), boot_id=boot_id(), now=now)
+        name, record = load(path.read_bytes(), boot_id=boot_id(), now=now)
         if record.lease is not None:
             due = replace(record, lease=replace(record.lease, refresh_at=now.after(-1)))
-            path.write_bytes(records.dump(name, due, boot_id()))
+            path.write_bytes(dump(name, due, boot_id()))
 
 
 class Upstream:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
-from tokend.engine import records
+from tokend.engine.records import dump, laid_anew, load
 from tokend.engine.records import Record
 from tokend.errors import StoreError
 from tokend.instant import Instant
@@ -46,7 +46,7 @@ FULL = Record(
 
 
 def loaded(record: Record, *, boot_id: str = "boot", now: Instant = START) -> Record:
-    name, again = records.load(records.dump("a", record, "boot"), boot_id=boot_id, now=now)
+    name, again = load(dump("a", record, "boot"), boot_id=boot_id, now=now)
     assert name == "a"
     return again
 
@@ -80,10 +80,10 @@ def test_a_record_without_an_end_survives_too():
 )
 def test_what_tokend_did_not_write_is_a_store_error_that_quotes_nothing(damage):
     """docs/promises.md 64: set aside, never a crash loop, and no secret in the message."""
-    document = orjson.loads(records.dump("a", FULL, "boot"))
+    document = orjson.loads(dump("a", FULL, "boot"))
     damage(document)
     with pytest.raises(StoreError) as refused:
-        records.load(orjson.dumps(document), boot_id="boot", now=START)
+        load(orjson.dumps(document), boot_id="boot", now=START)
     assert "fake" not in str(refused.value)
 
 
@@ -98,22 +98,22 @@ def places(document, path=()):
 @pytest.mark.parametrize("wrong", [7.5, True, "x", [], {}, ["2026-01-01T00:00:00", 1.0]])
 def test_a_value_of_another_type_is_a_store_error_too(wrong):
     """docs/promises.md 64: believed, it would break whatever uses it later, at every start anew."""
-    for path in places(orjson.loads(records.dump("a", FULL, "boot"))):
-        document = place = orjson.loads(records.dump("a", FULL, "boot"))
+    for path in places(orjson.loads(dump("a", FULL, "boot"))):
+        document = place = orjson.loads(dump("a", FULL, "boot"))
         for key in path[:-1]:
             place = place[key]
         fits = path[-1] in {"plain", "boot_id"} or place[path[-1]] == wrong or type(place[path[-1]]) is type(wrong)
         place[path[-1]] = wrong
         if not fits and not (wrong == {} and path[-1] in {"headers", "extra"}):
             with pytest.raises(StoreError):
-                records.load(orjson.dumps(document), boot_id="boot", now=START)
+                load(orjson.dumps(document), boot_id="boot", now=START)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"version":1}', b'"x"'])
 def test_other_content_is_a_store_error(content):
     """Whatever a power cut left behind."""
     with pytest.raises(StoreError):
-        records.load(content, boot_id="boot", now=START)
+        load(content, boot_id="boot", now=START)
 
 
 def booted(hours: float, *, boot: float = 10.0) -> Instant:
@@ -152,23 +152,23 @@ def test_a_wrong_clock_at_boot_neither_expires_a_token_nor_lengthens_its_life(ho
 def test_a_clock_set_after_boot_dates_the_token_anew():
     """P6, wrong clock at boot: what had run out while the machine was off is noticed when the clock is right."""
     record = loaded(FULL, boot_id="other", now=booted(0))
-    assert records.laid_anew(record, booted(0, boot=40.0)) is not record
-    assert records.laid_anew(record, booted(0.0001, boot=10.0)) is record
+    assert laid_anew(record, booted(0, boot=40.0)) is not record
+    assert laid_anew(record, booted(0.0001, boot=10.0)) is record
     now = booted(13, boot=20.0)
-    assert now.until(records.laid_anew(record, now).lease.token.expires_at) == pytest.approx(-HOUR)
+    assert now.until(laid_anew(record, now).lease.token.expires_at) == pytest.approx(-HOUR)
 
 
 @pytest.mark.parametrize("hours", [-5, 24 * 365 * 73])
 def test_a_clock_that_cannot_be_right_dates_nothing_anew(hours):
     """Before the issue, or in another century."""
     record = loaded(FULL, boot_id="other", now=booted(1))
-    assert records.laid_anew(record, booted(hours, boot=20.0)) is record
+    assert laid_anew(record, booted(hours, boot=20.0)) is record
 
 
 def test_a_lease_of_this_boot_is_never_dated_by_the_wall():
     """The boot line decides as long as there is one."""
-    assert records.laid_anew(FULL, booted(20)) is FULL
-    assert records.laid_anew(Record(adrift=True), booted(20)).lease is None
+    assert laid_anew(FULL, booted(20)) is FULL
+    assert laid_anew(Record(adrift=True), booted(20)).lease is None
 
 
 def test_a_pause_that_was_dated_by_a_clock_which_is_not_believed_any_more_is_one_of_our_own_at_the_longest():

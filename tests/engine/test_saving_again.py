@@ -8,7 +8,7 @@ import anyio
 
 from tests.fakes import HangingThreads, InlineThreads, MemoryState
 from tests.virtual import VirtualClock, run_virtually
-from tokend.engine import records
+from tokend.engine.records import load
 from tokend.engine.records import Record
 from tokend.engine.store import SAVE_AGAIN_SECONDS, TokenStore
 from tokend.interfaces import Threads
@@ -28,7 +28,7 @@ async def keeping(clock: VirtualClock, threads: Threads | None = None) -> AsyncI
 
 
 def saved(state: MemoryState, name: str, clock: VirtualClock) -> Record:
-    return records.load(state.content[name], boot_id=state.boot_id, now=clock.instant())[1]
+    return load(state.content[name], boot_id=state.boot_id, now=clock.instant())[1]
 
 
 async def count(store: TokenStore, name: str = "a") -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokend.engine import schedule
+from tokend.engine.schedule import Allowance, HostLimits, backoff_seconds, lead_seconds, refresh_moment
 from tokend.instant import Instant
 from tokend.secret import Secret
 from tokend.settings import Percentage
@@ -35,28 +35,28 @@ def token(life: float | None) -> Token:
 )
 def test_the_lead_is_the_wish_or_the_greater_of_minimum_and_a_fifth_and_at_most_half(life, lead, minimum, expected):
     """Lead: refresh_before, else max(vendor's minimum, 20 %), never more than half of the life."""
-    seconds = schedule.lead_seconds(token(life), lead=lead, minimum_lead_seconds=minimum)
-    assert schedule.refresh_moment(token(life), lead_seconds=seconds, jitter=0.0) == START.after(life - expected)
+    seconds = lead_seconds(token(life), lead=lead, minimum_lead_seconds=minimum)
+    assert refresh_moment(token(life), lead_seconds=seconds, jitter=0.0) == START.after(life - expected)
 
 
 def test_jitter_only_makes_a_refresh_earlier_and_by_at_most_a_twentieth():
     """Up to 5 % of the life earlier."""
-    early = schedule.refresh_moment(token(1000), lead_seconds=200, jitter=0.999)
+    early = refresh_moment(token(1000), lead_seconds=200, jitter=0.999)
     assert early is not None
     assert 749 < START.until(early) < 751
 
 
 def test_a_token_without_an_end_is_never_due():
     """expires_at None means that no timer asks."""
-    assert schedule.lead_seconds(token(None), lead=None, minimum_lead_seconds=300) is None
-    assert schedule.refresh_moment(token(None), lead_seconds=None, jitter=0.5) is None
+    assert lead_seconds(token(None), lead=None, minimum_lead_seconds=300) is None
+    assert refresh_moment(token(None), lead_seconds=None, jitter=0.5) is None
 
 
 def test_a_thousand_daemons_with_one_expiry_do_not_come_together():
     """docs/promises.md 118: with lives of 4 h and more the busiest 10 s see at most 4 % of them."""
     draw = random.Random(118)
     moments = sorted(
-        START.until(schedule.refresh_moment(token(4 * 3600), lead_seconds=2880, jitter=draw.random()))
+        START.until(refresh_moment(token(4 * 3600), lead_seconds=2880, jitter=draw.random()))
         for _ in range(1000)
     )
     assert max(bisect_right(moments, moment + 10) - n for n, moment in enumerate(moments)) <= 40
@@ -65,22 +65,22 @@ def test_a_thousand_daemons_with_one_expiry_do_not_come_together():
 @given(failures=st.integers(1, 10_000), left=st.none() | st.floats(-1e6, 1e6), draw=st.floats(0, 1, exclude_max=True))
 def test_backoff_stays_between_the_floor_and_five_minutes(failures, left, draw):
     """uniform(0.6, 1) × min(300 s, 5 s × 2ⁿ, a quarter of what is left), at least 5 s."""
-    assert 5.0 <= schedule.backoff_seconds(failures, seconds_left=left, draw=draw) <= 300.0
+    assert 5.0 <= backoff_seconds(failures, seconds_left=left, draw=draw) <= 300.0
 
 
 def test_backoff_doubles_and_respects_what_is_left():
     """n counts from 0 at the first failure; a valid token's quarter bounds it."""
     full = 1.0 - 1e-12
-    assert [round(schedule.backoff_seconds(n, seconds_left=None, draw=full)) for n in range(1, 9)] == [
+    assert [round(backoff_seconds(n, seconds_left=None, draw=full)) for n in range(1, 9)] == [
         5, 10, 20, 40, 80, 160, 300, 300,
     ]  # fmt: skip
-    assert schedule.backoff_seconds(8, seconds_left=80, draw=full) == pytest.approx(20)
-    assert schedule.backoff_seconds(8, seconds_left=-1, draw=full) == pytest.approx(300)
+    assert backoff_seconds(8, seconds_left=80, draw=full) == pytest.approx(20)
+    assert backoff_seconds(8, seconds_left=-1, draw=full) == pytest.approx(300)
 
 
 def test_readers_have_three_attempts_and_then_one_per_five_minutes():
     """The allowance: three at once, then one per 5 min."""
-    allowance = schedule.Allowance()
+    allowance = Allowance()
     assert [allowance.take(START) for _ in range(3)] == [0.0, 0.0, 0.0]
     assert allowance.take(START) == pytest.approx(300.0)
     assert allowance.take(START.after(299)) == pytest.approx(1.0)
@@ -90,7 +90,7 @@ def test_readers_have_three_attempts_and_then_one_per_five_minutes():
 
 def test_a_hosts_pause_is_never_shortened_and_ends_by_itself():
     """Retry-After binds all providers of a host."""
-    limits = schedule.HostLimits()
+    limits = HostLimits()
     limits.block("one:443", START.after(100))
     limits.block("one:443", START.after(10))
     assert limits.seconds("one:443", START) == pytest.approx(100)

@@ -7,7 +7,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from tokend import fdstore
-from tokend.engine import records
+from tokend.engine.records import dump, laid_anew, load
 from tokend.engine.records import Record
 from tokend.errors import StoreError
 from tokend.instant import Instant
@@ -52,14 +52,14 @@ def state(data: bytes) -> None:
     """Any bytes as a provider's record: set aside, or a record of the right types that is kept as it was read."""
     for boot_id in ("boot-1", "another"):
         try:
-            name, record = records.load(data, boot_id=boot_id, now=NOW)
+            name, record = load(data, boot_id=boot_id, now=NOW)
         except StoreError as error:
             assert SECRET not in error.detail
             continue
         assert _fits(record, Record), record
-        again = records.load(records.dump(name, record, boot_id), boot_id=boot_id, now=NOW)
+        again = load(dump(name, record, boot_id), boot_id=boot_id, now=NOW)
         assert again == (name, record)
-        records.laid_anew(record, NOW)
+        laid_anew(record, NOW)
         if record.lease is not None:
             assert record.lease.name == name
             record.lease.token.is_valid(NOW)

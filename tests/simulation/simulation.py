@@ -13,7 +13,7 @@ from tests.simulation.course import Course
 from tests.simulation.machine import HOUR, SimulatedLoop, run_loop
 from tests.simulation.process import Crashes, Process
 from tests.simulation.world import World
-from tokend.engine import records
+from tokend.engine.records import dump
 from tokend.engine.refresher import Refresher
 from tokend.errors import ReaderError
 from tokend.status import State
@@ -66,7 +66,7 @@ async def _one_life(world: World, alongside: Any) -> None:
         seen.record = seen.before = None
     world.trace.add("a process begins")
     await process.run(world.rebuild(), alongside)
-    shown = {name: _essence(records.dump(name, record, "")) for name, record in process.store.records.items()}
+    shown = {name: _essence(dump(name, record, "")) for name, record in process.store.records.items()}
     kept = {name: _essence(content) for name, content in world.machine.disk.content.items()}
     lost = {name for name, essence in shown.items() if kept.get(name) != essence}
     world.trace.add(f"the process is over; not on its disk: {', '.join(sorted(lost)) or 'nothing'}")

@@ -4,7 +4,7 @@ rejected provider try again. Pure.
 
 from dataclasses import replace
 
-from tokend.engine import schedule
+from tokend.engine.schedule import lead_seconds, refresh_moment
 from tokend.engine.identity import Identity
 from tokend.engine.records import Record
 from tokend.errors import SecretError
@@ -67,10 +67,10 @@ def _with_lead(record: Record, settings: HeldSettings) -> Record:
     lease = record.lease
     if lease is None:
         return record
-    lead = schedule.lead_seconds(
+    lead = lead_seconds(
         lease.token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds
     )
     if lead is None or (record.lead_seconds is not None and abs(lead - record.lead_seconds) < SAME_LEAD_SECONDS):
         return record
-    moment = schedule.refresh_moment(lease.token, lead_seconds=lead, jitter=record.jitter)
+    moment = refresh_moment(lease.token, lead_seconds=lead, jitter=record.jitter)
     return replace(record, lead_seconds=lead, lease=replace(lease, refresh_at=moment))

@@ -2,7 +2,8 @@
 
 import anyio
 
-from tokend.engine import due, schedule
+from tokend.engine import due
+from tokend.engine.schedule import ALLOWANCE_BURST, Allowance
 from tokend.engine.refresher import Refresher
 from tokend.errors import (
     GenerationConflictError,
@@ -26,7 +27,7 @@ class Demand:
 
     def __init__(self, refresher: Refresher) -> None:
         self._refresher = refresher
-        self._allowance = schedule.Allowance()
+        self._allowance = Allowance()
 
     async def newer_than(self, generation: int | None, *, admin: bool) -> Lease:
         """The lease after one attempt; without one if it is newer than ``generation`` already.
@@ -96,7 +97,7 @@ class Demand:
             raise self._throttled(f"the upstream has failed for long; readers may ask in {rest:.0f} s", now.after(rest))
         if (wait := self._allowance.take(now)) > 0:
             raise self._throttled(
-                f"readers caused {schedule.ALLOWANCE_BURST} attempts already; the next is in {wait:.0f} s",
+                f"readers caused {ALLOWANCE_BURST} attempts already; the next is in {wait:.0f} s",
                 now.after(wait),
             )
 

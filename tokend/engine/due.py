@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from tokend.engine import schedule
+from tokend.engine.schedule import FLOOR_SECONDS, LONG_OUTAGE_PAUSE_SECONDS, LONG_OUTAGE_SECONDS
 from tokend.engine.records import Record
 from tokend.engine.schedule import HostLimits
 from tokend.instant import Instant
@@ -88,7 +88,7 @@ def floor_seconds(
     if record.last_attempt is not None:
         pause = settings.request_interval_seconds
         if on_demand or record.failures or record.next_attempt is not None:
-            pause = max(pause, schedule.FLOOR_SECONDS)
+            pause = max(pause, FLOOR_SECONDS)
         floor = max(floor, now.until(record.last_attempt) + pause)
     return floor
 
@@ -96,9 +96,9 @@ def floor_seconds(
 def long_outage_seconds(record: Record, now: Instant) -> float:
     """Seconds during which readers may cause no attempt because the timer's own fill the hour's budget."""
     since = record.failing_since
-    if since is None or record.last_attempt is None or since.until(now) < schedule.LONG_OUTAGE_SECONDS:
+    if since is None or record.last_attempt is None or since.until(now) < LONG_OUTAGE_SECONDS:
         return 0.0
-    return now.until(record.last_attempt) + record.cost * schedule.LONG_OUTAGE_PAUSE_SECONDS
+    return now.until(record.last_attempt) + record.cost * LONG_OUTAGE_PAUSE_SECONDS
 
 
 def was_stepped_back(lease: Lease, now: Instant) -> bool:

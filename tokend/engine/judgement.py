@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tokend.engine import schedule
+from tokend.engine.schedule import FLOOR_SECONDS, LARGEST_EXPONENT, LONG_OUTAGE_SECONDS, backoff_seconds
 from tokend.engine.records import Record
 from tokend.errors import AttemptError, ClockError, RateLimitedError, RejectedError, TransientError
 from tokend.instant import Instant
@@ -43,11 +43,11 @@ def judge(
     failures = record.failures + 1
     left = None if record.lease is None or (expires := record.lease.token.expires_at) is None else now.until(expires)
     since = record.failing_since
-    long_outage = since is not None and since.until(now) >= schedule.LONG_OUTAGE_SECONDS
+    long_outage = since is not None and since.until(now) >= LONG_OUTAGE_SECONDS
     # An outage that began with an hour's Retry-After has no short pauses left: they are the first hour's.
-    steps = max(failures, schedule.LARGEST_EXPONENT + 1) if long_outage else failures
+    steps = max(failures, LARGEST_EXPONENT + 1) if long_outage else failures
     # Two requests (an extension that is refused, then a login) are paid for with twice the pause.
-    backoff = cost * schedule.backoff_seconds(steps, seconds_left=left, draw=draw)
+    backoff = cost * backoff_seconds(steps, seconds_left=left, draw=draw)
     pause = _pause_seconds(error, backoff=backoff, interval_seconds=interval_seconds)
     return replace(
         record,
@@ -63,7 +63,7 @@ def judge(
 
 def _pause_seconds(error: AttemptError, *, backoff: float, interval_seconds: float) -> float:
     if is_verdict(error):
-        return max(schedule.FLOOR_SECONDS, interval_seconds)
+        return max(FLOOR_SECONDS, interval_seconds)
     # An upstream that asks for five seconds again and again must not be asked 720 times an hour: backoff counts too.
     asked = error.retry_after if isinstance(error, RateLimitedError | TransientError) else None
     return max(backoff, asked or 0.0, interval_seconds)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from tokend.engine import schedule
+from tokend.engine.schedule import FLOOR_SECONDS, lead_seconds, refresh_moment
 from tokend.engine.comparison import is_foreign
 from tokend.engine.identity import Identity
 from tokend.engine.records import Record
@@ -60,7 +60,7 @@ def ended(record: Record, now: Instant) -> Record:
 def with_new_token(record: Record, arrival: Arrival, settings: HeldSettings) -> Record:
     """The record with another lease, of the next generation."""
     token = arrival.token
-    lead = schedule.lead_seconds(
+    lead = lead_seconds(
         token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds
     )
     lease = Lease(
@@ -68,7 +68,7 @@ def with_new_token(record: Record, arrival: Arrival, settings: HeldSettings) -> 
         token=token,
         # Unix seconds keep generations unique even where the state was lost.
         generation=max(record.generation + 1, int(arrival.now.wall.timestamp())),
-        refresh_at=schedule.refresh_moment(token, lead_seconds=lead, jitter=arrival.jitter),
+        refresh_at=refresh_moment(token, lead_seconds=lead, jitter=arrival.jitter),
         fingerprint=arrival.fingerprint,
     )
     return replace(
@@ -84,5 +84,5 @@ def _with_same_token(record: Record, lease: Lease, now: Instant, settings: HeldS
     if (left := now.until(expires)) <= 0:
         raise TransientError("the upstream returned the token that had expired already")
     # Minting twice within one second gives the same token: no reason to let a short-lived one run out.
-    least = 0.0 if settings.local else schedule.FLOOR_SECONDS
+    least = 0.0 if settings.local else FLOOR_SECONDS
     return replace(record, lease=replace(lease, refresh_at=now.after(max(left / 2, least))))

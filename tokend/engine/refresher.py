@@ -8,7 +8,9 @@ retry in `publisher`, on-demand calls in `issuance`.
 from dataclasses import dataclass, field, replace
 
 from tokend.clock import is_plausible
-from tokend.engine import due, judgement, records
+from tokend.engine import due
+from tokend.engine.records import laid_anew
+from tokend.engine.judgement import MOST_VERDICTS
 from tokend.engine.comparison import compare, is_surely_another_account, withdrawn
 from tokend.engine.identity import request_fingerprint
 from tokend.engine.progress import PULSE, Pulse
@@ -184,7 +186,7 @@ class Refresher:
     def _resume(self) -> None:
         """Leave `rejected`. One verdict counts still: if it is confirmed, that was the one request it cost."""
         if self.record.rejected is not None:
-            verdicts = judgement.MOST_VERDICTS - 1
+            verdicts = MOST_VERDICTS - 1
             self._store.show(self.name, replace(self.record, rejected=None, verdicts=verdicts))
 
     def _hurry(self) -> None:
@@ -223,7 +225,7 @@ class Refresher:
                 self._look_again = False
                 await self._compare()
             now = self._clock.instant()
-            if (record := records.laid_anew(self.record, now)) is not self.record:
+            if (record := laid_anew(self.record, now)) is not self.record:
                 self._store.show(self.name, record)
             seconds = self._seconds_until_due(now)
             if seconds is None or seconds > 0:

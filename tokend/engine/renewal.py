@@ -5,7 +5,8 @@ be is `judgement`'s to say and `refresher`'s to keep.
 from dataclasses import replace
 
 from tokend.clock import is_plausible
-from tokend.engine import judgement, schedule
+from tokend.engine.judgement import judge
+from tokend.engine.schedule import FLOOR_SECONDS
 from tokend.engine.comparison import is_foreign, withdrawn
 from tokend.engine.identity import Identity, identify, pace_of
 from tokend.engine.receipt import Arrival, ended, renewed, with_new_token
@@ -124,7 +125,7 @@ class Renewal:
         """
         if not self.settings.local:
             now = self._clock.instant()
-            pause = max(schedule.FLOOR_SECONDS, self.settings.request_interval_seconds)
+            pause = max(FLOOR_SECONDS, self.settings.request_interval_seconds)
             await self._store.update(
                 self._name,
                 lambda record: replace(
@@ -211,7 +212,7 @@ class Renewal:
     def _after_failure(
         self, record: Record, error: AttemptError, identity: Identity | None, *, now: Instant, draw: float, cost: int
     ) -> Record:
-        after = judgement.judge(
+        after = judge(
             error,
             record,
             now=now,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tokend.clock import Clock
-from tokend.engine import records
+from tokend.engine.records import dump, load
 from tokend.engine.mutex import Mutex
 from tokend.engine.records import Record
 from tokend.engine.succession import is_blank, left_behind, renamed
@@ -75,7 +75,7 @@ class TokenStore:
         now = self._clock.instant()
         for path, content in self.state.files():
             try:
-                name, record = records.load(content, boot_id=self.state.boot_id, now=now)
+                name, record = load(content, boot_id=self.state.boot_id, now=now)
             except StoreError as error:
                 log.warning("state.damaged", path=str(path), detail=error.detail)
                 self.state.set_aside(path)
@@ -144,7 +144,7 @@ class TokenStore:
         if name in self._hanging:
             # It may still be written, and must not be written over something newer.
             raise StoreError(f"state of {name} was not written: an earlier write still hangs in the filesystem")
-        content = records.dump(name, record, self.state.boot_id)
+        content = dump(name, record, self.state.boot_id)
 
         def save() -> None:
             self._hanging.add(name)
