@@ -20,15 +20,15 @@ from tokend.engine.schedule import HostLimits
 from tokend.engine.store import TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.engine.surroundings import Surroundings
-from tokend.errors import AttemptError, SinkError, StoreError, TransientError
 from tokend.http.exchange import Reply, Request
-from tokend.instant import Instant
 from tokend.interfaces import Runtime
 from tokend.metrics import Counters
-from tokend.secret import Secret
 from tokend.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.sources import SecretField, SecretSource, read_secret
-from tokend.tokens import Lease, Token
+from tokend.values.errors import AttemptError, SinkError, StoreError, TransientError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease, Token
 
 T = TypeVar("T")
 

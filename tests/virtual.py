@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from tokend.instant import Instant
+from tokend.values.instant import Instant
 from tokend.waiting import Event, Waiters
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ import stat
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 
-from tokend.errors import ConfigError
+from tokend.values.errors import ConfigError
 
 # SD_LISTEN_FDS_START: the descriptors follow standard error.
 FIRST = 3

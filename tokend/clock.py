@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import anyio
 
-from tokend.instant import Instant
+from tokend.values.instant import Instant
 from tokend.waiting import Event, Waiters
 
 # docs/promises.md P6: noticed within 15 s of awake time. Ten leaves room for a busy loop.

@@ -29,7 +29,6 @@ from tokend.engine.schedule import HostLimits
 from tokend.engine.store import State, TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.engine.surroundings import Surroundings
-from tokend.errors import StoreError
 from tokend.http.resolver import Resolver
 from tokend.interfaces import ListeningSink
 from tokend.metrics import Counters
@@ -39,7 +38,8 @@ from tokend.runtime import ProviderRuntime
 from tokend.settings import ProviderSettings
 from tokend.telling import Telling
 from tokend.threads import Pools
-from tokend.tokens import utc
+from tokend.values.errors import StoreError
+from tokend.values.tokens import utc
 from tokend.watchdog import Watchdog
 
 EXIT_OK, EXIT_UNAVAILABLE = 0, 7

@@ -18,10 +18,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tokend.errors import StoreError
 from tokend.logs import get_logger
 from tokend.notify import Notifier
 from tokend.state import SALT_BYTES, SUFFIX, Salted, boot_id, claim
+from tokend.values.errors import StoreError
 
 # FDNAME= of the descriptor.
 NAME = "tokend-state"

@@ -11,13 +11,13 @@ from typing import Protocol, TypeGuard, runtime_checkable
 
 from tokend.clock import Clock
 from tokend.http.exchange import Reply, Request
-from tokend.instant import Instant
-from tokend.secret import Secret
 from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.sources import SecretSource
-from tokend.status import ProviderStatus
 from tokend.threads import Threads
-from tokend.tokens import Lease, Token
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.status import ProviderStatus
+from tokend.values.tokens import Lease, Token
 
 
 class Runtime(Protocol):

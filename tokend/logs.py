@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from tokend.errors import TokendError
+from tokend.values.errors import TokendError
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # sd-daemon(3): the journal reads the priority from the start of each line.

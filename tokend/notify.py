@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import sdnotify
 
-from tokend.status import ProviderStatus, State
+from tokend.values.status import ProviderStatus, State
 
 # A datagram of sd_notify(3) must stay below 4,096 bytes.
 LONGEST_STATUS = 3000

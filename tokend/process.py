@@ -15,11 +15,11 @@ from tokend.api import event_ids
 from tokend.clock import SystemClock
 from tokend.config import Config
 from tokend.daemon import Daemon
-from tokend.errors import ConfigError, StateLockedError, StoreError, TokendError
 from tokend.fdstore import DescriptorStore
 from tokend.notify import Notifier
 from tokend.plugins import load_config
 from tokend.state import StateDirectory
+from tokend.values.errors import ConfigError, StateLockedError, StoreError, TokendError
 
 EXIT_OTHER, EXIT_CONFIG, EXIT_LOCKED, EXIT_CONFIG_SYSTEMD = 1, 2, 75, 78
 # Python's own limits (700, 10, 10) make it look for garbage at every other moment of a start with thousands of

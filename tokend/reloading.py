@@ -11,10 +11,10 @@ from tokend import logs
 from tokend.clock import Clock
 from tokend.config import Config
 from tokend.engine.supervisor import Supervisor
-from tokend.errors import ConfigError
 from tokend.notify import Notifier
 from tokend.plugins import load_config
 from tokend.threads import ThreadPool
+from tokend.values.errors import ConfigError
 from tokend.watch import LOOK_SECONDS, FileWatch
 
 # A storm of signals or saves causes one reload a second.

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from tokend.clock import Clock
-from tokend.errors import SecretError
 from tokend.http.client import Upstream
 from tokend.http.exchange import Reply, Request
 from tokend.http.resolver import Resolver
-from tokend.secret import Secret
 from tokend.settings import ProviderSettings
 from tokend.sources import COMMAND_SECONDS, SecretSource, read_secret
 from tokend.threads import Threads
+from tokend.values.errors import SecretError
+from tokend.values.secret import Secret
 
 # A command has its own limit; a file that hangs is given up a little later.
 REVEAL_SECONDS = COMMAND_SECONDS + 5.0

@@ -21,8 +21,8 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
-from tokend.errors import SecretError
-from tokend.secret import Secret
+from tokend.values.errors import SecretError
+from tokend.values.secret import Secret
 
 COMMAND_SECONDS = 10
 # Secrets are keys and passwords; PEM chains are the largest that occur.

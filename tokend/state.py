@@ -9,9 +9,9 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from tokend.errors import StateLockedError, StoreError
 from tokend.files import RefusedError, make_directory, read_whole, replace_private, sweep_directory
 from tokend.logs import get_logger
+from tokend.values.errors import StateLockedError, StoreError
 
 SUFFIX = ".json"
 SALT_BYTES = 32

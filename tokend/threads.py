@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
-from tokend.errors import TokendError
+from tokend.values.errors import TokendError
 
 T = TypeVar("T")
 

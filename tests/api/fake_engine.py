@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tokend.errors import UnknownTokenError
-from tokend.instant import Instant
-from tokend.secret import Secret
 from tokend.settings import Access, HeldSettings, OnDemandSettings, ProviderSettings
-from tokend.status import ProviderStatus, State
-from tokend.tokens import Lease, Token
+from tokend.values.errors import UnknownTokenError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.status import ProviderStatus, State
+from tokend.values.tokens import Lease, Token
 
 START = Instant(datetime(2025, 1, 1, tzinfo=UTC), 1000.0)
 RAW = "fake-token-for-tests"

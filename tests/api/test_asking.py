@@ -9,9 +9,9 @@ import pytest
 
 from tests.api.fake_engine import RAW, START
 from tests.api.served import Served, eventually
-from tokend import errors
-from tokend.secret import Secret
-from tokend.tokens import Token
+from tokend.values import errors
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
 
 
 def test_refresh_passes_generation_and_reason_to_the_engine(running: Served) -> None:

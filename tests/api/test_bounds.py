@@ -12,7 +12,7 @@ import pytest
 from tests.api.served import Client, Served, eventually, served
 from tokend.api.parsing import MOST_FRAMING, Limits
 from tokend.api.reserve import RESERVED_DESCRIPTORS
-from tokend.secret import Secret
+from tokend.values.secret import Secret
 
 CHUNKED = (
     b"POST /v1/tokens/demo/refresh HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator, ValidationError
 from tests.api.described import fits, is_described
 from tests.api.fake_engine import START, FakeEngine
 from tests.api.served import Reply, Served, served
-from tokend import errors
 from tokend.api.openapi import description
 from tokend.api.problems import PROBLEM_TYPE
 from tokend.settings import parse_duration
-from tokend.status import Failure, SinkStatus, State
+from tokend.values import errors
+from tokend.values.status import Failure, SinkStatus, State
 
 NAMED = "/v1/tokens/{name}"
 AT = datetime(2025, 1, 1, 0, 0, 5, tzinfo=UTC)

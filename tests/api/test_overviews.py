@@ -9,7 +9,7 @@ from tests.api.served import Served, logged, served
 from tokend import __version__
 from tokend.api.exposition import Exposition
 from tokend.metrics import Counters
-from tokend.status import Failure, SinkStatus, State
+from tokend.values.status import Failure, SinkStatus, State
 
 
 def test_the_list_shows_rows_without_secrets(running: Served) -> None:

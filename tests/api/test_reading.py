@@ -6,7 +6,7 @@ import pytest
 
 from tests.api.fake_engine import RAW, START, FakeEngine
 from tests.api.served import Served, served
-from tokend.status import Failure, State
+from tokend.values.status import Failure, State
 
 
 def test_a_token_is_given_as_native_json_with_headers_ready_to_send(running: Served) -> None:

@@ -15,7 +15,7 @@ from tests.api.served import LAST_EVENT, PATIENCE_SECONDS, Client, Served, event
 from tokend.api.changes import EVENTS_KEPT, Changes
 from tokend.api.connection import Connection
 from tokend.settings import Access
-from tokend.status import State
+from tokend.values.status import State
 
 
 def _waiting(running: Served) -> bool:

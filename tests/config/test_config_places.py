@@ -8,7 +8,7 @@ import pytest
 
 from tokend.config import find_config
 from tokend.config.paths import default_socket, default_state_directory
-from tokend.errors import ConfigError
+from tokend.values.errors import ConfigError
 
 
 @pytest.fixture

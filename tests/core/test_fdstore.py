@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tokend import fdstore
-from tokend.errors import StateLockedError, StoreError
 from tokend.fdstore import DescriptorStore
+from tokend.values.errors import StateLockedError, StoreError
 
 
 class Keeper:

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 
 from tokend.notify import in_words, trouble
-from tokend.status import Failure, ProviderStatus, SinkStatus, State
+from tokend.values.status import Failure, ProviderStatus, SinkStatus, State
 
 SCRIPT = """
 from tokend.notify import Notifier

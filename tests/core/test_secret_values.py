@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokend.instant import Instant
-from tokend.secret import Secret
-from tokend.tokens import Lease, Token, native, unix, utc
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease, Token, native, unix, utc
 
 PLANTED = "planted-fake-secret-1"
 NOW = Instant(datetime(2026, 1, 1, tzinfo=UTC), 5.0)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tokend.errors import SecretError
 from tokend.sources import SecretField, SecretSource, read_secret
+from tokend.values.errors import SecretError
 
 PLANTED = "planted-fake-secret-2"
 

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from tests.files.children import STRANGER, acting_as, public_directory
-from tokend.errors import StateLockedError, StoreError
 from tokend.state import StateDirectory
+from tokend.values.errors import StateLockedError, StoreError
 
 
 def test_one_holder_at_a_time_and_the_next_when_it_has_gone(tmp_path):

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from tokend.errors import TokendError
 from tokend.threads import LAST_SECONDS, MOST_STUCK, ThreadPool
+from tokend.values.errors import TokendError
 
 
 async def _workers(pool: ThreadPool, count: int) -> set[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes import HOUR, FakeHeld, Upstream, World, config, literal, provider
 from tests.virtual import run_virtually, until
-from tokend.errors import (
+from tokend.values.errors import (
     RateLimitedError,
     ReaderError,
     RejectedError,
@@ -16,7 +16,7 @@ from tokend.errors import (
     TokenUnavailableError,
     TransientError,
 )
-from tokend.status import State
+from tokend.values.status import State
 
 DOWN, NO = TransientError("down"), RejectedError("InvalidCredentials")
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.virtual import BOOT, EPOCH, run_virtually
 from tokend.clock import LONGEST_TIMER_SECONDS, TICK_SECONDS, SystemClock, is_plausible
-from tokend.instant import Instant
+from tokend.values.instant import Instant
 from tokend.waiting import Event
 
 

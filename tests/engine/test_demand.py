@@ -7,9 +7,15 @@ import pytest
 
 from tests.fakes import HOUR, FakeHeld, FakeSink, World, provider
 from tests.virtual import run_virtually
-from tokend.errors import RateLimitedError, RejectedError, ThrottledError, TokenUnavailableError, TransientError
 from tokend.sources import SecretSource
-from tokend.status import State
+from tokend.values.errors import (
+    RateLimitedError,
+    RejectedError,
+    ThrottledError,
+    TokenUnavailableError,
+    TransientError,
+)
+from tokend.values.status import State
 
 
 def test_a_pause_longer_than_the_wait_is_a_429_also_for_admins():

@@ -4,7 +4,7 @@ import anyio
 
 from tests.fakes import HOUR, FakeHeld, World, provider
 from tests.virtual import run_virtually
-from tokend.errors import TransientError
+from tokend.values.errors import TransientError
 
 
 def test_an_end_that_a_wrong_clock_had_announced_is_noticed_when_it_comes():

@@ -4,9 +4,9 @@ import anyio
 
 from tests.fakes import HOUR, FakeGiven, World, provider
 from tests.virtual import run_virtually
-from tokend.errors import RejectedError
 from tokend.sources import SecretSource
-from tokend.status import State
+from tokend.values.errors import RejectedError
+from tokend.values.status import State
 
 GIVEN = SecretSource(env="GIVEN")
 

@@ -8,7 +8,7 @@ import pytest
 from tests.engine.issuing import running
 from tests.fakes import FakeOnDemand, World, config, literal, provider
 from tests.virtual import run_virtually
-from tokend.errors import (
+from tokend.values.errors import (
     ClockError,
     LoginRequiredError,
     RateLimitedError,
@@ -17,7 +17,7 @@ from tokend.errors import (
     TokenUnavailableError,
     TransientError,
 )
-from tokend.status import State
+from tokend.values.status import State
 
 DOWN = TransientError("answered 503", repeatable=True)
 ODD = TransientError("answered nonsense")

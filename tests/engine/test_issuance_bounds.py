@@ -6,7 +6,9 @@ import pytest
 from tests.engine.issuing import running
 from tests.fakes import FakeOnDemand, World, config, literal, provider
 from tests.virtual import run_virtually
-from tokend.errors import (
+from tokend.settings import parse_duration
+from tokend.sources import SecretSource
+from tokend.values.errors import (
     ClockError,
     InvalidParametersError,
     LoginRequiredError,
@@ -15,9 +17,7 @@ from tokend.errors import (
     ThrottledError,
     TokenUnavailableError,
 )
-from tokend.settings import parse_duration
-from tokend.sources import SecretSource
-from tokend.status import State
+from tokend.values.status import State
 
 NO = RejectedError("Invalid signature")
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.fakes import FakeHeld, FakeOnDemand, World, literal, provider
 from tests.virtual import run_virtually
-from tokend.errors import (
+from tokend.values.errors import (
     ClockError,
     InvalidParametersError,
     LoginRequiredError,
@@ -14,7 +14,7 @@ from tokend.errors import (
     ThrottledError,
     TokenUnavailableError,
 )
-from tokend.status import State
+from tokend.values.status import State
 
 NO = RejectedError("Invalid signature")
 BEHIND = ClockError("an hour behind", offset=3600.0)

@@ -6,10 +6,17 @@ import pytest
 
 from tokend.engine.judgement import judge
 from tokend.engine.records import Record
-from tokend.errors import AttemptError, ClockError, RateLimitedError, RejectedError, SecretError, TransientError
-from tokend.instant import Instant
-from tokend.secret import Secret
-from tokend.tokens import Lease, Token
+from tokend.values.errors import (
+    AttemptError,
+    ClockError,
+    RateLimitedError,
+    RejectedError,
+    SecretError,
+    TransientError,
+)
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease, Token
 
 NOW = Instant(datetime(2026, 1, 1, tzinfo=UTC), 1000.0)
 PROVEN = Record(proven="good")

@@ -4,7 +4,7 @@ import anyio
 
 from tests.fakes import FakeHeld, FakeListeningSink, World, provider
 from tests.virtual import run_virtually, until
-from tokend.errors import SinkError
+from tokend.values.errors import SinkError
 
 
 def test_a_sink_that_listens_is_well_and_holds_every_new_token():

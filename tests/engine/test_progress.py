@@ -22,7 +22,7 @@ from tests.fakes import (
 )
 from tests.virtual import VirtualClock, run_virtually
 from tokend.engine.progress import REST_SECONDS, WORK_SECONDS, Progress, Pulse, Queue
-from tokend.errors import TransientError
+from tokend.values.errors import TransientError
 from tokend.watchdog import Watchdog
 
 MEAL_SECONDS = 15.0

@@ -4,7 +4,7 @@ import anyio
 
 from tests.fakes import HOUR, FakeHeld, FakeSink, HangingThreads, World, provider
 from tests.virtual import run_virtually, until
-from tokend.errors import SinkError
+from tokend.values.errors import SinkError
 
 
 def test_what_would_fail_is_said_at_start_and_is_not_fatal():

@@ -5,7 +5,7 @@ import pytest
 
 from tests.fakes import HOUR, FakeHeld, FakeSink, Upstream, World, provider
 from tests.virtual import run_virtually
-from tokend.errors import (
+from tokend.values.errors import (
     GenerationConflictError,
     LoginRequiredError,
     RejectedError,

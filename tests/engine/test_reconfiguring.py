@@ -7,10 +7,10 @@ from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World
 from tests.virtual import run_virtually
 from tokend.clock import Clock
 from tokend.engine.running_provider import RunningProvider
-from tokend.errors import RejectedError, TokenUnavailableError, TransientError
 from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings, parse_duration
 from tokend.sources import SecretSource
-from tokend.status import State
+from tokend.values.errors import RejectedError, TokenUnavailableError, TransientError
+from tokend.values.status import State
 
 DOWN, NO = TransientError("down"), RejectedError("no")
 

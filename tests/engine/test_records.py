@@ -5,13 +5,12 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
-from tokend.engine.records import dump, laid_anew, load
-from tokend.engine.records import Record
-from tokend.errors import StoreError
-from tokend.instant import Instant
-from tokend.secret import Secret
-from tokend.status import Failure
-from tokend.tokens import Lease, Token, native
+from tokend.engine.records import Record, dump, laid_anew, load
+from tokend.values.errors import StoreError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.status import Failure
+from tokend.values.tokens import Lease, Token, native
 
 START = Instant(datetime(2026, 1, 1, tzinfo=UTC), 5000.0)
 HOUR = 3600.0

@@ -5,14 +5,10 @@ import pytest
 
 from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeSink, Upstream, World, minutes, provider
 from tests.virtual import run_virtually
-from tokend.errors import (
-    RateLimitedError,
-    RejectedError,
-    TransientError,
-)
 from tokend.settings import parse_duration
 from tokend.sources import SecretSource
-from tokend.status import State
+from tokend.values.errors import RateLimitedError, RejectedError, TransientError
+from tokend.values.status import State
 
 DOWN = TransientError("connection refused", repeatable=True)
 NO = RejectedError("InvalidCredentials")

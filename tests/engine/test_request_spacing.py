@@ -10,8 +10,8 @@ import pytest
 
 from tests.fakes import FakeHeld, FakeRuntime, InlineThreads, Upstream, World, config, provider
 from tests.virtual import VirtualClock, run_virtually
-from tokend.errors import RateLimitedError, RejectedError, TransientError
 from tokend.sources import SecretSource
+from tokend.values.errors import RateLimitedError, RejectedError, TransientError
 
 RATE_LIMITED = RateLimitedError("429", retry_after=5.0)
 

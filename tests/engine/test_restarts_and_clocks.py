@@ -5,13 +5,9 @@ import pytest
 
 from tests.fakes import HOUR, FakeHeld, FakeSink, Upstream, World, provider
 from tests.virtual import run_virtually
-from tokend.errors import (
-    ClockError,
-    RejectedError,
-    TransientError,
-)
 from tokend.sources import SecretSource
-from tokend.status import State
+from tokend.values.errors import ClockError, RejectedError, TransientError
+from tokend.values.status import State
 
 DOWN = TransientError("connection refused", repeatable=True)
 NO = RejectedError("InvalidCredentials")

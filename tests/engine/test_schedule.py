@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokend.engine.schedule import Allowance, HostLimits, backoff_seconds, lead_seconds, refresh_moment
-from tokend.instant import Instant
-from tokend.secret import Secret
 from tokend.settings import Percentage
-from tokend.tokens import Token
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
 
 START = Instant(datetime(2026, 1, 1, tzinfo=UTC), 100.0)
 
@@ -56,8 +56,7 @@ def test_a_thousand_daemons_with_one_expiry_do_not_come_together():
     """docs/promises.md 118: with lives of 4 h and more the busiest 10 s see at most 4 % of them."""
     draw = random.Random(118)
     moments = sorted(
-        START.until(refresh_moment(token(4 * 3600), lead_seconds=2880, jitter=draw.random()))
-        for _ in range(1000)
+        START.until(refresh_moment(token(4 * 3600), lead_seconds=2880, jitter=draw.random())) for _ in range(1000)
     )
     assert max(bisect_right(moments, moment + 10) - n for n, moment in enumerate(moments)) <= 40
 

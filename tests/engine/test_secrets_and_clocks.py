@@ -5,14 +5,9 @@ import pytest
 
 from tests.fakes import HOUR, FakeHeld, FakeLocal, World, config, literal, provider
 from tests.virtual import run_virtually
-from tokend.errors import (
-    ClockError,
-    LoginRequiredError,
-    RejectedError,
-    TransientError,
-)
 from tokend.sources import SecretSource
-from tokend.status import State
+from tokend.values.errors import ClockError, LoginRequiredError, RejectedError, TransientError
+from tokend.values.status import State
 
 DOWN, NO = TransientError("down"), RejectedError("InvalidCredentials")
 

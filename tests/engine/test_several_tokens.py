@@ -4,7 +4,7 @@ import anyio
 
 from tests.fakes import HOUR, FakeCombiningSink, FakeHeld, FakeLocal, FakeSink, Upstream, World, literal, provider
 from tests.virtual import run_virtually, until
-from tokend.errors import TransientError
+from tokend.values.errors import TransientError
 
 
 def pair(world, *, on_expiry="keep"):

@@ -5,8 +5,8 @@ import pytest
 
 from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeSink, Upstream, World, literal, provider
 from tests.virtual import run_virtually
-from tokend.errors import SinkError, TransientError
-from tokend.status import State
+from tokend.values.errors import SinkError, TransientError
+from tokend.values.status import State
 
 
 @pytest.mark.parametrize("settings", [FakeHeld(), FakeLocal(secret=literal("s"), life=12 * HOUR)])

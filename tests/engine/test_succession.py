@@ -10,11 +10,11 @@ from tests.virtual import BOOT, EPOCH, run_virtually
 from tokend.engine.plan import Step, steps
 from tokend.engine.records import Record
 from tokend.engine.succession import is_blank, left_behind, renamed, succeeded_by_another
-from tokend.errors import TokenUnavailableError, TransientError
-from tokend.instant import Instant
-from tokend.secret import Secret
 from tokend.sources import SecretSource
-from tokend.tokens import Lease, Token
+from tokend.values.errors import TokenUnavailableError, TransientError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease, Token
 
 START = Instant(EPOCH, BOOT)
 FULL = Record(

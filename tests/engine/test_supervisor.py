@@ -5,8 +5,8 @@ import pytest
 
 from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, FakeSink, Upstream, World, config, literal, provider
 from tests.virtual import run_virtually
-from tokend.errors import NotSupportedError, TransientError, UnknownTokenError
-from tokend.status import State
+from tokend.values.errors import NotSupportedError, TransientError, UnknownTokenError
+from tokend.values.status import State
 
 
 def test_an_untouched_provider_notices_nothing_of_a_reload():

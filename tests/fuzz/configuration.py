@@ -11,8 +11,8 @@ from tests.config.written import loaded, written
 from tests.sinks.leases import PLANTED as TOKEN
 from tests.sinks.leases import lease
 from tokend.config import InvalidConfigError
-from tokend.errors import SinkError
 from tokend.sinks.template import TemplateSink
+from tokend.values.errors import SinkError
 
 PLANTED = "hunter2-obviously-fake"
 # Where a secret is written by whoever writes it into the file at all.

@@ -7,12 +7,11 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from tokend import fdstore
-from tokend.engine.records import dump, laid_anew, load
-from tokend.engine.records import Record
-from tokend.errors import StoreError
-from tokend.instant import Instant
-from tokend.secret import Secret
+from tokend.engine.records import Record, dump, laid_anew, load
 from tokend.sinks.dotenv_format import UneditableError, UnencodableError, _assignments, edit, encode
+from tokend.values.errors import StoreError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
 
 NOW = Instant(datetime(2026, 3, 1, tzinfo=UTC), 5000.0)
 STYLES = ("portable", "quoted", "posix", "raw")

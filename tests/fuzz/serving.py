@@ -9,7 +9,7 @@ from tokend.api.peers import Peer
 from tokend.api.problems import RequestError, problem
 from tokend.api.requests import Request, duration_parameter, wants_plain
 from tokend.api.units import UnitUnknownError, matches, unit_in
-from tokend.tokens import utc
+from tokend.values.tokens import utc
 
 PEER = Peer(0, frozenset())
 LIMITS = Limits(header_bytes=2048, body_bytes=4096)

@@ -11,22 +11,22 @@ import httpx
 
 from tests.http.clocks import StandingClock
 from tests.providers.live import ENVIRON, NOW, env
-from tokend.errors import AttemptError, InvalidParametersError, TransientError
 from tokend.http.client import _date, _offset
 from tokend.http.exchange import Reply, Request
 from tokend.http.expiry import LONGEST_LIFE_SECONDS, expiry
 from tokend.http.json import try_object
 from tokend.http.text import header_text
-from tokend.http.url import host_of, path_of, same_origin, validate_base_url
 from tokend.http.verdict import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS, retry_after
-from tokend.instant import Instant
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
-from tokend.secret import Secret
 from tokend.settings import parse_duration
 from tokend.sources import SecretSource, read_secret
-from tokend.tokens import Token, native
+from tokend.values.errors import AttemptError, InvalidParametersError, TransientError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token, native
+from tokend.values.url import host_of, path_of, same_origin, validate_base_url
 
 CLOCK = StandingClock(NOW)
 # An upstream may write what it likes into its reply; none of it may reach a message.
@@ -189,7 +189,7 @@ def _believable(token: Token) -> None:
 
 
 def _lease(token: Token) -> Any:
-    from tokend.tokens import Lease
+    from tokend.values.tokens import Lease
 
     refresh: Instant | None = token.expires_at
     return Lease("fuzzed", token, 1, refresh, "0123456789ab")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 
-from tokend.instant import Instant
+from tokend.values.instant import Instant
 
 
 class StandingClock:

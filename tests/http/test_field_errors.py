@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokend.http.field_errors import LARGEST_BYTES, field_errors
-from tokend.secret import Secret
+from tokend.values.secret import Secret
 
 FAKE = Secret("obviously-fake-secret")
 

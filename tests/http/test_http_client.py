@@ -13,10 +13,10 @@ import pytest
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Behaviour, Loopback, Reachable, raw, reply, reset, serving, silent, slow_loris
 from tokend import __version__
-from tokend.errors import SecretError, TransientError
 from tokend.http.client import LARGEST_BODY_BYTES, Upstream
 from tokend.http.exchange import Reply, Request
-from tokend.secret import Secret
+from tokend.values.errors import SecretError, TransientError
+from tokend.values.secret import Secret
 
 NOW = 1_700_000_000
 FAKE_SECRET = "obviously-fake-secret"

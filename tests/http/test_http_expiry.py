@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.http.clocks import StandingClock
-from tokend.errors import TransientError
 from tokend.http.exchange import Reply
 from tokend.http.expiry import MISSING, expiry, jwt_expiry
-from tokend.secret import Secret
+from tokend.values.errors import TransientError
+from tokend.values.secret import Secret
 
 NOW = 1_700_000_000
 DAY = 86400.0

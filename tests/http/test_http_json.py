@@ -2,8 +2,8 @@
 
 import pytest
 
-from tokend.errors import TransientError
 from tokend.http.json import DEEPEST, parse_object, try_object
+from tokend.values.errors import TransientError
 
 
 @pytest.mark.parametrize("body", [b"{}", b' {"a": [1, -2.5, "x", null, true]} ', '{"ü":"✓"}'.encode()])

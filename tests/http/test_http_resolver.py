@@ -9,12 +9,12 @@ import pytest
 
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Reachable, reply, serving
-from tokend.errors import TransientError
 from tokend.http import tls
 from tokend.http.client import Upstream
 from tokend.http.exchange import Request
 from tokend.http.resolver import Resolver
 from tokend.threads import ThreadPool
+from tokend.values.errors import TransientError
 
 HERE = "127.0.0.1"
 

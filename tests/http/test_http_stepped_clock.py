@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tokend.http.client import _offset
-from tokend.instant import Instant
+from tokend.values.instant import Instant
 
 SENT = Instant(datetime(2026, 1, 1, tzinfo=UTC), 1000.0)
 

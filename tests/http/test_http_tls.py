@@ -14,11 +14,11 @@ import trustme
 
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Reachable, reply, serving
-from tokend.errors import TransientError
 from tokend.http import tls
 from tokend.http.client import Upstream
 from tokend.http.exchange import Reply, Request
 from tokend.threads import ThreadPool
+from tokend.values.errors import TransientError
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tokend.errors import SecretError
 from tokend.http.text import header_text, is_text, text_of
-from tokend.http.url import host_of, path_of, same_origin, validate_base_url
-from tokend.secret import Secret
+from tokend.values.errors import SecretError
+from tokend.values.secret import Secret
+from tokend.values.url import host_of, path_of, same_origin, validate_base_url
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Loopback, Reachable, reply, serving, silent
-from tokend.errors import TransientError
 from tokend.http.client import Upstream
 from tokend.http.exchange import Reply, Request
-from tokend.secret import Secret
+from tokend.values.errors import TransientError
+from tokend.values.secret import Secret
 
 FAKE_SECRET = "obviously-fake-secret"
 

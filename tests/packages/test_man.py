@@ -10,7 +10,7 @@ import pytest
 
 from tokend.api.routes import PLACES, TOKEN_PLACES
 from tokend.cli.commands import COMMANDS
-from tokend.errors import ReaderError
+from tokend.values.errors import ReaderError
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs/man").iterdir())

@@ -8,14 +8,14 @@ import anyio
 
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Behaviour, Loopback, serving
-from tokend.errors import AttemptError
 from tokend.http.client import Upstream
 from tokend.http.exchange import Reply, Request
-from tokend.instant import Instant
-from tokend.secret import Secret
 from tokend.settings import ProviderSettings
 from tokend.sources import SecretSource, read_secret
-from tokend.tokens import Token
+from tokend.values.errors import AttemptError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
 
 NOW = 1_700_000_000
 ENVIRON = {

@@ -9,11 +9,11 @@ import pytest
 
 from tests.http.loopback import Behaviour, Loopback, reply
 from tests.providers.live import NOW, at, attempt, env
-from tokend.errors import AttemptError, ClockError, InvalidParametersError, RejectedError, TransientError
 from tokend.interfaces import Issuer
 from tokend.providers.auth_token import AuthToken
-from tokend.secret import Secret
-from tokend.tokens import Token
+from tokend.values.errors import AttemptError, ClockError, InvalidParametersError, RejectedError, TransientError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
 
 USER = {
     "clientId": "CLIENT_001",

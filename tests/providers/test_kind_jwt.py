@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.providers.live import NOW, LiveRuntime, at, env
-from tokend.errors import SecretError
 from tokend.interfaces import Provider
 from tokend.providers.jwt import Jwt
-from tokend.secret import Secret
-from tokend.tokens import Token
+from tokend.values.errors import SecretError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
 
 VECTOR = (
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"

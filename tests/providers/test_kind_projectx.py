@@ -9,10 +9,10 @@ import pytest
 
 from tests.http.loopback import Behaviour, Loopback, reply, reset
 from tests.providers.live import ENVIRON, NOW, LiveRuntime, at, attempt, env
-from tokend.errors import AttemptError, RateLimitedError, RejectedError, SecretError, TransientError
 from tokend.providers.projectx import LOGIN_CODES, ProjectX
-from tokend.secret import Secret
-from tokend.tokens import Token
+from tokend.values.errors import AttemptError, RateLimitedError, RejectedError, SecretError, TransientError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
 
 DAY = 86400.0
 OLD = Token(Secret("fake-old"), "Bearer", at(NOW - 100), at(NOW + 3600))

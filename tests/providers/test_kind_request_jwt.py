@@ -10,10 +10,10 @@ import jwt as pyjwt
 import pytest
 
 from tests.providers.live import NOW, LiveRuntime, at, env
-from tokend.errors import InvalidParametersError, SecretError
 from tokend.interfaces import Issuer
 from tokend.providers.request_jwt import RequestJwt
-from tokend.tokens import Token
+from tokend.values.errors import InvalidParametersError, SecretError
+from tokend.values.tokens import Token
 
 VECTOR = (
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1cmwiOiIvcGF0aC90by9lbmRwb2ludCIsImlhdCI6MTcwMDAwMDAwMDAwMCwiZXhwIjoxNzAw"

@@ -9,11 +9,11 @@ import pytest
 
 from tests.http.loopback import Behaviour, Conversation, Loopback, reply
 from tests.providers.live import NOW, at, attempt
-from tokend.errors import AttemptError, RejectedError, SecretError, TransientError
 from tokend.interfaces import CallNumbering, Provider
 from tokend.providers.tt import TT
-from tokend.secret import Secret
-from tokend.tokens import Token
+from tokend.values.errors import AttemptError, RejectedError, SecretError, TransientError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
 
 UUID4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tokend.secret import Secret
 from tokend.signing.request_hash import json_string_sha256, request_hmac
+from tokend.values.secret import Secret
 
 ORDER = b'{"clientId":"CLIENT_001","username":"testuser001","displayName":"Client One","ipAddress":"192.168.1.100","expiration":5}'  # noqa: E501  (to the byte)
 

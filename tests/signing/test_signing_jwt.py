@@ -9,10 +9,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from tokend.errors import SecretError
-from tokend.secret import Secret
 from tokend.signing.jwt import sign
 from tokend.signing.keys import private_key
+from tokend.values.errors import SecretError
+from tokend.values.secret import Secret
 
 CLAIMS = {"sub": "somebody", "iat": 1_700_000_000}
 CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}

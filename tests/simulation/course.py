@@ -19,7 +19,7 @@ from tests.simulation.process import Process
 from tests.simulation.reloads import Reloads
 from tests.simulation.watch import CALLS
 from tests.simulation.world import World
-from tokend.errors import InvalidParametersError, ReaderError
+from tokend.values.errors import InvalidParametersError, ReaderError
 
 STEPS = (-DAY, -6 * HOUR, -90.0, -3.0, 3.0, 90.0, 6 * HOUR, DAY)
 YEARS = 365.25 * DAY

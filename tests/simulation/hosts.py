@@ -10,11 +10,11 @@ from urllib.parse import parse_qs
 import orjson
 
 from tests.simulation.machine import Machine
-from tokend.errors import TransientError
 from tokend.http.client import _offset
 from tokend.http.exchange import Reply, Request
-from tokend.instant import Instant
-from tokend.secret import Secret
+from tokend.values.errors import TransientError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
 
 # What each kind of weather does to a request. "fine" lets it through.
 WEATHERS = ("refused", "silent", "reset", "slow", "500", "503", "429", "403", "html", "odd-expiry", "same", "mixed")

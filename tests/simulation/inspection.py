@@ -6,7 +6,7 @@ from tests.simulation.kinds import MARK
 from tests.simulation.seen import Seen
 from tests.simulation.watch import PATIENCE, Watch
 from tokend.engine.refresher import Refresher
-from tokend.status import State
+from tokend.values.status import State
 
 
 class Inspection:

@@ -12,10 +12,10 @@ from tokend.providers.auth_token import AuthToken
 from tokend.providers.jwt import Jwt
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
-from tokend.secret import Secret
 from tokend.settings import Percentage, SinkSettings
 from tokend.sources import SecretSource
-from tokend.tokens import Lease, Token
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease, Token
 
 # Which spec a provider was made from stands in a header: that is neither in the request nor in the account.
 MARK = "X-Spec"

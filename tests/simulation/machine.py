@@ -11,9 +11,9 @@ from typing import Any
 
 from tests.virtual import EPOCH, VirtualLoop
 from tokend.clock import TICK_SECONDS, SystemClock
-from tokend.errors import StoreError
-from tokend.instant import Instant
 from tokend.state import SUFFIX, Salted
+from tokend.values.errors import StoreError
+from tokend.values.instant import Instant
 
 HOUR = 3600.0
 DAY = 24 * HOUR

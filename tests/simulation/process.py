@@ -16,14 +16,14 @@ from tokend.engine.schedule import HostLimits
 from tokend.engine.store import TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.engine.surroundings import Surroundings
-from tokend.errors import AttemptError, SecretError, SinkError, TransientError
 from tokend.http.exchange import Reply, Request
-from tokend.http.url import host_of
 from tokend.metrics import Counters
 from tokend.runtime import ProviderRuntime
-from tokend.secret import Secret
 from tokend.sources import SecretSource
-from tokend.tokens import Lease, Token
+from tokend.values.errors import AttemptError, SecretError, SinkError, TransientError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease, Token
+from tokend.values.url import host_of
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from tests.simulation.process import Crashes, Process
 from tests.simulation.world import World
 from tokend.engine.records import dump
 from tokend.engine.refresher import Refresher
-from tokend.errors import ReaderError
-from tokend.status import State
+from tokend.values.errors import ReaderError
+from tokend.values.status import State
 
 EVENTS, TURNS = 50, 2000
 

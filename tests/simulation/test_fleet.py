@@ -14,7 +14,7 @@ import pytest
 from tests.fakes import HOUR, FakeHeld, MemoryState, Upstream, World, provider
 from tests.simulation.ledger import Attempt, Ledger
 from tests.virtual import VirtualClock, run_virtually
-from tokend.errors import RateLimitedError, TransientError
+from tokend.values.errors import RateLimitedError, TransientError
 
 DAEMONS = 1000
 DOWN = TransientError("down", repeatable=True)

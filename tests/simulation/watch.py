@@ -9,11 +9,11 @@ from tests.simulation.ledger import GRAIN, Attempt, Ledger, is_verdict
 from tests.simulation.seen import Seen
 from tokend.engine.due import was_stepped_back
 from tokend.engine.refresher import Refresher
-from tokend.errors import AttemptError
 from tokend.http.verdict import retry_after
 from tokend.settings import Percentage
-from tokend.status import State
-from tokend.tokens import Lease, Token
+from tokend.values.errors import AttemptError
+from tokend.values.status import State
+from tokend.values.tokens import Lease, Token
 
 # How long a change may take to be carried out where nothing hinders it.
 PATIENCE = 30.0

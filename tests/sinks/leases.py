@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tokend.instant import Instant
-from tokend.secret import Secret
 from tokend.sinks import BUILTIN
 from tokend.sinks.file import FileSink
-from tokend.tokens import Lease, Token
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease, Token
 
 ISSUED = Instant(datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC), 1234.567)
 # A JWT in shape, a fake in content: bare in every .env style.

@@ -12,8 +12,8 @@ import pytest
 
 from tests.files.children import until
 from tests.sinks.leases import PLANTED, lease, sink
-from tokend.errors import SinkError
 from tokend.sinks import announce
+from tokend.values.errors import SinkError
 
 RECORDER = """
 import json, os, sys

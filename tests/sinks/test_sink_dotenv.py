@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tests.files.children import STRANGER, acting_as, environment, names, needs_root, public_directory, stopped_at
 from tests.sinks.leases import PLANTED, lease, sink
-from tokend.errors import SinkError
+from tokend.values.errors import SinkError
 
 EDITOR = """
 import pathlib, sys

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.sinks.leases import PLANTED, lease, sink
-from tokend.errors import SinkError
+from tokend.values.errors import SinkError
 
 
 def render(tmp_path, template):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from tokend.api.answers import Answer
 from tokend.api.requests import Request
 from tokend.api.service import Service
-from tokend.errors import DeniedError
 from tokend.interfaces import Entry
+from tokend.values.errors import DeniedError
 
 
 @dataclass(frozen=True, slots=True)

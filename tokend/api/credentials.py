@@ -18,9 +18,9 @@ from tokend.api.handout import Handout, RefusedError, Rule
 from tokend.api.listening import Place
 from tokend.api.peers import Peer, PeerRules
 from tokend.api.units import matches
-from tokend.errors import SinkError
 from tokend.interfaces import Engine, Entry, ListeningSink
 from tokend.settings import OnDemandSettings
+from tokend.values.errors import SinkError
 
 # The characters of a unit's name are those of systemd.unit(5). A credential is named for the token that it holds.
 _ADDRESS = re.compile(rb"\0[0-9a-f]{1,16}/unit/([A-Za-z0-9:_.\\@-]{1,255})/([a-z0-9][a-z0-9._-]{0,63})", re.ASCII)

@@ -7,7 +7,7 @@ from tokend.api.peers import NOBODY
 from tokend.api.problems import RequestError, bad_request
 from tokend.api.views import row, status_row
 from tokend.pauses import with_pauses
-from tokend.tokens import utc
+from tokend.values.tokens import utc
 
 
 async def list_tokens(call: Call) -> Answer:

@@ -9,7 +9,7 @@ from tokend import __version__
 from tokend.interfaces import Engine
 from tokend.metrics import Counters
 from tokend.pauses import with_pauses
-from tokend.status import ProviderStatus, State
+from tokend.values.status import ProviderStatus, State
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

@@ -23,7 +23,7 @@ from tokend.api.departures import Departures
 from tokend.api.listening import Place, claim, is_ours, withdraw
 from tokend.api.peers import Peer, identify
 from tokend.interfaces import Engine, Entry
-from tokend.tokens import Lease
+from tokend.values.tokens import Lease
 
 # CREDENTIAL_SIZE_MAX of systemd is 1 MiB; it must be exceeded.
 REFUSAL = bytes(1024 * 1024 + 64 * 1024)

@@ -25,10 +25,10 @@ from tokend.api.requests import Request
 from tokend.api.reserve import first_reserved
 from tokend.api.routes import respond
 from tokend.api.service import Hot, Service
-from tokend.errors import DeniedError, SecretError
 from tokend.interfaces import Threads
-from tokend.secret import Secret
 from tokend.sources import SecretSource, read_secret
+from tokend.values.errors import DeniedError, SecretError
+from tokend.values.secret import Secret
 
 # Whoever supervises us may ask these without the secret: they tell of no token.
 OPEN = frozenset((b"/livez", b"/readyz"))

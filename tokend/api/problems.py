@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from tokend.api.answers import Answer
-from tokend.errors import ConfigError, InvalidParametersError, ReaderError
-from tokend.tokens import utc
+from tokend.values.errors import ConfigError, InvalidParametersError, ReaderError
+from tokend.values.tokens import utc
 
 PROBLEM_TYPE = "application/problem+json"
 

@@ -9,7 +9,7 @@ from tokend.api.problems import RequestError, not_supported, problem
 from tokend.api.requests import BROWSER_HEADERS, Request, wants_plain
 from tokend.api.service import Service
 from tokend.api.views import Prepared
-from tokend.errors import ConfigError, DeniedError, InvalidParametersError, ReaderError
+from tokend.values.errors import ConfigError, DeniedError, InvalidParametersError, ReaderError
 
 READ = Route(token_routes.read_token, frozenset(("min_ttl", "format")))
 PLACES: Mapping[str, Mapping[str, Route]] = {

@@ -14,10 +14,10 @@ from tokend.api.denials import Denials
 from tokend.api.peers import Peer, PeerRules
 from tokend.api.views import ConfigState, Prepared, prepare
 from tokend.clock import SystemClock
-from tokend.errors import LoginRequiredError, TokenUnavailableError, UnknownTokenError
 from tokend.interfaces import Engine, Entry
-from tokend.status import State
-from tokend.tokens import Lease
+from tokend.values.errors import LoginRequiredError, TokenUnavailableError, UnknownTokenError
+from tokend.values.status import State
+from tokend.values.tokens import Lease
 
 # Distinct request texts that are recognised without parsing, and tokens whose answers lie ready. A client has one or
 # two; beyond this somebody plays, or reads thousands in turn.

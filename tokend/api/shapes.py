@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import ConfigDict, Field, WithJsonSchema
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
-from tokend.status import State
+from tokend.values.status import State
 
 _CLOSED = ConfigDict(extra="forbid")  # a test compares real answers: a field that is not described here is found
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]

@@ -8,9 +8,9 @@ from tokend.api.problems import RequestError, bad_request, not_supported
 from tokend.api.requests import duration_parameter, wants_plain
 from tokend.api.service import unavailable
 from tokend.api.views import issued, key_pair, prepare
-from tokend.errors import DeniedError, WaitTimeoutError
 from tokend.settings import OnDemandSettings
-from tokend.tokens import Lease
+from tokend.values.errors import DeniedError, WaitTimeoutError
+from tokend.values.tokens import Lease
 
 # A reason is a word for the log ("unauthorized"), not a story.
 LONGEST_REASON = 200

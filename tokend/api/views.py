@@ -11,10 +11,10 @@ import orjson
 
 from tokend.api.answers import PLAIN_TYPE, Answer
 from tokend.interfaces import Entry
-from tokend.secret import Secret
 from tokend.settings import ProviderSettings
-from tokend.status import Failure, ProviderStatus, SinkStatus
-from tokend.tokens import Lease, Token, native, utc
+from tokend.values.secret import Secret
+from tokend.values.status import Failure, ProviderStatus, SinkStatus
+from tokend.values.tokens import Lease, Token, native, utc
 
 # AWS's SDKs keep credentials until the end they are told, and most refuse those that tell none: a key pair without an
 # end is asked for again after as long as AWS's own temporary ones usually live.

@@ -42,8 +42,8 @@ def check(file: str | None, output: str) -> int:
     Reads the secrets' places (not commands) and makes no request.
     """
     from tokend.config import InvalidConfigError
-    from tokend.errors import ConfigError
     from tokend.plugins import load_config
+    from tokend.values.errors import ConfigError
 
     try:
         config = load_config(None if file is None else Path(file))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from tokend.errors import ConfigError
+from tokend.values.errors import ConfigError
 
 
 def find_config(explicit: Path | None, *, environ: Mapping[str, str], uid: int) -> Path:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tokend.errors import ConfigError
+from tokend.values.errors import ConfigError
 
 # A near miss: enough letters in common to be the same word, too few for two words of our own tables.
 NEAR = 0.6

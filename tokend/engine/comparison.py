@@ -4,11 +4,11 @@ rejected provider try again. Pure.
 
 from dataclasses import replace
 
-from tokend.engine.schedule import lead_seconds, refresh_moment
 from tokend.engine.identity import Identity
 from tokend.engine.records import Record
-from tokend.errors import SecretError
+from tokend.engine.schedule import lead_seconds, refresh_moment
 from tokend.settings import HeldSettings
+from tokend.values.errors import SecretError
 
 # A reboot lays the boot line anew from wall times of microseconds: less than this is no other lead.
 SAME_LEAD_SECONDS = 1.0
@@ -67,9 +67,7 @@ def _with_lead(record: Record, settings: HeldSettings) -> Record:
     lease = record.lease
     if lease is None:
         return record
-    lead = lead_seconds(
-        lease.token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds
-    )
+    lead = lead_seconds(lease.token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds)
     if lead is None or (record.lead_seconds is not None and abs(lead - record.lead_seconds) < SAME_LEAD_SECONDS):
         return record
     moment = refresh_moment(lease.token, lead_seconds=lead, jitter=record.jitter)

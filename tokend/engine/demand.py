@@ -3,9 +3,9 @@
 import anyio
 
 from tokend.engine import due
-from tokend.engine.schedule import ALLOWANCE_BURST, Allowance
 from tokend.engine.refresher import Refresher
-from tokend.errors import (
+from tokend.engine.schedule import ALLOWANCE_BURST, Allowance
+from tokend.values.errors import (
     GenerationConflictError,
     LoginRequiredError,
     ReaderError,
@@ -13,8 +13,8 @@ from tokend.errors import (
     TokenUnavailableError,
     WaitTimeoutError,
 )
-from tokend.instant import Instant
-from tokend.tokens import Lease
+from tokend.values.instant import Instant
+from tokend.values.tokens import Lease
 
 # How long a reader waits for an attempt that it caused.
 WAIT_SECONDS = 30.0

@@ -3,12 +3,11 @@
 import math
 from dataclasses import dataclass
 
-from tokend.engine.schedule import FLOOR_SECONDS, LONG_OUTAGE_PAUSE_SECONDS, LONG_OUTAGE_SECONDS
 from tokend.engine.records import Record
-from tokend.engine.schedule import HostLimits
-from tokend.instant import Instant
+from tokend.engine.schedule import FLOOR_SECONDS, LONG_OUTAGE_PAUSE_SECONDS, LONG_OUTAGE_SECONDS, HostLimits
 from tokend.settings import HeldSettings
-from tokend.tokens import Lease
+from tokend.values.instant import Instant
+from tokend.values.tokens import Lease
 
 # Less is drift. More means that files promise a life that has ended: their readers must get a token with true times.
 STEPPED_BACK_SECONDS = 60.0

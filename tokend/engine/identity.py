@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tokend.interfaces import Runtime
-from tokend.secret import Secret
 from tokend.settings import HeldSettings, ProviderSettings
 from tokend.sources import SecretSource
+from tokend.values.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,10 @@ from tokend.engine.mutex import Mutex
 from tokend.engine.records import Record
 from tokend.engine.succession import is_blank, left_behind
 from tokend.engine.surroundings import Surroundings
-from tokend.errors import (
+from tokend.interfaces import Issuer
+from tokend.logs import get_logger
+from tokend.settings import OnDemandSettings
+from tokend.values.errors import (
     AttemptError,
     ClockError,
     InvalidParametersError,
@@ -28,12 +31,9 @@ from tokend.errors import (
     TokenUnavailableError,
     TransientError,
 )
-from tokend.instant import Instant
-from tokend.interfaces import Issuer
-from tokend.logs import get_logger
-from tokend.settings import OnDemandSettings
-from tokend.status import Failure, State
-from tokend.tokens import Token
+from tokend.values.instant import Instant
+from tokend.values.status import Failure, State
+from tokend.values.tokens import Token
 
 # After a timeout or 5xx: up to two more calls, this much later.
 REPEAT_SECONDS = (0.5, 1.0)

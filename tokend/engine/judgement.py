@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from tokend.engine.schedule import FLOOR_SECONDS, LARGEST_EXPONENT, LONG_OUTAGE_SECONDS, backoff_seconds
 from tokend.engine.records import Record
-from tokend.errors import AttemptError, ClockError, RateLimitedError, RejectedError, TransientError
-from tokend.instant import Instant
-from tokend.status import Failure
+from tokend.engine.schedule import FLOOR_SECONDS, LARGEST_EXPONENT, LONG_OUTAGE_SECONDS, backoff_seconds
+from tokend.values.errors import AttemptError, ClockError, RateLimitedError, RejectedError, TransientError
+from tokend.values.instant import Instant
+from tokend.values.status import Failure
 
 # Verdicts on the credentials without a success between them, after which no timer asks again.
 MOST_VERDICTS = 2

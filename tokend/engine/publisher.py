@@ -9,12 +9,12 @@ import anyio
 from tokend.engine.records import Record
 from tokend.engine.standing import BUG, Standing, Turn
 from tokend.engine.surroundings import Surroundings
-from tokend.errors import SinkError
-from tokend.instant import Instant
 from tokend.interfaces import Sink, is_combining
 from tokend.logs import get_logger
-from tokend.status import SinkStatus
-from tokend.tokens import Lease
+from tokend.values.errors import SinkError
+from tokend.values.instant import Instant
+from tokend.values.status import SinkStatus
+from tokend.values.tokens import Lease
 
 # A healthy disk needs a millisecond; a filesystem that hangs gets its thread taken away after this.
 WRITE_SECONDS = 10.0

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, replace
 
-from tokend.engine.schedule import FLOOR_SECONDS, lead_seconds, refresh_moment
 from tokend.engine.comparison import is_foreign
 from tokend.engine.identity import Identity
 from tokend.engine.records import Record
-from tokend.errors import TransientError
-from tokend.instant import Instant
+from tokend.engine.schedule import FLOOR_SECONDS, lead_seconds, refresh_moment
 from tokend.settings import HeldSettings
-from tokend.tokens import Lease, Token
+from tokend.values.errors import TransientError
+from tokend.values.instant import Instant
+from tokend.values.tokens import Lease, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,7 @@ def ended(record: Record, now: Instant) -> Record:
 def with_new_token(record: Record, arrival: Arrival, settings: HeldSettings) -> Record:
     """The record with another lease, of the next generation."""
     token = arrival.token
-    lead = lead_seconds(
-        token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds
-    )
+    lead = lead_seconds(token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds)
     lease = Lease(
         name=arrival.name,
         token=token,

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import orjson
 
 from tokend.clock import is_plausible
-from tokend.errors import StoreError
-from tokend.instant import Instant
-from tokend.secret import Secret
-from tokend.status import Failure
-from tokend.tokens import JSON, Lease, Token
+from tokend.values.errors import StoreError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.status import Failure
+from tokend.values.tokens import JSON, Lease, Token
 
 T = TypeVar("T")
 

@@ -5,19 +5,19 @@ be is `judgement`'s to say and `refresher`'s to keep.
 from dataclasses import replace
 
 from tokend.clock import is_plausible
-from tokend.engine.judgement import judge
-from tokend.engine.schedule import FLOOR_SECONDS
 from tokend.engine.comparison import is_foreign, withdrawn
 from tokend.engine.identity import Identity, identify, pace_of
+from tokend.engine.judgement import judge
 from tokend.engine.receipt import Arrival, ended, renewed, with_new_token
 from tokend.engine.records import Record
+from tokend.engine.schedule import FLOOR_SECONDS
 from tokend.engine.surroundings import Surroundings
-from tokend.errors import AttemptError, ClockError, RateLimitedError, TransientError
-from tokend.instant import Instant
 from tokend.interfaces import Provider, Runtime, is_inheriting
 from tokend.logs import get_logger
 from tokend.settings import HeldSettings
-from tokend.tokens import Token
+from tokend.values.errors import AttemptError, ClockError, RateLimitedError, TransientError
+from tokend.values.instant import Instant
+from tokend.values.tokens import Token
 
 # A repeated failure of one class is logged at most this often.
 LOG_SECONDS = 60.0

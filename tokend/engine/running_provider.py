@@ -10,8 +10,8 @@ from tokend.engine.publisher import Publisher
 from tokend.engine.refresher import Refresher
 from tokend.engine.surroundings import Surroundings
 from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings
-from tokend.status import ProviderStatus, State
-from tokend.tokens import Lease
+from tokend.values.status import ProviderStatus, State
+from tokend.values.tokens import Lease
 
 
 class RunningProvider:

@@ -3,9 +3,9 @@
 import math
 from datetime import timedelta
 
-from tokend.instant import Instant
 from tokend.settings import Percentage
-from tokend.tokens import Token
+from tokend.values.instant import Instant
+from tokend.values.tokens import Token
 
 # Without a wish from the operator or the vendor: refresh when a fifth of the life is left.
 DEFAULT_LEAD_SHARE = 0.20

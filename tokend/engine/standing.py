@@ -2,10 +2,10 @@
 
 from tokend.engine.mutex import Mutex
 from tokend.engine.surroundings import Surroundings
-from tokend.instant import Instant
 from tokend.interfaces import Destination
 from tokend.logs import get_logger
-from tokend.status import SinkStatus
+from tokend.values.instant import Instant
+from tokend.values.status import SinkStatus
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Protocol
 
 from tokend.clock import Clock
-from tokend.engine.records import dump, load
 from tokend.engine.mutex import Mutex
-from tokend.engine.records import Record
+from tokend.engine.records import Record, dump, load
 from tokend.engine.succession import is_blank, left_behind, renamed
-from tokend.errors import StoreError
 from tokend.interfaces import Threads
 from tokend.logs import get_logger
+from tokend.values.errors import StoreError
 from tokend.waiting import Event
 
 # A healthy disk needs a millisecond; one that hangs must not hold a fresh token back for long.

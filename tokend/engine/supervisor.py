@@ -25,13 +25,13 @@ from tokend.engine.standing import Turn
 from tokend.engine.succession import is_blank, succeeded_by_another
 from tokend.engine.surroundings import Surroundings
 from tokend.engine.workers import Workers
-from tokend.errors import NotSupportedError, UnknownTokenError
 from tokend.interfaces import CallNumbering, is_listening
 from tokend.logs import get_logger
 from tokend.metrics import Counters
 from tokend.settings import HeldSettings, OnDemandSettings, SinkSettings
-from tokend.status import State
-from tokend.tokens import Lease, Token
+from tokend.values.errors import NotSupportedError, UnknownTokenError
+from tokend.values.status import State
+from tokend.values.tokens import Lease, Token
 
 log = get_logger()
 

@@ -14,16 +14,16 @@ import anyio
 
 from tokend import __version__
 from tokend.clock import Clock
-from tokend.errors import TransientError
 from tokend.http import tls
 from tokend.http.exchange import Reply, Request
 from tokend.http.resolver import Resolver
 from tokend.http.text import header_text
-from tokend.http.url import host_of
-from tokend.instant import Instant
-from tokend.secret import Secret
 from tokend.settings import NetworkSettings, ProviderSettings
 from tokend.threads import ThreadPool, Threads
+from tokend.values.errors import TransientError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.url import host_of
 
 if TYPE_CHECKING:
     import httpcore

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tokend.instant import Instant
-from tokend.secret import Secret
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
-from tokend.errors import TransientError
 from tokend.http.exchange import Reply
-from tokend.instant import Instant
-from tokend.secret import Secret
+from tokend.values.errors import TransientError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
 
 LONGEST_LIFE_SECONDS = 400 * 86400.0
 # An instant has microseconds: less than a few of them is no life at all.

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from tokend.secret import Secret
+from tokend.values.secret import Secret
 
 # The whole of them as JSON: a few sentences, not a page.
 LARGEST_BYTES = 4096

@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any, NoReturn
 
-from tokend.errors import TransientError
+from tokend.values.errors import TransientError
 
 # Objects and lists inside each other; the vendors' replies have three.
 DEEPEST = 32

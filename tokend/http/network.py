@@ -13,9 +13,9 @@ import anyio
 import httpcore
 import httpx
 
-from tokend.errors import TransientError
 from tokend.http import tls
 from tokend.http.resolver import Resolver
+from tokend.values.errors import TransientError
 
 CONNECT_SECONDS = 5.0
 # RFC 8305, section 5: the next address is tried when the one before has not answered so soon.

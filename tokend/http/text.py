@@ -3,8 +3,8 @@ never its content."""
 
 import re
 
-from tokend.errors import SecretError
-from tokend.secret import Secret
+from tokend.values.errors import SecretError
+from tokend.values.secret import Secret
 
 # RFC 9110, 5.5, without the obsolete bytes above ASCII: what every server and every reader of `headers` can take.
 _HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from tokend.errors import TransientError
 from tokend.settings import NetworkSettings
 from tokend.threads import Threads
+from tokend.values.errors import TransientError
 
 T = TypeVar("T")
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
-from tokend.errors import ClockError, RateLimitedError, RejectedError, TransientError
 from tokend.http.exchange import Reply
-from tokend.secret import Secret
+from tokend.values.errors import ClockError, RateLimitedError, RejectedError, TransientError
+from tokend.values.secret import Secret
 
 # A pause below the floor helps nobody; one above an hour is more often a mistake than a wish.
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 3600.0

@@ -7,21 +7,21 @@ from typing import Literal, NoReturn
 import orjson
 from pydantic import field_validator
 
-from tokend.errors import ClockError, InvalidParametersError, RejectedError, TransientError
 from tokend.http.client import OFFSET_SECONDS
 from tokend.http.exchange import Reply, Request
 from tokend.http.expiry import MISSING, expiry
 from tokend.http.field_errors import field_errors
 from tokend.http.json import parse_object, try_object
 from tokend.http.text import is_text
-from tokend.http.url import host_of, path_of, validate_base_url
 from tokend.http.verdict import refuse, token_value
 from tokend.interfaces import Runtime
-from tokend.secret import Secret
 from tokend.settings import Duration, NetworkSettings, OnDemandSettings
 from tokend.signing.request_hash import request_hmac
 from tokend.sources import SecretField
-from tokend.tokens import JSON, Token
+from tokend.values.errors import ClockError, InvalidParametersError, RejectedError, TransientError
+from tokend.values.secret import Secret
+from tokend.values.tokens import JSON, Token
+from tokend.values.url import host_of, path_of, validate_base_url
 
 PATH = "/api/v1/generate-auth-token"
 LONGEST = {"clientId": 255, "username": 100, "displayName": 100, "ipAddress": 45}

@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tokend.interfaces import Runtime
-from tokend.secret import Secret
 from tokend.settings import Duration, HeldSettings
 from tokend.signing.jwt import sign
 from tokend.sources import SecretField
-from tokend.tokens import Token
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
 
 # RFC 7518, 3.2: a key of the hash's size or larger.
 SHORTEST_HMAC_KEY_BYTES = 32

@@ -6,19 +6,19 @@ from typing import Any, ClassVar, Literal, NoReturn, Self
 import orjson
 from pydantic import Field, field_validator, model_validator
 
-from tokend.errors import RejectedError, SecretError, TransientError
 from tokend.http.exchange import Reply, Request
 from tokend.http.expiry import LONGEST_LIFE_SECONDS, MISSING, expiry, jwt_expiry
 from tokend.http.json import parse_object, try_object
 from tokend.http.text import header_text, text_of
-from tokend.http.url import host_of, validate_base_url
 from tokend.http.verdict import RATE_LIMITED, refuse, token_value
-from tokend.instant import Instant
 from tokend.interfaces import Runtime
-from tokend.secret import Secret
 from tokend.settings import HeldSettings, NetworkSettings
 from tokend.sources import SecretField, SecretSource
-from tokend.tokens import Token
+from tokend.values.errors import RejectedError, SecretError, TransientError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
+from tokend.values.url import host_of, validate_base_url
 
 DEFAULT_LIFE_SECONDS = 24 * 3600.0
 MINUTE = 60.0

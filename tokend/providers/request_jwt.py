@@ -6,15 +6,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tokend.errors import InvalidParametersError
 from tokend.http.text import header_text, is_text
 from tokend.interfaces import Runtime
-from tokend.secret import Secret
 from tokend.settings import Duration, OnDemandSettings
 from tokend.signing.jwt import sign
 from tokend.signing.request_hash import json_string_sha256
 from tokend.sources import SecretField
-from tokend.tokens import Token
+from tokend.values.errors import InvalidParametersError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
 
 SEPARATOR = "#"
 CONTENT_TYPE = "Content-Type"

@@ -7,18 +7,18 @@ from urllib.parse import quote, urljoin
 
 from pydantic import field_validator
 
-from tokend.errors import RejectedError, TransientError
 from tokend.http.exchange import Reply, Request
 from tokend.http.expiry import expiry
 from tokend.http.json import parse_object, try_object
 from tokend.http.text import header_text, text_of
-from tokend.http.url import host_of, same_origin, validate_base_url
 from tokend.http.verdict import RATE_LIMITED, refuse, token_value
 from tokend.interfaces import Runtime
-from tokend.secret import Secret
 from tokend.settings import HeldSettings, NetworkSettings
 from tokend.sources import SecretField
-from tokend.tokens import Token
+from tokend.values.errors import RejectedError, TransientError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
+from tokend.values.url import host_of, same_origin, validate_base_url
 
 ENVIRONMENTS = {"uat": "ext_uat_cert", "live": "ext_prod_live", "sim": "ext_prod_sim"}
 # What the vendor forbids in a requestId's names; white space and control characters besides.

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from tokend.errors import SecretError
-from tokend.secret import Secret
 from tokend.signing.keys import private_key
+from tokend.values.errors import SecretError
+from tokend.values.secret import Secret
 
 
 def sign(claims: Mapping[str, Any], secret: Secret, *, algorithm: str, header: Mapping[str, Any] | None = None) -> str:

@@ -5,8 +5,8 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from tokend.errors import SecretError
-from tokend.secret import Secret
+from tokend.values.errors import SecretError
+from tokend.values.secret import Secret
 
 # RS256: 27 signatures a second with a PEM, 3,770 with the parsed key.
 KEYS_KEPT = 256

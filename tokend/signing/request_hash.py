@@ -5,7 +5,7 @@ import hmac
 import json
 from collections.abc import Sequence
 
-from tokend.secret import Secret
+from tokend.values.secret import Secret
 
 
 def json_string_sha256(fields: Sequence[str]) -> str:

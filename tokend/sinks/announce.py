@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from tokend.errors import SinkError
 from tokend.settings import AnchoredPath, Settings
+from tokend.values.errors import SinkError
 
 COMMAND_SECONDS = 30
 # proc(5): pid_max is at most 2²².

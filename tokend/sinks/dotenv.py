@@ -7,11 +7,11 @@ from typing import Literal
 from pydantic import field_validator
 
 from tokend import files
-from tokend.errors import SinkError
 from tokend.files import ChangedError, Version
 from tokend.sinks.dotenv_format import KEY, Style, UneditableError, UnencodableError, edit, encode
 from tokend.sinks.file import FileSink, Mode
-from tokend.tokens import Lease, utc
+from tokend.values.errors import SinkError
+from tokend.values.tokens import Lease, utc
 
 # Somebody else edits the same file: start again so many times, then fail and be retried later.
 EDIT_TRIES = 10

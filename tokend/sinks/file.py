@@ -12,11 +12,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from tokend import files
-from tokend.errors import SinkError
 from tokend.files import NotKeptError, Ownership, Version
 from tokend.settings import AnchoredPath, SinkSettings
 from tokend.sinks.announce import Announcement, Signal, Systemd
-from tokend.tokens import Lease
+from tokend.values.errors import SinkError
+from tokend.values.tokens import Lease
 
 _MODE = re.compile(r"0[0-7]{3}", re.ASCII)
 # chown(2): the last number means "unchanged".

@@ -6,7 +6,7 @@ from typing import Literal
 import orjson
 
 from tokend.sinks.file import FileSink
-from tokend.tokens import JSON, Lease, native
+from tokend.values.tokens import JSON, Lease, native
 
 
 class JsonSink(FileSink):

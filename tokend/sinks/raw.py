@@ -3,7 +3,7 @@
 from typing import Literal
 
 from tokend.sinks.file import FileSink
-from tokend.tokens import Lease
+from tokend.values.tokens import Lease
 
 
 class RawSink(FileSink):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from tokend.settings import SinkSettings, SocketPath
 from tokend.sinks.file import Mode, Name
-from tokend.tokens import Lease
+from tokend.values.tokens import Lease
 
 
 class SocketSink(SinkSettings):

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tokend.errors import SinkError
 from tokend.files import read_whole
 from tokend.settings import AnchoredPath
 from tokend.sinks.file import FileSink
-from tokend.tokens import Lease, native
+from tokend.values.errors import SinkError
+from tokend.values.tokens import Lease, native
 
 # It is read at each write.
 LARGEST_TEMPLATE_BYTES = 1024 * 1024

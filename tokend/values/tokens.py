@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TypeAlias
 
-from tokend.instant import Instant
-from tokend.secret import Secret
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 

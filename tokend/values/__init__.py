@@ -1,0 +1,1 @@
+"""Immutable values and errors that every room may use."""
