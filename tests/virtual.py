@@ -8,8 +8,8 @@ from typing import Any
 
 import anyio
 
+from tokend.machine.event import Event, Waiters
 from tokend.values.instant import Instant
-from tokend.waiting import Event, Waiters
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 BOOT = 1000.0

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
-from tokend import __version__, activation, logs
+from tokend import __version__, activation
 from tokend.activation import Inherited
 from tokend.api.credentials import serve_credentials, serve_sink
 from tokend.api.exposition import Exposition
@@ -21,7 +21,6 @@ from tokend.api.parsing import Limits
 from tokend.api.peers import PeerRules
 from tokend.api.server import SocketServer
 from tokend.api.service import Service
-from tokend.clock import SystemClock
 from tokend.config import Config
 from tokend.config.model import loopback_address
 from tokend.engine.progress import Queue
@@ -31,13 +30,15 @@ from tokend.engine.supervisor import Supervisor
 from tokend.engine.surroundings import Surroundings
 from tokend.http.resolver import Resolver
 from tokend.interfaces import ListeningSink
+from tokend.machine import logs
+from tokend.machine.clock import SystemClock
+from tokend.machine.thread_pool import Pools
 from tokend.metrics import Counters
 from tokend.notify import EXTEND_SECONDS, Notifier
 from tokend.reloading import Reloading
 from tokend.runtime import ProviderRuntime
 from tokend.settings import ProviderSettings
 from tokend.telling import Telling
-from tokend.threads import Pools
 from tokend.values.errors import StoreError
 from tokend.values.tokens import utc
 from tokend.watchdog import Watchdog

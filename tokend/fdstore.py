@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tokend.logs import get_logger
+from tokend.machine.logs import get_logger
 from tokend.notify import Notifier
 from tokend.state import SALT_BYTES, SUFFIX, Salted, boot_id, claim
 from tokend.values.errors import StoreError

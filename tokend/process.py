@@ -9,13 +9,14 @@ from pathlib import Path
 
 import anyio
 
-from tokend import activation, fdstore, hardening, logs
+from tokend import activation, fdstore
 from tokend.activation import Inherited
 from tokend.api import event_ids
-from tokend.clock import SystemClock
 from tokend.config import Config
 from tokend.daemon import Daemon
 from tokend.fdstore import DescriptorStore
+from tokend.machine import hardening, logs
+from tokend.machine.clock import SystemClock
 from tokend.notify import Notifier
 from tokend.plugins import load_config
 from tokend.state import StateDirectory

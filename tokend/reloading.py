@@ -7,15 +7,15 @@ from pathlib import Path
 
 import anyio
 
-from tokend import logs
-from tokend.clock import Clock
 from tokend.config import Config
 from tokend.engine.supervisor import Supervisor
+from tokend.machine import logs
+from tokend.machine.clock import Clock
+from tokend.machine.file_watch import LOOK_SECONDS, FileWatch
+from tokend.machine.thread_pool import ThreadPool
 from tokend.notify import Notifier
 from tokend.plugins import load_config
-from tokend.threads import ThreadPool
 from tokend.values.errors import ConfigError
-from tokend.watch import LOOK_SECONDS, FileWatch
 
 # A storm of signals or saves causes one reload a second.
 RELOAD_SECONDS = 1.0

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tokend.files import RefusedError, make_directory, read_whole, replace_private, sweep_directory
-from tokend.logs import get_logger
+from tokend.machine.logs import get_logger
 from tokend.values.errors import StateLockedError, StoreError
 
 SUFFIX = ".json"

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import anyio
 
-from tokend.clock import Clock
 from tokend.engine.supervisor import Supervisor
+from tokend.machine.clock import Clock
+from tokend.machine.yielding import with_pauses
 from tokend.notify import Notifier, in_words, trouble
-from tokend.pauses import with_pauses
 
 # Status goes to systemd at most this often.
 STATUS_SECONDS = 1.0

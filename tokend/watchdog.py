@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
-from tokend.clock import Clock
 from tokend.engine.progress import Living, Progress
-from tokend.logs import get_logger
+from tokend.machine.clock import Clock
+from tokend.machine.logs import get_logger
 from tokend.notify import Notifier
 
 log = get_logger()

@@ -14,9 +14,9 @@ from tests.api.fake_engine import FakeEngine
 from tests.api.served import PATIENCE_SECONDS, Reply, Served, served
 from tokend.api.loopback import LoopbackServer
 from tokend.api.parsing import Limits
+from tokend.machine.thread_pool import ThreadPool
 from tokend.settings import Access
 from tokend.sources import SecretSource
-from tokend.threads import ThreadPool
 
 SECRET = "obviously-fake-loopback-secret"
 BEARER = {"Authorization": f"Bearer {SECRET}"}

@@ -15,7 +15,7 @@ from tests.api.served import PATIENCE_SECONDS, eventually
 from tokend.api.loopback import LoopbackServer
 from tokend.api.parsing import Limits
 from tokend.api.reserve import RESERVED_DESCRIPTORS
-from tokend.threads import ThreadPool
+from tokend.machine.thread_pool import ThreadPool
 
 
 def test_one_connection_too_many_is_closed(tmp_path: Path) -> None:

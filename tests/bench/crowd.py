@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tokend.clock import SystemClock
 from tokend.engine.records import dump, load
+from tokend.machine.clock import SystemClock
 from tokend.state import boot_id
 
 # Of every five providers one of each kind: three are held, two are on demand. Each tt has a key of its own: those that

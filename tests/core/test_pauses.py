@@ -3,7 +3,7 @@
 import anyio
 import anyio.lowlevel
 
-from tokend.pauses import with_pauses
+from tokend.machine.yielding import with_pauses
 
 
 def test_others_are_served_while_thousands_are_gone_through():

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from tokend.threads import LAST_SECONDS, MOST_STUCK, ThreadPool
+from tokend.machine.thread_pool import LAST_SECONDS, MOST_STUCK, ThreadPool
 from tokend.values.errors import TokendError
 
 

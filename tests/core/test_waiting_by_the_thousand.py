@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from tests.virtual import run_virtually
-from tokend.waiting import Event, Waiters
+from tokend.machine.event import Event, Waiters
 
 
 def test_an_event_lets_all_go_on_in_the_order_in_which_they_came():

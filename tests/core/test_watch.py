@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tokend.threads import ThreadPool
-from tokend.watch import READS, FileWatch
+from tokend.machine.file_watch import READS, FileWatch
+from tokend.machine.thread_pool import ThreadPool
 
 # An audit hook stays for ever: it tells those who listen which files are opened.
 HEARD: list[Callable[[str], Any]] = []

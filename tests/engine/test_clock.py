@@ -4,9 +4,9 @@ import anyio
 import pytest
 
 from tests.virtual import BOOT, EPOCH, run_virtually
-from tokend.clock import LONGEST_TIMER_SECONDS, TICK_SECONDS, SystemClock, is_plausible
+from tokend.machine.clock import LONGEST_TIMER_SECONDS, TICK_SECONDS, SystemClock, is_plausible
+from tokend.machine.event import Event
 from tokend.values.instant import Instant
-from tokend.waiting import Event
 
 
 class SteppedClock(SystemClock):

@@ -5,8 +5,8 @@ import pytest
 
 from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World, config, literal, provider
 from tests.virtual import run_virtually
-from tokend.clock import Clock
 from tokend.engine.running_provider import RunningProvider
+from tokend.machine.clock import Clock
 from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings, parse_duration
 from tokend.sources import SecretSource
 from tokend.values.errors import RejectedError, TokenUnavailableError, TransientError

@@ -13,7 +13,7 @@ from tokend.http import tls
 from tokend.http.client import Upstream
 from tokend.http.exchange import Request
 from tokend.http.resolver import Resolver
-from tokend.threads import ThreadPool
+from tokend.machine.thread_pool import ThreadPool
 from tokend.values.errors import TransientError
 
 HERE = "127.0.0.1"

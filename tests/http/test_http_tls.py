@@ -17,7 +17,7 @@ from tests.http.loopback import Reachable, reply, serving
 from tokend.http import tls
 from tokend.http.client import Upstream
 from tokend.http.exchange import Reply, Request
-from tokend.threads import ThreadPool
+from tokend.machine.thread_pool import ThreadPool
 from tokend.values.errors import TransientError
 
 

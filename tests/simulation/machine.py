@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.virtual import EPOCH, VirtualLoop
-from tokend.clock import TICK_SECONDS, SystemClock
+from tokend.machine.clock import TICK_SECONDS, SystemClock
 from tokend.state import SUFFIX, Salted
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant

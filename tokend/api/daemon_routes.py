@@ -6,7 +6,7 @@ from tokend.api.openapi import description
 from tokend.api.peers import NOBODY
 from tokend.api.problems import RequestError, bad_request
 from tokend.api.views import row, status_row
-from tokend.pauses import with_pauses
+from tokend.machine.yielding import with_pauses
 from tokend.values.tokens import utc
 
 

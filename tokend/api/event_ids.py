@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tokend.files import read_whole, replace_private
-from tokend.logs import get_logger
+from tokend.machine.logs import get_logger
 
 # Below the state directory: the last id that is taken, in decimal.
 NAME = "events"

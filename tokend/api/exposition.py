@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tokend import __version__
 from tokend.interfaces import Engine
+from tokend.machine.yielding import with_pauses
 from tokend.metrics import Counters
-from tokend.pauses import with_pauses
 from tokend.values.status import ProviderStatus, State
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from tokend.api.changes import Changes
 from tokend.api.denials import Denials
 from tokend.api.peers import Peer, PeerRules
 from tokend.api.views import ConfigState, Prepared, prepare
-from tokend.clock import SystemClock
 from tokend.interfaces import Engine, Entry
+from tokend.machine.clock import SystemClock
 from tokend.values.errors import LoginRequiredError, TokenUnavailableError, UnknownTokenError
 from tokend.values.status import State
 from tokend.values.tokens import Lease

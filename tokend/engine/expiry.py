@@ -7,8 +7,8 @@ import heapq
 from collections.abc import Callable
 
 from tokend.engine.surroundings import Surroundings
-from tokend.logs import get_logger
-from tokend.waiting import Event
+from tokend.machine.event import Event
+from tokend.machine.logs import get_logger
 
 log = get_logger()
 

@@ -12,12 +12,12 @@ import anyio
 
 from tokend.engine.identity import identify
 from tokend.engine.judgement import MOST_VERDICTS, is_verdict
-from tokend.engine.mutex import Mutex
 from tokend.engine.records import Record
 from tokend.engine.succession import is_blank, left_behind
 from tokend.engine.surroundings import Surroundings
 from tokend.interfaces import Issuer
-from tokend.logs import get_logger
+from tokend.machine.lock import Mutex
+from tokend.machine.logs import get_logger
 from tokend.settings import OnDemandSettings
 from tokend.values.errors import (
     AttemptError,

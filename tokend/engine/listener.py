@@ -3,11 +3,11 @@
 from tokend.engine.standing import BUG, Standing, Turn
 from tokend.engine.surroundings import Surroundings
 from tokend.interfaces import ListeningSink
-from tokend.logs import get_logger
+from tokend.machine.event import Event
+from tokend.machine.logs import get_logger
 from tokend.values.errors import SinkError
 from tokend.values.status import SinkStatus
 from tokend.values.tokens import Lease
-from tokend.waiting import Event
 
 log = get_logger()
 

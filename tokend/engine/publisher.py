@@ -10,7 +10,7 @@ from tokend.engine.records import Record
 from tokend.engine.standing import BUG, Standing, Turn
 from tokend.engine.surroundings import Surroundings
 from tokend.interfaces import Sink, is_combining
-from tokend.logs import get_logger
+from tokend.machine.logs import get_logger
 from tokend.values.errors import SinkError
 from tokend.values.instant import Instant
 from tokend.values.status import SinkStatus

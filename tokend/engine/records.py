@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from tokend.clock import is_plausible
+from tokend.machine.clock import is_plausible
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

@@ -7,7 +7,6 @@ retry in `publisher`, on-demand calls in `issuance`.
 
 from dataclasses import dataclass, field, replace
 
-from tokend.clock import is_plausible
 from tokend.engine import due
 from tokend.engine.comparison import compare, is_surely_another_account, withdrawn
 from tokend.engine.identity import request_fingerprint
@@ -16,13 +15,14 @@ from tokend.engine.progress import PULSE, Pulse
 from tokend.engine.records import Record, laid_anew
 from tokend.engine.renewal import Renewal
 from tokend.engine.surroundings import Surroundings
-from tokend.logs import get_logger
+from tokend.machine.clock import is_plausible
+from tokend.machine.event import Event
+from tokend.machine.logs import get_logger
 from tokend.settings import HeldSettings
 from tokend.values.errors import AttemptError, SecretError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.status import State
 from tokend.values.tokens import Lease
-from tokend.waiting import Event
 
 log = get_logger()
 

@@ -4,7 +4,6 @@ be is `judgement`'s to say and `refresher`'s to keep.
 
 from dataclasses import replace
 
-from tokend.clock import is_plausible
 from tokend.engine.comparison import is_foreign, withdrawn
 from tokend.engine.identity import Identity, identify, pace_of
 from tokend.engine.judgement import judge
@@ -13,7 +12,8 @@ from tokend.engine.records import Record
 from tokend.engine.schedule import FLOOR_SECONDS
 from tokend.engine.surroundings import Surroundings
 from tokend.interfaces import Provider, Runtime, is_inheriting
-from tokend.logs import get_logger
+from tokend.machine.clock import is_plausible
+from tokend.machine.logs import get_logger
 from tokend.settings import HeldSettings
 from tokend.values.errors import AttemptError, ClockError, RateLimitedError, TransientError
 from tokend.values.instant import Instant

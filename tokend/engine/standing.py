@@ -1,9 +1,9 @@
 """How one sink stands: what status shows of it, and when it may be tried again after a failure."""
 
-from tokend.engine.mutex import Mutex
 from tokend.engine.surroundings import Surroundings
 from tokend.interfaces import Destination
-from tokend.logs import get_logger
+from tokend.machine.lock import Mutex
+from tokend.machine.logs import get_logger
 from tokend.values.instant import Instant
 from tokend.values.status import SinkStatus
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tokend.clock import Clock
-from tokend.engine.mutex import Mutex
 from tokend.engine.records import Record, dump, load
 from tokend.engine.succession import is_blank, left_behind, renamed
 from tokend.interfaces import Threads
-from tokend.logs import get_logger
+from tokend.machine.clock import Clock
+from tokend.machine.event import Event
+from tokend.machine.lock import Mutex
+from tokend.machine.logs import get_logger
 from tokend.values.errors import StoreError
-from tokend.waiting import Event
 
 # A healthy disk needs a millisecond; one that hangs must not hold a fresh token back for long.
 SAVE_SECONDS = 10.0

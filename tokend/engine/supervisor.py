@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 from anyio.abc import TaskGroup
 
-from tokend.clock import Clock
 from tokend.config import Config, ProviderConfig
 from tokend.engine import plan
 from tokend.engine.demand import Demand
@@ -26,7 +25,8 @@ from tokend.engine.succession import is_blank, succeeded_by_another
 from tokend.engine.surroundings import Surroundings
 from tokend.engine.workers import Workers
 from tokend.interfaces import CallNumbering, is_listening
-from tokend.logs import get_logger
+from tokend.machine.clock import Clock
+from tokend.machine.logs import get_logger
 from tokend.metrics import Counters
 from tokend.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.values.errors import NotSupportedError, UnknownTokenError

@@ -7,10 +7,10 @@ from typing import Any
 
 import anyio
 
-from tokend.clock import Clock
 from tokend.engine.schedule import HostLimits, Pace
 from tokend.engine.store import TokenStore
 from tokend.interfaces import Runtime, Serve, Threads
+from tokend.machine.clock import Clock
 from tokend.metrics import Counters
 
 # All providers look at their secrets at a start. Who waits for a thread takes 5 KB more than who waits here.

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 import anyio
 from anyio.abc import TaskGroup
 
-from tokend.clock import Clock
-from tokend.logs import get_logger
+from tokend.machine.clock import Clock
+from tokend.machine.logs import get_logger
 
 # A bug that kills a task at once must not become a busy loop.
 RESTART_SECONDS = 5.0

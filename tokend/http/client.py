@@ -13,13 +13,13 @@ from urllib.parse import unquote, urlsplit
 import anyio
 
 from tokend import __version__
-from tokend.clock import Clock
 from tokend.http import tls
 from tokend.http.exchange import Reply, Request
 from tokend.http.resolver import Resolver
 from tokend.http.text import header_text
+from tokend.machine.clock import Clock
+from tokend.machine.thread_pool import ThreadPool, Threads
 from tokend.settings import NetworkSettings, ProviderSettings
-from tokend.threads import ThreadPool, Threads
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

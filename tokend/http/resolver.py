@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from tokend.threads import LOOKUP_THREADS, ThreadPool
+from tokend.machine.thread_pool import LOOKUP_THREADS, ThreadPool
 
 # Also of a thread that hangs for good (a module of nsswitch.conf may): afterwards another one is risked.
 LEFT_ALONE_SECONDS = 60.0

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from tokend.machine.thread_pool import Threads
 from tokend.settings import NetworkSettings
-from tokend.threads import Threads
 from tokend.values.errors import TransientError
 
 T = TypeVar("T")

@@ -18,8 +18,8 @@ from pathlib import Path
 import anyio
 import watchfiles
 
-from tokend.logs import get_logger
-from tokend.threads import ThreadPool
+from tokend.machine.logs import get_logger
+from tokend.machine.thread_pool import ThreadPool
 
 # docs/promises.md 85: noticed within 5 s, also without inotify; the rest is for reading and applying.
 LOOK_SECONDS = 3.0

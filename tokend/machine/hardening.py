@@ -4,7 +4,7 @@ import faulthandler
 import os
 import resource
 
-from tokend import logs
+from tokend.machine import logs
 
 
 def harden() -> None:

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import anyio
 
+from tokend.machine.event import Event, Waiters
 from tokend.values.instant import Instant
-from tokend.waiting import Event, Waiters
 
 # docs/promises.md P6: noticed within 15 s of awake time. Ten leaves room for a busy loop.
 TICK_SECONDS = 10.0

@@ -1,0 +1,1 @@
+"""This machine: clock, events, threads, file watches, logging, process hardening."""
