@@ -11,8 +11,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
-from tokend import __version__, activation
-from tokend.activation import Inherited
+from tokend import __version__
 from tokend.api.credentials import serve_credentials, serve_sink
 from tokend.api.exposition import Exposition
 from tokend.api.listening import Place
@@ -34,9 +33,11 @@ from tokend.machine import logs
 from tokend.machine.clock import SystemClock
 from tokend.machine.thread_pool import Pools
 from tokend.metrics import Counters
-from tokend.notify import EXTEND_SECONDS, Notifier
 from tokend.reloading import Reloading
 from tokend.runtime import ProviderRuntime
+from tokend.service_manager import activation
+from tokend.service_manager.activation import Inherited
+from tokend.service_manager.notify import EXTEND_SECONDS, Notifier
 from tokend.settings import ProviderSettings
 from tokend.telling import Telling
 from tokend.values.errors import StoreError

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tokend.machine.logs import get_logger
-from tokend.notify import Notifier
+from tokend.service_manager.notify import Notifier
 from tokend.state import SALT_BYTES, SUFFIX, Salted, boot_id, claim
 from tokend.values.errors import StoreError
 

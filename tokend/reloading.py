@@ -13,8 +13,8 @@ from tokend.machine import logs
 from tokend.machine.clock import Clock
 from tokend.machine.file_watch import LOOK_SECONDS, FileWatch
 from tokend.machine.thread_pool import ThreadPool
-from tokend.notify import Notifier
 from tokend.plugins import load_config
+from tokend.service_manager.notify import Notifier
 from tokend.values.errors import ConfigError
 
 # A storm of signals or saves causes one reload a second.

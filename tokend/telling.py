@@ -7,7 +7,7 @@ import anyio
 from tokend.engine.supervisor import Supervisor
 from tokend.machine.clock import Clock
 from tokend.machine.yielding import with_pauses
-from tokend.notify import Notifier, in_words, trouble
+from tokend.service_manager.notify import Notifier, in_words, trouble
 
 # Status goes to systemd at most this often.
 STATUS_SECONDS = 1.0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from tokend.engine.progress import Living, Progress
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
-from tokend.notify import Notifier
+from tokend.service_manager.notify import Notifier
 
 log = get_logger()
 

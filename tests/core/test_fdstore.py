@@ -168,7 +168,7 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path, keeper: Any):
 
 def test_a_directory_that_cannot_be_used_and_a_systemd_that_is_not_there(tmp_path: Path):
     """`StoreError` with the reason; the lock is free again."""
-    from tokend.notify import Notifier  # where this suite runs, nobody is to be told
+    from tokend.service_manager.notify import Notifier  # where this suite runs, nobody is to be told
 
     assert "NOTIFY_SOCKET" not in os.environ
     with pytest.raises(StoreError, match=r"\$NOTIFY_SOCKET"):
@@ -180,7 +180,7 @@ def test_a_directory_that_cannot_be_used_and_a_systemd_that_is_not_there(tmp_pat
 
 def test_descriptors_are_sent_with_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """FDSTORE=1 with FDNAME and the descriptor itself in one datagram; FDSTOREREMOVE."""
-    from tokend.notify import Notifier
+    from tokend.service_manager.notify import Notifier
 
     short = Path(tempfile.mkdtemp(prefix="tk-"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
