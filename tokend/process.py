@@ -9,18 +9,17 @@ from pathlib import Path
 
 import anyio
 
-from tokend import fdstore
-from tokend.api import event_ids
 from tokend.config import Config
 from tokend.daemon import Daemon
-from tokend.fdstore import DescriptorStore
 from tokend.machine import hardening, logs
 from tokend.machine.clock import SystemClock
 from tokend.plugins import load_config
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import Notifier
-from tokend.state import StateDirectory
+from tokend.state import event_ids, fdstore
+from tokend.state.directory import StateDirectory
+from tokend.state.fdstore import DescriptorStore
 from tokend.values.errors import ConfigError, StateLockedError, StoreError, TokendError
 
 EXIT_OTHER, EXIT_CONFIG, EXIT_LOCKED, EXIT_CONFIG_SYSTEMD = 1, 2, 75, 78

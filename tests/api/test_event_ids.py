@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.api.served import logged
-from tokend.api import event_ids
-from tokend.api.event_ids import IDS_PER_RUN, NAME, take
+from tokend.state import event_ids
+from tokend.state.event_ids import IDS_PER_RUN, NAME, take
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 MILLISECONDS = int(NOW.timestamp() * 1000)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tokend.engine.records import dump, load
 from tokend.machine.clock import SystemClock
-from tokend.state import boot_id
+from tokend.state.directory import boot_id
 
 # Of every five providers one of each kind: three are held, two are on demand. Each tt has a key of its own: those that
 # share one take turns, ten seconds each.

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tokend import fdstore
-from tokend.fdstore import DescriptorStore
+from tokend.state import fdstore
+from tokend.state.fdstore import DescriptorStore
 from tokend.values.errors import StateLockedError, StoreError
 
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.files.children import STRANGER, acting_as, public_directory
-from tokend.state import StateDirectory
+from tokend.state.directory import StateDirectory
 from tokend.values.errors import StateLockedError, StoreError
 
 

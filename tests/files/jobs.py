@@ -10,10 +10,10 @@ from typing import Any
 import jinja2.sandbox  # noqa: F401  # before any fork
 
 from tests.sinks.leases import lease, sink
-from tokend.fdstore import DescriptorStore
 from tokend.files import replace_private
 from tokend.sinks.file import FileSink
-from tokend.state import StateDirectory
+from tokend.state.directory import StateDirectory
+from tokend.state.fdstore import DescriptorStore
 
 # The new one is shorter: written over the old one, it would leave something of that behind.
 OLD, NEW = "old-fake-token." + "o" * 3000, "new-fake-token." + "n" * 900

@@ -7,7 +7,7 @@ import sys
 from tests.files.children import DEADLINE_SECONDS, names, run_traced
 from tokend.files import replace_file
 from tokend.files.ownership import Ownership
-from tokend.state import StateDirectory
+from tokend.state.directory import StateDirectory
 
 CALLS = "openat,write,fsync,fchmod,fchown,ftruncate,fremovexattr,rename,renameat,renameat2,unlinkat,close"
 SETUP = """

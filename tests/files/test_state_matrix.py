@@ -15,7 +15,7 @@ import pytest
 from tests.files.jobs import GOOD, NEWER, TORN, MemoryJob, StateJob
 from tests.files.matrix import TEMPORARY, by_default, errors, touching
 from tests.files.victims import Outcome, Point, Victims, victims
-from tokend.state import StateDirectory
+from tokend.state.directory import StateDirectory
 
 STEPS = ["disk: first", "disk: open", "disk: torn salt", "disk: save", "disk: first save", "disk: load"]
 STEPS += ["memory: first", "memory: open", "memory: save", "memory: first save", "memory: set aside"]

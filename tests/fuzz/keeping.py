@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from tokend import fdstore
 from tokend.engine.records import Record, dump, laid_anew, load
 from tokend.sinks.dotenv_format import UneditableError, UnencodableError, _assignments, edit, encode
+from tokend.state import fdstore
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

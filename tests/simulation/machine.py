@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.virtual import EPOCH, VirtualLoop
 from tokend.machine.clock import TICK_SECONDS, SystemClock
-from tokend.state import SUFFIX, Salted
+from tokend.state.directory import SUFFIX, Salted
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant
 

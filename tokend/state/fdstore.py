@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tokend.machine.logs import get_logger
 from tokend.service_manager.notify import Notifier
-from tokend.state import SALT_BYTES, SUFFIX, Salted, boot_id, claim
+from tokend.state.directory import SALT_BYTES, SUFFIX, Salted, boot_id, claim
 from tokend.values.errors import StoreError
 
 # FDNAME= of the descriptor.

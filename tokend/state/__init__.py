@@ -1,0 +1,1 @@
+"""Persistent state: a directory, or a memory file that systemd keeps."""
