@@ -20,11 +20,11 @@ from tokend.engine.schedule import HostLimits
 from tokend.engine.store import TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.engine.surroundings import Surroundings
-from tokend.http.exchange import Reply, Request
 from tokend.interfaces import Runtime
 from tokend.metrics import Counters
-from tokend.settings import HeldSettings, OnDemandSettings, SinkSettings
-from tokend.sources import SecretField, SecretSource, read_secret
+from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.secret_source import SecretField, SecretSource, read_secret
+from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.values.errors import AttemptError, SinkError, StoreError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

@@ -33,12 +33,12 @@ from tokend.machine import logs
 from tokend.machine.clock import SystemClock
 from tokend.machine.thread_pool import Pools
 from tokend.metrics import Counters
+from tokend.plugin.settings import ProviderSettings
 from tokend.reloading import Reloading
 from tokend.runtime import ProviderRuntime
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import EXTEND_SECONDS, Notifier
-from tokend.settings import ProviderSettings
 from tokend.telling import Telling
 from tokend.values.errors import StoreError
 from tokend.values.tokens import utc

@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeGuard, runtime_checkable
 
-from tokend.http.exchange import Reply, Request
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import Threads
-from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings
-from tokend.sources import SecretSource
+from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.status import ProviderStatus

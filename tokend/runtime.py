@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from tokend.http.client import Upstream
-from tokend.http.exchange import Reply, Request
 from tokend.http.resolver import Resolver
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import Threads
-from tokend.settings import ProviderSettings
-from tokend.sources import COMMAND_SECONDS, SecretSource, read_secret
+from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.secret_source import COMMAND_SECONDS, SecretSource, read_secret
+from tokend.plugin.settings import ProviderSettings
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tokend.settings import Access, HeldSettings, OnDemandSettings, ProviderSettings
+from tokend.plugin.settings import Access, HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.values.errors import UnknownTokenError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

@@ -15,8 +15,8 @@ from tests.api.served import PATIENCE_SECONDS, Reply, Served, served
 from tokend.api.loopback import LoopbackServer
 from tokend.api.parsing import Limits
 from tokend.machine.thread_pool import ThreadPool
-from tokend.settings import Access
-from tokend.sources import SecretSource
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import Access
 
 SECRET = "obviously-fake-loopback-secret"
 BEARER = {"Authorization": f"Bearer {SECRET}"}

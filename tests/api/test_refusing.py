@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.fake_engine import FakeEngine
 from tests.api.served import Served, eventually, logged, served
-from tokend.settings import Access
+from tokend.plugin.settings import Access
 
 
 @pytest.mark.parametrize("path", ["/v1/tokens/nope", "/v1/tokens/..", "/v1/tokens/%2e%2e%2fstatus", "/v1/tokens/"])

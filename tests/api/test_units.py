@@ -16,7 +16,7 @@ import pytest
 from tests.api.served import eventually, logged, served
 from tokend.api.peers import Peer, PeerRules, identify
 from tokend.api.units import UnitUnknownError, _cgroup_of, unit_in, unit_of
-from tokend.settings import Access
+from tokend.plugin.settings import Access
 
 STRANGER = 54321
 BOT = Access(users=("1001",), groups=("2002",), units=("bot.service", "bot@*.service"))

@@ -16,9 +16,9 @@ from tokend import providers, sinks
 from tokend.config import Config, DaemonSettings
 from tokend.config.fields import keys_at
 from tokend.config.paths import default_socket, default_state_directory
-from tokend.settings import Access
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import Access
 from tokend.sinks.announce import Signal, Systemd
-from tokend.sources import SecretSource
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml.example"
 # `#key = value` and `#[table]` are configuration; `# words` are prose.
@@ -77,7 +77,7 @@ def default_of(model: type[BaseModel], key: str) -> Any:
 
 def as_duration(value: Any) -> Any:
     """60s and 1m are the same."""
-    from tokend.settings import parse_duration
+    from tokend.plugin.settings import parse_duration
 
     try:
         return parse_duration(value)

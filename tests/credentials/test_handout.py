@@ -25,7 +25,7 @@ from tokend.api.credentials import readers_rule
 from tokend.api.handout import Bounds, Handout, RefusedError, Rule
 from tokend.api.listening import SocketInUseError
 from tokend.api.peers import PeerRules
-from tokend.settings import Access
+from tokend.plugin.settings import Access
 
 NOBODY = Access(users=("no-such-user",))
 

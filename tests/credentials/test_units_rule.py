@@ -11,7 +11,7 @@ from tests.credentials.handing import STRANGER, as_root, given, given_to, handin
 from tokend.api.credentials import units_rule
 from tokend.api.handout import RefusedError, Rule
 from tokend.api.peers import Peer
-from tokend.settings import Access
+from tokend.plugin.settings import Access
 
 ROOT = Peer(0, frozenset((0,)))
 

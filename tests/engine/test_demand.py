@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes import HOUR, FakeHeld, FakeSink, World, provider
 from tests.virtual import run_virtually
-from tokend.sources import SecretSource
+from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import (
     RateLimitedError,
     RejectedError,

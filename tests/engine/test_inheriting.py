@@ -4,7 +4,7 @@ import anyio
 
 from tests.fakes import HOUR, FakeGiven, World, provider
 from tests.virtual import run_virtually
-from tokend.sources import SecretSource
+from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import RejectedError
 from tokend.values.status import State
 

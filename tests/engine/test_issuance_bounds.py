@@ -6,8 +6,8 @@ import pytest
 from tests.engine.issuing import running
 from tests.fakes import FakeOnDemand, World, config, literal, provider
 from tests.virtual import run_virtually
-from tokend.settings import parse_duration
-from tokend.sources import SecretSource
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import parse_duration
 from tokend.values.errors import (
     ClockError,
     InvalidParametersError,

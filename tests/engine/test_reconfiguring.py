@@ -7,8 +7,8 @@ from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World
 from tests.virtual import run_virtually
 from tokend.engine.running_provider import RunningProvider
 from tokend.machine.clock import Clock
-from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings, parse_duration
-from tokend.sources import SecretSource
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSettings, parse_duration
 from tokend.values.errors import RejectedError, TokenUnavailableError, TransientError
 from tokend.values.status import State
 

@@ -5,8 +5,8 @@ import pytest
 
 from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeSink, Upstream, World, minutes, provider
 from tests.virtual import run_virtually
-from tokend.settings import parse_duration
-from tokend.sources import SecretSource
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import parse_duration
 from tokend.values.errors import RateLimitedError, RejectedError, TransientError
 from tokend.values.status import State
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import FakeHeld, FakeRuntime, InlineThreads, Upstream, World, config, provider
 from tests.virtual import VirtualClock, run_virtually
-from tokend.sources import SecretSource
+from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import RateLimitedError, RejectedError, TransientError
 
 RATE_LIMITED = RateLimitedError("429", retry_after=5.0)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokend.engine.schedule import Allowance, HostLimits, backoff_seconds, lead_seconds, refresh_moment
-from tokend.settings import Percentage
+from tokend.plugin.settings import Percentage
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token

@@ -10,7 +10,7 @@ from tests.virtual import BOOT, EPOCH, run_virtually
 from tokend.engine.plan import Step, steps
 from tokend.engine.records import Record
 from tokend.engine.succession import is_blank, left_behind, renamed, succeeded_by_another
-from tokend.sources import SecretSource
+from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import TokenUnavailableError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

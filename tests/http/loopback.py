@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from socket import SO_LINGER, SOL_SOCKET
 
-from tokend.settings import NetworkSettings, ProviderSettings
+from tokend.plugin.settings import NetworkSettings, ProviderSettings
 
 
 class Reachable(ProviderSettings, NetworkSettings):

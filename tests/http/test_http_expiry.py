@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.http.clocks import StandingClock
-from tokend.http.exchange import Reply
-from tokend.http.expiry import MISSING, expiry, jwt_expiry
+from tokend.plugin.http_exchange import Reply
+from tokend.plugin.token_expiry import MISSING, expiry, jwt_expiry
 from tokend.values.errors import TransientError
 from tokend.values.secret import Secret
 

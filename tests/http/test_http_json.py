@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokend.http.json import DEEPEST, parse_object, try_object
+from tokend.plugin.strict_json import DEEPEST, parse_object, try_object
 from tokend.values.errors import TransientError
 
 

@@ -16,8 +16,8 @@ from tests.http.clocks import StandingClock
 from tests.http.loopback import Reachable, reply, serving
 from tokend.http import tls
 from tokend.http.client import Upstream
-from tokend.http.exchange import Reply, Request
 from tokend.machine.thread_pool import ThreadPool
+from tokend.plugin.http_exchange import Reply, Request
 from tokend.values.errors import TransientError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokend.http.text import header_text, is_text, text_of
+from tokend.plugin.text import header_text, is_text, text_of
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 from tokend.values.url import host_of, path_of, same_origin, validate_base_url

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.http.clocks import StandingClock
-from tokend.http.exchange import Reply
-from tokend.http.verdict import refuse, retry_after, token_value
+from tokend.plugin.http_exchange import Reply
+from tokend.plugin.response_status import refuse, retry_after, token_value
 from tokend.values.errors import AttemptError, ClockError, RateLimitedError, RejectedError, TransientError
 
 NOW = 1_700_000_000

@@ -11,11 +11,11 @@ from pydantic import TypeAdapter
 
 from tests.http.loopback import Behaviour, raw, reply, reset, silent, slow_loris
 from tests.providers.live import ENVIRON, attempt, env
+from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.providers import BUILTIN
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
-from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.values.errors import AttemptError, RateLimitedError, RejectedError, SecretError, TransientError
 from tokend.values.tokens import Token
 

@@ -11,7 +11,7 @@ import orjson
 
 from tests.simulation.machine import Machine
 from tokend.http.client import _offset
-from tokend.http.exchange import Reply, Request
+from tokend.plugin.http_exchange import Reply, Request
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

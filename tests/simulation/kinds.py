@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from tokend.config import ProviderConfig
 from tokend.interfaces import Runtime
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import Percentage, SinkSettings
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.jwt import Jwt
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
-from tokend.settings import Percentage, SinkSettings
-from tokend.sources import SecretSource
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token
 

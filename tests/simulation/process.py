@@ -16,10 +16,10 @@ from tokend.engine.schedule import HostLimits
 from tokend.engine.store import TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.engine.surroundings import Surroundings
-from tokend.http.exchange import Reply, Request
 from tokend.metrics import Counters
+from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.secret_source import SecretSource
 from tokend.runtime import ProviderRuntime
-from tokend.sources import SecretSource
 from tokend.values.errors import AttemptError, SecretError, SinkError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token

@@ -9,8 +9,8 @@ from tests.simulation.ledger import GRAIN, Attempt, Ledger, is_verdict
 from tests.simulation.seen import Seen
 from tokend.engine.due import was_stepped_back
 from tokend.engine.refresher import Refresher
-from tokend.http.verdict import retry_after
-from tokend.settings import Percentage
+from tokend.plugin.response_status import retry_after
+from tokend.plugin.settings import Percentage
 from tokend.values.errors import AttemptError
 from tokend.values.status import State
 from tokend.values.tokens import Lease, Token

@@ -19,7 +19,7 @@ from tokend.api.listening import Place
 from tokend.api.peers import Peer, PeerRules
 from tokend.api.units import matches
 from tokend.interfaces import Engine, Entry, ListeningSink
-from tokend.settings import OnDemandSettings
+from tokend.plugin.settings import OnDemandSettings
 from tokend.values.errors import SinkError
 
 # The characters of a unit's name are those of systemd.unit(5). A credential is named for the token that it holds.

@@ -26,7 +26,7 @@ from tokend.api.reserve import first_reserved
 from tokend.api.routes import respond
 from tokend.api.service import Hot, Service
 from tokend.interfaces import Threads
-from tokend.sources import SecretSource, read_secret
+from tokend.plugin.secret_source import SecretSource, read_secret
 from tokend.values.errors import DeniedError, SecretError
 from tokend.values.secret import Secret
 

@@ -14,7 +14,7 @@ from functools import cached_property
 import structlog
 
 from tokend.api.units import UnitUnknownError, matches, unit_of
-from tokend.settings import Access
+from tokend.plugin.settings import Access
 
 _UCRED = struct.Struct("iII")
 # Plain numbers: at each accept an enum's member would cost as much as the system call.

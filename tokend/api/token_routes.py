@@ -8,7 +8,7 @@ from tokend.api.problems import RequestError, bad_request, not_supported
 from tokend.api.requests import duration_parameter, wants_plain
 from tokend.api.service import unavailable
 from tokend.api.views import issued, key_pair, prepare
-from tokend.settings import OnDemandSettings
+from tokend.plugin.settings import OnDemandSettings
 from tokend.values.errors import DeniedError, WaitTimeoutError
 from tokend.values.tokens import Lease
 

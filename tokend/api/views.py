@@ -11,7 +11,7 @@ import orjson
 
 from tokend.api.answers import PLAIN_TYPE, Answer
 from tokend.interfaces import Entry
-from tokend.settings import ProviderSettings
+from tokend.plugin.settings import ProviderSettings
 from tokend.values.secret import Secret
 from tokend.values.status import Failure, ProviderStatus, SinkStatus
 from tokend.values.tokens import Lease, Token, native, utc

@@ -16,8 +16,8 @@ from tokend.config.fields import Visibility, secret_fields
 from tokend.config.model import DaemonSettings
 from tokend.config.paths import RealPaths
 from tokend.config.report import ConfigProblem, Findings, did_you_mean
-from tokend.settings import HeldSettings, ProviderSettings, Settings, SinkSettings
-from tokend.sources import SecretSource, read_secret
+from tokend.plugin.secret_source import SecretSource, read_secret
+from tokend.plugin.settings import HeldSettings, ProviderSettings, Settings, SinkSettings
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from tokend.config.report import nearest
-from tokend.sources import SecretSource
+from tokend.plugin.secret_source import SecretSource
 
 Where = tuple[str | int, ...]
 

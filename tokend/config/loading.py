@@ -28,7 +28,7 @@ from tokend.config.paths import default_socket, default_state_directory
 from tokend.config.report import Findings, InvalidConfigError, did_you_mean, in_order
 from tokend.config.syntax import Vocabulary
 from tokend.config.wording import explain
-from tokend.settings import OnDemandSettings, ProviderSettings, SinkSettings
+from tokend.plugin.settings import OnDemandSettings, ProviderSettings, SinkSettings
 
 M = TypeVar("M", bound=BaseModel)
 

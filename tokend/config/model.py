@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from tokend.config.report import ConfigProblem
-from tokend.settings import AnchoredPath, ProviderSettings, Settings, SinkSettings, SocketPath, Strings
-from tokend.sources import SecretField, SecretSource
+from tokend.plugin.secret_source import SecretField, SecretSource
+from tokend.plugin.settings import AnchoredPath, ProviderSettings, Settings, SinkSettings, SocketPath, Strings
 
 _MODE = re.compile(r"0[0-7]{3}", re.ASCII)
 # As an object they take 48 bytes; with one more it would be 64, for each provider.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tokend.engine.identity import Identity
 from tokend.engine.records import Record
 from tokend.engine.schedule import lead_seconds, refresh_moment
-from tokend.settings import HeldSettings
+from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import SecretError
 
 # A reboot lays the boot line anew from wall times of microseconds: less than this is no other lead.

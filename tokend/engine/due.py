@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tokend.engine.records import Record
 from tokend.engine.schedule import FLOOR_SECONDS, LONG_OUTAGE_PAUSE_SECONDS, LONG_OUTAGE_SECONDS, HostLimits
-from tokend.settings import HeldSettings
+from tokend.plugin.settings import HeldSettings
 from tokend.values.instant import Instant
 from tokend.values.tokens import Lease
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tokend.interfaces import Runtime
-from tokend.settings import HeldSettings, ProviderSettings
-from tokend.sources import SecretSource
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import HeldSettings, ProviderSettings
 from tokend.values.secret import Secret
 
 

@@ -18,7 +18,7 @@ from tokend.engine.surroundings import Surroundings
 from tokend.interfaces import Issuer
 from tokend.machine.lock import Mutex
 from tokend.machine.logs import get_logger
-from tokend.settings import OnDemandSettings
+from tokend.plugin.settings import OnDemandSettings
 from tokend.values.errors import (
     AttemptError,
     ClockError,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from tokend.config import ProviderConfig
 from tokend.engine.comparison import is_surely_another_account
-from tokend.settings import HeldSettings
+from tokend.plugin.settings import HeldSettings
 
 
 @dataclass(frozen=True, slots=True)

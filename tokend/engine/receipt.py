@@ -6,7 +6,7 @@ from tokend.engine.comparison import is_foreign
 from tokend.engine.identity import Identity
 from tokend.engine.records import Record
 from tokend.engine.schedule import FLOOR_SECONDS, lead_seconds, refresh_moment
-from tokend.settings import HeldSettings
+from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
 from tokend.values.tokens import Lease, Token

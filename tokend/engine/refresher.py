@@ -18,7 +18,7 @@ from tokend.engine.surroundings import Surroundings
 from tokend.machine.clock import is_plausible
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
-from tokend.settings import HeldSettings
+from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import AttemptError, SecretError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.status import State

@@ -14,7 +14,7 @@ from tokend.engine.surroundings import Surroundings
 from tokend.interfaces import Provider, Runtime, is_inheriting
 from tokend.machine.clock import is_plausible
 from tokend.machine.logs import get_logger
-from tokend.settings import HeldSettings
+from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import AttemptError, ClockError, RateLimitedError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.tokens import Token

@@ -9,7 +9,7 @@ from tokend.engine.listener import Listener
 from tokend.engine.publisher import Publisher
 from tokend.engine.refresher import Refresher
 from tokend.engine.surroundings import Surroundings
-from tokend.settings import HeldSettings, OnDemandSettings, ProviderSettings
+from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.values.status import ProviderStatus, State
 from tokend.values.tokens import Lease
 

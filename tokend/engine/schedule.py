@@ -3,7 +3,7 @@
 import math
 from datetime import timedelta
 
-from tokend.settings import Percentage
+from tokend.plugin.settings import Percentage
 from tokend.values.instant import Instant
 from tokend.values.tokens import Token
 

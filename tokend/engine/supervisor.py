@@ -28,7 +28,7 @@ from tokend.interfaces import CallNumbering, is_listening
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
 from tokend.metrics import Counters
-from tokend.settings import HeldSettings, OnDemandSettings, SinkSettings
+from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.values.errors import NotSupportedError, UnknownTokenError
 from tokend.values.status import State
 from tokend.values.tokens import Lease, Token

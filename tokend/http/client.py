@@ -14,12 +14,12 @@ import anyio
 
 from tokend import __version__
 from tokend.http import tls
-from tokend.http.exchange import Reply, Request
 from tokend.http.resolver import Resolver
-from tokend.http.text import header_text
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import ThreadPool, Threads
-from tokend.settings import NetworkSettings, ProviderSettings
+from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.settings import NetworkSettings, ProviderSettings
+from tokend.plugin.text import header_text
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

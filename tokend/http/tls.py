@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from tokend.machine.thread_pool import Threads
-from tokend.settings import NetworkSettings
+from tokend.plugin.settings import NetworkSettings
 from tokend.values.errors import TransientError
 
 T = TypeVar("T")

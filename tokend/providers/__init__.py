@@ -3,12 +3,12 @@ makes one attempt; plugins do not know each other."""
 
 from collections.abc import Mapping
 
+from tokend.plugin.settings import ProviderSettings
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.jwt import Jwt
 from tokend.providers.projectx import ProjectX
 from tokend.providers.request_jwt import RequestJwt
 from tokend.providers.tt import TT
-from tokend.settings import ProviderSettings
 
 BUILTIN: Mapping[str, type[ProviderSettings]] = {
     "projectx": ProjectX,

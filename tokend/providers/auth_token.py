@@ -8,16 +8,16 @@ import orjson
 from pydantic import field_validator
 
 from tokend.http.client import OFFSET_SECONDS
-from tokend.http.exchange import Reply, Request
-from tokend.http.expiry import MISSING, expiry
-from tokend.http.field_errors import field_errors
-from tokend.http.json import parse_object, try_object
-from tokend.http.text import is_text
-from tokend.http.verdict import refuse, token_value
 from tokend.interfaces import Runtime
-from tokend.settings import Duration, NetworkSettings, OnDemandSettings
+from tokend.plugin.field_errors import field_errors
+from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.response_status import refuse, token_value
+from tokend.plugin.secret_source import SecretField
+from tokend.plugin.settings import Duration, NetworkSettings, OnDemandSettings
+from tokend.plugin.strict_json import parse_object, try_object
+from tokend.plugin.text import is_text
+from tokend.plugin.token_expiry import MISSING, expiry
 from tokend.signing.request_hash import request_hmac
-from tokend.sources import SecretField
 from tokend.values.errors import ClockError, InvalidParametersError, RejectedError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import JSON, Token

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tokend.interfaces import Runtime
-from tokend.settings import Duration, HeldSettings
+from tokend.plugin.secret_source import SecretField
+from tokend.plugin.settings import Duration, HeldSettings
 from tokend.signing.jwt import sign
-from tokend.sources import SecretField
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 

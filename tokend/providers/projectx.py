@@ -6,14 +6,14 @@ from typing import Any, ClassVar, Literal, NoReturn, Self
 import orjson
 from pydantic import Field, field_validator, model_validator
 
-from tokend.http.exchange import Reply, Request
-from tokend.http.expiry import LONGEST_LIFE_SECONDS, MISSING, expiry, jwt_expiry
-from tokend.http.json import parse_object, try_object
-from tokend.http.text import header_text, text_of
-from tokend.http.verdict import RATE_LIMITED, refuse, token_value
 from tokend.interfaces import Runtime
-from tokend.settings import HeldSettings, NetworkSettings
-from tokend.sources import SecretField, SecretSource
+from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.response_status import RATE_LIMITED, refuse, token_value
+from tokend.plugin.secret_source import SecretField, SecretSource
+from tokend.plugin.settings import HeldSettings, NetworkSettings
+from tokend.plugin.strict_json import parse_object, try_object
+from tokend.plugin.text import header_text, text_of
+from tokend.plugin.token_expiry import LONGEST_LIFE_SECONDS, MISSING, expiry, jwt_expiry
 from tokend.values.errors import RejectedError, SecretError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

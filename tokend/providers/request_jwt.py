@@ -6,12 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tokend.http.text import header_text, is_text
 from tokend.interfaces import Runtime
-from tokend.settings import Duration, OnDemandSettings
+from tokend.plugin.secret_source import SecretField
+from tokend.plugin.settings import Duration, OnDemandSettings
+from tokend.plugin.text import header_text, is_text
 from tokend.signing.jwt import sign
 from tokend.signing.request_hash import json_string_sha256
-from tokend.sources import SecretField
 from tokend.values.errors import InvalidParametersError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token

@@ -7,14 +7,14 @@ from urllib.parse import quote, urljoin
 
 from pydantic import field_validator
 
-from tokend.http.exchange import Reply, Request
-from tokend.http.expiry import expiry
-from tokend.http.json import parse_object, try_object
-from tokend.http.text import header_text, text_of
-from tokend.http.verdict import RATE_LIMITED, refuse, token_value
 from tokend.interfaces import Runtime
-from tokend.settings import HeldSettings, NetworkSettings
-from tokend.sources import SecretField
+from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.response_status import RATE_LIMITED, refuse, token_value
+from tokend.plugin.secret_source import SecretField
+from tokend.plugin.settings import HeldSettings, NetworkSettings
+from tokend.plugin.strict_json import parse_object, try_object
+from tokend.plugin.text import header_text, text_of
+from tokend.plugin.token_expiry import expiry
 from tokend.values.errors import RejectedError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token

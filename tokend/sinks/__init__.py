@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tokend.settings import SinkSettings
+from tokend.plugin.settings import SinkSettings
 from tokend.sinks.dotenv import DotenvSink
 from tokend.sinks.json import JsonSink
 from tokend.sinks.raw import RawSink

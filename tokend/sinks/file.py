@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from tokend import files
 from tokend.files import NotKeptError, Ownership, Version
-from tokend.settings import AnchoredPath, SinkSettings
+from tokend.plugin.settings import AnchoredPath, SinkSettings
 from tokend.sinks.announce import Announcement, Signal, Systemd
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from tokend.settings import SinkSettings, SocketPath
+from tokend.plugin.settings import SinkSettings, SocketPath
 from tokend.sinks.file import Mode, Name
 from tokend.values.tokens import Lease
 

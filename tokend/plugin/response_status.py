@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
-from tokend.http.exchange import Reply
+from tokend.plugin.http_exchange import Reply
 from tokend.values.errors import ClockError, RateLimitedError, RejectedError, TransientError
 from tokend.values.secret import Secret
 

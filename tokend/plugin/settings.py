@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from tokend.sources import Kept, SecretSource, anchored
+from tokend.plugin.secret_source import Kept, SecretSource, anchored
 
 _DURATION = re.compile(r"([1-9][0-9]*)(ms|s|m|h|d)", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}

@@ -1,0 +1,1 @@
+"""The interfaces and helpers for authors of provider and sink kinds."""
