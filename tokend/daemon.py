@@ -27,7 +27,6 @@ from tokend.engine.schedule import HostLimits
 from tokend.engine.store import State, TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.engine.surroundings import Surroundings
-from tokend.http.resolver import Resolver
 from tokend.interfaces import ListeningSink
 from tokend.machine import logs
 from tokend.machine.clock import SystemClock
@@ -35,11 +34,12 @@ from tokend.machine.thread_pool import Pools
 from tokend.metrics import Counters
 from tokend.plugin.settings import ProviderSettings
 from tokend.reloading import Reloading
-from tokend.runtime import ProviderRuntime
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import EXTEND_SECONDS, Notifier
 from tokend.telling import Telling
+from tokend.upstream.provider_runtime import ProviderRuntime
+from tokend.upstream.resolver import Resolver
 from tokend.values.errors import StoreError
 from tokend.values.tokens import utc
 from tokend.watchdog import Watchdog

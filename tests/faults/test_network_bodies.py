@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from tests.daemon.harness import Daemon, Home, until
 from tests.faults.looking import descriptors, megabytes
 from tests.faults.upstream import Behaviour, Talk, kind, provider, response, saying, upstream
-from tokend.http.client import LARGEST_BODY_BYTES
+from tokend.upstream.client import LARGEST_BODY_BYTES
 
 MEBIBYTE = b" " * (1 << 20)
 # What thirty refused answers may cost beside the libraries that the first one loads (some 12 MB).

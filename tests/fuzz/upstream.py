@@ -11,7 +11,6 @@ import httpx
 
 from tests.http.clocks import StandingClock
 from tests.providers.live import ENVIRON, NOW, env
-from tokend.http.client import _date, _offset
 from tokend.plugin.http_exchange import Reply, Request
 from tokend.plugin.response_status import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS, retry_after
 from tokend.plugin.secret_source import SecretSource, read_secret
@@ -22,6 +21,7 @@ from tokend.plugin.token_expiry import LONGEST_LIFE_SECONDS, expiry
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
+from tokend.upstream.client import _date, _offset
 from tokend.values.errors import AttemptError, InvalidParametersError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

@@ -13,8 +13,8 @@ import pytest
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Behaviour, Loopback, Reachable, raw, reply, reset, serving, silent, slow_loris
 from tokend import __version__
-from tokend.http.client import LARGEST_BODY_BYTES, Upstream
 from tokend.plugin.http_exchange import Reply, Request
+from tokend.upstream.client import LARGEST_BODY_BYTES, Upstream
 from tokend.values.errors import SecretError, TransientError
 from tokend.values.secret import Secret
 

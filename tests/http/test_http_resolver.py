@@ -9,11 +9,11 @@ import pytest
 
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Reachable, reply, serving
-from tokend.http import tls
-from tokend.http.client import Upstream
-from tokend.http.resolver import Resolver
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.http_exchange import Request
+from tokend.upstream import tls
+from tokend.upstream.client import Upstream
+from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
 
 HERE = "127.0.0.1"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tokend.http.client import _offset
+from tokend.upstream.client import _offset
 from tokend.values.instant import Instant
 
 SENT = Instant(datetime(2026, 1, 1, tzinfo=UTC), 1000.0)

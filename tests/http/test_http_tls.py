@@ -14,10 +14,10 @@ import trustme
 
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Reachable, reply, serving
-from tokend.http import tls
-from tokend.http.client import Upstream
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.http_exchange import Reply, Request
+from tokend.upstream import tls
+from tokend.upstream.client import Upstream
 from tokend.values.errors import TransientError
 
 

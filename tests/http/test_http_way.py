@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Loopback, Reachable, reply, serving, silent
-from tokend.http.client import Upstream
 from tokend.plugin.http_exchange import Reply, Request
+from tokend.upstream.client import Upstream
 from tokend.values.errors import TransientError
 from tokend.values.secret import Secret
 

@@ -8,10 +8,10 @@ import anyio
 
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Behaviour, Loopback, serving
-from tokend.http.client import Upstream
 from tokend.plugin.http_exchange import Reply, Request
 from tokend.plugin.secret_source import SecretSource, read_secret
 from tokend.plugin.settings import ProviderSettings
+from tokend.upstream.client import Upstream
 from tokend.values.errors import AttemptError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

@@ -10,8 +10,8 @@ from urllib.parse import parse_qs
 import orjson
 
 from tests.simulation.machine import Machine
-from tokend.http.client import _offset
 from tokend.plugin.http_exchange import Reply, Request
+from tokend.upstream.client import _offset
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

@@ -19,7 +19,7 @@ from tokend.engine.surroundings import Surroundings
 from tokend.metrics import Counters
 from tokend.plugin.http_exchange import Reply, Request
 from tokend.plugin.secret_source import SecretSource
-from tokend.runtime import ProviderRuntime
+from tokend.upstream.provider_runtime import ProviderRuntime
 from tokend.values.errors import AttemptError, SecretError, SinkError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token

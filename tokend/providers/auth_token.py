@@ -7,7 +7,6 @@ from typing import Literal, NoReturn
 import orjson
 from pydantic import field_validator
 
-from tokend.http.client import OFFSET_SECONDS
 from tokend.interfaces import Runtime
 from tokend.plugin.field_errors import field_errors
 from tokend.plugin.http_exchange import Reply, Request
@@ -18,6 +17,7 @@ from tokend.plugin.strict_json import parse_object, try_object
 from tokend.plugin.text import is_text
 from tokend.plugin.token_expiry import MISSING, expiry
 from tokend.signing.request_hash import request_hmac
+from tokend.upstream.client import OFFSET_SECONDS
 from tokend.values.errors import ClockError, InvalidParametersError, RejectedError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import JSON, Token

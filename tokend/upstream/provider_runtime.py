@@ -4,13 +4,13 @@ import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from tokend.http.client import Upstream
-from tokend.http.resolver import Resolver
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import Threads
 from tokend.plugin.http_exchange import Reply, Request
 from tokend.plugin.secret_source import COMMAND_SECONDS, SecretSource, read_secret
 from tokend.plugin.settings import ProviderSettings
+from tokend.upstream.client import Upstream
+from tokend.upstream.resolver import Resolver
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 

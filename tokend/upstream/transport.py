@@ -13,8 +13,8 @@ import anyio
 import httpcore
 import httpx
 
-from tokend.http import tls
-from tokend.http.resolver import Resolver
+from tokend.upstream import tls
+from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
 
 CONNECT_SECONDS = 5.0

@@ -13,13 +13,13 @@ from urllib.parse import unquote, urlsplit
 import anyio
 
 from tokend import __version__
-from tokend.http import tls
-from tokend.http.resolver import Resolver
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import ThreadPool, Threads
 from tokend.plugin.http_exchange import Reply, Request
 from tokend.plugin.settings import NetworkSettings, ProviderSettings
 from tokend.plugin.text import header_text
+from tokend.upstream import tls
+from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -87,7 +87,7 @@ class Upstream:
     async def _exchange(self, request: Request, headers: Mapping[str, str], host: str) -> Reply:
         import httpx
 
-        from tokend.http.network import Network, Transport
+        from tokend.upstream.transport import Network, Transport
 
         context, proxy = await self._contexts.current(host), await self._through(host)
         transport = Transport(Network(host, self._resolver), context=context, proxy=proxy)
