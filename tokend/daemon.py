@@ -12,12 +12,12 @@ import anyio
 from anyio.abc import TaskGroup
 
 from tokend import __version__
+from tokend.access.peer import PeerRules
 from tokend.api.credentials import serve_credentials, serve_sink
 from tokend.api.exposition import Exposition
 from tokend.api.listening import Place
 from tokend.api.loopback import LoopbackServer
 from tokend.api.parsing import Limits
-from tokend.api.peers import PeerRules
 from tokend.api.server import SocketServer
 from tokend.api.service import Service
 from tokend.config import Config

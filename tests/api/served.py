@@ -17,9 +17,9 @@ import uvloop
 from structlog.testing import capture_logs
 
 from tests.api.fake_engine import FakeEngine
+from tokend.access.peer import PeerRules
 from tokend.api.listening import Place
 from tokend.api.parsing import Limits
-from tokend.api.peers import PeerRules
 from tokend.api.server import SocketServer
 from tokend.api.service import Service
 

@@ -1,6 +1,6 @@
 """Denials in the log: enough to see each peer's, never so many that they fill it."""
 
-from tokend.api.denials import MOST_UIDS, Denials
+from tokend.access.denial_log import MOST_UIDS, Denials
 
 
 def test_a_noisy_peer_has_a_line_a_second_with_a_count() -> None:

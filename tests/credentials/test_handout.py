@@ -21,10 +21,10 @@ from tests.credentials.handing import (
     is_refusal,
     place,
 )
+from tokend.access.peer import PeerRules
 from tokend.api.credentials import readers_rule
 from tokend.api.handout import Bounds, Handout, RefusedError, Rule
 from tokend.api.listening import SocketInUseError
-from tokend.api.peers import PeerRules
 from tokend.plugin.settings import Access
 
 NOBODY = Access(users=("no-such-user",))

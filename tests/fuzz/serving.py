@@ -3,12 +3,12 @@
 import re
 
 from tests.fuzz.keeping import NOW
+from tokend.access.peer import Peer
+from tokend.access.units import UnitUnknownError, matches, unit_in
 from tokend.api.credentials import _ADDRESS
 from tokend.api.parsing import SLICE_BYTES, Limits, RequestReader
-from tokend.api.peers import Peer
 from tokend.api.problems import RequestError, problem
 from tokend.api.requests import Request, duration_parameter, wants_plain
-from tokend.api.units import UnitUnknownError, matches, unit_in
 from tokend.values.tokens import utc
 
 PEER = Peer(0, frozenset())

@@ -10,9 +10,9 @@ import select
 import socket
 from typing import Protocol
 
+from tokend.access.peer import Peer
 from tokend.api.connection import Connection, Home
 from tokend.api.parsing import SLICE_BYTES
-from tokend.api.peers import Peer
 from tokend.api.reserve import first_reserved
 
 # Accepted in one go; then those that are connected already have their turn.

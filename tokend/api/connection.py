@@ -12,9 +12,9 @@ from contextlib import aclosing
 from enum import Enum
 from typing import Any, Protocol
 
+from tokend.access.peer import Peer
 from tokend.api.answers import Answer
 from tokend.api.parsing import SLICE_BYTES, Limits, RequestReader
-from tokend.api.peers import Peer
 from tokend.api.problems import RequestError, problem
 from tokend.api.requests import Request
 from tokend.api.routes import memorable, respond

@@ -14,10 +14,10 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
+from tokend.access.peer import Peer, PeerRules
+from tokend.access.units import matches
 from tokend.api.handout import Handout, RefusedError, Rule
 from tokend.api.listening import Place
-from tokend.api.peers import Peer, PeerRules
-from tokend.api.units import matches
 from tokend.interfaces import Engine, Entry, ListeningSink
 from tokend.plugin.settings import OnDemandSettings
 from tokend.values.errors import SinkError

@@ -17,11 +17,11 @@ from typing import Any, Protocol
 import anyio
 import structlog
 
+from tokend.access.denial_log import Denials
+from tokend.access.peer import Peer, identify
 from tokend.api import reserve
-from tokend.api.denials import Denials
 from tokend.api.departures import Departures
 from tokend.api.listening import Place, claim, is_ours, withdraw
-from tokend.api.peers import Peer, identify
 from tokend.interfaces import Engine, Entry
 from tokend.values.tokens import Lease
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
+from tokend.access.peer import NOBODY
 from tokend.api.answers import Answer
 from tokend.api.connection import Connection
 from tokend.api.listening import BACKLOG
 from tokend.api.parsing import Limits
-from tokend.api.peers import NOBODY
 from tokend.api.problems import RequestError, problem
 from tokend.api.requests import Request
 from tokend.api.reserve import first_reserved

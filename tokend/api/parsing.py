@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httptools
 
-from tokend.api.peers import Peer
+from tokend.access.peer import Peer
 from tokend.api.problems import RequestError, bad_request
 from tokend.api.requests import Request
 

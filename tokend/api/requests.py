@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from tokend.api.peers import Peer
+from tokend.access.peer import Peer
 from tokend.api.problems import RequestError, bad_request
 from tokend.plugin.settings import parse_duration
 

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 
+from tokend.access.peer import Peer, identify, uid_of
 from tokend.api.arrivals import Arrival, Arrivals
 from tokend.api.connection import Connection
 from tokend.api.listening import Place, claim, is_ours, withdraw
 from tokend.api.parsing import Limits
-from tokend.api.peers import Peer, identify, uid_of
 from tokend.api.service import Hot, Service
 
 # The time limits' grain: a client has at most this much longer than its limit.

@@ -9,9 +9,9 @@ from typing import Any
 
 import structlog
 
+from tokend.access.denial_log import Denials
+from tokend.access.peer import Peer, PeerRules
 from tokend.api.changes import Changes
-from tokend.api.denials import Denials
-from tokend.api.peers import Peer, PeerRules
 from tokend.api.views import ConfigState, Prepared, prepare
 from tokend.interfaces import Engine, Entry
 from tokend.machine.clock import SystemClock

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import structlog
 
-from tokend.api.units import UnitUnknownError, matches, unit_of
+from tokend.access.units import UnitUnknownError, matches, unit_of
 from tokend.plugin.settings import Access
 
 _UCRED = struct.Struct("iII")

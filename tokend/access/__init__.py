@@ -1,0 +1,1 @@
+"""Peer identity and access decisions."""
