@@ -15,10 +15,6 @@ from tokend import __version__
 from tokend.access.peer import PeerRules
 from tokend.api.credentials import serve_credentials, serve_sink
 from tokend.api.exposition import Exposition
-from tokend.api.listening import Place
-from tokend.api.loopback import LoopbackServer
-from tokend.api.parsing import Limits
-from tokend.api.server import SocketServer
 from tokend.api.service import Service
 from tokend.config import Config
 from tokend.config.model import loopback_address
@@ -27,6 +23,10 @@ from tokend.engine.schedule import HostLimits
 from tokend.engine.store import State, TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.engine.surroundings import Surroundings
+from tokend.httpd.loopback_server import LoopbackServer
+from tokend.httpd.request_parser import Limits
+from tokend.httpd.unix_server import SocketServer
+from tokend.httpd.unix_socket import Place
 from tokend.interfaces import ListeningSink
 from tokend.machine import logs
 from tokend.machine.clock import SystemClock

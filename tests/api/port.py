@@ -12,8 +12,8 @@ from typing import Any
 
 from tests.api.fake_engine import FakeEngine
 from tests.api.served import PATIENCE_SECONDS, Reply, Served, served
-from tokend.api.loopback import LoopbackServer
-from tokend.api.parsing import Limits
+from tokend.httpd.loopback_server import LoopbackServer
+from tokend.httpd.request_parser import Limits
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import Access

@@ -18,10 +18,10 @@ from structlog.testing import capture_logs
 
 from tests.api.fake_engine import FakeEngine
 from tokend.access.peer import PeerRules
-from tokend.api.listening import Place
-from tokend.api.parsing import Limits
-from tokend.api.server import SocketServer
 from tokend.api.service import Service
+from tokend.httpd.request_parser import Limits
+from tokend.httpd.unix_server import SocketServer
+from tokend.httpd.unix_socket import Place
 
 T = TypeVar("T")
 # Longer than anything here takes on a busy machine; only a failing test waits for it.

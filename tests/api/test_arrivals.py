@@ -13,9 +13,9 @@ import pytest
 
 from tests.api.fake_engine import FakeEngine
 from tests.api.served import Served, eventually, served
-from tokend.api.arrivals import PAUSE_SECONDS, Arrival
-from tokend.api.listening import Place
 from tokend.api.service import MOST_REMEMBERED
+from tokend.httpd.acceptor import PAUSE_SECONDS, Arrival
+from tokend.httpd.unix_socket import Place
 from tokend.plugin.settings import Access
 
 READ = b"GET /v1/tokens/demo HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.api.served import Client, Served, eventually, served
-from tokend.api.parsing import MOST_FRAMING, Limits
-from tokend.api.reserve import RESERVED_DESCRIPTORS
+from tokend.httpd.fd_reserve import RESERVED_DESCRIPTORS
+from tokend.httpd.request_parser import MOST_FRAMING, Limits
 from tokend.values.secret import Secret
 
 CHUNKED = (

@@ -10,9 +10,9 @@ import anyio
 from tests.fakes import FakeHeld, World, provider
 from tests.virtual import EPOCH, VirtualClock, run_virtually
 from tokend.access.peer import Peer, PeerRules
-from tokend.api.connection import Connection
-from tokend.api.parsing import Limits
 from tokend.api.service import Hot, Service
+from tokend.httpd.connection import Connection
+from tokend.httpd.request_parser import Limits
 
 TEXT = b"GET /v1/tokens/a HTTP/1.1\r\nHost: x\r\n\r\n"
 

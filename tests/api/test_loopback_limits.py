@@ -12,9 +12,9 @@ import pytest
 
 from tests.api.port import BEARER, listening
 from tests.api.served import PATIENCE_SECONDS, eventually
-from tokend.api.loopback import LoopbackServer
-from tokend.api.parsing import Limits
-from tokend.api.reserve import RESERVED_DESCRIPTORS
+from tokend.httpd.fd_reserve import RESERVED_DESCRIPTORS
+from tokend.httpd.loopback_server import LoopbackServer
+from tokend.httpd.request_parser import Limits
 from tokend.machine.thread_pool import ThreadPool
 
 

@@ -13,7 +13,7 @@ from tests.api.described import fits, is_described
 from tests.api.fake_engine import START, FakeEngine
 from tests.api.served import Reply, Served, served
 from tokend.api.openapi import description
-from tokend.api.problems import PROBLEM_TYPE
+from tokend.httpd.problem import PROBLEM_TYPE
 from tokend.plugin.settings import parse_duration
 from tokend.values import errors
 from tokend.values.status import Failure, SinkStatus, State

@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.fake_engine import FakeEngine
 from tests.api.served import Client, eventually, logged, served
-from tokend.api.listening import LONGEST_PATH_BYTES, Place, SocketInUseError, claim
+from tokend.httpd.unix_socket import LONGEST_PATH_BYTES, Place, SocketInUseError, claim
 from tokend.plugin.settings import Access
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as other users")

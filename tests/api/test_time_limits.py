@@ -7,7 +7,7 @@ import pytest
 
 from tests.api.fake_engine import FakeEngine
 from tests.api.served import Served, eventually, served
-from tokend.api.parsing import Limits
+from tokend.httpd.request_parser import Limits
 
 # The real limits are 2 s and more; the rules are the same at 100 ms.
 SHORT = Limits(header_seconds=0.1, body_seconds=0.2, idle_seconds=0.3, write_seconds=0.3)

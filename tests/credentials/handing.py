@@ -20,7 +20,7 @@ import uvloop
 
 from tests.api.fake_engine import FakeEngine
 from tokend.api.handout import Bounds, Handout, Rule
-from tokend.api.listening import Place
+from tokend.httpd.unix_socket import Place
 
 T = TypeVar("T")
 # Longer than anything here takes on a busy machine; only a failing test waits for it.

@@ -24,7 +24,7 @@ from tests.credentials.handing import (
 from tokend.access.peer import PeerRules
 from tokend.api.credentials import readers_rule
 from tokend.api.handout import Bounds, Handout, RefusedError, Rule
-from tokend.api.listening import SocketInUseError
+from tokend.httpd.unix_socket import SocketInUseError
 from tokend.plugin.settings import Access
 
 NOBODY = Access(users=("no-such-user",))

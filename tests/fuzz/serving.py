@@ -6,9 +6,9 @@ from tests.fuzz.keeping import NOW
 from tokend.access.peer import Peer
 from tokend.access.units import UnitUnknownError, matches, unit_in
 from tokend.api.credentials import _ADDRESS
-from tokend.api.parsing import SLICE_BYTES, Limits, RequestReader
-from tokend.api.problems import RequestError, problem
-from tokend.api.requests import Request, duration_parameter, wants_plain
+from tokend.httpd.problem import RequestError, problem
+from tokend.httpd.request import Request, duration_parameter, wants_plain
+from tokend.httpd.request_parser import SLICE_BYTES, Limits, RequestReader
 from tokend.values.tokens import utc
 
 PEER = Peer(0, frozenset())

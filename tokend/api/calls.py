@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from tokend.api.answers import Answer
-from tokend.api.requests import Request
 from tokend.api.service import Service
+from tokend.httpd.request import Request
+from tokend.httpd.response import Answer
 from tokend.interfaces import Entry
 from tokend.values.errors import DeniedError
 

@@ -1,11 +1,11 @@
 """What is answered about the daemon as a whole: list, status, events, reload, health, metrics, description."""
 
 from tokend.access.peer import NOBODY
-from tokend.api.answers import Answer, json_answer
 from tokend.api.calls import Call
 from tokend.api.openapi import description
-from tokend.api.problems import RequestError, bad_request
 from tokend.api.views import row, status_row
+from tokend.httpd.problem import RequestError, bad_request
+from tokend.httpd.response import Answer, json_answer
 from tokend.machine.yielding import with_pauses
 from tokend.values.tokens import utc
 

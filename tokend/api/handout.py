@@ -19,9 +19,9 @@ import structlog
 
 from tokend.access.denial_log import Denials
 from tokend.access.peer import Peer, identify
-from tokend.api import reserve
-from tokend.api.departures import Departures
-from tokend.api.listening import Place, claim, is_ours, withdraw
+from tokend.httpd import fd_reserve
+from tokend.httpd.hangup import Departures
+from tokend.httpd.unix_socket import Place, claim, is_ours, withdraw
 from tokend.interfaces import Engine, Entry
 from tokend.values.tokens import Lease
 
@@ -167,7 +167,7 @@ class Handout:
         """Take one client in. The loop calls it: a task could be cancelled with a client in its hands."""
         if self._socket is None:
             return
-        if len(self._attending) >= self._bounds.connections or reserve.is_reached():
+        if len(self._attending) >= self._bounds.connections or fd_reserve.is_reached():
             self._rest()
             return
         try:

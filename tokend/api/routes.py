@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-from tokend.api import daemon_routes, problems, token_routes
-from tokend.api.answers import Answer
+from tokend.api import daemon_routes, token_routes
 from tokend.api.calls import Call, Route
-from tokend.api.problems import RequestError, not_supported, problem
-from tokend.api.requests import BROWSER_HEADERS, Request, wants_plain
 from tokend.api.service import Service
 from tokend.api.views import Prepared
+from tokend.httpd import problem
+from tokend.httpd.problem import RequestError, not_supported, problem
+from tokend.httpd.request import BROWSER_HEADERS, Request, wants_plain
+from tokend.httpd.response import Answer
 from tokend.values.errors import ConfigError, DeniedError, InvalidParametersError, ReaderError
 
 READ = Route(token_routes.read_token, frozenset(("min_ttl", "format")))
@@ -48,13 +49,13 @@ async def respond(service: Service, request: Request) -> Answer:
             service.denied(request.peer, token=token or None, detail=str(error))
         answer = problem(error, now=service.engine.clock.instant().wall)
     except InvalidParametersError as error:
-        answer = problems.invalid_parameters(error)
+        answer = problem.invalid_parameters(error)
     except ConfigError as error:
-        answer = problems.invalid_config(error)
+        answer = problem.invalid_config(error)
     except Exception as error:  # a bug: this request's alone
         # The class and the place only: a message could quote what it choked on.
         service.log.error("client.failed", uid=request.peer.uid, token=token or None, **_place(error))
-        answer = problems.internal()
+        answer = problem.internal()
     service.count(token, answer.status)
     return answer
 

@@ -2,12 +2,12 @@
 
 import asyncio
 
-from tokend.api.answers import PLAIN_TYPE, Answer, json_answer
 from tokend.api.calls import Call
-from tokend.api.problems import RequestError, bad_request, not_supported
-from tokend.api.requests import duration_parameter, wants_plain
 from tokend.api.service import unavailable
 from tokend.api.views import issued, key_pair, prepare
+from tokend.httpd.problem import RequestError, bad_request, not_supported
+from tokend.httpd.request import duration_parameter, wants_plain
+from tokend.httpd.response import PLAIN_TYPE, Answer, json_answer
 from tokend.plugin.settings import OnDemandSettings
 from tokend.values.errors import DeniedError, WaitTimeoutError
 from tokend.values.tokens import Lease

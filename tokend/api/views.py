@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from tokend.api.answers import PLAIN_TYPE, Answer
+from tokend.httpd.response import PLAIN_TYPE, Answer
 from tokend.interfaces import Entry
 from tokend.plugin.settings import ProviderSettings
 from tokend.values.secret import Secret

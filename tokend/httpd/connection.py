@@ -13,13 +13,13 @@ from enum import Enum
 from typing import Any, Protocol
 
 from tokend.access.peer import Peer
-from tokend.api.answers import Answer
-from tokend.api.parsing import SLICE_BYTES, Limits, RequestReader
-from tokend.api.problems import RequestError, problem
-from tokend.api.requests import Request
 from tokend.api.routes import memorable, respond
 from tokend.api.service import Hot, Service
 from tokend.api.views import Prepared
+from tokend.httpd.problem import RequestError, problem
+from tokend.httpd.request import Request
+from tokend.httpd.request_parser import SLICE_BYTES, Limits, RequestReader
+from tokend.httpd.response import Answer
 
 # Longer request texts are parsed each time: remembering them would cost more memory than it saves time.
 LONGEST_REMEMBERED_BYTES = 1024

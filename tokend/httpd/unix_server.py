@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from tokend.access.peer import Peer, identify, uid_of
-from tokend.api.arrivals import Arrival, Arrivals
-from tokend.api.connection import Connection
-from tokend.api.listening import Place, claim, is_ours, withdraw
-from tokend.api.parsing import Limits
 from tokend.api.service import Hot, Service
+from tokend.httpd.acceptor import Arrival, Arrivals
+from tokend.httpd.connection import Connection
+from tokend.httpd.request_parser import Limits
+from tokend.httpd.unix_socket import Place, claim, is_ours, withdraw
 
 # The time limits' grain: a client has at most this much longer than its limit.
 MOST_SWEEP_SECONDS = 0.5

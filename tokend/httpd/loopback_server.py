@@ -16,15 +16,15 @@ from contextlib import suppress
 from functools import partial
 
 from tokend.access.peer import NOBODY
-from tokend.api.answers import Answer
-from tokend.api.connection import Connection
-from tokend.api.listening import BACKLOG
-from tokend.api.parsing import Limits
-from tokend.api.problems import RequestError, problem
-from tokend.api.requests import Request
-from tokend.api.reserve import first_reserved
 from tokend.api.routes import respond
 from tokend.api.service import Hot, Service
+from tokend.httpd.connection import Connection
+from tokend.httpd.fd_reserve import first_reserved
+from tokend.httpd.problem import RequestError, problem
+from tokend.httpd.request import Request
+from tokend.httpd.request_parser import Limits
+from tokend.httpd.response import Answer
+from tokend.httpd.unix_socket import BACKLOG
 from tokend.interfaces import Threads
 from tokend.plugin.secret_source import SecretSource, read_secret
 from tokend.values.errors import DeniedError, SecretError

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from tokend.api.answers import Answer
+from tokend.httpd.response import Answer
 from tokend.values.errors import ConfigError, InvalidParametersError, ReaderError
 from tokend.values.tokens import utc
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from tokend.access.peer import Peer
-from tokend.api.problems import RequestError, bad_request
+from tokend.httpd.problem import RequestError, bad_request
 from tokend.plugin.settings import parse_duration
 
 # A page in a browser is the one client that can be tricked into asking (through a local proxy): these give it away.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import httptools
 
 from tokend.access.peer import Peer
-from tokend.api.problems import RequestError, bad_request
-from tokend.api.requests import Request
+from tokend.httpd.problem import RequestError, bad_request
+from tokend.httpd.request import Request
 
 # The parser is fed in slices of this size and not at all while an answer is due, so that what one connection can
 # make us queue is bounded by its smallest possible requests in one slice, some 200.

@@ -11,9 +11,9 @@ import socket
 from typing import Protocol
 
 from tokend.access.peer import Peer
-from tokend.api.connection import Connection, Home
-from tokend.api.parsing import SLICE_BYTES
-from tokend.api.reserve import first_reserved
+from tokend.httpd.connection import Connection, Home
+from tokend.httpd.fd_reserve import first_reserved
+from tokend.httpd.request_parser import SLICE_BYTES
 
 # Accepted in one go; then those that are connected already have their turn.
 MOST_AT_ONCE = 64
