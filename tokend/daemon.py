@@ -14,8 +14,8 @@ from anyio.abc import TaskGroup
 from tokend import __version__
 from tokend.access.peer import PeerRules
 from tokend.api.credentials import serve_credentials, serve_sink
-from tokend.api.exposition import Exposition
-from tokend.api.service import Service
+from tokend.api.metrics_page import Exposition
+from tokend.api.token_api import Service
 from tokend.config import Config
 from tokend.config.model import loopback_address
 from tokend.engine.progress import Queue

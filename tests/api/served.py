@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from tests.api.fake_engine import FakeEngine
 from tokend.access.peer import PeerRules
-from tokend.api.service import Service
+from tokend.api.token_api import Service
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.unix_server import SocketServer
 from tokend.httpd.unix_socket import Place

@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.fake_engine import FakeEngine
 from tests.api.served import Served, eventually, served
-from tokend.api.service import MOST_REMEMBERED
+from tokend.api.token_api import MOST_REMEMBERED
 from tokend.httpd.acceptor import PAUSE_SECONDS, Arrival
 from tokend.httpd.unix_socket import Place
 from tokend.plugin.settings import Access

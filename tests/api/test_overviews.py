@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.api.fake_engine import RAW, START, FakeEngine
 from tests.api.served import Served, logged, served
 from tokend import __version__
-from tokend.api.exposition import Exposition
+from tokend.api.metrics_page import Exposition
 from tokend.metrics import Counters
 from tokend.values.status import Failure, SinkStatus, State
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.fake_engine import RAW, FakeEngine
 from tests.api.served import LAST_EVENT, PATIENCE_SECONDS, Client, Served, eventually, served
-from tokend.api.changes import EVENTS_KEPT, Changes
+from tokend.api.events import EVENTS_KEPT, Changes
 from tokend.httpd.connection import Connection
 from tokend.plugin.settings import Access
 from tokend.values.status import State

@@ -1,9 +1,9 @@
 """What is answered about the daemon as a whole: list, status, events, reload, health, metrics, description."""
 
 from tokend.access.peer import NOBODY
-from tokend.api.calls import Call
+from tokend.api.call import Call
 from tokend.api.openapi import description
-from tokend.api.views import row, status_row
+from tokend.api.serializers import row, status_row
 from tokend.httpd.problem import RequestError, bad_request
 from tokend.httpd.response import Answer, json_answer
 from tokend.machine.yielding import with_pauses

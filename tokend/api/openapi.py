@@ -7,18 +7,18 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from tokend.api import shapes
+from tokend.api import schemas
 
 _SHAPES = (
-    shapes.TokenList, shapes.Status, shapes.Token, shapes.KeyPair, shapes.IssuedToken, shapes.RequestId,
-    shapes.Forgotten, shapes.Plan, shapes.Live, shapes.Ready, shapes.Problem, shapes.TokenEvent, shapes.ConfigEvent,
+    schemas.TokenList, schemas.Status, schemas.Token, schemas.KeyPair, schemas.IssuedToken, schemas.RequestId,
+    schemas.Forgotten, schemas.Plan, schemas.Live, schemas.Ready, schemas.Problem, schemas.TokenEvent, schemas.ConfigEvent,
 )  # fmt: skip
 _PREFIX = "#/components/schemas/"
 _TEXT = {"type": "string"}
 
 
 def _content(*shapes: type, media: str = "application/json") -> dict[str, Any]:
-    first, *others = [{"$ref": f"{_PREFIX}{shape.__name__}"} for shape in shapes]
+    first, *others = [{"$ref": f"{_PREFIX}{shape.__name__}"} for shape in schemas]
     return {media: {"schema": {"anyOf": [first, *others]} if others else first}}
 
 
@@ -60,7 +60,7 @@ _FRESH = (429, 503, 504)
 
 def _problem(status: int) -> dict[str, Any]:
     text, more = _PROBLEMS[status]
-    return {"description": text, "content": _content(shapes.Problem, media="application/problem+json"), **more}
+    return {"description": text, "content": _content(schemas.Problem, media="application/problem+json"), **more}
 
 
 def _operation(
@@ -115,7 +115,7 @@ _REFRESH = _body(
 )
 _PLAIN = _text("text/plain")
 # A stream has no schema of its own in OpenAPI 3.1: what is given is that of each of its events.
-_EVENTS = _content(shapes.TokenEvent, shapes.ConfigEvent, media="text/event-stream")
+_EVENTS = _content(schemas.TokenEvent, schemas.ConfigEvent, media="text/event-stream")
 _FOLLOW = (
     "server-sent events from now on, or since Last-Event-ID; after one that is too old or of another life of the "
     "daemon the present rows come first. Ids rise, also across restarts"
@@ -123,12 +123,12 @@ _FOLLOW = (
 
 _PATHS: dict[str, Any] = {
     "/v1/tokens": {
-        "get": _operation("names, kinds, states, expiries; never a secret", _good(_content(shapes.TokenList)))
+        "get": _operation("names, kinds, states, expiries; never a secret", _good(_content(schemas.TokenList)))
     },
     "/v1/tokens/{name}": {
         "get": _operation(
             "the token",
-            _good(_content(shapes.Token, shapes.KeyPair) | _PLAIN, **_ETAG)
+            _good(_content(schemas.Token, schemas.KeyPair) | _PLAIN, **_ETAG)
             | {"304": {"description": "If-None-Match names this generation", **_ETAG}},
             *_NAMED, 406, *_FRESH,
             parameters=_READ,
@@ -137,7 +137,7 @@ _PATHS: dict[str, Any] = {
     "/v1/tokens/{name}/refresh": {
         "post": _operation(
             "a newer token than if_generation",
-            _good(_content(shapes.Token) | _PLAIN, **_ETAG),
+            _good(_content(schemas.Token) | _PLAIN, **_ETAG),
             *_NAMED, 406, 409, *_BODY, *_FRESH,
             parameters=_NAMES,
             requestBody=_REFRESH,
@@ -146,7 +146,7 @@ _PATHS: dict[str, Any] = {
     "/v1/tokens/{name}/issue": {
         "post": _operation(
             "one on-demand token",
-            _good(_content(shapes.IssuedToken) | _PLAIN, 201),
+            _good(_content(schemas.IssuedToken) | _PLAIN, 201),
             *_NAMED, 406, *_BODY, *_FRESH,
             parameters=_NAMES,
             requestBody=_PARAMETERS,
@@ -154,27 +154,27 @@ _PATHS: dict[str, Any] = {
     },
     "/v1/tokens/{name}/request-id": {
         "post": _operation(
-            "an id for one upstream call", _good(_content(shapes.RequestId)), *_NAMED, *_BODY, parameters=_NAMES
+            "an id for one upstream call", _good(_content(schemas.RequestId)), *_NAMED, *_BODY, parameters=_NAMES
         )
     },
     "/v1/tokens/{name}/forget": {
         "post": _operation(
-            "admins: drop a compromised token", _good(_content(shapes.Forgotten)), *_NAMED, *_BODY, parameters=_NAMES
+            "admins: drop a compromised token", _good(_content(schemas.Forgotten)), *_NAMED, *_BODY, parameters=_NAMES
         )
     },
     "/v1/events": {"get": _operation(_FOLLOW, _good(_EVENTS), parameters=(_SINCE,))},
-    "/v1/status": {"get": _operation("the daemon's and each token's condition", _good(_content(shapes.Status)))},
+    "/v1/status": {"get": _operation("the daemon's and each token's condition", _good(_content(schemas.Status)))},
     "/v1/reload": {
         "post": _operation(
-            "admins: apply the configuration", _good(_content(shapes.Plan)), *_BODY, 422, parameters=(_DRY_RUN,)
+            "admins: apply the configuration", _good(_content(schemas.Plan)), *_BODY, 422, parameters=(_DRY_RUN,)
         )
     },
-    "/livez": {"get": _operation("the daemon answers", _good(_content(shapes.Live)))},
+    "/livez": {"get": _operation("the daemon answers", _good(_content(schemas.Live)))},
     "/readyz": {
         "get": _operation(
             "every required token is valid and in its sinks",
-            _good(_content(shapes.Ready))
-            | {"503": {"description": "not ready", "content": _content(shapes.Ready)}},
+            _good(_content(schemas.Ready))
+            | {"503": {"description": "not ready", "content": _content(schemas.Ready)}},
         )
     },
     "/metrics": {"get": _operation("Prometheus text format", _good(_PLAIN))},

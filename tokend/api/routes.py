@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from tokend.api import daemon_routes, token_routes
-from tokend.api.calls import Call, Route
-from tokend.api.service import Service
-from tokend.api.views import Prepared
+from tokend.api.call import Call, Route
+from tokend.api.serializers import Prepared
+from tokend.api.token_api import Service
 from tokend.httpd import problem
 from tokend.httpd.problem import RequestError, not_supported, problem
 from tokend.httpd.request import BROWSER_HEADERS, Request, wants_plain

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from tokend.api.calls import Call
-from tokend.api.service import unavailable
-from tokend.api.views import issued, key_pair, prepare
+from tokend.api.call import Call
+from tokend.api.serializers import issued, key_pair, prepare
+from tokend.api.token_api import unavailable
 from tokend.httpd.problem import RequestError, bad_request, not_supported
 from tokend.httpd.request import duration_parameter, wants_plain
 from tokend.httpd.response import PLAIN_TYPE, Answer, json_answer

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from tokend.access.peer import Peer
 from tokend.api.routes import memorable, respond
-from tokend.api.service import Hot, Service
-from tokend.api.views import Prepared
+from tokend.api.serializers import Prepared
+from tokend.api.token_api import Hot, Service
 from tokend.httpd.problem import RequestError, problem
 from tokend.httpd.request import Request
 from tokend.httpd.request_parser import SLICE_BYTES, Limits, RequestReader

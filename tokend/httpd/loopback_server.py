@@ -17,7 +17,7 @@ from functools import partial
 
 from tokend.access.peer import NOBODY
 from tokend.api.routes import respond
-from tokend.api.service import Hot, Service
+from tokend.api.token_api import Hot, Service
 from tokend.httpd.connection import Connection
 from tokend.httpd.fd_reserve import first_reserved
 from tokend.httpd.problem import RequestError, problem

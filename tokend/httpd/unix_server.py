@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from tokend.access.peer import Peer, identify, uid_of
-from tokend.api.service import Hot, Service
+from tokend.api.token_api import Hot, Service
 from tokend.httpd.acceptor import Arrival, Arrivals
 from tokend.httpd.connection import Connection
 from tokend.httpd.request_parser import Limits

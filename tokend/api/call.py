@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from tokend.api.service import Service
+from tokend.api.token_api import Service
 from tokend.httpd.request import Request
 from tokend.httpd.response import Answer
 from tokend.interfaces import Entry

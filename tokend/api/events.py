@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from tokend.api.views import row
+from tokend.api.serializers import row
 from tokend.interfaces import Engine
 
 # How far back Last-Event-ID reaches; who was away longer is sent the present state instead.

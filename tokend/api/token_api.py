@@ -11,8 +11,8 @@ import structlog
 
 from tokend.access.denial_log import Denials
 from tokend.access.peer import Peer, PeerRules
-from tokend.api.changes import Changes
-from tokend.api.views import ConfigState, Prepared, prepare
+from tokend.api.events import Changes
+from tokend.api.serializers import ConfigState, Prepared, prepare
 from tokend.interfaces import Engine, Entry
 from tokend.machine.clock import SystemClock
 from tokend.values.errors import LoginRequiredError, TokenUnavailableError, UnknownTokenError
