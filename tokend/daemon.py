@@ -13,11 +13,11 @@ from anyio.abc import TaskGroup
 
 from tokend import __version__
 from tokend.access.peer import PeerRules
-from tokend.api.credentials import serve_credentials, serve_sink
 from tokend.api.metrics_page import Exposition
 from tokend.api.token_api import Service
 from tokend.config import Config
 from tokend.config.model import loopback_address
+from tokend.credentials.rules import serve_credentials, serve_sink
 from tokend.engine.progress import Queue
 from tokend.engine.schedule import HostLimits
 from tokend.engine.store import State, TokenStore

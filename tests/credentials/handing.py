@@ -19,7 +19,7 @@ import pytest
 import uvloop
 
 from tests.api.fake_engine import FakeEngine
-from tokend.api.handout import Bounds, Handout, Rule
+from tokend.credentials.raw_token_server import Bounds, Handout, Rule
 from tokend.httpd.unix_socket import Place
 
 T = TypeVar("T")

@@ -22,8 +22,8 @@ from tests.credentials.handing import (
     place,
 )
 from tokend.access.peer import PeerRules
-from tokend.api.credentials import readers_rule
-from tokend.api.handout import Bounds, Handout, RefusedError, Rule
+from tokend.credentials.raw_token_server import Bounds, Handout, RefusedError, Rule
+from tokend.credentials.rules import readers_rule
 from tokend.httpd.unix_socket import SocketInUseError
 from tokend.plugin.settings import Access
 

@@ -5,7 +5,7 @@ import re
 from tests.fuzz.keeping import NOW
 from tokend.access.peer import Peer
 from tokend.access.units import UnitUnknownError, matches, unit_in
-from tokend.api.credentials import _ADDRESS
+from tokend.credentials.rules import _ADDRESS
 from tokend.httpd.problem import RequestError, problem
 from tokend.httpd.request import Request, duration_parameter, wants_plain
 from tokend.httpd.request_parser import SLICE_BYTES, Limits, RequestReader

@@ -16,7 +16,7 @@ from anyio.abc import TaskStatus
 
 from tokend.access.peer import Peer, PeerRules
 from tokend.access.units import matches
-from tokend.api.handout import Handout, RefusedError, Rule
+from tokend.credentials.raw_token_server import Handout, RefusedError, Rule
 from tokend.httpd.unix_socket import Place
 from tokend.interfaces import Engine, Entry, ListeningSink
 from tokend.plugin.settings import OnDemandSettings

@@ -1,0 +1,1 @@
+"""Raw tokens over Unix sockets: systemd credentials and socket sinks."""
