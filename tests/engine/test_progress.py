@@ -21,9 +21,9 @@ from tests.fakes import (
     provider,
 )
 from tests.virtual import VirtualClock, run_virtually
+from tokend.daemon.watchdog import Watchdog
 from tokend.engine.progress import REST_SECONDS, WORK_SECONDS, Progress, Pulse, Queue
 from tokend.values.errors import TransientError
-from tokend.watchdog import Watchdog
 
 MEAL_SECONDS = 15.0
 

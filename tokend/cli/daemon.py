@@ -28,7 +28,7 @@ def run(config: str | None, once: bool) -> int:
     # structlog loads it wherever it is installed, for tracebacks that a daemon never draws:
     # 60 ms of the start and 5 MB.
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None makes its import fail, as if it were absent
-    from tokend.process import run as run_daemon
+    from tokend.daemon.process import run as run_daemon
 
     return run_daemon(config, once=once)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 
 from tokend.config import Config
-from tokend.daemon import Daemon
+from tokend.daemon.app import Daemon
 from tokend.machine import hardening, logs
 from tokend.machine.clock import SystemClock
 from tokend.plugins import load_config

@@ -18,6 +18,9 @@ from tokend.api.token_api import Service
 from tokend.config import Config
 from tokend.config.model import loopback_address
 from tokend.credentials.rules import serve_credentials, serve_sink
+from tokend.daemon.reload import Reloading
+from tokend.daemon.status_line import Telling
+from tokend.daemon.watchdog import Watchdog
 from tokend.engine.progress import Queue
 from tokend.engine.schedule import HostLimits
 from tokend.engine.store import State, TokenStore
@@ -33,16 +36,13 @@ from tokend.machine.clock import SystemClock
 from tokend.machine.thread_pool import Pools
 from tokend.metrics import Counters
 from tokend.plugin.settings import ProviderSettings
-from tokend.reloading import Reloading
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import EXTEND_SECONDS, Notifier
-from tokend.telling import Telling
 from tokend.upstream.provider_runtime import ProviderRuntime
 from tokend.upstream.resolver import Resolver
 from tokend.values.errors import StoreError
 from tokend.values.tokens import utc
-from tokend.watchdog import Watchdog
 
 EXIT_OK, EXIT_UNAVAILABLE = 0, 7
 

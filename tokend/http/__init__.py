@@ -1,1 +1,0 @@
-"""Outbound HTTP: one exchange at a time, with a deadline, a size cap and no redirects; and what replies mean."""
