@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.readme import README, blocks, configuration
-from tokend.plugins import load_config
+from tokend.kinds import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests" / "bench" / "README.md"])

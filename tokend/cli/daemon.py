@@ -42,7 +42,7 @@ def check(file: str | None, output: str) -> int:
     Reads the secrets' places (not commands) and makes no request.
     """
     from tokend.config import InvalidConfigError
-    from tokend.plugins import load_config
+    from tokend.kinds import load_config
     from tokend.values.errors import ConfigError
 
     try:

@@ -11,9 +11,9 @@ import anyio
 
 from tokend.config import Config
 from tokend.daemon.app import Daemon
+from tokend.kinds import load_config
 from tokend.machine import hardening, logs
 from tokend.machine.clock import SystemClock
-from tokend.plugins import load_config
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import Notifier

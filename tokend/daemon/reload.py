@@ -9,11 +9,11 @@ import anyio
 
 from tokend.config import Config
 from tokend.engine.supervisor import Supervisor
+from tokend.kinds import load_config
 from tokend.machine import logs
 from tokend.machine.clock import Clock
 from tokend.machine.file_watch import LOOK_SECONDS, FileWatch
 from tokend.machine.thread_pool import ThreadPool
-from tokend.plugins import load_config
 from tokend.service_manager.notify import Notifier
 from tokend.values.errors import ConfigError
 
