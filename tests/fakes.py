@@ -16,12 +16,12 @@ import anyio
 
 from tests.virtual import VirtualClock
 from tokend.config import ProviderConfig
+from tokend.engine.context.context import Surroundings
+from tokend.engine.context.counters import Counters
+from tokend.engine.records.store import TokenStore
 from tokend.engine.schedule import HostLimits
-from tokend.engine.store import TokenStore
 from tokend.engine.supervisor import Supervisor
-from tokend.engine.surroundings import Surroundings
 from tokend.interfaces import Runtime
-from tokend.metrics import Counters
 from tokend.plugin.http_exchange import Reply, Request
 from tokend.plugin.secret_source import SecretField, SecretSource, read_secret
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings

@@ -8,7 +8,7 @@ from tests.api.fake_engine import RAW, START, FakeEngine
 from tests.api.served import Served, logged, served
 from tokend import __version__
 from tokend.api.metrics_page import Exposition
-from tokend.metrics import Counters
+from tokend.engine.context.counters import Counters
 from tokend.values.status import Failure, SinkStatus, State
 
 

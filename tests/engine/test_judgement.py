@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tokend.engine.judgement import judge
-from tokend.engine.records import Record
+from tokend.engine.policy.failure import judge
+from tokend.engine.records.record import Record
 from tokend.values.errors import (
     AttemptError,
     ClockError,

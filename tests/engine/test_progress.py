@@ -22,7 +22,7 @@ from tests.fakes import (
 )
 from tests.virtual import VirtualClock, run_virtually
 from tokend.daemon.watchdog import Watchdog
-from tokend.engine.progress import REST_SECONDS, WORK_SECONDS, Progress, Pulse, Queue
+from tokend.engine.tasks.heartbeat import REST_SECONDS, WORK_SECONDS, Progress, Pulse, Queue
 from tokend.values.errors import TransientError
 
 MEAL_SECONDS = 15.0

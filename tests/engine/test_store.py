@@ -5,8 +5,8 @@ import pytest
 
 from tests.fakes import FakeHeld, HangingThreads, InlineThreads, MemoryState, World, provider
 from tests.virtual import run_virtually
-from tokend.engine.records import Record
-from tokend.engine.store import TokenStore
+from tokend.engine.records.record import Record
+from tokend.engine.records.store import TokenStore
 
 
 class SlowThreads(InlineThreads):

@@ -7,9 +7,9 @@ import pytest
 
 from tests.fakes import FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World, config, literal, provider
 from tests.virtual import BOOT, EPOCH, run_virtually
-from tokend.engine.plan import Step, steps
-from tokend.engine.records import Record
-from tokend.engine.succession import is_blank, left_behind, renamed, succeeded_by_another
+from tokend.engine.records.record import Record
+from tokend.engine.records.rename import is_blank, left_behind, renamed, succeeded_by_another
+from tokend.engine.reload_plan import Step, steps
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import TokenUnavailableError, TransientError
 from tokend.values.instant import Instant

@@ -3,7 +3,7 @@
 import anyio
 
 from tests.virtual import run_virtually
-from tokend.engine.workers import RESTART_SECONDS, Workers
+from tokend.engine.tasks.worker_group import RESTART_SECONDS, Workers
 
 
 def test_the_group_ends_after_the_last_of_its_workers_and_shields_hold():

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from tokend.engine.records import Record, dump, laid_anew, load
+from tokend.engine.records.record import Record, dump, laid_anew, load
 from tokend.sinks.dotenv_format import UneditableError, UnencodableError, _assignments, edit, encode
 from tokend.state import fdstore
 from tokend.values.errors import StoreError

@@ -5,7 +5,7 @@ from typing import Any
 from tests.simulation.kinds import MARK
 from tests.simulation.seen import Seen
 from tests.simulation.watch import PATIENCE, Watch
-from tokend.engine.refresher import Refresher
+from tokend.engine.held.refresher import Refresher
 from tokend.values.status import State
 
 

@@ -12,11 +12,11 @@ import structlog
 from tests.fakes import FakeConfig
 from tests.simulation.kinds import HERE, MARK
 from tests.simulation.machine import SimulatedClock
+from tokend.engine.context.context import Surroundings
+from tokend.engine.context.counters import Counters
+from tokend.engine.records.store import TokenStore
 from tokend.engine.schedule import HostLimits
-from tokend.engine.store import TokenStore
 from tokend.engine.supervisor import Supervisor
-from tokend.engine.surroundings import Surroundings
-from tokend.metrics import Counters
 from tokend.plugin.http_exchange import Reply, Request
 from tokend.plugin.secret_source import SecretSource
 from tokend.upstream.provider_runtime import ProviderRuntime

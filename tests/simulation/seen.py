@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tokend.engine.records import Record
+from tokend.engine.records.record import Record
 
 
 @dataclass

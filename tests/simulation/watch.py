@@ -7,8 +7,8 @@ from typing import Any
 from tests.simulation.kinds import MARK, Spec
 from tests.simulation.ledger import GRAIN, Attempt, Ledger, is_verdict
 from tests.simulation.seen import Seen
-from tokend.engine.due import was_stepped_back
-from tokend.engine.refresher import Refresher
+from tokend.engine.held.refresher import Refresher
+from tokend.engine.policy.refresh_timing import was_stepped_back
 from tokend.plugin.response_status import retry_after
 from tokend.plugin.settings import Percentage
 from tokend.values.errors import AttemptError

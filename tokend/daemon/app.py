@@ -21,11 +21,12 @@ from tokend.credentials.rules import serve_credentials, serve_sink
 from tokend.daemon.reload import Reloading
 from tokend.daemon.status_line import Telling
 from tokend.daemon.watchdog import Watchdog
-from tokend.engine.progress import Queue
+from tokend.engine.context.context import Surroundings
+from tokend.engine.context.counters import Counters
+from tokend.engine.records.store import State, TokenStore
 from tokend.engine.schedule import HostLimits
-from tokend.engine.store import State, TokenStore
 from tokend.engine.supervisor import Supervisor
-from tokend.engine.surroundings import Surroundings
+from tokend.engine.tasks.heartbeat import Queue
 from tokend.httpd.loopback_server import LoopbackServer
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.unix_server import SocketServer
@@ -34,7 +35,6 @@ from tokend.interfaces import ListeningSink
 from tokend.machine import logs
 from tokend.machine.clock import SystemClock
 from tokend.machine.thread_pool import Pools
-from tokend.metrics import Counters
 from tokend.plugin.settings import ProviderSettings
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited

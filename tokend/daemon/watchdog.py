@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from tokend.engine.progress import Living, Progress
+from tokend.engine.tasks.heartbeat import Living, Progress
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
 from tokend.service_manager.notify import Notifier

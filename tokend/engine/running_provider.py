@@ -3,12 +3,12 @@
 import anyio
 
 from tokend.config import ProviderConfig
-from tokend.engine.demand import Demand
-from tokend.engine.issuance import Issuance
-from tokend.engine.listener import Listener
-from tokend.engine.publisher import Publisher
-from tokend.engine.refresher import Refresher
-from tokend.engine.surroundings import Surroundings
+from tokend.engine.context.context import Surroundings
+from tokend.engine.held.demand import Demand
+from tokend.engine.held.refresher import Refresher
+from tokend.engine.on_demand.issuer import Issuance
+from tokend.engine.publishing.publisher import Publisher
+from tokend.engine.publishing.socket_publisher import Listener
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.values.status import ProviderStatus, State
 from tokend.values.tokens import Lease

@@ -10,24 +10,24 @@ from types import MappingProxyType
 from anyio.abc import TaskGroup
 
 from tokend.config import Config, ProviderConfig
-from tokend.engine import plan
-from tokend.engine.demand import Demand
-from tokend.engine.expiry import Expiry
-from tokend.engine.identity import request_fingerprint
-from tokend.engine.issuance import Issuance
-from tokend.engine.listener import Listener
-from tokend.engine.plan import Step
-from tokend.engine.publisher import Publisher
-from tokend.engine.refresher import Refresher
+from tokend.engine import reload_plan
+from tokend.engine.context.context import Surroundings
+from tokend.engine.context.counters import Counters
+from tokend.engine.held.demand import Demand
+from tokend.engine.held.refresher import Refresher
+from tokend.engine.on_demand.issuer import Issuance
+from tokend.engine.publishing.publisher import Publisher
+from tokend.engine.publishing.sink_health import Turn
+from tokend.engine.publishing.socket_publisher import Listener
+from tokend.engine.records.fingerprints import request_fingerprint
+from tokend.engine.records.rename import is_blank, succeeded_by_another
+from tokend.engine.reload_plan import Step
 from tokend.engine.running_provider import RunningProvider
-from tokend.engine.standing import Turn
-from tokend.engine.succession import is_blank, succeeded_by_another
-from tokend.engine.surroundings import Surroundings
-from tokend.engine.workers import Workers
+from tokend.engine.tasks.expiry_watch import Expiry
+from tokend.engine.tasks.worker_group import Workers
 from tokend.interfaces import CallNumbering, is_listening
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
-from tokend.metrics import Counters
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.values.errors import NotSupportedError, UnknownTokenError
 from tokend.values.status import State
@@ -102,7 +102,7 @@ class Supervisor:
                     self._tasks.start_soon(provider.worker.reconsider)
 
     def _steps(self, config: Config) -> list[Step]:
-        return plan.steps({name: p.config for name, p in self._providers.items()}, config.providers)
+        return reload_plan.steps({name: p.config for name, p in self._providers.items()}, config.providers)
 
     def _orphans(self, config: Config) -> dict[str, str]:
         """What is stored under names that are not configured any more: what was asked for, and the name."""

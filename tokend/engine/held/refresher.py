@@ -7,14 +7,14 @@ retry in `publisher`, on-demand calls in `issuance`.
 
 from dataclasses import dataclass, field, replace
 
-from tokend.engine import due
-from tokend.engine.comparison import compare, is_surely_another_account, withdrawn
-from tokend.engine.identity import request_fingerprint
-from tokend.engine.judgement import MOST_VERDICTS
-from tokend.engine.progress import PULSE, Pulse
-from tokend.engine.records import Record, laid_anew
-from tokend.engine.renewal import Renewal
-from tokend.engine.surroundings import Surroundings
+from tokend.engine.context.context import Surroundings
+from tokend.engine.held.attempt import Renewal
+from tokend.engine.policy import refresh_timing
+from tokend.engine.policy.failure import MOST_VERDICTS
+from tokend.engine.policy.settings_change import compare, is_surely_another_account, withdrawn
+from tokend.engine.records.fingerprints import request_fingerprint
+from tokend.engine.records.record import Record, laid_anew
+from tokend.engine.tasks.heartbeat import PULSE, Pulse
 from tokend.machine.clock import is_plausible
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
@@ -74,7 +74,7 @@ class Refresher:
         self._begun = False
         self._start_at = self._clock.instant()
         self._clock_absurd = False  # the last attempt failed because our own clock cannot be believed
-        self._stepped_back = due.NEVER_STEPPED_BACK
+        self._stepped_back = refresh_timing.NEVER_STEPPED_BACK
         self._broken_off = self.record.under_way
         if self._broken_off:
             # Its request may have left as late as the daemon died: to save that it would took its time, too.
@@ -145,7 +145,7 @@ class Refresher:
 
     def floor_seconds(self, now: Instant, *, on_demand: bool) -> float:
         """Seconds during which no attempt may be made, whoever wants it."""
-        return due.floor_seconds(
+        return refresh_timing.floor_seconds(
             self.record, self.settings, self._world.limits, now, on_demand=on_demand, pace=self._renewal.pace
         )
 
@@ -209,7 +209,7 @@ class Refresher:
             if not self.is_valid():
                 await self._renewal.inherit()
             now, draw = self._clock.instant(), self._world.random.random()
-            self._start_at = due.start_at(self.settings, now, valid=self.is_valid(), draw=draw)
+            self._start_at = refresh_timing.start_at(self.settings, now, valid=self.is_valid(), draw=draw)
             self._begun = True
         while True:
             await self._rest()
@@ -241,7 +241,7 @@ class Refresher:
         """Seconds until the next attempt; None if no timer causes one."""
         if self._hurried or (self._clock_absurd and is_plausible(now.wall)):
             return self.floor_seconds(now, on_demand=True)
-        wanted = due.timer_seconds(
+        wanted = refresh_timing.timer_seconds(
             self.record,
             now,
             start_at=self._start_at,
@@ -264,7 +264,7 @@ class Refresher:
         started = self._clock.instant()
         self._keep_pace(started)
         self._clock_absurd = not is_plausible(started.wall)
-        self._stepped_back = due.noticed(self.record, started, before=self._stepped_back)
+        self._stepped_back = refresh_timing.noticed(self.record, started, before=self._stepped_back)
         came_to: AttemptError | None = TransientError("the attempt was broken off")
         try:
             await self._renewal.attempt()

@@ -2,8 +2,8 @@
 
 import anyio
 
-from tokend.engine import due
-from tokend.engine.refresher import Refresher
+from tokend.engine.held.refresher import Refresher
+from tokend.engine.policy import refresh_timing
 from tokend.engine.schedule import ALLOWANCE_BURST, Allowance
 from tokend.values.errors import (
     GenerationConflictError,
@@ -93,7 +93,7 @@ class Demand:
             raise self._throttled(f"the upstream asked for a pause of {floor:.0f} more seconds", now.after(floor))
         if admin:
             return
-        if (rest := due.long_outage_seconds(refresher.record, now)) > 0:
+        if (rest := refresh_timing.long_outage_seconds(refresher.record, now)) > 0:
             raise self._throttled(f"the upstream has failed for long; readers may ask in {rest:.0f} s", now.after(rest))
         if (wait := self._allowance.take(now)) > 0:
             raise self._throttled(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tokend.engine.records import Record, dump, load
-from tokend.engine.succession import is_blank, left_behind, renamed
+from tokend.engine.records.record import Record, dump, load
+from tokend.engine.records.rename import is_blank, left_behind, renamed
 from tokend.interfaces import Threads
 from tokend.machine.clock import Clock
 from tokend.machine.event import Event

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tokend.config import ProviderConfig
-from tokend.engine.comparison import is_surely_another_account
+from tokend.engine.policy.settings_change import is_surely_another_account
 from tokend.plugin.settings import HeldSettings
 
 

@@ -4,13 +4,13 @@ be is `judgement`'s to say and `refresher`'s to keep.
 
 from dataclasses import replace
 
-from tokend.engine.comparison import is_foreign, withdrawn
-from tokend.engine.identity import Identity, identify, pace_of
-from tokend.engine.judgement import judge
-from tokend.engine.receipt import Arrival, ended, renewed, with_new_token
-from tokend.engine.records import Record
+from tokend.engine.context.context import Surroundings
+from tokend.engine.policy.failure import judge
+from tokend.engine.policy.settings_change import is_foreign, withdrawn
+from tokend.engine.policy.success import Arrival, ended, renewed, with_new_token
+from tokend.engine.records.fingerprints import Identity, identify, pace_of
+from tokend.engine.records.record import Record
 from tokend.engine.schedule import FLOOR_SECONDS
-from tokend.engine.surroundings import Surroundings
 from tokend.interfaces import Provider, Runtime, is_inheriting
 from tokend.machine.clock import is_plausible
 from tokend.machine.logs import get_logger

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from tokend.engine.comparison import is_foreign
-from tokend.engine.identity import Identity
-from tokend.engine.records import Record
+from tokend.engine.policy.settings_change import is_foreign
+from tokend.engine.records.fingerprints import Identity
+from tokend.engine.records.record import Record
 from tokend.engine.schedule import FLOOR_SECONDS, lead_seconds, refresh_moment
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import TransientError

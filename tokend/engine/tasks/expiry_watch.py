@@ -6,7 +6,7 @@ One task for all: it sleeps until the next of their ends, and thousands of token
 import heapq
 from collections.abc import Callable
 
-from tokend.engine.surroundings import Surroundings
+from tokend.engine.context.context import Surroundings
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 

@@ -1,7 +1,7 @@
 """One sink that is asked instead of written to: have it served, and again after a failure."""
 
-from tokend.engine.standing import BUG, Standing, Turn
-from tokend.engine.surroundings import Surroundings
+from tokend.engine.context.context import Surroundings
+from tokend.engine.publishing.sink_health import BUG, Standing, Turn
 from tokend.interfaces import ListeningSink
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger

@@ -1,6 +1,6 @@
 """How one sink stands: what status shows of it, and when it may be tried again after a failure."""
 
-from tokend.engine.surroundings import Surroundings
+from tokend.engine.context.context import Surroundings
 from tokend.interfaces import Destination
 from tokend.machine.lock import Mutex
 from tokend.machine.logs import get_logger

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import anyio
 
-from tokend.engine.identity import identify
-from tokend.engine.judgement import MOST_VERDICTS, is_verdict
-from tokend.engine.records import Record
-from tokend.engine.succession import is_blank, left_behind
-from tokend.engine.surroundings import Surroundings
+from tokend.engine.context.context import Surroundings
+from tokend.engine.policy.failure import MOST_VERDICTS, is_verdict
+from tokend.engine.records.fingerprints import identify
+from tokend.engine.records.record import Record
+from tokend.engine.records.rename import is_blank, left_behind
 from tokend.interfaces import Issuer
 from tokend.machine.lock import Mutex
 from tokend.machine.logs import get_logger

@@ -6,9 +6,9 @@ from typing import Literal
 
 import anyio
 
-from tokend.engine.records import Record
-from tokend.engine.standing import BUG, Standing, Turn
-from tokend.engine.surroundings import Surroundings
+from tokend.engine.context.context import Surroundings
+from tokend.engine.publishing.sink_health import BUG, Standing, Turn
+from tokend.engine.records.record import Record
 from tokend.interfaces import Sink, is_combining
 from tokend.machine.logs import get_logger
 from tokend.values.errors import SinkError

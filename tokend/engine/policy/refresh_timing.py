@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from tokend.engine.records import Record
+from tokend.engine.records.record import Record
 from tokend.engine.schedule import FLOOR_SECONDS, LONG_OUTAGE_PAUSE_SECONDS, LONG_OUTAGE_SECONDS, HostLimits
 from tokend.plugin.settings import HeldSettings
 from tokend.values.instant import Instant

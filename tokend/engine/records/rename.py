@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tokend.engine.records import Record
+from tokend.engine.records.record import Record
 
 
 def renamed(record: Record, name: str, *, above: int) -> Record:

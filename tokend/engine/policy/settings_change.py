@@ -4,8 +4,8 @@ rejected provider try again. Pure.
 
 from dataclasses import replace
 
-from tokend.engine.identity import Identity
-from tokend.engine.records import Record
+from tokend.engine.records.fingerprints import Identity
+from tokend.engine.records.record import Record
 from tokend.engine.schedule import lead_seconds, refresh_moment
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import SecretError

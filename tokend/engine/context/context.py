@@ -7,11 +7,11 @@ from typing import Any
 
 import anyio
 
+from tokend.engine.context.counters import Counters
+from tokend.engine.records.store import TokenStore
 from tokend.engine.schedule import HostLimits, Pace
-from tokend.engine.store import TokenStore
 from tokend.interfaces import Runtime, Serve, Threads
 from tokend.machine.clock import Clock
-from tokend.metrics import Counters
 
 # All providers look at their secrets at a start. Who waits for a thread takes 5 KB more than who waits here.
 COMPARISONS = 16
