@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokend.config.positions import Layout, Path, layout, unfinished
+from tokend.config.toml_positions import Layout, Path, layout, unfinished
 
 DOCUMENT = """\
 # a comment = "x"

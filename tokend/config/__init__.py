@@ -3,9 +3,9 @@
 Which kinds there are is handed in; what a reload changes is the supervisor's affair.
 """
 
-from tokend.config.loading import load
+from tokend.config.findings import ConfigProblem, InvalidConfigError
+from tokend.config.load import load
 from tokend.config.model import Config, DaemonSettings, ProviderConfig
 from tokend.config.paths import find_config
-from tokend.config.report import ConfigProblem, InvalidConfigError
 
 __all__ = ["Config", "ConfigProblem", "DaemonSettings", "InvalidConfigError", "ProviderConfig", "find_config", "load"]

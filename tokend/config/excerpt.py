@@ -4,7 +4,7 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
-from tokend.config.positions import Layout, Path
+from tokend.config.toml_positions import Layout, Path
 
 MASK = "…"
 # What stands in a terminal's line beside the indentation; longer lines are cut around the place.

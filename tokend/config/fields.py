@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from tokend.config.report import nearest
+from tokend.config.findings import nearest
 from tokend.plugin.secret_source import SecretSource
 
 Where = tuple[str | int, ...]

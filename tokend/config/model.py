@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from tokend.config.report import ConfigProblem
+from tokend.config.findings import ConfigProblem
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import AnchoredPath, ProviderSettings, Settings, SinkSettings, SocketPath, Strings
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tokend.config import positions
-from tokend.config.documents import Document
+from tokend.config import toml_positions
+from tokend.config.config_files import Document
 from tokend.config.fields import Visibility, secret_fields
+from tokend.config.findings import ConfigProblem, Findings, did_you_mean
 from tokend.config.model import DaemonSettings
 from tokend.config.paths import RealPaths
-from tokend.config.report import ConfigProblem, Findings, did_you_mean
 from tokend.plugin.secret_source import SecretSource, read_secret
 from tokend.plugin.settings import HeldSettings, ProviderSettings, Settings, SinkSettings
 from tokend.values.errors import SecretError
@@ -30,7 +30,7 @@ class Placed:
 
     settings: Any
     document: Document
-    path: positions.Path
+    path: toml_positions.Path
 
     def problem(self, key: str, message: str) -> ConfigProblem:
         """A problem with one of its keys whose value may be shown."""
@@ -239,7 +239,7 @@ def check_names(daemon: Placed | None, tables: Iterable[Placed], findings: Findi
                 findings.warnings.append(table.document.problem(place, message, visibility=Visibility.PUBLIC))
 
 
-def _names(settings: Settings) -> Iterable[tuple[positions.Path, str, str]]:
+def _names(settings: Settings) -> Iterable[tuple[toml_positions.Path, str, str]]:
     # To ask a model for what it has not got takes twenty times as long as to ask a dictionary.
     values = settings.__dict__
     for key, kind in (("owner", "user"), ("group", "group"), ("socket_group", "group")):

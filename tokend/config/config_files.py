@@ -12,12 +12,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from tokend.config import positions
+from tokend.config import toml_positions
 from tokend.config.excerpt import excerpt
 from tokend.config.fields import Visibility, is_visible
+from tokend.config.findings import ConfigProblem, Findings
 from tokend.config.model import Config, digest_of
-from tokend.config.report import ConfigProblem, Findings
-from tokend.config.syntax import Vocabulary, syntax_problem
+from tokend.config.toml_messages import Vocabulary, syntax_problem
 
 READ_TRIES = 5
 # Between two reads of a changed file: a writer that truncates and writes needs microseconds.
@@ -42,7 +42,7 @@ class Document:
     digest: bytes = b""
 
     def problem(
-        self, path: positions.Path, message: str, *, visibility: Visibility = Visibility.HIDDEN
+        self, path: toml_positions.Path, message: str, *, visibility: Visibility = Visibility.HIDDEN
     ) -> ConfigProblem:
         """A problem at the nearest place that is known on the way to ``path``."""
         offset = self._offset(path)
@@ -54,17 +54,17 @@ class Document:
         )
         return ConfigProblem(str(self.path), number, offset - start + 1, one_line(message), shown, caret)
 
-    def line(self, path: positions.Path) -> int:
+    def line(self, path: toml_positions.Path) -> int:
         """The line in which a path stands."""
         return bisect_right(self._lines, self._offset(path))
 
-    def _offset(self, path: positions.Path) -> int:
+    def _offset(self, path: toml_positions.Path) -> int:
         keys = self._layout.keys
         return next((keys[path[:end]] for end in range(len(path), 0, -1) if path[:end] in keys), 0)
 
     @cached_property
-    def _layout(self) -> positions.Layout:
-        return positions.layout(self.text)
+    def _layout(self) -> toml_positions.Layout:
+        return toml_positions.layout(self.text)
 
     @cached_property
     def _lines(self) -> list[int]:

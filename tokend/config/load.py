@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from tokend.config import positions
-from tokend.config.checks import (
+from tokend.config import toml_positions
+from tokend.config.config_files import Document, check_not_emptied, read_document, read_included
+from tokend.config.cross_checks import (
     Placed,
     check_listen_secret,
     check_names,
@@ -21,13 +22,12 @@ from tokend.config.checks import (
     check_tokens,
     files_read,
 )
-from tokend.config.documents import Document, check_not_emptied, read_document, read_included
 from tokend.config.fields import Visibility, visibility, words_of
+from tokend.config.findings import Findings, InvalidConfigError, did_you_mean, in_order
 from tokend.config.model import Config, DaemonSettings, ProviderConfig, table_digest
 from tokend.config.paths import default_socket, default_state_directory
-from tokend.config.report import Findings, InvalidConfigError, did_you_mean, in_order
-from tokend.config.syntax import Vocabulary
-from tokend.config.wording import explain
+from tokend.config.pydantic_messages import explain
+from tokend.config.toml_messages import Vocabulary
 from tokend.plugin.settings import OnDemandSettings, ProviderSettings, SinkSettings
 
 M = TypeVar("M", bound=BaseModel)
@@ -52,7 +52,7 @@ class _Loading:
     placed_sinks: list[Placed] = field(default_factory=list)
 
     def error(
-        self, document: Document, path: positions.Path, message: str, visibility: Visibility = Visibility.HIDDEN
+        self, document: Document, path: toml_positions.Path, message: str, visibility: Visibility = Visibility.HIDDEN
     ) -> None:
         self.findings.errors.append(document.problem(path, message, visibility=visibility))
 
@@ -158,7 +158,7 @@ def _keep(loading: _Loading, document: Document, known: ProviderConfig) -> None:
 
 
 def _provider(loading: _Loading, document: Document, name: str, table: dict[str, Any], digest: bytes) -> None:
-    path: positions.Path = ("providers", name)
+    path: toml_positions.Path = ("providers", name)
     model = _kind(loading, document, loading.providers, table, path)
     if model is not None and issubclass(model, OnDemandSettings):
         for key in [key for key in NOT_ON_DEMAND if key in table]:
@@ -178,7 +178,7 @@ def _provider(loading: _Loading, document: Document, name: str, table: dict[str,
         loading.found[name] = ProviderConfig(name, settings, tuple(sinks), digest)
 
 
-def _sinks(loading: _Loading, document: Document, tables: Any, path: positions.Path) -> list[SinkSettings]:
+def _sinks(loading: _Loading, document: Document, tables: Any, path: toml_positions.Path) -> list[SinkSettings]:
     if not isinstance(tables, list):
         loading.error(document, path, f"sinks are an array of tables: [[providers.{path[1]}.sinks]]")
         return []
@@ -201,7 +201,7 @@ def _kind(
     document: Document,
     kinds: Mapping[str, type[M]],
     table: dict[str, Any],
-    path: positions.Path,
+    path: toml_positions.Path,
 ) -> type[M] | None:
     kind = table.get("kind")
     if isinstance(kind, str) and kind in kinds:
@@ -223,7 +223,7 @@ def _kind(
 
 
 def _validate(
-    loading: _Loading, document: Document, model: type[M], values: dict[str, Any], path: positions.Path
+    loading: _Loading, document: Document, model: type[M], values: dict[str, Any], path: toml_positions.Path
 ) -> M | None:
     try:
         return model.model_validate(values, context={"directory": str(document.path.parent)})

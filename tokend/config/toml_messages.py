@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokend.config.excerpt import MASK, fitted
-from tokend.config.positions import unfinished
-from tokend.config.report import ConfigProblem
+from tokend.config.findings import ConfigProblem
+from tokend.config.toml_positions import unfinished
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _HEADER = re.compile(r"\s*\[{1,2}\s*(?:daemon|providers?)\b[A-Za-z0-9_.\"' -]*\]{0,2}\s*(?=#|$)")
