@@ -18,7 +18,7 @@ from tokend.config.fields import keys_at
 from tokend.config.paths import default_socket, default_state_directory
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import Access
-from tokend.sinks.announce import Signal, Systemd
+from tokend.sinks.files.announce import Signal, Systemd
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml.example"
 # `#key = value` and `#[table]` are configuration; `# words` are prose.

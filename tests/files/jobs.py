@@ -11,7 +11,7 @@ import jinja2.sandbox  # noqa: F401  # before any fork
 
 from tests.sinks.leases import lease, sink
 from tokend.files import replace_private
-from tokend.sinks.file import FileSink
+from tokend.sinks.files.base import FileSink
 from tokend.state.directory import StateDirectory
 from tokend.state.fdstore import DescriptorStore
 

@@ -11,7 +11,7 @@ from tests.config.written import loaded, written
 from tests.sinks.leases import PLANTED as TOKEN
 from tests.sinks.leases import lease
 from tokend.config import InvalidConfigError
-from tokend.sinks.template import TemplateSink
+from tokend.sinks.files.template import TemplateSink
 from tokend.values.errors import SinkError
 
 PLANTED = "hunter2-obviously-fake"

@@ -7,7 +7,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from tokend.engine.records.record import Record, dump, laid_anew, load
-from tokend.sinks.dotenv_format import UneditableError, UnencodableError, _assignments, edit, encode
+from tokend.sinks.files.dotenv_format import UneditableError, UnencodableError, _assignments, edit, encode
 from tokend.state import fdstore
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.test_corpus import EXAMPLES
 from tests.sinks.nasty import values
-from tokend.sinks.dotenv_format import Style, UnencodableError, edit, encode
+from tokend.sinks.files.dotenv_format import Style, UnencodableError, edit, encode
 
 # What stands in such files besides plain lines; a shell takes each of them without complaint.
 OTHERS = st.sampled_from(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tokend.sinks import BUILTIN
-from tokend.sinks.file import FileSink
+from tokend.sinks.files.base import FileSink
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.sinks.leases import PLANTED
 from tests.sinks.nasty import values
-from tokend.sinks.dotenv_format import UneditableError, UnencodableError, edit, encode
+from tokend.sinks.files.dotenv_format import UneditableError, UnencodableError, edit, encode
 
 # What python-dotenv says about lines that it cannot read.
 logging.getLogger("dotenv.main").disabled = True

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.cli.programs import needs_npm_package
 from tests.sinks.leases import PLANTED
 from tests.sinks.nasty import values
-from tokend.sinks.dotenv_format import UnencodableError, edit, encode
+from tokend.sinks.files.dotenv_format import UnencodableError, edit, encode
 
 SYSTEMD = Path("/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator")
 VALUES = [

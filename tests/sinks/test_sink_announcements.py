@@ -12,7 +12,7 @@ import pytest
 
 from tests.files.children import until
 from tests.sinks.leases import PLANTED, lease, sink
-from tokend.sinks import announce
+from tokend.sinks.files import announce
 from tokend.values.errors import SinkError
 
 RECORDER = """

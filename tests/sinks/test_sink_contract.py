@@ -13,7 +13,7 @@ from tests.files.children import STRANGER, acting_as, in_own_mounts, names, need
 from tests.sinks.leases import PLANTED, lease, sink
 from tokend.interfaces import ListeningSink, Sink
 from tokend.sinks import BUILTIN
-from tokend.sinks.file import FileSink
+from tokend.sinks.files.base import FileSink
 from tokend.values.errors import SinkError
 
 # The keys that make a sink of each kind besides its path; a kind may have several ways to be.

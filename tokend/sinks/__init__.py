@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from tokend.plugin.settings import SinkSettings
-from tokend.sinks.dotenv import DotenvSink
-from tokend.sinks.json import JsonSink
-from tokend.sinks.raw import RawSink
+from tokend.sinks.files.dotenv import DotenvSink
+from tokend.sinks.files.json import JsonSink
+from tokend.sinks.files.raw import RawSink
+from tokend.sinks.files.template import TemplateSink
 from tokend.sinks.socket import SocketSink
-from tokend.sinks.template import TemplateSink
 
 BUILTIN: Mapping[str, type[SinkSettings]] = {
     "json": JsonSink,

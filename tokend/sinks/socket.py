@@ -3,7 +3,7 @@
 from typing import Literal
 
 from tokend.plugin.settings import SinkSettings, SocketPath
-from tokend.sinks.file import Mode, Name
+from tokend.sinks.files.base import Mode, Name
 from tokend.values.tokens import Lease
 
 

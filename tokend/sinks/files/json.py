@@ -5,7 +5,7 @@ from typing import Literal
 
 import orjson
 
-from tokend.sinks.file import FileSink
+from tokend.sinks.files.base import FileSink
 from tokend.values.tokens import JSON, Lease, native
 
 

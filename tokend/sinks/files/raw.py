@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from tokend.sinks.file import FileSink
+from tokend.sinks.files.base import FileSink
 from tokend.values.tokens import Lease
 
 

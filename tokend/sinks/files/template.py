@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from tokend.files import read_whole
 from tokend.plugin.settings import AnchoredPath
-from tokend.sinks.file import FileSink
+from tokend.sinks.files.base import FileSink
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease, native
 

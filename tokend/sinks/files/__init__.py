@@ -1,0 +1,1 @@
+"""File sinks: one family with shared ownership, modes and error messages."""
