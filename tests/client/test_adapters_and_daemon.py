@@ -9,7 +9,7 @@ import pytest
 from tests.client.adapters import ADAPTERS, Adapter, Call
 from tests.daemon.harness import Daemon, Home, at_home
 from tokend.client import TokenClient
-from tokend.sandbox.projectx import ACCOUNTS, LOGIN, LOGOUT
+from tokend.sandbox.vendors.projectx import ACCOUNTS, LOGIN, LOGOUT
 
 TABLE = """
 [providers.tt]

@@ -5,7 +5,7 @@ import time
 import jwt
 import pytest
 
-from tokend.sandbox.wallet import signature
+from tokend.sandbox.vendors.wallet import signature
 
 VECTOR = (
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ1cmwiOiIvcGF0aC90by9lbmRwb2ludCIsImlhdCI6MTcwMDAwMDAwMDAwMCwiZXhwIjoxNzAw"

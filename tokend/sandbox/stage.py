@@ -8,13 +8,13 @@ from tokend.sandbox.faults import Behaviour, Faults
 from tokend.sandbox.journal import Entry, Journal
 from tokend.sandbox.messages import Reply, Request, http_status, json_reply
 from tokend.sandbox.options import Options
-from tokend.sandbox.partner import PORTFOLIO, Partner
-from tokend.sandbox.projectx import LOGIN, ProjectX
-from tokend.sandbox.tt import TT
-from tokend.sandbox.vendor import Vendor
-from tokend.sandbox.wallet import Wallet
-from tokend.sandbox.xerve import GENERATE, Xerve
-from tokend.sandbox.xerve_database import XerveDatabase
+from tokend.sandbox.vendors.partner import PORTFOLIO, Partner
+from tokend.sandbox.vendors.projectx import LOGIN, ProjectX
+from tokend.sandbox.vendors.tt import TT
+from tokend.sandbox.vendors.vendor import Vendor
+from tokend.sandbox.vendors.wallet import Wallet
+from tokend.sandbox.vendors.xerve import GENERATE, Xerve
+from tokend.sandbox.vendors.xerve_database import XerveDatabase
 
 GARBAGE = Reply(
     status=200, body=b"<html><body>Please sign in to the guest network</body></html>", content_type="text/html"

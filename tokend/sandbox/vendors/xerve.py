@@ -12,7 +12,7 @@ from typing import Any
 from tokend.sandbox.clock import SandboxClock
 from tokend.sandbox.messages import Reply, Request, json_reply
 from tokend.sandbox.options import Options
-from tokend.sandbox.xerve_database import User, XerveDatabase
+from tokend.sandbox.vendors.xerve_database import User, XerveDatabase
 
 GENERATE, LOGIN = "/api/v1/generate-auth-token", "/login/"
 WINDOW_SECONDS = 300
