@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tokend.cli.forms import render, variable
+from tokend.cli.output_formats import render, variable
 from tokend.client import TokendError
 
 AWKWARD = "a'b\"c\\d$(e)`f` g"

@@ -251,7 +251,7 @@ def test_get_imports_next_to_nothing(running: Running) -> None:
     )  # fmt: skip
     loaded = set(done.stderr.split())
     assert {name for name in loaded if name.startswith("tokend")} == {
-        "tokend", "tokend.__main__", "tokend.cli", "tokend.cli.get", "tokend.cli.output", "tokend.client",
+        "tokend", "tokend.__main__", "tokend.cli", "tokend.cli.get", "tokend.cli.streams", "tokend.client",
         "tokend.client.errors", "tokend.client.transport",
     }  # fmt: skip
     assert not LIGHT & loaded

@@ -10,7 +10,7 @@ from importlib import import_module
 import click
 
 from tokend import __version__
-from tokend.cli.output import complain
+from tokend.cli.streams import complain
 from tokend.client.errors import TokendError
 
 # section: {name: (module, attribute, one line for the overview)}

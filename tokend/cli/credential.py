@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
-from tokend.cli.forms import asked_again_at, git_credential
 from tokend.cli.hosts import Host, HostError, parse_url
 from tokend.cli.options import SOCKET
+from tokend.cli.output_formats import asked_again_at, git_credential
 from tokend.client import BadRequestError, TokenClient, TokendError
 from tokend.client.tokens import token_target
 

@@ -10,7 +10,7 @@ import click
 
 from tokend import __version__
 from tokend.cli.options import SOCKET
-from tokend.cli.output import complain
+from tokend.cli.streams import complain
 from tokend.client import BadRequestError, TokenClient
 
 if TYPE_CHECKING:

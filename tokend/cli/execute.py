@@ -8,8 +8,8 @@ import signal
 import click
 
 from tokend.cli.options import SOCKET, duration
-from tokend.cli.output import complain
 from tokend.cli.restarting import Environment, run
+from tokend.cli.streams import complain
 from tokend.client import TokenClient
 from tokend.client.tokens import token_target
 

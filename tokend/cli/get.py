@@ -2,7 +2,7 @@
 
 import time
 
-from tokend.cli.output import complain, write
+from tokend.cli.streams import complain, write
 from tokend.client.errors import (
     DeniedError,
     NotRunningError,
@@ -185,7 +185,7 @@ class _Question:
             raise NotRunningError(f"what listens at {path} is not tokend: its answer is no {accepted}")
         if self._output in ("raw", "json"):
             return body.rstrip(b"\n")
-        from tokend.cli.forms import render
+        from tokend.cli.output_formats import render
 
         return render(json_object(body, path), self._output, host=self._host).encode()
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
-from tokend.cli.forms import USERNAME
+from tokend.cli.output_formats import USERNAME
 
 PORTS = {"https": 443, "http": 80}
 # Bazel speaks of remote caches in gRPC's words.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TypeAlias
 
-from tokend.cli.output import complain
+from tokend.cli.streams import complain
 from tokend.client import TokenClient, TokendError
 
 # As long as container engines give a process before they kill it.

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from tokend.cli import get as getting
-from tokend.cli.forms import render
 from tokend.cli.options import NAME, OUTPUT, SOCKET, duration, name_argument
-from tokend.cli.output import complain
+from tokend.cli.output_formats import render
 from tokend.cli.status import needs_a_person, rows_by_name
+from tokend.cli.streams import complain
 from tokend.client import (
     BadRequestError,
     DeniedError,
