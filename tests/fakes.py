@@ -18,12 +18,13 @@ from tests.virtual import VirtualClock
 from tokend.config import ProviderConfig
 from tokend.engine.context.context import Surroundings
 from tokend.engine.context.counters import Counters
+from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
-from tokend.engine.schedule import HostLimits
 from tokend.engine.supervisor import Supervisor
-from tokend.interfaces import Runtime
 from tokend.plugin.http_exchange import Reply, Request
-from tokend.plugin.secret_source import SecretField, SecretSource, read_secret
+from tokend.plugin.provider import Runtime
+from tokend.plugin.secret_reading import read_secret
+from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.values.errors import AttemptError, SinkError, StoreError, TransientError
 from tokend.values.instant import Instant

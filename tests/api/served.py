@@ -17,7 +17,7 @@ import uvloop
 from structlog.testing import capture_logs
 
 from tests.api.fake_engine import FakeEngine
-from tokend.access.peer import PeerRules
+from tokend.access.policy import PeerRules
 from tokend.api.token_api import Service
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.unix_server import SocketServer

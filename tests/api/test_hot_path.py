@@ -9,7 +9,8 @@ import anyio
 
 from tests.fakes import FakeHeld, World, provider
 from tests.virtual import EPOCH, VirtualClock, run_virtually
-from tokend.access.peer import Peer, PeerRules
+from tokend.access.peer import Peer
+from tokend.access.policy import PeerRules
 from tokend.api.token_api import Hot, Service
 from tokend.httpd.connection import Connection
 from tokend.httpd.request_parser import Limits

@@ -14,7 +14,7 @@ from tests.api.fake_engine import START, FakeEngine
 from tests.api.served import Reply, Served, served
 from tokend.api.openapi import description
 from tokend.httpd.problem import PROBLEM_TYPE
-from tokend.plugin.settings import parse_duration
+from tokend.plugin.settings_base import parse_duration
 from tokend.values import errors
 from tokend.values.status import Failure, SinkStatus, State
 

@@ -14,7 +14,8 @@ from typing import cast
 import pytest
 
 from tests.api.served import eventually, logged, served
-from tokend.access.peer import Peer, PeerRules, identify
+from tokend.access.peer import Peer, identify
+from tokend.access.policy import PeerRules
 from tokend.access.units import UnitUnknownError, _cgroup_of, unit_in, unit_of
 from tokend.plugin.settings import Access
 

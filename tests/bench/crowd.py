@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from tokend.engine.records.record import dump, load
+from tokend.engine.records.codec import dump, load
 from tokend.machine.clock import SystemClock
 from tokend.state.directory import boot_id
 

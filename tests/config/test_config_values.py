@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from tests.config.written import in_words
 from tokend import providers, sinks
 from tokend.config import DaemonSettings
-from tokend.plugin.settings import LONGEST_DURATION, Duration, Lead, Percentage, parse_duration
+from tokend.plugin.settings_base import LONGEST_DURATION, Duration, Lead, Percentage, parse_duration
 
 LEAD: TypeAdapter[Any] = TypeAdapter(Lead)
 DURATION: TypeAdapter[Any] = TypeAdapter(Duration)

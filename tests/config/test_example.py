@@ -77,7 +77,7 @@ def default_of(model: type[BaseModel], key: str) -> Any:
 
 def as_duration(value: Any) -> Any:
     """60s and 1m are the same."""
-    from tokend.plugin.settings import parse_duration
+    from tokend.plugin.settings_base import parse_duration
 
     try:
         return parse_duration(value)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-from tokend.service_manager.notify import in_words, trouble
+from tokend.daemon.status_line import in_words, trouble
 from tokend.values.status import Failure, ProviderStatus, SinkStatus, State
 
 SCRIPT = """

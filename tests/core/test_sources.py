@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tokend.plugin.secret_source import SecretField, SecretSource, read_secret
+from tokend.plugin.secret_reading import read_secret
+from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.values.errors import SecretError
 
 PLANTED = "planted-fake-secret-2"

@@ -21,7 +21,7 @@ from tests.credentials.handing import (
     is_refusal,
     place,
 )
-from tokend.access.peer import PeerRules
+from tokend.access.policy import PeerRules
 from tokend.credentials.raw_token_server import Bounds, Handout, RefusedError, Rule
 from tokend.credentials.rules import readers_rule
 from tokend.httpd.unix_socket import SocketInUseError

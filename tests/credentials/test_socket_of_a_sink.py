@@ -14,7 +14,7 @@ from tests.credentials.handing import STRANGER, as_root, connected, everything, 
 from tests.daemon.harness import Daemon, Home, at_home, until
 from tests.daemon.tables import DAEMON, PARTNER, PX
 from tests.sinks.leases import PLANTED, lease
-from tokend.plugin.settings import LONGEST_SOCKET_BYTES
+from tokend.plugin.settings_base import LONGEST_SOCKET_BYTES
 from tokend.sinks.socket import SocketSink
 
 SINK = '\n[[providers.{name}.sinks]]\nkind = "socket"\npath = "out/token.sock"\n'

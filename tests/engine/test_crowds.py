@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes import FakeHeld, World, config, provider
 from tests.virtual import run_virtually
-from tokend.engine.schedule import PACE_BURST, PACE_PER_SECOND
+from tokend.engine.policy.rate_limits import PACE_BURST, PACE_PER_SECOND
 from tokend.machine.lock import Mutex
 
 MANY = 1000

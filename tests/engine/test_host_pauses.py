@@ -5,7 +5,7 @@ import pytest
 
 from tests.fakes import FakeHeld, FakeLocal, InlineThreads, World, config, literal, provider
 from tests.virtual import run_virtually
-from tokend.plugin.settings import Percentage
+from tokend.plugin.settings_base import Percentage
 from tokend.values.errors import RateLimitedError
 
 ASKED = 900.0

@@ -7,7 +7,7 @@ from tests.engine.issuing import running
 from tests.fakes import FakeOnDemand, World, config, literal, provider
 from tests.virtual import run_virtually
 from tokend.plugin.secret_source import SecretSource
-from tokend.plugin.settings import parse_duration
+from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import (
     ClockError,
     InvalidParametersError,

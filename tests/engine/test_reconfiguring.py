@@ -8,7 +8,8 @@ from tests.virtual import run_virtually
 from tokend.engine.running_provider import RunningProvider
 from tokend.machine.clock import Clock
 from tokend.plugin.secret_source import SecretSource
-from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSettings, parse_duration
+from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSettings
+from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import RejectedError, TokenUnavailableError, TransientError
 from tokend.values.status import State
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
-from tokend.engine.records.record import Record, dump, laid_anew, load
+from tokend.engine.records.codec import dump, load
+from tokend.engine.records.record import Record, laid_anew
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

@@ -6,7 +6,7 @@ import pytest
 from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeSink, Upstream, World, minutes, provider
 from tests.virtual import run_virtually
 from tokend.plugin.secret_source import SecretSource
-from tokend.plugin.settings import parse_duration
+from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import RateLimitedError, RejectedError, TransientError
 from tokend.values.status import State
 

@@ -8,9 +8,10 @@ import anyio
 
 from tests.fakes import HangingThreads, InlineThreads, MemoryState
 from tests.virtual import VirtualClock, run_virtually
-from tokend.engine.records.record import Record, load
+from tokend.engine.records.codec import load
+from tokend.engine.records.record import Record
 from tokend.engine.records.store import SAVE_AGAIN_SECONDS, TokenStore
-from tokend.interfaces import Threads
+from tokend.machine.thread_pool import Threads
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokend.engine.schedule import Allowance, HostLimits, backoff_seconds, lead_seconds, refresh_moment
-from tokend.plugin.settings import Percentage
+from tokend.engine.policy.backoff import backoff_seconds
+from tokend.engine.policy.rate_limits import Allowance, HostLimits
+from tokend.engine.policy.refresh_timing import lead_seconds, refresh_moment
+from tokend.plugin.settings_base import Percentage
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token

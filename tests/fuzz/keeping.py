@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from tokend.engine.records.record import Record, dump, laid_anew, load
+from tokend.engine.records.codec import dump, load
+from tokend.engine.records.record import Record, laid_anew
 from tokend.sinks.files.dotenv_format import UneditableError, UnencodableError, _assignments, edit, encode
 from tokend.state import fdstore
 from tokend.values.errors import StoreError

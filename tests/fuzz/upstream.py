@@ -13,8 +13,9 @@ from tests.http.clocks import StandingClock
 from tests.providers.live import ENVIRON, NOW, env
 from tokend.plugin.http_exchange import Reply, Request
 from tokend.plugin.response_status import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS, retry_after
-from tokend.plugin.secret_source import SecretSource, read_secret
-from tokend.plugin.settings import parse_duration
+from tokend.plugin.secret_reading import read_secret
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings_base import parse_duration
 from tokend.plugin.strict_json import try_object
 from tokend.plugin.text import header_text
 from tokend.plugin.token_expiry import LONGEST_LIFE_SECONDS, expiry

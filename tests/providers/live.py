@@ -9,7 +9,8 @@ import anyio
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Behaviour, Loopback, serving
 from tokend.plugin.http_exchange import Reply, Request
-from tokend.plugin.secret_source import SecretSource, read_secret
+from tokend.plugin.secret_reading import read_secret
+from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import ProviderSettings
 from tokend.upstream.client import Upstream
 from tokend.values.errors import AttemptError

@@ -9,7 +9,7 @@ import pytest
 
 from tests.http.loopback import Behaviour, Loopback, reply
 from tests.providers.live import NOW, at, attempt, env
-from tokend.interfaces import Issuer
+from tokend.plugin.provider import Issuer
 from tokend.providers.auth_token import AuthToken
 from tokend.values.errors import AttemptError, ClockError, InvalidParametersError, RejectedError, TransientError
 from tokend.values.secret import Secret

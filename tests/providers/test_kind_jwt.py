@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.providers.live import NOW, LiveRuntime, at, env
-from tokend.interfaces import Provider
+from tokend.plugin.provider import Provider
 from tokend.providers.jwt import Jwt
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret

@@ -10,7 +10,7 @@ import jwt as pyjwt
 import pytest
 
 from tests.providers.live import NOW, LiveRuntime, at, env
-from tokend.interfaces import Issuer
+from tokend.plugin.provider import Issuer
 from tokend.providers.request_jwt import RequestJwt
 from tokend.values.errors import InvalidParametersError, SecretError
 from tokend.values.tokens import Token

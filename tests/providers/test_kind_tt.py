@@ -9,7 +9,7 @@ import pytest
 
 from tests.http.loopback import Behaviour, Conversation, Loopback, reply
 from tests.providers.live import NOW, at, attempt
-from tokend.interfaces import CallNumbering, Provider
+from tokend.plugin.provider import CallNumbering, Provider
 from tokend.providers.tt import TT
 from tokend.values.errors import AttemptError, RejectedError, SecretError, TransientError
 from tokend.values.secret import Secret

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tokend.config import ProviderConfig
-from tokend.interfaces import Runtime
+from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
-from tokend.plugin.settings import Percentage, SinkSettings
+from tokend.plugin.settings import SinkSettings
+from tokend.plugin.settings_base import Percentage
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.jwt import Jwt
 from tokend.providers.projectx import ProjectX

@@ -14,8 +14,8 @@ from tests.simulation.kinds import HERE, MARK
 from tests.simulation.machine import SimulatedClock
 from tokend.engine.context.context import Surroundings
 from tokend.engine.context.counters import Counters
+from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
-from tokend.engine.schedule import HostLimits
 from tokend.engine.supervisor import Supervisor
 from tokend.plugin.http_exchange import Reply, Request
 from tokend.plugin.secret_source import SecretSource

@@ -14,7 +14,7 @@ from tests.simulation.machine import HOUR, SimulatedLoop, run_loop
 from tests.simulation.process import Crashes, Process
 from tests.simulation.world import World
 from tokend.engine.held.refresher import Refresher
-from tokend.engine.records.record import dump
+from tokend.engine.records.codec import dump
 from tokend.values.errors import ReaderError
 from tokend.values.status import State
 

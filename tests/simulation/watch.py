@@ -10,7 +10,7 @@ from tests.simulation.seen import Seen
 from tokend.engine.held.refresher import Refresher
 from tokend.engine.policy.refresh_timing import was_stepped_back
 from tokend.plugin.response_status import retry_after
-from tokend.plugin.settings import Percentage
+from tokend.plugin.settings_base import Percentage
 from tokend.values.errors import AttemptError
 from tokend.values.status import State
 from tokend.values.tokens import Lease, Token

@@ -12,7 +12,7 @@ from tests.simulation.inspection import Inspection
 from tests.simulation.kinds import Spec, configured
 from tests.simulation.machine import DAY, Machine, SimulatedLoop, Trace
 from tests.simulation.watch import Watch
-from tokend.plugin.settings import Percentage
+from tokend.plugin.settings_base import Percentage
 
 LEADS = (None, None, timedelta(seconds=30), timedelta(hours=1), timedelta(days=500), Percentage(0.01), Percentage(0.99))
 # Each world is of one size: seconds-long tokens and events by the second, or tokens for months.

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tests.files.children import STRANGER, acting_as, in_own_mounts, names, needs_root, public_directory
 from tests.sinks.leases import PLANTED, lease, sink
-from tokend.interfaces import ListeningSink, Sink
+from tokend.plugin.sink import ListeningSink, Sink
 from tokend.sinks import BUILTIN
 from tokend.sinks.files.base import FileSink
 from tokend.values.errors import SinkError

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from tokend.api.token_api import Service
+from tokend.engine.context.contract import Entry
 from tokend.httpd.request import Request
 from tokend.httpd.response import Answer
-from tokend.interfaces import Entry
 from tokend.values.errors import DeniedError
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from tokend.api.serializers import row
-from tokend.interfaces import Engine
+from tokend.engine.context.contract import Engine
 
 # How far back Last-Event-ID reaches; who was away longer is sent the present state instead.
 EVENTS_KEPT = 1024

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tokend import __version__
+from tokend.engine.context.contract import Engine
 from tokend.engine.context.counters import Counters
-from tokend.interfaces import Engine
 from tokend.machine.yielding import with_pauses
 from tokend.values.status import ProviderStatus, State
 

@@ -11,14 +11,15 @@ from tokend.api import schemas
 
 _SHAPES = (
     schemas.TokenList, schemas.Status, schemas.Token, schemas.KeyPair, schemas.IssuedToken, schemas.RequestId,
-    schemas.Forgotten, schemas.Plan, schemas.Live, schemas.Ready, schemas.Problem, schemas.TokenEvent, schemas.ConfigEvent,
+    schemas.Forgotten, schemas.Plan, schemas.Live, schemas.Ready, schemas.Problem, schemas.TokenEvent,
+    schemas.ConfigEvent,
 )  # fmt: skip
 _PREFIX = "#/components/schemas/"
 _TEXT = {"type": "string"}
 
 
 def _content(*shapes: type, media: str = "application/json") -> dict[str, Any]:
-    first, *others = [{"$ref": f"{_PREFIX}{shape.__name__}"} for shape in schemas]
+    first, *others = [{"$ref": f"{_PREFIX}{shape.__name__}"} for shape in shapes]
     return {media: {"schema": {"anyOf": [first, *others]} if others else first}}
 
 
@@ -115,7 +116,7 @@ _REFRESH = _body(
 )
 _PLAIN = _text("text/plain")
 # A stream has no schema of its own in OpenAPI 3.1: what is given is that of each of its events.
-_EVENTS = _content(schemas.TokenEvent, schemas.ConfigEvent, media="text/event-stream")
+_EVENTS = _content(schemas.Problem, schemas.TokenEvent, schemas.ConfigEvent, media="text/event-stream")
 _FOLLOW = (
     "server-sent events from now on, or since Last-Event-ID; after one that is too old or of another life of the "
     "daemon the present rows come first. Ids rise, also across restarts"

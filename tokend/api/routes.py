@@ -6,8 +6,7 @@ from tokend.api import daemon_routes, token_routes
 from tokend.api.call import Call, Route
 from tokend.api.serializers import Prepared
 from tokend.api.token_api import Service
-from tokend.httpd import problem
-from tokend.httpd.problem import RequestError, not_supported, problem
+from tokend.httpd.problem import RequestError, internal, invalid_config, invalid_parameters, not_supported, problem
 from tokend.httpd.request import BROWSER_HEADERS, Request, wants_plain
 from tokend.httpd.response import Answer
 from tokend.values.errors import ConfigError, DeniedError, InvalidParametersError, ReaderError
@@ -49,13 +48,13 @@ async def respond(service: Service, request: Request) -> Answer:
             service.denied(request.peer, token=token or None, detail=str(error))
         answer = problem(error, now=service.engine.clock.instant().wall)
     except InvalidParametersError as error:
-        answer = problem.invalid_parameters(error)
+        answer = invalid_parameters(error)
     except ConfigError as error:
-        answer = problem.invalid_config(error)
+        answer = invalid_config(error)
     except Exception as error:  # a bug: this request's alone
         # The class and the place only: a message could quote what it choked on.
         service.log.error("client.failed", uid=request.peer.uid, token=token or None, **_place(error))
-        answer = problem.internal()
+        answer = internal()
     service.count(token, answer.status)
     return answer
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import orjson
 
+from tokend.engine.context.contract import Entry
 from tokend.httpd.response import PLAIN_TYPE, Answer
-from tokend.interfaces import Entry
 from tokend.plugin.settings import ProviderSettings
 from tokend.values.secret import Secret
 from tokend.values.status import Failure, ProviderStatus, SinkStatus

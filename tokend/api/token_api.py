@@ -10,10 +10,11 @@ from typing import Any
 import structlog
 
 from tokend.access.denial_log import Denials
-from tokend.access.peer import Peer, PeerRules
+from tokend.access.peer import Peer
+from tokend.access.policy import PeerRules
 from tokend.api.events import Changes
 from tokend.api.serializers import ConfigState, Prepared, prepare
-from tokend.interfaces import Engine, Entry
+from tokend.engine.context.contract import Engine, Entry
 from tokend.machine.clock import SystemClock
 from tokend.values.errors import LoginRequiredError, TokenUnavailableError, UnknownTokenError
 from tokend.values.status import State

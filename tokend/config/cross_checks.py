@@ -16,8 +16,10 @@ from tokend.config.fields import Visibility, secret_fields
 from tokend.config.findings import ConfigProblem, Findings, did_you_mean
 from tokend.config.model import DaemonSettings
 from tokend.config.paths import RealPaths
-from tokend.plugin.secret_source import SecretSource, read_secret
-from tokend.plugin.settings import HeldSettings, ProviderSettings, Settings, SinkSettings
+from tokend.plugin.secret_reading import read_secret
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import HeldSettings, ProviderSettings, SinkSettings
+from tokend.plugin.settings_base import Settings
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 

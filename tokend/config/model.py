@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from tokend.config.findings import ConfigProblem
 from tokend.plugin.secret_source import SecretField, SecretSource
-from tokend.plugin.settings import AnchoredPath, ProviderSettings, Settings, SinkSettings, SocketPath, Strings
+from tokend.plugin.settings import ProviderSettings, SinkSettings
+from tokend.plugin.settings_base import AnchoredPath, Settings, SocketPath, Strings
 
 _MODE = re.compile(r"0[0-7]{3}", re.ASCII)
 # As an object they take 48 bytes; with one more it would be 64, for each provider.

@@ -19,10 +19,10 @@ import structlog
 
 from tokend.access.denial_log import Denials
 from tokend.access.peer import Peer, identify
+from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd import fd_reserve
 from tokend.httpd.hangup import Departures
 from tokend.httpd.unix_socket import Place, claim, is_ours, withdraw
-from tokend.interfaces import Engine, Entry
 from tokend.values.tokens import Lease
 
 # CREDENTIAL_SIZE_MAX of systemd is 1 MiB; it must be exceeded.

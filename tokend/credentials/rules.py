@@ -14,12 +14,14 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
-from tokend.access.peer import Peer, PeerRules
+from tokend.access.peer import Peer
+from tokend.access.policy import PeerRules
 from tokend.access.units import matches
 from tokend.credentials.raw_token_server import Handout, RefusedError, Rule
+from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.unix_socket import Place
-from tokend.interfaces import Engine, Entry, ListeningSink
 from tokend.plugin.settings import OnDemandSettings
+from tokend.plugin.sink import ListeningSink
 from tokend.values.errors import SinkError
 
 # The characters of a unit's name are those of systemd.unit(5). A credential is named for the token that it holds.

@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from tokend import __version__
-from tokend.access.peer import PeerRules
+from tokend.access.policy import PeerRules
 from tokend.api.metrics_page import Exposition
 from tokend.api.token_api import Service
 from tokend.config import Config
@@ -23,19 +23,19 @@ from tokend.daemon.status_line import Telling
 from tokend.daemon.watchdog import Watchdog
 from tokend.engine.context.context import Surroundings
 from tokend.engine.context.counters import Counters
+from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import State, TokenStore
-from tokend.engine.schedule import HostLimits
 from tokend.engine.supervisor import Supervisor
 from tokend.engine.tasks.heartbeat import Queue
 from tokend.httpd.loopback_server import LoopbackServer
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.unix_server import SocketServer
 from tokend.httpd.unix_socket import Place
-from tokend.interfaces import ListeningSink
 from tokend.machine import logs
 from tokend.machine.clock import SystemClock
 from tokend.machine.thread_pool import Pools
 from tokend.plugin.settings import ProviderSettings
+from tokend.plugin.sink import ListeningSink
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import EXTEND_SECONDS, Notifier

@@ -1,13 +1,14 @@
 """Tell systemd in one sentence how everything stands, whenever that changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import anyio
 
 from tokend.engine.supervisor import Supervisor
 from tokend.machine.clock import Clock
 from tokend.machine.yielding import with_pauses
-from tokend.service_manager.notify import Notifier, in_words, trouble
+from tokend.service_manager.notify import Notifier
+from tokend.values.status import ProviderStatus, State
 
 # Status goes to systemd at most this often.
 STATUS_SECONDS = 1.0
@@ -54,3 +55,20 @@ class Telling:
     def _note(self, name: str) -> None:
         self._changed.add(name)
         self._news.set()
+
+
+def in_words(number: int, wrong: Mapping[str, str], *, config_refused: bool) -> str:
+    """How everything stands, in one sentence: how many tokens, which of them are not well, and why (`trouble`)."""
+    text = f"{number} token{'s' * (number != 1)}"
+    named = ", ".join(f"{name} ({reason})" for name, reason in sorted(wrong.items()))
+    text += f", {len(wrong)} failing: {named}" if wrong else ", all well" if number else ""
+    return f"{text}; the configuration on disk was refused, the former one goes on" if config_refused else text
+
+
+def trouble(status: ProviderStatus) -> str | None:
+    """What is wrong with one token or its sinks; None if nothing is, or nothing has been tried yet."""
+    parts = [f"sink {sink.label}: {sink.error}" for sink in status.sinks if sink.error is not None]
+    well = status.state in (State.VALID, State.ON_DEMAND)
+    if not well and (status.state is not State.PENDING or status.last_error is not None):
+        parts.insert(0, f"{status.state}: {status.last_error.detail}" if status.last_error else str(status.state))
+    return "; ".join(parts) or None

@@ -25,10 +25,11 @@ from tokend.engine.reload_plan import Step
 from tokend.engine.running_provider import RunningProvider
 from tokend.engine.tasks.expiry_watch import Expiry
 from tokend.engine.tasks.worker_group import Workers
-from tokend.interfaces import CallNumbering, is_listening
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
+from tokend.plugin.provider import CallNumbering
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
+from tokend.plugin.sink import is_listening
 from tokend.values.errors import NotSupportedError, UnknownTokenError
 from tokend.values.status import State
 from tokend.values.tokens import Lease, Token

@@ -25,8 +25,9 @@ from tokend.httpd.request import Request
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.response import Answer
 from tokend.httpd.unix_socket import BACKLOG
-from tokend.interfaces import Threads
-from tokend.plugin.secret_source import SecretSource, read_secret
+from tokend.machine.thread_pool import Threads
+from tokend.plugin.secret_reading import read_secret
+from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import DeniedError, SecretError
 from tokend.values.secret import Secret
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from tokend.access.peer import Peer
 from tokend.httpd.problem import RequestError, bad_request
-from tokend.plugin.settings import parse_duration
+from tokend.plugin.settings_base import parse_duration
 
 # A page in a browser is the one client that can be tricked into asking (through a local proxy): these give it away.
 BROWSER_HEADERS = frozenset((b"origin", b"referer", b"sec-fetch-site"))

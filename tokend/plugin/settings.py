@@ -3,113 +3,18 @@
 A kind subclasses one of these, adds its own fields, and needs no factory and no schema besides. Reload is ``==``.
 """
 
-import os
-import re
 from datetime import timedelta
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
     Field,
-    PlainValidator,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from tokend.plugin.secret_source import Kept, SecretSource, anchored
-
-_DURATION = re.compile(r"([1-9][0-9]*)(ms|s|m|h|d)", re.ASCII)
-_MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_PERCENTAGE = re.compile(r"([1-9][0-9]?)%", re.ASCII)
-# RFC 9110, 5.1 and 5.5: a token; and what every server and every reader can take as its value.
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
-_HEADER_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?", re.ASCII)
-# sun_path of unix(7), without the final NUL.
-LONGEST_SOCKET_BYTES = 107
-# Ten years: longer is a typing error, and far below what timedelta can hold.
-LONGEST_DURATION = timedelta(days=3660)
-
-
-class Percentage(float):
-    """A share of a token's life, 0.01 to 0.99, written ``"20%"``."""
-
-
-def parse_duration(text: str) -> timedelta:
-    """Read ``[1-9][0-9]*(ms|s|m|h|d)``; raises ValueError with a message that shows the form."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise ValueError('a duration is a whole number with a unit: "500ms", "30s", "15m", "12h", "1d"')
-    number, unit = match.groups()
-    # Compared as whole numbers: a timedelta of so many days cannot even be made.
-    if len(number) > 12 or int(number) * _MILLISECONDS[unit] > LONGEST_DURATION // timedelta(milliseconds=1):
-        raise ValueError("a duration is at most ten years")
-    return timedelta(milliseconds=int(number) * _MILLISECONDS[unit])
-
-
-def _duration(value: Any) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str):
-        raise ValueError('a duration is a string with a unit: "500ms", "30s", "15m", "12h", "1d"')  # noqa: TRY004
-    return parse_duration(value)
-
-
-def _lead(value: Any) -> timedelta | Percentage:
-    if isinstance(value, str) and (match := _PERCENTAGE.fullmatch(value)):
-        return Percentage(int(match[1]) / 100)
-    if isinstance(value, Percentage):
-        return value
-    try:
-        return _duration(value)
-    except ValueError as error:
-        raise ValueError(f'{error}; or a share of the token\'s life, "1%" to "99%"') from None
-
-
-def _header_name(value: str) -> str:
-    if not _HEADER_NAME.fullmatch(value):
-        raise ValueError("a header's name is letters, digits and -: X-Account")
-    return value
-
-
-def _header_value(value: str) -> str:
-    if not _HEADER_VALUE.fullmatch(value):
-        raise ValueError("a header's value is one line of ASCII without outer spaces")
-    return value
-
-
-def _fits_a_socket(path: Path) -> Path:
-    if len(os.fsencode(path)) > LONGEST_SOCKET_BYTES:
-        raise ValueError(f"the kernel allows {LONGEST_SOCKET_BYTES} bytes for a socket's path: choose a shorter one")
-    return path
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_duration),
-    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
-]
-Lead = Annotated[
-    timedelta | Percentage,
-    PlainValidator(_lead),
-    WithJsonSchema({"type": "string", "pattern": f"^({_DURATION.pattern}|{_PERCENTAGE.pattern})$"}),
-]
-AnchoredPath = Annotated[Path, BeforeValidator(anchored)]
-SocketPath = Annotated[AnchoredPath, AfterValidator(_fits_a_socket)]
-Strings = Annotated[tuple[str, ...], Field(strict=False)]
-Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
-
-
-class Settings(Kept):
-    """Strict, frozen, no unknown keys, and no input quoted in errors (it may be a secret)."""
-
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
-    )
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings_base import AnchoredPath, Duration, Headers, Lead, Settings, Strings
 
 
 class Access(Settings):

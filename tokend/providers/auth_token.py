@@ -7,12 +7,13 @@ from typing import Literal, NoReturn
 import orjson
 from pydantic import field_validator
 
-from tokend.interfaces import Runtime
 from tokend.plugin.field_errors import field_errors
 from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.provider import Runtime
 from tokend.plugin.response_status import refuse, token_value
 from tokend.plugin.secret_source import SecretField
-from tokend.plugin.settings import Duration, NetworkSettings, OnDemandSettings
+from tokend.plugin.settings import NetworkSettings, OnDemandSettings
+from tokend.plugin.settings_base import Duration
 from tokend.plugin.strict_json import parse_object, try_object
 from tokend.plugin.text import is_text
 from tokend.plugin.token_expiry import MISSING, expiry

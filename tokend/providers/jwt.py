@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tokend.interfaces import Runtime
+from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretField
-from tokend.plugin.settings import Duration, HeldSettings
+from tokend.plugin.settings import HeldSettings
+from tokend.plugin.settings_base import Duration
 from tokend.signing.jwt import sign
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal, NoReturn, Self
 import orjson
 from pydantic import Field, field_validator, model_validator
 
-from tokend.interfaces import Runtime
 from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.provider import Runtime
 from tokend.plugin.response_status import RATE_LIMITED, refuse, token_value
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import HeldSettings, NetworkSettings

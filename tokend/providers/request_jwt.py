@@ -6,9 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tokend.interfaces import Runtime
+from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretField
-from tokend.plugin.settings import Duration, OnDemandSettings
+from tokend.plugin.settings import OnDemandSettings
+from tokend.plugin.settings_base import Duration
 from tokend.plugin.text import header_text, is_text
 from tokend.signing.jwt import sign
 from tokend.signing.request_hash import json_string_sha256

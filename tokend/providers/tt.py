@@ -7,8 +7,8 @@ from urllib.parse import quote, urljoin
 
 from pydantic import field_validator
 
-from tokend.interfaces import Runtime
 from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.provider import Runtime
 from tokend.plugin.response_status import RATE_LIMITED, refuse, token_value
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import HeldSettings, NetworkSettings

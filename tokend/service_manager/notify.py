@@ -4,11 +4,8 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Mapping
 
 import sdnotify
-
-from tokend.values.status import ProviderStatus, State
 
 # A datagram of sd_notify(3) must stay below 4,096 bytes.
 LONGEST_STATUS = 3000
@@ -86,20 +83,3 @@ class Notifier:
     def _send(self, message: str) -> None:
         if self._systemd is not None:
             self._systemd.notify(message)
-
-
-def in_words(number: int, wrong: Mapping[str, str], *, config_refused: bool) -> str:
-    """How everything stands, in one sentence: how many tokens, which of them are not well, and why (`trouble`)."""
-    text = f"{number} token{'s' * (number != 1)}"
-    named = ", ".join(f"{name} ({reason})" for name, reason in sorted(wrong.items()))
-    text += f", {len(wrong)} failing: {named}" if wrong else ", all well" if number else ""
-    return f"{text}; the configuration on disk was refused, the former one goes on" if config_refused else text
-
-
-def trouble(status: ProviderStatus) -> str | None:
-    """What is wrong with one token or its sinks; None if nothing is, or nothing has been tried yet."""
-    parts = [f"sink {sink.label}: {sink.error}" for sink in status.sinks if sink.error is not None]
-    well = status.state in (State.VALID, State.ON_DEMAND)
-    if not well and (status.state is not State.PENDING or status.last_error is not None):
-        parts.insert(0, f"{status.state}: {status.last_error.detail}" if status.last_error else str(status.state))
-    return "; ".join(parts) or None

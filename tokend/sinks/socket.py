@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from tokend.plugin.settings import SinkSettings, SocketPath
+from tokend.plugin.settings import SinkSettings
+from tokend.plugin.settings_base import SocketPath
 from tokend.sinks.files.base import Mode, Name
 from tokend.values.tokens import Lease
 

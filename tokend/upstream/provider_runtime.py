@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import Threads
 from tokend.plugin.http_exchange import Reply, Request
-from tokend.plugin.secret_source import COMMAND_SECONDS, SecretSource, read_secret
+from tokend.plugin.secret_reading import COMMAND_SECONDS, read_secret
+from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import ProviderSettings
 from tokend.upstream.client import Upstream
 from tokend.upstream.resolver import Resolver

@@ -7,11 +7,13 @@ from typing import Any
 
 import anyio
 
+from tokend.engine.context.contract import Serve
 from tokend.engine.context.counters import Counters
+from tokend.engine.policy.rate_limits import HostLimits, Pace
 from tokend.engine.records.store import TokenStore
-from tokend.engine.schedule import HostLimits, Pace
-from tokend.interfaces import Runtime, Serve, Threads
 from tokend.machine.clock import Clock
+from tokend.machine.thread_pool import Threads
+from tokend.plugin.provider import Runtime
 
 # All providers look at their secrets at a start. Who waits for a thread takes 5 KB more than who waits here.
 COMPARISONS = 16

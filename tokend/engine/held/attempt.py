@@ -5,15 +5,15 @@ be is `judgement`'s to say and `refresher`'s to keep.
 from dataclasses import replace
 
 from tokend.engine.context.context import Surroundings
+from tokend.engine.policy.backoff import FLOOR_SECONDS
 from tokend.engine.policy.failure import judge
 from tokend.engine.policy.settings_change import is_foreign, withdrawn
 from tokend.engine.policy.success import Arrival, ended, renewed, with_new_token
 from tokend.engine.records.fingerprints import Identity, identify, pace_of
 from tokend.engine.records.record import Record
-from tokend.engine.schedule import FLOOR_SECONDS
-from tokend.interfaces import Provider, Runtime, is_inheriting
 from tokend.machine.clock import is_plausible
 from tokend.machine.logs import get_logger
+from tokend.plugin.provider import Provider, Runtime, is_inheriting
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import AttemptError, ClockError, RateLimitedError, TransientError
 from tokend.values.instant import Instant

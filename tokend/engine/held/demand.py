@@ -4,7 +4,7 @@ import anyio
 
 from tokend.engine.held.refresher import Refresher
 from tokend.engine.policy import refresh_timing
-from tokend.engine.schedule import ALLOWANCE_BURST, Allowance
+from tokend.engine.policy.rate_limits import ALLOWANCE_BURST, Allowance
 from tokend.values.errors import (
     GenerationConflictError,
     LoginRequiredError,

@@ -15,9 +15,9 @@ from tokend.engine.policy.failure import MOST_VERDICTS, is_verdict
 from tokend.engine.records.fingerprints import identify
 from tokend.engine.records.record import Record
 from tokend.engine.records.rename import is_blank, left_behind
-from tokend.interfaces import Issuer
 from tokend.machine.lock import Mutex
 from tokend.machine.logs import get_logger
+from tokend.plugin.provider import Issuer
 from tokend.plugin.settings import OnDemandSettings
 from tokend.values.errors import (
     AttemptError,

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from tokend.engine.policy.backoff import FLOOR_SECONDS, LARGEST_EXPONENT, LONG_OUTAGE_SECONDS, backoff_seconds
 from tokend.engine.records.record import Record
-from tokend.engine.schedule import FLOOR_SECONDS, LARGEST_EXPONENT, LONG_OUTAGE_SECONDS, backoff_seconds
 from tokend.values.errors import AttemptError, ClockError, RateLimitedError, RejectedError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.status import Failure

@@ -2,13 +2,22 @@
 
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 
+from tokend.engine.policy.backoff import FLOOR_SECONDS, LONG_OUTAGE_PAUSE_SECONDS, LONG_OUTAGE_SECONDS
+from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.record import Record
-from tokend.engine.schedule import FLOOR_SECONDS, LONG_OUTAGE_PAUSE_SECONDS, LONG_OUTAGE_SECONDS, HostLimits
 from tokend.plugin.settings import HeldSettings
+from tokend.plugin.settings_base import Percentage
 from tokend.values.instant import Instant
-from tokend.values.tokens import Lease
+from tokend.values.tokens import Lease, Token
 
+# Without a wish from the operator or the vendor: refresh when a fifth of the life is left.
+DEFAULT_LEAD_SHARE = 0.20
+# A longer lead would make short-lived tokens be fetched without end.
+LONGEST_LEAD_SHARE = 0.50
+# Spreads daemons that hold tokens of one age; it only ever makes a refresh earlier.
+JITTER_SHARE = 0.05
 # Less is drift. More means that files promise a life that has ended: their readers must get a token with true times.
 STEPPED_BACK_SECONDS = 60.0
 # A wall clock that is set to and fro (docs/promises.md 31) causes a refresh this often.
@@ -17,6 +26,31 @@ STEPPED_BACK_PAUSE_SECONDS = 3600.0
 START_SPREAD_SECONDS = 3.0
 # A loopback upstream belongs to this machine alone: there is no fleet to spread.
 LOOPBACK = ("127.", "localhost", "[::1]", "::1")
+
+
+def lead_seconds(token: Token, *, lead: timedelta | Percentage | None, minimum_lead_seconds: float) -> float | None:
+    """How long before its end ``token`` is to be replaced; None for a token without an end.
+
+    ``lead`` is the operator's ``refresh_before``, ``minimum_lead_seconds`` the vendor's.
+    """
+    life = token.life_seconds
+    if life is None:
+        return None
+    if isinstance(lead, Percentage):
+        wanted = float(lead) * life
+    elif lead is not None:
+        wanted = lead.total_seconds()
+    else:
+        wanted = max(minimum_lead_seconds, DEFAULT_LEAD_SHARE * life)
+    return min(wanted, LONGEST_LEAD_SHARE * life)
+
+
+def refresh_moment(token: Token, *, lead_seconds: float | None, jitter: float) -> Instant | None:
+    """When to replace ``token``; None for a token without an end. ``jitter`` is drawn once per token from [0, 1)."""
+    if lead_seconds is None or token.expires_at is None:
+        return None
+    early = jitter * JITTER_SHARE * token.issued_at.until(token.expires_at)
+    return token.expires_at.after(-lead_seconds - early)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ rejected provider try again. Pure.
 
 from dataclasses import replace
 
+from tokend.engine.policy.refresh_timing import lead_seconds, refresh_moment
 from tokend.engine.records.fingerprints import Identity
 from tokend.engine.records.record import Record
-from tokend.engine.schedule import lead_seconds, refresh_moment
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import SecretError
 

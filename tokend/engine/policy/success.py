@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, replace
 
+from tokend.engine.policy.backoff import FLOOR_SECONDS
+from tokend.engine.policy.refresh_timing import lead_seconds, refresh_moment
 from tokend.engine.policy.settings_change import is_foreign
 from tokend.engine.records.fingerprints import Identity
 from tokend.engine.records.record import Record
-from tokend.engine.schedule import FLOOR_SECONDS, lead_seconds, refresh_moment
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant

@@ -9,8 +9,8 @@ import anyio
 from tokend.engine.context.context import Surroundings
 from tokend.engine.publishing.sink_health import BUG, Standing, Turn
 from tokend.engine.records.record import Record
-from tokend.interfaces import Sink, is_combining
 from tokend.machine.logs import get_logger
+from tokend.plugin.sink import Sink, is_combining
 from tokend.values.errors import SinkError
 from tokend.values.instant import Instant
 from tokend.values.status import SinkStatus

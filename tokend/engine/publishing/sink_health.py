@@ -1,9 +1,9 @@
 """How one sink stands: what status shows of it, and when it may be tried again after a failure."""
 
 from tokend.engine.context.context import Surroundings
-from tokend.interfaces import Destination
 from tokend.machine.lock import Mutex
 from tokend.machine.logs import get_logger
+from tokend.plugin.sink import Destination
 from tokend.values.instant import Instant
 from tokend.values.status import SinkStatus
 

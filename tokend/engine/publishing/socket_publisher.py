@@ -2,9 +2,9 @@
 
 from tokend.engine.context.context import Surroundings
 from tokend.engine.publishing.sink_health import BUG, Standing, Turn
-from tokend.interfaces import ListeningSink
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
+from tokend.plugin.sink import ListeningSink
 from tokend.values.errors import SinkError
 from tokend.values.status import SinkStatus
 from tokend.values.tokens import Lease

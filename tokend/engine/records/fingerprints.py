@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tokend.interfaces import Runtime
+from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import HeldSettings, ProviderSettings
 from tokend.values.secret import Secret

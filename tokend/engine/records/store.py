@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tokend.engine.records.record import Record, dump, load
+from tokend.engine.records.codec import dump, load
+from tokend.engine.records.record import Record
 from tokend.engine.records.rename import is_blank, left_behind, renamed
-from tokend.interfaces import Threads
 from tokend.machine.clock import Clock
 from tokend.machine.event import Event
 from tokend.machine.lock import Mutex
 from tokend.machine.logs import get_logger
+from tokend.machine.thread_pool import Threads
 from tokend.values.errors import StoreError
 
 # A healthy disk needs a millisecond; one that hangs must not hold a fresh token back for long.

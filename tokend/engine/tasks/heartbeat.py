@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Protocol, TypeVar
 
-from tokend.interfaces import Threads
+from tokend.machine.thread_pool import Threads
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from tokend.plugin.settings import AnchoredPath, Settings
+from tokend.plugin.settings_base import AnchoredPath, Settings
 from tokend.values.errors import SinkError
 
 COMMAND_SECONDS = 30

@@ -13,7 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from tokend import files
 from tokend.files import NotKeptError, Ownership, Version
-from tokend.plugin.settings import AnchoredPath, SinkSettings
+from tokend.plugin.settings import SinkSettings
+from tokend.plugin.settings_base import AnchoredPath
 from tokend.sinks.files.announce import Announcement, Signal, Systemd
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease

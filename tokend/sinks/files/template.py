@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from tokend.files import read_whole
-from tokend.plugin.settings import AnchoredPath
+from tokend.plugin.settings_base import AnchoredPath
 from tokend.sinks.files.base import FileSink
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease, native

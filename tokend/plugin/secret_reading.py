@@ -1,0 +1,154 @@
+"""Read a secret from its place: environment, file, systemd credential or command. Blocks; caches nothing."""
+
+import base64
+import binascii
+import os
+import select
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tokend.plugin.secret_source import SecretSource
+from tokend.values.errors import SecretError
+from tokend.values.secret import Secret
+
+COMMAND_SECONDS = 10
+# Secrets are keys and passwords; PEM chains are the largest that occur.
+LARGEST_SECRET_BYTES = 64 * 1024
+# A writer needs microseconds between truncate and write; two equal reads in a row prove that it is done.
+READ_TRIES = 5
+# What a program needs to run at all; nothing else of the daemon's own environment, which may hold secrets.
+PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
+             "DBUS_SESSION_BUS_ADDRESS", "CREDENTIALS_DIRECTORY")  # fmt: skip
+
+
+def read_secret(source: SecretSource, environ: Mapping[str, str] = os.environ) -> Secret:
+    """Read a secret now. Blocks. Raises `SecretError` naming the place, never the content.
+
+    One trailing newline is stripped, then the encoding undone. A file is read until two reads agree.
+    """
+    raw = _read_raw(source, environ)
+    raw = raw.removesuffix(b"\n").removesuffix(b"\r") if raw.endswith(b"\n") else raw
+    if not raw:
+        raise SecretError(f"{source} is empty")
+    try:
+        if source.encoding == "base64":
+            # Vendors hand out both alphabets, with and without padding.
+            text = raw.translate(bytes.maketrans(b"-_", b"+/"), b" \t\r\n").rstrip(b"=")
+            raw = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+        elif source.encoding == "hex":
+            raw = bytes.fromhex(raw.decode("ascii"))
+    except (binascii.Error, ValueError):
+        raise SecretError(f"{source} is not valid {source.encoding}") from None
+    if not raw:
+        raise SecretError(f"{source} is empty")
+    return Secret(raw)
+
+
+def _read_raw(source: SecretSource, environ: Mapping[str, str]) -> bytes:
+    if source.literal is not None:
+        return source.literal.reveal_bytes()
+    if source.env is not None:
+        value = environ.get(source.env)
+        if value is None:
+            raise SecretError(f"{source} is not set")
+        return os.fsencode(value)
+    if source.command is not None:
+        return _run(source.command, environ)
+    return _read_file(_path(source, environ))
+
+
+def _path(source: SecretSource, environ: Mapping[str, str]) -> Path:
+    if source.file is not None:
+        return source.file
+    directory = environ.get("CREDENTIALS_DIRECTORY", "").split(":")[0]
+    name = source.credential or ""
+    if not directory:
+        raise SecretError(f"{source}: $CREDENTIALS_DIRECTORY is not set; add LoadCredential={name}:… to the unit")
+    if "/" in name or "\0" in name or name in {"", ".", ".."}:
+        raise SecretError(f"{source}: a credential's name is one file name")
+    return Path(directory) / name
+
+
+def _read_file(path: Path) -> bytes:
+    previous: bytes | None = None
+    for _ in range(READ_TRIES):
+        try:
+            content = _read_once(path)
+        except OSError as error:
+            raise SecretError(f"file {path} cannot be read: {error.strerror or error}") from None
+        if len(content) > LARGEST_SECRET_BYTES:
+            raise SecretError(f"file {path} is larger than {LARGEST_SECRET_BYTES} bytes: not a secret")
+        if content == previous:
+            return content
+        previous = content
+    raise SecretError(f"file {path} keeps changing while it is read")
+
+
+def _read_once(path: Path) -> bytes:
+    # A fifo would hold an ordinary open for ever, and gives its content only once.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError("it is a directory" if stat.S_ISDIR(mode) else "it is no regular file")
+        content = b""
+        while chunk := os.read(descriptor, LARGEST_SECRET_BYTES + 1 - len(content)):
+            content += chunk
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def _run(argv: tuple[str, ...], environ: Mapping[str, str]) -> bytes:
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={key: environ[key] for key in PASSED_ON if key in environ},
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise SecretError(f"command {argv[0]} cannot be run: {getattr(error, 'strerror', error)}") from None
+    deadline = time.monotonic() + COMMAND_SECONDS
+    with process:
+        try:
+            output = _output(process, deadline)
+            status = process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            raise SecretError(f"command {argv[0]} did not end within {COMMAND_SECONDS} s") from None
+        if len(output) > LARGEST_SECRET_BYTES:
+            raise SecretError(f"command {argv[0]} printed more than {LARGEST_SECRET_BYTES} bytes: not a secret")
+    if status != 0:
+        # Its output may be the secret or an echo of it: neither is shown.
+        raise SecretError(f"command {argv[0]} failed with exit status {status}")
+    return output
+
+
+def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
+    """What it prints. More than a secret may have is cut off, and the command ended."""
+    assert process.stdout is not None  # noqa: S101  (asked for above)
+    pipe, output = process.stdout.fileno(), b""
+    ready = select.poll()
+    ready.register(pipe, select.POLLIN)
+    while len(output) <= LARGEST_SECRET_BYTES:
+        if not ready.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise subprocess.TimeoutExpired(process.args, COMMAND_SECONDS)
+        chunk = os.read(pipe, LARGEST_SECRET_BYTES + 1 - len(output))
+        if not chunk:
+            return output
+        output += chunk
+    _kill(process)
+    return output
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End it and its children. Not yet waited for, so the number is still its own."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
