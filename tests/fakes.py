@@ -16,12 +16,12 @@ import anyio
 
 from tests.virtual import VirtualClock
 from tokend.config import ProviderConfig
-from tokend.engine.context.context import Surroundings
+from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
 from tokend.engine.supervisor import Supervisor
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretField, SecretSource
@@ -225,7 +225,7 @@ class FakeRuntime:
     async def reveal(self, source: SecretSource) -> Secret:
         return read_secret(source, self.environ)
 
-    async def exchange(self, request: Request) -> Reply:
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         raise TransientError("there is no network")
 
 
@@ -332,7 +332,7 @@ class World:
     limits: HostLimits = field(default_factory=HostLimits)
     counters: Counters = field(default_factory=Counters)
     supervisor: Any = None
-    surroundings: Any = None
+    context: Any = None
     store: Any = None
 
     def __post_init__(self) -> None:
@@ -345,7 +345,7 @@ class World:
         self.store = TokenStore(state=self.state, threads=self.disk_threads, clock=self.clock)
         self.store.load()
         self.limits, self.counters = HostLimits(), Counters()
-        self.surroundings = Surroundings(
+        self.context = Context(
             clock=self.clock,
             store=self.store,
             limits=self.limits,
@@ -357,7 +357,7 @@ class World:
             serve=self._serve,
         )
         async with anyio.create_task_group() as tasks:
-            self.supervisor = Supervisor(tasks, self.surroundings, reload=_no_reload)
+            self.supervisor = Supervisor(tasks, self.context, reload=_no_reload)
             await self.supervisor.apply(config(*providers))
             yield self.supervisor
             tasks.cancel_scope.cancel()

@@ -18,10 +18,10 @@ from structlog.testing import capture_logs
 
 from tests.api.fake_engine import FakeEngine
 from tokend.access.policy import PeerRules
-from tokend.api.token_api import Service
+from tokend.api.token_api import TokenApi
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.unix_server import SocketServer
-from tokend.httpd.unix_socket import Place
+from tokend.httpd.unix_socket import SocketFile
 
 T = TypeVar("T")
 # Longer than anything here takes on a busy machine; only a failing test waits for it.
@@ -166,7 +166,7 @@ def served(
     limits: Limits | None = None,
     admins: tuple[str, ...] = ("root",),
     own_uid: int | None = None,
-    place: Place | None = None,
+    place: SocketFile | None = None,
     sock: socket.socket | None = None,
     path: Path | None = None,
     metrics: Any = None,
@@ -175,7 +175,7 @@ def served(
     """Run a server in its own thread; everything is closed and joined at the end."""
     engine = engine or FakeEngine()
     if place is None and sock is None:
-        place = Place(directory / "tokend.sock")
+        place = SocketFile(directory / "tokend.sock")
     started: threading.Event = threading.Event()
     found: list[Served] = []
     failed: list[BaseException] = []
@@ -183,7 +183,7 @@ def served(
 
     async def main() -> None:
         try:
-            service = Service(
+            service = TokenApi(
                 engine,
                 PeerRules(lambda: admins, own_uid=own_uid),
                 config_state=lambda: (LOADED_AT, found[0].config_error),

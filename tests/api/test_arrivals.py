@@ -14,8 +14,8 @@ import pytest
 from tests.api.fake_engine import FakeEngine
 from tests.api.served import Served, eventually, served
 from tokend.api.token_api import MOST_REMEMBERED
-from tokend.httpd.acceptor import PAUSE_SECONDS, Arrival
-from tokend.httpd.unix_socket import Place
+from tokend.httpd.acceptor import PAUSE_SECONDS, NewConnection
+from tokend.httpd.unix_socket import SocketFile
 from tokend.plugin.settings import Access
 
 READ = b"GET /v1/tokens/demo HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -28,7 +28,7 @@ def test_a_second_client_with_the_same_text_needs_no_transport(running: Served) 
         expected = first.reply()
         second.send(READ)
         assert second.reply() == expected
-        assert sum(isinstance(c, Arrival) for c in running.inside(lambda: list(running.server._connections))) == 1
+        assert sum(isinstance(c, NewConnection) for c in running.inside(lambda: list(running.server._connections))) == 1
     assert running.inside(running.server.service.requests)["demo", 200] == 2
 
 
@@ -51,7 +51,7 @@ def test_a_remembered_text_is_no_way_around_access() -> None:
     directory = Path(tempfile.mkdtemp(prefix="tk-"))
     directory.chmod(0o755)
     try:
-        with served(directory, engine, place=Place(directory / "tokend.sock", mode=0o666)) as running:
+        with served(directory, engine, place=SocketFile(directory / "tokend.sock", mode=0o666)) as running:
             assert [_curl(running, uid) for uid in (54321, 54321, 54322, 54321)] == ["200", "200", "404", "200"]
             assert len(running.inside(lambda: dict(running.server.service.remembered))) == 1
     finally:

@@ -1,11 +1,11 @@
 """Denials in the log: enough to see each peer's, never so many that they fill it."""
 
-from tokend.access.denial_log import MOST_UIDS, Denials
+from tokend.access.denial_log import MOST_UIDS, DenialLog
 
 
 def test_a_noisy_peer_has_a_line_a_second_with_a_count() -> None:
     """What came between is counted in the next line."""
-    denials = Denials()
+    denials = DenialLog()
     assert [denials.unsaid_before(1, 10 + tenth / 10) for tenth in range(21)] == [
         *(0, *[None] * 9),
         *(9, *[None] * 9),
@@ -15,7 +15,7 @@ def test_a_noisy_peer_has_a_line_a_second_with_a_count() -> None:
 
 def test_a_noisy_peer_hides_nobody_else() -> None:
     """Each uid has a second of its own, and counts of its own."""
-    denials = Denials()
+    denials = DenialLog()
     assert [denials.unsaid_before(1, 10.0) for _ in range(100)] == [0, *[None] * 99]
     assert denials.unsaid_before(2, 10.0) == 0
     assert denials.unsaid_before(2, 11.0) == 0
@@ -24,7 +24,7 @@ def test_a_noisy_peer_hides_nobody_else() -> None:
 
 def test_ever_new_uids_fill_neither_log_nor_memory() -> None:
     """Beyond the most at a time they share one line a second; those that are quiet again make room."""
-    denials = Denials()
+    denials = DenialLog()
     assert sum(denials.unsaid_before(uid, 10.0) is not None for uid in range(10_000)) == MOST_UIDS + 1
     assert len(denials._last) == MOST_UIDS + 1
     assert sum(denials.unsaid_before(uid, 11.5) is not None for uid in range(20_000, 30_000)) == MOST_UIDS + 1
@@ -33,6 +33,6 @@ def test_ever_new_uids_fill_neither_log_nor_memory() -> None:
 
 def test_a_clock_that_steps_back_silences_nobody() -> None:
     """The time of the last line may be ahead of now, after a restart from a snapshot."""
-    denials = Denials()
+    denials = DenialLog()
     assert denials.unsaid_before(1, 1000.0) == 0
     assert denials.unsaid_before(1, 5.0) == 0

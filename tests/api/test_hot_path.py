@@ -11,7 +11,7 @@ from tests.fakes import FakeHeld, World, provider
 from tests.virtual import EPOCH, VirtualClock, run_virtually
 from tokend.access.peer import Peer
 from tokend.access.policy import PeerRules
-from tokend.api.token_api import Hot, Service
+from tokend.api.token_api import Hot, TokenApi
 from tokend.httpd.connection import Connection
 from tokend.httpd.request_parser import Limits
 
@@ -30,12 +30,12 @@ class Transport(asyncio.Transport):
         """There is nothing that could be paused."""
 
 
-class Home:
+class ConnectionOwner:
     """A server without a socket."""
 
     limits, closing = Limits(), False
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: TokenApi) -> None:
         self.service = service
 
     @property
@@ -56,10 +56,12 @@ def test_a_recognised_read_costs_two_calls() -> None:
     async def main(clock: VirtualClock) -> None:
         async with World(clock).running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
-            service = Service(supervisor, PeerRules(lambda: ()), config_state=lambda: (EPOCH, None))
+            service = TokenApi(supervisor, PeerRules(lambda: ()), config_state=lambda: (EPOCH, None))
             service.boot_seconds = float  # zero, and in C as the real one is
             transport = Transport()
-            connection = Connection(Home(service), Peer(0, frozenset()), replaces=None, received=b"", unsent=b"")
+            connection = Connection(
+                ConnectionOwner(service), Peer(0, frozenset()), replaces=None, received=b"", unsent=b""
+            )
             connection.connection_made(transport)
             transport.written.clear()
             connection.data_received(TEXT)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.api.fake_engine import RAW, START, FakeEngine
 from tests.api.served import Served, logged, served
 from tokend import __version__
-from tokend.api.metrics_page import Exposition
+from tokend.api.metrics_page import MetricsPage
 from tokend.engine.context.counters import Counters
 from tokend.values.status import Failure, SinkStatus, State
 
@@ -148,7 +148,7 @@ def test_the_metrics_page_has_every_documented_name() -> None:
     counters.took("demo", 0.5)
     counters.wrote("demo", "raw-1", "success")
     requests = {("demo", 200): 3, ("hidden", 200): 9, ("", 404): 1}
-    exposition = Exposition(engine, counters, lambda: requests, lambda: True, lambda: 2)
+    exposition = MetricsPage(engine, counters, lambda: requests, lambda: True, lambda: 2)
     page = asyncio.run(exposition.page(["demo", "wallet"])).decode()
     expected = {
         'tokend_token_expiry_timestamp_seconds{token="demo"}': START.after(3600).wall.timestamp(),

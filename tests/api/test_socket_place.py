@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.fake_engine import FakeEngine
 from tests.api.served import Client, eventually, logged, served
-from tokend.httpd.unix_socket import LONGEST_PATH_BYTES, Place, SocketInUseError, claim
+from tokend.httpd.unix_socket import LONGEST_PATH_BYTES, SocketFile, SocketInUseError, bind_socket
 from tokend.plugin.settings import Access
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as other users")
@@ -28,7 +28,7 @@ def test_mode_and_directory_are_exact_under_any_umask(tmp_path: Path, umask: int
     """The socket has its mode, a directory made for it is 0750; the umask is the caller's business."""
     before = os.umask(umask)
     try:
-        listening = claim(Place(tmp_path / "made" / "tokend.sock"))
+        listening = bind_socket(SocketFile(tmp_path / "made" / "tokend.sock"))
     finally:
         os.umask(before)
     with listening:
@@ -39,17 +39,17 @@ def test_mode_and_directory_are_exact_under_any_umask(tmp_path: Path, umask: int
 @as_root
 def test_socket_and_directory_belong_to_the_group(tmp_path: Path) -> None:
     """socket_group is the group of both, by name or number; an existing directory is left alone."""
-    with claim(Place(tmp_path / "made" / "tokend.sock", mode=0o666, group="12345")):
+    with bind_socket(SocketFile(tmp_path / "made" / "tokend.sock", mode=0o666, group="12345")):
         assert (tmp_path / "made").stat().st_gid == (tmp_path / "made" / "tokend.sock").stat().st_gid == 12345
     before = tmp_path.stat()
-    with claim(Place(tmp_path / "tokend.sock", group="12345")):
+    with bind_socket(SocketFile(tmp_path / "tokend.sock", group="12345")):
         assert (tmp_path.stat().st_gid, tmp_path.stat().st_mode) == (before.st_gid, before.st_mode)
 
 
 def test_an_unknown_group_is_a_clear_error_and_leaves_nothing(tmp_path: Path) -> None:
     """The message names the group; no socket is left behind."""
     with pytest.raises(OSError, match="no-such-group-here"):
-        claim(Place(tmp_path / "tokend.sock", group="no-such-group-here"))
+        bind_socket(SocketFile(tmp_path / "tokend.sock", group="no-such-group-here"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -65,8 +65,8 @@ def test_there_is_no_moment_of_wrong_permissions(tmp_path: Path) -> None:
         seen.append(_mode(tmp_path / "probe"))
         trace = tmp_path / "trace"
         code = (
-            "from pathlib import Path; from tokend.api.listening import claim, Place;"
-            f"claim(Place(Path({str(tmp_path / 'tokend.sock')!r})))"
+            "from pathlib import Path; from tokend.httpd.unix_socket import bind_socket, SocketFile;"
+            f"bind_socket(SocketFile(Path({str(tmp_path / 'tokend.sock')!r})))"
         )
         what = ["-f", "-qq", "-o", str(trace), "-e", "trace=fchmod,bind,listen,chmod,fchmodat"]
         subprocess.run(["strace", *what, sys.executable, "-c", code], check=True)
@@ -85,7 +85,7 @@ def test_a_dead_socket_is_replaced(tmp_path: Path) -> None:
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(path))
     dead.close()
-    with claim(Place(path)):
+    with bind_socket(SocketFile(path)):
         Client(path).close()
 
 
@@ -97,7 +97,7 @@ def test_a_living_socket_is_left_alone(tmp_path: Path) -> None:
         other.listen(0)
         waiting.connect(str(path))
         with pytest.raises(SocketInUseError, match="another process listens"):
-            claim(Place(path))
+            bind_socket(SocketFile(path))
         assert other.accept()[0].close() is None
 
 
@@ -109,7 +109,7 @@ def test_a_dead_socket_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
         other.bind(str(path))
     os.chown(path, 12345, -1)
     with pytest.raises(SocketInUseError, match="belongs to uid 12345"):
-        claim(Place(path))
+        bind_socket(SocketFile(path))
     assert path.exists()
 
 
@@ -119,14 +119,14 @@ def test_what_is_no_socket_is_left_alone(tmp_path: Path, make: object) -> None:
     path = tmp_path / "tokend.sock"
     make(path)  # type: ignore[operator]
     with pytest.raises(SocketInUseError, match=r"tokend\.sock exists and is no socket"):
-        claim(Place(path))
+        bind_socket(SocketFile(path))
     assert os.path.lexists(path)
 
 
 def test_a_path_too_long_for_a_socket_is_a_clear_error(tmp_path: Path) -> None:
     """The limit is named, instead of the kernel's silence."""
     with pytest.raises(OSError, match=f"longer than {LONGEST_PATH_BYTES} bytes"):
-        claim(Place(tmp_path / ("x" * LONGEST_PATH_BYTES)))
+        bind_socket(SocketFile(tmp_path / ("x" * LONGEST_PATH_BYTES)))
 
 
 def test_a_removed_path_comes_back_and_open_connections_stay(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_who_asks_is_known_from_the_kernel() -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         directory.chmod(0o755)
-        with served(directory, engine, place=Place(directory / "s", mode=0o666), admins=("20001",)) as running:
+        with served(directory, engine, place=SocketFile(directory / "s", mode=0o666), admins=("20001",)) as running:
 
             def statuses(uid: int, groups: str = "") -> list[int]:
                 return [
@@ -253,7 +253,7 @@ def test_root_of_a_user_namespace_is_who_it_is_outside() -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         directory.chmod(0o755)
-        with served(directory, engine, place=Place(directory / "s", mode=0o666)) as running:
+        with served(directory, engine, place=SocketFile(directory / "s", mode=0o666)) as running:
             for inside in ((), namespace):
                 assert _as(12345, "", running.path, "/v1/tokens/users", inside=inside) == 200
                 assert _as(12345, "", running.path, "/v1/tokens/roots", inside=inside) == 404
@@ -280,7 +280,7 @@ def test_a_connection_is_of_who_connected_whoever_holds_it_now() -> None:
     with tempfile.TemporaryDirectory() as name, ours, theirs:
         directory = Path(name)
         directory.chmod(0o755)
-        with served(directory, engine, place=Place(directory / "s", mode=0o666)) as running:
+        with served(directory, engine, place=SocketFile(directory / "s", mode=0o666)) as running:
             python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
             who = ("setpriv", "--reuid=12345", "--regid=12345", "--clear-groups")
             argv = [*who, python, "-c", CONNECT_AND_PASS_ON, str(running.path), str(theirs.fileno())]

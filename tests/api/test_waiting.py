@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.fake_engine import RAW, FakeEngine
 from tests.api.served import LAST_EVENT, PATIENCE_SECONDS, Client, Served, eventually, served
-from tokend.api.events import EVENTS_KEPT, Changes
+from tokend.api.events import EVENTS_KEPT, EventBus
 from tokend.httpd.connection import Connection
 from tokend.plugin.settings import Access
 from tokend.values.status import State
@@ -204,7 +204,7 @@ def test_a_quiet_stream_has_comments() -> None:
     """They find dead peers, and keep proxies from cutting it; a change is told at once all the same."""
 
     async def listen() -> list[bytes]:
-        changes = Changes(FakeEngine(), heartbeat_seconds=0.01)
+        changes = EventBus(FakeEngine(), heartbeat_seconds=0.01)
         stream = changes.follow(None, lambda _: True)
         async with asyncio.timeout(PATIENCE_SECONDS), aclosing(stream):
             heard = [await anext(stream) for _ in range(3)]

@@ -15,8 +15,8 @@ import pytest
 
 SCRIPT = """
 import json, os
-from tokend.activation import inherit
-from tokend.errors import ConfigError
+from tokend.service_manager.activation import inherit
+from tokend.values.errors import ConfigError
 try:
     found = inherit()
 except ConfigError as error:

@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = """
 import sys
-from tokend import logs
+from tokend.machine import logs
 logs.configure(level=sys.argv[1], form=sys.argv[2])
 log = logs.get_logger()
 log.debug("debug.event")
@@ -62,7 +62,7 @@ def test_the_level_is_the_least_shown(level, count):
 def test_a_log_that_nobody_reads_never_blocks():
     """docs/promises.md 63: full or closed, lines are dropped and counted."""
     script = (
-        "import os, sys\nfrom tokend import logs\n"
+        "import os, sys\nfrom tokend.machine import logs\n"
         "logs.configure(level='info', form='logfmt')\nlog = logs.get_logger()\n"
         "for n in range(3000):\n    log.info('token.refreshed', number=n)\n"
         "print(logs.Descriptor.dropped)\n"

@@ -10,7 +10,7 @@ from tokend.daemon.status_line import in_words, trouble
 from tokend.values.status import Failure, ProviderStatus, SinkStatus, State
 
 SCRIPT = """
-from tokend.notify import Notifier
+from tokend.service_manager.notify import Notifier
 n = Notifier()
 n.reloading(); n.ready(); n.status("5 tokens, 1 failing: tt (grün)\\nsecond line"); n.alive(); n.stopping()
 print(n.watchdog_seconds())
@@ -80,7 +80,10 @@ def test_the_words_name_what_is_not_well_and_why():
 
 def test_nothing_is_ready_any_more_once_the_end_began(tmp_path):
     """A reload that the end interrupts must not tell systemd that all is well."""
-    script = "from tokend.notify import Notifier\nn = Notifier()\nn.stopping(); n.ready(); n.reloading(); n.alive()"
+    script = (
+        "from tokend.service_manager.notify import Notifier\n"
+        "n = Notifier()\nn.stopping(); n.ready(); n.reloading(); n.alive()"
+    )
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(str(path))

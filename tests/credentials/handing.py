@@ -19,8 +19,8 @@ import pytest
 import uvloop
 
 from tests.api.fake_engine import FakeEngine
-from tokend.credentials.raw_token_server import Bounds, Handout, Rule
-from tokend.httpd.unix_socket import Place
+from tokend.credentials.raw_token_server import Bounds, RawTokenServer, Rule
+from tokend.httpd.unix_socket import SocketFile
 
 T = TypeVar("T")
 # Longer than anything here takes on a busy machine; only a failing test waits for it.
@@ -50,7 +50,7 @@ class Running:
     """A running hand-out; ``failed`` is what ended it."""
 
     path: Path
-    handout: Handout
+    handout: RawTokenServer
     loop: asyncio.AbstractEventLoop
     failed: list[BaseException] = field(default_factory=list)
 
@@ -134,8 +134,8 @@ def handing_out(
     stop: list[asyncio.Event] = []
 
     async def main() -> None:
-        where: dict[str, Any] = {"place": Place(path, mode=mode)} if sock is None else {"sock": sock}
-        handout = Handout(engine, rule(engine), bounds=bounds, **where)  # type: ignore[arg-type]
+        where: dict[str, Any] = {"place": SocketFile(path, mode=mode)} if sock is None else {"sock": sock}
+        handout = RawTokenServer(engine, rule(engine), bounds=bounds, **where)  # type: ignore[arg-type]
         stop.append(asyncio.Event())
         found.append(Running(path, handout, asyncio.get_running_loop(), failed))
         try:
@@ -146,7 +146,7 @@ def handing_out(
         finally:
             started.set()
 
-    async def serve(handout: Handout, tasks: Any) -> None:
+    async def serve(handout: RawTokenServer, tasks: Any) -> None:
         try:
             await handout.serve(started.set)
         except OSError as error:

@@ -22,7 +22,7 @@ from tests.credentials.handing import (
     place,
 )
 from tokend.access.policy import PeerRules
-from tokend.credentials.raw_token_server import Bounds, Handout, RefusedError, Rule
+from tokend.credentials.raw_token_server import Bounds, RawTokenServer, RefusedError, Rule
 from tokend.credentials.rules import readers_rule
 from tokend.httpd.unix_socket import SocketInUseError
 from tokend.plugin.settings import Access
@@ -273,7 +273,7 @@ def test_an_inherited_socket_is_served_and_kept(engine: FakeEngine, path: Path) 
 def test_it_is_given_one_socket(engine: FakeEngine) -> None:
     """Neither none nor two."""
     with pytest.raises(ValueError, match="either a place"):
-        Handout(engine, rule(engine))  # type: ignore[arg-type]
+        RawTokenServer(engine, rule(engine))  # type: ignore[arg-type]
 
 
 def test_many_clients_wait_and_all_are_served(engine: FakeEngine, path: Path) -> None:

@@ -40,7 +40,7 @@ def until(look: Callable[[], T], what: str = "it", *, seconds: float = PATIENCE_
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A whole answer, with lower-case header names."""
 
     status: int
@@ -74,7 +74,7 @@ class Daemon:
     heard_at: float = field(default_factory=time.monotonic)
     stored: list[tuple[str, int]] = field(default_factory=list)
 
-    def ask(self, method: str, target: str, body: Any = None, **headers: str) -> Answer:
+    def ask(self, method: str, target: str, body: Any = None, **headers: str) -> Response:
         """Make one request on a connection of its own; header names are written with underscores."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None:
@@ -84,11 +84,11 @@ class Daemon:
         try:
             connection.request(method, target, body=body, headers=sent)
             reply = connection.getresponse()
-            return Answer(reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read())
+            return Response(reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read())
         finally:
             connection.close()
 
-    def get(self, target: str, **headers: str) -> Answer:
+    def get(self, target: str, **headers: str) -> Response:
         return self.ask("GET", target, **headers)
 
     def lease(self, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.daemon.harness import PATIENCE_SECONDS, Answer, Home, until
+from tests.daemon.harness import PATIENCE_SECONDS, Home, Response, until
 from tests.daemon.tables import DAEMON, PARTNER
 
 SECRET = "obviously-fake-loopback-secret"
@@ -23,12 +23,12 @@ def listening(listen: str) -> str:
     return DAEMON + f'listen = "{listen}"\nlisten_secret = {{ file = "s/listen" }}\n'
 
 
-def get(listen: str, target: str, authorization: str | None = None) -> Answer:
+def get(listen: str, target: str, authorization: str | None = None) -> Response:
     connection = http.client.HTTPConnection(listen, timeout=PATIENCE_SECONDS)
     try:
         connection.request("GET", target, headers={} if authorization is None else {"Authorization": authorization})
         answer = connection.getresponse()
-        return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
     finally:
         connection.close()
 
@@ -44,7 +44,7 @@ def test_a_client_with_an_address_and_a_token_file_gets_the_token(home: Home):
         "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(home.path / "s" / "listen"),
     }
 
-    def credentials() -> Answer:
+    def credentials() -> Response:
         uri = urlsplit(environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"])
         secret = Path(environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]).read_text().strip()
         return get(uri.netloc, uri.path, secret)

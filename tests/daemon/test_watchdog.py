@@ -11,9 +11,10 @@ import sys, time
 from pathlib import Path
 from typing import Literal
 import anyio
-from tokend import process, providers
-from tokend.errors import TransientError
-from tokend.settings import HeldSettings
+from tokend import providers
+from tokend.daemon import process
+from tokend.values.errors import TransientError
+from tokend.plugin.settings import HeldSettings
 
 class Blocking(HeldSettings):
     account_fields = frozenset()

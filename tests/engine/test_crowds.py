@@ -9,7 +9,7 @@ import pytest
 from tests.fakes import FakeHeld, World, config, provider
 from tests.virtual import run_virtually
 from tokend.engine.policy.rate_limits import PACE_BURST, PACE_PER_SECOND
-from tokend.machine.lock import Mutex
+from tokend.machine.lock import Lock
 
 MANY = 1000
 
@@ -100,7 +100,7 @@ def test_a_mutex_is_taken_in_turn_and_survives_one_who_gives_up():
     """It is there only while somebody holds it or waits for it."""
 
     async def main(clock):
-        mutex, order = Mutex(), []
+        mutex, order = Lock(), []
 
         async def hold(number):
             async with mutex:

@@ -22,7 +22,7 @@ from tests.fakes import (
 )
 from tests.virtual import VirtualClock, run_virtually
 from tokend.daemon.watchdog import Watchdog
-from tokend.engine.tasks.heartbeat import REST_SECONDS, WORK_SECONDS, Progress, Pulse, Queue
+from tokend.engine.tasks.heartbeat import REST_SECONDS, WORK_SECONDS, Heartbeat, HeartbeatCheck, TrackedThreads
 from tokend.values.errors import TransientError
 
 MEAL_SECONDS = 15.0
@@ -193,7 +193,7 @@ def test_who_waits_for_a_thread_behind_all_others_has_not_hung_while_the_queue_m
     async def main(clock):
         world = World(clock)
         threads = OneAtATime(clock, 0.0)
-        world.disk_threads = Queue(threads)
+        world.disk_threads = TrackedThreads(threads)
         world.upstreams["one"].latency = 0
         every = [provider(f"a{number}", FakeHeld(username=str(number))) for number in range(300)]
         async with watched(world, *every) as meals:
@@ -217,7 +217,7 @@ def test_calls_of_others_than_refreshers_move_the_queue_too():
     """The API's own work stands in the same queue; it has no pulse."""
 
     async def main(clock):
-        queue = Queue(InlineThreads())
+        queue = TrackedThreads(InlineThreads())
         assert await queue.run(lambda: 7, seconds=1) == 7
         assert queue.moves == 2
 
@@ -229,13 +229,13 @@ class Worker:
     """As much of a refresher as is looked at."""
 
     name: str = "a"
-    pulse: Pulse = field(default_factory=Pulse)
+    pulse: Heartbeat = field(default_factory=Heartbeat)
     timeout_seconds: float = 1.0
 
 
 def test_a_refresher_that_was_replaced_is_not_taken_for_the_old_one():
     """Another one under the same name has all its time, however many beats it has had."""
-    progress, old, new = Progress(), Worker(), Worker()
+    progress, old, new = HeartbeatCheck(), Worker(), Worker()
     assert progress.look([old], boot=0, seconds=1e9) == []
     assert progress.look([old], boot=0, seconds=1e9) == ["a"]
     assert progress.look([new], boot=0, seconds=1e9) == []

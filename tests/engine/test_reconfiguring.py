@@ -238,7 +238,7 @@ def test_a_settings_class_that_is_neither_held_nor_on_demand_is_refused():
         world = World(clock)
         async with world.running():
             with pytest.raises(TypeError, match="neither held nor on demand"):
-                RunningProvider(provider("a", ProviderSettings(kind="odd")), world.surroundings)
+                RunningProvider(provider("a", ProviderSettings(kind="odd")), world.context)
 
     run_virtually(main)
 

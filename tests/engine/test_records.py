@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from tokend.engine.records.codec import dump, load
-from tokend.engine.records.record import Record, laid_anew
+from tokend.engine.records.record import Record, re_anchored
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -152,23 +152,23 @@ def test_a_wrong_clock_at_boot_neither_expires_a_token_nor_lengthens_its_life(ho
 def test_a_clock_set_after_boot_dates_the_token_anew():
     """P6, wrong clock at boot: what had run out while the machine was off is noticed when the clock is right."""
     record = loaded(FULL, boot_id="other", now=booted(0))
-    assert laid_anew(record, booted(0, boot=40.0)) is not record
-    assert laid_anew(record, booted(0.0001, boot=10.0)) is record
+    assert re_anchored(record, booted(0, boot=40.0)) is not record
+    assert re_anchored(record, booted(0.0001, boot=10.0)) is record
     now = booted(13, boot=20.0)
-    assert now.until(laid_anew(record, now).lease.token.expires_at) == pytest.approx(-HOUR)
+    assert now.until(re_anchored(record, now).lease.token.expires_at) == pytest.approx(-HOUR)
 
 
 @pytest.mark.parametrize("hours", [-5, 24 * 365 * 73])
 def test_a_clock_that_cannot_be_right_dates_nothing_anew(hours):
     """Before the issue, or in another century."""
     record = loaded(FULL, boot_id="other", now=booted(1))
-    assert laid_anew(record, booted(hours, boot=20.0)) is record
+    assert re_anchored(record, booted(hours, boot=20.0)) is record
 
 
 def test_a_lease_of_this_boot_is_never_dated_by_the_wall():
     """The boot line decides as long as there is one."""
-    assert laid_anew(FULL, booted(20)) is FULL
-    assert laid_anew(Record(adrift=True), booted(20)).lease is None
+    assert re_anchored(FULL, booted(20)) is FULL
+    assert re_anchored(Record(adrift=True), booted(20)).lease is None
 
 
 def test_a_pause_that_was_dated_by_a_clock_which_is_not_believed_any_more_is_one_of_our_own_at_the_longest():

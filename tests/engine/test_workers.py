@@ -3,7 +3,7 @@
 import anyio
 
 from tests.virtual import run_virtually
-from tokend.engine.tasks.worker_group import RESTART_SECONDS, Workers
+from tokend.engine.tasks.worker_group import RESTART_SECONDS, WorkerGroup
 
 
 def test_the_group_ends_after_the_last_of_its_workers_and_shields_hold():
@@ -20,7 +20,7 @@ def test_the_group_ends_after_the_last_of_its_workers_and_shields_hold():
 
         start = clock.instant().boot
         async with anyio.create_task_group() as tasks:
-            workers = Workers(tasks, clock)
+            workers = WorkerGroup(tasks, clock)
             for _ in range(3):
                 workers.start("a", write)
             await clock.sleep(1)
@@ -47,7 +47,7 @@ def test_one_that_is_cancelled_ends_alone_also_before_it_began():
             return run
 
         async with anyio.create_task_group() as tasks:
-            workers = Workers(tasks, clock)
+            workers = WorkerGroup(tasks, clock)
             workers.start("early", body("early")).cancel()
             scope = workers.start("a", body("a"))
             workers.start("b", body("b"))
@@ -75,7 +75,7 @@ def test_one_that_another_starts_while_it_ends_is_ended_too():
                 ended.append("last")
 
         async with anyio.create_task_group() as tasks:
-            workers = Workers(tasks, clock)
+            workers = WorkerGroup(tasks, clock)
 
             async def first():
                 try:
@@ -103,7 +103,7 @@ def test_one_that_dies_of_a_bug_or_returns_is_started_again_after_a_pause():
                 raise RuntimeError("a bug")
 
         async with anyio.create_task_group() as tasks:
-            Workers(tasks, clock).start("a", body)
+            WorkerGroup(tasks, clock).start("a", body)
             await clock.sleep(3.5 * RESTART_SECONDS)
             tasks.cancel_scope.cancel()
         assert [at - starts[0] for at in starts] == [0, 5, 10, 15]

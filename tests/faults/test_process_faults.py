@@ -145,8 +145,9 @@ def test_after_a_kill_the_first_answer_costs_less_than_a_second_and_no_request(h
 BUGGY = """
 import sys
 from typing import Literal
-from tokend import process, providers
-from tokend.settings import HeldSettings
+from tokend import providers
+from tokend.daemon import process
+from tokend.plugin.settings import HeldSettings
 
 class Buggy(HeldSettings):
     account_fields = frozenset()

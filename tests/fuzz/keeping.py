@@ -7,7 +7,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from tokend.engine.records.codec import dump, load
-from tokend.engine.records.record import Record, laid_anew
+from tokend.engine.records.record import Record, re_anchored
 from tokend.sinks.files.dotenv_format import UneditableError, UnencodableError, _assignments, edit, encode
 from tokend.state import fdstore
 from tokend.values.errors import StoreError
@@ -59,7 +59,7 @@ def state(data: bytes) -> None:
         assert _fits(record, Record), record
         again = load(dump(name, record, boot_id), boot_id=boot_id, now=NOW)
         assert again == (name, record)
-        laid_anew(record, NOW)
+        re_anchored(record, NOW)
         if record.lease is not None:
             assert record.lease.name == name
             record.lease.token.is_valid(NOW)

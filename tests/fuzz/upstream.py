@@ -11,7 +11,7 @@ import httpx
 
 from tests.http.clocks import StandingClock
 from tests.providers.live import ENVIRON, NOW, env
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.response_status import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS, retry_after
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretSource
@@ -56,9 +56,9 @@ class ScriptedRuntime:
 
     clock = CLOCK
 
-    def __init__(self, script: list[Reply]) -> None:
+    def __init__(self, script: list[UpstreamReply]) -> None:
         self.script = script
-        self.sent: list[Request] = []
+        self.sent: list[UpstreamRequest] = []
 
     def upstream_now(self) -> datetime:
         return CLOCK.instant().wall
@@ -66,7 +66,7 @@ class ScriptedRuntime:
     async def reveal(self, source: SecretSource) -> Secret:
         return read_secret(source, ENVIRON)
 
-    async def exchange(self, request: Request) -> Reply:
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         self.sent.append(request)
         return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
@@ -112,7 +112,7 @@ def expiries(data: bytes) -> None:
     assert dated is None or dated.tzinfo is UTC
     offset = _offset(dated, sent, sent.after(0.2))
     assert math.isfinite(offset)
-    reply = Reply(status=200, headers={"retry-after": pause}, body=b"", sent_at=sent, date=dated, offset=offset)
+    reply = UpstreamReply(status=200, headers={"retry-after": pause}, body=b"", sent_at=sent, date=dated, offset=offset)
     seconds = retry_after(reply)
     assert seconds is None or SHORTEST_PAUSE_SECONDS <= seconds <= LONGEST_PAUSE_SECONDS
     try:
@@ -159,14 +159,14 @@ def _host_of(url: httpx.URL) -> str:
     return f"{f'[{host}]' if ':' in host else host}:{url.port or (443 if url.scheme == 'https' else 80)}"
 
 
-def _reply(raw: bytes) -> Reply:
+def _reply(raw: bytes) -> UpstreamReply:
     head, _, body = raw.partition(b"\n\n")
     status, *lines = head.decode("latin-1").split("\n")
     pairs = [line.partition(":") for line in lines]
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
     date = _date(headers.get("date"))
     sent = CLOCK.instant()
-    return Reply(
+    return UpstreamReply(
         status=int(status) if status.isascii() and status.isdigit() and 2 < len(status) < 4 else 200,
         headers=headers,
         body=body,

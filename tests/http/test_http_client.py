@@ -13,7 +13,7 @@ import pytest
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Behaviour, Loopback, Reachable, raw, reply, reset, serving, silent, slow_loris
 from tokend import __version__
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.upstream.client import LARGEST_BODY_BYTES, Upstream
 from tokend.values.errors import SecretError, TransientError
 from tokend.values.secret import Secret
@@ -22,19 +22,19 @@ NOW = 1_700_000_000
 FAKE_SECRET = "obviously-fake-secret"
 
 
-async def ask(loopback: Loopback, *, seconds: float = 20, clock: Any = None, **settings: Any) -> Reply:
+async def ask(loopback: Loopback, *, seconds: float = 20, clock: Any = None, **settings: Any) -> UpstreamReply:
     """Make one POST with a secret in a header and in the body."""
     upstream = Upstream(
         Reachable(timeout=timedelta(seconds=seconds), **settings), clock=clock or StandingClock(NOW, goes=True)
     )
-    request = Request("POST", f"{loopback.url}/token", {"x-api-key": Secret(FAKE_SECRET)}, FAKE_SECRET.encode())
+    request = UpstreamRequest("POST", f"{loopback.url}/token", {"x-api-key": Secret(FAKE_SECRET)}, FAKE_SECRET.encode())
     return await upstream.exchange(request)
 
 
-def answered(*script: Behaviour, **how: Any) -> tuple[Reply, Loopback]:
+def answered(*script: Behaviour, **how: Any) -> tuple[UpstreamReply, Loopback]:
     """The reply to one request."""
 
-    async def main() -> tuple[Reply, Loopback]:
+    async def main() -> tuple[UpstreamReply, Loopback]:
         async with serving(*script) as loopback:
             return await ask(loopback, **how), loopback
 
@@ -85,7 +85,7 @@ def test_nobody_listening_is_transient_and_repeatable() -> None:
             unused.bind(("127.0.0.1", 0))
             upstream = Upstream(Reachable(), clock=StandingClock(NOW))
             with pytest.raises(TransientError) as caught:
-                await upstream.exchange(Request("GET", f"http://127.0.0.1:{unused.getsockname()[1]}/"))
+                await upstream.exchange(UpstreamRequest("GET", f"http://127.0.0.1:{unused.getsockname()[1]}/"))
             return caught.value
 
     error = anyio.run(main)
@@ -99,7 +99,7 @@ def test_an_unknown_name_is_transient_and_repeatable() -> None:
     async def main() -> TransientError:
         upstream = Upstream(Reachable(), clock=StandingClock(NOW))
         with pytest.raises(TransientError) as caught:
-            await upstream.exchange(Request("GET", "http://nowhere.invalid/"))
+            await upstream.exchange(UpstreamRequest("GET", "http://nowhere.invalid/"))
         return caught.value
 
     error = anyio.run(main)
@@ -188,7 +188,7 @@ def test_cookies_are_not_kept() -> None:
         async with serving(reply(b"{}", headers={"Set-Cookie": "session=obviously-fake; Path=/"})) as loopback:
             upstream = Upstream(Reachable(), clock=StandingClock(NOW))
             for _ in range(2):
-                await upstream.exchange(Request("GET", f"{loopback.url}/"))
+                await upstream.exchange(UpstreamRequest("GET", f"{loopback.url}/"))
             assert [request.headers.get("cookie") for request in loopback.requests] == [None, None]
 
     anyio.run(main)
@@ -200,7 +200,7 @@ def test_no_connection_outlives_its_exchange() -> None:
     async def main() -> None:
         async with serving(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")) as loopback:
             upstream = Upstream(Reachable(), clock=StandingClock(NOW))
-            await upstream.exchange(Request("GET", f"{loopback.url}/"))
+            await upstream.exchange(UpstreamRequest("GET", f"{loopback.url}/"))
             async with asyncio.timeout(10):
                 await loopback.closed.wait()
             assert loopback.requests[0].headers["connection"] == "close"
@@ -216,7 +216,7 @@ def test_a_secret_that_no_header_can_carry_causes_no_request(value: str | bytes)
         async with serving(silent) as loopback:
             upstream = Upstream(Reachable(), clock=StandingClock(NOW))
             with pytest.raises(SecretError) as caught:
-                await upstream.exchange(Request("GET", loopback.url, {"x-api-key": Secret(value)}))
+                await upstream.exchange(UpstreamRequest("GET", loopback.url, {"x-api-key": Secret(value)}))
             assert "x-api-key" in str(caught.value)
             assert not value or str(value) not in str(caught.value)
             assert loopback.requests == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.http.clocks import StandingClock
-from tokend.plugin.http_exchange import Reply
+from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.token_expiry import MISSING, expiry, jwt_expiry
 from tokend.values.errors import TransientError
 from tokend.values.secret import Secret
@@ -19,9 +19,9 @@ DAY = 86400.0
 OPAQUE = Secret("fake-opaque-token")
 
 
-def answer(*, offset: float = 0.0) -> Reply:
+def answer(*, offset: float = 0.0) -> UpstreamReply:
     """A reply to a request sent at NOW."""
-    return Reply(200, {}, b"", StandingClock(NOW).instant(), None, offset)
+    return UpstreamReply(200, {}, b"", StandingClock(NOW).instant(), None, offset)
 
 
 def jwt(**claims: Any) -> Secret:

@@ -10,7 +10,7 @@ import pytest
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Reachable, reply, serving
 from tokend.machine.thread_pool import ThreadPool
-from tokend.plugin.http_exchange import Request
+from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.upstream import tls
 from tokend.upstream.client import Upstream
 from tokend.upstream.resolver import Resolver
@@ -42,7 +42,7 @@ async def ask(url: str, names: Names, **settings: Any) -> int:
     """The status of a GET."""
     resolver = Resolver(ThreadPool(4), names.look_up)
     upstream = Upstream(Reachable(**settings), clock=StandingClock(0), resolver=resolver)
-    return (await upstream.exchange(Request("GET", url))).status
+    return (await upstream.exchange(UpstreamRequest("GET", url))).status
 
 
 @pytest.mark.parametrize("host", [HERE, "::1", "2001:db8::1"])

@@ -15,7 +15,7 @@ import trustme
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Reachable, reply, serving
 from tokend.machine.thread_pool import ThreadPool
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.upstream import tls
 from tokend.upstream.client import Upstream
 from tokend.values.errors import TransientError
@@ -47,13 +47,13 @@ def contexts(**settings: Any) -> tls.Contexts:
     return tls.Contexts(Reachable(**settings), ThreadPool(1))
 
 
-def ask(server: ssl.SSLContext, **settings: Any) -> Reply:
+def ask(server: ssl.SSLContext, **settings: Any) -> UpstreamReply:
     """The reply over TLS."""
 
-    async def main() -> Reply:
+    async def main() -> UpstreamReply:
         async with serving(reply(b"{}"), tls=server) as loopback:
             upstream = Upstream(Reachable(**settings), clock=StandingClock(1_700_000_000))
-            return await upstream.exchange(Request("GET", f"{loopback.url}/"))
+            return await upstream.exchange(UpstreamRequest("GET", f"{loopback.url}/"))
 
     return anyio.run(main)
 
@@ -125,7 +125,7 @@ def test_trouble_after_the_handshake_is_named_as_tls(authority: trustme.CA, auth
         upstream = Upstream(Reachable(ca_file=authority_file), clock=StandingClock(1_700_000_000))
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
         with pytest.raises(TransientError, match=r"TLS failed \(.*bad record mac\)") as caught:
-            anyio.run(upstream.exchange, Request("GET", url))
+            anyio.run(upstream.exchange, UpstreamRequest("GET", url))
         server.join()
     assert not caught.value.repeatable
 

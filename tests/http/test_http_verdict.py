@@ -9,21 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.http.clocks import StandingClock
-from tokend.plugin.http_exchange import Reply
+from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.response_status import refuse, retry_after, token_value
 from tokend.values.errors import AttemptError, ClockError, RateLimitedError, RejectedError, TransientError
 
 NOW = 1_700_000_000
 
 
-def answer(status: int = 429, *, offset: float = 0.0, date: float | None = None, **headers: str) -> Reply:
+def answer(status: int = 429, *, offset: float = 0.0, date: float | None = None, **headers: str) -> UpstreamReply:
     """A reply with a body that must not be quoted."""
     when = None if date is None else datetime.fromtimestamp(date, UTC)
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply(status, names, b"planted", StandingClock(NOW).instant(), when, offset)
+    return UpstreamReply(status, names, b"planted", StandingClock(NOW).instant(), when, offset)
 
 
-def refusal(reply: Reply) -> AttemptError:
+def refusal(reply: UpstreamReply) -> AttemptError:
     """The error a reply means."""
     with pytest.raises(AttemptError) as caught:
         refuse(reply, "host:443")

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Loopback, Reachable, reply, serving, silent
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.upstream.client import Upstream
 from tokend.values.errors import TransientError
 from tokend.values.secret import Secret
@@ -16,10 +16,10 @@ from tokend.values.secret import Secret
 FAKE_SECRET = "obviously-fake-secret"
 
 
-async def ask(loopback: Loopback, **settings: Any) -> Reply:
+async def ask(loopback: Loopback, **settings: Any) -> UpstreamReply:
     """Make one request with a secret in a header."""
     upstream = Upstream(Reachable(**settings), clock=StandingClock(1_700_000_000))
-    return await upstream.exchange(Request("POST", f"{loopback.url}/token", {"x-api-key": Secret(FAKE_SECRET)}))
+    return await upstream.exchange(UpstreamRequest("POST", f"{loopback.url}/token", {"x-api-key": Secret(FAKE_SECRET)}))
 
 
 def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

@@ -75,7 +75,7 @@ def test_every_request_and_every_error_code_is_on_its_page():
         for method in methods:
             item = f".It Li {method} /v1/tokens/ Ns Ar name"
             assert f"{item} Ns Li /{path}\n" in page if path else f"{item}\n" in page
-    sources = "".join(path.read_text() for path in (ROOT / "tokend/api").glob("*.py"))
+    sources = "".join(path.read_text() for room in ("api", "httpd") for path in (ROOT / "tokend" / room).glob("*.py"))
     codes = {kind.code for kind in ReaderError.__subclasses__()} | set(re.findall(r'\b\d{3}, "(\w+)"', sources))
     assert len(codes) > 10
     for code in codes:

@@ -8,7 +8,7 @@ import anyio
 
 from tests.http.clocks import StandingClock
 from tests.http.loopback import Behaviour, Loopback, serving
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import ProviderSettings
@@ -44,7 +44,7 @@ class LiveRuntime:
     async def reveal(self, source: SecretSource) -> Secret:
         return read_secret(source, self._environ)
 
-    async def exchange(self, request: Request) -> Reply:
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         reply = await self._upstream.exchange(request)
         if reply.date is not None:
             self.offset = reply.offset

@@ -9,7 +9,7 @@ import pytest
 
 from tests.http.loopback import Behaviour, Conversation, Loopback, reply
 from tests.providers.live import NOW, at, attempt
-from tokend.plugin.provider import CallNumbering, Provider
+from tokend.plugin.provider import Provider, RequestNumbering
 from tokend.providers.tt import TT
 from tokend.values.errors import AttemptError, RejectedError, SecretError, TransientError
 from tokend.values.secret import Secret
@@ -77,7 +77,7 @@ def test_the_form_is_encoded() -> None:
 def test_every_call_has_an_id_of_its_own() -> None:
     """New for every call; forbidden characters are dropped, the rest of the names survives in full."""
     made = settings(app_name="My App!", company_name="A&B, Co. (Ltd)_x")
-    assert isinstance(made, CallNumbering)
+    assert isinstance(made, RequestNumbering)
     assert isinstance(made, Provider)
     ids = {made.request_id() for _ in range(50)}
     assert len(ids) == 50

@@ -10,8 +10,8 @@ from tests.secrets.search import traces
 SECRET = "91c2ba57-planted-fake-token-0ddba11e"
 _BUGS = """
 import sys, threading
-from tokend import hardening, logs
-from tokend.errors import StoreError
+from tokend.machine import hardening, logs
+from tokend.values.errors import StoreError
 hardening.harden()
 logs.configure(level="debug", form=sys.argv[1])
 planted = sys.stdin.read()
@@ -66,7 +66,7 @@ def test_a_bug_is_told_by_class_and_place_without_values(way: str, form: str) ->
 def test_what_is_written_for_the_operator_is_told() -> None:
     """Our own errors, and those of Python that only name names."""
     for raised, told in {
-        'StoreError("the state is damaged")': "tokend.errors.StoreError: the state is damaged",
+        'StoreError("the state is damaged")': "tokend.values.errors.StoreError: the state is damaged",
         "object().frobnicate": "AttributeError: 'object' object has no attribute 'frobnicate'",
         "OSError(13, 'x')": "PermissionError: Permission denied",
     }.items():

@@ -29,7 +29,7 @@ class Course:
     """Let things happen to a world until its events or its work are used up."""
 
     def __init__(self, world: World, *, events: int, turns: int) -> None:
-        self._world = world
+        self._context = world
         self._machine = world.machine
         self._draw = world.draw
         self._left = events
@@ -59,12 +59,12 @@ class Course:
         async with anyio.create_task_group() as self._beside:
             while not self.is_over:
                 await self._wait(self._draw.expovariate(1.0 / self._pause))
-                self._world.inspection.look(process)
+                self._context.inspection.look(process)
                 (action,) = self._draw.choices(self._actions, self._rates)
-                self._world.trace.add(action.__name__.removeprefix("_do_"))
+                self._context.trace.add(action.__name__.removeprefix("_do_"))
                 self._left -= 1
                 await action(process)
-                self._world.inspection.look(process)
+                self._context.inspection.look(process)
             process.over.set()
 
     async def between(self) -> None:
@@ -80,7 +80,7 @@ class Course:
         host.share = self._draw.choice([1.0, 1.0, 0.5, 0.1])
         if host.weather != "fine":
             host.trouble_at = self._machine.elapsed
-        self._world.trace.add(f"{host.name} is {host.weather}")
+        self._context.trace.add(f"{host.name} is {host.weather}")
 
     async def _do_short_outage(self, process: Process) -> None:
         host = self._some_host()
@@ -98,12 +98,12 @@ class Course:
         """The upstream forgets a secret; the person learns of it later, or the upstream finds it again."""
         if (mark := self._some_held()) is None:
             return
-        spec = self._world.specs[mark]
+        spec = self._context.specs[mark]
         if spec.kind in ("projectx", "tt"):
-            self._world.hosts[spec.host].keys[spec.user] = "another"
+            self._context.hosts[spec.host].keys[spec.user] = "another"
             await self._wait(self._draw.uniform(0, 3 * self._pause))
             if self._draw.random() < 0.5:
-                self._world.accept(spec)
+                self._context.accept(spec)
                 self._later(self._resume(process, mark))
             else:
                 await self._reloads.rotate(process, mark, accepted=True)
@@ -169,7 +169,7 @@ class Course:
         if wrong:
             self._machine.step(wrong)
             self._machine.step_later(self._draw.uniform(1, 300), -wrong)
-        self._world.trace.add(f"the clock is wrong by {wrong + right:.0f} s")
+        self._context.trace.add(f"the clock is wrong by {wrong + right:.0f} s")
         await anyio.lowlevel.checkpoint()
 
     # ------------------------------------------------------------ the disk
@@ -190,7 +190,7 @@ class Course:
     async def _do_slow_disk(self, process: Process) -> None:
         pool = self._draw.choice(["state", "files"])
         longest = self._draw.choice([0.1, 5.0, 15.0, 60.0])
-        self._world.slow[pool] = (0.0, 0.0) if pool in self._world.slow else (self._draw.uniform(0.1, 1.0), longest)
+        self._context.slow[pool] = (0.0, 0.0) if pool in self._context.slow else (self._draw.uniform(0.1, 1.0), longest)
 
     # ------------------------------------------------------------ persons
 
@@ -207,14 +207,14 @@ class Course:
 
     async def _do_forget(self, process: Process) -> None:
         if (mark := self._some_held()) is not None:
-            self._world.watch.ledger(mark).ordered(self._machine.elapsed)
+            self._context.watch.ledger(mark).ordered(self._machine.elapsed)
             self._later(self._forget(process, mark))
 
     async def _forget(self, process: Process, mark: str) -> None:
-        seen = self._world.watch.seen[mark]
+        seen = self._context.watch.seen[mark]
         seen.may_lose = seen.forgetting = True
         try:
-            await process.supervisor.forget(self._world.names[mark])
+            await process.supervisor.forget(self._context.names[mark])
         finally:
             seen.forgetting = False
 
@@ -223,9 +223,9 @@ class Course:
             self._later(self._resume(process, mark))
 
     async def _resume(self, process: Process, mark: str) -> None:
-        if mark in self._world.names:
-            self._world.watch.ledger(mark).ordered(self._machine.elapsed)
-            await process.supervisor.refresh(self._world.names[mark], if_generation=None, reason="", admin=True)
+        if mark in self._context.names:
+            self._context.watch.ledger(mark).ordered(self._machine.elapsed)
+            await process.supervisor.refresh(self._context.names[mark], if_generation=None, reason="", admin=True)
 
     # ------------------------------------------------------------ readers
 
@@ -241,26 +241,26 @@ class Course:
         self._readers += 1
         try:
             for _ in range(times):
-                name = self._world.names.get(mark)
+                name = self._context.names.get(mark)
                 entry = process.supervisor.entries.get(name or "")
                 if entry is None or name is None:
                     return
                 lease, now = entry.lease, self._machine.elapsed
-                self._world.watch.ledger(mark).wished(now)
+                self._context.watch.ledger(mark).wished(now)
                 with suppress(ReaderError):
                     if self._draw.random() < 0.3:
                         await process.supervisor.fresh(name, self._draw.choice([1.0, 1e9, 60.0]), admin=False)
                     else:
                         generation = None if lease is None else lease.generation
                         await process.supervisor.refresh(name, if_generation=generation, reason="", admin=False)
-                self._world.watch.ledger(mark).wished(self._machine.elapsed)
+                self._context.watch.ledger(mark).wished(self._machine.elapsed)
                 await anyio.sleep(pause)
         finally:
             self._readers -= 1
 
     async def _do_issue(self, process: Process) -> None:
-        for mark, name in self._world.names.items():
-            if self._world.specs[mark].kind == "auth-token" and self._readers < 20:
+        for mark, name in self._context.names.items():
+            if self._context.specs[mark].kind == "auth-token" and self._readers < 20:
                 for _ in range(self._draw.choice([1, 3, 10])):
                     self._later(self._issue(process, name))
 
@@ -277,7 +277,7 @@ class Course:
 
     async def _wait(self, seconds: float) -> None:
         """Let time pass, but not when this world's work is used up."""
-        shortest = min(host.life for host in self._world.hosts.values())
+        shortest = min(host.life for host in self._context.hosts.values())
         while seconds > 0 and not self.is_over:
             slice_ = min(seconds, 50 * shortest, DAY)
             await anyio.sleep(slice_)
@@ -291,8 +291,8 @@ class Course:
         self._beside.start_soon(quietly)
 
     def _some_host(self) -> Any:
-        return self._world.hosts[self._draw.choice(sorted(self._world.hosts))]
+        return self._context.hosts[self._draw.choice(sorted(self._context.hosts))]
 
     def _some_held(self) -> str | None:
-        held = self._world.held()
+        held = self._context.held()
         return self._draw.choice(held) if held else None

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from tests.simulation.machine import Machine
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.upstream.client import _offset
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
@@ -69,7 +69,7 @@ class Host:
             return self.draw.uniform(0.2, 1.2) * timeout
         return self.draw.uniform(0.2, 1.0) * self.latency
 
-    def answer(self, request: Request, weather: str, arrived: float, sent: Instant) -> Reply:
+    def answer(self, request: UpstreamRequest, weather: str, arrived: float, sent: Instant) -> UpstreamReply:
         """The reply; raises what the HTTP client would."""
         if weather == "refused":
             raise TransientError(f"{self.name}: connection refused", repeatable=True)
@@ -86,7 +86,7 @@ class Host:
         else:
             status, answer = self._route(request, weather, arrived)
             body = orjson.dumps(answer)
-        return Reply(status, headers, body, sent, date, _offset(date, sent, self.machine.instant()))
+        return UpstreamReply(status, headers, body, sent, date, _offset(date, sent, self.machine.instant()))
 
     def _retry_after(self, arrived: float) -> str:
         asked = self.draw.choice(RETRY_AFTER)
@@ -95,7 +95,7 @@ class Host:
             return format_datetime(self.machine.date(arrived + ahead, self.skew), usegmt=True)
         return asked
 
-    def _route(self, request: Request, weather: str, arrived: float) -> tuple[int, Any]:
+    def _route(self, request: UpstreamRequest, weather: str, arrived: float) -> tuple[int, Any]:
         path = request.url.removeprefix(self.url)
         if path == "/api/Auth/loginKey":
             login = orjson.loads(request.body)
@@ -116,7 +116,7 @@ class Host:
         self.made.setdefault("issued", Made("issued", "", arrived, True))
         return 200, {"status": "success", "data": {"token": "fake-issued", "expiresIn": 60}}
 
-    def _validate(self, request: Request, weather: str, arrived: float) -> tuple[int, Any]:
+    def _validate(self, request: UpstreamRequest, weather: str, arrived: float) -> tuple[int, Any]:
         bearer = request.headers["Authorization"]
         made = self.made.get((bearer.reveal() if isinstance(bearer, Secret) else bearer).removeprefix("Bearer "))
         if made is None or made.ends < arrived:

@@ -13,7 +13,7 @@ class Inspection:
     """Look at one process from outside, from time to time."""
 
     def __init__(self, world: Any, watch: Watch) -> None:
-        self._world = world
+        self._context = world
         self._machine = world.machine
         self._watch = watch
 
@@ -22,10 +22,10 @@ class Inspection:
         if process.dead:
             return
         entries = process.supervisor.entries
-        self._watch.hold(set(entries) == set(self._world.config), "reload", "half a configuration is in force")
+        self._watch.hold(set(entries) == set(self._context.config), "reload", "half a configuration is in force")
         for name, entry in entries.items():
             mark = entry.settings.headers[MARK]
-            self._watch.hold(entry.config == self._world.config[name], mark, "old settings are in force")
+            self._watch.hold(entry.config == self._context.config[name], mark, "old settings are in force")
             status = entry.status()
             if isinstance(entry.worker, Refresher):
                 self._watch.ledger(mark)
@@ -61,7 +61,7 @@ class Inspection:
 
     def _calm(self, seen: Seen) -> float:
         """Seconds for which nothing happened that takes its time."""
-        world, machine = self._world, self._machine
+        world, machine = self._context, self._machine
         since = max(machine.upset_at, world.began_at, seen.changed_at, world.disk_calm_at())
         return float(machine.elapsed - since)
 
@@ -81,9 +81,9 @@ class Inspection:
             self._watch.hold(awake - (seen.due_since or awake) < PATIENCE, mark, "nobody came when it was due")
 
     def _belongs(self, mark: str, lease: Any, worker: Refresher, seen: Seen, calm: float) -> None:
-        account = self._world.specs[mark].account(self._world.secrets)
+        account = self._context.specs[mark].account(self._context.secrets)
         whose = self._watch.accounts.get(lease.token.value.reveal(), account)
-        if calm > PATIENCE and self._world.secrets.get(self._world.specs[mark].secret) is not None:
+        if calm > PATIENCE and self._context.secrets.get(self._context.specs[mark].secret) is not None:
             self._watch.hold(whose == account, mark, f"the token of another account is served: {whose}")
 
     def _in_its_files(self, mark: str, entry: Any, lease: Any, calm: float) -> None:

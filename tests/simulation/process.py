@@ -12,12 +12,12 @@ import structlog
 from tests.fakes import FakeConfig
 from tests.simulation.kinds import HERE, MARK
 from tests.simulation.machine import SimulatedClock
-from tokend.engine.context.context import Surroundings
+from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
 from tokend.engine.supervisor import Supervisor
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.secret_source import SecretSource
 from tokend.upstream.provider_runtime import ProviderRuntime
 from tokend.values.errors import AttemptError, SecretError, SinkError, TransientError
@@ -47,7 +47,7 @@ class Process:
         """Live until killed or told to stop; ``alongside`` is what happens meanwhile."""
         self.store.load()
         sinks = Threads(self, "files")
-        surroundings = Surroundings(
+        context = Context(
             clock=self.clock,
             store=self.store,
             limits=HostLimits(),
@@ -59,7 +59,7 @@ class Process:
             serve=_serve_nothing,
         )
         async with anyio.create_task_group() as tasks:
-            self.supervisor = Supervisor(tasks, surroundings, reload=_no_reload)
+            self.supervisor = Supervisor(tasks, context, reload=_no_reload)
             self.supervisor.subscribe(self._noticed)
             await self.supervisor.apply(config)  # type: ignore[arg-type]
             tasks.start_soon(self.store.keep_saved)
@@ -240,7 +240,7 @@ class Wire:
         self._seconds = settings.timeout.total_seconds()
         self._mark = settings.headers[MARK]
 
-    async def exchange(self, request: Request) -> Reply:
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         process, machine = self._process, self._process.machine
         process.may_die()
         if process.dead:

@@ -16,7 +16,7 @@ class Reloads:
     """Edit, and reload. P7: what was not edited notices nothing."""
 
     def __init__(self, world: World) -> None:
-        self._world = world
+        self._context = world
         self._draw = world.draw
         self._before = {mark: (name, world.specs[mark]) for mark, name in world.names.items()}
 
@@ -37,7 +37,7 @@ class Reloads:
         await self._apply(process)
 
     async def _apply(self, process: Process) -> None:
-        world, before = self._world, process.supervisor.entries
+        world, before = self._context, process.supervisor.entries
         old, entries = dict(world.config), dict(before)
         config = world.rebuild()
         for mark, name in world.names.items():
@@ -61,7 +61,7 @@ class Reloads:
                 marks = [None if one is None else self._mark(one) for one in (old.get(name), world.config.get(name))]
                 world.trace.add(f"{name}: {marks[0]} becomes {marks[1]}")
         untouched = [name for name, wanted in world.config.items() if old.get(name) == wanted]
-        # As `Reloading` does it: half a configuration must not be in force.
+        # As `Reloader` does it: half a configuration must not be in force.
         with anyio.CancelScope(shield=True):
             await process.supervisor.apply(config)  # type: ignore[arg-type]
         if not process.dead:
@@ -74,18 +74,18 @@ class Reloads:
 
     def _mark(self, config: Any) -> str:
         mark = str(config.settings.headers["X-Spec"])
-        self._world.watch.ledger(mark)
+        self._context.watch.ledger(mark)
         return mark
 
     # ------------------------------------------------------------ edits
 
     def _add(self) -> None:
-        if len(self._world.names) < 5:
-            self._new(self._world.add())
+        if len(self._context.names) < 5:
+            self._new(self._context.add())
 
     def _remove(self) -> None:
         """It is taken out; perhaps it comes back another day."""
-        world = self._world
+        world = self._context
         gone = [mark for mark in world.specs if mark not in world.names]
         if gone and self._draw.random() < 0.6 and len(world.names) < 5:
             mark = self._draw.choice(gone)
@@ -98,11 +98,11 @@ class Reloads:
             del world.names[self._draw.choice(sorted(world.names))]
 
     def _rename(self) -> None:
-        mark = self._draw.choice(sorted(self._world.names))
+        mark = self._draw.choice(sorted(self._context.names))
         name = self._draw.choice(["a", "b", "c", f"p{mark[1:]}"])
-        if name not in self._world.names.values():
-            self._world.names[mark] = name
-            self._world.watch.ledger(mark)
+        if name not in self._context.names.values():
+            self._context.names[mark] = name
+            self._context.watch.ledger(mark)
 
     def _lead(self) -> None:
         mark = self._some()
@@ -113,13 +113,13 @@ class Reloads:
 
     def _files(self) -> None:
         mark = self._some()
-        if self._world.specs[mark].kind != "auth-token":
+        if self._context.specs[mark].kind != "auth-token":
             count = self._draw.choice([0, 1, 2])
             self._change(mark, files=tuple(f"{mark}-{self._draw.randrange(4)}" for _ in range(count))[:1])
 
     def _account(self) -> None:
         mark = self._some()
-        spec = self._world.specs[mark]
+        spec = self._context.specs[mark]
         if spec.kind == "jwt":
             self._change(mark, life=float(max(2, int(spec.life * self._draw.uniform(0.5, 1.5)))))
         else:
@@ -128,16 +128,16 @@ class Reloads:
     def _kind(self) -> None:
         """Another kind under the same name: another provider."""
         old = self._some()
-        name = self._world.names.pop(old)
-        self._new(self._world.add(name))
+        name = self._context.names.pop(old)
+        self._new(self._context.add(name))
 
     def _new(self, mark: str) -> None:
         """What is stored under its name may be another's."""
         self._ordered(mark, anew=True)
-        self._world.watch.seen[mark].may_lose = True
+        self._context.watch.seen[mark].may_lose = True
 
     def _change(self, mark: str, **changes: Any) -> None:
-        world, old = self._world, self._world.specs[mark]
+        world, old = self._context, self._context.specs[mark]
         new: Spec = old.but(**changes)
         if new == old:
             return
@@ -149,16 +149,16 @@ class Reloads:
             world.watch.seen[mark].may_lose = True
 
     def _ordered(self, mark: str, *, anew: bool = False) -> None:
-        self._world.watch.ledger(mark).ordered(self._world.machine.elapsed, anew=anew)
+        self._context.watch.ledger(mark).ordered(self._context.machine.elapsed, anew=anew)
 
     def _some(self) -> str:
-        return str(self._draw.choice(sorted(self._world.names)))
+        return str(self._draw.choice(sorted(self._context.names)))
 
     # ------------------------------------------------------------ secrets
 
     async def rotate(self, process: Process, mark: str, *, accepted: bool) -> None:
         """A secret file gets other content, which the upstream knows or not."""
-        world, spec = self._world, self._world.specs[mark]
+        world, spec = self._context, self._context.specs[mark]
         world.secrets[spec.secret] = f"fake-secret-{mark}-{world.draw.randrange(10**6)}"
         if accepted:
             world.accept(spec)
@@ -166,7 +166,7 @@ class Reloads:
 
     async def hide_secret(self, process: Process, mark: str) -> None:
         """The file cannot be read for a while."""
-        world, spec = self._world, self._world.specs[mark]
+        world, spec = self._context, self._context.specs[mark]
         before, world.secrets[spec.secret] = world.secrets[spec.secret], None
         self._tell(process, spec)
         await anyio.sleep(self._draw.choice([1.0, 60.0]))
@@ -175,7 +175,7 @@ class Reloads:
             self._tell(process, spec)
 
     def _tell(self, process: Process, spec: Spec) -> None:
-        world = self._world
+        world = self._context
         for mark, other in world.specs.items():
             if other.secret == spec.secret:
                 self._ordered(mark, anew=True)

@@ -25,7 +25,7 @@ class Watch:
     """Look at everything; ``broken`` lists what no promise allows."""
 
     def __init__(self, world: Any) -> None:
-        self._world = world
+        self._context = world
         self._machine = world.machine
         self.broken: list[str] = []
         self.accounts: dict[str, str] = {}  # token: whose it is
@@ -41,21 +41,21 @@ class Watch:
         """What is known of this provider is not known to the daemon any more."""
         self.ledger(mark).forgotten()
         self.seen[mark] = Seen(may_lose=True)
-        name = self._world.names.get(mark, "")
+        name = self._context.names.get(mark, "")
         self.generations.pop(name, None)
-        for place in [place for place in self._world.in_files if place[1] == name]:
-            del self._world.in_files[place]
+        for place in [place for place in self._context.in_files if place[1] == name]:
+            del self._context.in_files[place]
 
     def hold(self, condition: bool, mark: str, what: str) -> None:
         """Note it unless it holds."""
         if not condition:
             self.broken.append(f"{self._machine.elapsed:.3f}: {mark}: {what}")
-            self._world.trace.add(f"BROKEN {mark}: {what}")
+            self._context.trace.add(f"BROKEN {mark}: {what}")
 
     def ledger(self, mark: str) -> Ledger:
         """One provider's requests."""
         if mark not in self.ledgers:
-            spec: Spec = self._world.specs[mark]
+            spec: Spec = self._context.specs[mark]
             self.ledgers[mark] = Ledger(
                 lambda condition, what: self.hold(condition, mark, what),
                 local=spec.kind == "jwt",
@@ -68,15 +68,15 @@ class Watch:
 
     def begins(self, process: Any, mark: str) -> Attempt:
         """An attempt begins."""
-        attempt = Attempt(mark, self._world.specs[mark].account(self._world.secrets))
+        attempt = Attempt(mark, self._context.specs[mark].account(self._context.secrets))
         self._under_way[mark] = attempt
         return attempt
 
     def sent(self, process: Any, mark: str, host: Any, weather: str) -> None:
         """A request leaves."""
-        now, spec = self._machine.elapsed, self._world.specs[mark]
-        self._world.trace.add(f"{mark} asks {host.name} ({weather})")
-        self._world.asked += 1
+        now, spec = self._machine.elapsed, self._context.specs[mark]
+        self._context.trace.add(f"{mark} asks {host.name} ({weather})")
+        self._context.asked += 1
         ledger = self.ledger(mark)
         if spec.kind == "auth-token":
             calls = CALLS.get()
@@ -93,8 +93,8 @@ class Watch:
 
     def _takes_turns(self, mark: str, spec: Spec, now: float) -> None:
         """The vendor counts a key's requests, whoever sends them."""
-        for other in self._world.names:
-            theirs, last = self._world.specs[other], self.ledger(other).last
+        for other in self._context.names:
+            theirs, last = self._context.specs[other], self.ledger(other).last
             shares = (theirs.kind, theirs.host, theirs.user) == (spec.kind, spec.host, spec.user)
             if other != mark and shares and last is not None:
                 gap = now - last.asks[-1]
@@ -125,7 +125,7 @@ class Watch:
     def replied(self, mark: str, host: Any, reply: Any, *, extends: bool, secrets: int) -> None:
         """A reply arrives: to a request that ``extends`` a token, or to a login with the so-manieth ``secrets``."""
         ledger = self.ledger(mark)
-        self._world.trace.add(f"{mark} is answered {reply.status}")
+        self._context.trace.add(f"{mark} is answered {reply.status}")
         if reply.status == 429 and (asked := retry_after(reply)) is not None:
             host.paused_until = max(host.paused_until, self._machine.elapsed + asked - GRAIN)
             ledger.unsettled = True
@@ -137,15 +137,15 @@ class Watch:
     def failed(self, attempt: Attempt, error: AttemptError) -> None:
         """An attempt failed."""
         attempt.result = error.reason
-        self._world.trace.add(f"{attempt.mark} failed: {error.reason}")
+        self._context.trace.add(f"{attempt.mark} failed: {error.reason}")
 
     def gave(self, attempt: Attempt, token: Token) -> None:
         """An attempt brought a token."""
-        mark, value, spec = attempt.mark, token.value.reveal(), self._world.specs[attempt.mark]
+        mark, value, spec = attempt.mark, token.value.reveal(), self._context.specs[attempt.mark]
         ends = None if token.expires_at is None else self._machine.truth(token.expires_at)
         self.accounts.setdefault(value, attempt.account)
         if spec.kind != "jwt":
-            host = self._world.hosts[spec.host]
+            host = self._context.hosts[spec.host]
             made = host.made[value]
             self.hold(made.usable, mark, "it believed what cannot be true")
             # A clock that is off by a little, or a reply that was long on its way, says nothing of skew.
@@ -154,7 +154,7 @@ class Watch:
             upset = attempt.asks and self._machine.upset_at >= attempt.asks[0]
             believed = upset or value in self.known or ends is None or ends <= made.ends + late
             self.hold(believed, mark, "a token is said to live longer than it does")
-        self._world.trace.add(f"{mark} got a token")
+        self._context.trace.add(f"{mark} got a token")
         # What is refused on arrival is a failure yet.
         if ends is None or ends > self._machine.elapsed:
             self.ledger(mark).succeeded(attempt, ends)
@@ -203,11 +203,11 @@ class Watch:
             # A reload while it was on its way: it is made and saved under the old lead, and looked at again at once.
             if value not in self.known and seen.changed_at < self._machine.truth(lease.token.issued_at):
                 self._has_lead(mark, lease)
-            seen.may_lose &= seen.forgetting or self.accounts.get(value) != self._world.specs[mark].account(
-                self._world.secrets
+            seen.may_lose &= seen.forgetting or self.accounts.get(value) != self._context.specs[mark].account(
+                self._context.secrets
             )
             seen.wall_error, seen.ends = self._machine.wall_error, ends
-            self._world.trace.add(f"{mark} holds another token")
+            self._context.trace.add(f"{mark} holds another token")
         elif not (adrift or seen.adrift) and seen.ends is not None:
             self.hold(abs(ends - seen.ends) < 1, mark, f"its end was rewritten by {ends - seen.ends:.1f} s")
         ledger = self.ledger(mark)
@@ -230,7 +230,7 @@ class Watch:
 
     def least_lead(self, mark: str, life: float) -> float:
         """How long before the end of such a life its token must be replaced."""
-        lead = self._world.specs[mark].lead
+        lead = self._context.specs[mark].lead
         if isinstance(lead, Percentage):
             wanted = float(lead) * life
         else:
@@ -239,16 +239,16 @@ class Watch:
 
     def _ran_out(self, mark: str, seen: Seen, lease: Lease, worker: Refresher) -> None:
         """P2: with a good upstream, a good disk and a good clock no token runs out."""
-        spec, expires = self._world.specs[mark], lease.token.expires_at
+        spec, expires = self._context.specs[mark], lease.token.expires_at
         assert expires is not None
-        self._world.trace.add(f"{mark} ran out")
+        self._context.trace.add(f"{mark} ran out")
         lead = 0.0 if lease.refresh_at is None else lease.refresh_at.until(expires)
         if lease.refresh_at is None or lead < 100 or worker.state is State.REJECTED or seen.may_lose:
             return
-        host = self._world.hosts.get(spec.host)
+        host = self._context.hosts.get(spec.host)
         calm = max(
             -1.0 if host is None or spec.kind == "jwt" else max(host.trouble_at, host.paused_until),
-            self._machine.upset_at, self._machine.disk.trouble_at, seen.changed_at, self._world.began_at,
+            self._machine.upset_at, self._machine.disk.trouble_at, seen.changed_at, self._context.began_at,
         )  # fmt: skip
         due = self._machine.truth(lease.refresh_at)
         self.hold(calm >= due - 60, mark, "it ran out although all was well")
@@ -257,21 +257,21 @@ class Watch:
 
     def wrote(self, path: str, leases: Sequence[Lease]) -> None:
         """A sink wrote."""
-        self._world.trace.add(f"{path} is written")
+        self._context.trace.add(f"{path} is written")
         now = self._machine.instant()
-        delayed = "files" in self._world.slow or self._machine.upset_at == self._machine.elapsed
+        delayed = "files" in self._context.slow or self._machine.upset_at == self._machine.elapsed
         self.hold(delayed or all(lease.token.is_valid(now) for lease in leases), path, "a dead token is written")
         for lease in leases:
             value = lease.token.value.reveal()
-            before = self._world.in_files.get((path, lease.name))
+            before = self._context.in_files.get((path, lease.name))
             if before is not None and self.accounts.get(before) == self.accounts.get(value):
                 newer = self.order.get((lease.name, value), 0) >= self.order.get((lease.name, before), 0)
                 self.hold(newer, path, "an older token replaced a newer one")
-            self._world.in_files[path, lease.name] = value
+            self._context.in_files[path, lease.name] = value
 
     def removed(self, path: str) -> None:
         """A sink took the token away."""
-        self._world.trace.add(f"{path} is removed")
+        self._context.trace.add(f"{path} is removed")
         values = self._machine.disk.written.get(path, "").split()
         self.hold(not values or any(map(self._may_go, values)), path, "a valid token was taken out of its file")
 
@@ -281,8 +281,8 @@ class Watch:
         return not owners or any(self._may_lose(value, mark, ends) for mark, ends in owners.items())
 
     def _may_lose(self, value: str, mark: str, ends: float) -> bool:
-        spec = self._world.specs.get(mark)
-        if spec is None or self.accounts.get(value) != spec.account(self._world.secrets):
+        spec = self._context.specs.get(mark)
+        if spec is None or self.accounts.get(value) != spec.account(self._context.secrets):
             return True
         if spec.with_others and self.seen[mark].changed_at == self._machine.elapsed:
             return True  # it has just become a file of several, and one of the others may have run out

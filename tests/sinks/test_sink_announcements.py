@@ -76,7 +76,8 @@ def test_a_command_that_does_not_end_is_ended_with_all_it_started(tmp_path):
     """The limit is 30 s; shortened here, in a process of its own."""
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from tests.sinks.leases import sink\nfrom tokend.errors import SinkError\nfrom tokend.sinks import announce\n"
+        "from tests.sinks.leases import sink\nfrom tokend.values.errors import SinkError\n"
+        "from tokend.sinks.files import announce\n"
         "assert announce.COMMAND_SECONDS == 30\n"
         "announce.COMMAND_SECONDS = 0.5\n"
         "argv = ['sh', '-c', 'sleep 300 & echo $! >pid.new; mv pid.new pid; wait']\n"

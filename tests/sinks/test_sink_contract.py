@@ -241,7 +241,7 @@ def test_a_full_disk_leaves_the_old_token_whole(kind, tmp_path):
     code = (
         "import os, pathlib\n"
         "from tests.sinks.leases import lease, sink\nfrom tests.sinks.test_sink_contract import KINDS\n"
-        "from tokend.errors import SinkError\n"
+        "from tokend.values.errors import SinkError\n"
         f"kind, keys = KINDS[{kind!r}]\n"
         "path = pathlib.Path('place/file').absolute()\n"
         "made = sink(kind, path, **keys)\n"
@@ -263,7 +263,7 @@ def test_a_bind_mounted_file_is_told_with_advice(kind, tmp_path):
     code = (
         "import pathlib\n"
         "from tests.sinks.leases import PLANTED, lease, sink\nfrom tests.sinks.test_sink_contract import KINDS\n"
-        "from tokend.errors import SinkError\n"
+        "from tokend.values.errors import SinkError\n"
         f"kind, keys = KINDS[{kind!r}]\n"
         "path, mounted = pathlib.Path('place/file').absolute(), pathlib.Path('mounted')\n"
         "try: sink(kind, path, **keys).write(lease())\n"

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.soak import sampling
-from tests.soak.changes import Changes
+from tests.soak.changes import EventBus
 from tests.soak.plan import Plan
 from tests.soak.report import Figures
 from tests.soak.restarts import Restarts
@@ -68,7 +68,7 @@ def observe(soak: Plan) -> None:
     stage, stop = Stage(soak), threading.Event()
     with stage.running(), (soak.home / "samples.log").open("w") as samples:
         began = time.monotonic()
-        changes = Changes(stage)
+        changes = EventBus(stage)
         restarts = Restarts(stage, changes)
         pauses = min(CHANGE_SHARE * soak.seconds, LONGEST_CHANGE_SECONDS)
         course = threading.Thread(target=_change, args=(changes, pauses, stop), daemon=True)
@@ -89,7 +89,7 @@ def observe(soak: Plan) -> None:
         (soak.home / "changes.json").write_text(json.dumps(seen))
 
 
-def _change(changes: Changes, seconds: float, stop: threading.Event) -> None:
+def _change(changes: EventBus, seconds: float, stop: threading.Event) -> None:
     while not stop.wait(seconds):
         try:
             changes.step(stop)

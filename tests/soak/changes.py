@@ -19,7 +19,7 @@ EFFECT_SECONDS, REVOKED_SECONDS = 30.0, 420.0
 LOOK_SECONDS = 1.0
 
 
-class Changes:
+class EventBus:
     """A course of changes, one `step` at a time. ``done`` counts them, ``failed`` has those without effect."""
 
     def __init__(self, stage: Stage) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from tests.soak.changes import Changes
+from tests.soak.changes import EventBus
 from tests.soak.oracle import Absence
 from tests.soak.plan import Plan
 from tests.soak.stage import SoakError, Stage
@@ -38,7 +38,7 @@ class Restart:
 class Restarts:
     """Restart the daemon when it is time to. ``done`` are those that were made."""
 
-    def __init__(self, stage: Stage, changes: Changes) -> None:
+    def __init__(self, stage: Stage, changes: EventBus) -> None:
         self._stage, self._changes = stage, changes
         seconds = stage.soak.seconds
         shares = IN_A_LONG_RUN if seconds >= LONG_SECONDS else IN_A_SHORT_RUN

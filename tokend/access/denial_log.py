@@ -7,7 +7,7 @@ MOST_UIDS = 16
 _OTHERS = -2  # no uid, nor the loopback port's
 
 
-class Denials:
+class DenialLog:
     """Count what is left unsaid, within bounds of memory and of lines; a quiet uid's count may be forgotten."""
 
     def __init__(self) -> None:

@@ -1,20 +1,20 @@
-"""One request in its surroundings, and what a route is."""
+"""One request with its context, and what a route is."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from tokend.api.token_api import Service
+from tokend.api.token_api import TokenApi
 from tokend.engine.context.contract import Entry
 from tokend.httpd.request import Request
-from tokend.httpd.response import Answer
+from tokend.httpd.response import Response
 from tokend.values.errors import DeniedError
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request in its surroundings; ``entry`` is the token it names, which the peer may see."""
+    """One request with its context; ``entry`` is the token it names, which the peer may see."""
 
-    service: Service
+    service: TokenApi
     request: Request
     query: Mapping[str, str]
     entry: Entry | None = None
@@ -41,5 +41,5 @@ class Call:
 class Route:
     """One method of one path, and the query parameters it knows."""
 
-    handler: Callable[[Call], Awaitable[Answer]]
+    handler: Callable[[Call], Awaitable[Response]]
     query: frozenset[str] = frozenset()

@@ -5,25 +5,25 @@ from tokend.api.call import Call
 from tokend.api.openapi import description
 from tokend.api.serializers import row, status_row
 from tokend.httpd.problem import RequestError, bad_request
-from tokend.httpd.response import Answer, json_answer
+from tokend.httpd.response import Response, json_response
 from tokend.machine.yielding import with_pauses
 from tokend.values.tokens import utc
 
 
-async def list_tokens(call: Call) -> Answer:
+async def list_tokens(call: Call) -> Response:
     """GET /v1/tokens: what the peer may read, without secrets."""
     rows = [row(entry.status()) async for entry in with_pauses(call.service.entries_for(call.request.peer))]
-    return json_answer({"version": 1, "tokens": rows})
+    return json_response({"version": 1, "tokens": rows})
 
 
-async def show_status(call: Call) -> Answer:
+async def show_status(call: Call) -> Response:
     """GET /v1/status: the same and how it fares."""
     loaded_at, error = call.service.config_state()
     if error is not None and not call.admin:
         # The sentence quotes the file, and with it tokens that this peer may not know of.
         error = "the configuration has errors; the administrator's `tokend status` shows them"
     entries = with_pauses(call.service.entries_for(call.request.peer))
-    return json_answer(
+    return json_response(
         {
             "version": 1,
             "ready": call.service.engine.ready,
@@ -33,7 +33,7 @@ async def show_status(call: Call) -> Answer:
     )
 
 
-async def follow_events(call: Call) -> Answer:
+async def follow_events(call: Call) -> Response:
     """GET /v1/events: what changes from now on, or since Last-Event-ID."""
     last = call.request.header(b"last-event-id")
     if last is not None and not (last.isascii() and last.isdigit() and len(last) < 19):
@@ -45,10 +45,10 @@ async def follow_events(call: Call) -> Answer:
         return entry is not None and service.rules.may_read(peer, entry.settings.access)
 
     stream = service.changes.follow(None if last is None else int(last), may_see)
-    return Answer(200, content_type="text/event-stream", stream=stream)
+    return Response(200, content_type="text/event-stream", stream=stream)
 
 
-async def reload_config(call: Call) -> Answer:
+async def reload_config(call: Call) -> Response:
     """POST /v1/reload: read the configuration again, or only tell what that would do."""
     call.only_admins("reload the configuration")
     wish = call.query.get("dry_run", "false")
@@ -56,28 +56,28 @@ async def reload_config(call: Call) -> Answer:
         raise bad_request("dry_run must be true or false", errors={"dry_run": ["must be true or false"]})
     call.request.json_object(frozenset())
     plan = await call.service.engine.reload(dry_run=wish == "true")
-    return json_answer({"version": 1, "plan": [dict(step) for step in plan]})
+    return json_response({"version": 1, "plan": [dict(step) for step in plan]})
 
 
-async def show_live(_call: Call) -> Answer:
+async def show_live(_call: Call) -> Response:
     """GET /livez: 200 as long as anything answers."""
-    return json_answer({"live": True})
+    return json_response({"live": True})
 
 
-async def show_ready(call: Call) -> Answer:
+async def show_ready(call: Call) -> Response:
     """GET /readyz: 200 if every required token is valid and in every required sink, else 503."""
     ready = call.service.engine.ready
-    return json_answer({"ready": ready}, status=200 if ready else 503)
+    return json_response({"ready": ready}, status=200 if ready else 503)
 
 
-async def show_metrics(call: Call) -> Answer:
+async def show_metrics(call: Call) -> Response:
     """GET /metrics: Prometheus' text format, for the tokens that the peer may read."""
     if call.service.metrics is None:
         raise RequestError(404, "bad_request", "this daemon keeps no metrics")
     page = await call.service.metrics([entry.name for entry in call.service.entries_for(call.request.peer)])
-    return Answer(200, page, "text/plain; version=0.0.4; charset=utf-8")
+    return Response(200, page, "text/plain; version=0.0.4; charset=utf-8")
 
 
-async def show_openapi(call: Call) -> Answer:
+async def show_openapi(call: Call) -> Response:
     """GET /openapi.json: this interface, described for machines, as it is where it was asked for."""
-    return json_answer(description(loopback=call.request.peer is NOBODY))
+    return json_response(description(loopback=call.request.peer is NOBODY))

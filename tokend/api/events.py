@@ -32,7 +32,7 @@ class Event:
         return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.number, self.kind.encode(), orjson.dumps(self.data))
 
 
-class Changes:
+class EventBus:
     """The stream of changes; the ids of events follow ``last_event`` (`event_ids`)."""
 
     def __init__(self, engine: Engine, *, last_event: int = 0, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:

@@ -40,7 +40,7 @@ _Table = Mapping[Any, tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Exposition:
+class MetricsPage:
     """What the page is made of; ``config_ok`` tells whether the last reload succeeded, ``unsaved`` how many records of
     the state could not be written, ``requests`` is the socket's."""
 

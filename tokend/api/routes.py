@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from tokend.api import daemon_routes, token_routes
 from tokend.api.call import Call, Route
 from tokend.api.serializers import Prepared
-from tokend.api.token_api import Service
+from tokend.api.token_api import TokenApi
 from tokend.httpd.problem import RequestError, internal, invalid_config, invalid_parameters, not_supported, problem
 from tokend.httpd.request import BROWSER_HEADERS, Request, wants_plain
-from tokend.httpd.response import Answer
+from tokend.httpd.response import Response
 from tokend.values.errors import ConfigError, DeniedError, InvalidParametersError, ReaderError
 
 READ = Route(token_routes.read_token, frozenset(("min_ttl", "format")))
@@ -31,7 +31,7 @@ TOKEN_PLACES: Mapping[str, Mapping[str, Route]] = {
 }
 
 
-async def respond(service: Service, request: Request) -> Answer:
+async def respond(service: TokenApi, request: Request) -> Response:
     """Answer any request; never raises but for cancellation."""
     token = ""
     try:
@@ -59,7 +59,7 @@ async def respond(service: Service, request: Request) -> Answer:
     return answer
 
 
-def memorable(service: Service, request: Request) -> tuple[Prepared, bool] | None:
+def memorable(service: TokenApi, request: Request) -> tuple[Prepared, bool] | None:
     """What a plain read of a token is answered with while that token is valid, and whether raw; None for all else."""
     if service.audit_reads:
         return None  # each read is a line then

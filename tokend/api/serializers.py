@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import orjson
 
 from tokend.engine.context.contract import Entry
-from tokend.httpd.response import PLAIN_TYPE, Answer
+from tokend.httpd.response import PLAIN_TYPE, Response
 from tokend.plugin.settings import ProviderSettings
 from tokend.values.secret import Secret
 from tokend.values.status import Failure, ProviderStatus, SinkStatus
@@ -39,12 +39,12 @@ class Prepared:
     lease: Lease
     settings: ProviderSettings
     expires_boot: float
-    json: Answer = field(repr=False)
+    json: Response = field(repr=False)
 
     @property
-    def plain(self) -> Answer:
+    def plain(self) -> Response:
         """The token alone."""
-        return Answer(200, self.lease.token.value.reveal().encode(), PLAIN_TYPE, self.json.headers)
+        return Response(200, self.lease.token.value.reveal().encode(), PLAIN_TYPE, self.json.headers)
 
     def fits(self, entry: Entry) -> bool:
         """Tell whether this is still what the entry holds."""
@@ -57,7 +57,7 @@ def prepare(lease: Lease, settings: ProviderSettings) -> Prepared:
     body = {**native(lease), "headers": ready_headers(lease.token, settings)}
     expires = lease.token.expires_at
     until = math.inf if expires is None else expires.boot
-    return Prepared(lease, settings, until, Answer(200, orjson.dumps(body), headers=tag))
+    return Prepared(lease, settings, until, Response(200, orjson.dumps(body), headers=tag))
 
 
 def ready_headers(token: Token, settings: ProviderSettings) -> dict[str, str]:

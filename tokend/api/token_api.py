@@ -9,10 +9,10 @@ from typing import Any
 
 import structlog
 
-from tokend.access.denial_log import Denials
+from tokend.access.denial_log import DenialLog
 from tokend.access.peer import Peer
 from tokend.access.policy import PeerRules
-from tokend.api.events import Changes
+from tokend.api.events import EventBus
 from tokend.api.serializers import ConfigState, Prepared, prepare
 from tokend.engine.context.contract import Engine, Entry
 from tokend.machine.clock import SystemClock
@@ -32,7 +32,7 @@ RenderMetrics = Callable[[Collection[str]], Awaitable[bytes]]
 class Hot:
     """What one remembered request text is answered with, while ``prepared`` fits and the peer may have it.
 
-    ``hits`` counts the answers that are not yet among `Service.requests`.
+    ``hits`` counts the answers that are not yet among `TokenApi.requests`.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Hot:
     hits: int = 0
 
 
-class Service:
+class TokenApi:
     """The daemon as one connection sees it.
 
     ``remembered`` maps whole request texts to their answers; `count` notes all others. ``boot_seconds`` is the
@@ -71,10 +71,10 @@ class Service:
         )
         self._requests: Counter[tuple[str, int]] = Counter()
         self.remembered: dict[bytes, Hot] = {}
-        self.changes = Changes(engine, last_event=last_event)
+        self.changes = EventBus(engine, last_event=last_event)
         self.log = structlog.get_logger("tokend.api")
         self._prepared: dict[str, Prepared] = {}
-        self._denials = Denials()
+        self._denials = DenialLog()
 
     def visible(self, peer: Peer, name: str) -> Entry:
         """The entry of a name; raises the same `UnknownTokenError` whether it is missing or not for this peer."""

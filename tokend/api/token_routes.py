@@ -7,7 +7,7 @@ from tokend.api.serializers import issued, key_pair, prepare
 from tokend.api.token_api import unavailable
 from tokend.httpd.problem import RequestError, bad_request, not_supported
 from tokend.httpd.request import duration_parameter, wants_plain
-from tokend.httpd.response import PLAIN_TYPE, Answer, json_answer
+from tokend.httpd.response import PLAIN_TYPE, Response, json_response
 from tokend.plugin.settings import OnDemandSettings
 from tokend.values.errors import DeniedError, WaitTimeoutError
 from tokend.values.tokens import Lease
@@ -16,7 +16,7 @@ from tokend.values.tokens import Lease
 LONGEST_REASON = 200
 
 
-async def read_token(call: Call) -> Answer:
+async def read_token(call: Call) -> Response:
     """GET /v1/tokens/{name}: the token as it is, or as fresh as min_ttl asks, or once Prefer: wait is satisfied."""
     entry, request = call.token, call.request
     if isinstance(entry.settings, OnDemandSettings):
@@ -35,11 +35,11 @@ async def read_token(call: Call) -> Answer:
         lease = await call.service.engine.fresh(entry.name, ttl.total_seconds(), admin=call.admin)
         answer = _lease_answer(call, lease, plain=plain)
     if request.header(b"if-none-match") is not None and request.matches_etag(lease.generation):
-        return Answer(304, content_type=None, headers=answer.headers)
+        return Response(304, content_type=None, headers=answer.headers)
     return answer if form is None else _aws_answer(call, lease, headers=answer.headers)
 
 
-async def refresh_token(call: Call) -> Answer:
+async def refresh_token(call: Call) -> Response:
     """POST …/refresh: one attempt now, unless the token is newer than ``if_generation`` already."""
     entry = call.token
     if isinstance(entry.settings, OnDemandSettings):
@@ -59,7 +59,7 @@ async def refresh_token(call: Call) -> Answer:
     return _lease_answer(call, lease, plain=plain)
 
 
-async def issue_token(call: Call) -> Answer:
+async def issue_token(call: Call) -> Response:
     """POST …/issue: one on-demand token from the caller's parameters."""
     entry = call.token
     if not isinstance(entry.settings, OnDemandSettings):
@@ -72,17 +72,17 @@ async def issue_token(call: Call) -> Answer:
         raise bad_request("parameters must be strings: " + ", ".join(sorted(wrong)), errors=wrong)
     token = await call.service.engine.issue(entry.name, parameters)
     if plain:
-        return Answer(201, token.value.reveal().encode(), PLAIN_TYPE)
-    return json_answer(issued(entry.name, token, entry.settings), status=201)
+        return Response(201, token.value.reveal().encode(), PLAIN_TYPE)
+    return json_response(issued(entry.name, token, entry.settings), status=201)
 
 
-async def make_request_id(call: Call) -> Answer:
+async def make_request_id(call: Call) -> Response:
     """POST …/request-id: a new id for one call to the upstream."""
     call.request.json_object(frozenset())
-    return json_answer({"request_id": await call.service.engine.request_id(call.token.name)})
+    return json_response({"request_id": await call.service.engine.request_id(call.token.name)})
 
 
-async def forget_token(call: Call) -> Answer:
+async def forget_token(call: Call) -> Response:
     """POST …/forget: drop a compromised token everywhere and log in anew."""
     entry = call.token
     if isinstance(entry.settings, OnDemandSettings):
@@ -91,10 +91,10 @@ async def forget_token(call: Call) -> Answer:
     call.request.json_object(frozenset())
     await call.service.engine.forget(entry.name)
     call.service.forget_old_answers()
-    return json_answer({"version": 1, "name": entry.name})
+    return json_response({"version": 1, "name": entry.name})
 
 
-def _lease_answer(call: Call, lease: Lease, *, plain: bool) -> Answer:
+def _lease_answer(call: Call, lease: Lease, *, plain: bool) -> Response:
     """Hand on what the engine gave, but never an expired token, nor one that a reload has hidden meanwhile."""
     entry = call.service.visible(call.request.peer, call.token.name)
     if not call.service.holds_valid(lease):
@@ -105,13 +105,13 @@ def _lease_answer(call: Call, lease: Lease, *, plain: bool) -> Answer:
     return prepared.plain if plain else prepared.json
 
 
-def _aws_answer(call: Call, lease: Lease, *, headers: tuple[tuple[str, str], ...]) -> Answer:
+def _aws_answer(call: Call, lease: Lease, *, headers: tuple[tuple[str, str], ...]) -> Response:
     """Lay the token out as AWS's SDKs read it from $AWS_CONTAINER_CREDENTIALS_FULL_URI."""
     keys = key_pair(lease, call.service.engine.clock.instant().wall)
     if keys is None:
         text = f"{lease.name!r} is no AWS key pair: a JSON object with AccessKeyId and SecretAccessKey"
         raise RequestError(406, "not_acceptable", text)
-    return json_answer(keys, headers=headers)
+    return json_response(keys, headers=headers)
 
 
 async def _wait_for_change(call: Call, seconds: float) -> None:

@@ -17,12 +17,12 @@ from typing import Any, Protocol
 import anyio
 import structlog
 
-from tokend.access.denial_log import Denials
+from tokend.access.denial_log import DenialLog
 from tokend.access.peer import Peer, identify
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd import fd_reserve
-from tokend.httpd.hangup import Departures
-from tokend.httpd.unix_socket import Place, claim, is_ours, withdraw
+from tokend.httpd.hangup import HangupWatch
+from tokend.httpd.unix_socket import SocketFile, bind_socket, is_ours, withdraw
 from tokend.values.tokens import Lease
 
 # CREDENTIAL_SIZE_MAX of systemd is 1 MiB; it must be exceeded.
@@ -61,7 +61,7 @@ class Bounds:
     path_check_seconds: float = PATH_CHECK_SECONDS
 
 
-class Handout:
+class RawTokenServer:
     """Hand out tokens on one Unix socket.
 
     Give either ``place``, where the socket is made, watched and in the end unlinked, or ``sock``, a listening socket
@@ -73,7 +73,7 @@ class Handout:
         engine: Engine,
         rule: Rule,
         *,
-        place: Place | None = None,
+        place: SocketFile | None = None,
         sock: socket.socket | None = None,
         offer: Callable[[Lease], bytes] = lambda lease: lease.token.value.reveal_bytes(),
         bounds: Bounds | None = None,
@@ -86,7 +86,7 @@ class Handout:
         self._socket = sock
         self._offer = offer
         self._bounds = bounds or Bounds()
-        self._departures: Departures
+        self._departures: HangupWatch
         # Never cancelled: cancelled before its first step, a task would drop its connection, an empty answer.
         self._attending: set[asyncio.Task[None]] = set()
         self._leaving = False
@@ -94,7 +94,7 @@ class Handout:
         self._changed: dict[str, anyio.Event] = {}
         self._pause: asyncio.TimerHandle | None = None
         self._lost: OSError | None = None
-        self._denials = Denials()
+        self._denials = DenialLog()
         self._log = structlog.get_logger("tokend.api")
 
     async def serve(self, listening: Callable[[], object]) -> None:
@@ -104,8 +104,8 @@ class Handout:
         was taken from us for good.
         """
         if self._place is not None:
-            self._socket = claim(self._place)
-        self._departures = Departures()
+            self._socket = bind_socket(self._place)
+        self._departures = HangupWatch()
         unsubscribe = self._engine.subscribe(self._wake)
         try:
             self._resume()
@@ -133,7 +133,7 @@ class Handout:
                 continue
             self._stop_listening()
             try:
-                self._socket = claim(place, take_back=True)
+                self._socket = bind_socket(place, take_back=True)
             except OSError as error:
                 self._log.error("socket.lost", path=str(place.path), error=str(error))
                 self._lost = error

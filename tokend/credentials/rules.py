@@ -17,9 +17,9 @@ from anyio.abc import TaskStatus
 from tokend.access.peer import Peer
 from tokend.access.policy import PeerRules
 from tokend.access.units import matches
-from tokend.credentials.raw_token_server import Handout, RefusedError, Rule
+from tokend.credentials.raw_token_server import RawTokenServer, RefusedError, Rule
 from tokend.engine.context.contract import Engine, Entry
-from tokend.httpd.unix_socket import Place
+from tokend.httpd.unix_socket import SocketFile
 from tokend.plugin.settings import OnDemandSettings
 from tokend.plugin.sink import ListeningSink
 from tokend.values.errors import SinkError
@@ -86,7 +86,7 @@ async def serve_credentials(
     Raises OSError where the socket cannot be made at the start; lost later, it is made again as soon as that can be.
     """
     # Only root and our own user are served, and root needs no permission.
-    place = Place(path, mode=0o600) if path is not None and passed is None else None
+    place = SocketFile(path, mode=0o600) if path is not None and passed is None else None
     begun = False
 
     def listening() -> None:
@@ -99,7 +99,7 @@ async def serve_credentials(
 
     while True:
         try:
-            await Handout(engine, units_rule(engine), place=place, sock=passed).serve(listening)
+            await RawTokenServer(engine, units_rule(engine), place=place, sock=passed).serve(listening)
         except OSError as error:
             if not begun:
                 raise
@@ -111,12 +111,12 @@ async def serve_sink(
     engine: Engine, rules: PeerRules, name: str, sink: ListeningSink, listening: Callable[[], object]
 ) -> None:
     """Serve a sink's socket until cancelled; calls ``listening`` when clients can connect. Raises `SinkError`."""
-    place = Place(sink.path, mode=int(sink.mode, 8), owner=sink.owner, group=sink.group)
+    place = SocketFile(sink.path, mode=int(sink.mode, 8), owner=sink.owner, group=sink.group)
     if not sink.path.parent.is_dir():
         # As for files: a directory of the wrong owner or mode, made by us, would be a surprise.
         raise SinkError(f"{sink.target}: the directory {sink.path.parent} does not exist")
     try:
-        await Handout(engine, readers_rule(engine, rules, name), place=place, offer=sink.offer).serve(listening)
+        await RawTokenServer(engine, readers_rule(engine, rules, name), place=place, offer=sink.offer).serve(listening)
     except OSError as error:
         where = "" if str(place.path) in str(error.strerror or error) else f"{place.path}: "
         raise SinkError(f"{where}{error.strerror or error}") from None

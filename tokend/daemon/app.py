@@ -13,24 +13,24 @@ from anyio.abc import TaskGroup
 
 from tokend import __version__
 from tokend.access.policy import PeerRules
-from tokend.api.metrics_page import Exposition
-from tokend.api.token_api import Service
+from tokend.api.metrics_page import MetricsPage
+from tokend.api.token_api import TokenApi
 from tokend.config import Config
 from tokend.config.model import loopback_address
 from tokend.credentials.rules import serve_credentials, serve_sink
-from tokend.daemon.reload import Reloading
-from tokend.daemon.status_line import Telling
+from tokend.daemon.reload import Reloader
+from tokend.daemon.status_line import StatusLine
 from tokend.daemon.watchdog import Watchdog
-from tokend.engine.context.context import Surroundings
+from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
 from tokend.engine.policy.rate_limits import HostLimits
-from tokend.engine.records.store import State, TokenStore
+from tokend.engine.records.store import StateBackend, TokenStore
 from tokend.engine.supervisor import Supervisor
-from tokend.engine.tasks.heartbeat import Queue
+from tokend.engine.tasks.heartbeat import TrackedThreads
 from tokend.httpd.loopback_server import LoopbackServer
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.unix_server import SocketServer
-from tokend.httpd.unix_socket import Place
+from tokend.httpd.unix_socket import SocketFile
 from tokend.machine import logs
 from tokend.machine.clock import SystemClock
 from tokend.machine.thread_pool import Pools
@@ -64,7 +64,7 @@ class Daemon:
     def __init__(
         self,
         config: Config,
-        state: State,
+        state: StateBackend,
         explicit: Path | None,
         *,
         inherited: Inherited,
@@ -78,17 +78,17 @@ class Daemon:
         self.threads = Pools()
         self._resolver = Resolver(self.threads.lookups)
         # What refreshers wait for: the watchdog must not take who stands in it for one that has hung.
-        self._queue = Queue(self.threads.disk)
+        self._queue = TrackedThreads(self.threads.disk)
         self._inherited, self._notifier = inherited, notifier
         self._last_event = last_event
-        self._reloading: Reloading
+        self._reloading: Reloader
         self._rules = PeerRules(lambda: self._reloading.config.daemon.admins)
         self._supervisor: Supervisor
         self._store: TokenStore
-        self._service: Service
+        self._service: TokenApi
         self._stop: anyio.Event
         self._news: anyio.Event
-        self._telling: Telling | None = None
+        self._telling: StatusLine | None = None
 
     def config_state(self) -> tuple[datetime, str | None]:
         """When the configuration in force was loaded, and why a newer one was refused."""
@@ -134,7 +134,7 @@ class Daemon:
             for chore in (reloading.obey_wishes, reloading.watch_files, reloading.look_again, self._store.keep_saved):
                 tasks.start_soon(self._keep, chore)
             if self._notifier.connected:  # how a thousand providers stand takes a while to say
-                self._telling = Telling(
+                self._telling = StatusLine(
                     self._supervisor,
                     self._notifier,
                     clock=self._clock,
@@ -160,7 +160,7 @@ class Daemon:
         """Make what needs a running loop, and the threads: later there may be none left (docs/promises.md 73)."""
         self.threads.open()
         self._stop, self._news = anyio.Event(), anyio.Event()
-        self._reloading = Reloading(
+        self._reloading = Reloader(
             self._first_config,
             self._explicit,
             clock=self._clock,
@@ -175,7 +175,7 @@ class Daemon:
             await self.threads.disk.run(self._store.load, seconds=START_SECONDS)
         except TimeoutError as error:
             raise StoreError(f"the state could not be read: {str(error) or 'the disk hangs'}") from None
-        surroundings = Surroundings(
+        context = Context(
             clock=self._clock,
             store=self._store,
             limits=HostLimits(),
@@ -186,7 +186,7 @@ class Daemon:
             commands=self.threads.commands,
             serve=self._serve_sink,
         )
-        self._supervisor = Supervisor(tasks, surroundings, reload=self._reloading.reload)
+        self._supervisor = Supervisor(tasks, context, reload=self._reloading.reload)
         self._reloading.supervisor = self._supervisor
         self._store.subscribe(lambda _: self._news.set())
         tasks.start_soon(self._keep, self._clock.watch)
@@ -198,7 +198,7 @@ class Daemon:
     def _server(self) -> SocketServer:
         """The API on its socket."""
         settings = self._reloading.config.daemon
-        self._service = Service(
+        self._service = TokenApi(
             self._supervisor,
             self._rules,
             config_state=self.config_state,
@@ -206,7 +206,7 @@ class Daemon:
             last_event=self._last_event,
         )
         counters, requests = self._supervisor.counters, self._service.requests
-        self._service.metrics = Exposition(
+        self._service.metrics = MetricsPage(
             self._supervisor, counters, requests, lambda: self._reloading.error is None, self._store.unsaved
         ).page
         limits = Limits(
@@ -216,7 +216,7 @@ class Daemon:
             # Path and permissions are its unit's; it goes on listening while we are gone.
             log.info("socket.activated", path=passed.getsockname(), instead_of=str(settings.socket))
             return SocketServer(self._service, sock=passed, limits=limits)
-        place = Place(settings.socket, mode=int(settings.socket_mode, 8), group=settings.socket_group)
+        place = SocketFile(settings.socket, mode=int(settings.socket_mode, 8), group=settings.socket_group)
         return SocketServer(self._service, place=place, limits=limits)
 
     def _socket_path(self) -> str | Path:

@@ -41,7 +41,7 @@ NEEDS_RESTART = (
 log = logs.get_logger()
 
 
-class Reloading:
+class Reloader:
     """Hold the configuration in force and replace it: when told, when asked by `want`, when its files change.
 
     ``config`` is in force already. ``explicit`` is the path that was named on the command line. ``told`` is called

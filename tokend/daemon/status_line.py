@@ -14,7 +14,7 @@ from tokend.values.status import ProviderStatus, State
 STATUS_SECONDS = 1.0
 
 
-class Telling:
+class StatusLine:
     """Hold who is not well, and why. Only those that changed are asked how they stand: there may be thousands."""
 
     def __init__(

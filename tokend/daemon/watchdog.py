@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from tokend.engine.tasks.heartbeat import Living, Progress
+from tokend.engine.tasks.heartbeat import HeartbeatCheck, Monitored
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
 from tokend.service_manager.notify import Notifier
@@ -14,13 +14,13 @@ class Watchdog:
     """A task of the loop: a blocked loop feeds nobody. ``living`` tells who has to move, at each look anew."""
 
     def __init__(
-        self, notifier: Notifier, *, seconds: float, clock: Clock, living: Callable[[], Iterable[Living]]
+        self, notifier: Notifier, *, seconds: float, clock: Clock, living: Callable[[], Iterable[Monitored]]
     ) -> None:
         self._notifier = notifier
         self._seconds = seconds
         self._clock = clock
         self._living = living
-        self._progress = Progress()
+        self._progress = HeartbeatCheck()
         self._hung: list[str] = []
 
     async def feed(self) -> None:

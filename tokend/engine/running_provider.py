@@ -3,12 +3,12 @@
 import anyio
 
 from tokend.config import ProviderConfig
-from tokend.engine.context.context import Surroundings
+from tokend.engine.context.context import Context
 from tokend.engine.held.demand import Demand
 from tokend.engine.held.refresher import Refresher
-from tokend.engine.on_demand.issuer import Issuance
+from tokend.engine.on_demand.issuer import TokenIssuer
 from tokend.engine.publishing.publisher import Publisher
-from tokend.engine.publishing.socket_publisher import Listener
+from tokend.engine.publishing.socket_publisher import SocketPublisher
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.values.status import ProviderStatus, State
 from tokend.values.tokens import Lease
@@ -17,24 +17,24 @@ from tokend.values.tokens import Lease
 class RunningProvider:
     """One configured provider while it runs: what it is, and the tasks that serve it."""
 
-    __slots__ = ("_records", "_world", "config", "demand", "publishers", "scopes", "settings", "worker")
+    __slots__ = ("_context", "_records", "config", "demand", "publishers", "scopes", "settings", "worker")
 
-    def __init__(self, config: ProviderConfig, surroundings: Surroundings) -> None:
+    def __init__(self, config: ProviderConfig, context: Context) -> None:
         self.config = config
         self.settings: ProviderSettings = config.settings
-        self._world = surroundings
+        self._context = context
         # The socket looks at lease and settings at each read: a detour over worker and store costs it a tenth.
-        self._records = surroundings.store.records
-        self.worker: Refresher | Issuance
+        self._records = context.store.records
+        self.worker: Refresher | TokenIssuer
         self.demand: Demand | None = None
         if isinstance(config.settings, HeldSettings):
-            self.worker = Refresher(config.name, config.settings, surroundings)
+            self.worker = Refresher(config.name, config.settings, context)
             self.demand = Demand(self.worker)
         elif isinstance(config.settings, OnDemandSettings):
-            self.worker = Issuance(config.name, config.settings, surroundings)
+            self.worker = TokenIssuer(config.name, config.settings, context)
         else:
             raise TypeError(f"kind {config.settings.kind} is neither held nor on demand")
-        self.publishers: list[Publisher | Listener] = []
+        self.publishers: list[Publisher | SocketPublisher] = []
         self.scopes: dict[object, anyio.CancelScope] = {}
 
     def configure(self, config: ProviderConfig) -> None:
@@ -54,7 +54,7 @@ class RunningProvider:
 
     def status(self) -> ProviderStatus:
         """Its status now."""
-        record, lease, now = self.worker.record, self.lease, self._world.clock.instant()
+        record, lease, now = self.worker.record, self.lease, self._context.clock.instant()
         expires = None if lease is None else lease.token.expires_at
         upcoming = self.worker.next_attempt() if isinstance(self.worker, Refresher) else None
         return ProviderStatus(
@@ -77,13 +77,13 @@ class RunningProvider:
 
     def _note(self) -> str | None:
         notes = [self.worker.note] if isinstance(self.worker, Refresher) else []
-        if (trouble := self._world.store.trouble(self.name)) is not None:
+        if (trouble := self._context.store.trouble(self.name)) is not None:
             notes.append(f"a restart would not find what is known now: {trouble}")
         return "; ".join(note for note in notes if note is not None) or None
 
     def is_settled(self) -> bool:
         """Tell whether a valid token is held and in every required sink. On-demand kinds always are."""
-        if isinstance(self.worker, Issuance):
+        if isinstance(self.worker, TokenIssuer):
             return True
         return self.worker.is_valid() and all(p.holds(self.lease) for p in self.publishers if p.sink.required)
 

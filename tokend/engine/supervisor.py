@@ -11,23 +11,23 @@ from anyio.abc import TaskGroup
 
 from tokend.config import Config, ProviderConfig
 from tokend.engine import reload_plan
-from tokend.engine.context.context import Surroundings
+from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
 from tokend.engine.held.demand import Demand
 from tokend.engine.held.refresher import Refresher
-from tokend.engine.on_demand.issuer import Issuance
+from tokend.engine.on_demand.issuer import TokenIssuer
 from tokend.engine.publishing.publisher import Publisher
-from tokend.engine.publishing.sink_health import Turn
-from tokend.engine.publishing.socket_publisher import Listener
+from tokend.engine.publishing.sink_health import TargetLock
+from tokend.engine.publishing.socket_publisher import SocketPublisher
 from tokend.engine.records.fingerprints import request_fingerprint
 from tokend.engine.records.rename import is_blank, succeeded_by_another
 from tokend.engine.reload_plan import Step
 from tokend.engine.running_provider import RunningProvider
-from tokend.engine.tasks.expiry_watch import Expiry
-from tokend.engine.tasks.worker_group import Workers
+from tokend.engine.tasks.expiry_watch import ExpiryWatch
+from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
-from tokend.plugin.provider import CallNumbering
+from tokend.plugin.provider import RequestNumbering
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.plugin.sink import is_listening
 from tokend.values.errors import NotSupportedError, UnknownTokenError
@@ -43,25 +43,25 @@ class Supervisor:
     def __init__(
         self,
         tasks: TaskGroup,
-        surroundings: Surroundings,
+        context: Context,
         *,
         reload: Callable[[bool], Awaitable[Sequence[Mapping[str, str]]]],
     ) -> None:
         self._tasks = tasks
-        self._workers = Workers(tasks, surroundings.clock)
-        self._world = surroundings
+        self._workers = WorkerGroup(tasks, context.clock)
+        self._context = context
         self._reload = reload
         self._providers: dict[str, RunningProvider] = {}
         # Of `interfaces.Engine`, as an attribute: the socket looks there at each read.
         self.entries: Mapping[str, RunningProvider] = MappingProxyType(self._providers)
-        self._turns: dict[str, Turn] = {}
-        self._expiry = Expiry(surroundings, is_held=self._providers.__contains__)
+        self._turns: dict[str, TargetLock] = {}
+        self._expiry = ExpiryWatch(context, is_held=self._providers.__contains__)
         self._workers.start(None, self._expiry.run)
-        for record in surroundings.store.records.values():
+        for record in context.store.records.values():
             # A restart is no way around a pause that a host asked for, also where nobody is configured any more whom it
             # told so.
             if record.host_pause is not None:
-                surroundings.limits.block(record.paused_host, record.host_pause)
+                context.limits.block(record.paused_host, record.host_pause)
 
     # -------------------------------------------------------------- configuration
 
@@ -81,7 +81,7 @@ class Supervisor:
                 if step.name in self._providers:
                     self._stop(step.name)  # nothing of it is its heir's
                 self._stop(step.origin)
-                await self._world.store.rename(step.origin, step.name)
+                await self._context.store.rename(step.origin, step.name)
                 self._start(config.providers[step.name])
             elif step.action == "add":
                 await self._adopt(config.providers[step.name], orphans)
@@ -89,7 +89,7 @@ class Supervisor:
             elif step.action == "change":
                 await self._change(config.providers[step.name])
         for step in steps:
-            self._world.store.touch(step.name)
+            self._context.store.touch(step.name)
             log.info("config.applied", token=step.name, action=step.action)
         return [{"name": step.name, "action": step.action} for step in steps]
 
@@ -107,21 +107,21 @@ class Supervisor:
 
     def _orphans(self, config: Config) -> dict[str, str]:
         """What is stored under names that are not configured any more: what was asked for, and the name."""
-        records = self._world.store.records
+        records = self._context.store.records
         gone = records.keys() - config.providers.keys() - self._providers.keys()
         return {request: name for name in sorted(gone, reverse=True) if (request := records[name].request) is not None}
 
     async def _adopt(self, config: ProviderConfig, orphans: dict[str, str]) -> None:
         """Give a new name what is stored for one of the ``orphans``, if that asked for the same: it was renamed while
         nobody looked."""
-        store = self._world.store
+        store = self._context.store
         if orphans and is_blank(store.get(config.name)):
             request = request_fingerprint(config.settings, store.state.digest)
             if (old := orphans.pop(request, None)) is not None:
                 await store.rename(old, config.name)
 
     def _start(self, config: ProviderConfig) -> None:
-        provider = RunningProvider(config, self._world)
+        provider = RunningProvider(config, self._context)
         self._providers[config.name] = provider
         if isinstance(provider.worker, Refresher):
             provider.scopes["refresher"] = self._workers.start(config.name, provider.worker.run)
@@ -139,20 +139,20 @@ class Supervisor:
         if type(provider.config.settings) is not type(config.settings):
             # Another kind is another account: nothing of the old one is its, not even for a moment.
             self._stop(config.name)
-            await self._world.store.update(config.name, succeeded_by_another)
+            await self._context.store.update(config.name, succeeded_by_another)
             self._start(config)
             return
         changed = provider.config.settings != config.settings
         provider.configure(config)
         if changed and isinstance(provider.worker, Refresher) and isinstance(config.settings, HeldSettings):
             provider.worker.reconfigure(config.settings)
-        elif changed and isinstance(provider.worker, Issuance) and isinstance(config.settings, OnDemandSettings):
+        elif changed and isinstance(provider.worker, TokenIssuer) and isinstance(config.settings, OnDemandSettings):
             await provider.worker.reconfigure(config.settings)
         self._publish(provider, config.sinks)
 
     def _publish(self, provider: RunningProvider, sinks: Sequence[SinkSettings]) -> None:
         """Make the running publishers match ``sinks``; those that did not change go on undisturbed."""
-        publishers: list[Publisher | Listener] = []
+        publishers: list[Publisher | SocketPublisher] = []
         for index, sink in enumerate(sinks, start=1):
             label = f"{sink.kind}-{index}"
             wanted: tuple[str, object] = (label, sink)
@@ -166,17 +166,17 @@ class Supervisor:
                 provider.scopes.pop(old).cancel()
         provider.publishers = publishers
 
-    def _publisher(self, provider: RunningProvider, sink: SinkSettings, label: str) -> Publisher | Listener:
-        turn = self._turns.setdefault(sink.target, Turn())
+    def _publisher(self, provider: RunningProvider, sink: SinkSettings, label: str) -> Publisher | SocketPublisher:
+        turn = self._turns.setdefault(sink.target, TargetLock())
         if is_listening(sink):
-            return Listener(provider.name, sink, label=label, turn=turn, surroundings=self._world)
+            return SocketPublisher(provider.name, sink, label=label, turn=turn, context=self._context)
         return Publisher(
             provider.name,
             sink,  # type: ignore[arg-type]  # every model in the sinks' table implements the protocol
             label=label,
             removes=self._removes_when_expired,
             turn=turn,
-            surroundings=self._world,
+            context=self._context,
         )
 
     def _removes_when_expired(self, name: str) -> bool:
@@ -188,7 +188,7 @@ class Supervisor:
     @property
     def clock(self) -> Clock:
         """The time."""
-        return self._world.clock
+        return self._context.clock
 
     @property
     def refreshers(self) -> Iterator[Refresher]:
@@ -212,14 +212,14 @@ class Supervisor:
     async def issue(self, name: str, parameters: Mapping[str, str]) -> Token:
         """Issue one on-demand token."""
         worker = self._provider(name).worker
-        if not isinstance(worker, Issuance):
+        if not isinstance(worker, TokenIssuer):
             raise NotSupportedError(f"{name} is a held token: GET it")
         return await worker.issue(parameters)
 
     async def request_id(self, name: str) -> str:
         """A new request id."""
         settings = self._provider(name).settings
-        if not isinstance(settings, CallNumbering):
+        if not isinstance(settings, RequestNumbering):
             raise NotSupportedError(f"{name}: kind {settings.kind} needs no request id")
         return settings.request_id()
 
@@ -236,12 +236,12 @@ class Supervisor:
 
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call ``callback(name)`` at each change."""
-        return self._world.store.subscribe(callback)
+        return self._context.store.subscribe(callback)
 
     @property
     def counters(self) -> Counters:
         """What was counted since the start."""
-        return self._world.counters
+        return self._context.counters
 
     def outcome(self) -> int | None:
         """For ``run --once``: 0, 4 or 7 as soon as it is certain, None while something may still come."""

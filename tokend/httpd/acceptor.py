@@ -11,7 +11,7 @@ import socket
 from typing import Protocol
 
 from tokend.access.peer import Peer
-from tokend.httpd.connection import Connection, Home
+from tokend.httpd.connection import Connection, ConnectionOwner
 from tokend.httpd.fd_reserve import first_reserved
 from tokend.httpd.request_parser import SLICE_BYTES
 
@@ -25,22 +25,22 @@ _UNHARMED = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 _STREAM = int(socket.SOCK_STREAM)
 
 
-class Doorkeeper(Home, Protocol):
+class Admission(ConnectionOwner, Protocol):
     """What arrivals need of their server."""
 
     def identify(self, connection: socket.SocketType) -> Peer:
         """Tell all that is known of who is at the other end; raises OSError."""
 
-    def admit(self, arrival: "Arrival", first_reserved: float) -> bool:
+    def admit(self, arrival: "NewConnection", first_reserved: float) -> bool:
         """Note a new connection, and its uid in it; False if it is one too many, or has a reserved descriptor."""
 
 
-class Arrival:
+class NewConnection:
     """One connection that is a bare socket still."""
 
     __slots__ = ("_arrivals", "answered", "descriptor", "moving", "since", "socket", "uid")
 
-    def __init__(self, arrivals: "Arrivals", connection: socket.SocketType, descriptor: int, *, since: float) -> None:
+    def __init__(self, arrivals: "Acceptor", connection: socket.SocketType, descriptor: int, *, since: float) -> None:
         self._arrivals = arrivals
         self.socket, self.descriptor = connection, descriptor
         self.since = since
@@ -64,13 +64,13 @@ class Arrival:
         self.close_soon()
 
 
-class Arrivals:
+class Acceptor:
     """Accept on one listening socket at a time, on the running loop, until `stop`."""
 
-    def __init__(self, home: Doorkeeper) -> None:
+    def __init__(self, home: Admission) -> None:
         self.home = home
         self._loop = asyncio.get_running_loop()
-        self._here: dict[int, Arrival] = {}
+        self._here: dict[int, NewConnection] = {}
         self._moves: set[asyncio.Task[None]] = set()
         self._listener: socket.SocketType | None = None
         # An epoll of our own, which the loop watches: a watcher of the loop for each descriptor costs five times more.
@@ -96,7 +96,7 @@ class Arrivals:
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
-    def close(self, arrival: Arrival) -> None:
+    def close(self, arrival: NewConnection) -> None:
         """Close one that has not become a connection."""
         # The kernel strikes a closed descriptor out of the epoll: nobody has a second one for this socket.
         del self._here[arrival.descriptor]
@@ -132,7 +132,7 @@ class Arrivals:
                 return
             # The plain C type: the Python class costs three times as much.
             connection = socket.SocketType(family, _STREAM, 0, descriptor)
-            arrival = Arrival(self, connection, descriptor, since=now)
+            arrival = NewConnection(self, connection, descriptor, since=now)
             if self.home.admit(arrival, reserved):
                 self._here[descriptor] = arrival
                 self._epoll.register(descriptor, select.EPOLLIN)
@@ -144,7 +144,7 @@ class Arrivals:
         if listener is self._listener:
             self._epoll.register(listener.fileno(), select.EPOLLIN)
 
-    def _read(self, arrival: Arrival) -> None:
+    def _read(self, arrival: NewConnection) -> None:
         try:
             data = arrival.socket.recv(SLICE_BYTES, _AT_ONCE)
         except (BlockingIOError, InterruptedError):
@@ -156,7 +156,7 @@ class Arrivals:
         elif arrival.answered or not self._answer(arrival, data):
             self._move(arrival, data, b"")
 
-    def _answer(self, arrival: Arrival, data: bytes) -> bool:
+    def _answer(self, arrival: NewConnection, data: bytes) -> bool:
         """Answer what is recognised; False for all else."""
         service, home = self.home.service, self.home
         hot = home.remembered.get(data)
@@ -178,7 +178,7 @@ class Arrivals:
             self._move(arrival, b"", hot.answer[sent:])
         return True
 
-    def _move(self, arrival: Arrival, received: bytes, unsent: bytes) -> None:
+    def _move(self, arrival: NewConnection, received: bytes, unsent: bytes) -> None:
         """Let it go on as a connection, with what was received and is not answered, and what is not sent yet."""
         del self._here[arrival.descriptor]
         self._epoll.unregister(arrival.descriptor)
@@ -187,7 +187,7 @@ class Arrivals:
         self._moves.add(move)  # the loop itself keeps weak references only
         move.add_done_callback(self._moves.discard)
 
-    async def _give_transport(self, arrival: Arrival, received: bytes, unsent: bytes) -> None:
+    async def _give_transport(self, arrival: NewConnection, received: bytes, unsent: bytes) -> None:
         bare = socket.socket(fileno=arrival.socket.detach())
         bare.setblocking(False)
         try:

@@ -15,11 +15,11 @@ from typing import Any, Protocol
 from tokend.access.peer import Peer
 from tokend.api.routes import memorable, respond
 from tokend.api.serializers import Prepared
-from tokend.api.token_api import Hot, Service
+from tokend.api.token_api import Hot, TokenApi
 from tokend.httpd.problem import RequestError, problem
 from tokend.httpd.request import Request
 from tokend.httpd.request_parser import SLICE_BYTES, Limits, RequestReader
-from tokend.httpd.response import Answer
+from tokend.httpd.response import Response
 
 # Longer request texts are parsed each time: remembering them would cost more memory than it saves time.
 LONGEST_REMEMBERED_BYTES = 1024
@@ -29,10 +29,10 @@ LINGER_SECONDS = 1.0
 _NOT_REMEMBERED = frozenset((b"if-none-match", b"prefer", b"expect", b"connection", b"upgrade"))
 
 
-class Home(Protocol):
+class ConnectionOwner(Protocol):
     """What a connection needs of its server."""
 
-    service: Service
+    service: TokenApi
     limits: Limits
     closing: bool
 
@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
     _task: asyncio.Task[None] | None = None
     _reader: RequestReader | None = None  # made at the first request that is not recognised
 
-    def __init__(self, home: Home, peer: Peer, *, replaces: object, received: bytes, unsent: bytes) -> None:
+    def __init__(self, home: ConnectionOwner, peer: Peer, *, replaces: object, received: bytes, unsent: bytes) -> None:
         """``received`` is not answered and ``unsent`` is due since this was a bare socket."""
         self._home = home
         self.peer, self.uid = peer, peer.uid
@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         service = self._service
         if self._ready and (hot := self._remembered.get(data)) is not None:
-            # Each condition of `Service.prepared`, looked at in place: a call here costs a twentieth of the throughput.
+            # Each condition of `TokenApi.prepared`, in place: a call costs a twentieth of the throughput.
             prepared, entry = hot.prepared, service.engine.entries.get(hot.name)
             if (
                 entry is not None
@@ -272,7 +272,7 @@ class Connection(asyncio.Protocol):
         else:
             self._advance()
 
-    async def _respond(self, request: Request) -> Answer:
+    async def _respond(self, request: Request) -> Response:
         return await respond(self._service, request)
 
     async def _pour(self, stream: AsyncGenerator[bytes, None]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class Departures:
+class HangupWatch:
     """Watch connections for their clients' complete departure.
 
     Who has only ended its own half (`shutdown`, which systemd does at once and `nc -N` at the end of its input) still

@@ -17,13 +17,13 @@ from functools import partial
 
 from tokend.access.peer import NOBODY
 from tokend.api.routes import respond
-from tokend.api.token_api import Hot, Service
+from tokend.api.token_api import Hot, TokenApi
 from tokend.httpd.connection import Connection
 from tokend.httpd.fd_reserve import first_reserved
 from tokend.httpd.problem import RequestError, problem
 from tokend.httpd.request import Request
 from tokend.httpd.request_parser import Limits
-from tokend.httpd.response import Answer
+from tokend.httpd.response import Response
 from tokend.httpd.unix_socket import BACKLOG
 from tokend.machine.thread_pool import Threads
 from tokend.plugin.secret_reading import read_secret
@@ -50,7 +50,7 @@ class LoopbackServer:
 
     def __init__(
         self,
-        service: Service,
+        service: TokenApi,
         host: str,
         port: int,
         source: Callable[[], SecretSource | None],
@@ -125,7 +125,7 @@ class LoopbackServer:
         self._connections.discard(connection)
         self._left.set()
 
-    async def answer(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Response:
         """Answer any request; whoever is no client of ours learns nothing."""
         service = self.service
         try:
@@ -214,7 +214,7 @@ class LoopbackConnection(Connection):
     def _remember(self, text: bytes, request: Request | RequestError) -> None:
         """Nothing: the text holds the secret, and the next one may be another's."""
 
-    async def _respond(self, request: Request) -> Answer:
+    async def _respond(self, request: Request) -> Response:
         return await self._server.answer(request)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from tokend.httpd.response import Answer
+from tokend.httpd.response import Response
 from tokend.values.errors import ConfigError, InvalidParametersError, ReaderError
 from tokend.values.tokens import utc
 
@@ -41,7 +41,7 @@ def not_supported(detail: str, *, allow: str) -> RequestError:
     return RequestError(405, "not_supported", detail, headers=(("Allow", allow),))
 
 
-def problem(error: RequestError | ReaderError, *, now: datetime) -> Answer:
+def problem(error: RequestError | ReaderError, *, now: datetime) -> Response:
     """Answer a refused request. ``now`` (aware UTC) turns ``retry_at`` into Retry-After seconds."""
     errors = getattr(error, "errors", None)
     headers: tuple[tuple[str, str], ...] = getattr(error, "headers", ())
@@ -56,12 +56,12 @@ def problem(error: RequestError | ReaderError, *, now: datetime) -> Answer:
     return _document(error.status, error.code, str(error), extra, headers)
 
 
-def invalid_parameters(error: InvalidParametersError) -> Answer:
+def invalid_parameters(error: InvalidParametersError) -> Response:
     """Answer an `issue` whose parameters are wrong, field by field."""
     return _document(400, "bad_request", str(error), {"errors": error.errors})
 
 
-def invalid_config(error: ConfigError) -> Answer:
+def invalid_config(error: ConfigError) -> Response:
     """Answer a reload whose configuration is wrong: each error with its place, as far as it knows it."""
     errors = [
         {key: getattr(one, key, None) for key in ("file", "line", "column")} | {"message": _message(one)}
@@ -73,7 +73,7 @@ def invalid_config(error: ConfigError) -> Answer:
     return _document(422, "config_invalid", error.detail, {"errors": errors})
 
 
-def internal() -> Answer:
+def internal() -> Response:
     """Answer a request that met a bug; the log knows more, the client must not."""
     return _document(500, "internal", "an unexpected error occurred; the daemon's log has the details", {})
 
@@ -88,7 +88,7 @@ def _document(
     detail: str,
     extra: Mapping[str, Any],
     headers: tuple[tuple[str, str], ...] = (),
-) -> Answer:
+) -> Response:
     # RFC 9457 section 4.2.1: with about:blank the title is the status's own phrase; `code` is the finer name.
     basis = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return Answer(status, orjson.dumps({**basis, "code": code, **extra}), PROBLEM_TYPE, headers)
+    return Response(status, orjson.dumps({**basis, "code": code, **extra}), PROBLEM_TYPE, headers)

@@ -12,7 +12,7 @@ PLAIN_TYPE = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """One complete answer, or the head of a ``stream`` whose end is the end of the connection.
 
     ``headers`` are those beyond Content-Type, Content-Length and Cache-Control, which `encode` adds.
@@ -40,6 +40,8 @@ class Answer:
         return head if head_only else head + self.body
 
 
-def json_answer(value: Mapping[str, Any], *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+def json_response(
+    value: Mapping[str, Any], *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()
+) -> Response:
     """Make an answer of a JSON object."""
-    return Answer(status, orjson.dumps(value), headers=headers)
+    return Response(status, orjson.dumps(value), headers=headers)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from tokend.access.peer import Peer, identify, uid_of
-from tokend.api.token_api import Hot, Service
-from tokend.httpd.acceptor import Arrival, Arrivals
+from tokend.api.token_api import Hot, TokenApi
+from tokend.httpd.acceptor import Acceptor, NewConnection
 from tokend.httpd.connection import Connection
 from tokend.httpd.request_parser import Limits
-from tokend.httpd.unix_socket import Place, claim, is_ours, withdraw
+from tokend.httpd.unix_socket import SocketFile, bind_socket, is_ours, withdraw
 
 # The time limits' grain: a client has at most this much longer than its limit.
 MOST_SWEEP_SECONDS = 0.5
@@ -32,9 +32,9 @@ class SocketServer:
 
     def __init__(
         self,
-        service: Service,
+        service: TokenApi,
         *,
-        place: Place | None = None,
+        place: SocketFile | None = None,
         sock: socket.socket | None = None,
         limits: Limits | None = None,
         path_check_seconds: float = PATH_CHECK_SECONDS,
@@ -47,8 +47,8 @@ class SocketServer:
         self._socket = sock
         self._path_check_seconds = path_check_seconds
         self.closing = False
-        self._arrivals: Arrivals | None = None
-        self._connections: set[Arrival | Connection] = set()
+        self._arrivals: Acceptor | None = None
+        self._connections: set[NewConnection | Connection] = set()
         self._per_uid: Counter[int] = Counter()
         self._left = asyncio.Event()  # set whenever a connection is struck out
         self._chores: list[asyncio.Task[None]] = []
@@ -56,10 +56,10 @@ class SocketServer:
     async def start(self) -> None:
         """Listen. Raises OSError or `SocketInUseError`, naming the path; nothing is left behind then."""
         if self._place is not None:
-            self._socket = claim(self._place)
+            self._socket = bind_socket(self._place)
             self._chores.append(asyncio.create_task(self._watch_path(self._place)))
         if self._socket is not None:
-            self._arrivals = Arrivals(self)
+            self._arrivals = Acceptor(self)
             self._arrivals.listen(self._socket)
         self._chores.append(asyncio.create_task(self._sweep()))
 
@@ -95,7 +95,7 @@ class SocketServer:
         """Tell all that is known of who is at the other end; raises OSError."""
         return identify(connection)
 
-    def admit(self, arrival: Arrival, first_reserved: float) -> bool:
+    def admit(self, arrival: NewConnection, first_reserved: float) -> bool:
         """Note a new connection, and its uid in it; False if it is one too many, or has a reserved descriptor."""
         try:
             arrival.uid = uid = uid_of(arrival.socket)
@@ -110,12 +110,12 @@ class SocketServer:
         self._per_uid[uid] += 1
         return True
 
-    def replace(self, arrival: Arrival, connection: Connection) -> None:
+    def replace(self, arrival: NewConnection, connection: Connection) -> None:
         """Note that what arrived as a bare socket goes on as a connection."""
         self._connections.discard(arrival)
         self._connections.add(connection)
 
-    def leave(self, connection: Arrival | Connection) -> None:
+    def leave(self, connection: NewConnection | Connection) -> None:
         """Strike out a connection that is closed."""
         if connection in self._connections:
             uid = connection.uid
@@ -143,14 +143,14 @@ class SocketServer:
                 forget_at = now + self.service.answers_kept * SECONDS_PER_ANSWER
                 self.service.forget_old_answers()
 
-    async def _watch_path(self, place: Place) -> None:
+    async def _watch_path(self, place: SocketFile) -> None:
         """Take the path back when somebody removed or replaced the socket; open connections stay."""
         while True:
             await asyncio.sleep(self._path_check_seconds)
             if self._socket is not None and is_ours(place):
                 continue
             try:
-                self._socket = claim(place, take_back=True)
+                self._socket = bind_socket(place, take_back=True)
             except OSError as error:
                 self.service.log.error("socket.lost", path=str(place.path), error=str(error))
                 continue

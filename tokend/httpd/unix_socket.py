@@ -21,10 +21,10 @@ class SocketInUseError(OSError):
 
 
 @dataclass(slots=True)
-class Place:
+class SocketFile:
     """Where the socket is to be. ``owner`` and ``group`` are names or numbers, None for the daemon's own.
 
-    ``inode`` is what `claim` put there: device and number, None before.
+    ``inode`` is what `bind_socket` put there: device and number, None before.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class Place:
     inode: tuple[int, int] | None = field(default=None, init=False)
 
 
-def claim(place: Place, *, take_back: bool = False) -> socket.socket:
+def bind_socket(place: SocketFile, *, take_back: bool = False) -> socket.socket:
     """Bind and listen; the mode and the group are right before anybody else can connect.
 
     A socket that is in the way is unlinked only if it is our own uid's, or the owner's that we would give it to, and
@@ -70,15 +70,15 @@ def claim(place: Place, *, take_back: bool = False) -> socket.socket:
     return listening
 
 
-def is_ours(place: Place) -> bool:
-    """Tell whether the path still leads to the socket that `claim` put there."""
+def is_ours(place: SocketFile) -> bool:
+    """Tell whether the path still leads to the socket that `bind_socket` put there."""
     try:
         return place.inode is not None and _inode(place.path) == place.inode
     except OSError:
         return False
 
 
-def withdraw(place: Place, listening: socket.socket) -> None:
+def withdraw(place: SocketFile, listening: socket.socket) -> None:
     """Unlink the path if it still leads to our socket; somebody else's stays."""
     if listening.fileno() != -1 and is_ours(place):
         place.path.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from types import TracebackType
 import anyio
 
 
-class Mutex:
+class Lock:
     """`anyio.Lock` in the order of arrival, but there is one only while somebody holds it: each takes 700 bytes."""
 
     __slots__ = ("_lock", "_users")

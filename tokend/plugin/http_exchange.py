@@ -9,7 +9,7 @@ from tokend.values.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class UpstreamRequest:
     """What is sent: the very bytes that were signed. A header's value may be a `Secret`."""
 
     method: str
@@ -19,7 +19,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class UpstreamReply:
     """A complete answer. ``headers`` have lower-case names; ``date`` is the `Date` header in aware UTC, if usable.
 
     ``sent_at`` is the moment before the request left (a relative lifetime counts from it), ``offset`` the upstream's

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol, TypeGuard, runtime_checkable
 
 from tokend.machine.clock import Clock
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.protocol_check import implements
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.secret import Secret
@@ -32,7 +32,7 @@ class Runtime(Protocol):
     async def reveal(self, source: SecretSource) -> Secret:
         """Read a secret now; raises `SecretError`."""
 
-    async def exchange(self, request: Request) -> Reply:
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send one HTTP request, return its complete reply whatever its status (redirects are not followed).
 
         Learns the clock offset from the reply's `Date`. Raises `TransientError` (``repeatable`` for timeouts) where
@@ -76,7 +76,7 @@ class Issuer(Protocol):
 
 
 @runtime_checkable
-class CallNumbering(Protocol):
+class RequestNumbering(Protocol):
     """A kind whose upstream wants a unique id with each call (tt)."""
 
     def request_id(self) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
-from tokend.plugin.http_exchange import Reply
+from tokend.plugin.http_exchange import UpstreamReply
 from tokend.values.errors import ClockError, RateLimitedError, RejectedError, TransientError
 from tokend.values.secret import Secret
 
@@ -17,7 +17,7 @@ RATE_LIMITED = 429
 _VSCHAR = re.compile(r"[\x20-\x7e]+", re.ASCII)
 
 
-def refuse(reply: Reply, host: str) -> NoReturn:
+def refuse(reply: UpstreamReply, host: str) -> NoReturn:
     """Raise what a reply that brought no token means by its status alone."""
     status = reply.status
     if status == RATE_LIMITED:
@@ -31,14 +31,14 @@ def refuse(reply: Reply, host: str) -> NoReturn:
     raise TransientError(f"{host} answered {status} without a token")
 
 
-def raise_unauthorized(reply: Reply, message: str) -> NoReturn:
+def raise_unauthorized(reply: UpstreamReply, message: str) -> NoReturn:
     """Raise a verdict, or what may be only the clock's fault where the clocks are far apart."""
     if abs(reply.offset) > FAR_SECONDS:
         raise ClockError(f"{message}; its clock differs from ours by {reply.offset:.0f} s", offset=reply.offset)
     raise RejectedError(message)
 
 
-def retry_after(reply: Reply) -> float | None:
+def retry_after(reply: UpstreamReply) -> float | None:
     """The pause in seconds that `Retry-After` asks for, in both its forms; None where it is not usable.
 
     A date is relative to the reply's own `Date` (RFC 9110, 10.2.3), so that no clock of ours matters.

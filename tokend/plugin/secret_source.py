@@ -12,11 +12,11 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
-from tokend.plugin.settings_base import Kept, anchored
+from tokend.plugin.settings_base import CompactModel, anchored
 from tokend.values.secret import Secret
 
 
-class SecretSource(Kept):
+class SecretSource(CompactModel):
     """A secret's place, as written in the configuration: exactly one of the five, and its encoding.
 
     Equality compares places (and literal values, in constant time), so a reload sees a change of place, not of

@@ -25,6 +25,9 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?", re.ASCII)
 # sun_path of unix(7), without the final NUL.
 LONGEST_SOCKET_BYTES = 107
+_MODE = re.compile(r"0[0-7]{3}", re.ASCII)
+# chown(2): the last number means "unchanged".
+LARGEST_ID = 2**32 - 2
 # Ten years: longer is a typing error, and far below what timedelta can hold.
 LONGEST_DURATION = timedelta(days=3660)
 
@@ -43,7 +46,7 @@ def anchored(value: Any, info: ValidationInfo) -> Any:
 _NOT_KEPT: set[str] = set()
 
 
-class Kept(BaseModel):
+class CompactModel(BaseModel):
     """A model of which thousands are kept: it forgets which of its fields were written out, which nobody asks.
 
     Pydantic keeps a set of them for each, of 216 to 728 bytes.
@@ -107,6 +110,23 @@ def _fits_a_socket(path: Path) -> Path:
     return path
 
 
+def _mode(value: object) -> object:
+    if not isinstance(value, str) or not _MODE.fullmatch(value):
+        raise ValueError('a mode is an octal string: "0600", "0640"')
+    return value
+
+
+def _name(value: str) -> str:
+    if not value or "\0" in value or (is_number(value) and int(value) > LARGEST_ID):
+        raise ValueError("write a name or a number")
+    return value
+
+
+def is_number(name: str) -> bool:
+    """Tell whether a user or a group is written as a number."""
+    return name.isascii() and name.isdigit()
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
@@ -117,13 +137,16 @@ Lead = Annotated[
     PlainValidator(_lead),
     WithJsonSchema({"type": "string", "pattern": f"^({_DURATION.pattern}|{_PERCENTAGE.pattern})$"}),
 ]
+Mode = Annotated[str, BeforeValidator(_mode)]
+# A user or a group, by name or number.
+Name = Annotated[str, AfterValidator(_name)]
 AnchoredPath = Annotated[Path, BeforeValidator(anchored)]
 SocketPath = Annotated[AnchoredPath, AfterValidator(_fits_a_socket)]
 Strings = Annotated[tuple[str, ...], Field(strict=False)]
 Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
 
 
-class Settings(Kept):
+class Settings(CompactModel):
     """Strict, frozen, no unknown keys, and no input quoted in errors (it may be a secret)."""
 
     model_config = ConfigDict(

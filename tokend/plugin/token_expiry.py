@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
-from tokend.plugin.http_exchange import Reply
+from tokend.plugin.http_exchange import UpstreamReply
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[0-9]{1,25}(\.[0-9]{1,12})?", re.ASCII)
 
 
 def expiry(
-    reply: Reply,
+    reply: UpstreamReply,
     token: Secret,
     *,
     host: str,
@@ -89,7 +89,7 @@ def _by_magnitude(number: float) -> float:
     return number / 1e9
 
 
-def _absolute(value: Any, reply: Reply, _: float) -> float | None:
+def _absolute(value: Any, reply: UpstreamReply, _: float) -> float | None:
     if (number := _number(value)) is not None:
         return _since_sent(_by_magnitude(number), reply)
     if not isinstance(value, str):
@@ -108,7 +108,7 @@ def _moment(text: str) -> datetime | None:
     return None
 
 
-def _relative(value: Any, _: Reply, unit_seconds: float) -> float | None:
+def _relative(value: Any, _: UpstreamReply, unit_seconds: float) -> float | None:
     number = _number(value)
     return None if number is None else number * unit_seconds
 
@@ -128,7 +128,7 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def _since_sent(unix_seconds: float, reply: Reply) -> float:
+def _since_sent(unix_seconds: float, reply: UpstreamReply) -> float:
     """Seconds between the sending, by the upstream's clock, and its absolute time."""
     return unix_seconds - (reply.sent_at.wall.timestamp() + reply.offset)
 

@@ -8,7 +8,7 @@ import orjson
 from pydantic import field_validator
 
 from tokend.plugin.field_errors import field_errors
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime
 from tokend.plugin.response_status import refuse, token_value
 from tokend.plugin.secret_source import SecretField
@@ -81,12 +81,12 @@ class AuthToken(OnDemandSettings, NetworkSettings):
             "x-timestamp": str(timestamp),
             "x-signature": request_hmac(secret, method="POST", path=path_of(url), timestamp=timestamp, body=body),
         }
-        reply = await runtime.exchange(Request("POST", url, headers, body))
+        reply = await runtime.exchange(UpstreamRequest("POST", url, headers, body))
         if reply.status != 200:
             _refuse(reply, host_of(self.base_url), secret=secret, signed_at=timestamp)
         return self._read(reply)
 
-    def _read(self, reply: Reply) -> Token:
+    def _read(self, reply: UpstreamReply) -> Token:
         host = host_of(self.base_url)
         answer = parse_object(reply.body, host)
         data = answer.get("data")
@@ -110,7 +110,7 @@ class AuthToken(OnDemandSettings, NetworkSettings):
         )
 
 
-def _refuse(reply: Reply, host: str, *, secret: Secret, signed_at: int) -> NoReturn:
+def _refuse(reply: UpstreamReply, host: str, *, secret: Secret, signed_at: int) -> NoReturn:
     if reply.status == 401:
         message = f"{host} answered 401: the signature (client_secret) or the timestamp is not accepted"
         # What counts is the timestamp that was sent: it may have been corrected by an earlier reply already.

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, NoReturn, Self
 import orjson
 from pydantic import Field, field_validator, model_validator
 
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime
 from tokend.plugin.response_status import RATE_LIMITED, refuse, token_value
 from tokend.plugin.secret_source import SecretField, SecretSource
@@ -138,9 +138,9 @@ class ProjectX(HeldSettings, NetworkSettings):
         body = orjson.dumps({"userName": text_of(user, "username"), "apiKey": text_of(key, "api_key")})
         headers: dict[str, str | Secret] = {"Content-Type": "application/json", "Accept": "text/plain"}
         url = f"{self.base_url}/api/Auth/loginKey"
-        return self._read_login(await runtime.exchange(Request("POST", url, headers, body)))
+        return self._read_login(await runtime.exchange(UpstreamRequest("POST", url, headers, body)))
 
-    def _read_login(self, reply: Reply) -> Token:
+    def _read_login(self, reply: UpstreamReply) -> Token:
         host = host_of(self.base_url)
         if reply.status != 200:
             _refuse_status(reply, host)
@@ -163,7 +163,7 @@ class ProjectX(HeldSettings, NetworkSettings):
         """
         host = host_of(self.base_url)
         headers: dict[str, str | Secret] = {"Authorization": _bearer(previous.value), "Accept": "text/plain"}
-        reply = await runtime.exchange(Request("POST", f"{self.base_url}/api/Auth/validate", headers))
+        reply = await runtime.exchange(UpstreamRequest("POST", f"{self.base_url}/api/Auth/validate", headers))
         if reply.status == RATE_LIMITED:
             refuse(reply, host)
         answer = try_object(reply.body) if reply.status == 200 else None
@@ -197,7 +197,7 @@ def _seconds_left(token: Token, runtime: Runtime) -> float:
     return float("inf") if token.expires_at is None else runtime.clock.instant().until(token.expires_at)
 
 
-def _refuse_status(reply: Reply, host: str) -> NoReturn:
+def _refuse_status(reply: UpstreamReply, host: str) -> NoReturn:
     """The vendor's 400 is ProblemDetails and means that a field is missing; a proxy's 400 is anything else."""
     if reply.status == 400:
         problem = try_object(reply.body)

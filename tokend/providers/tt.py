@@ -7,7 +7,7 @@ from urllib.parse import quote, urljoin
 
 from pydantic import field_validator
 
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime
 from tokend.plugin.response_status import RATE_LIMITED, refuse, token_value
 from tokend.plugin.secret_source import SecretField
@@ -68,12 +68,14 @@ class TT(HeldSettings, NetworkSettings):
         url = f"{self.base_url}/ttid/{environment}/token?requestId={request_id}"
         headers: dict[str, str | Secret] = {"x-api-key": key, "Content-Type": "application/x-www-form-urlencoded"}
         body = f"grant_type=user_app&app_key={quote(pair, safe='')}".encode()
-        reply = await runtime.exchange(Request("POST", url, headers, body))
+        reply = await runtime.exchange(UpstreamRequest("POST", url, headers, body))
         if reply.status == 303:
             reply = await self._follow(runtime, url, headers, reply)
         return self._read(reply, key)
 
-    async def _follow(self, runtime: Runtime, url: str, headers: dict[str, str | Secret], reply: Reply) -> Reply:
+    async def _follow(
+        self, runtime: Runtime, url: str, headers: dict[str, str | Secret], reply: UpstreamReply
+    ) -> UpstreamReply:
         """The documented 303: once, with GET, on the same origin, with the same headers."""
         location = reply.headers.get("location", "")
         try:
@@ -82,9 +84,9 @@ class TT(HeldSettings, NetworkSettings):
             target = ""
         if not location or not same_origin(url, target):
             raise TransientError(f"{host_of(url)} answered 303 to another place: not followed, it would get the key")
-        return await runtime.exchange(Request("GET", target, headers))
+        return await runtime.exchange(UpstreamRequest("GET", target, headers))
 
-    def _read(self, reply: Reply, key: Secret) -> Token:
+    def _read(self, reply: UpstreamReply, key: Secret) -> Token:
         host = host_of(self.base_url)
         if reply.status == RATE_LIMITED:
             refuse(reply, host)

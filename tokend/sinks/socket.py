@@ -3,8 +3,7 @@
 from typing import Literal
 
 from tokend.plugin.settings import SinkSettings
-from tokend.plugin.settings_base import SocketPath
-from tokend.sinks.files.base import Mode, Name
+from tokend.plugin.settings_base import Mode, Name, SocketPath
 from tokend.values.tokens import Lease
 
 

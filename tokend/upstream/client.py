@@ -15,7 +15,7 @@ import anyio
 from tokend import __version__
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import ThreadPool, Threads
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.settings import NetworkSettings, ProviderSettings
 from tokend.plugin.text import header_text
 from tokend.upstream import tls
@@ -62,7 +62,7 @@ class Upstream:
         self._contexts = tls.Contexts(self._network, threads or ThreadPool(1))
         self._seats = anyio.Semaphore(MOST_CONNECTIONS)
 
-    async def exchange(self, request: Request) -> Reply:
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send one request and read its whole reply, within the settings' timeout.
 
         Raises `TransientError`, ``repeatable`` where no connection came about or no reply came in time; `SecretError`
@@ -84,7 +84,7 @@ class Upstream:
                 f"{host} did not answer completely within {self._timeout_seconds:g} s", repeatable=True
             ) from None
 
-    async def _exchange(self, request: Request, headers: Mapping[str, str], host: str) -> Reply:
+    async def _exchange(self, request: UpstreamRequest, headers: Mapping[str, str], host: str) -> UpstreamReply:
         import httpx
 
         from tokend.upstream.transport import Network, Transport
@@ -107,7 +107,7 @@ class Upstream:
             raise TransientError(f"{host}: {what}") from None
         received_at = self._clock.instant()
         date = _date(response.headers.get("date"))
-        return Reply(
+        return UpstreamReply(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
             body=body,

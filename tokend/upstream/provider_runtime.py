@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import Threads
-from tokend.plugin.http_exchange import Reply, Request
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.secret_reading import COMMAND_SECONDS, read_secret
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import ProviderSettings
@@ -56,7 +56,7 @@ class ProviderRuntime:
             why = str(error) or f"it hangs, for {REVEAL_SECONDS:.0f} s"
             raise SecretError(f"{source} could not be read: {why}") from None
 
-    async def exchange(self, request: Request) -> Reply:
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send one request; learn the upstream's clock from the reply."""
         self.requests += 1
         if self._upstream is None:

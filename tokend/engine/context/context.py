@@ -20,7 +20,7 @@ COMPARISONS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Context:
     """Handed to every refresher, issuance and publisher. ``runtime`` makes a provider's runtime from its settings;
     ``threads`` are the sinks' (the store has its own, so that a hanging sink holds no token back); ``commands`` are for
     what a sink starts after a write, which may take half a minute and must not keep other sinks from writing; ``serve``

@@ -4,11 +4,11 @@ be is `judgement`'s to say and `refresher`'s to keep.
 
 from dataclasses import replace
 
-from tokend.engine.context.context import Surroundings
+from tokend.engine.context.context import Context
 from tokend.engine.policy.backoff import FLOOR_SECONDS
 from tokend.engine.policy.failure import judge
 from tokend.engine.policy.settings_change import is_foreign, withdrawn
-from tokend.engine.policy.success import Arrival, ended, renewed, with_new_token
+from tokend.engine.policy.success import ReceivedToken, ended, renewed, with_new_token
 from tokend.engine.records.fingerprints import Identity, identify, pace_of
 from tokend.engine.records.record import Record
 from tokend.machine.clock import is_plausible
@@ -25,28 +25,28 @@ LOG_SECONDS = 60.0
 log = get_logger()
 
 
-class Renewal:
+class AttemptRunner:
     """Make one provider's attempts under the settings of the moment."""
 
     __slots__ = (
         "_clock",
+        "_context",
         "_digest",
         "_logged",
         "_name",
         "_runtime",
         "_store",
-        "_world",
         "pace",
         "renewable",
         "settings",
     )
 
-    def __init__(self, name: str, settings: HeldSettings, surroundings: Surroundings) -> None:
+    def __init__(self, name: str, settings: HeldSettings, context: Context) -> None:
         self._name = name
-        self._world = surroundings
-        self._clock = surroundings.clock
-        self._store = surroundings.store
-        self._digest = surroundings.store.state.digest
+        self._context = context
+        self._clock = context.clock
+        self._store = context.store
+        self._digest = context.store.state.digest
         self._logged: tuple[str, float] | None = None
         self.configure(settings)
 
@@ -55,7 +55,7 @@ class Renewal:
         self.settings = settings
         # Kept: it is asked at every look, and asking a protocol is slow.
         self.renewable = not is_inheriting(settings) or settings.can_renew
-        self._runtime: Runtime = self._world.runtime(settings)
+        self._runtime: Runtime = self._context.runtime(settings)
         self.pace = pace_of(settings, self._digest)
 
     async def identify(self) -> Identity:
@@ -66,7 +66,7 @@ class Renewal:
         identity = await identify(settings, runtime, self._digest)
         if settings is self.settings and settings.interval_is_the_accounts and self.pace != identity.account:
             # One account may be named in two ways, by an environment variable here and a file there.
-            limits, now = self._world.limits, self._clock.instant()
+            limits, now = self._context.limits, self._clock.instant()
             limits.block(identity.account, now.after(limits.seconds(self.pace, now)))
             self.pace = identity.account
         return identity
@@ -136,7 +136,7 @@ class Renewal:
     async def _take_turn(self, started: Instant) -> None:
         """Let others of the account count from now: noting the request took its time. So it did for them: one that
         began before may have asked meanwhile."""
-        limits, interval = self._world.limits, self.settings.request_interval_seconds
+        limits, interval = self._context.limits, self.settings.request_interval_seconds
         mine, now = started.after(interval), self._clock.instant()
         while (left := limits.seconds(self.pace, now)) > max(0.0, now.until(mine)):
             await self._clock.sleep(left)
@@ -145,7 +145,7 @@ class Renewal:
 
     def _refuse_paused(self, settings: HeldSettings) -> None:
         """Send nothing where the host has asked another of its providers for a pause since this attempt began."""
-        if (pause := self._world.limits.seconds(settings.upstream, self._clock.instant())) > 0:
+        if (pause := self._context.limits.seconds(settings.upstream, self._clock.instant())) > 0:
             raise RateLimitedError("the upstream has just asked another provider for a pause", retry_after=pause)
 
     def _previous(self, identity: Identity, now: Instant) -> Token | None:
@@ -170,8 +170,8 @@ class Renewal:
         record = await self._store.update(self._name, lambda record: renewed(record, arrival, self.settings, identity))
         self._logged = None
         same = record.generation == before
-        self._world.counters.refreshed(self._name, "unchanged" if same else "success")
-        self._world.counters.took(self._name, started.until(now))
+        self._context.counters.refreshed(self._name, "unchanged" if same else "success")
+        self._context.counters.took(self._name, started.until(now))
         log.info(
             "token.unchanged" if same else "token.refreshed",
             token=self._name,
@@ -180,9 +180,9 @@ class Renewal:
             fingerprint=arrival.fingerprint,
         )
 
-    def _arrival(self, token: Token, now: Instant) -> Arrival:
+    def _arrival(self, token: Token, now: Instant) -> ReceivedToken:
         fingerprint = self._store.state.fingerprint(token.value.reveal_bytes())
-        return Arrival(self._name, token, fingerprint, now, jitter=self._world.random.random())
+        return ReceivedToken(self._name, token, fingerprint, now, jitter=self._context.random.random())
 
     # -------------------------------------------------------------- failure
 
@@ -193,7 +193,7 @@ class Renewal:
 
         ``cost`` is how many requests it took.
         """
-        now, draw = self._clock.instant(), self._world.random.random()
+        now, draw = self._clock.instant(), self._context.random.random()
 
         def failed(record: Record) -> Record:
             after = self._after_failure(record, error, identity, now=now, draw=draw, cost=max(cost, 1))
@@ -202,11 +202,11 @@ class Renewal:
                 after = replace(after, host_pause=asked or after.next_attempt, paused_host=settings.upstream)
             if after.host_pause is not None:
                 # Now: while it is being saved, another of the host's providers may be about to ask.
-                self._world.limits.block(after.paused_host, after.host_pause)
+                self._context.limits.block(after.paused_host, after.host_pause)
             return after
 
         record = await self._store.update(self._name, failed)
-        self._world.counters.failed(self._name, error.reason)
+        self._context.counters.failed(self._name, error.reason)
         self._log_failure(error, now, record)
 
     def _after_failure(

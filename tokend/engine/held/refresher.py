@@ -7,14 +7,14 @@ retry in `publisher`, on-demand calls in `issuance`.
 
 from dataclasses import dataclass, field, replace
 
-from tokend.engine.context.context import Surroundings
-from tokend.engine.held.attempt import Renewal
+from tokend.engine.context.context import Context
+from tokend.engine.held.attempt import AttemptRunner
 from tokend.engine.policy import refresh_timing
 from tokend.engine.policy.failure import MOST_VERDICTS
 from tokend.engine.policy.settings_change import compare, is_surely_another_account, withdrawn
 from tokend.engine.records.fingerprints import request_fingerprint
-from tokend.engine.records.record import Record, laid_anew
-from tokend.engine.tasks.heartbeat import PULSE, Pulse
+from tokend.engine.records.record import Record, re_anchored
+from tokend.engine.tasks.heartbeat import PULSE, Heartbeat
 from tokend.machine.clock import is_plausible
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
@@ -43,6 +43,7 @@ class Refresher:
         "_broken_off",
         "_clock",
         "_clock_absurd",
+        "_context",
         "_hurried",
         "_in_flight",
         "_look_again",
@@ -53,18 +54,17 @@ class Refresher:
         "_store",
         "_turn",
         "_wake",
-        "_world",
         "name",
         "pulse",
     )
 
-    def __init__(self, name: str, settings: HeldSettings, surroundings: Surroundings) -> None:
+    def __init__(self, name: str, settings: HeldSettings, context: Context) -> None:
         self.name = name
-        self.pulse = Pulse()
-        self._world = surroundings
-        self._clock = surroundings.clock
-        self._store = surroundings.store
-        self._renewal = Renewal(name, settings, surroundings)
+        self.pulse = Heartbeat()
+        self._context = context
+        self._clock = context.clock
+        self._store = context.store
+        self._renewal = AttemptRunner(name, settings, context)
         self._outcome: Outcome | None = None  # of the attempt under way, or of the next, once somebody asked for it
         self._wake = Event()
         self._in_flight = False
@@ -82,7 +82,7 @@ class Refresher:
         self._keep_pace(self.record.last_attempt)
         if settings.interval_is_the_accounts and (asked := self.record.last_attempt) is not None:
             # Others may name the account in another way: whose it was the last time is known without a secret.
-            self._world.limits.block(self.record.account, asked.after(settings.request_interval_seconds))
+            self._context.limits.block(self.record.account, asked.after(settings.request_interval_seconds))
 
     @property
     def settings(self) -> HeldSettings:
@@ -146,7 +146,7 @@ class Refresher:
     def floor_seconds(self, now: Instant, *, on_demand: bool) -> float:
         """Seconds during which no attempt may be made, whoever wants it."""
         return refresh_timing.floor_seconds(
-            self.record, self.settings, self._world.limits, now, on_demand=on_demand, pace=self._renewal.pace
+            self.record, self.settings, self._context.limits, now, on_demand=on_demand, pace=self._renewal.pace
         )
 
     # -------------------------------------------------------------- what others ask for
@@ -208,7 +208,7 @@ class Refresher:
                 await self._store.update(self.name, lambda record: record)
             if not self.is_valid():
                 await self._renewal.inherit()
-            now, draw = self._clock.instant(), self._world.random.random()
+            now, draw = self._clock.instant(), self._context.random.random()
             self._start_at = refresh_timing.start_at(self.settings, now, valid=self.is_valid(), draw=draw)
             self._begun = True
         while True:
@@ -224,7 +224,7 @@ class Refresher:
                 self._look_again = False
                 await self._compare()
             now = self._clock.instant()
-            if (record := laid_anew(self.record, now)) is not self.record:
+            if (record := re_anchored(self.record, now)) is not self.record:
                 self._store.show(self.name, record)
             seconds = self._seconds_until_due(now)
             if seconds is None or seconds > 0:
@@ -254,7 +254,7 @@ class Refresher:
         """Seconds for which an attempt that is due stands in line; none where nobody is asked, or somebody waits."""
         if self.settings.local or self._outcome is not None:
             return 0.0
-        self._turn = self._turn or self._world.pace.turn(now)
+        self._turn = self._turn or self._context.pace.turn(now)
         return now.until(self._turn)
 
     async def _attempt(self) -> None:
@@ -282,12 +282,12 @@ class Refresher:
     def _keep_pace(self, asked: Instant | None) -> None:
         """Let others of the same account wait for their turn after a request at ``asked``."""
         if asked is not None:
-            self._world.limits.block(self._renewal.pace, asked.after(self.settings.request_interval_seconds))
+            self._context.limits.block(self._renewal.pace, asked.after(self.settings.request_interval_seconds))
 
     async def _compare(self) -> None:
         """Hold the settings against what the record was made with: withdraw, ask anew, or leave `rejected`."""
         try:
-            async with self._world.comparing:
+            async with self._context.comparing:
                 identity = await self._renewal.identify()
         except SecretError:
             identity = None

@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import anyio
 
-from tokend.engine.context.context import Surroundings
+from tokend.engine.context.context import Context
 from tokend.engine.policy.failure import MOST_VERDICTS, is_verdict
 from tokend.engine.records.fingerprints import identify
 from tokend.engine.records.record import Record
 from tokend.engine.records.rename import is_blank, left_behind
-from tokend.machine.lock import Mutex
+from tokend.machine.lock import Lock
 from tokend.machine.logs import get_logger
 from tokend.plugin.provider import Issuer
 from tokend.plugin.settings import OnDemandSettings
@@ -45,23 +45,23 @@ DEFAULT_PAUSE_SECONDS = 5.0
 log = get_logger()
 
 
-class Issuance:
+class TokenIssuer:
     """Issue one provider's tokens. Calls may run side by side; each is one query's."""
 
-    __slots__ = ("_accepted", "_runtime", "_trial", "_world", "name", "settings")
+    __slots__ = ("_accepted", "_context", "_runtime", "_trial", "name", "settings")
 
-    def __init__(self, name: str, settings: OnDemandSettings, surroundings: Surroundings) -> None:
+    def __init__(self, name: str, settings: OnDemandSettings, context: Context) -> None:
         self.name = name
         self.settings = settings
-        self._world = surroundings
-        self._runtime = surroundings.runtime(settings)
+        self._context = context
+        self._runtime = context.runtime(settings)
         self._accepted = False  # the upstream took these credentials the last time
-        self._trial = Mutex()
+        self._trial = Lock()
 
     @property
     def record(self) -> Record:
         """What is stored of this provider: only its standing, never a token."""
-        return self._world.store.get(self.name)
+        return self._context.store.get(self.name)
 
     @property
     def state(self) -> State:
@@ -71,10 +71,10 @@ class Issuance:
     async def reconfigure(self, settings: OnDemandSettings) -> None:
         """Go on under new settings."""
         old, self.settings = self.settings, settings
-        self._runtime = self._world.runtime(settings)
+        self._runtime = self._context.runtime(settings)
         if self.record.rejected is not None and not settings.goes_the_way_of(old):
             # Another way to the upstream may be what was missing. One verdict counts still.
-            self._world.store.show(self.name, replace(self.record, rejected=None, verdicts=MOST_VERDICTS - 1))
+            self._context.store.show(self.name, replace(self.record, rejected=None, verdicts=MOST_VERDICTS - 1))
         await self.reconsider()
 
     async def reconsider(self) -> None:
@@ -83,11 +83,11 @@ class Issuance:
         if record.rejected is None:
             return
         try:
-            identity = await identify(self.settings, self._runtime, self._world.store.state.digest)
+            identity = await identify(self.settings, self._runtime, self._context.store.state.digest)
         except SecretError:
             return
         if identity.secrets != record.rejected:
-            await self._world.store.update(self.name, left_behind)
+            await self._context.store.update(self.name, left_behind)
 
     async def issue(self, parameters: Mapping[str, str]) -> Token:
         """Issue one token.
@@ -97,13 +97,13 @@ class Issuance:
         """
         issuer = _as_issuer(self.settings)
         issuer.check(parameters)
-        deadline = self._world.clock.instant().after(self.settings.timeout.total_seconds())
+        deadline = self._context.clock.instant().after(self.settings.timeout.total_seconds())
         self._refuse_unsent()
         async with self._turn():
             self._refuse_unsent()
             token = await self._issue(issuer, parameters, deadline)
             self._accepted = True
-        self._world.counters.refreshed(self.name, "success")
+        self._context.counters.refreshed(self.name, "success")
         log.info("token.issued", token=self.name)
         return token
 
@@ -137,23 +137,23 @@ class Issuance:
         except InvalidParametersError:
             # The vendor looked at the fields: it had accepted the credentials.
             self._accepted = True
-            self._world.store.show(self.name, replace(self.record, verdicts=0))
+            self._context.store.show(self.name, replace(self.record, verdicts=0))
             raise
         except RateLimitedError as error:
-            until = self._world.clock.instant().after(error.retry_after or DEFAULT_PAUSE_SECONDS)
-            self._world.limits.block(self.settings.upstream, until)
+            until = self._context.clock.instant().after(error.retry_after or DEFAULT_PAUSE_SECONDS)
+            self._context.limits.block(self.settings.upstream, until)
             await self._failed(error, until=until)
             raise ThrottledError(f"{self.name}: {error.detail}", retry_at=until.wall.timestamp()) from None
         except TransientError as error:
             await self._failed(error)
             raise TokenUnavailableError(f"{self.name}: {error.detail}") from None
         if not is_blank(self.record):
-            await self._world.store.update(self.name, left_behind)
+            await self._context.store.update(self.name, left_behind)
         return token
 
     async def _within_timeout(self, issuer: Issuer, parameters: Mapping[str, str], deadline: Instant) -> Token:
         """Call, and repeat what may be repeated, all before ``deadline``."""
-        clock = self._world.clock
+        clock = self._context.clock
         pauses, clock_learned = list(REPEAT_SECONDS), False
         calls_left = MOST_CALLS
         while True:
@@ -163,7 +163,7 @@ class Issuance:
             except (ClockError, RejectedError) as error:
                 if clock_learned:
                     # It was not the clock then: these were two in a row.
-                    self._world.store.show(self.name, replace(self.record, verdicts=self.record.verdicts + 1))
+                    self._context.store.show(self.name, replace(self.record, verdicts=self.record.verdicts + 1))
                 if not _is_worth_another(error, before=self.record.verdicts) or clock_learned or not calls_left:
                     raise
                 clock_learned = True
@@ -181,7 +181,7 @@ class Issuance:
 
     async def _failed(self, error: AttemptError, *, until: Instant | None = None) -> None:
         """Remember a failure. Saved is what binds the next query after a restart, too."""
-        now, verdict = self._world.clock.instant(), is_verdict(error)
+        now, verdict = self._context.clock.instant(), is_verdict(error)
         secrets = await self._secrets() if verdict else None
         self._accepted = self._accepted and not verdict
 
@@ -198,19 +198,19 @@ class Issuance:
                 last_error=Failure(error.reason, error.detail, now.wall),
             )
 
-        self._world.counters.failed(self.name, error.reason)
+        self._context.counters.failed(self.name, error.reason)
         log.warning("token.issue_failed", token=self.name, reason=error.reason, detail=error.detail)
         if not verdict and until is None:
-            self._world.store.show(self.name, failed(self.record))
+            self._context.store.show(self.name, failed(self.record))
             return
-        record = await self._world.store.update(self.name, failed)
+        record = await self._context.store.update(self.name, failed)
         if record.rejected is not None:
             log.warning("token.rejected", token=self.name, detail=error.detail, advice="mend the credentials")
 
     async def _secrets(self) -> str | None:
         """The fingerprint of what was presented; None if it cannot be read any more: then it has changed."""
         try:
-            return (await identify(self.settings, self._runtime, self._world.store.state.digest)).secrets
+            return (await identify(self.settings, self._runtime, self._context.store.state.digest)).secrets
         except SecretError:
             return None
 
@@ -218,8 +218,8 @@ class Issuance:
         """Raise where a call must not be made now."""
         if self.record.rejected is not None:
             raise LoginRequiredError(f"{self.name}: {self._last_detail()}")
-        now = self._world.clock.instant()
-        if (pause := self._world.limits.seconds(self.settings.upstream, now)) > 0:
+        now = self._context.clock.instant()
+        if (pause := self._context.limits.seconds(self.settings.upstream, now)) > 0:
             raise ThrottledError(
                 f"{self.name}: the upstream asked for a pause of {pause:.0f} more seconds",
                 retry_at=now.after(pause).wall.timestamp(),

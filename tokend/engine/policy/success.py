@@ -14,7 +14,7 @@ from tokend.values.tokens import Lease, Token
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ReceivedToken:
     """A token that came ``now`` for the provider ``name``; ``jitter`` is drawn from [0, 1)."""
 
     name: str
@@ -24,7 +24,7 @@ class Arrival:
     jitter: float
 
 
-def renewed(record: Record, arrival: Arrival, settings: HeldSettings, identity: Identity) -> Record:
+def renewed(record: Record, arrival: ReceivedToken, settings: HeldSettings, identity: Identity) -> Record:
     """The record after a success. Raises `TransientError` for a token that had ended already."""
     lease = record.lease
     same = lease is not None and lease.token.value == arrival.token.value and not is_foreign(record, identity.account)
@@ -58,7 +58,7 @@ def ended(record: Record, now: Instant) -> Record:
     return record if record.last_attempt is None else replace(record, last_attempt=now, under_way=False)
 
 
-def with_new_token(record: Record, arrival: Arrival, settings: HeldSettings) -> Record:
+def with_new_token(record: Record, arrival: ReceivedToken, settings: HeldSettings) -> Record:
     """The record with another lease, of the next generation."""
     token = arrival.token
     lead = lead_seconds(token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds)

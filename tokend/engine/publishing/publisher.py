@@ -6,8 +6,8 @@ from typing import Literal
 
 import anyio
 
-from tokend.engine.context.context import Surroundings
-from tokend.engine.publishing.sink_health import BUG, Standing, Turn
+from tokend.engine.context.context import Context
+from tokend.engine.publishing.sink_health import BUG, SinkHealth, TargetLock
 from tokend.engine.records.record import Record
 from tokend.machine.logs import get_logger
 from tokend.plugin.sink import Sink, is_combining
@@ -63,8 +63,8 @@ class Publisher:
         *,
         label: str,
         removes: Callable[[str], bool],
-        turn: Turn,
-        surroundings: Surroundings,
+        turn: TargetLock,
+        context: Context,
     ) -> None:
         self.name = name
         self.sink = sink
@@ -73,12 +73,12 @@ class Publisher:
         self._others = tuple(dict.fromkeys(other for other in others if other != name))
         self._removes = removes
         self._turn = turn
-        self._store = surroundings.store
-        self._threads = surroundings.threads
-        self._commands = surroundings.commands
-        self._clock = surroundings.clock
-        self._counters = surroundings.counters
-        self._standing = Standing(name, sink, label=label, surroundings=surroundings)
+        self._store = context.store
+        self._threads = context.threads
+        self._commands = context.commands
+        self._clock = context.clock
+        self._counters = context.counters
+        self._standing = SinkHealth(name, sink, label=label, context=context)
         self._probed = False
         self._done: _Wanted | None = None
         self._announce_due = False

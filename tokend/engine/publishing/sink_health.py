@@ -1,7 +1,7 @@
 """How one sink stands: what status shows of it, and when it may be tried again after a failure."""
 
-from tokend.engine.context.context import Surroundings
-from tokend.machine.lock import Mutex
+from tokend.engine.context.context import Context
+from tokend.machine.lock import Lock
 from tokend.machine.logs import get_logger
 from tokend.plugin.sink import Destination
 from tokend.values.instant import Instant
@@ -15,17 +15,17 @@ BUG = "a bug in tokend; the log has its traceback"
 log = get_logger()
 
 
-class Turn:
+class TargetLock:
     """Sinks on one target write in turn, and nobody writes while a thread that was given up may still do so."""
 
     __slots__ = ("hanging", "lock")
 
     def __init__(self) -> None:
-        self.lock = Mutex()
+        self.lock = Lock()
         self.hanging = False
 
 
-class Standing:
+class SinkHealth:
     """One sink's successes and failures. ``error`` is the operator's sentence while it fails."""
 
     __slots__ = (
@@ -42,15 +42,15 @@ class Standing:
         "error",
     )
 
-    def __init__(self, name: str, sink: Destination, *, label: str, surroundings: Surroundings) -> None:
+    def __init__(self, name: str, sink: Destination, *, label: str, context: Context) -> None:
         self.error: str | None = None
         self._name = name
         self._sink = sink
         self._label = label
-        self._store = surroundings.store
-        self._clock = surroundings.clock
-        self._counters = surroundings.counters
-        self._random = surroundings.random
+        self._store = context.store
+        self._clock = context.clock
+        self._counters = context.counters
+        self._random = context.random
         self._failures = 0
         self._retry_at: Instant | None = None
         self._last_success: Instant | None = None

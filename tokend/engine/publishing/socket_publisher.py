@@ -1,7 +1,7 @@
 """One sink that is asked instead of written to: have it served, and again after a failure."""
 
-from tokend.engine.context.context import Surroundings
-from tokend.engine.publishing.sink_health import BUG, Standing, Turn
+from tokend.engine.context.context import Context
+from tokend.engine.publishing.sink_health import BUG, SinkHealth, TargetLock
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.plugin.sink import ListeningSink
@@ -12,18 +12,18 @@ from tokend.values.tokens import Lease
 log = get_logger()
 
 
-class Listener:
+class SocketPublisher:
     """Keep one sink's clients served. `run` is its task; a client always gets what is newest when it asks."""
 
-    def __init__(self, name: str, sink: ListeningSink, *, label: str, turn: Turn, surroundings: Surroundings) -> None:
+    def __init__(self, name: str, sink: ListeningSink, *, label: str, turn: TargetLock, context: Context) -> None:
         self.sink = sink
         self.label = label
         self._name = name
         self._turn = turn
-        self._clock = surroundings.clock
-        self._counters = surroundings.counters
-        self._serve = surroundings.serve
-        self._standing = Standing(name, sink, label=label, surroundings=surroundings)
+        self._clock = context.clock
+        self._counters = context.counters
+        self._serve = context.serve
+        self._standing = SinkHealth(name, sink, label=label, context=context)
         self._listening = False
 
     @property

@@ -58,7 +58,7 @@ class Record:
     under_way: bool = False
 
 
-def laid_anew(record: Record, now: Instant) -> Record:
+def re_anchored(record: Record, now: Instant) -> Record:
     """The record with the times of a lease from an earlier boot as the wall clock tells them now.
 
     A clock that was wrong at boot is set soon after; until the first token of this boot, the wall is all there is.

@@ -10,7 +10,7 @@ from tokend.engine.records.record import Record
 from tokend.engine.records.rename import is_blank, left_behind, renamed
 from tokend.machine.clock import Clock
 from tokend.machine.event import Event
-from tokend.machine.lock import Mutex
+from tokend.machine.lock import Lock
 from tokend.machine.logs import get_logger
 from tokend.machine.thread_pool import Threads
 from tokend.values.errors import StoreError
@@ -23,7 +23,7 @@ SAVE_AGAIN_SECONDS = 10.0
 log = get_logger()
 
 
-class State(Protocol):
+class StateBackend(Protocol):
     """Where records are kept: `state.StateDirectory`, or a dictionary in a simulation."""
 
     @property
@@ -57,12 +57,12 @@ class _Unsaved:
 class TokenStore:
     """Hold one `Record` per name."""
 
-    def __init__(self, *, state: State, threads: Threads, clock: Clock) -> None:
+    def __init__(self, *, state: StateBackend, threads: Threads, clock: Clock) -> None:
         self.state = state
         self._threads = threads
         self._clock = clock
         self._records: dict[str, Record] = {}
-        self._locks: dict[str, Mutex] = {}
+        self._locks: dict[str, Lock] = {}
         self._changed: dict[str, Event] = {}
         self._any_changed: dict[tuple[str, ...], Event] = {}
         self._watchers: list[Callable[[str], None]] = []
@@ -106,7 +106,7 @@ class TokenStore:
         fails the record is shown all the same, the failure logged, and `keep_saved` tries again. What ``change`` raises
         changes nothing.
         """
-        async with self._locks.setdefault(name, Mutex()):
+        async with self._locks.setdefault(name, Lock()):
             record = change(self.get(name))
             try:
                 await self._save(name, record)
@@ -128,7 +128,7 @@ class TokenStore:
                 await self._save_again(name)
 
     async def _save_again(self, name: str) -> None:
-        async with self._locks.setdefault(name, Mutex()):
+        async with self._locks.setdefault(name, Lock()):
             if name not in self._unsaved:
                 return  # an update has done it meanwhile, or the name is another by now
             older = self._unsaved[name].older

@@ -6,19 +6,19 @@ One task for all: it sleeps until the next of their ends, and thousands of token
 import heapq
 from collections.abc import Callable
 
-from tokend.engine.context.context import Surroundings
+from tokend.engine.context.context import Context
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 
 log = get_logger()
 
 
-class Expiry:
+class ExpiryWatch:
     """Watch the ends of all leases; ``is_held`` tells of a name whether it is configured now. `run` is its task."""
 
-    def __init__(self, surroundings: Surroundings, *, is_held: Callable[[str], bool]) -> None:
-        self._store = surroundings.store
-        self._clock = surroundings.clock
+    def __init__(self, context: Context, *, is_held: Callable[[str], bool]) -> None:
+        self._store = context.store
+        self._clock = context.clock
         self._is_held = is_held
         self._ends: list[tuple[float, str]] = []  # a heap by boot time; of each name the newest counts
         self._newest: dict[str, float] = {}

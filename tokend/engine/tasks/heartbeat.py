@@ -1,6 +1,6 @@
 """Who is still moving: what the watchdog is fed on (docs/promises.md P8, 70, 72 and 74).
 
-A `Pulse` is one refresher's: it tells whether it works or rests, and until when. `Progress` looks at all of them from
+A `Heartbeat` is one refresher's: it tells whether it works or rests, and until when. `HeartbeatCheck` looks at all from
 time to time. Time is counted in awake seconds from look to look, never as a difference of clocks: after a suspend, a
 step or a freeze everybody is overdue for a moment and nobody has hung.
 
@@ -29,7 +29,7 @@ WORK_SECONDS = 60.0
 EXCHANGES = 4
 
 
-class Pulse:
+class Heartbeat:
     """One refresher's sign of life. It works from the start."""
 
     __slots__ = ("_queue", "beats", "rests_until")
@@ -37,7 +37,7 @@ class Pulse:
     def __init__(self) -> None:
         self.beats = 0
         self.rests_until: float | None = None  # boot time; None while it works
-        self._queue: Queue | None = None  # where it waits for a thread
+        self._queue: TrackedThreads | None = None  # where it waits for a thread
 
     def works(self) -> None:
         """Work begins, or the next piece of it."""
@@ -49,7 +49,7 @@ class Pulse:
         self.beats += 1
         self.rests_until = math.inf if until is None else until
 
-    def queues(self, queue: "Queue | None") -> None:
+    def queues(self, queue: "TrackedThreads | None") -> None:
         """It waits for a thread now; None: it has one, or needs none any more."""
         self.beats += 1
         self._queue = queue
@@ -60,11 +60,11 @@ class Pulse:
         return self.beats, 0 if self._queue is None else self._queue.moves
 
 
-PULSE: ContextVar[Pulse | None] = ContextVar("PULSE", default=None)
+PULSE: ContextVar[Heartbeat | None] = ContextVar("PULSE", default=None)
 """The pulse of the refresher whose task this is."""
 
 
-class Queue:
+class TrackedThreads:
     """`interfaces.Threads` before others: it tells who waits for a thread, and whether the queue moves."""
 
     def __init__(self, threads: Threads) -> None:
@@ -86,13 +86,13 @@ class Queue:
         finally:
             self._moved(pulse)
 
-    def _moved(self, pulse: Pulse | None) -> None:
+    def _moved(self, pulse: Heartbeat | None) -> None:
         self.moves += 1
         if pulse is not None:
             pulse.queues(None)
 
 
-class Living(Protocol):
+class Monitored(Protocol):
     """What is watched: a `refresher.Refresher`."""
 
     @property
@@ -100,7 +100,7 @@ class Living(Protocol):
         """The token's."""
 
     @property
-    def pulse(self) -> Pulse:
+    def pulse(self) -> Heartbeat:
         """Its own."""
 
     @property
@@ -108,14 +108,14 @@ class Living(Protocol):
         """What one exchange with its upstream may take."""
 
 
-class Progress:
+class HeartbeatCheck:
     """What was seen of everybody at the last look."""
 
     def __init__(self) -> None:
         # By name: who, the signs of life, awake seconds without one.
-        self._seen: dict[str, tuple[Living, tuple[int, int], float]] = {}
+        self._seen: dict[str, tuple[Monitored, tuple[int, int], float]] = {}
 
-    def look(self, living: Iterable[Living], *, boot: float, seconds: float) -> list[str]:
+    def look(self, living: Iterable[Monitored], *, boot: float, seconds: float) -> list[str]:
         """Who has hung, by name; ``seconds`` of awake time after the last look, at boot time ``boot``."""
         before, self._seen = self._seen, {}
         hung = []
@@ -131,7 +131,7 @@ class Progress:
         return hung
 
 
-def _allowed_seconds(one: Living) -> float:
+def _allowed_seconds(one: Monitored) -> float:
     """How long ``one`` may work, or be overdue, without a sign of life."""
     if one.pulse.rests_until is not None:
         return REST_SECONDS

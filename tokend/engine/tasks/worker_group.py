@@ -15,7 +15,7 @@ RESTART_SECONDS = 5.0
 log = get_logger()
 
 
-class Workers:
+class WorkerGroup:
     """Keep workers running until each is cancelled, or the group is; the group ends after the last of them.
 
     One that dies of a bug is logged and started again; it takes nobody with it. For each of its own tasks an anyio

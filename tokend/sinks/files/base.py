@@ -3,44 +3,23 @@
 import errno
 import grp
 import pwd
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from tokend import files
 from tokend.files import NotKeptError, Ownership, Version
 from tokend.plugin.settings import SinkSettings
-from tokend.plugin.settings_base import AnchoredPath
+from tokend.plugin.settings_base import AnchoredPath, Mode, Name, is_number
 from tokend.sinks.files.announce import Announcement, Signal, Systemd
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease
 
-_MODE = re.compile(r"0[0-7]{3}", re.ASCII)
-# chown(2): the last number means "unchanged".
-LARGEST_ID = 2**32 - 2
 IN_PLACE_ADVICE = 'set write = "in-place" (readers may then see a half-written file), or mount the directory instead'
 NOT_KEPT_ADVICE = 'let the daemon run as root or as the owner, or set write = "in-place", which keeps the file as it is'
-
-
-def _mode(value: object) -> object:
-    if not isinstance(value, str) or not _MODE.fullmatch(value):
-        raise ValueError('a mode is an octal string: "0600", "0640"')
-    return value
-
-
-def _name(value: str) -> str:
-    if not value or "\0" in value or (_is_number(value) and int(value) > LARGEST_ID):
-        raise ValueError("write a name or a number")
-    return value
-
-
-Mode = Annotated[str, BeforeValidator(_mode)]
-# A user or a group, by name or number.
-Name = Annotated[str, AfterValidator(_name)]
 
 
 class FileSink(SinkSettings):
@@ -123,12 +102,8 @@ class FileSink(SinkSettings):
             raise SinkError(f"{where}: {error.strerror or type(error).__name__}{advice}") from None
 
 
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdigit()
-
-
 def _number(name: str, what: str, target: str) -> int:
-    if _is_number(name):
+    if is_number(name):
         return int(name)
     try:
         return pwd.getpwnam(name).pw_uid if what == "owner" else grp.getgrnam(name).gr_gid

@@ -8,7 +8,8 @@ from pydantic import field_validator
 
 from tokend import files
 from tokend.files import ChangedError, Version
-from tokend.sinks.files.base import FileSink, Mode
+from tokend.plugin.settings_base import Mode
+from tokend.sinks.files.base import FileSink
 from tokend.sinks.files.dotenv_format import KEY, Style, UneditableError, UnencodableError, edit, encode
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease, utc
