@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from tests.http.loopback import Behaviour, raw, reply, reset, silent, slow_loris
 from tests.providers.live import ENVIRON, attempt, env
+from tests.upstream.loopback import Behaviour, raw, reply, reset, silent, slow_loris
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.providers import BUILTIN
 from tokend.providers.auth_token import AuthToken
