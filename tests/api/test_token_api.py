@@ -3,15 +3,18 @@
 import asyncio
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import anyio
 
+from tests.api.fake_engine import RAW, FakeEngine
 from tests.fakes import FakeHeld, World, provider
+from tests.httpd.served import Served, logged, served
 from tests.virtual import EPOCH, VirtualClock, run_virtually
 from tokend.access.peer import Peer
 from tokend.access.policy import PeerRules
-from tokend.api.token_api import Hot, TokenApi
+from tokend.api.token_api import MOST_REMEMBERED, Hot, TokenApi
 from tokend.httpd.connection import Connection
 from tokend.httpd.request_parser import Limits
 
@@ -77,3 +80,51 @@ def test_a_recognised_read_costs_two_calls() -> None:
 
     run_virtually(main)
     assert calls == ["Connection.data_received", "RunningProvider.lease"]
+
+
+def test_reads_are_counted_by_token_and_status(running: Served) -> None:
+    """Parsed and recognised reads count alike; unknown names count under no token."""
+    for _ in range(5):
+        running.get("/v1/tokens/demo")
+    running.get("/v1/tokens/demo", If_None_Match='"17"')
+    running.get("/v1/tokens/nope")
+    counts = running.inside(running.server.service.requests)
+    assert {key: n for key, n in counts.items() if n} == {("demo", 200): 5, ("demo", 304): 1, ("", 404): 1}
+
+
+def test_each_read_is_a_debug_line_where_that_is_wanted(tmp_path: Path) -> None:
+    """With auditing, every read is logged with uid and token, and nothing is answered past the log."""
+    engine = FakeEngine()
+    engine.hold("demo")
+    with logged() as lines, served(tmp_path, engine, audit_reads=True) as running:
+        for _ in range(3):
+            assert running.get("/v1/tokens/demo").status == 200
+    reads = [(one["event"], one["log_level"], one["token"]) for one in lines]
+    assert reads == [("client.read", "debug", "demo")] * 3
+    assert RAW not in str(lines)
+
+
+def test_auditing_can_begin_while_we_run(running: Served) -> None:
+    """A reload that sets the log level to debug counts for request texts that were recognised before, too."""
+    for _ in range(3):
+        assert running.get("/v1/tokens/demo").status == 200
+    with logged() as lines:
+        running.inside(lambda: running.server.service.audit(True))
+        assert running.get("/v1/tokens/demo").status == 200
+        running.inside(lambda: running.server.service.audit(False))
+        assert running.get("/v1/tokens/demo").status == 200
+    assert [one["event"] for one in lines] == ["client.read"]
+    assert running.inside(running.server.service.requests)["demo", 200] == 5
+
+
+def test_what_is_kept_of_answers_does_not_grow_with_the_tokens_that_are_read(running: Served) -> None:
+    """docs/promises.md P9: hundreds of tokens, each read twice, are all answered; so many answers are kept at most."""
+    names = [f"token-{number}" for number in range(MOST_REMEMBERED + 200)]
+    for name in names:
+        running.engine.hold(name, value=f"fake-of-{name}")
+    with running.client() as client:
+        for name in [*names, *names]:
+            client.send(f"GET /v1/tokens/{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert client.reply().json["access_token"] == f"fake-of-{name}"
+    assert 0 < running.inside(lambda: running.server.service.answers_kept) <= MOST_REMEMBERED
+    assert 0 < running.inside(lambda: len(running.server.service.remembered)) <= MOST_REMEMBERED

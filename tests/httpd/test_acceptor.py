@@ -13,7 +13,6 @@ import pytest
 
 from tests.api.fake_engine import FakeEngine
 from tests.httpd.served import Served, eventually, served
-from tokend.api.token_api import MOST_REMEMBERED
 from tokend.httpd.acceptor import PAUSE_SECONDS, NewConnection
 from tokend.httpd.unix_socket import SocketFile
 from tokend.plugin.settings import Access
@@ -113,16 +112,3 @@ def test_without_a_descriptor_it_looks_again_without_haste(running: Served) -> N
         assert full.times[2] - full.times[0] >= 2 * PAUSE_SECONDS * 0.9
         full.room = True
         assert client.reply().status == 200
-
-
-def test_what_is_kept_of_answers_does_not_grow_with_the_tokens_that_are_read(running: Served) -> None:
-    """docs/promises.md P9: hundreds of tokens, each read twice, are all answered; so many answers are kept at most."""
-    names = [f"token-{number}" for number in range(MOST_REMEMBERED + 200)]
-    for name in names:
-        running.engine.hold(name, value=f"fake-of-{name}")
-    with running.client() as client:
-        for name in [*names, *names]:
-            client.send(f"GET /v1/tokens/{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            assert client.reply().json["access_token"] == f"fake-of-{name}"
-    assert 0 < running.inside(lambda: running.server.service.answers_kept) <= MOST_REMEMBERED
-    assert 0 < running.inside(lambda: len(running.server.service.remembered)) <= MOST_REMEMBERED
