@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from tests.config.written import in_words
-from tokend import providers, sinks
+from tokend import kinds
 from tokend.config import DaemonSettings
 from tokend.plugin.settings_base import LONGEST_DURATION, Duration, Lead, Percentage, parse_duration
+
+PROVIDERS, SINKS = kinds.PROVIDERS.all(), kinds.SINKS.all()
 
 LEAD: TypeAdapter[Any] = TypeAdapter(Lead)
 DURATION: TypeAdapter[Any] = TypeAdapter(Duration)
@@ -66,7 +68,7 @@ def test_a_lead_is_a_duration_or_a_share() -> None:
             LEAD.validate_python(wrong)
 
 
-@pytest.mark.parametrize("model", [DaemonSettings, *providers.BUILTIN.values(), *sinks.BUILTIN.values()])
+@pytest.mark.parametrize("model", [DaemonSettings, *PROVIDERS.values(), *SINKS.values()])
 def test_every_model_has_a_json_schema_of_its_toml_keys(model: type[Any]) -> None:
     """Durations are strings, a secret is a string or a table, and no key is there that TOML does not have."""
     schema = model.model_json_schema()
