@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from tokend import providers, sinks
+from tokend import kinds
 from tokend.config import DaemonSettings
 
+PROVIDERS, SINKS = kinds.PROVIDERS.all(), kinds.SINKS.all()
 
-@pytest.mark.parametrize("model", [DaemonSettings, *providers.BUILTIN.values(), *sinks.BUILTIN.values()])
+
+@pytest.mark.parametrize("model", [DaemonSettings, *PROVIDERS.values(), *SINKS.values()])
 def test_every_model_has_a_json_schema_of_its_toml_keys(model: type[Any]) -> None:
     """Durations are strings, a secret is a string or a table, and no key is there that TOML does not have."""
     schema = model.model_json_schema()
