@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.running import PATIENCE_SECONDS, Ended, Running, environment, tokend
 from tests.client.fake_daemon import answering, http, problem
-from tokend.cli.hosts import Host, HostError, parse_url
+from tokend.cli.credential_hosts import Host, HostError, parse_url
 
 ANSWER = {
     "name": "tt", "access_token": "abc", "generation": 17, "expires_at_unix": 1700000000,
