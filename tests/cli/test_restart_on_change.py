@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from tests.cli.running import Running, eventually, short_directory
-from tests.cli.test_execute import PROGRAM, executing
+from tests.cli.test_exec import PROGRAM, executing
 
 
 def test_a_new_token_starts_the_program_anew(running: Running) -> None:

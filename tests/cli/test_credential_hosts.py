@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cli.test_credential import helper
-from tokend.cli.hosts import Host, HostError, parse_url
+from tokend.cli.credential_hosts import Host, HostError, parse_url
 
 
 @pytest.mark.parametrize(
