@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.fake_engine import FakeEngine
 from tests.api.served import Served, eventually, served
-from tokend.api.token_api import MOST_REMEMBERED
+from tokend.api.answer_cache import MOST_REMEMBERED
 from tokend.httpd.acceptor import PAUSE_SECONDS, NewConnection
 from tokend.httpd.unix_socket import SocketFile
 from tokend.plugin.settings import Access
@@ -29,7 +29,7 @@ def test_a_second_client_with_the_same_text_needs_no_transport(running: Served) 
         second.send(READ)
         assert second.reply() == expected
         assert sum(isinstance(c, NewConnection) for c in running.inside(lambda: list(running.server._connections))) == 1
-    assert running.inside(running.server.service.requests)["demo", 200] == 2
+    assert running.inside(running.service.requests)["demo", 200] == 2
 
 
 def test_an_arrival_goes_on_as_a_connection(running: Served) -> None:
@@ -53,7 +53,7 @@ def test_a_remembered_text_is_no_way_around_access() -> None:
     try:
         with served(directory, engine, place=SocketFile(directory / "tokend.sock", mode=0o666)) as running:
             assert [_curl(running, uid) for uid in (54321, 54321, 54322, 54321)] == ["200", "200", "404", "200"]
-            assert len(running.inside(lambda: dict(running.server.service.remembered))) == 1
+            assert len(running.inside(lambda: running.service.answers.texts)) == 1
     finally:
         shutil.rmtree(directory)
 
@@ -124,5 +124,5 @@ def test_what_is_kept_of_answers_does_not_grow_with_the_tokens_that_are_read(run
         for name in [*names, *names]:
             client.send(f"GET /v1/tokens/{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             assert client.reply().json["access_token"] == f"fake-of-{name}"
-    assert 0 < running.inside(lambda: running.server.service.answers_kept) <= MOST_REMEMBERED
-    assert 0 < running.inside(lambda: len(running.server.service.remembered)) <= MOST_REMEMBERED
+    assert 0 < running.inside(lambda: running.service.answers.bodies) <= MOST_REMEMBERED
+    assert 0 < running.inside(lambda: len(running.service.answers.texts)) <= MOST_REMEMBERED

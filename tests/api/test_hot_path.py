@@ -1,8 +1,7 @@
-"""What a recognised read costs, counted instead of timed: each Python call there costs it a twentieth of its speed."""
+"""The cost of a read with a prepared answer, counted in Python calls instead of timed."""
 
 import asyncio
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -11,7 +10,8 @@ from tests.fakes import FakeHeld, World, provider
 from tests.virtual import EPOCH, VirtualClock, run_virtually
 from tokend.access.peer import Peer
 from tokend.access.policy import PeerRules
-from tokend.api.token_api import Hot, TokenApi
+from tokend.api.routes import Router
+from tokend.api.token_api import TokenApi
 from tokend.httpd.connection import Connection
 from tokend.httpd.request_parser import Limits
 
@@ -36,11 +36,7 @@ class ConnectionOwner:
     limits, closing = Limits(), False
 
     def __init__(self, service: TokenApi) -> None:
-        self.service = service
-
-    @property
-    def remembered(self) -> Mapping[bytes, Hot]:
-        return self.service.remembered
+        self.application, self.answers = Router(service), service.answers
 
     def replace(self, arrival: Any, connection: Connection) -> None:
         """Nobody counts."""
@@ -49,15 +45,15 @@ class ConnectionOwner:
         """Nobody counts."""
 
 
-def test_a_recognised_read_costs_two_calls() -> None:
-    """One of the connection, one of the engine's entry: whatever is put between them is paid at each read."""
+def test_a_prepared_answer_costs_three_calls() -> None:
+    """One of the connection, one of the cache, one of the engine's entry. Every further call slows every read."""
     calls: list[str] = []
 
     async def main(clock: VirtualClock) -> None:
         async with World(clock).running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
             service = TokenApi(supervisor, PeerRules(lambda: ()), config_state=lambda: (EPOCH, None))
-            service.boot_seconds = float  # zero, and in C as the real one is
+            service.answers._boot_seconds = float  # zero, and in C as the real one is
             transport = Transport()
             connection = Connection(
                 ConnectionOwner(service), Peer(0, frozenset()), replaces=None, received=b"", unsent=b""
@@ -66,7 +62,7 @@ def test_a_recognised_read_costs_two_calls() -> None:
             transport.written.clear()
             connection.data_received(TEXT)
             await anyio.sleep(1)
-            assert TEXT in service.remembered
+            assert TEXT in service.answers.texts
             sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_qualname) if event == "call" else None)
             try:
                 connection.data_received(TEXT)
@@ -76,4 +72,4 @@ def test_a_recognised_read_costs_two_calls() -> None:
             assert first == second
 
     run_virtually(main)
-    assert calls == ["Connection.data_received", "RunningProvider.lease"]
+    assert calls == ["Connection.data_received", "AnswerCache.find", "RunningProvider.lease"]

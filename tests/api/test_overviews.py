@@ -83,7 +83,7 @@ def test_reads_are_counted_by_token_and_status(running: Served) -> None:
         running.get("/v1/tokens/demo")
     running.get("/v1/tokens/demo", If_None_Match='"17"')
     running.get("/v1/tokens/nope")
-    counts = running.inside(running.server.service.requests)
+    counts = running.inside(running.service.requests)
     assert {key: n for key, n in counts.items() if n} == {("demo", 200): 5, ("demo", 304): 1, ("", 404): 1}
 
 
@@ -104,20 +104,20 @@ def test_auditing_can_begin_while_we_run(running: Served) -> None:
     for _ in range(3):
         assert running.get("/v1/tokens/demo").status == 200
     with logged() as lines:
-        running.inside(lambda: running.server.service.audit(True))
+        running.inside(lambda: running.service.audit(True))
         assert running.get("/v1/tokens/demo").status == 200
-        running.inside(lambda: running.server.service.audit(False))
+        running.inside(lambda: running.service.audit(False))
         assert running.get("/v1/tokens/demo").status == 200
     assert [one["event"] for one in lines] == ["client.read"]
-    assert running.inside(running.server.service.requests)["demo", 200] == 5
+    assert running.inside(running.service.requests)["demo", 200] == 5
 
 
 def test_metrics_are_rendered_for_what_the_peer_may_read(tmp_path: Path) -> None:
-    """The page comes from the given function, which is told the visible names."""
+    """The given function renders the page, from the visible names and the counts."""
     engine = FakeEngine()
     engine.hold("demo")
 
-    async def page(names):
+    async def page(names, requests):
         return f"tokens {','.join(names)}\n".encode()
 
     with served(tmp_path, engine, metrics=page) as running:
@@ -148,8 +148,8 @@ def test_the_metrics_page_has_every_documented_name() -> None:
     counters.took("demo", 0.5)
     counters.wrote("demo", "raw-1", "success")
     requests = {("demo", 200): 3, ("hidden", 200): 9, ("", 404): 1}
-    exposition = MetricsPage(engine, counters, lambda: requests, lambda: True, lambda: 2)
-    page = asyncio.run(exposition.page(["demo", "wallet"])).decode()
+    exposition = MetricsPage(engine, counters, lambda: True, lambda: 2)
+    page = asyncio.run(exposition.page(["demo", "wallet"], requests)).decode()
     expected = {
         'tokend_token_expiry_timestamp_seconds{token="demo"}': START.after(3600).wall.timestamp(),
         'tokend_token_issued_timestamp_seconds{token="demo"}': START.wall.timestamp(),

@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from tokend import __version__
 from tokend.access.policy import PeerRules
 from tokend.api.metrics_page import MetricsPage
+from tokend.api.routes import Router
 from tokend.api.token_api import TokenApi
 from tokend.config import Config
 from tokend.config.model import loopback_address
@@ -125,6 +126,7 @@ class Daemon:
             tasks.start_soon(self._ask_for_patience, patience, tasks)
             await self._start(tasks)
             server = self._server()
+            stack.callback(self._service.changes.close)
             await server.start()
             stack.push_async_callback(self._close, server)
             await self._serve_credentials(tasks)
@@ -198,26 +200,26 @@ class Daemon:
     def _server(self) -> SocketServer:
         """The API on its socket."""
         settings = self._reloading.config.daemon
-        self._service = TokenApi(
+        metrics = MetricsPage(
+            self._supervisor, self._supervisor.counters, lambda: self._reloading.error is None, self._store.unsaved
+        )
+        service = self._service = TokenApi(
             self._supervisor,
             self._rules,
             config_state=self.config_state,
+            metrics=metrics.page,
             audit_reads=settings.log_level == "debug",
             last_event=self._last_event,
         )
-        counters, requests = self._supervisor.counters, self._service.requests
-        self._service.metrics = MetricsPage(
-            self._supervisor, counters, requests, lambda: self._reloading.error is None, self._store.unsaved
-        ).page
         limits = Limits(
             max_connections=settings.max_connections, max_connections_per_uid=settings.max_connections_per_uid
         )
         if (passed := self._inherited.sockets.get(activation.API)) is not None:
             # Path and permissions are its unit's; it goes on listening while we are gone.
             log.info("socket.activated", path=passed.getsockname(), instead_of=str(settings.socket))
-            return SocketServer(self._service, sock=passed, limits=limits)
+            return SocketServer(Router(service), answers=service.answers, sock=passed, limits=limits)
         place = SocketFile(settings.socket, mode=int(settings.socket_mode, 8), group=settings.socket_group)
-        return SocketServer(self._service, place=place, limits=limits)
+        return SocketServer(Router(service), answers=service.answers, place=place, limits=limits)
 
     def _socket_path(self) -> str | Path:
         passed = self._inherited.sockets.get(activation.API)
@@ -233,7 +235,7 @@ class Daemon:
         settings = self._reloading.config.daemon
         if settings.listen is not None:
             server = LoopbackServer(
-                self._service,
+                Router(self._service),
                 *loopback_address(settings.listen),
                 lambda: self._reloading.config.daemon.listen_secret,
                 threads=self.threads.guards,

@@ -158,24 +158,22 @@ class Acceptor:
 
     def _answer(self, arrival: NewConnection, data: bytes) -> bool:
         """Answer what is recognised; False for all else."""
-        service, home = self.home.service, self.home
-        hot = home.remembered.get(data)
-        if hot is None or not service.holds(hot):
+        answers = self.home.answers
+        if answers is None or (answer := answers.find(data)) is None:
             return False
-        access = hot.prepared.settings.access
-        if access is not None and not service.rules.may_read(home.identify(arrival.socket), access):
+        if not answer.public and not answers.admits(self.home.identify(arrival.socket), answer):
             return False
-        hot.hits += 1
+        answer.hits += 1
         arrival.answered = True
         try:
-            sent = arrival.socket.send(hot.answer, _UNHARMED)
+            sent = arrival.socket.send(answer.content, _UNHARMED)
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError:
             self.close(arrival)
             return True
-        if sent < len(hot.answer):
-            self._move(arrival, b"", hot.answer[sent:])
+        if sent < len(answer.content):
+            self._move(arrival, b"", answer.content[sent:])
         return True
 
     def _move(self, arrival: NewConnection, received: bytes, unsent: bytes) -> None:

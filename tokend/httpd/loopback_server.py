@@ -11,16 +11,17 @@ import ipaddress
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from tokend.access.peer import NOBODY
-from tokend.api.routes import respond
-from tokend.api.token_api import Hot, TokenApi
+import structlog
+
+from tokend.access.peer import NOBODY, Peer
+from tokend.httpd.application import Application, PreparedAnswers
 from tokend.httpd.connection import Connection
 from tokend.httpd.fd_reserve import first_reserved
-from tokend.httpd.problem import RequestError, problem
+from tokend.httpd.problem import RequestError
 from tokend.httpd.request import Request
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.response import Response
@@ -28,7 +29,7 @@ from tokend.httpd.unix_socket import BACKLOG
 from tokend.machine.thread_pool import Threads
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretSource
-from tokend.values.errors import DeniedError, SecretError
+from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 
 # Whoever supervises us may ask these without the secret: they tell of no token.
@@ -50,7 +51,7 @@ class LoopbackServer:
 
     def __init__(
         self,
-        service: TokenApi,
+        application: Application,
         host: str,
         port: int,
         source: Callable[[], SecretSource | None],
@@ -58,10 +59,15 @@ class LoopbackServer:
         threads: Threads,
         limits: Limits | None = None,
     ) -> None:
-        self.service = service
+        self._api = application
+        self.application: Application = self
+        self.answers: PreparedAnswers | None = (
+            None  # the secret is checked with each request, so no request text is remembered
+        )
         self.host, self.port = host, port
         self.limits = limits or Limits()
         self.closing = False
+        self._log = structlog.get_logger("tokend.api")
         self._source = source
         self._threads = threads
         self._trouble: str | None = None
@@ -82,7 +88,7 @@ class LoopbackServer:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: LoopbackConnection(self), sock=sock, backlog=BACKLOG)
         self._sweeper = asyncio.create_task(self._sweep())
-        self.service.log.info("loopback.listening", host=self.host, port=self.port)
+        self._log.info("loopback.listening", host=self.host, port=self.port)
 
     async def close(self, *, grace_seconds: float = CLOSE_SECONDS) -> None:
         """Stop listening, give due answers ``grace_seconds``, close every connection."""
@@ -104,15 +110,10 @@ class LoopbackServer:
 
     # -------------------------------------------------------------- what its connections ask
 
-    @property
-    def remembered(self) -> Mapping[bytes, Hot]:
-        """Nothing: the secret is looked at with each request."""
-        return {}
-
     def admits(self, descriptor: int) -> bool:
         """Tell whether there is room for one more connection."""
         if descriptor >= first_reserved() or len(self._connections) >= self.limits.max_connections:
-            self.service.denied(NOBODY, detail="too many connections to the loopback port")
+            self.log_denial(NOBODY, "too many connections to the loopback port")
             return False
         return True
 
@@ -125,18 +126,23 @@ class LoopbackServer:
         self._connections.discard(connection)
         self._left.set()
 
-    async def answer(self, request: Request) -> Response:
-        """Answer any request; whoever is no client of ours learns nothing."""
-        service = self.service
+    async def respond(self, request: Request) -> Response:
+        """Answer any request. Without the secret the answer says nothing about tokens."""
         try:
             self._refuse_foreign(request)
             if request.target.partition(b"?")[0] not in OPEN:
                 await self._ask_for_secret(request)
-        except (RequestError, DeniedError) as error:
-            service.denied(NOBODY, detail=str(error))
-            service.count("", error.status)
-            return problem(error, now=service.engine.clock.instant().wall)
-        return await respond(service, request)
+        except RequestError as error:
+            return self.refuse(NOBODY, error)
+        return await self._api.respond(request)
+
+    def refuse(self, peer: Peer, error: RequestError) -> Response:
+        """Answer a request that is not let in or cannot be read."""
+        return self._api.refuse(peer, error)
+
+    def log_denial(self, peer: Peer, detail: str) -> None:
+        """Write the audit line of a connection that was closed unanswered."""
+        self._api.log_denial(peer, detail)
 
     # -------------------------------------------------------------- who is let in
 
@@ -151,7 +157,8 @@ class LoopbackServer:
             except ValueError:
                 ours = False
         if not ours:
-            raise DeniedError(f"Host must be localhost, 127.0.0.1 or [::1], with port {self.port}")
+            text = f"Host must be localhost, 127.0.0.1 or [::1], with port {self.port}"
+            raise RequestError(403, "denied", text)
 
     async def _ask_for_secret(self, request: Request) -> None:
         """Raise unless the request carries the secret, raw or as a bearer token."""
@@ -186,7 +193,7 @@ class LoopbackServer:
     def _complain(self, trouble: str) -> None:
         # Once, not at each request.
         if trouble != self._trouble:
-            self.service.log.error("loopback.no_secret", detail=trouble)
+            self._log.error("loopback.no_secret", detail=trouble)
             self._trouble = trouble
 
     async def _sweep(self) -> None:
@@ -210,12 +217,6 @@ class LoopbackConnection(Connection):
         else:
             self._closing = True
             transport.abort()  # type: ignore[attr-defined]  # a stream transport
-
-    def _remember(self, text: bytes, request: Request | RequestError) -> None:
-        """Nothing: the text holds the secret, and the next one may be another's."""
-
-    async def _respond(self, request: Request) -> Response:
-        return await self._server.answer(request)
 
 
 def _unauthorized(detail: str) -> RequestError:

@@ -3,20 +3,19 @@
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import suppress
 
+import structlog
+
 from tokend.access.peer import Peer, identify, uid_of
-from tokend.api.token_api import Hot, TokenApi
 from tokend.httpd.acceptor import Acceptor, NewConnection
+from tokend.httpd.application import Application, PreparedAnswers
 from tokend.httpd.connection import Connection
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.unix_socket import SocketFile, bind_socket, is_ours, withdraw
 
 # The time limits' grain: a client has at most this much longer than its limit.
 MOST_SWEEP_SECONDS = 0.5
-# To look at a prepared answer takes 2 µs. Of more than a thousand it is done less often: half a percent of a core.
-SECONDS_PER_ANSWER = 0.0005
 # How soon a removed or stolen path is noticed. A stat costs microseconds.
 PATH_CHECK_SECONDS = 2.0
 # What is being answered at shutdown may take this long; after that it is cut.
@@ -32,8 +31,9 @@ class SocketServer:
 
     def __init__(
         self,
-        service: TokenApi,
+        application: Application,
         *,
+        answers: PreparedAnswers | None = None,
         place: SocketFile | None = None,
         sock: socket.socket | None = None,
         limits: Limits | None = None,
@@ -41,11 +41,13 @@ class SocketServer:
     ) -> None:
         if (place is None) == (sock is None):
             raise ValueError("give either a place for the socket or a listening socket")
-        self.service = service
+        self.application = application
+        self.answers = answers
         self.limits = limits or Limits()
         self._place = place
         self._socket = sock
         self._path_check_seconds = path_check_seconds
+        self._log = structlog.get_logger("tokend.api")
         self.closing = False
         self._arrivals: Acceptor | None = None
         self._connections: set[NewConnection | Connection] = set()
@@ -84,12 +86,6 @@ class SocketServer:
         await asyncio.sleep(0)
         if self._arrivals is not None:
             self._arrivals.stop()
-        self.service.changes.close()
-
-    @property
-    def remembered(self) -> Mapping[bytes, Hot]:
-        """The request texts that are answered without parsing."""
-        return self.service.remembered
 
     def identify(self, connection: socket.SocketType) -> Peer:
         """Tell all that is known of who is at the other end; raises OSError."""
@@ -103,8 +99,8 @@ class SocketServer:
             return False
         full = len(self._connections) >= self.limits.max_connections or arrival.descriptor >= first_reserved
         if full or self._per_uid[uid] >= self.limits.max_connections_per_uid:
-            peer = Peer(uid, frozenset())
-            self.service.denied(peer, detail="too many connections" + ("" if full else " of this uid"))
+            detail = "too many connections" + ("" if full else " of this uid")
+            self.application.log_denial(Peer(uid, frozenset()), detail)
             return False
         self._connections.add(arrival)
         self._per_uid[uid] += 1
@@ -133,15 +129,14 @@ class SocketServer:
     async def _sweep(self) -> None:
         limits = self.limits
         shortest = min(limits.header_seconds, limits.body_seconds, limits.idle_seconds, limits.write_seconds)
-        pause, forget_at = min(MOST_SWEEP_SECONDS, shortest / 4), 0.0
+        pause, sweep_at = min(MOST_SWEEP_SECONDS, shortest / 4), 0.0
         while True:
             await asyncio.sleep(pause)
             now = asyncio.get_running_loop().time()
             for connection in list(self._connections):
                 connection.check(now)
-            if now >= forget_at:
-                forget_at = now + self.service.answers_kept * SECONDS_PER_ANSWER
-                self.service.forget_old_answers()
+            if self.answers is not None and now >= sweep_at:
+                sweep_at = now + self.answers.sweep()
 
     async def _watch_path(self, place: SocketFile) -> None:
         """Take the path back when somebody removed or replaced the socket; open connections stay."""
@@ -152,8 +147,8 @@ class SocketServer:
             try:
                 self._socket = bind_socket(place, take_back=True)
             except OSError as error:
-                self.service.log.error("socket.lost", path=str(place.path), error=str(error))
+                self._log.error("socket.lost", path=str(place.path), error=str(error))
                 continue
             if self._arrivals is not None:
                 self._arrivals.listen(self._socket)
-            self.service.log.warning("socket.rebound", path=str(place.path))
+            self._log.warning("socket.rebound", path=str(place.path))
