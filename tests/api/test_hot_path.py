@@ -1,10 +1,12 @@
 """The cost of a read with a prepared answer, counted in Python calls instead of timed."""
 
 import asyncio
+import socket
 import sys
-from typing import Any
+from pathlib import Path
 
 import anyio
+import pytest
 
 from tests.fakes import FakeHeld, World, provider
 from tests.virtual import EPOCH, VirtualClock, run_virtually
@@ -13,7 +15,9 @@ from tokend.access.policy import PeerRules
 from tokend.api.routes import Router
 from tokend.api.token_api import TokenApi
 from tokend.httpd.connection import Connection
+from tokend.httpd.listener import Listener, Room
 from tokend.httpd.request_parser import Limits
+from tokend.httpd.unix_socket import SocketFile
 
 TEXT = b"GET /v1/tokens/a HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -33,16 +37,16 @@ class Transport(asyncio.Transport):
 class ConnectionOwner:
     """A server without a socket."""
 
-    limits, closing = Limits(), False
+    limits = Limits()
 
     def __init__(self, service: TokenApi) -> None:
         self.application, self.answers = Router(service), service.answers
-
-    def replace(self, arrival: Any, connection: Connection) -> None:
-        """Nobody counts."""
-
-    def leave(self, connection: Any) -> None:
-        """Nobody counts."""
+        self.listener: Listener[Connection] = Listener(
+            SocketFile(Path("/nowhere")),
+            lambda *_: pytest.fail("nobody connects"),
+            room=Room(1),
+            denied=lambda *_: None,
+        )
 
 
 def test_a_prepared_answer_costs_three_calls() -> None:
@@ -55,9 +59,10 @@ def test_a_prepared_answer_costs_three_calls() -> None:
             service = TokenApi(supervisor, PeerRules(lambda: ()), config_state=lambda: (EPOCH, None))
             service.answers._boot_seconds = float  # zero, and in C as the real one is
             transport = Transport()
-            connection = Connection(
-                ConnectionOwner(service), Peer(0, frozenset()), replaces=None, received=b"", unsent=b""
-            )
+            ours, theirs = socket.socketpair()
+            connection = Connection(ConnectionOwner(service), Peer(0, frozenset()), ours)
+            ours.close()
+            theirs.close()
             connection.connection_made(transport)
             transport.written.clear()
             connection.data_received(TEXT)

@@ -7,6 +7,7 @@ server enforces the time limits: it calls `Connection.check` on every connection
 
 import asyncio
 import select
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from enum import Enum
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 
 from tokend.access.peer import Peer
 from tokend.httpd.application import Application, PreparedAnswer, PreparedAnswers
+from tokend.httpd.listener import Listener
 from tokend.httpd.problem import RequestError
 from tokend.httpd.request import Request
 from tokend.httpd.request_parser import SLICE_BYTES, Limits, RequestReader
@@ -32,13 +34,10 @@ class ConnectionOwner(Protocol):
     application: Application
     answers: PreparedAnswers | None
     limits: Limits
-    closing: bool
 
-    def replace(self, arrival: Any, connection: "Connection") -> None:
-        """Note that a bare socket goes on as a connection."""
-
-    def leave(self, connection: Any) -> None:
-        """Forget a connection that is closed."""
+    @property
+    def listener(self) -> Listener[Any]:
+        """The listener that counts the connection."""
 
 
 class Phase(Enum):
@@ -67,14 +66,17 @@ class Connection(asyncio.Protocol):
     _unread = b""  # received, not parsed
     _text = b""  # the whole text of the request that is being answered, if its answer may be remembered
     _granted: PreparedAnswer | None = None  # the last prepared answer that this peer was found to have access to
+    _opener: asyncio.Task[None] | None = None
     _task: asyncio.Task[None] | None = None
     _reader: RequestReader | None = None  # made at the first request that is not recognised
 
-    def __init__(self, home: ConnectionOwner, peer: Peer, *, replaces: object, received: bytes, unsent: bytes) -> None:
+    def __init__(
+        self, home: ConnectionOwner, peer: Peer, sock: socket.socket, *, received: bytes = b"", unsent: bytes = b""
+    ) -> None:
         """``received`` bytes are not answered, and ``unsent`` bytes are due, since this was a bare socket."""
         self._home = home
-        self.peer, self.uid = peer, peer.uid
-        self._beginning = (replaces, received, unsent)
+        self.peer = peer
+        self._opening: tuple[socket.socket, bytes, bytes] | None = (sock, received, unsent)
         self._application = home.application
         self._answers = home.answers
         self._find = _nothing if home.answers is None else home.answers.find
@@ -82,16 +84,31 @@ class Connection(asyncio.Protocol):
         self._phase = Phase.FIRST
         self._since = self._loop.time()
 
+    def start(self) -> None:
+        """Give the socket a transport, which calls the methods below."""
+        self._opener = self._loop.create_task(self._open())  # kept: the loop itself has weak references only
+
+    async def _open(self) -> None:
+        if self._opening is not None:
+            sock = self._opening[0]
+            sock.setblocking(False)
+            try:
+                await self._loop.connect_accepted_socket(lambda: self, sock)
+            except OSError:
+                sock.close()
+                self._home.listener.leave(self)
+        self._opener = None
+
     # -------------------------------------------------------------- what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a stream transport, as the loop makes them of sockets
-        (replaced, received, unsent), self._beginning = self._beginning, (None, b"", b"")
-        self._home.replace(replaced, self)
-        self._transport.write(unsent)
-        if received:
-            self.data_received(received)
-        if self._home.closing:
+        if self._opening is not None:
+            (_, received, unsent), self._opening = self._opening, None
+            self._transport.write(unsent)
+            if received:
+                self.data_received(received)
+        if self._home.listener.closing:
             self.close_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the protocol's signature
@@ -103,7 +120,7 @@ class Connection(asyncio.Protocol):
         # A GET ends with its client; a request with effects (refresh, issue, …) runs to its end.
         if self._task is not None and self._given_up_with_client:
             self._task.cancel()
-        self._home.leave(self)
+        self._home.listener.leave(self)
 
     def data_received(self, data: bytes) -> None:
         # Every call added here costs a part of the throughput: tests/api/test_hot_path.py counts them.
@@ -139,6 +156,8 @@ class Connection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Close the connection if it has used up its time; called about twice a second with the loop's time."""
+        if self._opening is not None:
+            return
         limits = self._home.limits
         if self._touched:
             self._touched, self._since = False, now
@@ -164,13 +183,15 @@ class Connection(asyncio.Protocol):
     def close_soon(self) -> None:
         """Close as soon as what was asked is answered; at once if nothing was."""
         self._ended = True
-        if self._streaming or not self._busy:
+        # Without a transport yet, `connection_made` closes: the listener is closing.
+        if self._opening is None and (self._streaming or not self._busy):
             self._transport.close()
 
     def abort(self) -> None:
         """Close now, whatever is due."""
         self._given_up_with_client = True
-        self._transport.abort()
+        if self._opening is None:
+            self._transport.abort()
 
     # -------------------------------------------------------------- the order of things
 
