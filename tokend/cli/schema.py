@@ -24,24 +24,25 @@ def command() -> None:
 
 def configuration_schema() -> dict[str, Any]:
     """Return the schema of a configuration file, as a JSON object."""
-    from tokend import providers, sinks
+    from tokend import kinds
     from tokend.config import DaemonSettings
 
-    models: list[type[BaseModel]] = [DaemonSettings, *providers.BUILTIN.values(), *sinks.BUILTIN.values()]
+    providers, sinks = kinds.PROVIDERS.all(), kinds.SINKS.all()
+    models: list[type[BaseModel]] = [DaemonSettings, *providers.values(), *sinks.values()]
     references, found = models_json_schema([(model, "validation") for model in models], schema_generator=_Toml)
     definitions = _untitled(found["$defs"])
     refer = {model: references[model, "validation"] for model in models}
     # The required paths have defaults, which `load_config` fills in.
     _definition(definitions, refer[DaemonSettings]).pop("required", None)
     definitions["SecretSource"] = _secret(definitions["SecretSource"])
-    for kind, model in _kinds(providers.BUILTIN, sinks.BUILTIN):
+    for kind, model in _kinds(providers, sinks):
         _name_kind(_definition(definitions, refer[model]), kind)
-    for model in providers.BUILTIN.values():
+    for model in providers.values():
         if "refresh_before" in model.model_fields:  # on-demand kinds have no sinks
             sinks_key = {"type": "array", "items": {"$ref": "#/$defs/sink"}}
             _definition(definitions, refer[model])["properties"]["sinks"] = sinks_key
-    definitions["sink"] = _by_kind(sinks.BUILTIN, refer)
-    definitions["provider"] = _by_kind(providers.BUILTIN, refer)
+    definitions["sink"] = _by_kind(sinks, refer)
+    definitions["provider"] = _by_kind(providers, refer)
     return {
         "$schema": DIALECT,
         "title": "tokend's configuration",
