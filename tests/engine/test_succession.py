@@ -1,6 +1,6 @@
 """Names that pass from one provider to another: the token goes with its account, and a name's generations only rise."""
 
-from typing import ClassVar
+from typing import Annotated
 
 import anyio
 import pytest
@@ -10,7 +10,8 @@ from tests.virtual import BOOT, EPOCH, run_virtually
 from tokend.engine.records.record import Record
 from tokend.engine.records.rename import is_blank, left_behind, renamed, succeeded_by_another
 from tokend.engine.reload_plan import Step, steps
-from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.field_roles import Role
+from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.values.errors import TokenUnavailableError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -64,7 +65,7 @@ def test_an_account_that_stands_in_the_file_itself_says_whose_token_it_is():
     """A name as plain text is a secret's literal; where it is a file's or a variable's, nothing is known of it here."""
 
     class Named(FakeHeld):
-        account_fields: ClassVar[frozenset[str]] = frozenset({"base_url", "key"})
+        key: Annotated[SecretField | None, Role.ACCOUNT] = None
 
     ann, bob = (Named(key=literal(name)) for name in ("ann", "bob"))
     moved = [Step("y", "rename", "x"), Step("x", "add")]

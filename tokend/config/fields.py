@@ -18,8 +18,6 @@ NEARLY_CERTAIN = 0.8
 _SECRETIVE = re.compile(r"secret|key|token|pass|pwd|pin|auth|cred|private|jwt|sig|user", re.IGNORECASE)
 # What says where a secret is, and how it is written: no secret itself.
 _PLACES = frozenset({"env", "file", "credential", "encoding"})
-# A text of any kind; a URL that may hold a password.
-_NEVER_SHOWN = frozenset({"template", "proxy"})
 
 
 class Visibility(Enum):
@@ -36,7 +34,8 @@ def visibility(model: type[BaseModel], where: Where) -> Visibility:
         field = _fields(model).get(str(part))
         if field is None:
             return _of_unknown(model, str(part)) if number == len(where) - 1 else Visibility.HIDDEN
-        if str(part) in _NEVER_SHOWN or _holds(field.annotation, (dict,)):
+        # A field that its own repr leaves out may hold a secret; a free table may hold anything.
+        if not field.repr or _holds(field.annotation, (dict,)):
             return Visibility.HIDDEN
         if _holds(field.annotation, (SecretSource,)):
             return Visibility.PLACES
@@ -77,7 +76,7 @@ def secret_fields(model: type[BaseModel]) -> list[str]:
 def words_of(models: Iterable[type[BaseModel]]) -> tuple[frozenset[str], frozenset[str]]:
     """All keys of these models and of the tables in them; and those that hold no secret in any of them."""
     known: set[str] = set()
-    hidden: set[str] = set(_NEVER_SHOWN)
+    hidden: set[str] = set()
     waiting = list(models)
     while waiting:
         model = waiting.pop()
