@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from tokend.config.findings import nearest
-from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.secret_source import SecretSource, is_shown
 
 Where = tuple[str | int, ...]
 
@@ -17,7 +17,8 @@ Where = tuple[str | int, ...]
 NEARLY_CERTAIN = 0.8
 _SECRETIVE = re.compile(r"secret|key|token|pass|pwd|pin|auth|cred|private|jwt|sig|user", re.IGNORECASE)
 # What says where a secret is, and how it is written: no secret itself.
-_PLACES = frozenset({"env", "file", "credential", "encoding"})
+SHOWN_PLACES = frozenset({"env", "file", "credential"})
+_PLACES = SHOWN_PLACES | {"encoding"}
 
 
 class Visibility(Enum):
@@ -55,6 +56,15 @@ def is_visible(value: Where, path: Where, visibility: Visibility) -> bool:
     return visibility is Visibility.PUBLIC and value[: len(whole)] == whole
 
 
+def is_no_secret(path: Where, document: Any) -> bool:
+    """Tell whether the text at ``path`` may be shown where the place of a secret may: a secret may stand there."""
+    if path[-1] not in SHOWN_PLACES:
+        return True
+    for part in path:
+        document = document[part]
+    return isinstance(document, str) and is_shown(str(path[-1]), document)
+
+
 def keys_at(model: type[BaseModel], where: Where) -> list[str]:
     """The keys that the table at ``where`` may have, sorted; none where it is free."""
     owner = _model_at(model, where)
@@ -76,7 +86,8 @@ def secret_fields(model: type[BaseModel]) -> list[str]:
 def words_of(models: Iterable[type[BaseModel]]) -> tuple[frozenset[str], frozenset[str]]:
     """All keys of these models and of the tables in them; and those that hold no secret in any of them."""
     known: set[str] = set()
-    hidden: set[str] = set()
+    # A secret may stand where its place belongs.
+    hidden: set[str] = set(SHOWN_PLACES)
     waiting = list(models)
     while waiting:
         model = waiting.pop()
