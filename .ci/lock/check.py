@@ -7,11 +7,11 @@ requirement excludes. It exits with 1 if there is one. It does not look for newe
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 LOCKS = Path(__file__).resolve().parent
 PROJECT = LOCKS.parents[1]
@@ -31,7 +31,7 @@ def wanted() -> dict[str, list[str]]:
     return sources | {"runtime": runtime, "test": [*runtime, *extra, *sources["build"]]}
 
 
-def problems(lock: str, requirements: list[str], pinned: dict[str, str]) -> Iterator[str]:
+def problems(lock: str, requirements: list[str], pinned: Mapping[NormalizedName, str]) -> Iterator[str]:
     """What is wrong with one lock."""
     for text in filter(str.strip, requirements):
         requirement = Requirement(text)
@@ -45,7 +45,7 @@ def problems(lock: str, requirements: list[str], pinned: dict[str, str]) -> Iter
 def main() -> int:
     """Print every problem."""
     found: list[str] = []
-    of_test: dict[str, str] = {}
+    of_test: dict[NormalizedName, str] = {}
     for lock, requirements in sorted(wanted().items(), key=lambda each: each[0] != "test"):
         pins = PIN.findall((LOCKS / f"{lock}.txt").read_text(encoding="utf-8"))
         pinned = {canonicalize_name(name): version for name, version, _ in pins}
