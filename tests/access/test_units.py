@@ -13,14 +13,7 @@ from typing import cast
 
 import pytest
 
-from tests.httpd.served import eventually, logged, served
-from tokend.access.peer import Peer, identify
-from tokend.access.policy import PeerRules
 from tokend.access.units import UnitUnknownError, _cgroup_of, unit_in, unit_of
-from tokend.plugin.settings import Access
-
-STRANGER = 54321
-BOT = Access(users=("1001",), groups=("2002",), units=("bot.service", "bot@*.service"))
 
 
 @pytest.mark.parametrize(
@@ -153,74 +146,3 @@ def test_a_living_process_is_in_the_unit_of_its_cgroup() -> None:
     with ours, theirs:
         assert unit_of(ours) == unit_in(Path("/proc/self/cgroup").read_bytes())
         assert open_descriptors() == before
-
-
-def test_one_of_the_units_passes() -> None:
-    """As `units` of credentials.sock: `*`, `?`, capitals count; a peer without a unit never passes, not even `*`."""
-
-    class InUnit(Peer):
-        unit: str | None = None  # type: ignore[assignment]
-
-    def may(unit: str | None, *patterns: str) -> bool:
-        peer = InUnit(STRANGER, frozenset((STRANGER,)))
-        peer.__dict__["unit"] = unit
-        return PeerRules(lambda: ()).may_read(peer, Access(units=patterns or BOT.units))
-
-    assert may("bot.service")
-    assert may("bot@1.service")
-    assert may("other.service", "*")
-    assert not may("other.service")
-    assert not may("Bot.service")
-    assert not may("xbot.service")
-    assert not may(None, "*")
-    assert not PeerRules(lambda: ()).may_read(Peer(STRANGER, frozenset()), Access(units=("*",)))
-
-
-def test_the_unit_is_asked_for_only_where_nothing_else_passes_and_once() -> None:
-    """Users, groups, root, the daemon and tokens without units cost nothing; the answer is the connection's."""
-    rules = PeerRules(lambda: (), own_uid=4242)
-
-    def asked(access: Access | None, uid: int = STRANGER, *groups: int) -> int:
-        connection = Answering(failing(errno.ESRCH))
-        peer = Peer(uid, frozenset(groups), cast("socket.SocketType", connection))
-        rules.may_read(peer, access)
-        rules.may_read(peer, access)
-        return connection.asked
-
-    assert asked(BOT) == 1
-    assert asked(BOT, 1001) == asked(BOT, STRANGER, 2002) == asked(BOT, 0) == asked(BOT, 4242) == 0
-    assert asked(None) == asked(Access(users=("1001",))) == asked(Access()) == 0
-
-
-def test_a_host_that_does_not_tell_is_warned_of_once() -> None:
-    """An old kernel: nobody passes by units, the others do, and one line says what to do."""
-    rules = PeerRules(lambda: ())
-    with logged() as lines:
-        for _ in range(3):
-            connection = cast("socket.SocketType", Answering(failing(errno.ENOPROTOOPT)))
-            assert not rules.may_read(Peer(STRANGER, frozenset(), connection), Access(units=("*",)))
-            assert rules.may_read(Peer(1001, frozenset(), connection), BOT)
-    (line,) = lines
-    assert (line["event"], line["log_level"]) == ("units.unknown", "warning")
-    assert "Linux 6.5" in line["detail"]
-
-
-def test_a_peer_does_not_outlive_its_connection(tmp_path: Path) -> None:
-    """The number of a closed connection's descriptor is soon another's, whose unit would be taken for this peer's."""
-    ours, theirs = socket.socketpair()
-    peer = identify(ours)
-    assert peer.connection is ours
-    ours.close()
-    theirs.close()
-    assert peer.unit is None
-
-    with served(tmp_path) as running:
-        with running.client() as client:
-            client.send(b"GET /livez HTTP/1.1\r\n\r\n" * 2)
-            assert client.reply().status == client.reply().status == 200
-            (connection,) = running.inside(lambda: list(running.server._connections))
-            kept = connection.peer.connection  # type: ignore[union-attr]
-            assert kept is not None
-            assert kept.fileno() >= 0
-        assert eventually(lambda: running.server.connections == 0)
-        assert running.inside(kept.fileno) == -1

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
@@ -13,20 +12,19 @@ import pytest
 from tests.api.fake_engine import RAW, FakeEngine
 from tests.httpd.served import LAST_EVENT, PATIENCE_SECONDS, Client, Served, eventually, served
 from tokend.api.events import EVENTS_KEPT, EventBus
-from tokend.httpd.connection import Connection
 from tokend.plugin.settings import Access
 from tokend.values.status import State
 
 
-def _waiting(running: Served) -> bool:
-    return bool(running.inside(lambda: len(running.server.service.changes._waiting)))
+def waiting(running: Served) -> bool:
+    return bool(running.inside(lambda: len(running.service.changes._waiting)))
 
 
 def test_a_long_poll_answers_at_the_change(running: Served) -> None:
     """Prefer: wait with If-None-Match: 200 with the new token as soon as there is one."""
     with running.client() as client:
         client.send(b'GET /v1/tokens/demo HTTP/1.1\r\nPrefer: wait=30\r\nIf-None-Match: "17"\r\n\r\n')
-        assert eventually(lambda: _waiting(running))
+        assert eventually(lambda: waiting(running))
         running.inside(lambda: (running.engine.hold("demo", generation=18), running.engine.announce("demo")))
         assert client.reply().json["generation"] == 18
     assert running.get("/v1/tokens/demo", Prefer="wait=30").json["generation"] == 18
@@ -40,25 +38,15 @@ def test_a_long_poll_that_runs_out_is_304_or_504(running: Served) -> None:
     assert (reply.status, reply.code) == (504, "timeout")
 
 
-def test_a_long_poll_dies_with_its_client(running: Served) -> None:
-    """A client that leaves frees what waited for it."""
-    client = running.client()
-    client.send(b'GET /v1/tokens/demo HTTP/1.1\r\nPrefer: wait=300\r\nIf-None-Match: "17"\r\n\r\n')
-    assert eventually(lambda: _waiting(running))
-    client.close()
-    assert eventually(lambda: not _waiting(running))
-    assert eventually(lambda: running.server.connections == 0)
-
-
 def test_a_change_of_another_token_wakes_nobody(running: Served) -> None:
     """Thousands may wait for one token while many others are renewed each second."""
     with running.client() as client:
         client.send(b'GET /v1/tokens/demo HTTP/1.1\r\nPrefer: wait=30\r\nIf-None-Match: "17"\r\n\r\n')
-        assert eventually(lambda: _waiting(running))
+        assert eventually(lambda: waiting(running))
 
         def woken_by(name: str) -> bool:
             running.engine.announce(name)
-            [waiting] = running.server.service.changes._waiting["demo"]
+            [waiting] = running.service.changes._waiting["demo"]
             return waiting.is_set()
 
         assert not running.inside(lambda: woken_by("wallet"))
@@ -69,28 +57,10 @@ def test_a_reload_that_takes_the_token_away_ends_the_wait(running: Served) -> No
     """A new configuration may hide any token, without a change of its own."""
     with running.client() as client:
         client.send(b'GET /v1/tokens/demo HTTP/1.1\r\nPrefer: wait=30\r\nIf-None-Match: "17"\r\n\r\n')
-        assert eventually(lambda: _waiting(running))
+        assert eventually(lambda: waiting(running))
         running.inside(lambda: running.engine.entries.pop("demo"))
-        running.inside(lambda: running.server.service.changes.config_changed({"error": None}))
+        running.inside(lambda: running.service.changes.config_changed({"error": None}))
         assert client.reply().status == 404
-
-
-@pytest.mark.parametrize("more", [b"", b"GET /livez HTTP/1.1\r\n\r\n"])
-def test_a_waiter_that_left_behind_a_closed_half_or_an_unread_request_is_found(running: Served, more: bytes) -> None:
-    """Its end is not told by the loop where nothing is read any more."""
-    client = running.client()
-    client.send(b'GET /v1/tokens/demo HTTP/1.1\r\nPrefer: wait=300\r\nIf-None-Match: "17"\r\n\r\n')
-    assert eventually(lambda: _waiting(running))
-    if more:
-        client.send(more)
-        [connection] = running.server._connections
-        assert isinstance(connection, Connection)
-        assert eventually(lambda: bool(connection._unread))
-    else:
-        client.socket.shutdown(socket.SHUT_WR)
-    client.close()
-    assert eventually(lambda: running.server.connections == 0)
-    assert not _waiting(running)
 
 
 def _events(client: Any, count: int) -> list[dict[str, str]]:
@@ -114,11 +84,11 @@ def test_events_tell_new_generations_and_states_and_can_be_resumed(running: Serv
         client.send(b"GET /v1/events HTTP/1.1\r\n\r\n")
         head = client.reply(head_only=True)
         assert (head.status, head.headers["content-type"]) == (200, "text/event-stream")
-        assert eventually(lambda: _waiting(running))
+        assert eventually(lambda: waiting(running))
         running.inside(lambda: (running.engine.hold("demo", generation=18), running.engine.announce("demo")))
         running.inside(lambda: running.engine.entries["demo"].changes.update(state=State.FAILING))
         running.inside(lambda: running.engine.announce("demo"))
-        running.inside(lambda: running.server.service.changes.config_changed({"error": None}))
+        running.inside(lambda: running.service.changes.config_changed({"error": None}))
         events = _events(client, 3)
     assert [event["event"] for event in events] == ["token", "state", "config"]
     rows = [json.loads(event["data"]) for event in events]
@@ -143,9 +113,9 @@ def test_what_happened_after_an_unknown_event_is_replaced_by_the_present(running
 
 def test_what_happened_after_a_known_event_is_told_once(running: Served) -> None:
     """Nothing where nothing happened; and not the present rows that another stream was given meanwhile."""
-    changes = running.server.service.changes
+    changes = running.service.changes
     with _follow(running, LAST_EVENT) as client:
-        assert eventually(lambda: _waiting(running))
+        assert eventually(lambda: waiting(running))
         with _follow(running, 0) as other:
             _events(other, 2)
         running.inside(lambda: changes.config_changed({"n": 1}))
@@ -165,9 +135,9 @@ def test_what_is_no_id_is_400(running: Served, last: str) -> None:
 
 def test_more_at_once_than_is_kept_is_replaced_by_the_present(running: Served) -> None:
     """A reload may change thousands of tokens in one go: who follows misses none of them silently."""
-    changes = running.server.service.changes
+    changes = running.service.changes
     with _follow(running, LAST_EVENT) as client:
-        assert eventually(lambda: _waiting(running))
+        assert eventually(lambda: waiting(running))
         running.inside(lambda: [changes.config_changed({"n": n}) for n in range(EVENTS_KEPT + 1)])
         events = _events(client, 2)
         assert [json.loads(event["data"])["name"] for event in events] == ["demo", "wallet"]
@@ -183,7 +153,7 @@ def test_who_may_not_read_a_token_hears_nothing_of_it(tmp_path: Path) -> None:
     engine.hold("hidden", access=Access(users=("nobody-like-this",)))
     engine.hold("demo")
     with served(tmp_path, engine, own_uid=54321, admins=()) as running:
-        running.inside(lambda: setattr(running.server.service.rules, "_almighty", frozenset()))
+        running.inside(lambda: setattr(running.service.rules, "_almighty", frozenset()))
 
         def renew(generation: int) -> None:
             for name in ("hidden", "demo"):
@@ -223,7 +193,7 @@ def test_a_quiet_stream_has_comments() -> None:
 
 def test_who_does_not_keep_up_is_let_go(running: Served) -> None:
     """Nothing more is kept for it than what fits into the buffers; it may come back with Last-Event-ID."""
-    changes = running.server.service.changes
+    changes = running.service.changes
     with running.client() as client, running.client() as reader:
         for one in (client, reader):
             one.send(b"GET /v1/events HTTP/1.1\r\n\r\n")

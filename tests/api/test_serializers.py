@@ -2,13 +2,15 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.api.fake_engine import FakeEngine
-from tests.httpd.served import Reply, served
+from tests.api.fake_engine import RAW, FakeEngine
+from tests.httpd.served import Reply, Served, served
+from tokend.values.status import Failure, SinkStatus, State
 
 KEYS = {"AccessKeyId": "AKIAFAKE", "SecretAccessKey": "fake-secret"}
 TARGET = "/v1/tokens/demo?format=aws"
@@ -68,3 +70,59 @@ def test_no_other_form_is_known(tmp_path: Path, form: str) -> None:
     """JSON and the raw token are chosen by Accept."""
     reply = read(tmp_path, json.dumps(KEYS), f"/v1/tokens/demo?format={form}")
     assert (reply.status, reply.json["errors"]) == (400, {"format": ["must be aws"]})
+
+
+def test_the_list_shows_rows_without_secrets(running: Served) -> None:
+    """Exactly the documented keys, for every kind."""
+    reply = running.get("/v1/tokens")
+    assert RAW.encode() not in reply.body
+    assert reply.json["version"] == 1
+    rows = {one["name"]: one for one in reply.json["tokens"]}
+    assert rows["demo"] == {
+        "name": "demo",
+        "kind": "fake",
+        "state": "valid",
+        "valid": True,
+        "expires_at": "2025-01-01T01:00:00Z",
+        "refresh_at": "2025-01-01T00:50:00Z",
+        "generation": 17,
+        "fingerprint": "0123456789ab",
+    }
+    assert rows["wallet"]["state"] == "on_demand"
+    assert rows["wallet"]["generation"] is None
+
+
+def test_status_tells_how_everything_fares(running: Served) -> None:
+    """The row plus required, seconds_left, failures, last_error, next_attempt_at, sinks; and the configuration."""
+    at = datetime(2025, 1, 1, 0, 0, 5, tzinfo=UTC)
+    running.engine.entries["demo"].changes = {
+        "state": State.FAILING,
+        "failures": 2,
+        "last_error": Failure("transient", "timed out", at),
+        "next_attempt_at": at,
+        "sinks": (SinkStatus("raw", "raw-1", "/run/x", "failing", True, None, "no space"),),
+    }
+    running.config_error = "c.toml:1:1: bad"
+    status = running.get("/v1/status").json
+    assert (status["version"], status["ready"]) == (1, True)
+    assert status["config"] == {"loaded_at": "2025-01-01T00:00:00Z", "error": "c.toml:1:1: bad"}
+    row = next(one for one in status["tokens"] if one["name"] == "demo")
+    listed = next(one for one in running.get("/v1/tokens").json["tokens"] if one["name"] == "demo")
+    more = {"required", "seconds_left", "failures", "last_error", "next_attempt_at", "sinks"}
+    assert row == {**listed, **{key: row[key] for key in more}}
+    assert row["seconds_left"] == 3600.0
+    assert row["required"] is True
+    assert row["failures"] == 2
+    assert row["last_error"] == {"class": "transient", "detail": "timed out", "at": "2025-01-01T00:00:05Z"}
+    assert row["next_attempt_at"] == "2025-01-01T00:00:05Z"
+    assert row["sinks"] == [
+        {"kind": "raw", "path": "/run/x", "state": "failing", "last_success_at": None, "error": "no space"}
+    ]
+
+
+def test_a_standing_remark_is_a_note_in_status(running: Served) -> None:
+    """Only where there is one: the documented row has no such key."""
+    running.engine.entries["demo"].changes = {"note": "cannot be renewed"}
+    rows = {one["name"]: one for one in running.get("/v1/status").json["tokens"]}
+    assert rows["demo"]["note"] == "cannot be renewed"
+    assert "note" not in rows["wallet"]

@@ -123,7 +123,7 @@ def test_waiting_for_a_daemon_that_does_not_come_is_124() -> None:
     """`--wait` covers a daemon that is not there yet: 124 in the end, with the reason."""
     done = tokend("get", "tt", "--wait", "300ms", TOKEND_SOCKET="/nonexistent/tokend.sock")
     assert (done.code, done.out) == (124, "")
-    assert "waited 0.3 s in vain: no daemon at /nonexistent/tokend.sock" in done.err
+    assert "no suitable token after 0.3 s: no daemon at /nonexistent/tokend.sock" in done.err
 
 
 def test_waiting_ends_in_time_where_nobody_answers() -> None:

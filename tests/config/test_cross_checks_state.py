@@ -6,8 +6,8 @@ from typing import ClassVar
 import pytest
 
 from tests.config.written import ENVIRON, PARTNER, loaded, only, refused, written
-from tokend import providers, sinks
 from tokend.config import InvalidConfigError, load
+from tokend.kinds import PROVIDERS, SINKS
 from tokend.providers.jwt import Jwt
 
 
@@ -21,14 +21,14 @@ def test_memory_is_for_what_may_be_lost(tmp_path: Path):
     """A login that rotates would be lost with a stop of the service: refused at the key, and named."""
     path = written(tmp_path, '[daemon]\nstate = "fdstore"\n' + PARTNER)
     assert loaded(path).daemon.state == "fdstore"
-    kinds = {**providers.BUILTIN, "jwt": Rotating}
+    kinds = PROVIDERS.including({"jwt": Rotating})
     with pytest.raises(InvalidConfigError) as raised:
-        load(path, providers=kinds, sinks=sinks.BUILTIN, environ=ENVIRON)
+        load(path, providers=kinds, sinks=SINKS, environ=ENVIRON)
     problem = only(list(raised.value.errors))
     assert (problem.line, problem.column) == (2, 1)
     assert "partner has a login that rotates" in str(problem)
     on_disk = written(tmp_path, '[daemon]\nstate = "directory"\n' + PARTNER)
-    assert load(on_disk, providers=kinds, sinks=sinks.BUILTIN, environ=ENVIRON).daemon.state == "directory"
+    assert load(on_disk, providers=kinds, sinks=SINKS, environ=ENVIRON).daemon.state == "directory"
 
 
 def test_there_is_no_third_place(tmp_path: Path):

@@ -12,13 +12,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tests.config.written import in_words, loaded, written
-from tokend import providers, sinks
+from tokend import kinds
 from tokend.config import Config, DaemonSettings
 from tokend.config.fields import keys_at
 from tokend.config.paths import default_socket, default_state_directory
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import Access
 from tokend.sinks.files.announce import Signal, Systemd
+
+PROVIDERS, SINKS = kinds.PROVIDERS.all(), kinds.SINKS.all()
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml.example"
 # `#key = value` and `#[table]` are configuration; `# words` are prose.
@@ -41,9 +43,9 @@ def tables() -> Iterator[tuple[str, type[BaseModel], dict[str, Any]]]:
     document = tomllib.loads(uncommented())
     yield "[daemon]", DaemonSettings, document["daemon"]
     for name, table in document["providers"].items():
-        yield f"[providers.{name}]", providers.BUILTIN[table["kind"]], table
+        yield f"[providers.{name}]", PROVIDERS[table["kind"]], table
         for number, sink in enumerate(table.get("sinks", []), 1):
-            yield f"[[providers.{name}.sinks]] {number}", sinks.BUILTIN[sink["kind"]], sink
+            yield f"[[providers.{name}.sinks]] {number}", SINKS[sink["kind"]], sink
 
 
 def marks() -> list[dict[str, str | None]]:
@@ -88,11 +90,11 @@ def as_duration(value: Any) -> Any:
 def test_every_kind_of_provider_and_sink_is_shown() -> None:
     """Also one that will be added."""
     models = {model for _, model, _ in tables()}
-    assert models == {DaemonSettings, *providers.BUILTIN.values(), *sinks.BUILTIN.values()}
+    assert models == {DaemonSettings, *PROVIDERS.values(), *SINKS.values()}
 
 
 @pytest.mark.parametrize(
-    "model", [DaemonSettings, *providers.BUILTIN.values(), *sinks.BUILTIN.values()], ids=lambda model: model.__name__
+    "model", [DaemonSettings, *PROVIDERS.values(), *SINKS.values()], ids=lambda model: model.__name__
 )
 def test_every_key_of_every_table_is_there_and_no_other(model: type[BaseModel]) -> None:
     """Derived from the models: a new field has to be written down here."""
@@ -161,7 +163,7 @@ def everything(tmp_path: Path) -> Config:
 
 def test_with_every_line_in_force_it_is_accepted(everything: Config) -> None:
     """No key excludes another; the only warnings are about users and groups of somebody else's machine."""
-    assert {provider.settings.kind for provider in everything.providers.values()} == set(providers.BUILTIN)
+    assert {provider.settings.kind for provider in everything.providers.values()} == set(PROVIDERS)
     assert all("on this machine" in warning.message for warning in everything.warnings)
 
 

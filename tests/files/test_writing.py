@@ -2,11 +2,9 @@
 
 import errno
 import os
-import socket
 import stat
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -18,7 +16,6 @@ from tokend.files import (
     remove_file,
     replace_file,
     replace_private,
-    sweep_directory,
     write_in_place,
 )
 from tokend.files.ownership import Ownership
@@ -119,30 +116,6 @@ def test_a_short_write_is_never_taken_for_a_whole_one(tmp_path):
     assert names(tmp_path) == {"token"}
 
 
-def test_a_process_without_descriptors_still_publishes(tmp_path):
-    """docs/promises.md 61: a reserve is given up to the write, and taken back for the next one."""
-    code = (
-        "import os, pathlib, resource, sys\n"
-        "from tokend.files import read_version, replace_file, replace_private\n"
-        "from tokend.files.ownership import Ownership\n"
-        "path = pathlib.Path(sys.argv[1])\n"
-        "replace_private(path, b'0')\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
-        "taken = []\n"
-        "try:\n"
-        "    while True: taken.append(os.open(os.devnull, os.O_RDONLY))\n"
-        "except OSError: pass\n"
-        "for number in range(1, 4):\n"
-        "    version = read_version(path)\n"
-        "    replace_file(path, b'%d' % number, Ownership(mode=0o600), edited=version)\n"
-        "    try: os.open(os.devnull, os.O_RDONLY)\n"
-        "    except OSError as error: taken.append(error.errno)\n"
-    )
-    path = tmp_path / "token"
-    subprocess.run([sys.executable, "-c", code, path], env=environment(), check=True)
-    assert path.read_bytes() == b"3"
-
-
 def test_an_edit_of_a_file_that_changed_meanwhile_starts_again(tmp_path):
     """Other content, another mode, gone, newly there: their version is untouched each time."""
     path = tmp_path / ".env"
@@ -170,36 +143,6 @@ def test_an_edit_of_a_file_that_changed_meanwhile_starts_again(tmp_path):
     assert names(tmp_path) == {".env"}
 
 
-@pytest.mark.parametrize("kind", ["directory", "fifo", "socket", "device"])
-def test_what_is_no_file_is_never_opened(kind):
-    """docs/promises.md 46, 49: refused by name, untouched; a fifo that was opened would hang this test."""
-    with public_directory() as directory:
-        path = directory / "token"
-        if kind == "directory":
-            (path / "inside").mkdir(parents=True)
-        elif kind == "fifo":
-            os.mkfifo(path)
-        elif kind == "socket":
-            with socket.socket(socket.AF_UNIX) as server:
-                server.bind(str(path))
-        else:
-            needs_root()
-            os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
-        before = path.lstat()
-        calls = [
-            lambda: replace_file(path, b"new", Ownership(mode=0o600)),
-            lambda: write_in_place(path, b"new", Ownership()),
-            lambda: remove_file(path),
-            lambda: read_version(path),
-            lambda: probe(path),
-        ]
-        for call in calls:
-            with pytest.raises(RefusedError, match=f"it is a {kind}, not a regular file"):
-                call()
-        assert path.lstat() == before
-        assert names(directory) == {"token"}
-
-
 def test_a_very_long_name_and_one_that_is_not_utf8_can_be_written(tmp_path):
     """The temporary's name must fit beside them, and be swept."""
     for name in ("n" * 255, os.fsdecode(b"caf\xe9" + b"x" * 240)):
@@ -209,39 +152,6 @@ def test_a_very_long_name_and_one_that_is_not_utf8_can_be_written(tmp_path):
         probe(path)
         assert remove_file(path)
     assert names(tmp_path) == set()
-
-
-def test_a_sweep_takes_this_target_s_leftovers_and_nothing_else(tmp_path):
-    """docs/promises.md 55, 113: another target's temporary may be in use, and a user's file is a user's file."""
-    ours = ".token.tokend-0123abcd"
-    others = {".token.tokend-b.tokend-0123abcd", ".other.tokend-0123abcd", ".token.tokend-notours", "token", ".token"}
-    for name in {ours, *others}:
-        (tmp_path / name).write_bytes(b"secret")
-    probe(tmp_path / "token")
-    assert names(tmp_path) == others
-    sweep_directory(tmp_path)
-    assert names(tmp_path) == {".token.tokend-notours", "token", ".token"}
-
-
-def test_a_sweep_never_takes_what_another_thread_is_writing(tmp_path):
-    """Two sinks on one file: the one that starts must not make the other's write fail."""
-    path, stop, failures = tmp_path / "token", threading.Event(), []
-
-    def sweeping():
-        while not stop.is_set():
-            probe(path)
-
-    sweeper = threading.Thread(target=sweeping)
-    sweeper.start()
-    try:
-        for number in range(50):
-            replace_file(path, b"%d" % number, Ownership(mode=0o600))
-    except OSError as error:
-        failures.append(error)
-    finally:
-        stop.set()
-        sweeper.join()
-    assert not failures
 
 
 def test_removing_what_is_not_there_is_no_error(tmp_path):
@@ -277,16 +187,6 @@ def test_an_unwritable_directory_is_told_by_probe_and_by_write():
         path.chmod(0o644)
         with acting_as(STRANGER), pytest.raises(PermissionError, match="not writable"):
             probe(path, in_place=True)
-
-
-def test_what_is_too_large_for_a_dotenv_file_is_not_read(tmp_path):
-    """P9: a sparse terabyte must not be read into memory."""
-    path = tmp_path / ".env"
-    path.touch()
-    os.truncate(path, 2**40)
-    with pytest.raises(RefusedError, match="larger"):
-        read_version(path)
-    assert replace_file(path, b"new", Ownership(mode=0o600)), "writing whole files does not read it either"
 
 
 def test_a_directory_that_only_lets_through_is_enough_on_the_way():

@@ -1,12 +1,13 @@
 """How long a client may take for what."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.api.fake_engine import FakeEngine
-from tests.httpd.served import Served, eventually, served
+from tests.httpd.served import Client, Served, eventually, served
 from tokend.httpd.request_parser import Limits
 
 # The real limits are 2 s and more; the rules are the same at 100 ms.
@@ -79,3 +80,50 @@ def test_a_client_that_never_reads_is_closed(hasty: Served) -> None:
             break
     assert eventually(lambda: hasty.server.connections == 0)
     client.close()
+
+
+LIVE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_floods_are_capped_and_the_seats_come_back(tmp_path: Path) -> None:
+    """Beyond the limit new connections are closed at once; when one leaves there is room again."""
+    with served(tmp_path, limits=Limits(max_connections=5, header_seconds=30)) as running:
+        clients = [running.client() for _ in range(5)]
+        for client in clients:
+            client.send(LIVE)
+            assert client.reply().status == 200
+        for _ in range(20):
+            with running.client() as refused:
+                assert refused.ends()
+        clients[0].send(LIVE)
+        assert clients[0].reply().status == 200
+        clients[1].close()
+        assert eventually(lambda: running.server.connections == 4)
+        assert running.get("/livez").status == 200
+        for client in clients:
+            client.close()
+
+
+def test_one_uid_cannot_take_all_seats(tmp_path: Path) -> None:
+    """The limit per uid holds although there is room in all."""
+    with served(tmp_path, limits=Limits(max_connections_per_uid=2, header_seconds=30)) as running:
+        with running.client() as one, running.client() as two:
+            for client in (one, two):
+                client.send(LIVE)
+                assert client.reply().status == 200
+            with running.client() as refused:
+                assert refused.ends()
+        assert eventually(lambda: running.server.connections == 0)
+        assert running.get("/livez").status == 200
+
+
+def test_passed_descriptors_are_not_received(running: Served) -> None:
+    """Descriptors sent along with a request do not arrive in the daemon; from Linux 6.16 on, sending them fails."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with Client(running.path) as client, Path("/dev/null").open() as null:
+        try:
+            socket.send_fds(client.socket, [LIVE], [null.fileno()] * 10)
+        except PermissionError:
+            client.send(LIVE)
+        assert client.reply().status == 200
+        assert len(list(Path("/proc/self/fd").iterdir())) < before + 10

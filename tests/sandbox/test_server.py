@@ -1,25 +1,15 @@
 """The sandbox as a server and as a process: connections, hosts, options, signals."""
 
 import http.client
-import json
-import os
-import re
-import select
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import pytest
-from click.testing import CliRunner
 
 from tokend.sandbox import Options, start
-from tokend.sandbox.command import command
-from tokend.sandbox.options import parse_duration
 
 DEADLINE_SECONDS = 20
 
@@ -135,134 +125,6 @@ def test_only_loopback_can_be_listened_on(host):
     """Anything else is an error before a socket exists."""
     with pytest.raises(ValueError, match="loopback"):
         Options(host=host)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"fail_rate": 1.5},
-        {"fail_rate": float("nan")},
-        {"clock_skew": float("inf")},
-        {"no_projectx_exp": True, "projectx_expires_in_field": True, "ttl": 30.0},
-    ],
-)
-def test_options_that_contradict_are_refused(options):
-    """The last would promise a minute and keep half of it."""
-    with pytest.raises(ValueError, match=r"fail rate|clock skew|whole minutes"):
-        Options(**options)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("1ms", 0.001), ("30s", 30), ("15m", 900), ("12h", 43200), ("1d", 86400)]
-)
-def test_durations_have_units(text, seconds):
-    """[1-9][0-9]*(ms|s|m|h|d)."""
-    assert parse_duration(text) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize("text", ["", "30", "0s", "1.5s", "-1s", "1 s", "01s", "1w", "999999999d", "٣s"])
-def test_other_durations_are_errors(text):
-    """A bare number is an error, like all else."""
-    with pytest.raises(ValueError, match="duration"):
-        parse_duration(text)
-
-
-def test_the_options_show_nothing_of_themselves():
-    """Somebody may give a real secret."""
-    assert "planted" not in repr(Options(tt_api_secret="planted"))
-
-
-def test_the_help_is_grouped_by_vendor_and_shows_the_accounts():
-    """The defaults are documented there."""
-    text = CliRunner().invoke(command, ["--help"], terminal_width=200).output
-    sections = re.findall(r"^(\w[^\n]*):$", text, re.MULTILINE)
-    assert [section.split()[0].rstrip(":,") for section in sections] == [
-        "Server", "ProjectX", "Partner", "Trading", "Wallet", "Xerve",
-    ]  # fmt: skip
-    for account in ("sandbox-user", "sandbox-client", "sandbox-tt-key", "sandbox-wallet-key", "sandbox-xerve-secret"):
-        assert account in text
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--ttl", "30"],
-        ["--host", "0.0.0.0"],  # noqa: S104 - refused
-        ["--fail-rate", "2"],
-        ["--projectx-error-code", "11"],
-        ["--tt-status", "Ok"],
-        ["--port", "65536"],
-        ["--unknown"],
-    ],
-)
-def test_wrong_arguments_are_usage_errors(arguments):
-    """Exit code 2, before anything listens."""
-    assert CliRunner().invoke(command, arguments).exit_code == 2
-
-
-@pytest.fixture
-def process(tmp_path):
-    """Run the command as a process; ended with the test whatever happens."""
-    running = []
-
-    def run(*arguments, env=None):
-        running.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "tokend.sandbox", *arguments],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**os.environ, **(env or {})},
-            )
-        )
-        return running[-1]
-
-    yield run
-    for child in running:
-        child.kill()
-        child.communicate()
-
-
-def first_line(child):
-    """Wait for the line that says where it listens."""
-    assert select.select([child.stdout], [], [], DEADLINE_SECONDS)[0], "nothing was printed"
-    return child.stdout.readline().decode()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_process_announces_itself_serves_and_ends_gracefully(process, tmp_path, number):
-    """Where it listens and what it accepts on stdout, the port in the file; after a signal exit code 0 and no file."""
-    port_file = tmp_path / "port"
-    child = process(
-        "--port-file", str(port_file), "--database", str(tmp_path / "db"), "--ttl", "30s", "--xerve-status", "500",
-        env={"TOKEND_SANDBOX_PROJECTX_USERNAME": "somebody"},
-    )  # fmt: skip
-    match = re.fullmatch(r"listening on http://127\.0\.0\.1:(\d+)\n", first_line(child))
-    assert match is not None
-    assert port_file.read_text() == match[1] + "\n"
-    connection = http.client.HTTPConnection("127.0.0.1", int(match[1]), timeout=DEADLINE_SECONDS)
-    body = json.dumps({"userName": "somebody", "apiKey": "sandbox-projectx-key"})
-    connection.request("POST", "/api/Auth/loginKey", body, {"Content-Type": "application/json"})
-    assert json.loads(connection.getresponse().read())["success"] is True
-    connection.request("POST", "/api/v1/generate-auth-token", b"{}")
-    assert connection.getresponse().status == 500
-    connection.close()
-    child.send_signal(number)
-    told, errors = child.stdout.read().decode(), child.stderr.read()
-    assert (child.wait(timeout=DEADLINE_SECONDS), errors) == (0, b"")
-    assert 'username = (as given), api_key = "sandbox-projectx-key"' in told
-    assert 'client_secret = "sandbox-xerve-secret"' in told
-    assert f'base_url = "http://127.0.0.1:{match[1]}"' in told
-    assert "somebody" not in told
-    assert not port_file.exists()
-
-
-def test_a_process_says_why_it_cannot_listen(process, play):
-    """One line on stderr and exit code 1."""
-    child = process("--port", str(play().sandbox.port))
-    output, errors = child.communicate(timeout=DEADLINE_SECONDS)
-    assert (child.returncode, output) == (1, b"")
-    assert b"in use" in errors
-    assert b"Traceback" not in errors
 
 
 def test_ipv6_loopback_has_brackets_in_its_url():

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-from tokend.daemon.status_line import in_words, trouble
+from tokend.daemon.status_line import sentence, trouble
 from tokend.values.status import Failure, ProviderStatus, SinkStatus, State
 
 SCRIPT = """
@@ -53,7 +53,7 @@ def status(name: str, state: State, *, error: Failure | None = None, sinks: tupl
 def words(statuses, *, config_refused=False):
     reasons = {one.name: trouble(one) for one in statuses}
     wrong = {name: reason for name, reason in reasons.items() if reason is not None}
-    return in_words(len(statuses), wrong, config_refused=config_refused)
+    return sentence(len(statuses), wrong, config_refused=config_refused)
 
 
 def test_the_words_name_what_is_not_well_and_why():

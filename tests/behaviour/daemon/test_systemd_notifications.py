@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.harness import Home, until
-from tests.daemon.tables import DAEMON, PARTNER, PX
+from tests.daemon.tables import DAEMON, PARTNER
 
 
 @pytest.fixture
@@ -27,19 +27,6 @@ def slow(home: Home) -> Path:
     slow.with_suffix(".json.hold").touch()
     home.environ.update(LD_PRELOAD=str(library), SLOW_FILE=str(slow))
     return slow
-
-
-def test_ready_comes_once_everything_answers_and_says_it_in_words(home: Home):
-    """READY=1 when the socket answers; STATUS= counts the tokens and names those that are not well, and why."""
-    home.secret("px-key", "a-wrong-key")
-    daemon = home.start(PX + PARTNER)
-    assert daemon.get("/livez").status == 200
-    until(lambda: any("px (rejected: " in note for note in daemon.notes), "STATUS= with the reason")
-    text = [note for note in daemon.notes if note.startswith("STATUS=")][-1]
-    assert text.startswith("STATUS=2 tokens, 1 failing: px (rejected: ")
-    assert len(text.splitlines()) == 1
-    assert daemon.noted("READY=1") == 1
-    assert daemon.noted("WATCHDOG") == 0
 
 
 def test_each_reload_begins_and_ends_in_order_also_when_it_is_refused(home: Home):

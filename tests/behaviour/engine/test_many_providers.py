@@ -4,12 +4,10 @@ import asyncio
 from bisect import bisect_left
 
 import anyio
-import pytest
 
 from tests.fakes import FakeHeld, World, config, provider
 from tests.virtual import run_virtually
 from tokend.engine.policy.rate_limits import PACE_BURST, PACE_PER_SECOND
-from tokend.machine.lock import Lock
 
 MANY = 1000
 
@@ -92,29 +90,5 @@ def test_of_alike_providers_that_are_renamed_each_has_one_heir():
             assert sorted(step["action"] for step in plan) == ["add", "rename", "rename"]
             kept = {e.lease.token.value.reveal() for n, e in supervisor.entries.items() if n in ("c", "d")}
             assert kept == tokens
-
-    run_virtually(main)
-
-
-def test_a_mutex_is_taken_in_turn_and_survives_one_who_gives_up():
-    """It is there only while somebody holds it or waits for it."""
-
-    async def main(clock):
-        mutex, order = Lock(), []
-
-        async def hold(number):
-            async with mutex:
-                order.append(number)
-                await anyio.sleep(1)
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(hold, 1)
-            await anyio.sleep(0.1)
-            with anyio.move_on_after(0.2):
-                await mutex.acquire()
-                pytest.fail("two hold it")
-            tasks.start_soon(hold, 2)
-        assert order == [1, 2]
-        assert mutex._lock is None
 
     run_virtually(main)

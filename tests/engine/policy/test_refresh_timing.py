@@ -5,11 +5,7 @@ from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tokend.engine.policy.backoff import backoff_seconds
-from tokend.engine.policy.rate_limits import Allowance, HostLimits
 from tokend.engine.policy.refresh_timing import lead_seconds, refresh_moment
 from tokend.plugin.settings_base import Percentage
 from tokend.values.instant import Instant
@@ -61,40 +57,3 @@ def test_a_thousand_daemons_with_one_expiry_do_not_come_together():
         START.until(refresh_moment(token(4 * 3600), lead_seconds=2880, jitter=draw.random())) for _ in range(1000)
     )
     assert max(bisect_right(moments, moment + 10) - n for n, moment in enumerate(moments)) <= 40
-
-
-@given(failures=st.integers(1, 10_000), left=st.none() | st.floats(-1e6, 1e6), draw=st.floats(0, 1, exclude_max=True))
-def test_backoff_stays_between_the_floor_and_five_minutes(failures, left, draw):
-    """uniform(0.6, 1) × min(300 s, 5 s × 2ⁿ, a quarter of what is left), at least 5 s."""
-    assert 5.0 <= backoff_seconds(failures, seconds_left=left, draw=draw) <= 300.0
-
-
-def test_backoff_doubles_and_respects_what_is_left():
-    """n counts from 0 at the first failure; a valid token's quarter bounds it."""
-    full = 1.0 - 1e-12
-    assert [round(backoff_seconds(n, seconds_left=None, draw=full)) for n in range(1, 9)] == [
-        5, 10, 20, 40, 80, 160, 300, 300,
-    ]  # fmt: skip
-    assert backoff_seconds(8, seconds_left=80, draw=full) == pytest.approx(20)
-    assert backoff_seconds(8, seconds_left=-1, draw=full) == pytest.approx(300)
-
-
-def test_readers_have_three_attempts_and_then_one_per_five_minutes():
-    """The allowance: three at once, then one per 5 min."""
-    allowance = Allowance()
-    assert [allowance.take(START) for _ in range(3)] == [0.0, 0.0, 0.0]
-    assert allowance.take(START) == pytest.approx(300.0)
-    assert allowance.take(START.after(299)) == pytest.approx(1.0)
-    assert allowance.take(START.after(301)) == 0.0
-    assert allowance.take(START.after(301)) > 290
-
-
-def test_a_hosts_pause_is_never_shortened_and_ends_by_itself():
-    """Retry-After binds all providers of a host."""
-    limits = HostLimits()
-    limits.block("one:443", START.after(100))
-    limits.block("one:443", START.after(10))
-    assert limits.seconds("one:443", START) == pytest.approx(100)
-    assert limits.seconds("other:443", START) == 0.0
-    assert limits.seconds("one:443", START.after(101)) == 0.0
-    assert limits.seconds(None, START) == 0.0

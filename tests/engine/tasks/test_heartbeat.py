@@ -48,7 +48,7 @@ async def watched(world: World, *providers: Any) -> AsyncIterator[Meals]:
     """The engine with these providers, and its watchdog."""
     meals: Any = Meals()
     async with world.running(*providers) as supervisor, anyio.create_task_group() as tasks:
-        dog = Watchdog(meals, seconds=MEAL_SECONDS, clock=world.clock, living=lambda: supervisor.refreshers)
+        dog = Watchdog(meals, seconds=MEAL_SECONDS, clock=world.clock, refreshers=lambda: supervisor.refreshers)
         tasks.start_soon(dog.feed)
         yield meals
         tasks.cancel_scope.cancel()

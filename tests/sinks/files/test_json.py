@@ -98,11 +98,3 @@ def test_the_program_that_read_the_file_before_reads_it_still(tmp_path, zone):
         argv = [sys.executable, "-I", "-c", CONSUMER, path, str(now.timestamp()), str(ahead)]
         read = json.loads(subprocess.run(argv, env={**os.environ, "TZ": zone}, capture_output=True, check=True).stdout)
         assert read == [PLANTED, "bearer", True, valid]
-
-
-def test_raw_is_exactly_the_token(tmp_path):
-    """README: no trailing newline; ``newline = true`` opts in."""
-    sink("raw", tmp_path / "raw").write(lease())
-    assert (tmp_path / "raw").read_bytes() == PLANTED.encode()
-    sink("raw", tmp_path / "raw", newline=True).write(lease())
-    assert (tmp_path / "raw").read_bytes() == PLANTED.encode() + b"\n"

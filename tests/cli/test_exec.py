@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import PATIENCE_SECONDS, Running, environment, eventually, short_directory, tokend
+from tests.client.fake_daemon import answering, http
 
 # Says its number and its token, and how it ended: a line each.
 PROGRAM = """\
@@ -107,72 +108,19 @@ def test_a_program_that_cannot_be_run_is_126(running: Running, tmp_path: Path) -
         assert "cannot be run" in done.err
 
 
-def test_a_new_token_starts_the_program_anew(running: Running) -> None:
-    """SIGTERM to the old one, then a new one with the new token; tokend stays."""
-    with executing(running, "--restart-on-change") as child:
-        first, old = child.wait_for(1)
-        assert first != child.process.pid
-        running.client.refresh("partner")
-        second, new = child.wait_for(2)
-        assert second != first
-        assert new not in (old, "")
-        assert f"{first} got SIGTERM" in child.lines()
-        assert child.process.poll() is None
-        child.process.send_signal(signal.SIGTERM)
-        assert child.status() == 0
-
-
-def test_a_stopped_program_is_started_anew_too(running: Running) -> None:
-    """It is woken to hear of its end."""
-    with executing(running, "--restart-on-change") as child:
-        first, _ = child.wait_for(1)
-        os.kill(first, signal.SIGSTOP)
-        running.client.refresh("partner")
-        child.wait_for(2)
-        assert f"{first} got SIGTERM" in child.lines()
-
-
-@pytest.mark.parametrize(
-    "name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGWINCH"]
-)
-def test_signals_are_passed_on_and_the_status_comes_back(running: Running, name: str) -> None:
-    """What the parent is sent, the program hears; its exit status is tokend's."""
-    with executing(running, "--restart-on-change", HANDLED=name, STATUS="9") as child:
-        pid, _ = child.wait_for(1)
-        child.process.send_signal(getattr(signal, name))
-        assert child.status() == 9
-        assert f"{pid} got {name}" in child.lines()
-
-
-def test_a_program_that_a_signal_ended_is_128_more(running: Running) -> None:
-    """As shells tell it."""
-    with executing(running, "--restart-on-change") as child:
-        pid, _ = child.wait_for(1)
-        os.kill(pid, signal.SIGKILL)
-        assert child.status() == 128 + signal.SIGKILL
-
-
-def test_who_asks_for_the_end_gets_no_new_program(running: Running) -> None:
-    """SIGTERM while a restart waits for a slow program, or before: it ends, and that is all."""
-    slow = PROGRAM.replace(
-        "    sys.exit(", "    while not os.path.exists(os.environ['GO']): time.sleep(0.01)\n    sys.exit("
-    )
-    with short_directory() as directory, executing(
-        running, "--restart-on-change", program=slow, STATUS="5", GO=str(directory / "go")
-    ) as child:  # fmt: skip
-        pid, _ = child.wait_for(1)
-        running.client.refresh("partner")
-        assert eventually(lambda: f"{pid} got SIGTERM" in child.lines())
-        child.process.send_signal(signal.SIGTERM)
-        # The program hears a second SIGTERM: now the parent has taken ours.
-        assert eventually(lambda: child.lines().count(f"{pid} got SIGTERM") == 2)
-        running.client.refresh("partner")
-        (directory / "go").touch()
-        assert child.status() == 5
-        assert len(child.began()) == 1
-
-
 def test_a_token_that_cannot_be_had_starts_nothing() -> None:
     """No daemon: exit code 3 and no program."""
     done = tokend("exec", "--env", "T=tt", "--restart-on-change", "--", "echo", "x", TOKEND_SOCKET="/nowhere")
     assert (done.code, done.out) == (3, "")
+
+
+def test_exec_gives_the_token_to_the_program_and_its_status_back() -> None:
+    """The variable is set, the exit code is the child's, and nothing of it is in argv."""
+    token = b'{"access_token": "abc"}'
+    with short_directory() as directory, answering(http(token)) as fake:
+        script = f'printf %s "$T" > {directory}/out; exit 9'
+        done = tokend("exec", "--env", "T=tt", "--", "sh", "-c", script, TOKEND_SOCKET=fake.path)
+        assert (done.code, done.out, done.err) == (9, "", "")
+        assert Path(directory / "out").read_text() == "abc"
+        assert tokend("exec", "--env", "T=tt", "--", "/nonexistent", TOKEND_SOCKET=fake.path).code == 127
+        assert tokend("exec", "--env", "7=tt", "--", "true", TOKEND_SOCKET=fake.path).code == 2

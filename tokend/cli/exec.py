@@ -1,4 +1,4 @@
-"""``tokend exec``: run a program with tokens in its environment, in tokend's place or, to be started anew, below it."""
+"""``tokend exec``: run a program with tokens in its environment, in place of tokend or as its restartable child."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import signal
 import click
 
 from tokend.cli.options import SOCKET, duration
-from tokend.cli.restarting import Environment, run
+from tokend.cli.restart_on_change import Environment, run
 from tokend.cli.streams import complain
 from tokend.client import TokenClient
 from tokend.client.tokens import token_target
@@ -20,17 +20,17 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 @click.option(
     "--env", "pairs", multiple=True, required=True, metavar="KEY=NAME", help="Variable and token; repeatable."
 )
-@click.option("--min-ttl", callback=duration, metavar="DURATION", help="Refresh first what does not last so long.")
-@click.option("--restart-on-change", is_flag=True, help="SIGTERM CMD and run it anew whenever a token was renewed.")
+@click.option("--min-ttl", callback=duration, metavar="DURATION", help="Refresh first each token that ends sooner.")
+@click.option("--restart-on-change", is_flag=True, help="On each new token, end CMD by SIGTERM and run it again.")
 @SOCKET
 @click.argument("argv", nargs=-1, type=click.UNPROCESSED, required=True, metavar="-- CMD…")
-def execute(
+def command(
     pairs: tuple[str, ...], min_ttl: str | None, restart_on_change: bool, socket: str | None, argv: tuple[str, ...]
 ) -> int:
-    """Run CMD with tokens in its environment. It takes tokend's place: signals and exit status are its own.
+    """Run CMD with tokens in its environment. CMD replaces tokend: signals and exit status are its own.
 
-    With --restart-on-change tokend stays its parent: signals are passed on, and once CMD ends by itself tokend ends
-    with its status (128 + N if signal N ended it). CMD has 10 s to end for a restart, then it is killed.
+    With --restart-on-change tokend stays its parent and passes signals on. When CMD ends by itself, tokend ends with
+    its status (128 + N if signal N ended it). For a restart CMD has 10 s to end, then it is killed.
     """
     names = _names(pairs)
     client = TokenClient(socket)
@@ -51,17 +51,17 @@ def execute(
     try:
         if restart_on_change:
             return run(program, argv, first, client=client, renewed=environment)
-        # Python ignores these two, and what is ignored stays so over exec: the program shall have them as usual.
+        # Python ignores these two signals, and exec keeps ignored signals ignored: restore the defaults.
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
-        return os.execve(program, list(argv), first.variables)  # noqa: S606  (running it is what was asked for)
+        return os.execve(program, list(argv), first.variables)  # noqa: S606  (the user asked to run it)
     except OSError as error:
         complain(f"{argv[0]}: cannot be run: {error.strerror}")
         return 126
 
 
 def _names(pairs: tuple[str, ...]) -> dict[str, str]:
-    """{variable: token's name}"""
+    """Split ``KEY=NAME`` options into {variable: token's name}. Raises `click.UsageError`."""
     names = {}
     for pair in pairs:
         key, equals, name = pair.partition("=")
