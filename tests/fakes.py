@@ -26,6 +26,7 @@ from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
+from tokend.plugin.sink import SinkRuntime
 from tokend.values.errors import AttemptError, SinkError, StoreError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -159,7 +160,23 @@ class FakeSink(SinkSettings):
     def target(self) -> str:
         return self.path
 
-    def write(self, lease: Lease) -> bool:
+    @property
+    def file_path(self) -> Path:
+        return Path(self.path)
+
+    async def write(self, runtime: SinkRuntime, lease: Lease) -> bool:
+        return await runtime.run_in_thread(lambda: self._write(lease))
+
+    async def remove(self, runtime: SinkRuntime) -> bool:
+        return await runtime.run_in_thread(lambda: WORLDS[-1].disk.pop(self.path, None) is not None)
+
+    async def probe(self, runtime: SinkRuntime) -> None:
+        await runtime.run_in_thread(lambda: WORLDS[-1].stumble("probe", self.path))
+
+    async def announce(self, runtime: SinkRuntime) -> None:
+        await runtime.run_in_thread(self._announce)
+
+    def _write(self, lease: Lease) -> bool:
         content = lease.token.value.reveal()
         WORLDS[-1].stumble("write", self.path)
         if WORLDS[-1].disk.get(self.path) == content:
@@ -168,13 +185,7 @@ class FakeSink(SinkSettings):
         WORLDS[-1].written.append((self.path, content))
         return True
 
-    def remove(self) -> bool:
-        return WORLDS[-1].disk.pop(self.path, None) is not None
-
-    def probe(self) -> None:
-        WORLDS[-1].stumble("probe", self.path)
-
-    def announce(self) -> None:
+    def _announce(self) -> None:
         WORLDS[-1].stumble("announce", self.path)
         WORLDS[-1].announced.append(self.path)
 
@@ -185,7 +196,10 @@ class FakeCombiningSink(FakeSink):
     kind: Literal["fake-combining"] = "fake-combining"  # type: ignore[assignment]
     tokens: tuple[str, ...] = ()
 
-    def write_all(self, lease: Lease, others: Mapping[str, Lease]) -> bool:
+    async def write_all(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
+        return await runtime.run_in_thread(lambda: self._write_all(lease, others))
+
+    def _write_all(self, lease: Lease, others: Mapping[str, Lease]) -> bool:
         WORLDS[-1].stumble("write", self.path)
         content = " ".join(f"{one.name}={one.token.value.reveal()}" for one in (lease, *others.values()))
         changed = WORLDS[-1].disk.get(self.path) != content
@@ -195,6 +209,8 @@ class FakeCombiningSink(FakeSink):
 
 class FakeListeningSink(SinkSettings):
     """A sink that is asked: `World.served` names those that listen."""
+
+    family: ClassVar[Any] = "served"
 
     kind: Literal["fake-socket"] = "fake-socket"
     path: Path = Path("a-socket")
@@ -352,6 +368,7 @@ class World:
             counters=self.counters,
             random=random.Random(self.seed),
             runtime=self._runtime,
+            sink_upstream=self._runtime,
             threads=self.threads,
             commands=self.threads,
             serve=self._serve,

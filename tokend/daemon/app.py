@@ -34,7 +34,7 @@ from tokend.httpd.unix_socket import SocketFile
 from tokend.machine import logs
 from tokend.machine.clock import SystemClock
 from tokend.machine.thread_pool import Pools
-from tokend.plugin.settings import ProviderSettings
+from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.plugin.sink import ListeningSink
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
@@ -182,6 +182,7 @@ class Daemon:
             counters=Counters(),
             random=random.SystemRandom(),
             runtime=self._runtime,
+            sink_upstream=self._sink_upstream,
             threads=self.threads.sinks,
             commands=self.threads.commands,
             serve=self._serve_sink,
@@ -253,6 +254,10 @@ class Daemon:
 
     def _runtime(self, settings: ProviderSettings) -> ProviderRuntime:
         return ProviderRuntime(settings, clock=self._clock, threads=self._queue, resolver=self._resolver)
+
+    def _sink_upstream(self, settings: SinkSettings) -> ProviderRuntime:
+        # The sinks' threads: a secret of theirs on a disk that hangs must hold up no refresher.
+        return ProviderRuntime(settings, clock=self._clock, threads=self.threads.sinks, resolver=self._resolver)
 
     async def _keep(self, chore: Callable[[], Awaitable[None]]) -> None:
         """Do a chore for ever; a bug in it must not end the daemon."""

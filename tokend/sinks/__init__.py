@@ -1,4 +1,4 @@
-"""Where tokens are pushed to, one file per kind. Sinks block, are all or nothing, and know nothing of each other."""
+"""The kinds of sinks, one file per kind. Kinds do not know each other; `plugin.sink` has their interfaces."""
 
 from collections.abc import Mapping
 
