@@ -234,6 +234,7 @@ class FakeRuntime:
     upstreams: Mapping[str, Upstream]
     environ: Mapping[str, str]
     requests: int = 0
+    network: Any = None  # a `Network` for sinks; None: there is none
 
     def upstream_now(self) -> datetime:
         return self.clock.instant().wall
@@ -242,7 +243,10 @@ class FakeRuntime:
         return read_secret(source, self.environ)
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
-        raise TransientError("there is no network")
+        if self.network is None:
+            raise TransientError("there is no network")
+        reply: UpstreamReply = await self.network.exchange(request)
+        return reply
 
 
 class InlineThreads:
@@ -347,6 +351,7 @@ class World:
     disk_threads: Any = field(default_factory=InlineThreads)
     limits: HostLimits = field(default_factory=HostLimits)
     counters: Counters = field(default_factory=Counters)
+    network: Any = None
     supervisor: Any = None
     context: Any = None
     store: Any = None
@@ -368,7 +373,7 @@ class World:
             counters=self.counters,
             random=random.Random(self.seed),
             runtime=self._runtime,
-            sink_upstream=self._runtime,
+            sink_upstream=self._sink_upstream,
             threads=self.threads,
             commands=self.threads,
             serve=self._serve,
@@ -401,6 +406,9 @@ class World:
 
     def _runtime(self, settings: Any) -> Runtime:
         return FakeRuntime(self.clock, self.upstreams, self.environ)
+
+    def _sink_upstream(self, settings: Any) -> Runtime:
+        return FakeRuntime(self.clock, self.upstreams, self.environ, network=self.network)
 
 
 WORLDS: list[World] = []
