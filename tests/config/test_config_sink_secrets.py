@@ -6,16 +6,16 @@ import pytest
 
 from tests.config.written import ENVIRON, PARTNER, TT, only, written
 from tests.publishing_sinks import StoreSink
-from tokend import providers, sinks
 from tokend.config import Config, ConfigProblem, InvalidConfigError, load
+from tokend.kinds import PROVIDERS, SINKS
 
 PLANTED = "planted-fake-password-of-a-store"
 SINK = '[[providers.partner.sinks]]\nkind = "store"\nkey = "app"\nauth = {auth}\n'
 
 
 def loaded(path: Path, before: Config | None = None) -> Config:
-    kinds = {**sinks.BUILTIN, "store": StoreSink}
-    return load(path, providers=providers.BUILTIN, sinks=kinds, environ=ENVIRON, before=before)
+    kinds = SINKS.including({"store": StoreSink})
+    return load(path, providers=PROVIDERS, sinks=kinds, environ=ENVIRON, before=before)
 
 
 def refused(path: Path, before: Config | None = None) -> list[ConfigProblem]:

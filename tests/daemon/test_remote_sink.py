@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[2]
 WITH_STORE = """
 import sys
 from tests.publishing_sinks import StoreSink
-from tokend import sinks
+from tokend import kinds
 from tokend.daemon import process
-sinks.BUILTIN = {**sinks.BUILTIN, "store": StoreSink}
+kinds.SINKS = kinds.SINKS.including({"store": StoreSink})
 sys.exit(process.run("config.toml"))
 """
 SINK = """

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tokend.kinds import SINKS
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.sink import Mark, Values
-from tokend.sinks import BUILTIN
 from tokend.sinks.files.base import FileSink
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -104,6 +104,8 @@ def ended(call: Coroutine[Any, Any, T]) -> T:
 
 def sink(kind: str, path: Path, **keys: Any) -> CalledSink:
     """A sink of that kind, from its TOML keys."""
-    made = BUILTIN[kind].model_validate({"kind": kind, "path": str(path), **keys}, context={"directory": "/nowhere"})
+    made = SINKS.all()[kind].model_validate(
+        {"kind": kind, "path": str(path), **keys}, context={"directory": "/nowhere"}
+    )
     assert isinstance(made, FileSink)
     return CalledSink(made)

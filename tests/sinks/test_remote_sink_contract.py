@@ -8,9 +8,9 @@ from tests.publishing_sinks import PASSWORD, Network, StoreSink
 from tests.sinks.leases import PLANTED, lease
 from tests.sinks.test_sink_contract import SECOND, said
 from tests.virtual import run_virtually
+from tokend.kinds import SINKS
 from tokend.plugin.settings import RemoteSinkSettings
 from tokend.plugin.sink import RemoteSink
-from tokend.sinks import BUILTIN
 from tokend.values.errors import SinkError
 
 # How a sink of each kind is made, for the store that `attempt` gives it; keys beside its secret.
@@ -45,7 +45,9 @@ async def content_of(sink, runtime, value=PLANTED):
 
 def test_every_kind_is_in_the_suite():
     """A kind that is added to the table must be added here."""
-    assert {model for model in BUILTIN.values() if model.family == "remote"} <= {model for model, _ in KINDS.values()}
+    assert {model for model in SINKS.all().values() if model.family == "remote"} <= {
+        model for model, _ in KINDS.values()
+    }
     assert all(issubclass(model, RemoteSinkSettings) for model, _ in KINDS.values())
 
 

@@ -24,10 +24,11 @@ def schema() -> None:
 
 def configuration_schema() -> dict[str, Any]:
     """The schema of a configuration file, as a JSON object."""
-    from tokend import providers, sinks
+    from tokend import kinds
     from tokend.config import DaemonSettings
 
-    models: list[type[BaseModel]] = [DaemonSettings, *providers.BUILTIN.values(), *sinks.BUILTIN.values()]
+    providers, sinks = kinds.PROVIDERS.all(), kinds.SINKS.all()
+    models: list[type[BaseModel]] = [DaemonSettings, *providers.values(), *sinks.values()]
     # Model by model a reference; and the definitions of all of them.
     references, found = models_json_schema([(model, "validation") for model in models], schema_generator=_Toml)
     definitions = _untitled(found["$defs"])
@@ -35,14 +36,14 @@ def configuration_schema() -> dict[str, Any]:
     # `load` fills in the daemon's own places.
     _definition(definitions, refer[DaemonSettings]).pop("required", None)
     definitions["SecretSource"] = _secret(definitions["SecretSource"])
-    for kind, model in _kinds(providers.BUILTIN, sinks.BUILTIN):
+    for kind, model in _kinds(providers, sinks):
         _name_kind(_definition(definitions, refer[model]), kind)
-    for model in providers.BUILTIN.values():
+    for model in providers.values():
         if "refresh_before" in model.model_fields:  # on-demand kinds have nothing that could be written
             sinks_key = {"type": "array", "items": {"$ref": "#/$defs/sink"}}
             _definition(definitions, refer[model])["properties"]["sinks"] = sinks_key
-    definitions["sink"] = _by_kind(sinks.BUILTIN, refer)
-    definitions["provider"] = _by_kind(providers.BUILTIN, refer)
+    definitions["sink"] = _by_kind(sinks, refer)
+    definitions["provider"] = _by_kind(providers, refer)
     return {
         "$schema": DIALECT,
         "title": "tokend's configuration",
