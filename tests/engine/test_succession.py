@@ -8,7 +8,8 @@ import pytest
 from tests.fakes import FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World, config, literal, provider
 from tests.virtual import BOOT, EPOCH, run_virtually
 from tokend.engine.records.record import Record
-from tokend.engine.records.rename import is_blank, left_behind, renamed, succeeded_by_another
+from tokend.engine.records.rename import for_another_kind, generations_only, is_blank, renamed
+from tokend.engine.records.token_states import WITHDRAWN, Held
 from tokend.engine.reload_plan import Step, steps
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import TokenUnavailableError, TransientError
@@ -18,7 +19,9 @@ from tokend.values.tokens import Lease, Token
 
 START = Instant(EPOCH, BOOT)
 FULL = Record(
-    lease=Lease("a", Token(Secret("fake"), "Bearer", START, START.after(900)), 7, START.after(700), "0123456789ab"),
+    token=Held(
+        Lease("a", Token(Secret("fake"), "Bearer", START, START.after(900)), 7, START.after(700), "0123456789ab")
+    ),
     account="acc",
     generation=7,
 )
@@ -35,9 +38,10 @@ def test_a_renamed_record_keeps_its_generation_unless_the_name_has_used_it_up():
 
 def test_what_is_left_of_a_record_is_its_generation():
     """And, where its name goes on under another kind, that the sinks must not hold its token."""
-    assert left_behind(FULL) == Record(generation=7)
-    assert succeeded_by_another(FULL) == Record(generation=7, withdrawn=True)
-    assert [is_blank(r) for r in (Record(), left_behind(FULL), succeeded_by_another(FULL), FULL)] == [True] * 2 + [
+    assert generations_only(FULL) == Record(generation=7)
+    assert for_another_kind(FULL) == Record(generation=7, token=WITHDRAWN)
+    assert for_another_kind(for_another_kind(FULL)) == for_another_kind(FULL)
+    assert [is_blank(r) for r in (Record(), generations_only(FULL), for_another_kind(FULL), FULL)] == [True] * 2 + [
         False
     ] * 2
 

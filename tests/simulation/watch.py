@@ -179,7 +179,7 @@ class Watch:
             self.hold(not lost or seen.may_lose, mark, "its token was taken away")
             seen.value = None  # should it come again, it is a new one
         else:
-            self._holds_lease(mark, seen, lease, record.adrift, now)
+            self._holds_lease(mark, seen, lease, record.token.adrift, now)
             if not lease.token.is_valid(now):
                 if seen.told_expired != lease.generation:
                     self._ran_out(mark, seen, lease, worker)

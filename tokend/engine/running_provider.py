@@ -50,7 +50,7 @@ class RunningProvider:
     def lease(self) -> Lease | None:
         """The token now held, valid or not; on-demand kinds hold none."""
         record = self._records.get(self.config.name)
-        return None if record is None or self.demand is None else record.lease
+        return None if record is None or self.demand is None else record.token.lease
 
     def status(self) -> ProviderStatus:
         """Its status now."""
@@ -96,4 +96,4 @@ class RunningProvider:
         record = self.worker.record
         if self.worker.state is State.REJECTED:
             return True
-        return bool(record.failures) and not record.verdicts and self.lease is None
+        return bool(record.failures) and not record.attempts.failures.refusals and self.lease is None

@@ -20,7 +20,7 @@ from tokend.engine.publishing.publisher import Publisher
 from tokend.engine.publishing.sink_health import TargetLock
 from tokend.engine.publishing.socket_publisher import SocketPublisher
 from tokend.engine.records.fingerprints import request_fingerprint
-from tokend.engine.records.rename import is_blank, succeeded_by_another
+from tokend.engine.records.rename import for_another_kind, is_blank
 from tokend.engine.reload_plan import Step
 from tokend.engine.running_provider import RunningProvider
 from tokend.engine.tasks.expiry_watch import ExpiryWatch
@@ -58,10 +58,9 @@ class Supervisor:
         self._expiry = ExpiryWatch(context, is_held=self._providers.__contains__)
         self._workers.start(None, self._expiry.run)
         for record in context.store.records.values():
-            # A restart is no way around a pause that a host asked for, also where nobody is configured any more whom it
-            # told so.
+            # Honour a persisted Retry-After after a restart, even if the provider that received it is gone.
             if record.host_pause is not None:
-                context.limits.block(record.paused_host, record.host_pause)
+                context.limits.block(record.host_pause.host, record.host_pause.until)
 
     # -------------------------------------------------------------- configuration
 
@@ -139,7 +138,7 @@ class Supervisor:
         if type(provider.config.settings) is not type(config.settings):
             # Another kind is another account: nothing of the old one is its, not even for a moment.
             self._stop(config.name)
-            await self._context.store.update(config.name, succeeded_by_another)
+            await self._context.store.update(config.name, for_another_kind)
             self._start(config)
             return
         changed = provider.config.settings != config.settings
