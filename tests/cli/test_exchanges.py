@@ -90,7 +90,7 @@ def test_the_reason_of_a_wait_in_vain_is_the_tokens() -> None:
     with answering(why, problem(504, "timeout", "no valid token within 1 s")) as fake:
         done = tokend("get", "tt", "--wait", "500ms", "--socket", fake.path)
     assert done.code == 124
-    assert done.err == "tokend: waited 0.5 s in vain: the credentials were rejected\n"
+    assert done.err == "tokend: no suitable token after 0.5 s: the credentials were rejected\n"
 
 
 def test_what_the_other_side_says_cannot_steer_the_terminal() -> None:

@@ -66,7 +66,7 @@ def test_status_of_a_rejected_token_says_why_and_who_must_act(running: Running) 
     assert done.code == 4
     assert lines(done.out)[0] == "refused (projectx): rejected"
     assert "InvalidCredentials" in done.out
-    assert "nothing by itself: mend the credentials, or run `tokend refresh refused`" in done.out
+    assert "no attempt until a person acts: fix the credentials, or run `tokend refresh refused`" in done.out
 
 
 @pytest.mark.parametrize(

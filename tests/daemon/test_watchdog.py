@@ -11,7 +11,7 @@ import sys, time
 from pathlib import Path
 from typing import Literal
 import anyio
-from tokend import providers
+from tokend import kinds
 from tokend.daemon import process
 from tokend.values.errors import TransientError
 from tokend.plugin.settings import HeldSettings
@@ -27,7 +27,7 @@ class Blocking(HeldSettings):
             time.sleep(0.01)
         raise TransientError("it goes on")
 
-providers.BUILTIN = {**providers.BUILTIN, "blocking": Blocking}
+kinds.PROVIDERS = kinds.PROVIDERS.including({"blocking": Blocking})
 sys.exit(process.run("config.toml"))
 """
 

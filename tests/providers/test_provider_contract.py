@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from tests.http.loopback import Behaviour, raw, reply, reset, silent, slow_loris
 from tests.providers.live import ENVIRON, attempt, env
+from tests.upstream.loopback import Behaviour, raw, reply, reset, silent, slow_loris
+from tokend.kinds import PROVIDERS
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSettings
-from tokend.providers import BUILTIN
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
@@ -85,6 +85,7 @@ KINDS = {
         secrets=(ENVIRON["CLIENT_SECRET"],),
     ),
 }
+BUILTIN = PROVIDERS.all()
 each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 
 

@@ -1,135 +1,116 @@
-"""The table of failures: every error of an attempt has a row, and every row does what it says, for both classes."""
+"""Pauses and rejections of held kinds after a failure. Arithmetic only."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from tokend.engine.policy.failure import (
-    FAILURES,
-    Repeat,
-    Wait,
-    after_failed_call,
-    after_failure,
-    meaning_of,
-    rejected_on_demand,
-    with_refusals,
-)
-from tokend.engine.records.attempt_states import Failing, Rejected
-from tokend.engine.records.record import HostPause, Record
+from tokend.engine.policy.failure import after_failure
+from tokend.engine.records.attempt_states import Failing, Failures, Rejected, Settled
+from tokend.engine.records.record import Record
+from tokend.engine.records.token_states import Held
 from tokend.values.errors import (
     AttemptError,
     ClockError,
-    InvalidParametersError,
     RateLimitedError,
     RejectedError,
     SecretError,
     TransientError,
 )
 from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease, Token
 
 NOW = Instant(datetime(2026, 1, 1, tzinfo=UTC), 1000.0)
-# An error for each row, by the row's name.
-ERRORS: dict[str, AttemptError] = {
-    "rejected": RejectedError("401"),
-    "clock, offset learned": ClockError("an hour behind", offset=3600.0),
-    "clock, ours is absurd": ClockError("1970"),
-    "rate limited": RateLimitedError("429", retry_after=60.0),
-    "transient, repeatable": TransientError("504", repeatable=True),
-    "transient": TransientError("half an answer"),
-    "secret": SecretError("empty"),
-    "bug": AttemptError("a bug"),
-}
+PROVEN = Record(proven="good")
+DOWN, NO, SKEW = TransientError("down"), RejectedError("no"), ClockError("skew", offset=99.0)
 
 
-def held(error: AttemptError, record: Record) -> Record:
-    return after_failure(record, error, now=NOW, interval_seconds=1.0, secrets="shown", draw=0.5, host="one:443")
+def failed(times: int):
+    return Failing(NOW, None, Failures(times)) if times else Settled()
 
 
-def on_demand(error: AttemptError, record: Record) -> Record:
-    return rejected_on_demand(after_failed_call(record, error, now=NOW, host="one:443"), error, secrets="shown")
+def secrets_of(record: Record) -> str | None:
+    return record.attempts.rejected_secrets
 
 
-CREDENTIALS = {
-    "unproven": (held, Record()),
-    "proven": (held, Record(proven="shown")),
-    "on_demand": (on_demand, Record()),
-}
+def refusals(record: Record) -> int:
+    return record.attempts.failures.refusals
 
 
-def test_every_error_of_an_attempt_has_its_row():
-    """The first row that fits counts; each row is met by the error that it is for."""
-    assert {name: meaning_of(error).name for name, error in ERRORS.items()} == {row.name: row.name for row in FAILURES}
-    kinds = {kind for kind in AttemptError.__subclasses__() if kind is not InvalidParametersError}
-    assert kinds <= {row.error for row in FAILURES}
+def judged(error: AttemptError, record: Record = PROVEN, *, interval: float = 1.0, secrets: str | None = "good"):
+    after = after_failure(record, error, now=NOW, interval_seconds=interval, secrets=secrets, draw=1 - 1e-12)
+    return after, None if after.next_attempt is None else NOW.until(after.next_attempt)
 
 
-@pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.name)
-@pytest.mark.parametrize("credentials", CREDENTIALS)
-def test_credentials_are_rejected_by_the_refusal_that_the_row_names(row, credentials):
-    """docs/decisions/0006. What is no refusal neither adds to the refusals nor clears them."""
-    fail, record = CREDENTIALS[credentials]
-    error = ERRORS[row.name]
-    at = None if row.rejects_at is None else getattr(row.rejects_at, credentials)
-    for number in (1, 2):
-        record = fail(error, record)
-        assert record.attempts.failures.refusals == (0 if at is None else number)
-        assert isinstance(record.attempts, Rejected if at is not None and number >= at else Failing)
-        assert (record.failures, record.last_error.reason) == (number, error.reason)
-        if at is not None and number >= at:
-            break
-    refused = with_refusals(record, 1)
-    assert fail(ERRORS["transient"], refused).attempts.failures.refusals == 1
+@pytest.mark.parametrize(
+    ("error", "failures", "expected"),
+    [
+        (DOWN, 0, 5),
+        (DOWN, 3, 40),
+        (TransientError("503", retry_after=60), 0, 60),
+        (TransientError("503", retry_after=60), 5, 160),
+        (RateLimitedError("429"), 2, 20),
+        (RateLimitedError("429", retry_after=900), 0, 900),
+        (RateLimitedError("429", retry_after=5), 8, 300),  # P3: five seconds for ever are 720 requests an hour
+        (SecretError("empty"), 1, 10),
+        (ClockError("1970"), 3, 40),
+        (SKEW, 0, 5),
+        (NO, 0, 5),
+        (AttemptError("a bug"), 9, 300),
+    ],
+)
+def test_the_pause_is_the_backoff_or_the_wish_whichever_is_longer(error, failures, expected):
+    """Transient, rate limited, clock, rejected: each by its rule, none below 5 s."""
+    after, pause = judged(error, Record(proven="good", attempts=failed(failures)))
+    assert pause == pytest.approx(expected)
+    assert after.failures == failures + 1
+    assert after.last_error.reason == error.reason
 
 
-@pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.name)
-def test_only_a_rate_limit_pauses_the_host(row):
-    """For every provider of the host, held or on demand."""
-    for fail in (held, on_demand):
-        expected = HostPause("one:443", NOW.after(60)) if row.pauses_host else None
-        assert fail(ERRORS[row.name], Record()).host_pause == expected
-    assert row.pauses_host is (row.error is RateLimitedError)
-
-
-@pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.name)
-def test_a_held_kind_waits_as_the_row_says(row):
-    """A refusal is not an outage: its pause does not grow. A rejection has none."""
-    record = Record(proven="shown")
-    for _ in range(6):
-        record = after_failure(
-            with_refusals(record, 0), ERRORS[row.name], now=NOW, interval_seconds=1.0, secrets="shown", draw=0.5
-        )
-    pause = NOW.until(record.next_attempt)
-    assert pause == 5.0 if row.wait is Wait.MINIMUM_INTERVAL else pause > 60.0
-
-
-def test_only_silence_and_a_learned_clock_are_worth_another_call_of_a_query():
-    """docs/vendors.md, auth-token: every other call may have had its effect."""
-    assert {row.name: row.repeat for row in FAILURES if row.repeat is not Repeat.NEVER} == {
-        "clock, offset learned": Repeat.WITH_THE_LEARNED_CLOCK,
-        "transient, repeatable": Repeat.AFTER_A_PAUSE,
+def test_a_vendors_interval_holds_after_every_failure():
+    """TT: one POST per 10 s, retries included."""
+    assert {judged(error, interval=10.0)[1] for error in (DOWN, NO, SKEW, RateLimitedError("429", retry_after=5))} == {
+        10
     }
 
 
-def test_a_host_without_a_usable_retry_after_is_left_alone_for_the_backoff_or_for_five_seconds():
-    """Held kinds have a backoff, on-demand kinds a fixed pause."""
-    error = RateLimitedError("429")
-    after = held(error, Record())
-    assert after.host_pause.until == after.next_attempt
-    assert on_demand(error, Record()).host_pause.until == NOW.after(5)
+def test_while_a_token_is_valid_a_quarter_of_what_is_left_bounds_the_pause():
+    """So that some eight tries fit in before the end; afterwards n goes on."""
+    lease = Lease("a", Token(Secret("x"), "Bearer", NOW, NOW.after(400)), 1, None, "f")
+    assert judged(DOWN, Record(token=Held(lease), attempts=failed(9)))[1] == pytest.approx(100)
+    ended = Lease("a", Token(Secret("x"), "Bearer", NOW, NOW.after(-1)), 1, None, "f")
+    assert judged(DOWN, Record(token=Held(ended), attempts=failed(9)))[1] == pytest.approx(300)
 
 
-def test_an_attempt_that_sent_nothing_leaves_the_minimum_interval_alone():
-    """A secret could not be read: the vendor saw no request."""
-    record = Record(attempts=Failing(NOW.after(-60), None, Record().attempts.failures))
-    error = ERRORS["secret"]
-    unsent = after_failure(record, error, now=NOW, interval_seconds=1.0, secrets=None, draw=0.5)
-    assert unsent.last_attempt == NOW.after(-60)
-    assert held(error, record).last_attempt == NOW
+def test_proven_credentials_have_two_refusals_and_unproven_ones_one():
+    """docs/decisions/0006: the second refusal at the latest."""
+    first, pause = judged(NO)
+    assert (secrets_of(first), refusals(first), pause) == (None, 1, 5)
+    second, pause = judged(NO, first)
+    assert (secrets_of(second), pause) == ("good", None)
+    assert secrets_of(judged(NO, secrets="new")[0]) == "new"
+    assert secrets_of(judged(NO, Record())[0]) == "good"
 
 
-def test_secrets_that_cannot_be_read_any_more_are_not_rejected():
-    """They have changed already."""
-    error = ERRORS["rejected"]
-    twice = after_failed_call(after_failed_call(Record(), error, now=NOW, host=None), error, now=NOW, host=None)
-    assert not rejected_on_demand(twice, error, secrets=None).rejected
-    assert rejected_on_demand(twice, error, secrets="shown").rejected
+def test_a_clock_that_may_explain_it_is_worth_a_second_try_of_any_credentials():
+    """Clock: learn the offset, retry once."""
+    first, pause = judged(SKEW, Record())
+    assert (secrets_of(first), pause) == (None, 5)
+    assert secrets_of(judged(SKEW, first)[0]) == "good"
+    assert secrets_of(judged(NO, first)[0]) == "good"
+    assert refusals(judged(ClockError("1970"), first)[0]) == 1
+
+
+def test_other_failures_between_two_refusals_clear_nothing():
+    """P3: an upstream that alternates 401 and 503 gets the wrong credentials twice, not for ever."""
+    record = judged(NO)[0]
+    for error in (DOWN, RateLimitedError("429"), SecretError("empty")):
+        record = judged(error, record)[0]
+        assert (refusals(record), secrets_of(record)) == (1, None)
+    assert secrets_of(judged(NO, record)[0]) == "good"
+
+
+def test_a_failure_never_leaves_rejected():
+    """Only a change, a person or a success does: a secret that vanished and came back is the same secret."""
+    after, pause = judged(SecretError("gone"), Record(attempts=Rejected(None, Failures(1, 1), "good")), secrets=None)
+    assert (secrets_of(after), pause) == ("good", None)
