@@ -27,15 +27,15 @@ class Inspection:
             mark = entry.settings.headers[MARK]
             self._watch.hold(entry.config == self._context.config[name], mark, "old settings are in force")
             status = entry.status()
-            if isinstance(entry.worker, Refresher):
+            if not entry.is_on_demand:
                 self._watch.ledger(mark)
                 self._look_at(process, mark, entry, status)
             else:
-                rejected = entry.worker.record.rejected
+                rejected = entry.issuer.record.rejected
                 self._watch.hold(rejected is (status.state is State.REJECTED), mark, "its state is not shown")
 
     def _look_at(self, process: Any, mark: str, entry: Any, status: Any) -> None:
-        hold, seen, worker = self._watch.hold, self._watch.seen[mark], entry.worker
+        hold, seen, worker = self._watch.hold, self._watch.seen[mark], entry.refresher
         calm = self._calm(seen)
         lease = entry.lease
         troubled = status.state in (State.FAILING, State.REJECTED) or status.failures > 0

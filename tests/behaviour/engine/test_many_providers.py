@@ -32,7 +32,7 @@ def test_a_thousand_that_are_due_together_are_asked_for_one_after_the_other():
             calls.clear()
             async with world.running(*crowd()) as supervisor:
                 await anyio.sleep(MANY / REQUESTS_PER_SECOND + 4)
-                assert all(entry.worker.is_valid() for entry in supervisor.entries.values())
+                assert all(entry.refresher.is_valid() for entry in supervisor.entries.values())
                 assert len(calls) == MANY
                 assert busiest_second(calls) <= REQUESTS_BURST + REQUESTS_PER_SECOND + 1
             await anyio.sleep(3100)  # now all are due, and valid still

@@ -61,7 +61,7 @@ def test_a_provider_that_leaves_its_name_to_another_keeps_its_token_without_a_re
             await anyio.sleep(10)
             lease = supervisor.entries["old"].lease
             plan = await supervisor.apply(config(provider("old", newcomer), held("new", "ann", file)))
-            assert plan == [{"name": "new", "action": "rename"}, {"name": "old", "action": "add"}]
+            assert list(plan) == [{"name": "new", "action": "rename"}, {"name": "old", "action": "add"}]
             assert supervisor.entries["new"].lease.token is lease.token
             assert supervisor.entries["new"].lease.generation == lease.generation
             await anyio.sleep(10)
@@ -119,7 +119,7 @@ def test_a_provider_that_takes_the_place_of_another_brings_its_own_token():
             await anyio.sleep(10)
             lease, asked = supervisor.entries["x"].lease, len(world.upstreams["one"].calls)
             plan = await supervisor.apply(config(held("y", "ann", FakeSink(path="file"))))
-            assert plan == [{"name": "y", "action": "rename"}]
+            assert list(plan) == [{"name": "y", "action": "rename"}]
             await anyio.sleep(10)
             assert supervisor.entries["y"].lease.token is lease.token
             assert world.disk["file"] == lease.token.value.reveal()

@@ -110,9 +110,9 @@ def test_a_rest_that_does_not_end_starves_the_watchdog():
         world = World(clock)
         async with watched(world, provider("a", FakeHeld())) as meals:
             await anyio.sleep(60)
-            worker = world.supervisor.entries["a"].worker
+            worker = world.supervisor.entries["a"].refresher
             due = worker.heartbeat.rests_until - clock.instant().boot
-            world.supervisor.entries["a"].scopes["refresher"].cancel()
+            world.supervisor.entries["a"].stop()
             await anyio.sleep(due)
             meals.take()
             await anyio.sleep(REST_SECONDS)
@@ -200,7 +200,7 @@ def test_who_waits_for_a_thread_behind_all_others_has_not_hung_while_the_queue_m
             await anyio.sleep(10)
             threads.seconds = 9.0  # 300 of them need 45 minutes for one round of saving
             for entry in world.supervisor.entries.values():
-                entry.worker.request_attempt(despite_rejection=False)
+                entry.refresher.request_attempt(despite_rejection=False)
             meals.take()
             await anyio.sleep(HOUR)
             assert meals.take() == HOUR / MEAL_SECONDS

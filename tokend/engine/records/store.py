@@ -91,9 +91,11 @@ class TokenStore:
         """Count the records that could not be saved: a restart would find older ones."""
         return len(self._unsaved)
 
-    def trouble(self, name: str) -> str | None:
-        """Return why the record of ``name`` could not be saved; None if it is saved."""
-        return None if (waiting := self._unsaved.get(name)) is None else waiting.detail
+    def unsaved_note(self, name: str) -> str | None:
+        """Return the operator's sentence why the record of ``name`` could not be saved; None if it is saved."""
+        if (unsaved := self._unsaved.get(name)) is None:
+            return None
+        return f"a restart would not find what is known now: {unsaved.detail}"
 
     def get(self, name: str) -> Record:
         """Return the record of ``name``; an empty one if nothing is known."""

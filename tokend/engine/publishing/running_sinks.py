@@ -1,0 +1,86 @@
+"""The sinks of one provider while they run: one publisher and one task each."""
+
+from collections.abc import Callable, Sequence
+
+import anyio
+
+from tokend.engine.context.context import Context
+from tokend.engine.publishing.publisher import Publisher
+from tokend.engine.publishing.sink_health import TargetLock
+from tokend.engine.publishing.socket_publisher import SocketPublisher
+from tokend.engine.tasks.worker_group import WorkerGroup
+from tokend.plugin.settings import SinkSettings
+from tokend.plugin.sink import is_listening
+from tokend.values.status import SinkStatus
+from tokend.values.tokens import Lease
+
+
+class RunningSinks:
+    """Run the sinks of the token ``name``. Implements `contract.SinkReport`.
+
+    ``locks`` has the locks of all targets of the daemon. ``removes`` tells whether sinks must not hold a token, given
+    by name, after its end.
+    """
+
+    __slots__ = ("_context", "_locks", "_name", "_publishers", "_removes", "_workers")
+
+    def __init__(
+        self,
+        name: str,
+        context: Context,
+        workers: WorkerGroup,
+        *,
+        locks: dict[str, TargetLock],
+        removes: Callable[[str], bool],
+    ) -> None:
+        self._name = name
+        self._context = context
+        self._workers = workers
+        self._locks = locks
+        self._removes = removes
+        # In the order of the configuration.
+        self._publishers: dict[Publisher | SocketPublisher, anyio.CancelScope] = {}
+
+    def match(self, sinks: Sequence[SinkSettings]) -> None:
+        """Make the publishers match ``sinks``; those that did not change go on undisturbed."""
+        before, self._publishers = self._publishers, {}
+        for index, sink in enumerate(sinks, start=1):
+            label = f"{sink.kind}-{index}"
+            wanted: tuple[str, object] = (label, sink)
+            publisher = next((one for one in before if (one.label, one.sink) == wanted), None)
+            if publisher is None:
+                publisher = self._make(sink, label)
+                self._publishers[publisher] = self._workers.start(self._name, publisher.run)
+            else:
+                self._publishers[publisher] = before.pop(publisher)
+        for scope in before.values():
+            scope.cancel()
+
+    def stop(self) -> None:
+        """Stop all publishers. What they wrote stays."""
+        self.match(())
+
+    def statuses(self) -> tuple[SinkStatus, ...]:
+        """Return the status of each sink, in the order of the configuration."""
+        return tuple(publisher.status for publisher in self._publishers)
+
+    def hold(self, lease: Lease | None) -> bool:
+        """Return whether every required sink holds this lease."""
+        return all(publisher.holds(lease) for publisher in self._publishers if publisher.sink.required)
+
+    def owe_announcement(self) -> bool:
+        """Return whether a sink has written, and has not announced it yet."""
+        return any(publisher.owes_announcement() for publisher in self._publishers)
+
+    def _make(self, sink: SinkSettings, label: str) -> Publisher | SocketPublisher:
+        lock = self._locks.setdefault(sink.target, TargetLock())
+        if is_listening(sink):
+            return SocketPublisher(self._name, sink, label=label, turn=lock, context=self._context)
+        return Publisher(
+            self._name,
+            sink,  # type: ignore[arg-type]  # every model in the sinks' table implements the protocol
+            label=label,
+            removes=self._removes,
+            turn=lock,
+            context=self._context,
+        )
