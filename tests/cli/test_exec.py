@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import PATIENCE_SECONDS, Running, environment, eventually, short_directory, tokend
+from tests.client.fake_daemon import answering, http
 
 # Says its number and its token, and how it ended: a line each.
 PROGRAM = """\
@@ -111,3 +112,15 @@ def test_a_token_that_cannot_be_had_starts_nothing() -> None:
     """No daemon: exit code 3 and no program."""
     done = tokend("exec", "--env", "T=tt", "--restart-on-change", "--", "echo", "x", TOKEND_SOCKET="/nowhere")
     assert (done.code, done.out) == (3, "")
+
+
+def test_exec_gives_the_token_to_the_program_and_its_status_back() -> None:
+    """The variable is set, the exit code is the child's, and nothing of it is in argv."""
+    token = b'{"access_token": "abc"}'
+    with short_directory() as directory, answering(http(token)) as fake:
+        script = f'printf %s "$T" > {directory}/out; exit 9'
+        done = tokend("exec", "--env", "T=tt", "--", "sh", "-c", script, TOKEND_SOCKET=fake.path)
+        assert (done.code, done.out, done.err) == (9, "", "")
+        assert Path(directory / "out").read_text() == "abc"
+        assert tokend("exec", "--env", "T=tt", "--", "/nonexistent", TOKEND_SOCKET=fake.path).code == 127
+        assert tokend("exec", "--env", "7=tt", "--", "true", TOKEND_SOCKET=fake.path).code == 2

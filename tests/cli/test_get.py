@@ -52,14 +52,6 @@ def test_shell_output_can_be_evaluated(running: Running) -> None:
     assert f"PARTNER_TOKEN={running.client.get('partner').access_token}" in lines(done.stdout)
 
 
-def test_header_prints_a_line_per_header(running: Running) -> None:
-    """`header` and `get -o header`: the very headers of the answer, one per line."""
-    expected = [f"{name}: {value}" for name, value in running.client.get("tt").headers.items()]
-    assert len(expected) == 2  # Authorization and x-api-key
-    assert lines(running.tokend("header", "tt").out) == expected
-    assert lines(running.tokend("get", "tt", "-o", "header").out) == expected
-
-
 def test_curl_reads_the_headers_from_a_config(running: Running) -> None:
     """`curl`: lines for `curl -K -`."""
     expected = [f'header = "{name}: {value}"' for name, value in running.client.get("tt").headers.items()]

@@ -2,11 +2,10 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
-from tests.cli.running import short_directory, tokend
+from tests.cli.running import tokend
 from tests.client.fake_daemon import answering, http, problem
 
 ROW = {"name": "tt", "kind": "tt", "state": "failing", "generation": 17}
@@ -22,15 +21,6 @@ def test_what_is_no_token_is_not_printed_as_one(output: str, kind: str) -> None:
         done = tokend("get", "tt", "-o", output, "--socket", fake.path)
     assert (done.code, done.out) == (3, "")
     assert "is not tokend" in done.err
-
-
-def test_json_that_is_broken_is_one_sentence() -> None:
-    """No traceback, whatever the other side sends."""
-    with answering(http(b"{")) as fake:
-        for arguments in (("get", "tt", "-o", "header"), ("list",), ("status",), ("refresh", "tt")):
-            done = tokend(*arguments, TOKEND_SOCKET=fake.path)
-            assert (done.code, done.out) == (3, ""), arguments
-            assert done.err.count("\n") == 1
 
 
 def test_get_asks_for_exactly_what_it_prints() -> None:
@@ -49,18 +39,6 @@ def test_a_long_wait_is_asked_for_in_pieces() -> None:
         done = tokend("get", "tt", "--wait", "1h", "--socket", fake.path)
     assert (done.code, done.out) == (0, "abc\n")
     assert [b"Prefer: wait=300\r\n" in request for request in fake.requests] == [True, True]
-
-
-def test_exec_gives_the_token_to_the_program_and_its_status_back() -> None:
-    """The variable is set, the exit code is the child's, and nothing of it is in argv."""
-    token = b'{"access_token": "abc"}'
-    with short_directory() as directory, answering(http(token)) as fake:
-        script = f'printf %s "$T" > {directory}/out; exit 9'
-        done = tokend("exec", "--env", "T=tt", "--", "sh", "-c", script, TOKEND_SOCKET=fake.path)
-        assert (done.code, done.out, done.err) == (9, "", "")
-        assert Path(directory / "out").read_text() == "abc"
-        assert tokend("exec", "--env", "T=tt", "--", "/nonexistent", TOKEND_SOCKET=fake.path).code == 127
-        assert tokend("exec", "--env", "7=tt", "--", "true", TOKEND_SOCKET=fake.path).code == 2
 
 
 def test_a_refresh_that_failed_is_not_asked_for_again() -> None:
@@ -91,14 +69,3 @@ def test_the_reason_of_a_wait_in_vain_is_the_tokens() -> None:
         done = tokend("get", "tt", "--wait", "500ms", "--socket", fake.path)
     assert done.code == 124
     assert done.err == "tokend: no suitable token after 0.5 s: the credentials were rejected\n"
-
-
-def test_what_the_other_side_says_cannot_steer_the_terminal() -> None:
-    """Escape sequences in a refusal are shown, not obeyed."""
-    body = json.dumps({"code": "bad_request", "detail": "\x1b[2Jx\r\x9b", "errors": {"\x1b]0;a": ["\x07b"]}})
-    with answering(http(body.encode(), status=400)) as fake:
-        for arguments in (("get", "tt"), ("issue", "tt", "a=b")):
-            done = tokend(*arguments, TOKEND_SOCKET=fake.path)
-            assert done.code == 2
-            assert done.err.startswith("tokend: \\x1b[2Jx\\r\\x9b\n")
-            assert all(line.isprintable() for line in done.err.splitlines())
