@@ -91,7 +91,7 @@ class FakeHeld(HeldSettings):
 class FakeGiven(FakeHeld):
     """A held kind that may be given a token to begin with, perhaps all that it will ever have; it numbers its calls."""
 
-    kind: Literal["fake-given"] = "fake-given"
+    kind: Literal["fake-given"] = "fake-given"  # type: ignore[assignment]  # each kind has a name of its own
     given: SecretField
     renewable: bool = True
 
@@ -269,7 +269,12 @@ class HangingThreads(InlineThreads):
         if not self.hanging:
             return call()
         begun, released = threading.Event(), threading.Event()
-        HOLDING.append(lambda: (begun.set(), released.wait()))
+
+        def hold() -> None:
+            begun.set()
+            released.wait()
+
+        HOLDING.append(hold)
         thread = threading.Thread(target=call)
         thread.start()
         begun.wait()

@@ -14,6 +14,7 @@ from tokend.config import Config, InvalidConfigError, load
 from tokend.config.kind_lookup import LoadKinds
 from tokend.kinds import PROVIDERS, SINKS, KindTable
 from tokend.plugin.kind_check import provider_faults
+from tokend.plugin.settings import ProviderSettings
 from tokend.providers.jwt import Jwt
 from tokend.values.errors import ConfigError
 
@@ -71,7 +72,12 @@ def test_only_what_a_configuration_names_is_imported(
     tmp_path: Path, text: str, named: set[str], without: set[str]
 ) -> None:
     """The other kinds, and the libraries that only they need, cost neither time nor memory."""
-    places = {place.partition(":")[0] for table in (PROVIDERS, SINKS) for place in table._table.values()}
+    places = {
+        place.partition(":")[0]
+        for table in (PROVIDERS, SINKS)
+        for place in table._table.values()
+        if isinstance(place, str)
+    }
     found = modules_after(written(tmp_path, text))
     assert found & places == named
     assert not found & without
@@ -186,6 +192,8 @@ def test_a_missing_kind_is_looked_up_once() -> None:
 
 def test_a_class_is_imported_once() -> None:
     """A reload compares settings by ``==``, which needs one class."""
-    table = KindTable("tokend.providers", {"jwt": "tokend.providers.jwt:Jwt"}, provider_faults)
+    table: KindTable[ProviderSettings] = KindTable(
+        "tokend.providers", {"jwt": "tokend.providers.jwt:Jwt"}, provider_faults
+    )
     assert table.get("jwt") is table.get("jwt") is Jwt
     assert kinds.PROVIDERS.get("no-such-kind") is None

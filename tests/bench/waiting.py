@@ -51,7 +51,7 @@ def long_polls(pid: int, path: Path) -> Waiting:
             target=stage.answer, args=(path, f"/v1/tokens/{TOKEN}/refresh"), kwargs={"method": "POST"}
         )
         asking.start()
-        times = []
+        times: list[float] = []
         while len(times) < WAITERS:
             for key, _ in selector.select(stage.PATIENCE_SECONDS):
                 if not key.fileobj.recv(65536).startswith(b"HTTP/1.1 200"):  # type: ignore[union-attr]

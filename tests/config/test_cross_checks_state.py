@@ -17,7 +17,7 @@ class Rotating(Jwt):
     rotates: ClassVar[bool] = True
 
 
-def test_memory_is_for_what_may_be_lost(tmp_path: Path):
+def test_memory_is_for_what_may_be_lost(tmp_path: Path) -> None:
     """A login that rotates would be lost with a stop of the service: refused at the key, and named."""
     path = written(tmp_path, '[daemon]\nstate = "fdstore"\n' + PARTNER)
     assert loaded(path).daemon.state == "fdstore"
@@ -31,7 +31,7 @@ def test_memory_is_for_what_may_be_lost(tmp_path: Path):
     assert load(on_disk, providers=kinds, sinks=SINKS, environ=ENVIRON).daemon.state == "directory"
 
 
-def test_there_is_no_third_place(tmp_path: Path):
+def test_there_is_no_third_place(tmp_path: Path) -> None:
     """The words name both."""
     problem = only(refused(written(tmp_path, '[daemon]\nstate = "memory"\n' + PARTNER)))
     assert "directory" in str(problem)

@@ -12,7 +12,7 @@ PAGES = sorted({*FOR_USERS, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), 
 README = ROOT / "README.md"
 
 
-def test_the_first_two_shell_blocks_are_the_demo_and_the_tests():
+def test_the_first_two_shell_blocks_are_the_demo_and_the_tests() -> None:
     """A newcomer pastes them; CI runs both as they stand."""
     demo, tests = blocks(README, "sh")[:2]
     assert demo.text == "pip install . && tokend demo\n"
@@ -23,14 +23,14 @@ def test_the_first_two_shell_blocks_are_the_demo_and_the_tests():
     )
 
 
-def test_the_readme_is_short():
+def test_the_readme_is_short() -> None:
     """At most 200 lines of at most 120 columns."""
     lines = README.read_text().splitlines()
     assert len(lines) <= 200
     assert [line for line in lines if len(line) > 120] == []
 
 
-def test_every_decision_is_listed():
+def test_every_decision_is_listed() -> None:
     """The page of decisions links each of them by its title."""
     listed = (ROOT / "docs/decisions/README.md").read_text()
     for page in (ROOT / "docs/decisions").glob("0*.md"):
@@ -38,14 +38,14 @@ def test_every_decision_is_listed():
         assert f"[{title}]({page.name})" in listed
 
 
-def test_every_page_is_listed():
+def test_every_page_is_listed() -> None:
     """By docs/README.md, so that a reader finds it."""
     listed = (ROOT / "docs/README.md").read_text()
     for page in (ROOT / "docs").glob("*.md"):
         assert page.name == "README.md" or f"({page.name})" in listed, page.name
 
 
-def test_metrics_that_pages_name_exist():
+def test_metrics_that_pages_name_exist() -> None:
     """By the names in the source."""
     sources = "".join(path.read_text() for path in (ROOT / "tokend").rglob("*.py"))
     for page in PAGES:
@@ -54,7 +54,7 @@ def test_metrics_that_pages_name_exist():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path):
+def test_links_lead_somewhere(page: Path) -> None:
     """Relative links name files that are there, and anchors headings that are there."""
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if target.startswith("https://"):
@@ -68,13 +68,13 @@ def test_links_lead_somewhere(page: Path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_files_that_pages_name_are_there(page: Path):
+def test_files_that_pages_name_are_there(page: Path) -> None:
     """Paths of this project in backticks."""
     for path in re.findall(r"`((?:tokend|tests|docs|systemd)/[\w./-]*\.\w+)`", page.read_text()):
         assert (ROOT / path).exists(), path
 
 
-def test_facts_that_the_code_refers_to_are_written_down():
+def test_facts_that_the_code_refers_to_are_written_down() -> None:
     """``docs/promises.md 85``: the page has the number; ``docs/vendors.md, tt``: the page has the heading."""
     promises, vendors = (ROOT / "docs/promises.md").read_text(), (ROOT / "docs/vendors.md").read_text()
     for source in (ROOT / "tokend").rglob("*.py"):

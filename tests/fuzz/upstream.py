@@ -60,6 +60,10 @@ class ScriptedRuntime:
         self.script = script
         self.sent: list[UpstreamRequest] = []
 
+    @property
+    def requests(self) -> int:
+        return len(self.sent)
+
     def upstream_now(self) -> datetime:
         return CLOCK.instant().wall
 

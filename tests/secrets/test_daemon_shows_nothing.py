@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.daemon.harness import Daemon, Home, at_home, until
@@ -40,7 +41,7 @@ class Seen:
         ]  # fmt: skip
 
 
-def test_nothing_that_the_daemon_shows_holds_a_secret():
+def test_nothing_that_the_daemon_shows_holds_a_secret() -> None:
     """docs/promises.md P4; 27, 106, 107, 110, 111, 113, 117: successes, failures, bugs, reloads, an end, a restart."""
     with (
         at_home(**{option: SECRETS[name] for name, option in ACCEPTED.items()}) as home,
@@ -170,8 +171,12 @@ def _look_at_processes(home: Home, daemon: Daemon, seen: Seen) -> None:
     for name in ("cmdline", "comm", "status"):
         seen.note(f"/proc/PID/{name}", Path(f"/proc/{daemon.process.pid}/{name}").read_bytes())
     for name, last in (("seen", b"sh -c"), ("command", b"PATH=")):
-        until(lambda name=name, last=last: last in home.out(name).read_bytes(), f"the command that writes {name}")
+        until(partial(_contains, home.out(name), last), f"the command that writes {name}")
         seen.note(f"what a command got, {name}", home.out(name).read_bytes())
+
+
+def _contains(path: Path, part: bytes) -> bool:
+    return part in path.read_bytes()
 
 
 def _events(home: Home) -> socket.socket:

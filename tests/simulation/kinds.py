@@ -28,21 +28,24 @@ class WatchedLogin(ProjectX):
     """`projectx`, whose attempts are seen."""
 
     async def fetch(self, runtime: Any, previous: Token | None) -> Token:
-        return await runtime.attempted(super().fetch(runtime, previous))
+        token: Token = await runtime.attempted(super().fetch(runtime, previous))
+        return token
 
 
 class WatchedTT(TT):
     """`tt`, whose attempts are seen."""
 
     async def fetch(self, runtime: Any, previous: Token | None) -> Token:
-        return await runtime.attempted(super().fetch(runtime, previous))
+        token: Token = await runtime.attempted(super().fetch(runtime, previous))
+        return token
 
 
 class WatchedJwt(Jwt):
     """`jwt`, whose attempts are seen."""
 
     async def fetch(self, runtime: Any, previous: Token | None) -> Token:
-        return await runtime.attempted(super().fetch(runtime, previous))
+        token: Token = await runtime.attempted(super().fetch(runtime, previous))
+        return token
 
 
 class WatchedIssuer(AuthToken):

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import anyio
@@ -43,7 +43,7 @@ class Process:
         self.store = TokenStore(state=self.machine.disk, threads=Threads(self, "state"), clock=self.clock)
         HERE[:] = [self]
 
-    async def run(self, config: FakeConfig, alongside: Callable[["Process"], Awaitable[None]]) -> None:
+    async def run(self, config: FakeConfig, alongside: Callable[["Process"], Coroutine[Any, Any, None]]) -> None:
         """Live until killed or told to stop; ``alongside`` is what happens meanwhile."""
         self.store.load()
         sinks = Threads(self, "files")
@@ -100,7 +100,7 @@ class Process:
         self.machine.disk.hold()
         self.probe_file(path)
         content = " ".join(lease.token.value.reveal() for lease in leases)
-        changed = self.machine.disk.written.get(path) != content
+        changed: bool = self.machine.disk.written.get(path) != content
         self.machine.disk.written[path] = content
         self.world.watch.wrote(path, leases)
         return changed
@@ -258,7 +258,7 @@ class Wire:
         process.may_die()
         if delay >= self._seconds or process.dead:
             raise TransientError(f"{host.name} did not answer completely", repeatable=True)
-        reply = host.answer(request, weather, arrived, sent)
+        reply: UpstreamReply = host.answer(request, weather, arrived, sent)
         process.world.watch.replied(self._mark, host, reply, extends=request.url.endswith("/validate"), secrets=secrets)
         return reply
 
