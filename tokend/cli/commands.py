@@ -1,6 +1,5 @@
 """All commands in one table, and how their errors become sentences and exit codes."""
 
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from importlib import import_module
 import click
 
 from tokend import __version__
-from tokend.cli.streams import complain
+from tokend.cli.streams import complain, prepare_streams
 from tokend.client.errors import TokendError
 
 # section: {name: (module, attribute, one line for the overview)}
@@ -88,7 +87,7 @@ def group() -> None:
 
 def command(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
-    _prepare_streams()
+    prepare_streams()
     try:
         result = group.main(args=list(arguments), prog_name="tokend", standalone_mode=False)
         sys.stdout.flush()
@@ -115,15 +114,3 @@ def command(arguments: Sequence[str]) -> int:
 def docker_credential() -> int:
     """``docker-credential-tokend``: docker starts its helpers by such a name."""
     return command(["credential", "docker", *sys.argv[1:]])
-
-
-def _prepare_streams() -> None:
-    """Make the streams say what they cannot write, instead of ending in a traceback."""
-    if sys.stdout is None:
-        # Closed: the next file to be opened would take its number, and our words. Reading only, so that writing fails.
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (until the end of the process)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")

@@ -1,7 +1,6 @@
 """The commands about the daemon itself and its configuration."""
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,12 +24,9 @@ def run(config: str | None, once: bool) -> int:
 
     With --once: 0 if every required token reached every required sink, 4 if any is rejected, else 7.
     """
-    # structlog loads it wherever it is installed, for tracebacks that a daemon never draws:
-    # 60 ms of the start and 5 MB.
-    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None makes its import fail, as if it were absent
-    from tokend.daemon.process import run as run_daemon
+    from tokend.cli.run import run_daemon
 
-    return run_daemon(config, once=once)
+    return run_daemon(config, once)
 
 
 @click.command()

@@ -1,6 +1,8 @@
 """The ways out of a short command: what was asked for to stdout, a sentence to stderr. Costs nothing to import."""
 
+import io
 import os
+import sys
 
 
 def write(data: bytes) -> int:
@@ -23,3 +25,15 @@ def complain(text: object) -> None:
         os.write(2, f"{line}\n".encode())
     except OSError:
         return
+
+
+def prepare_streams() -> None:
+    """Make the streams say what they cannot write, instead of ending in a traceback. For commands that print or log."""
+    if sys.stdout is None:
+        # Closed: the next file to be opened would take its number, and our words. Reading only, so that writing fails.
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (until the end of the process)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
