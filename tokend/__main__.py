@@ -1,10 +1,10 @@
-"""Entry point: argv to a command. ``get`` and ``run`` bypass click: the first starts fast, the second stays small."""
+"""Entry point. ``get`` and ``run`` bypass click: ``get`` starts as fast as Python, the process of ``run`` stays small."""
 
 import sys
 
 
 def main() -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     code: int | None = None
     if sys.argv[1:2] == ["get"]:
         from tokend.cli import get
@@ -16,9 +16,9 @@ def main() -> int:
         code = run.run(sys.argv[2:])
     if code is not None:
         return code
-    from tokend.cli.commands import command
+    from tokend.cli import commands
 
-    return command(sys.argv[1:])
+    return commands.main(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from tests.api.described import fits, is_described
 from tests.api.fake_engine import START, FakeEngine
-from tests.api.served import Reply, Served, served
+from tests.httpd.served import Reply, Served, served
 from tokend.api.openapi import description
 from tokend.httpd.problem import PROBLEM_TYPE
 from tokend.plugin.settings_base import parse_duration
@@ -42,9 +42,9 @@ def test_a_status_of_everything_that_can_go_wrong_is_as_described(running: Serve
         "last_error": Failure("transient", "timed out", AT),
         "next_attempt_at": AT,
         "sinks": (
-            SinkStatus("raw", "raw-1", "/run/x", "failing", True, None, "no space"),
-            SinkStatus("json", "json-1", "/run/y", "ok", True, AT, None),
-            SinkStatus("socket", "socket-1", "/run/z", "pending", False, None, None),
+            SinkStatus("raw", "raw-1", "/run/x", "/run/x", "failing", True, None, "no space"),
+            SinkStatus("json", "json-1", "/run/y", "/run/y", "ok", True, AT, None),
+            SinkStatus("socket", "socket-1", "/run/z", "/run/z", "pending", False, None, None),
         ),
         "note": "cannot be renewed",
     }

@@ -1,4 +1,4 @@
-"""The ways out of a short command: what was asked for to stdout, a sentence to stderr. Costs nothing to import."""
+"""Output of short commands: the result to stdout, a sentence to stderr. Imports only what Python itself has imported."""
 
 import io
 import os
@@ -6,12 +6,12 @@ import sys
 
 
 def write(data: bytes) -> int:
-    """Write everything to stdout; returns the exit code: 0, or 1 where it could not be written."""
+    """Write everything to stdout. Returns the exit code: 0, or 1 if it could not be written."""
     try:
         while data:
             data = data[os.write(1, data) :]
     except BrokenPipeError:
-        return 1  # whoever read us has gone and knows it
+        return 1  # the reader closed the pipe itself: no message
     except OSError as error:
         complain(f"cannot write to standard output: {error.strerror}")
         return 1
@@ -19,7 +19,7 @@ def write(data: bytes) -> int:
 
 
 def complain(text: object) -> None:
-    """Print ``tokend: TEXT`` to stderr. Nothing that could steer a terminal passes; a closed stderr hears nothing."""
+    """Print ``tokend: TEXT`` to stderr, with control characters escaped. Does nothing if stderr is closed."""
     line = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in f"tokend: {text}")
     try:
         os.write(2, f"{line}\n".encode())
@@ -28,9 +28,9 @@ def complain(text: object) -> None:
 
 
 def prepare_streams() -> None:
-    """Make the streams say what they cannot write, instead of ending in a traceback. For commands that print or log."""
+    """Replace closed streams, and escape characters that the terminal's encoding does not have."""
     if sys.stdout is None:
-        # Closed: the next file to be opened would take its number, and our words. Reading only, so that writing fails.
+        # Closed: the next file that is opened would get descriptor 1, and our output. Open for reading, writing fails.
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (until the end of the process)

@@ -24,10 +24,12 @@ from tokend.config.cross_checks import (
 )
 from tokend.config.fields import Visibility, visibility, words_of
 from tokend.config.findings import Findings, InvalidConfigError, did_you_mean, in_order
+from tokend.config.kind_lookup import KindLookup, LoadKinds
 from tokend.config.model import Config, DaemonSettings, ProviderConfig, table_digest
 from tokend.config.paths import default_socket, default_state_directory
 from tokend.config.pydantic_messages import explain
 from tokend.config.toml_messages import Vocabulary
+from tokend.files import directories_resolved_once
 from tokend.plugin.settings import OnDemandSettings, ProviderSettings, SinkSettings
 
 M = TypeVar("M", bound=BaseModel)
@@ -41,8 +43,8 @@ NOT_ON_DEMAND = ("refresh_before", "on_expiry", "sinks")
 class _Loading:
     """What is collected while a configuration is read."""
 
-    providers: Mapping[str, type[ProviderSettings]]
-    sinks: Mapping[str, type[SinkSettings]]
+    providers: LoadKinds[ProviderSettings]
+    sinks: LoadKinds[SinkSettings]
     environ: Mapping[str, str]
     before: Mapping[str, ProviderConfig]
     findings: Findings = field(default_factory=Findings)
@@ -60,8 +62,8 @@ class _Loading:
 def load(
     path: Path,
     *,
-    providers: Mapping[str, type[ProviderSettings]],
-    sinks: Mapping[str, type[SinkSettings]],
+    providers: KindLookup[ProviderSettings],
+    sinks: KindLookup[SinkSettings],
     environ: Mapping[str, str] = os.environ,
     before: Config | None = None,
 ) -> Config:
@@ -71,9 +73,14 @@ def load(
     shrank to nothing is not believed. Tables that are as they were then (of the same kinds) are not validated again:
     its providers are taken over as they are. Whatever looks further than one table looks at all of them.
     """
-    loading = _Loading(providers, sinks, environ, {} if before is None else before.providers)
+    kinds, sink_kinds = LoadKinds(providers), LoadKinds(sinks)
+    loading = _Loading(kinds, sink_kinds, environ, {} if before is None else before.providers)
     findings = loading.findings
-    words = Vocabulary(*words_of([DaemonSettings, *providers.values(), *sinks.values()]))
+
+    def words() -> Vocabulary:
+        # All kinds are imported for it: a key that is harmless in one kind may hold a secret in another.
+        return Vocabulary(*words_of([DaemonSettings, *kinds.usable(), *sink_kinds.usable()]))
+
     main = read_document(path, findings, words, reloading=before is not None)
     if main is None:
         raise InvalidConfigError(findings.errors)
@@ -186,11 +193,15 @@ def _sinks(loading: _Loading, document: Document, tables: Any, path: toml_positi
     for index, table in enumerate(tables):
         here = (*path, index)
         if not isinstance(table, dict):
-            loading.error(document, here, "a sink is a table with kind and path")
+            loading.error(document, here, "a sink is a table with a kind")
             continue
         model = _kind(loading, document, loading.sinks, table, here)
-        sink = None if model is None else _validate(loading, document, model, table, here)
-        if sink is not None:
+        if model is None:
+            continue
+        sink = _validate(loading, document, model, table, here)
+        if sink is None:
+            check_secrets_of_invalid(model, table, Placed(None, document, here), loading.environ, loading.findings)
+        else:
             sinks.append(sink)
             loading.placed_sinks.append(Placed(sink, document, here))
     return sinks
@@ -199,16 +210,20 @@ def _sinks(loading: _Loading, document: Document, tables: Any, path: toml_positi
 def _kind(
     loading: _Loading,
     document: Document,
-    kinds: Mapping[str, type[M]],
+    kinds: LoadKinds[M],
     table: dict[str, Any],
     path: toml_positions.Path,
 ) -> type[M] | None:
     kind = table.get("kind")
-    if isinstance(kind, str) and kind in kinds:
-        return kinds[kind]
-    known = ", ".join(f'"{name}"' for name in kinds)
+    found = kinds.get(kind) if isinstance(kind, str) else None
+    if isinstance(found, type):
+        return found
+    if found is not None:
+        loading.error(document, (*path, "kind"), found.detail, Visibility.PUBLIC)
+        return None
+    known = ", ".join(f'"{name}"' for name in kinds.names())
     if kind is not None:
-        near = did_you_mean(kind, kinds) if isinstance(kind, str) else ""
+        near = did_you_mean(kind, kinds.names()) if isinstance(kind, str) else ""
         loading.error(document, (*path, "kind"), f"unknown kind; it is one of {known}{near}", Visibility.PUBLIC)
         return None
     inner = next((key for key, value in table.items() if isinstance(value, dict) and "kind" in value), None)
@@ -217,8 +232,8 @@ def _kind(
         loading.error(document, (*path, inner), message)
         return None
     misspelt = next((key for key in table if did_you_mean(key, ["kind"])), None)
-    found = "" if misspelt is None else f'; found "{misspelt}"'
-    loading.error(document, path, f"kind is missing{found}; it is one of {known}")
+    instead = "" if misspelt is None else f'; found "{misspelt}"'
+    loading.error(document, path, f"kind is missing{instead}; it is one of {known}")
     return None
 
 
@@ -238,6 +253,16 @@ def _validate(
 
 
 def _check_the_whole(loading: _Loading, documents: list[Document], daemon: Placed | None) -> None:
+    with directories_resolved_once():
+        _check_tables(loading, documents, daemon)
+    if daemon is not None:
+        check_state(daemon, loading.valid, loading.findings)
+        check_listen_secret(daemon, loading.environ, loading.findings)
+    for table in (*loading.valid, *filter(_looks_outside, loading.placed_sinks)):
+        check_secrets(table, loading.environ, loading.findings)
+
+
+def _check_tables(loading: _Loading, documents: list[Document], daemon: Placed | None) -> None:
     tables = [*loading.valid, *loading.placed_sinks]
     settings = None if daemon is None else daemon.settings
     inputs = files_read(documents, tables, settings)
@@ -246,13 +271,16 @@ def _check_the_whole(loading: _Loading, documents: list[Document], daemon: Place
     on_demand = {str(place.path[-1]) for place in loading.valid if isinstance(place.settings, OnDemandSettings)}
     check_tokens(loading.placed_sinks, loading.origins, on_demand, loading.findings)
     check_names(daemon, tables, loading.findings)
-    if daemon is not None:
-        check_state(daemon, loading.valid, loading.findings)
-        check_listen_secret(daemon, loading.environ, loading.findings)
-    for provider in loading.valid:
-        check_secrets(provider, loading.environ, loading.findings)
+
+
+def _looks_outside(sink: Placed) -> bool:
+    """Tell whether a sink may name a secret, or files for TLS. Thousands of file sinks name none."""
+    settings: SinkSettings = sink.settings
+    return settings.family == "remote" or bool(settings.secrets())
 
 
 def _secret_files(providers: Mapping[str, ProviderConfig]) -> tuple[Path, ...]:
-    every = (source for provider in providers.values() for source in provider.settings.secrets().values())
-    return tuple(dict.fromkeys(source.file for source in every if source.file is not None))
+    secrets = [provider.settings.secrets() for provider in providers.values()]
+    secrets += [sink.secrets() for provider in providers.values() for sink in provider.sinks]
+    files = (source.file for sources in secrets for source in sources.values())
+    return tuple(dict.fromkeys(file for file in files if file is not None))

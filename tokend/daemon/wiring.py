@@ -14,7 +14,9 @@ from typing import Any
 from anyio.abc import TaskGroup
 
 from tokend.access.policy import PeerRules
+from tokend.api.events import EventBus
 from tokend.api.metrics_page import MetricsPage
+from tokend.api.routes import Router
 from tokend.api.token_api import TokenApi
 from tokend.config import Config
 from tokend.config.model import loopback_address
@@ -36,7 +38,7 @@ from tokend.httpd.unix_socket import SocketFile
 from tokend.machine import logs
 from tokend.machine.clock import SystemClock
 from tokend.machine.thread_pool import Pools
-from tokend.plugin.settings import ProviderSettings
+from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.plugin.sink import ListeningSink
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
@@ -78,11 +80,13 @@ class EngineParts:
 class ServiceParts:
     """What answers readers and systemd.
 
-    ``servers`` start in this order and close in the opposite one. ``credentials`` serves credentials.sock as a task;
+    ``servers`` start in this order and close in the opposite one; ``events`` closes after them.
+    ``credentials`` serves credentials.sock as a task;
     None where that is off, as are ``status_line`` without systemd and ``watchdog`` without WatchdogSec=.
     """
 
     servers: tuple[SocketServer | LoopbackServer, ...]
+    events: EventBus
     socket: str
     credentials: Callable[..., Coroutine[Any, Any, None]] | None
     status_line: StatusLine | None
@@ -114,6 +118,10 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
     def runtime(settings: ProviderSettings) -> ProviderRuntime:
         return ProviderRuntime(settings, clock=given.clock, threads=given.tracked_disk, resolver=resolver)
 
+    def sink_upstream(settings: SinkSettings) -> ProviderRuntime:
+        # The sinks' threads: a secret of theirs on a disk that hangs must hold up no refresher.
+        return ProviderRuntime(settings, clock=given.clock, threads=given.pools.sinks, resolver=resolver)
+
     async def serve(name: str, sink: ListeningSink, listening: Callable[[], None]) -> None:
         await serve_sink(supervisor, rules, name, sink, listening)
 
@@ -124,6 +132,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         counters=Counters(),
         random=random.SystemRandom(),
         runtime=runtime,
+        sink_upstream=sink_upstream,
         threads=given.pools.sinks,
         commands=given.pools.commands,
         serve=serve,
@@ -160,6 +169,7 @@ def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
     engine.in_force.subscribe(config_changed)
     return ServiceParts(
         tuple(servers),
+        api.changes,
         str(settings.socket if passed is None else passed.getsockname()),
         _credentials(given, engine),
         status_line,
@@ -171,11 +181,10 @@ def _api(given: Launch, engine: EngineParts) -> TokenApi:
     metrics = MetricsPage(
         engine.supervisor,
         engine.supervisor.counters,
-        lambda: api.requests(),
         lambda: engine.in_force.error is None,
         engine.store.unsaved,
     )
-    api = TokenApi(
+    return TokenApi(
         engine.supervisor,
         engine.rules,
         config_state=engine.in_force.state,
@@ -183,7 +192,6 @@ def _api(given: Launch, engine: EngineParts) -> TokenApi:
         audit_reads=engine.in_force.config.daemon.log_level == "debug",
         last_event=given.last_event,
     )
-    return api
 
 
 def _unix_server(given: Launch, engine: EngineParts, api: TokenApi) -> SocketServer:
@@ -192,14 +200,14 @@ def _unix_server(given: Launch, engine: EngineParts, api: TokenApi) -> SocketSer
     if (passed := given.inherited.sockets.get(activation.API)) is not None:
         # The socket unit sets path and permissions, and goes on listening after this process has ended.
         log.info("socket.activated", path=passed.getsockname(), instead_of=str(settings.socket))
-        return SocketServer(api, sock=passed, limits=limits)
+        return SocketServer(Router(api), answers=api.answers, sock=passed, limits=limits)
     place = SocketFile(settings.socket, mode=int(settings.socket_mode, 8), group=settings.socket_group)
-    return SocketServer(api, place=place, limits=limits)
+    return SocketServer(Router(api), answers=api.answers, place=place, limits=limits)
 
 
 def _loopback_server(given: Launch, engine: EngineParts, api: TokenApi, listen: str) -> LoopbackServer:
     return LoopbackServer(
-        api,
+        Router(api),
         *loopback_address(listen),
         lambda: engine.in_force.config.daemon.listen_secret,
         threads=given.pools.guards,

@@ -1,0 +1,144 @@
+"""What the victims do: a sink's write, removal and start; every step of the state, on a disk and in memory."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2.sandbox  # noqa: F401  # before any fork
+
+from tests.sinks.leases import CalledSink, lease, sink
+from tokend.files import replace_private
+from tokend.state.directory import StateDirectory
+from tokend.state.fdstore import DescriptorStore
+
+# The new one is shorter: written over the old one, it would leave something of that behind.
+OLD, NEW = "old-fake-token." + "o" * 3000, "new-fake-token." + "n" * 900
+GOOD, NEWER, TORN = b'{"good": "fake"}', b'{"newer": "fake"}' * 200, b'{"torn'
+
+
+@dataclass(frozen=True)
+class SinkJob:
+    """One call of a sink. Its keys are a tuple of pairs; ``action`` is ``write``, ``remove`` or ``probe``."""
+
+    kind: str
+    path: str
+    keys: tuple[tuple[str, Any], ...] = ()
+    action: str = "write"
+    token: str = NEW
+
+    def sink(self) -> CalledSink:
+        """The sink as its configuration makes it."""
+        return sink(self.kind, Path(self.path), **dict(self.keys))
+
+    def warm(self) -> None:
+        sink(self.kind, Path(self.path).parents[1] / "warm", **dict(self.keys)).write(lease())
+
+    def prepare(self) -> Callable[[], object]:
+        made = self.sink()
+        if self.action == "write":
+            return lambda: made.write(lease(self.token))
+        return getattr(made, self.action)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class StateJob:
+    """One step of the state directory: ``open``, ``save``, ``load`` (sets aside what is torn)."""
+
+    path: str
+    action: str
+    name: str = "px"
+
+    def warm(self) -> None:
+        replace_private(Path(self.path).parent / "warm", b"")
+
+    def prepare(self) -> Callable[[], object]:
+        if self.action == "open":
+            return lambda: StateDirectory(Path(self.path)).close()
+        state = StateDirectory(Path(self.path))
+        if self.action == "save":
+            return lambda: state.save(self.name, NEWER)
+        return lambda: load(state)
+
+    def records(self) -> dict[str, bytes]:
+        """What the next start finds."""
+        state = StateDirectory(Path(self.path))
+        try:
+            return load(state)
+        finally:
+            state.close()
+
+
+def load(state: StateDirectory | DescriptorStore) -> dict[str, bytes]:
+    """Read all, as the store does; what is torn is set aside."""
+    whole = {}
+    for path, content in state.files():
+        if content in (GOOD, NEWER):
+            whole[path.stem] = content
+        else:
+            state.set_aside(path)
+    return whole
+
+
+class Systemd:
+    """As much of a `Notifier` as the state in memory wants."""
+
+    kept = -1
+
+    def store(self, name: str, descriptor: int) -> None:
+        """It is kept."""
+        self.kept = descriptor
+
+    def drop(self, name: str) -> None:
+        """Nothing was."""
+
+
+@dataclass(frozen=True)
+class MemoryJob:
+    """One step of the state in memory, which is a file here, so that it can be looked at."""
+
+    path: str
+    action: str
+    name: str = "px"
+
+    def begin(self, *names: str) -> None:
+        """Make the file, with these records."""
+        systemd = Systemd()
+        state = DescriptorStore(Path(self.path) / "state", notifier=systemd)  # type: ignore[arg-type]
+        for name in names:
+            state.save(name, GOOD)
+        state.close()
+        (Path(self.path) / "memory").write_bytes(os.pread(systemd.kept, 1 << 20, 0))
+        os.close(systemd.kept)
+
+    def stored(self) -> list[int]:
+        """What systemd kept, as it passes it."""
+        with suppress(FileNotFoundError):
+            return [os.open(Path(self.path) / "memory", os.O_RDWR)]
+        return []
+
+    def open(self, stored: list[int]) -> DescriptorStore:
+        """The store with that."""
+        return DescriptorStore(Path(self.path) / "state", notifier=Systemd(), stored=stored)  # type: ignore[arg-type]
+
+    def warm(self) -> None:
+        replace_private(Path(self.path).parent / "warm", b"")
+
+    def prepare(self) -> Callable[[], object]:
+        stored = self.stored()
+        if self.action == "open":
+            return lambda: self.open(stored).close()
+        state = self.open(stored)
+        if self.action == "save":
+            return lambda: state.save(self.name, NEWER)
+        return lambda: state.set_aside(Path(self.name))
+
+    def records(self) -> dict[str, bytes]:
+        """What the next start finds."""
+        state = self.open(self.stored())
+        try:
+            return load(state)
+        finally:
+            state.close()

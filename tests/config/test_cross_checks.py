@@ -1,0 +1,113 @@
+"""One file for one sink, and none that tokend itself lives on."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.config.written import PARTNER, TT, WALLET, loaded, only, refused, written
+
+
+def sink(provider: str, kind: str, path: str, more: str = "") -> str:
+    return f'[[providers.{provider}.sinks]]\nkind = "{kind}"\npath = "{path}"\n{more}\n'
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("raw", "out", ""), ("json", "out", "")),
+        (("raw", "out", ""), ("raw", "./sub/../out", "")),
+        (("raw", "out", ""), ("raw", "link/out", "")),
+        (("raw", "out", ""), ("dotenv", "out", 'key = "A"')),
+        (("dotenv", "out", 'key = "A"'), ("raw", "out", "")),
+        (("dotenv", "out", 'key = "A"'), ("dotenv", "out", 'key = "A"')),
+        (("dotenv", "out", 'key = "A"\nexpires_key = "B"'), ("dotenv", "out", 'key = "B"')),
+        (("dotenv", "out", 'key = "A"'), ("dotenv", "out", 'key = "C"\nexpires_key = "A"')),
+    ],
+)
+def test_two_sinks_on_one_file_are_an_error_that_names_the_first(
+    tmp_path: Path, first: tuple[str, str, str], second: tuple[str, str, str]
+) -> None:
+    """Also by another spelling or through a linked directory, and a dotenv key by two sinks."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    text = PARTNER + sink("partner", *first) + TT + sink("tt", *second)
+    path = written(tmp_path, text)
+    problem = only(refused(path))
+    lines = [number for number, line in enumerate(text.split("\n"), 1) if line.startswith("path")]
+    assert problem.line == lines[1]
+    assert problem.message.endswith(f"is written by another sink already: {path}:{lines[0]}")
+
+
+def test_dotenv_sinks_with_different_keys_share_a_file(tmp_path: Path) -> None:
+    """Many providers, one .env."""
+    text = PARTNER + sink("partner", "dotenv", ".env", 'key = "A"\nexpires_key = "A_END"')
+    loaded(written(tmp_path, text + TT + sink("tt", "dotenv", ".env", 'key = "B"')))
+
+
+def test_one_sink_cannot_use_a_key_twice(tmp_path: Path) -> None:
+    """The expiry would overwrite the token."""
+    problem = only(refused(written(tmp_path, PARTNER + sink("partner", "dotenv", "x", 'key = "A"\nexpires_key = "A"'))))
+    assert problem.message == "expires_key: key and expires_key are the same"
+
+
+def test_a_third_sink_is_an_error_of_its_own(tmp_path: Path) -> None:
+    """All at once, each naming the first."""
+    text = PARTNER + sink("partner", "raw", "x") * 3
+    assert [p.line for p in refused(written(tmp_path, text))] == [10, 14]
+
+
+@pytest.mark.parametrize(
+    ("target", "what"),
+    [
+        ("config.toml", "the configuration"),
+        ("conf.d/more.toml", "the configuration"),
+        ("tokend.sock", "tokend's socket"),
+        ("state/deep/token", "inside the state directory"),
+        ("key", "read by tokend (key)"),
+        ("ca.pem", "read by tokend (ca_file)"),
+        ("a.j2", "read by tokend (template_file)"),
+    ],
+)
+def test_a_token_is_not_written_over_what_tokend_lives_on(tmp_path: Path, target: str, what: str) -> None:
+    """Its configuration, its socket, its state, what it reads."""
+    written(tmp_path, "obviously fake", name="key")
+    written(tmp_path, "", name="ca.pem")
+    written(tmp_path, PARTNER, name="conf.d/more.toml")
+    text = 'include = ["conf.d/*.toml"]\n[daemon]\nsocket = "tokend.sock"\nstate_directory = "state"\n'
+    text += WALLET.replace('key = { env = "KEY" }', 'key = { file = "key" }') + TT + 'ca_file = "ca.pem"\n'
+    text += sink("tt", "template", "other", 'template_file = "a.j2"') + sink("tt", "raw", target)
+    problem = only(refused(written(tmp_path, text)))
+    assert problem.message.endswith(f"{target} is {what}: a token must not be written there")
+
+
+def test_a_socket_is_a_target_too(tmp_path: Path) -> None:
+    """Not over a file's place, another sink's socket, or one of tokend's own."""
+    text = PARTNER + sink("partner", "socket", "x") + TT + sink("tt", "socket", "x")
+    assert "is written by another sink already" in only(refused(written(tmp_path, text))).message
+    daemon = '[daemon]\nsocket = "a.sock"\ncredentials_socket = "c.sock"\n'
+    for path, what in (("a.sock", "tokend's socket"), ("c.sock", "tokend's socket for credentials")):
+        problem = only(refused(written(tmp_path, daemon + PARTNER + sink("partner", "socket", path))))
+        assert problem.message.endswith(f"is {what}: a token must not be written there")
+
+
+def test_the_two_sockets_of_the_daemon_lie_apart(tmp_path: Path) -> None:
+    """And each has a path that the kernel takes."""
+    for second, what in (("a.sock", "two sockets cannot have one path"), ("x" * 120, "the kernel allows 107 bytes")):
+        text = f'[daemon]\nsocket = "a.sock"\ncredentials_socket = "{second}"\n'
+        problem = only(refused(written(tmp_path, text)))
+        assert (problem.line, what in problem.message) == (3, True)
+
+
+def test_the_other_tokens_of_a_template_have_to_be_there_and_be_kept(tmp_path: Path) -> None:
+    """All at once, each at its place; a provider whose table has errors of its own is there."""
+    more = 'template = ""\ntokens = ["partner", "pratner", "wallet", "tt"]'
+    text = PARTNER + sink("partner", "template", "x", more) + WALLET + TT.replace("api_key", "apikey")
+    problems = refused(written(tmp_path, text))
+    lines = text.split("\n")
+    told = [
+        (lines[p.line - 1][p.column - 1 :].split(",")[0], p.message) for p in problems if "tokens" in lines[p.line - 1]
+    ]
+    assert told == [
+        ('"pratner"', 'there is no provider "pratner"; did you mean "partner"?'),
+        ('"wallet"', "wallet is issued on demand: there is no token of it to write"),
+    ]
+    loaded(written(tmp_path, PARTNER + sink("partner", "template", "x", 'template = ""\ntokens = ["tt"]') + TT))
