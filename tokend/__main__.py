@@ -1,4 +1,4 @@
-"""Entry point. ``get`` and ``run`` bypass click: ``get`` starts as fast as Python, the process of ``run`` stays small."""
+"""Entry point. ``get`` and ``run`` bypass click: ``get`` starts as fast as Python, and ``run`` stays small."""
 
 import sys
 

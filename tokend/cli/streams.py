@@ -1,4 +1,4 @@
-"""Output of short commands: the result to stdout, a sentence to stderr. Imports only what Python itself has imported."""
+"""Output of short commands: result to stdout, a sentence to stderr. Imports nothing that Python has not imported."""
 
 import io
 import os
