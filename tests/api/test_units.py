@@ -13,9 +13,10 @@ from typing import cast
 
 import pytest
 
+from tests.api.fake_engine import FakeHeld
 from tests.api.served import eventually, logged, served
 from tokend.access.peer import Peer, identify
-from tokend.access.policy import PeerRules
+from tokend.access.policy import AccessPolicy
 from tokend.access.units import UnitUnknownError, _cgroup_of, unit_in, unit_of
 from tokend.plugin.settings import Access
 
@@ -164,7 +165,7 @@ def test_one_of_the_units_passes() -> None:
     def may(unit: str | None, *patterns: str) -> bool:
         peer = InUnit(STRANGER, frozenset((STRANGER,)))
         peer.__dict__["unit"] = unit
-        return PeerRules(lambda: ()).may_read(peer, Access(units=patterns or BOT.units))
+        return AccessPolicy(lambda: ()).may_read(peer, FakeHeld(access=Access(units=patterns or BOT.units)))
 
     assert may("bot.service")
     assert may("bot@1.service")
@@ -173,18 +174,18 @@ def test_one_of_the_units_passes() -> None:
     assert not may("Bot.service")
     assert not may("xbot.service")
     assert not may(None, "*")
-    assert not PeerRules(lambda: ()).may_read(Peer(STRANGER, frozenset()), Access(units=("*",)))
+    assert not AccessPolicy(lambda: ()).may_read(Peer(STRANGER, frozenset()), FakeHeld(access=Access(units=("*",))))
 
 
 def test_the_unit_is_asked_for_only_where_nothing_else_passes_and_once() -> None:
     """Users, groups, root, the daemon and tokens without units cost nothing; the answer is the connection's."""
-    rules = PeerRules(lambda: (), own_uid=4242)
+    rules = AccessPolicy(lambda: (), own_uid=4242)
 
     def asked(access: Access | None, uid: int = STRANGER, *groups: int) -> int:
         connection = Answering(failing(errno.ESRCH))
         peer = Peer(uid, frozenset(groups), cast("socket.SocketType", connection))
-        rules.may_read(peer, access)
-        rules.may_read(peer, access)
+        rules.may_read(peer, FakeHeld(access=access))
+        rules.may_read(peer, FakeHeld(access=access))
         return connection.asked
 
     assert asked(BOT) == 1
@@ -194,12 +195,12 @@ def test_the_unit_is_asked_for_only_where_nothing_else_passes_and_once() -> None
 
 def test_a_host_that_does_not_tell_is_warned_of_once() -> None:
     """An old kernel: nobody passes by units, the others do, and one line says what to do."""
-    rules = PeerRules(lambda: ())
+    rules = AccessPolicy(lambda: ())
     with logged() as lines:
         for _ in range(3):
             connection = cast("socket.SocketType", Answering(failing(errno.ENOPROTOOPT)))
-            assert not rules.may_read(Peer(STRANGER, frozenset(), connection), Access(units=("*",)))
-            assert rules.may_read(Peer(1001, frozenset(), connection), BOT)
+            assert not rules.may_read(Peer(STRANGER, frozenset(), connection), FakeHeld(access=Access(units=("*",))))
+            assert rules.may_read(Peer(1001, frozenset(), connection), FakeHeld(access=BOT))
     (line,) = lines
     assert (line["event"], line["log_level"]) == ("units.unknown", "warning")
     assert "Linux 6.5" in line["detail"]

@@ -21,7 +21,7 @@ from tests.credentials.handing import (
     is_refusal,
     place,
 )
-from tokend.access.policy import PeerRules
+from tokend.access.policy import AccessPolicy
 from tokend.credentials.raw_token_connection import RefusedError, Rule
 from tokend.credentials.raw_token_server import Bounds, RawTokenServer
 from tokend.credentials.rules import readers_rule
@@ -33,7 +33,7 @@ NOBODY = Access(users=("no-such-user",))
 
 def rule(engine: FakeEngine) -> Rule:
     """Whoever may read `demo`; root is nothing special here, so that it can be refused."""
-    rules = PeerRules(lambda: (), own_uid=1)
+    rules = AccessPolicy(lambda: (), own_uid=1)
     rules._almighty = frozenset()
     return readers_rule(engine, rules, "demo")  # type: ignore[arg-type]
 

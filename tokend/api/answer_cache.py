@@ -15,7 +15,7 @@ from functools import partial
 import orjson
 
 from tokend.access.peer import Peer
-from tokend.access.policy import PeerRules
+from tokend.access.policy import AccessPolicy, is_public
 from tokend.api.serializers import ready_headers
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.application import PreparedAnswer
@@ -92,9 +92,9 @@ def prepare(lease: Lease, settings: ProviderSettings) -> PreparedBody:
 class AnswerCache:
     """The prepared answers of one engine; implements `tokend.httpd.application.PreparedAnswers`."""
 
-    def __init__(self, engine: Engine, rules: PeerRules) -> None:
+    def __init__(self, engine: Engine, policy: AccessPolicy) -> None:
         self._engine = engine
-        self._rules = rules
+        self._policy = policy
         self._boot_seconds = _boot_seconds(engine.clock)
         self._texts: dict[bytes, TokenAnswer] = {}
         self._bodies: dict[str, PreparedBody] = {}
@@ -120,7 +120,7 @@ class AnswerCache:
 
     def admits(self, peer: Peer, answer: PreparedAnswer, /) -> bool:
         """Tell whether the peer may read the token that the answer holds."""
-        return isinstance(answer, TokenAnswer) and self._rules.may_read(peer, answer.settings.access)
+        return isinstance(answer, TokenAnswer) and self._policy.may_read(peer, answer.settings)
 
     def remember(self, text: bytes, response: Response, /) -> TokenAnswer | None:
         """Answer this request text from the cache from now on; None while texts are not remembered."""
@@ -132,7 +132,7 @@ class AnswerCache:
             self.forget_texts()
         self._texts[text] = answer = TokenAnswer(
             response.encode(close=False),
-            basis.settings.access is None,
+            is_public(basis.settings),
             name=basis.lease.name,
             lease=basis.lease,
             settings=basis.settings,

@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from tokend import __version__
-from tokend.access.policy import PeerRules
+from tokend.access.policy import AccessPolicy
 from tokend.api.metrics_page import MetricsPage
 from tokend.api.routes import Router
 from tokend.api.token_api import TokenApi
@@ -83,7 +83,7 @@ class Daemon:
         self._inherited, self._notifier = inherited, notifier
         self._last_event = last_event
         self._reloading: Reloader
-        self._rules = PeerRules(lambda: self._reloading.config.daemon.admins)
+        self._rules = AccessPolicy(lambda: self._reloading.config.daemon.admins)
         self._supervisor: Supervisor
         self._store: TokenStore
         self._service: TokenApi
