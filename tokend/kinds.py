@@ -1,10 +1,115 @@
-"""Which kinds there are: the built-in tables of providers and sinks, and the configuration read with them."""
+"""Tables of provider and sink kinds: name → "module:Class", imported when a configuration names the kind.
 
+Installed packages add kinds by the entry-point groups ``tokend.providers`` and ``tokend.sinks``. This module leaves
+the reading of a configuration to `config` and the checks of a class to `plugin.kind_check`.
+"""
+
+import importlib
 import os
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from tokend import config, providers, sinks
+from pydantic import BaseModel
+
+import tokend
+from tokend import config
+from tokend.plugin.kind_check import provider_faults, sink_faults
+from tokend.plugin.settings import ProviderSettings, SinkSettings
+from tokend.values.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+
+_VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
+
+
+class KindTable(Generic[M]):
+    """Look a kind up by its name: first in ``table``, then among the entry points of ``group``.
+
+    A value of ``table`` is "module:Class" or the class itself. ``faults`` returns what is wrong with a class that was
+    imported as the kind of some name. A built-in kind cannot be replaced by a package.
+    """
+
+    def __init__(
+        self, group: str, table: Mapping[str, str | type[M]], faults: Callable[[str, object], list[str]]
+    ) -> None:
+        self._group = group
+        self._table = dict(table)
+        self._faults = faults
+        self._imported: dict[str, type[M]] = {}
+
+    def names(self) -> list[str]:
+        """Every kind's name, without importing its class: built-in ones first, then those of installed packages."""
+        return list(dict.fromkeys([*self._table, *sorted(self._offered())]))
+
+    def get(self, kind: str) -> type[M] | None:
+        """Import the class of ``kind``; None if no kind has this name. Blocks.
+
+        Raises `ConfigError` if the import fails, if the class is no usable kind, or if another version of tokend than
+        the running one is installed; nothing is remembered then.
+        """
+        if (known := self._imported.get(kind)) is not None:
+            return known
+        place = self._table.get(kind)
+        if place is None:
+            # Reading the metadata of all installed packages takes 10 ms and more: only for kinds that are not built in.
+            offered = self._offered().get(kind, [])
+            if len(offered) > 1:
+                raise ConfigError(f'kind "{kind}" is offered twice: by {" and ".join(offered)}; uninstall one')
+            if not offered:
+                return None
+            place = offered[0]
+        found = _imported(kind, place) if isinstance(place, str) else place
+        if faults := self._faults(kind, found):
+            raise ConfigError(f'kind "{kind}" ({_name(place)}) is not usable: {"; ".join(faults)}')
+        self._imported[kind] = found
+        return found
+
+    def all(self) -> dict[str, type[M]]:
+        """Import every kind. Raises `ConfigError` for the first that cannot be used."""
+        found = {name: self.get(name) for name in self.names()}
+        return {name: model for name, model in found.items() if model is not None}
+
+    def including(self, more: Mapping[str, str | type[M]]) -> "KindTable[M]":
+        """Return a table that also has the kinds of ``more``, which count before those of this one."""
+        return KindTable(self._group, {**self._table, **more}, self._faults)
+
+    def _offered(self) -> dict[str, list[str]]:
+        """Entry points by kind: "module:Class" of each package that offers the kind."""
+        from importlib.metadata import entry_points  # 15 ms
+
+        offered: dict[str, list[str]] = {}
+        for entry in entry_points(group=self._group):
+            if entry.value not in offered.setdefault(entry.name, []):
+                offered[entry.name].append(entry.value)
+        return offered
+
+
+PROVIDERS: KindTable[ProviderSettings] = KindTable(
+    "tokend.providers",
+    {
+        "projectx": "tokend.providers.projectx:ProjectX",
+        "tt": "tokend.providers.tt:TT",
+        "jwt": "tokend.providers.jwt:Jwt",
+        "request-jwt": "tokend.providers.request_jwt:RequestJwt",
+        "auth-token": "tokend.providers.auth_token:AuthToken",
+    },
+    provider_faults,
+)
+
+SINKS: KindTable[SinkSettings] = KindTable(
+    "tokend.sinks",
+    {
+        "json": "tokend.sinks.files.json:JsonSink",
+        "dotenv": "tokend.sinks.files.dotenv:DotenvSink",
+        "raw": "tokend.sinks.files.raw:RawSink",
+        "template": "tokend.sinks.files.template:TemplateSink",
+        "socket": "tokend.sinks.socket:SocketSink",
+    },
+    sink_faults,
+)
 
 
 def load_config(
@@ -12,4 +117,38 @@ def load_config(
 ) -> config.Config:
     """Find, read and validate the configuration. Blocks. Raises `ConfigError` with all errors at once."""
     path = config.find_config(explicit, environ=environ, uid=os.getuid())
-    return config.load(path, providers=providers.BUILTIN, sinks=sinks.BUILTIN, environ=environ, before=before)
+    return config.load(path, providers=PROVIDERS, sinks=SINKS, environ=environ, before=before)
+
+
+def _imported(kind: str, place: str) -> "type[M]":
+    """Import "module:Class". Raises `ConfigError`."""
+    module, _, name = place.partition(":")
+    own = module.partition(".")[0] == "tokend"
+    if own and module not in sys.modules and (installed := _installed_version()) != tokend.__version__:
+        # The modules of two versions in one process would call each other with arguments that the other does not know.
+        what = f"{installed} is installed" if installed else "is being replaced or was uninstalled"
+        raise ConfigError(
+            f'restart needed: tokend {what} and {tokend.__version__} is running, which did not use kind "{kind}" before'
+        )
+    try:
+        found: type[M] = getattr(importlib.import_module(module), name)
+    except Exception as error:
+        said = str(error).partition("\n")[0]
+        advice = "restart needed, if tokend was upgraded" if own else "repair its package; then restart needed"
+        raise ConfigError(
+            f'kind "{kind}" cannot be loaded: {place}: {type(error).__name__}: {said}; {advice}'
+        ) from None
+    return found
+
+
+def _installed_version() -> str | None:
+    """The version of tokend that is on disk now; None if there is none."""
+    try:
+        found = _VERSION.search(Path(tokend.__file__).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return None if found is None else found[1]
+
+
+def _name(place: object) -> str:
+    return place if isinstance(place, str) else getattr(place, "__qualname__", repr(type(place)))

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from tokend import providers, sinks
 from tokend.config import Config, ConfigProblem, InvalidConfigError, load
+from tokend.kinds import PROVIDERS, SINKS
 
 KEY = "obviously-fake-secret-of-32-bytes"
 ENVIRON = {"KEY": KEY, "HOME": "/nonexistent"}
@@ -31,7 +31,7 @@ def written(directory: Path, text: str | bytes, *, name: str = "config.toml", mo
 
 def loaded(path: Path, *, environ: Mapping[str, str] = ENVIRON, before: Config | None = None) -> Config:
     """Load it; raises `InvalidConfigError`."""
-    return load(path, providers=providers.BUILTIN, sinks=sinks.BUILTIN, environ=environ, before=before)
+    return load(path, providers=PROVIDERS, sinks=SINKS, environ=environ, before=before)
 
 
 def refused(path: Path, *, environ: Mapping[str, str] = ENVIRON, before: Config | None = None) -> list[ConfigProblem]:

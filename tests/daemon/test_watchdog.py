@@ -11,13 +11,12 @@ import sys, time
 from pathlib import Path
 from typing import Literal
 import anyio
-from tokend import providers
+from tokend import kinds
 from tokend.daemon import process
 from tokend.values.errors import TransientError
 from tokend.plugin.settings import HeldSettings
 
 class Blocking(HeldSettings):
-    account_fields = frozenset()
     kind: Literal["blocking"] = "blocking"
     async def fetch(self, runtime, previous):
         while not Path("block").exists():
@@ -27,7 +26,7 @@ class Blocking(HeldSettings):
             time.sleep(0.01)
         raise TransientError("it goes on")
 
-providers.BUILTIN = {**providers.BUILTIN, "blocking": Blocking}
+kinds.PROVIDERS = kinds.PROVIDERS.including({"blocking": Blocking})
 sys.exit(process.run("config.toml"))
 """
 

@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.daemon.harness import Home, until
-from tests.faults.looking import cpu_seconds, megabytes
 from tests.faults.needs import need, when_asked_for
+from tests.faults.process_usage import cpu_seconds, megabytes
 from tests.faults.test_process_limits import generation, renewed
 from tests.faults.upstream import Talk, kind, living, provider, upstream
 
@@ -145,19 +145,18 @@ def test_after_a_kill_the_first_answer_costs_less_than_a_second_and_no_request(h
 BUGGY = """
 import sys
 from typing import Literal
-from tokend import providers
+from tokend import kinds
 from tokend.daemon import process
 from tokend.plugin.settings import HeldSettings
 
 class Buggy(HeldSettings):
-    account_fields = frozenset()
     kind: Literal["buggy"] = "buggy"
     async def fetch(self, runtime, previous):
         with open("attempts", "a") as file:
             file.write("x")
         raise KeyError("obviously-fake-secret")
 
-providers.BUILTIN = {**providers.BUILTIN, "buggy": Buggy}
+kinds.PROVIDERS = kinds.PROVIDERS.including({"buggy": Buggy})
 sys.exit(process.run("config.toml"))
 """
 

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.fuzz.keeping import NOW
+from tests.fuzz.stored import NOW
 from tokend.access.peer import Peer
 from tokend.access.units import UnitUnknownError, matches, unit_in
 from tokend.credentials.rules import _ADDRESS

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.api.served import logged
+from tests.httpd.served import logged
 from tokend.access.peer import NOBODY, Peer
 from tokend.httpd.listener import PAUSE_SECONDS, Listener, Room
 from tokend.httpd.unix_socket import SocketFile, refuse_descriptors

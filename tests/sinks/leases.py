@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tokend.sinks import BUILTIN
+from tokend.kinds import SINKS
 from tokend.sinks.files.base import FileSink
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -31,6 +31,8 @@ def lease(
 
 def sink(kind: str, path: Path, **keys: Any) -> FileSink:
     """A sink of that kind, from its TOML keys."""
-    made = BUILTIN[kind].model_validate({"kind": kind, "path": str(path), **keys}, context={"directory": "/nowhere"})
+    made = SINKS.all()[kind].model_validate(
+        {"kind": kind, "path": str(path), **keys}, context={"directory": "/nowhere"}
+    )
     assert isinstance(made, FileSink)
     return made

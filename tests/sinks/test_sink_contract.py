@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from tests.files.children import STRANGER, acting_as, in_own_mounts, names, needs_root, public_directory
 from tests.sinks.leases import PLANTED, lease, sink
+from tokend.kinds import SINKS
 from tokend.plugin.sink import ListeningSink, Sink
-from tokend.sinks import BUILTIN
 from tokend.sinks.files.base import FileSink
 from tokend.values.errors import SinkError
 
@@ -49,10 +49,11 @@ def said(error):
 
 def test_every_kind_is_in_the_suite():
     """A kind that is added to the table must be added here, or be one that is asked: tests/credentials."""
-    written = {kind for kind, model in BUILTIN.items() if issubclass(model, FileSink)}
+    kinds = SINKS.all()
+    written = {kind for kind, model in kinds.items() if issubclass(model, FileSink)}
     assert {kind for kind, _ in KINDS.values()} == written
-    asked = {kind for kind in BUILTIN if isinstance(BUILTIN[kind].model_construct(path=Path("/x")), ListeningSink)}
-    assert written | asked == set(BUILTIN)
+    asked = {kind for kind in kinds if isinstance(kinds[kind].model_construct(path=Path("/x")), ListeningSink)}
+    assert written | asked == set(kinds)
     assert not written & asked
 
 

@@ -5,7 +5,7 @@ import stat
 import time
 import tomllib
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -14,7 +14,7 @@ from typing import Any
 
 from tokend.config import toml_positions
 from tokend.config.excerpt import excerpt
-from tokend.config.fields import Visibility, is_visible
+from tokend.config.fields import Visibility, is_no_secret, is_visible
 from tokend.config.findings import ConfigProblem, Findings
 from tokend.config.model import Config, digest_of
 from tokend.config.toml_messages import Vocabulary, syntax_problem
@@ -49,9 +49,11 @@ class Document:
         number = bisect_right(self._lines, offset)
         start = self._lines[number - 1]
         end = self._lines[number] if number < len(self._lines) else len(self.text)
-        shown, caret = excerpt(
-            self.text, (start, end), offset, self._layout, lambda value: is_visible(value, path, visibility)
-        )
+
+        def is_shown_here(value: toml_positions.Path) -> bool:
+            return is_visible(value, path, visibility) and is_no_secret(value, self.values)
+
+        shown, caret = excerpt(self.text, (start, end), offset, self._layout, is_shown_here)
         return ConfigProblem(str(self.path), number, offset - start + 1, one_line(message), shown, caret)
 
     def line(self, path: toml_positions.Path) -> int:
@@ -77,7 +79,9 @@ def one_line(message: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in message)
 
 
-def read_document(path: Path, findings: Findings, words: Vocabulary, *, reloading: bool) -> Document | None:
+def read_document(
+    path: Path, findings: Findings, words: Callable[[], Vocabulary], *, reloading: bool
+) -> Document | None:
     """Read and parse one file; what is wrong with it is noted, and None returned.
 
     While ``reloading``, it is read until two reads agree: a writer may be in the middle of it.
@@ -102,7 +106,7 @@ def read_document(path: Path, findings: Findings, words: Vocabulary, *, reloadin
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        findings.errors.append(syntax_problem(path, text, error, words))
+        findings.errors.append(syntax_problem(path, text, error, words()))
         return None
     except (RecursionError, ValueError):
         refused("not TOML that anybody means: hundreds of brackets in brackets, or a number of thousands of digits")
@@ -114,7 +118,7 @@ def read_document(path: Path, findings: Findings, words: Vocabulary, *, reloadin
 
 
 def read_included(
-    main: Document, findings: Findings, words: Vocabulary, *, reloading: bool
+    main: Document, findings: Findings, words: Callable[[], Vocabulary], *, reloading: bool
 ) -> tuple[list[Document], tuple[Path, ...]]:
     """The files that ``include`` brings in, in sorted order, each once; and the directories they can come from."""
     patterns = main.values.get("include", [])
@@ -155,7 +159,9 @@ def check_not_emptied(documents: Iterable[Document], before: Config, findings: F
             findings.errors.append(ConfigProblem(str(document.path), 1, 1, message))
 
 
-def _included(path: Path, main: Document, findings: Findings, words: Vocabulary, *, reloading: bool) -> Document | None:
+def _included(
+    path: Path, main: Document, findings: Findings, words: Callable[[], Vocabulary], *, reloading: bool
+) -> Document | None:
     document = read_document(path, findings, words, reloading=reloading)
     for key in ("include", "daemon") if document is not None else ():
         if document is not None and key in document.values:

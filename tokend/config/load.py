@@ -24,6 +24,7 @@ from tokend.config.cross_checks import (
 )
 from tokend.config.fields import Visibility, visibility, words_of
 from tokend.config.findings import Findings, InvalidConfigError, did_you_mean, in_order
+from tokend.config.kind_lookup import KindLookup, LoadKinds
 from tokend.config.model import Config, DaemonSettings, ProviderConfig, table_digest
 from tokend.config.paths import default_socket, default_state_directory
 from tokend.config.pydantic_messages import explain
@@ -41,8 +42,8 @@ NOT_ON_DEMAND = ("refresh_before", "on_expiry", "sinks")
 class _Loading:
     """What is collected while a configuration is read."""
 
-    providers: Mapping[str, type[ProviderSettings]]
-    sinks: Mapping[str, type[SinkSettings]]
+    providers: LoadKinds[ProviderSettings]
+    sinks: LoadKinds[SinkSettings]
     environ: Mapping[str, str]
     before: Mapping[str, ProviderConfig]
     findings: Findings = field(default_factory=Findings)
@@ -60,8 +61,8 @@ class _Loading:
 def load(
     path: Path,
     *,
-    providers: Mapping[str, type[ProviderSettings]],
-    sinks: Mapping[str, type[SinkSettings]],
+    providers: KindLookup[ProviderSettings],
+    sinks: KindLookup[SinkSettings],
     environ: Mapping[str, str] = os.environ,
     before: Config | None = None,
 ) -> Config:
@@ -71,9 +72,14 @@ def load(
     shrank to nothing is not believed. Tables that are as they were then (of the same kinds) are not validated again:
     its providers are taken over as they are. Whatever looks further than one table looks at all of them.
     """
-    loading = _Loading(providers, sinks, environ, {} if before is None else before.providers)
+    kinds, sink_kinds = LoadKinds(providers), LoadKinds(sinks)
+    loading = _Loading(kinds, sink_kinds, environ, {} if before is None else before.providers)
     findings = loading.findings
-    words = Vocabulary(*words_of([DaemonSettings, *providers.values(), *sinks.values()]))
+
+    def words() -> Vocabulary:
+        # All kinds are imported for it: a key that is harmless in one kind may hold a secret in another.
+        return Vocabulary(*words_of([DaemonSettings, *kinds.usable(), *sink_kinds.usable()]))
+
     main = read_document(path, findings, words, reloading=before is not None)
     if main is None:
         raise InvalidConfigError(findings.errors)
@@ -199,16 +205,20 @@ def _sinks(loading: _Loading, document: Document, tables: Any, path: toml_positi
 def _kind(
     loading: _Loading,
     document: Document,
-    kinds: Mapping[str, type[M]],
+    kinds: LoadKinds[M],
     table: dict[str, Any],
     path: toml_positions.Path,
 ) -> type[M] | None:
     kind = table.get("kind")
-    if isinstance(kind, str) and kind in kinds:
-        return kinds[kind]
-    known = ", ".join(f'"{name}"' for name in kinds)
+    found = kinds.get(kind) if isinstance(kind, str) else None
+    if isinstance(found, type):
+        return found
+    if found is not None:
+        loading.error(document, (*path, "kind"), found.detail, Visibility.PUBLIC)
+        return None
+    known = ", ".join(f'"{name}"' for name in kinds.names())
     if kind is not None:
-        near = did_you_mean(kind, kinds) if isinstance(kind, str) else ""
+        near = did_you_mean(kind, kinds.names()) if isinstance(kind, str) else ""
         loading.error(document, (*path, "kind"), f"unknown kind; it is one of {known}{near}", Visibility.PUBLIC)
         return None
     inner = next((key for key, value in table.items() if isinstance(value, dict) and "kind" in value), None)
@@ -217,8 +227,8 @@ def _kind(
         loading.error(document, (*path, inner), message)
         return None
     misspelt = next((key for key in table if did_you_mean(key, ["kind"])), None)
-    found = "" if misspelt is None else f'; found "{misspelt}"'
-    loading.error(document, path, f"kind is missing{found}; it is one of {known}")
+    instead = "" if misspelt is None else f'; found "{misspelt}"'
+    loading.error(document, path, f"kind is missing{instead}; it is one of {known}")
     return None
 
 

@@ -1,18 +1,1 @@
-"""Where tokens are pushed to, one file per kind. Sinks block, are all or nothing, and know nothing of each other."""
-
-from collections.abc import Mapping
-
-from tokend.plugin.settings import SinkSettings
-from tokend.sinks.files.dotenv import DotenvSink
-from tokend.sinks.files.json import JsonSink
-from tokend.sinks.files.raw import RawSink
-from tokend.sinks.files.template import TemplateSink
-from tokend.sinks.socket import SocketSink
-
-BUILTIN: Mapping[str, type[SinkSettings]] = {
-    "json": JsonSink,
-    "dotenv": DotenvSink,
-    "raw": RawSink,
-    "template": TemplateSink,
-    "socket": SocketSink,
-}
+"""Kinds of sinks: places that a token is written to or read from. `tokend.kinds` lists them."""

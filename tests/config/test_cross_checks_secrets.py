@@ -1,0 +1,167 @@
+"""Secrets in the configuration: read once, warned about where they stand in it, never shown."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, loaded, only, refused, written
+
+PLANTED = "hunter2-obviously-fake-and-more-than-32-bytes"
+
+
+def with_secret(secret: str, table: str = PARTNER) -> str:
+    return table.replace('{ env = "KEY" }', secret)
+
+
+@pytest.mark.parametrize(
+    ("secret", "message"),
+    [
+        ('{ env = "NOT_SET" }', "secret: environment variable NOT_SET is not set"),
+        ('{ env = "EMPTY" }', "secret: environment variable EMPTY is empty"),
+        ('{ env = "NEWLINE" }', "secret: environment variable NEWLINE is empty"),
+        ('{ env = "PLANTED", encoding = "hex" }', "secret: environment variable PLANTED is not valid hex"),
+        ('{ env = "PLANTED", encoding = "base64" }', "secret: environment variable PLANTED is not valid base64"),
+        ('{ env = "PLANTED", encoding = "rot13" }', 'encoding: expected one of "text", "base64", "hex"'),
+        ('{ env = "$KEY" }', "env: write the name of an environment variable, without $"),
+        ('{ file = "./missing" }', "missing cannot be read: No such file or directory"),
+        ('{ file = "." }', "cannot be read: it is a directory"),
+        ('{ file = "/dev/null" }', "cannot be read: it is no regular file"),
+        ('{ file = "./empty" }', "empty is empty"),
+        ('{ file = "nul\\u0000" }', "file: a path is not empty and holds no NUL"),
+        ('{ file = "~/key" }', "file: ~ is not expanded here"),
+        ('{ credential = "nothing" }', "secret: credential nothing: $CREDENTIALS_DIRECTORY is not set"),
+        ('{ credential = "../x" }', "secret: credential (not shown): "),
+        ('{ command = [] }', "command: expected at least one item"),
+        ('{ command = "cat /x" }', 'command: expected an array: ["…", "…"]; found a string'),
+        ('{ enf = "KEY" }', 'known are command, credential, encoding, env, file; did you mean "env"?'),
+        ('{ literal = "x" }', "there is no key literal: a secret that stands here itself is a plain string"),
+        ("{ }", "secret: a secret is exactly one of { env = }, { file = }"),
+        ('{ env = "KEY", file = "x" }', "found env and file"),
+        ("5", "secret: expected a table: { key = value }; found an integer"),
+        ('""', "secret: literal in the configuration is empty"),
+    ],
+)  # fmt: skip
+def test_what_is_no_secret_is_an_error_at_its_place(tmp_path: Path, secret: str, message: str) -> None:
+    """An empty or unreadable secret is an error now: no request is ever made with one."""
+    written(tmp_path, "\n", name="empty")
+    environ = {"EMPTY": "", "NEWLINE": "\n", "PLANTED": PLANTED + "!", "KEY": PLANTED}
+    problem = only(refused(written(tmp_path, with_secret(secret)), environ=environ))
+    assert message in problem.message
+    assert problem.line == 3
+    assert PLANTED not in str(problem)
+
+
+def test_a_command_is_never_run_by_reading_a_configuration(tmp_path: Path) -> None:
+    """`check` must be safe to run anywhere; the command may not even exist here."""
+    trace = tmp_path / "ran"
+    command = f'{{ command = ["{sys.executable}", "-c", "open({str(trace)!r}, \'w\')"] }}'
+    config = loaded(written(tmp_path, with_secret(command) + with_secret('{ command = ["/nonexistent"] }', WALLET)))
+    assert set(config.providers) == {"partner", "wallet"}
+    assert not trace.exists()
+
+
+def test_a_literal_is_warned_about_and_not_shown(tmp_path: Path) -> None:
+    """It works; the place and what to use instead are told."""
+    config = loaded(written(tmp_path, with_secret(f'"{PLANTED}"'), mode=0o640))
+    [warning] = config.warnings
+    assert (warning.line, warning.column) == (3, 1)
+    assert warning.message.startswith("a secret stands in the file itself: use { file = }")
+    assert warning.excerpt == 'secret = "…"'
+    assert PLANTED not in repr(config)
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o602, 0o601, 0o644])
+def test_a_literal_in_a_file_that_others_can_open_is_an_error(tmp_path: Path, mode: int) -> None:
+    """mode & 0o007; beside other errors of the same table too."""
+    text = with_secret(f'"{PLANTED}"') + "zzz = 1\n"
+    messages = [p.message for p in refused(written(tmp_path, text, mode=mode))]
+    assert messages[0].startswith("a secret stands here and others can read this file: chmod 0600 it")
+    assert messages[1].startswith('unknown key "zzz"')
+    assert PLANTED not in "".join(messages)
+
+
+def test_only_the_file_in_which_the_literal_stands_counts(tmp_path: Path) -> None:
+    """A main file for everybody may include one for the daemon alone."""
+    written(tmp_path, with_secret(f'"{PLANTED}"'), name="conf.d/partner.toml", mode=0o600)
+    loaded(written(tmp_path, 'include = ["conf.d/*.toml"]\n', mode=0o644))
+    written(tmp_path, with_secret(f'"{PLANTED}"'), name="conf.d/partner.toml", mode=0o644)
+    assert only(refused(tmp_path / "config.toml")).file == str(tmp_path / "conf.d/partner.toml")
+
+
+def test_a_proxy_s_password_is_a_literal_secret_too(tmp_path: Path) -> None:
+    """In a file that others can read it is an error."""
+    text = PROJECTX + f'proxy = "http://user:{PLANTED}@proxy:1"\n'
+    problem = only(refused(written(tmp_path, text, mode=0o644)))
+    assert "password stands here and others can read" in problem.message
+    assert PLANTED not in str(problem)
+    assert PLANTED not in repr(loaded(written(tmp_path, text, mode=0o600)))
+
+
+def test_every_unreadable_secret_is_reported(tmp_path: Path) -> None:
+    """Of one provider and of all."""
+    text = with_secret('{ env = "NOT_SET" }', TT + PARTNER + AUTH_TOKEN)
+    assert [p.message.split(":")[0] for p in refused(written(tmp_path, text))] == [
+        "api_key", "api_secret", "secret", "client_secret",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("initial", "username", "errors", "warnings"),
+    [
+        ("KEY", "KEY", [], []),
+        ("NOT_SET", "KEY", [], []),
+        ("KEY", "NOT_SET", [], ["username missing"]),
+        ("NOT_SET", "NOT_SET", ["username"], []),
+        ("KEY", None, [], ["username and api_key missing"]),
+        ("NOT_SET", None, ["initial_token"], []),
+    ],
+)  # fmt: skip
+def test_an_initial_token_or_the_credentials_have_to_be_there(
+    tmp_path: Path, initial: str, username: str | None, errors: list[str], warnings: list[str]
+) -> None:
+    """projectx: either may be absent, not both; a token that cannot be renewed is warned about."""
+    text = '[providers.topstepx]\nkind = "projectx"\n' + f'initial_token = {{ env = "{initial}" }}\n'
+    if username is not None:
+        text += f'username = {{ env = "{username}" }}\napi_key = {{ env = "KEY" }}\n'
+    path = written(tmp_path, text)
+    if errors:
+        assert [p.message.split(":")[0] for p in refused(path)] == errors
+    else:
+        environ = {"KEY": "eyJ-obviously-fake"}
+        assert [w.message.split(":")[0] for w in loaded(path, environ=environ).warnings] == warnings
+
+
+def test_credentials_by_command_are_believed_to_be_there(tmp_path: Path) -> None:
+    """They cannot be looked at before they are used."""
+    text = PROJECTX.replace('{ env = "KEY" }', '{ command = ["x"] }') + 'initial_token = { env = "NOT_SET" }\n'
+    assert loaded(written(tmp_path, text)).warnings == ()
+
+
+def test_a_short_shared_secret_is_warned_about(tmp_path: Path) -> None:
+    """Under 32 bytes: it works, and should not be so."""
+    [warning] = loaded(written(tmp_path, PARTNER), environ={"KEY": "short"}).warnings
+    assert "the secret has 5 bytes: HS256 keys should have at least 32" in warning.message
+
+
+@pytest.mark.parametrize("key", ["ca_file", "client_cert", "client_key"])
+def test_what_tls_needs_has_to_be_there(tmp_path: Path, key: str) -> None:
+    """As a secret's file: an error now, not a failed attempt later."""
+    written(tmp_path, "", name="there.pem")
+    lines = "".join(f'{k} = "there.pem"\n' for k in ("client_cert", "client_key") if k != key)
+    problem = only(refused(written(tmp_path, PROJECTX + lines + f'{key} = "missing.pem"\n')))
+    assert problem.message.startswith(f"{key}: file {tmp_path}/missing.pem cannot be read: No such file")
+
+
+def test_the_files_of_secrets_are_known_for_watching(tmp_path: Path) -> None:
+    """Each once, with its absolute path."""
+    written(tmp_path, PLANTED, name="keys/a")
+    text = with_secret('{ file = "keys/a" }', TT + PARTNER)
+    assert loaded(written(tmp_path, text)).secret_files == (tmp_path / "keys" / "a",)
+
+
+def test_a_credential_is_found_in_the_first_directory(tmp_path: Path) -> None:
+    """$CREDENTIALS_DIRECTORY."""
+    written(tmp_path, PLANTED, name="credentials/partner")
+    environ = {"CREDENTIALS_DIRECTORY": f"{tmp_path}/credentials:/elsewhere"}
+    loaded(written(tmp_path, with_secret('{ credential = "partner" }')), environ=environ)

@@ -1,0 +1,88 @@
+"""The loopback port: addresses of this machine only, and never without a secret."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.config.written import PARTNER, loaded, only, refused, written
+from tokend.config.model import loopback_address
+
+SECRET = 'listen_secret = { env = "KEY" }\n'
+
+
+def daemon(listen: str, secret: str = SECRET) -> str:
+    return f'[daemon]\nlisten = "{listen}"\n{secret}{PARTNER}'
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("127.8.9.10:1", ("127.8.9.10", 1)),
+        ("[::1]:65535", ("::1", 65535)),
+    ],
+)
+def test_addresses_of_this_machine_are_accepted(tmp_path: Path, listen: str, address: tuple[str, int]) -> None:
+    """127.0.0.0/8 and [::1]."""
+    settings = loaded(written(tmp_path, daemon(listen))).daemon
+    assert settings.listen is not None
+    assert loopback_address(settings.listen) == address
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:9464", "192.168.0.1:9464", "[::]:9464", "::1:9464", "localhost:9464",
+    "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:http", ":9464", "9464", "",
+    "127.0.0.256:9464", "127.1:9464", "127.0.0.1.example.com:80", "128.0.0.1:80", "127.0.0.1:9464\\n"])  # fmt: skip
+def test_any_other_address_is_an_error_at_its_line(tmp_path: Path, listen: str) -> None:
+    """Also a name, which somebody else may resolve, and an address without a port."""
+    problem = only(refused(written(tmp_path, daemon(listen))))
+    assert problem.line == 2
+    assert "listen: " in problem.message
+
+
+def test_without_a_secret_it_is_an_error_that_names_both(tmp_path: Path) -> None:
+    """Every user of the machine can connect to a port."""
+    problem = only(refused(written(tmp_path, daemon("127.0.0.1:9464", ""))))
+    assert "listen needs listen_secret" in problem.message
+
+
+def test_off_is_the_default(tmp_path: Path) -> None:
+    """A secret alone opens nothing."""
+    assert loaded(written(tmp_path, PARTNER)).daemon.listen is None
+    assert loaded(written(tmp_path, "[daemon]\n" + SECRET + PARTNER)).daemon.listen is None
+
+
+@pytest.mark.parametrize(
+    ("secret", "message"),
+    [
+        ('{ file = "missing" }', "listen_secret: file "),
+        ('{ file = "./empty" }', "empty is empty"),
+        ('{ env = "NOT_SET" }', "listen_secret: environment variable NOT_SET is not set"),
+        ('{ command = ["/bin/echo", "x"] }', "listen_secret: it is read at each request"),
+        ("{ }", "listen_secret: a secret is exactly one of"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_an_error_now(tmp_path: Path, secret: str, message: str) -> None:
+    """As those of the providers; a command would be run by whoever connects."""
+    written(tmp_path, "\n", name="empty")
+    text = daemon("127.0.0.1:9464", f"listen_secret = {secret}\n")
+    assert message in refused(written(tmp_path, text))[0].message
+
+
+def test_a_secret_in_the_configuration_itself_is_warned_about_and_not_shown(tmp_path: Path) -> None:
+    """An error where others may read it."""
+    text = daemon("127.0.0.1:9464", 'listen_secret = "obviously-fake-planted"\n')
+    config = loaded(written(tmp_path, text))
+    [warning] = config.warnings
+    assert (warning.line, warning.excerpt) == (3, 'listen_secret = "…"')
+    assert "planted" not in repr(config)
+    problem = only(refused(written(tmp_path, text, mode=0o644)))
+    assert "others can read this file" in problem.message
+    assert "planted" not in str(problem)
+
+
+def test_no_token_is_written_over_the_secret(tmp_path: Path) -> None:
+    """It is a file that tokend reads."""
+    written(tmp_path, "obviously-fake", name="secret")
+    sink = '[[providers.partner.sinks]]\nkind = "raw"\npath = "secret"\n'
+    text = daemon("127.0.0.1:9464", 'listen_secret = { file = "secret" }\n') + sink
+    assert "read by tokend (listen_secret)" in only(refused(written(tmp_path, text))).message

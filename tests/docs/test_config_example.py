@@ -1,0 +1,176 @@
+"""config.toml.example: every key of every table with its real default, and none that does not exist."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from tests.config.written import in_words, loaded, written
+from tokend import kinds
+from tokend.config import Config, DaemonSettings
+from tokend.config.fields import keys_at
+from tokend.config.paths import default_socket, default_state_directory
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import Access
+from tokend.sinks.files.announce import Signal, Systemd
+
+PROVIDERS, SINKS = kinds.PROVIDERS.all(), kinds.SINKS.all()
+
+EXAMPLE = Path(__file__).parents[2] / "config.toml.example"
+# `#key = value` and `#[table]` are configuration; `# words` are prose.
+COMMENTED = re.compile(r"#(?=[A-Za-z\[])")
+MARK = re.compile(r" +# (required|no default)$")
+MARKED = re.compile(r"#(\w+) = .*?(?: +# (required|no default))?$")
+NESTED: Mapping[str, type[BaseModel]] = {"access": Access, "signal": Signal, "systemd": Systemd}
+
+
+def text() -> str:
+    return EXAMPLE.read_text()
+
+
+def uncommented() -> str:
+    return "\n".join(COMMENTED.sub("", line, count=1) for line in text().split("\n"))
+
+
+def tables() -> Iterator[tuple[str, type[BaseModel], dict[str, Any]]]:
+    """Every table of the example with the model it is written for."""
+    document = tomllib.loads(uncommented())
+    yield "[daemon]", DaemonSettings, document["daemon"]
+    for name, table in document["providers"].items():
+        yield f"[providers.{name}]", PROVIDERS[table["kind"]], table
+        for number, sink in enumerate(table.get("sinks", []), 1):
+            yield f"[[providers.{name}.sinks]] {number}", SINKS[sink["kind"]], sink
+
+
+def marks() -> list[dict[str, str | None]]:
+    """The same tables, as written: for each key the mark behind it."""
+    found: list[dict[str, str | None]] = []
+    for line in text().split("\n"):
+        if line.startswith("#["):
+            found.append({})
+        elif (match := MARKED.fullmatch(line)) and found:
+            assert match[1] not in found[-1], f"{match[1]} stands twice in one table"
+            found[-1][match[1]] = match[2]
+    return found
+
+
+def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def default_of(model: type[BaseModel], key: str) -> Any:
+    """The default as TOML has it; None where there is none, or it is empty."""
+    if model is DaemonSettings and key in {"socket", "state_directory"}:
+        return {"socket": default_socket({}), "state_directory": default_state_directory({}, 0)}[key]
+    field = fields(model)[key]
+    value = None if field.is_required() else field.get_default(call_default_factory=True)
+    if isinstance(value, timedelta):
+        return in_words(value)
+    if isinstance(value, tuple):
+        return list(value) or None
+    return None if value == {} else value
+
+
+def as_duration(value: Any) -> Any:
+    """60s and 1m are the same."""
+    from tokend.plugin.settings_base import parse_duration
+
+    try:
+        return parse_duration(value)
+    except (ValueError, TypeError):
+        return value
+
+
+def test_every_kind_of_provider_and_sink_is_shown() -> None:
+    """Also one that will be added."""
+    models = {model for _, model, _ in tables()}
+    assert models == {DaemonSettings, *PROVIDERS.values(), *SINKS.values()}
+
+
+@pytest.mark.parametrize(
+    "model", [DaemonSettings, *PROVIDERS.values(), *SINKS.values()], ids=lambda model: model.__name__
+)
+def test_every_key_of_every_table_is_there_and_no_other(model: type[BaseModel]) -> None:
+    """Derived from the models: a new field has to be written down here."""
+    shown = {key for _, other, table in tables() if other is model for key in table} - {"sinks"}
+    assert shown == set(fields(model))
+
+
+def test_each_default_is_the_real_one() -> None:
+    """A value that is not marked is what holds if the line is left as it is."""
+    for (place, model, table), marked in zip(tables(), marks(), strict=True):
+        for key, value in table.items():
+            if key != "sinks" and marked[key] is None:
+                assert as_duration(value) == as_duration(default_of(model, key)), f"{place} {key}"
+
+
+def test_what_has_no_default_is_marked_and_nothing_else() -> None:
+    """`# required` where a table is wrong without the key, `# no default` where the key may be left out."""
+    for (place, model, table), marked in zip(tables(), marks(), strict=True):
+        for key in table.keys() - {"sinks"}:
+            has_default = default_of(model, key) is not None
+            expected = None if has_default else "required" if fields(model)[key].is_required() else "no default"
+            assert marked[key] == expected, f"{place} {key}"
+
+
+def test_the_tables_inside_are_complete_too() -> None:
+    """access, signal and systemd with all their keys; inner defaults are the real ones."""
+    seen = set()
+    for place, _, table in tables():
+        for key in table.keys() & NESTED.keys():
+            seen.add(key)
+            assert set(table[key]) == set(fields(NESTED[key])), f"{place} {key}"
+            for inner, value in table[key].items():
+                default = default_of(NESTED[key], inner)
+                assert default in (None, value), f"{place} {key}.{inner}"
+    assert seen == set(NESTED)
+
+
+def test_every_way_to_name_a_secret_is_shown() -> None:
+    """In a table, and among the rules at the top."""
+    used = {key for _, _, table in tables() for value in table.values() if isinstance(value, dict) for key in value}
+    assert set(keys_at(SecretSource, ())) <= used
+    for place in ("env", "file", "credential", "command"):
+        assert re.search(rf"^# +{{ {place} = ", text(), re.MULTILINE)
+
+
+def test_the_file_as_it_is_delivered_is_a_configuration(tmp_path: Path) -> None:
+    """Copied as it stands it is accepted, and does nothing yet; whoever may read it."""
+    config = loaded(written(tmp_path, text(), mode=0o644), environ={})
+    assert config.providers == {}
+    assert config.warnings == ()
+
+
+@pytest.fixture
+def everything(tmp_path: Path) -> Config:
+    """The example with every line in force, and all that it names at its place."""
+    for name in ("ca.pem", "client.pem", "client.key", "token.yaml.j2"):
+        written(tmp_path, "", name=name)
+    for name in ("partner.secret", "listen.secret"):
+        written(tmp_path, "obviously fake, and longer than 32 bytes", name=name)
+    for name in ("tt-key", "tt-secret"):
+        written(tmp_path, "obviously-fake", name=f"credentials/{name}")
+    environ = dict.fromkeys(re.findall(r'env = "([A-Z_]+)"', text()), "eyJ-obviously-fake")
+    environ["CREDENTIALS_DIRECTORY"] = str(tmp_path / "credentials")
+    return loaded(written(tmp_path, uncommented()), environ=environ)
+
+
+def test_with_every_line_in_force_it_is_accepted(everything: Config) -> None:
+    """No key excludes another; the only warnings are about users and groups of somebody else's machine."""
+    assert {provider.settings.kind for provider in everything.providers.values()} == set(PROVIDERS)
+    assert all("on this machine" in warning.message for warning in everything.warnings)
+
+
+def test_prose_and_keys_can_be_told_apart_and_lines_are_short() -> None:
+    """The convention at its top holds everywhere, so that taking away one # is all there is to do."""
+    for line in text().split("\n"):
+        assert len(line) <= 120, line
+        assert line in {"", "#"} or re.match(r"# |#\[{1,2}[a-z.-]+\]{1,2}$|#[a-z_]+ = \S", line), line
+        assert line == line.rstrip()
+        assert "# required" not in line or MARK.search(line) or line.startswith("# "), line

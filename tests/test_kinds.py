@@ -1,0 +1,191 @@
+"""Kinds are imported only when a configuration names them; installed packages add kinds; each error names its place."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tokend
+from tests.config.written import AUTH_TOKEN, ENVIRON, PARTNER, TT, only, refused, written
+from tokend import kinds
+from tokend.config import Config, InvalidConfigError, load
+from tokend.config.kind_lookup import LoadKinds
+from tokend.kinds import PROVIDERS, SINKS, KindTable
+from tokend.plugin.kind_check import provider_faults
+from tokend.providers.jwt import Jwt
+from tokend.values.errors import ConfigError
+
+LOADED = """
+import json, sys
+from pathlib import Path
+from tokend.daemon import process
+from tokend.kinds import load_config
+load_config(Path(sys.argv[1]), environ={"KEY": "obviously-fake-secret-of-32-bytes"})
+print(json.dumps(sorted(sys.modules)))
+"""
+WEATHER = """
+from tokend.plugin.settings import HeldSettings
+
+class Weather(HeldSettings):
+    async def fetch(self, runtime, previous):
+        raise NotImplementedError
+"""
+
+
+def modules_after(path: Path) -> set[str]:
+    """All modules that a daemon's process has imported once the configuration is loaded."""
+    run = subprocess.run([sys.executable, "-c", LOADED, str(path)], check=True, capture_output=True, text=True)
+    return set(json.loads(run.stdout))
+
+
+def package(directory: Path, source: str, *, name: str, value: str, module: str, version: str = "1.0") -> None:
+    """Install a package with one module and one entry point of ``tokend.providers``."""
+    directory.mkdir(exist_ok=True)
+    (directory / f"{module}.py").write_text(source)
+    about = directory / f"{module}-{version}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: {version}\n")
+    (about / "entry_points.txt").write_text(f"[tokend.providers]\n{name} = {value}\n")
+
+
+def loaded(path: Path) -> Config:
+    return load(path, providers=PROVIDERS, sinks=SINKS, environ=ENVIRON)
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "without"),
+    [
+        (PARTNER, {"tokend.providers.jwt"}, {"httpx", "httpcore", "jwt", "cryptography", "jinja2"}),
+        (TT + AUTH_TOKEN, {"tokend.providers.tt", "tokend.providers.auth_token"}, {"jwt", "cryptography", "jinja2"}),
+        (
+            PARTNER + "[[providers.partner.sinks]]\nkind = 'raw'\npath = '/run/t'\n",
+            {"tokend.providers.jwt", "tokend.sinks.files.raw"},
+            {"httpx", "tokend.sinks.files.template", "tokend.sinks.files.dotenv", "jinja2"},
+        ),
+    ],
+    ids=["jwt", "network", "sink"],
+)
+def test_only_what_a_configuration_names_is_imported(
+    tmp_path: Path, text: str, named: set[str], without: set[str]
+) -> None:
+    """The other kinds, and the libraries that only they need, cost neither time nor memory."""
+    places = {place.partition(":")[0] for table in (PROVIDERS, SINKS) for place in table._table.values()}
+    found = modules_after(written(tmp_path, text))
+    assert found & places == named
+    assert not found & without
+
+
+def test_every_name_is_known_without_an_import() -> None:
+    """For "did you mean": the packages of providers and sinks import nothing themselves."""
+    code = (
+        "import sys; from tokend.kinds import PROVIDERS, SINKS; import tokend.providers, tokend.sinks;"
+        "print([*PROVIDERS.names(), *SINKS.names()], [m for m in sys.modules if m.startswith('tokend.providers.')])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    names = ["projectx", "tt", "jwt", "request-jwt", "auth-token", "json", "dotenv", "raw", "template", "socket"]
+    assert run.stdout == f"{names} []\n"
+
+
+def test_a_package_adds_a_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry point is enough; the kind is named where an unknown one is refused."""
+    package(tmp_path / "site", WEATHER, name="weather", value="weather_kind:Weather", module="weather_kind")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    config = loaded(written(tmp_path, "[providers.here]\nkind = 'weather'\n"))
+    assert config.providers["here"].settings.kind == "weather"
+    assert type(config.providers["here"].settings).__name__ == "Weather"
+    problem = only(refused(written(tmp_path, "[providers.here]\nkind = 'wether'\n")))
+    assert '"weather"; did you mean "weather"?' in problem.message
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import not_there", "ModuleNotFoundError: No module named 'not_there'"),
+        ("x = 1", "AttributeError: module 'faulty_kind' has no attribute 'Faulty'"),
+        ("class Faulty: pass", "must be a class that inherits either HeldSettings or OnDemandSettings"),
+        (
+            "from tokend.plugin.settings import HeldSettings\nclass Faulty(HeldSettings): pass",
+            "it has no method fetch: write async def fetch(self, runtime, previous)",
+        ),
+    ],
+    ids=["import", "attribute", "class", "method"],
+)
+def test_a_kind_that_cannot_be_used_is_an_error_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str
+) -> None:
+    """At the key, beside the errors of other tables; nothing else of the daemon is touched."""
+    package(tmp_path / "site", source, name="faulty", value="faulty_kind:Faulty", module="faulty_kind")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.delitem(sys.modules, "faulty_kind", raising=False)
+    problems = refused(written(tmp_path, "[providers.here]\nkind = 'faulty'\n" + PARTNER.replace("KEY", "NOT_SET")))
+    assert (problems[0].line, problems[0].column) == (2, 1)
+    assert said in problems[0].message
+    assert len(problems) == 2
+
+
+def test_a_kind_that_two_packages_offer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of the two would run would depend on the order of the disk."""
+    for module in ("one_kind", "two_kind"):
+        package(tmp_path / "site", WEATHER, name="twin", value=f"{module}:Weather", module=module)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    problem = only(refused(written(tmp_path, "[providers.here]\nkind = 'twin'\n")))
+    assert "one_kind:Weather" in problem.message
+    assert "two_kind:Weather" in problem.message
+
+
+@pytest.mark.parametrize("installed", ['__version__ = "99.0"\n', None])
+def test_a_kind_is_not_imported_from_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: str | None
+) -> None:
+    """Upgraded or uninstalled below a running daemon: the reload is refused and says so; known kinds go on."""
+    (tmp_path / "tokend").mkdir()
+    if installed is not None:
+        (tmp_path / "tokend" / "__init__.py").write_text(installed)
+    monkeypatch.setattr(tokend, "__file__", str(tmp_path / "tokend" / "__init__.py"))
+    table = PROVIDERS.including({"later": "tokend.providers.later:Later"})
+    path = written(tmp_path, PARTNER + "[providers.new]\nkind = 'later'\n")
+    with pytest.raises(InvalidConfigError) as raised:
+        load(path, providers=table, sinks=SINKS, environ=ENVIRON)
+    message = only(list(raised.value.errors)).message
+    assert message.startswith("restart needed: tokend ")
+    assert ("99.0 is installed" in message) == (installed is not None)
+
+
+def test_a_built_in_kind_that_fails_to_import_needs_a_restart(tmp_path: Path) -> None:
+    """A file of it is missing: an upgrade is under way, or was half done."""
+    table = PROVIDERS.including({"later": "tokend.providers.later:Later"})
+    path = written(tmp_path, "[providers.new]\nkind = 'later'\n")
+    with pytest.raises(InvalidConfigError, match=r"cannot be loaded: .*ModuleNotFoundError.*restart needed"):
+        load(path, providers=table, sinks=SINKS, environ=ENVIRON)
+
+
+def test_a_missing_kind_is_looked_up_once() -> None:
+    """Ten thousand tables of an uninstalled package must not read all packages' metadata ten thousand times."""
+    asked: list[str] = []
+
+    class Counting:
+        def names(self) -> list[str]:
+            return ["jwt"]
+
+        def get(self, kind: str) -> type[Jwt] | None:
+            asked.append(kind)
+            if kind == "broken":
+                raise ConfigError("it is broken")
+            return Jwt if kind == "jwt" else None
+
+    lookup = LoadKinds(Counting())
+    for _ in range(3):
+        assert lookup.get("jwt") is Jwt
+        assert lookup.get("none") is None
+        assert isinstance(lookup.get("broken"), ConfigError)
+    assert asked == ["jwt", "none", "broken"]
+    assert list(lookup.usable()) == [Jwt]
+
+
+def test_a_class_is_imported_once() -> None:
+    """A reload compares settings by ``==``, which needs one class."""
+    table = KindTable("tokend.providers", {"jwt": "tokend.providers.jwt:Jwt"}, provider_faults)
+    assert table.get("jwt") is table.get("jwt") is Jwt
+    assert kinds.PROVIDERS.get("no-such-kind") is None

@@ -1,0 +1,81 @@
+"""Checks of a class that is to be a kind, made when it is imported: base class, name, methods, signatures.
+
+Its texts are for the author of the kind. What a configuration says is checked by `config`.
+"""
+
+import inspect
+from typing import Any
+
+from tokend.plugin.provider import Issuer, Provider
+from tokend.plugin.settings import HeldSettings, NetworkSettings, OnDemandSettings, SinkSettings
+from tokend.values.url import validate_base_url
+
+
+def provider_faults(kind: str, found: object) -> list[str]:
+    """Say what is wrong with ``found`` as the class of provider kind ``kind``; nothing if it can be used."""
+    held = isinstance(found, type) and issubclass(found, HeldSettings)
+    on_demand = isinstance(found, type) and issubclass(found, OnDemandSettings)
+    if not isinstance(found, type) or held == on_demand:
+        return ["it must be a class that inherits either HeldSettings or OnDemandSettings (tokend.plugin.settings)"]
+    return [
+        *_name_faults(kind, found),
+        *_method_faults(found, Provider if held else Issuer),
+        *_upstream_faults(found),
+    ]
+
+
+def sink_faults(kind: str, found: object) -> list[str]:
+    """Say what is wrong with ``found`` as the class of sink kind ``kind``; nothing if it can be used."""
+    if not isinstance(found, type) or not issubclass(found, SinkSettings):
+        return ["it must be a class that inherits SinkSettings (tokend.plugin.settings)"]
+    return _name_faults(kind, found)
+
+
+def _name_faults(kind: str, model: Any) -> list[str]:
+    default = model.model_fields["kind"].get_default()
+    if isinstance(default, str) and default != kind:
+        return [f'its field kind is "{default}": it must be "{kind}", or be left out']
+    return []
+
+
+def _method_faults(model: type, protocol: type) -> list[str]:
+    """The methods of ``protocol`` that ``model`` lacks, or that cannot be called as the protocol says."""
+    faults = []
+    for name, wanted in vars(protocol).items():
+        if name.startswith("_") or not inspect.isfunction(wanted):
+            continue
+        method = getattr(model, name, None)
+        written = f"{'async ' if inspect.iscoroutinefunction(wanted) else ''}def {name}{_parameters(wanted)}"
+        if not callable(method):
+            faults.append(f"it has no method {name}: write {written}")
+        elif not _is_callable_like(method, wanted):
+            faults.append(f"its method {name} has another signature: write {written}")
+    return faults
+
+
+def _is_callable_like(method: Any, wanted: Any) -> bool:
+    if inspect.iscoroutinefunction(method) != inspect.iscoroutinefunction(wanted):
+        return False
+    try:
+        inspect.signature(method).bind(*inspect.signature(wanted).parameters)
+    except TypeError:
+        return False
+    return True
+
+
+def _parameters(function: Any) -> str:
+    return f"({', '.join(inspect.signature(function).parameters)})"
+
+
+def _upstream_faults(model: Any) -> list[str]:
+    if not issubclass(model, NetworkSettings):
+        if "base_url" in model.model_fields:
+            return ["it has base_url and does not inherit NetworkSettings, which checks it"]
+        return []
+    default = model.model_fields["base_url"].get_default()
+    if isinstance(default, str):
+        try:
+            validate_base_url(default)
+        except ValueError as error:
+            return [f"the default of base_url: {error}"]
+    return []
