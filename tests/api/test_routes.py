@@ -1,4 +1,4 @@
-"""Who and what is refused: unknown and hidden tokens, foreign verbs, web pages; and what a bug may show."""
+"""Refusals: unknown and hidden tokens, foreign verbs, web pages; and the answer to a request that meets a bug."""
 
 import asyncio
 import os

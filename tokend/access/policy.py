@@ -19,17 +19,17 @@ NAMES_KEPT_SECONDS = 30.0
 
 
 def answerable(lease: Lease | None, now: Instant) -> bool:
-    """Tell whether a lease may be handed out now: there is one, and its token has not expired."""
+    """Return whether a lease may be handed out now: there is one, and its token has not expired."""
     return lease is not None and lease.token.is_valid(now)
 
 
 def is_public(settings: ProviderSettings) -> bool:
-    """Tell whether every peer that can connect may read the token: it has no ``access`` table."""
+    """Return whether every peer that can connect may read the token: it has no ``access`` table."""
     return settings.access is None
 
 
 def unit_may_read(unit: str, settings: ProviderSettings) -> bool:
-    """Tell whether systemd may hand a token to a unit as a credential.
+    """Return whether systemd may hand a token to a unit as a credential.
 
     Only ``access.units`` counts: without it, no unit gets the token on credentials.sock.
     """
@@ -52,11 +52,11 @@ class AccessPolicy:
         self._warned: set[str] = set()
 
     def is_admin(self, peer: Peer) -> bool:
-        """Tell whether the peer may reload, forget, and refresh unconditionally."""
+        """Return whether the peer may reload, forget, and refresh unconditionally."""
         return peer.uid in self._almighty or any(self._users.number(name) == peer.uid for name in self._admins())
 
     def may_read(self, peer: Peer, settings: ProviderSettings) -> bool:
-        """Tell whether the peer may read a token, and see that there is one.
+        """Return whether the peer may read a token, and see that there is one.
 
         Without an ``access`` table, every peer that can connect may.
         """

@@ -16,13 +16,12 @@ import orjson
 
 from tokend.access.peer import Peer
 from tokend.access.policy import AccessPolicy, is_public
-from tokend.api.serializers import ready_headers
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.application import PreparedAnswer
 from tokend.httpd.response import PLAIN_TYPE, Response
 from tokend.machine.clock import Clock, SystemClock
 from tokend.plugin.settings import ProviderSettings
-from tokend.values.tokens import Lease, native
+from tokend.values.tokens import Lease, native, ready_headers
 
 # Distinct request texts, and tokens with prepared bodies. A client uses one or two texts. A peer that needs more reads
 # thousands of tokens in turn, or varies its headers; then everything is dropped and learned again.
@@ -43,7 +42,7 @@ class Basis:
     expires_boot: float
 
     def fits(self, entry: Entry | None) -> bool:
-        """Tell whether these are still the entry's lease and settings."""
+        """Return whether these are still the entry's lease and settings."""
         return entry is not None and entry.lease is self.lease and entry.settings is self.settings
 
 
@@ -85,7 +84,7 @@ def prepare(lease: Lease, settings: ProviderSettings) -> PreparedBody:
     """Serialize a lease for readers."""
     expires = lease.token.expires_at
     basis = Basis(lease, settings, math.inf if expires is None else expires.boot)
-    body = orjson.dumps({**native(lease), "headers": ready_headers(lease.token, settings)})
+    body = orjson.dumps({**native(lease), "headers": ready_headers(lease.token, settings.headers)})
     return PreparedBody(basis, Response(200, body, headers=(("ETag", etag(lease)),), basis=basis))
 
 
@@ -119,7 +118,7 @@ class AnswerCache:
         return None
 
     def admits(self, peer: Peer, answer: PreparedAnswer, /) -> bool:
-        """Tell whether the peer may read the token that the answer holds."""
+        """Return whether the peer may read the token that the answer holds."""
         return isinstance(answer, TokenAnswer) and self._policy.may_read(peer, answer.settings)
 
     def remember(self, text: bytes, response: Response, /) -> TokenAnswer | None:

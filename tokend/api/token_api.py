@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -12,13 +13,14 @@ from tokend.access.peer import Peer
 from tokend.access.policy import AccessPolicy, answerable
 from tokend.api.answer_cache import AnswerCache, PreparedBody
 from tokend.api.events import EventBus
-from tokend.api.serializers import ConfigState
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.request import Request
 from tokend.values.errors import DeniedError, LoginRequiredError, TokenUnavailableError, UnknownTokenError
 from tokend.values.status import State
 from tokend.values.tokens import Lease
 
+# When the configuration in force was loaded (aware UTC), and why a later one was refused, or None. Must not block.
+ConfigState = Callable[[], tuple[datetime, str | None]]
 # Answers by (token, HTTP status).
 RequestCounts = Mapping[tuple[str, int], int]
 # Given the names that the peer may see, and the answers so far: the page in Prometheus' text format.
@@ -74,7 +76,7 @@ class TokenApi:
         return found
 
     def holds_valid(self, lease: Lease) -> bool:
-        """Tell whether a lease that the engine returned is still valid."""
+        """Return whether a lease that the engine returned is still valid."""
         return answerable(lease, self.engine.clock.instant())
 
     def audit(self, reads: bool) -> None:

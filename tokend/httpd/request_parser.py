@@ -43,7 +43,7 @@ class Limits:
 class RequestReader:
     """Read one connection's requests into ``due``; a `RequestError` there is the last item.
 
-    ``in_message`` and ``head_done`` tell how far the present request is. ``sealed``: later bytes are not read.
+    ``in_message`` and ``head_done``: progress of the present request. ``sealed``: later bytes are not read.
     ``awaits_continue``: the client sends the body only after 100 Continue. ``alone``: the last slice was exactly one
     whole request.
     """
@@ -124,6 +124,7 @@ class RequestReader:
     # -------------------------------------------------------------- what httptools calls
 
     def on_message_begin(self) -> None:
+        """Begin a request."""
         if self._resuming:
             return
         self._begun += 1
@@ -133,17 +134,20 @@ class RequestReader:
         self._head_size = self._raw_body = 0
 
     def on_url(self, part: bytes) -> None:
+        """Add to the target."""
         if self._resuming:
             return
         self._target += part
         self._head_size += len(part)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a header."""
         if not self.head_done:  # later ones are trailers, which are ignored
             self._headers.append((name.lower(), value))
             self._head_size += len(name) + len(value) + 4
 
     def on_headers_complete(self) -> None:
+        """Check the sizes that the head has and announces."""
         if self._resuming or self._parser is None:
             return
         self.head_done = True
@@ -159,12 +163,14 @@ class RequestReader:
             self.awaits_continue = headers.get(b"expect", b"").lower() == b"100-continue"
 
     def on_body(self, part: bytes) -> None:
+        """Add to the body."""
         self._body += part
         if len(self._body) > self._limits.body_bytes:
             self._body = b""
             self._refuse(_too_large(413, self._limits.body_bytes, "body"))
 
     def on_message_complete(self) -> None:
+        """Queue the request."""
         if self._offers_upgrade:
             return
         self.in_message = self.awaits_continue = False
