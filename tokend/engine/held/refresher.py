@@ -28,7 +28,7 @@ log = get_logger()
 
 @dataclass(slots=True)
 class AttemptResult:
-    """The result of one attempt, for everybody who waits for it."""
+    """The result of one attempt, for all its waiters."""
 
     done: Event = field(default_factory=Event)
     error: AttemptError | None = None
@@ -107,7 +107,7 @@ class Refresher:
         return self.record.lease
 
     def is_valid(self) -> bool:
-        """Tell whether a valid token is held."""
+        """Return whether a valid token is held."""
         lease = self.lease
         return lease is not None and lease.token.is_valid(self._clock.instant())
 
@@ -265,7 +265,7 @@ class Refresher:
         return now.until(self._slot)
 
     async def _attempt(self) -> None:
-        """Make one attempt. A failure is stored and logged already; readers who wait get it as their result."""
+        """Make one attempt. A failure is stored and logged already; waiting readers get it as their result."""
         self.heartbeat.works()
         self._in_flight, self._wanted, self._slot = True, False, None
         started = self._clock.instant()

@@ -18,8 +18,8 @@ from tokend.values.tokens import Lease
 class RunningSinks:
     """Run the sinks of the token ``name``. Implements `contract.SinkReport`.
 
-    ``locks`` has the locks of all targets of the daemon. ``removes`` tells whether sinks must not hold a token, given
-    by name, after its end.
+    ``locks`` has the locks of all targets of the daemon. ``removes`` returns whether sinks must not hold the
+    token of a name after its end.
     """
 
     __slots__ = ("_context", "_locks", "_name", "_publishers", "_removes", "_workers")
