@@ -15,7 +15,7 @@ from tokend.engine import reload_plan, running_provider
 from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
 from tokend.engine.publishing.running_sinks import RunningSinks
-from tokend.engine.publishing.sink_health import TargetLock
+from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.records.fingerprints import request_fingerprint
 from tokend.engine.records.rename import for_another_kind, is_blank
 from tokend.engine.reload_plan import ReloadPlan, Step
@@ -97,7 +97,9 @@ class Supervisor:
             await self._change(config)
 
     def secrets_changed(self, paths: set[Path]) -> None:
-        """Let the providers that read the secret files at ``paths`` react to their new content."""
+        """Let the providers and sinks that read the secret files at ``paths`` react to their new content."""
+        for sinks in self._sinks.values():
+            sinks.secrets_changed(paths)
         for provider in self._providers.values():
             if paths & {source.file for source in provider.settings.secrets().values() if source.file is not None}:
                 provider.secrets_changed()

@@ -14,6 +14,7 @@ from tokend.engine.records.store import TokenStore
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import Threads
 from tokend.plugin.provider import Runtime
+from tokend.plugin.settings import SinkSettings
 
 # All providers read their secrets at a start. A task that waits for a thread takes 5 KB more than one that waits here.
 RECONCILIATIONS = 16
@@ -23,9 +24,10 @@ RECONCILIATIONS = 16
 class Context:
     """Hold what is passed to every refresher, issuer and publisher.
 
-    ``runtime`` makes a provider's runtime from its settings. ``threads`` are the sinks'; the store has its own, so that
-    a hanging sink delays no token. ``commands`` are for programs that a sink starts after a write: they may take half a
-    minute and must not delay other sinks. ``serve`` serves listening sinks.
+    ``runtime`` makes a provider's runtime from its settings. ``sink_upstream`` makes, from a sink's settings, what the
+    sink reads its secrets and sends its requests with. ``threads`` are the sinks'; the store has its own, so that a
+    hanging sink delays no token. ``commands`` are for programs that a sink starts after a write: they may take half a
+    minute and must not delay other sinks. ``serve`` serves the sinks of the family ``served``.
     """
 
     clock: Clock
@@ -34,6 +36,7 @@ class Context:
     counters: Counters
     random: random_module.Random
     runtime: Callable[[Any], Runtime]
+    sink_upstream: Callable[[SinkSettings], Runtime]
     threads: Threads
     commands: Threads
     serve: Serve

@@ -1,16 +1,18 @@
 """The sinks of one provider while they run: one publisher and one task each."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
 
 import anyio
 
 from tokend.engine.context.context import Context
 from tokend.engine.publishing.publisher import Publisher
-from tokend.engine.publishing.sink_health import TargetLock
 from tokend.engine.publishing.socket_publisher import SocketPublisher
+from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.plugin.settings import SinkSettings
-from tokend.plugin.sink import is_listening
+from tokend.plugin.sink import ListeningSink
 from tokend.values.status import SinkStatus
 from tokend.values.tokens import Lease
 
@@ -56,6 +58,12 @@ class RunningSinks:
         for scope in before.values():
             scope.cancel()
 
+    def secrets_changed(self, paths: set[Path]) -> None:
+        """Let the sinks that read one of the secret files at ``paths`` try again at once."""
+        for publisher in self._publishers:
+            if isinstance(publisher, Publisher):  # a served sink has no secret that its clients would wait for
+                publisher.secrets_changed(paths)
+
     def stop(self) -> None:
         """Stop all publishers. What they wrote stays."""
         self.match(())
@@ -74,13 +82,7 @@ class RunningSinks:
 
     def _make(self, sink: SinkSettings, label: str) -> Publisher | SocketPublisher:
         lock = self._locks.setdefault(sink.target, TargetLock())
-        if is_listening(sink):
-            return SocketPublisher(self._name, sink, label=label, turn=lock, context=self._context)
-        return Publisher(
-            self._name,
-            sink,  # type: ignore[arg-type]  # every model in the sinks' table implements the protocol
-            label=label,
-            removes=self._removes,
-            turn=lock,
-            context=self._context,
-        )
+        if sink.family == "served":
+            served = cast(ListeningSink, sink)  # a model of the table of sinks implements what its family names
+            return SocketPublisher(self._name, served, label=label, target=lock, context=self._context)
+        return Publisher(self._name, sink, label=label, removes=self._removes, target=lock, context=self._context)
