@@ -133,11 +133,6 @@ class Refresher:
         """Whether an attempt is under way or wanted."""
         return self._in_flight or self._wanted
 
-    @property
-    def in_flight(self) -> bool:
-        """Whether an attempt is under way."""
-        return self._in_flight
-
     def now(self) -> Instant:
         """Read the provider's clock."""
         return self._clock.instant()

@@ -61,8 +61,7 @@ class RunningSinks:
     def secrets_changed(self, paths: set[Path]) -> None:
         """Let the sinks that read one of the secret files at ``paths`` try again at once."""
         for publisher in self._publishers:
-            if isinstance(publisher, Publisher):  # a served sink has no secret that its clients would wait for
-                publisher.secrets_changed(paths)
+            publisher.secrets_changed(paths)
 
     def stop(self) -> None:
         """Stop all publishers. What they wrote stays."""
