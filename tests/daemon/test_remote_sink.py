@@ -23,7 +23,7 @@ SINK = """
 kind = "store"
 url = "%s"
 key = "app"
-auth = {{ file = "s/store" }}
+auth = {{ file = "./s/store" }}
 timeout = "5s"
 """
 
