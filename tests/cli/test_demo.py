@@ -79,7 +79,7 @@ def test_kept_directory_survives_an_interrupt(directory: Path) -> None:
     assert demo.returncode == 130
     assert "Stopped before the end" in output
     (kept,) = directory.iterdir()
-    assert f"Left for you to look at: {kept}" in output
+    assert f"Kept: {kept}" in output
     assert (kept / "config.toml").is_file()
     assert (kept / "out" / "tt_token.json").stat().st_mode & 0o777 == 0o600
     assert processes_of(kept) == []

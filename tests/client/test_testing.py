@@ -97,7 +97,7 @@ def test_the_raw_token_an_unknown_name_and_too_long_a_wish() -> None:
         assert client.get("tt", min_ttl=60).access_token == "first"
         with pytest.raises(UnknownTokenError):
             client.get("other")
-        with pytest.raises(BadRequestError, match="does not play this"):
+        with pytest.raises(BadRequestError, match="does not have this request"):
             client.issue("tt")
         with pytest.raises(Exception, match="does not live that long"):
             client.get("tt", min_ttl=3601)
