@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import anyio
 
@@ -21,6 +21,7 @@ from tokend.engine.context.counters import Counters
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
 from tokend.engine.supervisor import Supervisor
+from tokend.plugin.field_roles import Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_reading import read_secret
@@ -71,11 +72,11 @@ class Upstream:
 class FakeHeld(HeldSettings):
     """A held kind whose upstream is an `Upstream`, found by ``base_url``."""
 
-    account_fields: ClassVar[frozenset[str]] = frozenset({"base_url", "username"})
+    local: ClassVar[bool] = False
 
     kind: Literal["fake"] = "fake"
-    base_url: str = "one"
-    username: str = "somebody"
+    base_url: Annotated[str, Role.UPSTREAM] = "one"
+    username: Annotated[str, Role.ACCOUNT] = "somebody"
     key: SecretField | None = None
 
     @property
@@ -110,9 +111,6 @@ class FakeGiven(FakeHeld):
 
 class FakeLocal(HeldSettings):
     """A minted kind: its life is its settings', its account everything that is signed."""
-
-    account_fields: ClassVar[frozenset[str]] = frozenset({"kind", "secret", "life"})
-    local: ClassVar[bool] = True
 
     kind: Literal["fake-local"] = "fake-local"
     secret: SecretField

@@ -129,7 +129,7 @@ def test_a_peer_does_not_outlive_its_connection(tmp_path: Path) -> None:
         with running.client() as client:
             client.send(b"GET /livez HTTP/1.1\r\n\r\n" * 2)
             assert client.reply().status == client.reply().status == 200
-            (connection,) = running.inside(lambda: list(running.server._connections))
+            (connection,) = running.inside(lambda: list(running.server.listener.connections))
             kept = connection.peer.connection  # type: ignore[union-attr]
             assert kept is not None
             assert kept.fileno() >= 0

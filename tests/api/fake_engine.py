@@ -21,7 +21,6 @@ class FakeHeld(HeldSettings):
     """A held kind without anything of its own."""
 
     kind: str = "fake"
-    account_fields = frozenset()
 
 
 class FakeOnDemand(OnDemandSettings):

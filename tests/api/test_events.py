@@ -17,7 +17,7 @@ from tokend.values.status import State
 
 
 def waiting(running: Served) -> bool:
-    return bool(running.inside(lambda: len(running.server.service.changes._waiting)))
+    return bool(running.inside(lambda: len(running.service.changes._waiting)))
 
 
 def test_a_long_poll_answers_at_the_change(running: Served) -> None:
@@ -46,7 +46,7 @@ def test_a_change_of_another_token_wakes_nobody(running: Served) -> None:
 
         def woken_by(name: str) -> bool:
             running.engine.announce(name)
-            [waiting] = running.server.service.changes._waiting["demo"]
+            [waiting] = running.service.changes._waiting["demo"]
             return waiting.is_set()
 
         assert not running.inside(lambda: woken_by("wallet"))
@@ -59,7 +59,7 @@ def test_a_reload_that_takes_the_token_away_ends_the_wait(running: Served) -> No
         client.send(b'GET /v1/tokens/demo HTTP/1.1\r\nPrefer: wait=30\r\nIf-None-Match: "17"\r\n\r\n')
         assert eventually(lambda: waiting(running))
         running.inside(lambda: running.engine.entries.pop("demo"))
-        running.inside(lambda: running.server.service.changes.config_changed({"error": None}))
+        running.inside(lambda: running.service.changes.config_changed({"error": None}))
         assert client.reply().status == 404
 
 
@@ -88,7 +88,7 @@ def test_events_tell_new_generations_and_states_and_can_be_resumed(running: Serv
         running.inside(lambda: (running.engine.hold("demo", generation=18), running.engine.announce("demo")))
         running.inside(lambda: running.engine.entries["demo"].changes.update(state=State.FAILING))
         running.inside(lambda: running.engine.announce("demo"))
-        running.inside(lambda: running.server.service.changes.config_changed({"error": None}))
+        running.inside(lambda: running.service.changes.config_changed({"error": None}))
         events = _events(client, 3)
     assert [event["event"] for event in events] == ["token", "state", "config"]
     rows = [json.loads(event["data"]) for event in events]
@@ -113,7 +113,7 @@ def test_what_happened_after_an_unknown_event_is_replaced_by_the_present(running
 
 def test_what_happened_after_a_known_event_is_told_once(running: Served) -> None:
     """Nothing where nothing happened; and not the present rows that another stream was given meanwhile."""
-    changes = running.server.service.changes
+    changes = running.service.changes
     with _follow(running, LAST_EVENT) as client:
         assert eventually(lambda: waiting(running))
         with _follow(running, 0) as other:
@@ -135,7 +135,7 @@ def test_what_is_no_id_is_400(running: Served, last: str) -> None:
 
 def test_more_at_once_than_is_kept_is_replaced_by_the_present(running: Served) -> None:
     """A reload may change thousands of tokens in one go: who follows misses none of them silently."""
-    changes = running.server.service.changes
+    changes = running.service.changes
     with _follow(running, LAST_EVENT) as client:
         assert eventually(lambda: waiting(running))
         running.inside(lambda: [changes.config_changed({"n": n}) for n in range(EVENTS_KEPT + 1)])
@@ -153,7 +153,7 @@ def test_who_may_not_read_a_token_hears_nothing_of_it(tmp_path: Path) -> None:
     engine.hold("hidden", access=Access(users=("nobody-like-this",)))
     engine.hold("demo")
     with served(tmp_path, engine, own_uid=54321, admins=()) as running:
-        running.inside(lambda: setattr(running.server.service.rules, "_almighty", frozenset()))
+        running.inside(lambda: setattr(running.service.rules, "_almighty", frozenset()))
 
         def renew(generation: int) -> None:
             for name in ("hidden", "demo"):
@@ -193,7 +193,7 @@ def test_a_quiet_stream_has_comments() -> None:
 
 def test_who_does_not_keep_up_is_let_go(running: Served) -> None:
     """Nothing more is kept for it than what fits into the buffers; it may come back with Last-Event-ID."""
-    changes = running.server.service.changes
+    changes = running.service.changes
     with running.client() as client, running.client() as reader:
         for one in (client, reader):
             one.send(b"GET /v1/events HTTP/1.1\r\n\r\n")

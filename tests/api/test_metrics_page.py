@@ -12,11 +12,11 @@ from tokend.values.status import SinkStatus
 
 
 def test_metrics_are_rendered_for_what_the_peer_may_read(tmp_path: Path) -> None:
-    """The page comes from the given function, which is told the visible names."""
+    """The given function renders the page, from the visible names and the counts."""
     engine = FakeEngine()
     engine.hold("demo")
 
-    async def page(names):
+    async def page(names, requests):
         return f"tokens {','.join(names)}\n".encode()
 
     with served(tmp_path, engine, metrics=page) as running:
@@ -36,8 +36,8 @@ def test_the_metrics_page_has_every_documented_name() -> None:
     counters.took("demo", 0.5)
     counters.wrote("demo", "raw-1", "success")
     requests = {("demo", 200): 3, ("hidden", 200): 9, ("", 404): 1}
-    exposition = MetricsPage(engine, counters, lambda: requests, lambda: True, lambda: 2)
-    page = asyncio.run(exposition.page(["demo", "wallet"])).decode()
+    exposition = MetricsPage(engine, counters, lambda: True, lambda: 2)
+    page = asyncio.run(exposition.page(["demo", "wallet"], requests)).decode()
     expected = {
         'tokend_token_expiry_timestamp_seconds{token="demo"}': START.after(3600).wall.timestamp(),
         'tokend_token_issued_timestamp_seconds{token="demo"}': START.wall.timestamp(),

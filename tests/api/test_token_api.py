@@ -1,12 +1,12 @@
-"""What a recognised read costs, counted instead of timed: each Python call there costs it a twentieth of its speed."""
+"""The cost of a read with a prepared answer, counted in Python calls instead of timed."""
 
 import asyncio
+import socket
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import anyio
+import pytest
 
 from tests.api.fake_engine import RAW, FakeEngine
 from tests.fakes import FakeHeld, World, provider
@@ -14,9 +14,13 @@ from tests.httpd.served import Served, logged, served
 from tests.virtual import EPOCH, VirtualClock, run_virtually
 from tokend.access.peer import Peer
 from tokend.access.policy import PeerRules
-from tokend.api.token_api import MOST_REMEMBERED, Hot, TokenApi
+from tokend.api.answer_cache import MOST_REMEMBERED
+from tokend.api.routes import Router
+from tokend.api.token_api import TokenApi
 from tokend.httpd.connection import Connection
+from tokend.httpd.listener import Listener, Room
 from tokend.httpd.request_parser import Limits
+from tokend.httpd.unix_socket import SocketFile
 
 TEXT = b"GET /v1/tokens/a HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -36,40 +40,37 @@ class Transport(asyncio.Transport):
 class ConnectionOwner:
     """A server without a socket."""
 
-    limits, closing = Limits(), False
+    limits = Limits()
 
     def __init__(self, service: TokenApi) -> None:
-        self.service = service
-
-    @property
-    def remembered(self) -> Mapping[bytes, Hot]:
-        return self.service.remembered
-
-    def replace(self, arrival: Any, connection: Connection) -> None:
-        """Nobody counts."""
-
-    def leave(self, connection: Any) -> None:
-        """Nobody counts."""
+        self.application, self.answers = Router(service), service.answers
+        self.listener: Listener[Connection] = Listener(
+            SocketFile(Path("/nowhere")),
+            lambda *_: pytest.fail("nobody connects"),
+            room=Room(1),
+            denied=lambda *_: None,
+        )
 
 
-def test_a_recognised_read_costs_two_calls() -> None:
-    """One of the connection, one of the engine's entry: whatever is put between them is paid at each read."""
+def test_a_prepared_answer_costs_three_calls() -> None:
+    """One of the connection, one of the cache, one of the engine's entry. Every further call slows every read."""
     calls: list[str] = []
 
     async def main(clock: VirtualClock) -> None:
         async with World(clock).running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
             service = TokenApi(supervisor, PeerRules(lambda: ()), config_state=lambda: (EPOCH, None))
-            service.boot_seconds = float  # zero, and in C as the real one is
+            service.answers._boot_seconds = float  # zero, and in C as the real one is
             transport = Transport()
-            connection = Connection(
-                ConnectionOwner(service), Peer(0, frozenset()), replaces=None, received=b"", unsent=b""
-            )
+            ours, theirs = socket.socketpair()
+            connection = Connection(ConnectionOwner(service), Peer(0, frozenset()), ours)
+            ours.close()
+            theirs.close()
             connection.connection_made(transport)
             transport.written.clear()
             connection.data_received(TEXT)
             await anyio.sleep(1)
-            assert TEXT in service.remembered
+            assert TEXT in service.answers.texts
             sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_qualname) if event == "call" else None)
             try:
                 connection.data_received(TEXT)
@@ -79,7 +80,7 @@ def test_a_recognised_read_costs_two_calls() -> None:
             assert first == second
 
     run_virtually(main)
-    assert calls == ["Connection.data_received", "RunningProvider.lease"]
+    assert calls == ["Connection.data_received", "AnswerCache.find", "RunningProvider.lease"]
 
 
 def test_reads_are_counted_by_token_and_status(running: Served) -> None:
@@ -88,7 +89,7 @@ def test_reads_are_counted_by_token_and_status(running: Served) -> None:
         running.get("/v1/tokens/demo")
     running.get("/v1/tokens/demo", If_None_Match='"17"')
     running.get("/v1/tokens/nope")
-    counts = running.inside(running.server.service.requests)
+    counts = running.inside(running.service.requests)
     assert {key: n for key, n in counts.items() if n} == {("demo", 200): 5, ("demo", 304): 1, ("", 404): 1}
 
 
@@ -109,12 +110,12 @@ def test_auditing_can_begin_while_we_run(running: Served) -> None:
     for _ in range(3):
         assert running.get("/v1/tokens/demo").status == 200
     with logged() as lines:
-        running.inside(lambda: running.server.service.audit(True))
+        running.inside(lambda: running.service.audit(True))
         assert running.get("/v1/tokens/demo").status == 200
-        running.inside(lambda: running.server.service.audit(False))
+        running.inside(lambda: running.service.audit(False))
         assert running.get("/v1/tokens/demo").status == 200
     assert [one["event"] for one in lines] == ["client.read"]
-    assert running.inside(running.server.service.requests)["demo", 200] == 5
+    assert running.inside(running.service.requests)["demo", 200] == 5
 
 
 def test_what_is_kept_of_answers_does_not_grow_with_the_tokens_that_are_read(running: Served) -> None:
@@ -126,5 +127,5 @@ def test_what_is_kept_of_answers_does_not_grow_with_the_tokens_that_are_read(run
         for name in [*names, *names]:
             client.send(f"GET /v1/tokens/{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             assert client.reply().json["access_token"] == f"fake-of-{name}"
-    assert 0 < running.inside(lambda: running.server.service.answers_kept) <= MOST_REMEMBERED
-    assert 0 < running.inside(lambda: len(running.server.service.remembered)) <= MOST_REMEMBERED
+    assert 0 < running.inside(lambda: running.service.answers.bodies) <= MOST_REMEMBERED
+    assert 0 < running.inside(lambda: len(running.service.answers.texts)) <= MOST_REMEMBERED

@@ -185,5 +185,5 @@ def test_what_has_effects_is_finished_without_its_client(running: Served) -> Non
     client.close()
     assert running.get("/livez").status == 200
     running.inside(gate.set)
-    assert eventually(lambda: running.inside(running.server.service.requests).get(("demo", 200), 0) == 1)
+    assert eventually(lambda: running.inside(running.service.requests).get(("demo", 200), 0) == 1)
     assert eventually(lambda: running.server.connections == 0)

@@ -20,7 +20,7 @@ from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, load
         (PARTNER.replace("partner", "0" + "a._-" * 15).replace("providers.", 'providers."').replace("]", '"]', 1), ""),
         (WALLET, 'required = false\ntimeout = "1s"\naccess = { units = ["*"] }'),
         (AUTH_TOKEN, 'expiration = "1d"\nbase_url = "http://localhost:1/x/"'),
-        (PROJECTX, 'base_url = "http://[::1]:8080"\nproxy = "http://user:fake@proxy:3128"\nrefresh = "validate"'),
+        (PROJECTX, 'base_url = "https://[::1]:8080"\nproxy = "http://user:fake@proxy:3128"\nrefresh = "validate"'),
         (TT, 'on_expiry = "remove"'),
         ("", '[daemon]\nlog_format = "json"\nlog_level = "debug"\nsocket_mode = "0000"\nadmins = []'),
     ],

@@ -55,7 +55,7 @@ def test_off_is_the_default(tmp_path: Path) -> None:
     ("secret", "message"),
     [
         ('{ file = "missing" }', "listen_secret: file "),
-        ('{ file = "empty" }', "empty is empty"),
+        ('{ file = "./empty" }', "empty is empty"),
         ('{ env = "NOT_SET" }', "listen_secret: environment variable NOT_SET is not set"),
         ('{ command = ["/bin/echo", "x"] }', "listen_secret: it is read at each request"),
         ("{ }", "listen_secret: a secret is exactly one of"),

@@ -19,7 +19,8 @@ import pytest
 import uvloop
 
 from tests.api.fake_engine import FakeEngine
-from tokend.credentials.raw_token_server import Bounds, RawTokenServer, Rule
+from tokend.credentials.raw_token_connection import Rule
+from tokend.credentials.raw_token_server import Bounds, RawTokenServer
 from tokend.httpd.unix_socket import SocketFile
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ class Running:
     @property
     def open(self) -> int:
         """How many clients it attends to."""
-        return self.inside(lambda: len(self.handout._attending))
+        return self.inside(lambda: self.handout.connections)
 
 
 def connected(path: Path, name: bytes | None = None) -> socket.socket:

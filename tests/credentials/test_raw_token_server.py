@@ -22,7 +22,8 @@ from tests.credentials.server import (
 )
 from tests.httpd.served import eventually, logged
 from tokend.access.policy import PeerRules
-from tokend.credentials.raw_token_server import Bounds, RawTokenServer, RefusedError, Rule
+from tokend.credentials.raw_token_connection import RefusedError, Rule
+from tokend.credentials.raw_token_server import Bounds, RawTokenServer
 from tokend.credentials.rules import readers_rule
 from tokend.httpd.unix_socket import SocketInUseError
 from tokend.plugin.settings import Access

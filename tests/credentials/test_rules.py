@@ -9,7 +9,7 @@ from tests.api.fake_engine import RAW, FakeEngine
 from tests.credentials.server import STRANGER, as_root, given, given_to, handing_out, is_refusal, place
 from tests.httpd.served import logged
 from tokend.access.peer import Peer
-from tokend.credentials.raw_token_server import RefusedError, Rule
+from tokend.credentials.raw_token_connection import RefusedError, Rule
 from tokend.credentials.rules import units_rule
 from tokend.plugin.settings import Access
 

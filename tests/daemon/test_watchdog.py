@@ -17,7 +17,6 @@ from tokend.values.errors import TransientError
 from tokend.plugin.settings import HeldSettings
 
 class Blocking(HeldSettings):
-    account_fields = frozenset()
     kind: Literal["blocking"] = "blocking"
     async def fetch(self, runtime, previous):
         while not Path("block").exists():

@@ -1,11 +1,12 @@
 """The plan of a reload: add, change, rename, remove."""
 
-from typing import ClassVar
+from typing import Annotated
 
 from tests.engine.records.test_rename import held
 from tests.fakes import FakeHeld, FakeLocal, config, literal, provider
 from tokend.engine.reload_plan import Step, steps
-from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.field_roles import Role
+from tokend.plugin.secret_source import SecretField, SecretSource
 
 
 def planned(running, wanted):
@@ -26,7 +27,7 @@ def test_an_account_that_stands_in_the_file_itself_says_whose_token_it_is():
     """A name as plain text is a secret's literal; where it is a file's or a variable's, nothing is known of it here."""
 
     class Named(FakeHeld):
-        account_fields: ClassVar[frozenset[str]] = frozenset({"base_url", "key"})
+        key: Annotated[SecretField | None, Role.ACCOUNT] = None
 
     ann, bob = (Named(key=literal(name)) for name in ("ann", "bob"))
     moved = [Step("y", "rename", "x"), Step("x", "add")]

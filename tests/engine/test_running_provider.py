@@ -1,5 +1,7 @@
 """What a reload does to a provider that runs: its account, its way to the upstream, its lead, its kind, its sinks."""
 
+from typing import Annotated
+
 import anyio
 import pytest
 
@@ -7,7 +9,8 @@ from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World
 from tests.virtual import run_virtually
 from tokend.engine.running_provider import RunningProvider
 from tokend.machine.clock import Clock
-from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.field_roles import Role
+from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import RejectedError, TokenUnavailableError, TransientError
@@ -88,7 +91,7 @@ def test_a_secret_that_makes_another_account_withdraws_the_token_when_it_is_read
     """tt: the key is the account. A content that changed is seen by its fingerprint."""
 
     class Keyed(FakeHeld):
-        account_fields = frozenset({"base_url", "key"})
+        key: Annotated[SecretField | None, Role.ACCOUNT] = None
 
     async def main(clock):
         world = World(clock, environ={"KEY": "one"})
@@ -247,7 +250,6 @@ def test_a_held_kind_without_fetch_and_an_on_demand_kind_without_issue_are_bugs_
     """A plugin's mistake stays its own."""
 
     class NoFetch(HeldSettings):
-        account_fields = frozenset()
         kind: str = "no-fetch"
 
     class NoIssue(OnDemandSettings):

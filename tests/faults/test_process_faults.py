@@ -150,7 +150,6 @@ from tokend.daemon import process
 from tokend.plugin.settings import HeldSettings
 
 class Buggy(HeldSettings):
-    account_fields = frozenset()
     kind: Literal["buggy"] = "buggy"
     async def fetch(self, runtime, previous):
         with open("attempts", "a") as file:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.api.fake_engine import FakeEngine
 from tests.httpd.served import PATIENCE_SECONDS, Reply, Served, served
+from tokend.api.routes import Router
 from tokend.httpd.loopback_server import LoopbackServer
 from tokend.httpd.request_parser import Limits
 from tokend.machine.thread_pool import ThreadPool
@@ -66,7 +67,7 @@ def listening(directory: Path, *, host: str = "127.0.0.1", limits: Limits | None
         async def start() -> LoopbackServer:
             source = SecretSource(file=secret)
             server = LoopbackServer(
-                beside.server.service, host, 0, lambda: source, threads=ThreadPool(1), limits=limits
+                Router(beside.service), host, 0, lambda: source, threads=ThreadPool(1), limits=limits
             )
             await server.start()
             return server

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from tests.api.fake_engine import FakeEngine
 from tokend.access.policy import PeerRules
+from tokend.api.routes import Router
 from tokend.api.token_api import TokenApi
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.unix_server import SocketServer
@@ -102,6 +103,7 @@ class Served:
     path: Path
     engine: FakeEngine
     server: SocketServer
+    service: TokenApi
     loop: asyncio.AbstractEventLoop
     config_error: str | None = None
 
@@ -191,11 +193,18 @@ def served(
                 audit_reads=audit_reads,
                 last_event=LAST_EVENT,
             )
-            server = SocketServer(service, place=place, sock=sock, limits=limits, path_check_seconds=0.02)
+            server = SocketServer(
+                Router(service),
+                answers=service.answers,
+                place=place,
+                sock=sock,
+                limits=limits,
+                path_check_seconds=0.02,
+            )
             await server.start()
             where = place.path if place is not None else path
             assert where is not None
-            found.append(Served(where, engine, server, asyncio.get_running_loop()))
+            found.append(Served(where, engine, server, service, asyncio.get_running_loop()))
             stop.append(asyncio.Event())
         except BaseException as error:
             failed.append(error)
@@ -204,6 +213,7 @@ def served(
             started.set()
         await stop[0].wait()
         await server.close(grace_seconds=0.2)
+        found[0].service.changes.close()
 
     thread = threading.Thread(target=lambda: uvloop.run(main()))
     thread.start()

@@ -13,7 +13,8 @@ import pytest
 
 from tests.api.fake_engine import FakeEngine
 from tests.httpd.served import Served, eventually, served
-from tokend.httpd.acceptor import PAUSE_SECONDS, NewConnection
+from tokend.httpd.bare_socket import BareConnection
+from tokend.httpd.listener import PAUSE_SECONDS
 from tokend.httpd.unix_socket import SocketFile
 from tokend.plugin.settings import Access
 
@@ -27,8 +28,13 @@ def test_a_second_client_with_the_same_text_needs_no_transport(running: Served) 
         expected = first.reply()
         second.send(READ)
         assert second.reply() == expected
-        assert sum(isinstance(c, NewConnection) for c in running.inside(lambda: list(running.server._connections))) == 1
-    assert running.inside(running.server.service.requests)["demo", 200] == 2
+        assert (
+            sum(
+                isinstance(c, BareConnection) for c in running.inside(lambda: list(running.server.listener.connections))
+            )
+            == 1
+        )
+    assert running.inside(running.service.requests)["demo", 200] == 2
 
 
 def test_an_arrival_goes_on_as_a_connection(running: Served) -> None:
@@ -52,7 +58,7 @@ def test_a_remembered_text_is_no_way_around_access() -> None:
     try:
         with served(directory, engine, place=SocketFile(directory / "tokend.sock", mode=0o666)) as running:
             assert [_curl(running, uid) for uid in (54321, 54321, 54322, 54321)] == ["200", "200", "404", "200"]
-            assert len(running.inside(lambda: dict(running.server.service.remembered))) == 1
+            assert len(running.inside(lambda: running.service.answers.texts)) == 1
     finally:
         shutil.rmtree(directory)
 
@@ -102,10 +108,9 @@ class FullTable:
 
 def test_without_a_descriptor_it_looks_again_without_haste(running: Served) -> None:
     """docs/promises.md 71: the listener stays readable all the while; looking at once would be a busy loop."""
-    arrivals = running.server._arrivals
-    assert arrivals is not None
-    full = FullTable(arrivals._listener)  # type: ignore[arg-type]
-    running.inside(lambda: setattr(arrivals, "_listener", full))
+    listener = running.server.listener
+    full = FullTable(listener._socket)  # type: ignore[arg-type]
+    running.inside(lambda: setattr(listener, "_socket", full))
     with running.client() as client:
         client.send(READ)
         assert eventually(lambda: len(full.times) >= 3)

@@ -27,7 +27,7 @@ def test_a_waiter_that_left_behind_a_closed_half_or_an_unread_request_is_found(r
     assert eventually(lambda: waiting(running))
     if more:
         client.send(more)
-        [connection] = running.server._connections
+        [connection] = running.server.listener.connections
         assert isinstance(connection, Connection)
         assert eventually(lambda: bool(connection._unread))
     else:

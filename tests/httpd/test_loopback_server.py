@@ -103,7 +103,7 @@ def test_a_new_secret_counts_at_once_also_on_an_open_connection(port: Port) -> N
         return answer.status
 
     assert [status(SECRET) for _ in range(3)] == [200, 200, 200]
-    assert port.beside.server.service.remembered == {}
+    assert port.beside.service.answers.texts == frozenset()
     port.secret.write_text("another-fake-secret")
     assert status(SECRET) == 401
     assert status("another-fake-secret") == 200
@@ -139,7 +139,7 @@ def test_a_text_that_is_remembered_on_the_unix_socket_opens_nothing_here(port: P
         with port.beside.client() as client:
             client.send(text.encode())
             assert client.reply().status == 200
-    assert text.encode() in port.beside.server.service.remembered
+    assert text.encode() in port.beside.service.answers.texts
     assert b" 401 " in port.raw(text)
 
 

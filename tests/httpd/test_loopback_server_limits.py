@@ -12,6 +12,7 @@ import pytest
 
 from tests.httpd.loopback_port import BEARER, listening
 from tests.httpd.served import PATIENCE_SECONDS, eventually
+from tokend.api.routes import Router
 from tokend.httpd.fd_reserve import RESERVED_DESCRIPTORS
 from tokend.httpd.loopback_server import LoopbackServer
 from tokend.httpd.request_parser import Limits
@@ -59,8 +60,8 @@ def test_who_sends_nothing_is_closed(tmp_path: Path) -> None:
 def test_a_port_that_is_taken_is_named_in_one_sentence(tmp_path: Path) -> None:
     """OSError, as where the Unix socket cannot be made."""
     with listening(tmp_path) as port:
-        service, number = port.beside.server.service, port.server.port
-        second = LoopbackServer(service, "127.0.0.1", number, lambda: None, threads=ThreadPool(1))
+        service, number = port.beside.service, port.server.port
+        second = LoopbackServer(Router(service), "127.0.0.1", number, lambda: None, threads=ThreadPool(1))
         starting = asyncio.run_coroutine_threadsafe(second.start(), port.beside.loop)
         with pytest.raises(OSError, match=rf"^cannot listen on 127\.0\.0\.1:{number}: Address already in use$"):
             starting.result(PATIENCE_SECONDS)

@@ -118,9 +118,12 @@ def test_one_uid_cannot_take_all_seats(tmp_path: Path) -> None:
 
 
 def test_passed_descriptors_are_not_received(running: Served) -> None:
-    """Descriptors sent along with a request do not arrive in the daemon."""
+    """Descriptors sent along with a request do not arrive in the daemon; from Linux 6.16 on, sending them fails."""
     before = len(list(Path("/proc/self/fd").iterdir()))
     with Client(running.path) as client, Path("/dev/null").open() as null:
-        socket.send_fds(client.socket, [LIVE], [null.fileno()] * 10)
+        try:
+            socket.send_fds(client.socket, [LIVE], [null.fileno()] * 10)
+        except PermissionError:
+            client.send(LIVE)
         assert client.reply().status == 200
         assert len(list(Path("/proc/self/fd").iterdir())) < before + 10

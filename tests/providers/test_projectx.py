@@ -271,8 +271,8 @@ def test_half_of_the_credentials_is_an_error(given: dict[str, str]) -> None:
 def test_the_vendors_limits_are_known() -> None:
     """At least five minutes of lead; the account is base_url and username; the defaults."""
     assert ProjectX.minimum_lead_seconds == 300
-    assert ProjectX.account_fields == {"base_url", "username"}
     made = ProjectX(username=env("A"), api_key=env("B"))
+    assert made.account_fields == {"base_url", "username"}
     assert (made.base_url, made.refresh, made.upstream) == (
         "https://api.topstepx.com",
         "login",

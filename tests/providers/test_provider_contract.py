@@ -12,12 +12,18 @@ from pydantic import TypeAdapter
 from tests.providers.live import ENVIRON, attempt, env
 from tests.upstream.loopback import Behaviour, raw, reply, reset, silent, slow_loris
 from tokend.kinds import PROVIDERS
-from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSettings
+from tokend.plugin.bearer_token import bearer_token, reply_object
+from tokend.plugin.http_exchange import UpstreamRequest
+from tokend.plugin.provider import Runtime
+from tokend.plugin.secret_source import SecretField
+from tokend.plugin.settings import HeldSettings, NetworkSettings, OnDemandSettings, ProviderSettings
+from tokend.plugin.token_expiry import MISSING
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
 from tokend.values.errors import AttemptError, RateLimitedError, RejectedError, SecretError, TransientError
 from tokend.values.tokens import Token
+from tokend.values.url import host_of
 
 TOKEN = "obviously-fake-token-value"
 LINK = "https://your-app.example/login/" + TOKEN
@@ -46,7 +52,31 @@ class Kind:
         return json.dumps(changed).encode()
 
 
+class Least(HeldSettings, NetworkSettings):
+    """A network kind that declares nothing but its path and its secret: what is safe about it is inherited."""
+
+    key: SecretField
+
+    async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:
+        """Ask once."""
+        key = await runtime.reveal(self.key)
+        request = UpstreamRequest("POST", f"{self.base_url}/token", {"X-Api-Key": key})
+        reply, host = await runtime.exchange(request), host_of(self.base_url)
+        answer = reply_object(reply, host)
+        return bearer_token(
+            reply, answer.get("token"), host=host, expires_in=answer.get("life", MISSING), zero_means=self.zero_means
+        )
+
+
 KINDS = {
+    "least": Kind(
+        lambda url, **more: Least(kind="least", base_url=url, key=env("API_KEY"), **more),
+        {"token": TOKEN, "life": 60},
+        ("token",),
+        ("life",),
+        60,
+        secrets=(ENVIRON["API_KEY"],),
+    ),
     "projectx": Kind(
         lambda url, **more: ProjectX(base_url=url, username=env("USERNAME"), api_key=env("API_KEY"), **more),
         {"token": TOKEN, "success": True, "errorCode": 0, "errorMessage": None, "expiresIn": 60},
@@ -105,14 +135,9 @@ def test_the_table_names_every_kind_as_it_names_itself() -> None:
     for name, kind in BUILTIN.items():
         assert kind.model_fields["kind"].default == name
         assert issubclass(kind, HeldSettings) != issubclass(kind, OnDemandSettings)
-    assert set(KINDS) | {"jwt", "request-jwt"} == set(BUILTIN)
-
-
-def test_every_account_field_exists() -> None:
-    """A field that is named wrongly would never be noticed to change."""
-    for kind in BUILTIN.values():
-        if issubclass(kind, HeldSettings):
-            assert kind.account_fields <= set(kind.model_fields)
+    networked = {name for name, kind in BUILTIN.items() if issubclass(kind, NetworkSettings)}
+    for name in networked - set(KINDS):
+        pytest.fail(f'kind "{name}" asks an upstream: add it to KINDS, with a good reply of its upstream')
 
 
 @each_kind
@@ -255,6 +280,48 @@ def test_a_url_in_clear_is_refused(kind: Kind) -> None:
     """https://, or http:// to loopback."""
     with pytest.raises(ValueError, match="https"):
         kind.make("http://example.com")
+
+
+@each_kind
+def test_a_host_has_one_rate_limit_for_all_kinds(kind: Kind) -> None:
+    """`upstream` is what the engine counts pauses by."""
+    assert kind.make("https://Api.example/some/path/").upstream == "api.example:443"
+    assert kind.make("http://127.0.0.1:8080").upstream == "127.0.0.1:8080"
+
+
+@each_kind
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://evil.example", "http://127.evil.example", "ftp://a.example", "https://u:p@a.example", "https://",
+        "https://a.example/?q", "https://a.example/../b", "https://a.example\\@evil.example", "a.example",
+    ],
+)  # fmt: skip
+def test_an_upstream_that_could_be_read_in_two_ways_is_refused(kind: Kind, url: str) -> None:
+    """Secrets are sent there."""
+    with pytest.raises(ValueError, match="base_url"):
+        kind.make(url)
+
+
+@each_kind
+def test_a_proxy_sees_no_secret_in_clear(kind: Kind) -> None:
+    """A plain http request would stand in the proxy's log, with its headers and its body."""
+    with pytest.raises(ValueError, match=r"(?s)proxy.*http://"):
+        kind.make("http://127.0.0.1:8080", proxy="http://proxy.example:3128")
+    kind.make("https://a.example", proxy="http://proxy.example:3128")
+
+
+@each_kind
+def test_another_upstream_is_another_account(kind: Kind) -> None:
+    """A token of the old host must not be served as one of the new."""
+    made = kind.make("https://a.example")
+    if isinstance(made, HeldSettings):
+        assert "base_url" in made.account_fields
+        assert made.account_fields <= made.request_fields()
+        assert not made.local
+    assert not made.request_fields() & {"timeout", "proxy", "ca_file", "required", "access", "headers", "zero_means"}
+    assert made.goes_the_way_of(kind.make("https://b.example"))
+    assert not made.goes_the_way_of(kind.make("https://a.example", timeout=timedelta(seconds=1)))
 
 
 @each_kind

@@ -185,7 +185,7 @@ def test_a_key_with_a_line_end_causes_no_request() -> None:
 def test_the_vendors_limits_are_known() -> None:
     """Ten minutes of lead, ten seconds between token requests; whose token it is."""
     assert (TT.minimum_lead_seconds, TT.request_interval_seconds) == (600, 10)
-    assert TT.account_fields == {"base_url", "environment", "api_key"}
+    assert settings().account_fields == {"base_url", "environment", "api_key"}
     assert settings().upstream == "tt.example:443"
     assert TT.model_fields["base_url"].default == "https://ttrestapi.trade.tt"
     assert Secret("fake-key") == settings().api_key.literal

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from socket import SO_LINGER, SOL_SOCKET
 
-from tokend.plugin.settings import NetworkSettings, ProviderSettings
+from tokend.plugin.settings import NetworkSettings
 
 
-class Reachable(ProviderSettings, NetworkSettings):
+class Reachable(NetworkSettings):
     """A kind with nothing of its own but the network."""
 
     kind: str = "reachable"

@@ -14,7 +14,7 @@ from typing import Any
 
 from tokend.config import toml_positions
 from tokend.config.excerpt import excerpt
-from tokend.config.fields import Visibility, is_visible
+from tokend.config.fields import Visibility, is_no_secret, is_visible
 from tokend.config.findings import ConfigProblem, Findings
 from tokend.config.model import Config, digest_of
 from tokend.config.toml_messages import Vocabulary, syntax_problem
@@ -49,9 +49,11 @@ class Document:
         number = bisect_right(self._lines, offset)
         start = self._lines[number - 1]
         end = self._lines[number] if number < len(self._lines) else len(self.text)
-        shown, caret = excerpt(
-            self.text, (start, end), offset, self._layout, lambda value: is_visible(value, path, visibility)
-        )
+
+        def is_shown_here(value: toml_positions.Path) -> bool:
+            return is_visible(value, path, visibility) and is_no_secret(value, self.values)
+
+        shown, caret = excerpt(self.text, (start, end), offset, self._layout, is_shown_here)
         return ConfigProblem(str(self.path), number, offset - start + 1, one_line(message), shown, caret)
 
     def line(self, path: toml_positions.Path) -> int:

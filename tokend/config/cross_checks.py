@@ -16,6 +16,7 @@ from tokend.config.fields import Visibility, secret_fields
 from tokend.config.findings import ConfigProblem, Findings, did_you_mean
 from tokend.config.model import DaemonSettings
 from tokend.config.paths import RealPaths
+from tokend.plugin.field_roles import fields_that_may_be_absent
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import HeldSettings, ProviderSettings, SinkSettings
@@ -159,8 +160,8 @@ def check_secrets_of_invalid(
             except ValidationError:
                 continue
     _, unreadable = _read(sources, environ)
-    # Whether one may be absent, only whole settings can tell.
-    missing = frozenset() if "initial_token" in values else frozenset(unreadable)
+    # One that may be absent may stand in for the others: only whole settings can say which are missing.
+    missing = frozenset() if fields_that_may_be_absent(model) & values.keys() else frozenset(unreadable)
     _judge(place, sources, unreadable, missing, findings)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from tokend.config.findings import nearest
-from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.secret_source import SecretSource, is_shown
 
 Where = tuple[str | int, ...]
 
@@ -17,9 +17,8 @@ Where = tuple[str | int, ...]
 NEARLY_CERTAIN = 0.8
 _SECRETIVE = re.compile(r"secret|key|token|pass|pwd|pin|auth|cred|private|jwt|sig|user", re.IGNORECASE)
 # What says where a secret is, and how it is written: no secret itself.
-_PLACES = frozenset({"env", "file", "credential", "encoding"})
-# A text of any kind; a URL that may hold a password.
-_NEVER_SHOWN = frozenset({"template", "proxy"})
+SHOWN_PLACES = frozenset({"env", "file", "credential"})
+_PLACES = SHOWN_PLACES | {"encoding"}
 
 
 class Visibility(Enum):
@@ -36,7 +35,8 @@ def visibility(model: type[BaseModel], where: Where) -> Visibility:
         field = _fields(model).get(str(part))
         if field is None:
             return _of_unknown(model, str(part)) if number == len(where) - 1 else Visibility.HIDDEN
-        if str(part) in _NEVER_SHOWN or _holds(field.annotation, (dict,)):
+        # A field that its own repr leaves out may hold a secret; a free table may hold anything.
+        if not field.repr or _holds(field.annotation, (dict,)):
             return Visibility.HIDDEN
         if _holds(field.annotation, (SecretSource,)):
             return Visibility.PLACES
@@ -54,6 +54,15 @@ def is_visible(value: Where, path: Where, visibility: Visibility) -> bool:
     # An item of an array is shown among its neighbours.
     whole = path[:-1] if isinstance(path[-1], int) and len(path) > 1 else path
     return visibility is Visibility.PUBLIC and value[: len(whole)] == whole
+
+
+def is_no_secret(path: Where, document: Any) -> bool:
+    """Tell whether the text at ``path`` may be shown where the place of a secret may: a secret may stand there."""
+    if path[-1] not in SHOWN_PLACES:
+        return True
+    for part in path:
+        document = document[part]
+    return isinstance(document, str) and is_shown(str(path[-1]), document)
 
 
 def keys_at(model: type[BaseModel], where: Where) -> list[str]:
@@ -77,7 +86,8 @@ def secret_fields(model: type[BaseModel]) -> list[str]:
 def words_of(models: Iterable[type[BaseModel]]) -> tuple[frozenset[str], frozenset[str]]:
     """All keys of these models and of the tables in them; and those that hold no secret in any of them."""
     known: set[str] = set()
-    hidden: set[str] = set(_NEVER_SHOWN)
+    # A secret may stand where its place belongs.
+    hidden: set[str] = set(SHOWN_PLACES)
     waiting = list(models)
     while waiting:
         model = waiting.pop()

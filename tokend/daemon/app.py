@@ -104,6 +104,7 @@ async def _apply_first_config(given: Launch, engine: EngineParts) -> None:
 
 
 async def _start_service(service: ServiceParts, tasks: TaskGroup, stack: AsyncExitStack) -> None:
+    stack.callback(service.events.close)
     api, *others = service.servers
     await _start_server(api, stack)
     if service.credentials is not None:

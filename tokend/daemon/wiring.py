@@ -14,7 +14,9 @@ from typing import Any
 from anyio.abc import TaskGroup
 
 from tokend.access.policy import PeerRules
+from tokend.api.events import EventBus
 from tokend.api.metrics_page import MetricsPage
+from tokend.api.routes import Router
 from tokend.api.token_api import TokenApi
 from tokend.config import Config
 from tokend.config.model import loopback_address
@@ -78,11 +80,13 @@ class EngineParts:
 class ServiceParts:
     """What answers readers and systemd.
 
-    ``servers`` start in this order and close in the opposite one. ``credentials`` serves credentials.sock as a task;
+    ``servers`` start in this order and close in the opposite one; ``events`` closes after them.
+    ``credentials`` serves credentials.sock as a task;
     None where that is off, as are ``status_line`` without systemd and ``watchdog`` without WatchdogSec=.
     """
 
     servers: tuple[SocketServer | LoopbackServer, ...]
+    events: EventBus
     socket: str
     credentials: Callable[..., Coroutine[Any, Any, None]] | None
     status_line: StatusLine | None
@@ -160,6 +164,7 @@ def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
     engine.in_force.subscribe(config_changed)
     return ServiceParts(
         tuple(servers),
+        api.changes,
         str(settings.socket if passed is None else passed.getsockname()),
         _credentials(given, engine),
         status_line,
@@ -171,11 +176,10 @@ def _api(given: Launch, engine: EngineParts) -> TokenApi:
     metrics = MetricsPage(
         engine.supervisor,
         engine.supervisor.counters,
-        lambda: api.requests(),
         lambda: engine.in_force.error is None,
         engine.store.unsaved,
     )
-    api = TokenApi(
+    return TokenApi(
         engine.supervisor,
         engine.rules,
         config_state=engine.in_force.state,
@@ -183,7 +187,6 @@ def _api(given: Launch, engine: EngineParts) -> TokenApi:
         audit_reads=engine.in_force.config.daemon.log_level == "debug",
         last_event=given.last_event,
     )
-    return api
 
 
 def _unix_server(given: Launch, engine: EngineParts, api: TokenApi) -> SocketServer:
@@ -192,14 +195,14 @@ def _unix_server(given: Launch, engine: EngineParts, api: TokenApi) -> SocketSer
     if (passed := given.inherited.sockets.get(activation.API)) is not None:
         # The socket unit sets path and permissions, and goes on listening after this process has ended.
         log.info("socket.activated", path=passed.getsockname(), instead_of=str(settings.socket))
-        return SocketServer(api, sock=passed, limits=limits)
+        return SocketServer(Router(api), answers=api.answers, sock=passed, limits=limits)
     place = SocketFile(settings.socket, mode=int(settings.socket_mode, 8), group=settings.socket_group)
-    return SocketServer(api, place=place, limits=limits)
+    return SocketServer(Router(api), answers=api.answers, place=place, limits=limits)
 
 
 def _loopback_server(given: Launch, engine: EngineParts, api: TokenApi, listen: str) -> LoopbackServer:
     return LoopbackServer(
-        api,
+        Router(api),
         *loopback_address(listen),
         lambda: engine.in_force.config.daemon.listen_secret,
         threads=given.pools.guards,

@@ -54,7 +54,7 @@ class Provider(Protocol):
 
 @runtime_checkable
 class Inheriting(Protocol):
-    """A held kind that may be given a token to begin with (projectx: ``initial_token``)."""
+    """A held kind that may be given a token to begin with."""
 
     @property
     def can_renew(self) -> bool:

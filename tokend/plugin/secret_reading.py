@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.secret_source import SecretSource, is_shown
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 
@@ -57,8 +57,8 @@ def _read_raw(source: SecretSource, environ: Mapping[str, str]) -> bytes:
             raise SecretError(f"{source} is not set")
         return os.fsencode(value)
     if source.command is not None:
-        return _run(source.command, environ)
-    return _read_file(_path(source, environ))
+        return _run(source.command, environ, str(source))
+    return _read_file(_path(source, environ), str(source))
 
 
 def _path(source: SecretSource, environ: Mapping[str, str]) -> Path:
@@ -67,25 +67,26 @@ def _path(source: SecretSource, environ: Mapping[str, str]) -> Path:
     directory = environ.get("CREDENTIALS_DIRECTORY", "").split(":")[0]
     name = source.credential or ""
     if not directory:
-        raise SecretError(f"{source}: $CREDENTIALS_DIRECTORY is not set; add LoadCredential={name}:… to the unit")
+        shown = name if is_shown("credential", name) else "NAME"
+        raise SecretError(f"{source}: $CREDENTIALS_DIRECTORY is not set; add LoadCredential={shown}:… to the unit")
     if "/" in name or "\0" in name or name in {"", ".", ".."}:
         raise SecretError(f"{source}: a credential's name is one file name")
     return Path(directory) / name
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: Path, what: str) -> bytes:
     previous: bytes | None = None
     for _ in range(READ_TRIES):
         try:
             content = _read_once(path)
         except OSError as error:
-            raise SecretError(f"file {path} cannot be read: {error.strerror or error}") from None
+            raise SecretError(f"{what} cannot be read: {error.strerror or error}") from None
         if len(content) > LARGEST_SECRET_BYTES:
-            raise SecretError(f"file {path} is larger than {LARGEST_SECRET_BYTES} bytes: not a secret")
+            raise SecretError(f"{what} is larger than {LARGEST_SECRET_BYTES} bytes: not a secret")
         if content == previous:
             return content
         previous = content
-    raise SecretError(f"file {path} keeps changing while it is read")
+    raise SecretError(f"{what} keeps changing while it is read")
 
 
 def _read_once(path: Path) -> bytes:
@@ -103,7 +104,7 @@ def _read_once(path: Path) -> bytes:
         os.close(descriptor)
 
 
-def _run(argv: tuple[str, ...], environ: Mapping[str, str]) -> bytes:
+def _run(argv: tuple[str, ...], environ: Mapping[str, str], what: str) -> bytes:
     try:
         process = subprocess.Popen(
             argv,
@@ -114,7 +115,7 @@ def _run(argv: tuple[str, ...], environ: Mapping[str, str]) -> bytes:
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise SecretError(f"command {argv[0]} cannot be run: {getattr(error, 'strerror', error)}") from None
+        raise SecretError(f"{what} cannot be run: {getattr(error, 'strerror', error)}") from None
     deadline = time.monotonic() + COMMAND_SECONDS
     with process:
         try:
@@ -122,12 +123,12 @@ def _run(argv: tuple[str, ...], environ: Mapping[str, str]) -> bytes:
             status = process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             _kill(process)
-            raise SecretError(f"command {argv[0]} did not end within {COMMAND_SECONDS} s") from None
+            raise SecretError(f"{what} did not end within {COMMAND_SECONDS} s") from None
         if len(output) > LARGEST_SECRET_BYTES:
-            raise SecretError(f"command {argv[0]} printed more than {LARGEST_SECRET_BYTES} bytes: not a secret")
+            raise SecretError(f"{what} printed more than {LARGEST_SECRET_BYTES} bytes: not a secret")
     if status != 0:
         # Its output may be the secret or an echo of it: neither is shown.
-        raise SecretError(f"command {argv[0]} failed with exit status {status}")
+        raise SecretError(f"{what} failed with exit status {status}")
     return output
 
 

@@ -1,19 +1,42 @@
-"""Where secrets come from: environment, file, systemd credential, command, or the configuration itself.
+"""Places of secrets: environment, file, systemd credential, command, or the configuration itself.
 
-Reading blocks (a command may take ten seconds), so callers read in a thread. Nothing is cached here: a file or a
-command is read at each use.
+`secret_reading` reads them. People write a secret itself where its place belongs, as in ``{ env = "sk-…" }``: messages
+show a place only if it looks like one (`is_shown`).
 """
 
+import re
+import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
 from tokend.plugin.settings_base import CompactModel, anchored
 from tokend.values.secret import Secret
+
+NOT_SHOWN = "(not shown)"
+_SHOWN = {
+    "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}", re.ASCII),
+    "credential": re.compile(r"[a-z0-9._-]{1,40}", re.ASCII),
+    "file": re.compile(r"\.{0,2}/.*", re.DOTALL),
+}
+
+
+def is_shown(key: str, written: str) -> bool:
+    """Tell whether the value of ``env``, ``file`` or ``credential`` looks like a place, and cannot be the secret."""
+    return _SHOWN[key].fullmatch(written) is not None
+
+
+class UnshownPath(type(Path())):  # type: ignore[misc]  # a concrete class of this system
+    """A path that was written without ``/``, ``./`` or ``../`` before it: it may be the secret itself."""
+
+
+def _secret_file(value: Any, info: ValidationInfo) -> Any:
+    path = anchored(value, info)
+    return UnshownPath(path) if isinstance(value, str) and not is_shown("file", value) else path
 
 
 class SecretSource(CompactModel):
@@ -26,7 +49,7 @@ class SecretSource(CompactModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)
 
     env: str | None = None
-    file: Annotated[Path, BeforeValidator(anchored)] | None = None
+    file: Annotated[Path, BeforeValidator(_secret_file)] | None = None
     credential: str | None = None
     command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     literal: SkipJsonSchema[Secret | None] = Field(default=None, repr=False)
@@ -62,7 +85,24 @@ class SecretSource(CompactModel):
         return {"anyOf": [{"type": "string", "minLength": 1}, handler(core_schema)]}
 
     def __str__(self) -> str:
-        """Name the place for messages; never the value."""
+        """Name the place for messages: never the value, nor a place that may be one."""
+        if self.env is not None:
+            return f"environment variable {self.env if is_shown('env', self.env) else NOT_SHOWN}"
+        if self.file is not None:
+            return f"file {NOT_SHOWN if isinstance(self.file, UnshownPath) else self.file}"
+        if self.credential is not None:
+            return f"credential {self.credential if is_shown('credential', self.credential) else NOT_SHOWN}"
+        if self.command is not None:
+            return f"command {self.command[0] if _is_program(self.command[0]) else NOT_SHOWN}"
+        return self.place
+
+    def __repr__(self) -> str:
+        """The same: a repr ends in tracebacks."""
+        return f"SecretSource({self})"
+
+    @property
+    def place(self) -> str:
+        """The place in full, to compare it by; never for messages."""
         if self.env is not None:
             return f"environment variable {self.env}"
         if self.file is not None:
@@ -72,6 +112,11 @@ class SecretSource(CompactModel):
         if self.command is not None:
             return f"command {self.command[0]}"
         return "literal in the configuration"
+
+
+def _is_program(name: str) -> bool:
+    """Tell whether a command's first word is a path, or a program that is installed."""
+    return is_shown("file", name) or (name.isprintable() and shutil.which(name) is not None)
 
 
 def _coerce(value: Any) -> Any:

@@ -1,20 +1,21 @@
-"""What every provider and every sink can be told: the common keys, as frozen models whose fields *are* TOML keys.
+"""Settings of providers and sinks: the common keys, as frozen models whose fields *are* TOML keys.
 
-A kind subclasses one of these, adds its own fields, and needs no factory and no schema besides. Reload is ``==``.
+A kind inherits from one of these and adds its own fields; it needs no factory and no schema besides. A reload compares
+two tables by ``==``. `field_roles` says what a change of one field means.
 """
 
 from datetime import timedelta
-from typing import ClassVar, Literal, Self
+from functools import cache
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from tokend.plugin import field_roles
+from tokend.plugin.field_roles import Role
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings_base import AnchoredPath, Duration, Headers, Lead, Settings, Strings
+from tokend.values.url import host_of, validate_base_url
 
 
 class Access(Settings):
@@ -28,11 +29,14 @@ class Access(Settings):
 class ProviderSettings(Settings):
     """The keys that every provider takes."""
 
+    # Without an upstream: no request, no rate limit, no interval between two attempts.
+    local: ClassVar[bool] = True
+
     kind: str
-    required: bool = True
-    timeout: Duration = timedelta(seconds=30)
-    headers: Headers = Field(default_factory=dict)
-    access: Access | None = None
+    required: Annotated[bool, Role.HANDLING] = True
+    timeout: Annotated[Duration, Role.CONNECTION] = timedelta(seconds=30)
+    headers: Annotated[Headers, Role.HANDLING] = Field(default_factory=dict)
+    access: Annotated[Access | None, Role.HANDLING] = None
 
     @field_validator("headers")
     @classmethod
@@ -41,38 +45,41 @@ class ProviderSettings(Settings):
             raise ValueError("a header stands here twice: upper and lower case do not make two of it")
         return value
 
+    @property
+    def upstream(self) -> str | None:
+        """``host:port`` whose rate limit counts; None for kinds that make no request."""
+        return None
+
     def secrets(self) -> dict[str, SecretSource]:
         """The fields that hold secrets and are set, by name."""
         # The model's fields as they stand in it: to ask for each by name takes five times as long.
         return {name: value for name, value in self.__dict__.items() if isinstance(value, SecretSource)}
 
     def optional_secrets(self) -> frozenset[str]:
-        """The names among `secrets` that may be absent at their place without that being an error."""
-        return frozenset()
+        """The names of secrets that may be absent at their place without that being an error."""
+        return _fields_of(type(self)).absent
 
     def missing_secrets(self, unreadable: frozenset[str]) -> frozenset[str]:
-        """Those of the ``unreadable`` secrets without which there is nothing to begin with: configuration errors."""
+        """Those of the ``unreadable`` secrets without which no token can be had: configuration errors."""
         return unreadable - self.optional_secrets()
 
-    def request_fields(self) -> frozenset[str]:
+    @classmethod
+    def request_fields(cls) -> frozenset[str]:
         """The keys that enter the request or the signature: a fetch follows when one of them changes."""
-        return frozenset(type(self).model_fields) - NOT_IN_THE_REQUEST
+        return _fields_of(cls).request
 
     def goes_the_way_of(self, other: "ProviderSettings") -> bool:
-        """Tell whether the upstream is reached as under ``other``: a changed way may mend what failed."""
-        return all(getattr(self, key, None) == getattr(other, key, None) for key in WAY_TO_THE_UPSTREAM)
+        """Tell whether the upstream is reached as under ``other``: another way may end a failure."""
+        keys = _fields_of(type(self)).connection | _fields_of(type(other)).connection
+        return all(getattr(self, key, None) == getattr(other, key, None) for key in keys)
 
 
 class HeldSettings(ProviderSettings):
-    """The keys of a token that tokend holds: fetched or minted ahead of time.
+    """The keys of a token that tokend holds: fetched or minted before it is asked for.
 
-    ``account_fields`` are the keys that say whose token it is: where one of their values changes, the old token
-    belongs to somebody else. ``local`` kinds make no request and have no floor. ``minimum_lead_seconds`` and
-    ``request_interval_seconds`` are the vendor's. ``upstream`` names the host whose rate limit counts, or None.
+    ``minimum_lead_seconds`` and ``request_interval_seconds`` are the vendor's.
     """
 
-    account_fields: ClassVar[frozenset[str]]
-    local: ClassVar[bool] = False
     minimum_lead_seconds: ClassVar[float] = 0.0
     # After a success the next scheduled request comes at least this much later.
     request_interval_seconds: ClassVar[float] = 1.0
@@ -81,13 +88,13 @@ class HeldSettings(ProviderSettings):
     # Each use of the login replaces it (a refresh token that rotates): what is lost then is lost for good.
     rotates: ClassVar[bool] = False
 
-    refresh_before: Lead | None = None
-    on_expiry: Literal["keep", "remove"] = "keep"
+    refresh_before: Annotated[Lead | None, Role.HANDLING] = None
+    on_expiry: Annotated[Literal["keep", "remove"], Role.HANDLING] = "keep"
 
     @property
-    def upstream(self) -> str | None:
-        """``host:port`` whose Retry-After binds us, None for local kinds."""
-        return None
+    def account_fields(self) -> frozenset[str]:
+        """The keys that say whose token it is: if one of their values changes, the old token is somebody else's."""
+        return _fields_of(type(self)).account
 
     def fresh_life_seconds(self) -> float | None:
         """The life of a fresh token where the settings alone tell it, else None."""
@@ -97,26 +104,33 @@ class HeldSettings(ProviderSettings):
 class OnDemandSettings(ProviderSettings):
     """The keys of a token that is issued per query: nothing is prefetched, cached or written."""
 
-    @property
-    def upstream(self) -> str | None:
-        """``host:port`` whose Retry-After binds us, None for local kinds."""
-        return None
 
+class NetworkSettings(ProviderSettings):
+    """The keys of a kind that asks an upstream: a mixin beside `HeldSettings` or `OnDemandSettings`.
 
-class NetworkSettings(Settings):
-    """The keys of a kind that talks to an upstream: how to reach it. A mixin beside one of the above."""
+    ``base_url`` is https://, or http:// to loopback, without a trailing slash. A kind adds its path to it, and may
+    declare ``base_url`` again to give a default.
+    """
 
-    base_url: str
-    zero_means: Literal["expired", "never"] = "expired"
-    ca_file: AnchoredPath | None = None
-    client_cert: AnchoredPath | None = None
-    client_key: AnchoredPath | None = None
+    local: ClassVar[bool] = False
+
+    base_url: Annotated[str, Role.UPSTREAM]
+    # What a lifetime of 0 in an answer means.
+    zero_means: Annotated[Literal["expired", "never"], Role.HANDLING] = "expired"
+    ca_file: Annotated[AnchoredPath | None, Role.CONNECTION] = None
+    client_cert: Annotated[AnchoredPath | None, Role.CONNECTION] = None
+    client_key: Annotated[AnchoredPath | None, Role.CONNECTION] = None
     # It may hold a password.
-    proxy: str | None = Field(default=None, repr=False)
+    proxy: Annotated[str | None, Role.CONNECTION] = Field(default=None, repr=False)
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_safe(cls, value: str) -> str:
+        return validate_base_url(value)
 
     @field_validator("proxy")
     @classmethod
-    def _proxy_url(cls, value: str | None) -> str | None:
+    def _proxy_url(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
             return None
         try:
@@ -126,6 +140,8 @@ class NetworkSettings(Settings):
             usable = False
         if not usable or not value.isascii() or not value.isprintable() or " " in value:
             raise ValueError("a proxy is http://host:port or https://host:port")
+        if info.data.get("base_url", "").startswith("http://"):
+            raise ValueError("base_url is http:// to loopback, which is reached without a proxy: remove proxy")
         return value
 
     @model_validator(mode="after")
@@ -133,6 +149,11 @@ class NetworkSettings(Settings):
         if self.client_key is not None and self.client_cert is None:
             raise ValueError("client_key needs client_cert: the certificate that belongs to it")
         return self
+
+    @property
+    def upstream(self) -> str | None:
+        """``host:port`` of ``base_url``: its rate limit counts for all providers that ask there."""
+        return host_of(self.base_url)
 
 
 class SinkSettings(Settings):
@@ -147,10 +168,16 @@ class SinkSettings(Settings):
         raise NotImplementedError
 
 
-WAY_TO_THE_UPSTREAM = frozenset({"ca_file", "client_cert", "client_key", "proxy", "timeout"})
-# These keys change how a token is kept and shown, not what is sent or signed: no fetch when they change.
-NOT_IN_THE_REQUEST = frozenset(
-    {"required", "timeout", "headers", "access", "refresh_before", "on_expiry", "initial_token", "refresh"}
-    | {"zero_means"}
-    | WAY_TO_THE_UPSTREAM
-)
+class _Fields:
+    """The names of a class's fields by role. Made once: ten thousand providers are compared at a reload."""
+
+    def __init__(self, model: type[ProviderSettings]) -> None:
+        self.request = field_roles.request_fields(model)
+        self.account = field_roles.account_fields(model)
+        self.connection = field_roles.fields_in_role(model, Role.CONNECTION)
+        self.absent = field_roles.fields_that_may_be_absent(model)
+
+
+@cache
+def _fields_of(model: type[ProviderSettings]) -> _Fields:
+    return _Fields(model)

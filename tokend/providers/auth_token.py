@@ -22,7 +22,7 @@ from tokend.upstream.client import OFFSET_SECONDS
 from tokend.values.errors import ClockError, InvalidParametersError, RejectedError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import JSON, Token
-from tokend.values.url import host_of, path_of, validate_base_url
+from tokend.values.url import host_of, path_of
 
 PATH = "/api/v1/generate-auth-token"
 LONGEST = {"clientId": 255, "username": 100, "displayName": 100, "ipAddress": 45}
@@ -36,19 +36,12 @@ class AuthToken(OnDemandSettings, NetworkSettings):
     client_secret: SecretField
     expiration: Duration = timedelta(minutes=2)
 
-    _base_url = field_validator("base_url")(validate_base_url)
-
     @field_validator("expiration")
     @classmethod
     def _whole_minutes(cls, value: timedelta) -> timedelta:
         if value % timedelta(minutes=1) or not timedelta(minutes=1) <= value <= timedelta(days=1):
             raise ValueError('it is sent as whole minutes, 1 to 1440: "2m", "1h", "1d"')
         return value
-
-    @property
-    def upstream(self) -> str | None:
-        """The host whose rate limit counts."""
-        return host_of(self.base_url)
 
     def check(self, parameters: Mapping[str, str]) -> None:
         """All four fields, none too long, and no other: the configuration sets ``expiration``."""

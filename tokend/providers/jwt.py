@@ -5,7 +5,7 @@ import secrets as secrets_module
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -28,12 +28,6 @@ Algorithm = Literal[
 
 class Jwt(HeldSettings):
     """A held token that is minted: no request, no floor, a new one as soon as the secret changes."""
-
-    local: ClassVar[bool] = True
-    # All that is signed, and the secret.
-    account_fields: ClassVar[frozenset[str]] = frozenset(
-        {"secret", "algorithm", "ttl", "claims", "header", "nonce", "jti", "time_unit", "backdate"}
-    )
 
     kind: Literal["jwt"] = "jwt"
     secret: SecretField

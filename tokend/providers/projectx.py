@@ -1,11 +1,12 @@
 """ProjectX Gateway / TopstepX: a login with user name and API key (docs/vendors.md, projectx)."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, NoReturn, Self
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
 
 import orjson
-from pydantic import Field, field_validator, model_validator
+from pydantic import model_validator
 
+from tokend.plugin.field_roles import Absence, Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime
 from tokend.plugin.response_status import RATE_LIMITED, refuse, token_value
@@ -18,7 +19,7 @@ from tokend.values.errors import RejectedError, SecretError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
-from tokend.values.url import host_of, validate_base_url
+from tokend.values.url import host_of
 
 DEFAULT_LIFE_SECONDS = 24 * 3600.0
 MINUTE = 60.0
@@ -44,17 +45,14 @@ JWT_START = b"eyJ"
 class ProjectX(HeldSettings, NetworkSettings):
     """A held token of a ProjectX firm. Without credentials, ``initial_token`` is served until it expires."""
 
-    account_fields: ClassVar[frozenset[str]] = frozenset({"base_url", "username"})
     minimum_lead_seconds: ClassVar[float] = 5 * 60.0
 
     kind: Literal["projectx"] = "projectx"
     base_url: str = "https://api.topstepx.com"
-    username: SecretField | None = None
+    username: Annotated[SecretField | None, Role.ACCOUNT] = None
     api_key: SecretField | None = None
-    refresh: Literal["login", "validate"] = Field(default="login")
-    initial_token: SecretField | None = None
-
-    _base_url = field_validator("base_url")(validate_base_url)
+    refresh: Annotated[Literal["login", "validate"], Role.HANDLING] = "login"
+    initial_token: Annotated[SecretField | None, Role.HANDLING, Absence.ALLOWED] = None
 
     @model_validator(mode="after")
     def _needs_credentials(self) -> Self:
@@ -62,11 +60,6 @@ class ProjectX(HeldSettings, NetworkSettings):
             missing = [key for key in ("username", "api_key") if getattr(self, key) is None]
             raise ValueError(f"missing {' and '.join(missing)}: a login needs both (or only initial_token, unrenewed)")
         return self
-
-    @property
-    def upstream(self) -> str | None:
-        """The host whose rate limit counts."""
-        return host_of(self.base_url)
 
     @property
     def can_renew(self) -> bool:

@@ -2,11 +2,12 @@
 
 import re
 import uuid
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote, urljoin
 
 from pydantic import field_validator
 
+from tokend.plugin.field_roles import Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime
 from tokend.plugin.response_status import RATE_LIMITED, refuse, token_value
@@ -18,7 +19,7 @@ from tokend.plugin.token_expiry import expiry
 from tokend.values.errors import RejectedError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
-from tokend.values.url import host_of, same_origin, validate_base_url
+from tokend.values.url import host_of, same_origin
 
 ENVIRONMENTS = {"uat": "ext_uat_cert", "live": "ext_prod_live", "sim": "ext_prod_sim"}
 # What the vendor forbids in a requestId's names; white space and control characters besides.
@@ -28,7 +29,6 @@ FORBIDDEN = re.compile(r"""[\s\x00-\x1f\x7f$&+,/:;=?@"<>#%{}|\\^~\[\]`]""")
 class TT(HeldSettings, NetworkSettings):
     """A held token of one TT application key."""
 
-    account_fields: ClassVar[frozenset[str]] = frozenset({"base_url", "environment", "api_key"})
     minimum_lead_seconds: ClassVar[float] = 10 * 60.0
     # The vendor allows one token request per 10 s, retries included.
     request_interval_seconds: ClassVar[float] = 10.0
@@ -36,13 +36,11 @@ class TT(HeldSettings, NetworkSettings):
 
     kind: Literal["tt"] = "tt"
     base_url: str = "https://ttrestapi.trade.tt"
-    environment: Literal["uat", "live", "sim"]
-    api_key: SecretField
+    environment: Annotated[Literal["uat", "live", "sim"], Role.ACCOUNT]
+    api_key: Annotated[SecretField, Role.ACCOUNT]
     api_secret: SecretField
     app_name: str
     company_name: str
-
-    _base_url = field_validator("base_url")(validate_base_url)
 
     @field_validator("app_name", "company_name")
     @classmethod
@@ -50,11 +48,6 @@ class TT(HeldSettings, NetworkSettings):
         if not FORBIDDEN.sub("", value):
             raise ValueError("nothing of it may stand in a requestId: use letters, digits, - _ . ! * ' ( )")
         return value
-
-    @property
-    def upstream(self) -> str | None:
-        """The host whose rate limit counts."""
-        return host_of(self.base_url)
 
     def request_id(self) -> str:
         """A new ``app-company--uuid``, as every call needs one."""

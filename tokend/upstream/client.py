@@ -122,7 +122,7 @@ class Upstream:
         import httpcore
 
         parts = urlsplit(self._proxy)
-        headers = {}
+        headers: dict[bytes | str, bytes | str] = {}
         if parts.username is not None:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
             headers["Proxy-Authorization"] = b"Basic " + base64.b64encode(login)

@@ -3,14 +3,15 @@
 import random
 from datetime import timedelta
 from itertools import pairwise
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import anyio
 import pytest
 
 from tests.fakes import FakeHeld, FakeRuntime, InlineThreads, Upstream, World, config, provider
 from tests.virtual import VirtualClock, run_virtually
-from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.field_roles import Role
+from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.values.errors import RateLimitedError, RejectedError, TransientError
 
 RATE_LIMITED = RateLimitedError("429", retry_after=5.0)
@@ -123,7 +124,8 @@ def test_providers_of_one_account_take_turns():
 class FakeKeyed(FakeShared):
     """Its account is what the key's place holds, not the place."""
 
-    account_fields: ClassVar[frozenset[str]] = frozenset({"base_url", "key"})
+    username: Annotated[str, Role.REQUEST] = "somebody"
+    key: Annotated[SecretField | None, Role.ACCOUNT] = None
 
 
 @pytest.mark.parametrize("crash", [False, True], ids=["running on", "in a crash loop"])

@@ -128,6 +128,8 @@ def serve() -> None:
     """Answer requests until there are no more."""
     # What a job's reference leads to must be there before the fork: imports make system calls, too. And no log: this
     # process's output is its answers.
+    import tests.behaviour.files.jobs
+    import tests.conftest  # noqa: F401
 
     warmed: set[Job] = set()
     while True:

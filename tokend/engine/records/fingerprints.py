@@ -58,7 +58,7 @@ def _canonical(settings: ProviderSettings, fields: Iterable[str], revealed: dict
             content = revealed[name].reveal_bytes()
         elif isinstance(value, SecretSource):
             literal = b"" if value.literal is None else value.literal.reveal_bytes()
-            content = f"{value}|{value.command!r}|{value.encoding}|".encode() + literal
+            content = f"{value.place}|{value.command!r}|{value.encoding}|".encode() + literal
         else:
             content = repr(value).encode("utf-8", "surrogatepass")
         parts.append(name.encode() + b"=" + len(content).to_bytes(8, "big") + content)

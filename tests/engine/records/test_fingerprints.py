@@ -1,0 +1,53 @@
+"""Fingerprints in state files: equal in each version for equal settings, or an upgrade would cause a login."""
+
+import asyncio
+import hashlib
+from typing import Any, cast
+
+import pytest
+
+from tests.engine.records.tables_0_1_0 import FINGERPRINTS, TABLES
+from tokend.engine.records.fingerprints import identify, pace_of, request_fingerprint
+from tokend.kinds import PROVIDERS
+from tokend.plugin.provider import Runtime
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import HeldSettings, ProviderSettings
+from tokend.values.secret import Secret
+
+BUILT_IN = {"projectx", "tt", "jwt", "request-jwt", "auth-token"}
+
+
+class Revealing:
+    """A runtime whose secrets are named after their places."""
+
+    async def reveal(self, source: SecretSource) -> Secret:
+        return Secret(b"obviously-fake:" + source.place.encode())
+
+
+def digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()[:32]
+
+
+def settings_of(table: dict[str, Any]) -> ProviderSettings:
+    model = PROVIDERS.get(table["kind"])
+    assert model is not None
+    return model.model_validate(table, context={"directory": "/etc/tokend"})
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_has_the_fingerprints_that_it_had_in_0_1_0(name: str) -> None:
+    """With another account the token would be withdrawn; with another request there would be a fetch."""
+    settings = settings_of(TABLES[name])
+    found = asyncio.run(identify(settings, cast("Runtime", Revealing()), digest))
+    pace = pace_of(settings, digest) if isinstance(settings, HeldSettings) else None
+    assert (found.account, found.request, found.secrets, pace) == FINGERPRINTS[name]
+    assert request_fingerprint(settings, digest) == found.request
+
+
+def test_every_kind_of_0_1_0_is_in_the_table() -> None:
+    """Each with its defaults and with every key."""
+    assert {table["kind"] for table in TABLES.values()} == BUILT_IN
+    for kind in BUILT_IN:
+        model = PROVIDERS.get(kind)
+        assert model is not None
+        assert set(model.model_fields) <= set().union(*(t for t in TABLES.values() if t["kind"] == kind))

@@ -1,0 +1,41 @@
+"""Everything that the author of a kind imports, in one place. `docs/extending.md` shows each kind of kind.
+
+Modules of tokend import from where a name is defined.
+"""
+
+from tokend.machine.clock import Clock
+from tokend.plugin.bearer_token import bearer_token, reply_object
+from tokend.plugin.field_errors import field_errors
+from tokend.plugin.field_roles import Absence, Role
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
+from tokend.plugin.provider import Issuer, Provider, Runtime
+from tokend.plugin.response_status import refuse, token_value
+from tokend.plugin.secret_source import SecretField, SecretSource
+from tokend.plugin.settings import HeldSettings, NetworkSettings, OnDemandSettings, SinkSettings
+from tokend.plugin.settings_base import AnchoredPath, Duration, Mode, Name, SocketPath, Strings
+from tokend.plugin.strict_json import parse_object, try_object
+from tokend.plugin.text import header_text, is_text, text_of
+from tokend.plugin.token_expiry import MISSING, expiry
+from tokend.values.errors import (
+    AttemptError,
+    ClockError,
+    InvalidParametersError,
+    RateLimitedError,
+    RejectedError,
+    SecretError,
+    SinkError,
+    TransientError,
+)
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease, Token
+from tokend.values.url import host_of, path_of
+
+__all__ = [
+    "MISSING", "Absence", "AnchoredPath", "AttemptError", "Clock", "ClockError", "Duration", "HeldSettings", "Instant",
+    "InvalidParametersError", "Issuer", "Lease", "Mode", "Name", "NetworkSettings", "OnDemandSettings", "Provider",
+    "RateLimitedError", "RejectedError", "Role", "Runtime", "Secret", "SecretError", "SecretField", "SecretSource",
+    "SinkError", "SinkSettings", "SocketPath", "Strings", "Token", "TransientError", "UpstreamReply", "UpstreamRequest",
+    "bearer_token", "expiry", "field_errors", "header_text", "host_of", "is_text", "parse_object", "path_of", "refuse",
+    "reply_object", "text_of", "token_value", "try_object",
+]  # fmt: skip
