@@ -44,9 +44,9 @@ def test_its_answers_have_the_real_ones_fields(running: Running) -> None:
             )
             types = {key: type(value) for key, value in real.items() if key not in ("retry_at", "instance")}
             assert {key: type(value) for key, value in played.items()} == types
-        played, real = (TokenClient(path).list() for path in (fake.socket, str(running.socket)))
-        row = next(row for row in real if row["name"] == "tt")
-        assert {key: type(value) for key, value in played[0].items()} == {key: type(row[key]) for key in row}
+        played_rows, rows = (TokenClient(path).list() for path in (fake.socket, str(running.socket)))
+        row = next(row for row in rows if row["name"] == "tt")
+        assert {key: type(value) for key, value in played_rows[0].items()} == {key: type(row[key]) for key in row}
 
 
 def test_a_script_is_played_token_by_token() -> None:
