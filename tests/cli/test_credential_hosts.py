@@ -4,8 +4,6 @@ import pytest
 
 from tests.cli.test_credential import helper
 from tokend.cli.credential_hosts import Host, HostError, parse_url
-from tokend.sandbox.options import is_loopback as sandbox_is_loopback
-from tokend.values.url import is_loopback
 
 
 @pytest.mark.parametrize(
@@ -52,22 +50,3 @@ def test_a_url_belongs_to_its_host_only(host: str, url: str, same: bool) -> None
 def test_what_is_no_web_address_belongs_to_nobody(url: str) -> None:
     """Also what other programs might read as another host than we do: a backslash is a slash to some."""
     assert parse_url(url) is None
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [
-        ("localhost", True), ("127.0.0.1", True), ("127.8.9.1", True), ("[::1]", True),
-        ("127.evil.example", False), ("127.0.0.1.example.com", False), ("localhost.example.com", False),
-        ("10.0.0.1", False), ("[::ffff:8.8.8.8]", False),
-    ],
-)  # fmt: skip
-def test_http_is_for_the_hosts_that_settings_and_sandbox_call_loopback(host: str, loopback: bool) -> None:
-    """Three places decide what loopback is: the settings' URLs, the sandbox (which imports nothing), and `--for`."""
-    try:
-        accepted = Host.parse(f"http://{host}=tt").scheme == "http"
-    except HostError:
-        accepted = False
-    assert accepted is loopback
-    assert is_loopback(host) is loopback
-    assert sandbox_is_loopback(host.strip("[]")) is loopback

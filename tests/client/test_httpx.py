@@ -1,4 +1,4 @@
-"""What only one HTTP library does, and what its adapter makes of it."""
+"""Adapter for httpx: behaviour of httpx that no other HTTP library has."""
 
 import httpx
 

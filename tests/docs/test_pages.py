@@ -26,6 +26,21 @@ def test_the_readme_is_short():
     assert [line for line in lines if len(line) > 120] == []
 
 
+def test_every_decision_is_listed():
+    """The page of decisions links each of them by its title."""
+    listed = (ROOT / "docs/decisions/README.md").read_text()
+    for page in (ROOT / "docs/decisions").glob("0*.md"):
+        title = page.read_text().partition("\n")[0].split(". ", 1)[1]
+        assert f"[{title}]({page.name})" in listed
+
+
+def test_every_page_is_listed():
+    """By docs/README.md, so that a reader finds it."""
+    listed = (ROOT / "docs/README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"({page.name})" in listed, page.name
+
+
 def test_metrics_that_pages_name_exist():
     """By the names in the source."""
     sources = "".join(path.read_text() for path in (ROOT / "tokend").rglob("*.py"))

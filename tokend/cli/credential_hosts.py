@@ -5,7 +5,7 @@ from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
 from tokend.cli.output_formats import USERNAME
-from tokend.values.url import is_loopback
+from tokend.client.loopback import is_loopback
 
 PORTS = {"https": 443, "http": 80}
 # Bazel uses gRPC's schemes for remote caches.

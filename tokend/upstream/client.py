@@ -23,7 +23,7 @@ from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
-from tokend.values.url import host_of
+from tokend.values.url import host_of, is_loopback
 
 if TYPE_CHECKING:
     import httpcore
@@ -69,7 +69,8 @@ class Upstream:
         where a header cannot carry its secret.
         """
         host = host_of(request.url)
-        if self._proxy is not None:
+        proxy = None if is_loopback(urlsplit(request.url).hostname or "") else self._proxy
+        if proxy is not None:
             host += " through the proxy"
         headers = {
             name: header_text(value, f"the value of {name}") if isinstance(value, Secret) else value
@@ -78,18 +79,20 @@ class Upstream:
         try:
             with anyio.fail_after(self._timeout_seconds):
                 async with self._seats:
-                    return await self._exchange(request, headers, host)
+                    return await self._exchange(request, headers, host, proxy)
         except TimeoutError:
             raise TransientError(
                 f"{host} did not answer completely within {self._timeout_seconds:g} s", repeatable=True
             ) from None
 
-    async def _exchange(self, request: UpstreamRequest, headers: Mapping[str, str], host: str) -> UpstreamReply:
+    async def _exchange(
+        self, request: UpstreamRequest, headers: Mapping[str, str], host: str, proxy_url: str | None
+    ) -> UpstreamReply:
         import httpx
 
         from tokend.upstream.transport import Network, Transport
 
-        context, proxy = await self._contexts.current(host), await self._through(host)
+        context, proxy = await self._contexts.current(host), await self._through(host, proxy_url)
         transport = Transport(Network(host, self._resolver), context=context, proxy=proxy)
         sent_at = self._clock.instant()
         try:
@@ -116,12 +119,12 @@ class Upstream:
             offset=_offset(date, sent_at, received_at),
         )
 
-    async def _through(self, host: str) -> "httpcore.Proxy | None":
-        if self._proxy is None:
+    async def _through(self, host: str, proxy_url: str | None) -> "httpcore.Proxy | None":
+        if proxy_url is None:
             return None
         import httpcore
 
-        parts = urlsplit(self._proxy)
+        parts = urlsplit(proxy_url)
         headers: dict[bytes | str, bytes | str] = {}
         if parts.username is not None:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()

@@ -14,6 +14,7 @@ from tokend.upstream.client import Upstream
 from tokend.upstream.resolver import Resolver
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
+from tokend.values.url import host_of, is_confidential
 
 # A command has its own limit; a file that hangs is given up a little later.
 REVEAL_SECONDS = COMMAND_SECONDS + 5.0
@@ -58,6 +59,8 @@ class ProviderRuntime:
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send one request; learn the upstream's clock from the reply."""
+        if not is_confidential(request.url):
+            raise ValueError(f"{host_of(request.url)}: a kind may send to https:// only, or to http:// on loopback")
         self.requests += 1
         if self._upstream is None:
             # Only now: a restarted daemon may hold thousands of tokens and ask for none of them for hours.

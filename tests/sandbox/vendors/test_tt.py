@@ -93,7 +93,7 @@ def test_a_wrong_x_api_key_is_forbidden_by_the_gateway(play: Play) -> None:
 
 
 def test_a_wrong_secret_is_a_fail(play: Play) -> None:
-    """The verdict on the secret is TT's own."""
+    """TT itself rejects the secret, in its own words."""
     answer = post(play(), b"grant_type=user_app&app_key=sandbox-tt-key%3Awrong")
     assert (answer.status, answer.json["status"]) == (401, "Fail")
 
