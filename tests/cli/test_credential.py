@@ -52,7 +52,7 @@ def test_git_gets_user_token_and_expiry() -> None:
         "protocol=https\nhost=git.example.com.evil.example\n", "\x00\xff",
     ],
 )  # fmt: skip
-def test_git_is_told_nothing_for_other_hosts(asked: str) -> None:
+def test_git_gets_nothing_for_other_hosts(asked: str) -> None:
     """Silence and exit code 0: git asks its next helper. The daemon is not even asked."""
     with answering(TOKEN) as fake:
         for action in ("get", "erase", "store"):

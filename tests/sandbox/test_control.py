@@ -34,7 +34,7 @@ def test_a_behaviour_that_makes_no_sense_is_refused_and_changes_nothing(play: Pl
     assert player.call("POST", "/ttid/ext_uat_cert/token").status == 403
 
 
-def test_credentials_can_be_revoked_and_mended(play: Play) -> None:
+def test_credentials_can_be_revoked_and_restored(play: Play) -> None:
     """The demo's story: a secret stops working, a person puts it right."""
     player = play()
     assert player.control("credentials", {"vendor": "projectx", "api_key": "another"}).json["changed"] == ["api_key"]

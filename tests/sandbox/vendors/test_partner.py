@@ -36,7 +36,7 @@ def test_the_published_vector_is_accepted_until_its_exp(play: Play, at: Any, sta
     assert portfolio(player, VECTOR).status == status
 
 
-def test_an_expired_token_is_told_so(play: Play) -> None:
+def test_an_expired_token_is_refused_as_expired(play: Play) -> None:
     """401 when expired: the caller signs again."""
     answer = portfolio(play(partner_secret=SECRET), token(-1000))
     assert (answer.status, answer.json) == (401, {"error": "Unauthorized", "message": "Token Expired"})
