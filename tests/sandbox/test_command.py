@@ -99,9 +99,10 @@ def test_a_process_announces_itself_serves_and_ends_gracefully(process: Start, t
     assert connection.getresponse().status == 500
     connection.close()
     child.send_signal(number)
-    output, errors = child.communicate(timeout=DEADLINE_SECONDS)
-    assert (child.returncode, errors) == (0, b"")
-    printed = output.decode()
+    assert child.stdout is not None  # whose buffer holds the lines after the first: communicate() would lose them
+    assert child.stderr is not None
+    printed, errors = child.stdout.read().decode(), child.stderr.read()
+    assert (child.wait(timeout=DEADLINE_SECONDS), errors) == (0, b"")
     assert 'username = (as given), api_key = "sandbox-projectx-key"' in printed
     assert 'client_secret = "sandbox-xerve-secret"' in printed
     assert f'base_url = "http://127.0.0.1:{match[1]}"' in printed
