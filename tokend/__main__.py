@@ -1,19 +1,19 @@
-"""From argv to what is asked for. ``tokend get`` has a way of its own, so that it starts as fast as Python does."""
+"""Entry point of the program. ``tokend get`` takes a path without click, so that it starts as fast as Python."""
 
 import sys
 
 
 def main() -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     if sys.argv[1:2] == ["get"]:
         from tokend.cli.get import run
 
         code = run(sys.argv[2:])
         if code is not None:
             return code
-    from tokend.cli.commands import command
+    from tokend.cli import commands
 
-    return command(sys.argv[1:])
+    return commands.main(sys.argv[1:])
 
 
 if __name__ == "__main__":

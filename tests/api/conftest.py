@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.fake_engine import FakeEngine
-from tests.api.served import Served, served
+from tests.httpd.served import Served, served
 
 
 @pytest.fixture

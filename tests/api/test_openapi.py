@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from tests.api.described import fits, is_described
 from tests.api.fake_engine import START, FakeEngine
-from tests.api.served import Reply, Served, served
+from tests.httpd.served import Reply, Served, served
 from tokend.api.openapi import description
 from tokend.httpd.problem import PROBLEM_TYPE
 from tokend.plugin.settings_base import parse_duration

@@ -4,7 +4,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,27 +23,33 @@ class Cost:
 
 def commands(path: Path, file: Path, *, rounds: int) -> dict[str, Cost]:
     """Median costs of commands, each run in turns with the others; Python's own start is the first."""
-    console = Path(sys.executable).with_name("tokend")
-    ours = [str(console)] if console.exists() else list(stage.TOKEND)
     found = {"`python -I -c pass`": [sys.executable, "-I", "-c", "pass"]}
     for form in FORMS:
         shown = "" if form == "raw" else f" -o {form}"
-        found[f"`tokend get {stage.READ}{shown}`"] = [*ours, "get", stage.READ, "-o", form, "--socket", str(path)]
+        found[f"`tokend get {stage.READ}{shown}`"] = get_argv(path, form)
     found["`cat` of the token's file"] = ["/bin/cat", str(file)]
     seen: dict[str, list[Cost]] = {name: [] for name in found}
     for _ in range(20 * rounds):
         for name, argv in found.items():
-            seen[name].append(_cost(argv))
+            seen[name].append(run_cost(argv, os.environ))
     return {
         name: Cost(statistics.median(one.wall for one in costs), statistics.median(one.cpu for one in costs))
         for name, costs in seen.items()
     }
 
 
-def _cost(argv: Sequence[str]) -> Cost:
+def get_argv(path: Path, form: str) -> list[str]:
+    """Return the command that reads a token from the socket at ``path`` in one of `FORMS`."""
+    console = Path(sys.executable).with_name("tokend")
+    ours = [str(console)] if console.exists() else list(stage.TOKEND)
+    return [*ours, "get", stage.READ, "-o", form, "--socket", str(path)]
+
+
+def run_cost(argv: Sequence[str], environ: Mapping[str, str]) -> Cost:
+    """Run a command with its output discarded. Raises `BenchError` unless it ends with 0."""
     quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
     started = time.perf_counter()
-    _, status, used = os.wait4(os.posix_spawn(argv[0], argv, os.environ, file_actions=quiet), 0)
+    _, status, used = os.wait4(os.posix_spawn(argv[0], argv, environ, file_actions=quiet), 0)
     seconds = time.perf_counter() - started
     if status != 0:
         raise stage.BenchError(f"{argv[0]} ended with {os.waitstatus_to_exitcode(status)}")

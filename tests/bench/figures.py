@@ -39,7 +39,7 @@ def machine() -> str:
             break
     cores, busy = len(os.sched_getaffinity(0)), os.getloadavg()[0]  # of the last minute
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return _table(
+    return table(
         ("machine", ""),
         [
             ("processor", f"{model}, {cores} cores"),
@@ -56,7 +56,7 @@ def starts(seconds: Sequence[float], sizes: Sizes) -> str:
     milliseconds = sorted(1000 * one for one in seconds)
     spread = f"{statistics.median(milliseconds):.0f} ms ({milliseconds[0]:.0f} to {milliseconds[-1]:.0f})"
     after = f"after {sizes.reads / 1e6:.1f} million reads more"
-    return _table(
+    return table(
         ("start and size, 5 providers", "seen", "aim"),
         [
             (f"start to the first answer, tokens persisted (median of {len(seconds)})", spread, "350 ms"),
@@ -89,7 +89,7 @@ def reads(loads: Mapping[Key, tuple[Load, Load]]) -> str:
         "connections", "reads/s", "C: reads/s", "ratio", "aim", "p50 / p99 µs", "C: p50 / p99 µs",
         "CPU µs per request / C (aim ≤ 2)", "load could do × (C)",
     )  # fmt: skip
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def beside_openbao(loads: Mapping[Key, tuple[Load, Load]], megabytes: float) -> str:
@@ -110,14 +110,14 @@ def beside_openbao(loads: Mapping[Key, tuple[Load, Load]], megabytes: float) -> 
         "connections", "reads/s", "OpenBao agent: cached token", "ratio", "aim", "p99 µs: ours / its",
         "CPU µs per request: ours / its",
     )  # fmt: skip
-    return _table(head, rows) + f"\n\nOpenBao's agent is {megabytes:.0f} MB large after that."
+    return table(head, rows) + f"\n\nOpenBao's agent is {megabytes:.0f} MB large after that."
 
 
 def waiting(rounds: Sequence[Waiting]) -> str:
     """Long polls; the best round counts."""
     best = min(rounds, key=lambda one: one.last)
     quiet, alone = min(one.quiet for one in rounds), min(one.alone for one in rounds)
-    return _table(
+    return table(
         (f"{WAITERS:,} long polls of one token", "seen", "aim"),
         [
             ("CPU of the daemon while they wait", f"{quiet:.2%} of a core (alone: {alone:.2%})", "≈ 0"),
@@ -138,7 +138,7 @@ def refreshing(found: Refreshing) -> str:
         )
     ]
     head = f"{CONNECTIONS} connections, {PROVIDERS} providers, an upstream that takes 100 ms"
-    return _table((head, "reads/s", "p50 / p99 µs", "aim"), rows)
+    return table((head, "reads/s", "p50 / p99 µs", "aim"), rows)
 
 
 def commands(found: Mapping[str, Cost]) -> str:
@@ -154,7 +154,7 @@ def commands(found: Mapping[str, Cost]) -> str:
         )
         for name, one in found.items()
     ]
-    return _table(("command", "median wall time", "of Python's start", "aim", "CPU, of Python's start"), rows)
+    return table(("command", "median wall time", "of Python's start", "aim", "CPU, of Python's start"), rows)
 
 
 def _named(key: Key) -> str:
@@ -162,6 +162,7 @@ def _named(key: Key) -> str:
     return f"{connections} keep-alive" if mode == "keepalive" else f"{connections}, one request per connection"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

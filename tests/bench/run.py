@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import figures, openbao, stage
+from tests.bench import against, figures, openbao, stage
 from tests.bench.commands import commands
 from tests.bench.figures import Key
 from tests.bench.loads import Load, Server, best, in_turns, load, reference
@@ -18,7 +18,9 @@ from tests.bench.refreshing import while_refreshing
 from tests.bench.waiting import long_polls
 
 README = Path(__file__).parent / "README.md"
+ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- figures: written by run.py -->", "<!-- end of figures -->"
+BEGIN_AGAINST, END_AGAINST = "<!-- figures: written by run.py --against -->", "<!-- end of the figures of --against -->"
 LOADS = [(mode, connections) for mode in ("keepalive", "connect") for connections in (1, 8, 64)]
 BESIDE_OPENBAO = [("keepalive", 64), ("connect", 64)]
 MANY_READS = 10_000_000
@@ -102,9 +104,9 @@ class Bench:
         return before, stage.resident_megabytes(server.pid), count
 
 
-def _write(text: str) -> None:
-    before, rest = README.read_text().split(BEGIN)
-    README.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}")
+def _write(text: str, begin: str, end: str) -> None:
+    before, rest = README.read_text().split(begin)
+    README.write_text(f"{before}{begin}\n\n{text}\n{end}{rest.split(end)[1]}")
 
 
 def main() -> None:
@@ -113,12 +115,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="runs of each load, in turns; the best counts")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one run")
     parser.add_argument("--write", action="store_true", help="put the figures into tests/bench/README.md")
+    parser.add_argument(
+        "--against", type=Path, metavar="PATH", help="compare with the checkout there instead, in turns"
+    )
+    parser.add_argument("--tree", type=Path, default=ROOT, help="the checkout that is compared (default: this one)")
+    parser.add_argument("--count", type=int, default=10_000, help="providers of the large daemon of --against; 0: none")
     options = parser.parse_args()
+    size = {"rounds": options.rounds, "seconds": options.seconds}
     with tempfile.TemporaryDirectory(prefix="tk-bench-") as directory:
-        text = Bench(Path(directory), rounds=options.rounds, seconds=options.seconds).run()
+        if options.against is None:
+            text = Bench(Path(directory), **size).run()
+        else:
+            text = against.compare(Path(directory), options.against, options.tree, count=options.count, **size)
     sys.stdout.write(text)
     if options.write:
-        _write(text)
+        _write(text, BEGIN_AGAINST if options.against else BEGIN, END_AGAINST if options.against else END)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import crowd, stage
-from tests.bench.figures import _table, machine
+from tests.bench.figures import machine, table
 
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- figures: written by scale.py -->", "<!-- end of the figures of scale.py -->"
@@ -92,6 +92,10 @@ class Running:
             now = self.cpu()
             quiet, before = (quiet + 1 if now - before < 0.1 else 0), now
 
+    def reload(self) -> None:
+        """Have the configuration read again."""
+        _reload(self.socket)
+
     def end(self) -> None:
         """Stop it."""
         self.process.terminate()
@@ -137,7 +141,7 @@ class Scale:
             self._start_when_due(url)
             self._at_work(url)
         what = f"{self.count:,} providers, {len(crowd.held(self.count)):,} held, {self.sinks:,} json sinks"
-        parts.append(_table((what, "seen", "aim"), self.rows))
+        parts.append(table((what, "seen", "aim"), self.rows))
         return "\n\n".join(parts) + "\n"
 
     def _first_start(self, url: str) -> None:
@@ -229,6 +233,17 @@ class Scale:
         sys.stderr.write(f"{what}: {seen}\n")
 
 
+def await_ready(daemon: Running) -> None:
+    """Return when every required token is valid and in its sinks."""
+    _until(lambda: daemon.get("/readyz")[0] == 200)
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many descriptors as an upstream with thousands of clients needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 16384), hard), hard))
+
+
 def _until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
@@ -264,8 +279,7 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, default=Path(__file__).parents[2], help="the checkout to measure")
     parser.add_argument("--write", action="store_true", help="put the figures into tests/bench/README.md")
     options = parser.parse_args()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 16384), hard), hard))
+    raise_descriptor_limit()
     with tempfile.TemporaryDirectory(prefix="tk-scale-") as directory:
         size = {"count": options.count, "sinks": options.sinks, "seconds": options.seconds}
         figures = Scale(Path(directory), options.tree.resolve(), **size).run()

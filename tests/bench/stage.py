@@ -70,9 +70,14 @@ def configure(directory: Path, url: str, *tables: str) -> None:
     (directory / "config.toml").write_text(DAEMON + "".join(tables or (ALL_KINDS,)).format(url=url))
 
 
-def daemon(directory: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    """Run the daemon of a configured directory."""
-    return running(directory, *TOKEND, "run", "--config", "config.toml")
+def daemon(directory: Path, tree: Path | None = None) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """Run the daemon of a configured directory, from the checkout ``tree`` if one is given."""
+    return running(directory, *TOKEND, "run", "--config", "config.toml", environ=environ_of(tree))
+
+
+def environ_of(tree: Path | None) -> dict[str, str]:
+    """Return the environment in which Python imports tokend from ``tree`` instead of from where it is installed."""
+    return dict(os.environ) if tree is None else {**os.environ, "PYTHONPATH": str(tree)}
 
 
 def wait_for(process: subprocess.Popen[bytes], condition: Callable[[], bool], *, pause_seconds: float = 0.01) -> None:

@@ -1,5 +1,6 @@
-"""The daemon that these tests share."""
+"""Daemons that these tests share."""
 
+from tests.cli.one_provider import own
 from tests.cli.running import running
 
-__all__ = ["running"]
+__all__ = ["own", "running"]

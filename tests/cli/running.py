@@ -172,8 +172,8 @@ def tokend_as(uid: int, *arguments: str, **environ: str) -> Ended:
     """Run the command line as another user, who need not be able to read Python: all is imported before."""
     program = (
         "import importlib, os, sys\n"
-        "for name in ('commands', 'get', 'output_formats', 'tokens', 'status', 'daemon'):\n"
-        "    importlib.import_module('tokend.cli.' + name)\n"
+        "from tokend.cli import commands, get, output_formats\n"
+        "importlib.import_module(commands.COMMANDS[sys.argv[1]][0])\n"
         "import grp, pwd, tokend.client.tokens, tokend.__main__\n"
         f"os.setgroups([]); os.setresgid({uid}, {uid}, {uid}); os.setresuid({uid}, {uid}, {uid})\n"
         "sys.exit(tokend.__main__.main())\n"

@@ -1,43 +1,10 @@
-"""`tokend refresh`, `forget` and `reload`: what changes something, and for whom."""
+"""`tokend refresh`: a newer token, for readers too, and the exit code of the first failure."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.running import SOMEBODY, Running, as_root, daemon, lines, short_directory, tokend_as, write_config
-
-LOCAL = """\
-[daemon]
-socket = "tokend.sock"
-socket_mode = "0666"
-state_directory = "state"
-
-[providers.one]
-kind = "jwt"
-secret = {{ file = "secrets/partner" }}
-ttl = "15m"
-claims = {{ clientId = "one" }}
-jti = true
-
-[[providers.one.sinks]]
-kind = "raw"
-path = "one.jwt"
-"""
-TWO = """
-[providers.two]
-kind = "jwt"
-secret = {{ file = "secrets/partner" }}
-claims = {{ clientId = "two" }}
-"""
-
-
-@pytest.fixture
-def own() -> Iterator[Running]:
-    """A daemon of the test's own, which it may change."""
-    with short_directory() as directory, daemon(write_config(directory, LOCAL)) as running:
-        running.becomes("one", "valid")
-        yield running
+from tests.cli.running import SOMEBODY, Running, as_root, tokend_as
 
 
 def test_refresh_fetches_a_newer_token_and_names_it_by_its_fingerprint(running: Running) -> None:
@@ -94,42 +61,3 @@ def test_a_reader_may_refresh_but_neither_forget_nor_reload(own: Running) -> Non
         done = tokend_as(SOMEBODY, *arguments, TOKEND_SOCKET=where)
         assert (done.code, done.out) == (6, ""), arguments
         assert "only admins may" in done.err
-
-
-def test_forget_drops_the_token_and_logs_in_anew(own: Running) -> None:
-    """Another token follows; who asks for what cannot be forgotten is told."""
-    before = own.client.get("one")
-    done = own.tokend("forget", "one")
-    assert (done.code, done.out) == (0, "one: forgotten; a new login follows\n")
-    assert (own.becomes("one", "valid")["generation"] or 0) > (before.generation or 0)
-    assert own.tokend("forget", "nosuch").code == 5
-
-
-def test_an_on_demand_token_cannot_be_forgotten(running: Running) -> None:
-    """Nothing of it is kept: exit code 2."""
-    assert running.tokend("forget", "wallet").code == 2
-
-
-def test_reload_prints_the_plan_and_applies_it(own: Running) -> None:
-    """`--dry-run` only prints; without it the plan is in force when the command ends."""
-    assert own.tokend("reload").out == "nothing changed\n"
-    assert own.tokend("reload", "--dry-run").out == "nothing would change\n"
-    write_config(own.directory, LOCAL + TWO)
-    assert lines(own.tokend("reload", "--dry-run").out) in (["add      two"], ["nothing would change"])
-    assert own.tokend("reload").code == 0  # the file watch may have been quicker
-    assert own.row("two")["kind"] == "jwt"
-
-
-def test_a_refused_reload_is_2_and_shows_every_error(own: Running) -> None:
-    """Each error with its place on stderr, exit code 2, everything goes on as before; `status` shows it too."""
-    write_config(own.directory, LOCAL.replace('"15m"', "15") + "oops = 1\n")
-    done = own.tokend("reload")
-    assert (done.code, done.out) == (2, "")
-    places = [line for line in lines(done.err) if line.startswith(f"{own.config}:")]
-    assert len(places) == 2
-    assert "oops" in done.err
-    assert lines(done.err)[-1] == "tokend: the configuration was refused; everything goes on as before"
-    assert own.row("one")["valid"]
-    said = own.tokend("status").out
-    assert "a newer one was refused:" in said
-    assert all(place in said for place in places)

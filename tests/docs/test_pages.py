@@ -1,46 +1,37 @@
-"""What the pages show is true: commands, configurations, links."""
+"""Links, paths and names on the pages lead somewhere, and the README is short."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.docs.readme import README, blocks, configuration
-from tokend.kinds import load_config
+from tests.docs.pages import PAGES as FOR_USERS
+from tests.docs.pages import ROOT, blocks
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests" / "bench" / "README.md"])
-ENVIRON = {
-    "PROJECT_X_USERNAME": "a-user",
-    "PROJECT_X_API_KEY": "a-fake-key",
-    "WALLET_AUTH_KEY": "a-fake-key",
-    "WALLET_ENC_KEY": "a-fake-secret",
-    "CLIENT_SECRET": "a-fake-secret",
-}
+PAGES = sorted({*FOR_USERS, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests" / "bench" / "README.md"})
+README = ROOT / "README.md"
 
 
 def test_the_first_two_shell_blocks_are_the_demo_and_the_tests():
     """A newcomer pastes them; CI runs both as they stand."""
-    assert blocks("sh")[:2] == ["pip install . && tokend demo\n", "pip install '.[test]' && pytest -q -n 2\n"]
+    demo, tests = blocks(README, "sh")[:2]
+    assert demo.text == "pip install . && tokend demo\n"
+    assert tests.text == "pip install '.[test]' && pytest -q -n 2\n"
 
 
-def test_the_configurations_together_are_one_that_loads(tmp_path: Path):
-    """Every TOML block of the README, their secrets' files beside them."""
-    for name in ("tt.key", "tt.secret", "partner.secret", "listen.secret"):
-        (tmp_path / name).write_text("obviously-fake-and-long-enough-for-HS256\n")
-    config = tmp_path / "config.toml"
-    config.write_text(configuration().replace("/etc/tokend", str(tmp_path)))
-    config.chmod(0o600)
-    loaded = load_config(config, environ=ENVIRON)
-    assert set(loaded.providers) == {"tt", "topstepx", "partner", "wallet", "login-links"}
+def test_the_readme_is_short():
+    """At most 200 lines of at most 120 columns."""
+    lines = README.read_text().splitlines()
+    assert len(lines) <= 200
+    assert [line for line in lines if len(line) > 120] == []
 
 
-def test_the_help_is_the_help():
-    """Pasted from a real run, and still what it prints."""
-    done = subprocess.run([sys.executable, "-m", "tokend", "--help"], capture_output=True, text=True, check=True)
-    assert f"$ tokend --help\n{done.stdout.rstrip()}\n" in README
+def test_metrics_that_pages_name_exist():
+    """By the names in the source."""
+    sources = "".join(path.read_text() for path in (ROOT / "tokend").rglob("*.py"))
+    for page in PAGES:
+        for name in re.findall(r"`(tokend_[a-z_]+)", page.read_text()):
+            assert f'"{name.removesuffix("_total")}"' in sources, (page, name)  # the library adds _total to counters
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -16,11 +16,11 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from tests.behaviour.files.matrix import TEMPORARY
 from tests.daemon.harness import Daemon, Home, until
 from tests.daemon.tables import PARTNER, PX
-from tests.faults.files_told import another_second
 from tests.faults.needs import need, when_asked_for
-from tests.files.matrix import TEMPORARY
+from tests.faults.sink_reports import another_second
 
 pytestmark = when_asked_for
 # What changes a file or a directory. Reads in between change nothing that the next start could see.

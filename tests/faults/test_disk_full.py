@@ -14,8 +14,8 @@ import pytest
 from tests.daemon.harness import Home, until
 from tests.daemon.tables import PX
 from tests.faults.files_mounted import Mounts, own_mounts
-from tests.faults.files_told import MINTED, fails, mint, recovers
 from tests.faults.needs import lack, need, when_asked_for
+from tests.faults.sink_reports import MINTED, fails, mint, recovers
 from tests.files.children import names
 
 pytestmark = when_asked_for

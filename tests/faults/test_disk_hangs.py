@@ -9,8 +9,8 @@ import pytest
 from tests.daemon.harness import Home, metric, until
 from tests.daemon.tables import PX
 from tests.faults.files_mounted import fuse
-from tests.faults.files_told import MINTED, fails, mint, recovers
 from tests.faults.needs import when_asked_for
+from tests.faults.sink_reports import MINTED, fails, mint, recovers
 
 pytestmark = when_asked_for
 # A write is given ten seconds; an end must not wait for it.

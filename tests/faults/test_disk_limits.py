@@ -11,8 +11,8 @@ import pytest
 
 from tests.daemon.harness import Daemon, Home, until
 from tests.daemon.tables import PARTNER, PX
-from tests.faults.files_told import MINTED, mint
 from tests.faults.needs import need, when_asked_for
+from tests.faults.sink_reports import MINTED, mint
 
 pytestmark = when_asked_for
 

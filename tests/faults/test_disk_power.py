@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.behaviour.files.matrix import TEMPORARY
 from tests.daemon.harness import Home, until
 from tests.daemon.tables import DAEMON, PARTNER, PX
 from tests.faults.files_fuse import ROOT
 from tests.faults.files_mounted import fuse
-from tests.faults.files_told import another_second, mint
 from tests.faults.needs import when_asked_for
-from tests.files.matrix import TEMPORARY
+from tests.faults.sink_reports import another_second, mint
 
 pytestmark = when_asked_for
 ON_DISK = DAEMON.replace('"state"', '"fs/var/state"')

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tests.daemon.harness import Home, until
 from tests.daemon.tables import PARTNER, SECRETS
-from tests.faults.files_told import mint
 from tests.faults.needs import when_asked_for
+from tests.faults.sink_reports import mint
 
 pytestmark = when_asked_for
 READS = 20_000

@@ -7,7 +7,7 @@ import threading
 from contextlib import ExitStack
 
 from tests.daemon.harness import Daemon, Home, until
-from tests.faults.looking import descriptors, megabytes
+from tests.faults.process_usage import descriptors, megabytes
 from tests.faults.upstream import Behaviour, Talk, kind, provider, response, saying, upstream
 from tokend.upstream.client import LARGEST_BODY_BYTES
 

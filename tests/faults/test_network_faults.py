@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.daemon.harness import Home, until
-from tests.faults.looking import descriptors
 from tests.faults.needs import need, when_asked_for
 from tests.faults.network import Network, network
+from tests.faults.process_usage import descriptors
 from tests.faults.test_network_bodies import failures
 from tests.faults.upstream import Talk, grant, kind, living, provider, response, silent, upstream
 

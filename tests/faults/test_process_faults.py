@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.daemon.harness import Home, until
-from tests.faults.looking import cpu_seconds, megabytes
 from tests.faults.needs import need, when_asked_for
+from tests.faults.process_usage import cpu_seconds, megabytes
 from tests.faults.test_process_limits import generation, renewed
 from tests.faults.upstream import Talk, kind, living, provider, upstream
 

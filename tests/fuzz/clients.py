@@ -7,7 +7,7 @@ import yarl
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url as urllib3_parse
 
-from tokend.cli.hosts import Host, HostError, parse_url
+from tokend.cli.credential_hosts import Host, HostError, parse_url
 from tokend.client.errors import NotRunningError, TokendError, refusal
 from tokend.client.tokens import _lease
 from tokend.client.transport import _parse, json_object

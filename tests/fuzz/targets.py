@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from tests.fuzz.clients import answer, hosts
 from tests.fuzz.configuration import config, template
-from tests.fuzz.keeping import dotenv, image, state
 from tests.fuzz.serving import peers, requests
+from tests.fuzz.stored import dotenv, image, state
 from tests.fuzz.upstream import expiries, replies, urls
 
 Target = Callable[[bytes], None]

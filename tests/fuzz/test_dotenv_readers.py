@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.test_corpus import EXAMPLES
-from tests.sinks.nasty import values
+from tests.sinks.files.dotenv_values import values
 from tokend.sinks.files.dotenv_format import Style, UnencodableError, edit, encode
 
 # What stands in such files besides plain lines; a shell takes each of them without complaint.

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.api.fake_engine import FakeEngine
-from tests.api.served import Served, served
 from tests.fuzz.test_corpus import EXAMPLES, seeds
+from tests.httpd.served import Served, served
 
 CHUNKED = b"1\r\n{\r\n1;a=b\r\n}\r\n0\r\nT: x\r\n\r\n"
 # Each with the status that is due; chunked bodies are cut below.

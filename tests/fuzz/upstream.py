@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import httpx
 
-from tests.http.clocks import StandingClock
 from tests.providers.live import ENVIRON, NOW, env
+from tests.upstream.clocks import StandingClock
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.response_status import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS, retry_after
 from tokend.plugin.secret_reading import read_secret

@@ -1,30 +1,70 @@
-"""A secret written where its place belongs is in no message: neither of a check, nor of an attempt, nor in a repr."""
+"""The places of secrets, as the configuration names them."""
 
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from tests.config.written import ENVIRON, PARTNER, loaded, only, refused, written
+from tests.plugin.test_secret_reading import PLANTED, source
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import NOT_SHOWN, SecretSource
 from tokend.values.errors import SecretError
 
-PLANTED = "sk-Obviously+Fake/Secret"
+
+@pytest.mark.parametrize("table", [{}, {"env": "A", "file": "b"}, {"enf": "A"}, 5, ["a"]])
+def test_a_secret_is_exactly_one_place(table):
+    """None, two, unknown or no place at all are refused; the input is not quoted."""
+    with pytest.raises(ValidationError):
+        source(table)
+
+
+def test_equality_compares_places_and_repr_shows_no_literal():
+    """A reload sees a change of place; a literal never shows."""
+    assert source({"env": "A"}) == source({"env": "A"}) != source({"env": "B"})
+    assert source(PLANTED) == source(PLANTED) != source("other")
+    assert PLANTED not in repr(source(PLANTED)) + str(source(PLANTED))
+    assert isinstance(source(PLANTED), SecretSource)
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "~/key"])
+def test_a_path_that_cannot_be_meant_is_refused_before_it_is_used(path):
+    """No error of the system's with a meaning of its own, and no directory named ~."""
+    with pytest.raises(ValidationError):
+        source({"file": path})
+
+
+@pytest.mark.parametrize("name", ["", "$KEY", "KEY=x", "a\0b"])
+def test_an_environment_variable_is_named_without_a_dollar(name):
+    """There is no interpolation: { env = "$KEY" } would look for a variable of that name."""
+    with pytest.raises(ValidationError, match="name of an environment variable"):
+        source({"env": name})
+
+
+def test_a_key_named_literal_is_not_there():
+    """A literal is a plain string: two ways to write one would be one too many."""
+    with pytest.raises(ValidationError, match="there is no key literal"):
+        source({"literal": PLANTED})
+
+
+# ------------------------------------------------------------------ what is shown of a place
+
+PASTED = "sk-Obviously+Fake/Secret"
 LONG = "A" * 41
 
 
 @pytest.mark.parametrize(
     "place",
     [
-        f'{{ env = "{PLANTED}" }}',
+        f'{{ env = "{PASTED}" }}',
         f'{{ env = "{LONG}" }}',
         '{ env = "1PLANTED" }',
-        f'{{ credential = "{PLANTED}" }}',
+        f'{{ credential = "{PASTED}" }}',
         '{ credential = "PLANTED" }',
-        f'{{ file = "{PLANTED}" }}',
+        f'{{ file = "{PASTED}" }}',
         '{ file = "PLANTED" }',
         '{ file = ".PLANTED" }',
-        f'{{ command = ["{PLANTED}-is-no-program"] }}',
+        f'{{ command = ["{PASTED}-is-no-program"] }}',
     ],
 )
 def test_a_secret_in_the_place_of_a_name_is_not_shown(tmp_path: Path, place: str) -> None:
@@ -38,7 +78,7 @@ def test_a_secret_in_the_place_of_a_name_is_not_shown(tmp_path: Path, place: str
     else:
         said = str(only(refused(written(tmp_path, text))))
     assert NOT_SHOWN in said
-    for planted in (PLANTED, LONG, "PLANTED"):
+    for planted in (PASTED, LONG, "PLANTED"):
         assert planted not in said
 
 
@@ -62,8 +102,8 @@ def test_a_name_is_shown(tmp_path: Path, place: str, shown: str) -> None:
 
 def test_a_syntax_error_shows_no_place(tmp_path: Path) -> None:
     """What stands in a document that cannot be parsed is not known."""
-    text = f'[providers.partner]\nkind = "jwt"\n[providers.partner.secret]\nenv = "{PLANTED}\n'
-    assert PLANTED not in str(only(refused(written(tmp_path, text))))
+    text = f'[providers.partner]\nkind = "jwt"\n[providers.partner.secret]\nenv = "{PASTED}\n'
+    assert PASTED not in str(only(refused(written(tmp_path, text))))
 
 
 def test_a_command_is_named_while_it_is_a_program_or_a_path() -> None:

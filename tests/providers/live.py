@@ -6,8 +6,8 @@ from typing import Any
 
 import anyio
 
-from tests.http.clocks import StandingClock
-from tests.http.loopback import Behaviour, Loopback, serving
+from tests.upstream.clocks import StandingClock
+from tests.upstream.loopback import Behaviour, Loopback, serving
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretSource

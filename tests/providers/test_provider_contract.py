@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from tests.http.loopback import Behaviour, raw, reply, reset, silent, slow_loris
 from tests.providers.live import ENVIRON, attempt, env
+from tests.upstream.loopback import Behaviour, raw, reply, reset, silent, slow_loris
 from tokend.kinds import PROVIDERS
 from tokend.plugin.bearer_token import bearer_token, reply_object
 from tokend.plugin.http_exchange import UpstreamRequest

@@ -15,7 +15,7 @@ from tests.daemon.harness import Home, at_home
 from tests.daemon.tables import PARTNER
 from tests.secrets.search import traces
 
-LOOK = Path(__file__).with_name("look.py")
+LOOK = Path(__file__).with_name("process_access.py")
 SECRET = "6f31c0de-planted-fake-environment-5eedbead"
 PLANTED = PARTNER.replace('{{ file = "s/partner" }}', '{{ env = "PLANTED" }}')
 # Root may look into everything by its capabilities: what is tested is the uid without them.

@@ -23,7 +23,7 @@ from typing import TextIO
 import uvloop
 
 from tests.soak import plan, tokens
-from tests.soak.asking import Connection, ask
+from tests.soak.connection import Connection, ask
 from tests.soak.plan import Plan, Provider, minute
 
 KEPT, FILES = 0.6, 0.25  # shares of the reads; what is left is read over new connections

@@ -1,13 +1,98 @@
-"""Loopback is decided alike by the daemon, the client and the sandbox, which may not import each other."""
+"""Which URLs and which texts may be sent."""
 
 from collections.abc import Callable
 
 import pytest
 
-from tokend.cli.hosts import Host, HostError
+from tokend.cli.credential_hosts import Host, HostError
 from tokend.client import loopback as client
 from tokend.sandbox import options as sandbox
 from tokend.values import url
+from tokend.values.url import host_of, path_of, same_origin, validate_base_url
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://api.example.com", "https://api.example.com"),
+        ("https://api.example.com/", "https://api.example.com"),
+        ("https://api.example.com:8443/gateway/", "https://api.example.com:8443/gateway"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://127.9.9.9", "http://127.9.9.9"),
+        ("http://[::1]:80", "http://[::1]:80"),
+        ("http://localhost:1", "http://localhost:1"),
+    ],
+)
+def test_https_anywhere_and_http_to_loopback_are_urls(url: str, kept: str) -> None:
+    """A trailing slash makes no difference."""
+    assert validate_base_url(url) == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.example.com",
+        "https://",
+        "ftp://example.com",
+        "http://example.com",
+        "http://localhost.example.com",
+        "http://127.0.0.1.example.com",
+        "http://0.0.0.0",
+        "http://[fe80::1]",
+        "https://user@example.com",
+        "https://user:obviously-fake@example.com",
+        "https://example.com?a=b",
+        "https://example.com/?",
+        "https://example.com#x",
+        "https://example.com:99999",
+        "https://example.com:abc",
+        "https://exa mple.com",
+        "https://exa\nmple.com",
+        "https://example.com/\t",
+        "https://example.com\\@127.0.0.1",
+        "https://exämple.com",
+        "https://[",
+        "http://[::1]380/x]]",
+        "unix:///run/x",
+        "https://example.com/a/../b",
+        "https://example.com/./a",
+        "https://example.com/..",
+    ],
+)
+def test_everything_else_is_refused_in_words(url: str) -> None:
+    """Secrets go over TLS or stay on this machine; the message does not quote what may hold a password."""
+    with pytest.raises(ValueError, match=r"URL|http") as caught:
+        validate_base_url(url)
+    assert "obviously-fake" not in str(caught.value)
+
+
+def test_a_host_has_a_port_and_a_path_has_no_query() -> None:
+    """Rate limits count per host and port."""
+    assert host_of("https://a.example") == "a.example:443"
+    assert host_of("http://127.0.0.1") == "127.0.0.1:80"
+    assert host_of("http://[::1]:8080/x") == "[::1]:8080"
+    assert path_of("https://a.example/x/y?z=1") == "/x/y"
+    assert path_of("https://a.example") == "/"
+
+
+def test_an_origin_is_scheme_host_and_port() -> None:
+    """A redirect to anything else would carry the secrets away."""
+    ours = "https://a.example/x"
+    assert same_origin(ours, "https://A.example:443/y")
+    for other in (
+        "http://a.example/",
+        "https://b.example/",
+        "https://a.example:444/",
+        "https://u@a.example/",
+        "https://[",
+    ):
+        assert not same_origin(ours, other)
+    # To urlsplit the same place, to others another port.
+    assert not same_origin("http://[::1]", "http://[::1]1")
+
+
+# ------------------------------------------------------------------ loopback
 
 LOOPBACK = (
     "localhost", "LOCALHOST", "LocalHost", "127.0.0.1", "127.0.0.0", "127.255.255.255", "127.8.9.10",

@@ -1,4 +1,4 @@
-"""Access decisions: what a peer may do."""
+"""Access decisions: which peer may read or manage which token, and which tokens may be handed out at all."""
 
 import grp
 import os
@@ -11,9 +11,16 @@ import structlog
 from tokend.access.peer import Peer
 from tokend.access.units import UnitUnknownError, matches
 from tokend.plugin.settings import Access
+from tokend.values.instant import Instant
+from tokend.values.tokens import Lease
 
 # A change of the user database is noticed after this long; a lookup per request would hammer LDAP.
 NAMES_KEPT_SECONDS = 30.0
+
+
+def answerable(lease: Lease | None, now: Instant) -> bool:
+    """Tell whether a lease may be handed out now: there is one, and its token has not expired."""
+    return lease is not None and lease.token.is_valid(now)
 
 
 class PeerRules:

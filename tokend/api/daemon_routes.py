@@ -1,9 +1,9 @@
 """What is answered about the daemon as a whole: list, status, events, reload, health, metrics, description."""
 
 from tokend.access.peer import NOBODY
-from tokend.api.call import Call
 from tokend.api.openapi import description
 from tokend.api.serializers import row, status_row
+from tokend.api.token_api import Call
 from tokend.httpd.problem import RequestError, bad_request
 from tokend.httpd.response import Response, json_response
 from tokend.machine.yielding import with_pauses
@@ -72,9 +72,9 @@ async def show_ready(call: Call) -> Response:
 
 async def show_metrics(call: Call) -> Response:
     """GET /metrics: Prometheus' text format, for the tokens that the peer may read."""
-    if call.service.metrics is None:
+    page = await call.service.metrics_page([entry.name for entry in call.service.entries_for(call.request.peer)])
+    if page is None:
         raise RequestError(404, "bad_request", "this daemon keeps no metrics")
-    page = await call.service.metrics([entry.name for entry in call.service.entries_for(call.request.peer)])
     return Response(200, page, "text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tokend import __version__
+from tokend.api.token_api import RequestCounts
 from tokend.engine.context.contract import Engine
 from tokend.engine.context.counters import Counters
 from tokend.machine.yielding import with_pauses
@@ -41,21 +42,24 @@ _Table = Mapping[Any, tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class MetricsPage:
-    """What the page is made of; ``config_ok`` tells whether the last reload succeeded, ``unsaved`` how many records of
-    the state could not be written, ``requests`` is the socket's."""
+    """The sources of the page.
+
+    ``config_ok`` tells whether the last reload succeeded, ``unsaved`` how many records could not be written.
+    """
 
     engine: Engine
     counters: Counters
-    requests: Callable[[], Mapping[tuple[str, int], int]]
     config_ok: Callable[[], bool]
     unsaved: Callable[[], int]
 
-    async def page(self, names: Collection[str]) -> bytes:
-        """Render everything about these tokens, in Prometheus' text format; others are served meanwhile."""
-        families = self._families(frozenset(names))
+    async def page(self, names: Collection[str], requests: RequestCounts) -> bytes:
+        """Render all metrics of these tokens in Prometheus' text format, with pauses for other requests."""
+        families = self._families(frozenset(names), requests)
         return b"".join([text async for family, table in families async for text in _rendered(family, table)])
 
-    async def _families(self, names: frozenset[str]) -> "AsyncIterator[tuple[_Family, _Table]]":
+    async def _families(
+        self, names: frozenset[str], requests: RequestCounts
+    ) -> "AsyncIterator[tuple[_Family, _Table]]":
         from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 
         shown = [entry for name, entry in sorted(self.engine.entries.items()) if name in names]
@@ -74,7 +78,7 @@ class MetricsPage:
         }
         text, name = "When the sink last held the token.", "tokend_sink_last_success_timestamp_seconds"
         yield partial(GaugeMetricFamily, name, text, labels=["token", "sink"]), sinks
-        for counted in self._counted(names):
+        for counted in self._counted(names, requests):
             yield counted
         text = "Whether the last reload succeeded."
         name, loaded = "tokend_config_last_reload_successful", float(self.config_ok())
@@ -84,11 +88,11 @@ class MetricsPage:
         text = "The running version."
         yield partial(InfoMetricFamily, "tokend_build", text, labels=[]), {(): ({"version": __version__},)}
 
-    def _counted(self, names: frozenset[str]) -> "Iterator[tuple[_Family, _Table]]":
+    def _counted(self, names: frozenset[str], counts: RequestCounts) -> "Iterator[tuple[_Family, _Table]]":
         from prometheus_client.core import CounterMetricFamily, SummaryMetricFamily
 
         count = self.counters
-        requests = {(token, str(code)): number for (token, code), number in self.requests().items()}
+        requests = {(token, str(code)): number for (token, code), number in counts.items()}
         tables: list[tuple[str, str, list[str], Mapping[Any, float]]] = [
             ("tokend_token_refreshes", "Attempts by result.", ["token", "result"], count.refreshes),
             ("tokend_token_refresh_errors", "Failed attempts.", ["token", "reason"], count.refresh_errors),

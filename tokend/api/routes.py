@@ -1,17 +1,25 @@
-"""Every path and its methods, and what happens around each answer: refusals, errors, counts, audit lines."""
+"""Routing table and dispatcher: every path with its methods, and the handling of refusals, errors, counts, audit."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
-from tokend.api import daemon_routes, token_routes
-from tokend.api.call import Call, Route
-from tokend.api.serializers import Prepared
-from tokend.api.token_api import TokenApi
-from tokend.httpd.problem import RequestError, internal, invalid_config, invalid_parameters, not_supported, problem
-from tokend.httpd.request import BROWSER_HEADERS, Request, wants_plain
+from tokend.access.peer import Peer
+from tokend.api import daemon_routes, problems, token_routes
+from tokend.api.token_api import Call, TokenApi
+from tokend.httpd.problem import RequestError, internal, not_supported, problem
+from tokend.httpd.request import BROWSER_HEADERS, Request
 from tokend.httpd.response import Response
 from tokend.values.errors import ConfigError, DeniedError, InvalidParametersError, ReaderError
 
-READ = Route(token_routes.read_token, frozenset(("min_ttl", "format")))
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path, and the query parameters that it knows."""
+
+    handler: Callable[[Call], Awaitable[Response]]
+    query: frozenset[str] = frozenset()
+
+
 PLACES: Mapping[str, Mapping[str, Route]] = {
     "v1/tokens": {"GET": Route(daemon_routes.list_tokens)},
     "v1/status": {"GET": Route(daemon_routes.show_status)},
@@ -23,7 +31,7 @@ PLACES: Mapping[str, Mapping[str, Route]] = {
     "openapi.json": {"GET": Route(daemon_routes.show_openapi)},
 }
 TOKEN_PLACES: Mapping[str, Mapping[str, Route]] = {
-    "": {"GET": READ},
+    "": {"GET": Route(token_routes.read_token, frozenset(("min_ttl", "format")))},
     "refresh": {"POST": Route(token_routes.refresh_token)},
     "issue": {"POST": Route(token_routes.issue_token)},
     "request-id": {"POST": Route(token_routes.make_request_id)},
@@ -31,54 +39,59 @@ TOKEN_PLACES: Mapping[str, Mapping[str, Route]] = {
 }
 
 
-async def respond(service: TokenApi, request: Request) -> Response:
-    """Answer any request; never raises but for cancellation."""
-    token = ""
-    try:
-        _refuse_browsers(request)
-        route, name = _find(request)
-        query = request.query(route.query)
-        entry = None if name is None else service.visible(request.peer, name)
-        token = "" if entry is None else entry.name
-        answer = await route.handler(Call(service, request, query, entry))
-        if entry is not None and service.audit_reads:
-            service.log.debug("client.read", uid=request.peer.uid, token=token, path=request.segments[-1])
-    except (RequestError, ReaderError) as error:
+class Router:
+    """Dispatch requests to the routes; implements `tokend.httpd.application.Application`."""
+
+    def __init__(self, service: TokenApi) -> None:
+        self._service = service
+
+    async def respond(self, request: Request) -> Response:
+        """Answer any request. Raises nothing except cancellation."""
+        service, token = self._service, ""
+        try:
+            _refuse_browsers(request)
+            route, name = _find(request)
+            query = request.query(route.query)
+            entry = None if name is None else service.visible(request.peer, name)
+            token = "" if entry is None else entry.name
+            answer = await route.handler(Call(service, request, query, entry))
+            if entry is not None and service.audit_reads:
+                service.log.debug("client.read", uid=request.peer.uid, token=token, path=request.segments[-1])
+        except Exception as error:
+            answer = self._answer_to(error, request, token)
+        service.count(token, answer.status)
+        return answer
+
+    def refuse(self, peer: Peer, error: RequestError) -> Response:
+        """Answer a request that the server refuses itself: count it, and write the audit line of a denial."""
         if error.code == "denied":
-            service.denied(request.peer, token=token or None, detail=str(error))
-        answer = problem(error, now=service.engine.clock.instant().wall)
-    except InvalidParametersError as error:
-        answer = invalid_parameters(error)
-    except ConfigError as error:
-        answer = invalid_config(error)
-    except Exception as error:  # a bug: this request's alone
-        # The class and the place only: a message could quote what it choked on.
+            self._service.denied(peer, detail=str(error))
+        self._service.count("", error.status)
+        return problem(error)
+
+    def log_denial(self, peer: Peer, detail: str) -> None:
+        """Write the audit line of a connection that was closed unanswered."""
+        self._service.denied(peer, detail=detail)
+
+    def _answer_to(self, error: Exception, request: Request, token: str) -> Response:
+        service = self._service
+        if isinstance(error, RequestError | ReaderError):
+            if error.code == "denied":
+                service.denied(request.peer, token=token or None, detail=str(error))
+            if isinstance(error, RequestError):
+                return problem(error)
+            return problems.refused(error, now=service.engine.clock.instant().wall)
+        if isinstance(error, InvalidParametersError):
+            return problems.invalid_parameters(error)
+        if isinstance(error, ConfigError):
+            return problems.invalid_config(error)
+        # A bug fails this request alone. The class and the place only: a message could quote a secret.
         service.log.error("client.failed", uid=request.peer.uid, token=token or None, **_place(error))
-        answer = internal()
-    service.count(token, answer.status)
-    return answer
-
-
-def memorable(service: TokenApi, request: Request) -> tuple[Prepared, bool] | None:
-    """What a plain read of a token is answered with while that token is valid, and whether raw; None for all else."""
-    if service.audit_reads:
-        return None  # each read is a line then
-    try:
-        _refuse_browsers(request)
-        route, name = _find(request)
-        entry = None if name is None else service.engine.entries.get(name)
-        plain = wants_plain(request.header(b"accept"))
-    except (RequestError, ReaderError):
-        return None
-    if route is not READ or entry is None:
-        return None
-    if not service.rules.may_read(request.peer, entry.settings.access):
-        return None
-    prepared = service.prepared(entry)
-    return None if prepared is None else (prepared, plain)
+        return internal()
 
 
 def _find(request: Request) -> tuple[Route, str | None]:
+    """Return the route of a request, and the token that its path names. Raises `RequestError`."""
     segments, name = request.segments, None
     if segments[:2] == ("v1", "tokens") and len(segments) in (3, 4) and segments[3:] != ("",):
         name = segments[2]
@@ -86,7 +99,7 @@ def _find(request: Request) -> tuple[Route, str | None]:
     else:
         methods = PLACES.get("/".join(segments))
     if methods is None:
-        # `unknown_token` is about tokens; a path that nobody has is a request that nobody understands.
+        # `unknown_token` is about tokens only; an unknown path is a bad request.
         raise RequestError(404, "bad_request", "no such path; GET /openapi.json lists them all")
     route = methods.get("GET" if request.method == "HEAD" else request.method)
     if route is None:
@@ -102,7 +115,7 @@ def _refuse_browsers(request: Request) -> None:
 
 
 def _place(error: BaseException) -> dict[str, object]:
-    """Where a bug happened: class names and lines, without any value."""
+    """Describe where a bug happened: class names and lines, without any value."""
     frames = []
     trace = error.__traceback__
     while trace is not None:

@@ -1,16 +1,10 @@
-"""What the socket shows of tokens and of the daemon: objects for JSON, and the answers prepared for the hot path."""
+"""Serializers: tokens, statuses and failures as JSON-ready objects (`schemas` describes them)."""
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-import orjson
-
-from tokend.engine.context.contract import Entry
-from tokend.httpd.response import PLAIN_TYPE, Response
 from tokend.plugin.settings import ProviderSettings
 from tokend.values.secret import Secret
 from tokend.values.status import Failure, ProviderStatus, SinkStatus
@@ -26,38 +20,6 @@ class ConfigState(Protocol):
 
     def __call__(self) -> tuple[datetime, str | None]:
         """When the configuration now in force was loaded (aware UTC), and why a later one was refused, or None."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """The answers for one lease under one settings object, and the moment they become void.
-
-    ``expires_boot`` is on the boot line, infinite for a token without an end. Hundreds are kept: what can be made of
-    one in a moment is not.
-    """
-
-    lease: Lease
-    settings: ProviderSettings
-    expires_boot: float
-    json: Response = field(repr=False)
-
-    @property
-    def plain(self) -> Response:
-        """The token alone."""
-        return Response(200, self.lease.token.value.reveal().encode(), PLAIN_TYPE, self.json.headers)
-
-    def fits(self, entry: Entry) -> bool:
-        """Tell whether this is still what the entry holds."""
-        return entry.lease is self.lease and entry.settings is self.settings
-
-
-def prepare(lease: Lease, settings: ProviderSettings) -> Prepared:
-    """Lay a lease out for readers, once."""
-    tag = (("ETag", f'"{lease.generation}"'),)
-    body = {**native(lease), "headers": ready_headers(lease.token, settings)}
-    expires = lease.token.expires_at
-    until = math.inf if expires is None else expires.boot
-    return Prepared(lease, settings, until, Response(200, orjson.dumps(body), headers=tag))
 
 
 def ready_headers(token: Token, settings: ProviderSettings) -> dict[str, str]:

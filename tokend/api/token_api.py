@@ -1,10 +1,8 @@
-"""What all connections share: the engine, who may see what, prepared answers, counts, and the audit lines."""
+"""State and decisions that all routes share: engine, visibility of tokens, prepared answers, counts, audit lines."""
 
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -12,40 +10,25 @@ import structlog
 from tokend.access.denial_log import DenialLog
 from tokend.access.peer import Peer
 from tokend.access.policy import PeerRules
+from tokend.api.answer_cache import AnswerCache, PreparedBody
 from tokend.api.events import EventBus
-from tokend.api.serializers import ConfigState, Prepared, prepare
+from tokend.api.serializers import ConfigState
 from tokend.engine.context.contract import Engine, Entry
-from tokend.machine.clock import SystemClock
-from tokend.values.errors import LoginRequiredError, TokenUnavailableError, UnknownTokenError
+from tokend.httpd.request import Request
+from tokend.values.errors import DeniedError, LoginRequiredError, TokenUnavailableError, UnknownTokenError
 from tokend.values.status import State
 from tokend.values.tokens import Lease
 
-# Distinct request texts that are recognised without parsing, and tokens whose answers lie ready. A client has one or
-# two; beyond this somebody plays, or reads thousands in turn.
-MOST_REMEMBERED = 512
-
-# Given the names that the peer may see: the page in Prometheus' text format.
-RenderMetrics = Callable[[Collection[str]], Awaitable[bytes]]
-
-
-@dataclass(slots=True, eq=False)
-class Hot:
-    """What one remembered request text is answered with, while ``prepared`` fits and the peer may have it.
-
-    ``hits`` counts the answers that are not yet among `TokenApi.requests`.
-    """
-
-    name: str
-    prepared: Prepared
-    answer: bytes = field(repr=False)
-    hits: int = 0
+# Answers by (token, HTTP status).
+RequestCounts = Mapping[tuple[str, int], int]
+# Given the names that the peer may see, and the answers so far: the page in Prometheus' text format.
+RenderMetrics = Callable[[Collection[str], RequestCounts], Awaitable[bytes]]
 
 
 class TokenApi:
-    """The daemon as one connection sees it.
+    """What the routes need of the daemon; one object for all connections.
 
-    ``remembered`` maps whole request texts to their answers; `count` notes all others. ``boot_seconds`` is the
-    engine's clock on the boot line.
+    ``changes`` wakes long polls and event streams, ``answers`` holds the prepared answers.
     """
 
     def __init__(
@@ -61,23 +44,17 @@ class TokenApi:
         self.engine = engine
         self.rules = rules
         self.config_state = config_state
-        self.metrics = metrics
         self.audit_reads = audit_reads
-        # The hot path asks at each read, and needs neither wall time nor an object.
-        self.boot_seconds: Callable[[], float] = (
-            partial(time.clock_gettime, time.CLOCK_BOOTTIME)
-            if type(engine.clock) is SystemClock
-            else lambda: engine.clock.instant().boot
-        )
-        self._requests: Counter[tuple[str, int]] = Counter()
-        self.remembered: dict[bytes, Hot] = {}
+        self.answers = AnswerCache(engine, rules)
+        self.answers.remember_texts(not audit_reads)
         self.changes = EventBus(engine, last_event=last_event)
         self.log = structlog.get_logger("tokend.api")
-        self._prepared: dict[str, Prepared] = {}
+        self._metrics = metrics
+        self._requests: Counter[tuple[str, int]] = Counter()
         self._denials = DenialLog()
 
     def visible(self, peer: Peer, name: str) -> Entry:
-        """The entry of a name; raises the same `UnknownTokenError` whether it is missing or not for this peer."""
+        """Return the entry of a name. Raises the same `UnknownTokenError` for a missing and for a hidden token."""
         entry = self.engine.entries.get(name)
         if entry is not None and self.rules.may_read(peer, entry.settings.access):
             return entry
@@ -86,89 +63,72 @@ class TokenApi:
         raise UnknownTokenError(f"no token {name[:64]!r} here, or none that you may read; `tokend list` shows yours")
 
     def entries_for(self, peer: Peer) -> list[Entry]:
-        """All entries that the peer may see, in order of their names."""
+        """Return all entries that the peer may see, sorted by name."""
         entries = self.engine.entries
         return [e for _, e in sorted(entries.items()) if self.rules.may_read(peer, e.settings.access)]
 
-    def prepared(self, entry: Entry) -> Prepared | None:
-        """The prepared answers of an entry's valid token; None if it has none now."""
-        known = self._prepared.get(entry.name)
-        if known is None or not known.fits(entry):
-            lease = entry.lease
-            if lease is None:
-                return None
-            if len(self._prepared) >= MOST_REMEMBERED:
-                self._prepared.clear()  # to make one takes microseconds; of ten thousand they would be ten megabytes
-            known = self._prepared[entry.name] = prepare(lease, entry.settings)
-        return known if self.boot_seconds() < known.expires_boot else None
-
-    def holds(self, hot: Hot) -> bool:
-        """Tell whether a remembered text is still answered with what is remembered."""
-        entry = self.engine.entries.get(hot.name)
-        return entry is not None and hot.prepared.fits(entry) and self.boot_seconds() < hot.prepared.expires_boot
-
-    def valid(self, entry: Entry) -> Prepared:
-        """The prepared answers of an entry's valid token; raises the typed 503 if it has none now."""
-        if (found := self.prepared(entry)) is None:
+    def valid(self, entry: Entry) -> PreparedBody:
+        """Return the prepared body of an entry's valid token; raises the typed 503 if it has no valid token now."""
+        if (found := self.answers.prepared(entry)) is None:
             raise unavailable(entry)
         return found
 
     def holds_valid(self, lease: Lease) -> bool:
-        """Tell whether a lease that the engine handed out may be handed on."""
+        """Tell whether a lease that the engine returned is still valid."""
         return lease.token.is_valid(self.engine.clock.instant())
 
-    def remember(self, text: bytes, prepared: Prepared, *, plain: bool) -> None:
-        """Recognise this very request text from now on."""
-        if text in self.remembered or len(self.remembered) >= MOST_REMEMBERED:
-            for known in [text] if text in self.remembered else list(self.remembered):
-                self._unlearn(known)
-        answer = prepared.plain if plain else prepared.json
-        self.remembered[text] = Hot(prepared.lease.name, prepared, answer.encode(close=False))
-
     def audit(self, reads: bool) -> None:
-        """Log each read from now on, or none: the log level may change while we run."""
+        """Log each read from now on, or none. The log level may change while the daemon runs."""
         self.audit_reads = reads
-        for text in list(self.remembered):  # these are answered past the log
-            self._unlearn(text)
-
-    @property
-    def answers_kept(self) -> int:
-        """How many tokens have prepared answers."""
-        return len(self._prepared)
-
-    def forget_old_answers(self) -> None:
-        """Drop prepared answers, which hold tokens in clear, whose token is gone or replaced."""
-        entries = self.engine.entries
-
-        def is_old(prepared: Prepared) -> bool:
-            entry = entries.get(prepared.lease.name)
-            return entry is None or not prepared.fits(entry)
-
-        for name in [name for name, prepared in self._prepared.items() if is_old(prepared)]:
-            del self._prepared[name]
-        for text in [text for text, hot in self.remembered.items() if is_old(hot.prepared)]:
-            self._unlearn(text)
+        self.answers.remember_texts(not reads)  # the server answers remembered texts without a log line
 
     def count(self, token: str, status: int) -> None:
-        """Note one answer; ``token`` is "" where none was named that the peer may see."""
+        """Count one answer; ``token`` is "" unless the request named a token that the peer may see."""
         self._requests[token, status] += 1
 
-    def requests(self) -> Mapping[tuple[str, int], int]:
-        """Answers so far by (token, HTTP status), for ``tokend_client_requests_total{token,code}``."""
+    def requests(self) -> RequestCounts:
+        """Return all answers so far, for ``tokend_client_requests_total{token,code}``."""
         total = Counter(self._requests)
-        for hot in self.remembered.values():
-            total[hot.name, 200] += hot.hits
+        for name, hits in self.answers.hits().items():
+            total[name, 200] += hits
         return total
 
-    def _unlearn(self, text: bytes) -> None:
-        hot = self.remembered.pop(text)
-        self._requests[hot.name, 200] += hot.hits
+    async def metrics_page(self, names: Collection[str]) -> bytes | None:
+        """Render the metrics of these tokens; None if this daemon keeps none."""
+        return None if self._metrics is None else await self._metrics(names, self.requests())
 
     def denied(self, peer: Peer, **what: Any) -> None:
-        """Write the audit line of a denial, unless the uid has had one just now."""
+        """Write the audit line of a denial, unless this uid has had a line within the last second."""
         unsaid = self._denials.unsaid_before(peer.uid, self.engine.clock.instant().boot)
         if unsaid is not None:
             self.log.warning("client.denied", uid=peer.uid, unsaid_before=unsaid, **what)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request with its context; ``entry`` is the token that the path names, which the peer may see."""
+
+    service: TokenApi
+    request: Request
+    query: Mapping[str, str]
+    entry: Entry | None = None
+
+    @property
+    def token(self) -> Entry:
+        """The token that the path names; only for routes below ``/v1/tokens/{name}``."""
+        if self.entry is None:
+            raise RuntimeError("this route names no token")
+        return self.entry
+
+    @property
+    def admin(self) -> bool:
+        """Whether the peer is an administrator."""
+        return self.service.rules.is_admin(self.request.peer)
+
+    def only_admins(self, what: str) -> None:
+        """Raise `DeniedError` unless the peer is an administrator; ``what`` completes "only admins may"."""
+        if not self.admin:
+            raise DeniedError(f"only admins may {what}: your uid {self.request.peer.uid} is none of them")
 
 
 def unavailable(entry: Entry) -> TokenUnavailableError | LoginRequiredError:

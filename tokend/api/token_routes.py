@@ -1,14 +1,15 @@
 """What is answered below ``/v1/tokens/{name}``: read, refresh, issue, request-id, forget."""
 
 import asyncio
+from datetime import timedelta
 
-from tokend.api.call import Call
-from tokend.api.serializers import issued, key_pair, prepare
-from tokend.api.token_api import unavailable
+from tokend.api.answer_cache import etag, prepare
+from tokend.api.serializers import issued, key_pair
+from tokend.api.token_api import Call, unavailable
 from tokend.httpd.problem import RequestError, bad_request, not_supported
-from tokend.httpd.request import duration_parameter, wants_plain
 from tokend.httpd.response import PLAIN_TYPE, Response, json_response
 from tokend.plugin.settings import OnDemandSettings
+from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import DeniedError, WaitTimeoutError
 from tokend.values.tokens import Lease
 
@@ -21,8 +22,8 @@ async def read_token(call: Call) -> Response:
     entry, request = call.token, call.request
     if isinstance(entry.settings, OnDemandSettings):
         raise not_supported(f"{entry.name!r} is issued on demand: POST /v1/tokens/{entry.name}/issue", allow="")
-    plain = wants_plain(request.header(b"accept"))
-    ttl = duration_parameter(call.query, "min_ttl")
+    plain = _wants_plain(call)
+    ttl = _duration(call, "min_ttl")
     if (form := call.query.get("format")) not in (None, "aws"):
         raise bad_request("format is aws, or absent", errors={"format": ["must be aws"]})
     if (wait := request.wait_seconds()) is not None:
@@ -34,7 +35,7 @@ async def read_token(call: Call) -> Response:
     else:
         lease = await call.service.engine.fresh(entry.name, ttl.total_seconds(), admin=call.admin)
         answer = _lease_answer(call, lease, plain=plain)
-    if request.header(b"if-none-match") is not None and request.matches_etag(lease.generation):
+    if request.header(b"if-none-match") is not None and request.matches_etag(etag(lease)):
         return Response(304, content_type=None, headers=answer.headers)
     return answer if form is None else _aws_answer(call, lease, headers=answer.headers)
 
@@ -44,7 +45,7 @@ async def refresh_token(call: Call) -> Response:
     entry = call.token
     if isinstance(entry.settings, OnDemandSettings):
         raise not_supported(f"{entry.name!r} is issued on demand and never refreshed", allow="")
-    plain = wants_plain(call.request.header(b"accept"))
+    plain = _wants_plain(call)
     body = call.request.json_object(frozenset(("if_generation", "reason")))
     generation, reason = body.get("if_generation"), body.get("reason")
     if generation is not None and type(generation) is not int:
@@ -64,7 +65,7 @@ async def issue_token(call: Call) -> Response:
     entry = call.token
     if not isinstance(entry.settings, OnDemandSettings):
         raise not_supported(f"{entry.name!r} is held ready: GET /v1/tokens/{entry.name}", allow="")
-    plain = wants_plain(call.request.header(b"accept"))
+    plain = _wants_plain(call)
     if not call.request.body:
         raise bad_request("the parameters are missing: send a JSON object of strings as the body")
     parameters = call.request.json_object()
@@ -90,7 +91,7 @@ async def forget_token(call: Call) -> Response:
     call.only_admins("forget tokens")
     call.request.json_object(frozenset())
     await call.service.engine.forget(entry.name)
-    call.service.forget_old_answers()
+    call.service.answers.sweep()
     return json_response({"version": 1, "name": entry.name})
 
 
@@ -99,7 +100,7 @@ def _lease_answer(call: Call, lease: Lease, *, plain: bool) -> Response:
     entry = call.service.visible(call.request.peer, call.token.name)
     if not call.service.holds_valid(lease):
         raise unavailable(entry)
-    prepared = call.service.prepared(entry)
+    prepared = call.service.answers.prepared(entry)
     if prepared is None or prepared.lease is not lease:
         prepared = prepare(lease, entry.settings)
     return prepared.plain if plain else prepared.json
@@ -120,8 +121,8 @@ async def _wait_for_change(call: Call, seconds: float) -> None:
 
     def satisfied() -> bool:
         entry = call.service.visible(call.request.peer, call.token.name)  # a reload may have taken it away
-        found = call.service.prepared(entry)
-        return found is not None and not (conditional and call.request.matches_etag(found.lease.generation))
+        found = call.service.answers.prepared(entry)
+        return found is not None and not (conditional and call.request.matches_etag(etag(found.lease)))
 
     with call.service.changes.signal(call.token.name) as changed:
         try:
@@ -132,3 +133,21 @@ async def _wait_for_change(call: Call, seconds: float) -> None:
         except TimeoutError:
             if not conditional:
                 raise WaitTimeoutError(f"no valid token {call.token.name!r} within {seconds:g} s") from None
+
+
+def _duration(call: Call, name: str) -> timedelta | None:
+    """Read a duration among the query parameters; None if it is absent. Raises `RequestError`."""
+    if name not in call.query:
+        return None
+    try:
+        return parse_duration(call.query[name])
+    except ValueError as error:
+        raise bad_request(f"{name}: {error}", errors={name: [str(error)]}) from None
+
+
+def _wants_plain(call: Call) -> bool:
+    """Choose between JSON (False) and the raw token (True) by the Accept header; raises a 406 if both are refused."""
+    chosen = call.request.preferred_type("application/json", "text/plain")
+    if chosen is None:
+        raise RequestError(406, "not_acceptable", "a token is given as application/json or text/plain")
+    return chosen == "text/plain"

@@ -1,1 +1,1 @@
-"""The command line: the only place that prints. `commands` lists what there is; each is imported when called for."""
+"""Command line of tokend, the only place that prints. `commands` has the table of commands; each has a file here."""

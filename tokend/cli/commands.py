@@ -1,4 +1,8 @@
-"""All commands in one table, and how their errors become sentences and exit codes."""
+"""Table of all commands, and the translation of their errors into sentences and exit codes.
+
+To add a command: write ``tokend/cli/NAME.py`` with a click command called ``command``, and add a row to `SECTIONS`.
+``--help``, shell completion and the man page follow.
+"""
 
 import io
 import os
@@ -13,49 +17,51 @@ from tokend import __version__
 from tokend.cli.streams import complain
 from tokend.client.errors import TokendError
 
-# section: {name: (module, attribute, one line for the overview)}
+# section: {name: (module, which defines `command`; one line for the overview)}
 SECTIONS = {
-    "See it at work, with no account anywhere": {
-        "demo": ("tokend.cli.demo", "command", "Play all of it in half a minute."),
-        "sandbox": ("tokend.sandbox.command", "command", "Play the five upstreams on loopback."),
+    "Try it, with no account anywhere": {
+        "demo": ("tokend.cli.demo", "Show tokend at work in half a minute."),
+        "sandbox": ("tokend.sandbox.command", "Run a local server that plays the five upstreams."),
     },
     "Ask for tokens": {
-        "get": ("tokend.cli.tokens", "get", "Print a token."),
-        "header": ("tokend.cli.tokens", "header", "Print the headers to send with each call."),
-        "issue": ("tokend.cli.tokens", "issue", "Issue one on-demand token."),
-        "request-id": ("tokend.cli.tokens", "request_id", "Print a new request id (kinds that need one per call)."),
-        "watch": ("tokend.cli.tokens", "watch", "Print a line at each new token."),
-        "exec": ("tokend.cli.execute", "execute", "Run a program with tokens in its environment."),
-        "credential": ("tokend.cli.credential", "credential", "Answer git, docker or bazel as their helper."),
+        "get": ("tokend.cli.get_help", "Print a token."),  # this module only explains; `get` does the work
+        "header": ("tokend.cli.header", "Print the headers to send with each call."),
+        "issue": ("tokend.cli.issue", "Issue one on-demand token."),
+        "request-id": ("tokend.cli.request_id", "Print a new request id (kinds that need one per call)."),
+        "watch": ("tokend.cli.watch", "Print a line for each new token."),
+        "exec": ("tokend.cli.exec", "Run a program with tokens in its environment."),
+        "credential": ("tokend.cli.credential", "Act as a credential helper of git, docker or bazel."),
     },
     "Look after tokens": {
-        "list": ("tokend.cli.status", "list_tokens", "List the tokens."),
-        "status": ("tokend.cli.status", "status", "Show how everything stands."),
-        "verify": ("tokend.cli.status", "verify", "Tell whether a token is valid (no network)."),
-        "refresh": ("tokend.cli.tokens", "refresh", "Fetch a newer token now."),
-        "forget": ("tokend.cli.tokens", "forget", "Drop a compromised token everywhere and log in anew."),
+        "list": ("tokend.cli.list", "List the tokens."),
+        "status": ("tokend.cli.status", "Show the state of all tokens, or of one."),
+        "verify": ("tokend.cli.verify", "Check whether a token is valid (no network)."),
+        "refresh": ("tokend.cli.refresh", "Fetch a newer token now."),
+        "forget": ("tokend.cli.forget", "Drop a compromised token everywhere and log in again."),
     },
     "The daemon": {
-        "check": ("tokend.cli.daemon", "check", "Check a configuration; report every error at once."),
-        "run": ("tokend.cli.daemon", "run", "Run the daemon."),
-        "reload": ("tokend.cli.daemon", "reload", "Have the daemon read its configuration again."),
-        "schema": ("tokend.cli.schema", "schema", "Print the configuration's JSON Schema, for editors."),
-        "completion": ("tokend.cli.completion", "completion", "Print what makes bash, zsh or fish complete all this."),
-        "version": ("tokend.cli.daemon", "version", "Print the version."),
+        "check": ("tokend.cli.check", "Check a configuration; report every error at once."),
+        "run": ("tokend.cli.run", "Run the daemon."),
+        "reload": ("tokend.cli.reload", "Make the daemon read its configuration again."),
+        "schema": ("tokend.cli.schema", "Print the configuration's JSON Schema, for editors."),
+        "completion": ("tokend.cli.completion", "Print the completion script for bash, zsh or fish."),
+        "version": ("tokend.cli.version", "Print the version."),
     },
 }
-COMMANDS = {name: where for commands in SECTIONS.values() for name, where in commands.items()}
+COMMANDS = {name: row for commands in SECTIONS.values() for name, row in commands.items()}
 EPILOG = """\b
 Exit codes: 0 ok, 1 other, 2 usage or configuration, 3 daemon not reachable,
 4 a person must act (rejected), 5 unknown token, 6 denied, 7 no valid token now,
 75 another instance holds the state, 78 instead of 2 under systemd, 124 --wait ran out
 """
+# Click's own limit, 80, breaks lines that a usual terminal has room for.
+WIDEST_HELP_COLUMNS = 100
 
 
-class _Lazy(click.Group):
-    """A group that imports a command when it is needed."""
+class _LazyGroup(click.Group):
+    """Group that imports a command when it is needed, and lists the commands by section."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's shape)
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -63,8 +69,8 @@ class _Lazy(click.Group):
             if near := get_close_matches(cmd_name, COMMANDS, n=1):
                 ctx.fail(f"No such command {cmd_name!r}. Did you mean {near[0]!r}?")
             return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        found = getattr(import_module(module), attribute)
+        module, _ = COMMANDS[cmd_name]
+        found = import_module(module).command
         assert isinstance(found, click.Command)  # noqa: S101  (our own table)
         return found
 
@@ -73,10 +79,14 @@ class _Lazy(click.Group):
         width = max(map(len, COMMANDS))
         for section, commands in SECTIONS.items():
             with formatter.section(section):
-                formatter.write_dl([(name.ljust(width), text) for name, (_, _, text) in commands.items()])
+                formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
 
 
-@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
+@click.command(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST_HELP_COLUMNS},
+    epilog=EPILOG,
+)
 @click.version_option(__version__, message="tokend %(version)s")
 def group() -> None:
     """Keep short-lived API tokens fresh for every program on this host.
@@ -86,8 +96,8 @@ def group() -> None:
     """
 
 
-def command(arguments: Sequence[str]) -> int:
-    """Run the command line; returns the exit code."""
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line and return the exit code."""
     _prepare_streams()
     try:
         result = group.main(args=list(arguments), prog_name="tokend", standalone_mode=False)
@@ -104,23 +114,23 @@ def command(arguments: Sequence[str]) -> int:
                 complain(f"  {name}: {text}")
         return error.exit_code
     except OSError as error:
-        # (A reader that has gone is no error worth a word: click ends with 1 then.)
+        # (If the reader of stdout closed it, click itself returns 1, without a message.)
         complain(f"{error.filename or 'cannot write to standard output'}: {error.strerror}")
-        # What is still buffered has nowhere to go, also not at exit.
+        # The rest of the buffer cannot be written either: discard it, also at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     return result if isinstance(result, int) else 0
 
 
 def docker_credential() -> int:
-    """``docker-credential-tokend``: docker starts its helpers by such a name."""
-    return command(["credential", "docker", *sys.argv[1:]])
+    """Run ``docker-credential-tokend``, the program name under which docker finds this helper."""
+    return main(["credential", "docker", *sys.argv[1:]])
 
 
 def _prepare_streams() -> None:
-    """Make the streams say what they cannot write, instead of ending in a traceback."""
+    """Replace closed streams, and escape characters that the terminal's encoding does not have."""
     if sys.stdout is None:
-        # Closed: the next file to be opened would take its number, and our words. Reading only, so that writing fails.
+        # Closed: the next file that is opened would get descriptor 1, and our output. Open for reading, writing fails.
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (until the end of the process)

@@ -1,4 +1,4 @@
-"""``tokend completion``: what a shell needs to complete commands, options and, asked from the daemon, tokens."""
+"""``tokend completion``: scripts with which a shell completes commands, options and, from the daemon, tokens."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -10,17 +10,19 @@ SHELLS = {
 }
 
 
-@click.command(epilog="\b\n" + "\n".join(SHELLS.values()))
+@click.command(
+    "completion", epilog="\b\nOne line switches it on:\n" + "\n".join(f"  {line}" for line in SHELLS.values())
+)
 @click.argument("shell", type=click.Choice(list(SHELLS)))
-def completion(shell: str) -> None:
-    """Print what makes SHELL complete tokend's commands, options and tokens.
+def command(shell: str) -> None:
+    """Print the script with which SHELL completes tokend's commands, options and tokens.
 
-    The tokens' names come from the daemon whenever Tab is pressed. To switch it on, one line:
+    The tokens' names come from the daemon each time that Tab is pressed.
     """
     from tokend.cli.commands import group
 
     kind = get_completion_class(shell)
-    assert kind is not None  # noqa: S101  (click knows these three)
-    words = kind(group, {}, "tokend", "_TOKEND_COMPLETE")
-    # Not source(): for bash that starts the shell to ask for its version.
-    click.echo(words.source_template % words.source_vars(), nl=False)
+    assert kind is not None  # noqa: S101  (click has these three)
+    script = kind(group, {}, "tokend", "_TOKEND_COMPLETE")
+    # source() would start bash to ask for its version.
+    click.echo(script.source_template % script.source_vars(), nl=False)

@@ -1,8 +1,7 @@
-"""``tokend credential``: the helpers that git, docker and bazel start to be told what to log in with.
+"""``tokend credential``: credential helpers that git, docker and bazel start when they need to log in.
 
-Which token belongs to which host is said to the helper (``--for``, ``$TOKEND_HOSTS``): clients never read the
-configuration, and a token is never given to a host that nobody named. Every helper answers for hosts that it knows
-nothing of in the way that lets the program go on without it.
+``--for`` or ``$TOKEND_HOSTS`` maps hosts to tokens: clients never read the configuration, and no host outside of that
+map gets a token. For such a host each helper gives the answer with which its program continues without credentials.
 """
 
 import hmac
@@ -13,13 +12,13 @@ from typing import Any
 
 import click
 
-from tokend.cli.hosts import Host, HostError, parse_url
+from tokend.cli.credential_hosts import Host, HostError, parse_url
 from tokend.cli.options import SOCKET
 from tokend.cli.output_formats import asked_again_at, git_credential
 from tokend.client import BadRequestError, TokenClient, TokendError
 from tokend.client.tokens import token_target
 
-# What every docker client looks for, on stdout, to go on without credentials (docker-credential-helpers, errors.go).
+# Docker clients that find this text on stdout go on without credentials (docker-credential-helpers, errors.go).
 NOT_FOUND = "credentials not found in native keychain"
 
 
@@ -33,20 +32,20 @@ def _hosts(_: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 FOR = click.option(
     "--for", "hosts", multiple=True, required=True, envvar="TOKEND_HOSTS", callback=_hosts,
     metavar="[USER@]HOST[:PORT]=NAME",
-    help="Which token a host is given; repeatable. HOST may begin with *. and is reached by https (http://HOST only on "
-    "loopback). [default: $TOKEND_HOSTS, several separated by blanks]",
+    help="Host and the token for it; repeatable. HOST may begin with *. and is reached by https (http://HOST only "
+    "on loopback). [default: $TOKEND_HOSTS, several separated by blanks]",
 )  # fmt: skip
 
 
-@click.group()
-def credential() -> None:
-    """Answer git, docker or bazel when they ask for credentials.
+@click.group("credential")
+def command() -> None:
+    """Act as a credential helper of git, docker or bazel.
 
-    They start the helper themselves; tokend gives the token of the host that they ask for.
+    These programs start the helper themselves. It answers with the token of the host that they name.
     """
 
 
-@credential.command(
+@command.command(
     short_help="User name, token and expiry, for git.",
     epilog="\b\nExample:\n  git config --global credential.https://git.example.com.helper \\\n"
     "    '!tokend credential git --for git.example.com=forge'",
@@ -55,14 +54,14 @@ def credential() -> None:
 @SOCKET
 @click.argument("action", metavar="get|store|erase")
 def git(hosts: tuple[Host, ...], socket: str | None, action: str) -> None:
-    """A credential helper of git: user name, token and its expiry. See gitcredentials(7).
+    """Answer git with user name, token and expiry. See gitcredentials(7).
 
-    USER is x-access-token unless given here or in the URL. A token that the server refused (erase) is refreshed, unless
-    there is a newer one already. Nothing is stored.
+    USER is x-access-token unless --for or the URL names one. After the server refused a token (erase) the daemon
+    refreshes it, unless there is a newer one already. The helper stores nothing.
     """
     asked = dict(line.partition("=")[::2] for line in _input().split("\n") if "=" in line)
     host = asked.get("host", "")
-    # git says host and path apart: whatever else is in a host would make another one of it.
+    # git sends host and path separately: with one of these characters, the URL below would have another host.
     url = None if set(host) & set("/?#@") else parse_url(f"{asked.get('protocol', '')}://{host}")
     found = _find(hosts, *url) if url else None
     user = asked.get("username")
@@ -76,7 +75,7 @@ def git(hosts: tuple[Host, ...], socket: str | None, action: str) -> None:
         client.refresh(found.name, if_generation=answer["generation"], reason="unauthorized")
 
 
-@credential.command(
+@command.command(
     short_help="User name and token, for docker and podman.",
     epilog="\b\nDocker gives its helper no options. Example, with ~/.docker/config.json:\n"
     '  {"credHelpers": {"registry.example.com": "tokend"}}\n'
@@ -86,14 +85,15 @@ def git(hosts: tuple[Host, ...], socket: str | None, action: str) -> None:
 @SOCKET
 @click.argument("action", metavar="get|list|store|erase")
 def docker(hosts: tuple[Host, ...], socket: str | None, action: str) -> int:
-    """A credential helper of docker, podman and others; also installed as docker-credential-tokend.
+    """Answer docker, podman and others with user name and token. Also installed as docker-credential-tokend.
 
-    USER is x-access-token unless given. `docker login` and `docker logout` (store, erase) are refused: tokend logs in.
+    USER is x-access-token unless --for names one. `docker login` and `docker logout` (store, erase) fail: the
+    daemon logs in.
     """
     try:
         click.echo(json.dumps(_docker(hosts, socket, action)))
     except TokendError as error:
-        # Docker's clients read the reason on stdout.
+        # Docker clients read the reason from stdout.
         click.echo(str(error) if str(error) == NOT_FOUND else f"tokend: {error}")
         return 1
     return 0
@@ -113,7 +113,7 @@ def _docker(hosts: tuple[Host, ...], socket: str | None, action: str) -> dict[st
     return {"ServerURL": server, "Username": found.username, "Secret": answer["access_token"]}
 
 
-@credential.command(
+@command.command(
     short_help="All headers of a request, for Bazel.",
     epilog="\b\nBazel gives its helper no options. Example, with .bazelrc and the script helper:\n"
     "  common --credential_helper=*.example.com=%workspace%/helper\n"
@@ -123,13 +123,13 @@ def _docker(hosts: tuple[Host, ...], socket: str | None, action: str) -> dict[st
 @SOCKET
 @click.argument("action", metavar="get")
 def bazel(hosts: tuple[Host, ...], socket: str | None, action: str) -> None:
-    """A credential helper of Bazel: all headers that a request needs, and when to ask again."""
+    """Answer Bazel with all headers that a request needs, and with the time of the next question."""
     if action != "get":
         raise click.UsageError("Bazel's credential helpers know only get")
     try:
         uri = json.loads(_input())["uri"]
     except (ValueError, KeyError, TypeError):
-        raise BadRequestError('Bazel gives {"uri": "https://…"} on standard input: this was none') from None
+        raise BadRequestError('Bazel gives {"uri": "https://…"} on standard input: this is something else') from None
     url = parse_url(str(uri))
     found = _find(hosts, *url) if url else None
     click.echo(json.dumps({"headers": {}} if found is None else _bazel(found, socket)))
@@ -148,5 +148,5 @@ def _find(hosts: tuple[Host, ...], scheme: str | None, host: str, port: int) -> 
 
 
 def _input() -> str:
-    """What the asking program wrote; nothing that is no UTF-8 names a host."""
+    """Read all of stdin. Bytes that are not UTF-8 are replaced, and the result then names no host."""
     return sys.stdin.buffer.read().decode(errors="replace")

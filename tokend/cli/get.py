@@ -1,4 +1,8 @@
-"""``tokend get``: straight from argv to the socket. Imports nothing that costs time; click only shows its help."""
+"""Fast path of ``tokend get``: from argv to the socket without click, httpx, pydantic or any other slow import.
+
+`OPTIONS` defines the options once. The parser here reads argv by that table; `get_help` makes click's command from the
+same table, for ``--help``, completion, the man page and the explanation of wrong usage.
+"""
 
 import time
 
@@ -19,67 +23,45 @@ if TYPE_CHECKING:
     from typing import Any
 
 OUTPUTS = ("raw", "json", "env", "shell", "header", "curl", "k8s", "aws", "gcp", "git", "netrc")
-# The daemon waits no longer at a time (Prefer: wait); we ask again.
+DURATION = "DURATION"
+# (names, parameter of `get`, value, help). The value is a metavar, a tuple of choices (the first is the default), or
+# None for a flag. `DURATION` values are checked.
+OPTIONS: "tuple[tuple[tuple[str, ...], str, str | tuple[str, ...] | None, str], ...]" = (
+    (("-o", "--output"), "output", OUTPUTS,
+     "The token alone; the daemon's JSON; a NAME_TOKEN=… line for .env files or for the shell; a line per header; the "
+     "headers for `curl -K -`; or the format of the program with that name, as described above."),
+    (("--host",), "host", "[LOGIN@]HOST", "Machine that the line is for. Required with -o netrc."),
+    (("--min-ttl",), "min_ttl", DURATION, "Refresh first if the token ends sooner than this."),
+    (("--wait",), "wait", DURATION, "Wait at most this long for a valid token, then exit with 124."),
+    (("--refresh",), "refresh", None, "Fetch a newer token first."),
+    (("-n",), "no_newline", None, "Print no newline at the end."),
+    (("--socket",), "socket", "PATH", "The daemon's socket [default: $TOKEND_SOCKET, else the usual places]."),
+)  # fmt: skip
+# Longest wait that the daemon accepts in one request (Prefer: wait); a longer --wait takes several requests.
 LONGEST_WAIT_SECONDS = 300
 PAUSE_SECONDS = 0.2
 UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST_NUMBER = 12
 
-_VALUED = {
-    "-o": "output", "--output": "output", "--min-ttl": "min_ttl", "--wait": "wait", "--socket": "socket",
-    "--host": "host",
-}  # fmt: skip
-_FLAGS = {"--refresh": "refresh", "-n": "no_newline"}
+_VALUED = {name: parameter for names, parameter, value, _ in OPTIONS if value for name in names}
+_FLAGS = {name: parameter for names, parameter, value, _ in OPTIONS if not value for name in names}
+_DURATIONS = [parameter for _, parameter, value, _ in OPTIONS if value == DURATION]
 
 
 class WaitRanOutError(TokendError):
-    """--wait ended without a token that will do."""
+    """``--wait`` ended without a suitable token."""
 
     exit_code = 124
 
 
 def run(arguments: "Sequence[str]") -> "int | None":
-    """Carry out ``tokend get ARGUMENTS``; None where click should explain (help, wrong usage)."""
-    options = _parse(arguments)
+    """Carry out ``tokend get ARGUMENTS`` and return the exit code; None where click must explain the usage."""
+    options = parse(arguments)
     return None if options is None else get(**options)
 
 
-def get(
-    name: str,
-    *,
-    output: str = "raw",
-    min_ttl: "str | None" = None,
-    wait: "str | None" = None,
-    refresh: bool = False,
-    no_newline: bool = False,
-    socket: "str | None" = None,
-    host: "str | None" = None,
-) -> int:
-    """Print one token; returns the exit code. Durations are texts that `seconds` can read, ``host`` is for netrc."""
-    question = _Question(name, output, min_ttl, socket, host)
-    try:
-        data = question.answer(None if wait is None else seconds(wait), refresh)
-    except TokendError as error:
-        if error.code == "not_supported":
-            complain(f"{name!r} is issued on demand: use `tokend issue {name} KEY=VALUE…`")
-        else:
-            complain(error)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 1
-    return write(data if no_newline else data + b"\n")
-
-
-def seconds(duration: str) -> "float | None":
-    """Read ``[1-9][0-9]*(ms|s|m|h|d)``; None for anything else. (`re` would cost a tenth of the whole command.)"""
-    number = duration[: -2 if duration.endswith("ms") else -1]
-    unit = UNIT_SECONDS.get(duration[len(number) :])
-    if unit is None or not (number.isascii() and number.isdigit()) or number[0] == "0" or len(number) > LONGEST_NUMBER:
-        return None
-    return float(int(number) * unit)
-
-
-def _parse(arguments: "Sequence[str]") -> "dict[str, Any] | None":
+def parse(arguments: "Sequence[str]") -> "dict[str, Any] | None":
+    """Read the arguments of `get` from a command line; None for ``--help`` and for everything that is wrong or rare."""
     options: dict[str, Any] = {}
     names: list[str] = []
     rest = list(arguments)
@@ -96,17 +78,60 @@ def _parse(arguments: "Sequence[str]") -> "dict[str, Any] | None":
             return None
         else:
             names.append(word)
-    durations = [options[key] for key in ("min_ttl", "wait") if key in options]
-    output = options.get("output", "raw")
-    if not names or output not in OUTPUTS or None in map(seconds, durations):
+    durations = [options[key] for key in _DURATIONS if key in options]
+    output = options.get("output", OUTPUTS[0])
+    if not names or output not in OUTPUTS or None in map(duration_seconds, durations):
         return None
-    if (output == "netrc") != ("host" in options):
+    if not host_matches(output, options.get("host")):
         return None
     return {"name": names[0], **options}
 
 
-class _Question:
-    """One ``tokend get``: what is asked of the daemon, once or until the answer will do."""
+def get(
+    name: str,
+    *,
+    output: str = OUTPUTS[0],
+    min_ttl: "str | None" = None,
+    wait: "str | None" = None,
+    refresh: bool = False,
+    no_newline: bool = False,
+    socket: "str | None" = None,
+    host: "str | None" = None,
+) -> int:
+    """Print one token and return the exit code.
+
+    ``min_ttl`` and ``wait`` are texts that `duration_seconds` accepts. ``host`` is for the output netrc only.
+    """
+    query = _Query(name, output, min_ttl, socket, host)
+    try:
+        data = query.answer(None if wait is None else duration_seconds(wait), refresh)
+    except TokendError as error:
+        if error.code == "not_supported":
+            complain(f"{name!r} is issued on demand: use `tokend issue {name} KEY=VALUE…`")
+        else:
+            complain(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 1
+    return write(data if no_newline else data + b"\n")
+
+
+def duration_seconds(duration: str) -> "float | None":
+    """Read ``[1-9][0-9]*(ms|s|m|h|d)``; None for anything else. (`re` would cost a tenth of the whole command.)"""
+    number = duration[: -2 if duration.endswith("ms") else -1]
+    unit = UNIT_SECONDS.get(duration[len(number) :])
+    if unit is None or not (number.isascii() and number.isdigit()) or number[0] == "0" or len(number) > LONGEST_NUMBER:
+        return None
+    return float(int(number) * unit)
+
+
+def host_matches(output: str, host: "str | None") -> bool:
+    """Check that ``--host`` is given with ``-o netrc``, and only then."""
+    return (output == "netrc") == (host is not None)
+
+
+class _Query:
+    """One ``tokend get``: the requests to the daemon, repeated until the answer is suitable or the wait ends."""
 
     def __init__(self, name: str, output: str, min_ttl: "str | None", socket: "str | None", host: "str | None") -> None:
         self._name = name
@@ -114,11 +139,11 @@ class _Question:
         self._min_ttl = min_ttl
         self._socket = socket
         self._host = host
-        # Only another generation than this will do.
-        self._other_than: int | None = None
+        # Generation that is not suitable: the one before a refresh that failed.
+        self._unsuitable: int | None = None
 
     def answer(self, wait: "float | None", refresh: bool) -> bytes:
-        """What goes to stdout. Raises a `TokendError`, with ``wait`` only after so many seconds."""
+        """Return the bytes for stdout. Raises a `TokendError`; with ``wait`` (seconds) only after that time."""
         deadline = None if wait is None else time.monotonic() + wait
         reason: TokendError | None = None
         while True:
@@ -131,34 +156,34 @@ class _Question:
             except NotRunningError as error:
                 reason = error
             except UnavailableError as error:
-                # A refresh is asked for once; if it fails the daemon goes on trying at its own pace.
+                # One request for a refresh is enough: after a failure the daemon retries by its own schedule.
                 refresh = False
-                # That a wait ended says less than why there is no token.
+                # The reason for the missing token says more than the end of one wait.
                 reason = reason if reason and isinstance(error, WaitTimeoutError) else error
             if deadline is None:
                 raise reason
             left = deadline - time.monotonic()
             if left <= 0:
-                raise WaitRanOutError(f"waited {wait:.10g} s in vain: {reason}")
+                raise WaitRanOutError(f"no suitable token after {wait:.10g} s: {reason}")
             time.sleep(min(PAUSE_SECONDS, left))
 
     def _refresh(self, path: str, left: "float | None") -> None:
-        """Have a newer token fetched. If that fails, only another one than there was before will do."""
+        """Request a newer token. If that fails, only a generation other than the present one is suitable."""
         target = f"/v1/tokens/{quoted(self._name)}/refresh"
         timeout = TIMEOUT_SECONDS if left is None else left + 1
-        self._other_than = self._generation(path)
+        self._unsuitable = self._generation(path)
         status, _, body = exchange(path, "POST", target, timeout=timeout)
-        if status >= 400 and isinstance(refusal(status, body), DeniedError) and self._other_than is not None:
-            # Unconditional refreshes are for admins; everybody may say which generation will not do.
-            content = b'{"if_generation":%d}' % self._other_than
+        if status >= 400 and isinstance(refusal(status, body), DeniedError) and self._unsuitable is not None:
+            # Only admins may refresh unconditionally. Every reader may refresh if the generation is still this one.
+            content = b'{"if_generation":%d}' % self._unsuitable
             headers = [("Content-Type", "application/json")]
             status, _, body = exchange(path, "POST", target, headers=headers, body=content, timeout=timeout)
         if status >= 400:
             raise refusal(status, body)
-        self._other_than = None
+        self._unsuitable = None
 
     def _generation(self, path: str) -> "int | None":
-        """The newest generation there was, None if there is none (that we may see)."""
+        """Return the newest generation; None where there is none that this user may see."""
         status, _, body = exchange(path, "GET", "/v1/tokens")
         if status >= 400:
             raise refusal(status, body)
@@ -171,8 +196,8 @@ class _Question:
         headers = [("Accept", accepted)]
         if left is not None and left >= 1:
             headers.append(("Prefer", f"wait={int(min(left, LONGEST_WAIT_SECONDS))}"))
-        if self._other_than is not None:
-            headers.append(("If-None-Match", f'"{self._other_than}"'))
+        if self._unsuitable is not None:
+            headers.append(("If-None-Match", f'"{self._unsuitable}"'))
         target = f"/v1/tokens/{quoted(self._name)}" + ("" if self._min_ttl is None else f"?min_ttl={self._min_ttl}")
         timeout = TIMEOUT_SECONDS if left is None else left + 1
         status, found, body = exchange(path, "GET", target, headers=headers, timeout=timeout)
@@ -181,7 +206,7 @@ class _Question:
         if status >= 400:
             raise refusal(status, body)
         if not found.get("content-type", "").startswith(accepted):
-            # Anything may answer 200; only a token may be printed as one.
+            # Any server may answer 200; only an answer of tokend may be printed as a token.
             raise NotRunningError(f"what listens at {path} is not tokend: its answer is no {accepted}")
         if self._output in ("raw", "json"):
             return body.rstrip(b"\n")
@@ -191,7 +216,7 @@ class _Question:
 
 
 def quoted(name: str) -> str:
-    """Percent-encode a name for the URL, whatever it is."""
+    """Percent-encode a name for the URL, whatever characters it has."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else _percent(c) for c in name)
 
 

@@ -1,4 +1,4 @@
-"""The arguments and options that several commands share, and what a shell may complete them to."""
+"""Arguments and options that several commands share, and their completion by a shell."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -6,13 +6,14 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from tokend.cli import get as getting
+from tokend.cli.get import OPTIONS, duration_seconds
 from tokend.client import TokenClient, TokendError
 
-# Whoever presses Tab waits for it.
+# A person who pressed Tab waits for the answer.
 COMPLETION_SECONDS = 2.0
 
-SOCKET = click.option("--socket", metavar="PATH", help="The daemon's socket [default: $TOKEND_SOCKET, else the usual].")
+_SOCKET_HELP = next(text for names, _, _, text in OPTIONS if "--socket" in names)
+SOCKET = click.option("--socket", metavar="PATH", help=_SOCKET_HELP)
 OUTPUT = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
@@ -20,9 +21,9 @@ _Command = TypeVar("_Command", bound=Callable[..., Any] | click.Command)
 
 
 def name_argument(*, issued: bool | None = False, **attributes: Any) -> Callable[[_Command], _Command]:
-    """The argument NAME. A shell completes it to the tokens that are held, those ``issued`` on demand, or (None) both.
+    """Declare the argument NAME. A shell completes it to held tokens, to on-demand tokens (``issued``), or (None) both.
 
-    It asks the daemon at that moment; where there is none, there is nothing to offer, and no word of complaint.
+    Completion asks the daemon each time. Without a daemon it offers nothing and prints no error.
     """
 
     def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -40,12 +41,12 @@ def name_argument(*, issued: bool | None = False, **attributes: Any) -> Callable
 
 
 def NAME(command: _Command) -> _Command:  # noqa: N802  (used like the constants above)
-    """The argument NAME of a held token."""
+    """Declare the argument NAME of a held token."""
     return name_argument()(command)
 
 
 def duration(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Let a duration pass as the text that it is; refuse what is none."""
-    if value is not None and getting.seconds(value) is None:
+    """Return a duration unchanged, as text. Raises `click.BadParameter` for any other text."""
+    if value is not None and duration_seconds(value) is None:
         raise click.BadParameter(f"{value!r} is no duration: write 500ms, 30s, 15m, 12h, 1d", param=parameter)
     return value

@@ -1,4 +1,4 @@
-"""One token in the form that another program wants: ``-o`` of ``tokend get``, except `raw` and `json`."""
+"""Output formats of one token for other programs: ``-o`` of ``tokend get``, except `raw` and `json`."""
 
 import json
 import re
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-# What every reader of .env files takes alike without quotes; the reasons are those of `tokend.sinks.dotenv_format`,
-# which this cannot import: it would bring pydantic into `tokend get`.
+# Values that all readers of .env files read alike, unquoted; the reasons are in `tokend.sinks.files.dotenv_format`.
+# An import of that module would bring pydantic into `tokend get`.
 _BARE = re.compile(r"(?!=)(?:[A-Za-z0-9_./+@%,^-]|:(?![~=])|=(?!~)|(?<!^)~)+\Z", re.ASCII)
-# What every reader of .netrc takes alike: no blanks, no quotes, no backslash, and nothing that begins a comment.
+# Words that all readers of .netrc read alike: no blanks, no quotes, no backslash, and no # at the beginning.
 _NETRC_WORD = re.compile(r"(?!#)[!-~]+\Z", re.ASCII)
 _NETRC_QUOTING = frozenset("\"'\\")
 _NETRC_PLACE = re.compile(r"(?:([^@]+)@)?([A-Za-z0-9.-]+)\Z", re.ASCII)
 # RFC 7515, 3.1: three parts in base64url.
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*\Z", re.ASCII)
-# Kubernetes and Bazel ask again only after the end they were told: half a minute earlier there is a new token for sure.
+# Kubernetes and Bazel ask again only after the expiry that they were given. 30 s earlier, a new token exists for sure.
 MARGIN_SECONDS = 30
-# Of year to second in RFC 3339.
+# Positions of year, month, day, hour, minute and second in RFC 3339.
 _PLACES = ((0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19))
-# What forges take beside a token (GitHub's documentation names it, GitLab's allows any).
+# User name beside a token: GitHub's documentation names it, GitLab accepts any.
 USERNAME = "x-access-token"
 
 
 def render(answer: "Mapping[str, Any]", output: str, *, host: "str | None" = None) -> str:
-    """Lay a token's answer out, without a newline at the end. Raises `TokendError` where the form cannot carry it.
+    """Format a token's answer, without a newline at the end. Raises `TokendError` if the format cannot hold the token.
 
     ``host`` is for `netrc` alone: ``[LOGIN@]HOST``.
     """
@@ -40,16 +40,16 @@ def render(answer: "Mapping[str, Any]", output: str, *, host: "str | None" = Non
 
 
 def variable(name: str) -> str:
-    """The environment variable of a token: ``NAME_TOKEN``; none may begin with a digit."""
+    """Return the environment variable of a token: ``NAME_TOKEN``, with a leading ``_`` instead of a leading digit."""
     text = re.sub(r"[^A-Z0-9]", "_", name.upper()) + "_TOKEN"
     return "_" + text if text[0].isdigit() else text
 
 
 def asked_again_at(answer: "Mapping[str, Any]") -> str | None:
-    """When a program that keeps the token until then should ask again, RFC 3339; None for a token without end.
+    """Return the RFC 3339 moment until which a program may cache the token; None for a token without end.
 
-    `MARGIN_SECONDS` before the end. A token that lives no longer than that would be stale from the start, and be asked
-    for at each use: half of its life then.
+    `MARGIN_SECONDS` before the end. A token that lives no longer than that is cached for half of its life: otherwise
+    the program would ask at each use.
     """
     end = answer["expires_at_unix"]
     if end is None:
@@ -87,7 +87,7 @@ def _git(answer: "Mapping[str, Any]") -> str:
 
 
 def git_credential(answer: "Mapping[str, Any]", username: str) -> str:
-    """What a credential helper tells git (gitcredentials(7)): lines of key=value."""
+    """Format the answer of a git credential helper (gitcredentials(7)): lines of key=value."""
     if any(character in answer["access_token"] + username for character in "\n\r\0"):
         raise TokendError(f"{answer['name']} has a line break, which git's protocol cannot carry: use -o raw")
     lines = [f"username={username}", f"password={answer['access_token']}"]
@@ -108,7 +108,7 @@ def _netrc(answer: "Mapping[str, Any]", place: str) -> str:
 
 
 def _k8s(answer: "Mapping[str, Any]") -> str:
-    """An ExecCredential for kubectl's exec plugins, in the version that kubectl says it wants."""
+    """Format an ExecCredential for kubectl's exec plugins, in the version that kubectl asks for."""
     status: dict[str, str] = {"token": answer["access_token"]}
     if (end := asked_again_at(answer)) is not None:
         status["expirationTimestamp"] = end
@@ -116,7 +116,7 @@ def _k8s(answer: "Mapping[str, Any]") -> str:
 
 
 def _exec_version() -> str:
-    """The apiVersion of the kubeconfig, which kubectl puts into $KUBERNETES_EXEC_INFO: another one is refused."""
+    """Return the apiVersion from $KUBERNETES_EXEC_INFO, which kubectl sets; kubectl refuses any other."""
     import os
 
     known = "client.authentication.k8s.io/"
@@ -128,15 +128,15 @@ def _exec_version() -> str:
 
 
 def _aws(answer: "Mapping[str, Any]") -> str:
-    """The output of an AWS ``credential_process``. AWS knows no bearer tokens: the value has to hold a key pair.
+    """Format the output of an AWS ``credential_process``. AWS takes no bearer tokens: the value must hold a key pair.
 
-    It may have been written for `credential_process` itself, or for containers (Token instead of SessionToken).
+    The value may have the names of `credential_process`, or those of containers (Token instead of SessionToken).
     """
     try:
         keys = json.loads(answer["access_token"])
         shown = {"Version": 1, "AccessKeyId": keys["AccessKeyId"], "SecretAccessKey": keys["SecretAccessKey"]}
     except (ValueError, KeyError, TypeError):
-        # Not "from": the cause quotes the value.
+        # "from None", because the cause quotes the value.
         raise TokendError(
             f"{answer['name']} is no AWS key pair: that is a JSON object with AccessKeyId and SecretAccessKey, and "
             "AWS takes no bearer token here. An OIDC token goes to AWS as a file: a raw sink, whose path is in "
@@ -150,7 +150,7 @@ def _aws(answer: "Mapping[str, Any]") -> str:
 
 
 def _gcp(answer: "Mapping[str, Any]") -> str:
-    """The response of a Google `external_account` executable, which is an OIDC token or nothing that we can have."""
+    """Format the response of a Google `external_account` executable, of which tokend supports OIDC tokens."""
     value = str(answer["access_token"])
     if not _JWT.match(value):
         raise TokendError(
@@ -174,7 +174,7 @@ def _unix(moment: str) -> int:
     year, month, day, hour, minute, second = (int(moment[a:b]) for a, b in _PLACES)
     if month < 3:
         year, month = year - 1, month + 12
-    # Days since 1970, in years that begin with March: the leap day is the last one then.
+    # Days since 1970, in years that begin with March, so that the leap day is the last day.
     days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day - 719469
     return ((days * 24 + hour) * 60 + minute) * 60 + second
 

@@ -1,4 +1,4 @@
-"""``tokend schema``: the configuration's JSON Schema, made of the models that read it."""
+"""``tokend schema``: the configuration's JSON Schema, generated from the pydantic models of the configuration."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,33 +13,32 @@ NAME_PATTERN = "^[a-z0-9][a-z0-9._-]{0,63}$"
 PLACES = ("env", "file", "credential", "command")
 
 
-@click.command(epilog="Example: tokend schema > tokend.schema.json, for editors that check TOML as it is written.")
-def schema() -> None:
+@click.command("schema", epilog="Example: tokend schema > tokend.schema.json, for editors that check TOML.")
+def command() -> None:
     """Print the JSON Schema (2020-12) of the configuration.
 
-    What a schema cannot say (secrets that are there, one file in two sinks) only `tokend check` knows.
+    Only `tokend check` finds the errors that no schema can express (a missing secret, one file in two sinks).
     """
     click.echo(json.dumps(configuration_schema(), indent=2))
 
 
 def configuration_schema() -> dict[str, Any]:
-    """The schema of a configuration file, as a JSON object."""
+    """Return the schema of a configuration file, as a JSON object."""
     from tokend import kinds
     from tokend.config import DaemonSettings
 
     providers, sinks = kinds.PROVIDERS.all(), kinds.SINKS.all()
     models: list[type[BaseModel]] = [DaemonSettings, *providers.values(), *sinks.values()]
-    # Model by model a reference; and the definitions of all of them.
     references, found = models_json_schema([(model, "validation") for model in models], schema_generator=_Toml)
     definitions = _untitled(found["$defs"])
     refer = {model: references[model, "validation"] for model in models}
-    # `load` fills in the daemon's own places.
+    # The required paths have defaults, which `load_config` fills in.
     _definition(definitions, refer[DaemonSettings]).pop("required", None)
     definitions["SecretSource"] = _secret(definitions["SecretSource"])
     for kind, model in _kinds(providers, sinks):
         _name_kind(_definition(definitions, refer[model]), kind)
     for model in providers.values():
-        if "refresh_before" in model.model_fields:  # on-demand kinds have nothing that could be written
+        if "refresh_before" in model.model_fields:  # on-demand kinds have no sinks
             sinks_key = {"type": "array", "items": {"$ref": "#/$defs/sink"}}
             _definition(definitions, refer[model])["properties"]["sinks"] = sinks_key
     definitions["sink"] = _by_kind(sinks, refer)
@@ -63,7 +62,7 @@ def configuration_schema() -> dict[str, Any]:
 
 
 class _Toml(GenerateJsonSchema):
-    """TOML has no null, and says a default in words that the models do not have: both are left out."""
+    """Schema without nulls, which TOML does not have, and without defaults, which TOML may write in another form."""
 
     def nullable_schema(self, schema: Any) -> Any:
         return self.generate_inner(schema["schema"])
@@ -73,7 +72,7 @@ class _Toml(GenerateJsonSchema):
 
 
 def _untitled(schema: Any) -> Any:
-    """Without pydantic's titles, which repeat each key in capitals."""
+    """Drop pydantic's titles, which repeat each key in capitals."""
     if isinstance(schema, list):
         return [_untitled(one) for one in schema]
     if not isinstance(schema, dict):
@@ -82,7 +81,7 @@ def _untitled(schema: Any) -> Any:
 
 
 def _secret(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """A string, or a table with exactly one place; `SecretSource` says that it is one of the two."""
+    """Return the schema of a secret: a string, or a table with exactly one key of `PLACES`."""
     text, table = definition["anyOf"]
     places = {**table, "oneOf": [{"required": [place]} for place in PLACES]}
     del places["description"]
@@ -95,13 +94,13 @@ def _kinds(*tables: Mapping[str, type[BaseModel]]) -> Iterable[tuple[str, type[B
 
 
 def _name_kind(definition: dict[str, Any], kind: str) -> None:
-    """A table says its kind."""
+    """Require the key ``kind`` with this value."""
     definition["properties"]["kind"] = {"const": kind}
     definition["required"] = sorted({*definition.get("required", []), "kind"})
 
 
 def _by_kind(table: Mapping[str, type[BaseModel]], refer: Mapping[Any, Any]) -> dict[str, Any]:
-    """Conditions, not oneOf: a validator then speaks of the kind that was meant, and not of all the others."""
+    """Choose the schema by ``kind``. Conditions instead of oneOf: a validator then reports errors of that kind only."""
     return {
         "type": "object",
         "required": ["kind"],
@@ -115,5 +114,5 @@ def _by_kind(table: Mapping[str, type[BaseModel]], refer: Mapping[Any, Any]) -> 
 
 def _definition(definitions: dict[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
     found = definitions[reference["$ref"].rpartition("/")[2]]
-    assert isinstance(found, dict)  # noqa: S101  (what pydantic makes of a model)
+    assert isinstance(found, dict)  # noqa: S101  (pydantic makes an object of each model)
     return found

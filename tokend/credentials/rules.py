@@ -17,7 +17,8 @@ from anyio.abc import TaskStatus
 from tokend.access.peer import Peer
 from tokend.access.policy import PeerRules
 from tokend.access.units import matches
-from tokend.credentials.raw_token_server import RawTokenServer, RefusedError, Rule
+from tokend.credentials.raw_token_connection import RefusedError, Rule
+from tokend.credentials.raw_token_server import RawTokenServer
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.unix_socket import SocketFile
 from tokend.plugin.settings import OnDemandSettings

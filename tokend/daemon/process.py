@@ -1,4 +1,4 @@
-"""The process around the daemon: what it takes from systemd and the disk before the loop, and its exit code."""
+"""Process of the daemon: hardening, inherited descriptors, configuration and state before the loop; the exit code."""
 
 import gc
 import os
@@ -10,7 +10,8 @@ from pathlib import Path
 import anyio
 
 from tokend.config import Config
-from tokend.daemon.app import Daemon
+from tokend.daemon.app import serve, serve_once
+from tokend.daemon.wiring import launch
 from tokend.kinds import load_config
 from tokend.machine import hardening, logs
 from tokend.machine.clock import SystemClock
@@ -23,15 +24,15 @@ from tokend.state.fdstore import DescriptorStore
 from tokend.values.errors import ConfigError, StateLockedError, StoreError, TokendError
 
 EXIT_OTHER, EXIT_CONFIG, EXIT_LOCKED, EXIT_CONFIG_SYSTEMD = 1, 2, 75, 78
-# Python's own limits (700, 10, 10) make it look for garbage at every other moment of a start with thousands of
-# providers, through all that lives: a fifth of the time, in pauses of half a second. We hardly make any that needs it.
+# With Python's own limits (700, 10, 10) the garbage collector takes a fifth of a start with thousands of providers, in
+# pauses of half a second, because it walks through every live object. tokend makes hardly any reference cycles.
 GARBAGE_LIMITS = (20_000, 20, 50)
 
 
 def run(config_path: str | None, *, once: bool = False) -> int:
     """Run tokend until a signal ends it (or, with ``once``, until the tokens are written); returns the exit code."""
     if not once:
-        # It means: read the configuration again. That is done in a moment anyway, and must not end us before.
+        # SIGHUP means "reload". The configuration is about to be read; the default action would end the process.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     hardening.harden()
     gc.set_threshold(*GARBAGE_LIMITS)
@@ -54,24 +55,24 @@ def run(config_path: str | None, *, once: bool = False) -> int:
     except StoreError as error:
         sys.stderr.write(f"tokend: {error.detail}\n")
         return EXIT_OTHER
-    daemon = Daemon(config, state, explicit, inherited=inherited, notifier=notifier, last_event=last_event)
+    given = launch(config, explicit, state, last_event=last_event, inherited=inherited, notifier=notifier)
     try:
-        code = anyio.run(daemon.once if once else daemon.serve, backend_options={"use_uvloop": True})
+        code = anyio.run(serve_once if once else serve, given, backend_options={"use_uvloop": True})
     except* (TokendError, OSError) as trouble:
         for one in _leaves(trouble):
             sys.stderr.write(f"tokend: {one}\n")
         code = EXIT_OTHER
     finally:
         state.close()
-    if daemon.threads.running:
-        # A thread in a hanging filesystem, or beside a command, would keep the interpreter from ending.
+    if given.pools.running:
+        # A thread that waits for a hanging filesystem or for a command would keep the interpreter from ending.
         sys.stderr.flush()
         os._exit(code)
     return code
 
 
 def _state(config: Config, inherited: Inherited, notifier: Notifier) -> StateDirectory | DescriptorStore:
-    """Where the configuration wants it. Of what systemd kept, the rest is dropped."""
+    """Open the configured back end. Descriptors that systemd stored under other names are closed and dropped."""
     stored = inherited.stored.pop(fdstore.NAME, []) if config.daemon.state == "fdstore" else []
     for name, descriptors in inherited.stored.items():
         notifier.drop(name)

@@ -1,6 +1,6 @@
-"""The configuration in force, and the way to the next one: read, validate, plan, apply; all or nothing."""
+"""Replacement of the configuration in force: read, validate, plan, apply; all or nothing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 
 from tokend.config import Config
+from tokend.daemon.config_in_force import ConfigInForce
 from tokend.engine.supervisor import Supervisor
 from tokend.kinds import load_config
 from tokend.machine import logs
@@ -17,15 +18,16 @@ from tokend.machine.thread_pool import ThreadPool
 from tokend.service_manager.notify import Notifier
 from tokend.values.errors import ConfigError
 
-# A storm of signals or saves causes one reload a second.
+# Many signals or saves in a row cause one reload a second.
 RELOAD_SECONDS = 1.0
-# Reading a configuration reads secret files; a disk that hangs must not hold `reload` for ever.
+# Reading a configuration reads secret files: `reload` must not wait for ever on a disk that hangs.
 LOAD_SECONDS = 60.0
-# A configuration names the files that are to be watched; each further read can only be due to somebody who is writing.
+# A configuration names the files to watch, so it may have changed before they were watched. Each further read is caused
+# by a program that is writing at that moment.
 READ_TRIES = 5
-# The name in a plan of what is no provider: no provider can have it.
+# Name in a plan for the daemon's own keys; no provider can have this name.
 DAEMON = "[daemon]"
-# What is read only at start.
+# Keys that are read at start only.
 NEEDS_RESTART = (
     "socket",
     "socket_mode",
@@ -42,16 +44,16 @@ log = logs.get_logger()
 
 
 class Reloader:
-    """Hold the configuration in force and replace it: when told, when asked by `want`, when its files change.
+    """Replace the configuration in force: on request, after `want`, and when its files change.
 
-    ``config`` is in force already. ``explicit`` is the path that was named on the command line. ``told`` is called
-    after each reload, also after one that was refused. After `begin`, `watch_files`, `obey_wishes` and `look_again` are
-    its tasks.
+    ``explicit`` is the configuration's path in argv. After `begin`, run `watch_files`, `reload_when_wanted` and
+    `retry_refused` as tasks.
     """
 
     def __init__(
         self,
-        config: Config,
+        in_force: ConfigInForce,
+        supervisor: Supervisor,
         explicit: Path | None,
         *,
         clock: Clock,
@@ -59,11 +61,8 @@ class Reloader:
         watch_threads: ThreadPool,
         notifier: Notifier,
     ) -> None:
-        self.config = config
-        self.loaded_at = clock.instant().wall
-        self.error: str | None = None
-        self.told: Callable[[], None] = lambda: None
-        self.supervisor: Supervisor
+        self._in_force = in_force
+        self._supervisor = supervisor
         self._watch = FileWatch(self._changed, threads=watch_threads)
         self._explicit = explicit
         self._clock = clock
@@ -73,11 +72,14 @@ class Reloader:
         self._wanted = anyio.Event()
 
     def want(self) -> None:
-        """Have the configuration read again soon; wishes that come together are one."""
+        """Request a reload soon. Several requests before it begins cause one reload."""
         self._wanted.set()
 
     async def reload(self, dry_run: bool = False) -> Sequence[Mapping[str, str]]:
-        """Read, validate, plan, apply; returns the plan. Raises `ConfigError`; everything runs on unchanged then."""
+        """Read, validate, plan, apply; returns the plan. With ``dry_run`` nothing is applied.
+
+        Raises `ConfigError`; the running providers are unchanged then.
+        """
         async with self._lock:
             if dry_run:
                 return self._plan(await self._load())
@@ -88,68 +90,73 @@ class Reloader:
                 self._refuse(error)
                 raise
             except Exception:
-                # It stays this reload's own: what runs goes on running.
+                # A bug here must not end the daemon: the running providers go on.
                 log.exception("config.crashed")
                 bug = ConfigError("the configuration was not applied: a bug in tokend, whose log has the traceback")
                 self._refuse(bug)
                 raise bug from None
             finally:
-                # systemd waits for it, also when the configuration was refused or the one who asked has gone.
+                # systemd waits for READY=1, also when the configuration was refused or the client has disconnected.
                 self._notifier.ready()
 
-    async def obey_wishes(self) -> None:
-        """Reload whenever it is wanted."""
+    async def reload_when_wanted(self) -> None:
+        """Reload after each `want`. Runs until cancelled."""
         while True:
             await self._wanted.wait()
             self._wanted = anyio.Event()
-            with suppress(ConfigError):  # logged, and shown in status
+            with suppress(ConfigError):  # logged and shown in the status already
                 await self.reload()
             await self._clock.sleep(RELOAD_SECONDS)
 
     async def begin(self) -> None:
-        """Note how the files are that will be watched: before the first secret is read, so that no change is lost."""
-        await self._watch.follow(_watched(self.config))
+        """Record the present state of the watched files.
+
+        Call it before the first secret is read, so that no change is missed.
+        """
+        await self._watch.follow(_watched(self._in_force.config))
 
     async def watch_files(self) -> None:
-        """Notice changes of the configuration's files, and of the secrets'."""
-        # It was read before `begin`. To load it again only to compare would take as much memory once more.
+        """Watch the files of the configuration and of its secrets. Runs until cancelled."""
+        # The configuration was read before `begin`, and may have changed in between. Loading a second one to compare
+        # takes as much memory again: that is done only where the files differ.
         try:
-            changed = not await self._is_on_disk() and await self._load() != self.config
+            changed = not await self._is_on_disk() and await self._load() != self._in_force.config
         except ConfigError:
             changed = True
         if changed:
             self.want()
         await self._watch.run()
 
-    async def look_again(self) -> None:
-        """While the configuration on disk is refused: see whether it was mended.
+    async def retry_refused(self) -> None:
+        """While the configuration on disk is refused, read it every few seconds. Runs until cancelled.
 
-        What mends it may be a file that is not watched: one that is included newly, a secret, a mode.
+        The fix may be in a file that is not watched: a newly included file, a secret, a file mode.
         """
         while True:
             await self._clock.sleep(LOOK_SECONDS)
-            if self.error is not None and not self._lock.locked():
+            if self._in_force.error is not None and not self._lock.locked():
                 try:
                     await self._load()
                 except ConfigError as error:
-                    if error.detail == self.error:
+                    if error.detail == self._in_force.error:
                         continue
                 self.want()
 
     def _changed(self, paths: set[Path]) -> None:
-        if paths & {*self.config.files, *self.config.directories}:
+        config = self._in_force.config
+        if paths & {*config.files, *config.directories}:
             self.want()
-        if secrets := paths & set(self.config.secret_files):
+        if secrets := paths & set(config.secret_files):
             log.info("secret.changed", files=len(secrets))
-            self.supervisor.secrets_changed(secrets)
+            self._supervisor.secrets_changed(secrets)
 
     async def _replace(self) -> Sequence[Mapping[str, str]]:
         config = await self._load_watched()
         plan = self._plan(config)
-        # Whoever asked may go, and the daemon may be told to stop: half a configuration must not be in force.
+        # The client may disconnect, and the daemon may be stopped: half a configuration must not be in force.
         with anyio.CancelScope(shield=True):
-            await self.supervisor.apply(config)
-            self.config, self.error, self.loaded_at = config, None, self._clock.instant().wall
+            await self._supervisor.apply(config)
+            self._in_force.replace(config, self._clock.instant().wall)
             await self._watch.follow(_watched(config))
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
         for warning in config.warnings:
@@ -158,19 +165,18 @@ class Reloader:
             if step["name"] == DAEMON:
                 log.warning("config.restart_needed", detail=step["action"])
         log.info("config.loaded", changes=len(plan))
-        self.told()
+        self._in_force.announce()
         return plan
 
     def _refuse(self, error: ConfigError) -> None:
-        # A saved file and the `tokend reload` after it are two ways to one refusal: the log has it once.
-        (log.debug if error.detail == self.error else log.error)("config.refused", detail=error.detail)
-        self.error = error.detail
-        self.told()
+        # A saved file and the `tokend reload` after it cause the same refusal twice: it is logged as an error once.
+        (log.debug if error.detail == self._in_force.error else log.error)("config.refused", detail=error.detail)
+        self._in_force.refuse(error.detail)
 
     async def _load(self) -> Config:
         try:
             return await self._threads.run(
-                partial(load_config, self._explicit, before=self.config), seconds=LOAD_SECONDS
+                partial(load_config, self._explicit, before=self._in_force.config), seconds=LOAD_SECONDS
             )
         except TimeoutError as error:
             why = str(error) or f"a disk hangs, for {LOAD_SECONDS:.0f} s"
@@ -180,22 +186,23 @@ class Reloader:
 
     async def _is_on_disk(self) -> bool:
         try:
-            return await self._threads.run(self.config.is_on_disk, seconds=LOAD_SECONDS)
+            return await self._threads.run(self._in_force.config.is_on_disk, seconds=LOAD_SECONDS)
         except TimeoutError:
             return False
 
     async def _load_watched(self) -> Config:
-        """Load, and watch what was read: nothing may change unnoticed between the two."""
+        """Load a configuration and watch its files, so that no change between the two is missed."""
         config = await self._load()
         for _ in range(READ_TRIES):
-            if not await self._watch.follow(_watched(self.config) | _watched(config)):
+            if not await self._watch.follow(_watched(self._in_force.config) | _watched(config)):
                 break
             config = await self._load()
         return config
 
     def _plan(self, config: Config) -> list[Mapping[str, str]]:
-        plan: list[Mapping[str, str]] = list(self.supervisor.plan(config))
-        fixed = [key for key in NEEDS_RESTART if getattr(config.daemon, key) != getattr(self.config.daemon, key)]
+        plan: list[Mapping[str, str]] = list(self._supervisor.plan(config))
+        now, new = self._in_force.config.daemon, config.daemon
+        fixed = [key for key in NEEDS_RESTART if getattr(new, key) != getattr(now, key)]
         if fixed:
             plan.append({"name": DAEMON, "action": "restart needed for " + ", ".join(fixed)})
         return plan

@@ -1,4 +1,4 @@
-"""Tell systemd in one sentence how everything stands, whenever that changes."""
+"""STATUS= for systemd: one sentence about the health of all tokens, sent when it changes."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,7 +15,7 @@ STATUS_SECONDS = 1.0
 
 
 class StatusLine:
-    """Hold who is not well, and why. Only those that changed are asked how they stand: there may be thousands."""
+    """Remember which providers fail, and why. Only providers that changed are asked again: there may be thousands."""
 
     def __init__(
         self, supervisor: Supervisor, notifier: Notifier, *, clock: Clock, config_refused: Callable[[], bool]
@@ -29,12 +29,12 @@ class StatusLine:
         self._news = anyio.Event()
         supervisor.subscribe(self._note)
 
-    def look(self) -> None:
-        """The configuration was applied, or refused."""
+    def config_changed(self) -> None:
+        """Send a new status soon: a configuration was applied or refused."""
         self._news.set()
 
-    async def tell(self) -> None:
-        """Tell until cancelled; its task."""
+    async def report(self) -> None:
+        """Send the status whenever it changed, at most every `STATUS_SECONDS`. Runs until cancelled."""
         before = ""
         while True:
             self._news = anyio.Event()
@@ -45,7 +45,7 @@ class StatusLine:
                     self._wrong[name] = reason
                 else:
                     self._wrong.pop(name, None)
-            text = in_words(len(self._supervisor.entries), self._wrong, config_refused=self._config_refused())
+            text = sentence(len(self._supervisor.entries), self._wrong, config_refused=self._config_refused())
             if text != before:
                 self._notifier.status(text)
                 before = text
@@ -57,8 +57,8 @@ class StatusLine:
         self._news.set()
 
 
-def in_words(number: int, wrong: Mapping[str, str], *, config_refused: bool) -> str:
-    """How everything stands, in one sentence: how many tokens, which of them are not well, and why (`trouble`)."""
+def sentence(number: int, wrong: Mapping[str, str], *, config_refused: bool) -> str:
+    """Return the number of tokens, the names of those that fail, and why (`trouble`), as one sentence."""
     text = f"{number} token{'s' * (number != 1)}"
     named = ", ".join(f"{name} ({reason})" for name, reason in sorted(wrong.items()))
     text += f", {len(wrong)} failing: {named}" if wrong else ", all well" if number else ""
@@ -66,7 +66,7 @@ def in_words(number: int, wrong: Mapping[str, str], *, config_refused: bool) -> 
 
 
 def trouble(status: ProviderStatus) -> str | None:
-    """What is wrong with one token or its sinks; None if nothing is, or nothing has been tried yet."""
+    """Return what is wrong with one token or its sinks; None if nothing is, or if nothing has been tried yet."""
     parts = [f"sink {sink.label}: {sink.error}" for sink in status.sinks if sink.error is not None]
     well = status.state in (State.VALID, State.ON_DEMAND)
     if not well and (status.state is not State.PENDING or status.last_error is not None):

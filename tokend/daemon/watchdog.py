@@ -1,4 +1,4 @@
-"""Feed systemd's watchdog, but only while the loop and every refresher make progress."""
+"""Keep-alive messages to systemd's watchdog, while the loop and every refresher make progress."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,36 +11,39 @@ log = get_logger()
 
 
 class Watchdog:
-    """A task of the loop: a blocked loop feeds nobody. ``living`` tells who has to move, at each look anew."""
+    """Feed the watchdog from a task of the loop: a blocked loop feeds nothing.
+
+    ``refreshers`` is called at each check, and returns the refreshers that run then.
+    """
 
     def __init__(
-        self, notifier: Notifier, *, seconds: float, clock: Clock, living: Callable[[], Iterable[Monitored]]
+        self, notifier: Notifier, *, seconds: float, clock: Clock, refreshers: Callable[[], Iterable[Monitored]]
     ) -> None:
         self._notifier = notifier
         self._seconds = seconds
         self._clock = clock
-        self._living = living
+        self._refreshers = refreshers
         self._progress = HeartbeatCheck()
         self._hung: list[str] = []
 
     async def feed(self) -> None:
-        """Look every ``seconds``, and feed unless somebody has hung; runs until cancelled.
+        """Check every ``seconds``, and feed unless a refresher hangs. Runs until cancelled.
 
-        A daemon that is starved is killed and started anew, which is what helps one that has hung: its tokens are in
-        the state, so it costs no login.
+        systemd kills a daemon that is not fed and starts it again. That ends the hang and costs no login, because the
+        tokens are in the state.
         """
         while True:
-            hung = self._progress.look(self._living(), boot=self._clock.instant().boot, seconds=self._seconds)
+            hung = self._progress.look(self._refreshers(), boot=self._clock.instant().boot, seconds=self._seconds)
             if hung != self._hung:
-                self._tell(hung)
+                self._report(hung)
                 self._hung = hung
             if not hung:
                 self._notifier.alive()
             await self._clock.sleep(self._seconds)
 
     @staticmethod
-    def _tell(hung: list[str]) -> None:
+    def _report(hung: list[str]) -> None:
         if hung:
-            log.error("watchdog.starved", detail=f"no progress: {', '.join(hung)}; systemd is to start us anew")
+            log.error("watchdog.starved", detail=f"no progress: {', '.join(hung)}; systemd will restart tokend")
         else:
-            log.warning("watchdog.fed", detail="everybody moves again")
+            log.warning("watchdog.fed", detail="all refreshers make progress again")

@@ -1,54 +1,47 @@
-"""One client's connection: bytes to requests, answers to bytes, in order, within limits.
+"""One client's connection: bytes to requests, responses to bytes, in order, within limits.
 
-The hot path is `data_received`: a request text that was seen before is answered from prepared bytes without parsing.
-Everything else is parsed by httptools and answered by a task, one at a time. What the answers say is `routes`' part;
-time limits are enforced by the server, which calls `check` on every connection about twice a second.
+The hot path is `Connection.data_received`: a request text with a prepared answer is answered without parsing.
+Everything else is parsed by httptools and answered by a task, one at a time. The application decides every answer. The
+server enforces the time limits: it calls `Connection.check` on every connection about twice a second.
 """
 
 import asyncio
 import select
-from collections.abc import AsyncGenerator, Mapping
+import socket
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from enum import Enum
 from typing import Any, Protocol
 
 from tokend.access.peer import Peer
-from tokend.api.routes import memorable, respond
-from tokend.api.serializers import Prepared
-from tokend.api.token_api import Hot, TokenApi
-from tokend.httpd.problem import RequestError, problem
+from tokend.httpd.application import Application, PreparedAnswer, PreparedAnswers
+from tokend.httpd.listener import Listener
+from tokend.httpd.problem import RequestError
 from tokend.httpd.request import Request
 from tokend.httpd.request_parser import SLICE_BYTES, Limits, RequestReader
-from tokend.httpd.response import Response
 
-# Longer request texts are parsed each time: remembering them would cost more memory than it saves time.
+# Longer request texts are parsed each time: to remember them would cost more memory than it saves time.
 LONGEST_REMEMBERED_BYTES = 1024
 # A refused client may still be sending; closing at once would reset the connection under the answer (RFC 9112, 9.6).
 LINGER_SECONDS = 1.0
-# Headers after which the same text may deserve another answer, or the connection another fate.
+# With one of these headers, the same text may need another answer, or decides about the connection.
 _NOT_REMEMBERED = frozenset((b"if-none-match", b"prefer", b"expect", b"connection", b"upgrade"))
 
 
 class ConnectionOwner(Protocol):
-    """What a connection needs of its server."""
+    """What a connection needs of its server. ``answers`` is None for a server without prepared answers."""
 
-    service: TokenApi
+    application: Application
+    answers: PreparedAnswers | None
     limits: Limits
-    closing: bool
 
     @property
-    def remembered(self) -> Mapping[bytes, Hot]:
-        """The request texts that are answered without parsing."""
-
-    def replace(self, arrival: Any, connection: "Connection") -> None:
-        """Note that what arrived as a bare socket goes on as a connection."""
-
-    def leave(self, connection: Any) -> None:
-        """Strike out a connection that is closed."""
+    def listener(self) -> Listener[Any]:
+        """The listener that counts the connection."""
 
 
 class Phase(Enum):
-    """What the connection waits for; each has its time limit, `ANSWERING` has none of its own."""
+    """What the connection waits for. Each phase has its time limit, except `ANSWERING`."""
 
     FIRST = "first"
     IDLE = "idle"
@@ -59,7 +52,7 @@ class Phase(Enum):
 
 
 class Connection(asyncio.Protocol):
-    """HTTP/1.1 (and 1.0) on one Unix socket connection."""
+    """HTTP/1.1 (and 1.0) on one stream."""
 
     # Defaults live on the class: most connections never need half of these.
     _transport: asyncio.Transport
@@ -71,31 +64,51 @@ class Connection(asyncio.Protocol):
     _closing = False
     _given_up_with_client = False
     _unread = b""  # received, not parsed
-    _granted: Prepared | None = None  # the prepared answers that this peer was last seen to have access to
+    _text = b""  # the whole text of the request that is being answered, if its answer may be remembered
+    _granted: PreparedAnswer | None = None  # the last prepared answer that this peer was found to have access to
+    _opener: asyncio.Task[None] | None = None
     _task: asyncio.Task[None] | None = None
     _reader: RequestReader | None = None  # made at the first request that is not recognised
 
-    def __init__(self, home: ConnectionOwner, peer: Peer, *, replaces: object, received: bytes, unsent: bytes) -> None:
-        """``received`` is not answered and ``unsent`` is due since this was a bare socket."""
+    def __init__(
+        self, home: ConnectionOwner, peer: Peer, sock: socket.socket, *, received: bytes = b"", unsent: bytes = b""
+    ) -> None:
+        """``received`` bytes are not answered, and ``unsent`` bytes are due, since this was a bare socket."""
         self._home = home
-        self.peer, self.uid = peer, peer.uid
-        self._beginning = (replaces, received, unsent)
-        self._service = home.service
-        self._remembered = home.remembered
+        self.peer = peer
+        self._opening: tuple[socket.socket, bytes, bytes] | None = (sock, received, unsent)
+        self._application = home.application
+        self._answers = home.answers
+        self._find = _nothing if home.answers is None else home.answers.find
         self._loop = asyncio.get_running_loop()
         self._phase = Phase.FIRST
         self._since = self._loop.time()
+
+    def start(self) -> None:
+        """Give the socket a transport, which calls the methods below."""
+        self._opener = self._loop.create_task(self._open())  # kept: the loop itself has weak references only
+
+    async def _open(self) -> None:
+        if self._opening is not None:
+            sock = self._opening[0]
+            sock.setblocking(False)
+            try:
+                await self._loop.connect_accepted_socket(lambda: self, sock)
+            except OSError:
+                sock.close()
+                self._home.listener.leave(self)
+        self._opener = None
 
     # -------------------------------------------------------------- what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a stream transport, as the loop makes them of sockets
-        (replaced, received, unsent), self._beginning = self._beginning, (None, b"", b"")
-        self._home.replace(replaced, self)
-        self._transport.write(unsent)
-        if received:
-            self.data_received(received)
-        if self._home.closing:
+        if self._opening is not None:
+            (_, received, unsent), self._opening = self._opening, None
+            self._transport.write(unsent)
+            if received:
+                self.data_received(received)
+        if self._home.listener.closing:
             self.close_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the protocol's signature
@@ -104,27 +117,22 @@ class Connection(asyncio.Protocol):
         if self._reader is not None:
             self._reader.close()
         self._writable = True
-        # A reader is given up with its client; what has effects (refresh, issue, …) runs to its end unheard.
+        # A GET ends with its client; a request with effects (refresh, issue, …) runs to its end.
         if self._task is not None and self._given_up_with_client:
             self._task.cancel()
-        self._home.leave(self)
+        self._home.listener.leave(self)
 
     def data_received(self, data: bytes) -> None:
-        service = self._service
-        if self._ready and (hot := self._remembered.get(data)) is not None:
-            # Each condition of `TokenApi.prepared`, in place: a call costs a twentieth of the throughput.
-            prepared, entry = hot.prepared, service.engine.entries.get(hot.name)
-            if (
-                entry is not None
-                and entry.lease is prepared.lease
-                and entry.settings is prepared.settings
-                and service.boot_seconds() < prepared.expires_boot
-                and (prepared is self._granted or self._may_have(prepared))
-            ):
-                self._transport.write(hot.answer)
-                hot.hits += 1
-                self._touched = True
-                return
+        # Every call added here costs a part of the throughput: tests/api/test_hot_path.py counts them.
+        if (
+            self._ready
+            and (answer := self._find(data)) is not None
+            and (answer is self._granted or answer.public or self._may_have(answer))
+        ):
+            self._transport.write(answer.content)
+            answer.hits += 1
+            self._touched = True
+            return
         if not (self._closing or (self._reader is not None and self._reader.sealed)):
             self._ready = False
             self._unread += data
@@ -132,7 +140,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended = True
-        # Half-closed: whoever still waits for answers gets them. `check` notices if the other half goes too.
+        # Half-closed: due answers are still sent. `check` notices when the client closes the other half, too.
         return self._busy or bool(self._unread)
 
     def pause_writing(self) -> None:
@@ -148,6 +156,8 @@ class Connection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Close the connection if it has used up its time; called about twice a second with the loop's time."""
+        if self._opening is not None:
+            return
         limits = self._home.limits
         if self._touched:
             self._touched, self._since = False, now
@@ -173,13 +183,15 @@ class Connection(asyncio.Protocol):
     def close_soon(self) -> None:
         """Close as soon as what was asked is answered; at once if nothing was."""
         self._ended = True
-        if self._streaming or not self._busy:
+        # Without a transport yet, `connection_made` closes: the listener is closing.
+        if self._opening is None and (self._streaming or not self._busy):
             self._transport.close()
 
     def abort(self) -> None:
         """Close now, whatever is due."""
         self._given_up_with_client = True
-        self._transport.abort()
+        if self._opening is None:
+            self._transport.abort()
 
     # -------------------------------------------------------------- the order of things
 
@@ -188,7 +200,7 @@ class Connection(asyncio.Protocol):
         return self._task is not None or not self._writable or bool(self._reader and self._reader.due)
 
     def _advance(self) -> None:
-        """Answer what is due and parse what is unread, until one of them has to wait."""
+        """Answer due requests and parse unread bytes, until one of the two has to wait."""
         reader = self._reader = self._reader or RequestReader(self.peer, self._home.limits)
         while self._task is None and self._writable and not self._closing:
             if reader.due:
@@ -203,7 +215,7 @@ class Connection(asyncio.Protocol):
             self._settle(reader)
 
     def _settle(self, reader: RequestReader) -> None:
-        """Choose the phase, whether to read on, and whether this was all."""
+        """Choose the phase, read on or pause reading, and close if nothing is left to do."""
         if self._busy:
             phase = Phase.ANSWERING
             if self._unread:
@@ -227,36 +239,28 @@ class Connection(asyncio.Protocol):
             reader.awaits_continue = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if reader.alone and len(piece) <= LONGEST_REMEMBERED_BYTES:
-            self._remember(piece, reader.due[0])
+            self._text = piece if _is_plain_read(reader.due[0]) else b""
 
-    def _remember(self, text: bytes, request: Request | RequestError) -> None:
-        """Recognise this text in future if it is a plain read of a token that this peer may have."""
-        if isinstance(request, RequestError) or request.method != "GET" or request.body or not request.keep_alive:
-            return
-        if b"?" in request.target or any(name in _NOT_REMEMBERED for name, _ in request.headers):
-            return
-        if (answer := memorable(self._service, request)) is not None:
-            self._granted, plain = answer
-            self._service.remember(text, self._granted, plain=plain)
-
-    def _may_have(self, prepared: Prepared) -> bool:
-        if not self._service.rules.may_read(self.peer, prepared.settings.access):
+    def _may_have(self, answer: PreparedAnswer) -> bool:
+        if self._answers is None or not self._answers.admits(self.peer, answer):
             return False
-        self._granted = prepared
+        self._granted = answer
         return True
 
     def _begin(self, due: Request | RequestError) -> None:
         if isinstance(due, RequestError):
-            self._service.count("", due.status)
-            self._transport.write(problem(due, now=self._service.engine.clock.instant().wall).encode(close=True))
+            self._transport.write(self._application.refuse(self.peer, due).encode(close=True))
             self._linger()
             return
         self._given_up_with_client = due.method in ("GET", "HEAD")
         self._task = self._loop.create_task(self._answer(due))
 
     async def _answer(self, request: Request) -> None:
+        text, self._text = self._text, b""
         try:
-            answer = await self._respond(request)
+            answer = await self._application.respond(request)
+            if text and answer.basis is not None and self._answers is not None:
+                self._granted = self._answers.remember(text, answer)
             close = not request.keep_alive or answer.stream is not None
             if not self._closing:
                 self._transport.write(answer.encode(close=close, head_only=request.method == "HEAD"))
@@ -272,11 +276,8 @@ class Connection(asyncio.Protocol):
         else:
             self._advance()
 
-    async def _respond(self, request: Request) -> Response:
-        return await respond(self._service, request)
-
     async def _pour(self, stream: AsyncGenerator[bytes, None]) -> None:
-        """Send a stream until its client is gone or does not keep up; it may come back with Last-Event-ID."""
+        """Send a stream until its client disconnects or does not keep up; it may resume with Last-Event-ID."""
         self._streaming = True
         async with aclosing(stream):
             async for part in stream:
@@ -294,7 +295,22 @@ class Connection(asyncio.Protocol):
             self._transport.write_eof()
 
     def _hung_up(self) -> bool:
-        """Tell whether a client that stopped sending, or that we do not read, is gone: else its end would be told."""
+        """Tell whether the client has disconnected. The transport does not notice while it does not read."""
         poll = select.poll()
         poll.register(self._transport.get_extra_info("socket").fileno(), 0)
         return any(flags & (select.POLLHUP | select.POLLERR) for _, flags in poll.poll(0))
+
+
+def _nothing(_text: bytes, /) -> None:
+    """Find no prepared answer: the server has none."""
+
+
+def _is_plain_read(request: Request | RequestError) -> bool:
+    return (
+        isinstance(request, Request)
+        and request.method == "GET"
+        and request.keep_alive
+        and not request.body
+        and b"?" not in request.target
+        and not any(name in _NOT_REMEMBERED for name, _ in request.headers)
+    )

@@ -1,22 +1,19 @@
-"""One request as a value, and how its parts are read: target, query, negotiation, JSON body."""
+"""One HTTP request as a value, and the reading of its parts: target, query, negotiation, JSON body."""
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from tokend.access.peer import Peer
 from tokend.httpd.problem import RequestError, bad_request
-from tokend.plugin.settings_base import parse_duration
 
-# A page in a browser is the one client that can be tricked into asking (through a local proxy): these give it away.
+# Browsers send these. A web page is the one client that can be tricked into a request (through a local proxy).
 BROWSER_HEADERS = frozenset((b"origin", b"referer", b"sec-fetch-site"))
 _WAIT = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*", re.ASCII | re.IGNORECASE)
-# The longest `Prefer: wait`; longer wishes are cut, as RFC 7240 section 4.3 allows.
+# The longest `Prefer: wait`; longer ones are cut, as RFC 7240 section 4.3 allows.
 LONGEST_WAIT_SECONDS = 300
 
 
@@ -32,13 +29,13 @@ class Request:
     keep_alive: bool
 
     def header(self, name: bytes) -> str | None:
-        """The values of one header, joined by commas; None if it is absent."""
+        """Return the values of one header, joined by commas; None if it is absent."""
         values = [value for key, value in self.headers if key == name]
         return b", ".join(values).decode("latin-1") if values else None
 
     @cached_property
     def segments(self) -> tuple[str, ...]:
-        """The path's segments, percent-decoded one by one so that ``%2F`` never separates."""
+        """The path's segments, percent-decoded one by one, so that ``%2F`` never separates."""
         path = self.target.partition(b"?")[0]
         if path[:7].lower() == b"http://":  # absolute-form, RFC 9112 section 3.2.2
             path = b"/" + path[7:].partition(b"/")[2]
@@ -47,7 +44,7 @@ class Request:
         return tuple(_decode(part) for part in path[1:].split(b"/"))
 
     def query(self, known: frozenset[str]) -> dict[str, str]:
-        """The query's parameters; raises for unknown, repeated and malformed ones."""
+        """Return the query's parameters; raises `RequestError` for unknown, repeated and malformed ones."""
         found: dict[str, str] = {}
         for part in filter(None, self.target.partition(b"?")[2].split(b"&")):
             key, _, value = (_decode(side.replace(b"+", b" ")) for side in part.partition(b"="))
@@ -60,10 +57,13 @@ class Request:
         return found
 
     def json_object(self, known: frozenset[str] | None = None) -> dict[str, Any]:
-        """The body as a JSON object, ``{}`` where there is none; ``known`` names the only keys that may occur."""
+        """Return the body as a JSON object, ``{}`` without a body; ``known`` names the only keys that may occur.
+
+        Raises `RequestError`.
+        """
         if not self.body:
             return {}
-        # Who names no type is taken at the body's word; a page in a browser is refused by its Origin already.
+        # A missing type is taken for JSON; web pages, which could leave it out, are refused for their Origin.
         media = (self.header(b"content-type") or "application/json").partition(";")[0].strip().lower()
         if media != "application/json":
             raise RequestError(415, "unsupported_media_type", "the body must be sent as Content-Type: application/json")
@@ -83,44 +83,32 @@ class Request:
         return value
 
     def wait_seconds(self) -> int | None:
-        """The ``wait`` of Prefer, at most `LONGEST_WAIT_SECONDS`; None without one that can be read."""
+        """Return the ``wait`` of Prefer, at most `LONGEST_WAIT_SECONDS`; None if there is none that can be read."""
         for preference in (self.header(b"prefer") or "").split(","):
             if match := _WAIT.fullmatch(preference.partition(";")[0]):
                 return min(int(match[1]), LONGEST_WAIT_SECONDS)
         return None
 
-    def matches_etag(self, generation: int) -> bool:
-        """Tell whether If-None-Match names this generation (weakly compared, as RFC 9110 asks)."""
-        tags = [tag.strip().removeprefix("W/") for tag in (self.header(b"if-none-match") or "").split(",")]
-        return f'"{generation}"' in tags or "*" in tags
+    def matches_etag(self, tag: str) -> bool:
+        """Tell whether If-None-Match names this entity tag (with its quotes; weak comparison, RFC 9110 13.1.2)."""
+        tags = [given.strip().removeprefix("W/") for given in (self.header(b"if-none-match") or "").split(",")]
+        return tag in tags or "*" in tags
+
+    def preferred_type(self, *offered: str) -> str | None:
+        """Choose one of the media types offered by the Accept header; None if it accepts none of them.
+
+        The higher q wins, then the type that is named more exactly, then the order of the offer.
+        """
+        accept = self.header(b"accept")
+        if accept is None or not accept.strip():
+            return offered[0]
+        quality, best = max(((_rank(accept, one), one) for one in offered), key=lambda found: found[0])
+        return best if quality[0] > 0 else None
 
 
-def duration_parameter(parameters: Mapping[str, str], name: str) -> timedelta | None:
-    """Read a duration among query parameters; None if it is absent."""
-    if name not in parameters:
-        return None
-    try:
-        return parse_duration(parameters[name])
-    except ValueError as error:
-        raise bad_request(f"{name}: {error}", errors={name: [str(error)]}) from None
-
-
-def wants_plain(accept: str | None) -> bool:
-    """Choose between JSON (False) and the raw token (True) by the Accept header; raises 406 where neither will do.
-
-    The higher q wins, then the type that is named more exactly, then JSON.
-    """
-    if accept is None or not accept.strip():
-        return False
-    json_rank, plain_rank = _rank(accept, "application", "json"), _rank(accept, "text", "plain")
-    if max(json_rank, plain_rank)[0] <= 0:
-        raise RequestError(406, "not_acceptable", "a token is given as application/json or text/plain")
-    return plain_rank > json_rank
-
-
-def _rank(accept: str, kind: str, subtype: str) -> tuple[float, int]:
-    """The q of the most exact range that covers the type, and how exact it is (RFC 9110 section 12.5.1)."""
-    exactness = {f"{kind}/{subtype}": 2, f"{kind}/*": 1, "*/*": 0}
+def _rank(accept: str, media_type: str) -> tuple[float, int]:
+    """Return the q of the most exact range that covers the type, and how exact it is (RFC 9110 section 12.5.1)."""
+    exactness = {media_type: 2, f"{media_type.partition('/')[0]}/*": 1, "*/*": 0}
     best = (-1, 0.0)
     for item in accept.split(","):
         media, *parameters = (part.strip().lower() for part in item.split(";"))

@@ -1,7 +1,7 @@
-"""Answers as values and as bytes. What they say is decided in `routes` and `problems`."""
+"""HTTP responses as values, and their encoding. The application decides their content."""
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -13,25 +13,27 @@ PLAIN_TYPE = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One complete answer, or the head of a ``stream`` whose end is the end of the connection.
+    """One complete answer, or the head of a ``stream`` that ends with the connection.
 
-    ``headers`` are those beyond Content-Type, Content-Length and Cache-Control, which `encode` adds.
+    ``headers`` are those beyond Content-Type, Content-Length and Cache-Control, which `encode` adds. ``basis`` is
+    opaque to the server: a response that has one may be offered to `PreparedAnswers.remember`.
     """
 
     status: int
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     content_type: str | None = JSON_TYPE
     headers: tuple[tuple[str, str], ...] = ()
     stream: AsyncGenerator[bytes, None] | None = None
+    basis: object = field(default=None, repr=False, compare=False)
 
     def encode(self, *, close: bool, head_only: bool = False) -> bytes:
-        """Lay the answer out for the wire; ``close`` announces the end of the connection."""
+        """Encode as HTTP/1.1; ``close`` announces the end of the connection, ``head_only`` leaves out the body."""
         lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
         if self.content_type is not None:
             lines.append(f"Content-Type: {self.content_type}")
         if self.stream is None and self.status != HTTPStatus.NOT_MODIFIED:
             lines.append(f"Content-Length: {len(self.body)}")
-        # Whatever is said here may be a secret or is about to change: nobody in between may keep it.
+        # Every answer may hold a secret or is about to change: no cache on the way may keep it.
         lines.append("Cache-Control: no-store")
         lines.extend(f"{name}: {value}" for name, value in self.headers)
         if close:
@@ -43,5 +45,5 @@ class Response:
 def json_response(
     value: Mapping[str, Any], *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()
 ) -> Response:
-    """Make an answer of a JSON object."""
+    """Make a response of a JSON object."""
     return Response(status, orjson.dumps(value), headers=headers)

@@ -1,159 +1,97 @@
-"""The socket server: admits connections, enforces their limits, keeps the path ours. HTTP is `connection`'s part."""
+"""HTTP on one Unix socket: a listener, bare sockets for prepared answers, connections for everything else."""
 
 import asyncio
 import socket
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
-from tokend.access.peer import Peer, identify, uid_of
-from tokend.api.token_api import Hot, TokenApi
-from tokend.httpd.acceptor import Acceptor, NewConnection
-from tokend.httpd.connection import Connection
+from tokend.access.peer import Peer, identify
+from tokend.httpd.application import Application, PreparedAnswers
+from tokend.httpd.bare_socket import BareConnection, BareSockets
+from tokend.httpd.listener import CLOSE_SECONDS, PATH_CHECK_SECONDS, Listener, Room
 from tokend.httpd.request_parser import Limits
-from tokend.httpd.unix_socket import SocketFile, bind_socket, is_ours, withdraw
+from tokend.httpd.time_limits import LimitedConnection, enforce_time_limits
+from tokend.httpd.unix_socket import SocketFile
 
-# The time limits' grain: a client has at most this much longer than its limit.
-MOST_SWEEP_SECONDS = 0.5
-# To look at a prepared answer takes 2 µs. Of more than a thousand it is done less often: half a percent of a core.
-SECONDS_PER_ANSWER = 0.0005
-# How soon a removed or stolen path is noticed. A stat costs microseconds.
-PATH_CHECK_SECONDS = 2.0
-# What is being answered at shutdown may take this long; after that it is cut.
-CLOSE_SECONDS = 2.0
+# Prepared answers that are out of date are dropped at most this often.
+SWEEP_SECONDS = 0.5
 
 
 class SocketServer:
-    """HTTP on one Unix socket, from `start` to `close`, on the running asyncio (uvloop) loop.
+    """Serve an application on one Unix socket, from `start` to `close`, on the running asyncio (uvloop) loop.
 
-    Give either ``place``, where the socket is made, watched and in the end unlinked, or ``sock``, a listening socket
-    that somebody else made (socket activation) and keeps.
+    Give either ``place``, where the socket is made, watched and at the end unlinked, or ``sock``, a listening socket
+    that somebody else made (socket activation). ``identify`` returns the identity of a connection's peer.
     """
 
     def __init__(
         self,
-        service: TokenApi,
+        application: Application,
         *,
+        answers: PreparedAnswers | None = None,
         place: SocketFile | None = None,
         sock: socket.socket | None = None,
         limits: Limits | None = None,
         path_check_seconds: float = PATH_CHECK_SECONDS,
+        identify: Callable[[socket.SocketType], Peer] = identify,
     ) -> None:
-        if (place is None) == (sock is None):
-            raise ValueError("give either a place for the socket or a listening socket")
-        self.service = service
+        self.application = application
+        self.answers = answers
         self.limits = limits or Limits()
-        self._place = place
-        self._socket = sock
-        self._path_check_seconds = path_check_seconds
-        self.closing = False
-        self._arrivals: Acceptor | None = None
-        self._connections: set[NewConnection | Connection] = set()
-        self._per_uid: Counter[int] = Counter()
-        self._left = asyncio.Event()  # set whenever a connection is struck out
+        self.identify = identify
+        self._bare_sockets = BareSockets(self)
+        self.listener: Listener[LimitedConnection] = Listener(
+            one_endpoint(place, sock),
+            partial(BareConnection, self._bare_sockets),
+            room=Room(self.limits.max_connections, self.limits.max_connections_per_uid),
+            denied=application.log_denial,
+            path_check_seconds=path_check_seconds,
+        )
         self._chores: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Listen. Raises OSError or `SocketInUseError`, naming the path; nothing is left behind then."""
-        if self._place is not None:
-            self._socket = bind_socket(self._place)
-            self._chores.append(asyncio.create_task(self._watch_path(self._place)))
-        if self._socket is not None:
-            self._arrivals = Acceptor(self)
-            self._arrivals.listen(self._socket)
-        self._chores.append(asyncio.create_task(self._sweep()))
+        try:
+            self.listener.start()
+        except OSError:
+            self._bare_sockets.stop()
+            raise
+        chores = [self._keep_path(), enforce_time_limits(self.listener, self.limits)]
+        if self.answers is not None:
+            chores.append(_sweep(self.answers))
+        self._chores = [asyncio.create_task(chore) for chore in chores]
 
     async def close(self, *, grace_seconds: float = CLOSE_SECONDS) -> None:
         """Stop listening, give due answers ``grace_seconds``, close every connection, unlink our path."""
         for chore in self._chores:
             chore.cancel()
-        if self._place is not None and self._socket is not None:
-            withdraw(self._place, self._socket)
-        self.closing = True
-        if self._arrivals is not None:
-            self._arrivals.deafen()
-        for connection in list(self._connections):
-            connection.close_soon()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(grace_seconds):
-                while self._connections:
-                    self._left.clear()
-                    await self._left.wait()
-        for connection in list(self._connections):
-            connection.abort()
-        await asyncio.sleep(0)
-        if self._arrivals is not None:
-            self._arrivals.stop()
-        self.service.changes.close()
-
-    @property
-    def remembered(self) -> Mapping[bytes, Hot]:
-        """The request texts that are answered without parsing."""
-        return self.service.remembered
-
-    def identify(self, connection: socket.SocketType) -> Peer:
-        """Tell all that is known of who is at the other end; raises OSError."""
-        return identify(connection)
-
-    def admit(self, arrival: NewConnection, first_reserved: float) -> bool:
-        """Note a new connection, and its uid in it; False if it is one too many, or has a reserved descriptor."""
-        try:
-            arrival.uid = uid = uid_of(arrival.socket)
-        except OSError:
-            return False
-        full = len(self._connections) >= self.limits.max_connections or arrival.descriptor >= first_reserved
-        if full or self._per_uid[uid] >= self.limits.max_connections_per_uid:
-            peer = Peer(uid, frozenset())
-            self.service.denied(peer, detail="too many connections" + ("" if full else " of this uid"))
-            return False
-        self._connections.add(arrival)
-        self._per_uid[uid] += 1
-        return True
-
-    def replace(self, arrival: NewConnection, connection: Connection) -> None:
-        """Note that what arrived as a bare socket goes on as a connection."""
-        self._connections.discard(arrival)
-        self._connections.add(connection)
-
-    def leave(self, connection: NewConnection | Connection) -> None:
-        """Strike out a connection that is closed."""
-        if connection in self._connections:
-            uid = connection.uid
-            self._connections.discard(connection)
-            self._left.set()
-            self._per_uid[uid] -= 1
-            if not self._per_uid[uid]:
-                del self._per_uid[uid]
+        await self.listener.close(grace_seconds=grace_seconds)
+        self._bare_sockets.stop()
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
-        return len(self._connections)
+        """The number of open connections."""
+        return len(self.listener.connections)
 
-    async def _sweep(self) -> None:
-        limits = self.limits
-        shortest = min(limits.header_seconds, limits.body_seconds, limits.idle_seconds, limits.write_seconds)
-        pause, forget_at = min(MOST_SWEEP_SECONDS, shortest / 4), 0.0
+    async def _keep_path(self) -> None:
+        # The old socket still serves the clients that it has: a lost path is tried again, and is no reason to end.
         while True:
-            await asyncio.sleep(pause)
-            now = asyncio.get_running_loop().time()
-            for connection in list(self._connections):
-                connection.check(now)
-            if now >= forget_at:
-                forget_at = now + self.service.answers_kept * SECONDS_PER_ANSWER
-                self.service.forget_old_answers()
+            with suppress(OSError):
+                await self.listener.keep_path()
+                return
 
-    async def _watch_path(self, place: SocketFile) -> None:
-        """Take the path back when somebody removed or replaced the socket; open connections stay."""
-        while True:
-            await asyncio.sleep(self._path_check_seconds)
-            if self._socket is not None and is_ours(place):
-                continue
-            try:
-                self._socket = bind_socket(place, take_back=True)
-            except OSError as error:
-                self.service.log.error("socket.lost", path=str(place.path), error=str(error))
-                continue
-            if self._arrivals is not None:
-                self._arrivals.listen(self._socket)
-            self.service.log.warning("socket.rebound", path=str(place.path))
+
+def one_endpoint(place: SocketFile | None, sock: socket.socket | None) -> SocketFile | socket.socket:
+    """Return the one that is given; raises ValueError for both or none."""
+    if place is not None and sock is None:
+        return place
+    if sock is not None and place is None:
+        return sock
+    raise ValueError("give either a place for the socket or a listening socket")
+
+
+async def _sweep(answers: PreparedAnswers) -> None:
+    while True:
+        pause = max(SWEEP_SECONDS, answers.sweep())
+        await asyncio.sleep(pause)

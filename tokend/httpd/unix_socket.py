@@ -1,5 +1,6 @@
-"""The socket's file: made without a moment of wrong permissions, never taken from a living owner, withdrawn if ours."""
+"""The file of a Unix socket: made without a moment of wrong permissions, never taken from a process that listens."""
 
+import errno
 import grp
 import os
 import pwd
@@ -14,10 +15,12 @@ BACKLOG = 1024
 # sun_path of unix(7), without the final NUL.
 LONGEST_PATH_BYTES = 107
 DIRECTORY_MODE = 0o750
+# <asm-generic/socket.h>, since Linux 6.16; Python has no name for it.
+_SO_PASSRIGHTS = 83
 
 
 class SocketInUseError(OSError):
-    """Another process listens on the path, or something that is no dead socket of ours is in the way."""
+    """Another process listens on the path, or something other than a dead socket of ours is in the way."""
 
 
 @dataclass(slots=True)
@@ -37,9 +40,9 @@ class SocketFile:
 def bind_socket(place: SocketFile, *, take_back: bool = False) -> socket.socket:
     """Bind and listen; the mode and the group are right before anybody else can connect.
 
-    A socket that is in the way is unlinked only if it is our own uid's, or the owner's that we would give it to, and
-    nobody answers; ``take_back`` is for a path that was ours, and takes it from any such socket. Raises
-    `SocketInUseError` or OSError, naming the path.
+    A socket in the way is unlinked only if it belongs to our uid or to ``owner``, and no process listens on it. With
+    ``take_back``, for a path that was ours, a socket that listens is unlinked, too. Raises `SocketInUseError` or
+    OSError, naming the path.
     """
     if len(os.fsencode(place.path)) > LONGEST_PATH_BYTES:
         raise OSError(f"the socket's path {place.path} is longer than {LONGEST_PATH_BYTES} bytes: choose a shorter one")
@@ -49,18 +52,19 @@ def bind_socket(place: SocketFile, *, take_back: bool = False) -> socket.socket:
     _clear(place.path, owners={os.geteuid(), owner}, take_back=take_back)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
-        # On Linux the file inherits the unbound socket's mode: no umask, which would be everybody's, no window.
+        # On Linux the file inherits the unbound socket's mode: no umask (it is the process's), and no moment of 0666.
         os.fchmod(listening.fileno(), 0o600)
         try:
             listening.bind(str(place.path))
         except OSError as error:
             raise OSError(error.errno, f"cannot bind the socket: {error.strerror}", str(place.path)) from None
         place.inode = _inode(place.path)
+        refuse_descriptors(listening)
         listening.listen(BACKLOG)
         if group != -1:
             os.chown(place.path, -1, group, follow_symlinks=False)
         os.chmod(place.path, place.mode)  # noqa: PTH101  # beside chown
-        if owner != -1:  # the last: what is another's cannot be chmodded with CAP_CHOWN alone
+        if owner != -1:  # last: another user's file cannot be chmodded with CAP_CHOWN alone
             os.chown(place.path, owner, -1, follow_symlinks=False)
     except OSError:
         if place.inode is not None:
@@ -68,6 +72,23 @@ def bind_socket(place: SocketFile, *, take_back: bool = False) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def refuse_descriptors(listening: socket.socket) -> bool:
+    """Let the kernel refuse descriptors that clients send along (SCM_RIGHTS); False where it cannot (before 6.16).
+
+    Accepted sockets inherit it. A received descriptor would be closed by our read, and closing a TCP socket with
+    SO_LINGER blocks the whole loop as long as its sender likes.
+    """
+    if listening.family != socket.AF_UNIX:
+        return True
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
+    except OSError as error:
+        if error.errno != errno.ENOPROTOOPT:
+            raise
+        return False
+    return True
 
 
 def is_ours(place: SocketFile) -> bool:
@@ -79,7 +100,7 @@ def is_ours(place: SocketFile) -> bool:
 
 
 def withdraw(place: SocketFile, listening: socket.socket) -> None:
-    """Unlink the path if it still leads to our socket; somebody else's stays."""
+    """Unlink the path if it still leads to our socket; another socket or file stays."""
     if listening.fileno() != -1 and is_ours(place):
         place.path.unlink(missing_ok=True)
     place.inode = None
@@ -115,7 +136,7 @@ def _clear(path: Path, *, owners: Collection[int], take_back: bool) -> None:
 
 
 def _answers(path: Path) -> bool:
-    """Tell whether anybody listens; only a refused connection proves that nobody does."""
+    """Tell whether a process listens; only a refused connection proves that none does."""
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         probe.connect(str(path))

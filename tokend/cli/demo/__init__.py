@@ -16,7 +16,7 @@ from tokend.client import TokendError
 EXIT_INTERRUPTED = 130
 
 
-@click.command()
+@click.command("demo")
 @click.option("--keep", is_flag=True, help="Leave the directory (configuration, tokens, logs) when done.")
 @click.option("--seconds", type=click.IntRange(10, 3600), default=60, show_default=True,
               help="On a terminal: go on showing refreshes until so many seconds have passed.")  # fmt: skip

@@ -1,0 +1,218 @@
+"""Long polls and the stream of events."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.fake_engine import RAW, FakeEngine
+from tests.httpd.served import LAST_EVENT, PATIENCE_SECONDS, Client, Served, eventually, served
+from tokend.api.events import EVENTS_KEPT, EventBus
+from tokend.plugin.settings import Access
+from tokend.values.status import State
+
+
+def waiting(running: Served) -> bool:
+    return bool(running.inside(lambda: len(running.service.changes._waiting)))
+
+
+def test_a_long_poll_answers_at_the_change(running: Served) -> None:
+    """Prefer: wait with If-None-Match: 200 with the new token as soon as there is one."""
+    with running.client() as client:
+        client.send(b'GET /v1/tokens/demo HTTP/1.1\r\nPrefer: wait=30\r\nIf-None-Match: "17"\r\n\r\n')
+        assert eventually(lambda: waiting(running))
+        running.inside(lambda: (running.engine.hold("demo", generation=18), running.engine.announce("demo")))
+        assert client.reply().json["generation"] == 18
+    assert running.get("/v1/tokens/demo", Prefer="wait=30").json["generation"] == 18
+
+
+def test_a_long_poll_that_runs_out_is_304_or_504(running: Served) -> None:
+    """With If-None-Match nothing new is 304; without it no valid token is 504."""
+    assert running.get("/v1/tokens/demo", Prefer="wait=0", If_None_Match='"17"').status == 304
+    running.engine.entries["demo"].lease = None
+    reply = running.get("/v1/tokens/demo", Prefer="respond-async, wait=0")
+    assert (reply.status, reply.code) == (504, "timeout")
+
+
+def test_a_change_of_another_token_wakes_nobody(running: Served) -> None:
+    """Thousands may wait for one token while many others are renewed each second."""
+    with running.client() as client:
+        client.send(b'GET /v1/tokens/demo HTTP/1.1\r\nPrefer: wait=30\r\nIf-None-Match: "17"\r\n\r\n')
+        assert eventually(lambda: waiting(running))
+
+        def woken_by(name: str) -> bool:
+            running.engine.announce(name)
+            [waiting] = running.service.changes._waiting["demo"]
+            return waiting.is_set()
+
+        assert not running.inside(lambda: woken_by("wallet"))
+        assert running.inside(lambda: woken_by("demo"))
+
+
+def test_a_reload_that_takes_the_token_away_ends_the_wait(running: Served) -> None:
+    """A new configuration may hide any token, without a change of its own."""
+    with running.client() as client:
+        client.send(b'GET /v1/tokens/demo HTTP/1.1\r\nPrefer: wait=30\r\nIf-None-Match: "17"\r\n\r\n')
+        assert eventually(lambda: waiting(running))
+        running.inside(lambda: running.engine.entries.pop("demo"))
+        running.inside(lambda: running.service.changes.config_changed({"error": None}))
+        assert client.reply().status == 404
+
+
+def _events(client: Any, count: int) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = []
+    current: dict[str, str] = {}
+    while len(found) < count:
+        line = client.file.readline().decode()
+        assert line, "the stream ended"
+        if line == "\n" and current:
+            found.append(current)
+            current = {}
+        elif ": " in line and not line.startswith(":"):
+            key, _, value = line.rstrip("\n").partition(": ")
+            current[key] = value
+    return found
+
+
+def test_events_tell_new_generations_and_states_and_can_be_resumed(running: Served) -> None:
+    """token and state events with rising integer ids and rows as data; Last-Event-ID continues after that one."""
+    with running.client() as client:
+        client.send(b"GET /v1/events HTTP/1.1\r\n\r\n")
+        head = client.reply(head_only=True)
+        assert (head.status, head.headers["content-type"]) == (200, "text/event-stream")
+        assert eventually(lambda: waiting(running))
+        running.inside(lambda: (running.engine.hold("demo", generation=18), running.engine.announce("demo")))
+        running.inside(lambda: running.engine.entries["demo"].changes.update(state=State.FAILING))
+        running.inside(lambda: running.engine.announce("demo"))
+        running.inside(lambda: running.service.changes.config_changed({"error": None}))
+        events = _events(client, 3)
+    assert [event["event"] for event in events] == ["token", "state", "config"]
+    rows = [json.loads(event["data"]) for event in events]
+    assert (rows[0]["name"], rows[0]["generation"], rows[1]["state"]) == ("demo", 18, "failing")
+    assert RAW not in str(events)
+    ids = [int(event["id"]) for event in events]
+    assert ids == sorted(set(ids))
+    with running.client() as client:
+        client.send(f"GET /v1/events HTTP/1.1\r\nLast-Event-ID: {ids[0]}\r\n\r\n".encode())
+        client.reply(head_only=True)
+        assert _events(client, 2) == events[1:]
+
+
+@pytest.mark.parametrize("last", [0, 5, LAST_EVENT - 1, LAST_EVENT + 1, 10**18 - 1])
+def test_what_happened_after_an_unknown_event_is_replaced_by_the_present(running: Served, last: int) -> None:
+    """An id of an earlier life, or one that was never given, gets the present rows, with ids of this life."""
+    with _follow(running, last) as client:
+        events = _events(client, 2)
+    assert [json.loads(event["data"])["name"] for event in events] == ["demo", "wallet"]
+    assert LAST_EVENT < int(events[0]["id"]) < int(events[1]["id"])
+
+
+def test_what_happened_after_a_known_event_is_told_once(running: Served) -> None:
+    """Nothing where nothing happened; and not the present rows that another stream was given meanwhile."""
+    changes = running.service.changes
+    with _follow(running, LAST_EVENT) as client:
+        assert eventually(lambda: waiting(running))
+        with _follow(running, 0) as other:
+            _events(other, 2)
+        running.inside(lambda: changes.config_changed({"n": 1}))
+        (event,) = _events(client, 1)
+    assert (event["event"], event["data"]) == ("config", '{"n":1}')
+    running.inside(lambda: changes.config_changed({"n": 2}))
+    with _follow(running, int(event["id"])) as client:
+        assert [one["data"] for one in _events(client, 1)] == ['{"n":2}']
+
+
+@pytest.mark.parametrize("last", ["x", "-1", "1.5", "1" * 19, "\xb2", "1 2", ""])
+def test_what_is_no_id_is_400(running: Served, last: str) -> None:
+    """Ids are what this stream has sent: up to 18 digits."""
+    reply = running.get("/v1/events", Last_Event_ID=last)
+    assert (reply.status, reply.code) == (400, "bad_request")
+
+
+def test_more_at_once_than_is_kept_is_replaced_by_the_present(running: Served) -> None:
+    """A reload may change thousands of tokens in one go: who follows misses none of them silently."""
+    changes = running.service.changes
+    with _follow(running, LAST_EVENT) as client:
+        assert eventually(lambda: waiting(running))
+        running.inside(lambda: [changes.config_changed({"n": n}) for n in range(EVENTS_KEPT + 1)])
+        events = _events(client, 2)
+        assert [json.loads(event["data"])["name"] for event in events] == ["demo", "wallet"]
+        running.inside(lambda: changes.config_changed({"n": "after"}))
+        assert _events(client, 1)[0]["data"] == '{"n":"after"}'
+    with _follow(running, LAST_EVENT) as client:
+        assert [json.loads(event["data"])["name"] for event in _events(client, 2)] == ["demo", "wallet"]
+
+
+def test_who_may_not_read_a_token_hears_nothing_of_it(tmp_path: Path) -> None:
+    """Neither changes nor present rows; a reload that lets them read it counts from then on."""
+    engine = FakeEngine()
+    engine.hold("hidden", access=Access(users=("nobody-like-this",)))
+    engine.hold("demo")
+    with served(tmp_path, engine, own_uid=54321, admins=()) as running:
+        running.inside(lambda: setattr(running.service.rules, "_almighty", frozenset()))
+
+        def renew(generation: int) -> None:
+            for name in ("hidden", "demo"):
+                engine.hold(name, generation=generation)
+                engine.announce(name)
+
+        with _follow(running, 0) as client:
+            assert [json.loads(event["data"])["name"] for event in _events(client, 1)] == ["demo"]
+            running.inside(lambda: renew(18))
+            assert [json.loads(event["data"])["name"] for event in _events(client, 1)] == ["demo"]
+            shown = engine.entries["hidden"].settings.model_copy(update={"access": None})
+            running.inside(lambda: setattr(engine.entries["hidden"], "settings", shown))
+            running.inside(lambda: renew(19))
+            assert [json.loads(event["data"])["name"] for event in _events(client, 2)] == ["hidden", "demo"]
+
+
+def test_a_quiet_stream_has_comments() -> None:
+    """They find dead peers, and keep proxies from cutting it; a change is told at once all the same."""
+
+    async def listen() -> list[bytes]:
+        changes = EventBus(FakeEngine(), heartbeat_seconds=0.01)
+        stream = changes.follow(None, lambda _: True)
+        async with asyncio.timeout(PATIENCE_SECONDS), aclosing(stream):
+            heard = [await anext(stream) for _ in range(3)]
+            changes.config_changed({})
+            while not heard[-1].startswith(b"id:"):
+                heard.append(await anext(stream))
+        changes.close()
+        assert not changes._waiting
+        return heard
+
+    heard = asyncio.run(listen())
+    assert heard[0] == b": tokend\n\n"
+    assert set(heard[1:-1]) == {b": still here\n\n"}
+    assert heard[-1] == b"id: 1\nevent: config\ndata: {}\n\n"
+
+
+def test_who_does_not_keep_up_is_let_go(running: Served) -> None:
+    """Nothing more is kept for it than what fits into the buffers; it may come back with Last-Event-ID."""
+    changes = running.service.changes
+    with running.client() as client, running.client() as reader:
+        for one in (client, reader):
+            one.send(b"GET /v1/events HTTP/1.1\r\n\r\n")
+        reader.reply(head_only=True)
+        assert eventually(lambda: len(running.inside(lambda: changes._waiting[None])) == 2)
+
+        def one_is_left() -> bool:
+            running.inside(lambda: changes.config_changed({"error": "x" * 10_000}))
+            assert _events(reader, 1)
+            return len(running.inside(lambda: changes._waiting[None])) == 1
+
+        # Long before a client that does not read is cut off altogether.
+        assert running.server.limits.write_seconds > PATIENCE_SECONDS
+        assert eventually(one_is_left)
+
+
+@contextmanager
+def _follow(running: Served, last: int) -> Iterator[Client]:
+    with running.client() as client:
+        client.send(f"GET /v1/events HTTP/1.1\r\nLast-Event-ID: {last}\r\n\r\n".encode())
+        client.reply(head_only=True)
+        yield client

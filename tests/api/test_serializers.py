@@ -1,0 +1,128 @@
+"""`?format=aws`: a key pair as AWS's SDKs read it from a container's endpoint."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.fake_engine import RAW, FakeEngine
+from tests.httpd.served import Reply, Served, served
+from tokend.values.status import Failure, SinkStatus, State
+
+KEYS = {"AccessKeyId": "AKIAFAKE", "SecretAccessKey": "fake-secret"}
+TARGET = "/v1/tokens/demo?format=aws"
+
+
+def read(directory: Path, value: str, target: str = TARGET, *, endless: bool = False, **headers: str) -> Reply:
+    """Hold a token and ask for it."""
+    engine = FakeEngine()
+    entry = engine.hold("demo", value=value)
+    if endless:
+        assert entry.lease is not None
+        entry.lease = replace(entry.lease, token=replace(entry.lease.token, expires_at=None))
+    with served(directory, engine) as running:
+        return running.get(target, **headers)
+
+
+@pytest.mark.parametrize(
+    ("more", "session"),
+    [({"Token": "t"}, "t"), ({"SessionToken": "s"}, "s"), ({"Token": "t", "SessionToken": "s"}, "t"), ({}, "")],
+)
+@pytest.mark.parametrize("accept", ["application/json", "*/*", "text/plain"])
+def test_a_key_pair_is_given_with_all_four_members(
+    tmp_path: Path, more: dict[str, str], session: str, accept: str
+) -> None:
+    """botocore and the SDK for JavaScript insist on Token and Expiration; ours counts, not what was written inside."""
+    reply = read(tmp_path, json.dumps({**KEYS, **more, "Expiration": "theirs", "Version": 1}), Accept=accept)
+    assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
+    assert reply.json == {**KEYS, "Token": session, "Expiration": "2025-01-01T01:00:00Z"}
+    assert (reply.headers["etag"], reply.headers["cache-control"]) == ('"17"', "no-store")
+
+
+def test_one_without_an_end_is_asked_for_again_after_an_hour(tmp_path: Path) -> None:
+    """No Expiration is no credential to most of them, and a changed key pair has to be noticed."""
+    assert read(tmp_path, json.dumps(KEYS), endless=True).json["Expiration"] == "2025-01-01T01:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "value", ["opaque", "7", "[]", "{}", '"AccessKeyId"', json.dumps({**KEYS, "AccessKeyId": 7}), "[" * 100_000,
+              json.dumps({**KEYS, "Token": ["x"]}), json.dumps({"AccessKeyId": "a"})]
+)  # fmt: skip
+def test_what_is_no_key_pair_is_406_and_not_quoted(tmp_path: Path, value: str) -> None:
+    """The representation cannot be had; the sentence says what it would take."""
+    reply = read(tmp_path, value)
+    assert (reply.status, reply.json["code"]) == (406, "not_acceptable")
+    assert reply.json["detail"] == "'demo' is no AWS key pair: a JSON object with AccessKeyId and SecretAccessKey"
+
+
+def test_it_is_combined_with_min_ttl_and_generations(tmp_path: Path) -> None:
+    """A promise is a promise in every form."""
+    value: Any = json.dumps(KEYS)
+    assert read(tmp_path, value, TARGET + "&min_ttl=5m").json["AccessKeyId"] == "AKIAFAKE"
+    assert read(tmp_path, value, TARGET, If_None_Match='"17"').status == 304
+
+
+@pytest.mark.parametrize("form", ["json", "raw", "AWS", ""])
+def test_no_other_form_is_known(tmp_path: Path, form: str) -> None:
+    """JSON and the raw token are chosen by Accept."""
+    reply = read(tmp_path, json.dumps(KEYS), f"/v1/tokens/demo?format={form}")
+    assert (reply.status, reply.json["errors"]) == (400, {"format": ["must be aws"]})
+
+
+def test_the_list_shows_rows_without_secrets(running: Served) -> None:
+    """Exactly the documented keys, for every kind."""
+    reply = running.get("/v1/tokens")
+    assert RAW.encode() not in reply.body
+    assert reply.json["version"] == 1
+    rows = {one["name"]: one for one in reply.json["tokens"]}
+    assert rows["demo"] == {
+        "name": "demo",
+        "kind": "fake",
+        "state": "valid",
+        "valid": True,
+        "expires_at": "2025-01-01T01:00:00Z",
+        "refresh_at": "2025-01-01T00:50:00Z",
+        "generation": 17,
+        "fingerprint": "0123456789ab",
+    }
+    assert rows["wallet"]["state"] == "on_demand"
+    assert rows["wallet"]["generation"] is None
+
+
+def test_status_tells_how_everything_fares(running: Served) -> None:
+    """The row plus required, seconds_left, failures, last_error, next_attempt_at, sinks; and the configuration."""
+    at = datetime(2025, 1, 1, 0, 0, 5, tzinfo=UTC)
+    running.engine.entries["demo"].changes = {
+        "state": State.FAILING,
+        "failures": 2,
+        "last_error": Failure("transient", "timed out", at),
+        "next_attempt_at": at,
+        "sinks": (SinkStatus("raw", "raw-1", "/run/x", "failing", True, None, "no space"),),
+    }
+    running.config_error = "c.toml:1:1: bad"
+    status = running.get("/v1/status").json
+    assert (status["version"], status["ready"]) == (1, True)
+    assert status["config"] == {"loaded_at": "2025-01-01T00:00:00Z", "error": "c.toml:1:1: bad"}
+    row = next(one for one in status["tokens"] if one["name"] == "demo")
+    listed = next(one for one in running.get("/v1/tokens").json["tokens"] if one["name"] == "demo")
+    more = {"required", "seconds_left", "failures", "last_error", "next_attempt_at", "sinks"}
+    assert row == {**listed, **{key: row[key] for key in more}}
+    assert row["seconds_left"] == 3600.0
+    assert row["required"] is True
+    assert row["failures"] == 2
+    assert row["last_error"] == {"class": "transient", "detail": "timed out", "at": "2025-01-01T00:00:05Z"}
+    assert row["next_attempt_at"] == "2025-01-01T00:00:05Z"
+    assert row["sinks"] == [
+        {"kind": "raw", "path": "/run/x", "state": "failing", "last_success_at": None, "error": "no space"}
+    ]
+
+
+def test_a_standing_remark_is_a_note_in_status(running: Served) -> None:
+    """Only where there is one: the documented row has no such key."""
+    running.engine.entries["demo"].changes = {"note": "cannot be renewed"}
+    rows = {one["name"]: one for one in running.get("/v1/status").json["tokens"]}
+    assert rows["demo"]["note"] == "cannot be renewed"
+    assert "note" not in rows["wallet"]

@@ -1,0 +1,189 @@
+"""What causes something: refresh, issue, request-id, forget, reload, and the bodies that they take."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.api.fake_engine import RAW, START
+from tests.httpd.served import Served, eventually
+from tokend.values import errors
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
+
+
+def test_refresh_passes_generation_and_reason_to_the_engine(running: Served) -> None:
+    """The body is optional for admins; the answer is the token."""
+    assert running.post("/v1/tokens/demo/refresh").json["generation"] == 17
+    body = {"if_generation": 16, "reason": "unauthorized"}
+    assert running.post("/v1/tokens/demo/refresh", body).json["access_token"] == RAW
+    assert running.engine.calls == [
+        ("refresh", "demo", None, "", True),
+        ("refresh", "demo", 16, "unauthorized", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"if_generation": "17"}, "if_generation"),
+        ({"if_generation": True}, "if_generation"),
+        ({"if_generation": 1.5}, "if_generation"),
+        ({"reason": 5}, "reason"),
+        ({"reason": "x" * 201}, "reason"),
+        ({"generation": 17}, "generation"),
+    ],
+)
+def test_a_wrong_refresh_body_is_400_with_the_field(running: Served, body: Any, field: str) -> None:
+    """Each error stands under its field."""
+    reply = running.post("/v1/tokens/demo/refresh", body)
+    assert (reply.status, reply.code) == (400, "bad_request")
+    assert list(reply.json["errors"]) == [field]
+    assert running.engine.calls == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"null",
+        b'"x"',
+        b"{",
+        b"\xff",
+        b'{"a":NaN}',
+        b'{"a":"1","a":"2"}',
+        b'{"a":"\\ud800"}',
+        b"[" * 60000,
+        b"9" * 6000,
+        b"\xef\xbb\xbf{}",
+        "{}".encode("utf-16"),
+        "{}".encode("utf-32-le"),
+    ],
+)
+def test_a_body_that_is_no_json_object_is_400(running: Served, body: bytes) -> None:
+    """Lists, NaN, duplicates, lone surrogates, depth, endless numbers and other encodings are refused alike."""
+    for path in ("demo/refresh", "wallet/issue"):
+        reply = running.post(f"/v1/tokens/{path}", body)
+        assert (reply.status, reply.code) == (400, "bad_request")
+
+
+def test_a_body_of_another_type_is_415(running: Served) -> None:
+    """A body must say that it is JSON; a charset beside it is fine."""
+    reply = running.post("/v1/tokens/demo/refresh", {}, Content_Type="application/x-www-form-urlencoded")
+    assert (reply.status, reply.code) == (415, "unsupported_media_type")
+    assert running.post("/v1/tokens/demo/refresh", {}, Content_Type="Application/JSON; charset=utf-8").status == 200
+
+
+def test_a_body_that_names_no_type_is_taken_for_json(running: Served) -> None:
+    """Ordinary clients forget the header (http.client adds none), and JSON is all that a body can be."""
+    with running.client() as client:
+        client.send(b'POST /v1/tokens/wallet/issue HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"a":"b"}')
+        assert client.reply().status == 201
+    assert running.engine.calls == [("issue", "wallet", {"a": "b"})]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (errors.ThrottledError("too early", retry_at=START.wall.timestamp() + 90), 429, "rate_limited"),
+        (errors.GenerationConflictError("above"), 409, "generation_conflict"),
+        (errors.TokenUnavailableError("failed"), 503, "token_unavailable"),
+        (errors.LoginRequiredError("rejected"), 503, "login_required"),
+        (errors.WaitTimeoutError("30 s"), 504, "timeout"),
+        (errors.UnknownTokenError("gone"), 404, "unknown_token"),
+    ],
+)
+def test_the_engines_refusals_become_problems(running: Served, error: Exception, status: int, code: str) -> None:
+    """Each class has its status and code; retry_at comes with Retry-After."""
+    running.engine.raises = error
+    reply = running.post("/v1/tokens/demo/refresh")
+    assert (reply.status, reply.code) == (status, code)
+    if status == 429:
+        assert reply.json["retry_at"] == "2025-01-01T00:01:30Z"
+        assert reply.headers["retry-after"] == "90"
+
+
+def test_issue_gives_a_token_in_the_same_shape_plus_extra(running: Served) -> None:
+    """201, native keys, headers, and "extra" with its secrets revealed to who asked."""
+    running.engine.issued = Token(
+        Secret("fake-issued"),
+        "Bearer",
+        START,
+        START.after(60),
+        {"Authorization": Secret("Bearer fake-issued")},
+        {"loginLink": Secret("https://fake.example/login"), "user": {"id": 7}},
+    )
+    reply = running.post("/v1/tokens/wallet/issue", {"amount": "0.001", "url": "/x"})
+    held = running.get("/v1/tokens/demo").json
+    assert reply.status == 201
+    assert reply.json.keys() == held.keys() | {"extra"}
+    assert reply.json["access_token"] == "fake-issued"
+    assert reply.json["headers"] == {"Authorization": "Bearer fake-issued"}
+    assert reply.json["extra"] == {"loginLink": "https://fake.example/login", "user": {"id": 7}}
+    assert running.engine.calls == [("issue", "wallet", {"amount": "0.001", "url": "/x"})]
+
+
+def test_issue_parameters_are_strings(running: Served) -> None:
+    """Anything else is named field by field and reaches nobody; a missing body is an error too."""
+    reply = running.post("/v1/tokens/wallet/issue", {"amount": 0.001, "url": "/x", "y": None})
+    assert (reply.status, reply.code) == (400, "bad_request")
+    assert reply.json["errors"] == {"amount": ["must be a string"], "y": ["must be a string"]}
+    assert running.post("/v1/tokens/wallet/issue").status == 400
+    assert running.engine.calls == []
+
+
+def test_field_errors_of_an_issue_pass_through(running: Served) -> None:
+    """InvalidParametersError is bad_request with "errors"."""
+    running.engine.raises = errors.InvalidParametersError({"amount": ["missing"]})
+    reply = running.post("/v1/tokens/wallet/issue", {"url": "/x"})
+    assert (reply.status, reply.code, reply.json["errors"]) == (400, "bad_request", {"amount": ["missing"]})
+
+
+def test_request_ids_are_made_per_call(running: Served) -> None:
+    """The answer holds exactly the id; kinds that need none say so."""
+    assert running.post("/v1/tokens/demo/request-id").json == {"request_id": "app-company--1"}
+    running.engine.raises = errors.NotSupportedError("this kind needs no request ids")
+    reply = running.post("/v1/tokens/demo/request-id")
+    assert (reply.status, reply.code) == (405, "not_supported")
+
+
+def test_forget_and_reload_are_for_admins_and_reach_the_engine(running: Served) -> None:
+    """Forget names the token; reload answers the plan, dry or not."""
+    running.engine.plan = ({"name": "demo", "action": "keep"},)
+    assert running.post("/v1/tokens/demo/forget").status == 200
+    plan = {"version": 1, "plan": [{"name": "demo", "action": "keep"}]}
+    assert running.post("/v1/reload").json == plan
+    assert running.post("/v1/reload?dry_run=true").json == plan
+    assert running.post("/v1/reload?dry_run=maybe").status == 400
+    assert running.engine.calls == [("forget", "demo"), ("reload", False), ("reload", True)]
+
+
+def test_a_wrong_configuration_is_422_with_every_error(running: Served) -> None:
+    """config_invalid lists file, line, column and message of each error."""
+    error = errors.ConfigError("two errors")
+    places = SimpleNamespace(file=Path("/etc/c.toml"), line=3, column=7, message="unknown key")
+    error.errors = (places, SimpleNamespace(file=None, line=None, column=None, message="cannot be read"))  # type: ignore[attr-defined]
+    running.engine.raises = error
+    reply = running.post("/v1/reload")
+    assert (reply.status, reply.code) == (422, "config_invalid")
+    assert reply.json["errors"] == [
+        {"file": "/etc/c.toml", "line": 3, "column": 7, "message": "unknown key"},
+        {"file": None, "line": None, "column": None, "message": "cannot be read"},
+    ]
+
+
+def test_what_has_effects_is_finished_without_its_client(running: Served) -> None:
+    """A client that leaves during a POST does not interrupt it."""
+    running.inside(lambda: setattr(running.engine, "gate", asyncio.Event()))
+    gate = running.engine.gate
+    assert gate is not None
+    client = running.client()
+    client.send(b"POST /v1/tokens/demo/refresh HTTP/1.1\r\n\r\n")
+    assert eventually(lambda: bool(running.engine.calls))
+    client.close()
+    assert running.get("/livez").status == 200
+    running.inside(gate.set)
+    assert eventually(lambda: running.inside(running.service.requests).get(("demo", 200), 0) == 1)
+    assert eventually(lambda: running.server.connections == 0)

@@ -1,0 +1,175 @@
+"""A sandbox and a daemon in a temporary place, where the commands of a page run as a reader would run them.
+
+The pages name places of a real host and the vendors' real hosts. A stage puts its own directory and its sandbox in
+their places, in what it runs and, the other way round, in what a command prints.
+"""
+
+import grp
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.docs.pages import ROOT, Block, blocks, commands, configuration
+from tokend.sandbox import Options, Sandbox, start
+
+PATIENCE_SECONDS = 60.0
+KINDS = ROOT / "docs/kinds.md"
+HOSTS = re.compile(
+    r"https://(?:api\.topstepx\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|partner\.example\.com)(?=[\"'/\s:?]|$)"
+)
+PLACES = re.compile(r"(?<![\w/.])/(?:run/tokend|etc/tokend|srv/bot)(?=[\"'/\s.:,)]|$)")
+MARK = "<end of a command>"
+LISTEN = "127.0.0.1:9464"
+ENVIRON = {
+    "PROJECT_X_USERNAME": "sandbox-user",
+    "PROJECT_X_API_KEY": "sandbox-projectx-key",
+    "WALLET_AUTH_KEY": "sandbox-wallet-key",
+    "WALLET_ENC_KEY": "sandbox-wallet-secret",
+    "CLIENT_SECRET": "sandbox-xerve-secret",
+}
+SECRETS = {
+    "tt.key": "sandbox-tt-key",
+    "tt.secret": "sandbox-tt-secret",
+    "partner.secret": "an-obviously-fake-secret-of-a-partner",
+    "listen.secret": "an-obviously-fake-secret-of-a-port",
+}
+
+
+@dataclass
+class Stage:
+    """A directory with a running sandbox and daemon. ``run`` runs a command in it."""
+
+    path: Path
+    sandbox: Sandbox
+    listen: str = field(default_factory=lambda: f"127.0.0.1:{_free_port()}")
+
+    def mapped(self, text: str) -> str:
+        """Replace the places and hosts of a page by those of this stage."""
+        text = PLACES.sub(lambda match: f"{self.path}{match[0]}", text)
+        text = HOSTS.sub(self.sandbox.url, text).replace(LISTEN, self.listen)
+        return text.replace('"trading"', f'"{grp.getgrgid(os.getgid()).gr_name}"')
+
+    def unmapped(self, text: str) -> str:
+        """Replace the places of this stage by those of a page."""
+        text = re.sub(rf"{self.path}(?=/(?:run|etc|srv)/)", "", text)
+        return text.replace(f"{self.path}/", "").replace(self.listen, LISTEN)
+
+    def write(self, block: Block) -> None:
+        """Write a block that is marked as a file, below the stage's directory; the configuration is there already."""
+        if not block.file.endswith("config.toml"):
+            (self.path / block.file.removeprefix("/")).write_text(self.mapped(block.text))
+
+    def console(self, block: Block) -> list[str]:
+        """Run the commands of a console block in one shell; returns the output of each."""
+        script = "".join(f"{self.mapped(command.text)}\nprintf '{MARK}\\n'\n" for command in commands(block))
+        return self.unmapped(self.run("bash", "-c", script).stdout).split(f"{MARK}\n")[:-1]
+
+    def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """Run a program; stderr comes with stdout, as on a terminal."""
+        return subprocess.run(
+            argv, cwd=self.path, env=self.environ(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=PATIENCE_SECONDS, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def environ(self) -> dict[str, str]:
+        """Return the environment of a reader of tokens: no secret in it."""
+        return {
+            "PATH": os.pathsep.join((str(self.path / "bin"), str(Path(sys.executable).parent), os.environ["PATH"])),
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(self.path),
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            "no_proxy": "*",
+            "TOKEND_SOCKET": str(self.path / "run/tokend/tokend.sock"),
+            "TOKEND_FILES": str(self.path / "run/tokend"),
+        }
+
+
+@contextmanager
+def staged(page: Path) -> Iterator[Stage]:
+    """Run a daemon with the configuration of a page: a block marked as config.toml, else its blocks and all kinds'."""
+    path = Path(tempfile.mkdtemp(prefix="tokend-"))
+    with start(Options(partner_client_id="your-client-id", partner_secret=SECRETS["partner.secret"])) as sandbox:
+        stage = Stage(path, sandbox)
+        try:
+            _furnish(stage)
+            with _daemon(stage, stage.mapped(_configuration(page))):
+                yield stage
+        finally:
+            shutil.rmtree(path)
+
+
+def _configuration(page: Path) -> str:
+    whole = [block.text for block in blocks(page, "toml") if block.file.endswith("config.toml")]
+    own = configuration(page)
+    defined = set(re.findall(r"^\[(providers\.[\w-]+)\]$", own, re.MULTILINE))
+    others = configuration(KINDS) if page != KINDS else ""
+    for name in defined if others else ():
+        others = re.sub(rf"^\[{name}\]\n.*?(?=^\[providers\.|\Z)", "", others, flags=re.MULTILINE | re.DOTALL)
+    text = whole[0] if whole else own + others.replace("[daemon]\n", "")
+    # Real configurations leave out the address that the kind knows by itself.
+    return text.replace('kind = "tt"\n', 'kind = "tt"\nbase_url = "https://ttrestapi.trade.tt"\n')
+
+
+def _furnish(stage: Stage) -> None:
+    for folder in ("run/tokend", "etc/tokend", "srv/bot", "bin", "state"):
+        (stage.path / folder).mkdir(parents=True)
+    for name, value in SECRETS.items():
+        secret = stage.path / "etc/tokend" / name
+        secret.write_text(value)
+        secret.chmod(0o600)
+    # Programs as an installation makes them, but of this working tree.
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    for name, place in scripts.items():
+        module, _, function = place.partition(":")
+        program = stage.path / "bin" / name
+        program.write_text(f"#!{sys.executable}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n")
+        program.chmod(0o755)
+
+
+@contextmanager
+def _daemon(stage: Stage, config: str) -> Iterator[None]:
+    file, log = stage.path / "etc/tokend/config.toml", stage.path / "log"
+    file.write_text(config)
+    environ = {
+        **stage.environ(), **ENVIRON,
+        "STATE_DIRECTORY": str(stage.path / "state"), "RUNTIME_DIRECTORY": str(stage.path / "run/tokend"),
+    }  # fmt: skip
+    with log.open("wb") as output, subprocess.Popen(
+        [str(stage.path / "bin/tokend"), "run", "--config", str(file)],
+        env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=stage.path,
+    ) as process:  # fmt: skip
+        try:
+            _wait_until_ready(stage, process, log)
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(PATIENCE_SECONDS)
+
+
+def _wait_until_ready(stage: Stage, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    ready = ("curl", "-sf", "--unix-socket", str(stage.path / "run/tokend/tokend.sock"), "http://localhost/readyz")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if stage.run(*ready).returncode == 0:
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError(f"the daemon is not ready:\n{log.read_text()}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

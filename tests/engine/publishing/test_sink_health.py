@@ -1,0 +1,40 @@
+"""Status and backoff of a sink."""
+
+import anyio
+
+from tests.fakes import HOUR, FakeHeld, FakeSink, World, provider
+from tests.virtual import run_virtually
+from tokend.values.errors import SinkError
+
+
+def test_what_would_fail_is_said_at_start_and_is_not_fatal():
+    """Checked for writability at start: status shows it; the write decides."""
+
+    async def main(clock):
+        world = World(clock)
+        world.stumbles["probe", "somewhere"] = SinkError("somewhere: no such directory")
+        world.upstreams["one"].latency = 5
+        async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
+            await anyio.sleep(1)
+            sink = supervisor.entries["a"].status().sinks[0]
+            assert (sink.state, sink.error) == ("failing", "somewhere: no such directory")
+            await anyio.sleep(20)
+            assert supervisor.entries["a"].status().sinks[0].state == "ok"
+
+    run_virtually(main)
+
+
+def test_a_newer_token_is_written_when_the_pause_is_over():
+    """Coalesced: what is written is the newest."""
+
+    async def main(clock):
+        world = World(clock)
+        world.full = True
+        async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
+            await anyio.sleep(HOUR)
+            await supervisor.refresh("a", if_generation=None, reason="", admin=True)
+            world.full = False
+            await anyio.sleep(61)
+            assert world.written == [("somewhere", "fake-token-2")]
+
+    run_virtually(main)

@@ -1,0 +1,147 @@
+"""Names that pass from one provider to another: the token goes with its account, and a name's generations only rise."""
+
+import anyio
+import pytest
+
+from tests.fakes import FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World, config, literal, provider
+from tests.virtual import BOOT, EPOCH, run_virtually
+from tokend.engine.records.record import Record
+from tokend.engine.records.rename import is_blank, left_behind, renamed, succeeded_by_another
+from tokend.values.errors import TokenUnavailableError, TransientError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease, Token
+
+START = Instant(EPOCH, BOOT)
+FULL = Record(
+    lease=Lease("a", Token(Secret("fake"), "Bearer", START, START.after(900)), 7, START.after(700), "0123456789ab"),
+    account="acc",
+    generation=7,
+)
+
+
+def test_a_renamed_record_keeps_its_generation_unless_the_name_has_used_it_up():
+    """Generations of a name only rise."""
+    kept = renamed(FULL, "b", above=3)
+    assert (kept.lease.name, kept.lease.generation, kept.generation) == ("b", 7, 7)
+    raised = renamed(FULL, "b", above=90)
+    assert (raised.lease.generation, raised.generation) == (91, 91)
+    assert renamed(Record(generation=4), "b", above=9) == Record(generation=9)
+
+
+def test_what_is_left_of_a_record_is_its_generation():
+    """And, where its name goes on under another kind, that the sinks must not hold its token."""
+    assert left_behind(FULL) == Record(generation=7)
+    assert succeeded_by_another(FULL) == Record(generation=7, withdrawn=True)
+    assert [is_blank(r) for r in (Record(), left_behind(FULL), succeeded_by_another(FULL), FULL)] == [True] * 2 + [
+        False
+    ] * 2
+
+
+def held(name: str, username: str, *sinks: FakeSink):
+    return provider(name, FakeHeld(username=username), *sinks)
+
+
+@pytest.mark.parametrize(
+    "newcomer",
+    [FakeHeld(username="new"), FakeOnDemand(), FakeLocal(secret=literal("fake-key"))],
+    ids=["held", "on demand", "local"],
+)
+def test_a_provider_that_leaves_its_name_to_another_keeps_its_token_without_a_request(newcomer):
+    """docs/promises.md 80, P2: renamed, and the old name taken in the same edit. No file of it is touched."""
+
+    async def main(clock):
+        world = World(clock)
+        file = FakeSink(path="file")
+        async with world.running(held("old", "ann", file)) as supervisor:
+            await anyio.sleep(10)
+            lease = supervisor.entries["old"].lease
+            plan = await supervisor.apply(config(provider("old", newcomer), held("new", "ann", file)))
+            assert plan == [{"name": "new", "action": "rename"}, {"name": "old", "action": "add"}]
+            assert supervisor.entries["new"].lease.token is lease.token
+            assert supervisor.entries["new"].lease.generation == lease.generation
+            await anyio.sleep(10)
+            assert [call.boot for call in world.upstreams["one"].calls][1:] == (
+                [] if not isinstance(newcomer, FakeHeld) else [pytest.approx(clock.instant().boot, abs=10)]
+            )
+            assert supervisor.entries["new"].lease.token is lease.token
+            assert "file" in world.disk
+        async with world.running(provider("old", newcomer), held("new", "ann", file)) as supervisor:
+            await anyio.sleep(1)
+            assert supervisor.entries["new"].lease.token.value == lease.token.value
+
+    run_virtually(main)
+
+
+def test_the_generations_of_a_name_rise_whoever_has_it():
+    """PRODUCT: they only rise. A name is left, another takes it, is renamed, and the first comes back; with a crash."""
+
+    async def main(clock):
+        world = World(clock)
+        shown = []
+
+        def note(supervisor):
+            if (entry := supervisor.entries.get("x")) is not None and entry.lease is not None:
+                shown.append((entry.lease.generation, entry.lease.token.value.reveal()))
+
+        async with world.running(held("x", "ann"), held("y", "bob")) as supervisor:
+            await anyio.sleep(10)
+            await supervisor.refresh("x", if_generation=None, reason="test", admin=True)
+            await supervisor.refresh("x", if_generation=None, reason="test", admin=True)
+            note(supervisor)
+            for _ in range(2):
+                await supervisor.apply(config(held("z", "ann"), held("y", "bob")))
+                await supervisor.apply(config(held("z", "ann"), held("x", "bob")))
+                note(supervisor)
+                await supervisor.apply(config(held("x", "ann"), held("y", "bob")))
+                note(supervisor)
+            await supervisor.apply(config(held("z", "ann"), held("y", "bob")))
+        async with world.running(held("z", "ann"), held("x", "bob")) as supervisor:
+            await anyio.sleep(1)
+            note(supervisor)
+        assert len(shown) == 6
+        assert shown == sorted(shown)
+        assert len({generation for generation, _ in shown}) == len(shown)
+
+    run_virtually(main)
+
+
+def test_a_provider_that_takes_the_place_of_another_brings_its_own_token():
+    """The other is gone: nothing of it is served, and no request is made."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(held("x", "ann"), held("y", "bob", FakeSink(path="file"))) as supervisor:
+            await anyio.sleep(10)
+            lease, asked = supervisor.entries["x"].lease, len(world.upstreams["one"].calls)
+            plan = await supervisor.apply(config(held("y", "ann", FakeSink(path="file"))))
+            assert plan == [{"name": "y", "action": "rename"}]
+            await anyio.sleep(10)
+            assert supervisor.entries["y"].lease.token is lease.token
+            assert world.disk["file"] == lease.token.value.reveal()
+            assert len(world.upstreams["one"].calls) == asked
+
+    run_virtually(main)
+
+
+def test_a_kind_that_holds_nothing_keeps_the_generations_of_its_name():
+    """Its successes and its mended credentials clear what it stored of itself; the next held kind counts on."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(held("x", "ann")) as supervisor:
+            await anyio.sleep(10)
+            for _ in range(2):
+                await supervisor.refresh("x", if_generation=None, reason="test", admin=True)
+            generation = supervisor.entries["x"].lease.generation
+            world.upstreams["one"].script = [TransientError("down")]
+            await supervisor.apply(config(provider("x", FakeOnDemand())))
+            with pytest.raises(TokenUnavailableError):
+                await supervisor.issue("x", {})
+            await supervisor.issue("x", {})
+        clock.step(-3600)
+        async with world.running(held("x", "bob")) as supervisor:
+            await anyio.sleep(10)
+            assert supervisor.entries["x"].lease.generation > generation
+
+    run_virtually(main)

@@ -1,0 +1,260 @@
+"""The listener under all three servers, with the smallest connection that there can be."""
+
+import asyncio
+import errno
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from tests.httpd.served import logged
+from tokend.access.peer import NOBODY, Peer
+from tokend.httpd.listener import PAUSE_SECONDS, Listener, Room
+from tokend.httpd.unix_socket import SocketFile, refuse_descriptors
+
+PATIENCE_SECONDS = 10.0
+
+
+@dataclass
+class Owner:
+    """Makes connections and notes what becomes of them."""
+
+    room: Room = field(default_factory=lambda: Room(100))
+    stubborn: bool = False
+    denials: list[tuple[int, str]] = field(default_factory=list)
+    made: "list[Open]" = field(default_factory=list)
+    listener: "Listener[Open]" = field(init=False)
+
+    def listen(self, endpoint: SocketFile | socket.socket) -> "Listener[Open]":
+        self.listener = Listener(
+            endpoint, lambda sock, _: Open(self, sock), room=self.room, denied=self.denied, path_check_seconds=0.01
+        )
+        self.listener.start()
+        return self.listener
+
+    def denied(self, peer: Peer, detail: str) -> None:
+        self.denials.append((peer.uid, detail))
+
+
+class Open:
+    """Says "hello" and stays open; a stubborn one stays until it is aborted."""
+
+    def __init__(self, owner: Owner, sock: socket.SocketType) -> None:
+        self.owner, self.sock, self.aborted = owner, sock, False
+        owner.made.append(self)
+
+    def start(self) -> None:
+        assert self in self.owner.listener.connections  # counted before it begins
+        self.sock.send(b"hello")
+
+    def close_soon(self) -> None:
+        if not self.owner.stubborn:
+            self.close()
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.close()
+
+    def close(self) -> None:
+        self.sock.close()
+        self.owner.listener.leave(self)
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    async def within() -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await scenario()
+
+    uvloop.run(within())
+
+
+@asynccontextmanager
+async def client(path: Path) -> AsyncIterator[asyncio.StreamReader]:
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    try:
+        yield reader
+    finally:
+        writer.close()
+
+
+def test_a_connection_too_many_is_closed_and_reported(tmp_path: Path) -> None:
+    """In all, and of one uid; exempt uids count only in all. A place that becomes free is given to the next."""
+
+    async def scenario() -> None:
+        for room, detail in (
+            (Room(1), "too many connections"),
+            (Room(9, 1), "too many connections of this uid"),
+            (Room(9, 1, exempt=frozenset((os.geteuid(),))), None),
+        ):
+            owner = Owner(room)
+            listener = owner.listen(SocketFile(tmp_path / "s"))
+            async with client(tmp_path / "s") as one, client(tmp_path / "s") as two:
+                assert await one.readexactly(5) == b"hello"
+                assert await two.read(5) == (b"" if detail else b"hello")
+                owner.made[0].close()
+                async with client(tmp_path / "s") as three:
+                    assert await three.readexactly(5) == b"hello"
+            assert owner.denials == ([(os.geteuid(), detail)] if detail else [])
+            await listener.close()
+            assert listener.connections == {}
+
+    run(scenario)
+
+
+def test_a_queueing_listener_leaves_a_connection_too_many_in_the_backlog(tmp_path: Path) -> None:
+    """It is neither closed nor reported, and served as soon as there is room."""
+
+    async def scenario() -> None:
+        owner = Owner(Room(1, queues=True))
+        listener = owner.listen(SocketFile(tmp_path / "s"))
+        async with client(tmp_path / "s") as one, client(tmp_path / "s") as two:
+            assert await one.readexactly(5) == b"hello"
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(2 * PAUSE_SECONDS):
+                    await two.read(1)
+            assert len(owner.made) == 1
+            owner.made[0].close()
+            assert await two.readexactly(5) == b"hello"
+        assert owner.denials == []
+        await listener.close()
+
+    run(scenario)
+
+
+def test_a_removed_path_is_taken_back_and_a_foreign_file_raises(tmp_path: Path) -> None:
+    """Open connections stay; where the path cannot be taken back, the error is raised and the file is left alone."""
+    path = tmp_path / "s"
+
+    async def scenario() -> None:
+        owner = Owner()
+        listener = owner.listen(SocketFile(path))
+        keeping = asyncio.create_task(listener.keep_path())
+        async with client(path) as one:
+            assert await one.readexactly(5) == b"hello"
+            path.unlink()
+            while True:
+                try:
+                    async with client(path) as two:
+                        assert await two.readexactly(5) == b"hello"
+                        break
+                except FileNotFoundError:
+                    await asyncio.sleep(0)
+            assert len(listener.connections) == 2
+            path.unlink()
+            path.write_text("precious")
+            with logged() as lines, pytest.raises(OSError, match="is no socket"):
+                await keeping
+            assert [line["event"] for line in lines] == ["socket.lost"]
+        await listener.close()
+        assert path.read_text() == "precious"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_at_the_end_connections_get_their_grace_and_are_then_cut(tmp_path: Path, stubborn: bool) -> None:
+    """Nobody connects any more, the path is gone; what does not close by itself is aborted."""
+
+    async def scenario() -> None:
+        owner = Owner(stubborn=stubborn)
+        listener = owner.listen(SocketFile(tmp_path / "s"))
+        async with client(tmp_path / "s") as one:
+            assert await one.readexactly(5) == b"hello"
+            await listener.close(grace_seconds=0.01)
+            assert await one.read() == b""
+        assert [connection.aborted for connection in owner.made] == [stubborn]
+        assert listener.connections == {}
+        assert not (tmp_path / "s").exists()
+
+    run(scenario)
+
+
+class FullTable:
+    """A listening socket for which there is no descriptor; counts the attempts."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self.real, self.family, self.fileno, self.close = real, real.family, real.fileno, real.close
+        self.attempts = 0
+        self.room = False
+
+    def _accept(self) -> tuple[int, object]:
+        if self.room:
+            return self.real._accept()  # type: ignore[attr-defined, no-any-return]
+        self.attempts += 1
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def test_a_failing_accept_pauses_and_is_logged_once(tmp_path: Path) -> None:
+    """The socket stays readable: without the pause it would be a busy loop, with a line for each turn."""
+
+    async def scenario() -> None:
+        owner = Owner()
+        listener = owner.listen(SocketFile(tmp_path / "s"))
+        assert listener._socket is not None
+        listener._socket = full = FullTable(listener._socket)  # type: ignore[assignment]
+        with logged() as lines:
+            async with client(tmp_path / "s") as one:
+                started = asyncio.get_running_loop().time()
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(3.5 * PAUSE_SECONDS):
+                        await one.read(1)
+                took = asyncio.get_running_loop().time() - started
+                assert 2 <= full.attempts <= 1 + took / PAUSE_SECONDS
+                full.room = True
+                assert await one.readexactly(5) == b"hello"
+        assert [line["event"] for line in lines] == ["socket.not_accepting"]
+        await listener.close()
+
+    run(scenario)
+
+
+def test_tcp_connections_count_for_nobody(tmp_path: Path) -> None:
+    """The kernel names no peer there; what arrives is counted in all."""
+
+    async def scenario() -> None:
+        owner = Owner(Room(1))
+        listener = owner.listen(socket.create_server(("127.0.0.1", 0)))
+        assert listener._socket is not None
+        address = listener._socket.getsockname()
+        one, first = await asyncio.open_connection(*address)
+        assert await one.readexactly(5) == b"hello"
+        two, second = await asyncio.open_connection(*address)
+        assert await two.read() == b""
+        assert list(listener.connections.values()) == [NOBODY.uid]
+        assert owner.denials == [(NOBODY.uid, "too many connections")]
+        first.close()
+        second.close()
+        await listener.close()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+def test_clients_cannot_send_descriptors(tmp_path: Path, inherited: bool) -> None:
+    """CASES A1: a passed TCP socket with SO_LINGER would block the loop when it is closed unread."""
+    probe = socket.socket(socket.AF_UNIX)
+    if not refuse_descriptors(probe):
+        pytest.skip("this kernel cannot refuse descriptors (Linux 6.16)")
+    probe.close()
+
+    async def scenario() -> None:
+        endpoint: SocketFile | socket.socket = SocketFile(tmp_path / "s")
+        if inherited:
+            endpoint = socket.socket(socket.AF_UNIX)
+            endpoint.bind(str(tmp_path / "s"))
+            endpoint.listen()
+        listener = Owner().listen(endpoint)
+        with socket.socket(socket.AF_UNIX) as sender, socket.socket() as passed:
+            passed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+            sender.connect(str(tmp_path / "s"))
+            with pytest.raises(PermissionError):
+                socket.send_fds(sender, [b"x"], [passed.fileno()])
+        await listener.close()
+
+    run(scenario)

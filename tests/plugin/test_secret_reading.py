@@ -1,0 +1,173 @@
+"""Where secrets come from, each really read."""
+
+import base64
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+from tokend.plugin.secret_reading import read_secret
+from tokend.plugin.secret_source import SecretField
+from tokend.values.errors import SecretError
+
+PLANTED = "planted-fake-secret-2"
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+    secret: SecretField
+
+
+def source(table, directory="."):
+    return Model.model_validate({"secret": table}, context={"directory": directory}).secret
+
+
+def test_each_place_gives_its_secret(tmp_path):
+    """env, file (relative to the configuration), credential, command, literal."""
+    (tmp_path / "key").write_text(PLANTED + "\n")
+    environ = {"KEY": PLANTED, "CREDENTIALS_DIRECTORY": f"{tmp_path}:/elsewhere"}
+    for table in (
+        {"env": "KEY"},
+        {"file": "key"},
+        {"credential": "key"},
+        {"command": [sys.executable, "-c", f"print({PLANTED!r})"]},
+        PLANTED,
+    ):
+        assert read_secret(source(table, str(tmp_path)), environ).reveal() == PLANTED
+
+
+@pytest.mark.parametrize(("written", "read"), [("a\n", "a"), ("a\n\n", "a\n"), ("a\r\n", "a"), (" a ", " a ")])
+def test_one_trailing_newline_is_stripped_and_nothing_else(tmp_path, written, read):
+    """One, not all; inner and other white space may be part of a secret."""
+    (tmp_path / "key").write_bytes(written.encode())
+    assert read_secret(source({"file": "key"}, str(tmp_path))).reveal() == read
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("base64", base64.b64encode(b"\xff\xfe\x00k").decode()),
+        ("base64", base64.urlsafe_b64encode(b"\xff\xfe\x00k").decode().rstrip("=")),
+        ("hex", "fffe006b"),
+    ],
+)
+def test_encoded_keys_become_bytes(encoding, text):
+    """Both base64 alphabets, padding optional; hex."""
+    assert read_secret(source({"env": "K", "encoding": encoding}), {"K": text}).reveal_bytes() == b"\xff\xfe\x00k"
+
+
+@pytest.mark.parametrize(
+    ("table", "environ", "expected"),
+    [
+        ({"env": "MISSING"}, {}, "environment variable MISSING is not set"),
+        ({"env": "EMPTY"}, {"EMPTY": ""}, "environment variable EMPTY is empty"),
+        ({"file": "/nonexistent/key"}, {}, "No such file"),
+        ({"credential": "k"}, {}, r"\$CREDENTIALS_DIRECTORY is not set"),
+        ({"credential": "../k"}, {"CREDENTIALS_DIRECTORY": "/tmp"}, "one file name"),
+        ({"command": ["/nonexistent"]}, {}, "cannot be run"),
+        ({"command": ["sh", "-c", f"echo {PLANTED} >&2; echo {PLANTED}; exit 3"]}, {}, "failed with exit status 3"),
+        ({"env": "BAD", "encoding": "hex"}, {"BAD": PLANTED}, "not valid hex"),
+        ({"env": "BAD", "encoding": "base64"}, {"BAD": PLANTED + "!"}, "not valid base64"),
+        ({"env": "NEWLINE"}, {"NEWLINE": "\n"}, "is empty"),
+    ],
+)
+def test_what_cannot_be_read_is_named_without_its_content(table, environ, expected):
+    """SecretError: place and reason, never the value, nor what a command printed."""
+    with pytest.raises(SecretError, match=expected) as refused:
+        read_secret(source(table), environ)
+    assert PLANTED not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_a_file_that_keeps_changing_is_not_believed(tmp_path):
+    """A file is read until two reads agree: this one never does."""
+    fifo = tmp_path / "endless"
+    fifo.symlink_to("/proc/sys/kernel/random/uuid")
+    with pytest.raises(SecretError, match="keeps changing"):
+        read_secret(source({"file": "endless"}, str(tmp_path)))
+
+
+def test_a_command_gets_no_input_and_a_limit_of_output():
+    """Standard input is closed; megabytes are no secret."""
+    assert read_secret(source({"command": ["sh", "-c", "cat; echo end"]})).reveal() == "end"
+    with pytest.raises(SecretError, match="not a secret"):
+        read_secret(source({"command": ["head", "-c", "100000", "/dev/zero"]}))
+    assert os.environ.get("TOKEND_TEST_NEVER_SET") is None
+
+
+def test_a_command_gets_no_secret_of_the_daemon_s_environment():
+    """What a program needs to run at all, and nothing else: the daemon's environment may hold other secrets."""
+    environ = {"PATH": os.environ["PATH"], "HOME": "/somewhere", "API_KEY": PLANTED, "NOTIFY_SOCKET": "/x"}
+    printed = read_secret(source({"command": ["env"]}), environ).reveal()
+    assert "HOME=/somewhere" in printed
+    assert PLANTED not in printed
+    assert "NOTIFY_SOCKET" not in printed
+
+
+def test_a_command_that_prints_without_end_is_cut_off_and_ended(tmp_path):
+    """64 KiB of it are enough to know that it is no secret; it is not left running, nor what it started."""
+    pids = tmp_path / "pids"
+    script = f"sleep 1000 & echo $! $$ > {pids}; exec yes"
+    with pytest.raises(SecretError, match="printed more than 65536 bytes"):
+        read_secret(source({"command": ["sh", "-c", script]}))
+    for pid in map(int, pids.read_text().split()):
+        wait_until(lambda pid=pid: not runs(pid))
+
+
+def test_what_a_command_started_may_live_on_if_it_let_go(tmp_path):
+    """An agent (of gpg, of ssh) is started by the first command that needs it, and serves the next one."""
+    pids = tmp_path / "pids"
+    script = f"sleep 1000 > /dev/null & echo $! > {pids}; echo {PLANTED}"
+    assert read_secret(source({"command": ["sh", "-c", script]})).reveal() == PLANTED
+    agent = int(pids.read_text())
+    try:
+        assert runs(agent)
+    finally:
+        os.kill(agent, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("size", [65536, 65537])
+def test_a_secret_has_at_most_64_kib(tmp_path, size):
+    """By file and by command alike."""
+    (tmp_path / "key").write_bytes(b"k" * size)
+    for table in ({"file": "key"}, {"command": ["cat", str(tmp_path / "key")]}):
+        if size > 65536:
+            with pytest.raises(SecretError, match="not a secret"):
+                read_secret(source(table, str(tmp_path)))
+        else:
+            assert len(read_secret(source(table, str(tmp_path))).reveal_bytes()) == size
+
+
+def test_neither_a_fifo_nor_a_device_is_read(tmp_path):
+    """A fifo without a writer would hold the reader for ever; nothing is left open."""
+    os.mkfifo(tmp_path / "fifo")
+    before = set(Path("/proc/self/fd").iterdir())
+    for path, reason in (
+        (tmp_path / "fifo", "no regular file"),
+        ("/dev/zero", "no regular file"),
+        ("/", "a directory"),
+    ):
+        with pytest.raises(SecretError, match=f"cannot be read: it is {reason}"):
+            read_secret(source({"file": str(path)}))
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def runs(pid):
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition):
+    """Poll for at most ten seconds."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)

@@ -1,0 +1,24 @@
+"""The values a setting can have: durations, shares, modes; and the JSON schema of every model."""
+
+from typing import Any
+
+import pytest
+
+from tokend import kinds
+from tokend.config import DaemonSettings
+
+PROVIDERS, SINKS = kinds.PROVIDERS.all(), kinds.SINKS.all()
+
+
+@pytest.mark.parametrize("model", [DaemonSettings, *PROVIDERS.values(), *SINKS.values()])
+def test_every_model_has_a_json_schema_of_its_toml_keys(model: type[Any]) -> None:
+    """Durations are strings, a secret is a string or a table, and no key is there that TOML does not have."""
+    schema = model.model_json_schema()
+    assert set(schema["properties"]) == {field.alias or name for name, field in model.model_fields.items()}
+    assert schema["additionalProperties"] is False
+    if "timeout" in schema["properties"]:
+        assert schema["properties"]["timeout"]["type"] == "string"
+    if secret := schema.get("$defs", {}).get("SecretSource"):
+        string, table = secret["anyOf"]
+        assert string["type"] == "string"
+        assert set(table["properties"]) == {"env", "file", "credential", "command", "encoding"}

@@ -1,0 +1,278 @@
+"""Single-use login tokens by a signed request."""
+
+import hmac
+import json
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from tests.providers.live import NOW, at, attempt, env
+from tests.upstream.loopback import Behaviour, Loopback, reply
+from tokend.plugin.provider import Issuer
+from tokend.providers.auth_token import AuthToken
+from tokend.values.errors import AttemptError, ClockError, InvalidParametersError, RejectedError, TransientError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
+
+USER = {
+    "clientId": "CLIENT_001",
+    "username": "testuser001",
+    "displayName": "Client One",
+    "ipAddress": "192.168.1.100",
+}
+VALUE = "aB3dE5fGhIjKlMnOpQrStUvWxYz" * 3
+LINK = "https://your-app.example/login/" + VALUE
+DATA = {
+    "token": VALUE,
+    "expiration": "2023-11-14T22:18:20.123Z",
+    "expiresIn": 300,
+    "loginLink": LINK,
+    "user": {"id": 123, "username": "testuser001", "displayId": "CLIENT_001", "displayName": "Client One"},
+    "isNewUser": True,
+}
+
+
+def said(status: int = 200, /, *, date: float | None = None, **body: Any) -> Behaviour:
+    """A JSON answer, dated if asked."""
+    headers = {} if date is None else {"Date": format_datetime(at(date).wall, usegmt=True)}
+    return reply(json.dumps(body).encode(), status=status, headers=headers)
+
+
+def good(**changes: Any) -> Behaviour:
+    """A success, with changes to its data."""
+    return said(status="success", message="…", data={**DATA, **changes})
+
+
+UNAUTHORIZED = {"status": "error", "message": "Invalid signature", "data": None}
+STALE = {"status": "error", "message": "Missing required signature headers or secret", "data": None}
+
+
+def ask(
+    *script: Behaviour,
+    parameters: dict[str, str] | None = None,
+    runtime: dict[str, Any] | None = None,
+    prefix: str = "",
+    **more: Any,
+) -> tuple[Token | AttemptError, Loopback]:
+    """One call."""
+    return attempt(
+        lambda url: AuthToken.model_validate(
+            {"base_url": url + prefix, "client_secret": env("CLIENT_SECRET"), "expiration": "5m", **more}
+        ),
+        *script,
+        parameters=USER if parameters is None else parameters,
+        runtime=runtime,
+    )
+
+
+def test_the_published_vector_is_met() -> None:
+    """docs/vendors.md, auth-token: the bytes that are signed are the bytes that are sent."""
+    _, loopback = ask(good(), runtime={"unix": 1706802000.9})
+    (request,) = loopback.requests
+    assert (request.method, request.target) == ("POST", "/api/v1/generate-auth-token")
+    assert request.body == (
+        b'{"clientId":"CLIENT_001","username":"testuser001","displayName":"Client One",'
+        b'"ipAddress":"192.168.1.100","expiration":5}'
+    )
+    assert request.headers["x-timestamp"] == "1706802000"
+    assert request.headers["x-signature"] == "335cf4f5ab98ca80b2615ee2e659312acfb45f9b322288d2b197d71b9edfa2c8"
+    assert request.headers["content-type"] == "application/json"
+
+
+def test_the_callers_order_does_not_matter_and_utf8_stays() -> None:
+    """Key order as the vendor documents it; compact UTF-8; the signature covers exactly the body."""
+    _, loopback = ask(good(), parameters={**dict(reversed(USER.items())), "displayName": 'Ünï "✓" /\\'})
+    (request,) = loopback.requests
+    assert request.body.startswith(b'{"clientId":"CLIENT_001","username":')
+    assert 'displayName":"Ünï \\"✓\\" /\\\\"'.encode() in request.body
+    message = b"POST/api/v1/generate-auth-token" + str(NOW).encode() + request.body
+    assert request.headers["x-signature"] == hmac.digest(b"your-secret-key", message, "sha256").hex()
+
+
+def test_a_body_beyond_ascii_is_signed_as_node_does() -> None:
+    """Computed with node: ``createHmac("sha256", secret).update("POST" + path + timestamp + JSON.stringify(body))``."""
+    user = {"clientId": "C ß", "username": 'ü"\\/', "displayName": "Ünï 😀", "ipAddress": "2001:db8::1"}
+    _, loopback = ask(
+        good(),
+        parameters=user,
+        runtime={"unix": 1706802000, "environ": {"CLIENT_SECRET": "s€cret"}},
+        expiration="7m",
+    )
+    (request,) = loopback.requests
+    sent = '{"clientId":"C ß","username":"ü\\"\\\\/","displayName":"Ünï 😀","ipAddress":"2001:db8::1","expiration":7}'
+    assert request.body.decode() == sent
+    assert request.headers["x-signature"] == "3397702d0dc8f8654e9d5099c32b825d618e3c048ef56616c58080f5a70abb84"
+
+
+def test_the_path_that_is_signed_is_the_path_that_is_sent() -> None:
+    """Behind a gateway, too."""
+    _, loopback = ask(good(), prefix="/gw")
+    (request,) = loopback.requests
+    message = request.target.encode() + request.headers["x-timestamp"].encode() + request.body
+    assert request.target == "/gw/api/v1/generate-auth-token"
+    assert request.headers["x-signature"] == hmac.digest(b"your-secret-key", b"POST" + message, "sha256").hex()
+
+
+def test_a_token_comes_with_what_the_vendor_says_besides() -> None:
+    """loginLink is a secret; the token is no bearer, so there are no headers; the earliest expiry holds."""
+    outcome, _ = ask(good())
+    assert isinstance(outcome, Token)
+    assert outcome.value.reveal() == VALUE
+    assert outcome.headers == {}
+    assert outcome.extra["loginLink"] == Secret(LINK)
+    assert outcome.extra["user"] == DATA["user"]
+    assert outcome.extra["isNewUser"] is True
+    assert outcome.extra["expiresIn"] == 300
+    assert "token" not in outcome.extra
+    assert outcome.life_seconds == pytest.approx(300)
+    assert VALUE not in repr(outcome)
+    early, _ = ask(good(expiration="2023-11-14T22:15:20Z"))
+    assert isinstance(early, Token)
+    assert early.life_seconds == pytest.approx(120)
+
+
+def test_without_times_the_configured_expiration_holds() -> None:
+    """Missing is not senseless."""
+    outcome, _ = ask(said(status="success", data={"token": VALUE}))
+    assert isinstance(outcome, Token)
+    assert outcome.life_seconds == 300
+
+
+def test_expiration_by_a_skewed_clock_is_corrected() -> None:
+    """docs/promises.md 26: data.expiration is the upstream's time."""
+    body = {**DATA, "expiration": "2023-11-15T00:18:20Z"}
+    outcome, _ = ask(said(date=NOW + 7200, status="success", data=body))
+    assert isinstance(outcome, Token)
+    assert outcome.life_seconds == pytest.approx(300, abs=1)
+
+
+@pytest.mark.parametrize("link", ["https://x/\x00", 17, ["x"]])
+def test_a_link_that_is_none_is_discarded_with_its_token(link: Any) -> None:
+    """docs/promises.md 20."""
+    assert isinstance(ask(good(loginLink=link))[0], TransientError)
+
+
+@pytest.mark.parametrize("body", [{"status": "failed"}, {"status": "success"}, {"status": "success", "data": []}, {}])
+def test_200_without_success_is_transient(body: dict[str, Any]) -> None:
+    """200 is not success; and not repeated: the user may have been made."""
+    outcome, _ = ask(said(**body))
+    assert isinstance(outcome, TransientError)
+    assert not outcome.repeatable
+
+
+def test_field_errors_pass_field_by_field() -> None:
+    """Control characters removed, our secret masked."""
+    told = {"clientId": ["The clientId field is required.", "is your-secret-key\x1b[31m ok?"]}
+    outcome, loopback = ask(said(400, status="failed", message="Validation failed", data={"errors": told}))
+    assert isinstance(outcome, InvalidParametersError)
+    assert outcome.errors == {"clientId": ("The clientId field is required.", "is ***[31m ok?")}
+    assert len(loopback.requests) == 1
+
+
+@pytest.mark.parametrize("data", [None, {}, {"errors": {}}, {"errors": []}, {"errors": {"a": []}}, "planted"])
+def test_a_400_without_field_errors_is_transient(data: Any) -> None:
+    """A proxy's, perhaps."""
+    outcome, _ = ask(said(400, status="failed", data=data))
+    assert isinstance(outcome, TransientError)
+    assert not outcome.repeatable
+    assert "planted" not in str(outcome)
+
+
+def test_500_is_repeatable_and_not_quoted() -> None:
+    """The vendor's own 500 names its database."""
+    outcome, _ = ask(said(500, status="failed", message="…", data={"error": "planted"}))
+    assert isinstance(outcome, TransientError)
+    assert outcome.repeatable
+    assert "planted" not in str(outcome)
+
+
+@pytest.mark.parametrize("body", [UNAUTHORIZED, STALE])
+@pytest.mark.parametrize("skew", [None, 0, 3, -3])
+def test_401_with_clocks_that_agree_is_a_verdict(body: dict[str, Any], skew: int | None) -> None:
+    """No second call: the clock is not measurably off."""
+    outcome, _ = ask(said(401, date=None if skew is None else NOW + skew, **body))
+    assert isinstance(outcome, RejectedError)
+
+
+@pytest.mark.parametrize("body", [UNAUTHORIZED, STALE])
+@pytest.mark.parametrize("skew", [-3600, -30, 30, 3600])
+def test_401_with_a_clock_that_is_off_is_the_clocks(body: dict[str, Any], skew: int) -> None:
+    """Once more, by the upstream's time."""
+    outcome, _ = ask(said(401, date=NOW + skew, **body))
+    assert isinstance(outcome, ClockError)
+    assert outcome.offset == pytest.approx(skew, abs=1)
+
+
+def test_the_second_try_is_signed_by_the_upstreams_clock_and_then_a_401_is_a_verdict() -> None:
+    """A fresh timestamp and signature each time; a clock that was corrected already excuses nothing."""
+    from tests.providers.live import LiveRuntime
+    from tests.upstream.loopback import serving
+
+    async def main() -> None:
+        async with serving(said(401, date=NOW + 3600, **STALE)) as loopback:
+            made = AuthToken(base_url=loopback.url, client_secret=env("CLIENT_SECRET"))
+            live = LiveRuntime(made)
+            with pytest.raises(ClockError):
+                await made.issue(live, USER)
+            with pytest.raises(RejectedError):
+                await made.issue(live, USER)
+            stamps = [int(request.headers["x-timestamp"]) for request in loopback.requests]
+            assert stamps[0] == NOW
+            assert stamps[1] == pytest.approx(NOW + 3600, abs=1)
+            assert len({request.headers["x-signature"] for request in loopback.requests}) == 2
+
+    import anyio
+
+    anyio.run(main)
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        (dict.fromkeys(USER, ""), set(USER)),
+        ({"clientId": "x" * 256}, {"clientId"}),
+        ({"username": "x" * 101, "displayName": "x" * 101}, {"username", "displayName"}),
+        ({"ipAddress": "x" * 46}, {"ipAddress"}),
+        ({"expiration": "5"}, {"expiration"}),
+        ({"more": "x"}, {"more"}),
+        ({"username": "\ud800"}, {"username"}),
+    ],
+)
+def test_all_wrong_parameters_are_named_without_a_call(change: dict[str, str], fields: set[str]) -> None:
+    """Known limits are checked here; callers cannot set ``expiration``."""
+    outcome, loopback = ask(good(), parameters={**USER, **change})
+    assert isinstance(outcome, InvalidParametersError)
+    assert set(outcome.errors) == fields
+    assert loopback.requests == []
+
+
+def test_the_longest_parameters_pass() -> None:
+    """Limits count characters, not bytes."""
+    longest = {"clientId": "ü" * 255, "username": "ü" * 100, "displayName": "ü" * 100, "ipAddress": "x" * 45}
+    assert isinstance(ask(good(), parameters=longest)[0], Token)
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"), [("1m", 1), ("2m", 2), ("60s", 1), ("1h", 60), ("24h", 1440), ("1d", 1440)]
+)
+def test_expiration_is_sent_in_minutes(text: str, minutes: int) -> None:
+    """As an integer."""
+    assert ask(good(), expiration=text)[1].requests[0].body.endswith(f'"expiration":{minutes}}}'.encode())
+
+
+@pytest.mark.parametrize("text", ["30s", "90s", "1441m", "2d", "5", 5])
+def test_expiration_must_be_whole_minutes(text: Any) -> None:
+    """1 to 1440."""
+    with pytest.raises(ValueError, match="expiration"):
+        AuthToken.model_validate({"client_secret": "fake", "expiration": text})
+
+
+def test_the_defaults_are_the_vendors() -> None:
+    """Two minutes; held tokens' keys are refused."""
+    made = AuthToken(client_secret=env("CLIENT_SECRET"))
+    assert made.expiration.total_seconds() == 120
+    assert made.upstream == "wdcf.xerve.online:443"
+    assert isinstance(made, Issuer)
+    with pytest.raises(ValueError, match="refresh_before"):
+        AuthToken.model_validate({"client_secret": "fake", "refresh_before": "1m"})

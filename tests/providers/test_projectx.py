@@ -1,0 +1,292 @@
+"""ProjectX: login, validation, initial token, and what its codes mean."""
+
+import base64
+import json
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.providers.live import ENVIRON, NOW, LiveRuntime, at, attempt, env
+from tests.upstream.loopback import Behaviour, Loopback, reply, reset
+from tokend.providers.projectx import LOGIN_CODES, ProjectX
+from tokend.values.errors import AttemptError, RateLimitedError, RejectedError, SecretError, TransientError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
+
+DAY = 86400.0
+OLD = Token(Secret("fake-old"), "Bearer", at(NOW - 100), at(NOW + 3600))
+
+
+def jwt(**claims: Any) -> str:
+    """An unsigned fake."""
+    return "e30." + base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=") + ".fake"
+
+
+def said(status: int = 200, /, **body: Any) -> Behaviour:
+    """A JSON answer."""
+    return reply(json.dumps(body).encode(), status=status, headers={"Content-Type": "text/plain"})
+
+
+GOOD = said(token="fake-new", success=True, errorCode=0, errorMessage=None)
+
+
+def log_in(*script: Behaviour, previous: Token | None = None, **settings: Any) -> tuple[Token | AttemptError, Loopback]:
+    """One attempt with credentials."""
+    return attempt(
+        lambda url: ProjectX(base_url=url, username=env("USERNAME"), api_key=env("API_KEY"), **settings),
+        *script,
+        previous=previous,
+    )
+
+
+def token_of(outcome: Token | AttemptError) -> Token:
+    """The token, if it is one."""
+    assert isinstance(outcome, Token)
+    return outcome
+
+
+def test_the_login_is_the_documented_one() -> None:
+    """Path, headers and body to the byte; the documented reply has no life: the vendor's 24 h."""
+    outcome, loopback = log_in(GOOD)
+    (request,) = loopback.requests
+    assert request.target == "/api/Auth/loginKey"
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["accept"] == "text/plain"
+    assert request.body == b'{"userName":"fake-user","apiKey":"fake-api-key"}'
+    token = token_of(outcome)
+    assert token.headers["Authorization"].reveal() == "Bearer fake-new"
+    assert token.token_type == "Bearer"
+    assert token.issued_at == at(NOW)
+    assert token.life_seconds == DAY
+
+
+def test_the_life_is_in_minutes_and_the_jwt_may_end_it_earlier() -> None:
+    """The seed's reply: expiresIn 1440 is a day; the earlier of it and `exp` holds."""
+    assert token_of(log_in(said(success=True, token="t", expiresIn=1440))[0]).life_seconds == DAY
+    assert token_of(log_in(said(success=True, token="t", expiresIn="30"))[0]).life_seconds == 1800
+    early = said(success=True, token=jwt(exp=NOW + 60, role=["a", "b"]), expiresIn=1440)
+    assert token_of(log_in(early)[0]).life_seconds == pytest.approx(60)
+
+
+def test_a_prefix_of_the_base_url_stays() -> None:
+    """White labels and gateways may have one."""
+    _, loopback = attempt(
+        lambda url: ProjectX(base_url=url + "/gateway/", username=env("USERNAME"), api_key=env("API_KEY")), GOOD
+    )
+    assert loopback.requests[0].target == "/gateway/api/Auth/loginKey"
+
+
+@pytest.mark.parametrize("code", [*sorted(LOGIN_CODES.keys() - {8}), 42])
+def test_an_error_code_is_a_verdict(code: int) -> None:
+    """Every LoginErrorCode but 0 and 8; registered names are shown, the vendor's message is not."""
+    outcome, _ = log_in(said(token=None, success=False, errorCode=code, errorMessage="planted"))
+    assert isinstance(outcome, RejectedError)
+    assert LOGIN_CODES.get(code, "undocumented") in str(outcome)
+    assert "planted" not in str(outcome)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"token": None, "success": False, "errorCode": 8},
+        {"token": None, "success": False, "errorCode": 0},
+        {"token": None, "success": False},
+        {"token": "t", "success": "true", "errorCode": 0},
+        {"token": "t", "errorCode": 0},
+        {"success": False, "errorCode": "3"},
+        {"success": False, "errorCode": True},
+        {"success": True, "errorCode": 0},
+    ],
+    ids=str,
+)
+def test_what_is_neither_success_nor_verdict_is_transient(body: dict[str, Any]) -> None:
+    """8 is UnknownError; 200 alone is no success."""
+    assert isinstance(log_in(said(**body))[0], TransientError)
+
+
+def test_success_with_an_error_code_is_no_success() -> None:
+    """Both must agree."""
+    assert isinstance(log_in(said(success=True, errorCode=3, token="t"))[0], RejectedError)
+
+
+def test_the_vendors_own_400_is_a_verdict() -> None:
+    """ProblemDetails; a proxy's 400 is not."""
+    problem = {
+        "type": "…",
+        "title": "One or more validation errors occurred.",
+        "status": 400,
+        "errors": {"apiKey": ["x"]},
+    }
+    assert isinstance(log_in(said(400, **problem))[0], RejectedError)
+    assert isinstance(log_in(said(400, message="bad request"))[0], TransientError)
+
+
+def validate(*script: Behaviour, previous: Token | None = OLD) -> tuple[Token | AttemptError, list[str]]:
+    """One attempt with ``refresh = "validate"``."""
+    outcome, loopback = log_in(*script, previous=previous, refresh="validate")
+    return outcome, [request.target.removeprefix("/api/Auth/") for request in loopback.requests]
+
+
+def test_a_validation_brings_a_new_token() -> None:
+    """Bearer, no body; a non-empty newToken is used."""
+    outcome, loopback = log_in(
+        said(success=True, errorCode=0, errorMessage=None, newToken=jwt(exp=NOW + 500)),
+        previous=OLD,
+        refresh="validate",
+    )
+    (request,) = loopback.requests
+    assert (request.method, request.target, request.body) == ("POST", "/api/Auth/validate", b"")
+    assert request.headers["authorization"] == "Bearer fake-old"
+    assert token_of(outcome).life_seconds == pytest.approx(500)
+
+
+@pytest.mark.parametrize("new", [None, "", "fake-old"])
+def test_without_a_new_token_the_old_one_keeps_its_expiry(new: str | None) -> None:
+    """Its expiry is never extended because nobody said no."""
+    assert validate(said(success=True, errorCode=0, newToken=new)) == (OLD, ["validate"])
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        said(success=False, errorCode=3, newToken=None),
+        said(401),
+        said(403),
+        said(500),
+        reply(b"<html>"),
+        said(success=True, errorCode=0, newToken=["x"]),
+        said(success=True, errorCode=0, newToken=jwt(exp=NOW - 1)),
+    ],
+)
+def test_a_failed_validation_falls_back_to_a_login(failure: Behaviour) -> None:
+    """Its codes are not the login's: ExpiredToken is no verdict on the credentials."""
+    outcome, asked = validate(failure, GOOD)
+    assert token_of(outcome).value == Secret("fake-new")
+    assert asked == ["validate", "loginKey"]
+
+
+@pytest.mark.parametrize("seconds", [None, 60, -5])
+def test_without_a_minute_left_a_login_is_made_at_once(seconds: float | None) -> None:
+    """An extension would come too late."""
+    previous = None if seconds is None else Token(Secret("old"), "Bearer", at(NOW - 100), at(NOW + seconds))
+    outcome, asked = validate(GOOD, previous=previous)
+    assert token_of(outcome).value == Secret("fake-new")
+    assert asked == ["loginKey"]
+
+
+def test_a_validation_that_is_told_to_pause_does_not_log_in() -> None:
+    """docs/promises.md 4: a second request right after a 429 would be the hammer."""
+    outcome, asked = validate(said(429), GOOD)
+    assert isinstance(outcome, RateLimitedError)
+    assert asked == ["validate"]
+
+
+def test_a_validation_that_nobody_answers_does_not_log_in() -> None:
+    """P3: a dead host is asked once per attempt."""
+    outcome, asked = validate(reset, GOOD)
+    assert isinstance(outcome, TransientError)
+    assert asked == ["validate"]
+
+
+def initial(value: str | None, **settings: Any) -> Token | None:
+    """What becomes of an initial token."""
+    made = ProjectX(initial_token=env("JWT_TOKEN"), **settings)
+    environ = ENVIRON if value is None else {**ENVIRON, "JWT_TOKEN": value}
+
+    async def main() -> Token | None:
+        return await made.initial(LiveRuntime(made, environ=environ))
+
+    return anyio.run(main)
+
+
+def test_an_initial_token_is_used_while_it_is_valid() -> None:
+    """Its own `exp` counts; without one, the vendor's life."""
+    value = jwt(exp=NOW + 500)
+    token = initial(value)
+    assert token is not None
+    assert token.headers["Authorization"].reveal() == f"Bearer {value}"
+    assert token.life_seconds == pytest.approx(500)
+    opaque = initial("fake-opaque")
+    assert opaque is not None
+    assert opaque.life_seconds == DAY
+
+
+@pytest.mark.parametrize("value", [None, "", jwt(exp=NOW), jwt(exp=1), jwt(exp=-1e30), jwt(exp=1e30)])
+def test_an_initial_token_that_is_absent_or_over_is_none(value: str | None) -> None:
+    """Then the credentials take over."""
+    assert initial(value) is None
+
+
+def test_an_initial_token_with_line_ends_is_refused() -> None:
+    """docs/promises.md 20: it would be a header of its own."""
+    with pytest.raises(SecretError):
+        initial("fake\ntoken")
+
+
+def test_without_credentials_nothing_is_renewed() -> None:
+    """It is served until it ends; status says why."""
+    outcome, loopback = attempt(lambda url: ProjectX(base_url=url, initial_token=env("JWT_TOKEN")), GOOD)
+    assert isinstance(outcome, SecretError)
+    assert "cannot be renewed" in str(outcome)
+    assert loopback.requests == []
+    made = ProjectX(initial_token=env("JWT_TOKEN"))
+    assert not made.can_renew
+    assert ProjectX(username=env("A"), api_key=env("B")).can_renew
+
+
+def test_unset_credentials_beside_an_initial_token_are_no_credentials() -> None:
+    """The seed's bot starts with JWT_TOKEN alone."""
+    outcome, loopback = attempt(
+        lambda url: ProjectX(base_url=url, initial_token=env("JWT_TOKEN"), username=env("A"), api_key=env("B")), GOOD
+    )
+    assert isinstance(outcome, SecretError)
+    assert "cannot be renewed" in str(outcome)
+    assert "environment variable A" in str(outcome)
+    assert loopback.requests == []
+    made = ProjectX(initial_token=env("JWT_TOKEN"), username=env("A"), api_key=env("B"))
+    assert made.optional_secrets() == {"initial_token", "username", "api_key"}
+    assert ProjectX(username=env("A"), api_key=env("B")).optional_secrets() == frozenset()
+
+
+def test_an_initial_token_that_looks_wrong_is_warned_of() -> None:
+    """The vendor's guide: it starts with eyJ; quotes of a .env line are the usual mistake. A warning, no more."""
+    made = ProjectX(initial_token=env("JWT_TOKEN"), username=env("USERNAME"), api_key=env("API_KEY"))
+    credentials = {"username": Secret("fake"), "api_key": Secret("fake")}
+    assert made.warnings({**credentials, "initial_token": Secret("eyJfake")}) == ()
+    assert made.warnings(credentials) == ()
+    (warning,) = made.warnings({**credentials, "initial_token": Secret('"eyJfake"')})
+    assert "quotes" in warning
+    assert "eyJfake" not in warning
+    assert len(made.warnings({"initial_token": Secret("fake")})) == 2
+
+
+@pytest.mark.parametrize("given", [{}, {"username": "u"}, {"api_key": "k"}, {"username": "u", "initial_token": "t"}])
+def test_half_of_the_credentials_is_an_error(given: dict[str, str]) -> None:
+    """The message names what is missing."""
+    with pytest.raises(ValueError, match=r"missing (username|api_key)"):
+        ProjectX(**{key: env(value) for key, value in given.items()})
+
+
+def test_the_vendors_limits_are_known() -> None:
+    """At least five minutes of lead; the account is base_url and username; the defaults."""
+    assert ProjectX.minimum_lead_seconds == 300
+    made = ProjectX(username=env("A"), api_key=env("B"))
+    assert made.account_fields == {"base_url", "username"}
+    assert (made.base_url, made.refresh, made.upstream) == (
+        "https://api.topstepx.com",
+        "login",
+        "api.topstepx.com:443",
+    )
+
+
+def test_a_username_that_is_no_text_is_named() -> None:
+    """A binary file in the wrong place is a configuration error, not a bug."""
+    outcome, loopback = attempt(
+        lambda url: ProjectX(base_url=url, username={"env": "A", "encoding": "hex"}, api_key=env("API_KEY")),
+        GOOD,
+        runtime={"environ": {"A": "fffe", "API_KEY": "fake"}},
+    )
+    assert isinstance(outcome, SecretError)
+    assert "username" in str(outcome)
+    assert loopback.requests == []

@@ -1,0 +1,100 @@
+"""``json``: the native object, and the one that an existing program reads without being changed."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.files.children import environment
+from tests.sinks.leases import ISSUED, PLANTED, lease, sink
+
+# How that program reads tt_token.json: `datetime.now()` and what it saved are naive local times.
+CONSUMER = """
+import json, sys
+from datetime import datetime, timedelta
+
+class TTTokenManager:
+    TOKEN_BUFFER_SECONDS = 600
+    def __init__(self, token_file):
+        with open(token_file) as file:
+            data = json.load(file)
+        assert data["status"] == "Ok"
+        self.token, self.token_type = data["access_token"], data["token_type"]
+        acquired = datetime.fromisoformat(data["acquisition_time"])
+        self.expiry_time = acquired + timedelta(seconds=data["seconds_until_expiry"])
+    def is_token_valid(self, now):
+        return now < self.expiry_time - timedelta(seconds=self.TOKEN_BUFFER_SECONDS)
+
+manager = TTTokenManager(sys.argv[1])
+now = datetime.fromtimestamp(float(sys.argv[2]))
+print(json.dumps([manager.token, manager.token_type, manager.is_token_valid(now),
+                  manager.is_token_valid(now + timedelta(seconds=float(sys.argv[3])))]))
+"""
+
+
+def test_the_native_layout_is_the_documented_object(tmp_path):
+    """README: every member, one line, newline at the end; whole seconds, Z."""
+    path = tmp_path / "token.json"
+    sink("json", path).write(lease())
+    text = path.read_text()
+    assert text.endswith("}\n")
+    assert text.count("\n") == 1
+    assert json.loads(text) == {
+        "version": 1,
+        "name": "tt",
+        "access_token": PLANTED,
+        "token_type": "bearer",
+        "issued_at": "2026-03-01T12:00:00Z",
+        "expires_at": "2026-03-02T12:00:00Z",
+        "expires_at_unix": 1772452800,
+        "refresh_at": "2026-03-01T12:01:00Z",
+        "generation": 7,
+        "fingerprint": "0123456789ab",
+    }
+
+
+def test_a_token_without_end_has_no_expiry(tmp_path):
+    """Null, not a date that somebody would believe."""
+    for layout, key in (("native", "expires_at"), ("tt", "seconds_until_expiry")):
+        sink("json", tmp_path / layout, layout=layout).write(lease(life_seconds=None))
+        assert json.loads((tmp_path / layout).read_text())[key] is None
+
+
+def test_the_tt_layout_has_exactly_its_members(tmp_path):
+    """README: in this order; the life is an integer, the time naive."""
+    sink("json", tmp_path / "tt_token.json", layout="tt").write(lease())
+    read = json.loads((tmp_path / "tt_token.json").read_text())
+    assert list(read) == ["status", "access_token", "token_type", "seconds_until_expiry", "acquisition_time"]
+    assert read["seconds_until_expiry"] == 86_400
+    assert datetime.fromisoformat(read["acquisition_time"]).tzinfo is None
+
+
+@given(life=st.integers(1, 10_000_000))
+def test_the_life_as_issued_is_never_a_second_off(life, tmp_path_factory):
+    """Seconds are whole: what floats make of them must not show."""
+    path = tmp_path_factory.mktemp("tt") / "tt_token.json"
+    sink("json", path, layout="tt").write(lease(life_seconds=float(life)))
+    assert json.loads(path.read_text())["seconds_until_expiry"] == life
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Chicago", "Asia/Kolkata", "Pacific/Auckland"])
+def test_the_program_that_read_the_file_before_reads_it_still(tmp_path, zone):
+    """In the daemon's own time zone: its token is valid, and stops being so ten minutes before the expiry."""
+    path = tmp_path / "tt_token.json"
+    code = (
+        "import pathlib, sys\n"
+        "from tests.sinks.leases import lease, sink\n"
+        "sink('json', pathlib.Path(sys.argv[1]), layout='tt').write(lease())\n"
+    )
+    environ = {**environment(), "TZ": zone}
+    subprocess.run([sys.executable, "-c", code, path], env=environ, check=True)
+    now = ISSUED.wall + timedelta(seconds=1)
+    for ahead, valid in ((86_400 - 600 - 5, True), (86_400 - 600 + 5, False)):
+        argv = [sys.executable, "-I", "-c", CONSUMER, path, str(now.timestamp()), str(ahead)]
+        read = json.loads(subprocess.run(argv, env={**os.environ, "TZ": zone}, capture_output=True, check=True).stdout)
+        assert read == [PLANTED, "bearer", True, valid]

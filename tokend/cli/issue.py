@@ -1,0 +1,47 @@
+"""``tokend issue``: one on-demand token, made from the caller's parameters."""
+
+import json
+
+import click
+
+from tokend.cli.options import SOCKET, name_argument
+from tokend.cli.output_formats import render
+from tokend.client import BadRequestError, TokenClient
+from tokend.client.tokens import token_target
+
+
+@click.command("issue", epilog="Example: tokend issue wallet url=/pay currency=BTC amount=0.001 orderId=12345")
+@name_argument(issued=True)
+@click.argument("parameters", nargs=-1, metavar="KEY=VALUE…")
+@click.option(
+    "-o", "--output", type=click.Choice(["raw", "json", "header"]), default="raw", show_default=True,
+    help="The token alone; the whole answer, with everything else that the upstream returned; a line per header.",
+)  # fmt: skip
+@SOCKET
+def command(name: str, parameters: tuple[str, ...], output: str, socket: str | None) -> None:
+    """Issue one on-demand token from parameters, and print it.
+
+    The token's kind decides which parameters exist; the error names each one that is wrong or missing.
+    """
+    values = _values(parameters)
+    try:
+        answer = TokenClient(socket).call("POST", token_target(name, "issue"), values)
+    except BadRequestError as error:
+        if error.code == "not_supported":
+            raise BadRequestError(f"{name!r} is held ready: use `tokend get {name}`", code=error.code) from None
+        raise
+    click.echo(json.dumps(answer) if output == "json" else render(answer, output))
+
+
+def _values(parameters: tuple[str, ...]) -> dict[str, str]:
+    """Split ``KEY=VALUE`` arguments. Raises `click.UsageError`, whose message repeats no value."""
+    values: dict[str, str] = {}
+    for parameter in parameters:
+        key, equals, value = parameter.partition("=")
+        if not equals or not key:
+            # The argument may be a value, and a value may be secret.
+            raise click.UsageError("parameters are KEY=VALUE, one argument each")
+        if key in values:
+            raise click.UsageError(f"parameter {key} is given twice")
+        values[key] = value
+    return values

@@ -1,0 +1,46 @@
+"""The configuration that runs now, since when, and the error of a newer one that was refused."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from tokend.config import Config
+from tokend.values.tokens import utc
+
+
+class ConfigInForce:
+    """Hold the configuration that runs now. Only `Reloader` changes it; everything else reads it or subscribes.
+
+    ``loaded_at`` is aware UTC. ``error`` is the operator's text for the configuration on disk, None if that is valid.
+    """
+
+    def __init__(self, config: Config, loaded_at: datetime) -> None:
+        self.config = config
+        self.loaded_at = loaded_at
+        self.error: str | None = None
+        self._subscribers: list[Callable[[], None]] = []
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` after each reload, also after one that was refused."""
+        self._subscribers.append(callback)
+
+    def replace(self, config: Config, loaded_at: datetime) -> None:
+        """Put ``config`` in force. Subscribers are called by `announce`, when all of it has been applied."""
+        self.config, self.loaded_at, self.error = config, loaded_at, None
+
+    def refuse(self, error: str) -> None:
+        """Keep the configuration, remember why the newer one was refused, and call the subscribers."""
+        self.error = error
+        self.announce()
+
+    def announce(self) -> None:
+        """Call the subscribers."""
+        for callback in self._subscribers:
+            callback()
+
+    def state(self) -> tuple[datetime, str | None]:
+        """Return ``loaded_at`` and ``error``."""
+        return self.loaded_at, self.error
+
+    def event(self) -> Mapping[str, str | None]:
+        """Return the body of the event ``config``. The error's text may name files: readers get one word."""
+        return {"loaded_at": utc(self.loaded_at), "error": None if self.error is None else "refused"}

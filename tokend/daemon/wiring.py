@@ -1,0 +1,233 @@
+"""Construction of the daemon's objects, complete and in order. `app` runs them; nothing is started here.
+
+`wire_engine` builds what keeps tokens fresh, `wire_service` what answers readers and systemd. Two objects that need
+each other are joined by a callable that looks up a local variable of the same function; no attribute is set later.
+"""
+
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from anyio.abc import TaskGroup
+
+from tokend.access.policy import PeerRules
+from tokend.api.events import EventBus
+from tokend.api.metrics_page import MetricsPage
+from tokend.api.routes import Router
+from tokend.api.token_api import TokenApi
+from tokend.config import Config
+from tokend.config.model import loopback_address
+from tokend.credentials.rules import serve_credentials, serve_sink
+from tokend.daemon.config_in_force import ConfigInForce
+from tokend.daemon.reload import Reloader
+from tokend.daemon.status_line import StatusLine
+from tokend.daemon.watchdog import Watchdog
+from tokend.engine.context.context import Context
+from tokend.engine.context.counters import Counters
+from tokend.engine.policy.rate_limits import HostLimits
+from tokend.engine.records.store import StateBackend, TokenStore
+from tokend.engine.supervisor import Supervisor
+from tokend.engine.tasks.heartbeat import TrackedThreads
+from tokend.httpd.loopback_server import LoopbackServer
+from tokend.httpd.request_parser import Limits
+from tokend.httpd.unix_server import SocketServer
+from tokend.httpd.unix_socket import SocketFile
+from tokend.machine import logs
+from tokend.machine.clock import SystemClock
+from tokend.machine.thread_pool import Pools
+from tokend.plugin.settings import ProviderSettings
+from tokend.plugin.sink import ListeningSink
+from tokend.service_manager import activation
+from tokend.service_manager.activation import Inherited
+from tokend.service_manager.notify import Notifier
+from tokend.upstream.provider_runtime import ProviderRuntime
+from tokend.upstream.resolver import Resolver
+
+log = logs.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Everything that one run of the daemon starts with. ``explicit`` is the configuration's path in argv, if any."""
+
+    config: Config
+    explicit: Path | None
+    state: StateBackend
+    last_event: int
+    inherited: Inherited
+    notifier: Notifier
+    clock: SystemClock
+    pools: Pools
+    # Refreshers wait for these threads; the watchdog counts such a wait as progress.
+    tracked_disk: TrackedThreads
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """What keeps tokens fresh, and the configuration that it follows."""
+
+    store: TokenStore
+    in_force: ConfigInForce
+    rules: PeerRules
+    supervisor: Supervisor
+    reloader: Reloader
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceParts:
+    """What answers readers and systemd.
+
+    ``servers`` start in this order and close in the opposite one; ``events`` closes after them.
+    ``credentials`` serves credentials.sock as a task;
+    None where that is off, as are ``status_line`` without systemd and ``watchdog`` without WatchdogSec=.
+    """
+
+    servers: tuple[SocketServer | LoopbackServer, ...]
+    events: EventBus
+    socket: str
+    credentials: Callable[..., Coroutine[Any, Any, None]] | None
+    status_line: StatusLine | None
+    watchdog: Watchdog | None
+
+
+def launch(
+    config: Config,
+    explicit: Path | None,
+    state: StateBackend,
+    *,
+    last_event: int,
+    inherited: Inherited,
+    notifier: Notifier,
+) -> Launch:
+    """Complete what a run starts with. Needs no running loop."""
+    pools = Pools()
+    return Launch(
+        config, explicit, state, last_event, inherited, notifier, SystemClock(), pools, TrackedThreads(pools.disk)
+    )
+
+
+def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EngineParts:
+    """Build the engine. ``store`` has been loaded; the supervisor's tasks will run in ``tasks``."""
+    config = ConfigInForce(given.config, given.clock.instant().wall)
+    rules = PeerRules(lambda: config.config.daemon.admins)
+    resolver = Resolver(given.pools.lookups)
+
+    def runtime(settings: ProviderSettings) -> ProviderRuntime:
+        return ProviderRuntime(settings, clock=given.clock, threads=given.tracked_disk, resolver=resolver)
+
+    async def serve(name: str, sink: ListeningSink, listening: Callable[[], None]) -> None:
+        await serve_sink(supervisor, rules, name, sink, listening)
+
+    context = Context(
+        clock=given.clock,
+        store=store,
+        limits=HostLimits(),
+        counters=Counters(),
+        random=random.SystemRandom(),
+        runtime=runtime,
+        threads=given.pools.sinks,
+        commands=given.pools.commands,
+        serve=serve,
+    )
+    supervisor = Supervisor(tasks, context, reload=lambda dry_run: reloader.reload(dry_run))
+    reloader = Reloader(
+        config,
+        supervisor,
+        given.explicit,
+        clock=given.clock,
+        threads=given.pools.disk,
+        watch_threads=given.pools.looks,
+        notifier=given.notifier,
+    )
+    return EngineParts(store, config, rules, supervisor, reloader)
+
+
+def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
+    """Build the servers and the reports to systemd. The engine's configuration has been applied."""
+    settings = engine.in_force.config.daemon
+    api = _api(given, engine)
+    passed = given.inherited.sockets.get(activation.API)
+    servers: list[SocketServer | LoopbackServer] = [_unix_server(given, engine, api)]
+    if settings.listen is not None:
+        servers.append(_loopback_server(given, engine, api, settings.listen))
+    status_line, watchdog = _status_line(given, engine), _watchdog(given, engine)
+
+    def config_changed() -> None:
+        api.audit(engine.in_force.config.daemon.log_level == "debug")
+        api.changes.config_changed(dict(engine.in_force.event()))
+        if status_line is not None:
+            status_line.config_changed()
+
+    engine.in_force.subscribe(config_changed)
+    return ServiceParts(
+        tuple(servers),
+        api.changes,
+        str(settings.socket if passed is None else passed.getsockname()),
+        _credentials(given, engine),
+        status_line,
+        watchdog,
+    )
+
+
+def _api(given: Launch, engine: EngineParts) -> TokenApi:
+    metrics = MetricsPage(
+        engine.supervisor,
+        engine.supervisor.counters,
+        lambda: engine.in_force.error is None,
+        engine.store.unsaved,
+    )
+    return TokenApi(
+        engine.supervisor,
+        engine.rules,
+        config_state=engine.in_force.state,
+        metrics=metrics.page,
+        audit_reads=engine.in_force.config.daemon.log_level == "debug",
+        last_event=given.last_event,
+    )
+
+
+def _unix_server(given: Launch, engine: EngineParts, api: TokenApi) -> SocketServer:
+    settings = engine.in_force.config.daemon
+    limits = Limits(max_connections=settings.max_connections, max_connections_per_uid=settings.max_connections_per_uid)
+    if (passed := given.inherited.sockets.get(activation.API)) is not None:
+        # The socket unit sets path and permissions, and goes on listening after this process has ended.
+        log.info("socket.activated", path=passed.getsockname(), instead_of=str(settings.socket))
+        return SocketServer(Router(api), answers=api.answers, sock=passed, limits=limits)
+    place = SocketFile(settings.socket, mode=int(settings.socket_mode, 8), group=settings.socket_group)
+    return SocketServer(Router(api), answers=api.answers, place=place, limits=limits)
+
+
+def _loopback_server(given: Launch, engine: EngineParts, api: TokenApi, listen: str) -> LoopbackServer:
+    return LoopbackServer(
+        Router(api),
+        *loopback_address(listen),
+        lambda: engine.in_force.config.daemon.listen_secret,
+        threads=given.pools.guards,
+        limits=Limits(max_connections=engine.in_force.config.daemon.max_connections),
+    )
+
+
+def _credentials(given: Launch, engine: EngineParts) -> Callable[..., Coroutine[Any, Any, None]] | None:
+    path = engine.in_force.config.daemon.credentials_socket
+    passed = given.inherited.sockets.get(activation.CREDENTIALS)
+    return None if path is None and passed is None else partial(serve_credentials, engine.supervisor, path, passed)
+
+
+def _status_line(given: Launch, engine: EngineParts) -> StatusLine | None:
+    if not given.notifier.connected:  # asking a thousand providers for their status takes a while
+        return None
+    return StatusLine(
+        engine.supervisor,
+        given.notifier,
+        clock=given.clock,
+        config_refused=lambda: engine.in_force.error is not None,
+    )
+
+
+def _watchdog(given: Launch, engine: EngineParts) -> Watchdog | None:
+    if (seconds := given.notifier.watchdog_seconds()) is None:
+        return None
+    return Watchdog(given.notifier, seconds=seconds, clock=given.clock, refreshers=lambda: engine.supervisor.refreshers)

@@ -1,0 +1,219 @@
+"""One listening socket and its open connections, from bind to the last connection; the base of all three servers.
+
+The listener accepts within limits, pauses when it cannot, keeps a Unix socket's path, and gives due answers a grace
+period at the end. The server behind it speaks with the clients: HTTP or raw tokens.
+"""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from tokend.access.peer import NOBODY, Peer, uid_of
+from tokend.httpd import fd_reserve
+from tokend.httpd.unix_socket import SocketFile, bind_socket, is_ours, refuse_descriptors, withdraw
+
+# Accepted in one go; then the connections that are open already are served.
+MOST_AT_ONCE = 64
+# Without a free descriptor accept fails and the socket stays readable: to try again at once would be a busy loop.
+PAUSE_SECONDS = 0.1
+# How soon a removed or replaced path is noticed. A stat costs microseconds.
+PATH_CHECK_SECONDS = 2.0
+# Due answers may take this long at shutdown; then their connections are cut.
+CLOSE_SECONDS = 2.0
+# A plain number: at each accept an enum's member would cost as much as a system call.
+_STREAM = int(socket.SOCK_STREAM)
+
+
+class OpenConnection(Protocol):
+    """One accepted connection."""
+
+    def start(self) -> None:
+        """Begin to serve; called once, after the connection is counted."""
+
+    def close_soon(self) -> None:
+        """Close as soon as what was asked is answered."""
+
+    def abort(self) -> None:
+        """Close now."""
+
+
+C = TypeVar("C", bound=OpenConnection)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many connections may be open: in all, and of one uid (None: any number).
+
+    ``exempt`` uids count only in all. A connection that is too many is closed; with ``queues``, one that is too many
+    in all stays in the kernel's backlog until there is room.
+    """
+
+    connections: int
+    per_uid: int | None = None
+    exempt: frozenset[int] = frozenset()
+    queues: bool = False
+
+
+class Listener(Generic[C]):
+    """Accept connections on one socket, from `start` to `close`, on the running asyncio (uvloop) loop.
+
+    ``endpoint`` is either a place, where the socket is made, watched and at the end unlinked, or a listening socket
+    that somebody else made. ``make`` turns an accepted socket and the peer's address into a connection, which calls
+    `leave` when it is closed. ``denied`` is called with the reason for each connection that is closed at once.
+    ``connections`` maps each open connection to the uid that it counts for, that of `NOBODY` over TCP.
+    """
+
+    def __init__(
+        self,
+        endpoint: SocketFile | socket.socket,
+        make: Callable[[socket.SocketType, object], C],
+        *,
+        room: Room,
+        denied: Callable[[Peer, str], None],
+        path_check_seconds: float = PATH_CHECK_SECONDS,
+    ) -> None:
+        self.closing = False
+        self.connections: dict[C, int] = {}
+        self._place = endpoint if isinstance(endpoint, SocketFile) else None
+        self._socket = endpoint if isinstance(endpoint, socket.socket) else None
+        self._make, self._room, self._denied = make, room, denied
+        self._path_check_seconds = path_check_seconds
+        self._per_uid: Counter[int] = Counter()
+        self._left = asyncio.Event()  # set whenever a connection is closed
+        self._pause: asyncio.TimerHandle | None = None
+        self._failing = False
+        self._log = structlog.get_logger("tokend.api")
+
+    def start(self) -> None:
+        """Accept from now on. Raises OSError or `SocketInUseError`, naming the path; nothing is left behind then."""
+        if self._socket is None and self._place is not None:
+            self._socket = bind_socket(self._place)
+        elif self._socket is not None:
+            self._socket.setblocking(False)
+            refuse_descriptors(self._socket)
+        self._resume()
+
+    async def keep_path(self) -> None:
+        """Take the path back whenever somebody removed or replaced the socket; open connections stay.
+
+        Returns at once if the socket has no path of ours. Raises OSError if the path cannot be taken back; the old
+        socket still accepts, and the method may be called again.
+        """
+        while (place := self._place) is not None:
+            await asyncio.sleep(self._path_check_seconds)
+            if is_ours(place):
+                continue
+            try:
+                fresh = bind_socket(place, take_back=True)
+            except OSError as error:
+                self._log.error("socket.lost", path=str(place.path), error=str(error))
+                raise
+            self._close_socket()
+            self._socket = fresh
+            self._resume()
+            self._log.warning("socket.rebound", path=str(place.path))
+
+    def stop_accepting(self) -> None:
+        """Accept no more and unlink the path, if it is ours; open connections stay."""
+        self.closing = True
+        if self._socket is not None and self._place is not None:
+            withdraw(self._place, self._socket)
+        self._close_socket()
+
+    async def close(self, *, grace_seconds: float | None = CLOSE_SECONDS) -> None:
+        """Stop accepting, and close every connection; due answers get ``grace_seconds`` (None: any time)."""
+        self.stop_accepting()
+        for connection in list(self.connections):
+            connection.close_soon()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                while self.connections:
+                    self._left.clear()
+                    await self._left.wait()
+        for connection in list(self.connections):
+            connection.abort()
+        await asyncio.sleep(0)
+
+    def replace(self, old: C, new: C) -> None:
+        """Count ``new`` instead of ``old``, which has the same peer."""
+        self.connections[new] = self.connections.pop(old)
+
+    def leave(self, connection: C) -> None:
+        """Forget a connection that is closed."""
+        if (uid := self.connections.pop(connection, None)) is not None:
+            self._left.set()
+            self._per_uid[uid] -= 1
+            if not self._per_uid[uid]:
+                del self._per_uid[uid]
+
+    # ---------------------------------------------------------------- accepting
+
+    def _accept(self) -> None:
+        sock, room, reserved = self._socket, self._room, fd_reserve.first_reserved()
+        if sock is None:
+            return
+        family = int(sock.family)
+        for _ in range(MOST_AT_ONCE):
+            if room.queues and (len(self.connections) >= room.connections or fd_reserve.is_reached()):
+                self._rest()
+                return
+            try:
+                descriptor, address = sock._accept()  # type: ignore[attr-defined]  # accept() asks for much more
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                self._complain(error)
+                self._rest()
+                return
+            # The plain C type: the Python class costs three times as much.
+            accepted = socket.SocketType(family, _STREAM, 0, descriptor)
+            self._failing = False
+            try:
+                uid = uid_of(accepted) if family == socket.AF_UNIX else NOBODY.uid
+            except OSError:
+                accepted.close()
+                continue
+            full = len(self.connections) >= room.connections or (descriptor >= reserved and not room.queues)
+            if full or (room.per_uid is not None and self._per_uid[uid] >= room.per_uid and uid not in room.exempt):
+                self._denied(Peer(uid, frozenset()), "too many connections" + ("" if full else " of this uid"))
+                accepted.close()
+                continue
+            connection = self._make(accepted, address)
+            self.connections[connection] = uid
+            self._per_uid[uid] += 1
+            connection.start()
+
+    def _resume(self) -> None:
+        self._pause = None
+        if self._socket is not None:
+            asyncio.get_running_loop().add_reader(self._socket, self._accept)
+
+    def _rest(self) -> None:
+        """Leave new clients in the backlog for a moment."""
+        loop = asyncio.get_running_loop()
+        if self._socket is not None:
+            loop.remove_reader(self._socket)
+        self._pause = loop.call_later(PAUSE_SECONDS, self._resume)
+
+    def _complain(self, error: OSError) -> None:
+        """Log that accept fails, once until it succeeds again."""
+        if not self._failing:
+            self._failing = True
+            self._log.warning("socket.not_accepting", error=error.strerror)
+
+    def _close_socket(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
