@@ -4,18 +4,21 @@ A kind inherits from one of these and adds its own fields; it needs no factory a
 two tables by ``==``. `field_roles` says what a change of one field means.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
-from typing import Annotated, ClassVar, Literal, Self
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from tokend.plugin import field_roles
 from tokend.plugin.field_roles import Role
 from tokend.plugin.secret_source import SecretSource
-from tokend.plugin.settings_base import AnchoredPath, Duration, Headers, Lead, Settings, Strings
-from tokend.values.url import host_of, validate_base_url
+from tokend.plugin.settings_base import Duration, Headers, Lead, Settings, Strings
+from tokend.plugin.sink import Content, SinkRuntime
+from tokend.plugin.upstream_settings import UpstreamSettings
+from tokend.values.tokens import Lease
 
 
 class Access(Settings):
@@ -105,59 +108,27 @@ class OnDemandSettings(ProviderSettings):
     """The keys of a token that is issued per query: nothing is prefetched, cached or written."""
 
 
-class NetworkSettings(ProviderSettings):
+class NetworkSettings(UpstreamSettings, ProviderSettings):
     """The keys of a kind that asks an upstream: a mixin beside `HeldSettings` or `OnDemandSettings`.
 
-    ``base_url`` is https://, or http:// to loopback, without a trailing slash. A kind adds its path to it, and may
-    declare ``base_url`` again to give a default.
+    A kind that declares nothing more is safe: ``base_url`` is checked, its host's rate limit counts for all providers
+    that ask there, and another ``base_url`` is another account.
     """
 
     local: ClassVar[bool] = False
 
-    base_url: Annotated[str, Role.UPSTREAM]
-    # What a lifetime of 0 in an answer means.
+    # The meaning of a lifetime of 0 in an answer.
     zero_means: Annotated[Literal["expired", "never"], Role.HANDLING] = "expired"
-    ca_file: Annotated[AnchoredPath | None, Role.CONNECTION] = None
-    client_cert: Annotated[AnchoredPath | None, Role.CONNECTION] = None
-    client_key: Annotated[AnchoredPath | None, Role.CONNECTION] = None
-    # It may hold a password.
-    proxy: Annotated[str | None, Role.CONNECTION] = Field(default=None, repr=False)
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_safe(cls, value: str) -> str:
-        return validate_base_url(value)
-
-    @field_validator("proxy")
-    @classmethod
-    def _proxy_url(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None:
-            return None
-        try:
-            parts = urlsplit(value)
-            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port is not None
-        except ValueError:
-            usable = False
-        if not usable or not value.isascii() or not value.isprintable() or " " in value:
-            raise ValueError("a proxy is http://host:port or https://host:port")
-        if info.data.get("base_url", "").startswith("http://"):
-            raise ValueError("base_url is http:// to loopback, which is reached without a proxy: remove proxy")
-        return value
-
-    @model_validator(mode="after")
-    def _key_with_certificate(self) -> Self:
-        if self.client_key is not None and self.client_cert is None:
-            raise ValueError("client_key needs client_cert: the certificate that belongs to it")
-        return self
-
-    @property
-    def upstream(self) -> str | None:
-        """``host:port`` of ``base_url``: its rate limit counts for all providers that ask there."""
-        return host_of(self.base_url)
 
 
 class SinkSettings(Settings):
-    """The keys that every sink takes."""
+    """The keys that every sink takes.
+
+    ``family`` says which interface of `plugin.sink` the model implements: ``pushed`` (`Sink`, or `CombiningSink` with a
+    key ``tokens``), ``remote`` (`RemoteSink`) or ``served`` (`ListeningSink`).
+    """
+
+    family: ClassVar[Literal["pushed", "remote", "served"]] = "pushed"
 
     kind: str
     required: bool = True
@@ -166,6 +137,53 @@ class SinkSettings(Settings):
     def target(self) -> str:
         """What the sink writes to, for status and messages: a path, or another name without secrets."""
         raise NotImplementedError
+
+    @property
+    def file_path(self) -> Path | None:
+        """The file or socket on this machine that is the target; None for any other target."""
+        return None
+
+    def exclusive_targets(self) -> frozenset[str]:
+        """The names that no other sink may have too: its target, or the `part_of` it that the sink writes."""
+        return frozenset({self.target})
+
+    def other_tokens(self) -> tuple[str, ...]:
+        """The names of the other tokens that the content is made of: the key ``tokens``, where a kind has it."""
+        others: tuple[str, ...] = self.__dict__.get("tokens", ())
+        return others
+
+    def secrets(self) -> dict[str, SecretSource]:
+        """The fields that hold secrets and are set, by name."""
+        return {name: value for name, value in self.__dict__.items() if isinstance(value, SecretSource)}
+
+    def missing_secrets(self, unreadable: frozenset[str]) -> frozenset[str]:
+        """Those of the ``unreadable`` secrets without which nothing can be written: configuration errors."""
+        return unreadable
+
+
+class RemoteSinkSettings(SinkSettings):
+    """The keys that every sink in a store takes; a subclass implements `plugin.sink.RemoteSink`."""
+
+    family: ClassVar[Literal["pushed", "remote", "served"]] = "remote"
+
+    timeout: Duration = timedelta(seconds=30)
+
+    async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:  # noqa: ARG002
+        """Make the wanted content: the raw token."""
+        ends = [end for one in (lease, *others.values()) if (end := one.token.expires_at) is not None]
+        return Content(lease.token.value, lease.generation, min(ends, key=lambda end: end.boot, default=None))
+
+
+def part_of(target: str, part: str) -> str:
+    """Name a part of a target, for `SinkSettings.exclusive_targets`: sinks may share the target, not the part.
+
+    A sink whose exclusive target is the whole shares it with nobody.
+    """
+    return f"{target}{PART}{part}"
+
+
+# No path and no name of a store holds it.
+PART = "\0"
 
 
 class _Fields:

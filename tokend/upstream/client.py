@@ -5,7 +5,7 @@ What a reply means is `verdict`'s and the providers' part; retrying is the engin
 
 import base64
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -16,8 +16,9 @@ from tokend import __version__
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import ThreadPool, Threads
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
-from tokend.plugin.settings import NetworkSettings, ProviderSettings
+from tokend.plugin.settings import ProviderSettings, RemoteSinkSettings, SinkSettings
 from tokend.plugin.text import header_text
+from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.upstream import tls
 from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
@@ -35,6 +36,8 @@ LARGEST_BODY_BYTES = 256 * 1024
 OFFSET_SECONDS = 5.0
 # Who asks more of one upstream at a time would only be told to wait there.
 MOST_CONNECTIONS = 8
+# A pushed sink has no key ``timeout``, and may send a request all the same.
+UNTIMED = timedelta(seconds=30)
 HEADERS = {"User-Agent": f"tokend/{__version__}", "Accept-Encoding": "identity", "Connection": "close"}
 
 
@@ -48,15 +51,16 @@ class Upstream:
 
     def __init__(
         self,
-        settings: ProviderSettings,
+        settings: ProviderSettings | SinkSettings,
         *,
         clock: Clock,
         resolver: Resolver | None = None,
         threads: Threads | None = None,
     ) -> None:
-        self._network = settings if isinstance(settings, NetworkSettings) else None
+        self._network = settings if isinstance(settings, UpstreamSettings) else None
         self._proxy = None if self._network is None else self._network.proxy
-        self._timeout_seconds = settings.timeout.total_seconds()
+        timeout = settings.timeout if isinstance(settings, ProviderSettings | RemoteSinkSettings) else UNTIMED
+        self._timeout_seconds = timeout.total_seconds()
         self._clock = clock
         self._resolver = resolver or Resolver()
         self._contexts = tls.Contexts(self._network, threads or ThreadPool(1))

@@ -9,7 +9,7 @@ from tokend.machine.thread_pool import Threads
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.secret_reading import COMMAND_SECONDS, read_secret
 from tokend.plugin.secret_source import SecretSource
-from tokend.plugin.settings import ProviderSettings
+from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.upstream.client import Upstream
 from tokend.upstream.resolver import Resolver
 from tokend.values.errors import SecretError
@@ -21,13 +21,13 @@ REVEAL_SECONDS = COMMAND_SECONDS + 5.0
 
 
 class ProviderRuntime:
-    """Implement `interfaces.Runtime` for one provider's settings. Nothing is opened before it is needed."""
+    """Implement `plugin.provider.Runtime` for the settings of one provider or one sink. Opens nothing before use."""
 
     __slots__ = ("_environ", "_offset", "_resolver", "_settings", "_threads", "_upstream", "clock", "requests")
 
     def __init__(
         self,
-        settings: ProviderSettings,
+        settings: ProviderSettings | SinkSettings,
         *,
         clock: Clock,
         threads: Threads,
