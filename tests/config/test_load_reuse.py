@@ -85,8 +85,9 @@ def test_a_secret_s_file_that_cannot_be_read_any_more_is_an_error(tmp_path: Path
     text = PARTNER.replace('{ env = "KEY" }', '{ file = "./key" }')
     before = loaded(written(tmp_path, text))
     key.unlink()
-    message = only(refused(written(tmp_path, text + TT), before=before)).message
-    assert message.endswith("/key cannot be read: No such file or directory")
+    assert only(refused(written(tmp_path, text + TT), before=before)).message.endswith(
+        "/key cannot be read: No such file or directory"
+    )
 
 
 def test_a_literal_in_a_file_that_others_can_read_now_is_an_error(tmp_path: Path) -> None:

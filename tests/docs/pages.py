@@ -78,6 +78,11 @@ def shown(expected: str, printed: str) -> bool:
     return re.fullmatch(_VARIABLE.sub(_pattern, expected.rstrip()), printed.rstrip()) is not None
 
 
+def agree(expected: Sequence[str], printed: Sequence[str]) -> bool:
+    """Whether all lines of an output are as a page shows them."""
+    return len(expected) == len(printed) and all(map(shown, expected, printed))
+
+
 def not_shown(expected: Sequence[str], printed: Sequence[str]) -> list[str]:
     """Return the lines of a page that were not printed in this order; a line ``…`` is any number of lines."""
     left = iter(printed)

@@ -1,7 +1,7 @@
 """``python -m tests.docs.paste PAGE…``: run the console blocks of pages and paste what the commands print.
 
-Tokens are shortened to ``eyJ…`` or ``…``. A block that is marked ``not run``, and one with a
-command of root, stays as it is.
+Output stays as it is where only numbers, ids and times differ. Tokens are shortened to ``eyJ…`` or ``…``. A block that
+is marked ``not run``, and one with a command of root, stays as it is.
 """
 
 import re
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from textwrap import indent
 
-from tests.docs.pages import Block, blocks, commands
+from tests.docs.pages import Block, agree, blocks, commands
 from tests.docs.stage import Stage, staged
 
 TOKEN = re.compile(r"(eyJ)[\w-]+\.[\w-]+\.[\w-]+|()\b\w{64}\b")
@@ -19,7 +19,9 @@ def pasted(stage: Stage, block: Block) -> str:
     """Return the text of a console block with the real output of its commands."""
     lines = []
     for command, output in zip(commands(block), stage.console(block), strict=True):
-        lines += [f"$ {command.text}", *TOKEN.sub(r"\1\2…", output).rstrip("\n").splitlines()]
+        lines.append(f"$ {command.text}")
+        printed = TOKEN.sub(r"\1\2…", output).rstrip("\n").splitlines()
+        lines += command.output if agree(command.output, printed) else printed
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -16,7 +16,11 @@ def test_the_first_two_shell_blocks_are_the_demo_and_the_tests():
     """A newcomer pastes them; CI runs both as they stand."""
     demo, tests = blocks(README, "sh")[:2]
     assert demo.text == "pip install . && tokend demo\n"
-    assert tests.text == "pip install '.[test]' && pytest -q -n 2\n"
+    assert tests.text == (
+        "pip install --require-hashes -r .ci/lock/build.txt\n"
+        "pip install --require-hashes --no-build-isolation -r .ci/lock/test.txt\n"
+        "pip install --no-deps --no-build-isolation . && pytest -q -n 2\n"
+    )
 
 
 def test_the_readme_is_short():
@@ -24,6 +28,21 @@ def test_the_readme_is_short():
     lines = README.read_text().splitlines()
     assert len(lines) <= 200
     assert [line for line in lines if len(line) > 120] == []
+
+
+def test_every_decision_is_listed():
+    """The page of decisions links each of them by its title."""
+    listed = (ROOT / "docs/decisions/README.md").read_text()
+    for page in (ROOT / "docs/decisions").glob("0*.md"):
+        title = page.read_text().partition("\n")[0].split(". ", 1)[1]
+        assert f"[{title}]({page.name})" in listed
+
+
+def test_every_page_is_listed():
+    """By docs/README.md, so that a reader finds it."""
+    listed = (ROOT / "docs/README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"({page.name})" in listed, page.name
 
 
 def test_metrics_that_pages_name_exist():
