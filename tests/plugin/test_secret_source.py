@@ -1,15 +1,10 @@
 """The places of secrets, as the configuration names them."""
 
-from pathlib import Path
-
 import pytest
 from pydantic import ValidationError
 
-from tests.config.written import ENVIRON, PARTNER, loaded, only, refused, written
 from tests.plugin.test_secret_reading import PLANTED, source
-from tokend.plugin.secret_reading import read_secret
-from tokend.plugin.secret_source import NOT_SHOWN, SecretSource
-from tokend.values.errors import SecretError
+from tokend.plugin.secret_source import SecretSource
 
 
 @pytest.mark.parametrize("table", [{}, {"env": "A", "file": "b"}, {"enf": "A"}, 5, ["a"]])
@@ -45,79 +40,3 @@ def test_a_key_named_literal_is_not_there():
     """A literal is a plain string: two ways to write one would be one too many."""
     with pytest.raises(ValidationError, match="there is no key literal"):
         source({"literal": PLANTED})
-
-
-# ------------------------------------------------------------------ what is shown of a place
-
-PASTED = "sk-Obviously+Fake/Secret"
-LONG = "A" * 41
-
-
-@pytest.mark.parametrize(
-    "place",
-    [
-        f'{{ env = "{PASTED}" }}',
-        f'{{ env = "{LONG}" }}',
-        '{ env = "1PLANTED" }',
-        f'{{ credential = "{PASTED}" }}',
-        '{ credential = "PLANTED" }',
-        f'{{ file = "{PASTED}" }}',
-        '{ file = "PLANTED" }',
-        '{ file = ".PLANTED" }',
-        f'{{ command = ["{PASTED}-is-no-program"] }}',
-    ],
-)
-def test_a_secret_in_the_place_of_a_name_is_not_shown(tmp_path: Path, place: str) -> None:
-    """People paste the value where its name belongs; what they see must be fit for a ticket."""
-    text = PARTNER.replace('{ env = "KEY" }', place)
-    if "command" in place:
-        source = loaded(written(tmp_path, text)).providers["partner"].settings.secrets()["secret"]
-        with pytest.raises(SecretError) as raised:
-            read_secret(source, ENVIRON)
-        said = f"{raised.value} {source} {source!r}"
-    else:
-        said = str(only(refused(written(tmp_path, text))))
-    assert NOT_SHOWN in said
-    for planted in (PASTED, LONG, "PLANTED"):
-        assert planted not in said
-
-
-@pytest.mark.parametrize(
-    ("place", "shown"),
-    [
-        ('{ env = "_Key_1" }', "environment variable _Key_1 is not set"),
-        (f'{{ env = "{"A" * 40}" }}', f"environment variable {'A' * 40} is not set"),
-        ('{ credential = "tt.key-1_a" }', "credential tt.key-1_a: $CREDENTIALS_DIRECTORY is not set; add"),
-        ('{ file = "/no/such/File" }', "file /no/such/File cannot be read"),
-        ('{ file = "./keys/one" }', "/keys/one cannot be read"),
-        ('{ file = "../keys/one" }', "/../keys/one cannot be read"),
-    ],
-)
-def test_a_name_is_shown(tmp_path: Path, place: str, shown: str) -> None:
-    """It is what the operator has to repair; the line is shown with it."""
-    problem = only(refused(written(tmp_path, PARTNER.replace('{ env = "KEY" }', place))))
-    assert shown in problem.message
-    assert place in problem.excerpt
-
-
-def test_a_syntax_error_shows_no_place(tmp_path: Path) -> None:
-    """What stands in a document that cannot be parsed is not known."""
-    text = f'[providers.partner]\nkind = "jwt"\n[providers.partner.secret]\nenv = "{PASTED}\n'
-    assert PASTED not in str(only(refused(written(tmp_path, text))))
-
-
-def test_a_command_is_named_while_it_is_a_program_or_a_path() -> None:
-    """``sh`` is installed; a path is shown, there or not."""
-    assert str(SecretSource(command=("sh", "-c", "x"))) == "command sh"
-    assert str(SecretSource(command=("/no/such/program",))) == "command /no/such/program"
-    assert str(SecretSource(command=("sk-no-such-program",))) == f"command {NOT_SHOWN}"
-
-
-def test_equal_places_are_equal_however_they_are_shown(tmp_path: Path) -> None:
-    """A reload compares the file, not how it was written."""
-    context = {"directory": str(tmp_path)}
-    one = SecretSource.model_validate({"file": "key"}, context=context)
-    other = SecretSource.model_validate({"file": f"{tmp_path}/key"}, context=context)
-    assert one == other
-    assert one.place == other.place
-    assert str(one) != str(other)
