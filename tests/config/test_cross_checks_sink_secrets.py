@@ -56,14 +56,14 @@ def test_an_unchanged_table_is_read_again_all_the_same(tmp_path: Path) -> None:
 
 def test_it_is_read_beside_other_errors_of_its_table(tmp_path: Path) -> None:
     """All errors at once."""
-    problems = refused(written(tmp_path, PARTNER + SINK.format(auth='{ file = "missing" }') + "zzz = 1\n"))
+    problems = refused(written(tmp_path, PARTNER + SINK.format(auth='{ file = "./missing" }') + "zzz = 1\n"))
     assert [problem.line for problem in problems] == [7, 8]
 
 
 def test_its_file_is_watched_and_a_token_must_not_be_written_there(tmp_path: Path) -> None:
     """Listed with the providers' own."""
     written(tmp_path, PLANTED, name="secret")
-    text = PARTNER + SINK.format(auth='{ file = "secret" }')
+    text = PARTNER + SINK.format(auth='{ file = "./secret" }')
     assert loaded(written(tmp_path, text)).secret_files == (tmp_path / "secret",)
     text += '[[providers.partner.sinks]]\nkind = "raw"\npath = "secret"\n'
     assert only(refused(written(tmp_path, text))).message.endswith(
