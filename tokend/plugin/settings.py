@@ -72,7 +72,7 @@ class ProviderSettings(Settings):
         return _fields_of(cls).request
 
     def goes_the_way_of(self, other: "ProviderSettings") -> bool:
-        """Tell whether the upstream is reached as under ``other``: another way may end a failure."""
+        """Return whether the upstream is reached as under ``other``: another way may end a failure."""
         keys = _fields_of(type(self)).connection | _fields_of(type(other)).connection
         return all(getattr(self, key, None) == getattr(other, key, None) for key in keys)
 
@@ -86,7 +86,7 @@ class HeldSettings(ProviderSettings):
     minimum_lead_seconds: ClassVar[float] = 0.0
     # After a success the next scheduled request comes at least this much later.
     request_interval_seconds: ClassVar[float] = 1.0
-    # The vendor counts that interval per account: providers that share one take turns.
+    # The vendor counts that interval per account: providers that share one ask one after another.
     interval_is_the_accounts: ClassVar[bool] = False
     # Each use of the login replaces it (a refresh token that rotates): what is lost then is lost for good.
     rotates: ClassVar[bool] = False
@@ -100,7 +100,7 @@ class HeldSettings(ProviderSettings):
         return _fields_of(type(self)).account
 
     def fresh_life_seconds(self) -> float | None:
-        """The life of a fresh token where the settings alone tell it, else None."""
+        """The life of a fresh token if it follows from the settings alone, else None."""
         return None
 
 

@@ -25,7 +25,7 @@ _making = threading.Lock()
 
 
 class Contexts:
-    """The context of one upstream: the shared one, or its own, made anew whenever one of its files is another.
+    """The context of one upstream: the shared one, or its own, replaced when one of its files was replaced.
 
     Authorities and client certificates are replaced while a daemon runs, some of them every few hours.
     """
