@@ -4,7 +4,7 @@ from _socket import AF_INET, AF_INET6, inet_pton
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether ``host`` always names this machine, whatever the resolver answers.
+    """Return whether ``host`` is a name or an address of this machine for every resolver.
 
     The same as `tokend.values.url.is_loopback`, held to one table by a test: this package stands alone.
     """

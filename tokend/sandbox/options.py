@@ -93,7 +93,7 @@ class Options:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether ``host`` always names this machine, whatever the resolver answers.
+    """Return whether ``host`` is a name or an address of this machine for every resolver.
 
     The same as `tokend.values.url.is_loopback`, held to one table by a test: the sandbox stands alone.
     """
