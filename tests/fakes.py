@@ -27,6 +27,7 @@ from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
+from tokend.plugin.sink import SinkRuntime
 from tokend.values.errors import AttemptError, SinkError, StoreError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -157,7 +158,23 @@ class FakeSink(SinkSettings):
     def target(self) -> str:
         return self.path
 
-    def write(self, lease: Lease) -> bool:
+    @property
+    def file_path(self) -> Path:
+        return Path(self.path)
+
+    async def write(self, runtime: SinkRuntime, lease: Lease) -> bool:
+        return await runtime.run_in_thread(lambda: self._write(lease))
+
+    async def remove(self, runtime: SinkRuntime) -> bool:
+        return await runtime.run_in_thread(lambda: WORLDS[-1].disk.pop(self.path, None) is not None)
+
+    async def probe(self, runtime: SinkRuntime) -> None:
+        await runtime.run_in_thread(lambda: WORLDS[-1].stumble("probe", self.path))
+
+    async def announce(self, runtime: SinkRuntime) -> None:
+        await runtime.run_in_thread(self._announce)
+
+    def _write(self, lease: Lease) -> bool:
         content = lease.token.value.reveal()
         WORLDS[-1].stumble("write", self.path)
         if WORLDS[-1].disk.get(self.path) == content:
@@ -166,13 +183,7 @@ class FakeSink(SinkSettings):
         WORLDS[-1].written.append((self.path, content))
         return True
 
-    def remove(self) -> bool:
-        return WORLDS[-1].disk.pop(self.path, None) is not None
-
-    def probe(self) -> None:
-        WORLDS[-1].stumble("probe", self.path)
-
-    def announce(self) -> None:
+    def _announce(self) -> None:
         WORLDS[-1].stumble("announce", self.path)
         WORLDS[-1].announced.append(self.path)
 
@@ -183,7 +194,10 @@ class FakeCombiningSink(FakeSink):
     kind: Literal["fake-combining"] = "fake-combining"  # type: ignore[assignment]
     tokens: tuple[str, ...] = ()
 
-    def write_all(self, lease: Lease, others: Mapping[str, Lease]) -> bool:
+    async def write_all(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
+        return await runtime.run_in_thread(lambda: self._write_all(lease, others))
+
+    def _write_all(self, lease: Lease, others: Mapping[str, Lease]) -> bool:
         WORLDS[-1].stumble("write", self.path)
         content = " ".join(f"{one.name}={one.token.value.reveal()}" for one in (lease, *others.values()))
         changed = WORLDS[-1].disk.get(self.path) != content
@@ -193,6 +207,8 @@ class FakeCombiningSink(FakeSink):
 
 class FakeListeningSink(SinkSettings):
     """A sink that is asked: `World.served` names those that listen."""
+
+    family: ClassVar[Any] = "served"
 
     kind: Literal["fake-socket"] = "fake-socket"
     path: Path = Path("a-socket")
@@ -216,6 +232,7 @@ class FakeRuntime:
     upstreams: Mapping[str, Upstream]
     environ: Mapping[str, str]
     requests: int = 0
+    network: Any = None  # a `Network` for sinks; None: there is none
 
     def upstream_now(self) -> datetime:
         return self.clock.instant().wall
@@ -224,7 +241,10 @@ class FakeRuntime:
         return read_secret(source, self.environ)
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
-        raise TransientError("there is no network")
+        if self.network is None:
+            raise TransientError("there is no network")
+        reply: UpstreamReply = await self.network.exchange(request)
+        return reply
 
 
 class InlineThreads:
@@ -329,6 +349,7 @@ class World:
     disk_threads: Any = field(default_factory=InlineThreads)
     limits: HostLimits = field(default_factory=HostLimits)
     counters: Counters = field(default_factory=Counters)
+    network: Any = None
     supervisor: Any = None
     context: Any = None
     store: Any = None
@@ -350,6 +371,7 @@ class World:
             counters=self.counters,
             random=random.Random(self.seed),
             runtime=self._runtime,
+            sink_upstream=self._sink_upstream,
             threads=self.threads,
             commands=self.threads,
             serve=self._serve,
@@ -382,6 +404,9 @@ class World:
 
     def _runtime(self, settings: Any) -> Runtime:
         return FakeRuntime(self.clock, self.upstreams, self.environ)
+
+    def _sink_upstream(self, settings: Any) -> Runtime:
+        return FakeRuntime(self.clock, self.upstreams, self.environ, network=self.network)
 
 
 WORLDS: list[World] = []

@@ -30,7 +30,7 @@ def test_the_metrics_page_has_every_documented_name() -> None:
     engine, counters = FakeEngine(), Counters()
     entry, _ = engine.hold("demo"), engine.hold("hidden")
     engine.offer("wallet")
-    entry.changes = {"sinks": (SinkStatus("raw", "raw-1", "/run/x", "ok", True, START.wall, None),)}
+    entry.changes = {"sinks": (SinkStatus("raw", "raw-1", "/run/x", "/run/x", "ok", True, START.wall, None),)}
     counters.refreshed("demo", "success")
     counters.failed("demo", "transient")
     counters.took("demo", 0.5)

@@ -42,9 +42,9 @@ def test_a_status_of_everything_that_can_go_wrong_is_as_described(running: Serve
         "last_error": Failure("transient", "timed out", AT),
         "next_attempt_at": AT,
         "sinks": (
-            SinkStatus("raw", "raw-1", "/run/x", "failing", True, None, "no space"),
-            SinkStatus("json", "json-1", "/run/y", "ok", True, AT, None),
-            SinkStatus("socket", "socket-1", "/run/z", "pending", False, None, None),
+            SinkStatus("raw", "raw-1", "/run/x", "/run/x", "failing", True, None, "no space"),
+            SinkStatus("json", "json-1", "/run/y", "/run/y", "ok", True, AT, None),
+            SinkStatus("socket", "socket-1", "/run/z", "/run/z", "pending", False, None, None),
         ),
         "note": "cannot be renewed",
     }

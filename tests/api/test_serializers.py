@@ -100,7 +100,7 @@ def test_status_tells_how_everything_fares(running: Served) -> None:
         "failures": 2,
         "last_error": Failure("transient", "timed out", at),
         "next_attempt_at": at,
-        "sinks": (SinkStatus("raw", "raw-1", "/run/x", "failing", True, None, "no space"),),
+        "sinks": (SinkStatus("raw", "raw-1", "/run/x", "/run/x", "failing", True, None, "no space"),),
     }
     running.config_error = "c.toml:1:1: bad"
     status = running.get("/v1/status").json
@@ -116,7 +116,14 @@ def test_status_tells_how_everything_fares(running: Served) -> None:
     assert row["last_error"] == {"class": "transient", "detail": "timed out", "at": "2025-01-01T00:00:05Z"}
     assert row["next_attempt_at"] == "2025-01-01T00:00:05Z"
     assert row["sinks"] == [
-        {"kind": "raw", "path": "/run/x", "state": "failing", "last_success_at": None, "error": "no space"}
+        {
+            "kind": "raw",
+            "target": "/run/x",
+            "path": "/run/x",
+            "state": "failing",
+            "last_success_at": None,
+            "error": "no space",
+        }
     ]
 
 

@@ -10,14 +10,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.cli.running import CONFIG, tokend
-from tests.docs.readme import configuration
+from tests.docs.pages import configuration
 from tokend.cli.schema import configuration_schema
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "config.toml.example").read_text()
 # `#key = value` and `#[table]` are configuration; `# words` are prose.
 UNCOMMENTED = re.sub(r"^#(?=[A-Za-z\[])", "", EXAMPLE, flags=re.MULTILINE)
-README = configuration()
+KINDS = configuration(ROOT / "docs" / "kinds.md")
 
 
 def wrong(document: dict[str, Any]) -> list[str]:
@@ -34,9 +34,9 @@ def test_the_command_prints_a_schema_of_2020_12() -> None:
     Draft202012Validator.check_schema(printed)
 
 
-@pytest.mark.parametrize("text", [EXAMPLE, UNCOMMENTED, README, CONFIG.format(url="https://a.example", nowhere="")])
+@pytest.mark.parametrize("text", [EXAMPLE, UNCOMMENTED, KINDS, CONFIG.format(url="https://a.example", nowhere="")])
 def test_configurations_that_load_are_valid(text: str) -> None:
-    """The example with and without its comment signs, the README's, the tests' own."""
+    """The example with and without its comment signs, the KINDS's, the tests' own."""
     assert wrong(tomllib.loads(text)) == []
 
 

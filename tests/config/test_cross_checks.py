@@ -46,7 +46,7 @@ def test_dotenv_sinks_with_different_keys_share_a_file(tmp_path: Path) -> None:
 def test_one_sink_cannot_use_a_key_twice(tmp_path: Path) -> None:
     """The expiry would overwrite the token."""
     problem = only(refused(written(tmp_path, PARTNER + sink("partner", "dotenv", "x", 'key = "A"\nexpires_key = "A"'))))
-    assert problem.message == "key and expires_key are the same"
+    assert problem.message == "expires_key: key and expires_key are the same"
 
 
 def test_a_third_sink_is_an_error_of_its_own(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tokend.config.paths import RealPaths
+from tokend.files import directories_resolved_once, real_path
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -26,18 +26,18 @@ def test_every_kind_of_link_leads_where_it_leads(tmp_path: Path, monkeypatch: py
     names = ["file", "link", "missing", "up", "up/other", "..", ".", "", "up/..", "up/../x", "file/x", "../loop/x"]
     paths = [f"{place}/{name}" for place in ("real", "directory", "missing", "loop", "dangling", ".") for name in names]
     paths += [str(tmp_path / path) for path in paths] + ["/", "//", "/x", "//x", "x", "", ".", "loop", "/proc/self/fd/"]
-    real_path = RealPaths()
-    for path in paths * 2 if again else reversed(paths):
-        assert real_path(path) == os.path.realpath(path), path
-        assert real_path(Path(path)) == os.path.realpath(Path(path)), path
+    with directories_resolved_once():
+        for path in paths * 2 if again else reversed(paths):
+            assert real_path(path) == os.path.realpath(path), path
+            assert real_path(Path(path)) == os.path.realpath(Path(path)), path
 
 
 def test_a_directory_is_resolved_once(tmp_path: Path) -> None:
     """Ten thousand files of one directory: what its link said to the first holds for all."""
     (tmp_path / "link").symlink_to("first")
-    real_path = RealPaths()
-    assert real_path(tmp_path / "link" / "a") == str(tmp_path / "first" / "a")
-    (tmp_path / "link").unlink()
-    (tmp_path / "link").symlink_to("second")
-    assert real_path(tmp_path / "link" / "b") == str(tmp_path / "first" / "b")
-    assert RealPaths()(tmp_path / "link" / "b") == str(tmp_path / "second" / "b")
+    with directories_resolved_once():
+        assert real_path(tmp_path / "link" / "a") == str(tmp_path / "first" / "a")
+        (tmp_path / "link").unlink()
+        (tmp_path / "link").symlink_to("second")
+        assert real_path(tmp_path / "link" / "b") == str(tmp_path / "first" / "b")
+    assert real_path(tmp_path / "link" / "b") == str(tmp_path / "second" / "b")

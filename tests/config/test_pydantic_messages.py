@@ -19,7 +19,7 @@ from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, only
         (PARTNER, "claims = 5", "claims: expected a table: { key = value }; found an integer"),
         (PARTNER, "algorithm = 'hs512'", '"EdDSA"; did you mean "HS512"?'),
         (PARTNER, "sinks = 'raw'", "sinks are an array of tables: [[providers.partner.sinks]]"),
-        (PARTNER, "sinks = [5]", "a sink is a table with kind and path"),
+        (PARTNER, "sinks = [5]", "a sink is a table with a kind"),
         (PARTNER, "sinks = [{ path = '/x' }]", 'kind is missing; it is one of "json", "dotenv", "raw", "template"'),
         (PARTNER, "sinks = [{ kind = 'raw' }]", "path is missing"),
         (PARTNER, "sinks = [{ kind = 'raw', path = 5 }]", 'path: expected a path as a string: "/…"; found an integer'),

@@ -17,7 +17,11 @@ def test_the_first_two_shell_blocks_are_the_demo_and_the_tests():
     """A newcomer pastes them; CI runs both as they stand."""
     demo, tests = blocks(README, "sh")[:2]
     assert demo.text == "pip install . && tokend demo\n"
-    assert tests.text == "pip install '.[test]' && pytest -q -n 2\n"
+    assert tests.text == (
+        "pip install --require-hashes -r .ci/lock/build.txt\n"
+        "pip install --require-hashes --no-build-isolation -r .ci/lock/test.txt\n"
+        "pip install --no-deps --no-build-isolation . && pytest -q -n 2\n"
+    )
 
 
 def test_the_readme_is_short():

@@ -7,7 +7,13 @@ import pytest
 
 from tokend.kinds import PROVIDERS, SINKS
 from tokend.plugin.kind_check import provider_faults, sink_faults
-from tokend.plugin.settings import HeldSettings, NetworkSettings, OnDemandSettings
+from tokend.plugin.settings import (
+    HeldSettings,
+    NetworkSettings,
+    OnDemandSettings,
+    RemoteSinkSettings,
+    SinkSettings,
+)
 
 
 class Held(HeldSettings):
@@ -107,3 +113,88 @@ def test_a_sink_is_a_class_with_settings() -> None:
     """The same for sinks."""
     assert "inherits SinkSettings" in sink_faults("raw", Held)[0]
     assert 'must be "other"' in sink_faults("other", SINKS.get("raw"))[0]
+
+
+class Pushed(SinkSettings):
+    @property
+    def target(self) -> str:
+        raise NotImplementedError
+
+    async def write(self, runtime: Any, lease: Any) -> bool:
+        raise NotImplementedError
+
+    async def remove(self, runtime: Any) -> bool:
+        raise NotImplementedError
+
+    async def probe(self, runtime: Any) -> None:
+        raise NotImplementedError
+
+    async def announce(self, runtime: Any) -> None:
+        raise NotImplementedError
+
+
+class Combined(Pushed):
+    tokens: tuple[str, ...] = ()
+
+
+class WithoutRuntime(Pushed):
+    async def write(self, lease: Any) -> bool:  # type: ignore[override]
+        raise NotImplementedError
+
+
+class BlockingProbe(Pushed):
+    def probe(self, runtime: Any) -> None:  # type: ignore[override]
+        raise NotImplementedError
+
+
+class Nowhere(SinkSettings):
+    write, remove, probe, announce = Pushed.write, Pushed.remove, Pushed.probe, Pushed.announce
+
+
+class Remote(RemoteSinkSettings):
+    target = Pushed.target
+
+    async def put(self, runtime: Any, content: Any, known: Any) -> Any:
+        raise NotImplementedError
+
+    async def remove(self, runtime: Any, known: Any) -> Any:
+        raise NotImplementedError
+
+    async def inspect(self, runtime: Any) -> Any:
+        raise NotImplementedError
+
+
+class Writing(RemoteSinkSettings):
+    target = Pushed.target
+    write = Pushed.write
+
+
+class Unmarked(Pushed):
+    put, inspect = Remote.put, Remote.inspect
+
+
+class Served(SinkSettings):
+    family = "served"
+    target = Pushed.target
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Pushed, []),
+        (Remote, []),
+        (Combined, ["no method write_all: write async def write_all(self, runtime, lease, others)"]),
+        (WithoutRuntime, ["write async def write(self, runtime, lease)"]),
+        (BlockingProbe, ["write async def probe(self, runtime)"]),
+        (Nowhere, ["it has no property target"]),
+        (Writing, ["no method put: write async def put(self, runtime, content, known)", "no method remove", "inspect"]),
+        (Unmarked, ["it has put and inspect, and does not inherit RemoteSinkSettings"]),
+        (Served, ["no method offer: write def offer(self, lease)"]),
+    ],
+)
+def test_each_fault_of_a_sink_says_what_to_write(found: type, said: list[str]) -> None:
+    """By its family: pushed, remote or served."""
+    faults = sink_faults("weather", found)
+    assert len(faults) == len(said)
+    for fault, part in zip(faults, said, strict=True):
+        assert part in fault

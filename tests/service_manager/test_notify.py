@@ -59,7 +59,7 @@ def words(statuses, *, config_refused=False):
 def test_the_words_name_what_is_not_well_and_why():
     """Failing tokens and sinks with their reasons; what was not yet tried is no failure; a refused file is said."""
     down = Failure("transient", "the upstream answered 503", datetime(2026, 1, 1, tzinfo=UTC))
-    full = SinkStatus("raw", "raw-1", "/x", "failing", True, None, "/x: the disk is full")
+    full = SinkStatus("raw", "raw-1", "/x", "/x", "failing", True, None, "/x: the disk is full")
     assert words([]) == "0 tokens"
     assert words([status("a", State.VALID)]) == "1 token, all well"
     fresh = [status("a", State.PENDING), status("b", State.ON_DEMAND)]

@@ -11,6 +11,7 @@ from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.settings_base import Percentage
+from tokend.plugin.sink import SinkRuntime
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.jwt import Jwt
 from tokend.providers.projectx import ProjectX
@@ -61,17 +62,21 @@ class FileSink(SinkSettings):
     def target(self) -> str:
         return self.path
 
-    def write(self, lease: Lease) -> bool:
-        return HERE[-1].write_file(self.path, (lease,))
+    @property
+    def file_path(self) -> Path:
+        return Path(self.path)
 
-    def remove(self) -> bool:
-        return HERE[-1].remove_file(self.path)
+    async def write(self, runtime: SinkRuntime, lease: Lease) -> bool:
+        return await runtime.run_in_thread(lambda: HERE[-1].write_file(self.path, (lease,)))
 
-    def probe(self) -> None:
-        HERE[-1].probe_file(self.path)
+    async def remove(self, runtime: SinkRuntime) -> bool:
+        return await runtime.run_in_thread(lambda: HERE[-1].remove_file(self.path))
 
-    def announce(self) -> None:
-        HERE[-1].probe_file(self.path)
+    async def probe(self, runtime: SinkRuntime) -> None:
+        await runtime.run_in_thread(lambda: HERE[-1].probe_file(self.path))
+
+    async def announce(self, runtime: SinkRuntime) -> None:
+        await runtime.run_in_thread(lambda: HERE[-1].probe_file(self.path))
 
 
 class CombiningFileSink(FileSink):
@@ -80,8 +85,8 @@ class CombiningFileSink(FileSink):
     kind: Literal["combining"] = "combining"  # type: ignore[assignment]
     tokens: tuple[str, ...] = ()
 
-    def write_all(self, lease: Lease, others: Mapping[str, Lease]) -> bool:
-        return HERE[-1].write_file(self.path, (lease, *others.values()))
+    async def write_all(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
+        return await runtime.run_in_thread(lambda: HERE[-1].write_file(self.path, (lease, *others.values())))
 
 
 HERE: list[Any] = []

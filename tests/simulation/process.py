@@ -54,6 +54,7 @@ class Process:
             counters=Counters(),
             random=random.Random(self.world.draw.random()),
             runtime=lambda settings: Line(settings, self),
+            sink_upstream=lambda settings: Line(settings, self),  # no simulated sink asks for it
             threads=sinks,
             commands=sinks,
             serve=_serve_nothing,

@@ -1,14 +1,21 @@
-"""A lease to write, and sinks as a configuration would make them."""
+"""What the tests of sinks begin with: a lease with an obviously fake token, and sinks as a configuration makes them."""
 
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tokend.kinds import SINKS
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.sink import Mark, Values
 from tokend.sinks.files.base import FileSink
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token
+
+T = TypeVar("T")
 
 ISSUED = Instant(datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC), 1234.567)
 # A JWT in shape, a fake in content: bare in every .env style.
@@ -29,10 +36,76 @@ def lease(
     return Lease(name, token, generation, ISSUED.after(60.0), "0123456789ab")
 
 
-def sink(kind: str, path: Path, **keys: Any) -> FileSink:
+class InlineRuntime:
+    """`plugin.sink.SinkRuntime` without threads, secrets and network: all that a file sink may use."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    @property
+    def clock(self) -> Any:
+        raise AssertionError("a file sink needs no clock")
+
+    async def reveal(self, source: SecretSource) -> Secret:
+        raise AssertionError("a file sink reads no secret")
+
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
+        raise AssertionError("a file sink sends no request")
+
+    async def run_in_thread(self, call: Callable[[], T]) -> T:
+        self.calls += 1
+        return call()
+
+    def lease_of(self, name: str) -> Lease | None:
+        raise AssertionError("a file sink is given the leases that it needs")
+
+    def mark(self, values: Values | None, *, version: str | None = None) -> Mark:
+        raise AssertionError("a file sink makes no marks")
+
+
+@dataclass(frozen=True)
+class CalledSink:
+    """A file sink whose asynchronous methods are called to their end, by a test that has no loop.
+
+    Everything else is the model's. A call that waits for anything but `SinkRuntime.run_in_thread` fails.
+    """
+
+    model: FileSink
+
+    def write(self, lease: Lease) -> bool:
+        return ended(self.model.write(InlineRuntime(), lease))
+
+    def write_all(self, lease: Lease, others: Mapping[str, Lease]) -> bool:
+        return ended(self.model.write_all(InlineRuntime(), lease, others))
+
+    def remove(self) -> bool:
+        return ended(self.model.remove(InlineRuntime()))
+
+    def probe(self) -> None:
+        ended(self.model.probe(InlineRuntime()))
+
+    def announce(self) -> None:
+        ended(self.model.announce(InlineRuntime()))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+
+def ended(call: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits."""
+    try:
+        call.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    call.close()
+    raise AssertionError("the call waits for something besides its thread")
+
+
+def sink(kind: str, path: Path, **keys: Any) -> CalledSink:
     """A sink of that kind, from its TOML keys."""
     made = SINKS.all()[kind].model_validate(
         {"kind": kind, "path": str(path), **keys}, context={"directory": "/nowhere"}
     )
     assert isinstance(made, FileSink)
-    return made
+    return CalledSink(made)

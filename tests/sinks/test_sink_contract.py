@@ -1,18 +1,20 @@
 """Every kind of sink passes the same tests: all or nothing, exact, quiet, and nobody else's file."""
 
+import inspect
 import os
 import re
 import stat
+import threading
 import traceback
-from pathlib import Path
 
+import anyio
 import pytest
 from pydantic import ValidationError
 
 from tests.files.children import STRANGER, acting_as, in_own_mounts, names, needs_root, public_directory
-from tests.sinks.leases import PLANTED, lease, sink
+from tests.sinks.leases import PLANTED, InlineRuntime, ended, lease, sink
 from tokend.kinds import SINKS
-from tokend.plugin.sink import ListeningSink, Sink
+from tokend.plugin.sink import Sink
 from tokend.sinks.files.base import FileSink
 from tokend.values.errors import SinkError
 
@@ -52,19 +54,58 @@ def test_every_kind_is_in_the_suite():
     kinds = SINKS.all()
     written = {kind for kind, model in kinds.items() if issubclass(model, FileSink)}
     assert {kind for kind, _ in KINDS.values()} == written
-    asked = {kind for kind in kinds if isinstance(kinds[kind].model_construct(path=Path("/x")), ListeningSink)}
+    asked = {kind for kind, model in kinds.items() if model.family == "served"}
     assert written | asked == set(kinds)
     assert not written & asked
 
 
 def test_a_sink_is_what_the_engine_expects(make, tmp_path):
-    """`interfaces.Sink`, and its target is its path."""
+    """`plugin.sink.Sink`, and its target is its path."""
     made = make(tmp_path / "file")
     assert isinstance(made.target, str)
     assert made.target == str(tmp_path / "file")
     assert made.required is True
-    assert all(callable(getattr(made, name)) for name in dir(Sink) if not name.startswith("_") and name not in {
-        "kind", "target", "required"})  # fmt: skip
+    assert made.file_path == tmp_path / "file"
+    assert made.family == "pushed"
+    methods = {name for name in vars(Sink) if not name.startswith("_")}
+    assert methods == {"write", "remove", "probe", "announce"}
+    assert all(inspect.iscoroutinefunction(getattr(made.model, name)) for name in methods)
+
+
+def test_a_file_sink_goes_to_its_thread_by_itself(make, tmp_path):
+    """Nothing of it blocks the loop: it works in the thread that it asked for, once per call."""
+    model, loops = make(tmp_path / "file", on_change=["true"]).model, threading.get_ident()
+    worked = []
+
+    class Watched(type(model)):
+        def ownership(self):
+            worked.append(threading.get_ident())
+            return super().ownership()
+
+    class OneThread(InlineRuntime):
+        async def run_in_thread(self, call):
+            self.calls += 1
+            return await anyio.to_thread.run_sync(call)
+
+    async def main():
+        made, runtime = Watched.model_construct(**dict(model)), OneThread()
+        await made.probe(runtime)
+        assert await made.write(runtime, lease())
+        assert not await made.write(runtime, lease())
+        assert await made.remove(runtime)
+        await made.announce(runtime)
+        assert runtime.calls == 5
+
+    anyio.run(main)
+    assert worked
+    assert loops not in worked
+
+
+def test_without_on_change_no_thread_is_asked_for(make, tmp_path):
+    """Ten thousand files are written at a start, and hardly any of them is announced."""
+    runtime = InlineRuntime()
+    ended(make(tmp_path / "file").model.announce(runtime))
+    assert runtime.calls == 0
 
 
 def test_a_token_is_written_and_written_over(make, tmp_path):

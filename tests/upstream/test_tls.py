@@ -4,13 +4,17 @@ import os
 import socket
 import ssl
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Reachable, reply, serving
@@ -80,6 +84,53 @@ def test_an_unknown_authority_is_refused(authority: trustme.CA) -> None:
 def test_another_hosts_certificate_is_refused(authority: trustme.CA, authority_file: Path) -> None:
     """docs/promises.md 22: the name counts."""
     assert "not trusted" in str(refused(context(authority.issue_cert("example.org")), ca_file=authority_file))
+
+
+def test_a_common_name_is_no_host_s_name(tmp_path: Path) -> None:
+    """RFC 9110, 4.3.4: only subjectAltName counts. A certificate without one fits no host, with and without ca_file."""
+    files = named_by_common_name_only("localhost")
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(tmp_path / "server.pem")
+
+    async def main() -> None:
+        async with serving(reply(b"{}"), tls=server) as loopback:
+            url = f"https://localhost:{loopback.port}/"
+            upstream = Upstream(Reachable(ca_file=tmp_path / "ca.pem"), clock=StandingClock(1_700_000_000))
+            with pytest.raises(TransientError, match=r"not trusted .*[Hh]ostname mismatch"):
+                await upstream.exchange(UpstreamRequest("GET", url))
+            assert loopback.requests == []
+        for one in (await contexts().shared("host"), await contexts(ca_file=tmp_path / "ca.pem").current("host")):
+            assert one.hostname_checks_common_name is False
+
+    anyio.run(main)
+
+
+def named_by_common_name_only(name: str) -> dict[str, bytes]:
+    """A server's certificate without subjectAltName, and the files ``ca.pem`` and ``server.pem``."""
+    key, ca_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority of this test")])
+    now = datetime.now(UTC)
+
+    def signed(subject: x509.Name, public: ec.EllipticCurvePublicKey, *, ca: bool) -> x509.Certificate:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .sign(ca_key, hashes.SHA256())
+        )
+
+    authority = signed(issuer, ca_key.public_key(), ca=True)
+    server = signed(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key.public_key(), ca=False)
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return {"ca.pem": authority.public_bytes(pem), "server.pem": private + server.public_bytes(pem)}
 
 
 def test_an_expired_certificate_is_refused(authority: trustme.CA, authority_file: Path) -> None:

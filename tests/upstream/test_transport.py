@@ -1,13 +1,18 @@
 """Which way requests take: the settings' proxy or none. The environment has no say."""
 
+import asyncio
+import contextlib
+import ssl
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+import trustme
 from pydantic import ValidationError
 
 from tests.upstream.clocks import StandingClock
-from tests.upstream.loopback import Loopback, Reachable, reply, serving, silent
+from tests.upstream.loopback import Behaviour, Conversation, Loopback, Reachable, reply, serving, silent
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.upstream.client import Upstream
 from tokend.values.errors import TransientError
@@ -18,8 +23,33 @@ FAKE_SECRET = "obviously-fake-secret"
 
 async def ask(loopback: Loopback, **settings: Any) -> UpstreamReply:
     """Make one request with a secret in a header."""
-    upstream = Upstream(Reachable(**settings), clock=StandingClock(1_700_000_000))
-    return await upstream.exchange(UpstreamRequest("POST", f"{loopback.url}/token", {"x-api-key": Secret(FAKE_SECRET)}))
+    return await ask_at(loopback.url, **settings)
+
+
+async def ask_at(url: str, **settings: Any) -> UpstreamReply:
+    """The same, of an upstream that is not on loopback."""
+    upstream = Upstream(Reachable(base_url="https://upstream.example", **settings), clock=StandingClock(1_700_000_000))
+    return await upstream.exchange(UpstreamRequest("POST", f"{url}/token", {"x-api-key": Secret(FAKE_SECRET)}))
+
+
+def tunnel(port: int) -> Behaviour:
+    """A proxy that connects each CONNECT to ``port`` of this machine."""
+
+    async def behave(conversation: Conversation) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await conversation.say(b"HTTP/1.1 200 Connected\r\n\r\n")
+
+        async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(ConnectionError):
+                while chunk := await source.read(65536):
+                    target.write(chunk)
+                    await target.drain()
+                target.write_eof()
+
+        await asyncio.gather(pump(conversation.reader, writer), pump(reader, conversation.writer))
+        writer.close()
+
+    return behave
 
 
 def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -38,14 +68,31 @@ def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_pa
     anyio.run(main)
 
 
-def test_the_settings_proxy_is_used() -> None:
-    """``proxy`` alone decides where the connection goes."""
+def test_the_settings_proxy_is_used(tmp_path: Path) -> None:
+    """``proxy`` alone decides where the connection goes; what goes through it is encrypted for the upstream."""
+    authority, server = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("upstream.example").configure_cert(server)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
 
     async def main() -> None:
-        async with serving(reply(b"{}")) as proxy, serving(silent) as loopback:
+        async with serving(reply(b"{}"), tls=server) as upstream, serving(tunnel(upstream.port)) as proxy:
+            answer = await ask_at("https://upstream.example", proxy=proxy.url, ca_file=tmp_path / "ca.pem")
+            assert answer.status == 200
+            assert [(one.method, one.target) for one in proxy.requests] == [("CONNECT", "upstream.example:443")]
+            assert FAKE_SECRET not in str(proxy.requests)
+            assert upstream.requests[0].headers["x-api-key"] == FAKE_SECRET
+
+    anyio.run(main)
+
+
+def test_loopback_is_reached_without_the_proxy() -> None:
+    """A proxy elsewhere could not reach it; and it would see user name and key in clear."""
+
+    async def main() -> None:
+        async with serving(reply(b"{}")) as loopback, serving(silent) as proxy:
             assert (await ask(loopback, proxy=proxy.url)).status == 200
-            assert proxy.requests[0].target == f"{loopback.url}/token"
-            assert loopback.requests == []
+            assert len(loopback.requests) == 1
+            assert proxy.requests == []
 
     anyio.run(main)
 
@@ -62,10 +109,8 @@ def test_a_proxy_that_is_away_is_named_as_such() -> None:
     """Not the upstream refused; and nothing went to it around the proxy."""
 
     async def main() -> None:
-        async with serving(silent) as loopback:
-            with pytest.raises(TransientError, match="through the proxy: connection refused"):
-                await ask(loopback, proxy="http://127.0.0.1:1")
-            assert loopback.requests == []
+        with pytest.raises(TransientError, match="through the proxy: connection refused"):
+            await ask_at("https://upstream.example", proxy="http://127.0.0.1:1")
 
     anyio.run(main)
 
@@ -75,11 +120,10 @@ def test_a_proxy_gets_its_own_password_and_only_that() -> None:
 
     async def main() -> None:
         async with serving(reply(b"", status=407)) as proxy:
-            secure = Loopback([], scheme="https", port=1)
             with pytest.raises(TransientError, match="through the proxy"):
-                await ask(secure, proxy=proxy.url.replace("//", "//user:pa%40ss@"))
+                await ask_at("https://upstream.example:1", proxy=proxy.url.replace("//", "//user:pa%40ss@"))
             (request,) = proxy.requests
-            assert (request.method, request.target) == ("CONNECT", "127.0.0.1:1")
+            assert (request.method, request.target) == ("CONNECT", "upstream.example:1")
             assert request.headers["proxy-authorization"] == "Basic dXNlcjpwYUBzcw=="
             assert FAKE_SECRET not in str(request)
 

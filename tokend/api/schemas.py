@@ -55,7 +55,8 @@ class SinkRow(TypedDict):
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     kind: str
-    path: str
+    target: str
+    path: str | None
     state: Literal["pending", "ok", "failing"]
     last_success_at: Moment | None
     error: str | None

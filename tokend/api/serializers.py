@@ -92,6 +92,7 @@ def _failure(failure: Failure | None) -> Mapping[str, str] | None:
 def _sink(sink: SinkStatus) -> dict[str, Any]:
     return {
         "kind": sink.kind,
+        "target": sink.target,
         "path": sink.path,
         "state": sink.state,
         "last_success_at": _utc(sink.last_success_at),

@@ -5,11 +5,11 @@ from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
 from tokend.cli.output_formats import USERNAME
+from tokend.client.loopback import is_loopback
 
 PORTS = {"https": 443, "http": 80}
 # Bazel uses gRPC's schemes for remote caches.
 _SAME_AS = {"grpcs": "https", "grpc": "http"}
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class HostError(ValueError):
@@ -34,7 +34,7 @@ class Host:
         if parts is None or not parts.hostname or not name or parts.path not in ("", "/") or parts.password is not None:
             # The text may hold a password.
             raise HostError("a host and its token are [USER@]HOST[:PORT]=NAME, as in git.example.com=forge")
-        if parts.scheme not in PORTS or (parts.scheme == "http" and parts.hostname not in _LOOPBACK):
+        if parts.scheme not in PORTS or (parts.scheme == "http" and not is_loopback(parts.hostname)):
             raise HostError(f"{parts.hostname}: a token goes over https only, or over http to loopback")
         return cls(parts.scheme, parts.hostname, _port(parts), name, parts.username)
 

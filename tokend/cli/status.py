@@ -74,7 +74,7 @@ def _missing(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if row["required"] and row["valid"]:
             for sink in row["sinks"]:
                 if sink["state"] != "ok":
-                    yield f"{row['name']} is not in {sink['path']}"
+                    yield f"{row['name']} is not in {_target(sink)}"
 
 
 def _block(row: Mapping[str, Any]) -> Iterator[str]:
@@ -93,7 +93,7 @@ def _block(row: Mapping[str, Any]) -> Iterator[str]:
     if row.get("note"):
         yield _line("note", row["note"])
     for sink in row["sinks"]:
-        yield _line(sink["kind"], f"{sink['path']}, {_sink(sink)}")
+        yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}")
 
 
 def _line(label: str, text: str) -> str:
@@ -109,6 +109,11 @@ def _next(row: Mapping[str, Any]) -> str:
     if needs_a_person(row):
         return f"no attempt until a person acts: fix the credentials, or run `tokend refresh {row['name']}`"
     return "nothing is planned"
+
+
+def _target(sink: Mapping[str, Any]) -> str:
+    """Name the sink's target; a daemon of 0.1.0 has only files and calls them ``path``."""
+    return str(sink.get("target", sink["path"]))
 
 
 def _sink(sink: Mapping[str, Any]) -> str:

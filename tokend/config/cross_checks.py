@@ -1,4 +1,4 @@
-"""What concerns several tables, or the world outside the file: targets, secrets, files and names of this machine."""
+"""Checks of several tables together, and of this machine: targets, secrets, files, users and groups."""
 
 import grp
 import pwd
@@ -15,11 +15,11 @@ from tokend.config.config_files import Document
 from tokend.config.fields import Visibility, secret_fields
 from tokend.config.findings import ConfigProblem, Findings, did_you_mean
 from tokend.config.model import DaemonSettings
-from tokend.config.paths import RealPaths
+from tokend.files import real_path
 from tokend.plugin.field_roles import fields_that_may_be_absent
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretSource
-from tokend.plugin.settings import HeldSettings, ProviderSettings, SinkSettings
+from tokend.plugin.settings import PART, HeldSettings, ProviderSettings, SinkSettings
 from tokend.plugin.settings_base import Settings
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
@@ -44,47 +44,48 @@ class Placed:
 
 
 def check_targets(sinks: Iterable[Placed], inputs: Mapping[str, str], state: Path | None, findings: Findings) -> None:
-    """One file for one sink (dotenv sinks with different keys may share one), and none that tokend itself lives on.
+    """Report targets, or parts of them, that two sinks have, and targets that tokend itself lives on.
 
     ``inputs`` are files that tokend reads: real path and what it is.
     """
-    taken: dict[str, dict[str | None, Placed]] = {}
-    real_path = RealPaths()
+    taken: dict[str, dict[str, Placed]] = {}
     below_state = None if state is None else real_path(state).rstrip("/") + "/"
     for sink in sinks:
-        target = real_path(sink.settings.target)
-        _claim(taken.setdefault(target, {}), sink, findings)
-        inside = below_state is not None and f"{target}/".startswith(below_state)
-        if what := "inside the state directory" if inside else inputs.get(target):
-            message = f"{sink.settings.target} is {what}: a token must not be written there"
-            findings.errors.append(sink.problem("path", message))
+        claims = [_claim(target) for target in sorted(sink.settings.exclusive_targets())]
+        _check_clash(claims, sink, taken, findings)
+        for target in dict.fromkeys(target for target, _ in claims):
+            inside = below_state is not None and f"{target}/".startswith(below_state)
+            if what := "inside the state directory" if inside else inputs.get(target):
+                message = f"{sink.settings.target} is {what}: a token must not be written there"
+                findings.errors.append(sink.problem("path", message))
 
 
-def _claim(taken: dict[str | None, Placed], sink: Placed, findings: Findings) -> None:
-    """Claim a file, or keys of it; None stands for the whole."""
-    settings: SinkSettings = sink.settings
-    keys: list[str | None] = [None]
-    if settings.kind == "dotenv":
-        keys = [key for key in (getattr(settings, "key", None), getattr(settings, "expires_key", None)) if key]
-        if len(set(keys)) != len(keys):
-            findings.errors.append(sink.problem("expires_key", "key and expires_key are the same"))
-    for key in dict.fromkeys(keys):
-        clash = key if key in taken else None if None in taken else next(iter(taken), None) if key is None else None
-        if clash in taken:
-            other = taken[clash]
-            what = settings.target if clash is None or key is None else f'{settings.target} key "{key}"'
+def _claim(exclusive: str) -> tuple[str, str]:
+    """Split what a sink claims into the target and the part of it; "" stands for the whole."""
+    target, _, part = exclusive.partition(PART)
+    return target, part
+
+
+def _check_clash(
+    claims: Iterable[tuple[str, str]], sink: Placed, taken: dict[str, dict[str, Placed]], findings: Findings
+) -> None:
+    """Report the first claim that an earlier sink has too; the whole clashes with every part."""
+    reported = False
+    for target, part in claims:
+        parts = taken.setdefault(target, {})
+        clash = part if part in parts else "" if "" in parts else next(iter(parts), None) if not part else None
+        if clash is not None and parts[clash] is not sink and not reported:
+            other, reported = parts[clash], True
+            what = f'{sink.settings.target} key "{part}"' if clash and part else sink.settings.target
             first = f"{other.document.path}:{other.document.line((*other.path, 'path'))}"
             findings.errors.append(sink.problem("path", f"{what} is written by another sink already: {first}"))
-            break
-    for key in keys:
-        taken.setdefault(key, sink)
+        parts.setdefault(part, sink)
 
 
 def files_read(
     documents: Iterable[Document], tables: Iterable[Placed], daemon: DaemonSettings | None
 ) -> dict[str, str]:
     """Every file that tokend reads or listens on, by its real path, and what it is."""
-    real_path = RealPaths()
     found = {real_path(document.path): "the configuration" for document in documents}
     if daemon is not None:
         found[real_path(daemon.socket)] = "tokend's socket"
@@ -93,9 +94,10 @@ def files_read(
         if daemon.listen_secret is not None and daemon.listen_secret.file is not None:
             found[real_path(daemon.listen_secret.file)] = "read by tokend (listen_secret)"
     for table in tables:
+        written = table.settings.file_path if isinstance(table.settings, SinkSettings) else None
         for key, value in table.settings.__dict__.items():
             path = value.file if isinstance(value, SecretSource) else value
-            if isinstance(path, Path) and not (isinstance(table.settings, SinkSettings) and key == "path"):
+            if isinstance(path, Path) and path is not written:
                 found[real_path(path)] = f"read by tokend ({key})"
     return found
 
@@ -103,9 +105,9 @@ def files_read(
 def check_tokens(
     sinks: Iterable[Placed], origins: Mapping[str, object], on_demand: Collection[str], findings: Findings
 ) -> None:
-    """The other tokens that a sink's content is made of: they have to be there, and be kept."""
+    """Report names of other tokens that a sink's content is made of, where they are not configured or not kept."""
     for sink in sinks:
-        for index, name in enumerate(getattr(sink.settings, "tokens", ())):
+        for index, name in enumerate(sink.settings.other_tokens()):
             if name not in origins:
                 message = f'there is no provider "{name}"{did_you_mean(name, origins)}'
             elif name in on_demand:
@@ -119,16 +121,16 @@ def check_tokens(
 # ------------------------------------------------------------------ secrets
 
 
-def check_secrets(provider: Placed, environ: Mapping[str, str], findings: Findings) -> None:
-    """Read every secret but commands once: an unreadable one is an error now, not at three in the night."""
-    settings: ProviderSettings = provider.settings
+def check_secrets(table: Placed, environ: Mapping[str, str], findings: Findings) -> None:
+    """Read every secret of a provider or a sink once, except commands: an unreadable one is an error now."""
+    settings: ProviderSettings | SinkSettings = table.settings
     sources = settings.secrets()
     revealed, unreadable = _read(sources, environ)
-    _judge(provider, sources, unreadable, settings.missing_secrets(frozenset(unreadable)), findings)
-    _check_proxy(provider, findings)
-    _check_files(provider, findings)
+    _judge(table, sources, unreadable, settings.missing_secrets(frozenset(unreadable)), findings)
+    _check_proxy(table, findings)
+    _check_files(table, findings)
     if (warn := getattr(settings, "warnings", None)) is not None:
-        findings.warnings += [provider.document.problem(provider.path, text) for text in warn(revealed)]
+        findings.warnings += [table.document.problem(table.path, text) for text in warn(revealed)]
 
 
 def check_listen_secret(daemon: Placed, environ: Mapping[str, str], findings: Findings) -> None:
@@ -141,7 +143,7 @@ def check_listen_secret(daemon: Placed, environ: Mapping[str, str], findings: Fi
 
 
 def check_secrets_of_invalid(
-    model: type[ProviderSettings],
+    model: type[ProviderSettings | SinkSettings],
     values: Mapping[str, Any],
     place: Placed,
     environ: Mapping[str, str],

@@ -29,6 +29,7 @@ from tokend.config.model import Config, DaemonSettings, ProviderConfig, table_di
 from tokend.config.paths import default_socket, default_state_directory
 from tokend.config.pydantic_messages import explain
 from tokend.config.toml_messages import Vocabulary
+from tokend.files import directories_resolved_once
 from tokend.plugin.settings import OnDemandSettings, ProviderSettings, SinkSettings
 
 M = TypeVar("M", bound=BaseModel)
@@ -192,11 +193,15 @@ def _sinks(loading: _Loading, document: Document, tables: Any, path: toml_positi
     for index, table in enumerate(tables):
         here = (*path, index)
         if not isinstance(table, dict):
-            loading.error(document, here, "a sink is a table with kind and path")
+            loading.error(document, here, "a sink is a table with a kind")
             continue
         model = _kind(loading, document, loading.sinks, table, here)
-        sink = None if model is None else _validate(loading, document, model, table, here)
-        if sink is not None:
+        if model is None:
+            continue
+        sink = _validate(loading, document, model, table, here)
+        if sink is None:
+            check_secrets_of_invalid(model, table, Placed(None, document, here), loading.environ, loading.findings)
+        else:
             sinks.append(sink)
             loading.placed_sinks.append(Placed(sink, document, here))
     return sinks
@@ -248,6 +253,16 @@ def _validate(
 
 
 def _check_the_whole(loading: _Loading, documents: list[Document], daemon: Placed | None) -> None:
+    with directories_resolved_once():
+        _check_tables(loading, documents, daemon)
+    if daemon is not None:
+        check_state(daemon, loading.valid, loading.findings)
+        check_listen_secret(daemon, loading.environ, loading.findings)
+    for table in (*loading.valid, *filter(_looks_outside, loading.placed_sinks)):
+        check_secrets(table, loading.environ, loading.findings)
+
+
+def _check_tables(loading: _Loading, documents: list[Document], daemon: Placed | None) -> None:
     tables = [*loading.valid, *loading.placed_sinks]
     settings = None if daemon is None else daemon.settings
     inputs = files_read(documents, tables, settings)
@@ -256,13 +271,16 @@ def _check_the_whole(loading: _Loading, documents: list[Document], daemon: Place
     on_demand = {str(place.path[-1]) for place in loading.valid if isinstance(place.settings, OnDemandSettings)}
     check_tokens(loading.placed_sinks, loading.origins, on_demand, loading.findings)
     check_names(daemon, tables, loading.findings)
-    if daemon is not None:
-        check_state(daemon, loading.valid, loading.findings)
-        check_listen_secret(daemon, loading.environ, loading.findings)
-    for provider in loading.valid:
-        check_secrets(provider, loading.environ, loading.findings)
+
+
+def _looks_outside(sink: Placed) -> bool:
+    """Tell whether a sink may name a secret, or files for TLS. Thousands of file sinks name none."""
+    settings: SinkSettings = sink.settings
+    return settings.family == "remote" or bool(settings.secrets())
 
 
 def _secret_files(providers: Mapping[str, ProviderConfig]) -> tuple[Path, ...]:
-    every = (source for provider in providers.values() for source in provider.settings.secrets().values())
-    return tuple(dict.fromkeys(source.file for source in every if source.file is not None))
+    secrets = [provider.settings.secrets() for provider in providers.values()]
+    secrets += [sink.secrets() for provider in providers.values() for sink in provider.sinks]
+    files = (source.file for sources in secrets for source in sources.values())
+    return tuple(dict.fromkeys(file for file in files if file is not None))

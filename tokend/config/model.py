@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -14,6 +13,7 @@ from tokend.config.findings import ConfigProblem
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.plugin.settings_base import AnchoredPath, Settings, SocketPath, Strings
+from tokend.values.url import is_loopback
 
 _MODE = re.compile(r"0[0-7]{3}", re.ASCII)
 # As an object they take 48 bytes; with one more it would be 64, for each provider.
@@ -32,15 +32,12 @@ def loopback_address(value: str) -> tuple[str, int]:
     match = _ADDRESS.fullmatch(value)
     if match is None or not 0 < int(match[2]) < 65536:
         raise ValueError('this is "127.0.0.1:PORT" or "[::1]:PORT": an address of this machine only, with a port')
-    host = match[1].strip("[]")
-    try:
-        ip_address(host)
-    except ValueError:
-        raise ValueError(f"{host} is no IP address") from None
-    return host, int(match[2])
+    if not is_loopback(match[1]):
+        raise ValueError(f"{match[1]} is no IP address")
+    return match[1].strip("[]"), int(match[2])
 
 
-def _is_loopback(value: str) -> str:
+def _valid_address(value: str) -> str:
     loopback_address(value)
     return value
 
@@ -52,7 +49,7 @@ class DaemonSettings(Settings):
     socket_mode: Annotated[str, BeforeValidator(_octal)] = "0660"
     socket_group: str | None = None
     credentials_socket: SocketPath | None = None
-    listen: Annotated[str, AfterValidator(_is_loopback)] | None = None
+    listen: Annotated[str, AfterValidator(_valid_address)] | None = None
     listen_secret: SecretField | None = None
     admins: Strings = ("root",)
     state: Literal["directory", "fdstore"] = "directory"

@@ -1,6 +1,5 @@
 """Where the configuration, the state and the socket are, unless somebody says otherwise."""
 
-import os
 import pwd
 from collections.abc import Mapping
 from contextlib import suppress
@@ -31,25 +30,6 @@ def find_config(explicit: Path | None, *, environ: Mapping[str, str], uid: int) 
         f"tokend: no configuration at {path} ({why}): {reason}; write one (config.toml.example has every key), "
         "or name another with --config"
     )
-
-
-class RealPaths:
-    """`os.path.realpath`, asked for many files of a few directories: each directory is resolved once.
-
-    Good for as long as nobody would notice if a link in it moved meanwhile: one load.
-    """
-
-    def __init__(self) -> None:
-        self._directories: dict[str, str] = {}
-
-    def __call__(self, path: str | Path) -> str:
-        """Resolve one path. It need not exist."""
-        directory, name = os.path.split(path)
-        if name in {"", ".", ".."} or os.path.islink(path):  # noqa: PTH114  (of a Path it makes one more)
-            return os.path.realpath(path)
-        if (real := self._directories.get(directory)) is None:
-            real = self._directories[directory] = os.path.realpath(directory)
-        return f"{real.rstrip('/')}/{name}"
 
 
 def default_socket(environ: Mapping[str, str]) -> str:

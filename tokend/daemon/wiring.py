@@ -38,7 +38,7 @@ from tokend.httpd.unix_socket import SocketFile
 from tokend.machine import logs
 from tokend.machine.clock import SystemClock
 from tokend.machine.thread_pool import Pools
-from tokend.plugin.settings import ProviderSettings
+from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.plugin.sink import ListeningSink
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
@@ -118,6 +118,10 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
     def runtime(settings: ProviderSettings) -> ProviderRuntime:
         return ProviderRuntime(settings, clock=given.clock, threads=given.tracked_disk, resolver=resolver)
 
+    def sink_upstream(settings: SinkSettings) -> ProviderRuntime:
+        # The sinks' threads: a secret of theirs on a disk that hangs must hold up no refresher.
+        return ProviderRuntime(settings, clock=given.clock, threads=given.pools.sinks, resolver=resolver)
+
     async def serve(name: str, sink: ListeningSink, listening: Callable[[], None]) -> None:
         await serve_sink(supervisor, rules, name, sink, listening)
 
@@ -128,6 +132,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         counters=Counters(),
         random=random.SystemRandom(),
         runtime=runtime,
+        sink_upstream=sink_upstream,
         threads=given.pools.sinks,
         commands=given.pools.commands,
         serve=serve,

@@ -6,6 +6,7 @@ One worker per held provider, one per sink, one for the ends of all tokens.
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import cast
 
 from anyio.abc import TaskGroup
 
@@ -17,8 +18,8 @@ from tokend.engine.held.demand import Demand
 from tokend.engine.held.refresher import Refresher
 from tokend.engine.on_demand.issuer import TokenIssuer
 from tokend.engine.publishing.publisher import Publisher
-from tokend.engine.publishing.sink_health import TargetLock
 from tokend.engine.publishing.socket_publisher import SocketPublisher
+from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.records.fingerprints import request_fingerprint
 from tokend.engine.records.rename import is_blank, succeeded_by_another
 from tokend.engine.reload_plan import Step
@@ -29,7 +30,7 @@ from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
 from tokend.plugin.provider import RequestNumbering
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
-from tokend.plugin.sink import is_listening
+from tokend.plugin.sink import ListeningSink
 from tokend.values.errors import NotSupportedError, UnknownTokenError
 from tokend.values.status import State
 from tokend.values.tokens import Lease, Token
@@ -54,7 +55,7 @@ class Supervisor:
         self._providers: dict[str, RunningProvider] = {}
         # Of `interfaces.Engine`, as an attribute: the socket looks there at each read.
         self.entries: Mapping[str, RunningProvider] = MappingProxyType(self._providers)
-        self._turns: dict[str, TargetLock] = {}
+        self._targets: dict[str, TargetLock] = {}
         self._expiry = ExpiryWatch(context, is_held=self._providers.__contains__)
         self._workers.start(None, self._expiry.run)
         for record in context.store.records.values():
@@ -94,8 +95,11 @@ class Supervisor:
         return [{"name": step.name, "action": step.action} for step in steps]
 
     def secrets_changed(self, paths: set[Path]) -> None:
-        """Some secret files changed: let the providers that read them look again."""
+        """Some secret files changed: let the providers and sinks that read them look again."""
         for provider in self._providers.values():
+            for publisher in provider.publishers:
+                if isinstance(publisher, Publisher):
+                    publisher.secrets_changed(paths)
             if paths & {source.file for source in provider.settings.secrets().values() if source.file is not None}:
                 if isinstance(provider.worker, Refresher):
                     provider.worker.secrets_changed()
@@ -167,17 +171,12 @@ class Supervisor:
         provider.publishers = publishers
 
     def _publisher(self, provider: RunningProvider, sink: SinkSettings, label: str) -> Publisher | SocketPublisher:
-        turn = self._turns.setdefault(sink.target, TargetLock())
-        if is_listening(sink):
-            return SocketPublisher(provider.name, sink, label=label, turn=turn, context=self._context)
-        return Publisher(
-            provider.name,
-            sink,  # type: ignore[arg-type]  # every model in the sinks' table implements the protocol
-            label=label,
-            removes=self._removes_when_expired,
-            turn=turn,
-            context=self._context,
-        )
+        target = self._targets.setdefault(sink.target, TargetLock())
+        if sink.family == "served":
+            served = cast(ListeningSink, sink)  # a model of the sinks' table implements what its family names
+            return SocketPublisher(provider.name, served, label=label, target=target, context=self._context)
+        removes = self._removes_when_expired
+        return Publisher(provider.name, sink, label=label, removes=removes, target=target, context=self._context)
 
     def _removes_when_expired(self, name: str) -> bool:
         provider = self._providers.get(name)

@@ -6,6 +6,7 @@ temporaries are called (`temporaries`) and what is left when descriptors run out
 
 from tokend.files.ownership import NotKeptError, Ownership
 from tokend.files.reading import ChangedError, Version, read_version, read_whole
+from tokend.files.real_paths import directories_resolved_once, real_path
 from tokend.files.symlinks import RefusedError, Symlink
 from tokend.files.writing import (
     make_directory,
@@ -24,10 +25,12 @@ __all__ = [
     "RefusedError",
     "Symlink",
     "Version",
+    "directories_resolved_once",
     "make_directory",
     "probe",
     "read_version",
     "read_whole",
+    "real_path",
     "remove_file",
     "replace_file",
     "replace_private",

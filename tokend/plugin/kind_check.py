@@ -8,6 +8,7 @@ from typing import Any
 
 from tokend.plugin.provider import Issuer, Provider
 from tokend.plugin.settings import HeldSettings, NetworkSettings, OnDemandSettings, SinkSettings
+from tokend.plugin.sink import CombiningSink, ListeningSink, RemoteSink, Sink
 from tokend.values.url import validate_base_url
 
 
@@ -28,7 +29,15 @@ def sink_faults(kind: str, found: object) -> list[str]:
     """Say what is wrong with ``found`` as the class of sink kind ``kind``; nothing if it can be used."""
     if not isinstance(found, type) or not issubclass(found, SinkSettings):
         return ["it must be a class that inherits SinkSettings (tokend.plugin.settings)"]
-    return _name_faults(kind, found)
+    faults = _name_faults(kind, found)
+    if found.target is SinkSettings.target:
+        faults.append("it has no property target: write def target(self) -> str")
+    if hasattr(found, "put") and hasattr(found, "inspect") and found.family != "remote":
+        return [*faults, "it has put and inspect, and does not inherit RemoteSinkSettings"]
+    faults += _method_faults(found, {"pushed": Sink, "remote": RemoteSink, "served": ListeningSink}[found.family])
+    if found.family == "pushed" and "tokens" in found.model_fields:
+        faults += _method_faults(found, CombiningSink)
+    return faults
 
 
 def _name_faults(kind: str, model: Any) -> list[str]:

@@ -4,8 +4,10 @@ A kind inherits from one of these and adds its own fields; it needs no factory a
 two tables by ``==``. `field_roles` says what a change of one field means.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -15,6 +17,8 @@ from tokend.plugin import field_roles
 from tokend.plugin.field_roles import Role
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings_base import AnchoredPath, Duration, Headers, Lead, Settings, Strings
+from tokend.plugin.sink import Content, SinkRuntime
+from tokend.values.tokens import Lease
 from tokend.values.url import host_of, validate_base_url
 
 
@@ -157,7 +161,13 @@ class NetworkSettings(ProviderSettings):
 
 
 class SinkSettings(Settings):
-    """The keys that every sink takes."""
+    """The keys that every sink takes.
+
+    ``family`` says which interface of `plugin.sink` the model implements: ``pushed`` (`Sink`, or `CombiningSink` with a
+    key ``tokens``), ``remote`` (`RemoteSink`) or ``served`` (`ListeningSink`).
+    """
+
+    family: ClassVar[Literal["pushed", "remote", "served"]] = "pushed"
 
     kind: str
     required: bool = True
@@ -166,6 +176,53 @@ class SinkSettings(Settings):
     def target(self) -> str:
         """What the sink writes to, for status and messages: a path, or another name without secrets."""
         raise NotImplementedError
+
+    @property
+    def file_path(self) -> Path | None:
+        """The file or socket on this machine that is the target; None for any other target."""
+        return None
+
+    def exclusive_targets(self) -> frozenset[str]:
+        """The names that no other sink may have too: its target, or the `part_of` it that the sink writes."""
+        return frozenset({self.target})
+
+    def other_tokens(self) -> tuple[str, ...]:
+        """The names of the other tokens that the content is made of: the key ``tokens``, where a kind has it."""
+        others: tuple[str, ...] = self.__dict__.get("tokens", ())
+        return others
+
+    def secrets(self) -> dict[str, SecretSource]:
+        """The fields that hold secrets and are set, by name."""
+        return {name: value for name, value in self.__dict__.items() if isinstance(value, SecretSource)}
+
+    def missing_secrets(self, unreadable: frozenset[str]) -> frozenset[str]:
+        """Those of the ``unreadable`` secrets without which nothing can be written: configuration errors."""
+        return unreadable
+
+
+class RemoteSinkSettings(SinkSettings):
+    """The keys that every sink in a store takes; a subclass implements `plugin.sink.RemoteSink`."""
+
+    family: ClassVar[Literal["pushed", "remote", "served"]] = "remote"
+
+    timeout: Duration = timedelta(seconds=30)
+
+    async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:  # noqa: ARG002
+        """Make the wanted content: the raw token."""
+        ends = [end for one in (lease, *others.values()) if (end := one.token.expires_at) is not None]
+        return Content(lease.token.value, lease.generation, min(ends, key=lambda end: end.boot, default=None))
+
+
+def part_of(target: str, part: str) -> str:
+    """Name a part of a target, for `SinkSettings.exclusive_targets`: sinks may share the target, not the part.
+
+    A sink whose exclusive target is the whole shares it with nobody.
+    """
+    return f"{target}{PART}{part}"
+
+
+# No path and no name of a store holds it.
+PART = "\0"
 
 
 class _Fields:

@@ -1,7 +1,9 @@
-"""``socket``: whoever connects is sent the raw token. What a client gets, and where; the server is `api.handout`."""
+"""``socket``: a Unix socket whose clients are sent the raw token. The server is `credentials.raw_token_server`."""
 
-from typing import Literal
+from pathlib import Path
+from typing import ClassVar, Literal
 
+from tokend.files import real_path
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.settings_base import Mode, Name, SocketPath
 from tokend.values.tokens import Lease
@@ -9,6 +11,8 @@ from tokend.values.tokens import Lease
 
 class SocketSink(SinkSettings):
     """A Unix socket. The file's mode says who may connect, the provider's ``access`` who of them gets the token."""
+
+    family: ClassVar[Literal["pushed", "remote", "served"]] = "served"
 
     kind: Literal["socket"] = "socket"
     path: SocketPath
@@ -21,6 +25,15 @@ class SocketSink(SinkSettings):
         """The socket's path."""
         return str(self.path)
 
+    @property
+    def file_path(self) -> Path:
+        """The socket."""
+        return self.path
+
+    def exclusive_targets(self) -> frozenset[str]:
+        """The socket's real path."""
+        return frozenset({real_path(self.path)})
+
     def offer(self, lease: Lease) -> bytes:
-        """Exactly the token."""
+        """Give exactly the token."""
         return lease.token.value.reveal_bytes()

@@ -5,7 +5,7 @@ What a reply means is `verdict`'s and the providers' part; retrying is the engin
 
 import base64
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -16,14 +16,14 @@ from tokend import __version__
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import ThreadPool, Threads
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
-from tokend.plugin.settings import NetworkSettings, ProviderSettings
+from tokend.plugin.settings import NetworkSettings, ProviderSettings, RemoteSinkSettings, SinkSettings
 from tokend.plugin.text import header_text
 from tokend.upstream import tls
 from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
-from tokend.values.url import host_of
+from tokend.values.url import host_of, is_loopback
 
 if TYPE_CHECKING:
     import httpcore
@@ -35,6 +35,8 @@ LARGEST_BODY_BYTES = 256 * 1024
 OFFSET_SECONDS = 5.0
 # Who asks more of one upstream at a time would only be told to wait there.
 MOST_CONNECTIONS = 8
+# A pushed sink has no key ``timeout``, and may send a request all the same.
+UNTIMED = timedelta(seconds=30)
 HEADERS = {"User-Agent": f"tokend/{__version__}", "Accept-Encoding": "identity", "Connection": "close"}
 
 
@@ -48,7 +50,7 @@ class Upstream:
 
     def __init__(
         self,
-        settings: ProviderSettings,
+        settings: ProviderSettings | SinkSettings,
         *,
         clock: Clock,
         resolver: Resolver | None = None,
@@ -56,7 +58,8 @@ class Upstream:
     ) -> None:
         self._network = settings if isinstance(settings, NetworkSettings) else None
         self._proxy = None if self._network is None else self._network.proxy
-        self._timeout_seconds = settings.timeout.total_seconds()
+        timeout = settings.timeout if isinstance(settings, ProviderSettings | RemoteSinkSettings) else UNTIMED
+        self._timeout_seconds = timeout.total_seconds()
         self._clock = clock
         self._resolver = resolver or Resolver()
         self._contexts = tls.Contexts(self._network, threads or ThreadPool(1))
@@ -69,7 +72,8 @@ class Upstream:
         where a header cannot carry its secret.
         """
         host = host_of(request.url)
-        if self._proxy is not None:
+        proxy = None if is_loopback(urlsplit(request.url).hostname or "") else self._proxy
+        if proxy is not None:
             host += " through the proxy"
         headers = {
             name: header_text(value, f"the value of {name}") if isinstance(value, Secret) else value
@@ -78,18 +82,20 @@ class Upstream:
         try:
             with anyio.fail_after(self._timeout_seconds):
                 async with self._seats:
-                    return await self._exchange(request, headers, host)
+                    return await self._exchange(request, headers, host, proxy)
         except TimeoutError:
             raise TransientError(
                 f"{host} did not answer completely within {self._timeout_seconds:g} s", repeatable=True
             ) from None
 
-    async def _exchange(self, request: UpstreamRequest, headers: Mapping[str, str], host: str) -> UpstreamReply:
+    async def _exchange(
+        self, request: UpstreamRequest, headers: Mapping[str, str], host: str, proxy_url: str | None
+    ) -> UpstreamReply:
         import httpx
 
         from tokend.upstream.transport import Network, Transport
 
-        context, proxy = await self._contexts.current(host), await self._through(host)
+        context, proxy = await self._contexts.current(host), await self._through(host, proxy_url)
         transport = Transport(Network(host, self._resolver), context=context, proxy=proxy)
         sent_at = self._clock.instant()
         try:
@@ -116,12 +122,12 @@ class Upstream:
             offset=_offset(date, sent_at, received_at),
         )
 
-    async def _through(self, host: str) -> "httpcore.Proxy | None":
-        if self._proxy is None:
+    async def _through(self, host: str, proxy_url: str | None) -> "httpcore.Proxy | None":
+        if proxy_url is None:
             return None
         import httpcore
 
-        parts = urlsplit(self._proxy)
+        parts = urlsplit(proxy_url)
         headers: dict[bytes | str, bytes | str] = {}
         if parts.username is not None:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()

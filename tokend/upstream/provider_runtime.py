@@ -9,24 +9,25 @@ from tokend.machine.thread_pool import Threads
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.secret_reading import COMMAND_SECONDS, read_secret
 from tokend.plugin.secret_source import SecretSource
-from tokend.plugin.settings import ProviderSettings
+from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.upstream.client import Upstream
 from tokend.upstream.resolver import Resolver
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
+from tokend.values.url import host_of, is_confidential
 
 # A command has its own limit; a file that hangs is given up a little later.
 REVEAL_SECONDS = COMMAND_SECONDS + 5.0
 
 
 class ProviderRuntime:
-    """Implement `interfaces.Runtime` for one provider's settings. Nothing is opened before it is needed."""
+    """Implement `plugin.provider.Runtime` for the settings of one provider or one sink. Opens nothing before use."""
 
     __slots__ = ("_environ", "_offset", "_resolver", "_settings", "_threads", "_upstream", "clock", "requests")
 
     def __init__(
         self,
-        settings: ProviderSettings,
+        settings: ProviderSettings | SinkSettings,
         *,
         clock: Clock,
         threads: Threads,
@@ -58,6 +59,8 @@ class ProviderRuntime:
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send one request; learn the upstream's clock from the reply."""
+        if not is_confidential(request.url):
+            raise ValueError(f"{host_of(request.url)}: a kind may send to https:// only, or to http:// on loopback")
         self.requests += 1
         if self._upstream is None:
             # Only now: a restarted daemon may hold thousands of tokens and ask for none of them for hours.

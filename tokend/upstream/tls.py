@@ -96,7 +96,7 @@ def _well_known() -> ssl.SSLContext:
     """Trust the machine's own authorities and the well-known ones: a slim image has only the latter."""
     import certifi
 
-    context = ssl.create_default_context()
+    context = _strict(ssl.create_default_context())
     context.load_verify_locations(cafile=certifi.where())
     return context
 
@@ -108,9 +108,18 @@ def _make_own(
     seen = [(found.st_ino, found.st_size, found.st_mtime_ns) for found in map(os.stat, files)]
     if before is not None and before[0] == seen:
         return before
-    context = _well_known() if network.ca_file is None else ssl.create_default_context(cafile=str(network.ca_file))
+    if network.ca_file is None:
+        context = _well_known()
+    else:
+        context = _strict(ssl.create_default_context(cafile=str(network.ca_file)))
     if network.client_cert is not None:
         key = None if network.client_key is None else str(network.client_key)
         # Never ask a terminal for a passphrase: a daemon has none.
         context.load_cert_chain(str(network.client_cert), key, password=lambda: "")
     return seen, context
+
+
+def _strict(context: ssl.SSLContext) -> ssl.SSLContext:
+    # RFC 9110, 4.3.4: a host is named by subjectAltName; authorities do not check what else stands in a common name.
+    context.hostname_checks_common_name = False
+    return context

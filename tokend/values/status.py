@@ -30,12 +30,14 @@ class Failure:
 class SinkStatus:
     """One sink. ``label`` is its kind and index (``raw-1``); ``state`` is ``pending``, ``ok``, ``failing``.
 
-    ``required`` says whether it counts for readiness; ``error`` is the operator's sentence or None.
+    ``path`` is the file or socket on this machine, None for remote sinks. ``required`` says whether the sink counts for
+    readiness; ``error`` is the operator's sentence or None.
     """
 
     kind: str
     label: str
-    path: str
+    target: str
+    path: str | None
     state: str
     required: bool
     last_success_at: datetime | None

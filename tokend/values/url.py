@@ -1,7 +1,7 @@
-"""Upstream URLs: which ones a settings field accepts, and the ``host:port`` that messages and rate limits use."""
+"""Upstream URLs: which ones a settings field accepts, which hosts are loopback, and the ``host:port`` of messages."""
 
-import ipaddress
 import re
+from _socket import AF_INET, AF_INET6, inet_pton
 from urllib.parse import urlsplit
 
 # RFC 3986, section 2: what a URL may hold. urlsplit drops tabs and newlines in silence and browsers turn backslashes
@@ -37,11 +37,32 @@ def same_origin(one: str, other: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a URL's host name means this machine and nothing else."""
+    """Tell whether ``host`` is a name or an address of this machine, whoever resolves it.
+
+    ``host`` has no port and no user; an IPv6 address may stand in brackets. Only ``localhost`` and the canonical forms
+    of addresses count: a resolver may look up anything else, also ``127.1`` and ``localhost.``. `tokend.client` and
+    `tokend.sandbox` stand alone and have a function of their own, held to the same table by a test.
+    """
+    if host.lower() == "localhost":
+        return True
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+        packed = inet_pton(AF_INET6 if ":" in bare else AF_INET, bare)
+    except (OSError, ValueError):
+        return False
+    if len(packed) == 4:
+        return packed[0] == 127 and bare is host
+    # RFC 4291: ::1 (2.5.3), and an IPv4 address mapped into IPv6 (2.5.5.2).
+    return packed == bytes(15) + b"\x01" or packed.startswith(bytes(10) + b"\xff\xff\x7f")
+
+
+def is_confidential(url: str) -> bool:
+    """Tell whether secrets may be sent to an absolute URL: over https, or over http to loopback."""
+    try:
+        parts = urlsplit(url)
     except ValueError:
         return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
 def validate_base_url(value: str) -> str:

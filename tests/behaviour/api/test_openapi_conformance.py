@@ -49,7 +49,10 @@ def is_an_event(document: dict[str, Any], event: Event) -> None:
 def test_status_refusals_and_events_of_a_daemon_in_trouble_are_as_described(home: Home):
     """Failing sinks and upstreams, a refused configuration, a forgotten token: rows, 422, each kind of event."""
     (home.path / "out" / "bot.env").mkdir()
-    broken = ALL_KINDS.replace("[providers.tt]\n", '[providers.tt]\nrequired = false\nproxy = "http://127.0.0.1:9"\n')
+    broken = ALL_KINDS.replace(
+        '[providers.tt]\nkind = "tt"\nbase_url = "{url}"',
+        '[providers.tt]\nkind = "tt"\nrequired = false\nbase_url = "http://127.0.0.1:9"',
+    )
     daemon = home.start(broken)
     document = daemon.get("/openapi.json").json
     until(lambda: daemon.row("tt")["last_error"] and daemon.row("px")["sinks"][0]["error"], "trouble")

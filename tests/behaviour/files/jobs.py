@@ -9,9 +9,8 @@ from typing import Any
 
 import jinja2.sandbox  # noqa: F401  # before any fork
 
-from tests.sinks.leases import lease, sink
+from tests.sinks.leases import CalledSink, lease, sink
 from tokend.files import replace_private
-from tokend.sinks.files.base import FileSink
 from tokend.state.directory import StateDirectory
 from tokend.state.fdstore import DescriptorStore
 
@@ -30,7 +29,7 @@ class SinkJob:
     action: str = "write"
     token: str = NEW
 
-    def sink(self) -> FileSink:
+    def sink(self) -> CalledSink:
         """The sink as its configuration makes it."""
         return sink(self.kind, Path(self.path), **dict(self.keys))
 

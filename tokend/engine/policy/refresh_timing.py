@@ -11,6 +11,7 @@ from tokend.plugin.settings import HeldSettings
 from tokend.plugin.settings_base import Percentage
 from tokend.values.instant import Instant
 from tokend.values.tokens import Lease, Token
+from tokend.values.url import is_loopback
 
 # Without a wish from the operator or the vendor: refresh when a fifth of the life is left.
 DEFAULT_LEAD_SHARE = 0.20
@@ -24,8 +25,6 @@ STEPPED_BACK_SECONDS = 60.0
 STEPPED_BACK_PAUSE_SECONDS = 3600.0
 # Daemons that start together on many machines must not log in together. Only where nothing valid is held.
 START_SPREAD_SECONDS = 3.0
-# A loopback upstream belongs to this machine alone: there is no fleet to spread.
-LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 
 
 def lead_seconds(token: Token, *, lead: timedelta | Percentage | None, minimum_lead_seconds: float) -> float | None:
@@ -97,7 +96,8 @@ def noticed(record: Record, now: Instant, *, before: SteppedBack) -> SteppedBack
 def start_at(settings: HeldSettings, now: Instant, *, valid: bool, draw: float) -> Instant:
     """When a provider that has just been started may begin; ``draw`` from [0, 1) spreads fleets over three seconds."""
     host = settings.upstream
-    if valid or settings.local or host is None or host.startswith(LOOPBACK):
+    # A loopback upstream belongs to this machine alone: there is no fleet to spread.
+    if valid or settings.local or host is None or is_loopback(host.rpartition(":")[0]):
         return now
     return now.after(draw * START_SPREAD_SECONDS)
 

@@ -1,7 +1,8 @@
-"""One sink that is asked instead of written to: have it served, and again after a failure."""
+"""Publishing task of one served sink: have it served, and again after a failure."""
 
 from tokend.engine.context.context import Context
-from tokend.engine.publishing.sink_health import BUG, SinkHealth, TargetLock
+from tokend.engine.publishing.sink_health import BUG, SinkHealth
+from tokend.engine.publishing.target_lock import TargetLock
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.plugin.sink import ListeningSink
@@ -13,48 +14,48 @@ log = get_logger()
 
 
 class SocketPublisher:
-    """Keep one sink's clients served. `run` is its task; a client always gets what is newest when it asks."""
+    """Keep one sink's clients served. `run` is its task; a client is sent the token that is newest when it connects."""
 
-    def __init__(self, name: str, sink: ListeningSink, *, label: str, turn: TargetLock, context: Context) -> None:
+    def __init__(self, name: str, sink: ListeningSink, *, label: str, target: TargetLock, context: Context) -> None:
         self.sink = sink
         self.label = label
         self._name = name
-        self._turn = turn
+        self._target = target
         self._clock = context.clock
         self._counters = context.counters
         self._serve = context.serve
-        self._standing = SinkHealth(name, sink, label=label, context=context)
+        self._health = SinkHealth(name, sink, label=label, context=context)
         self._listening = False
 
     @property
     def status(self) -> SinkStatus:
-        """How the sink stands."""
-        return self._standing.status
+        """The sink's status row."""
+        return self._health.status
 
     def holds(self, lease: Lease | None) -> bool:
         """Tell whether a client would be given this very lease."""
         return self._listening and lease is not None
 
     def owes_announcement(self) -> bool:
-        """Nobody is told: there is no change that could be missed."""
+        """Never: there is no change that a client could miss."""
         return False
 
     async def run(self) -> None:
         """Serve until cancelled."""
         while True:
-            # The path's former sink (changed, renamed, of another place in the list) may still be taking its leave.
-            async with self._turn.lock:
+            # The sink that had the path before (changed, renamed, of another place in the list) may not have ended yet.
+            async with self._target.lock:
                 await self._listen()
-            await self._clock.wait(self._standing.retry_at(self._clock.instant()), Event())
+            await self._clock.wait(self._health.retry_at(self._clock.instant()), Event())
 
     async def _listen(self) -> None:
         try:
             await self._serve(self._name, self.sink, self._begun)
         except SinkError as error:
-            self._standing.failed(error.detail)
+            self._health.failed(error.detail)
         except Exception:
-            # The supervisor logs it and starts this worker anew; status must not say that all is well.
-            self._standing.failed(BUG)
+            # The supervisor logs it and starts this worker again; status must not say that all is well.
+            self._health.failed(BUG)
             raise
         finally:
             self._listening = False
@@ -62,5 +63,5 @@ class SocketPublisher:
     def _begun(self) -> None:
         self._listening = True
         self._counters.wrote(self._name, self.label, "success")
-        self._standing.succeeded()
-        log.info("sink.listening", token=self._name, sink=self.label, path=self.sink.target)
+        self._health.succeeded()
+        log.info("sink.listening", **self._health.log_fields)

@@ -1,4 +1,4 @@
-"""Tell others that a file changed: run a command, send a signal, ask systemd. No shell, and no token on the way."""
+"""Announce that a file changed: run a command, send a signal, ask systemd. No shell, and no token in what is passed."""
 
 import os
 import signal as signal_module
@@ -51,11 +51,14 @@ class Systemd(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Everything that one sink announces to."""
+    """Everything that one sink announces to. False if there is nothing."""
 
     command: tuple[str, ...] | None
     signal: Signal | None
     systemd: Systemd | None
+
+    def __bool__(self) -> bool:
+        return self.command is not None or self.signal is not None or self.systemd is not None
 
     def make(self, target: str) -> None:
         """Do all that is set. Raises `SinkError` naming what failed; the file is written already."""

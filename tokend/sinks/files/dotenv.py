@@ -4,17 +4,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from pydantic import field_validator
+from pydantic import ValidationInfo, field_validator
 
 from tokend import files
 from tokend.files import ChangedError, Version
+from tokend.plugin.settings import part_of
 from tokend.plugin.settings_base import Mode
 from tokend.sinks.files.base import FileSink
 from tokend.sinks.files.dotenv_format import KEY, Style, UneditableError, UnencodableError, edit, encode
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease, utc
 
-# Somebody else edits the same file: start again so many times, then fail and be retried later.
+# Another program edits the same file at the same time: that many tries, then the sink fails and is retried later.
 EDIT_TRIES = 10
 
 
@@ -38,7 +39,19 @@ class DotenvSink(FileSink):
             raise ValueError("a key is letters, digits and _, and does not begin with a digit: JWT_TOKEN")
         return value
 
-    def write(self, lease: Lease) -> bool:
+    @field_validator("expires_key")
+    @classmethod
+    def _is_another_key(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and value == info.data.get("key"):
+            raise ValueError("key and expires_key are the same")
+        return value
+
+    def exclusive_targets(self) -> frozenset[str]:
+        """The keys in the file: sinks with different keys share it."""
+        keys = (self.key,) if self.expires_key is None else (self.key, self.expires_key)
+        return frozenset(part_of(file, key) for file in super().exclusive_targets() for key in keys)
+
+    def write_blocking(self, lease: Lease) -> bool:
         """Set the key. True if the file changed."""
         expires = lease.token.expires_at
         values = {self.key: lease.token.value.reveal()}
@@ -50,19 +63,19 @@ class DotenvSink(FileSink):
             raise SinkError(f"{self.target}: the token cannot be written as {self.key}: {error}") from None
         return self._set(encoded, append=True)
 
-    def remove(self) -> bool:
+    def remove_blocking(self) -> bool:
         """Leave ``KEY=`` behind. True if something was taken away."""
         keys = [self.key] if self.expires_key is None else [self.key, self.expires_key]
         return self._set(dict.fromkeys(keys, ""), append=False)
 
-    def probe(self) -> None:
-        """Also raise `SinkError` where the file that is there cannot be read or edited."""
-        super().probe()
-        with self.told(), self._editable():
+    def probe_blocking(self) -> None:
+        """Look also whether the file that is there can be read and edited."""
+        super().probe_blocking()
+        with self.operator_errors(), self._editable():
             edit(self._read().content or b"", {}, append=False)
 
     def _set(self, values: dict[str, str], *, append: bool) -> bool:
-        with self.told(), self._editable():
+        with self.operator_errors(), self._editable():
             for _ in range(EDIT_TRIES):
                 try:
                     return self._edit(values, append=append)

@@ -16,7 +16,7 @@ class JsonSink(FileSink):
     layout: Literal["native", "tt"] = "native"
 
     def render(self, lease: Lease) -> bytes:
-        """The object of the layout."""
+        """Make the object of the layout."""
         return orjson.dumps(_tt(lease) if self.layout == "tt" else native(lease)) + b"\n"
 
 

@@ -13,5 +13,5 @@ class RawSink(FileSink):
     newline: bool = False
 
     def render(self, lease: Lease) -> bytes:
-        """The token's bytes."""
+        """Give the token's bytes."""
         return lease.token.value.reveal_bytes() + (b"\n" if self.newline else b"")

@@ -20,7 +20,7 @@ _NAME = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined", re.ASCII)
 
 class TemplateSink(FileSink):
     """A rendered template. Its variables are the native JSON's members, ``headers``, and the same of each token in
-    ``tokens``, by name. Rendered anew when any of them changes; while one has no valid token the file stays."""
+    ``tokens``, by name. Rendered again when any of them changes; while one has no valid token the file stays."""
 
     kind: Literal["template"] = "template"
     # The names of other held tokens; the checks of the whole configuration know them.
@@ -35,17 +35,17 @@ class TemplateSink(FileSink):
         return self
 
     def render(self, lease: Lease) -> bytes:
-        """The text made of one token."""
+        """Make the text of one token."""
         return self.render_all(lease, {})
 
-    def write_all(self, lease: Lease, others: Mapping[str, Lease]) -> bool:
-        """Make the file hold these tokens. True if it changed."""
+    def write_all_blocking(self, lease: Lease, others: Mapping[str, Lease]) -> bool:
+        """Write the text of these tokens. True if the file changed."""
         content = self.render_all(lease, others)
-        with self.told():
+        with self.operator_errors():
             return self.put(content)
 
     def render_all(self, lease: Lease, others: Mapping[str, Lease]) -> bytes:
-        """The text, UTF-8. Raises `SinkError` with the template's fault, never with a value."""
+        """Make the text of these tokens, UTF-8. Raises `SinkError` with the template's fault, never with a value."""
         # Jinja costs 4 MB and is needed by few.
         import jinja2
         from jinja2.sandbox import ImmutableSandboxedEnvironment

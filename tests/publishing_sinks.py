@@ -1,0 +1,170 @@
+"""A remote sink for tests, and the store that it writes to: in memory on the virtual clock, or behind a real socket.
+
+The store speaks HTTP: GET, PUT and DELETE of ``/KEY`` with JSON values, ``ETag`` as version, ``Authorization``.
+"""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import anyio
+from pydantic import Field
+
+from tokend.machine.clock import Clock
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
+from tokend.plugin.secret_source import SecretField
+from tokend.plugin.settings import RemoteSinkSettings, part_of
+from tokend.plugin.sink import Content, Mark, SinkRuntime
+from tokend.values.errors import SinkError, TransientError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease
+
+PASSWORD = "planted-fake-store-password"
+
+
+class StoreSink(RemoteSinkSettings):
+    """A key of the store; with ``tokens`` it holds those too, by name."""
+
+    kind: Literal["store"] = "store"
+    url: str = "http://127.0.0.1:1"
+    key: str
+    auth: SecretField
+    tokens: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @property
+    def target(self) -> str:
+        return f"store:{self.key}"
+
+    def exclusive_targets(self) -> frozenset[str]:
+        return frozenset({part_of(self.url, self.key)})
+
+    async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:
+        made = await super().content(runtime, lease, others)
+        if not self.tokens:
+            return made
+        values = {one.name: one.token.value for one in (lease, *others.values())}
+        return Content(values, made.generation, made.expires_at)
+
+    async def put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
+        values = content.values
+        clear = values.reveal() if isinstance(values, Secret) else {key: one.reveal() for key, one in values.items()}
+        reply = await self._exchange(runtime, "PUT", json.dumps(clear).encode(), known)
+        return runtime.mark(values, version=reply.headers["etag"])
+
+    async def remove(self, runtime: SinkRuntime, known: Mark | None) -> Mark:
+        reply = await self._exchange(runtime, "DELETE", b"", known)
+        return runtime.mark(None, version=reply.headers.get("etag"))
+
+    async def inspect(self, runtime: SinkRuntime) -> Mark | None:
+        reply = await self._exchange(runtime, "GET", b"", None)
+        if reply.status == 405:
+            return None
+        if reply.status == 404:
+            return runtime.mark(None)
+        found = json.loads(reply.body)
+        values = Secret(found) if isinstance(found, str) else {key: Secret(value) for key, value in found.items()}
+        return runtime.mark(values, version=reply.headers["etag"])
+
+    async def _exchange(self, runtime: SinkRuntime, method: str, body: bytes, known: Mark | None) -> UpstreamReply:
+        headers: dict[str, str | Secret] = {"Authorization": await runtime.reveal(self.auth)}
+        if known is not None and known.version is not None:
+            headers["If-Match"] = known.version
+        reply = await runtime.exchange(UpstreamRequest(method, f"{self.url}/{self.key}", headers, body))
+        if reply.status in {200, 204} or (method != "PUT" and reply.status == 404) or reply.status == 405:
+            return reply
+        raise SinkError(f"{self.target}: the store answered {reply.status}")
+
+
+@dataclass
+class Store:
+    """What the store holds, what it was asked, and how it misbehaves."""
+
+    password: str = PASSWORD
+    readable: bool = True
+    failing: int | None = None  # a status that it answers to everything
+    held: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    versions: int = 0
+
+    def serve(self, method: str, key: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str, bytes]:
+        """Answer one request: status, ETag, body."""
+        self.requests.append(f"{method} {key}")
+        version, value = self.held.get(key, (0, None))
+        if self.failing is not None or headers.get("Authorization") != self.password:
+            return self.failing or 403, "", headers.get("Authorization", "").encode()
+        if method == "GET" and not self.readable:
+            return 405, "", b""
+        if headers.get("If-Match", str(version)) != str(version):
+            return 412, str(version), b""
+        if method == "PUT":
+            self.versions += 1
+            self.held[key] = (self.versions, json.loads(body))
+            return 200, str(self.versions), b""
+        if key not in self.held:
+            return 404, "", b""
+        if method == "DELETE":
+            del self.held[key]
+            return 204, "", b""
+        return 200, str(version), json.dumps(value).encode()
+
+    def sent(self, method: str) -> int:
+        """How many requests of this method there were."""
+        return sum(one.startswith(f"{method} ") for one in self.requests)
+
+
+@dataclass
+class Network:
+    """The way to a `Store` on the virtual clock: it takes time, and may swallow requests or answers."""
+
+    clock: Clock
+    store: Store = field(default_factory=Store)
+    latency_seconds: float = 0.05
+    hanging: set[str] = field(default_factory=set)  # methods that get no answer, and have no effect
+    losing: set[str] = field(default_factory=set)  # methods whose answer is lost after the effect, once each
+
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
+        """Carry one request to the store and its answer back."""
+        await anyio.sleep(self.latency_seconds)
+        if request.method in self.hanging:
+            await anyio.sleep_forever()
+        headers = {name: value.reveal() if isinstance(value, Secret) else value for name, value in
+                   request.headers.items()}  # fmt: skip
+        sent_at = self.clock.instant()
+        status, tag, body = self.store.serve(request.method, urlsplit(request.url).path[1:], headers, request.body)
+        if request.method in self.losing:
+            self.losing.discard(request.method)
+            raise TransientError("127.0.0.1: it closed the connection without an answer")
+        return UpstreamReply(status, {"etag": tag} if tag else {}, body, sent_at, None, 0.0)
+
+
+@contextmanager
+def listening(store: Store) -> Iterator[str]:
+    """Serve the store on a real port of this machine; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, tag, reply = store.serve(self.command, self.path[1:], dict(self.headers), body)
+            self.send_response(status)
+            if tag:
+                self.send_header("ETag", tag)
+            self.send_header("Content-Length", str(len(reply)))
+            self.end_headers()
+            self.wfile.write(reply)
+
+        do_GET = do_PUT = do_DELETE = answer  # noqa: N815  (what http.server calls)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()

@@ -1,0 +1,104 @@
+"""`plugin.sink.SinkRuntime` for one sink: threads with a deadline, secrets, the store, and the leases of others."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+
+from tokend.engine.context.context import Context
+from tokend.engine.publishing.target_lock import TargetLock
+from tokend.machine.clock import Clock
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
+from tokend.plugin.provider import Runtime
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import SinkSettings
+from tokend.plugin.sink import Mark, Values
+from tokend.values.errors import AttemptError, SinkError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease
+
+T = TypeVar("T")
+
+# A healthy disk needs a millisecond; a filesystem that hangs gets its thread taken away after this.
+WRITE_SECONDS = 10.0
+# A sink's command may take 30 s; the rest is margin for starting it.
+ANNOUNCE_SECONDS = 35.0
+
+
+class WriteRuntime:
+    """The runtime of a sink's writes, removals and probes, which are made one at a time per target."""
+
+    __slots__ = ("_context", "_sink", "_target", "_upstream")
+
+    def __init__(self, sink: SinkSettings, target: TargetLock, context: Context) -> None:
+        self._sink = sink
+        self._target = target
+        self._context = context
+        # Made at the first use: a file sink reads no secret and sends no request, and there are thousands of them.
+        self._upstream: Runtime | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        return self._context.clock
+
+    async def reveal(self, source: SecretSource) -> Secret:
+        """Read a secret now."""
+        try:
+            return await self._reached().reveal(source)
+        except AttemptError as error:
+            raise SinkError(f"{self._sink.target}: {error.detail}") from None
+
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
+        """Send one request and return its reply."""
+        try:
+            return await self._reached().exchange(request)
+        except AttemptError as error:
+            raise SinkError(f"{self._sink.target}: {error.detail}") from None
+
+    async def run_in_thread(self, call: Callable[[], T]) -> T:
+        """Run a blocking call in one of the sinks' threads, for at most `WRITE_SECONDS`."""
+        if self._target.hanging:
+            raise SinkError(f"{self._sink.target}: an earlier write still hangs in the filesystem")
+        try:
+            # A write that has begun is finished also at a shutdown: a short wait saves a stale file.
+            with anyio.CancelScope(shield=True):
+                result = await self._context.threads.run(self._target.tracked(call), seconds=WRITE_SECONDS)
+        except TimeoutError as error:
+            why = f"not written within {WRITE_SECONDS:.0f} s: {str(error) or 'the filesystem hangs'}"
+            raise SinkError(f"{self._sink.target}: {why}") from None
+        return result
+
+    def lease_of(self, name: str) -> Lease | None:
+        """Return another provider's valid lease; None if there is none now."""
+        lease = self._context.store.get(name).lease
+        return lease if lease is not None and lease.token.is_valid(self._context.clock.instant()) else None
+
+    def mark(self, values: Values | None, *, version: str | None = None) -> Mark:
+        """Make the mark of these values, keyed with the salt of the state directory."""
+        if values is None:
+            return Mark(None, version)
+        members = [values] if isinstance(values, Secret) else [values[key] for key in sorted(values)]
+        keys = [] if isinstance(values, Secret) else sorted(values)
+        # Lengths before the parts: two targets, or two sets of values, must not make the same bytes.
+        parts = [self._sink.target.encode(), *(key.encode() for key in keys), *(one.reveal_bytes() for one in members)]
+        content = b"".join(b"%d:%b" % (len(part), part) for part in parts)
+        return Mark(self._context.store.state.digest(b"sink\0" + content), version)
+
+    def _reached(self) -> Runtime:
+        if self._upstream is None:
+            self._upstream = self._context.sink_upstream(self._sink)
+        return self._upstream
+
+
+class AnnounceRuntime(WriteRuntime):
+    """The runtime of a sink's announcements, in threads of their own: a command may take half a minute."""
+
+    __slots__ = ()
+
+    async def run_in_thread(self, call: Callable[[], T]) -> T:
+        """Run a blocking call in one of the commands' threads, for at most `ANNOUNCE_SECONDS`."""
+        try:
+            return await self._context.commands.run(call, seconds=ANNOUNCE_SECONDS)
+        except TimeoutError as error:
+            raise SinkError(str(error) or "the command after the write did not end in time") from None
