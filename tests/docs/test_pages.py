@@ -8,6 +8,7 @@ import pytest
 
 from tests.docs.pages import PAGES as FOR_USERS
 from tests.docs.pages import ROOT, blocks
+from tokend import __version__
 
 PAGES = sorted({*FOR_USERS, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests" / "bench" / "README.md"})
 README = ROOT / "README.md"
@@ -22,6 +23,12 @@ def test_the_first_two_shell_blocks_are_the_demo_and_the_tests():
         "pip install --require-hashes --no-build-isolation -r .ci/lock/test.txt\n"
         "pip install --no-deps --no-build-isolation . && pytest -q -n 2\n"
     )
+
+
+def test_the_package_has_the_version_of_this_tree():
+    """docs/operating.md shows the name of a file that is built from here."""
+    names = re.findall(r"tokend_([\d.]+)-1_amd64\.deb", (ROOT / "docs/operating.md").read_text())
+    assert set(names) == {__version__}
 
 
 def test_the_readme_is_short():
