@@ -55,6 +55,10 @@ class FakeEntry:
     lease: Lease | None = None
     changes: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_on_demand(self) -> bool:
+        return isinstance(self.settings, OnDemandSettings)
+
     def status(self) -> ProviderStatus:
         lease, now = self.lease, self.clock.instant()
         valid = lease is not None and lease.token.is_valid(now)

@@ -80,7 +80,7 @@ def test_a_prepared_answer_costs_three_calls() -> None:
             assert first == second
 
     run_virtually(main)
-    assert calls == ["Connection.data_received", "AnswerCache.find", "RunningProvider.lease"]
+    assert calls == ["Connection.data_received", "AnswerCache.find", "HeldProvider.lease"]
 
 
 def test_reads_are_counted_by_token_and_status(running: Served) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World, config, literal, provider
 from tests.virtual import run_virtually
-from tokend.engine.running_provider import RunningProvider
+from tokend.engine import running_provider
 from tokend.machine.clock import Clock
 from tokend.plugin.field_roles import Role
 from tokend.plugin.secret_source import SecretField, SecretSource
@@ -101,7 +101,7 @@ def test_a_secret_that_makes_another_account_withdraws_the_token_when_it_is_read
             await anyio.sleep(10)
             up.latency = 20  # whatever the next request comes to, it has not come to it yet
             world.environ["KEY"] = "two"
-            supervisor.entries["a"].worker.secrets_changed()
+            supervisor.entries["a"].refresher.secrets_changed()
             await anyio.sleep(1)
             assert (supervisor.entries["a"].lease, world.disk) == (None, {})
 
@@ -150,11 +150,11 @@ def test_a_minted_token_is_withdrawn_when_its_successor_cannot_be_made():
         async with world.running(provider("a", settings, FakeSink())) as supervisor:
             await anyio.sleep(1)
             world.environ["S"] = ""
-            supervisor.entries["a"].worker.secrets_changed()
+            supervisor.entries["a"].refresher.secrets_changed()
             await anyio.sleep(1)
             assert supervisor.entries["a"].status().valid
             world.environ["S"] = "bad"
-            supervisor.entries["a"].worker.secrets_changed()
+            supervisor.entries["a"].refresher.secrets_changed()
             await anyio.sleep(1)
             assert (supervisor.entries["a"].lease, world.disk) == (None, {})
 
@@ -241,7 +241,7 @@ def test_a_settings_class_that_is_neither_held_nor_on_demand_is_refused():
         world = World(clock)
         async with world.running():
             with pytest.raises(TypeError, match="neither held nor on demand"):
-                RunningProvider(provider("a", ProviderSettings(kind="odd")), world.context)
+                running_provider.make(provider("a", ProviderSettings(kind="odd")), world.context, sinks=None)
 
     run_virtually(main)
 

@@ -17,13 +17,16 @@ def test_an_untouched_provider_notices_nothing_of_a_reload():
         stays = provider("a", FakeHeld(), FakeSink())
         async with world.running(stays, provider("b", FakeHeld(username="b"))) as supervisor:
             await anyio.sleep(10)
-            lease, worker = supervisor.entries["a"].lease, supervisor.entries["a"].worker
+            lease, worker = supervisor.entries["a"].lease, supervisor.entries["a"].refresher
             new = config(provider("a", FakeHeld(), FakeSink()), provider("c", FakeHeld(username="c")))
-            assert await supervisor.apply(new) == [{"name": "b", "action": "remove"}, {"name": "c", "action": "add"}]
-            assert supervisor.plan(new) == []
+            assert list(await supervisor.apply(new)) == [
+                {"name": "b", "action": "remove"},
+                {"name": "c", "action": "add"},
+            ]
+            assert list(supervisor.plan(new)) == []
             await anyio.sleep(10)
             assert supervisor.entries["a"].lease is lease
-            assert supervisor.entries["a"].worker is worker
+            assert supervisor.entries["a"].refresher is worker
             assert len(world.upstreams["one"].calls) == 3
             assert len(world.written) == 1
 
@@ -125,7 +128,7 @@ def test_a_renamed_provider_keeps_its_token_without_a_request():
             await anyio.sleep(10)
             generation = supervisor.entries["old"].lease.generation
             plan = await supervisor.apply(config(provider("new", FakeHeld(), FakeSink())))
-            assert plan == [{"name": "new", "action": "rename"}]
+            assert list(plan) == [{"name": "new", "action": "rename"}]
             await anyio.sleep(10)
             assert supervisor.entries["new"].lease.generation == generation
             assert supervisor.entries["new"].lease.name == "new"

@@ -27,20 +27,20 @@ class Inspection:
             mark = entry.settings.headers[MARK]
             self._watch.hold(entry.config == self._context.config[name], mark, "old settings are in force")
             status = entry.status()
-            if isinstance(entry.worker, Refresher):
+            if not entry.is_on_demand:
                 self._watch.ledger(mark)
                 self._look_at(process, mark, entry, status)
             else:
-                rejected = entry.worker.record.rejected is not None
+                rejected = entry.issuer.record.rejected
                 self._watch.hold(rejected is (status.state is State.REJECTED), mark, "its state is not shown")
 
     def _look_at(self, process: Any, mark: str, entry: Any, status: Any) -> None:
-        hold, seen, worker = self._watch.hold, self._watch.seen[mark], entry.worker
+        hold, seen, worker = self._watch.hold, self._watch.seen[mark], entry.refresher
         calm = self._calm(seen)
         lease = entry.lease
         troubled = status.state in (State.FAILING, State.REJECTED) or status.failures > 0
         hold(not troubled or status.last_error is not None, mark, "status gives no reason")
-        hold(status.state is not State.REJECTED or worker.record.rejected is not None, mark, "rejected by nothing")
+        hold(status.state is not State.REJECTED or worker.record.rejected, mark, "rejected by nothing")
         self._moves(mark, seen, worker)
         if lease is None:
             hold(status.state in (State.PENDING, State.REJECTED), mark, f"{status.state} without a token")
@@ -50,10 +50,10 @@ class Inspection:
         overdue = self._machine.elapsed - ends
         if overdue > 15 and calm > 15:
             hold(seen.told_expired == lease.generation, mark, "it expired unnoticed")
-        if worker.record.adrift and calm > PATIENCE and self._machine.wall_error == seen.wall_error == 0:
+        if worker.record.token.adrift and calm > PATIENCE and self._machine.wall_error == seen.wall_error == 0:
             hold(seen.ends is None or abs(ends - seen.ends) < 2, mark, "its end was rewritten by a reboot")
         self._belongs(mark, lease, worker, seen, calm)
-        lead, life = worker.record.lead_seconds, lease.token.life_seconds
+        lead, life = worker.record.token.lead_seconds, lease.token.life_seconds
         if calm > PATIENCE and lead is not None:
             hold(lead >= self._watch.least_lead(mark, life) - 1.0, mark, f"its lead is {lead:.0f} s of {life:.0f} s")
         if status.valid:
@@ -73,7 +73,7 @@ class Inspection:
         turn = (worker, worker.record.generation, worker.record.last_attempt, worker.record.failures)
         if seen.turn != turn:
             seen.turn, seen.busy_since, seen.due_since = turn, None, None
-        seen.busy_since = None if not worker._in_flight else seen.busy_since or awake
+        seen.busy_since = None if not worker.in_flight else seen.busy_since or awake
         seen.due_since = None if worker.is_busy or not due else seen.due_since or awake
         if self._calm(seen) > PATIENCE:
             timeout = 60 + 4 * worker.timeout_seconds

@@ -13,7 +13,6 @@ from tests.simulation.course import Course
 from tests.simulation.machine import HOUR, SimulatedLoop, run_loop
 from tests.simulation.process import Crashes, Process
 from tests.simulation.world import World
-from tokend.engine.held.refresher import Refresher
 from tokend.engine.records.codec import dump
 from tokend.values.errors import ReaderError
 from tokend.values.status import State
@@ -123,7 +122,7 @@ async def _recover(world: World, process: Process) -> None:
         if entry.status().state is State.REJECTED:
             mark = entry.settings.headers["X-Spec"]
             world.watch.ledger(mark).ordered(world.machine.elapsed)
-            if isinstance(entry.worker, Refresher):
+            if not entry.is_on_demand:
                 try:
                     await process.supervisor.refresh(name, if_generation=None, reason="", admin=True)
                 except ReaderError:
@@ -135,7 +134,7 @@ async def _recover(world: World, process: Process) -> None:
     world.inspection.look(process)
     for name, entry in process.supervisor.entries.items():
         mark = entry.settings.headers["X-Spec"]
-        if isinstance(entry.worker, Refresher) and world.specs[mark].life > 30:
+        if not entry.is_on_demand and world.specs[mark].life > 30:
             status = entry.status()
             world.watch.hold(status.valid, mark, f"an hour of good weather did not bring {name} a token")
     process.over.set()

@@ -125,7 +125,7 @@ def test_a_week_without_the_upstream_stays_within_the_budget(life, error):
             await anyio.sleep(30)
             ends = supervisor.entries["a"].lease.token.expires_at.boot
             await anyio.sleep(7 * 24 * HOUR + 400)
-            assert supervisor.entries["a"].worker.is_valid()
+            assert supervisor.entries["a"].refresher.is_valid()
         broken: list[str] = []
         ledger = Ledger(lambda condition, what: None if condition else broken.append(what), ends=[ends])
         for call in up.calls:

@@ -164,10 +164,10 @@ class Watch:
     def noticed(self, process: Any, name: str) -> None:
         """Something about a provider changed."""
         entry = process.supervisor.entries.get(name)
-        if entry is None or not isinstance(entry.worker, Refresher):
+        if entry is None or entry.is_on_demand:
             return
         mark = entry.settings.headers[MARK]
-        ledger, seen, worker, now = self.ledger(mark), self.seen[mark], entry.worker, self._machine.instant()
+        ledger, seen, worker, now = self.ledger(mark), self.seen[mark], entry.refresher, self._machine.instant()
         lease, record = worker.lease, worker.record
         if seen.record is not None and record.last_attempt is not seen.record.last_attempt:
             seen.before = seen.record
@@ -179,7 +179,7 @@ class Watch:
             self.hold(not lost or seen.may_lose, mark, "its token was taken away")
             seen.value = None  # should it come again, it is a new one
         else:
-            self._holds_lease(mark, seen, lease, record.adrift, now)
+            self._holds_lease(mark, seen, lease, record.token.adrift, now)
             if not lease.token.is_valid(now):
                 if seen.told_expired != lease.generation:
                     self._ran_out(mark, seen, lease, worker)

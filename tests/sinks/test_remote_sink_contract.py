@@ -30,7 +30,7 @@ def attempt(request):
             idle = FakeHeld()
             world.upstreams["one"].latency = 1e6
             async with world.running(provider("a", idle, sink)) as supervisor:
-                [publisher] = supervisor.entries["a"].publishers
+                [publisher] = supervisor._sinks["a"]._publishers
                 with anyio.fail_after(100):
                     await main(sink, publisher._runtime, world.network)
 

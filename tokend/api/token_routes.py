@@ -8,7 +8,6 @@ from tokend.api.serializers import issued, key_pair
 from tokend.api.token_api import Call, unavailable
 from tokend.httpd.problem import RequestError, bad_request, not_supported
 from tokend.httpd.response import PLAIN_TYPE, Response, json_response
-from tokend.plugin.settings import OnDemandSettings
 from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import DeniedError, WaitTimeoutError
 from tokend.values.tokens import Lease
@@ -20,7 +19,7 @@ LONGEST_REASON = 200
 async def read_token(call: Call) -> Response:
     """GET /v1/tokens/{name}: the token as it is, or as fresh as min_ttl asks, or once Prefer: wait is satisfied."""
     entry, request = call.token, call.request
-    if isinstance(entry.settings, OnDemandSettings):
+    if entry.is_on_demand:
         raise not_supported(f"{entry.name!r} is issued on demand: POST /v1/tokens/{entry.name}/issue", allow="")
     plain = _wants_plain(call)
     ttl = _duration(call, "min_ttl")
@@ -43,7 +42,7 @@ async def read_token(call: Call) -> Response:
 async def refresh_token(call: Call) -> Response:
     """POST …/refresh: one attempt now, unless the token is newer than ``if_generation`` already."""
     entry = call.token
-    if isinstance(entry.settings, OnDemandSettings):
+    if entry.is_on_demand:
         raise not_supported(f"{entry.name!r} is issued on demand and never refreshed", allow="")
     plain = _wants_plain(call)
     body = call.request.json_object(frozenset(("if_generation", "reason")))
@@ -63,7 +62,7 @@ async def refresh_token(call: Call) -> Response:
 async def issue_token(call: Call) -> Response:
     """POST …/issue: one on-demand token from the caller's parameters."""
     entry = call.token
-    if not isinstance(entry.settings, OnDemandSettings):
+    if not entry.is_on_demand:
         raise not_supported(f"{entry.name!r} is held ready: GET /v1/tokens/{entry.name}", allow="")
     plain = _wants_plain(call)
     if not call.request.body:
@@ -86,7 +85,7 @@ async def make_request_id(call: Call) -> Response:
 async def forget_token(call: Call) -> Response:
     """POST …/forget: drop a compromised token everywhere and log in anew."""
     entry = call.token
-    if isinstance(entry.settings, OnDemandSettings):
+    if entry.is_on_demand:
         raise not_supported(f"{entry.name!r} is issued on demand: nothing of it is kept", allow="")
     call.only_admins("forget tokens")
     call.request.json_object(frozenset())

@@ -21,7 +21,6 @@ from tokend.credentials.raw_token_connection import RefusedError, Rule
 from tokend.credentials.raw_token_server import RawTokenServer
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.unix_socket import SocketFile
-from tokend.plugin.settings import OnDemandSettings
 from tokend.plugin.sink import ListeningSink
 from tokend.values.errors import SinkError
 
@@ -48,7 +47,7 @@ def units_rule(engine: Engine, *, own_uid: int | None = None) -> Rule:
         entry = engine.entries.get(name)
         if entry is None:
             detail = "there is no such token: write LoadCredential=TOKEN:SOCKET"
-        elif isinstance(entry.settings, OnDemandSettings):
+        elif entry.is_on_demand:
             detail = "tokens of this kind are issued on demand: there is nothing to load"
         elif (access := entry.settings.access) is None or not access.units:
             detail = "the token's access has no units: nobody gets it here"

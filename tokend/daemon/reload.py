@@ -9,6 +9,7 @@ import anyio
 
 from tokend.config import Config
 from tokend.daemon.config_in_force import ConfigInForce
+from tokend.engine.reload_plan import ReloadPlan
 from tokend.engine.supervisor import Supervisor
 from tokend.kinds import load_config
 from tokend.machine import logs
@@ -82,7 +83,7 @@ class Reloader:
         """
         async with self._lock:
             if dry_run:
-                return self._plan(await self._load())
+                return self._rows(self._supervisor.plan(await self._load()))
             self._notifier.reloading()
             try:
                 return await self._replace()
@@ -152,21 +153,22 @@ class Reloader:
 
     async def _replace(self) -> Sequence[Mapping[str, str]]:
         config = await self._load_watched()
-        plan = self._plan(config)
+        plan = self._supervisor.plan(config)
+        rows = self._rows(plan)
         # The client may disconnect, and the daemon may be stopped: half a configuration must not be in force.
         with anyio.CancelScope(shield=True):
-            await self._supervisor.apply(config)
+            await self._supervisor.carry_out(plan)
             self._in_force.replace(config, self._clock.instant().wall)
             await self._watch.follow(_watched(config))
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
         for warning in config.warnings:
             log.warning("config.warning", detail=warning.headline)
-        for step in plan:
-            if step["name"] == DAEMON:
-                log.warning("config.restart_needed", detail=step["action"])
-        log.info("config.loaded", changes=len(plan))
+        for row in rows:
+            if row["name"] == DAEMON:
+                log.warning("config.restart_needed", detail=row["action"])
+        log.info("config.loaded", changes=len(rows))
         self._in_force.announce()
-        return plan
+        return rows
 
     def _refuse(self, error: ConfigError) -> None:
         # A saved file and the `tokend reload` after it cause the same refusal twice: it is logged as an error once.
@@ -199,13 +201,14 @@ class Reloader:
             config = await self._load()
         return config
 
-    def _plan(self, config: Config) -> list[Mapping[str, str]]:
-        plan: list[Mapping[str, str]] = list(self._supervisor.plan(config))
-        now, new = self._in_force.config.daemon, config.daemon
+    def _rows(self, plan: ReloadPlan) -> list[Mapping[str, str]]:
+        """Return the plan's rows, and one for daemon keys that need a restart; before it is carried out."""
+        rows = list(plan)
+        now, new = self._in_force.config.daemon, plan.config.daemon
         fixed = [key for key in NEEDS_RESTART if getattr(new, key) != getattr(now, key)]
         if fixed:
-            plan.append({"name": DAEMON, "action": "restart needed for " + ", ".join(fixed)})
-        return plan
+            rows.append({"name": DAEMON, "action": "restart needed for " + ", ".join(fixed)})
+        return rows
 
 
 def _watched(config: Config) -> set[Path]:

@@ -1,45 +1,39 @@
-"""Make the running tasks match a `Config`: starting is a reload from nothing. And answer what readers ask.
+"""The supervisor makes the running providers match a `Config`, and passes readers' commands on to them.
 
-One worker per held provider, one per sink, one for the ends of all tokens.
+A start is a reload from nothing. One worker runs for each held provider, one for each sink, one for the ends of all
+tokens.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
 
 from anyio.abc import TaskGroup
 
 from tokend.config import Config, ProviderConfig
-from tokend.engine import reload_plan
+from tokend.engine import reload_plan, running_provider
 from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
-from tokend.engine.held.demand import Demand
-from tokend.engine.held.refresher import Refresher
-from tokend.engine.on_demand.issuer import TokenIssuer
-from tokend.engine.publishing.publisher import Publisher
-from tokend.engine.publishing.socket_publisher import SocketPublisher
+from tokend.engine.publishing.running_sinks import RunningSinks
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.records.fingerprints import request_fingerprint
-from tokend.engine.records.rename import is_blank, succeeded_by_another
-from tokend.engine.reload_plan import Step
+from tokend.engine.records.rename import for_another_kind, is_blank
+from tokend.engine.reload_plan import ReloadPlan, Step
 from tokend.engine.running_provider import RunningProvider
 from tokend.engine.tasks.expiry_watch import ExpiryWatch
+from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
 from tokend.plugin.provider import RequestNumbering
-from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
-from tokend.plugin.sink import ListeningSink
 from tokend.values.errors import NotSupportedError, UnknownTokenError
-from tokend.values.status import State
 from tokend.values.tokens import Lease, Token
 
 log = get_logger()
 
 
 class Supervisor:
-    """Run providers; implement `interfaces.Engine`. Must be constructed inside the task group it gets."""
+    """Run providers; implement `contract.Engine`. Must be constructed inside the task group that is passed."""
 
     def __init__(
         self,
@@ -53,71 +47,71 @@ class Supervisor:
         self._context = context
         self._reload = reload
         self._providers: dict[str, RunningProvider] = {}
-        # Of `interfaces.Engine`, as an attribute: the socket looks there at each read.
+        self._sinks: dict[str, RunningSinks] = {}
+        # An attribute, not a property: the servers read it at each request.
         self.entries: Mapping[str, RunningProvider] = MappingProxyType(self._providers)
-        self._targets: dict[str, TargetLock] = {}
+        self._target_locks: dict[str, TargetLock] = {}
         self._expiry = ExpiryWatch(context, is_held=self._providers.__contains__)
         self._workers.start(None, self._expiry.run)
         for record in context.store.records.values():
-            # A restart is no way around a pause that a host asked for, also where nobody is configured any more whom it
-            # told so.
+            # Honour a persisted Retry-After after a restart, even if the provider that received it is gone.
             if record.host_pause is not None:
-                context.limits.block(record.paused_host, record.host_pause)
+                context.limits.block(record.host_pause.host, record.host_pause.until)
 
     # -------------------------------------------------------------- configuration
 
-    def plan(self, config: Config) -> list[dict[str, str]]:
-        """What `apply` would do: ``name`` and ``action`` (add, change, rename, remove), untouched ones left out."""
-        return [{"name": step.name, "action": step.action} for step in self._steps(config)]
+    def plan(self, config: Config) -> ReloadPlan:
+        """Plan the way to ``config``; nothing changes."""
+        return reload_plan.plan({name: provider.config for name, provider in self._providers.items()}, config)
 
-    async def apply(self, config: Config) -> list[dict[str, str]]:
-        """Make the running providers match ``config``; returns the plan. Untouched ones notice nothing."""
-        steps = self._steps(config)
-        for step in steps:
+    async def apply(self, config: Config) -> ReloadPlan:
+        """Plan the way to ``config`` and carry it out."""
+        plan = self.plan(config)
+        await self.carry_out(plan)
+        return plan
+
+    async def carry_out(self, plan: ReloadPlan) -> None:
+        """Make the running providers match ``plan.config``. Untouched ones notice nothing."""
+        for step in plan.steps:
             if step.action == "remove":
                 self._stop(step.name)
-        orphans = self._orphans(config)
-        for step in steps:
-            if step.action == "rename" and step.origin is not None:
-                if step.name in self._providers:
-                    self._stop(step.name)  # nothing of it is its heir's
-                self._stop(step.origin)
-                await self._context.store.rename(step.origin, step.name)
-                self._start(config.providers[step.name])
-            elif step.action == "add":
-                await self._adopt(config.providers[step.name], orphans)
-                self._start(config.providers[step.name])
-            elif step.action == "change":
-                await self._change(config.providers[step.name])
-        for step in steps:
+        orphans = self._orphans(plan.config)
+        for step in plan.steps:
+            if step.action != "remove":
+                await self._carry_out(step, plan.config.providers[step.name], orphans)
+        for step in plan.steps:
             self._context.store.touch(step.name)
             log.info("config.applied", token=step.name, action=step.action)
-        return [{"name": step.name, "action": step.action} for step in steps]
+
+    async def _carry_out(self, step: Step, config: ProviderConfig, orphans: dict[str, str]) -> None:
+        if step.origin is not None:
+            if step.name in self._providers:
+                self._stop(step.name)  # it keeps nothing: another provider takes the name
+            self._stop(step.origin)
+            await self._context.store.rename(step.origin, step.name)
+            self._start(config)
+        elif step.action == "add":
+            await self._adopt(config, orphans)
+            self._start(config)
+        else:
+            await self._change(config)
 
     def secrets_changed(self, paths: set[Path]) -> None:
-        """Some secret files changed: let the providers and sinks that read them look again."""
+        """Let the providers and sinks that read the secret files at ``paths`` react to their new content."""
+        for sinks in self._sinks.values():
+            sinks.secrets_changed(paths)
         for provider in self._providers.values():
-            for publisher in provider.publishers:
-                if isinstance(publisher, Publisher):
-                    publisher.secrets_changed(paths)
             if paths & {source.file for source in provider.settings.secrets().values() if source.file is not None}:
-                if isinstance(provider.worker, Refresher):
-                    provider.worker.secrets_changed()
-                else:
-                    self._tasks.start_soon(provider.worker.reconsider)
-
-    def _steps(self, config: Config) -> list[Step]:
-        return reload_plan.steps({name: p.config for name, p in self._providers.items()}, config.providers)
+                provider.secrets_changed()
 
     def _orphans(self, config: Config) -> dict[str, str]:
-        """What is stored under names that are not configured any more: what was asked for, and the name."""
+        """Find the stored names that are not configured any more, by the fingerprint of what was asked for."""
         records = self._context.store.records
         gone = records.keys() - config.providers.keys() - self._providers.keys()
         return {request: name for name in sorted(gone, reverse=True) if (request := records[name].request) is not None}
 
     async def _adopt(self, config: ProviderConfig, orphans: dict[str, str]) -> None:
-        """Give a new name what is stored for one of the ``orphans``, if that asked for the same: it was renamed while
-        nobody looked."""
+        """Move an orphan's record to a new name that asks for the same: it was renamed while the daemon was stopped."""
         store = self._context.store
         if orphans and is_blank(store.get(config.name)):
             request = request_fingerprint(config.settings, store.state.digest)
@@ -125,64 +119,34 @@ class Supervisor:
                 await store.rename(old, config.name)
 
     def _start(self, config: ProviderConfig) -> None:
-        provider = RunningProvider(config, self._context)
-        self._providers[config.name] = provider
-        if isinstance(provider.worker, Refresher):
-            provider.scopes["refresher"] = self._workers.start(config.name, provider.worker.run)
-        elif provider.worker.state is State.REJECTED:
-            self._tasks.start_soon(provider.worker.reconsider)
-        self._publish(provider, config.sinks)
+        name, context = config.name, self._context
+        sinks = RunningSinks(name, context, self._workers, locks=self._target_locks, removes=self._removes_when_expired)
+        provider = running_provider.make(config, context, sinks)
+        self._providers[name], self._sinks[name] = provider, sinks
+        provider.start(self._tasks, self._workers)
+        sinks.match(config.sinks)
 
     def _stop(self, name: str) -> None:
-        """Its files stay; its state stays too, for the day it comes back."""
-        for scope in self._providers.pop(name).scopes.values():
-            scope.cancel()
+        """Stop a provider. Its files stay, and its state, for the day when it is configured again."""
+        self._providers.pop(name).stop()
+        self._sinks.pop(name).stop()
 
     async def _change(self, config: ProviderConfig) -> None:
         provider = self._providers[config.name]
-        if type(provider.config.settings) is not type(config.settings):
-            # Another kind is another account: nothing of the old one is its, not even for a moment.
-            self._stop(config.name)
-            await self._context.store.update(config.name, succeeded_by_another)
-            self._start(config)
+        if type(provider.settings) is type(config.settings):
+            await provider.reconfigure(config)
+            self._sinks[config.name].match(config.sinks)
             return
-        changed = provider.config.settings != config.settings
-        provider.configure(config)
-        if changed and isinstance(provider.worker, Refresher) and isinstance(config.settings, HeldSettings):
-            provider.worker.reconfigure(config.settings)
-        elif changed and isinstance(provider.worker, TokenIssuer) and isinstance(config.settings, OnDemandSettings):
-            await provider.worker.reconfigure(config.settings)
-        self._publish(provider, config.sinks)
-
-    def _publish(self, provider: RunningProvider, sinks: Sequence[SinkSettings]) -> None:
-        """Make the running publishers match ``sinks``; those that did not change go on undisturbed."""
-        publishers: list[Publisher | SocketPublisher] = []
-        for index, sink in enumerate(sinks, start=1):
-            label = f"{sink.kind}-{index}"
-            wanted: tuple[str, object] = (label, sink)
-            publisher = next((p for p in provider.publishers if (p.label, p.sink) == wanted), None)
-            if publisher is None:
-                publisher = self._publisher(provider, sink, label)
-                provider.scopes[publisher] = self._workers.start(provider.name, publisher.run)
-            publishers.append(publisher)
-        for old in provider.publishers:
-            if old not in publishers:
-                provider.scopes.pop(old).cancel()
-        provider.publishers = publishers
-
-    def _publisher(self, provider: RunningProvider, sink: SinkSettings, label: str) -> Publisher | SocketPublisher:
-        target = self._targets.setdefault(sink.target, TargetLock())
-        if sink.family == "served":
-            served = cast(ListeningSink, sink)  # a model of the sinks' table implements what its family names
-            return SocketPublisher(provider.name, served, label=label, target=target, context=self._context)
-        removes = self._removes_when_expired
-        return Publisher(provider.name, sink, label=label, removes=removes, target=target, context=self._context)
+        # Another kind is another account: it uses nothing of the old one, not even for a moment.
+        self._stop(config.name)
+        await self._context.store.update(config.name, for_another_kind)
+        self._start(config)
 
     def _removes_when_expired(self, name: str) -> bool:
         provider = self._providers.get(name)
-        return provider is not None and getattr(provider.settings, "on_expiry", "keep") == "remove"
+        return provider is not None and provider.removes_expired
 
-    # -------------------------------------------------------------- what readers ask (interfaces.Engine)
+    # -------------------------------------------------------------- commands of readers (contract.Engine)
 
     @property
     def clock(self) -> Clock:
@@ -190,44 +154,38 @@ class Supervisor:
         return self._context.clock
 
     @property
-    def refreshers(self) -> Iterator[Refresher]:
-        """Those who keep the held tokens fresh."""
-        return (p.worker for p in self._providers.values() if isinstance(p.worker, Refresher))
+    def refreshers(self) -> Iterator[Monitored]:
+        """The refresh loops, whose heartbeat the watchdog checks."""
+        return (loop for provider in self._providers.values() for loop in provider.monitored)
 
     @property
     def ready(self) -> bool:
-        """Every required token valid and in every required sink."""
-        return all(provider.is_settled() for provider in self._providers.values() if provider.settings.required)
+        """Whether every required token is valid and in every required sink."""
+        return all(provider.is_settled() for provider in self._providers.values() if provider.is_required)
 
     async def fresh(self, name: str, min_ttl: float, *, admin: bool) -> Lease:
-        """A lease valid for at least ``min_ttl`` more seconds."""
-        return await self._demand(name).fresh(min_ttl, admin=admin)
+        """Return a lease valid for at least ``min_ttl`` more seconds."""
+        return await self._provider(name).fresh(min_ttl, admin=admin)
 
     async def refresh(self, name: str, *, if_generation: int | None, reason: str, admin: bool) -> Lease:
-        """One attempt now, unless the token is newer than ``if_generation`` already."""
+        """Make one attempt now, unless the token is newer than ``if_generation`` already."""
         log.debug("token.refresh_asked", token=name, reason=reason, if_generation=if_generation)
-        return await self._demand(name).newer_than(if_generation, admin=admin)
+        return await self._provider(name).refresh(if_generation, admin=admin)
 
     async def issue(self, name: str, parameters: Mapping[str, str]) -> Token:
         """Issue one on-demand token."""
-        worker = self._provider(name).worker
-        if not isinstance(worker, TokenIssuer):
-            raise NotSupportedError(f"{name} is a held token: GET it")
-        return await worker.issue(parameters)
+        return await self._provider(name).issue(parameters)
 
     async def request_id(self, name: str) -> str:
-        """A new request id."""
+        """Make a request id."""
         settings = self._provider(name).settings
         if not isinstance(settings, RequestNumbering):
             raise NotSupportedError(f"{name}: kind {settings.kind} needs no request id")
         return settings.request_id()
 
     async def forget(self, name: str) -> None:
-        """Drop the token everywhere, log in anew."""
-        worker = self._provider(name).worker
-        if not isinstance(worker, Refresher):
-            raise NotSupportedError(f"{name} is issued on demand: there is nothing to forget")
-        await worker.forget()
+        """Drop the token everywhere, then make an attempt."""
+        await self._provider(name).forget()
 
     async def reload(self, *, dry_run: bool) -> Sequence[Mapping[str, str]]:
         """Read the configuration again and apply it."""
@@ -239,27 +197,23 @@ class Supervisor:
 
     @property
     def counters(self) -> Counters:
-        """What was counted since the start."""
+        """The counts since the start."""
         return self._context.counters
 
     def outcome(self) -> int | None:
-        """For ``run --once``: 0, 4 or 7 as soon as it is certain, None while something may still come."""
-        held = [p for p in self._providers.values() if isinstance(p.worker, Refresher)]
-        if any(p.owes_announcement() or not (p.is_settled() or p.has_given_up()) for p in held):
+        """Return the exit code of ``run --once``: 0, 4 or 7 as soon as it is certain, else None."""
+        providers = self._providers.values()
+        if any(sinks.owe_announcement() for sinks in self._sinks.values()):
             return None
-        required = [p for p in held if p.settings.required]
-        if all(p.is_settled() for p in required):
+        if not all(provider.is_settled() or provider.has_given_up() for provider in providers):
+            return None
+        required = [provider for provider in providers if provider.is_required]
+        if all(provider.is_settled() for provider in required):
             return 0
-        return 4 if any(p.worker.state is State.REJECTED for p in required) else 7
+        return 4 if any(provider.is_rejected for provider in required) else 7
 
     def _provider(self, name: str) -> RunningProvider:
         try:
             return self._providers[name]
         except KeyError:
             raise UnknownTokenError(f"there is no token {name}") from None
-
-    def _demand(self, name: str) -> Demand:
-        demand = self._provider(name).demand
-        if demand is None:
-            raise NotSupportedError(f"{name} is issued on demand: POST /v1/tokens/{name}/issue")
-        return demand

@@ -97,7 +97,7 @@ def test_an_expiry_is_noticed_while_a_request_hangs():
             await anyio.sleep(10)
             up.latency = 10_000.0
             await anyio.sleep(100)
-            assert supervisor.entries["a"].worker.is_busy
+            assert supervisor.entries["a"].refresher.is_busy
             assert world.disk == {}
 
     run_virtually(main)

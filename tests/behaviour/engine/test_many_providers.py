@@ -7,7 +7,7 @@ import anyio
 
 from tests.fakes import FakeHeld, World, config, provider
 from tests.virtual import run_virtually
-from tokend.engine.policy.rate_limits import PACE_BURST, PACE_PER_SECOND
+from tokend.engine.policy.rate_limits import REQUESTS_BURST, REQUESTS_PER_SECOND
 
 MANY = 1000
 
@@ -31,10 +31,10 @@ def test_a_thousand_that_are_due_together_are_asked_for_one_after_the_other():
             calls = world.upstreams["one"].calls
             calls.clear()
             async with world.running(*crowd()) as supervisor:
-                await anyio.sleep(MANY / PACE_PER_SECOND + 4)
-                assert all(entry.worker.is_valid() for entry in supervisor.entries.values())
+                await anyio.sleep(MANY / REQUESTS_PER_SECOND + 4)
+                assert all(entry.refresher.is_valid() for entry in supervisor.entries.values())
                 assert len(calls) == MANY
-                assert busiest_second(calls) <= PACE_BURST + PACE_PER_SECOND + 1
+                assert busiest_second(calls) <= REQUESTS_BURST + REQUESTS_PER_SECOND + 1
             await anyio.sleep(3100)  # now all are due, and valid still
 
     run_virtually(main)

@@ -72,7 +72,7 @@ def test_readers_are_told_when_a_long_outage_lets_them_ask_again_and_an_admin_ne
         world.upstreams["one"].broken = lambda now: DOWN
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(3 * HOUR)
-            worker = supervisor.entries["a"].worker
+            worker = supervisor.entries["a"].refresher
             await until(lambda: clock.instant().until(worker.next_attempt()) > 120, seconds=HOUR)
             with pytest.raises(ThrottledError) as refused:
                 await supervisor.fresh("a", 1, admin=False)

@@ -76,7 +76,7 @@ def test_an_attempt_that_was_broken_off_counts_as_a_failure(how, valid):
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(0.5)
             upstream.latency = 1000.0
-            while not supervisor.entries["a"].worker.is_busy:  # noqa: ASYNC110  (nothing tells of it)
+            while not supervisor.entries["a"].refresher.is_busy:  # noqa: ASYNC110  (nothing tells of it)
                 await anyio.sleep(0.5)
             (*_, first) = upstream.calls
             if how == "rename":
@@ -282,7 +282,7 @@ def test_a_secret_that_was_mended_right_after_a_refusal_waits_for_the_floor_also
             while supervisor.entries["a"].status().failures == 0:  # noqa: ASYNC110  (nothing tells of it)
                 await anyio.sleep(0.01)
             world.environ["KEY"] = "right"
-            supervisor.entries["a"].worker.secrets_changed()
+            supervisor.entries["a"].refresher.secrets_changed()
             await anyio.sleep(0.1)
         async with world.running(*every):
             await anyio.sleep(30)

@@ -22,10 +22,10 @@ def test_a_secret_that_vanishes_and_comes_back_unchanged_is_still_rejected():
         async with world.running(provider("a", FakeHeld(key=SecretSource(env="KEY")))) as supervisor:
             await anyio.sleep(10)
             del world.environ["KEY"]
-            supervisor.entries["a"].worker.secrets_changed()
+            supervisor.entries["a"].refresher.secrets_changed()
             await anyio.sleep(HOUR)
             world.environ["KEY"] = "wrong"
-            supervisor.entries["a"].worker.secrets_changed()
+            supervisor.entries["a"].refresher.secrets_changed()
             await anyio.sleep(HOUR)
             assert len(up.calls) == 1
             assert supervisor.entries["a"].status().state is State.REJECTED
@@ -44,7 +44,7 @@ def test_an_empty_secret_causes_no_request_and_is_asked_for_once_it_is_there():
             assert up.calls == []
             assert supervisor.entries["a"].status().last_error.reason == "config"
             world.environ["KEY"] = "right"
-            supervisor.entries["a"].worker.secrets_changed()
+            supervisor.entries["a"].refresher.secrets_changed()
             await anyio.sleep(6)
             assert supervisor.entries["a"].status().state is State.VALID
             del world.environ["KEY"]

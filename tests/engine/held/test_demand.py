@@ -7,6 +7,7 @@ import pytest
 
 from tests.fakes import HOUR, FakeHeld, FakeSink, World, provider
 from tests.virtual import run_virtually
+from tokend.engine.records.token_states import NO_TOKEN
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import (
     RateLimitedError,
@@ -86,7 +87,7 @@ def test_a_token_forgotten_the_moment_it_arrives_is_not_handed_out():
             def forget(name):
                 record = world.store.get(name)
                 if record.lease is not None and record.lease.generation > first:
-                    world.store.show(name, replace(record, lease=None))
+                    world.store.show(name, replace(record, token=NO_TOKEN))
 
             supervisor.subscribe(forget)
             with pytest.raises(TokenUnavailableError, match="there is no token"):

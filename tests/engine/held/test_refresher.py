@@ -169,7 +169,7 @@ def test_a_minted_token_follows_its_secret_at_once():
         async with world.running(provider("a", FakeLocal(secret=SecretSource(env="S")), FakeSink())) as supervisor:
             await anyio.sleep(0.01)
             world.environ["S"] = "new"
-            supervisor.entries["a"].worker.secrets_changed()
+            supervisor.entries["a"].refresher.secrets_changed()
             await anyio.sleep(0.01)
             assert world.disk["somewhere"].startswith("minted-new")
 

@@ -185,7 +185,7 @@ def test_a_secret_that_cannot_be_read_costs_no_call_and_rejected_waits_for_anoth
             for _ in range(2):
                 with pytest.raises((TokenUnavailableError, LoginRequiredError)):
                     await supervisor.issue("o", {})
-            worker = supervisor.entries["o"].worker
+            worker = supervisor.entries["o"].issuer
             del world.environ["KEY"]
             await worker.reconsider()
             assert worker.state is State.REJECTED

@@ -1,11 +1,13 @@
-"""judgement: the class of a failure decides. Arithmetic only."""
+"""Pauses and rejections of held kinds after a failure. Arithmetic only."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from tokend.engine.policy.failure import judge
+from tokend.engine.policy.failure import after_failure
+from tokend.engine.records.attempt_states import Failing, Failures, Rejected, Settled
 from tokend.engine.records.record import Record
+from tokend.engine.records.token_states import Held
 from tokend.values.errors import (
     AttemptError,
     ClockError,
@@ -23,8 +25,20 @@ PROVEN = Record(proven="good")
 DOWN, NO, SKEW = TransientError("down"), RejectedError("no"), ClockError("skew", offset=99.0)
 
 
+def failed(times: int):
+    return Failing(NOW, None, Failures(times)) if times else Settled()
+
+
+def secrets_of(record: Record) -> str | None:
+    return record.attempts.rejected_secrets
+
+
+def refusals(record: Record) -> int:
+    return record.attempts.failures.refusals
+
+
 def judged(error: AttemptError, record: Record = PROVEN, *, interval: float = 1.0, secrets: str | None = "good"):
-    after = judge(error, record, now=NOW, interval_seconds=interval, secrets=secrets, draw=1 - 1e-12)
+    after = after_failure(record, error, now=NOW, interval_seconds=interval, secrets=secrets, draw=1 - 1e-12)
     return after, None if after.next_attempt is None else NOW.until(after.next_attempt)
 
 
@@ -47,7 +61,7 @@ def judged(error: AttemptError, record: Record = PROVEN, *, interval: float = 1.
 )
 def test_the_pause_is_the_backoff_or_the_wish_whichever_is_longer(error, failures, expected):
     """Transient, rate limited, clock, rejected: each by its rule, none below 5 s."""
-    after, pause = judged(error, Record(proven="good", failures=failures))
+    after, pause = judged(error, Record(proven="good", attempts=failed(failures)))
     assert pause == pytest.approx(expected)
     assert after.failures == failures + 1
     assert after.last_error.reason == error.reason
@@ -63,40 +77,40 @@ def test_a_vendors_interval_holds_after_every_failure():
 def test_while_a_token_is_valid_a_quarter_of_what_is_left_bounds_the_pause():
     """So that some eight tries fit in before the end; afterwards n goes on."""
     lease = Lease("a", Token(Secret("x"), "Bearer", NOW, NOW.after(400)), 1, None, "f")
-    assert judged(DOWN, Record(lease=lease, failures=9))[1] == pytest.approx(100)
+    assert judged(DOWN, Record(token=Held(lease), attempts=failed(9)))[1] == pytest.approx(100)
     ended = Lease("a", Token(Secret("x"), "Bearer", NOW, NOW.after(-1)), 1, None, "f")
-    assert judged(DOWN, Record(lease=ended, failures=9))[1] == pytest.approx(300)
+    assert judged(DOWN, Record(token=Held(ended), attempts=failed(9)))[1] == pytest.approx(300)
 
 
-def test_proven_credentials_have_two_verdicts_and_unproven_ones_one():
-    """docs/decisions/0006: the second verdict at the latest."""
+def test_proven_credentials_have_two_refusals_and_unproven_ones_one():
+    """docs/decisions/0006: the second refusal at the latest."""
     first, pause = judged(NO)
-    assert (first.rejected, first.verdicts, pause) == (None, 1, 5)
+    assert (secrets_of(first), refusals(first), pause) == (None, 1, 5)
     second, pause = judged(NO, first)
-    assert (second.rejected, pause) == ("good", None)
-    assert judged(NO, secrets="new")[0].rejected == "new"
-    assert judged(NO, Record())[0].rejected == "good"
+    assert (secrets_of(second), pause) == ("good", None)
+    assert secrets_of(judged(NO, secrets="new")[0]) == "new"
+    assert secrets_of(judged(NO, Record())[0]) == "good"
 
 
 def test_a_clock_that_may_explain_it_is_worth_a_second_try_of_any_credentials():
     """Clock: learn the offset, retry once."""
     first, pause = judged(SKEW, Record())
-    assert (first.rejected, pause) == (None, 5)
-    assert judged(SKEW, first)[0].rejected == "good"
-    assert judged(NO, first)[0].rejected == "good"
-    assert judged(ClockError("1970"), first)[0].verdicts == 1
+    assert (secrets_of(first), pause) == (None, 5)
+    assert secrets_of(judged(SKEW, first)[0]) == "good"
+    assert secrets_of(judged(NO, first)[0]) == "good"
+    assert refusals(judged(ClockError("1970"), first)[0]) == 1
 
 
-def test_other_failures_between_two_verdicts_clear_nothing():
+def test_other_failures_between_two_refusals_clear_nothing():
     """P3: an upstream that alternates 401 and 503 gets the wrong credentials twice, not for ever."""
     record = judged(NO)[0]
     for error in (DOWN, RateLimitedError("429"), SecretError("empty")):
         record = judged(error, record)[0]
-        assert (record.verdicts, record.rejected) == (1, None)
-    assert judged(NO, record)[0].rejected == "good"
+        assert (refusals(record), secrets_of(record)) == (1, None)
+    assert secrets_of(judged(NO, record)[0]) == "good"
 
 
 def test_a_failure_never_leaves_rejected():
     """Only a change, a person or a success does: a secret that vanished and came back is the same secret."""
-    after, pause = judged(SecretError("gone"), Record(rejected="good"), secrets=None)
-    assert (after.rejected, pause) == ("good", None)
+    after, pause = judged(SecretError("gone"), Record(attempts=Rejected(None, Failures(1, 1), "good")), secrets=None)
+    assert (secrets_of(after), pause) == ("good", None)

@@ -323,7 +323,7 @@ def test_marks_tell_contents_and_targets_apart_and_show_nothing():
         world, _, _ = world_with_store(clock)
         async with world.running(provider("a", FakeHeld(), store_sink(), store_sink("other"))) as supervisor:
             await until(lambda: supervisor.ready, seconds=5)
-            one, other = (publisher._runtime for publisher in supervisor.entries["a"].publishers)
+            one, other = (publisher._runtime for publisher in supervisor._sinks["a"]._publishers)
             values = [
                 Secret("ab"), Secret("a"), {"a": Secret("b")}, {"": Secret("ab")}, {"ab": Secret("")},
                 {"a": Secret(""), "b": Secret("")}, {"a": Secret("b"), "c": Secret("d")}, {"a": Secret("bcd")},

@@ -20,7 +20,7 @@ def test_a_sink_that_listens_is_well_and_holds_every_new_token():
             assert not supervisor.ready
             await anyio.sleep(20)
             assert supervisor.ready
-            assert not supervisor.entries["a"].owes_announcement()
+            assert not supervisor._sinks["a"].owe_announcement()
             await supervisor.refresh("a", if_generation=None, reason="", admin=True)
             assert supervisor.ready
             assert supervisor.counters.sink_writes["a", "fake-socket-1", "success"] == 1

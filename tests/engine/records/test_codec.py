@@ -1,26 +1,32 @@
 """The JSON form of a record."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
-from tests.engine.records.test_record import FULL, START, TOKEN, loaded
+from tests.engine.records.test_record import FULL, FULLEST, HELD, START, STATES, TOKEN, loaded
 from tokend.engine.records.codec import dump, load
 from tokend.engine.records.record import Record
+from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held
 from tokend.values.errors import StoreError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token, native
 
 
-@pytest.mark.parametrize("record", [Record(), FULL])
-def test_a_restart_finds_every_field_again(record):
+@pytest.mark.parametrize("attempts", STATES, ids=lambda state: type(state).__name__)
+@pytest.mark.parametrize("token", [NO_TOKEN, WITHDRAWN, HELD], ids=lambda state: type(state).__name__)
+def test_a_restart_finds_every_field_again(token, attempts):
     """Last request time, Retry-After, failures, rejected, jitter: all of it."""
+    record = replace(FULL, token=token, attempts=attempts)
     assert loaded(record) == record
+    assert loaded(replace(record, host_pause=None)) == replace(record, host_pause=None)
 
 
 def test_a_record_without_an_end_survives_too():
     """expires_at and refresh_at may be None."""
     endless = Token(Secret("x"), "Bearer", START, None)
-    record = Record(lease=Lease("a", endless, 1, None, "f"), generation=1)
+    record = Record(token=Held(Lease("a", endless, 1, None, "f")), generation=1)
     assert loaded(record) == record
     assert loaded(record, boot_id="other").lease.token.expires_at is None
     assert native(record.lease)["expires_at"] is None
@@ -58,8 +64,8 @@ def places(document, path=()):
 @pytest.mark.parametrize("wrong", [7.5, True, "x", [], {}, ["2026-01-01T00:00:00", 1.0]])
 def test_a_value_of_another_type_is_a_store_error_too(wrong):
     """docs/promises.md 64: believed, it would break whatever uses it later, at every start anew."""
-    for path in places(orjson.loads(dump("a", FULL, "boot"))):
-        document = place = orjson.loads(dump("a", FULL, "boot"))
+    for path in places(orjson.loads(dump("a", FULLEST, "boot"))):
+        document = place = orjson.loads(dump("a", FULLEST, "boot"))
         for key in path[:-1]:
             place = place[key]
         fits = path[-1] in {"plain", "boot_id"} or place[path[-1]] == wrong or type(place[path[-1]]) is type(wrong)

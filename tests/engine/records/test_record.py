@@ -1,11 +1,22 @@
 """Records: what a restart finds again, and what a reboot does to times."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tokend.engine.records.attempt_states import (
+    NO_FAILURES,
+    Failing,
+    Failures,
+    Interrupted,
+    Rejected,
+    Settled,
+    UnderWay,
+)
 from tokend.engine.records.codec import dump, load
-from tokend.engine.records.record import Record, re_anchored
+from tokend.engine.records.record import HostPause, Record, re_anchored
+from tokend.engine.records.token_states import NO_TOKEN, Held
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.status import Failure
@@ -22,25 +33,29 @@ TOKEN = Token(
     extra={"user": "somebody", "link": Secret("https://fake")},
     renewal=Secret("fake-renewal"),
 )
+HELD = Held(Lease("a", TOKEN, 7, START.after(9 * HOUR), "0123456789ab"), lead_seconds=2.5 * HOUR, jitter=0.25)
+FAILURES = Failures(3, 1, START.after(-60), Failure("transient", "down", START.wall), 2)
 FULL = Record(
-    lease=Lease("a", TOKEN, 7, START.after(9 * HOUR), "0123456789ab"),
+    generation=7,
     account="acc",
     request="req",
     proven="sec",
-    generation=7,
-    lead_seconds=2.5 * HOUR,
-    jitter=0.25,
-    last_attempt=START,
-    next_attempt=START.after(60),
-    host_pause=START.after(600),
-    paused_host="one:443",
-    failures=3,
-    failing_since=START.after(-60),
-    verdicts=1,
-    rejected="sec",
-    withdrawn=True,
-    last_error=Failure("transient", "down", START.wall),
+    token=HELD,
+    attempts=Failing(START, START.after(60), FAILURES),
+    host_pause=HostPause("one:443", START.after(600)),
 )
+STATES = [
+    Settled(),
+    Settled(START),
+    Interrupted(START, START.after(5)),
+    Failing(START, None, FAILURES),
+    Rejected(START, FAILURES, "sec"),
+    UnderWay(START, START.after(5), NO_FAILURES, None),
+    UnderWay(START, START.after(5), FAILURES, "sec"),
+]
+
+# Every member has a value.
+FULLEST = replace(FULL, attempts=STATES[-1])
 
 
 def loaded(record: Record, *, boot_id: str = "boot", now: Instant = START) -> Record:
@@ -58,16 +73,16 @@ def test_after_a_reboot_a_token_ends_when_the_wall_says_so():
     """docs/promises.md 35: stamps of the boot line are void."""
     now = booted(2)
     record = loaded(FULL, boot_id="other", now=now)
-    assert record.adrift
+    assert record.token.adrift
     assert now.until(record.lease.token.expires_at) == pytest.approx(10 * HOUR)
     assert now.until(record.lease.refresh_at) == pytest.approx(7 * HOUR)
     assert record.lease.token.expires_at.wall == TOKEN.expires_at.wall
 
 
 def test_a_reboot_of_a_provider_that_held_nothing_moves_its_pauses_alone():
-    """There is no token to be adrift."""
-    record = loaded(Record(next_attempt=START.after(60)), boot_id="other", now=booted(0))
-    assert not record.adrift
+    """Nothing else has boot times."""
+    record = loaded(Record(attempts=Interrupted(None, START.after(60))), boot_id="other", now=booted(0))
+    assert record.token is NO_TOKEN
     assert booted(0).until(record.next_attempt) == pytest.approx(60)
 
 
@@ -78,7 +93,7 @@ def test_a_wrong_clock_at_boot_neither_expires_a_token_nor_lengthens_its_life(ho
     record = loaded(FULL, boot_id="other", now=now)
     assert 0 < now.until(record.lease.token.expires_at) <= 12 * HOUR + 1
     assert 0 <= now.until(record.next_attempt) <= HOUR
-    assert 0 <= now.until(record.host_pause) <= HOUR
+    assert 0 <= now.until(record.host_pause.until) <= HOUR
     assert -HOUR <= now.until(record.last_attempt) <= 0
 
 
@@ -101,24 +116,26 @@ def test_a_clock_that_cannot_be_right_dates_nothing_anew(hours):
 def test_a_lease_of_this_boot_is_never_dated_by_the_wall():
     """The boot line decides as long as there is one."""
     assert re_anchored(FULL, booted(20)) is FULL
-    assert re_anchored(Record(adrift=True), booted(20)).lease is None
+    assert re_anchored(Record(), booted(20)) == Record()
 
 
 def test_a_pause_that_was_dated_by_a_clock_which_is_not_believed_any_more_is_one_of_our_own_at_the_longest():
     """Failed in 2099, booted today: nobody waits for seventy years, nor for the hour that a host may ask for."""
     late = Instant(datetime(2099, 1, 1, tzinfo=UTC), 5000.0)
-    failed = Record(last_attempt=late, next_attempt=late.after(20), host_pause=late.after(20), paused_host="one")
+    failed = Record(attempts=Failing(late, late.after(20), FAILURES), host_pause=HostPause("one", late.after(20)))
     record = loaded(failed, boot_id="other", now=booted(0))
     assert booted(0).until(record.next_attempt) == pytest.approx(300)
-    assert booted(0).until(record.host_pause) == pytest.approx(HOUR)
+    assert booted(0).until(record.host_pause.until) == pytest.approx(HOUR)
 
 
 @pytest.mark.parametrize("hours", [0, 48, -48])
 def test_the_last_attempt_was_before_this_boot_whatever_the_clock_says(hours):
     """Its floor counts from the boot: a wall clock that runs ahead by two days must not end it."""
     now = booted(hours, boot=4.0)
-    assert now.until(loaded(Record(last_attempt=START), boot_id="other", now=now).last_attempt) == pytest.approx(-4.0)
+    assert now.until(loaded(Record(attempts=Settled(START)), boot_id="other", now=now).last_attempt) == pytest.approx(
+        -4.0
+    )
     late = booted(hours, boot=80 * HOUR)
-    assert late.until(loaded(Record(last_attempt=START), boot_id="other", now=late).last_attempt) == pytest.approx(
+    assert late.until(loaded(Record(attempts=Settled(START)), boot_id="other", now=late).last_attempt) == pytest.approx(
         -HOUR
     )

@@ -6,7 +6,8 @@ import pytest
 from tests.fakes import FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World, config, literal, provider
 from tests.virtual import BOOT, EPOCH, run_virtually
 from tokend.engine.records.record import Record
-from tokend.engine.records.rename import is_blank, left_behind, renamed, succeeded_by_another
+from tokend.engine.records.rename import for_another_kind, generations_only, is_blank, renamed
+from tokend.engine.records.token_states import WITHDRAWN, Held
 from tokend.values.errors import TokenUnavailableError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -14,7 +15,9 @@ from tokend.values.tokens import Lease, Token
 
 START = Instant(EPOCH, BOOT)
 FULL = Record(
-    lease=Lease("a", Token(Secret("fake"), "Bearer", START, START.after(900)), 7, START.after(700), "0123456789ab"),
+    token=Held(
+        Lease("a", Token(Secret("fake"), "Bearer", START, START.after(900)), 7, START.after(700), "0123456789ab")
+    ),
     account="acc",
     generation=7,
 )
@@ -31,9 +34,10 @@ def test_a_renamed_record_keeps_its_generation_unless_the_name_has_used_it_up():
 
 def test_what_is_left_of_a_record_is_its_generation():
     """And, where its name goes on under another kind, that the sinks must not hold its token."""
-    assert left_behind(FULL) == Record(generation=7)
-    assert succeeded_by_another(FULL) == Record(generation=7, withdrawn=True)
-    assert [is_blank(r) for r in (Record(), left_behind(FULL), succeeded_by_another(FULL), FULL)] == [True] * 2 + [
+    assert generations_only(FULL) == Record(generation=7)
+    assert for_another_kind(FULL) == Record(generation=7, token=WITHDRAWN)
+    assert for_another_kind(for_another_kind(FULL)) == for_another_kind(FULL)
+    assert [is_blank(r) for r in (Record(), generations_only(FULL), for_another_kind(FULL), FULL)] == [True] * 2 + [
         False
     ] * 2
 
@@ -57,7 +61,7 @@ def test_a_provider_that_leaves_its_name_to_another_keeps_its_token_without_a_re
             await anyio.sleep(10)
             lease = supervisor.entries["old"].lease
             plan = await supervisor.apply(config(provider("old", newcomer), held("new", "ann", file)))
-            assert plan == [{"name": "new", "action": "rename"}, {"name": "old", "action": "add"}]
+            assert list(plan) == [{"name": "new", "action": "rename"}, {"name": "old", "action": "add"}]
             assert supervisor.entries["new"].lease.token is lease.token
             assert supervisor.entries["new"].lease.generation == lease.generation
             await anyio.sleep(10)
@@ -115,7 +119,7 @@ def test_a_provider_that_takes_the_place_of_another_brings_its_own_token():
             await anyio.sleep(10)
             lease, asked = supervisor.entries["x"].lease, len(world.upstreams["one"].calls)
             plan = await supervisor.apply(config(held("y", "ann", FakeSink(path="file"))))
-            assert plan == [{"name": "y", "action": "rename"}]
+            assert list(plan) == [{"name": "y", "action": "rename"}]
             await anyio.sleep(10)
             assert supervisor.entries["y"].lease.token is lease.token
             assert world.disk["file"] == lease.token.value.reveal()

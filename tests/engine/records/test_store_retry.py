@@ -11,6 +11,7 @@ from tests.virtual import VirtualClock, run_virtually
 from tokend.engine.records.codec import load
 from tokend.engine.records.record import Record
 from tokend.engine.records.store import SAVE_AGAIN_SECONDS, TokenStore
+from tokend.engine.records.token_states import Held
 from tokend.machine.thread_pool import Threads
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token
@@ -35,7 +36,7 @@ async def count(store: TokenStore, name: str = "a") -> None:
     # With a lease, or it would be what is left of a record that has moved on.
     moment = store._clock.instant()
     lease = Lease(name, Token(Secret("fake-token"), "Bearer", moment, None), 1, None, "0123456789ab")
-    await store.update(name, lambda record: replace(record, lease=lease, generation=record.generation + 1))
+    await store.update(name, lambda record: replace(record, token=Held(lease), generation=record.generation + 1))
 
 
 def test_what_a_full_disk_refused_is_saved_when_it_has_room():
@@ -123,7 +124,8 @@ def test_a_rename_on_a_full_disk_keeps_the_old_file_until_there_is_a_new_one():
             await store.rename("a", "b")
             await store.rename("b", "c")
             assert state.holding() == {"a"}
-            assert (store.unsaved(), store.trouble("c"), store.trouble("a")) == (1, "no space left on device", None)
+            assert (store.unsaved(), store.unsaved_note("a")) == (1, None)
+            assert "no space left on device" in store.unsaved_note("c")
             state.broken = False
             await anyio.sleep(3 * SAVE_AGAIN_SECONDS)
             assert state.holding() == {"c"}

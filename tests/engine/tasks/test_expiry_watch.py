@@ -20,12 +20,12 @@ def test_an_end_that_a_wrong_clock_had_announced_is_noticed_when_it_comes():
         clock.step(24 * HOUR)
         async with world.running(provider("a", FakeHeld())) as supervisor:
             valid: list[bool] = []
-            supervisor.subscribe(lambda name: valid.append(supervisor.entries[name].worker.is_valid()))
+            supervisor.subscribe(lambda name: valid.append(supervisor.entries[name].refresher.is_valid()))
             await anyio.sleep(60)
-            assert not supervisor.entries["a"].worker.is_valid()
+            assert not supervisor.entries["a"].refresher.is_valid()
             clock.step(-24 * HOUR)
             await anyio.sleep(60)
-            assert supervisor.entries["a"].worker.is_valid()
+            assert supervisor.entries["a"].refresher.is_valid()
             ends = supervisor.entries["a"].lease.token.expires_at
             await anyio.sleep(clock.instant().until(ends) - 1)
             assert valid[-1]

@@ -110,9 +110,9 @@ def test_a_rest_that_does_not_end_starves_the_watchdog():
         world = World(clock)
         async with watched(world, provider("a", FakeHeld())) as meals:
             await anyio.sleep(60)
-            worker = world.supervisor.entries["a"].worker
-            due = worker.pulse.rests_until - clock.instant().boot
-            world.supervisor.entries["a"].scopes["refresher"].cancel()
+            worker = world.supervisor.entries["a"].refresher
+            due = worker.heartbeat.rests_until - clock.instant().boot
+            world.supervisor.entries["a"].stop()
             await anyio.sleep(due)
             meals.take()
             await anyio.sleep(REST_SECONDS)
@@ -200,7 +200,7 @@ def test_who_waits_for_a_thread_behind_all_others_has_not_hung_while_the_queue_m
             await anyio.sleep(10)
             threads.seconds = 9.0  # 300 of them need 45 minutes for one round of saving
             for entry in world.supervisor.entries.values():
-                entry.worker.ask(despite_rejection=False)
+                entry.refresher.request_attempt(despite_rejection=False)
             meals.take()
             await anyio.sleep(HOUR)
             assert meals.take() == HOUR / MEAL_SECONDS
@@ -229,7 +229,7 @@ class Worker:
     """As much of a refresher as is looked at."""
 
     name: str = "a"
-    pulse: Heartbeat = field(default_factory=Heartbeat)
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
     timeout_seconds: float = 1.0
 
 
@@ -240,5 +240,5 @@ def test_a_refresher_that_was_replaced_is_not_taken_for_the_old_one():
     assert progress.look([old], boot=0, seconds=1e9) == ["a"]
     assert progress.look([new], boot=0, seconds=1e9) == []
     assert progress.look([new], boot=0, seconds=1e9) == ["a"]
-    new.pulse.rests(until=5)
+    new.heartbeat.rests(until=5)
     assert [progress.look([new], boot=boot, seconds=1e9) for boot in (0, 5, 5.1)] == [[], [], ["a"]]

@@ -6,7 +6,7 @@ from typing import Protocol
 from tokend.machine.clock import Clock
 from tokend.plugin.settings import ProviderSettings
 from tokend.plugin.sink import ListeningSink
-from tokend.values.status import ProviderStatus
+from tokend.values.status import ProviderStatus, SinkStatus
 from tokend.values.tokens import Lease, Token
 
 
@@ -20,8 +20,18 @@ class Serve(Protocol):
         """
 
 
+class SinkReport(Protocol):
+    """The sinks of one provider, as the provider sees them."""
+
+    def statuses(self) -> tuple[SinkStatus, ...]:
+        """Return the status of each sink, in the order of the configuration."""
+
+    def hold(self, lease: Lease | None) -> bool:
+        """Return whether every required sink holds this lease."""
+
+
 class Entry(Protocol):
-    """One provider as the socket server sees it. The engine's objects; the server never changes them."""
+    """One provider as the servers see it. The engine's objects; the servers never change them."""
 
     @property
     def name(self) -> str:
@@ -32,15 +42,19 @@ class Entry(Protocol):
         """Its settings now: headers and access are taken from here at each answer."""
 
     @property
+    def is_on_demand(self) -> bool:
+        """Whether tokens are issued per query, and none is held."""
+
+    @property
     def lease(self) -> Lease | None:
         """The token now held, valid or not. Always None for on-demand kinds. A new object for a new generation."""
 
     def status(self) -> ProviderStatus:
-        """Its status now."""
+        """Return its status now."""
 
 
 class Engine(Protocol):
-    """What the socket server may ask of the engine.
+    """The engine as the servers see it.
 
     Every method that takes a name raises `UnknownTokenError`; access is checked by the caller *before*. All raise
     `ReaderError` subclasses, which carry code, status and retry_at.
@@ -52,10 +66,10 @@ class Engine(Protocol):
 
     @property
     def entries(self) -> Mapping[str, Entry]:
-        """All providers now, by name. A reload changes the mapping: who waits while reading it takes a copy."""
+        """All providers now, by name. A reload changes the mapping: take a copy before awaiting anything."""
 
     async def fresh(self, name: str, min_ttl: float, *, admin: bool) -> Lease:
-        """A lease valid for at least ``min_ttl`` more seconds, refreshing first if need be.
+        """Return a lease valid for at least ``min_ttl`` more seconds, refreshing first if need be.
 
         Raises `ThrottledError`, `TokenUnavailableError`, `LoginRequiredError`, `WaitTimeoutError`.
         """
@@ -71,16 +85,16 @@ class Engine(Protocol):
         """Issue one on-demand token. Raises `InvalidParametersError` and the above."""
 
     async def request_id(self, name: str) -> str:
-        """A new request id; `NotSupportedError` for kinds that need none."""
+        """Make a request id; raises `NotSupportedError` for kinds that need none."""
 
     async def forget(self, name: str) -> None:
-        """Drop the token everywhere (memory, state, files), then log in anew in the background."""
+        """Drop the token everywhere (memory, state, files), then make an attempt in the background."""
 
     async def reload(self, *, dry_run: bool) -> Sequence[Mapping[str, str]]:
-        """Read the configuration again and apply it; returns the plan. Raises `ConfigError`, nothing changed."""
+        """Read the configuration again and apply it; return the plan. Raises `ConfigError`; nothing changed then."""
 
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Call ``callback(name)`` at each change of a lease or a state; returns how to stop it."""
+        """Call ``callback(name)`` at each change of a lease or a state; return a function that stops that."""
 
     @property
     def ready(self) -> bool:

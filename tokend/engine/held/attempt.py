@@ -1,15 +1,16 @@
-"""One provider's attempts at a newer token: make one, store what came of it, count it, log it. When the next one may
-be is `judgement`'s to say and `refresher`'s to keep.
+"""One provider's attempts to get a newer token: make one, store its result, count it, log it.
+
+`policy.failure` and `policy.success` compute what a result means; `refresher` decides when the next attempt is made.
 """
 
 from dataclasses import replace
 
 from tokend.engine.context.context import Context
-from tokend.engine.policy.backoff import FLOOR_SECONDS
-from tokend.engine.policy.failure import judge
-from tokend.engine.policy.settings_change import is_foreign, withdrawn
-from tokend.engine.policy.success import ReceivedToken, ended, renewed, with_new_token
-from tokend.engine.records.fingerprints import Identity, identify, pace_of
+from tokend.engine.policy.backoff import MINIMUM_INTERVAL_SECONDS
+from tokend.engine.policy.failure import after_failure
+from tokend.engine.policy.settings_change import is_foreign
+from tokend.engine.policy.success import NewToken, after_success, with_new_token
+from tokend.engine.records.fingerprints import Identity, identify, rate_limited_account
 from tokend.engine.records.record import Record
 from tokend.machine.clock import is_plausible
 from tokend.machine.logs import get_logger
@@ -26,7 +27,7 @@ log = get_logger()
 
 
 class AttemptRunner:
-    """Make one provider's attempts under the settings of the moment."""
+    """Make one provider's attempts under its current settings."""
 
     __slots__ = (
         "_clock",
@@ -36,7 +37,7 @@ class AttemptRunner:
         "_name",
         "_runtime",
         "_store",
-        "pace",
+        "account",
         "renewable",
         "settings",
     )
@@ -53,49 +54,50 @@ class AttemptRunner:
     def configure(self, settings: HeldSettings) -> None:
         """Make the next attempts under ``settings``."""
         self.settings = settings
-        # Kept: it is asked at every look, and asking a protocol is slow.
+        # Kept: it is read whenever the refresher computes its next attempt, and a protocol check is slow.
         self.renewable = not is_inheriting(settings) or settings.can_renew
         self._runtime: Runtime = self._context.runtime(settings)
-        self.pace = pace_of(settings, self._digest)
+        # The account whose requests the vendor counts, or None.
+        self.account = rate_limited_account(settings, self._digest)
 
     async def identify(self) -> Identity:
-        """Whose token the next one will be. Raises `SecretError`."""
+        """Fingerprint whose token the next one will be. Raises `SecretError`."""
         return await self._identify(self.settings, self._runtime)
 
     async def _identify(self, settings: HeldSettings, runtime: Runtime) -> Identity:
         identity = await identify(settings, runtime, self._digest)
-        if settings is self.settings and settings.interval_is_the_accounts and self.pace != identity.account:
+        if settings is self.settings and settings.interval_is_the_accounts and self.account != identity.account:
             # One account may be named in two ways, by an environment variable here and a file there.
             limits, now = self._context.limits, self._clock.instant()
-            limits.block(identity.account, now.after(limits.seconds(self.pace, now)))
-            self.pace = identity.account
+            limits.block(identity.account, now.after(limits.seconds(self.account, now)))
+            self.account = identity.account
         return identity
 
     async def attempt(self) -> None:
-        """Make one attempt. Raises the `AttemptError` that it came to, after it was stored, counted and logged."""
+        """Make one attempt. Raises the `AttemptError` of a failure, after it was stored, counted and logged."""
         identity: Identity | None = None
         started, settings, runtime = self._clock.instant(), self.settings, self._runtime
-        asked = runtime.requests
+        requests_before = runtime.requests
         try:
             identity = await self._identify(settings, runtime)
             _require_plausible(started)
             await self._note_request(identity.request)
-            await self._take_turn(started)
+            await self._wait_for_account(started)
             self._refuse_paused(settings)
             token = await _as_provider(settings).fetch(runtime, self._previous(identity, started))
             await self._refuse_stale(settings, identity)
             await self._succeeded(token, identity, started)
         except AttemptError as error:
-            await self._failed(error, identity, settings, cost=runtime.requests - asked)
+            await self._failed(error, identity, settings, cost=runtime.requests - requests_before)
             raise
         except Exception:
-            # The supervisor logs it and starts the worker anew; a bug is paused for like any other failure.
+            # The worker group logs it and restarts the worker; a bug has a backoff like any other failure.
             bug = AttemptError("a bug in tokend; the log has its traceback")
-            await self._failed(bug, identity, settings, cost=runtime.requests - asked)
+            await self._failed(bug, identity, settings, cost=runtime.requests - requests_before)
             raise
 
     async def inherit(self) -> None:
-        """Begin with the token that the settings bring, if there is one. It proves nothing about the credentials."""
+        """Hold the token that the settings bring, if there is one. It proves nothing about the credentials."""
         settings = self.settings
         if not is_inheriting(settings):
             return
@@ -105,46 +107,43 @@ class AttemptRunner:
             log.warning("token.not_inherited", token=self._name, reason=error.reason, detail=error.detail)
             return
         held = self._store.get(self._name).lease
-        # The one that has run out here is not given a second life because it is still lying there.
+        # A token that expired here does not start a second life because it is still in the settings.
         if token is not None and (held is None or held.token.value != token.value):
-            arrival = self._arrival(token, self._clock.instant())
+            new = self._new(token, self._clock.instant())
             await self._store.update(
-                self._name,
-                lambda record: replace(
-                    with_new_token(record, arrival, self.settings), account=account, withdrawn=False
-                ),
+                self._name, lambda record: replace(with_new_token(record, new, self.settings), account=account)
             )
             log.info("token.inherited", token=self._name)
 
     # -------------------------------------------------------------- around the request
 
     async def _note_request(self, request: str) -> None:
-        """Save that a request is being made, before it is: a crash must not forget it, nor a reload that breaks it off.
+        """Save that a request is being made, before it is sent: neither a crash nor a reload must forget it.
 
-        Until it is known to have succeeded it counts as a failure: where its end is never known, it stays one.
+        Until a success is known it counts as a failure: where its result is never known, it stays one.
         """
         if not self.settings.local:
             now = self._clock.instant()
-            pause = max(FLOOR_SECONDS, self.settings.request_interval_seconds)
+            upcoming = now.after(max(MINIMUM_INTERVAL_SECONDS, self.settings.request_interval_seconds))
             await self._store.update(
                 self._name,
-                lambda record: replace(
-                    record, last_attempt=now, under_way=True, next_attempt=now.after(pause), request=request
-                ),
+                lambda record: replace(record, attempts=record.attempts.noted(now, upcoming), request=request),
             )
 
-    async def _take_turn(self, started: Instant) -> None:
-        """Let others of the account count from now: noting the request took its time. So it did for them: one that
-        began before may have asked meanwhile."""
+    async def _wait_for_account(self, started: Instant) -> None:
+        """Let the account's minimum interval count from now: noting the request took time.
+
+        Another provider of the account that began before may have sent its request meanwhile.
+        """
         limits, interval = self._context.limits, self.settings.request_interval_seconds
         mine, now = started.after(interval), self._clock.instant()
-        while (left := limits.seconds(self.pace, now)) > max(0.0, now.until(mine)):
+        while (left := limits.seconds(self.account, now)) > max(0.0, now.until(mine)):
             await self._clock.sleep(left)
             now = self._clock.instant()
-        limits.block(self.pace, now.after(interval))
+        limits.block(self.account, now.after(interval))
 
     def _refuse_paused(self, settings: HeldSettings) -> None:
-        """Send nothing where the host has asked another of its providers for a pause since this attempt began."""
+        """Send nothing where the host has asked another provider for a pause since this attempt began."""
         if (pause := self._context.limits.seconds(settings.upstream, self._clock.instant())) > 0:
             raise RateLimitedError("the upstream has just asked another provider for a pause", retry_after=pause)
 
@@ -155,7 +154,7 @@ class AttemptRunner:
         return record.lease.token
 
     async def _refuse_stale(self, settings: HeldSettings, identity: Identity) -> None:
-        """Drop what was asked for an account that a reload has replaced meanwhile."""
+        """Drop a token of an account that a reload has replaced meanwhile."""
         if settings is not self.settings and (await self.identify()).account != identity.account:
             raise TransientError("the account was changed while its token was asked for: dropped")
 
@@ -166,8 +165,10 @@ class AttemptRunner:
         if not token.is_valid(now):
             raise TransientError("the token had expired when it arrived (was this machine suspended?)")
         before = self._store.get(self._name).generation
-        arrival = self._arrival(token, now)
-        record = await self._store.update(self._name, lambda record: renewed(record, arrival, self.settings, identity))
+        new = self._new(token, now)
+        record = await self._store.update(
+            self._name, lambda record: after_success(record, new, self.settings, identity)
+        )
         self._logged = None
         same = record.generation == before
         self._context.counters.refreshed(self._name, "unchanged" if same else "success")
@@ -177,56 +178,46 @@ class AttemptRunner:
             token=self._name,
             generation=record.generation,
             expires_at=None if token.expires_at is None else token.expires_at.wall.isoformat(timespec="seconds"),
-            fingerprint=arrival.fingerprint,
+            fingerprint=new.fingerprint,
         )
 
-    def _arrival(self, token: Token, now: Instant) -> ReceivedToken:
+    def _new(self, token: Token, now: Instant) -> NewToken:
         fingerprint = self._store.state.fingerprint(token.value.reveal_bytes())
-        return ReceivedToken(self._name, token, fingerprint, now, jitter=self._context.random.random())
+        return NewToken(self._name, token, fingerprint, now, jitter=self._context.random.random())
 
     # -------------------------------------------------------------- failure
 
     async def _failed(
         self, error: AttemptError, identity: Identity | None, settings: HeldSettings, *, cost: int
     ) -> None:
-        """Store, count and log what came of an attempt under ``settings``, which a reload may have replaced by now.
+        """Store, count and log a failed attempt under ``settings``, which a reload may have replaced by now.
 
-        ``cost`` is how many requests it took.
+        ``identity`` is None where a secret could not be read and nothing was sent; ``cost`` is the number of requests.
         """
         now, draw = self._clock.instant(), self._context.random.random()
 
         def failed(record: Record) -> Record:
-            after = self._after_failure(record, error, identity, now=now, draw=draw, cost=max(cost, 1))
-            if isinstance(error, RateLimitedError):
-                asked = None if error.retry_after is None else now.after(error.retry_after)
-                after = replace(after, host_pause=asked or after.next_attempt, paused_host=settings.upstream)
+            after = after_failure(
+                record,
+                error,
+                now=now,
+                interval_seconds=self.settings.request_interval_seconds,
+                secrets=None if identity is None else identity.secrets,
+                draw=draw,
+                cost=max(cost, 1),
+                host=settings.upstream,
+            )
             if after.host_pause is not None:
-                # Now: while it is being saved, another of the host's providers may be about to ask.
-                self._context.limits.block(after.paused_host, after.host_pause)
+                # Before it is saved: another provider of the host may be about to send a request.
+                self._context.limits.block(after.host_pause.host, after.host_pause.until)
+            if identity is not None and is_foreign(after, identity.account):
+                # Local kinds mint before they withdraw; minting failed, so the old token goes now.
+                after = after.without_token()
             return after
 
         record = await self._store.update(self._name, failed)
         self._context.counters.failed(self._name, error.reason)
         self._log_failure(error, now, record)
-
-    def _after_failure(
-        self, record: Record, error: AttemptError, identity: Identity | None, *, now: Instant, draw: float, cost: int
-    ) -> Record:
-        after = judge(
-            error,
-            record,
-            now=now,
-            interval_seconds=self.settings.request_interval_seconds,
-            secrets=None if identity is None else identity.secrets,
-            draw=draw,
-            cost=cost,
-        )
-        if identity is None:
-            return after  # nothing was sent
-        if is_foreign(after, identity.account):
-            # Local kinds mint before they withdraw; now that minting failed, the gap is due.
-            after = withdrawn(after)
-        return ended(after, now)
 
     def _log_failure(self, error: AttemptError, now: Instant, record: Record) -> None:
         """Log a failure when its class changes, then at most once a minute."""
@@ -235,17 +226,17 @@ class AttemptRunner:
         self._logged = (error.reason, now.boot)
         upcoming = record.next_attempt
         log.warning(
-            "token.rejected" if record.rejected is not None else "token.refresh_failed",
+            "token.rejected" if record.rejected else "token.refresh_failed",
             token=self._name,
             reason=error.reason,
             detail=error.detail,
             next_attempt_in=None if upcoming is None else f"{now.until(upcoming):.1f}s",
-            advice=None if record.rejected is None else f"mend the credentials, or run: tokend refresh {self._name}",
+            advice=f"fix the credentials, or run: tokend refresh {self._name}" if record.rejected else None,
         )
 
 
 def _require_plausible(now: Instant) -> None:
-    """Ask nothing and sign nothing by a clock that cannot be believed."""
+    """Send nothing and sign nothing by a clock that cannot be believed."""
     if not is_plausible(now.wall):
         raise ClockError(f"this machine's clock says {now.wall:%Y-%m-%d}: set it (NTP), then it goes on")
 

@@ -1,4 +1,4 @@
-"""What readers may cause: a refresh that is bounded, shared by all who ask, and answered by a typed refusal."""
+"""Refreshes that readers cause: bounded, shared by all readers who wait, and refused with a typed error."""
 
 import anyio
 
@@ -21,7 +21,7 @@ WAIT_SECONDS = 30.0
 
 
 class Demand:
-    """Readers' wishes to one refresher. Every refusal is a `ReaderError`."""
+    """Refresh one provider's token for readers. Every refusal is a `ReaderError`."""
 
     __slots__ = ("_allowance", "_refresher")
 
@@ -30,7 +30,7 @@ class Demand:
         self._allowance = Allowance()
 
     async def newer_than(self, generation: int | None, *, admin: bool) -> Lease:
-        """The lease after one attempt; without one if it is newer than ``generation`` already.
+        """Return the lease after one attempt; without one if it is newer than ``generation`` already.
 
         Raises `GenerationConflictError` where ``generation`` is above the newest, else as `fresh`.
         """
@@ -50,9 +50,9 @@ class Demand:
         return lease
 
     async def fresh(self, min_ttl: float, *, admin: bool) -> Lease:
-        """A lease valid for ``min_ttl`` more seconds, after one attempt if need be.
+        """Return a lease valid for ``min_ttl`` more seconds, after one attempt if need be.
 
-        Raises `ThrottledError` where the floor, the allowance or the host's pause forbids the attempt,
+        Raises `ThrottledError` where a minimum interval, the allowance or the host's pause forbids the attempt,
         `WaitTimeoutError` after 30 s, `LoginRequiredError` or `TokenUnavailableError` where there is no such token.
         """
         if (lease := self._lasting(min_ttl)) is not None:
@@ -68,29 +68,29 @@ class Demand:
         raise self._refusal(f"the refreshed token does not last {min_ttl:.10g} s")
 
     async def _attempt(self, *, admin: bool, resumes: bool) -> None:
-        """Cause an attempt, or join the one under way, and wait for its end. ``resumes``: also leave `rejected`."""
+        """Cause an attempt, or join the one under way, and wait for its end. ``resumes``: also leave `Rejected`."""
         refresher = self._refresher
         if not refresher.is_busy:
             self._admit(refresher.now(), admin=admin, resumes=resumes)
-        outcome = refresher.ask(despite_rejection=resumes)
+        result = refresher.request_attempt(despite_rejection=resumes)
         with anyio.move_on_after(WAIT_SECONDS):
-            await outcome.done.wait()
-        if not outcome.done.is_set():
+            await result.done.wait()
+        if not result.done.is_set():
             raise WaitTimeoutError(
                 f"{refresher.name}: no answer from the upstream within {WAIT_SECONDS:.0f} s; the attempt goes on"
             )
-        if outcome.error is not None:
-            raise self._refusal(outcome.error.detail)
+        if result.error is not None:
+            raise self._refusal(result.error.detail)
 
     def _admit(self, now: Instant, *, admin: bool, resumes: bool) -> None:
         """Raise where an attempt may not be made within the wait."""
         refresher = self._refresher
-        if refresher.record.rejected is not None and not resumes:
+        if refresher.record.rejected and not resumes:
             error = refresher.record.last_error
             raise self._refusal("the credentials were rejected" if error is None else error.detail)
-        floor = refresher.floor_seconds(now, on_demand=True)
-        if floor > WAIT_SECONDS:
-            raise self._throttled(f"the upstream asked for a pause of {floor:.0f} more seconds", now.after(floor))
+        blocked = refresher.blocked_seconds(now, on_demand=True)
+        if blocked > WAIT_SECONDS:
+            raise self._throttled(f"the upstream asked for a pause of {blocked:.0f} more seconds", now.after(blocked))
         if admin:
             return
         if (rest := refresh_timing.long_outage_seconds(refresher.record, now)) > 0:
@@ -107,7 +107,7 @@ class Demand:
     def _refusal(self, message: str) -> ReaderError:
         refresher = self._refresher
         message = f"{refresher.name}: {message}"
-        if refresher.record.rejected is not None and not refresher.is_valid():
+        if refresher.record.rejected and not refresher.is_valid():
             return LoginRequiredError(message)
         upcoming = refresher.next_attempt()
         return TokenUnavailableError(message, retry_at=None if upcoming is None else upcoming.wall.timestamp())

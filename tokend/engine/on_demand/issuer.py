@@ -1,46 +1,49 @@
-"""On-demand tokens: one upstream call per query, the few repeats that a query may cost, and `rejected`.
+"""On-demand tokens: one upstream call per query, and the few repeats that a query may cost.
 
-Nothing is prefetched, cached or persisted but the facts that bind the next query too: that the credentials were
-rejected, and that the host asked for a pause.
+Nothing is prefetched or cached. Only what binds the next query is persisted: rejected credentials, refusals, and a
+pause that the host asked for. `policy.failure` has the meaning of each failure.
 """
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import anyio
 
 from tokend.engine.context.context import Context
-from tokend.engine.policy.failure import MOST_VERDICTS, is_verdict
+from tokend.engine.policy.failure import (
+    Meaning,
+    Repeat,
+    after_failed_call,
+    meaning_of,
+    rejected_on_demand,
+    resumed,
+    with_refusals,
+)
 from tokend.engine.records.fingerprints import identify
 from tokend.engine.records.record import Record
-from tokend.engine.records.rename import is_blank, left_behind
+from tokend.engine.records.rename import generations_only, is_blank
 from tokend.machine.lock import Lock
 from tokend.machine.logs import get_logger
 from tokend.plugin.provider import Issuer
 from tokend.plugin.settings import OnDemandSettings
 from tokend.values.errors import (
     AttemptError,
-    ClockError,
     InvalidParametersError,
     LoginRequiredError,
-    RateLimitedError,
-    RejectedError,
+    ReaderError,
     SecretError,
     ThrottledError,
     TokenUnavailableError,
     TransientError,
 )
 from tokend.values.instant import Instant
-from tokend.values.status import Failure, State
+from tokend.values.status import State
 from tokend.values.tokens import Token
 
 # After a timeout or 5xx: up to two more calls, this much later.
 REPEAT_SECONDS = (0.5, 1.0)
-LEAST_PATIENCE_SECONDS = 1.0
+SHORTEST_CALL_SECONDS = 1.0
 MOST_CALLS = 1 + len(REPEAT_SECONDS)
-# Where the upstream says 429 without a usable Retry-After.
-DEFAULT_PAUSE_SECONDS = 5.0
 
 log = get_logger()
 
@@ -55,39 +58,36 @@ class TokenIssuer:
         self.settings = settings
         self._context = context
         self._runtime = context.runtime(settings)
-        self._accepted = False  # the upstream took these credentials the last time
+        self._accepted = False  # the upstream accepted these credentials the last time
         self._trial = Lock()
 
     @property
     def record(self) -> Record:
-        """What is stored of this provider: only its standing, never a token."""
+        """The current record. It holds no token."""
         return self._context.store.get(self.name)
 
     @property
     def state(self) -> State:
-        """``rejected`` after two verdicts in a row, else ``on_demand``."""
-        return State.ON_DEMAND if self.record.rejected is None else State.REJECTED
+        """``rejected`` after two refusals in a row, else ``on_demand``."""
+        return State.REJECTED if self.record.rejected else State.ON_DEMAND
 
     async def reconfigure(self, settings: OnDemandSettings) -> None:
-        """Go on under new settings."""
+        """Apply new settings."""
         old, self.settings = self.settings, settings
         self._runtime = self._context.runtime(settings)
-        if self.record.rejected is not None and not settings.goes_the_way_of(old):
-            # Another way to the upstream may be what was missing. One verdict counts still.
-            self._context.store.show(self.name, replace(self.record, rejected=None, verdicts=MOST_VERDICTS - 1))
+        if self.record.rejected and not settings.goes_the_way_of(old):
+            # Another way to the upstream (a proxy, a certificate) may be what was missing.
+            self._context.store.show(self.name, resumed(self.record))
         await self.reconsider()
 
     async def reconsider(self) -> None:
-        """Leave `rejected` if the settings or the secrets are no longer those that were rejected."""
-        record = self.record
-        if record.rejected is None:
+        """Leave `Rejected` if settings or secrets are no longer those that were rejected."""
+        rejected = self.record.attempts.rejected_secrets
+        if rejected is None:
             return
-        try:
-            identity = await identify(self.settings, self._runtime, self._context.store.state.digest)
-        except SecretError:
-            return
-        if identity.secrets != record.rejected:
-            await self._context.store.update(self.name, left_behind)
+        secrets = await self._secrets()
+        if secrets is not None and secrets != rejected:
+            await self._context.store.update(self.name, generations_only)
 
     async def issue(self, parameters: Mapping[str, str]) -> Token:
         """Issue one token.
@@ -99,7 +99,7 @@ class TokenIssuer:
         issuer.check(parameters)
         deadline = self._context.clock.instant().after(self.settings.timeout.total_seconds())
         self._refuse_unsent()
-        async with self._turn():
+        async with self._trial_of_credentials():
             self._refuse_unsent()
             token = await self._issue(issuer, parameters, deadline)
             self._accepted = True
@@ -108,9 +108,11 @@ class TokenIssuer:
         return token
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Let credentials that are not known to work be tried by one query at a time: ten at once, and a wrong secret
-        would have been sent ten times before the first refusal came back."""
+    async def _trial_of_credentials(self) -> AsyncIterator[None]:
+        """Let one query at a time try credentials that are not known to work.
+
+        Ten queries at once would send a wrong secret ten times before the first refusal arrives.
+        """
         held = False
         if not self._accepted and self.settings.upstream is not None:
             try:
@@ -128,49 +130,55 @@ class TokenIssuer:
                 self._trial.release()
 
     async def _issue(self, issuer: Issuer, parameters: Mapping[str, str], deadline: Instant) -> Token:
-        """Have a token issued; what fails is stored and becomes a `ReaderError`."""
+        """Issue a token; store a failure and raise it as a `ReaderError`."""
         try:
             token = await self._within_timeout(issuer, parameters, deadline)
-        except (RejectedError, ClockError, SecretError) as error:
-            await self._failed(error)
-            raise self._refusal(error) from None
         except InvalidParametersError:
-            # The vendor looked at the fields: it had accepted the credentials.
+            # The vendor read the fields: it had accepted the credentials.
             self._accepted = True
-            self._context.store.show(self.name, replace(self.record, verdicts=0))
+            self._context.store.show(self.name, with_refusals(self.record, 0))
             raise
-        except RateLimitedError as error:
-            until = self._context.clock.instant().after(error.retry_after or DEFAULT_PAUSE_SECONDS)
-            self._context.limits.block(self.settings.upstream, until)
-            await self._failed(error, until=until)
-            raise ThrottledError(f"{self.name}: {error.detail}", retry_at=until.wall.timestamp()) from None
-        except TransientError as error:
-            await self._failed(error)
-            raise TokenUnavailableError(f"{self.name}: {error.detail}") from None
+        except AttemptError as error:
+            raise await self._failed(error) from None
         if not is_blank(self.record):
-            await self._context.store.update(self.name, left_behind)
+            await self._context.store.update(self.name, generations_only)
         return token
 
     async def _within_timeout(self, issuer: Issuer, parameters: Mapping[str, str], deadline: Instant) -> Token:
-        """Call, and repeat what may be repeated, all before ``deadline``."""
+        """Make the call, and repeat it where its failure allows that, all before ``deadline``."""
         clock = self._context.clock
         pauses, clock_learned = list(REPEAT_SECONDS), False
         calls_left = MOST_CALLS
         while True:
             calls_left -= 1
             try:
-                return await self._call(issuer, parameters, seconds=_patience(clock.instant().until(deadline), pauses))
-            except (ClockError, RejectedError) as error:
-                if clock_learned:
-                    # It was not the clock then: these were two in a row.
-                    self._context.store.show(self.name, replace(self.record, verdicts=self.record.verdicts + 1))
-                if not _is_worth_another(error, before=self.record.verdicts) or clock_learned or not calls_left:
+                return await self._call(
+                    issuer, parameters, seconds=_call_seconds(clock.instant().until(deadline), pauses)
+                )
+            except AttemptError as error:
+                meaning = meaning_of(error)
+                if clock_learned and meaning.is_refusal:
+                    # The clock did not explain the first refusal: these are two in a row.
+                    refusals = self.record.attempts.failures.refusals
+                    self._context.store.show(self.name, with_refusals(self.record, refusals + 1))
+                left = clock.instant().until(deadline)
+                if not calls_left:
                     raise
-                clock_learned = True
-            except TransientError as error:
-                if not (error.repeatable and pauses and calls_left and clock.instant().until(deadline) > pauses[0]):
+                if meaning.repeat is Repeat.AFTER_A_PAUSE and pauses and left > pauses[0]:
+                    await clock.sleep(pauses.pop(0))
+                elif not clock_learned and self._is_worth_the_learned_clock(meaning):
+                    clock_learned = True
+                else:
                     raise
-                await clock.sleep(pauses.pop(0))
+
+    def _is_worth_the_learned_clock(self, meaning: Meaning) -> bool:
+        """Tell whether a refusal may be due to our clock, and is not the one that rejects the credentials.
+
+        The refusal is not counted yet: queries side by side may all meet the same wrong clock once.
+        """
+        if meaning.repeat is not Repeat.WITH_THE_LEARNED_CLOCK or meaning.rejects_at is None:
+            return False
+        return self.record.attempts.failures.refusals + 1 < meaning.rejects_at.on_demand
 
     async def _call(self, issuer: Issuer, parameters: Mapping[str, str], *, seconds: float) -> Token:
         try:
@@ -179,45 +187,41 @@ class TokenIssuer:
         except TimeoutError:
             raise TransientError(f"the upstream did not answer within {seconds:.1f} s", repeatable=True) from None
 
-    async def _failed(self, error: AttemptError, *, until: Instant | None = None) -> None:
-        """Remember a failure. Saved is what binds the next query after a restart, too."""
-        now, verdict = self._context.clock.instant(), is_verdict(error)
-        secrets = await self._secrets() if verdict else None
-        self._accepted = self._accepted and not verdict
-
-        def failed(record: Record) -> Record:
-            # Other failures say nothing of the credentials: they neither add to the verdicts nor clear them.
-            verdicts = record.verdicts + verdict
-            return replace(
-                record,
-                verdicts=verdicts,
-                rejected=secrets if verdicts >= MOST_VERDICTS else None,
-                host_pause=until or record.host_pause,
-                paused_host=self.settings.upstream if until is not None else record.paused_host,
-                failures=record.failures + 1,
-                last_error=Failure(error.reason, error.detail, now.wall),
-            )
-
+    async def _failed(self, error: AttemptError) -> ReaderError:
+        """Store, count and log a failure; return the reader's error. What binds the next query is saved."""
+        store, now, meaning = self._context.store, self._context.clock.instant(), meaning_of(error)
+        host = self.settings.upstream
         self._context.counters.failed(self.name, error.reason)
         log.warning("token.issue_failed", token=self.name, reason=error.reason, detail=error.detail)
-        if not verdict and until is None:
-            self._context.store.show(self.name, failed(self.record))
-            return
-        record = await self._context.store.update(self.name, failed)
-        if record.rejected is not None:
-            log.warning("token.rejected", token=self.name, detail=error.detail, advice="mend the credentials")
+        # At once: queries side by side count from here.
+        store.show(self.name, after_failed_call(self.record, error, now=now, host=host))
+        if meaning.is_refusal:
+            self._accepted = False
+            secrets = await self._secrets()
+            record = await store.update(self.name, lambda record: rejected_on_demand(record, error, secrets=secrets))
+            if record.rejected:
+                log.warning("token.rejected", token=self.name, detail=error.detail, advice="fix the credentials")
+        pause = self.record.host_pause
+        if meaning.pauses_host and pause is not None:
+            self._context.limits.block(pause.host, pause.until)
+            await store.update(self.name, lambda record: record)
+            return ThrottledError(f"{self.name}: {error.detail}", retry_at=pause.until.wall.timestamp())
+        message = f"{self.name}: {error.detail}"
+        return LoginRequiredError(message) if self.record.rejected else TokenUnavailableError(message)
 
     async def _secrets(self) -> str | None:
-        """The fingerprint of what was presented; None if it cannot be read any more: then it has changed."""
+        """Fingerprint what is presented; None if it cannot be read any more: then it has changed."""
         try:
             return (await identify(self.settings, self._runtime, self._context.store.state.digest)).secrets
         except SecretError:
             return None
 
     def _refuse_unsent(self) -> None:
-        """Raise where a call must not be made now."""
-        if self.record.rejected is not None:
-            raise LoginRequiredError(f"{self.name}: {self._last_detail()}")
+        """Raise where no call may be made now."""
+        if self.record.rejected:
+            error = self.record.last_error
+            detail = "the credentials were rejected" if error is None else error.detail
+            raise LoginRequiredError(f"{self.name}: {detail}")
         now = self._context.clock.instant()
         if (pause := self._context.limits.seconds(self.settings.upstream, now)) > 0:
             raise ThrottledError(
@@ -225,26 +229,15 @@ class TokenIssuer:
                 retry_at=now.after(pause).wall.timestamp(),
             )
 
-    def _refusal(self, error: AttemptError) -> TokenUnavailableError | LoginRequiredError:
-        message = f"{self.name}: {error.detail}"
-        return TokenUnavailableError(message) if self.record.rejected is None else LoginRequiredError(message)
 
-    def _last_detail(self) -> str:
-        error = self.record.last_error
-        return "the credentials were rejected" if error is None else error.detail
+def _call_seconds(left: float, pauses: list[float]) -> float:
+    """Compute how long one call may take.
 
-
-def _patience(left: float, pauses: list[float]) -> float:
-    """How long one call may take: half of what is left while others may follow, so that a silent upstream leaves them
-    room; but not so little that one which is merely slow gets no chance."""
+    It is half of what is left while others may follow, so that a silent upstream leaves them time; but never so little
+    that an upstream that is merely slow cannot answer.
+    """
     shared = (left - sum(pauses)) / 2 if pauses else left
-    return max(shared, min(left, LEAST_PATIENCE_SECONDS))
-
-
-def _is_worth_another(error: AttemptError, *, before: int) -> bool:
-    """Tell whether a refusal may be the fault of our clock, which has been learned now. Not after ``before`` verdicts:
-    with this one they are as many as credentials get. Queries side by side may all meet the same wrong clock once."""
-    return isinstance(error, ClockError) and error.offset is not None and before + 1 < MOST_VERDICTS
+    return max(shared, min(left, SHORTEST_CALL_SECONDS))
 
 
 def _as_issuer(settings: OnDemandSettings) -> Issuer:

@@ -1,7 +1,8 @@
 """Backoff: the wait before the next attempt after a failure, in seconds. Pure."""
 
-# Between two attempts of one provider after a failure or on demand, whatever upstream, clock or readers do.
-FLOOR_SECONDS = 5.0
+# Minimum interval between two attempts of one provider after a failure or on demand. Neither upstream nor clock nor
+# readers shorten it.
+MINIMUM_INTERVAL_SECONDS = 5.0
 LONGEST_BACKOFF_SECONDS = 300.0
 # Doubling from 5 s passes 300 s at the sixth failure; capping the exponent keeps 2**n from growing for days.
 LARGEST_EXPONENT = 6
@@ -14,12 +15,12 @@ LONG_OUTAGE_PAUSE_SECONDS = 0.6 * LONGEST_BACKOFF_SECONDS
 
 
 def backoff_seconds(failures: int, *, seconds_left: float | None, draw: float) -> float:
-    """How long to wait after the ``failures``-th failure in a row (1 is the first).
+    """Compute the wait after the ``failures``-th failure in a row (1 is the first).
 
     ``seconds_left`` of the token held, None or not positive if there is none; ``draw`` from [0, 1).
     """
     exponent = min(max(failures - 1, 0), LARGEST_EXPONENT)
-    longest = min(LONGEST_BACKOFF_SECONDS, FLOOR_SECONDS * 2.0**exponent)
+    longest = min(LONGEST_BACKOFF_SECONDS, MINIMUM_INTERVAL_SECONDS * 2.0**exponent)
     if seconds_left is not None and seconds_left > 0:
         longest = min(longest, seconds_left * SHARE_OF_WHAT_IS_LEFT)
-    return max(FLOOR_SECONDS, (0.6 + 0.4 * draw) * longest)
+    return max(MINIMUM_INTERVAL_SECONDS, (0.6 + 0.4 * draw) * longest)

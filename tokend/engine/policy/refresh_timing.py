@@ -1,10 +1,10 @@
-"""When a held provider's next attempt is due: what the timer wants, and the floor that nobody may go below. Pure."""
+"""The time of a held provider's next attempt: when the timer wants it, and when nobody may make it. Pure."""
 
 import math
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tokend.engine.policy.backoff import FLOOR_SECONDS, LONG_OUTAGE_PAUSE_SECONDS, LONG_OUTAGE_SECONDS
+from tokend.engine.policy.backoff import LONG_OUTAGE_PAUSE_SECONDS, LONG_OUTAGE_SECONDS, MINIMUM_INTERVAL_SECONDS
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.record import Record
 from tokend.plugin.settings import HeldSettings
@@ -19,7 +19,8 @@ DEFAULT_LEAD_SHARE = 0.20
 LONGEST_LEAD_SHARE = 0.50
 # Spreads daemons that hold tokens of one age; it only ever makes a refresh earlier.
 JITTER_SHARE = 0.05
-# Less is drift. More means that files promise a life that has ended: their readers must get a token with true times.
+# A smaller difference is drift. A larger one means that files promise a life that has ended: their readers must get a
+# token with true times.
 STEPPED_BACK_SECONDS = 60.0
 # A wall clock that is set to and fro (docs/promises.md 31) causes a refresh this often.
 STEPPED_BACK_PAUSE_SECONDS = 3600.0
@@ -28,7 +29,7 @@ START_SPREAD_SECONDS = 3.0
 
 
 def lead_seconds(token: Token, *, lead: timedelta | Percentage | None, minimum_lead_seconds: float) -> float | None:
-    """How long before its end ``token`` is to be replaced; None for a token without an end.
+    """Compute how long before its end ``token`` is replaced; None for a token without an end.
 
     ``lead`` is the operator's ``refresh_before``, ``minimum_lead_seconds`` the vendor's.
     """
@@ -45,7 +46,7 @@ def lead_seconds(token: Token, *, lead: timedelta | Percentage | None, minimum_l
 
 
 def refresh_moment(token: Token, *, lead_seconds: float | None, jitter: float) -> Instant | None:
-    """When to replace ``token``; None for a token without an end. ``jitter`` is drawn once per token from [0, 1)."""
+    """Compute when to replace ``token``; None: it has no end. ``jitter`` from [0, 1) is drawn once per token."""
     if lead_seconds is None or token.expires_at is None:
         return None
     early = jitter * JITTER_SHARE * token.issued_at.until(token.expires_at)
@@ -66,12 +67,12 @@ NEVER_STEPPED_BACK = SteppedBack(None, -math.inf)
 def timer_seconds(
     record: Record, now: Instant, *, start_at: Instant, renewable: bool, stepped_back: SteppedBack
 ) -> float | None:
-    """Seconds until the timer wants an attempt (not positive: it is due), None if no timer causes one.
+    """Compute the seconds until the timer wants an attempt (not positive: now); None if no timer makes one.
 
     ``start_at`` is when a provider without a valid token may begin.
     """
     lease = record.lease
-    if record.rejected is not None or (lease is not None and not renewable):
+    if record.rejected or (lease is not None and not renewable):
         return None
     if record.next_attempt is not None:
         return now.until(record.next_attempt)
@@ -86,15 +87,18 @@ def timer_seconds(
     return wanted
 
 
-def noticed(record: Record, now: Instant, *, before: SteppedBack) -> SteppedBack:
-    """What is remembered of clocks set back when an attempt is made ``now``."""
+def stepped_back(record: Record, now: Instant, *, before: SteppedBack) -> SteppedBack:
+    """Remember the attempt that is made ``now`` if the wall clock was set back; else return ``before``."""
     if record.lease is None or not was_stepped_back(record.lease, now):
         return before
     return SteppedBack(record.lease.generation, now.boot)
 
 
 def start_at(settings: HeldSettings, now: Instant, *, valid: bool, draw: float) -> Instant:
-    """When a provider that has just been started may begin; ``draw`` from [0, 1) spreads fleets over three seconds."""
+    """Compute when a provider that has just been started may begin.
+
+    ``draw`` from [0, 1) spreads the hosts of a fleet over three seconds.
+    """
     host = settings.upstream
     # A loopback upstream belongs to this machine alone: there is no fleet to spread.
     if valid or settings.local or host is None or is_loopback(host.rpartition(":")[0]):
@@ -102,36 +106,37 @@ def start_at(settings: HeldSettings, now: Instant, *, valid: bool, draw: float) 
     return now.after(draw * START_SPREAD_SECONDS)
 
 
-def floor_seconds(
+def blocked_seconds(
     record: Record,
     settings: HeldSettings,
     limits: HostLimits,
     now: Instant,
     *,
     on_demand: bool,
-    pace: str | None = None,
+    account: str | None = None,
 ) -> float:
-    """Seconds during which no attempt may be made, whoever wants it; after a failure or on demand at least 5 s.
+    """Compute the seconds during which nobody may make an attempt: pauses of the host and minimum intervals.
 
-    ``pace`` is the account's whose turns count (`identity.pace_of`).
+    After a failure, and for attempts that readers want (``on_demand``), the minimum interval is at least 5 s.
+    ``account`` is the one whose requests the vendor counts (`fingerprints.rate_limited_account`).
     """
     if settings.local:
         return 0.0
-    floor = max(limits.seconds(settings.upstream, now), limits.seconds(pace, now))
+    blocked = max(limits.seconds(settings.upstream, now), limits.seconds(account, now))
     if record.last_attempt is not None:
-        pause = settings.request_interval_seconds
+        interval = settings.request_interval_seconds
         if on_demand or record.failures or record.next_attempt is not None:
-            pause = max(pause, FLOOR_SECONDS)
-        floor = max(floor, now.until(record.last_attempt) + pause)
-    return floor
+            interval = max(interval, MINIMUM_INTERVAL_SECONDS)
+        blocked = max(blocked, now.until(record.last_attempt) + interval)
+    return blocked
 
 
 def long_outage_seconds(record: Record, now: Instant) -> float:
-    """Seconds during which readers may cause no attempt because the timer's own fill the hour's budget."""
-    since = record.failing_since
+    """Compute the seconds during which readers may cause no attempt: the timer's own use up the hour's budget."""
+    since = record.attempts.failures.since
     if since is None or record.last_attempt is None or since.until(now) < LONG_OUTAGE_SECONDS:
         return 0.0
-    return now.until(record.last_attempt) + record.cost * LONG_OUTAGE_PAUSE_SECONDS
+    return now.until(record.last_attempt) + record.attempts.failures.cost * LONG_OUTAGE_PAUSE_SECONDS
 
 
 def was_stepped_back(lease: Lease, now: Instant) -> bool:

@@ -1,42 +1,46 @@
-"""Hold a stored record against the settings and secrets of now: whose token is it, was it asked for like this, may a
-rejected provider try again. Pure.
+"""Reconcile a stored record with the current settings and secrets: same account? same request? may `Rejected` be left?
+Pure.
 """
 
 from dataclasses import replace
 
+from tokend.engine.policy.failure import resumed, with_refusals
 from tokend.engine.policy.refresh_timing import lead_seconds, refresh_moment
 from tokend.engine.records.fingerprints import Identity
 from tokend.engine.records.record import Record
+from tokend.engine.records.token_states import Held
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import SecretError
 
-# A reboot lays the boot line anew from wall times of microseconds: less than this is no other lead.
+# After a reboot boot times are computed from wall times in microseconds: a smaller difference is no other lead.
 SAME_LEAD_SECONDS = 1.0
 
 
-def compare(record: Record, settings: HeldSettings, *, request: str, identity: Identity | None) -> tuple[Record, bool]:
-    """The record as it must be under ``settings``, and whether an attempt should follow as soon as the floor allows.
+def reconcile(
+    record: Record, settings: HeldSettings, *, request: str, identity: Identity | None
+) -> tuple[Record, bool]:
+    """Compute the record under ``settings``, and whether an attempt should follow as soon as one may be made.
 
-    ``request`` is the settings' fingerprint without secrets; ``identity`` is None where a secret cannot be read:
-    then nothing can be said of the account, and the attempt will report why.
+    ``request`` is the settings' fingerprint without secrets. ``identity`` is None where a secret cannot be read: then
+    nothing is known of the account, and the attempt will report why.
     """
     record = _with_lead(record, settings)
-    hurry = asked_otherwise = record.request is not None and record.request != request
+    ask = another_request = record.request is not None and record.request != request
     if identity is None:
-        return record, hurry and record.rejected is None
+        return record, ask and not record.rejected
     if is_foreign(record, identity.account):
-        hurry = True
+        ask = True
         # Local kinds mint before they withdraw, so that no reader sees a gap.
-        record = record if settings.local else withdrawn(record)
-    if record.rejected is not None:
-        if record.rejected == identity.secrets:
+        record = record if settings.local else record.without_token()
+    if record.rejected:
+        if record.attempts.rejected_secrets == identity.secrets:
             return record, False
-        record, hurry = replace(record, rejected=None, verdicts=0), True
-    if asked_otherwise:
-        record = replace(record, verdicts=0)
+        record, ask = resumed(record, refusals=0), True
+    if another_request:
+        record = with_refusals(record, 0)
     if record.last_error is not None and record.last_error.reason == SecretError.reason:
-        hurry = True  # it can be read now
-    return (replace(record, next_attempt=None) if hurry else record), hurry
+        ask = True  # the secret can be read now
+    return (resumed(record, record.attempts.failures.refusals) if ask else record), ask
 
 
 def is_foreign(record: Record, account: str) -> bool:
@@ -44,14 +48,11 @@ def is_foreign(record: Record, account: str) -> bool:
     return record.lease is not None and record.account != account
 
 
-def withdrawn(record: Record) -> Record:
-    """The record without its token; the sinks must not hold it any longer either."""
-    return replace(record, lease=None, withdrawn=True)
-
-
 def is_surely_another_account(old: HeldSettings, new: HeldSettings) -> bool:
-    """Tell what can be told without reading a secret: a key that says whose token it is has another plain value, or
-    another one that stands in the configuration itself."""
+    """Tell whether the account changed, as far as that is known without reading a secret.
+
+    It did where a key that names the account has another plain value, or another literal secret.
+    """
     before, now = old.secrets(), new.secrets()
     if any(getattr(old, name) != getattr(new, name) for name in new.account_fields - (before.keys() | now.keys())):
         return True
@@ -63,12 +64,13 @@ def is_surely_another_account(old: HeldSettings, new: HeldSettings) -> bool:
 
 
 def _with_lead(record: Record, settings: HeldSettings) -> Record:
-    """Another ``refresh_before`` counts for the token held, too: its jitter stays, its moment moves."""
-    lease = record.lease
-    if lease is None:
+    """Apply another ``refresh_before`` to the token held, too: its jitter stays, its moment moves."""
+    held = record.token
+    if not isinstance(held, Held):
         return record
-    lead = lead_seconds(lease.token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds)
-    if lead is None or (record.lead_seconds is not None and abs(lead - record.lead_seconds) < SAME_LEAD_SECONDS):
+    token = held.lease.token
+    lead = lead_seconds(token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds)
+    if lead is None or (held.lead_seconds is not None and abs(lead - held.lead_seconds) < SAME_LEAD_SECONDS):
         return record
-    moment = refresh_moment(lease.token, lead_seconds=lead, jitter=record.jitter)
-    return replace(record, lead_seconds=lead, lease=replace(lease, refresh_at=moment))
+    moment = refresh_moment(token, lead_seconds=lead, jitter=held.jitter)
+    return replace(record, token=replace(held, lead_seconds=lead, lease=replace(held.lease, refresh_at=moment)))

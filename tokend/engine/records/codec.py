@@ -1,4 +1,8 @@
-"""The JSON form of a `Record` in a state file: encode, decode, version. Pure."""
+"""The JSON form of a `Record` in a state file: encode, decode, version. Pure.
+
+The form of version 1 is flat, as 0.1.0 wrote it: the members of all states stand side by side, and those that a state
+does not have are null, 0 or false (docs/decisions/0012). ``verdicts`` is the number of refusals.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -6,7 +10,9 @@ from typing import Any, TypeVar
 
 import orjson
 
-from tokend.engine.records.record import Record, after_reboot
+from tokend.engine.records.attempt_states import NO_FAILURES, AttemptState, Failures, UnderWay, at_rest
+from tokend.engine.records.record import HostPause, Record, after_reboot
+from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, TokenState
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -18,98 +24,115 @@ VERSION = 1
 
 
 def dump(name: str, record: Record, boot_id: str) -> bytes:
-    """Write a record as JSON. It holds the token in clear: for a 0600 file in the state directory only."""
-    lease = record.lease
+    """Encode a record as JSON. It holds the token in clear: for a 0600 file in the state directory only."""
+    held = record.token if isinstance(record.token, Held) else None
+    attempts, failures, pause = record.attempts, record.attempts.failures, record.host_pause
     return orjson.dumps(
         {
             "version": VERSION,
             "name": name,
             "boot_id": boot_id,
-            "lease": None
-            if lease is None
-            else {
-                "token": _dump_token(lease.token),
-                "generation": lease.generation,
-                "refresh_at": _dump_instant(lease.refresh_at),
-                "fingerprint": lease.fingerprint,
-            },
+            "lease": None if held is None else _dump_lease(held.lease),
             "account": record.account,
             "request": record.request,
             "proven": record.proven,
             "generation": record.generation,
-            "lead_seconds": record.lead_seconds,
-            "jitter": record.jitter,
-            "adrift": record.adrift,
-            "last_attempt": _dump_instant(record.last_attempt),
-            "next_attempt": _dump_instant(record.next_attempt),
-            "host_pause": _dump_instant(record.host_pause),
-            "paused_host": record.paused_host,
-            "failures": record.failures,
-            "failing_since": _dump_instant(record.failing_since),
-            "verdicts": record.verdicts,
-            "rejected": record.rejected,
+            "lead_seconds": None if held is None else held.lead_seconds,
+            "jitter": 0.0 if held is None else held.jitter,
+            "adrift": held is not None and held.adrift,
+            "last_attempt": _dump_instant(attempts.last_attempt),
+            "next_attempt": _dump_instant(attempts.next_attempt),
+            "host_pause": None if pause is None else _dump_instant(pause.until),
+            "paused_host": None if pause is None else pause.host,
+            "failures": failures.count,
+            "failing_since": _dump_instant(failures.since),
+            "verdicts": failures.refusals,
+            "rejected": attempts.rejected_secrets,
             "withdrawn": record.withdrawn,
-            "cost": record.cost,
-            "under_way": record.under_way,
-            "last_error": None
-            if record.last_error is None
-            else {
-                "reason": record.last_error.reason,
-                "detail": record.last_error.detail,
-                "at": record.last_error.at.isoformat(),
-            },
+            "cost": failures.cost,
+            "under_way": attempts.under_way,
+            "last_error": _dump_failure(failures.last_error),
         },
         option=orjson.OPT_INDENT_2,
     )
 
 
 def load(content: bytes, *, boot_id: str, now: Instant) -> tuple[str, Record]:
-    """Read what `dump` wrote. Raises `StoreError` (naming no content) where it is anything else."""
+    """Decode what `dump` encoded, by this version or by 0.1.0. Raises `StoreError` for anything else, quoting nothing.
+
+    Boot times of another boot are computed anew from the wall clock.
+    """
     try:
         document = orjson.loads(content)
         if document["version"] != VERSION:
             raise StoreError(f"it has version {document['version']!r}, this tokend reads version {VERSION}")
-        record = _load_record(document)
+        record = _record(document)
         same_boot = bool(boot_id) and document["boot_id"] == boot_id
         return _text(document["name"]), record if same_boot else after_reboot(record, now)
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         raise StoreError("it is damaged: not a record that tokend wrote") from None
 
 
-def _load_record(document: Mapping[str, Any]) -> Record:
-    lease, error = document["lease"], document["last_error"]
+def _record(document: Mapping[str, Any]) -> Record:
     return Record(
-        lease=None
-        if lease is None
-        else Lease(
-            name=_text(document["name"]),
-            token=_load_token(lease["token"]),
-            generation=_count(lease["generation"]),
-            refresh_at=_load_instant(lease["refresh_at"]),
-            fingerprint=_text(lease["fingerprint"]),
-        ),
+        generation=_count(document["generation"]),
         account=_maybe(_text, document["account"]),
         request=_maybe(_text, document["request"]),
         proven=_maybe(_text, document["proven"]),
+        token=_token_state(document),
+        attempts=_attempt_state(document),
+        host_pause=_host_pause(document),
+    )
+
+
+def _token_state(document: Mapping[str, Any]) -> TokenState:
+    lease, lead, withdrawn = document["lease"], document["lead_seconds"], _flag(document["withdrawn"])
+    lead = None if lead is None else _number(lead)
+    jitter, adrift = _number(document["jitter"]), _flag(document["adrift"])
+    if lease is None:
+        return WITHDRAWN if withdrawn else NO_TOKEN
+    return Held(_load_lease(_text(document["name"]), lease), lead, jitter, adrift)
+
+
+def _attempt_state(document: Mapping[str, Any]) -> AttemptState:
+    last, upcoming = _load_instant(document["last_attempt"]), _load_instant(document["next_attempt"])
+    rejected, failures = _maybe(_text, document["rejected"]), _failures(document)
+    # Versions before 0.1.0 did not write ``under_way``.
+    if _flag(document.get("under_way", False)) and last is not None and upcoming is not None:
+        return UnderWay(last, upcoming, failures, rejected)
+    return at_rest(last, upcoming, failures, rejected)
+
+
+def _failures(document: Mapping[str, Any]) -> Failures:
+    count, refusals = _count(document["failures"]), _count(document["verdicts"])
+    cost = _count(document.get("cost", 1))  # versions before 0.1.0 did not write it
+    since, error = document["failing_since"], document["last_error"]
+    if not count and not refusals and since is None and error is None:
+        return NO_FAILURES  # nearly all records
+    return Failures(count, refusals, _load_instant(since), _load_failure(error), cost)
+
+
+def _host_pause(document: Mapping[str, Any]) -> HostPause | None:
+    host, until = _maybe(_text, document["paused_host"]), _load_instant(document["host_pause"])
+    return None if host is None or until is None else HostPause(host, until)
+
+
+def _dump_lease(lease: Lease) -> dict[str, Any]:
+    return {
+        "token": _dump_token(lease.token),
+        "generation": lease.generation,
+        "refresh_at": _dump_instant(lease.refresh_at),
+        "fingerprint": lease.fingerprint,
+    }
+
+
+def _load_lease(name: str, document: Mapping[str, Any]) -> Lease:
+    return Lease(
+        name=name,
+        token=_load_token(document["token"]),
         generation=_count(document["generation"]),
-        lead_seconds=_maybe(_number, document["lead_seconds"]),
-        jitter=_number(document["jitter"]),
-        adrift=_flag(document["adrift"]),
-        last_attempt=_load_instant(document["last_attempt"]),
-        next_attempt=_load_instant(document["next_attempt"]),
-        host_pause=_load_instant(document["host_pause"]),
-        paused_host=_maybe(_text, document["paused_host"]),
-        failures=_count(document["failures"]),
-        failing_since=_load_instant(document["failing_since"]),
-        verdicts=_count(document["verdicts"]),
-        rejected=_maybe(_text, document["rejected"]),
-        withdrawn=_flag(document["withdrawn"]),
-        # Early versions wrote neither.
-        cost=_count(document.get("cost", 1)),
-        under_way=_flag(document.get("under_way", False)),
-        last_error=None
-        if error is None
-        else Failure(_text(error["reason"]), _text(error["detail"]), _aware(error["at"])),
+        refresh_at=_load_instant(document["refresh_at"]),
+        fingerprint=_text(document["fingerprint"]),
     )
 
 
@@ -147,15 +170,30 @@ def _load_token(document: Mapping[str, Any]) -> Token:
     )
 
 
+def _dump_failure(failure: Failure | None) -> dict[str, str] | None:
+    if failure is None:
+        return None
+    return {"reason": failure.reason, "detail": failure.detail, "at": failure.at.isoformat()}
+
+
+def _load_failure(document: Mapping[str, Any] | None) -> Failure | None:
+    if document is None:
+        return None
+    return Failure(_text(document["reason"]), _text(document["detail"]), _aware(document["at"]))
+
+
 def _dump_instant(instant: Instant | None) -> list[Any] | None:
     return None if instant is None else [instant.wall.isoformat(), instant.boot]
 
 
 def _load_instant(value: Any) -> Instant | None:
-    return None if value is None else Instant(_aware(value[0]), _number(value[1]))
+    if value is None:
+        return None
+    boot = value[1]
+    return Instant(_aware(value[0]), boot if type(boot) is float else _number(boot))  # three of them in each lease
 
 
-# A value of another type would be believed now and break what uses it later, at each start anew.
+# A value of another type would be accepted now and break what uses it later, at every start again.
 def _maybe(read: Callable[[Any], T], value: Any) -> T | None:
     return None if value is None else read(value)
 

@@ -1,4 +1,4 @@
-"""Whose token it is, and what it was asked with: salted fingerprints of settings and secrets."""
+"""Salted fingerprints of settings and secrets: whose a token is, and with what it was asked for."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -35,12 +35,12 @@ async def identify(settings: ProviderSettings, runtime: Runtime, digest: Callabl
 
 
 def request_fingerprint(settings: ProviderSettings, digest: Callable[[bytes], str]) -> str:
-    """The ``request`` part alone: needs no secret to be readable."""
+    """Fingerprint the ``request`` part alone: no secret is read."""
     return digest(_canonical(settings, settings.request_fields(), {}))
 
 
-def pace_of(settings: HeldSettings, digest: Callable[[bytes], str]) -> str | None:
-    """The account whose pace counts, as far as can be told without reading a secret: by the places of its secrets.
+def rate_limited_account(settings: HeldSettings, digest: Callable[[bytes], str]) -> str | None:
+    """Fingerprint the account whose requests the vendor counts, by the places of its secrets: no secret is read.
 
     None for kinds whose vendor counts no account's requests.
     """
@@ -50,7 +50,7 @@ def pace_of(settings: HeldSettings, digest: Callable[[bytes], str]) -> str | Non
 
 
 def _canonical(settings: ProviderSettings, fields: Iterable[str], revealed: dict[str, Secret]) -> bytes:
-    """Lay fields out so that equal bytes mean equal values. ``repr`` keeps types apart and the order of claims."""
+    """Encode fields so that equal bytes mean equal values. ``repr`` keeps types apart and the order of claims."""
     parts: list[bytes] = [settings.kind.encode()]
     for name in sorted(fields):
         value = getattr(settings, name)

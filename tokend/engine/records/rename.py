@@ -1,33 +1,33 @@
-"""What becomes of a record when its provider is renamed, or its name passes to another. Pure."""
+"""What becomes of a record when its provider is renamed, or when its name passes to another provider. Pure."""
 
 from dataclasses import replace
 
 from tokend.engine.records.record import Record
+from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, NoToken
 
 
 def renamed(record: Record, name: str, *, above: int) -> Record:
-    """The same record under another name, whose generations were used up to ``above``: they only rise."""
-    generation = record.generation if record.generation > above or record.lease is None else above + 1
-    lease = None if record.lease is None else replace(record.lease, name=name, generation=generation)
-    return replace(record, lease=lease, generation=max(generation, above))
+    """Give a record another name, under which generations up to ``above`` were used: generations only rise."""
+    token = record.token
+    if not isinstance(token, Held):
+        return replace(record, generation=max(record.generation, above))
+    generation = record.generation if record.generation > above else above + 1
+    lease = replace(token.lease, name=name, generation=generation)
+    return replace(record, token=replace(token, lease=lease), generation=generation)
 
 
-def succeeded_by_another(record: Record) -> Record:
-    """What remains of a record when its name passes to another kind: the generations, that sinks hold nothing, and what
-    a host has asked for."""
-    return Record(
-        generation=record.generation,
-        withdrawn=record.lease is not None,
-        host_pause=record.host_pause,
-        paused_host=record.paused_host,
-    )
+def for_another_kind(record: Record) -> Record:
+    """Keep what stays when a name passes to another kind: the generations, the host's pause, and that sinks must not
+    hold the token."""
+    token = NO_TOKEN if isinstance(record.token, NoToken) else WITHDRAWN
+    return Record(generation=record.generation, token=token, host_pause=record.host_pause)
 
 
-def left_behind(record: Record) -> Record:
-    """What remains under a name whose record moved to another: the generations."""
+def generations_only(record: Record) -> Record:
+    """Keep what stays under a name whose record moved to another: the generations."""
     return Record(generation=record.generation)
 
 
 def is_blank(record: Record) -> bool:
     """Tell whether nothing is known but the generations that were used."""
-    return record == left_behind(record)
+    return record == generations_only(record)

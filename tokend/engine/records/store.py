@@ -1,4 +1,4 @@
-"""The current records: saved first, then shown, then whoever waits is woken. It decides nothing."""
+"""The current records: a new one is saved first, then shown, then waiters are woken."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tokend.engine.records.codec import dump, load
 from tokend.engine.records.record import Record
-from tokend.engine.records.rename import is_blank, left_behind, renamed
+from tokend.engine.records.rename import generations_only, is_blank, renamed
 from tokend.machine.clock import Clock
 from tokend.machine.event import Event
 from tokend.machine.lock import Lock
@@ -17,14 +17,14 @@ from tokend.values.errors import StoreError
 
 # A healthy disk needs a millisecond; one that hangs must not hold a fresh token back for long.
 SAVE_SECONDS = 10.0
-# What could not be saved is tried again so often: a full disk gets its space back without telling anybody.
+# What could not be saved is tried again so often: nothing reports that a full disk has space again.
 SAVE_AGAIN_SECONDS = 10.0
 
 log = get_logger()
 
 
 class StateBackend(Protocol):
-    """Where records are kept: `state.StateDirectory`, or a dictionary in a simulation."""
+    """Storage of records: `state.StateDirectory`, or a dictionary in a simulation."""
 
     @property
     def boot_id(self) -> str:
@@ -48,7 +48,7 @@ class StateBackend(Protocol):
 
 @dataclass(slots=True)
 class _Unsaved:
-    """A record that is shown but not saved: why, and the name of an older file that has to stay until it is."""
+    """A record that is shown but not saved: the reason, and the name of an older file that has to stay until it is."""
 
     detail: str
     older: str | None = None
@@ -88,23 +88,25 @@ class TokenStore:
         return self._records
 
     def unsaved(self) -> int:
-        """How many records could not be saved: a restart would find older ones."""
+        """Count the records that could not be saved: a restart would find older ones."""
         return len(self._unsaved)
 
-    def trouble(self, name: str) -> str | None:
-        """Why the record of ``name`` could not be saved; None if it is."""
-        return None if (waiting := self._unsaved.get(name)) is None else waiting.detail
+    def unsaved_note(self, name: str) -> str | None:
+        """Return the operator's sentence why the record of ``name`` could not be saved; None if it is saved."""
+        if (unsaved := self._unsaved.get(name)) is None:
+            return None
+        return f"a restart would not find what is known now: {unsaved.detail}"
 
     def get(self, name: str) -> Record:
-        """The record of ``name``; an empty one if nothing is known."""
+        """Return the record of ``name``; an empty one if nothing is known."""
         return self._records.get(name) or Record()
 
     async def update(self, name: str, change: Callable[[Record], Record]) -> Record:
-        """Replace a record by ``change`` of it: saved, then shown, then whoever waits is woken; returns the new one.
+        """Replace a record by ``change`` of it: save it, show it, wake waiters; return the new record.
 
-        Updates of one name take turns, so that none is made of a record that another has replaced meanwhile. If saving
-        fails the record is shown all the same, the failure logged, and `keep_saved` tries again. What ``change`` raises
-        changes nothing.
+        Updates of one name run one after another, so that none uses a record that another has replaced meanwhile. If
+        saving fails, the record is shown all the same, the failure is logged, and `keep_saved` tries again. If
+        ``change`` raises, nothing changes.
         """
         async with self._locks.setdefault(name, Lock()):
             record = change(self.get(name))
@@ -118,7 +120,7 @@ class TokenStore:
             return record
 
     async def keep_saved(self) -> None:
-        """Save what could not be saved, until it is: a task that never ends."""
+        """Save again what could not be saved. Runs until cancelled."""
         while True:
             if not self._unsaved:
                 self._unsaved_event = Event()
@@ -130,19 +132,19 @@ class TokenStore:
     async def _save_again(self, name: str) -> None:
         async with self._locks.setdefault(name, Lock()):
             if name not in self._unsaved:
-                return  # an update has done it meanwhile, or the name is another by now
+                return  # an update has saved it meanwhile, or it has another name by now
             older = self._unsaved[name].older
             try:
                 await self._save(name, self.get(name))
             except StoreError:
-                return  # the log says so already
+                return  # it was logged when it failed first
             log.info("state.saved", token=name)
         if older is not None:
-            await self._leave(older)
+            await self._save_rest(older)
 
     async def _save(self, name: str, record: Record) -> None:
         if name in self._hanging:
-            # It may still be written, and must not be written over something newer.
+            # That write may still end, and must not overwrite something newer.
             raise StoreError(f"state of {name} was not written: an earlier write still hangs in the filesystem")
         content = dump(name, record, self.state.boot_id)
 
@@ -161,12 +163,12 @@ class TokenStore:
         self._unsaved.pop(name, None)
 
     def show(self, name: str, record: Record) -> None:
-        """Make a record visible and wake whoever waits, without saving."""
+        """Make a record visible and wake waiters, without saving."""
         self._records[name] = record
         self.touch(name)
 
     def touch(self, name: str) -> None:
-        """Wake whoever waits for ``name``: something about it changed that is not in the record (an expiry)."""
+        """Wake waiters for ``name``: something about it changed that is not in the record (an expiry)."""
         if (event := self._changed.pop(name, None)) is not None:
             event.set()
         for names in [names for names in self._any_changed if name in names]:
@@ -175,30 +177,30 @@ class TokenStore:
             watcher(name)
 
     def changed(self, name: str, *others: str) -> Event:
-        """The event of the next change of ``name``, or of any of them. Take it before looking at the records."""
+        """Return the event of the next change of any of the names. Take it before reading the records."""
         if others:
             return self._any_changed.setdefault((name, *others), Event())
         return self._changed.setdefault(name, Event())
 
     def subscribe(self, watcher: Callable[[str], None]) -> Callable[[], None]:
-        """Call ``watcher(name)`` at each change; returns how to stop it."""
+        """Call ``watcher(name)`` at each change; return a function that stops that."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
     async def rename(self, old: str, new: str) -> None:
-        """Move a record to another name; the token stays. The old name keeps its generation: they only rise."""
+        """Move a record to another name; the token stays. The old name keeps its generation: generations only rise."""
         record = self._records.get(old)
         if record is not None:
-            self._records[old] = left_behind(record)
+            self._records[old] = generations_only(record)
             waiting = self._unsaved.pop(old, None)
             older = old if waiting is None or waiting.older is None else waiting.older
             await self.update(new, lambda there: renamed(record, new, above=there.generation))
             if new in self._unsaved:
-                self._unsaved[new].older = older  # until then the only one on the disk
+                self._unsaved[new].older = older  # the only file of this record until then
             else:
-                await self._leave(older)
+                await self._save_rest(older)
 
-    async def _leave(self, name: str) -> None:
-        """Save what is left under a name whose record has moved on, unless somebody has taken the name since."""
+    async def _save_rest(self, name: str) -> None:
+        """Save what stays under a name whose record moved to another, unless the name is in use again."""
         if is_blank(self.get(name)):
             await self.update(name, lambda record: record)

@@ -60,8 +60,8 @@ class Heartbeat:
         return self.beats, 0 if self._queue is None else self._queue.moves
 
 
-PULSE: ContextVar[Heartbeat | None] = ContextVar("PULSE", default=None)
-"""The pulse of the refresher whose task this is."""
+HEARTBEAT: ContextVar[Heartbeat | None] = ContextVar("HEARTBEAT", default=None)
+"""The heartbeat of the refresher whose task this is."""
 
 
 class TrackedThreads:
@@ -73,23 +73,23 @@ class TrackedThreads:
 
     async def run(self, call: Callable[[], T], *, seconds: float) -> T:
         """Run ``call`` there."""
-        pulse = PULSE.get()
+        heartbeat = HEARTBEAT.get()
 
         def begun() -> T:
-            self._moved(pulse)
+            self._moved(heartbeat)
             return call()
 
-        if pulse is not None:
-            pulse.queues(self)
+        if heartbeat is not None:
+            heartbeat.queues(self)
         try:
             return await self._threads.run(begun, seconds=seconds)
         finally:
-            self._moved(pulse)
+            self._moved(heartbeat)
 
-    def _moved(self, pulse: Heartbeat | None) -> None:
+    def _moved(self, heartbeat: Heartbeat | None) -> None:
         self.moves += 1
-        if pulse is not None:
-            pulse.queues(None)
+        if heartbeat is not None:
+            heartbeat.queues(None)
 
 
 class Monitored(Protocol):
@@ -100,7 +100,7 @@ class Monitored(Protocol):
         """The token's."""
 
     @property
-    def pulse(self) -> Heartbeat:
+    def heartbeat(self) -> Heartbeat:
         """Its own."""
 
     @property
@@ -120,10 +120,10 @@ class HeartbeatCheck:
         before, self._seen = self._seen, {}
         hung = []
         for one in living:
-            pulse, signs = one.pulse, one.pulse.signs
+            heartbeat, signs = one.heartbeat, one.heartbeat.signs
             who, known, still = before.get(one.name, (None, signs, 0.0))
             moved = who is not one or known != signs
-            at_rest = pulse.rests_until is not None and pulse.rests_until >= boot
+            at_rest = heartbeat.rests_until is not None and heartbeat.rests_until >= boot
             still = 0.0 if moved or at_rest else still + seconds
             self._seen[one.name] = (one, signs, still)
             if still > _allowed_seconds(one):
@@ -133,6 +133,6 @@ class HeartbeatCheck:
 
 def _allowed_seconds(one: Monitored) -> float:
     """How long ``one`` may work, or be overdue, without a sign of life."""
-    if one.pulse.rests_until is not None:
+    if one.heartbeat.rests_until is not None:
         return REST_SECONDS
     return WORK_SECONDS + EXCHANGES * one.timeout_seconds

@@ -28,7 +28,7 @@ def refused(path: Path, before: Config | None = None) -> list[ConfigProblem]:
 @pytest.mark.parametrize(
     ("auth", "message"),
     [
-        ('{ file = "missing" }', "missing cannot be read: No such file or directory"),
+        ('{ file = "./missing" }', "missing cannot be read: No such file or directory"),
         ('{ env = "NOT_SET" }', "auth: environment variable NOT_SET is not set"),
         ('{ env = "KEY", encoding = "hex" }', "auth: environment variable KEY is not valid hex"),
         ('""', "auth: literal in the configuration is empty"),
@@ -47,7 +47,7 @@ def test_a_sink_s_secret_that_cannot_be_read_is_an_error_at_its_place(tmp_path: 
 def test_an_unchanged_table_is_read_again_all_the_same(tmp_path: Path) -> None:
     """A reload takes over what it validated before; a secret that is gone meanwhile is an error of it."""
     secret = written(tmp_path, PLANTED, name="secret")
-    path = written(tmp_path, PARTNER + SINK.format(auth='{ file = "secret" }'))
+    path = written(tmp_path, PARTNER + SINK.format(auth='{ file = "./secret" }'))
     before = loaded(path)
     assert loaded(path, before) == before
     secret.unlink()
@@ -56,14 +56,14 @@ def test_an_unchanged_table_is_read_again_all_the_same(tmp_path: Path) -> None:
 
 def test_it_is_read_beside_other_errors_of_its_table(tmp_path: Path) -> None:
     """All errors at once."""
-    problems = refused(written(tmp_path, PARTNER + SINK.format(auth='{ file = "missing" }') + "zzz = 1\n"))
+    problems = refused(written(tmp_path, PARTNER + SINK.format(auth='{ file = "./missing" }') + "zzz = 1\n"))
     assert [problem.line for problem in problems] == [7, 8]
 
 
 def test_its_file_is_watched_and_a_token_must_not_be_written_there(tmp_path: Path) -> None:
     """Listed with the providers' own."""
     written(tmp_path, PLANTED, name="secret")
-    text = PARTNER + SINK.format(auth='{ file = "secret" }')
+    text = PARTNER + SINK.format(auth='{ file = "./secret" }')
     assert loaded(written(tmp_path, text)).secret_files == (tmp_path / "secret",)
     text += '[[providers.partner.sinks]]\nkind = "raw"\npath = "secret"\n'
     assert only(refused(written(tmp_path, text))).message.endswith(

@@ -1,0 +1,140 @@
+"""A configured held provider while it runs: its token, its status, and the commands of readers."""
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, cast
+
+import anyio
+from anyio.abc import TaskGroup
+
+from tokend.config import ProviderConfig
+from tokend.engine.context.context import Context
+from tokend.engine.context.contract import SinkReport
+from tokend.engine.held.demand import Demand
+from tokend.engine.held.refresher import Refresher
+from tokend.engine.tasks.heartbeat import Monitored
+from tokend.engine.tasks.worker_group import WorkerGroup
+from tokend.plugin.settings import HeldSettings
+from tokend.values.errors import NotSupportedError
+from tokend.values.status import ProviderStatus
+from tokend.values.tokens import Lease, Token
+
+
+class HeldProvider:
+    """Hold one token and keep it fresh. Implements `running_provider.RunningProvider`."""
+
+    __slots__ = ("_context", "_demand", "_records", "_scope", "_sinks", "config", "name", "refresher", "settings")
+
+    is_on_demand: ClassVar[bool] = False
+
+    def __init__(self, config: ProviderConfig, context: Context, sinks: SinkReport) -> None:
+        self.name = config.name
+        self.config = config
+        self.settings = cast(HeldSettings, config.settings)  # `running_provider.make` chose this class by it
+        self.refresher = Refresher(config.name, self.settings, context)
+        self._context = context
+        # The servers read lease and settings at each request: another call on the way costs a tenth of it.
+        self._records = context.store.records
+        self._demand = Demand(self.refresher)
+        self._sinks = sinks
+        self._scope: anyio.CancelScope | None = None
+
+    # -------------------------------------------------------------- life
+
+    def start(self, tasks: TaskGroup, workers: WorkerGroup) -> None:  # noqa: ARG002  # of the interface
+        """Start the refresh loop."""
+        self._scope = workers.start(self.name, self.refresher.run)
+
+    def stop(self) -> None:
+        """Stop the refresh loop. Token and state stay."""
+        if self._scope is not None:
+            self._scope.cancel()
+
+    async def reconfigure(self, config: ProviderConfig) -> None:
+        """Apply settings of the same kind."""
+        changed = self.config.settings != config.settings
+        self.config, self.settings = config, cast(HeldSettings, config.settings)
+        if changed:
+            self.refresher.reconfigure(self.settings)
+
+    def secrets_changed(self) -> None:
+        """Reconcile the token with a secret's new content."""
+        self.refresher.secrets_changed()
+
+    # -------------------------------------------------------------- status
+
+    @property
+    def lease(self) -> Lease | None:
+        """The token now held, valid or not."""
+        record = self._records.get(self.name)
+        return None if record is None else record.token.lease
+
+    @property
+    def is_required(self) -> bool:
+        """Whether the daemon is ready only with this token."""
+        return self.settings.required
+
+    @property
+    def removes_expired(self) -> bool:
+        """Whether sinks must not hold the token after its end."""
+        return self.settings.on_expiry == "remove"
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the credentials are rejected."""
+        return self.refresher.record.rejected
+
+    @property
+    def monitored(self) -> Iterator[Monitored]:
+        """The loops whose heartbeat the watchdog checks."""
+        yield self.refresher
+
+    def status(self) -> ProviderStatus:
+        """Return its status now."""
+        record, lease, now = self.refresher.record, self.lease, self._context.clock.instant()
+        expires = None if lease is None else lease.token.expires_at
+        upcoming = self.refresher.next_attempt()
+        notes = (self.refresher.note, self._context.store.unsaved_note(self.name))
+        return ProviderStatus(
+            name=self.name,
+            kind=self.settings.kind,
+            state=self.refresher.state,
+            valid=lease is not None and lease.token.is_valid(now),
+            expires_at=None if expires is None else expires.wall,
+            refresh_at=None if lease is None or lease.refresh_at is None else lease.refresh_at.wall,
+            generation=None if lease is None else lease.generation,
+            fingerprint=None if lease is None else lease.fingerprint,
+            required=self.is_required,
+            seconds_left=None if expires is None else max(0.0, now.until(expires)),
+            failures=record.failures,
+            last_error=record.last_error,
+            next_attempt_at=None if upcoming is None else upcoming.wall,
+            sinks=self._sinks.statuses(),
+            note="; ".join(note for note in notes if note is not None) or None,
+        )
+
+    def is_settled(self) -> bool:
+        """Return whether a valid token is held and is in every required sink."""
+        return self.refresher.is_valid() and self._sinks.hold(self.lease)
+
+    def has_given_up(self) -> bool:
+        """Return whether a single run need not wait longer: rejected, or a failure that only time can fix."""
+        failures = self.refresher.record.attempts.failures
+        return self.is_rejected or (bool(failures.count) and not failures.refusals and self.lease is None)
+
+    # -------------------------------------------------------------- commands of readers
+
+    async def fresh(self, min_ttl: float, *, admin: bool) -> Lease:
+        """Return a lease valid for at least ``min_ttl`` more seconds."""
+        return await self._demand.fresh(min_ttl, admin=admin)
+
+    async def refresh(self, if_generation: int | None, *, admin: bool) -> Lease:
+        """Make one attempt now, unless the token is newer than ``if_generation`` already."""
+        return await self._demand.newer_than(if_generation, admin=admin)
+
+    async def issue(self, parameters: Mapping[str, str]) -> Token:  # noqa: ARG002  # of the interface
+        """Raise `NotSupportedError`: the token is held."""
+        raise NotSupportedError(f"{self.name} is a held token: GET it")
+
+    async def forget(self) -> None:
+        """Drop the token everywhere, then make an attempt."""
+        await self.refresher.forget()

@@ -1,0 +1,123 @@
+"""A configured on-demand provider while it runs: its status, and the commands of readers. It holds no token."""
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, NoReturn, cast
+
+from anyio.abc import TaskGroup
+
+from tokend.config import ProviderConfig
+from tokend.engine.context.context import Context
+from tokend.engine.context.contract import SinkReport
+from tokend.engine.on_demand.issuer import TokenIssuer
+from tokend.engine.tasks.heartbeat import Monitored
+from tokend.engine.tasks.worker_group import WorkerGroup
+from tokend.plugin.settings import OnDemandSettings
+from tokend.values.errors import NotSupportedError
+from tokend.values.status import ProviderStatus
+from tokend.values.tokens import Lease, Token
+
+
+class OnDemandProvider:
+    """Issue tokens per query. Implements `running_provider.RunningProvider`."""
+
+    __slots__ = ("_context", "_sinks", "_tasks", "config", "issuer", "name", "settings")
+
+    is_on_demand: ClassVar[bool] = True
+    # Also where an earlier kind left a token under this name.
+    lease: ClassVar[None] = None
+    is_required: ClassVar[bool] = False
+    removes_expired: ClassVar[bool] = False
+
+    def __init__(self, config: ProviderConfig, context: Context, sinks: SinkReport) -> None:
+        self.name = config.name
+        self.config = config
+        self.settings = cast(OnDemandSettings, config.settings)  # `running_provider.make` chose this class by it
+        self.issuer = TokenIssuer(config.name, self.settings, context)
+        self._context = context
+        self._sinks = sinks
+        self._tasks: TaskGroup | None = None
+
+    # -------------------------------------------------------------- life
+
+    def start(self, tasks: TaskGroup, workers: WorkerGroup) -> None:  # noqa: ARG002  # of the interface
+        """Leave `Rejected` soon if secrets changed while the daemon was stopped."""
+        self._tasks = tasks
+        if self.is_rejected:
+            tasks.start_soon(self.issuer.reconsider)
+
+    def stop(self) -> None:
+        """Do nothing: there is no loop."""
+
+    async def reconfigure(self, config: ProviderConfig) -> None:
+        """Apply settings of the same kind."""
+        changed = self.config.settings != config.settings
+        self.config, self.settings = config, cast(OnDemandSettings, config.settings)
+        if changed:
+            await self.issuer.reconfigure(self.settings)
+
+    def secrets_changed(self) -> None:
+        """Leave `Rejected` soon if the rejected secrets changed."""
+        if self._tasks is not None:
+            self._tasks.start_soon(self.issuer.reconsider)
+
+    # -------------------------------------------------------------- status
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the credentials are rejected."""
+        return self.issuer.record.rejected
+
+    @property
+    def monitored(self) -> Iterator[Monitored]:
+        """No loop has a heartbeat."""
+        return iter(())
+
+    def status(self) -> ProviderStatus:
+        """Return its status now."""
+        record = self.issuer.record
+        return ProviderStatus(
+            name=self.name,
+            kind=self.settings.kind,
+            state=self.issuer.state,
+            valid=False,
+            expires_at=None,
+            refresh_at=None,
+            generation=None,
+            fingerprint=None,
+            required=False,
+            seconds_left=None,
+            failures=record.failures,
+            last_error=record.last_error,
+            next_attempt_at=None,
+            sinks=self._sinks.statuses(),
+            note=self._context.store.unsaved_note(self.name),
+        )
+
+    def is_settled(self) -> bool:
+        """Return True: there is nothing to wait for."""
+        return True
+
+    def has_given_up(self) -> bool:
+        """Return whether the credentials are rejected."""
+        return self.is_rejected
+
+    # -------------------------------------------------------------- commands of readers
+
+    async def fresh(self, min_ttl: float, *, admin: bool) -> Lease:  # noqa: ARG002  # of the interface
+        """Raise `NotSupportedError`: nothing is held."""
+        self._refuse()
+
+    async def refresh(self, if_generation: int | None, *, admin: bool) -> Lease:  # noqa: ARG002  # of the interface
+        """Raise `NotSupportedError`: nothing is held."""
+        self._refuse()
+
+    async def issue(self, parameters: Mapping[str, str]) -> Token:
+        """Issue one token."""
+        return await self.issuer.issue(parameters)
+
+    async def forget(self) -> None:
+        """Raise `NotSupportedError`: nothing is held."""
+        raise NotSupportedError(f"{self.name} is issued on demand: there is nothing to forget")
+
+    def _refuse(self) -> NoReturn:
+        raise NotSupportedError(f"{self.name} is issued on demand: POST /v1/tokens/{self.name}/issue")

@@ -1,0 +1,88 @@
+"""The sinks of one provider while they run: one publisher and one task each."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import anyio
+
+from tokend.engine.context.context import Context
+from tokend.engine.publishing.publisher import Publisher
+from tokend.engine.publishing.socket_publisher import SocketPublisher
+from tokend.engine.publishing.target_lock import TargetLock
+from tokend.engine.tasks.worker_group import WorkerGroup
+from tokend.plugin.settings import SinkSettings
+from tokend.plugin.sink import ListeningSink
+from tokend.values.status import SinkStatus
+from tokend.values.tokens import Lease
+
+
+class RunningSinks:
+    """Run the sinks of the token ``name``. Implements `contract.SinkReport`.
+
+    ``locks`` has the locks of all targets of the daemon. ``removes`` tells whether sinks must not hold a token, given
+    by name, after its end.
+    """
+
+    __slots__ = ("_context", "_locks", "_name", "_publishers", "_removes", "_workers")
+
+    def __init__(
+        self,
+        name: str,
+        context: Context,
+        workers: WorkerGroup,
+        *,
+        locks: dict[str, TargetLock],
+        removes: Callable[[str], bool],
+    ) -> None:
+        self._name = name
+        self._context = context
+        self._workers = workers
+        self._locks = locks
+        self._removes = removes
+        # In the order of the configuration.
+        self._publishers: dict[Publisher | SocketPublisher, anyio.CancelScope] = {}
+
+    def match(self, sinks: Sequence[SinkSettings]) -> None:
+        """Make the publishers match ``sinks``; those that did not change go on undisturbed."""
+        before, self._publishers = self._publishers, {}
+        for index, sink in enumerate(sinks, start=1):
+            label = f"{sink.kind}-{index}"
+            wanted: tuple[str, object] = (label, sink)
+            publisher = next((one for one in before if (one.label, one.sink) == wanted), None)
+            if publisher is None:
+                publisher = self._make(sink, label)
+                self._publishers[publisher] = self._workers.start(self._name, publisher.run)
+            else:
+                self._publishers[publisher] = before.pop(publisher)
+        for scope in before.values():
+            scope.cancel()
+
+    def secrets_changed(self, paths: set[Path]) -> None:
+        """Let the sinks that read one of the secret files at ``paths`` try again at once."""
+        for publisher in self._publishers:
+            if isinstance(publisher, Publisher):  # a served sink has no secret that its clients would wait for
+                publisher.secrets_changed(paths)
+
+    def stop(self) -> None:
+        """Stop all publishers. What they wrote stays."""
+        self.match(())
+
+    def statuses(self) -> tuple[SinkStatus, ...]:
+        """Return the status of each sink, in the order of the configuration."""
+        return tuple(publisher.status for publisher in self._publishers)
+
+    def hold(self, lease: Lease | None) -> bool:
+        """Return whether every required sink holds this lease."""
+        return all(publisher.holds(lease) for publisher in self._publishers if publisher.sink.required)
+
+    def owe_announcement(self) -> bool:
+        """Return whether a sink has written, and has not announced it yet."""
+        return any(publisher.owes_announcement() for publisher in self._publishers)
+
+    def _make(self, sink: SinkSettings, label: str) -> Publisher | SocketPublisher:
+        lock = self._locks.setdefault(sink.target, TargetLock())
+        if sink.family == "served":
+            served = cast(ListeningSink, sink)  # a model of the table of sinks implements what its family names
+            return SocketPublisher(self._name, served, label=label, target=lock, context=self._context)
+        return Publisher(self._name, sink, label=label, removes=self._removes, target=lock, context=self._context)
