@@ -1,4 +1,4 @@
-"""Programs of the benchmark: the two C programs, the sandbox, and the daemon with one provider of each kind."""
+"""Processes of the benchmark: the two C programs, the sandbox, and the daemon with one provider of each kind."""
 
 import json
 import os

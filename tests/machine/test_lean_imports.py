@@ -72,6 +72,7 @@ def test_a_plugin_of_pydantic_that_is_installed_is_not_loaded(tmp_path: Path) ->
         seen.append(subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip())
     assert seen == ["loaded", ""]
 
+
 FIRST_EXCHANGE = """
 import sys, threading
 from datetime import timedelta

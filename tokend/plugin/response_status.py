@@ -1,4 +1,4 @@
-"""What a status means where the vendor says nothing better, and which tokens can be believed."""
+"""Meaning of an HTTP status if the vendor says nothing better, and checks of a token's text."""
 
 import re
 from typing import Any, NoReturn
@@ -8,7 +8,7 @@ from tokend.plugin.http_exchange import UpstreamReply
 from tokend.values.errors import ClockError, RateLimitedError, RejectedError, TransientError
 from tokend.values.secret import Secret
 
-# A pause below the floor helps nobody; one above an hour is more often a mistake than a wish.
+# A pause below the shortest interval helps nobody; one above an hour is more often a mistake than a wish.
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 3600.0
 # Signatures and JWTs allow for a minute or more; a 401 with a clock further off may be the clock's fault.
 FAR_SECONDS = 60.0
@@ -31,7 +31,7 @@ def refuse(reply: UpstreamReply, host: str) -> NoReturn:
 
 
 def raise_unauthorized(reply: UpstreamReply, message: str) -> NoReturn:
-    """Raise a verdict, or what may be only the clock's fault where the clocks are far apart."""
+    """Raise `RejectedError`, or `ClockError` if the clocks are far apart and may be the reason."""
     if abs(reply.offset) > FAR_SECONDS:
         raise ClockError(f"{message}; its clock differs from ours by {reply.offset:.0f} s", offset=reply.offset)
     raise RejectedError(message)

@@ -123,7 +123,7 @@ def _name(value: str) -> str:
 
 
 def is_number(name: str) -> bool:
-    """Tell whether a user or a group is written as a number."""
+    """Return whether a user or a group is written as a number."""
     return name.isascii() and name.isdigit()
 
 

@@ -1,4 +1,4 @@
-"""When a fresh token ends: absolute fields, relative fields, the JWT's own `exp`, the vendor's default. Pure.
+"""End of a fresh token: absolute fields, relative fields, the JWT's own `exp`, the vendor's default. Pure.
 
 Of all that is said the earliest holds. What cannot be true (expired on arrival, no life, more than 400 days) makes the
 whole answer void: believing it would mean a loop, or a token that nobody renews.

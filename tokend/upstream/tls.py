@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from tokend.machine.thread_pool import Threads
-from tokend.plugin.settings import NetworkSettings
+from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.values.errors import TransientError
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class Contexts:
     Authorities and client certificates are replaced while a daemon runs, some of them every few hours.
     """
 
-    def __init__(self, network: NetworkSettings | None, threads: Threads) -> None:
+    def __init__(self, network: UpstreamSettings | None, threads: Threads) -> None:
         named = () if network is None else (network.ca_file, network.client_cert, network.client_key)
         self._files = [str(path) for path in named if path is not None]
         self._network = network
@@ -103,7 +103,7 @@ def _well_known() -> ssl.SSLContext:
 
 
 def _make_own(
-    network: NetworkSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
+    network: UpstreamSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
 ) -> tuple[object, ssl.SSLContext]:
     """Return the stamps of the files and a context; those from ``before`` if the stamps are the same."""
     seen = [(found.st_ino, found.st_size, found.st_mtime_ns) for found in map(os.stat, files)]
