@@ -1,4 +1,4 @@
-"""Loopback names and addresses. Made to be imported in a millisecond; imports nothing else of tokend."""
+"""Loopback names and addresses. Its import takes less than a millisecond."""
 
 from _socket import AF_INET, AF_INET6, inet_pton
 

@@ -1,10 +1,9 @@
 """Meaning of an HTTP status if the vendor says nothing better, and checks of a token's text."""
 
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
+from tokend.plugin.http_date import http_date
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.values.errors import ClockError, RateLimitedError, RejectedError, TransientError
 from tokend.values.secret import Secret
@@ -47,13 +46,9 @@ def retry_after(reply: UpstreamReply) -> float | None:
     if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
         seconds = float(value)
     else:
-        try:
-            moment = parsedate_to_datetime(value)
-            aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-            now: datetime = reply.date or reply.sent_at.wall
-            seconds = (aware - now).total_seconds()
-        except (ValueError, TypeError, OverflowError):
+        if (moment := http_date(value)) is None:
             return None
+        seconds = (moment - (reply.date or reply.sent_at.wall)).total_seconds()
     return None if seconds <= 0 else min(max(seconds, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
 

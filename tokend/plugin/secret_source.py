@@ -46,7 +46,7 @@ class SecretSource(CompactModel):
     content; content is compared by fingerprint.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
     env: str | None = None
     file: Annotated[Path, BeforeValidator(_secret_file)] | None = None

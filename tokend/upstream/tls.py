@@ -42,16 +42,17 @@ class Contexts:
         if self._network is None or not self._files:
             return await self.shared(host)
         call = partial(_make_own, self._network, self._files, self._own)
-        self._own = await self._run(call, f"{host}: ca_file, client_cert or client_key")
+        self._own = await self.run(call, f"{host}: ca_file, client_cert or client_key")
         return self._own[1]
 
     async def shared(self, host: str) -> ssl.SSLContext:
         """The context that names no file. Asking a thread costs a switch: only until there is one."""
         if _shared is not None:
             return _shared
-        return await self._run(_make_shared, f"{host}: this machine's certificate authorities")
+        return await self.run(_make_shared, f"{host}: this machine's certificate authorities")
 
-    async def _run(self, call: Callable[[], T], what: str) -> T:
+    async def run(self, call: Callable[[], T], what: str) -> T:
+        """Run ``call``, which reads files, in a thread. Raises `TransientError`, which begins with ``what``."""
         try:
             return await self._threads.run(call, seconds=READ_SECONDS)
         except TimeoutError as error:
