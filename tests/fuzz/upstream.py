@@ -1,4 +1,4 @@
-"""What upstreams say: whole replies to every kind, times in all their forms, and URLs."""
+"""Input from upstreams: whole replies to every kind, times in all their forms, and URLs."""
 
 import json
 import math
@@ -134,7 +134,7 @@ def expiries(data: bytes) -> None:
 
 
 def urls(data: bytes) -> None:
-    """A base URL that is accepted is the same place to whoever connects; of one origin are two lines to both."""
+    """A base URL that is accepted is the same place to every client; two lines of one origin are so to both."""
     first, second = (*(line.decode("utf-8", "replace") for line in data.split(b"\n")), "")[:2]
     try:
         accepted = validate_base_url(first)

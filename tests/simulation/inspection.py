@@ -1,4 +1,4 @@
-"""What must hold whenever somebody looks: nothing expires unnoticed, nobody is dead, files hold what is served."""
+"""Invariants at every inspection: nothing expires unnoticed, nobody is dead, files hold what is served."""
 
 from typing import Any
 
