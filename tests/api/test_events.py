@@ -171,7 +171,7 @@ def test_who_may_not_read_a_token_hears_nothing_of_it(tmp_path: Path) -> None:
 
 
 def test_a_quiet_stream_has_comments() -> None:
-    """They find dead peers, and keep proxies from cutting it; a change is told at once all the same."""
+    """They find dead peers, and keep proxies from cutting it; a change is still reported at once."""
 
     async def listen() -> list[bytes]:
         changes = EventBus(FakeEngine(), heartbeat_seconds=0.01)

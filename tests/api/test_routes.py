@@ -1,4 +1,4 @@
-"""Who and what is refused: unknown and hidden tokens, foreign verbs, web pages; and what a bug may show."""
+"""Refusals: unknown and hidden tokens, foreign verbs, web pages; and what a bug may show."""
 
 import asyncio
 import os

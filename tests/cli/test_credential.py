@@ -183,7 +183,7 @@ def test_bazel_gets_no_headers_for_other_hosts_and_a_sentence_for_nonsense() -> 
 
 @pytest.mark.parametrize("name", ["git", "docker", "bazel"])
 def test_each_helper_explains_itself(name: str) -> None:
-    """`tokend credential NAME --help`: how the program is told of it."""
+    """`tokend credential NAME --help`: how the program is set up."""
     done = tokend("credential", name, "--help")
     assert (done.code, done.err) == (0, "")
     assert "[USER@]HOST[:PORT]=NAME" in done.out

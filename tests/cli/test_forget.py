@@ -4,7 +4,7 @@ from tests.cli.running import Running
 
 
 def test_forget_drops_the_token_and_logs_in_anew(own: Running) -> None:
-    """Another token follows; who asks for what cannot be forgotten is told."""
+    """Another token follows; a token that cannot be forgotten is an error."""
     before = own.client.get("one")
     done = own.tokend("forget", "one")
     assert (done.code, done.out) == (0, "one: forgotten; a new login follows\n")

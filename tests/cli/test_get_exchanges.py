@@ -1,4 +1,4 @@
-"""What the command line asks of a daemon, request by request, and what it makes of answers that nobody should give."""
+"""Requests of the command line to a daemon, one by one, and its reaction to wrong answers."""
 
 import json
 import re

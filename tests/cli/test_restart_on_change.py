@@ -47,7 +47,7 @@ def test_signals_are_passed_on_and_the_status_comes_back(running: Running, name:
 
 
 def test_a_program_that_a_signal_ended_is_128_more(running: Running) -> None:
-    """As shells tell it."""
+    """As shells report it."""
     with executing(running, "--restart-on-change") as child:
         pid, _ = child.wait_for(1)
         os.kill(pid, signal.SIGKILL)

@@ -72,7 +72,7 @@ def test_once_is_0_when_every_token_is_in_every_sink() -> None:
 
 
 def test_once_is_4_when_a_required_token_is_rejected() -> None:
-    """`--once` with wrong credentials: 4 after the second verdict, and the other token is written all the same."""
+    """`--once` with wrong credentials: 4 after the second refusal, and the other token is written all the same."""
     with short_directory() as directory, start(Options()) as sandbox:
         config = write_config(directory, HEAD + MINTED + LOGIN.replace("KEY", "wrong"), url=sandbox.url)
         done = tokend("run", "--once", "--config", str(config))

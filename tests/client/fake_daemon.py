@@ -1,4 +1,4 @@
-"""Whatever may listen on a Unix socket: it reads one request per connection, then does what it was told to."""
+"""A server on a Unix socket that reads one request per connection and then follows its script."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""What only one HTTP library does, and what its adapter makes of it."""
+"""Behaviour that only one HTTP library has, and its adapter's reaction."""
 
 import httpx
 

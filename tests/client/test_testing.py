@@ -32,7 +32,7 @@ def test_programs_find_it_by_the_environment_while_the_block_lasts(monkeypatch: 
 
 
 def test_its_answers_have_the_real_ones_fields(running: Running) -> None:
-    """Whoever reads the JSON itself finds the same keys and types in both, in a read, a list and a refusal."""
+    """A program that reads the JSON itself finds the same keys and types in both, in a read, a list and a refusal."""
     with FakeTokend({"tt": "first"}, environ=False) as fake:
         report = b'{"if_generation": 0, "reason": "unauthorized"}'  # not the newest, so that nothing is asked for
         for method, target, body in (

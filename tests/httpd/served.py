@@ -56,7 +56,7 @@ class Reply:
 
 
 class Client:
-    """A raw connection: sends what it is told, reads answers by Content-Length."""
+    """A raw connection: sends the given bytes, reads answers by Content-Length."""
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)

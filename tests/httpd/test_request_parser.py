@@ -1,4 +1,4 @@
-"""What a client can make the server spend: headers, bodies, framing, connections, descriptors, preparation."""
+"""Limits of what one client can consume: headers, bodies, framing, connections, descriptors, preparation."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Where the socket lies: its permissions, its rivals, its loss."""
+"""The socket's file: its permissions, its rivals, its loss."""
 
 import os
 import shutil

@@ -58,7 +58,7 @@ class Player:
             connection.close()
 
     def control(self, endpoint: str, body: Any = None) -> Answer:
-        """Ask (or with a body, tell) a control endpoint."""
+        """Call a control endpoint, with a body to change something."""
         return self.call("GET" if body is None else "POST", f"/_sandbox/{endpoint}", body)
 
     def log(self, vendor: str) -> list[tuple[str, str, int]]:

@@ -1,4 +1,4 @@
-"""Which way requests take: the settings' proxy or none. The environment has no say."""
+"""Route of requests: the settings' proxy or none. The environment has no say."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The store: saved, then shown; updates of one name take turns; a disk that hangs holds nothing back."""
+"""The store: saved, then shown; updates of one name wait for each other; a disk that hangs holds nothing back."""
 
 import anyio
 import pytest

@@ -34,7 +34,7 @@ def test_the_published_vector_is_accepted_until_its_exp(play, at, status):
 
 
 def test_an_expired_token_is_told_so(play):
-    """401 when expired: the caller signs anew."""
+    """401 when expired: the caller signs again."""
     answer = portfolio(play(partner_secret=SECRET), token(-1000))
     assert (answer.status, answer.json) == (401, {"error": "Unauthorized", "message": "Token Expired"})
 

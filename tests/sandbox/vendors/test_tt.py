@@ -85,7 +85,7 @@ def test_a_wrong_x_api_key_is_forbidden_by_the_gateway(play):
 
 
 def test_a_wrong_secret_is_a_fail(play):
-    """The verdict on the secret is TT's own."""
+    """The refusal of the secret is TT's own."""
     answer = post(play(), b"grant_type=user_app&app_key=sandbox-tt-key%3Awrong")
     assert (answer.status, answer.json["status"]) == (401, "Fail")
 
