@@ -1,4 +1,4 @@
-"""Requests of the command line to a daemon, one by one, and its reaction to wrong answers."""
+"""Requests of `tokend get`, one by one, and answers that no daemon gives."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Search for the daemon's socket, and the message if there is none: exit codes 3 and 6."""
+"""Search for the daemon's socket, and the errors without one: exit codes 3 and 6."""
 
 import os
 import socket

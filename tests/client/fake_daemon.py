@@ -1,4 +1,4 @@
-"""A server on a Unix socket that reads one request per connection and then follows its script."""
+"""Fake daemon on a Unix socket: reads one request per connection, then gives the next scripted answer."""
 
 import socket
 import threading
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tests.cli.running import PATIENCE_SECONDS, short_directory
 
-Answer = bytes | Callable[[socket.socket], None]
+# Bytes to send, or a function that handles the connection and whose result does not matter.
+Answer = bytes | Callable[[socket.socket], object]
 
 
 @dataclass

@@ -27,7 +27,7 @@ T = TypeVar("T")
 # Longer than anything here takes on a busy machine; only a failing test waits for it.
 PATIENCE_SECONDS = 10.0
 MEBIBYTE = 1024 * 1024
-# Any uid except root's and that of the tests.
+# Any uid but root's and that of the tests.
 STRANGER = 54321
 as_root = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root can act as other users, with setpriv"

@@ -1,4 +1,4 @@
-"""Limits of what one client can consume: headers, bodies, framing, connections, descriptors, preparation."""
+"""Bounds on what a client can make the server spend: headers, bodies, framing, preparation."""
 
 from dataclasses import replace
 

@@ -11,7 +11,7 @@ from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Reachable, reply, serving
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.http_exchange import UpstreamRequest
-from tokend.upstream import tls
+from tokend.upstream import client, tls
 from tokend.upstream.client import Upstream
 from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
@@ -182,7 +182,8 @@ def test_what_went_wrong_with_a_name_is_said(found: list[str] | OSError, words: 
 def test_without_a_thread_the_words_are_not_those_of_a_silent_resolver() -> None:
     """docs/promises.md 73: what is missing is said, and the name may be asked for at the next attempt."""
     names = Names()
-    anyio.run(lambda: tls.Contexts(None, ThreadPool(1)).current("name"))  # it takes a thread the first time
+    client.import_client()
+    anyio.run(lambda: tls.Contexts(None, ThreadPool(1)).current("name"))  # the first call takes a thread
     before = threading.stack_size(1 << 46)  # from here on no thread can be started
     try:
         with pytest.raises(TransientError, match="name:9: no thread can be started"):

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from tokend.machine.thread_pool import Threads
-from tokend.plugin.settings import NetworkSettings
+from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.values.errors import TransientError
 
 T = TypeVar("T")
@@ -25,12 +25,12 @@ _making = threading.Lock()
 
 
 class Contexts:
-    """The context of one upstream: the shared one, or its own, made anew whenever one of its files is another.
+    """The context of one upstream: the shared one, or its own, replaced when one of its files was replaced.
 
     Authorities and client certificates are replaced while a daemon runs, some of them every few hours.
     """
 
-    def __init__(self, network: NetworkSettings | None, threads: Threads) -> None:
+    def __init__(self, network: UpstreamSettings | None, threads: Threads) -> None:
         named = () if network is None else (network.ca_file, network.client_cert, network.client_key)
         self._files = [str(path) for path in named if path is not None]
         self._network = network
@@ -42,16 +42,17 @@ class Contexts:
         if self._network is None or not self._files:
             return await self.shared(host)
         call = partial(_make_own, self._network, self._files, self._own)
-        self._own = await self._run(call, f"{host}: ca_file, client_cert or client_key")
+        self._own = await self.run(call, f"{host}: ca_file, client_cert or client_key")
         return self._own[1]
 
     async def shared(self, host: str) -> ssl.SSLContext:
         """The context that names no file. Asking a thread costs a switch: only until there is one."""
         if _shared is not None:
             return _shared
-        return await self._run(_make_shared, f"{host}: this machine's certificate authorities")
+        return await self.run(_make_shared, f"{host}: this machine's certificate authorities")
 
-    async def _run(self, call: Callable[[], T], what: str) -> T:
+    async def run(self, call: Callable[[], T], what: str) -> T:
+        """Run ``call``, which reads files, in a thread. Raises `TransientError`, which begins with ``what``."""
         try:
             return await self._threads.run(call, seconds=READ_SECONDS)
         except TimeoutError as error:
@@ -102,7 +103,7 @@ def _well_known() -> ssl.SSLContext:
 
 
 def _make_own(
-    network: NetworkSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
+    network: UpstreamSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
 ) -> tuple[object, ssl.SSLContext]:
     """The context and what its files looked like; the one from ``before`` while they look so still."""
     seen = [(found.st_ino, found.st_size, found.st_mtime_ns) for found in map(os.stat, files)]

@@ -1,4 +1,4 @@
-"""P3 where a secret or a clock is wrong: no useless request is made, and a corrected secret is used at once."""
+"""P3 where a secret or a clock is wrong: no useless request is made, and what was fixed is used at once."""
 
 import anyio
 import pytest
@@ -34,7 +34,7 @@ def test_a_secret_that_vanishes_and_comes_back_unchanged_is_still_rejected():
 
 
 def test_an_empty_secret_causes_no_request_and_is_asked_for_once_it_is_there():
-    """A configuration error; the old token is served meanwhile, and the corrected secret is used at once."""
+    """A configuration error; the old token is served meanwhile, and the fixed secret is used at once."""
 
     async def main(clock):
         world = World(clock, environ={"KEY": ""})

@@ -1,4 +1,4 @@
-"""Attempts that readers may cause, and their refusals."""
+"""Refreshes that readers cause, and their refusals."""
 
 from dataclasses import replace
 

@@ -46,7 +46,7 @@ def test_many_readers_cause_one_request():
 
 
 def test_readers_cannot_cause_storms_but_an_admin_may_ask_again():
-    """Three attempts at once, then one per five minutes, else 429; admins keep the minimum interval of 5 s only."""
+    """Three attempts at once, then one per five minutes, else 429; admins keep the minimum interval of 5 s."""
 
     async def main(clock):
         world = World(clock)
