@@ -66,6 +66,5 @@ def nearest(word: str, known: Iterable[str], *, cutoff: float = NEAR) -> str | N
     known = list(known)
     if (same := next((other for other in known if other.lower() == word.lower()), None)) is not None:
         return same
-    import difflib  # only for an error
 
     return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=cutoff)), None)
