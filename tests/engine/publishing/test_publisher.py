@@ -46,7 +46,7 @@ def test_a_bug_in_a_sink_is_shown_and_stays_that_sinks_own():
 
 
 def test_a_bug_in_a_probe_or_an_announcement_keeps_no_token_from_its_file():
-    """What is only said at start, and what is only told afterwards, stands in the way of nothing."""
+    """A probe at start and an announcement afterwards block nothing."""
 
     async def main(clock):
         world = World(clock)
