@@ -115,7 +115,7 @@ class FakeEngine:
         return entry
 
     def announce(self, name: str) -> None:
-        """Tell subscribers that a token changed."""
+        """Notify subscribers of a changed token."""
         for callback in list(self.subscribers):
             callback(name)
 

@@ -153,7 +153,7 @@ def test_who_may_not_read_a_token_hears_nothing_of_it(tmp_path: Path) -> None:
     engine.hold("hidden", access=Access(users=("nobody-like-this",)))
     engine.hold("demo")
     with served(tmp_path, engine, own_uid=54321, admins=()) as running:
-        running.inside(lambda: setattr(running.service.rules, "_almighty", frozenset()))
+        running.inside(lambda: setattr(running.service.policy, "_almighty", frozenset()))
 
         def renew(generation: int) -> None:
             for name in ("hidden", "demo"):
@@ -171,7 +171,7 @@ def test_who_may_not_read_a_token_hears_nothing_of_it(tmp_path: Path) -> None:
 
 
 def test_a_quiet_stream_has_comments() -> None:
-    """They find dead peers, and keep proxies from cutting it; a change is told at once all the same."""
+    """They find dead peers, and keep proxies from cutting it; a change is still sent at once."""
 
     async def listen() -> list[bytes]:
         changes = EventBus(FakeEngine(), heartbeat_seconds=0.01)

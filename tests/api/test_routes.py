@@ -1,4 +1,4 @@
-"""Who and what is refused: unknown and hidden tokens, foreign verbs, web pages; and what a bug may show."""
+"""Refusals: unknown and hidden tokens, foreign verbs, web pages; and the answer to a request that meets a bug."""
 
 import asyncio
 import os
@@ -108,7 +108,7 @@ def test_access_hides_tokens_as_if_they_were_not_there(tmp_path: Path) -> None:
     engine.hold("demo")
     engine.offer("secret-wallet", access=Access(groups=("4294967000",)))
     with served(tmp_path, engine, admins=(), own_uid=54321) as running:
-        running.inside(lambda: setattr(running.service.rules, "_almighty", frozenset()))
+        running.inside(lambda: setattr(running.service.policy, "_almighty", frozenset()))
         for path in ("", "/refresh", "/issue", "/request-id", "/forget"):
             method = "POST" if path else "GET"
             for name in ("hidden", "secret-wallet"):
@@ -134,7 +134,7 @@ def test_a_token_that_a_reload_hides_meanwhile_is_not_handed_out(tmp_path: Path,
     engine = FakeEngine()
     engine.hold("demo")
     with served(tmp_path, engine, own_uid=54321, admins=()) as running, running.client() as client:
-        running.inside(lambda: setattr(running.service.rules, "_almighty", frozenset()))
+        running.inside(lambda: setattr(running.service.policy, "_almighty", frozenset()))
         running.inside(lambda: setattr(running.engine, "gate", asyncio.Event()))
         body = b'{"if_generation":1}'
         client.send(f"{method} /v1/tokens/demo{path} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
@@ -154,7 +154,7 @@ def test_each_denial_is_a_warning_and_a_flood_of_them_one_line_a_second(tmp_path
     engine.hold("hidden", access=Access(users=("nobody-like-this",)))
     engine.hold("demo")
     with logged() as lines, served(tmp_path, engine, admins=(), own_uid=54321) as running:
-        running.inside(lambda: setattr(running.service.rules, "_almighty", frozenset()))
+        running.inside(lambda: setattr(running.service.policy, "_almighty", frozenset()))
         for _ in range(3):
             assert running.get("/v1/tokens/hidden").status == 404
         engine.clock.now = engine.clock.now.after(1)

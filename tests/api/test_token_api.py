@@ -13,7 +13,7 @@ from tests.fakes import FakeHeld, World, provider
 from tests.httpd.served import Served, logged, served
 from tests.virtual import EPOCH, VirtualClock, run_virtually
 from tokend.access.peer import Peer
-from tokend.access.policy import PeerRules
+from tokend.access.policy import AccessPolicy
 from tokend.api.answer_cache import MOST_REMEMBERED
 from tokend.api.routes import Router
 from tokend.api.token_api import TokenApi
@@ -59,7 +59,7 @@ def test_a_prepared_answer_costs_three_calls() -> None:
     async def main(clock: VirtualClock) -> None:
         async with World(clock).running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
-            service = TokenApi(supervisor, PeerRules(lambda: ()), config_state=lambda: (EPOCH, None))
+            service = TokenApi(supervisor, AccessPolicy(lambda: ()), config_state=lambda: (EPOCH, None))
             service.answers._boot_seconds = float  # zero, and in C as the real one is
             transport = Transport()
             ours, theirs = socket.socketpair()

@@ -1,4 +1,4 @@
-"""What causes something: refresh, issue, request-id, forget, reload, and the bodies that they take."""
+"""Routes with effects: refresh, issue, request-id, forget, reload, and the bodies that they take."""
 
 import asyncio
 from pathlib import Path

@@ -27,7 +27,7 @@ T = TypeVar("T")
 # Longer than anything here takes on a busy machine; only a failing test waits for it.
 PATIENCE_SECONDS = 10.0
 MEBIBYTE = 1024 * 1024
-# Anybody but root and whoever runs the tests.
+# Any uid but root's and that of the tests.
 STRANGER = 54321
 as_root = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root can act as other users, with setpriv"
@@ -91,7 +91,7 @@ def given(path: Path, name: bytes | None = None) -> bytes:
 
 
 def is_refusal(got: bytes) -> bool:
-    """Tell whether systemd would let the unit fail: more than it accepts, and nothing in it."""
+    """Return whether systemd would let the unit fail: more than it accepts, and nothing in it."""
     return len(got) > MEBIBYTE and not got.strip(b"\0")
 
 

@@ -1,4 +1,4 @@
-"""One raw token to whoever connects, then the end; whoever gets nothing gets more than systemd accepts."""
+"""One raw token to each client, then the end; a refused client gets more bytes than systemd accepts."""
 
 import socket
 import stat
@@ -21,7 +21,7 @@ from tests.credentials.server import (
     place,
 )
 from tests.httpd.served import eventually, logged
-from tokend.access.policy import PeerRules
+from tokend.access.policy import AccessPolicy
 from tokend.credentials.raw_token_connection import RefusedError, Rule
 from tokend.credentials.raw_token_server import Bounds, RawTokenServer
 from tokend.credentials.rules import readers_rule
@@ -32,8 +32,8 @@ NOBODY = Access(users=("no-such-user",))
 
 
 def rule(engine: FakeEngine) -> Rule:
-    """Whoever may read `demo`; root is nothing special here, so that it can be refused."""
-    rules = PeerRules(lambda: (), own_uid=1)
+    """The peers that may read `demo`; root has no special rights here, so that it can be refused."""
+    rules = AccessPolicy(lambda: (), own_uid=1)
     rules._almighty = frozenset()
     return readers_rule(engine, rules, "demo")  # type: ignore[arg-type]
 
@@ -249,7 +249,7 @@ def test_a_removed_path_comes_back_and_who_waits_stays(engine: FakeEngine, path:
 
 
 def test_a_path_that_cannot_be_taken_back_is_an_error(engine: FakeEngine, path: Path) -> None:
-    """A file of somebody else stays, and whoever started this hears of it."""
+    """A foreign file stays, and the caller gets the error."""
     with handing_out(engine, rule, path=path) as running:
         path.unlink()
         path.write_text("precious")

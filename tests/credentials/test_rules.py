@@ -1,4 +1,4 @@
-"""Who gets a token as a credential: systemd itself, for the units of `access.units`."""
+"""Rule of credentials.sock: systemd itself gets tokens, for the units of `access.units`."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -200,7 +200,7 @@ def _is_dead_or_out(daemon: Daemon, before: dict[str, Any]) -> bool:
 
 
 def _is_out(daemon: Daemon, before: dict[str, Any]) -> bool:
-    """Tell whether a newer token is in the file."""
+    """Return whether a newer token is in the file."""
     found = daemon.lease("partner")
     text = daemon.home.out("partner.jwt").read_text()
     return bool(found["generation"] > before["generation"] and text == found["access_token"])

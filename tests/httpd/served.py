@@ -17,7 +17,8 @@ import uvloop
 from structlog.testing import capture_logs
 
 from tests.api.fake_engine import FakeEngine
-from tokend.access.policy import PeerRules
+from tokend.access.peer import Peer, identify
+from tokend.access.policy import AccessPolicy
 from tokend.api.routes import Router
 from tokend.api.token_api import TokenApi
 from tokend.httpd.request_parser import Limits
@@ -56,7 +57,7 @@ class Reply:
 
 
 class Client:
-    """A raw connection: sends what it is told, reads answers by Content-Length."""
+    """A raw connection: sends the given bytes, reads answers by Content-Length."""
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
@@ -173,6 +174,7 @@ def served(
     path: Path | None = None,
     metrics: Any = None,
     audit_reads: bool = False,
+    identify: Callable[[socket.SocketType], Peer] = identify,
 ) -> Iterator[Served]:
     """Run a server in its own thread; everything is closed and joined at the end."""
     engine = engine or FakeEngine()
@@ -187,7 +189,7 @@ def served(
         try:
             service = TokenApi(
                 engine,
-                PeerRules(lambda: admins, own_uid=own_uid),
+                AccessPolicy(lambda: admins, own_uid=own_uid),
                 config_state=lambda: (LOADED_AT, found[0].config_error),
                 metrics=metrics,
                 audit_reads=audit_reads,
@@ -200,6 +202,7 @@ def served(
                 sock=sock,
                 limits=limits,
                 path_check_seconds=0.02,
+                identify=identify,
             )
             await server.start()
             where = place.path if place is not None else path

@@ -38,7 +38,7 @@ def test_a_second_client_with_the_same_text_needs_no_transport(running: Served) 
 
 
 def test_an_arrival_goes_on_as_a_connection(running: Served) -> None:
-    """A second request on the same connection is answered in its turn, whatever it is, and so are those after it."""
+    """A second request on the same connection is answered in order, whatever it is, and so are those after it."""
     with running.client() as other:
         other.send(READ)
         other.reply()

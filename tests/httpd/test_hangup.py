@@ -21,7 +21,7 @@ def test_a_long_poll_dies_with_its_client(running: Served) -> None:
 
 @pytest.mark.parametrize("more", [b"", b"GET /livez HTTP/1.1\r\n\r\n"])
 def test_a_waiter_that_left_behind_a_closed_half_or_an_unread_request_is_found(running: Served, more: bytes) -> None:
-    """Its end is not told by the loop where nothing is read any more."""
+    """The loop does not report its end while nothing is read."""
     client = running.client()
     client.send(b'GET /v1/tokens/demo HTTP/1.1\r\nPrefer: wait=300\r\nIf-None-Match: "17"\r\n\r\n')
     assert eventually(lambda: waiting(running))

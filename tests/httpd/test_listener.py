@@ -191,7 +191,7 @@ class FullTable:
 
 
 def test_a_failing_accept_pauses_and_is_logged_once(tmp_path: Path) -> None:
-    """The socket stays readable: without the pause it would be a busy loop, with a line for each turn."""
+    """The socket stays readable: without the pause it would be a busy loop, with a line for each attempt."""
 
     async def scenario() -> None:
         owner = Owner()

@@ -1,4 +1,4 @@
-"""The loopback port: the same interface, for whoever has the secret, and nobody special."""
+"""The loopback port: the same interface for clients with the secret, none of which has special rights."""
 
 import http.client
 import json
@@ -28,7 +28,7 @@ def port(tmp_path: Path) -> Iterator[Port]:
 @pytest.mark.parametrize("target", ["/v1/tokens/demo", "/v1/tokens/nobody", "/v1/tokens", "/v1/status", "/v1/events",
                                     "/metrics", "/openapi.json", "/nowhere", "/livez/", "/v1/../livez"])  # fmt: skip
 def test_nothing_but_health_is_told_without_the_secret(port: Port, target: str) -> None:
-    """401 as a problem document, with the scheme that is wanted; whether a token exists is not told."""
+    """401 as a problem document, with the scheme that is wanted; the answer does not say whether a token exists."""
     reply = port.ask("GET", target)
     assert reply.status == 401
     assert reply.headers["www-authenticate"] == "Bearer"
@@ -48,7 +48,7 @@ def test_the_ports_own_document_describes_its_refusals(port: Port) -> None:
 
 
 def test_health_is_told_to_whoever_asks(port: Port) -> None:
-    """Supervisors have no secret, and it tells of no token."""
+    """Supervisors have no secret, and the answer says nothing of tokens."""
     assert json.loads(port.ask("GET", "/livez").body) == {"live": True}
     assert port.ask("GET", "/readyz").status == 200
 
@@ -193,7 +193,7 @@ def test_a_token_with_access_is_not_there(port: Port) -> None:
 
 
 def test_an_invented_verb_is_no_way_past_the_secret(port: Port) -> None:
-    """What a path has is told to clients of ours alone."""
+    """Only clients with the secret learn the methods of a path."""
     assert port.ask("BREW", "/v1/tokens/demo").status == 401
     assert port.ask("BREW", "/v1/tokens/demo", BEARER, host="evil.example").status == 403
     reply = port.ask("BREW", "/v1/tokens/demo", BEARER)

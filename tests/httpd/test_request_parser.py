@@ -1,4 +1,4 @@
-"""What a client can make the server spend: headers, bodies, framing, connections, descriptors, preparation."""
+"""Bounds on what a client can make the server spend: headers, bodies, framing, preparation."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How long a client may take for what."""
+"""The HTTP server on a Unix socket: time limits, numbers of connections."""
 
 import socket
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def hasty(tmp_path: Path) -> Iterator[Served]:
 
 @pytest.mark.parametrize("start", [b"", b"G", b"GET /livez HTTP/1.1\r\nX: y\r\n", b"\r\n"])
 def test_slow_headers_end_the_connection(hasty: Served, start: bytes) -> None:
-    """Whoever has not sent the headers in time is closed, however it dripped; others are served meanwhile."""
+    """A client that does not send its headers in time is closed, also if it sends slowly; others are served."""
     with hasty.client() as client:
         client.send(start)
         assert hasty.get("/livez").status == 200

@@ -1,4 +1,4 @@
-"""Where the socket lies: its permissions, its rivals, its loss."""
+"""The file of a Unix socket: permissions, other sockets in its place, loss."""
 
 import os
 import shutil

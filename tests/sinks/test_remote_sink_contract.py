@@ -74,7 +74,7 @@ def test_a_sink_is_what_the_engine_expects(attempt: Callable[..., None]) -> None
 
 
 def test_what_is_put_is_what_inspect_finds(attempt: Callable[..., None]) -> None:
-    """Equal digests for equal values, whoever computes them; another value has another digest and version."""
+    """Equal digests for equal values, on any machine; another value has another digest and version."""
 
     async def main(sink: StoreSink, runtime: WriteRuntime, network: Network) -> None:
         empty = await sink.inspect(runtime)

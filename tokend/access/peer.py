@@ -1,4 +1,4 @@
-"""Who is asking, told by the kernel, and what they may do. A pid authorises nothing: it may be another's by now."""
+"""Identity of a peer, from the kernel. A pid authorises nothing: it may belong to another process by now."""
 
 import ctypes
 import socket
@@ -13,7 +13,7 @@ _UCRED = struct.Struct("iII")
 _SOCKET, _PEERCRED = int(socket.SOL_SOCKET), int(socket.SO_PEERCRED)
 # <asm-generic/socket.h>; Python has no name for it. The groups are those at connect(), as with SO_PEERCRED.
 _SO_PEERGROUPS = 59
-# Python's getsockopt gives at most 1024 bytes, 256 groups; who is in more is asked about through libc.
+# Python's getsockopt returns at most 1024 bytes (256 groups); for more groups libc is called.
 _PYTHON_BUFFER_BYTES = 1024
 # NGROUPS_MAX of Linux.
 _MOST_GROUPS = 65536
@@ -25,29 +25,29 @@ class Peer:
 
     uid: int
     groups: frozenset[int]
-    # To ask for the unit, which most peers are never asked for. The object, not its number: that may be another's once
-    # the connection is closed.
+    # For `unit`, which is rarely needed. The object, not its number: after the connection is closed, the number may be
+    # another one's.
     connection: socket.SocketType | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def unit(self) -> str | None:
-        """The unit of the system manager, as of the first look; None: of none, or gone. Raises `UnitUnknownError`."""
+        """The peer's systemd unit at the first access; None if it has none or has ended. Raises `UnitUnknownError`."""
         return None if self.connection is None else unit_of(self.connection)
 
 
-# Whoever asks where the kernel tells nothing of who asks (`loopback`). No process has this uid: (uid_t) -1 means "none"
-# to the kernel, and no name in the configuration resolves to it.
+# The peer of a TCP connection, which the kernel does not identify. No process has this uid: (uid_t) -1 means "none" to
+# the kernel, and no name in the configuration resolves to it.
 NOBODY = Peer(-1, frozenset())
 
 
 def uid_of(connection: socket.SocketType) -> int:
-    """Ask the kernel whose process is at the other end of a connected Unix socket; raises OSError."""
+    """Return the uid of the process at the other end of a connected Unix socket; raises OSError."""
     _pid, uid, _gid = _UCRED.unpack(connection.getsockopt(_SOCKET, _PEERCRED, _UCRED.size))
     return int(uid)
 
 
 def identify(connection: socket.SocketType) -> Peer:
-    """Ask the kernel who is at the other end of a connected Unix socket; raises OSError."""
+    """Return the identity of the process at the other end of a connected Unix socket; raises OSError."""
     _pid, uid, gid = _UCRED.unpack(connection.getsockopt(_SOCKET, _PEERCRED, _UCRED.size))
     try:
         packed = connection.getsockopt(_SOCKET, _SO_PEERGROUPS, _PYTHON_BUFFER_BYTES)

@@ -10,23 +10,38 @@ import structlog
 
 from tokend.access.peer import Peer
 from tokend.access.units import UnitUnknownError, matches
-from tokend.plugin.settings import Access
+from tokend.plugin.settings import ProviderSettings
 from tokend.values.instant import Instant
 from tokend.values.tokens import Lease
 
-# A change of the user database is noticed after this long; a lookup per request would hammer LDAP.
+# A change of the user database is noticed after this time; a lookup per request would overload LDAP.
 NAMES_KEPT_SECONDS = 30.0
 
 
 def answerable(lease: Lease | None, now: Instant) -> bool:
-    """Tell whether a lease may be handed out now: there is one, and its token has not expired."""
+    """Return whether a lease may be handed out now: there is one, and its token has not expired."""
     return lease is not None and lease.token.is_valid(now)
 
 
-class PeerRules:
+def is_public(settings: ProviderSettings) -> bool:
+    """Return whether every peer that can connect may read the token: it has no ``access`` table."""
+    return settings.access is None
+
+
+def unit_may_read(unit: str, settings: ProviderSettings) -> bool:
+    """Return whether systemd may hand a token to a unit as a credential.
+
+    Only ``access.units`` counts: without it, no unit gets the token on credentials.sock.
+    """
+    access = settings.access
+    return access is not None and matches(unit, access.units)
+
+
+class AccessPolicy:
     """Decide what a peer may do. Root and the daemon's own uid may do everything.
 
-    ``admins`` gives user names or numeric uids as configured now. Why no peer's unit can be told is warned of once.
+    ``admins`` returns user names or numeric uids as configured now. If the host cannot name units, one warning says
+    why.
     """
 
     def __init__(self, admins: Callable[[], Collection[str]], *, own_uid: int | None = None) -> None:
@@ -37,11 +52,15 @@ class PeerRules:
         self._warned: set[str] = set()
 
     def is_admin(self, peer: Peer) -> bool:
-        """Tell whether the peer may reload, forget, and refresh unconditionally."""
+        """Return whether the peer may reload, forget, and refresh unconditionally."""
         return peer.uid in self._almighty or any(self._users.number(name) == peer.uid for name in self._admins())
 
-    def may_read(self, peer: Peer, access: Access | None) -> bool:
-        """Tell whether the peer may see a token at all; without a table whoever may connect may read."""
+    def may_read(self, peer: Peer, settings: ProviderSettings) -> bool:
+        """Return whether the peer may read a token, and see that there is one.
+
+        Without an ``access`` table, every peer that can connect may.
+        """
+        access = settings.access
         return (
             access is None
             or peer.uid in self._almighty
@@ -61,7 +80,7 @@ class PeerRules:
 
 
 class _Names:
-    """Names to numbers, remembered for a short while; a numeric name is itself, an unknown one is nobody's (None)."""
+    """Names to numbers, kept for a short while. A numeric name is its own number; an unknown name has none (None)."""
 
     def __init__(self, look_up: Callable[[str], int]) -> None:
         self._look_up = look_up

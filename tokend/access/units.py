@@ -1,7 +1,7 @@
-"""Which unit a peer's process runs in: of the system manager, by the kernel's word, whoever reuses pids and names.
+"""The systemd unit of a peer's process, from the kernel; safe against reused pids and chosen names.
 
-A cgroup's path reads as systemd reads it (cg_path_get_unit): below slices, the outermost name is the unit. What is
-further inside was named by whoever the unit hands its subtree to: a user's manager, a container, ``Delegate=``.
+A cgroup's path is read as systemd reads it (cg_path_get_unit): below slices, the outermost name is the unit. Names
+further inside are chosen by the owner of the delegated subtree: a user's manager, a container, ``Delegate=``.
 """
 
 import errno
@@ -22,16 +22,16 @@ _PID = re.compile(rb"^Pid:\s*(-?\d+)$", re.MULTILINE | re.ASCII)
 
 
 class UnitUnknownError(Exception):
-    """No peer's unit can be told on this host as it is set up; the text says what to do."""
+    """This host, as it is set up, does not show the units of peers; the text says what to do."""
 
 
 def matches(unit: str, patterns: Iterable[str]) -> bool:
-    """Tell whether a unit is one of ``access.units``: ``*``, ``?`` and ``[…]`` as in a shell, capitals count."""
+    """Return whether a unit is one of ``access.units``: ``*``, ``?`` and ``[…]`` as in a shell, capitals count."""
     return any(fnmatchcase(unit, pattern) for pattern in patterns)
 
 
 def unit_of(connection: socket.SocketType) -> str | None:
-    """Ask for the unit of the process that connected; None if it has ended or is in none. Raises `UnitUnknownError`."""
+    """Return the unit of the process that connected; None if it has ended or has none. Raises `UnitUnknownError`."""
     try:
         process = connection.getsockopt(_SOCKET, _SO_PEERPIDFD)
     except OSError as error:
@@ -46,7 +46,7 @@ def unit_of(connection: socket.SocketType) -> str | None:
 
 
 def unit_in(cgroup: bytes) -> str | None:
-    """Read the unit out of /proc/PID/cgroup. A person's processes (user.slice, user@.service) are in none."""
+    """Read the unit out of /proc/PID/cgroup. Processes of login users (user.slice, user@.service) have none."""
     # Not splitlines(): of what it splits at, the kernel keeps only \n out of names.
     path = next((line[4:] for line in cgroup.split(b"\n") if line.startswith(b"0::/")), None)
     if path is None:
@@ -60,7 +60,7 @@ def unit_in(cgroup: bytes) -> str | None:
 
 
 def _cgroup_of(process: int) -> bytes | None:
-    """/proc/PID/cgroup of a pidfd's process; None if it has ended."""
+    """Return /proc/PID/cgroup of a pidfd's process; None if it has ended."""
     pid = _PID.search(Path(f"/proc/self/fdinfo/{process}").read_bytes())
     number = int(pid[1]) if pid is not None else 0
     if number == 0:

@@ -1,5 +1,4 @@
-"""HTTP/1.1 over a Unix socket: how other programs ask for tokens (README, "Sockets").
+"""The HTTP API for readers of tokens and for administrators: routes, JSON shapes, events, metrics.
 
-`server` binds and watches, `connection` speaks HTTP, `routes` answers. What the answers mean is the engine's affair;
-nothing here refreshes, stores or retries.
+`tokend.httpd` speaks HTTP, the engine refreshes, stores and retries.
 """

@@ -15,14 +15,13 @@ from functools import partial
 import orjson
 
 from tokend.access.peer import Peer
-from tokend.access.policy import PeerRules
-from tokend.api.serializers import ready_headers
+from tokend.access.policy import AccessPolicy, is_public
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.application import PreparedAnswer
 from tokend.httpd.response import PLAIN_TYPE, Response
 from tokend.machine.clock import Clock, SystemClock
 from tokend.plugin.settings import ProviderSettings
-from tokend.values.tokens import Lease, native
+from tokend.values.tokens import Lease, native, ready_headers
 
 # Distinct request texts, and tokens with prepared bodies. A client uses one or two texts. A peer that needs more reads
 # thousands of tokens in turn, or varies its headers; then everything is dropped and learned again.
@@ -43,7 +42,7 @@ class Basis:
     expires_boot: float
 
     def fits(self, entry: Entry | None) -> bool:
-        """Tell whether these are still the entry's lease and settings."""
+        """Return whether these are still the entry's lease and settings."""
         return entry is not None and entry.lease is self.lease and entry.settings is self.settings
 
 
@@ -85,16 +84,16 @@ def prepare(lease: Lease, settings: ProviderSettings) -> PreparedBody:
     """Serialize a lease for readers."""
     expires = lease.token.expires_at
     basis = Basis(lease, settings, math.inf if expires is None else expires.boot)
-    body = orjson.dumps({**native(lease), "headers": ready_headers(lease.token, settings)})
+    body = orjson.dumps({**native(lease), "headers": ready_headers(lease.token, settings.headers)})
     return PreparedBody(basis, Response(200, body, headers=(("ETag", etag(lease)),), basis=basis))
 
 
 class AnswerCache:
     """The prepared answers of one engine; implements `tokend.httpd.application.PreparedAnswers`."""
 
-    def __init__(self, engine: Engine, rules: PeerRules) -> None:
+    def __init__(self, engine: Engine, policy: AccessPolicy) -> None:
         self._engine = engine
-        self._rules = rules
+        self._policy = policy
         self._boot_seconds = _boot_seconds(engine.clock)
         self._texts: dict[bytes, TokenAnswer] = {}
         self._bodies: dict[str, PreparedBody] = {}
@@ -119,8 +118,8 @@ class AnswerCache:
         return None
 
     def admits(self, peer: Peer, answer: PreparedAnswer, /) -> bool:
-        """Tell whether the peer may read the token that the answer holds."""
-        return isinstance(answer, TokenAnswer) and self._rules.may_read(peer, answer.settings.access)
+        """Return whether the peer may read the token that the answer holds."""
+        return isinstance(answer, TokenAnswer) and self._policy.may_read(peer, answer.settings)
 
     def remember(self, text: bytes, response: Response, /) -> TokenAnswer | None:
         """Answer this request text from the cache from now on; None while texts are not remembered."""
@@ -132,7 +131,7 @@ class AnswerCache:
             self.forget_texts()
         self._texts[text] = answer = TokenAnswer(
             response.encode(close=False),
-            basis.settings.access is None,
+            is_public(basis.settings),
             name=basis.lease.name,
             lease=basis.lease,
             settings=basis.settings,

@@ -1,7 +1,6 @@
-"""What is answered about the daemon as a whole: list, status, events, reload, health, metrics, description."""
+"""Routes about the daemon as a whole: list, status, events, reload, health, metrics, description."""
 
 from tokend.access.peer import NOBODY
-from tokend.api.openapi import description
 from tokend.api.serializers import row, status_row
 from tokend.api.token_api import Call
 from tokend.httpd.problem import RequestError, bad_request
@@ -11,16 +10,16 @@ from tokend.values.tokens import utc
 
 
 async def list_tokens(call: Call) -> Response:
-    """GET /v1/tokens: what the peer may read, without secrets."""
+    """GET /v1/tokens: the tokens that the peer may read, without secrets."""
     rows = [row(entry.status()) async for entry in with_pauses(call.service.entries_for(call.request.peer))]
     return json_response({"version": 1, "tokens": rows})
 
 
 async def show_status(call: Call) -> Response:
-    """GET /v1/status: the same and how it fares."""
+    """GET /v1/status: the state of the daemon and of each token that the peer may read."""
     loaded_at, error = call.service.config_state()
     if error is not None and not call.admin:
-        # The sentence quotes the file, and with it tokens that this peer may not know of.
+        # The sentence quotes the file, which may name tokens that are hidden from this peer.
         error = "the configuration has errors; the administrator's `tokend status` shows them"
     entries = with_pauses(call.service.entries_for(call.request.peer))
     return json_response(
@@ -34,7 +33,7 @@ async def show_status(call: Call) -> Response:
 
 
 async def follow_events(call: Call) -> Response:
-    """GET /v1/events: what changes from now on, or since Last-Event-ID."""
+    """GET /v1/events: server-sent events from now on, or since Last-Event-ID."""
     last = call.request.header(b"last-event-id")
     if last is not None and not (last.isascii() and last.isdigit() and len(last) < 19):
         raise bad_request("Last-Event-ID must be an id that this stream has sent")
@@ -42,25 +41,25 @@ async def follow_events(call: Call) -> Response:
 
     def may_see(name: str) -> bool:
         entry = service.engine.entries.get(name)
-        return entry is not None and service.rules.may_read(peer, entry.settings.access)
+        return entry is not None and service.policy.may_read(peer, entry.settings)
 
     stream = service.changes.follow(None if last is None else int(last), may_see)
     return Response(200, content_type="text/event-stream", stream=stream)
 
 
 async def reload_config(call: Call) -> Response:
-    """POST /v1/reload: read the configuration again, or only tell what that would do."""
+    """POST /v1/reload: read and apply the configuration, or (dry_run) only return the plan."""
     call.only_admins("reload the configuration")
-    wish = call.query.get("dry_run", "false")
-    if wish not in ("true", "false"):
+    dry_run = call.query.get("dry_run", "false")
+    if dry_run not in ("true", "false"):
         raise bad_request("dry_run must be true or false", errors={"dry_run": ["must be true or false"]})
     call.request.json_object(frozenset())
-    plan = await call.service.engine.reload(dry_run=wish == "true")
+    plan = await call.service.engine.reload(dry_run=dry_run == "true")
     return json_response({"version": 1, "plan": [dict(step) for step in plan]})
 
 
 async def show_live(_call: Call) -> Response:
-    """GET /livez: 200 as long as anything answers."""
+    """GET /livez: 200 as long as the daemon answers."""
     return json_response({"live": True})
 
 
@@ -79,5 +78,7 @@ async def show_metrics(call: Call) -> Response:
 
 
 async def show_openapi(call: Call) -> Response:
-    """GET /openapi.json: this interface, described for machines, as it is where it was asked for."""
+    """GET /openapi.json: the OpenAPI document of the Unix socket or of the loopback port."""
+    from tokend.api.openapi import description  # models of every body: only for those who ask
+
     return json_response(description(loopback=call.request.peer is NOBODY))

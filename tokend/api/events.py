@@ -1,4 +1,4 @@
-"""What changed, for those who wait: one subscription to the engine, spread to long polls and event streams."""
+"""Event bus: one subscription to the engine, distributed to long polls and streams of server-sent events."""
 
 import asyncio
 from collections import deque
@@ -12,14 +12,14 @@ import orjson
 from tokend.api.serializers import row
 from tokend.engine.context.contract import Engine
 
-# How far back Last-Event-ID reaches; who was away longer is sent the present state instead.
+# Last-Event-ID reaches this far back; a client that was away longer gets the present state instead.
 EVENTS_KEPT = 1024
-# Comments in a quiet stream: they find dead peers and keep proxies' idle timers from firing.
+# Comments in a quiet stream detect dead peers and keep proxies' idle timers from firing.
 HEARTBEAT_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StreamEvent:
     """One event: ``kind`` is token, state or config; ``name`` is the token's, None for config."""
 
     number: int
@@ -28,21 +28,21 @@ class Event:
     data: dict[str, Any]
 
     def encode(self) -> bytes:
-        """Lay it out as a server-sent event."""
+        """Encode as a server-sent event."""
         return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.number, self.kind.encode(), orjson.dumps(self.data))
 
 
 class EventBus:
-    """The stream of changes; the ids of events follow ``last_event`` (`event_ids`)."""
+    """Distribute changes of tokens and of the configuration; the ids of events follow ``last_event``."""
 
     def __init__(self, engine: Engine, *, last_event: int = 0, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
         self._engine = engine
         self._first = self._number = last_event
         self._heartbeat_seconds = heartbeat_seconds
-        self._kept: deque[Event] = deque(maxlen=EVENTS_KEPT)
-        # What was told last of each: generation, state, and whether it is valid.
-        self._told = {name: _told(row(entry.status())) for name, entry in engine.entries.items()}
-        # By the token that is waited for; None: for whatever changes.
+        self._kept: deque[StreamEvent] = deque(maxlen=EVENTS_KEPT)
+        # The last announced generation, state and validity of each token.
+        self._announced = {name: _summary(row(entry.status())) for name, entry in engine.entries.items()}
+        # Waiters by token; None: waiters for any change.
         self._waiting: dict[str | None, set[asyncio.Event]] = {}
         self._stop: Callable[[], None] = engine.subscribe(self._changed)
 
@@ -52,7 +52,7 @@ class EventBus:
 
     @contextmanager
     def signal(self, name: str | None = None) -> Iterator[asyncio.Event]:
-        """Give an event that is set at each change, or at each of one token; the caller clears it before looking."""
+        """Yield an event that is set at each change (of one token); the caller clears it before it looks."""
         event = asyncio.Event()
         waiting = self._waiting.setdefault(name, set())
         waiting.add(event)
@@ -64,13 +64,13 @@ class EventBus:
                 del self._waiting[name]
 
     def config_changed(self, data: dict[str, Any]) -> None:
-        """Announce that a configuration was applied or refused. It may have hidden any token from who waits for it."""
+        """Announce that a configuration was applied or refused. It may hide tokens, so all waiters look again."""
         self._add("config", None, data)
         for name in list(self._waiting):
             self._wake(name)
 
     async def follow(self, last: int | None, may_see: Callable[[str], bool]) -> AsyncGenerator[bytes, None]:
-        """Yield encoded events, from after ``last`` on; the present state instead of what is not known any more."""
+        """Yield encoded events after ``last``; the present state instead of events that are no longer kept."""
         with self.signal() as changed:
             text, position = b": tokend\n\n", self._number if last is None else last
             while True:
@@ -88,7 +88,7 @@ class EventBus:
 
     def _since(self, last: int, may_see: Callable[[str], bool]) -> Iterator[bytes]:
         oldest = self._kept[0].number - 1 if len(self._kept) == EVENTS_KEPT else self._first
-        # An id of another life of the daemon, or of another daemon; or more happened at once than is kept.
+        # The id is from another run or another daemon, or more happened at once than is kept.
         if not oldest <= last <= self._number:
             yield from self._present(may_see)
             return
@@ -99,26 +99,26 @@ class EventBus:
     def _present(self, may_see: Callable[[str], bool]) -> Iterator[bytes]:
         for name, entry in sorted(self._engine.entries.items()):
             if may_see(name):
-                self._number += 1  # never the same number twice, also where the event is for one stream only
-                yield Event(self._number, "token", name, row(entry.status())).encode()
+                self._number += 1  # no number twice, even if the event is for one stream only
+                yield StreamEvent(self._number, "token", name, row(entry.status())).encode()
 
     def _changed(self, name: str) -> None:
         entry = self._engine.entries.get(name)
         if entry is None:
-            self._told.pop(name, None)
+            self._announced.pop(name, None)
             self._wake(name)
             return
-        before, now = self._told.get(name), row(entry.status())
-        self._told[name] = told = _told(now)
-        if before is None or before[0] != told[0]:
+        before, now = self._announced.get(name), row(entry.status())
+        self._announced[name] = new = _summary(now)
+        if before is None or before[0] != new[0]:
             self._add("token", name, now)
-        if before is not None and before[1:] != told[1:]:
+        if before is not None and before[1:] != new[1:]:
             self._add("state", name, now)
         self._wake(name)
 
     def _add(self, kind: str, name: str | None, data: dict[str, Any]) -> None:
         self._number += 1
-        self._kept.append(Event(self._number, kind, name, data))
+        self._kept.append(StreamEvent(self._number, kind, name, data))
         self._wake(None)
 
     def _wake(self, name: str | None) -> None:
@@ -126,5 +126,5 @@ class EventBus:
             event.set()
 
 
-def _told(row: dict[str, Any]) -> tuple[Any, ...]:
+def _summary(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["generation"], row["state"], row["valid"]

@@ -1,4 +1,4 @@
-"""The page of `GET /metrics`, made at each request from statuses and counts. prometheus_client is loaded late."""
+"""The metrics page of `GET /metrics`, rendered at each request. prometheus_client is imported at the first one."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ _Table = Mapping[Any, tuple[Any, ...]]
 class MetricsPage:
     """The sources of the page.
 
-    ``config_ok`` tells whether the last reload succeeded, ``unsaved`` how many records could not be written.
+    ``config_ok`` returns whether the last reload succeeded, ``unsaved`` how many records could not be written.
     """
 
     engine: Engine
@@ -109,7 +109,7 @@ class MetricsPage:
 
 
 async def _rendered(family: _Family, table: _Table) -> AsyncIterator[bytes]:
-    """The lines of a family, so many at a time; what they are is said once, before the first."""
+    """Yield the lines of a family, `LINES` at a time; HELP and TYPE stand once, before the first."""
     from prometheus_client import generate_latest
 
     rows = sorted(table.items())
@@ -124,7 +124,7 @@ async def _rendered(family: _Family, table: _Table) -> AsyncIterator[bytes]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Once:
-    """A collector of what was gathered already."""
+    """A collector of families that are gathered already."""
 
     families: "list[Metric]"
 

@@ -1,4 +1,4 @@
-"""The interface described for machines: OpenAPI 3.1; paths by hand beside `routes`, schemas made from `shapes`."""
+"""The OpenAPI 3.1 document: paths written by hand beside `routes`, schemas made from `schemas`."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -34,7 +34,7 @@ def _headers(*, required: bool = True, **names: dict[str, Any]) -> dict[str, Any
 _RETRY_AFTER = _headers(required=False, Retry_After={"type": "integer", "minimum": 1})
 _ETAG = _headers(ETag={"type": "string", "pattern": '^"[0-9]+"$'})
 _ANY_TEXT: dict[str, Any] = {"schema": _TEXT}
-# Every problem by its status: what its `code` says, and what comes beside it.
+# Every problem by its status: its code, and its headers.
 _PROBLEMS: dict[int, tuple[str, dict[str, Any]]] = {
     400: ("bad_request: not to be understood; `errors` names fields", {}),
     401: ("denied: the secret is missing or wrong", _headers(WWW_Authenticate=_TEXT)),
@@ -52,7 +52,7 @@ _PROBLEMS: dict[int, tuple[str, dict[str, Any]]] = {
     503: ("token_unavailable, or login_required where a person must act", _RETRY_AFTER),
     504: ("timeout: not within the wait", {}),
 }
-# What can become of any request.
+# Every operation has these.
 _ALWAYS = (400, 403, 413, 431, 500)
 _NAMED = (404, 405)
 _BODY = (415,)
@@ -96,7 +96,7 @@ _READ = (
     _parameter("header", "Prefer", _TEXT, "wait=30: seconds, for another token than If-None-Match or a valid one"),
 )
 _SINCE = _parameter("header", "Last-Event-ID", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "go on after this one")
-_DRY_RUN = _parameter("query", "dry_run", {"enum": ["true", "false"]}, "only tell what would be done")
+_DRY_RUN = _parameter("query", "dry_run", {"enum": ["true", "false"]}, "only return the plan")
 
 
 def _body(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
@@ -115,7 +115,7 @@ _REFRESH = _body(
     required=False,
 )
 _PLAIN = _text("text/plain")
-# A stream has no schema of its own in OpenAPI 3.1: what is given is that of each of its events.
+# A stream has no schema in OpenAPI 3.1: the schema given is that of each event.
 _EVENTS = _content(schemas.Problem, schemas.TokenEvent, schemas.ConfigEvent, media="text/event-stream")
 _FOLLOW = (
     "server-sent events from now on, or since Last-Event-ID; after one that is too old or of another life of the "
@@ -191,13 +191,13 @@ _OPEN = ("/livez", "/readyz")
 def description(*, loopback: bool) -> dict[str, Any]:
     """The whole document, for the Unix socket or for the ``loopback`` port, which asks for its secret.
 
-    Made when it is first asked for: few daemons ever are, and the schemas take a while.
+    Made at the first request: it is rare, and the schemas take a while.
     """
     mode: JsonSchemaMode = "serialization"
     inputs = [(shape, mode, TypeAdapter(shape)) for shape in _SHAPES]
     _, made = TypeAdapter.json_schemas(inputs, ref_template=_PREFIX + "{model}")
     responses = {str(status): _problem(status) for status in _PROBLEMS}
-    text = "HTTP/1.1 over a Unix socket; who asks is told by the kernel, and decides what may be done"
+    text = "HTTP/1.1 over a Unix socket; the kernel names the peer, which decides what the peer may do"
     info = {"title": "tokend", "version": "1", "description": text}
     components: dict[str, Any] = {"schemas": made["$defs"], "responses": responses}
     basis = {"openapi": "3.1.0", "info": info, "paths": _PATHS, "components": components}
@@ -205,7 +205,7 @@ def description(*, loopback: bool) -> dict[str, Any]:
 
 
 def _with_secret(document: dict[str, Any]) -> dict[str, Any]:
-    text = "HTTP/1.1 on a loopback port, for whoever has its secret; nobody is an admin here"
+    text = "HTTP/1.1 on a loopback port, for clients that have its secret; no client is an admin here"
     refused = {"401": {"$ref": "#/components/responses/401"}}
     paths: dict[str, Any] = {
         path: {

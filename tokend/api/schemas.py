@@ -1,4 +1,4 @@
-"""The shapes of the answers' JSON objects; OpenAPI's schemas are made from them (`openapi`)."""
+"""Schemas of the answers' JSON objects, as typed dictionaries; `openapi` makes OpenAPI schemas from them."""
 
 from typing import Annotated, Literal, NotRequired
 
@@ -7,7 +7,7 @@ from typing_extensions import TypedDict  # pydantic asks for this one below Pyth
 
 from tokend.values.status import State
 
-_CLOSED = ConfigDict(extra="forbid")  # a test compares real answers: a field that is not described here is found
+_CLOSED = ConfigDict(extra="forbid")  # a test compares real answers and finds fields that are missing here
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 Fingerprint = Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
 EventId = Annotated[str, Field(pattern="^[0-9]{1,18}$")]
@@ -19,7 +19,7 @@ Code = Literal[
 
 
 def _json_of(name: str) -> WithJsonSchema:
-    """A text that is JSON of another shape."""
+    """Describe a string that holds JSON of another schema."""
     content = {"contentMediaType": "application/json", "contentSchema": {"$ref": f"#/components/schemas/{name}"}}
     return WithJsonSchema({"type": "string", **content})
 
@@ -39,7 +39,7 @@ class TokenRow(TypedDict):
 
 
 class TokenList(TypedDict):
-    """What the peer may read."""
+    """The tokens that the peer may read."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     version: Literal[1]
@@ -63,7 +63,7 @@ class SinkRow(TypedDict):
 
 
 class StatusRow(TokenRow):
-    """One token and how it fares."""
+    """One token and its state."""
 
     required: bool
     seconds_left: float | None
@@ -138,7 +138,7 @@ class KeyPair(TypedDict):
 
 
 class IssuedToken(Token):
-    """An on-demand token, and what the vendor said beside it."""
+    """An on-demand token, and the vendor's other members."""
 
     extra: dict[str, object]
 
@@ -159,7 +159,7 @@ class Forgotten(TypedDict):
 
 
 class Step(TypedDict):
-    """What a reload does to one provider, or what of the daemon's own table needs a restart."""
+    """One step of a reload: a provider and its action, or a key of the daemon's table that needs a restart."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     name: str
@@ -167,7 +167,7 @@ class Step(TypedDict):
 
 
 class Plan(TypedDict):
-    """What a reload did, or would do."""
+    """The steps of a reload, done or planned."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     version: Literal[1]

@@ -3,37 +3,23 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from tokend.plugin.settings import ProviderSettings
 from tokend.values.secret import Secret
 from tokend.values.status import Failure, ProviderStatus, SinkStatus
-from tokend.values.tokens import Lease, Token, native, utc
+from tokend.values.tokens import Lease, Token, native, ready_headers, utc
 
-# AWS's SDKs keep credentials until the end they are told, and most refuse those that tell none: a key pair without an
-# end is asked for again after as long as AWS's own temporary ones usually live.
+# AWS's SDKs keep credentials until the end that the answer names, and most refuse an answer without one. So a key pair
+# without an end is fetched again after the usual life of AWS's own temporary keys.
 ASKED_AGAIN = timedelta(hours=1)
 
 
-class ConfigState(Protocol):
-    """What `GET /v1/status` says of the configuration. Called at each status request: must not block."""
-
-    def __call__(self) -> tuple[datetime, str | None]:
-        """When the configuration now in force was loaded (aware UTC), and why a later one was refused, or None."""
-
-
-def ready_headers(token: Token, settings: ProviderSettings) -> dict[str, str]:
-    """The headers to send with each call: the token's own, then the settings' on top, whatever their case."""
-    merged = {name.lower(): (name, value.reveal()) for name, value in token.headers.items()}
-    merged.update({name.lower(): (name, value) for name, value in settings.headers.items()})
-    return dict(merged.values())
-
-
 def key_pair(lease: Lease, now: datetime) -> dict[str, str] | None:
-    """What AWS's SDKs take from a container's endpoint; None for a token that is no JSON object of AWS keys.
+    """Return what AWS's SDKs read from a container's endpoint; None for a token that is no JSON object of AWS keys.
 
-    They want all four (botocore and the SDK for JavaScript), and an empty ``Token`` is none to them. The token may
-    have been written for `credential_process`, which calls the third SessionToken.
+    botocore and the SDK for JavaScript want all four members, and take an empty ``Token`` for none. The token may have
+    been written for `credential_process`, which calls the third member SessionToken.
     """
     try:
         keys = json.loads(lease.token.value.reveal())
@@ -48,15 +34,15 @@ def key_pair(lease: Lease, now: datetime) -> dict[str, str] | None:
 
 
 def issued(name: str, token: Token, settings: ProviderSettings) -> dict[str, Any]:
-    """An on-demand token in the shape of a held one; it has no generation and is not replaced, so those are null."""
+    """Serialize an on-demand token like a held one. It has no generation and is not replaced: those are null."""
     shape = native(Lease(name, token, 0, None, ""))
     extra = {key: _clear(value) for key, value in token.extra.items()}
-    headers = ready_headers(token, settings)
+    headers = ready_headers(token, settings.headers)
     return {**shape, "generation": None, "fingerprint": None, "headers": headers, "extra": extra}
 
 
 def row(status: ProviderStatus) -> dict[str, Any]:
-    """One token in the list and in events; never a secret."""
+    """Serialize one token for the list and for events; never a secret."""
     return {
         "name": status.name,
         "kind": status.kind,
@@ -70,7 +56,7 @@ def row(status: ProviderStatus) -> dict[str, Any]:
 
 
 def status_row(status: ProviderStatus) -> dict[str, Any]:
-    """One token in `GET /v1/status`; ``note`` only where there is something to remark."""
+    """Serialize one token for `GET /v1/status`; ``note`` only if there is one."""
     return {
         **row(status),
         "required": status.required,
@@ -105,7 +91,7 @@ def _utc(moment: datetime | None) -> str | None:
 
 
 def _clear(value: Any) -> Any:
-    """Reveal what a reader of `issue` asked for, however deep it lies."""
+    """Reveal all secrets in the extra members of an issued token, at any depth."""
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, Mapping):

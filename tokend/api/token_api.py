@@ -3,22 +3,24 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from tokend.access.denial_log import DenialLog
 from tokend.access.peer import Peer
-from tokend.access.policy import PeerRules
+from tokend.access.policy import AccessPolicy, answerable
 from tokend.api.answer_cache import AnswerCache, PreparedBody
 from tokend.api.events import EventBus
-from tokend.api.serializers import ConfigState
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.request import Request
 from tokend.values.errors import DeniedError, LoginRequiredError, TokenUnavailableError, UnknownTokenError
 from tokend.values.status import State
 from tokend.values.tokens import Lease
 
+# When the configuration in force was loaded (aware UTC), and why a later one was refused, or None. Must not block.
+ConfigState = Callable[[], tuple[datetime, str | None]]
 # Answers by (token, HTTP status).
 RequestCounts = Mapping[tuple[str, int], int]
 # Given the names that the peer may see, and the answers so far: the page in Prometheus' text format.
@@ -34,7 +36,7 @@ class TokenApi:
     def __init__(
         self,
         engine: Engine,
-        rules: PeerRules,
+        policy: AccessPolicy,
         *,
         config_state: ConfigState,
         metrics: RenderMetrics | None = None,
@@ -42,10 +44,10 @@ class TokenApi:
         last_event: int = 0,
     ) -> None:
         self.engine = engine
-        self.rules = rules
+        self.policy = policy
         self.config_state = config_state
         self.audit_reads = audit_reads
-        self.answers = AnswerCache(engine, rules)
+        self.answers = AnswerCache(engine, policy)
         self.answers.remember_texts(not audit_reads)
         self.changes = EventBus(engine, last_event=last_event)
         self.log = structlog.get_logger("tokend.api")
@@ -56,7 +58,7 @@ class TokenApi:
     def visible(self, peer: Peer, name: str) -> Entry:
         """Return the entry of a name. Raises the same `UnknownTokenError` for a missing and for a hidden token."""
         entry = self.engine.entries.get(name)
-        if entry is not None and self.rules.may_read(peer, entry.settings.access):
+        if entry is not None and self.policy.may_read(peer, entry.settings):
             return entry
         if entry is not None:
             self.denied(peer, token=name)
@@ -65,7 +67,7 @@ class TokenApi:
     def entries_for(self, peer: Peer) -> list[Entry]:
         """Return all entries that the peer may see, sorted by name."""
         entries = self.engine.entries
-        return [e for _, e in sorted(entries.items()) if self.rules.may_read(peer, e.settings.access)]
+        return [e for _, e in sorted(entries.items()) if self.policy.may_read(peer, e.settings)]
 
     def valid(self, entry: Entry) -> PreparedBody:
         """Return the prepared body of an entry's valid token; raises the typed 503 if it has no valid token now."""
@@ -74,8 +76,8 @@ class TokenApi:
         return found
 
     def holds_valid(self, lease: Lease) -> bool:
-        """Tell whether a lease that the engine returned is still valid."""
-        return lease.token.is_valid(self.engine.clock.instant())
+        """Return whether a lease that the engine returned is still valid."""
+        return answerable(lease, self.engine.clock.instant())
 
     def audit(self, reads: bool) -> None:
         """Log each read from now on, or none. The log level may change while the daemon runs."""
@@ -123,7 +125,7 @@ class Call:
     @property
     def admin(self) -> bool:
         """Whether the peer is an administrator."""
-        return self.service.rules.is_admin(self.request.peer)
+        return self.service.policy.is_admin(self.request.peer)
 
     def only_admins(self, what: str) -> None:
         """Raise `DeniedError` unless the peer is an administrator; ``what`` completes "only admins may"."""

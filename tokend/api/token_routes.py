@@ -1,4 +1,4 @@
-"""What is answered below ``/v1/tokens/{name}``: read, refresh, issue, request-id, forget."""
+"""Routes below ``/v1/tokens/{name}``: read, refresh, issue, request-id, forget."""
 
 import asyncio
 from datetime import timedelta
@@ -12,12 +12,12 @@ from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import DeniedError, WaitTimeoutError
 from tokend.values.tokens import Lease
 
-# A reason is a word for the log ("unauthorized"), not a story.
+# A reason is one word for the log, such as "unauthorized".
 LONGEST_REASON = 200
 
 
 async def read_token(call: Call) -> Response:
-    """GET /v1/tokens/{name}: the token as it is, or as fresh as min_ttl asks, or once Prefer: wait is satisfied."""
+    """GET /v1/tokens/{name}: the token now, or valid for min_ttl at least, or after Prefer: wait."""
     entry, request = call.token, call.request
     if entry.is_on_demand:
         raise not_supported(f"{entry.name!r} is issued on demand: POST /v1/tokens/{entry.name}/issue", allow="")
@@ -40,7 +40,7 @@ async def read_token(call: Call) -> Response:
 
 
 async def refresh_token(call: Call) -> Response:
-    """POST …/refresh: one attempt now, unless the token is newer than ``if_generation`` already."""
+    """POST …/refresh: one attempt now, unless the token is already newer than ``if_generation``."""
     entry = call.token
     if entry.is_on_demand:
         raise not_supported(f"{entry.name!r} is issued on demand and never refreshed", allow="")
@@ -60,7 +60,7 @@ async def refresh_token(call: Call) -> Response:
 
 
 async def issue_token(call: Call) -> Response:
-    """POST …/issue: one on-demand token from the caller's parameters."""
+    """POST …/issue: one on-demand token for the caller's parameters."""
     entry = call.token
     if not entry.is_on_demand:
         raise not_supported(f"{entry.name!r} is held ready: GET /v1/tokens/{entry.name}", allow="")
@@ -83,7 +83,7 @@ async def make_request_id(call: Call) -> Response:
 
 
 async def forget_token(call: Call) -> Response:
-    """POST …/forget: drop a compromised token everywhere and log in anew."""
+    """POST …/forget: drop a compromised token everywhere and log in again."""
     entry = call.token
     if entry.is_on_demand:
         raise not_supported(f"{entry.name!r} is issued on demand: nothing of it is kept", allow="")
@@ -95,7 +95,7 @@ async def forget_token(call: Call) -> Response:
 
 
 def _lease_answer(call: Call, lease: Lease, *, plain: bool) -> Response:
-    """Hand on what the engine gave, but never an expired token, nor one that a reload has hidden meanwhile."""
+    """Answer with a lease that the engine returned, unless it has expired or a reload has hidden its token."""
     entry = call.service.visible(call.request.peer, call.token.name)
     if not call.service.holds_valid(lease):
         raise unavailable(entry)
@@ -106,7 +106,7 @@ def _lease_answer(call: Call, lease: Lease, *, plain: bool) -> Response:
 
 
 def _aws_answer(call: Call, lease: Lease, *, headers: tuple[tuple[str, str], ...]) -> Response:
-    """Lay the token out as AWS's SDKs read it from $AWS_CONTAINER_CREDENTIALS_FULL_URI."""
+    """Serialize the token as AWS's SDKs read it from $AWS_CONTAINER_CREDENTIALS_FULL_URI."""
     keys = key_pair(lease, call.service.engine.clock.instant().wall)
     if keys is None:
         text = f"{lease.name!r} is no AWS key pair: a JSON object with AccessKeyId and SecretAccessKey"
@@ -115,7 +115,7 @@ def _aws_answer(call: Call, lease: Lease, *, headers: tuple[tuple[str, str], ...
 
 
 async def _wait_for_change(call: Call, seconds: float) -> None:
-    """Wait for a valid token other than If-None-Match names; without that header for any valid one, else 504."""
+    """Wait for a valid token that If-None-Match does not name. Without that header: any valid one, else 504."""
     conditional = call.request.header(b"if-none-match") is not None
 
     def satisfied() -> bool:

@@ -1,7 +1,7 @@
-"""Who gets which token as a credential of a systemd unit, and from the socket of a sink; how is `handout`'s part.
+"""Rules of the raw-token sockets: systemd's LoadCredential= on credentials.sock, and the sockets of sinks.
 
-systemd connects from an abstract name that says for whom: ``\\0<hex>/unit/<unit>/<credential>`` (systemd.exec(5),
-LoadCredential=). Anybody can bind such a name; it is believed of root, and of our own user for user managers.
+systemd connects from an abstract name that names the unit: ``\\0<hex>/unit/<unit>/<credential>`` (systemd.exec(5),
+LoadCredential=). Any process can bind such a name, so it counts only from root, and from our own uid for user managers.
 """
 
 import os
@@ -15,8 +15,7 @@ import structlog
 from anyio.abc import TaskStatus
 
 from tokend.access.peer import Peer
-from tokend.access.policy import PeerRules
-from tokend.access.units import matches
+from tokend.access.policy import AccessPolicy, unit_may_read
 from tokend.credentials.raw_token_connection import RefusedError, Rule
 from tokend.credentials.raw_token_server import RawTokenServer
 from tokend.engine.context.contract import Engine, Entry
@@ -27,14 +26,14 @@ from tokend.values.errors import SinkError
 # The characters of a unit's name are those of systemd.unit(5). A credential is named for the token that it holds.
 _ADDRESS = re.compile(rb"\0[0-9a-f]{1,16}/unit/([A-Za-z0-9:_.\\@-]{1,255})/([a-z0-9][a-z0-9._-]{0,63})", re.ASCII)
 
-# How soon a path that was taken from us is tried again.
+# After this time a path that was taken from us is tried again.
 RETRY_SECONDS = 10.0
 
 _log = structlog.get_logger("tokend.api")
 
 
 def units_rule(engine: Engine, *, own_uid: int | None = None) -> Rule:
-    """The rule of credentials.sock: systemd asks, and the unit is one of the token's ``access.units``."""
+    """Make the rule of credentials.sock: systemd asks, for a unit that is one of the token's ``access.units``."""
     systemd = frozenset((0, os.geteuid() if own_uid is None else own_uid))
 
     def rule(peer: Peer, address: object) -> Entry:
@@ -49,25 +48,25 @@ def units_rule(engine: Engine, *, own_uid: int | None = None) -> Rule:
             detail = "there is no such token: write LoadCredential=TOKEN:SOCKET"
         elif entry.is_on_demand:
             detail = "tokens of this kind are issued on demand: there is nothing to load"
-        elif (access := entry.settings.access) is None or not access.units:
-            detail = "the token's access has no units: nobody gets it here"
-        elif not matches(unit, access.units):
-            detail = "the unit is none of the token's access.units"
-        else:
+        elif unit_may_read(unit, entry.settings):
             return entry
+        elif entry.settings.access is None or not entry.settings.access.units:
+            detail = "the token's access has no units: nobody gets it here"
+        else:
+            detail = "the unit is none of the token's access.units"
         raise RefusedError(detail, trusted=True, unit=unit, token=name)
 
     return rule
 
 
-def readers_rule(engine: Engine, rules: PeerRules, name: str) -> Rule:
-    """The rule of a sink's socket: whoever may read the token on tokend.sock."""
+def readers_rule(engine: Engine, rules: AccessPolicy, name: str) -> Rule:
+    """Make the rule of a sink's socket: the peers that may read the token on tokend.sock."""
 
     def rule(peer: Peer, address: object) -> Entry:  # noqa: ARG001  # the rule's signature
         entry = engine.entries.get(name)
         if entry is None:
             raise RefusedError("the token is not configured any more", token=name)
-        if not rules.may_read(peer, entry.settings.access):
+        if not rules.may_read(peer, entry.settings):
             raise RefusedError("the peer passes none of the token's access", token=name)
         return entry
 
@@ -81,9 +80,9 @@ async def serve_credentials(
     *,
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve credentials.sock until cancelled: at ``path``, or what socket activation ``passed``, which goes first.
+    """Serve credentials.sock until cancelled: on the ``passed`` socket (activation) if there is one, else at ``path``.
 
-    Raises OSError where the socket cannot be made at the start; lost later, it is made again as soon as that can be.
+    Raises OSError if the socket cannot be made at the start. If it is lost later, it is tried again.
     """
     # Only root and our own user are served, and root needs no permission.
     place = SocketFile(path, mode=0o600) if path is not None and passed is None else None
@@ -108,12 +107,12 @@ async def serve_credentials(
 
 
 async def serve_sink(
-    engine: Engine, rules: PeerRules, name: str, sink: ListeningSink, listening: Callable[[], object]
+    engine: Engine, rules: AccessPolicy, name: str, sink: ListeningSink, listening: Callable[[], object]
 ) -> None:
     """Serve a sink's socket until cancelled; calls ``listening`` when clients can connect. Raises `SinkError`."""
     place = SocketFile(sink.path, mode=int(sink.mode, 8), owner=sink.owner, group=sink.group)
     if not sink.path.parent.is_dir():
-        # As for files: a directory of the wrong owner or mode, made by us, would be a surprise.
+        # As for files: a directory made by us could have the wrong owner or mode.
         raise SinkError(f"{sink.target}: the directory {sink.path.parent} does not exist")
     try:
         await RawTokenServer(engine, readers_rule(engine, rules, name), place=place, offer=sink.offer).serve(listening)

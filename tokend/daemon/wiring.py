@@ -13,7 +13,7 @@ from typing import Any
 
 from anyio.abc import TaskGroup
 
-from tokend.access.policy import PeerRules
+from tokend.access.policy import AccessPolicy
 from tokend.api.events import EventBus
 from tokend.api.metrics_page import MetricsPage
 from tokend.api.routes import Router
@@ -49,7 +49,7 @@ from tokend.upstream.resolver import Resolver
 log = logs.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Launch:
     """Everything that one run of the daemon starts with. ``explicit`` is the configuration's path in argv, if any."""
 
@@ -65,18 +65,18 @@ class Launch:
     tracked_disk: TrackedThreads
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EngineParts:
     """What keeps tokens fresh, and the configuration that it follows."""
 
     store: TokenStore
     in_force: ConfigInForce
-    rules: PeerRules
+    rules: AccessPolicy
     supervisor: Supervisor
     reloader: Reloader
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ServiceParts:
     """What answers readers and systemd.
 
@@ -112,7 +112,7 @@ def launch(
 def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EngineParts:
     """Build the engine. ``store`` has been loaded; the supervisor's tasks will run in ``tasks``."""
     config = ConfigInForce(given.config, given.clock.instant().wall)
-    rules = PeerRules(lambda: config.config.daemon.admins)
+    rules = AccessPolicy(lambda: config.config.daemon.admins)
     resolver = Resolver(given.pools.lookups)
 
     def runtime(settings: ProviderSettings) -> ProviderRuntime:

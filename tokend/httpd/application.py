@@ -53,7 +53,7 @@ class PreparedAnswers(Protocol):
         """
 
     def admits(self, peer: Peer, answer: PreparedAnswer, /) -> bool:
-        """Tell whether the peer may have an answer that is not ``public``."""
+        """Return whether the peer may have an answer that is not ``public``."""
 
     def remember(self, text: bytes, response: Response, /) -> PreparedAnswer | None:
         """Keep the encoded response, which has a ``basis``, for the next request of the same text.

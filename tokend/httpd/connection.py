@@ -24,8 +24,6 @@ from tokend.httpd.request_parser import SLICE_BYTES, Limits, RequestReader
 LONGEST_REMEMBERED_BYTES = 1024
 # A refused client may still be sending; closing at once would reset the connection under the answer (RFC 9112, 9.6).
 LINGER_SECONDS = 1.0
-# With one of these headers, the same text may need another answer, or decides about the connection.
-_NOT_REMEMBERED = frozenset((b"if-none-match", b"prefer", b"expect", b"connection", b"upgrade"))
 
 
 class ConnectionOwner(Protocol):
@@ -102,6 +100,7 @@ class Connection(asyncio.Protocol):
     # -------------------------------------------------------------- what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send and read what was left when this was a bare socket."""
         self._transport = transport  # type: ignore[assignment]  # a stream transport, as the loop makes them of sockets
         if self._opening is not None:
             (_, received, unsent), self._opening = self._opening, None
@@ -112,6 +111,7 @@ class Connection(asyncio.Protocol):
             self.close_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the protocol's signature
+        """Release everything; cancel an answer that has no effects."""
         self._closing = True
         self._unread, self._granted = b"", None
         if self._reader is not None:
@@ -123,6 +123,7 @@ class Connection(asyncio.Protocol):
         self._home.listener.leave(self)
 
     def data_received(self, data: bytes) -> None:
+        """Answer a known text at once, or parse."""
         # Every call added here costs a part of the throughput: tests/api/test_hot_path.py counts them.
         if (
             self._ready
@@ -139,16 +140,19 @@ class Connection(asyncio.Protocol):
             self._advance()
 
     def eof_received(self) -> bool:
+        """Keep the connection while answers are due."""
         self._ended = True
         # Half-closed: due answers are still sent. `check` notices when the client closes the other half, too.
         return self._busy or bool(self._unread)
 
     def pause_writing(self) -> None:
+        """Answer no more until the client reads."""
         self._writable = False
         self._ready = False
         self._since = self._loop.time()
 
     def resume_writing(self) -> None:
+        """Go on: the client has read."""
         self._writable = True
         self._loop.call_soon(self._advance)
 
@@ -239,7 +243,8 @@ class Connection(asyncio.Protocol):
             reader.awaits_continue = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if reader.alone and len(piece) <= LONGEST_REMEMBERED_BYTES:
-            self._text = piece if _is_plain_read(reader.due[0]) else b""
+            due = reader.due[0]
+            self._text = piece if isinstance(due, Request) and due.is_plain_read else b""
 
     def _may_have(self, answer: PreparedAnswer) -> bool:
         if self._answers is None or not self._answers.admits(self.peer, answer):
@@ -295,7 +300,7 @@ class Connection(asyncio.Protocol):
             self._transport.write_eof()
 
     def _hung_up(self) -> bool:
-        """Tell whether the client has disconnected. The transport does not notice while it does not read."""
+        """Return whether the client has disconnected. The transport does not notice while it does not read."""
         poll = select.poll()
         poll.register(self._transport.get_extra_info("socket").fileno(), 0)
         return any(flags & (select.POLLHUP | select.POLLERR) for _, flags in poll.poll(0))
@@ -303,14 +308,3 @@ class Connection(asyncio.Protocol):
 
 def _nothing(_text: bytes, /) -> None:
     """Find no prepared answer: the server has none."""
-
-
-def _is_plain_read(request: Request | RequestError) -> bool:
-    return (
-        isinstance(request, Request)
-        and request.method == "GET"
-        and request.keep_alive
-        and not request.body
-        and b"?" not in request.target
-        and not any(name in _NOT_REMEMBERED for name, _ in request.headers)
-    )

@@ -5,6 +5,8 @@ period at the end. The server behind it speaks with the clients: HTTP or raw tok
 """
 
 import asyncio
+import os
+import resource
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -15,9 +17,10 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 
 from tokend.access.peer import NOBODY, Peer, uid_of
-from tokend.httpd import fd_reserve
 from tokend.httpd.unix_socket import SocketFile, bind_socket, is_ours, refuse_descriptors, withdraw
 
+# The last descriptors are for upstreams, state, files and reloads, however many clients come (docs/promises.md 71).
+RESERVED_DESCRIPTORS = 64
 # Accepted in one go; then the connections that are open already are served.
 MOST_AT_ONCE = 64
 # Without a free descriptor accept fails and the socket stays readable: to try again at once would be a busy loop.
@@ -155,12 +158,12 @@ class Listener(Generic[C]):
     # ---------------------------------------------------------------- accepting
 
     def _accept(self) -> None:
-        sock, room, reserved = self._socket, self._room, fd_reserve.first_reserved()
+        sock, room, reserved = self._socket, self._room, _first_reserved()
         if sock is None:
             return
         family = int(sock.family)
         for _ in range(MOST_AT_ONCE):
-            if room.queues and (len(self.connections) >= room.connections or fd_reserve.is_reached()):
+            if room.queues and (len(self.connections) >= room.connections or _reserve_is_reached()):
                 self._rest()
                 return
             try:
@@ -217,3 +220,19 @@ class Listener(Generic[C]):
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._socket = None
+
+
+def _first_reserved() -> float:
+    """Return the first of the last descriptors: the kernel gives the lowest free number. The limit may change."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return float("inf") if soft == resource.RLIM_INFINITY else soft - RESERVED_DESCRIPTORS
+
+
+def _reserve_is_reached() -> bool:
+    """Return whether the next descriptor would be a reserved one, before a connection is accepted that must stay."""
+    try:
+        lowest = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return True
+    os.close(lowest)
+    return lowest >= _first_reserved()

@@ -12,6 +12,8 @@ from tokend.httpd.problem import RequestError, bad_request
 
 # Browsers send these. A web page is the one client that can be tricked into a request (through a local proxy).
 BROWSER_HEADERS = frozenset((b"origin", b"referer", b"sec-fetch-site"))
+# With one of these headers, the same text may need another answer, or decides about the connection.
+_CHANGING_HEADERS = frozenset((b"if-none-match", b"prefer", b"expect", b"connection", b"upgrade"))
 _WAIT = re.compile(r"\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*", re.ASCII | re.IGNORECASE)
 # The longest `Prefer: wait`; longer ones are cut, as RFC 7240 section 4.3 allows.
 LONGEST_WAIT_SECONDS = 300
@@ -27,6 +29,17 @@ class Request:
     body: bytes = field(repr=False)
     peer: Peer
     keep_alive: bool
+
+    @property
+    def is_plain_read(self) -> bool:
+        """Whether the next request of the same text may get the same answer, on a connection that goes on."""
+        return (
+            self.method == "GET"
+            and self.keep_alive
+            and not self.body
+            and b"?" not in self.target
+            and not any(name in _CHANGING_HEADERS for name, _ in self.headers)
+        )
 
     def header(self, name: bytes) -> str | None:
         """Return the values of one header, joined by commas; None if it is absent."""
@@ -90,7 +103,7 @@ class Request:
         return None
 
     def matches_etag(self, tag: str) -> bool:
-        """Tell whether If-None-Match names this entity tag (with its quotes; weak comparison, RFC 9110 13.1.2)."""
+        """Return whether If-None-Match names this entity tag (with its quotes; weak comparison, RFC 9110 13.1.2)."""
         tags = [given.strip().removeprefix("W/") for given in (self.header(b"if-none-match") or "").split(",")]
         return tag in tags or "*" in tags
 

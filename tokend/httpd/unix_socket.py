@@ -92,7 +92,7 @@ def refuse_descriptors(listening: socket.socket) -> bool:
 
 
 def is_ours(place: SocketFile) -> bool:
-    """Tell whether the path still leads to the socket that `bind_socket` put there."""
+    """Return whether the path still leads to the socket that `bind_socket` put there."""
     try:
         return place.inode is not None and _inode(place.path) == place.inode
     except OSError:
@@ -136,7 +136,7 @@ def _clear(path: Path, *, owners: Collection[int], take_back: bool) -> None:
 
 
 def _answers(path: Path) -> bool:
-    """Tell whether a process listens; only a refused connection proves that none does."""
+    """Return whether a process listens; only a refused connection proves that none does."""
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         probe.connect(str(path))

@@ -58,6 +58,16 @@ class Lease:
     fingerprint: str
 
 
+def ready_headers(token: Token, configured: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers to send with each call, in clear: the token's own, then the configured ones on top.
+
+    Names are compared without case.
+    """
+    merged = {name.lower(): (name, value.reveal()) for name, value in token.headers.items()}
+    merged.update({name.lower(): (name, value) for name, value in configured.items()})
+    return dict(merged.values())
+
+
 def utc(moment: datetime) -> str:
     """Write an aware time as RFC 3339 UTC in whole seconds (rounded down), ending in Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.httpd.served import Client, Served, eventually
 from tests.httpd.test_unix_server import LIVE
-from tokend.httpd.fd_reserve import RESERVED_DESCRIPTORS
+from tokend.httpd.listener import RESERVED_DESCRIPTORS
 
 
 def test_connections_leave_descriptors_for_everything_else(running: Served) -> None:
