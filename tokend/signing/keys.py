@@ -19,8 +19,8 @@ CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 def private_key(secret: Secret, algorithm: str) -> Any:
     """Parse a key for ``algorithm``; returns a key object of ``cryptography``.
 
-    Forms: PEM, PEM with literal ``\\n``, DER or its base64, and for EdDSA the 32-byte seed, alone or followed by its public
-    key, raw or as base64 or hex. Raises `SecretError`.
+    Forms: PEM, PEM with literal ``\\n``, DER or its base64, and for EdDSA the 32-byte seed, alone or followed by its
+    public key, raw or as base64 or hex. Raises `SecretError`.
     """
     from cryptography.hazmat.primitives import serialization
 
