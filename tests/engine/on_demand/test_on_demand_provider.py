@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from tests.fakes import FakeHeld, FakeOnDemand, World, literal, provider
+from tests.fakes import FakeHeld, FakeOnDemand, FakeSink, World, config, literal, provider
 from tests.virtual import run_virtually
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import LoginRequiredError, NotSupportedError, ReaderError, RejectedError
@@ -80,5 +80,20 @@ def test_a_secret_that_changed_while_the_daemon_was_stopped_ends_the_rejection()
         async with world.running(configured) as supervisor:
             await anyio.sleep(1)
             assert (await supervisor.issue("o", {})).value.reveal()
+
+    run_virtually(main)
+
+
+def test_settings_that_are_equal_reconsider_nothing():
+    """A change of the sinks alone is none of the issuer's."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(provider("o", FakeOnDemand())) as supervisor:
+            entry = supervisor.entries["o"]
+            changed = provider("o", FakeOnDemand(), FakeSink(path="file"))
+            assert list(await supervisor.apply(config(changed))) == [{"name": "o", "action": "change"}]
+            assert supervisor.entries["o"] is entry
+            assert [sink.path for sink in entry.status().sinks] == ["file"]
 
     run_virtually(main)
