@@ -74,7 +74,7 @@ def test_many_who_ask_for_one_name_are_one_question() -> None:
 
 
 def test_an_error_is_everybodys_who_waits_and_nobodys_later() -> None:
-    """What the system said of a name is not kept: the next attempt asks anew."""
+    """What the system said of a name is not kept: the next attempt asks again."""
     names = Names(one=socket.gaierror(socket.EAI_AGAIN, "Temporary failure"))
 
     async def main() -> None:
@@ -128,7 +128,7 @@ def test_who_never_got_a_thread_leaves_no_trace() -> None:
 
 
 def test_one_who_gives_up_leaves_the_question_to_the_next() -> None:
-    """Whoever asked first may be cancelled, as its provider is removed: the others are none the worse."""
+    """The first caller may be cancelled, as its provider is removed: the others are none the worse."""
     names = Names("one")
 
     async def main() -> None:
