@@ -1,4 +1,4 @@
-"""What every test shares: a quiet log, whose level can be asked for again by `tokend.logs.configure`."""
+"""Fixture of every test: a quiet log, whose level can be asked for again by `tokend.logs.configure`."""
 
 import os
 

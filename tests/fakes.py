@@ -255,7 +255,7 @@ class InlineThreads:
 
 
 class HangingThreads(InlineThreads):
-    """Threads whose calls begin, and hang until `released`; whoever waits for one gives up in time.
+    """Threads whose calls begin, and hang until `released`; a waiter gives up in time.
 
     ``hanging`` says which calls: a callable that is asked before each. The calls do run, in threads of their own.
     """
@@ -410,7 +410,7 @@ class World:
 
 
 WORLDS: list[World] = []
-"""Sinks are values and cannot hold a world; the newest one is theirs."""
+"""Sinks are values and cannot hold a bench; they use the newest one."""
 
 
 def hang() -> None:

@@ -124,11 +124,13 @@ class Network:
     clock: Clock
     store: Store = field(default_factory=Store)
     latency_seconds: float = 0.05
+    begun: int = 0  # requests that were sent, whether they have arrived or not
     hanging: set[str] = field(default_factory=set)  # methods that get no answer, and have no effect
     losing: set[str] = field(default_factory=set)  # methods whose answer is lost after the effect, once each
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Carry one request to the store and its answer back."""
+        self.begun += 1
         await anyio.sleep(self.latency_seconds)
         if request.method in self.hanging:
             await anyio.sleep_forever()

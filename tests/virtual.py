@@ -96,5 +96,5 @@ async def _call(main: Callable[[VirtualClock], Awaitable[None]], clock: VirtualC
 async def until(condition: Callable[[], bool], *, seconds: float) -> None:
     """Return as soon as ``condition`` holds; raise TimeoutError if it does not within so many virtual seconds."""
     with anyio.fail_after(seconds):
-        while not condition():  # noqa: ASYNC110  (no event tells)
+        while not condition():  # noqa: ASYNC110  (there is no event)
             await anyio.sleep(0.1)

@@ -35,8 +35,9 @@ class Tree:
     def socket(self) -> Path:
         return self.directory / stage.SOCKET
 
-    def check(self) -> None:
-        """Raise `BenchError` unless Python imports tokend from this checkout."""
+    def prepare(self) -> None:
+        """Compile the checkout, as an installed one is. Raises `BenchError` unless Python imports tokend from it."""
+        subprocess.run([sys.executable, "-m", "compileall", "-q", str(self.path / "tokend")], check=True)
         code = "import tokend; print(tokend.__file__)"
         argv = [sys.executable, "-c", code]
         found = subprocess.run(
@@ -200,7 +201,7 @@ def compare(directory: Path, old: Path, new: Path, *, rounds: int, seconds: floa
         trees = [Tree(path.resolve(), directory / name / side) for path, side in ((old, "old"), (new, "new"))]
         for tree in trees:
             tree.directory.mkdir(parents=True)
-            tree.check()
+            tree.prepare()
         return Comparison(trees[0], trees[1], rounds, seconds)
 
     parts = [f"Load average before: {os.getloadavg()[0]:.2f}.", comparison("few").few(directory)]

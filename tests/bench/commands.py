@@ -1,4 +1,4 @@
-"""What the command line costs from spawn to exit, beside Python's own start."""
+"""Cost of the command line from spawn to exit, beside Python's own start."""
 
 import os
 import statistics

@@ -13,7 +13,7 @@ from tokend.machine.clock import SystemClock
 from tokend.state.directory import boot_id
 
 # Of every five providers one of each kind: three are held, two are on demand. Each tt has a key of its own: those that
-# share one take turns, ten seconds each.
+# share one wait for each other, ten seconds each.
 KINDS = ("projectx", "tt", "jwt", "request-jwt", "auth-token")
 TABLES = {
     "projectx": 'base_url = "{url}"\nusername = {{ env = "USERNAME" }}\napi_key = {{ file = "secrets/{name}" }}\n',

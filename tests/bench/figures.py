@@ -1,4 +1,4 @@
-"""What was measured, as tables in Markdown, each beside its aim."""
+"""Measurements as tables in Markdown, each beside its aim."""
 
 import os
 import platform
@@ -31,7 +31,7 @@ class Sizes:
 
 
 def machine() -> str:
-    """Describe the machine; asked for first, it tells how busy others are."""
+    """Describe the machine; called first, it shows the load by other processes."""
     model = "unknown"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

@@ -63,7 +63,7 @@ def _listens(port: int) -> bool:
 
 
 def _caches(path: Path) -> bool:
-    """Tell whether the agent has logged in and answers from its cache."""
+    """Return whether the agent has logged in and answers from its cache."""
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
         head = f"POST {TARGET} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}"

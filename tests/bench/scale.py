@@ -132,7 +132,7 @@ class Scale:
 
     def run(self) -> str:
         """Measure; returns the Markdown."""
-        parts = [machine()]  # first: it tells how busy others are
+        parts = [machine()]  # first: it shows the load by other processes
         stage.build(self.directory)
         with upstream(self.directory) as url:
             crowd.configure(self.many, url, count=self.count, sinks=self.sinks)

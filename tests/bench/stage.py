@@ -1,4 +1,4 @@
-"""What the benchmark runs: the two C programs, the sandbox, and the daemon with one provider of each kind."""
+"""Processes of the benchmark: the two C programs, the sandbox, and the daemon with one provider of each kind."""
 
 import json
 import os
@@ -113,7 +113,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 
 def all_valid(path: Path) -> bool:
-    """Tell whether every held token is there."""
+    """Return whether every held token is there."""
     found = rows(path)
     return bool(found) and all(row["valid"] or row["state"] == "on_demand" for row in found)
 

@@ -32,7 +32,7 @@ def test_a_good_file_is_one_line_and_exit_code_0(tmp_path: Path) -> None:
     assert done.stdout == f"{tmp_path}/config.toml: ok, 2 providers, 0 warnings\n"
 
 
-def test_warnings_are_told_and_are_no_errors(tmp_path: Path) -> None:
+def test_warnings_are_printed_and_are_no_errors(tmp_path: Path) -> None:
     """On standard error, with place, line and caret."""
     done = tokend("check", str(written(tmp_path, PARTNER.replace('{ env = "KEY" }', f'"{KEY}"'))))
     assert done.returncode == 0

@@ -52,7 +52,7 @@ def test_git_gets_user_token_and_expiry() -> None:
         "protocol=https\nhost=git.example.com.evil.example\n", "\x00\xff",
     ],
 )  # fmt: skip
-def test_git_is_told_nothing_for_other_hosts(asked: str) -> None:
+def test_git_gets_nothing_for_other_hosts(asked: str) -> None:
     """Silence and exit code 0: git asks its next helper. The daemon is not even asked."""
     with answering(TOKEN) as fake:
         for action in ("get", "erase", "store"):
@@ -183,7 +183,7 @@ def test_bazel_gets_no_headers_for_other_hosts_and_a_sentence_for_nonsense() -> 
 
 @pytest.mark.parametrize("name", ["git", "docker", "bazel"])
 def test_each_helper_explains_itself(name: str) -> None:
-    """`tokend credential NAME --help`: how the program is told of it."""
+    """`tokend credential NAME --help`: the help says how to configure the program."""
     done = tokend("credential", name, "--help")
     assert (done.code, done.err) == (0, "")
     assert "[USER@]HOST[:PORT]=NAME" in done.out

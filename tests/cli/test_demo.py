@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import ROOT, blocks, not_shown
+
 # The demo promises to end by itself in under a minute.
 MINUTE_SECONDS = 60
 
@@ -61,7 +63,9 @@ def test_it_shows_everything_and_ends_by_itself(directory: Path) -> None:
         "everything shown above really happened",
     ):
         assert shown in output
-    assert "\x1b" not in output  # no colours where there is no terminal
+    demo_block = next(block for block in blocks(ROOT / "README.md") if "✓ sandbox" in block.text)
+    assert not_shown(demo_block.text.splitlines(), output.splitlines()) == []  # the README shows a real run
+    assert "\x1b" not in output  # no colours without a terminal
     assert "sandbox-projectx-key" not in output
     assert list(directory.iterdir()) == []
     assert processes_of(directory) == []
@@ -79,7 +83,7 @@ def test_kept_directory_survives_an_interrupt(directory: Path) -> None:
     assert demo.returncode == 130
     assert "Stopped before the end" in output
     (kept,) = directory.iterdir()
-    assert f"Left for you to look at: {kept}" in output
+    assert f"Kept: {kept}" in output
     assert (kept / "config.toml").is_file()
     assert (kept / "out" / "tt_token.json").stat().st_mode & 0o777 == 0o600
     assert processes_of(kept) == []

@@ -3,8 +3,8 @@
 from tests.cli.running import Running
 
 
-def test_forget_drops_the_token_and_logs_in_anew(own: Running) -> None:
-    """Another token follows; who asks for what cannot be forgotten is told."""
+def test_forget_drops_the_token_and_logs_in_again(own: Running) -> None:
+    """Another token follows; an unknown token is exit code 5."""
     before = own.client.get("one")
     done = own.tokend("forget", "one")
     assert (done.code, done.out) == (0, "one: forgotten; a new login follows\n")

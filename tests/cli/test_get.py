@@ -174,7 +174,7 @@ def test_waiting_ends_as_soon_as_there_is_a_token(running: Running) -> None:
 
 
 def test_waiting_does_not_help_an_unknown_token(running: Running) -> None:
-    """What waiting cannot mend is said at once."""
+    """A reason that no wait can remove is reported at once."""
     assert running.tokend("get", "nosuch", "--wait", "1d").code == 5
 
 
@@ -266,7 +266,7 @@ def test_no_form_of_get_imports_what_the_daemon_needs(running: Running) -> None:
 
 @pytest.mark.parametrize("output", ["raw", "json", "shell", "header", "curl", "k8s", "gcp", "git"])
 def test_every_form_of_get_comes_from_the_standard_library(running: Running, output: str) -> None:
-    """As Python itself tells (-X importtime): what is loaded is Python's or tokend's own."""
+    """By -X importtime: all loaded modules are Python's or tokend's own."""
     argv = [sys.executable, "-S", "-X", "importtime", "-m", "tokend", "get", "partner", "-o", output]
     done = subprocess.run(
         argv, env=environment(TOKEND_SOCKET=str(running.socket), PYTHONPATH=str(Path(__file__).parents[2])),

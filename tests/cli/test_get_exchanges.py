@@ -1,4 +1,4 @@
-"""What the command line asks of a daemon, request by request, and what it makes of answers that nobody should give."""
+"""Requests of `tokend get`, one by one, and answers that no daemon gives."""
 
 import json
 import re

@@ -62,7 +62,7 @@ def test_curl_configuration_is_escaped() -> None:
     assert render(answer('a"b\\c', headers={"X": 'a"b\\c'}), "curl") == 'header = "X: a\\"b\\\\c"'
 
 
-def test_kubernetes_is_told_an_earlier_end() -> None:
+def test_kubernetes_gets_an_earlier_end() -> None:
     """An ExecCredential that ends half a minute before the token, or never."""
     document = json.loads(render(answer(), "k8s"))
     assert document["kind"] == "ExecCredential"
@@ -100,7 +100,7 @@ def test_kubernetes_is_answered_in_the_version_it_asks_for(
     assert json.loads(render(answer(), "k8s"))["apiVersion"] == f"client.authentication.k8s.io/{given}"
 
 
-def test_git_is_told_when_the_password_ends() -> None:
+def test_git_gets_the_end_of_the_password() -> None:
     """User name, token, expiry; no expiry for a token without end; a line break is refused, not smuggled in."""
     assert render(answer("abc"), "git") == "username=x-access-token\npassword=abc\npassword_expiry_utc=1700000000"
     assert "expiry" not in render(answer(expires_at_unix=None), "git")

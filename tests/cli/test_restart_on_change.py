@@ -9,7 +9,7 @@ from tests.cli.running import Running, eventually, short_directory
 from tests.cli.test_exec import PROGRAM, executing
 
 
-def test_a_new_token_starts_the_program_anew(running: Running) -> None:
+def test_a_new_token_starts_the_program_again(running: Running) -> None:
     """SIGTERM to the old one, then a new one with the new token; tokend stays."""
     with executing(running, "--restart-on-change") as child:
         first, old = child.wait_for(1)
@@ -24,7 +24,7 @@ def test_a_new_token_starts_the_program_anew(running: Running) -> None:
         assert child.status() == 0
 
 
-def test_a_stopped_program_is_started_anew_too(running: Running) -> None:
+def test_a_stopped_program_is_started_again_too(running: Running) -> None:
     """It is woken to hear of its end."""
     with executing(running, "--restart-on-change") as child:
         first, _ = child.wait_for(1)
@@ -47,7 +47,7 @@ def test_signals_are_passed_on_and_the_status_comes_back(running: Running, name:
 
 
 def test_a_program_that_a_signal_ended_is_128_more(running: Running) -> None:
-    """As shells tell it."""
+    """Shells report it in the same way."""
     with executing(running, "--restart-on-change") as child:
         pid, _ = child.wait_for(1)
         os.kill(pid, signal.SIGKILL)

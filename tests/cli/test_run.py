@@ -3,6 +3,7 @@
 import pytest
 
 from tests.cli.running import SECRETS, Running, daemon, short_directory, tokend, write_config
+from tokend.cli import run, run_help
 from tokend.sandbox import Options, start
 
 HEAD = """\
@@ -72,7 +73,7 @@ def test_once_is_0_when_every_token_is_in_every_sink() -> None:
 
 
 def test_once_is_4_when_a_required_token_is_rejected() -> None:
-    """`--once` with wrong credentials: 4 after the second verdict, and the other token is written all the same."""
+    """`--once` with wrong credentials: 4 after the second rejection, and the other token is written nevertheless."""
     with short_directory() as directory, start(Options()) as sandbox:
         config = write_config(directory, HEAD + MINTED + LOGIN.replace("KEY", "wrong"), url=sandbox.url)
         done = tokend("run", "--once", "--config", str(config))
@@ -104,3 +105,31 @@ def test_the_daemon_ends_cleanly_and_takes_its_socket_along() -> None:
         assert not first.socket.exists()
         with daemon(config) as second:
             assert second.becomes("partner", "valid")["generation"] == generation
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ([], (None, False)),
+        (["--once"], (None, True)),
+        (["--config", "a.toml", "--once"], ("a.toml", True)),
+        (["--config=a=b.toml"], ("a=b.toml", False)),
+        (["--config=", "--config", "--once"], ("--once", False)),  # as click reads it
+    ],
+)
+def test_plain_arguments_are_read_as_click_reads_them(
+    arguments: list[str], options: tuple[str | None, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`run` bypasses click only where both would do the same."""
+    seen: list[object] = []
+    for module in (run, run_help):
+        monkeypatch.setattr(module, "run_daemon", lambda *given: seen.append(given) or 0)
+    assert run.run(arguments) == 0
+    run_help.command.main(arguments, standalone_mode=False)
+    assert seen == [options, options]
+
+
+@pytest.mark.parametrize("argument", ["--help", "-h", "--onc", "--once=1", "--config", "--", "file"])
+def test_anything_else_is_left_to_click(argument: str) -> None:
+    """click explains wrong usage and prints the help."""
+    assert run.run([argument]) is None

@@ -1,4 +1,4 @@
-"""How the command line finds the daemon, and what it says where there is none: exit codes 3 and 6."""
+"""Search for the daemon's socket, and the errors without one: exit codes 3 and 6."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Where the command line writes: terminals, pipes that end early, streams that are closed or full."""
+"""Streams of the command line: terminals, pipes that end early, streams that are closed or full."""
 
 import os
 import pty
@@ -67,7 +67,7 @@ def test_the_first_line_is_enough_for_head(running: Running) -> None:
 
 @pytest.mark.parametrize(("command", "code"), [(("get", "nosuch"), 5), (("verify", "nosuch"), 5), (("bogus",), 2)])
 def test_a_closed_stderr_leaves_the_exit_code_as_it_is(running: Running, command: tuple[str, ...], code: int) -> None:
-    """Where nobody can read the sentence, the exit code still tells."""
+    """Without a readable stderr the exit code still shows the failure."""
     assert run_shell(running, '"$@" 2>&-', *command).returncode == code
 
 

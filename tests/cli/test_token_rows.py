@@ -33,7 +33,7 @@ def test_tokens_are_never_shown_only_fingerprints(running: Running, arguments: t
 
 
 @as_root
-def test_who_may_not_see_a_token_is_told_that_there_is_none(running: Running) -> None:
+def test_a_token_that_one_may_not_see_is_unknown(running: Running) -> None:
     """A token of others is an unknown one, in every command."""
     assert "private" not in tokend_as(SOMEBODY, "list", TOKEND_SOCKET=str(running.socket)).out
     for command in ("get", "header", "status", "verify", "refresh"):

@@ -43,7 +43,7 @@ def ended() -> "Iterator[list[subprocess.Popen[bytes]]]":
 
 @pytest.mark.parametrize("options", [(), ("-o", "json")])
 def test_a_line_now_and_at_each_new_token(running: Running, tmp_path: Path, options: tuple[str, ...]) -> None:
-    """Generation, fingerprint, expiry, as soon as they are there: whoever reads a pipe need not wait for more."""
+    """Generation, fingerprint, expiry, at once: each line is flushed, also into a pipe."""
     file = tmp_path / "out"
     with watching(running, file, *options) as process:
         assert eventually(lambda: file.read_text().count("\n") == 1)

@@ -1,4 +1,4 @@
-"""Whatever may listen on a Unix socket: it reads one request per connection, then does what it was told to."""
+"""Fake daemon on a Unix socket: reads one request per connection, then gives the next scripted answer."""
 
 import socket
 import threading
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tests.cli.running import PATIENCE_SECONDS, short_directory
 
-Answer = bytes | Callable[[socket.socket], None]
+# Bytes to send, or a function that handles the connection and whose result does not matter.
+Answer = bytes | Callable[[socket.socket], object]
 
 
 @dataclass

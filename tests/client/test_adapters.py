@@ -1,6 +1,7 @@
 """All adapters: one suite that each of them passes, against real HTTP servers and a tokend that is scripted."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -102,7 +103,8 @@ def test_a_401_stays_a_401_where_tokend_cannot_help(
 def test_other_refusals_are_not_the_tokens_fault(adapter: Adapter, fake: FakeTokend) -> None:
     """403 and 500 are answers as any."""
     for status in (403, 407, 500):
-        with upstream(lambda heard, status=status: Said(status)) as server:
+        said = Said(status)
+        with upstream(partial(_say, said)) as server:
             assert adapter(fake.socket, server.origin, [Call(server.origin + "/")])[0].status == status
         assert len(server.heard) == 1
     assert fake.reports == []
@@ -209,3 +211,7 @@ def test_a_hundred_refusals_at_once_use_one_newer_token(adapter: Adapter) -> Non
         found = adapter(fake.socket, server.origin, [Call(f"{server.origin}/{number}") for number in range(100)])
     assert found == [Got(200, b"well")] * 100
     assert {generation for _, generation, _ in fake.reports} == {1}
+
+
+def _say(said: Said, heard: Heard) -> Said:
+    return said

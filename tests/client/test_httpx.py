@@ -1,4 +1,4 @@
-"""What only one HTTP library does, and what its adapter makes of it."""
+"""Adapter for httpx: behaviour of httpx that no other HTTP library has."""
 
 import httpx
 
@@ -54,7 +54,11 @@ def test_httpx_headers_read_and_change_as_any() -> None:
         def hook(request: httpx.Request) -> None:
             request.headers["X-Hook"] = "1"
 
-        transport = httpx.MockTransport(lambda request: (seen.append(request), httpx.Response(200))[1])
+        def answer(request: httpx.Request) -> httpx.Response:
+            seen.append(request)
+            return httpx.Response(200)
+
+        transport = httpx.MockTransport(answer)
         with httpx.Client(transport=transport, auth=auth, event_hooks={"request": [hook]}) as http:
             http.get("http://a.example/")
     headers = seen[0].headers

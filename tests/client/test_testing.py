@@ -32,7 +32,7 @@ def test_programs_find_it_by_the_environment_while_the_block_lasts(monkeypatch: 
 
 
 def test_its_answers_have_the_real_ones_fields(running: Running) -> None:
-    """Whoever reads the JSON itself finds the same keys and types in both, in a read, a list and a refusal."""
+    """A read, a list and a refusal have the same JSON keys and types in both."""
     with FakeTokend({"tt": "first"}, environ=False) as fake:
         report = b'{"if_generation": 0, "reason": "unauthorized"}'  # not the newest, so that nothing is asked for
         for method, target, body in (
@@ -44,9 +44,9 @@ def test_its_answers_have_the_real_ones_fields(running: Running) -> None:
             )
             types = {key: type(value) for key, value in real.items() if key not in ("retry_at", "instance")}
             assert {key: type(value) for key, value in played.items()} == types
-        played, real = (TokenClient(path).list() for path in (fake.socket, str(running.socket)))
-        row = next(row for row in real if row["name"] == "tt")
-        assert {key: type(value) for key, value in played[0].items()} == {key: type(row[key]) for key in row}
+        played_rows, rows = (TokenClient(path).list() for path in (fake.socket, str(running.socket)))
+        row = next(row for row in rows if row["name"] == "tt")
+        assert {key: type(value) for key, value in played_rows[0].items()} == {key: type(row[key]) for key in row}
 
 
 def test_a_script_is_played_token_by_token() -> None:
@@ -97,7 +97,7 @@ def test_the_raw_token_an_unknown_name_and_too_long_a_wish() -> None:
         assert client.get("tt", min_ttl=60).access_token == "first"
         with pytest.raises(UnknownTokenError):
             client.get("other")
-        with pytest.raises(BadRequestError, match="does not play this"):
+        with pytest.raises(BadRequestError, match="does not have this request"):
             client.issue("tt")
         with pytest.raises(Exception, match="does not live that long"):
             client.get("tt", min_ttl=3601)

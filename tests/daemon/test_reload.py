@@ -68,8 +68,8 @@ def test_a_new_provider_comes_by_each_of_the_three_ways(home: Home, way: str):
 
 
 def test_a_bad_reload_changes_nothing_and_is_told_everywhere(home: Home):
-    """docs/promises.md 77, 78: the log has all of it, status and metrics show it, `tokend reload` exits 2; then it is
-    mended and everybody says so."""
+    """docs/promises.md 77, 78: the log has all of it, status and metrics show it, `tokend reload` exits 2. After the
+    fix all of them show that."""
     daemon = home.start(PX, PARTNER).settled().quiet()
     before = look(home, "bot.env"), look(home, "partner.jwt"), daemon.lease("px"), daemon.lease("partner")
     loaded_at = daemon.status()["config"]["loaded_at"]
@@ -265,7 +265,7 @@ def test_a_storm_of_sighups_is_one_reload_a_second(home: Home):
 
 
 def test_a_reload_survives_its_client(home: Home):
-    """Whoever asked may go at once: the configuration is applied whole, and systemd hears READY=1."""
+    """The client may disconnect at once: the configuration is applied whole, and systemd hears READY=1."""
     daemon = home.start(PARTNER).settled()
     home.write(PARTNER, OTHER)
     with socket.socket(socket.AF_UNIX) as client:

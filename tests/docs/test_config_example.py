@@ -141,7 +141,7 @@ def test_every_way_to_name_a_secret_is_shown() -> None:
 
 
 def test_the_file_as_it_is_delivered_is_a_configuration(tmp_path: Path) -> None:
-    """Copied as it stands it is accepted, and does nothing yet; whoever may read it."""
+    """Copied as it stands it is accepted, and does nothing yet, also if all users may read it."""
     config = loaded(written(tmp_path, text(), mode=0o644), environ={})
     assert config.providers == {}
     assert config.warnings == ()

@@ -1,12 +1,14 @@
 """Links, paths and names on the pages lead somewhere, and the README is short."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.docs.pages import PAGES as FOR_USERS
 from tests.docs.pages import ROOT, blocks
+from tokend import __version__
 
 PAGES = sorted({*FOR_USERS, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests" / "bench" / "README.md"})
 README = ROOT / "README.md"
@@ -21,6 +23,12 @@ def test_the_first_two_shell_blocks_are_the_demo_and_the_tests():
         "pip install --require-hashes --no-build-isolation -r .ci/lock/test.txt\n"
         "pip install --no-deps --no-build-isolation . && pytest -q -n 2\n"
     )
+
+
+def test_the_package_has_the_version_of_this_tree():
+    """docs/operating.md shows the name of a file that is built from here."""
+    names = re.findall(r"tokend_([\d.]+)-1_amd64\.deb", (ROOT / "docs/operating.md").read_text())
+    assert set(names) == {__version__}
 
 
 def test_the_readme_is_short():
@@ -69,9 +77,24 @@ def test_links_lead_somewhere(page: Path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_files_that_pages_name_are_there(page: Path):
-    """Paths of this project in backticks."""
-    for path in re.findall(r"`((?:tokend|tests|docs|systemd)/[\w./-]*\.\w+)`", page.read_text()):
+    """Paths of this project in backticks; a path below a room may leave out ``tokend/``."""
+    rooms = "|".join(path.name for path in (ROOT / "tokend").iterdir() if path.is_dir())
+    text = page.read_text()
+    for path in re.findall(r"`((?:tokend|tests|docs|systemd|scripts)/[\w./-]*\.\w+)`", text):
         assert (ROOT / path).exists(), path
+    for path in re.findall(rf"`((?:{rooms})/[\w./-]*)`", text):
+        assert (ROOT / "tokend" / path).exists() or (ROOT / path).exists(), path
+
+
+def test_the_drawing_of_the_rooms_is_the_contract():
+    """docs/architecture.md shows the layers of pyproject.toml, and its table has each room."""
+    page = (ROOT / "docs/architecture.md").read_text()
+    drawing = page.partition("<!-- rooms -->\n```\n")[2].partition("```")[0]
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    layers = [layer.split(" | ") for layer in contract["layers"]]
+    assert [line.split() for line in drawing.splitlines()] == layers
+    for room in (room for layer in layers[1:] for room in layer):
+        assert re.search(rf"^\| `{room}(?:/|\.py)` \| ", page, re.MULTILINE), room
 
 
 def test_facts_that_the_code_refers_to_are_written_down():

@@ -14,7 +14,7 @@ def planned(running, wanted):
 
 
 def test_a_name_that_is_left_is_free_for_another():
-    """Whoever has a name leaves it before another comes to it, whatever the order in the file."""
+    """A provider leaves its name before another one takes it, whatever the order in the file."""
     ann, bob = held("x", "ann"), held("y", "bob")
     assert planned([ann], [held("x", "bob"), held("y", "ann")]) == [Step("y", "rename", "x"), Step("x", "add")]
     assert planned([ann, bob], [held("x", "carl"), held("y", "ann")]) == [Step("y", "rename", "x"), Step("x", "add")]

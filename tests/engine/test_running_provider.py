@@ -1,4 +1,4 @@
-"""What a reload does to a provider that runs: its account, its way to the upstream, its lead, its kind, its sinks."""
+"""Reloads of a running provider: its account, its way to the upstream, its lead, its kind, its sinks."""
 
 from typing import Annotated
 

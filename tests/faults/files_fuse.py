@@ -1,4 +1,4 @@
-"""A filesystem of the tests' own, in the memory of a process: it hangs, fails, writes short and remembers, as told.
+"""A filesystem of the tests' own, in the memory of a process: it hangs, fails, writes short, remembers.
 
 The process (this file, run as a program) is alone in a mount namespace, so that its mount is gone when it and those it
 let in have ended, whatever happens. It speaks the kernel's protocol (linux/fuse.h, 7.31) and needs no library.
@@ -57,7 +57,7 @@ class Filesystem:
         name = OPERATIONS.get(code, "")
         name = {"rename2": "rename"}.get(name, name)
         if name == "interrupt":
-            # Whoever is killed need not wait: NFS lets them go, too.
+            # A killed process need not wait: NFS lets it go, too.
             (waiting,) = struct.unpack_from("<Q", request, HEADER.size)
             if self.held.pop(waiting, None) is not None:
                 self._reply(waiting, -errno.EINTR)

@@ -46,7 +46,7 @@ class Fuse(Mounts):
         return json.loads(self.keeper.stdout.readline())
 
     def hang(self, *operations: str) -> None:
-        """Whoever calls these waits from now on."""
+        """Let each caller of these wait from now on."""
         self._say("hang", *operations)
 
     def fail(self, operation: str, error: int, *, times: int | None = None) -> None:
@@ -100,6 +100,6 @@ def _keeper(*argv: str) -> Iterator["subprocess.Popen[str]"]:
             lack(f"mounting is not possible here: {first}")
         yield keeper
     finally:
-        # With it goes its filesystem: whoever still waits for that is let go by the kernel.
+        # With it goes its filesystem: the kernel lets each waiting process go.
         keeper.kill()
         keeper.communicate()

@@ -1,4 +1,4 @@
-"""What a test of real faults needs, and when it runs: most take seconds, root, or programs that not everybody has.
+"""Requirements of tests of real faults: most take seconds, root, or programs that not every machine has.
 
 ``TOKEND_FAULT_TESTS=1`` runs them all and skips what cannot run here; ``TOKEND_REQUIRE_FAULTS=1`` runs them all and
 fails there.

@@ -1,4 +1,4 @@
-"""What the kernel says of a running daemon. Its /proc is closed to everybody but root."""
+"""Reports of the kernel about a running daemon. Its /proc is closed to everybody but root."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a user sees of a sink that fails, and of its recovery; the tables that these tests use."""
+"""Reports to a user about a sink that fails, and about its recovery; the tables that these tests use."""
 
 import time
 from pathlib import Path

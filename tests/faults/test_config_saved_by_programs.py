@@ -17,7 +17,7 @@ pytestmark = when_asked_for
 NOTICED_SECONDS = 5.0 + 5.0
 OTHER = PARTNER.replace("providers.partner", "providers.other").replace("out/partner.jwt", "out/other.jwt")
 # How vim saves: over the old file, by renaming it away, with a backup that stays and a swap file. (In /tmp it makes no
-# backup unless told so.)
+# backup unless an option asks for one.)
 VIM = {
     "in-place": "set backupskip= backupcopy=yes nobackup writebackup noswapfile",
     "renaming": "set backupskip= backupcopy=no nobackup writebackup noswapfile",
@@ -112,7 +112,7 @@ def test_of_saves_that_follow_each_other_the_last_counts(home: Home):
 
 
 def test_a_file_that_is_written_line_by_line_costs_no_login(home: Home):
-    """docs/promises.md 79, 84: nobody can tell a pause of a slow writer from its end. A prefix that is whole TOML may
+    """docs/promises.md 79, 84: a pause of a slow writer looks like its end. A prefix that is whole TOML may
     be believed; what that costs is nothing: files and tokens are kept, and everything is back with the last line."""
     daemon = home.start(PARTNER, PX).settled()
     token, file = daemon.lease("px")["access_token"], home.out("bot.env").read_text()

@@ -191,7 +191,7 @@ def _is_dead(daemon: Daemon) -> bool:
 
 
 def _is_out(daemon: Daemon, before: dict[str, Any]) -> bool:
-    """Tell whether a newer token is in the file."""
+    """Return whether a newer token is in the file."""
     found = daemon.lease("partner")
     text = daemon.home.out("partner.jwt").read_text()
     return bool(found["generation"] > before["generation"] and text == found["access_token"])

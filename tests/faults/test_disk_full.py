@@ -1,7 +1,7 @@
 """Full, read-only, immutable: the real daemon on filesystems that refuse, and what it says and does about it.
 
-Of each: the old file is whole, readers on the socket get the new token, the user is told, no upstream is asked, and it
-recovers by itself.
+Of each: the old file is whole, readers on the socket get the new token, the user gets a report, no upstream is
+asked, and it recovers by itself.
 """
 
 import re

@@ -173,8 +173,8 @@ def test_what_a_first_start_has_saved_survives_a_power_cut(home: Home):
 
 
 def test_a_disk_that_lied_is_found_out_at_the_next_start(home: Home):
-    """docs/promises.md 45: fsync said yes, and the files are empty. They are set aside and made anew, and that is told;
-    what was kept before is not touched."""
+    """docs/promises.md 45: fsync said yes, and the files are empty. They are set aside and made again, and the log
+    says so; what was kept before is not touched."""
     log, begin, (_, new) = recorded(home)
     disk = Disk()
     for count, (call, *given) in enumerate(log, 1):

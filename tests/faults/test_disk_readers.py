@@ -1,4 +1,4 @@
-"""Whoever reads or watches the file that the real daemon writes: whole tokens, and one move per token."""
+"""Programs that read or watch the file that the real daemon writes: whole tokens, and one move per token."""
 
 import ctypes
 import os

@@ -122,7 +122,7 @@ def test_every_answer_that_is_no_token_is_refused_in_its_own_words(home: Home):
         log = home.log.read_text()
         assert "obviously-fake" not in log
         assert daemon.log("worker.crashed") == daemon.log("daemon.crashed") == []
-    # The servers are gone, and with them whoever would have held a connection open.
+    # The servers are gone, and with them each side that could hold a connection open.
     if opened is not None:
         until(lambda: descriptors(daemon) <= opened + 1, "the descriptors")  # one for who is just connecting again
 

@@ -1,4 +1,4 @@
-"""What may happen to the daemon's process: storms of signals, kills at any moment, a bug, for real."""
+"""Faults of the daemon's process: storms of signals, kills at any moment, a bug, for real."""
 
 import itertools
 import os

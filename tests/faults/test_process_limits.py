@@ -99,7 +99,7 @@ def test_without_a_thread_to_be_had_everything_goes_on(home: Home):
         renewed(daemon, "px")
         renewed(daemon, "named")
         assert daemon.ask("POST", "/v1/reload").status == 200
-        # A directory that was not watched: listening begins anew, in threads that there are not.
+        # A directory that was not watched: listening starts again, in threads that do not exist.
         (home.path / "elsewhere").mkdir()
         (home.path / "elsewhere" / "user").write_text("sandbox-user")
         third = provider("third", one.url).replace("s/px-user", "elsewhere/user")

@@ -169,7 +169,7 @@ def test_a_token_that_ran_out_while_nobody_ran_is_never_served(
     home: Home, clocks: Clocks, upstreams: dict[str, Upstream], rebooted: bool
 ):
     """docs/promises.md 34, 35: at the next start it is not valid for a moment, and what lives on costs nothing. The
-    boot line begins anew with another boot_id, and is laid by the wall clock then."""
+    boot line starts again with another boot_id, and is anchored by the wall clock."""
     started(home, upstreams).end(signal.SIGKILL)
     wrap: tuple[str, ...] = ()
     if rebooted:

@@ -137,7 +137,7 @@ def response(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
 
 
 def kind(talk: Talk) -> None:
-    """Grant a token, as it should be."""
+    """Grant a valid token."""
     if talk.request():
         talk.say(response(grant(talk.upstream)))
 

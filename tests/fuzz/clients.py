@@ -1,4 +1,4 @@
-"""What clients read: an answer on the socket (whoever sits there), and the hosts that git, docker and bazel ask for."""
+"""Input of clients: an answer on the socket (from any server), and the hosts that git, docker and bazel ask for."""
 
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -34,7 +34,7 @@ def answer(data: bytes) -> None:
 
 
 def hosts(data: bytes) -> None:
-    """A host that is given a token is the one that whoever sends it connects to: all parsers agree on it."""
+    """A host that gets a token is the host that a client connects to: all parsers agree on it."""
     text = data.decode("utf-8", "replace")
     with suppress(HostError):
         Host.parse(text)

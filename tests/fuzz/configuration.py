@@ -1,4 +1,4 @@
-"""What the administrator writes: configurations, and templates of sinks."""
+"""Input of the administrator: configurations, and templates of sinks."""
 
 import re
 import tempfile
@@ -15,7 +15,7 @@ from tokend.sinks.files.template import TemplateSink
 from tokend.values.errors import SinkError
 
 PLANTED = "hunter2-obviously-fake"
-# Where a secret is written by whoever writes it into the file at all.
+# Places of a literal secret in the file.
 SECRET_KEYS = frozenset({"secret", "api_key", "api_secret", "client_secret", "username", "initial_token"})
 _SECRET_LINE = re.compile(rf"\s*(({'|'.join(SECRET_KEYS)})\s*=.*|['\"]*{PLANTED}['\"]*\s*)", re.DOTALL)
 
@@ -56,7 +56,7 @@ def template(data: bytes) -> None:
 
 
 def _is_secret_in(data: bytes) -> bool:
-    """Tell whether what is planted stands where secrets are expected, and nowhere else."""
+    """Return whether what is planted stands where secrets are expected, and nowhere else."""
     try:
         document = tomllib.loads(data.decode())
     except (ValueError, RecursionError):

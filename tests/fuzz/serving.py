@@ -1,4 +1,4 @@
-"""What comes in on the sockets: bytes of a connection, headers and queries, and what the kernel says of a peer."""
+"""Input on the sockets: bytes of a connection, headers and queries, and what the kernel says of a peer."""
 
 import re
 
@@ -19,7 +19,7 @@ KNOWN = frozenset({"min_ttl", "dry_run", "if_generation", "reason"})
 def requests(data: bytes) -> None:
     """Any bytes on a connection: the same requests however they are cut, each of whose parts is read or refused.
 
-    The first byte tells how long the pieces are.
+    The first byte is the length of the pieces.
     """
     size, raw = 1 + (data or b"\0")[0], data[1:]
     whole, pieces = _read(raw, SLICE_BYTES), _read(raw, size)

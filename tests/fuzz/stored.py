@@ -1,4 +1,4 @@
-"""What tokend keeps: `.env` files that people edit too, the records of the state directory, the image in a memfd."""
+"""Stored input: `.env` files that people edit too, the records of the state directory, the image in a memfd."""
 
 import os
 from dataclasses import fields, is_dataclass
@@ -78,7 +78,7 @@ def image(data: bytes) -> None:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Tell whether a value, and everything inside of it, is what its annotation says."""
+    """Return whether a value, and everything inside of it, is what its annotation says."""
     origin = get_origin(hint)
     if origin in (Union, UnionType):
         return any(_fits(value, one) for one in get_args(hint))

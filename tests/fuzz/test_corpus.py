@@ -1,4 +1,4 @@
-"""What the fuzzer found and what was written down for it: every target takes every input, without the fuzzer."""
+"""Inputs that the fuzzer found, and inputs by hand: every target takes every input, without the fuzzer."""
 
 import os
 from pathlib import Path

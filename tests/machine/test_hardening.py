@@ -1,4 +1,4 @@
-"""What keeps others from the daemon's memory and files. What it shows is searched by `tests/secrets`."""
+"""Protection of the daemon's memory and files. `tests/secrets` searches its output."""
 
 import os
 import re

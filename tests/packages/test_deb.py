@@ -28,7 +28,7 @@ pytestmark = [
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The project as it is now, whoever edits it meanwhile."""
+    """The project as it is now, also if it is edited meanwhile."""
     copy = tmp_path / "project"
     leave = shutil.ignore_patterns("__pycache__", ".*_cache", ".git", "tests", "*.egg-info")
     shutil.copytree(ROOT, copy, ignore=leave, symlinks=True)
@@ -49,7 +49,7 @@ def _content(package: Path) -> str:
 
 
 def test_a_package_serves_survives_its_upgrade_and_leaves_nothing_after_a_purge(tmp_path: Path, project: Path):
-    """Built twice from the same sources the content is the same; the rest is told in ``inside.sh``."""
+    """Built twice from the same sources the content is the same; the rest is in ``inside.sh``."""
     made = tmp_path / "made"
     packages = [_build(project, made, "1"), _build(project, made, "2")]
     assert _content(packages[0]) == _content(packages[1])

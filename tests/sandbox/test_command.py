@@ -8,15 +8,22 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 from click.testing import CliRunner
 
+from tests.sandbox.player import Play
 from tests.sandbox.test_server import DEADLINE_SECONDS
 from tokend.sandbox.command import command
 
+Process: TypeAlias = "subprocess.Popen[bytes]"
+Start: TypeAlias = Callable[..., Process]
 
-def test_the_help_is_grouped_by_vendor_and_shows_the_accounts():
+
+def test_the_help_is_grouped_by_vendor_and_shows_the_accounts() -> None:
     """The defaults are documented there."""
     text = CliRunner().invoke(command, ["--help"], terminal_width=200).output
     sections = re.findall(r"^(\w[^\n]*):$", text, re.MULTILINE)
@@ -39,17 +46,17 @@ def test_the_help_is_grouped_by_vendor_and_shows_the_accounts():
         ["--unknown"],
     ],
 )
-def test_wrong_arguments_are_usage_errors(arguments):
+def test_wrong_arguments_are_usage_errors(arguments: Any) -> None:
     """Exit code 2, before anything listens."""
     assert CliRunner().invoke(command, arguments).exit_code == 2
 
 
 @pytest.fixture
-def process(tmp_path):
-    """Run the command as a process; ended with the test whatever happens."""
-    running = []
+def process() -> Iterator[Start]:
+    """Start the command as a process, which ends with the test."""
+    running: list[Process] = []
 
-    def run(*arguments, env=None):
+    def run(*arguments: str, env: Mapping[str, str] | None = None) -> Process:
         running.append(
             subprocess.Popen(
                 [sys.executable, "-m", "tokend.sandbox", *arguments],
@@ -66,14 +73,15 @@ def process(tmp_path):
         child.communicate()
 
 
-def first_line(child):
-    """Wait for the line that says where it listens."""
+def first_line(child: Process) -> str:
+    """Wait for the line with the URL."""
+    assert child.stdout is not None
     assert select.select([child.stdout], [], [], DEADLINE_SECONDS)[0], "nothing was printed"
     return child.stdout.readline().decode()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_process_announces_itself_serves_and_ends_gracefully(process, tmp_path, number):
+def test_a_process_announces_itself_serves_and_ends_gracefully(process: Start, tmp_path: Path, number: int) -> None:
     """Where it listens and what it accepts on stdout, the port in the file; after a signal exit code 0 and no file."""
     port_file = tmp_path / "port"
     child = process(
@@ -91,16 +99,18 @@ def test_a_process_announces_itself_serves_and_ends_gracefully(process, tmp_path
     assert connection.getresponse().status == 500
     connection.close()
     child.send_signal(number)
-    told, errors = child.stdout.read().decode(), child.stderr.read()
+    assert child.stdout is not None  # whose buffer holds the lines after the first: communicate() would lose them
+    assert child.stderr is not None
+    printed, errors = child.stdout.read().decode(), child.stderr.read()
     assert (child.wait(timeout=DEADLINE_SECONDS), errors) == (0, b"")
-    assert 'username = (as given), api_key = "sandbox-projectx-key"' in told
-    assert 'client_secret = "sandbox-xerve-secret"' in told
-    assert f'base_url = "http://127.0.0.1:{match[1]}"' in told
-    assert "somebody" not in told
+    assert 'username = (as given), api_key = "sandbox-projectx-key"' in printed
+    assert 'client_secret = "sandbox-xerve-secret"' in printed
+    assert f'base_url = "http://127.0.0.1:{match[1]}"' in printed
+    assert "somebody" not in printed
     assert not port_file.exists()
 
 
-def test_a_process_says_why_it_cannot_listen(process, play):
+def test_a_process_says_why_it_cannot_listen(process: Start, play: Play) -> None:
     """One line on stderr and exit code 1."""
     child = process("--port", str(play().sandbox.port))
     output, errors = child.communicate(timeout=DEADLINE_SECONDS)

@@ -1,7 +1,10 @@
 """The control requests of the sandbox."""
 
+from typing import Any
+
 import pytest
 
+from tests.sandbox.player import Play
 from tests.sandbox.test_faults import CREDENTIALS, login
 
 
@@ -22,7 +25,7 @@ from tests.sandbox.test_faults import CREDENTIALS, login
         [],
     ],
 )
-def test_a_behaviour_that_makes_no_sense_is_refused_and_changes_nothing(play, fields):
+def test_a_behaviour_that_makes_no_sense_is_refused_and_changes_nothing(play: Play, fields: Any) -> None:
     """400 with a message."""
     player = play()
     answer = player.control("behaviour", fields)
@@ -31,7 +34,7 @@ def test_a_behaviour_that_makes_no_sense_is_refused_and_changes_nothing(play, fi
     assert player.call("POST", "/ttid/ext_uat_cert/token").status == 403
 
 
-def test_credentials_can_be_revoked_and_mended(play):
+def test_credentials_can_be_revoked_and_restored(play: Play) -> None:
     """The demo's story: a secret stops working, a person puts it right."""
     player = play()
     assert player.control("credentials", {"vendor": "projectx", "api_key": "another"}).json["changed"] == ["api_key"]
@@ -42,7 +45,7 @@ def test_credentials_can_be_revoked_and_mended(play):
 
 
 @pytest.mark.parametrize("fields", [{"secret": "x"}, {"api_key": 5}, {}, {"restore": "yes"}])
-def test_credentials_that_a_vendor_does_not_have_are_refused(play, fields):
+def test_credentials_that_a_vendor_does_not_have_are_refused(play: Play, fields: Any) -> None:
     """400 names what there is, never a value."""
     player = play()
     answer = player.control("credentials", {"vendor": "projectx", **fields})
@@ -52,7 +55,7 @@ def test_credentials_that_a_vendor_does_not_have_are_refused(play, fields):
     assert login(player).json["success"] is True
 
 
-def test_the_index_names_fields_and_never_values(play):
+def test_the_index_names_fields_and_never_values(play: Play) -> None:
     """GET /_sandbox explains the control endpoints."""
     answer = play().call("GET", "/_sandbox")
     assert answer.json["vendors"]["tt"] == ["api_key", "api_secret"]

@@ -4,10 +4,11 @@ import time
 
 import pytest
 
+from tests.sandbox.player import Play
 from tests.sandbox.test_faults import LOGIN, login
 
 
-def test_the_journal_counts_and_holds_no_secret(play):
+def test_the_journal_counts_and_holds_no_secret(play: Play) -> None:
     """Method, path, time and status; queries, bodies and the tokens in links stay out."""
     player = play()
     login(player)

@@ -9,22 +9,23 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.sandbox.player import Play, Player
 from tokend.sandbox import Options, start
 
 DEADLINE_SECONDS = 20
 
 
-def raw(player, data):
+def raw(player: Player, data: bytes) -> bytes:
     """Send bytes and give all that comes back until the connection ends."""
     with socket.create_connection(("127.0.0.1", player.sandbox.port), timeout=DEADLINE_SECONDS) as connection:
         connection.sendall(data)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def test_a_connection_serves_many_requests(play):
+def test_a_connection_serves_many_requests(play: Play) -> None:
     """HTTP/1.1 keep-alive, with a Date that is right."""
     address = urlsplit(play().sandbox.url)
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=DEADLINE_SECONDS)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=DEADLINE_SECONDS)
     sockets = set()
     for _ in range(3):
         connection.request("GET", "/portfolio")
@@ -38,21 +39,21 @@ def test_a_connection_serves_many_requests(play):
 
 
 @pytest.mark.parametrize("host", ["example.com", "127.0.0.1.example.com", "[", ""])
-def test_a_foreign_host_name_is_misdirected(play, host):
+def test_a_foreign_host_name_is_misdirected(play: Play, host: str) -> None:
     """Loopback only, also by name: a web page cannot reach the sandbox under a name of its own."""
     player = play()
     assert player.call("GET", "/portfolio", headers={"Host": host}).status == 421
     assert player.control("requests").json["counts"] == {}
 
 
-def test_browsers_may_not_steer(play):
+def test_browsers_may_not_steer(play: Play) -> None:
     """An Origin header on a control request is refused."""
     answer = play().call("POST", "/_sandbox/clock", {"skew": 1}, headers={"Origin": "http://localhost"})
     assert answer.status == 403
 
 
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/api/auth/loginkey", "/_sandbox/nowhere", "/_sandboxed"])
-def test_an_unknown_path_is_a_404(play, path):
+def test_an_unknown_path_is_a_404(play: Play, path: str) -> None:
     """Paths are exact."""
     assert play().call("GET", path).status == 404
 
@@ -67,7 +68,9 @@ def test_an_unknown_path_is_a_404(play, path):
         (b"Transfer-Encoding: chunked", 411),
     ],
 )
-def test_a_body_of_unknown_or_huge_length_is_refused_and_the_connection_ends(play, head, status):
+def test_a_body_of_unknown_or_huge_length_is_refused_and_the_connection_ends(
+    play: Play, head: bytes, status: int
+) -> None:
     """64 KiB at most, with a length."""
     answer = raw(play(), b"POST /portfolio HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 %d " % status)
@@ -85,19 +88,19 @@ def test_a_body_of_unknown_or_huge_length_is_refused_and_the_connection_ends(pla
         ("POST", "/_sandbox/requests", 404),
     ],
 )
-def test_another_method_is_refused_in_the_vendors_way(play, method, path, status):
+def test_another_method_is_refused_in_the_vendors_way(play: Play, method: str, path: str, status: int) -> None:
     """Each endpoint has one method."""
     assert play().call(method, path).status == status
 
 
-def test_what_is_not_http_is_refused_without_an_echo(play):
+def test_what_is_not_http_is_refused_without_an_echo(play: Play) -> None:
     """The error page of the standard library would repeat the line."""
     answer = raw(play(), b"secret-in-a-line\r\n\r\n")
     assert b"400" in answer
     assert b"secret" not in answer
 
 
-def test_closing_cuts_waits_short_and_ends_idle_connections_and_threads():
+def test_closing_cuts_waits_short_and_ends_idle_connections_and_threads() -> None:
     """Neither a slow answer nor a client that keeps its connection holds a test up."""
     before = set(threading.enumerate())
     sandbox = start(Options(latency=3600.0))
@@ -113,7 +116,7 @@ def test_closing_cuts_waits_short_and_ends_idle_connections_and_threads():
         socket.create_connection(("127.0.0.1", sandbox.port), timeout=DEADLINE_SECONDS)
 
 
-def test_a_taken_port_is_an_error_that_leaves_nothing_behind(play):
+def test_a_taken_port_is_an_error_that_leaves_nothing_behind(play: Play) -> None:
     """start raises OSError."""
     port = play().sandbox.port
     with pytest.raises(OSError, match="in use"):
@@ -121,13 +124,13 @@ def test_a_taken_port_is_an_error_that_leaves_nothing_behind(play):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])  # noqa: S104 - refused
-def test_only_loopback_can_be_listened_on(host):
+def test_only_loopback_can_be_listened_on(host: str) -> None:
     """Anything else is an error before a socket exists."""
     with pytest.raises(ValueError, match="loopback"):
         Options(host=host)
 
 
-def test_ipv6_loopback_has_brackets_in_its_url():
+def test_ipv6_loopback_has_brackets_in_its_url() -> None:
     """--host ::1."""
     try:
         sandbox = start(Options(host="::1"))
@@ -135,7 +138,7 @@ def test_ipv6_loopback_has_brackets_in_its_url():
         pytest.skip("this machine has no IPv6 loopback")
     with sandbox:
         address = urlsplit(sandbox.url)
-        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=DEADLINE_SECONDS)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=DEADLINE_SECONDS)
         connection.request("GET", "/portfolio")
         assert connection.getresponse().status == 401
         connection.close()

@@ -3,7 +3,7 @@
 Every fake secret of the tests holds one of a few words, and every minted token is a JWT. A test fails by which, in its
 captured output or in a log of a process that it started, one is found in any disguise; or after which a core dump, a
 temporary file of tokend or a state file lies about that others can read. Directories are looked through as they are
-removed: Python tells of that beforehand.
+removed: Python announces that beforehand.
 """
 
 import stat
@@ -56,7 +56,7 @@ class Search:
 
 
 def astray(directory: Path) -> Iterator[str]:
-    """What in a directory of a test tells a secret to others than it should."""
+    """The files of a test's directory that show a secret to a wrong reader."""
     for path in sorted(directory.rglob("*")):
         try:
             found = path.lstat()

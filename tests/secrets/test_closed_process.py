@@ -1,4 +1,4 @@
-"""What the kernel keeps others from: the daemon's memory, environment, descriptors and core, whoever has its uid."""
+"""Closed by the kernel: the daemon's memory, environment, descriptors and core, also to processes of its uid."""
 
 import os
 import shutil

@@ -88,7 +88,7 @@ def _wait_for_failures(daemon: Daemon, text: str) -> None:
 
 
 def _read(daemon: Daemon, seen: Seen) -> None:
-    """Tokens come where they should; what tells of them does not hold them."""
+    """Tokens come where they should; reports about them do not contain them."""
     for name in ("px", "tt", "partner"):
         seen.tokens[name] = daemon.lease(name)["access_token"]
     for name, parameters in (("wallet", PAYMENT), ("links", USER)):

@@ -66,7 +66,7 @@ def test_a_test_that_leaves_a_secret_fails(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False, timeout=60,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "PYTEST_ADDOPTS": ""},
     )  # fmt: skip
-    # Not by Python, which would tell the search of this run.
+    # Not by Python, which would announce it to the search of this run.
     subprocess.run(["rm", "-rf", tmp_path / "base"], check=True)
     found = set(re.findall(r"^(?:FAILED|ERROR) \S+::(\w+)", done.stdout, re.MULTILINE))
     assert found == set(re.findall(r"def (test_\w+)", TESTS)) - {"test_is_good"}, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Bugs are told by class and place; what an error that is not ours says may be the secret that it failed at."""
+"""Bugs are logged by class and place; what an error that is not ours says may be the secret that it failed at."""
 
 import subprocess
 import sys

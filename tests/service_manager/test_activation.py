@@ -1,4 +1,4 @@
-"""What systemd passes, in a process of its own with real descriptors from 3 on."""
+"""Descriptors that systemd passes, in a process of its own with real descriptors from 3 on."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The course of things: what happens to a world, when, and how often, all drawn from its seed.
+"""The course of things: what happens to a simulated host, when, and how often, all drawn from its seed.
 
 Swarm testing: each seed switches a random part of all that can go wrong on, each with a rate of its own. So some
 worlds see one fault again and again, some rare pairs, and some everything.
@@ -26,7 +26,7 @@ YEARS = 365.25 * DAY
 
 
 class Course:
-    """Let things happen to a world until its events or its work are used up."""
+    """Let things happen to a simulated host until its events or its work are used up."""
 
     def __init__(self, world: World, *, events: int, turns: int) -> None:
         self._context = world
@@ -51,7 +51,7 @@ class Course:
 
     @property
     def is_over(self) -> bool:
-        """Tell whether nothing more is to happen."""
+        """Return whether nothing more is to happen."""
         return self._left <= 0 or self._machine.loop.turns > self._turns
 
     async def happen(self, process: Process) -> None:
@@ -276,7 +276,7 @@ class Course:
     # ------------------------------------------------------------ helpers
 
     async def _wait(self, seconds: float) -> None:
-        """Let time pass, but not when this world's work is used up."""
+        """Let time pass, but not when the simulation's work is used up."""
         shortest = min(host.life for host in self._context.hosts.values())
         while seconds > 0 and not self.is_over:
             slice_ = min(seconds, 50 * shortest, DAY)

@@ -40,7 +40,7 @@ class Host:
     machine: Machine
     draw: random.Random
     life: float
-    says: str  # "field" | "jwt" | "both": how its tokens tell their end
+    says: str  # "field" | "jwt" | "both": how its tokens declare their end
     latency: float
     skew: float = 0.0
     weather: str = "fine"

@@ -1,4 +1,4 @@
-"""What must hold whenever somebody looks: nothing expires unnoticed, nobody is dead, files hold what is served."""
+"""Invariants at every inspection: nothing expires unnoticed, nobody is dead, files hold what is served."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ class Inspection:
         turn = (worker, worker.record.generation, worker.record.last_attempt, worker.record.failures)
         if seen.turn != turn:
             seen.turn, seen.busy_since, seen.due_since = turn, None, None
-        seen.busy_since = None if not worker.in_flight else seen.busy_since or awake
+        seen.busy_since = None if not worker._in_flight else seen.busy_since or awake
         seen.due_since = None if worker.is_busy or not due else seen.due_since or awake
         if self._calm(seen) > PATIENCE:
             timeout = 60 + 4 * worker.timeout_seconds

@@ -1,4 +1,4 @@
-"""What the simulated daemon is configured with: the real kinds of providers, watched, and a file that is written."""
+"""Configuration of the simulated daemon: the real kinds of providers, watched, and a file that is written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

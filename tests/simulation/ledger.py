@@ -35,13 +35,13 @@ class Ledger:
     verdicts: int = 0
     allowed: int = 2
     secrets: int = 0  # how often the credentials were replaced
-    unsettled: bool = False  # a verdict came that is not yet stored
+    unsettled: bool = False  # a refusal came that is not yet stored
     pauses: dict[str, float] = field(default_factory=dict)  # host: until when it asked this one to leave it alone
 
     # ------------------------------------------------------------ what happens
 
     def asked(self, attempt: Attempt, now: float, *, reason: str | None) -> None:
-        """A request leaves; ``reason`` is why the attempt was due, None if nobody can tell."""
+        """A request leaves; ``reason`` is why the attempt was due, None if it is unknown."""
         if self.local:
             return
         if not attempt.asks:
@@ -94,7 +94,7 @@ class Ledger:
         self.verdicts, self.allowed, self.unsettled = 0, 2, False
 
     def refused(self) -> None:
-        """The upstream's verdict on the credentials arrived."""
+        """The upstream refused the credentials, and the answer arrived."""
         self.verdicts += 1
         self.unsettled = True
         self.hold(self.verdicts <= self.allowed, f"{self.verdicts} refusals of the same credentials")
@@ -106,7 +106,7 @@ class Ledger:
         self.wishes.append(now)
 
     def ordered(self, now: float, *, anew: bool = False) -> None:
-        """A person changed something, or resumed it; ``anew``: the credentials are others now."""
+        """A person changed something, or resumed it. With the flag, the credentials have changed."""
         self.wished(now)
         self.orders.append(now)
         self.allowed = max(self.allowed, self.verdicts + 1)
@@ -115,7 +115,7 @@ class Ledger:
             self.verdicts, self.allowed = 0, 2
 
     def died(self) -> None:
-        """The process was killed: what it had been told and not stored is forgotten."""
+        """The process was killed: what it had learned and not stored is forgotten."""
         self.allowed += self.unsettled
         self.unsettled = False
 
@@ -125,7 +125,7 @@ class Ledger:
 
 
 def is_verdict(reply: Any) -> bool:
-    """Tell whether a simulated host's reply refuses the credentials."""
+    """Return whether a simulated host's reply refuses the credentials."""
     return (reply.status == 401 and reply.body == b"{}") or reply.body in (
         b'{"success":false,"errorCode":3}',
         b'{"status":"Fail"}',

@@ -21,7 +21,7 @@ MONTH = 30 * DAY
 
 
 class SimulatedLoop(VirtualLoop):
-    """A virtual loop that nothing outside can wake: no system call, and its turns are counted."""
+    """A virtual loop that nothing outside can wake: no system call, and its iterations are counted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class SimulatedLoop(VirtualLoop):
 
 @dataclass
 class Machine:
-    """Time as it is (`elapsed`), as this machine tells it, and what is on its disk.
+    """Time as it is (`elapsed`), as this machine reports it, and what is on its disk.
 
     ``upset_at`` is when something last happened that may excuse a daemon for being late: a suspend, a freeze, a step.
     """
@@ -69,7 +69,7 @@ class Machine:
         return self.loop.jumping.now
 
     def instant(self) -> Instant:
-        """Now, as a process is told."""
+        """Now, as a process sees it."""
         elapsed = self.elapsed
         return Instant(EPOCH + timedelta(seconds=elapsed + self.wall_error), elapsed - self.booted_at)
 
@@ -109,7 +109,7 @@ class Machine:
         self._upset()
 
     def reboot(self, *, power_lost: bool) -> None:
-        """A new boot: the boot line begins anew, and what was not durable may be gone."""
+        """A new boot: the boot line starts again, and what was not durable may be gone."""
         self.boot_id += "'"
         self.booted_at = self.elapsed
         if power_lost:

@@ -36,7 +36,7 @@ class Process:
         self.machine = world.machine
         self.clock = SimulatedClock(world.machine)
         self.dead = False
-        self.over = anyio.Event()  # killed, or told to stop
+        self.over = anyio.Event()  # killed, or stopped
         self.deadly_in = 0  # after so many more points at which it may die
         self.hanging: list[Held] = []
         self.supervisor: Supervisor
@@ -44,7 +44,7 @@ class Process:
         HERE[:] = [self]
 
     async def run(self, config: FakeConfig, alongside: Callable[["Process"], Awaitable[None]]) -> None:
-        """Live until killed or told to stop; ``alongside`` is what happens meanwhile."""
+        """Live until killed or stopped; ``alongside`` is what happens meanwhile."""
         self.store.load()
         sinks = Threads(self, "files")
         context = Context(
@@ -202,7 +202,7 @@ class Held:
 
 
 class Line(ProviderRuntime):
-    """The real `ProviderRuntime` on a simulated line; attempts are told to whoever watches."""
+    """The real `ProviderRuntime` on a simulated line; attempts are reported to the watch."""
 
     def __init__(self, settings: Any, process: Process) -> None:
         super().__init__(settings, clock=process.clock, threads=Threads(process, "state"))

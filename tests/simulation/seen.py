@@ -1,4 +1,4 @@
-"""What was last seen of one provider."""
+"""Last observation of one provider."""
 
 from dataclasses import dataclass
 

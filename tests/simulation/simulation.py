@@ -82,7 +82,7 @@ def _essence(content: bytes) -> Any:
 
 
 def _excuse(world: World, lost: set[str]) -> None:
-    """What the disk lost, and what the process was told at the moment of its death, nobody can be blamed for."""
+    """What the disk lost, and what the process learned at the moment of its death, is nobody's fault."""
     pauses_lost = False
     for name in lost:
         world.watch.generations.pop(name, None)  # also of a name that nobody has now

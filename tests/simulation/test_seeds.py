@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.__main__ import replay, told
 from tests.simulation.simulation import simulate
 
-# CI runs a thousand (TOKEND_SIMULATION_SEEDS=1000); whoever runs the tests by hand has no two minutes for them.
+# CI runs a thousand (TOKEND_SIMULATION_SEEDS=1000), which takes two minutes: too long for a run by hand.
 SEEDS = int(os.environ.get("TOKEND_SIMULATION_SEEDS", "20"))
 PORTION = 10 if SEEDS > 100 else 5
 

@@ -1,4 +1,4 @@
-"""What must hold at every moment: docs/promises.md P2, P6, P7 and P8; P3 is kept in each provider's `Ledger`."""
+"""Invariants at every moment: docs/promises.md P2, P6, P7 and P8. The module of requests checks P3."""
 
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -92,7 +92,7 @@ class Watch:
         ledger.asked(attempt, now, reason=self._reason(process, mark, ledger))
 
     def _takes_turns(self, mark: str, spec: Spec, now: float) -> None:
-        """The vendor counts a key's requests, whoever sends them."""
+        """The vendor counts a key's requests, from any sender."""
         for other in self._context.names:
             theirs, last = self._context.specs[other], self.ledger(other).last
             shares = (theirs.kind, theirs.host, theirs.user) == (spec.kind, spec.host, spec.user)
@@ -276,7 +276,7 @@ class Watch:
         self.hold(not values or any(map(self._may_go, values)), path, "a valid token was taken out of its file")
 
     def _may_go(self, value: str) -> bool:
-        """Tell whether a token must not be in a file any more."""
+        """Return whether a token must not be in a file any more."""
         owners = self.owners.get(value, {})
         return not owners or any(self._may_lose(value, mark, ends) for mark, ends in owners.items())
 

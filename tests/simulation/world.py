@@ -15,7 +15,7 @@ from tests.simulation.watch import Watch
 from tokend.plugin.settings_base import Percentage
 
 LEADS = (None, None, timedelta(seconds=30), timedelta(hours=1), timedelta(days=500), Percentage(0.01), Percentage(0.99))
-# Each world is of one size: seconds-long tokens and events by the second, or tokens for months.
+# Each simulated host has one size: seconds-long tokens and events by the second, or tokens for months.
 LIVES = ((1, 10), (10, 120), (120, 3600), (3600, 2 * DAY), (3600, 2 * DAY), (DAY, 399 * DAY))
 
 
@@ -114,5 +114,5 @@ class World:
         return delay
 
     def disk_calm_at(self) -> float:
-        """Since when the disk does what it is told."""
+        """Since when the disk does what it is asked for."""
         return max(self._slow_at, self.machine.disk.trouble_at)

@@ -1,4 +1,4 @@
-"""What the tests of sinks begin with: a lease with an obviously fake token, and sinks as a configuration makes them."""
+"""Start of the tests of sinks: a lease with an obviously fake token, and sinks as a configuration makes them."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -20,6 +20,9 @@ T = TypeVar("T")
 ISSUED = Instant(datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC), 1234.567)
 # A JWT in shape, a fake in content: bare in every .env style.
 PLANTED = "eyJhbGciOiJIUzI1NiJ9.eyJmYWtlIjoicGxhbnRlZCJ9.planted_fake-signature"
+
+# Imported here, so that no test's own time counts for it.
+KINDS = SINKS.all()
 
 
 def lease(
@@ -104,8 +107,6 @@ def ended(call: Coroutine[Any, Any, T]) -> T:
 
 def sink(kind: str, path: Path, **keys: Any) -> CalledSink:
     """A sink of that kind, from its TOML keys."""
-    made = SINKS.all()[kind].model_validate(
-        {"kind": kind, "path": str(path), **keys}, context={"directory": "/nowhere"}
-    )
+    made = KINDS[kind].model_validate({"kind": kind, "path": str(path), **keys}, context={"directory": "/nowhere"})
     assert isinstance(made, FileSink)
     return CalledSink(made)

@@ -1,5 +1,5 @@
-"""What is changed while the soak runs: the configuration (a provider added, changed, renamed, removed; a file that is
-no TOML) by each way to a reload, and credentials that are revoked and mended. Each change says whether it took
+"""Changes while the soak runs: the configuration (a provider added, changed, renamed, removed; a file that is
+no TOML) by each way to a reload, and credentials that are revoked and restored. Each change says whether it took
 effect."""
 
 import json
@@ -64,7 +64,7 @@ class EventBus:
     def _by_request(self) -> None:
         self._stage.ask("POST", "/v1/reload")
 
-    # -------------------------------------------------------------- changes; each gives what tells that it took effect
+    # -------------------------------------------------------------- changes; each gives what proves that it took effect
 
     def _turn(self, choices: Sequence[Provider]) -> Provider:
         return choices[self._number // len(self._steps) % len(choices)]
@@ -85,7 +85,7 @@ class EventBus:
         return carried
 
     def _rename(self) -> Callable[[], bool]:
-        """Mend the broken file, under another name."""
+        """Repair the broken file, under another name."""
         provider = self._turn(self._spare)
         self._stage.save("spare.toml", self._stage.table(provider, name=f"{provider.name}-renamed"))
         return lambda: provider.name not in self._stage.rows() and f"{provider.name}-renamed" in self._stage.rows()

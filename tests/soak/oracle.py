@@ -1,4 +1,4 @@
-"""Whether a read without a token had to be: what other clients would have held, given the same answers of the upstream.
+"""Comparison for reads without a token: what other clients would have held, given the same answers of the upstream.
 
 Of each provider the answers are known in their order. A client that asks at other moments gets the same answers, one
 after the other: so much of the upstream is out of anybody's hands. Two clients are compared with tokend:
@@ -37,7 +37,7 @@ DUE_SHARE = 0.45
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One request as the upstream saw it: ``arrived`` in Unix seconds, for how long it ``took`` the client, for how
-    many seconds the client was told to ``pause``, and the end of the token that it got."""
+    many seconds the client had to ``pause``, and the end of the token that it got."""
 
     arrived: float
     what: str
@@ -69,11 +69,11 @@ class Absence:
     ended: float
 
     def excuses(self, moment: float) -> bool:
-        """Tell whether a read at this moment may be without a token."""
+        """Return whether a read at this moment may be without a token."""
         return self.began <= moment <= self.ended + CATCH_UP_SECONDS
 
     def broke(self, began: float, seen: float) -> bool:
-        """Tell whether it broke a connection that was used since ``began`` and was seen to be broken then."""
+        """Return whether it broke a connection that was used since ``began`` and was seen to be broken then."""
         return began <= self.ended and self.began <= seen <= self.ended + NOTICE_SECONDS
 
 

@@ -1,4 +1,4 @@
-"""What a soak consists of, the same for all its processes: which providers there are, where each one's upstream
+"""Contents of a soak, the same for all its processes: which providers there are, where each one's upstream
 listens, and how long its tokens live."""
 
 import json
@@ -52,12 +52,12 @@ class Provider:
 
     @property
     def is_revocable(self) -> bool:
-        """Tell whether its credentials are refused now and then."""
+        """Return whether its credentials are refused now and then."""
         return self.name.startswith("revocable")
 
     @property
     def is_on_demand(self) -> bool:
-        """Tell whether its tokens are issued to whoever asks, and not held."""
+        """Return whether its tokens are issued on demand, and not held."""
         return self.name == ON_DEMAND
 
     @property

@@ -1,5 +1,5 @@
 """The readers of a soak, a process of their own: they ask over kept and new connections, wait for changes, follow the
-events, have tokens issued, and read the files; and they believe nothing that they are told.
+events, have tokens issued, and read the files; and they verify everything that they read.
 
     python -m tests.soak.readers DIRECTORY
 
@@ -248,7 +248,7 @@ async def run(soak: Plan) -> None:
 
 
 async def _again(readers: Readers, body: Callable[[], Awaitable[None]]) -> None:
-    """Start a reader anew where its connection broke; that is noted, for tokend may do so only while it restarts."""
+    """Start a reader again where its connection broke; that is noted, for tokend may do so only while it restarts."""
     while True:
         began = time.time()
         try:

@@ -21,7 +21,7 @@ LONG_SECONDS = 20 * 60.0
 IN_A_LONG_RUN, IN_A_SHORT_RUN = (1 / 12, 2 / 12, 3 / 12, 4 / 12), (0.25, 0.45)
 SIGNALS = (signal.SIGTERM, signal.SIGKILL)
 CODES = {signal.SIGTERM: 0, signal.SIGKILL: -signal.SIGKILL}
-# A problem is told with so many names.
+# A problem is reported with so many names.
 NAMES = 5
 
 

@@ -1,4 +1,4 @@
-"""What a process uses, looked at every second: memory, descriptors, threads, processor time; and the slope of it."""
+"""Resources of a process, sampled every second: memory, descriptors, threads, processor time; and their slope."""
 
 import itertools
 import os
@@ -19,7 +19,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class Sample:
     """A moment (seconds of the monotonic clock, and Unix seconds) and what was in use: ``cpu_seconds`` since the
     process began, ``starved_seconds`` in which its first thread, the loop's, could have run and had no processor; and
-    the machine's ``load`` average; ``run`` counts the processes, each of which begins anew."""
+    the machine's ``load`` average; ``run`` counts the processes, each of which starts again."""
 
     moment: float
     wall: float
@@ -62,7 +62,7 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 def calm_minutes(samples: Sequence[Sample]) -> frozenset[int]:
     """The minutes in which the daemon had time to spare, and in the minute before as well.
 
-    Whoever runs, or waits for a processor, all the time falls behind, whatever its code is like.
+    A process that runs, or waits for a processor, all the time falls behind, however good its code is.
     """
     wanted: defaultdict[int, float] = defaultdict(float)
     passed: defaultdict[int, float] = defaultdict(float)

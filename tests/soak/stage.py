@@ -1,4 +1,4 @@
-"""What runs in a soak: the daemon, its upstream, the readers; and the configuration, which is changed all the time."""
+"""Processes of a soak: the daemon, its upstream, the readers; and the configuration, which is changed all the time."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a soak measures itself by: which gaps other clients would have had, and the slope of a line."""
+"""Measures of a soak: which gaps other clients would have had, and the slope of a line."""
 
 import pytest
 
@@ -43,10 +43,10 @@ def test_the_punctual_client_backs_off_at_its_longest():
 
 
 def test_what_an_attempt_takes_and_what_retry_after_asks_for_counts():
-    """A client that is kept waiting, or told to wait, can do nothing about it."""
+    """A client that is kept waiting, or asked to wait, can do nothing about it."""
     attempts = [token(0, 20), failure(11, "silent", took=4), failure(20, "429 7", pause=7), token(30, 20, took=0.3)]
     (gap,) = found(attempts, perfect)
-    # At 10, until 14; at 19, told to wait until 26; the token took 0.3 s.
+    # At 10, until 14; at 19, asked to wait until 26; the token took 0.3 s.
     assert (gap.begins, gap.ends) == (20, pytest.approx(26.3))
 
 

@@ -4,7 +4,7 @@ ten with no token.
     python -m tests.soak.upstream DIRECTORY
 
 What came and what it was answered is written to ``upstream.log``, a JSON list a line: arrival (Unix seconds), provider,
-what was answered, for how long that kept the client, for how long the client was told to wait, and the token's end.
+what was answered, for how long that kept the client, for how long the client was asked to wait, and the token's end.
 A call for a token on demand stands there by the name that the caller gave it.
 """
 

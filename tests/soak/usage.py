@@ -1,5 +1,5 @@
-"""What the daemon used and wrote: memory, descriptors, threads, processor, log; by each run of it, for a restart begins
-anew."""
+"""Resources that the daemon used, and its output: memory, descriptors, threads, processor, log. A restart starts
+new counts."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ SECRETS = ("eyJ", plan.GOOD_KEY, plan.REVOKED_KEY, plan.SECRET, plan.SIGNING_KEY
 
 
 def size(soak: Plan, samples: Sequence[Sample]) -> Iterator[Row]:
-    """What it used. Slopes are bounded in the longest run: others are too short to tell a leak from noise."""
+    """What it used. Slopes are bounded in the longest run: others are too short to separate a leak from noise."""
     each = runs(samples)
     for number, run in enumerate(each, start=1):
         minutes = (run[-1].moment - run[0].moment) / 60

@@ -1,4 +1,4 @@
-"""What the soak's upstreams say, each in its vendor's words: a token, and everything that is sent and is none."""
+"""Answers of the soak's upstreams, each in its vendor's words: a token, and everything that is sent and is none."""
 
 import json
 import random
@@ -68,7 +68,7 @@ def _of_a_vendor(
     }
 
 
-# Answers that are sent and are no token. All of them are transient: none is a verdict on the credentials.
+# Answers that are sent and are no token. All of them are transient: none is a refusal of the credentials.
 ANSWERS: Mapping[str, Mapping[str, bytes]] = {
     "projectx": _of_a_vendor(
         _projectx, "token", "expiresIn", 60, {"success": False, "errorCode": 8, "token": None}

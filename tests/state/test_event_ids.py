@@ -1,4 +1,4 @@
-"""Where the ids of events begin: above all earlier ones, whatever happened to clock and state."""
+"""First event id of a run: above all earlier ones, whatever happened to clock and state."""
 
 import os
 from datetime import UTC, datetime, timedelta

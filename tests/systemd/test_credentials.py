@@ -4,7 +4,7 @@ from tests.systemd.conftest import Inside
 
 
 def test_its_own_secrets_come_as_credentials_also_encrypted(inside: Inside):
-    """`{ credential = }`; a changed one counts after a restart, which logs nobody in anew that was well."""
+    """`{ credential = }`; a changed one counts after a restart, which makes no new login for the others."""
     inside("credentials-in")
 
 

@@ -14,7 +14,7 @@ def test_it_is_ready_while_the_upstream_is_down(inside: Inside):
 
 
 def test_a_reload_waits_for_the_new_configuration_and_fails_if_it_is_refused(inside: Inside):
-    """The exit status of `systemctl reload` tells; nothing that runs is touched by a refused one."""
+    """The exit status of `systemctl reload` reports it; nothing that runs is touched by a refused one."""
     inside("reload")
 
 

@@ -1,4 +1,4 @@
-"""A loopback server that says exactly the bytes it was told to: cut, slow, reset, gzipped, whatever a test needs."""
+"""A loopback server that sends exactly the given bytes: cut, slow, reset, gzipped, whatever a test needs."""
 
 import asyncio
 import contextlib

@@ -117,7 +117,7 @@ def test_the_deadline_is_total(behaviour: Behaviour) -> None:
 
 
 def test_a_cancelled_exchange_leaves_no_connection() -> None:
-    """docs/promises.md 2: no descriptor is leaked when whoever asked gives up."""
+    """docs/promises.md 2: no descriptor is leaked when the caller gives up."""
 
     async def main() -> None:
         async with serving(silent) as loopback, anyio.create_task_group() as tasks:

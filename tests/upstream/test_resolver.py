@@ -11,7 +11,7 @@ from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Reachable, reply, serving
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.http_exchange import UpstreamRequest
-from tokend.upstream import tls
+from tokend.upstream import client, tls
 from tokend.upstream.client import Upstream
 from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
@@ -74,7 +74,7 @@ def test_many_who_ask_for_one_name_are_one_question() -> None:
 
 
 def test_an_error_is_everybodys_who_waits_and_nobodys_later() -> None:
-    """What the system said of a name is not kept: the next attempt asks anew."""
+    """What the system said of a name is not kept: the next attempt asks again."""
     names = Names(one=socket.gaierror(socket.EAI_AGAIN, "Temporary failure"))
 
     async def main() -> None:
@@ -128,7 +128,7 @@ def test_who_never_got_a_thread_leaves_no_trace() -> None:
 
 
 def test_one_who_gives_up_leaves_the_question_to_the_next() -> None:
-    """Whoever asked first may be cancelled, as its provider is removed: the others are none the worse."""
+    """The first caller may be cancelled, as its provider is removed: the others are none the worse."""
     names = Names("one")
 
     async def main() -> None:
@@ -182,7 +182,8 @@ def test_what_went_wrong_with_a_name_is_said(found: list[str] | OSError, words: 
 def test_without_a_thread_the_words_are_not_those_of_a_silent_resolver() -> None:
     """docs/promises.md 73: what is missing is said, and the name may be asked for at the next attempt."""
     names = Names()
-    anyio.run(lambda: tls.Contexts(None, ThreadPool(1)).current("name"))  # it takes a thread the first time
+    client.import_client()
+    anyio.run(lambda: tls.Contexts(None, ThreadPool(1)).current("name"))  # the first call takes a thread
     before = threading.stack_size(1 << 46)  # from here on no thread can be started
     try:
         with pytest.raises(TransientError, match="name:9: no thread can be started"):

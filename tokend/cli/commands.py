@@ -4,7 +4,6 @@ To add a command: write ``tokend/cli/NAME.py`` with a click command called ``com
 ``--help``, shell completion and the man page follow.
 """
 
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from importlib import import_module
 import click
 
 from tokend import __version__
-from tokend.cli.streams import complain
+from tokend.cli.streams import complain, prepare_streams
 from tokend.client.errors import TokendError
 
 # section: {name: (module, which defines `command`; one line for the overview)}
@@ -41,7 +40,7 @@ SECTIONS = {
     },
     "The daemon": {
         "check": ("tokend.cli.check", "Check a configuration; report every error at once."),
-        "run": ("tokend.cli.run", "Run the daemon."),
+        "run": ("tokend.cli.run_help", "Run the daemon."),  # this module only explains; `run` does the work
         "reload": ("tokend.cli.reload", "Make the daemon read its configuration again."),
         "schema": ("tokend.cli.schema", "Print the configuration's JSON Schema, for editors."),
         "completion": ("tokend.cli.completion", "Print the completion script for bash, zsh or fish."),
@@ -98,7 +97,7 @@ def group() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit code."""
-    _prepare_streams()
+    prepare_streams()
     try:
         result = group.main(args=list(arguments), prog_name="tokend", standalone_mode=False)
         sys.stdout.flush()
@@ -125,15 +124,3 @@ def main(arguments: Sequence[str]) -> int:
 def docker_credential() -> int:
     """Run ``docker-credential-tokend``, the program name under which docker finds this helper."""
     return main(["credential", "docker", *sys.argv[1:]])
-
-
-def _prepare_streams() -> None:
-    """Replace closed streams, and escape characters that the terminal's encoding does not have."""
-    if sys.stdout is None:
-        # Closed: the next file that is opened would get descriptor 1, and our output. Open for reading, writing fails.
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (until the end of the process)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")

@@ -1,6 +1,8 @@
-"""Output of short commands: the result to stdout, a sentence to stderr. Imports nothing but `os`, for `get`."""
+"""Output of short commands: result to stdout, a sentence to stderr. Imports nothing that Python has not imported."""
 
+import io
 import os
+import sys
 
 
 def write(data: bytes) -> int:
@@ -23,3 +25,15 @@ def complain(text: object) -> None:
         os.write(2, f"{line}\n".encode())
     except OSError:
         return
+
+
+def prepare_streams() -> None:
+    """Replace closed streams, and escape characters that the terminal's encoding does not have."""
+    if sys.stdout is None:
+        # Closed: the next file that is opened would get descriptor 1, and our output. Open for reading, writing fails.
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (until the end of the process)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

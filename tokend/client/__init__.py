@@ -1,12 +1,12 @@
-"""Ask tokend for tokens from Python: standard library only, imports nothing else of tokend.
+"""Client of tokend for Python programs. Uses the standard library only and imports nothing else of tokend.
 
     from tokend.client import token
     requests.get(url, headers={"Authorization": f"Bearer {token('tt')}"})
 
-`TokenClient` has the rest.
+`TokenClient` has all other calls.
 """
 
-TYPE_CHECKING = False  # `typing` costs more than all of this; type checkers know the name
+TYPE_CHECKING = False  # an import of `typing` costs more than this package; type checkers know the name
 if TYPE_CHECKING:
     from tokend.client.errors import (
         BadRequestError,
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import on first use: ``tokend get`` starts in the time that Python itself needs."""
+    """Import a public name on first use, so that ``tokend get`` starts as fast as Python."""
     if name not in __all__:
         raise AttributeError(f"module 'tokend.client' has no attribute {name!r}")
     if name in {"Lease", "TokenClient", "token"}:

@@ -1,11 +1,11 @@
-"""What can go wrong when tokend is asked, as classes with their exit codes, and which refusal means which of them."""
+"""Errors of the client, with their exit codes, and the class for each problem code of the daemon."""
 
 
 class TokendError(Exception):
-    """tokend could not do it; the message says why. ``code`` is the problem's code, ``retry_at`` RFC 3339 or None.
+    """A request failed; the message gives the reason. ``code`` is the problem code, ``retry_at`` RFC 3339 or None.
 
-    ``errors`` are the single errors, where the daemon named them: a mapping of fields to texts (`issue`), or a list
-    of objects with file, line, column and message (`reload`).
+    ``errors`` holds the single errors, if the daemon named them: a mapping of fields to texts (`issue`), or a list of
+    objects with file, line, column and message (`reload`).
     """
 
     exit_code = 1
@@ -25,7 +25,7 @@ class TokendError(Exception):
 
 
 class BadRequestError(TokendError):
-    """The request or its parameters are wrong; ``errors`` maps fields to texts where they are known."""
+    """The request or its parameters are wrong. ``errors`` maps fields to texts if they are known."""
 
     exit_code = 2
 
@@ -37,13 +37,13 @@ class NotRunningError(TokendError):
 
 
 class UnknownTokenError(TokendError):
-    """No such token, or none that this user may see."""
+    """There is no such token, or this user may not see it."""
 
     exit_code = 5
 
 
 class DeniedError(TokendError):
-    """This user may not do that, or not open the socket."""
+    """This user may not make this request, or may not open the socket."""
 
     exit_code = 6
 
@@ -61,11 +61,11 @@ class LoginRequiredError(UnavailableError):
 
 
 class RateLimitedError(UnavailableError):
-    """It is too early to ask again."""
+    """The request came too early; ``retry_at`` is the earliest time for the next one."""
 
 
 class WaitTimeoutError(UnavailableError):
-    """The wait ran out."""
+    """The wait ended without a result."""
 
 
 _ERRORS: "dict[str, type[TokendError]]" = {
@@ -86,7 +86,7 @@ _ERRORS: "dict[str, type[TokendError]]" = {
 
 
 def refusal(status: int, body: bytes) -> TokendError:
-    """The error that an answer with ``status`` >= 400 means."""
+    """Return the error for an answer with ``status`` >= 400."""
     import json
 
     try:

@@ -8,8 +8,8 @@
     async with httpx.AsyncClient(auth=TokendAuth("tt")) as client:
         await client.get("https://ttrestapi.trade.tt/ttacct/ext_uat_cert/accounts")
 
-The token is asked for at each request and never kept: so one TokendAuth serves any number of threads, tasks and
-clients, and a token that tokend dropped is not sent once more.
+Each request asks tokend for the token, which is never kept. One TokendAuth therefore serves any number of threads,
+tasks and clients, and a token that tokend dropped is not sent again.
 """
 
 from collections.abc import AsyncGenerator, Generator, ItemsView, Iterator, KeysView, Mapping, ValuesView
@@ -17,22 +17,22 @@ from typing import Any
 
 import httpx
 
-from tokend.client import beside
+from tokend.client import worker_threads
 from tokend.client.reporting import newer
 from tokend.client.tokens import Lease, TokenClient
 
-# Requests that change nothing, so that one may be made again whatever its answer was (RFC 9110, 9.2.1).
+# Safe methods: such a request may be repeated after any answer (RFC 9110, 9.2.1).
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class TokendAuth(httpx.Auth):
-    """Send tokend's token ``name`` with each request; raises a `TokendError` where there is none.
+    """Send tokend's token ``name`` with each request. Raises a `TokendError` if there is no token.
 
-    On 401 the token is reported, and the request made once more if that brought a newer one and its body is at hand
-    (bytes, text, json, data; a stream, generator or multipart body is never replayed).
+    On 401 the token is reported. If tokend then has a newer one, and the body can be sent again (bytes, text, json,
+    data; never a stream, a generator or multipart), the request is repeated once.
 
-    The token goes to the origin of the request and to no other: where the client follows redirects, each hop is made
-    without it, and one that stays at the origin is then made again with it. ``client`` says which tokend to ask.
+    The token goes only to the origin of the request. If the client follows redirects, each hop is sent without the
+    token, and a hop within the origin is then repeated with it. ``client`` chooses the tokend to ask.
     """
 
     def __init__(self, name: str, *, client: TokenClient | None = None) -> None:
@@ -40,35 +40,35 @@ class TokendAuth(httpx.Auth):
         self._client = client or TokenClient()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Called by `httpx.Client`."""
+        """Yield each request to send; `httpx.Client` calls this."""
         flow = _Flow(request, self._client.get(self._name))
         while (sent := flow.next) is not None:
             if flow.take((yield sent)):
                 flow.renew(newer(self._client, flow.lease))
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Called by `httpx.AsyncClient`."""
-        flow = _Flow(request, await beside.get(self._client, self._name))
+        """Yield each request to send; `httpx.AsyncClient` calls this."""
+        flow = _Flow(request, await worker_threads.get(self._client, self._name))
         while (sent := flow.next) is not None:
             if flow.take((yield sent)):
-                flow.renew(await beside.newer_than(self._client, flow.lease))
+                flow.renew(await worker_threads.newer_than(self._client, flow.lease))
 
 
 class _Flow:
-    """What follows from the answers to one request. ``next`` is the request to send, None at the end."""
+    """State of one request and its repetitions. ``next`` is the request to send, None at the end."""
 
     def __init__(self, request: httpx.Request, lease: Lease) -> None:
         self.lease = lease
-        self.next: httpx.Request | None = _carrying(request, lease)
+        self.next: httpx.Request | None = _with_token(request, lease)
         self._origin = _origin(request)
         self._retried = False
         self._refused = request
 
     def take(self, response: httpx.Response) -> bool:
-        """Take the answer to ``next``; True where its token was refused, to be reported by calling `renew`."""
+        """Take the answer to ``next``. Returns True for a refused token: the caller reports it and calls `renew`."""
         asked, self.next = self.next, None
         if response.request is not asked:
-            self.next = self._left_behind(response)
+            self.next = self._redirected(response)
             return False
         if response.status_code != 401 or self._retried:
             return False
@@ -76,25 +76,25 @@ class _Flow:
         return True
 
     def renew(self, lease: Lease | None) -> None:
-        """Go on with a newer lease; None ends the flow."""
-        if lease is not None and _is_at_hand(self._refused):
-            self.lease, self.next = lease, _carrying(self._refused, lease)
+        """Repeat the refused request with a newer lease; None ends the flow."""
+        if lease is not None and _is_repeatable(self._refused):
+            self.lease, self.next = lease, _with_token(self._refused, lease)
 
-    def _left_behind(self, response: httpx.Response) -> httpx.Request | None:
-        """The last hop of a redirect within the origin, with the token that httpx could not take along."""
+    def _redirected(self, response: httpx.Response) -> httpx.Request | None:
+        """Return the last hop of a redirect, with the token; None if a hop left the origin or must not be repeated."""
         hops = [*(earlier.request for earlier in response.history), response.request]
         if any(_origin(hop) != self._origin for hop in hops):
             return None
         hop = response.request
         again = hop.method in _SAFE or response.status_code == 401
-        return _carrying(hop, self.lease) if again and _is_at_hand(hop) else None
+        return _with_token(hop, self.lease) if again and _is_repeatable(hop) else None
 
 
 class _OneHopHeaders(httpx.Headers):
-    """Headers of which a copy lacks the token.
+    """Headers whose copy lacks the token.
 
-    httpx makes the request of a redirect from a copy of the headers, inside of the auth flow, and takes only
-    ``Authorization`` from it where the origin differs: an ``x-api-key`` would go along to a foreign host.
+    httpx makes the request of a redirect from a copy of the headers, inside of the auth flow. If the origin differs it
+    removes only ``Authorization``: an ``x-api-key`` would reach a foreign host.
     """
 
     def __init__(self, headers: httpx.Headers, secrets: Mapping[str, str]) -> None:
@@ -148,12 +148,12 @@ class _OneHopHeaders(httpx.Headers):
         return complete
 
 
-def _carrying(request: httpx.Request, lease: Lease) -> httpx.Request:
+def _with_token(request: httpx.Request, lease: Lease) -> httpx.Request:
     request.headers = _OneHopHeaders(request.headers, lease.headers)
     return request
 
 
-def _is_at_hand(request: httpx.Request) -> bool:
+def _is_repeatable(request: httpx.Request) -> bool:
     return isinstance(request.stream, httpx.ByteStream)
 
 

@@ -1,10 +1,10 @@
-"""Loopback names and addresses. Made to be imported in a millisecond; imports nothing else of tokend."""
+"""Loopback names and addresses. Its import takes less than a millisecond."""
 
 from _socket import AF_INET, AF_INET6, inet_pton
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` is a name or an address of this machine, whoever resolves it.
+    """Return whether ``host`` is a name or an address of this machine for every resolver.
 
     The same as `tokend.values.url.is_loopback`, held to one table by a test: this package stands alone.
     """

@@ -1,4 +1,4 @@
-"""What the adapters do after a 401, whatever their HTTP library: report it, and see whether there is a newer token."""
+"""Report of a token that a server answered with 401, shared by the adapters of all HTTP libraries."""
 
 import logging
 
@@ -9,13 +9,13 @@ _log = logging.getLogger("tokend.client")
 
 
 def newer(client: TokenClient, lease: Lease) -> Lease | None:
-    """Report that ``lease`` was refused. Returns the lease to retry with; None where no newer one could be had.
+    """Report that ``lease`` was refused. Returns a newer lease for the second try; None if there is none.
 
-    However many callers report one generation, tokend asks its upstream once. Raises nothing: the 401 that the caller
-    holds says more to a program than that tokend could not help.
+    Many callers may report one generation: tokend asks its upstream once. Raises nothing: to the caller's program the
+    401 that it holds says more than a failed report.
     """
     if lease.generation is None:
-        return None  # without it the report would be a wish for a new token, which only admins have
+        return None  # a report without a generation is an unconditional refresh, which only admins may request
     try:
         found = client.refresh(lease.name, if_generation=lease.generation, reason="unauthorized")
     except TokendError as error:

@@ -6,8 +6,8 @@
     session.auth = TokendAuth("tt")
     session.get("https://ttrestapi.trade.tt/ttacct/ext_uat_cert/accounts")
 
-The token is asked for at each request and never kept: so one TokendAuth serves any number of threads and sessions,
-and a token that tokend dropped is not sent once more.
+Each request asks tokend for the token, which is never kept. One TokendAuth therefore serves any number of threads and
+sessions, and a token that tokend dropped is not sent again.
 """
 
 from typing import Any
@@ -23,13 +23,13 @@ from tokend.client.tokens import Lease, TokenClient
 
 
 class TokendAuth(AuthBase):
-    """Send tokend's token ``name`` with each request; raises a `TokendError` where there is none.
+    """Send tokend's token ``name`` with each request. Raises a `TokendError` if there is no token.
 
-    On 401 the token is reported, and the request made once more if that brought a newer one and its body is bytes or
-    text (a generator, a file or an encoder that streams is never replayed).
+    On 401 the token is reported. If tokend then has a newer one, and the body is bytes or text (never a generator, a
+    file or an encoder that streams), the request is repeated once.
 
-    The token goes to the origin of the request and to no other: a redirect elsewhere is followed without it, over
-    http to https of the same host, too. ``client`` says which tokend to ask.
+    The token goes only to the origin of the request. A redirect to another origin is followed without the token; http
+    and https of one host are two origins. ``client`` chooses the tokend to ask.
     """
 
     def __init__(self, name: str, *, client: TokenClient | None = None) -> None:
@@ -37,15 +37,15 @@ class TokendAuth(AuthBase):
         self._client = client or TokenClient()
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Called by requests for each request that is not a redirect's."""
+        """Add the token to a request; requests calls this for each request that no redirect caused."""
         lease = self._client.get(self._name)
         request.headers.update(lease.headers)
-        request.register_hook("response", _Answers(self._client, lease))
+        request.register_hook("response", _ResponseHook(self._client, lease))
         return request
 
 
-class _Answers:
-    """A response hook: sees the answer to a request, and to each hop that it is redirected to, before requests does."""
+class _ResponseHook:
+    """Response hook: gets the answer to a request, and to each hop of its redirects, before requests acts on it."""
 
     def __init__(self, client: TokenClient, lease: Lease) -> None:
         self._client = client
@@ -53,16 +53,16 @@ class _Answers:
         self._retried = False
 
     def __call__(self, response: requests.Response, **options: Any) -> requests.Response:
-        # requests makes a redirect's request from a copy of this one, so what is changed here goes along.
+        # requests copies this request to make the request of a redirect: a change here is in the copy, too.
         request = response.request
-        if response.status_code == 401 and not self._retried and self._is_carried_by(request):
-            response = self._again(response, request, options)
-        if response.is_redirect and not _stays(response):
+        if response.status_code == 401 and not self._retried and self._token_is_in(request):
+            response = self._repeat(response, request, options)
+        if response.is_redirect and not _stays_within_origin(response):
             for name in self._lease.headers:
                 request.headers.pop(name, None)
         return response
 
-    def _again(
+    def _repeat(
         self, response: requests.Response, request: requests.PreparedRequest, options: dict[str, Any]
     ) -> requests.Response:
         self._retried = True
@@ -73,28 +73,28 @@ class _Answers:
             request.headers.pop(name, None)
         request.headers.update(lease.headers)
         self._lease = lease
-        _ = response.content  # read to its end, the connection can be used again
+        _ = response.content  # a connection can be used again only after its answer was read to the end
         response.close()
         answer: requests.Response = response.connection.send(request.copy(), **options)
         answer.history.append(response)
         return answer
 
-    def _is_carried_by(self, request: requests.PreparedRequest) -> bool:
+    def _token_is_in(self, request: requests.PreparedRequest) -> bool:
         return all(request.headers.get(name) == value for name, value in self._lease.headers.items())
 
 
-def _stays(response: requests.Response) -> bool:
-    """Whether a redirect leads to the origin that sent it, however its target is read."""
-    # Header values are bytes of latin-1 to http.client, of UTF-8 to everybody else.
+def _stays_within_origin(response: requests.Response) -> bool:
+    """Say whether a redirect stays within its origin, by every way to read its target."""
+    # http.client decodes header values as latin-1; all other programs read them as UTF-8.
     location = response.headers["location"].encode("latin-1").decode("utf-8", "replace")
     try:
         target = urljoin(response.url, location)
-        # What requests makes of it differs for characters that belong in no URL: both have to be the origin.
+        # For characters that no URL may hold, requests changes the target: both forms must be within the origin.
         return _origin(target) == _origin(requote_uri(target)) == _origin(response.url)
     except ValueError:  # urllib3's LocationParseError is one
         return False
 
 
 def _origin(address: str) -> tuple[str | None, str | None, int | None]:
-    url = parse_url(address)  # what the connection is opened by
+    url = parse_url(address)  # the parser that decides where the connection goes
     return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme or "")

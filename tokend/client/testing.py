@@ -1,4 +1,4 @@
-"""`FakeTokend`: a tokend for the tests of programs that ask one. Standard library only, no configuration, no upstream.
+"""`FakeTokend`: a fake daemon for the tests of programs that use tokend. Standard library only, no upstream.
 
 from tokend.client.testing import FakeTokend
 
@@ -26,13 +26,13 @@ LIFE = timedelta(hours=1)
 
 
 class FakeTokend:
-    """Serve scripted tokens on a real Unix socket, from threads, while the block lasts.
+    """Serve scripted tokens on a real Unix socket, from threads, while the ``with`` block lasts.
 
-    ``tokens`` are, for each name, one token or several: a refresh (and `rotate`) goes on to the next; after the last, a
-    refresh finds the same token, as where an upstream gives no other. Generations count from 1. ``headers`` are those
-    that a token brings besides ``Authorization``. Without ``environ`` $TOKEND_SOCKET stays as it is.
+    ``tokens`` has one token or several for each name. A refresh (and `rotate`) goes on to the next; after the last, a
+    refresh returns the same token, like an upstream that has no other. Generations count from 1. ``headers`` are those
+    of a token in addition to ``Authorization``. Without ``environ``, $TOKEND_SOCKET stays unchanged.
 
-    It reads tokens (long polls and text/plain, too), refreshes and lists; the rest of the API is answered 405.
+    Reads (with long polls and text/plain), refreshes and the list work; all other requests are answered with 405.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class FakeTokend:
         self.requests: list[str] = []
         """Each request so far, as "GET /v1/tokens/tt"."""
         self.reports: list[tuple[str, int | None, str | None]] = []
-        """Each refresh that was asked for: name, if_generation, reason."""
+        """Each requested refresh: name, if_generation, reason."""
 
     def rotate(self, name: str, token: str | None = None) -> int:
         """Go on to the next token of the script, or to ``token``. Returns its generation."""
@@ -70,12 +70,12 @@ class FakeTokend:
             return scripted.generation
 
     def reject(self, name: str, detail: str = "the credentials were rejected") -> None:
-        """Have no token from now on: reads and refreshes are answered 503 ``login_required``; `rotate` ends it."""
+        """Answer reads and refreshes of this token with 503 ``login_required`` until the next `rotate`."""
         with self._changed:
             self._tokens[name].rejection = detail
 
     def __enter__(self) -> "FakeTokend":
-        # Of its own in /tmp: a socket's path has room for 107 bytes, which a test's directory may well exceed.
+        # A directory in /tmp: a socket's path has at most 107 bytes, and a test's own directory may be longer.
         self._directory = tempfile.mkdtemp(prefix="tk-", dir="/tmp")
         self.socket = f"{self._directory}/tokend.sock"
         self._server = _Server(self.socket, self)
@@ -114,7 +114,7 @@ class FakeTokend:
             if (method, action) == ("POST", "refresh"):
                 return self._refresh(scripted, body)
             if (method, action) != ("GET", ""):
-                return _problem(405, "not_supported", "FakeTokend does not play this")
+                return _problem(405, "not_supported", "FakeTokend does not have this request")
             return self._read(scripted, target, headers)
 
     def _read(self, scripted: "_Scripted", target: str, headers: Mapping[str, str]) -> "_Answer":
@@ -151,7 +151,7 @@ _Answer = tuple[int, str, bytes, Mapping[str, str]]
 
 
 class _Scripted:
-    """One token's script, and where it stands."""
+    """One token's script and the position in it."""
 
     def __init__(self, name: str, script: list[str], headers: dict[str, str]) -> None:
         if not script:
@@ -182,7 +182,7 @@ class _Scripted:
         return True
 
     def lease(self) -> dict[str, Any]:
-        """The answer to a read, with all fields of the real one."""
+        """Return the answer to a read, with all fields of the real daemon's."""
         expires = self._issued + LIFE
         return {
             "version": 1,
@@ -199,7 +199,7 @@ class _Scripted:
         }
 
     def row(self) -> dict[str, Any]:
-        """The token's row in the list."""
+        """Return the token's row in the list."""
         same = {key: self.lease()[key] for key in ("name", "expires_at", "refresh_at", "generation", "fingerprint")}
         rejected = self.rejection is not None
         return {**same, "kind": "fake", "state": "rejected" if rejected else "valid", "valid": not rejected}
@@ -215,7 +215,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         Path(path).chmod(0o600)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay quiet: what can fail here is a client that went away."""
+        """Print nothing: the only error here is a client's disconnect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -241,7 +241,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815
 
     def address_string(self) -> str:
-        """A Unix socket's peer has no address."""
+        """Return a constant, because a Unix socket's peer has no address."""
         return "unix"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
@@ -258,7 +258,7 @@ def _problem(status: int, code: str, detail: str) -> _Answer:
 
 
 def _seconds(target: str) -> float | None:
-    """The `min_ttl` of a target."""
+    """Return the seconds of ``min_ttl`` in a request target, None without one."""
     wish = parse_qs(urlsplit(target).query).get("min_ttl", [None])[0]
     if wish is None:
         return None

@@ -1,4 +1,4 @@
-"""`TokenClient`: tokens as Python values, from the socket or, where that is away, from the token files."""
+"""`TokenClient`: tokens as Python values, from the socket or, without a daemon, from the token files."""
 
 import json
 import os
@@ -16,20 +16,20 @@ from tokend.client.transport import TIMEOUT_SECONDS, exchange, find_socket, json
 
 DEFAULT_FILES = "/run/tokend"
 LONG_POLL_SECONDS = 60
-# How soon `watch` asks again where there is no daemon or no token.
+# Pause of `watch` between two requests while there is no daemon or no token.
 PAUSE_SECONDS = 1.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
-# Beside a method called `list`, the built-in cannot be named.
+# In a class with a method called `list`, annotations cannot name the built-in.
 Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Lease:
-    """One token. Its repr shows no secret.
+    """One token. The repr shows no secret.
 
-    ``headers`` are ready to send; ``expires_at`` is aware UTC, None for a token without end; ``generation`` tells
-    tokens of one name apart, None for on-demand ones; ``extra`` is what an `issue` brought besides.
+    ``headers`` are ready to send. ``expires_at`` is aware UTC, None for a token without end. ``generation`` rises with
+    each new token of a name, None for on-demand tokens. ``extra`` holds further values of an `issue`.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Lease:
 
 
 class TokenClient:
-    """Ask one tokend. Every method raises a `TokendError` subclass whose message says why.
+    """Client of one daemon. Every method raises a subclass of `TokendError`, whose message gives the reason.
 
     ``socket`` is its path [default: $TOKEND_SOCKET, else the usual places], ``files`` the directory of the token
     files that `get` falls back to [default: $TOKEND_FILES, else /run/tokend], ``timeout`` seconds per request.
@@ -57,7 +57,7 @@ class TokenClient:
         self._timeout = timeout
 
     def get(self, name: str, *, min_ttl: float | None = None) -> Lease:
-        """A valid token, for at least ``min_ttl`` more seconds. Falls back to its file if the socket is away."""
+        """Return a token that is valid for at least ``min_ttl`` more seconds; from its file if there is no daemon."""
         query = "" if min_ttl is None else "?" + urlencode({"min_ttl": f"{max(1, round(min_ttl * 1000))}ms"})
         try:
             return self._leased("GET", token_target(name) + query)
@@ -67,38 +67,38 @@ class TokenClient:
             return lease
 
     def refresh(self, name: str, *, if_generation: int | None = None, reason: str | None = None) -> Lease:
-        """Have a newer token fetched; with ``if_generation`` only if that is still the newest."""
+        """Request a newer token and wait for it. With ``if_generation`` only if that generation is still the newest."""
         body = {"if_generation": if_generation, "reason": reason}
         return self._leased(
             "POST", token_target(name, "refresh"), {key: value for key, value in body.items() if value is not None}
         )
 
     def issue(self, name: str, /, **parameters: str) -> Lease:
-        """Issue one on-demand token from parameters; wrong ones raise `BadRequestError` with ``errors`` per field."""
+        """Issue one on-demand token from parameters. Raises `BadRequestError`, whose ``errors`` has texts per field."""
         return self._leased("POST", token_target(name, "issue"), parameters)
 
     def request_id(self, name: str) -> str:
-        """A new id for one call (tt)."""
+        """Return a new request id, for kinds that need one per call (tt)."""
         return str(self.call("POST", token_target(name, "request-id"))["request_id"])
 
     def forget(self, name: str) -> None:
-        """Drop a compromised token everywhere; admins only."""
+        """Drop a compromised token everywhere. For admins."""
         self.call("POST", token_target(name, "forget"))
 
     def list(self) -> Rows:
-        """Names, kinds, states, expiries; never a secret."""
+        """Return names, kinds, states and expiries of all tokens; never a secret."""
         return list(self.call("GET", "/v1/tokens")["tokens"])
 
     def status(self) -> dict[str, Any]:
-        """All that tokend says of itself."""
+        """Return the object of ``GET /v1/status``."""
         return self.call("GET", "/v1/status")
 
     def reload(self, *, dry_run: bool = False) -> Rows:
-        """Have the configuration read again, wait until it is in force; returns the plan. Admins only."""
+        """Make the daemon read its configuration again, or (``dry_run``) only plan it. Returns the plan. For admins."""
         return list(self.call("POST", "/v1/reload" + ("?dry_run=true" if dry_run else ""))["plan"])
 
     def watch(self, name: str) -> Iterator[Lease]:
-        """Give the token now held, then each newer one as it comes. Waits for the daemon where it is away."""
+        """Yield the present token, then each newer one, for ever. Waits for the daemon while there is none."""
         generation: int | None = None
         while True:
             headers = [("Prefer", f"wait={LONG_POLL_SECONDS}")]
@@ -117,7 +117,7 @@ class TokenClient:
                 yield lease
 
     def call(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Make any request of the socket's HTTP interface that is answered with a JSON object."""
+        """Make any request of the HTTP interface whose answer is a JSON object; return that object."""
         return self._call(method, target, body)[1]
 
     def _leased(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> Lease:
@@ -143,9 +143,9 @@ class TokenClient:
         return path, status, answer
 
     def _from_file(self, name: str, min_ttl: float) -> Lease | None:
-        """The token file, native layout, if it is this token's, unexpired and lasts long enough; else None."""
+        """Return the token of its file (native layout); None unless it is this token and valid long enough."""
         if not _NAME.fullmatch(name):
-            return None  # not the name of a file, least of all of one elsewhere
+            return None  # such a name is no file name, or leads out of the directory
         path = self._files / f"{name}.json"
         try:
             answer = json_object(path.read_bytes(), str(path))
@@ -161,17 +161,17 @@ class TokenClient:
 
 
 def token(name: str, *, min_ttl: float | None = None) -> str:
-    """The token of ``name``, valid now, and for ``min_ttl`` more seconds."""
+    """Return the access token of ``name``, valid now and for ``min_ttl`` more seconds."""
     return TokenClient().get(name, min_ttl=min_ttl).access_token
 
 
 def token_target(name: str, action: str | None = None) -> str:
-    """The request target of a token or of one of its actions, whatever its name is made of."""
+    """Return the request target of a token or of one of its actions. The name may have any characters."""
     return f"/v1/tokens/{quote(name, safe='', errors='surrogateescape')}" + ("" if action is None else f"/{action}")
 
 
 def _lease(answer: Mapping[str, Any], path: str) -> Lease:
-    """The lease that an answer describes. Raises `NotRunningError` where it describes none."""
+    """Read a lease from an answer or a token file. Raises `NotRunningError` if there is none in it."""
     try:
         value, expires = _text(answer["access_token"]), _moment(answer.get("expires_at"))
         return Lease(
@@ -181,7 +181,7 @@ def _lease(answer: Mapping[str, Any], path: str) -> Lease:
             expires_at=expires,
             generation=answer.get("generation"),
             fingerprint=answer.get("fingerprint"),
-            # A file has no ready-made headers; nearly everybody wants this one.
+            # A file has no headers; this one is right for nearly all upstreams.
             headers=answer.get("headers", {"Authorization": f"Bearer {value}"}),
             extra=answer.get("extra", {}),
         )

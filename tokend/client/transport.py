@@ -1,6 +1,6 @@
-"""One HTTP exchange over tokend's Unix socket. Made to be imported in a millisecond.
+"""One HTTP exchange over tokend's Unix socket. The import takes a millisecond.
 
-`_socket` instead of `socket`: the latter's imports cost as much as starting Python does.
+`_socket` instead of `socket`: the imports of `socket` take as long as the start of Python.
 """
 
 import os
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 40.0  # the daemon itself answers within 30 s
 CHUNK_BYTES = 65536
-# The status of ten thousand tokens is smaller; what sends more is not tokend.
+# The status of 10,000 tokens is smaller: no daemon sends more.
 LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
-# A length of thousands of digits is no number to Python, and none of ours.
+# Python refuses to convert thousands of digits; no daemon sends such a length.
 LONGEST_NUMBER = 19
-# How soon to knock again while the daemon has more connections waiting than it can queue.
+# Pause before the next try to connect while the daemon's queue of connections is full.
 BUSY_SECONDS = 0.01
 
 
 def usual_places(environ: "Mapping[str, str]" = os.environ) -> "list[str]":
-    """Where the socket is looked for when nobody says where it is, in this order."""
+    """Return the paths to search for the socket, in this order."""
     runtime = environ.get("XDG_RUNTIME_DIR")
     own = [runtime + "/tokend/tokend.sock"] if runtime else []
     return [*own, "/run/tokend/tokend.sock", "/run/tokend.sock"]
 
 
 def find_socket(explicit: "str | None" = None, environ: "Mapping[str, str]" = os.environ) -> str:
-    """The socket's path: ``explicit``, else $TOKEND_SOCKET, else the first of the usual places that exists.
+    """Return the socket's path: ``explicit``, else $TOKEND_SOCKET, else the first of `usual_places` that exists.
 
-    Raises `NotRunningError` where none of them does.
+    Raises `NotRunningError` if none exists.
     """
     if explicit:
         return explicit
@@ -46,7 +46,7 @@ def find_socket(explicit: "str | None" = None, environ: "Mapping[str, str]" = os
         try:
             os.stat(place)  # noqa: PTH116  (pathlib costs ten times this module)
         except PermissionError:
-            return place  # it may be there; to connect will tell, in the right words
+            return place  # the socket may exist: connecting gives the right error
         except OSError:
             continue
         return place
@@ -64,9 +64,9 @@ def exchange(
     body: bytes = b"",
     timeout: float = TIMEOUT_SECONDS,
 ) -> "tuple[int, dict[str, str], bytes]":
-    """Send one request; returns (status, {lower-case header: value}, body), all within ``timeout`` seconds.
+    """Send one request and return (status, {lower-case header: value}, body), all within ``timeout`` seconds.
 
-    Raises `NotRunningError`, also for an answer that is not HTTP or not whole, `DeniedError`, `WaitTimeoutError`.
+    Raises `DeniedError`, `WaitTimeoutError`, or `NotRunningError`, also for an answer that is not HTTP or not whole.
     """
     lines = [f"{method} {target} HTTP/1.1", "Host: tokend", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in headers]
@@ -77,8 +77,8 @@ def exchange(
     try:
         raw = _ask(path, request, deadline)
         if not raw and method == "GET":
-            # It ended with our connection in its hands. Reading twice harms nobody, and under socket activation the
-            # next daemon is at the door already.
+            # The daemon ended while it had our connection. A second GET is harmless, and under socket activation the
+            # next daemon answers it.
             raw = _ask(path, request, deadline)
     except TimeoutError:
         raise WaitTimeoutError(f"tokend at {path} did not answer within {timeout:g} s", code="timeout") from None
@@ -86,7 +86,7 @@ def exchange(
 
 
 def _ask(path: str, request: bytes, deadline: float) -> bytes:
-    """What comes back on a connection of its own; nothing where it was closed without an answer."""
+    """Send a request on a new connection and return the answer; empty if the connection closed without one."""
     connection = unix_socket(AF_UNIX, SOCK_STREAM)
     try:
         _connect(connection, path, deadline)
@@ -104,7 +104,7 @@ def _ask(path: str, request: bytes, deadline: float) -> bytes:
 
 
 def json_object(body: bytes, path: str) -> "dict[str, Any]":
-    """The JSON object that a body is. Raises `NotRunningError` where it is none."""
+    """Parse a body that must be a JSON object. Raises `NotRunningError` for anything else."""
     import json
 
     try:
@@ -122,7 +122,7 @@ def _connect(connection: unix_socket, path: str, deadline: float) -> None:
         try:
             connection.connect(path)
         except BlockingIOError:
-            # The queue of a busy daemon is full (EAGAIN, connect(2)): with a timeout set, the kernel does not wait.
+            # The daemon's queue is full (EAGAIN, connect(2)): on a socket with a timeout the kernel does not wait.
             time.sleep(BUSY_SECONDS)
         except TimeoutError:
             raise
@@ -137,7 +137,7 @@ def _connect(connection: unix_socket, path: str, deadline: float) -> None:
 
 
 def _denial(path: str) -> str:
-    """Say whose socket it is that we may not open, as far as we may see that."""
+    """Describe a socket that this user may not open: its owner and mode, or those of its directory, if readable."""
     import grp
     import pwd
 
@@ -155,7 +155,7 @@ def _denial(path: str) -> str:
 
 
 def _left(deadline: float) -> float:
-    """Seconds to the deadline, more than 0; raises `TimeoutError`."""
+    """Return the seconds to the deadline, more than 0. Raises `TimeoutError` after it."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError
@@ -171,7 +171,7 @@ def _receive(connection: unix_socket, deadline: float) -> bytes:
         try:
             chunk = connection.recv(CHUNK_BYTES)
         except ConnectionError:
-            # Closed before all of our request was read: what was answered until then is still an answer.
+            # The daemon closed before it read the whole request: the bytes before that are still an answer.
             if not parts:
                 raise
             break
@@ -202,7 +202,7 @@ def _parse(raw: bytes, path: str) -> "tuple[int, dict[str, str], bytes]":
 
 
 def _body(headers: "dict[str, str]", body: bytes) -> "bytes | None":
-    """The body as its headers delimit it; None where it is not all there."""
+    """Return the body as its headers delimit it; None if a part is missing."""
     if headers.get("transfer-encoding", "").lower() == "chunked":
         return _unchunked(body)
     length = headers.get("content-length")

@@ -61,7 +61,7 @@ def check_targets(sinks: Iterable[Placed], inputs: Mapping[str, str], state: Pat
 
 
 def _claim(exclusive: str) -> tuple[str, str]:
-    """Split what a sink claims into the target and the part of it; "" stands for the whole."""
+    """Split what a sink claims into the target and the part of it; "" is the whole target."""
     target, _, part = exclusive.partition(PART)
     return target, part
 

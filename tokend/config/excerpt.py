@@ -1,6 +1,5 @@
 """One line of a configuration as a terminal and a log may show it: secrets masked, the caret in place."""
 
-import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
@@ -72,6 +71,8 @@ def _length(pieces: list[str]) -> int:
 
 
 def _cells(character: str) -> int:
+    import unicodedata  # a quarter of a megabyte: only for an error
+
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

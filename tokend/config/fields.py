@@ -1,4 +1,4 @@
-"""What the settings models say about the key at some place: its type, its siblings, whether its value may be shown."""
+"""Questions to the settings models about one key: its type, its siblings, whether its value may be shown."""
 
 import re
 import types
@@ -13,7 +13,7 @@ from tokend.plugin.secret_source import SecretSource, is_shown
 
 Where = tuple[str | int, ...]
 
-# Of an unknown key only a near certainty tells what it was meant to be, and these words tell what it may hold.
+# An unknown key is taken for a known one only if nearly the same. A key with one of these words may hold a secret.
 NEARLY_CERTAIN = 0.8
 _SECRETIVE = re.compile(r"secret|key|token|pass|pwd|pin|auth|cred|private|jwt|sig|user", re.IGNORECASE)
 # What says where a secret is, and how it is written: no secret itself.
@@ -48,7 +48,7 @@ def visibility(model: type[BaseModel], where: Where) -> Visibility:
 
 
 def is_visible(value: Where, path: Where, visibility: Visibility) -> bool:
-    """Tell whether a value may be shown beside a problem at ``path``."""
+    """Return whether a value may be shown beside a problem at ``path``."""
     if visibility is Visibility.PLACES:
         return value[-1] in _PLACES and value[:-1] in (path, path[:-1])
     # An item of an array is shown among its neighbours.
@@ -57,7 +57,7 @@ def is_visible(value: Where, path: Where, visibility: Visibility) -> bool:
 
 
 def is_no_secret(path: Where, document: Any) -> bool:
-    """Tell whether the text at ``path`` may be shown where the place of a secret may: a secret may stand there."""
+    """Return whether the text at ``path`` may be shown where the place of a secret may: a secret may stand there."""
     if path[-1] not in SHOWN_PLACES:
         return True
     for part in path:

@@ -1,6 +1,5 @@
-"""How a configuration's errors are told: place, sentence, the offending line with its secrets masked, a caret."""
+"""Errors of a configuration: place, sentence, the offending line with its secrets masked, a caret."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -62,7 +61,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = NEAR) -> str | None:
     """The known word that ``word`` is a near miss of: the same but for its case, or nearly the same."""
+    import difflib  # 5 ms, and only a misspelt word needs it
+
     known = list(known)
     if (same := next((other for other in known if other.lower() == word.lower()), None)) is not None:
         return same
+
     return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=cutoff)), None)

@@ -274,7 +274,7 @@ def _check_tables(loading: _Loading, documents: list[Document], daemon: Placed |
 
 
 def _looks_outside(sink: Placed) -> bool:
-    """Tell whether a sink may name a secret, or files for TLS. Thousands of file sinks name none."""
+    """Return whether a sink may name a secret, or files for TLS. Thousands of file sinks name none."""
     settings: SinkSettings = sink.settings
     return settings.family == "remote" or bool(settings.secrets())
 

@@ -70,7 +70,7 @@ class DaemonSettings(Settings):
     @classmethod
     def _no_command(cls, value: SecretSource | None) -> SecretSource | None:
         if value is not None and value.command is not None:
-            raise ValueError("it is read at each request, and a command would be run by whoever asks: use { file = }")
+            raise ValueError("it is read at each request, and each client would run the command: use { file = }")
         return value
 
     @model_validator(mode="after")
@@ -92,12 +92,12 @@ class ProviderConfig:
 
 
 def digest_of(raw: bytes) -> bytes:
-    """Tell one content of a file from another."""
+    """Return a digest of a file's content."""
     return hashlib.sha256(raw).digest()
 
 
 def table_digest(directory: Path, table: Mapping[str, Any]) -> bytes:
-    """Tell one parsed table from another, and from the same where relative paths mean other files.
+    """Return a digest of a parsed table and of the directory that its relative paths begin at.
 
     ``repr`` is exact for all that TOML has: types, the order of keys, each bit of a float, dates and their offsets.
     """
@@ -109,7 +109,7 @@ class Config:
     """A whole valid configuration.
 
     ``files`` were read (the main one first), ``directories`` are those of include patterns, ``secret_files`` those that
-    secrets come from: all worth watching. ``origins`` tells which file each provider stands in.
+    secrets come from: all worth watching. ``origins`` has the file of each provider.
     """
 
     daemon: DaemonSettings
@@ -122,7 +122,7 @@ class Config:
     digests: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
 
     def is_on_disk(self) -> bool:
-        """Tell whether the files hold what was read from them. Blocks. Not asked of patterns: they may match others."""
+        """Return whether the files are as they were read. Blocks. False with patterns: they may match others now."""
         try:
             return not self.directories and self.digests == tuple(digest_of(path.read_bytes()) for path in self.files)
         except OSError:

@@ -1,4 +1,4 @@
-"""Where the configuration, the state and the socket are, unless somebody says otherwise."""
+"""Default paths of the configuration, the state and the socket."""
 
 import pwd
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from tokend.values.errors import ConfigError
 
 
 def find_config(explicit: Path | None, *, environ: Mapping[str, str], uid: int) -> Path:
-    """The configuration's absolute path. Raises `ConfigError` where there is no file, telling why it was looked for."""
+    """The configuration's absolute path. Raises `ConfigError` where there is no file, saying why this one."""
     if explicit is not None:
         path, why = explicit, "named on the command line"
     elif environ.get("TOKEND_CONFIG"):

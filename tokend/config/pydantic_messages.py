@@ -1,4 +1,4 @@
-"""What pydantic found, in our words: what was expected, what type was found, what to write. Never the value."""
+"""Messages for errors of pydantic: what was expected, what type was found, what to write. Never the value."""
 
 from collections.abc import Mapping
 from typing import Any

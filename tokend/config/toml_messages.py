@@ -1,4 +1,4 @@
-"""What tomllib finds wrong with a document, in our words and at the place where a person would look."""
+"""Messages for syntax errors: our words for those of tomllib, at the place where a person would look."""
 
 import re
 import tomllib
@@ -51,7 +51,7 @@ class Vocabulary:
 
 
 def syntax_problem(file: Path, text: str, error: tomllib.TOMLDecodeError, words: Vocabulary) -> ConfigProblem:
-    """Tell it, with as much of the line as can be shown without knowing what it is."""
+    """Make the problem, with as much of its line as may be shown of a document that cannot be parsed."""
     said = str(error)
     match = _AT.search(said)
     message = next((ours for theirs, ours in _MESSAGES if said.startswith(theirs)), "the syntax is wrong")

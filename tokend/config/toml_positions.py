@@ -1,4 +1,4 @@
-"""Where in a TOML document each key and value stands. `tomllib` gives values without places.
+"""Positions of keys and values in a TOML document. `tomllib` gives values without them.
 
 Only for documents that tomllib has accepted, and only when there is something to report: the scanner trusts the
 syntax. Paths are tuples of keys and list indices, as in the parsed value. Places are offsets into the text.

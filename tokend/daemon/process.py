@@ -36,6 +36,8 @@ def run(config_path: str | None, *, once: bool = False) -> int:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     hardening.harden()
     gc.set_threshold(*GARBAGE_LIMITS)
+    gc.freeze()  # what was imported stays until the end: no collection need look at it
+    gc.enable()  # `tokend run` disabled it for the imports
     explicit = None if config_path is None else Path(config_path)
     under_systemd = "NOTIFY_SOCKET" in os.environ
     notifier = Notifier()

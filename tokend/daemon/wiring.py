@@ -49,7 +49,7 @@ from tokend.upstream.resolver import Resolver
 log = logs.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Launch:
     """Everything that one run of the daemon starts with. ``explicit`` is the configuration's path in argv, if any."""
 
@@ -65,7 +65,7 @@ class Launch:
     tracked_disk: TrackedThreads
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EngineParts:
     """What keeps tokens fresh, and the configuration that it follows."""
 
@@ -76,7 +76,7 @@ class EngineParts:
     reloader: Reloader
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ServiceParts:
     """What answers readers and systemd.
 

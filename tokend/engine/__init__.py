@@ -1,5 +1,5 @@
-"""What keeps tokens fresh: when to ask, what an answer means, what is remembered, who is told. Takes time only from
-`Clock`, and names neither asyncio nor a socket nor a vendor.
+"""The engine keeps tokens fresh: it decides when to make an attempt, stores what is known, and publishes tokens.
 
-Retries stand in `refresher` (held tokens), `issuance` (on demand) and `publisher` (sinks), and nowhere else.
+It takes time only from `Clock`, and names neither a socket nor a vendor. Retries are in `held.refresher` (held tokens),
+`on_demand.issuer` (on demand) and `publishing` (sinks), and nowhere else.
 """

@@ -55,7 +55,7 @@ class RunningProvider(Entry, Protocol):
         """React to the new content of a secret. Returns at once."""
 
     def is_settled(self) -> bool:
-        """Return whether everything is as it should stay: a valid token, in every required sink."""
+        """Return whether a single run has nothing to wait for: a valid token is in every required sink."""
 
     def has_given_up(self) -> bool:
         """Return whether a single run need not wait longer for it."""

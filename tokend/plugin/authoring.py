@@ -11,11 +11,20 @@ from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Issuer, Provider, Runtime
 from tokend.plugin.response_status import refuse, token_value
 from tokend.plugin.secret_source import SecretField, SecretSource
-from tokend.plugin.settings import HeldSettings, NetworkSettings, OnDemandSettings, SinkSettings
+from tokend.plugin.settings import (
+    HeldSettings,
+    NetworkSettings,
+    OnDemandSettings,
+    RemoteSinkSettings,
+    SinkSettings,
+    part_of,
+)
 from tokend.plugin.settings_base import AnchoredPath, Duration, Mode, Name, SocketPath, Strings
+from tokend.plugin.sink import Content, ListeningSink, Mark, RemoteSink, Sink, SinkRuntime
 from tokend.plugin.strict_json import parse_object, try_object
 from tokend.plugin.text import header_text, is_text, text_of
 from tokend.plugin.token_expiry import MISSING, expiry
+from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.values.errors import (
     AttemptError,
     ClockError,
@@ -32,10 +41,11 @@ from tokend.values.tokens import Lease, Token
 from tokend.values.url import host_of, path_of
 
 __all__ = [
-    "MISSING", "Absence", "AnchoredPath", "AttemptError", "Clock", "ClockError", "Duration", "HeldSettings", "Instant",
-    "InvalidParametersError", "Issuer", "Lease", "Mode", "Name", "NetworkSettings", "OnDemandSettings", "Provider",
-    "RateLimitedError", "RejectedError", "Role", "Runtime", "Secret", "SecretError", "SecretField", "SecretSource",
-    "SinkError", "SinkSettings", "SocketPath", "Strings", "Token", "TransientError", "UpstreamReply", "UpstreamRequest",
-    "bearer_token", "expiry", "field_errors", "header_text", "host_of", "is_text", "parse_object", "path_of", "refuse",
-    "reply_object", "text_of", "token_value", "try_object",
+    "MISSING", "Absence", "AnchoredPath", "AttemptError", "Clock", "ClockError", "Content", "Duration",
+    "HeldSettings", "Instant", "InvalidParametersError", "Issuer", "Lease", "ListeningSink", "Mark", "Mode", "Name",
+    "NetworkSettings", "OnDemandSettings", "Provider", "RateLimitedError", "RejectedError", "RemoteSink",
+    "RemoteSinkSettings", "Role", "Runtime", "Secret", "SecretError", "SecretField", "SecretSource", "Sink",
+    "SinkError", "SinkRuntime", "SinkSettings", "SocketPath", "Strings", "Token", "TransientError", "UpstreamReply",
+    "UpstreamRequest", "UpstreamSettings", "bearer_token", "expiry", "field_errors", "header_text", "host_of",
+    "is_text", "parse_object", "part_of", "path_of", "refuse", "reply_object", "text_of", "token_value", "try_object",
 ]  # fmt: skip

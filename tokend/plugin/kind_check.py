@@ -9,6 +9,7 @@ from typing import Any
 from tokend.plugin.provider import Issuer, Provider
 from tokend.plugin.settings import HeldSettings, NetworkSettings, OnDemandSettings, SinkSettings
 from tokend.plugin.sink import CombiningSink, ListeningSink, RemoteSink, Sink
+from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.values.url import validate_base_url
 
 
@@ -21,7 +22,7 @@ def provider_faults(kind: str, found: object) -> list[str]:
     return [
         *_name_faults(kind, found),
         *_method_faults(found, Provider if held else Issuer),
-        *_upstream_faults(found),
+        *_upstream_faults(found, NetworkSettings),
     ]
 
 
@@ -29,7 +30,7 @@ def sink_faults(kind: str, found: object) -> list[str]:
     """Say what is wrong with ``found`` as the class of sink kind ``kind``; nothing if it can be used."""
     if not isinstance(found, type) or not issubclass(found, SinkSettings):
         return ["it must be a class that inherits SinkSettings (tokend.plugin.settings)"]
-    faults = _name_faults(kind, found)
+    faults = [*_name_faults(kind, found), *_upstream_faults(found, UpstreamSettings)]
     if found.target is SinkSettings.target:
         faults.append("it has no property target: write def target(self) -> str")
     if hasattr(found, "put") and hasattr(found, "inspect") and found.family != "remote":
@@ -76,15 +77,15 @@ def _parameters(function: Any) -> str:
     return f"({', '.join(inspect.signature(function).parameters)})"
 
 
-def _upstream_faults(model: Any) -> list[str]:
-    if not issubclass(model, NetworkSettings):
-        if "base_url" in model.model_fields:
-            return ["it has base_url and does not inherit NetworkSettings, which checks it"]
+def _upstream_faults(model: Any, checked: type[UpstreamSettings]) -> list[str]:
+    if "base_url" not in model.model_fields:
         return []
+    if not issubclass(model, checked):
+        return [f"it has base_url and does not inherit {checked.__name__}, which checks it"]
     default = model.model_fields["base_url"].get_default()
-    if isinstance(default, str):
-        try:
+    try:
+        if isinstance(default, str):
             validate_base_url(default)
-        except ValueError as error:
-            return [f"the default of base_url: {error}"]
+    except ValueError as error:
+        return [f"the default of base_url: {error}"]
     return []

@@ -17,7 +17,7 @@ class Runtime(Protocol):
 
     @property
     def clock(self) -> Clock:
-        """The time as this machine tells it."""
+        """The time of this machine."""
 
     @property
     def requests(self) -> int:
@@ -84,5 +84,5 @@ class RequestNumbering(Protocol):
 
 
 def is_inheriting(settings: object) -> TypeGuard[Inheriting]:
-    """Tell whether a kind may be given a token to begin with."""
+    """Return whether a kind may be given a token to begin with."""
     return implements(settings, Inheriting)

@@ -1,15 +1,14 @@
-"""What a status means where the vendor says nothing better, and which tokens can be believed."""
+"""Meaning of an HTTP status if the vendor says nothing better, and checks of a token's text."""
 
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
+from tokend.plugin.http_date import http_date
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.values.errors import ClockError, RateLimitedError, RejectedError, TransientError
 from tokend.values.secret import Secret
 
-# A pause below the floor helps nobody; one above an hour is more often a mistake than a wish.
+# A pause below the shortest interval helps nobody; one above an hour is more often a mistake than a wish.
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 3600.0
 # Signatures and JWTs allow for a minute or more; a 401 with a clock further off may be the clock's fault.
 FAR_SECONDS = 60.0
@@ -32,7 +31,7 @@ def refuse(reply: UpstreamReply, host: str) -> NoReturn:
 
 
 def raise_unauthorized(reply: UpstreamReply, message: str) -> NoReturn:
-    """Raise a verdict, or what may be only the clock's fault where the clocks are far apart."""
+    """Raise `RejectedError`, or `ClockError` if the clocks are far apart and may be the reason."""
     if abs(reply.offset) > FAR_SECONDS:
         raise ClockError(f"{message}; its clock differs from ours by {reply.offset:.0f} s", offset=reply.offset)
     raise RejectedError(message)
@@ -47,13 +46,9 @@ def retry_after(reply: UpstreamReply) -> float | None:
     if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
         seconds = float(value)
     else:
-        try:
-            moment = parsedate_to_datetime(value)
-            aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-            now: datetime = reply.date or reply.sent_at.wall
-            seconds = (aware - now).total_seconds()
-        except (ValueError, TypeError, OverflowError):
+        if (moment := http_date(value)) is None:
             return None
+        seconds = (moment - (reply.date or reply.sent_at.wall)).total_seconds()
     return None if seconds <= 0 else min(max(seconds, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
 

@@ -26,7 +26,7 @@ _SHOWN = {
 
 
 def is_shown(key: str, written: str) -> bool:
-    """Tell whether the value of ``env``, ``file`` or ``credential`` looks like a place, and cannot be the secret."""
+    """Return whether the value of ``env``, ``file`` or ``credential`` looks like a place, and cannot be the secret."""
     return _SHOWN[key].fullmatch(written) is not None
 
 
@@ -46,7 +46,7 @@ class SecretSource(CompactModel):
     content; content is compared by fingerprint.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
     env: str | None = None
     file: Annotated[Path, BeforeValidator(_secret_file)] | None = None
@@ -115,7 +115,7 @@ class SecretSource(CompactModel):
 
 
 def _is_program(name: str) -> bool:
-    """Tell whether a command's first word is a path, or a program that is installed."""
+    """Return whether a command's first word is a path, or a program that is installed."""
     return is_shown("file", name) or (name.isprintable() and shutil.which(name) is not None)
 
 

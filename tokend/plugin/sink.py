@@ -53,7 +53,7 @@ class SinkRuntime(Protocol):
 
     @property
     def clock(self) -> Clock:
-        """The time as this machine tells it."""
+        """The time of this machine."""
 
     async def reveal(self, source: SecretSource) -> Secret:
         """Read a secret now. Raises `SinkError` naming the secret's place."""

@@ -27,7 +27,7 @@ def header_text(secret: Secret, name: str) -> str:
 
 
 def is_text(value: str) -> bool:
-    """Tell whether a string can be written as UTF-8: a lone surrogate, as ``"\\ud800"`` in JSON, cannot."""
+    """Return whether a string can be written as UTF-8: a lone surrogate, as ``"\\ud800"`` in JSON, cannot."""
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""When a fresh token ends: absolute fields, relative fields, the JWT's own `exp`, the vendor's default. Pure.
+"""End of a fresh token: absolute fields, relative fields, the JWT's own `exp`, the vendor's default. Pure.
 
 Of all that is said the earliest holds. What cannot be true (expired on arrival, no life, more than 400 days) makes the
 whole answer void: believing it would mean a loop, or a token that nobody renews.
@@ -9,9 +9,9 @@ import json
 import math
 import re
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
+from tokend.plugin.http_date import http_date
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
@@ -99,13 +99,11 @@ def _absolute(value: Any, reply: UpstreamReply, _: float) -> float | None:
 
 
 def _moment(text: str) -> datetime | None:
-    for read in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            moment = read(text)
-            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-        except (ValueError, TypeError, OverflowError):
-            continue
-    return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        return http_date(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def _relative(value: Any, _: UpstreamReply, unit_seconds: float) -> float | None:

@@ -27,7 +27,7 @@ Algorithm = Literal[
 
 
 class Jwt(HeldSettings):
-    """A held token that is minted: no request, no floor, a new one as soon as the secret changes."""
+    """A held token that is minted: no request, no minimum interval, a new one as soon as the secret changes."""
 
     kind: Literal["jwt"] = "jwt"
     secret: SecretField
@@ -83,7 +83,7 @@ class Jwt(HeldSettings):
         return self
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether the same would be signed: to Python 1, 1.0 and true are equal, to who reads a token not."""
+        """Return whether the same would be signed: to Python 1, 1.0 and true are equal, to who reads a token not."""
         return super().__eq__(other) and isinstance(other, Jwt) and self._free() == other._free()
 
     def _free(self) -> str:

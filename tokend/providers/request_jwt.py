@@ -85,7 +85,7 @@ class RequestJwt(OnDemandSettings):
             raise InvalidParametersError(errors)
 
     async def issue(self, runtime: Runtime, parameters: Mapping[str, str]) -> Token:
-        """Sign."""
+        """Sign one JWT for the caller's request."""
         key, secret = await runtime.reveal(self.key), await runtime.reveal(self.secret)
         fields = [parameters.get(name, "") for name in self.signature_fields]
         now, upstream_now = runtime.clock.instant(), runtime.upstream_now().timestamp()

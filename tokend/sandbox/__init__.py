@@ -1,7 +1,7 @@
-"""The sandbox: a real HTTP server on loopback that plays all five vendors, faults included.
+"""Sandbox: a real HTTP server on loopback that plays all five vendors, with faults on request.
 
-It imports nothing of tokend, on purpose: it checks signatures and tokens by its own arithmetic and so is a second
-opinion on tokend's. `start` serves tests in process; ``python -m tokend.sandbox`` and ``tokend sandbox`` run it alone.
+The sandbox imports nothing else of tokend, on purpose: its code for signatures and tokens is an independent check of
+tokend's. `start` runs it in the process of a test; ``tokend sandbox`` and ``python -m tokend.sandbox`` run it alone.
 """
 
 from tokend.sandbox.options import Options

@@ -1,14 +1,14 @@
-"""The sandbox's own idea of time: the host's, shifted on request, so that a client meets a skewed server."""
+"""Clock of the sandbox: the host's time, shifted on request, so that a client meets a server with a wrong clock."""
 
 import time
 
 
 class SandboxClock:
-    """Tell the time; ``skew`` (seconds, positive is ahead) may be changed while it runs."""
+    """Host's time plus ``skew`` seconds (positive is ahead). ``skew`` may change at any time."""
 
     def __init__(self, skew: float = 0.0) -> None:
         self.skew = skew
 
     def now(self) -> float:
-        """Unix seconds."""
+        """Return Unix seconds."""
         return time.time() + self.skew

@@ -1,6 +1,6 @@
-"""The command line of the sandbox: ``tokend sandbox`` and ``python -m tokend.sandbox``.
+"""Command line of the sandbox: ``tokend sandbox`` and ``python -m tokend.sandbox``.
 
-The options, their defaults and their help are those of `Options`; only what concerns the process is added here.
+The options, their defaults and their help come from `Options`. This module adds the options of the process.
 """
 
 import os
@@ -21,8 +21,8 @@ from tokend.sandbox.options import Options, parse_duration
 from tokend.sandbox.server import start
 
 _EPILOG = """\
-The accounts above are accepted as they stand and obviously fake. While it runs, GET /_sandbox lists the ways to look
-at it and to change it: faults, credentials, the clock. Every option can be given as TOKEND_SANDBOX_<OPTION> too.
+The accounts above are fake; the sandbox accepts them. While it runs, GET /_sandbox lists the requests that show and
+change its state: faults, credentials, the clock. The variable TOKEND_SANDBOX_<OPTION> sets an option, too.
 """
 _SECTIONS = {
     "projectx": "ProjectX: POST /api/Auth/loginKey, /api/Auth/validate, /api/Account/search",
@@ -33,7 +33,7 @@ _SECTIONS = {
 }
 
 
-class _DurationType(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.3
+class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.3
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -46,7 +46,7 @@ class _DurationType(click.ParamType):  # type: ignore[type-arg]  # generic only 
 
 
 _TYPES: dict[str, Any] = {
-    "duration": _DurationType(),
+    "duration": _Duration(),
     "number": float,
     "integer": click.IntRange(min=0),
     "text": str,
@@ -55,7 +55,7 @@ _TYPES: dict[str, Any] = {
 
 
 class _SectionedCommand(click.Command):
-    """A command whose help groups the options by vendor."""
+    """Command whose help groups the options by vendor."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a section per vendor, after those of the server."""
@@ -85,18 +85,19 @@ def _option(declared: Field[Any]) -> click.Option:
         kind = click.IntRange(kind.start, kind.stop - 1)
     else:
         kind = _TYPES[kind]
-    shown: bool | str = bool(declared.default)
-    if shown and isinstance(kind, _DurationType):
-        shown = f"{declared.default:g}s"
-    return click.Option([flag], type=kind, default=declared.default, show_default=shown, help=declared.metadata["help"])
+    default = declared.default
+    if isinstance(kind, _Duration) and default:
+        default = f"{default:g}s"  # as the user would write it
+    help_text = declared.metadata["help"]
+    return click.Option([flag], type=kind, default=default, show_default=bool(default), help=help_text)
 
 
 def _run(port_file: str | None, **values: Any) -> None:
-    """Play the five vendors on loopback, faithfully, over real HTTP, with faults on request.
+    """Run a local HTTP server that plays the five vendors faithfully, with faults on request.
 
-    Prints ``listening on http://127.0.0.1:PORT`` and the accounts that are accepted; runs until SIGTERM or SIGINT.
+    Prints "listening on http://127.0.0.1:PORT" and the accounts that it accepts. Runs until SIGTERM or Ctrl-C.
     """
-    # A choice arrives as text; xerve_status is the one whose choices are numbers.
+    # click gives a choice as text; only the choices of xerve_status are numbers.
     if values["xerve_status"] is not None:
         values["xerve_status"] = int(values["xerve_status"])
     stop = threading.Event()
@@ -105,7 +106,7 @@ def _run(port_file: str | None, **values: Any) -> None:
     try:
         options = Options(**values)
         with start(options) as sandbox, _announced(port_file, sandbox.port):
-            # In one piece: whoever waits for the first line has them all. echo flushes.
+            # One write: a program that has read the first line can read all of them. echo flushes.
             click.echo("\n".join([f"listening on {sandbox.url}", *guide(sandbox.url, options)]))
             stop.wait()
     except ValueError as error:
@@ -116,7 +117,7 @@ def _run(port_file: str | None, **values: Any) -> None:
 
 @contextmanager
 def _announced(port_file: str | None, port: int) -> Iterator[None]:
-    """Keep the port in a file while the sandbox runs."""
+    """Keep the port in a file until the block ends."""
     if port_file is None:
         yield
         return
@@ -128,10 +129,10 @@ def _announced(port_file: str | None, port: int) -> Iterator[None]:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Let whoever waits for the file see all of it or nothing."""
+    """Write a file so that a reader sees all of it or no file."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".port-", delete=False) as file:
         file.write(text)
-    os.replace(file.name, path)  # noqa: PTH105 - both are names already
+    os.replace(file.name, path)  # noqa: PTH105  (both are strings)
 
 
 def _command(options: Sequence[click.Option]) -> click.Command:
@@ -140,9 +141,9 @@ def _command(options: Sequence[click.Option]) -> click.Command:
         params=list(options),
         callback=_run,
         help=_run.__doc__,
-        short_help="Play the five vendors on loopback.",
+        short_help="Run a local server that plays the five vendors.",
         epilog=_EPILOG,
-        context_settings={"auto_envvar_prefix": "TOKEND_SANDBOX", "max_content_width": 110},
+        context_settings={"auto_envvar_prefix": "TOKEND_SANDBOX", "max_content_width": 100},
     )
 
 

@@ -1,4 +1,4 @@
-"""``/_sandbox/…``: look at the sandbox and change it while it runs. For tests and the demo; no vendor has this."""
+"""Control endpoints below ``/_sandbox``: show and change the running sandbox, for tests and the demo."""
 
 import math
 from collections.abc import Callable
@@ -14,11 +14,11 @@ PREFIX = "/_sandbox"
 
 
 class InvalidControlError(Exception):
-    """A control request is wrong; the message says how and holds no value of it."""
+    """A control request is wrong. The message gives the reason and repeats no value of the request."""
 
 
 class Control:
-    """Answer the control endpoints of a stage."""
+    """Control endpoints of one stage."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -33,9 +33,9 @@ class Control:
         }
 
     def answer(self, request: Request) -> Reply:
-        """Answer one control request; 400 says what is wrong with it, and then nothing was changed."""
+        """Answer one control request. An answer of 400 gives the reason; nothing has changed then."""
         if "origin" in request.headers:
-            return json_reply(403, {"error": "browsers may not steer the sandbox"})
+            return json_reply(403, {"error": "browsers may not control the sandbox"})
         handler = self._table.get((request.method, request.path.rstrip("/")))
         if handler is None:
             return json_reply(404, {"error": "no such control endpoint; GET /_sandbox lists them"})
@@ -64,7 +64,7 @@ class Control:
         return {"vendor": vendor, "mode": behaviour.mode if behaviour else None}
 
     def _credentials(self, request: Request) -> object:
-        """Change the fields that are given; ``restore: true`` first goes back to what the sandbox started with."""
+        """Change the given fields of an account; ``restore: true`` first restores the values of the start."""
         fields = _body(request)
         name = self._vendor(fields)
         vendor = self._stage.vendors[name]

@@ -1,4 +1,4 @@
-"""Faults on request: what goes wrong, at which vendor, for how many requests. How a fault looks is the vendor's."""
+"""Faults on request: which one, at which vendor, for how many requests. The vendors decide how a fault looks."""
 
 import random
 import threading
@@ -9,11 +9,11 @@ MODES = ("reject", "rate_limit", "error", "garbage", "slow", "redirect", "trunca
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One way to misbehave, for requests whose path starts with ``path``; ``count`` None lasts until it is changed.
+    """One fault, for ``count`` requests whose path starts with ``path``; without ``count``, until it is changed.
 
-    ``code`` is the vendor's own for `reject` and an HTTP status for `error`; ``retry_after`` goes out verbatim, so
-    that broken values can be played; ``delay`` (seconds) is for `slow`, ``location`` for `redirect`. `lost` carries
-    the request out and closes the connection without an answer; `reset` closes it before anything happens.
+    ``code`` is the vendor's own code for `reject` and an HTTP status for `error`. ``retry_after`` is sent verbatim, so
+    that broken values are possible. ``delay`` (seconds) is for `slow`, ``location`` for `redirect`. `lost` executes the
+    request and closes the connection without an answer; `reset` closes the connection before anything happens.
     """
 
     mode: str
@@ -26,23 +26,23 @@ class Behaviour:
 
 
 class Faults:
-    """Hold the current behaviour of each vendor, and the rate of random failures. Safe to use from many threads."""
+    """Current behaviour of each vendor, and the rate of random failures. Thread-safe."""
 
     def __init__(self, *, fail_rate: float = 0.0, seed: int | None = None) -> None:
         self._lock = threading.Lock()
         self._behaviours: dict[str, Behaviour] = {}
         self._fail_rate = fail_rate
-        self._dice = random.Random(seed)  # noqa: S311 - a reproducible die, not a secret
+        self._dice = random.Random(seed)  # noqa: S311  (reproducible chance, no secret)
 
     def set(self, vendor: str, behaviour: Behaviour | None) -> None:
-        """Replace a vendor's behaviour; None ends it."""
+        """Replace the behaviour of a vendor; None removes it."""
         with self._lock:
             self._behaviours.pop(vendor, None)
             if behaviour is not None:
                 self._behaviours[vendor] = behaviour
 
     def draw(self, vendor: str, path: str) -> Behaviour | None:
-        """Say what goes wrong with this request, and count it; None where nothing does."""
+        """Return the fault of this request and count it; None if the vendor answers normally."""
         with self._lock:
             behaviour = self._behaviours.get(vendor)
             if behaviour is not None and path.startswith(behaviour.path):

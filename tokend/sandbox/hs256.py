@@ -1,6 +1,6 @@
-"""HS256 by hand (RFC 7515, RFC 7519): no library, so that it can disagree with the one tokend signs with.
+"""HS256 without a library (RFC 7515, RFC 7519), so that an error of the library that tokend signs with is found.
 
-It checks form and signature only. What the claims mean (seconds or milliseconds, expired or not) is each vendor's.
+Checks form and signature only. The vendors interpret the claims (seconds or milliseconds, expired or not).
 """
 
 import base64
@@ -13,22 +13,22 @@ from typing import Any
 
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
-# The sandbox's own key for the tokens *it* issues. Fixed, so that they survive its restart; it protects nothing.
+# Key of the tokens that the sandbox issues. Fixed, so that they stay valid over a restart; it protects nothing.
 ISSUER_KEY = b"tokend-sandbox-issuer-key-that-protects-nothing"
 
 
 class BadTokenError(Exception):
-    """Not a JWT, not HS256, or not signed with this key. The message never quotes the token."""
+    """The text is no JWT, not HS256, or not signed with this key. The message never quotes the token."""
 
 
 def sign(claims: Mapping[str, Any], key: bytes) -> str:
-    """Sign claims, kept in their order."""
+    """Return a JWT with these claims, in their order."""
     signing_input = _encode(b'{"alg":"HS256","typ":"JWT"}') + "." + _encode(_compact(claims))
     return signing_input + "." + _encode(hmac.digest(key, signing_input.encode(), hashlib.sha256))
 
 
 def verify(token: str, key: bytes) -> dict[str, Any]:
-    """Give the claims of a token signed with this key; raises BadTokenError."""
+    """Return the claims of a token that was signed with this key. Raises `BadTokenError`."""
     parts = token.split(".")
     if len(parts) != 3:
         raise BadTokenError("not three parts")
@@ -50,7 +50,7 @@ def _encode(data: bytes) -> str:
 
 
 def _decode(text: str) -> bytes:
-    # Python's decoder skips foreign characters; a JWT that has any is not one.
+    # Python's decoder skips characters outside of base64url; a JWT has none.
     if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
         raise BadTokenError("not base64url")
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

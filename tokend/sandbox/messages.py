@@ -1,4 +1,4 @@
-"""One HTTP request and one reply as the vendors see them. Sockets are the server's business."""
+"""HTTP request and reply as values, between the server and the vendors."""
 
 import json
 from collections.abc import Mapping
@@ -9,31 +9,31 @@ from urllib.parse import parse_qsl
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A whole request. ``path`` is raw and without the query, header names are lower-case. The repr hides secrets."""
+    """Complete request. ``path`` is raw and without the query, header names are lower-case. The repr hides secrets."""
 
     method: str
-    path: str = field(repr=False)  # a login link holds its token here
+    path: str = field(repr=False)  # the path of a login link holds its token
     query: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
 
     @property
     def media_type(self) -> str:
-        """The content type without its parameters, in lower case; empty where there is none."""
+        """Content type without parameters, in lower case; empty without one."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def bearer(self) -> str | None:
-        """The token of ``Authorization: Bearer …`` (capital B, as every one of the vendors documents it), or None."""
+        """Token of ``Authorization: Bearer …`` (capital B, as all vendors document it), or None."""
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         return token if scheme == "Bearer" and token else None
 
     def parameters(self, name: str) -> list[str]:
-        """Give every value of a query parameter, decoded."""
+        """Return all values of a query parameter, decoded."""
         return [value for key, value in parse_qsl(self.query, keep_blank_values=True) if key == name]
 
     def json_object(self, *, verbatim_numbers: bool = False) -> dict[str, Any] | None:
-        """Parse the body; None unless it is a JSON object in UTF-8. Numbers stay text if ``verbatim_numbers``."""
+        """Parse the body; None unless it is a JSON object in UTF-8. With ``verbatim_numbers`` numbers stay text."""
         number = str if verbatim_numbers else None
         try:
             value = json.loads(
@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered. ``delivery`` lets a fault cut the body or close the connection without a word."""
+    """Answer to a request. ``delivery`` other than whole cuts the body, or closes the connection without an answer."""
 
     status: int
     body: bytes = field(default=b"", repr=False)
@@ -56,7 +56,7 @@ class Reply:
 
 
 def http_status(code: int | str | None, default: int) -> int:
-    """Take a code as an HTTP status if it is one."""
+    """Return the code if it is an HTTP status, else the default."""
     return code if isinstance(code, int) and 200 <= code <= 599 else default
 
 
@@ -67,7 +67,7 @@ def json_reply(
     content_type: str = "application/json; charset=utf-8",
     headers: Mapping[str, str] | None = None,
 ) -> Reply:
-    """Answer with compact JSON."""
+    """Build a reply with compact JSON."""
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
     return Reply(status=status, body=body, content_type=content_type, headers=headers or {})
 

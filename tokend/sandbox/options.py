@@ -1,4 +1,4 @@
-"""Everything the sandbox can be told, once: the defaults for `start`, and the command line's options with their help.
+"""Options of the sandbox: defaults for `start`, and for the command line also kinds and help texts.
 
 A field's name is the option's: ``tt_interval`` is ``--tt-interval``. Durations are float seconds here and
 ``[1-9][0-9]*(ms|s|m|h|d)`` on the command line.
@@ -11,14 +11,14 @@ from typing import Any
 
 _DURATION = re.compile(r"([1-9][0-9]{0,9})(ms|s|m|h|d)", re.ASCII)
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-# The 32-bit year 2106 keeps every date in range for clients too; ten years are more than any token's life.
+# Ten years: more than the life of any token, and every expiry stays before 2106, when unsigned 32-bit seconds end.
 _LONGEST_SECONDS = 3660 * 86400
 
 VALIDATE_ANSWERS = ("new", "null", "same", "expired", "invalid-session", "session-not-found", "unknown-error")
 
 
 def parse_duration(text: str) -> float:
-    """Read a duration as seconds; raises ValueError with a message that shows the form."""
+    """Read a duration as seconds. Raises ValueError, whose message shows the form."""
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError("a duration is a whole number with a unit: 500ms, 30s, 15m, 12h, 1d")
@@ -29,18 +29,18 @@ def parse_duration(text: str) -> float:
 
 
 def _option(default: Any, kind: object, text: str) -> Any:
-    """Declare an option: ``kind`` is duration, text, integer, number, flag, path, a tuple of choices or a range."""
+    """Declare an option. ``kind`` is duration, text, integer, number, flag, path, a tuple of choices or a range."""
     return field(default=default, metadata={"kind": kind, "help": text})
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Options:
-    """The sandbox's settings; raises ValueError where they contradict each other. The repr shows nothing."""
+    """Settings of the sandbox. Raises ValueError for settings that contradict each other. The repr shows nothing."""
 
     host: str = _option("127.0.0.1", "text", "Loopback address to listen on; any other is refused.")
     port: int = _option(0, range(65536), "Port; 0 takes a free one.")
-    database: str = _option(":memory:", "path", "SQLite file for Xerve's users, wallets and tokens; else in memory.")
-    clock_skew: float = _option(0.0, "number", "Shift the Date header and the sandbox's own time by so many seconds.")
+    database: str = _option(":memory:", "path", "SQLite file for Xerve's users, wallets and tokens.")
+    clock_skew: float = _option(0.0, "number", "Seconds by which the sandbox's clock and its Date header are ahead.")
     latency: float = _option(0.0, "duration", "Wait before each answer.")
     fail_rate: float = _option(0.0, "number", "Share of vendor requests answered with 503, from 0 to 1.")
     seed: int | None = _option(None, "integer", "Seed for --fail-rate, to repeat a run.")
@@ -51,19 +51,21 @@ class Options:
     projectx_ttl: float | None = _option(None, "duration", "Life of its tokens; 24h unless --ttl is given.")
     projectx_error_code: int | None = _option(None, range(11), "Answer each login with this LoginErrorCode.")
     projectx_validate: str = _option("new", VALIDATE_ANSWERS, "What validate answers to a valid bearer.")
-    projectx_expires_in_field: bool = _option(False, "flag", "Speak the dialect with expiresIn (whole minutes).")
+    projectx_expires_in_field: bool = _option(False, "flag", "Answer in the form with expiresIn (whole minutes).")
     no_projectx_exp: bool = _option(False, "flag", "Issue JWTs without an exp claim.")
     projectx_limit: int = _option(200, "integer", "Requests allowed in 60 s, logins included.")
 
     partner_client_id: str = _option("sandbox-client", "text", "Accepted clientId.")
     partner_secret: str = _option("sandbox-partner-secret", "text", "Secret its callers sign with.")
-    partner_ttl: float | None = _option(None, "duration", "Longest life (exp - iat) accepted; any unless given.")
+    partner_ttl: float | None = _option(None, "duration", "Longest life (exp - iat) accepted; without it, any.")
     partner_status: int | None = _option(None, range(400, 600), "Answer each request with this HTTP status.")
 
     tt_api_key: str = _option("sandbox-tt-key", "text", "Accepted application key.")
     tt_api_secret: str = _option("sandbox-tt-secret", "text", "Accepted application secret.")
     tt_ttl: float | None = _option(None, "duration", "Life of its tokens; 12h unless --ttl is given.")
-    tt_interval: float = _option(10.0, "duration", "Least time between two token POSTs; sooner is a 429.")
+    tt_interval: float = _option(
+        10.0, "duration", "Shortest time between two token POSTs; an earlier one is answered 429."
+    )
     tt_status: str | None = _option(None, ("Fail", "StatusFail"), "Answer each token POST with this status.")
     tt_status_code: int = _option(401, range(200, 600), "HTTP status that goes with Fail and StatusFail.")
     tt_redirect: bool = _option(False, "flag", "Answer the token POST with the documented 303.")
@@ -75,7 +77,7 @@ class Options:
     wallet_status: int | None = _option(None, range(400, 600), "Answer each request with this HTTP status.")
 
     xerve_client_secret: str = _option("sandbox-xerve-secret", "text", "Secret its callers sign with.")
-    xerve_ttl: float | None = _option(None, "duration", "Life of its tokens, whatever minutes were asked for.")
+    xerve_ttl: float | None = _option(None, "duration", "Life of its tokens, instead of the requested minutes.")
     xerve_status: int | None = _option(None, (400, 401, 500), "Answer each request with this documented error.")
 
     def __post_init__(self) -> None:
@@ -83,7 +85,7 @@ class Options:
             raise ValueError(f"host {self.host!r} is not a loopback address: use 127.0.0.1 or ::1")
         if not 0 <= self.fail_rate <= 1:
             raise ValueError(f"fail rate {self.fail_rate} is not between 0 and 1")
-        if not abs(self.clock_skew) <= _LONGEST_SECONDS * 5:  # 50 years reach 1976 and 2076, not OverflowError
+        if not abs(self.clock_skew) <= _LONGEST_SECONDS * 5:  # 50 years: 1976 to 2076, without OverflowError
             raise ValueError("clock skew is at most fifty years")
         life = self.projectx_ttl or self.ttl or 0
         if self.no_projectx_exp and self.projectx_expires_in_field and life % 60:
@@ -91,7 +93,7 @@ class Options:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` is a name or an address of this machine, whoever resolves it.
+    """Return whether ``host`` is a name or an address of this machine for every resolver.
 
     The same as `tokend.values.url.is_loopback`, held to one table by a test: the sandbox stands alone.
     """

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on loopback in front of a stage: sockets, threads, and the way to start and stop a sandbox in process."""
+"""HTTP/1.1 server of the sandbox: sockets, threads, start and stop. The answers come from the stage."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from tokend.sandbox.options import Options, is_loopback
 from tokend.sandbox.stage import Stage
 
 LARGEST_BODY = 64 * 1024  # far above any documented request
-# Longer than clients keep an idle connection (httpx 5 s, requests for ever), so that they close, not we.
+# Longer than httpx keeps an idle connection (5 s), so that the client closes it first.
 IDLE_SECONDS = 75
 CLOSING_SECONDS = 5.0
 
@@ -24,10 +24,10 @@ _log = logging.getLogger("tokend.sandbox")
 
 
 class Sandbox:
-    """A running sandbox. ``url`` has no slash at its end; `close` it, or use it as a context manager."""
+    """Running sandbox. ``url`` has no slash at its end. End it by `close`, or use it as a context manager."""
 
     def __init__(self, options: Options) -> None:
-        """Listen; raises OSError where the port is taken and sqlite3.Error where the database cannot be opened."""
+        """Listen. Raises OSError if the port is taken, and sqlite3.Error if the database cannot be opened."""
         self.stage = Stage(options)
         try:
             self._server = _Server(options.host, options.port, self.stage)
@@ -37,14 +37,14 @@ class Sandbox:
         self.port: int = self._server.server_address[1]
         host = f"[{options.host}]" if ":" in options.host else options.host
         self.url = f"http://{host}:{self.port}"
-        # Checking for the end twice a second is the default; tests open and close many sandboxes.
+        # The default, a check for the end every 0.5 s, is slow for tests that open and close many sandboxes.
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="sandbox", daemon=True
         )
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening, end every connection and wait, and slow answer, and free the port. May be repeated."""
+        """Stop listening, end all connections and delayed answers, and free the port. May be called again."""
         self.stage.stopping.set()
         self._server.shutdown()
         self._thread.join()
@@ -62,7 +62,7 @@ class Sandbox:
 
 
 def start(options: Options | None = None) -> Sandbox:
-    """Start a sandbox in threads of this process, listening when this returns; errors as of `Sandbox`."""
+    """Start a sandbox in threads of this process and return it listening. Raises the errors of `Sandbox`."""
     return Sandbox(options or Options())
 
 
@@ -79,7 +79,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
-        # Without HTTPServer's own, which asks the resolver for the name of the address.
+        # HTTPServer.server_bind would ask the resolver for the name of the address.
         socket.socket.bind(self.socket, self.server_address[:2])
         self.server_address = self.socket.getsockname()
 
@@ -97,16 +97,16 @@ class _Server(ThreadingHTTPServer):
                 self._connections.pop(request, None)
 
     def end_connections(self) -> None:
-        """Wake threads that wait for a client, and wait for them, so that none outlives `close`."""
+        """Shut all connections down and join their threads, so that none outlives `close`."""
         with self._lock:
             connections = dict(self._connections)
         for connection, thread in connections.items():
-            with contextlib.suppress(OSError):  # it ended by itself meanwhile
+            with contextlib.suppress(OSError):  # the connection has ended already
                 connection.shutdown(socket.SHUT_RDWR)
             thread.join(CLOSING_SECONDS)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay quiet: what can fail out here is a client that went away."""
+        """Print nothing: the only error here is a client's disconnect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         if body is not None:
             self._send(self._answer(body))
 
-    # Whatever the method: the vendor decides which it has.
+    # All methods: the vendor decides which ones it has.
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _respond  # noqa: N815
 
     def _read_body(self) -> bytes | None:
@@ -146,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
             return json_reply(400, {"error": "the request's target is no path"})
         headers = {name.lower(): value for name, value in self.headers.items()}
         if not _is_local(headers.get("host", "")):
-            # Also keeps web pages out that reach us under a name of theirs (DNS rebinding).
+            # Without this check a web page could reach the sandbox by a name of its own (DNS rebinding).
             return json_reply(421, {"error": "the sandbox answers to loopback names only"})
         request = Request(method=self.command, path=target.path, query=target.query, headers=headers, body=body)
         try:
@@ -174,9 +174,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = self.close_connection or cut < len(reply.body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
-        """Refuse what is not HTTP; never echoes what was sent."""
+        """Answer a request that is not valid HTTP. Never repeats the request."""
         self.close_connection = True
-        self.request_version = self.protocol_version  # else a line without a version is answered as HTTP/0.9: no head
+        self.request_version = (
+            self.protocol_version
+        )  # a request line without a version would be answered as HTTP/0.9, without a head
         body = json.dumps({"error": self.responses.get(code, ("Bad Request", ""))[0]}).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
@@ -186,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """Give the Date header by the sandbox's clock."""
+        """Format the Date header, by the sandbox's clock."""
         return super().date_time_string(int(self.server.stage.clock.now()) if timestamp is None else int(timestamp))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002

@@ -1,4 +1,4 @@
-"""Where the vendors stand: routing by path, latency and faults around their answers, and the journal. No sockets."""
+"""Stage: the vendors of one sandbox, with routing by path, latency, faults and the journal. No sockets."""
 
 import threading
 from dataclasses import replace
@@ -22,7 +22,7 @@ GARBAGE = Reply(
 
 
 class Stage:
-    """All vendors of one sandbox and what surrounds them. Called from many threads at once."""
+    """All vendors of one sandbox, with its clock, faults, journal and database. Thread-safe."""
 
     def __init__(self, options: Options) -> None:
         self.stopping = threading.Event()
@@ -43,7 +43,7 @@ class Stage:
             self.faults.set(name, behaviour)
 
     def answer(self, request: Request) -> Reply:
-        """Answer one request to a vendor, faults included, and record it."""
+        """Answer one request to a vendor, or play the fault that is due, and record the request."""
         for vendor in self.vendors.values():
             route = vendor.route(request.path)
             if route is not None:
@@ -53,12 +53,12 @@ class Stage:
                 status = 0 if reply.delivery == "none" else reply.status
                 self.journal.add(Entry(vendor.name, request.method, route, arrived, status))
                 return reply
-        # What the path was is not recorded: it may hold a token.
+        # An unknown path may hold a token: it is not recorded.
         self.journal.add(Entry("none", request.method, "(unknown)", self.clock.now(), 404))
-        return json_reply(404, {"error": "no vendor has this path; GET /_sandbox lists those that exist"})
+        return json_reply(404, {"error": "no vendor has this path; GET /_sandbox lists the vendors"})
 
     def close(self) -> None:
-        """Cut waits short and close the database."""
+        """End delays and close the database."""
         self.stopping.set()
         self.database.close()
 
@@ -78,13 +78,13 @@ class Stage:
 
 
 def _instead_of_an_answer(vendor: Vendor, request: Request, behaviour: Behaviour) -> Reply | None:
-    """Give the reply of a fault that hits before the vendor acts; None for those that spoil or delay its answer."""
+    """Return the reply of a fault that replaces the vendor's answer; None for faults that delay or damage it."""
     match behaviour.mode:
         case "reject":
             return vendor.refusal(request, behaviour.code)
         case "rate_limit":
-            reply, wish = vendor.failure(429), behaviour.retry_after
-            return replace(reply, headers={**reply.headers, "Retry-After": wish}) if wish is not None else reply
+            reply, value = vendor.failure(429), behaviour.retry_after
+            return replace(reply, headers={**reply.headers, "Retry-After": value}) if value is not None else reply
         case "error":
             return vendor.failure(http_status(behaviour.code, 500))
         case "garbage":
@@ -98,7 +98,7 @@ def _instead_of_an_answer(vendor: Vendor, request: Request, behaviour: Behaviour
 
 
 def _from_the_start(options: Options) -> dict[str, Behaviour]:
-    """Turn the options that name an error into behaviours that last."""
+    """Return the lasting faults that the options ask for, by vendor."""
     wanted = {
         "projectx": (options.projectx_error_code, LOGIN),
         "partner": (options.partner_status, PORTFOLIO),
@@ -106,5 +106,5 @@ def _from_the_start(options: Options) -> dict[str, Behaviour]:
         "wallet": (options.wallet_status, "/"),
         "xerve": (options.xerve_status, GENERATE),
     }
-    # LoginErrorCode 0 is Success: naming it asks for nothing.
+    # LoginErrorCode 0 is Success, and therefore no fault.
     return {name: Behaviour("reject", code=code, path=path) for name, (code, path) in wanted.items() if code}

@@ -1,12 +1,12 @@
-"""One upstream's HTTP: a connection for each exchange, a deadline, size caps, no redirects, no cookies, no environment.
+"""HTTP exchanges with one upstream: a connection each, a deadline, size limits; no redirects, cookies or environment.
 
-What a reply means is `verdict`'s and the providers' part; retrying is the engine's.
+`plugin.response_status` and the kinds interpret a reply; the engine retries.
 """
 
 import base64
+import importlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -15,9 +15,11 @@ import anyio
 from tokend import __version__
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import ThreadPool, Threads
+from tokend.plugin.http_date import http_date
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
-from tokend.plugin.settings import NetworkSettings, ProviderSettings, RemoteSinkSettings, SinkSettings
+from tokend.plugin.settings import ProviderSettings, RemoteSinkSettings, SinkSettings
 from tokend.plugin.text import header_text
+from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.upstream import tls
 from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
@@ -29,22 +31,23 @@ if TYPE_CHECKING:
     import httpcore
     import httpx
 
-# Token replies have a few kilobytes.
+# A reply with a token has a few kilobytes.
 LARGEST_BODY_BYTES = 256 * 1024
-# Date has whole seconds and travels for a while; less is not a wrong clock.
+# `Date` has whole seconds and is delayed on its way: a smaller difference is no wrong clock.
 OFFSET_SECONDS = 5.0
-# Who asks more of one upstream at a time would only be told to wait there.
+# More requests at a time would only cause rate limits there.
 MOST_CONNECTIONS = 8
+_imported = False  # whether what an exchange needs has been imported
 # A pushed sink has no key ``timeout``, and may send a request all the same.
 UNTIMED = timedelta(seconds=30)
 HEADERS = {"User-Agent": f"tokend/{__version__}", "Accept-Encoding": "identity", "Connection": "close"}
 
 
 class Upstream:
-    """Exchange requests with whatever ``settings`` point to. Nothing is opened or imported before the first one.
+    """Exchange requests with the upstream of ``settings``. Opens and imports nothing before the first exchange.
 
-    No connection outlives its exchange: tokens are asked for hours apart, and a call on a connection that the server
-    has just closed would look like a lost one. ``resolver`` and ``threads`` are shared by all upstreams of a daemon;
+    Each connection is closed after its exchange: exchanges are hours apart, and a request on a connection that the
+    server has just closed would look like a lost one. All upstreams of a daemon share ``resolver`` and ``threads``;
     ``threads`` read files.
     """
 
@@ -56,7 +59,7 @@ class Upstream:
         resolver: Resolver | None = None,
         threads: Threads | None = None,
     ) -> None:
-        self._network = settings if isinstance(settings, NetworkSettings) else None
+        self._network = settings if isinstance(settings, UpstreamSettings) else None
         self._proxy = None if self._network is None else self._network.proxy
         timeout = settings.timeout if isinstance(settings, ProviderSettings | RemoteSinkSettings) else UNTIMED
         self._timeout_seconds = timeout.total_seconds()
@@ -91,6 +94,8 @@ class Upstream:
     async def _exchange(
         self, request: UpstreamRequest, headers: Mapping[str, str], host: str, proxy_url: str | None
     ) -> UpstreamReply:
+        if not _imported:
+            await self._contexts.run(import_client, f"{host}: the HTTP client")
         import httpx
 
         from tokend.upstream.transport import Network, Transport
@@ -112,7 +117,7 @@ class Upstream:
                 raise
             raise TransientError(f"{host}: {what}") from None
         received_at = self._clock.instant()
-        date = _date(response.headers.get("date"))
+        date = http_date(response.headers.get("date", ""))
         return UpstreamReply(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
@@ -136,6 +141,14 @@ class Upstream:
         context = await self._contexts.shared(host) if parts.scheme == "https" else None
         url = httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target="/")
         return httpcore.Proxy(url, headers=headers, ssl_context=context)
+
+
+def import_client() -> None:
+    """Import what the first exchange needs. It takes 70 ms: in a thread, so that the loop serves readers meanwhile."""
+    global _imported
+    importlib.import_module("email.utils")
+    importlib.import_module("tokend.upstream.transport")
+    _imported = True
 
 
 async def _read(response: "httpx.Response", host: str) -> bytes:
@@ -175,16 +188,6 @@ def _broken(error: Exception) -> str | None:
         case httpcore.TimeoutException() | OSError():
             return f"the exchange broke off ({type(error).__name__})"
     return None
-
-
-def _date(value: str | None) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        moment = parsedate_to_datetime(value)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def _offset(date: datetime | None, sent: Instant, received: Instant) -> float:

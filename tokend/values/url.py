@@ -27,7 +27,7 @@ def path_of(url: str) -> str:
 
 
 def same_origin(one: str, other: str) -> bool:
-    """Tell whether two absolute URLs have scheme, host and port in common, and the second brings no user of its own."""
+    """Whether two absolute URLs have scheme, host and port in common, and the second has no user."""
     try:
         a, b = urlsplit(one), urlsplit(other)
         readable = _CHARACTERS.fullmatch(other) is not None and _PLACE.fullmatch(b.netloc) is not None
@@ -37,7 +37,7 @@ def same_origin(one: str, other: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` is a name or an address of this machine, whoever resolves it.
+    """Return whether ``host`` is a name or an address of this machine for every resolver.
 
     ``host`` has no port and no user; an IPv6 address may stand in brackets. Only ``localhost`` and the canonical forms
     of addresses count: a resolver may look up anything else, also ``127.1`` and ``localhost.``. `tokend.client` and
@@ -57,7 +57,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_confidential(url: str) -> bool:
-    """Tell whether secrets may be sent to an absolute URL: over https, or over http to loopback."""
+    """Return whether secrets may be sent to an absolute URL: over https, or over http to loopback."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -154,7 +154,7 @@ def test_a_sink_that_waits_does_not_spin_when_the_wall_clock_jumps_ahead():
 
 
 def test_a_moved_clock_does_not_make_publishers_spin():
-    """Whoever waits for the store's next change goes on waiting for it."""
+    """Waiters for the store's next change go on waiting for it."""
 
     async def main(clock):
         world = World(clock)
@@ -169,7 +169,7 @@ def test_a_moved_clock_does_not_make_publishers_spin():
 
 
 def test_the_same_token_after_a_reboot_on_an_absurd_clock_ends_when_its_upstream_says():
-    """P2: a boot that knew no time laid its whole life anew; the upstream that returns it again knows better."""
+    """P2: a boot without a time dated its whole life again; the upstream that returns it again gives the true times."""
 
     async def main(clock):
         world = World(clock)

@@ -46,7 +46,7 @@ def test_nobody_asks_once_the_host_has_asked_for_a_pause():
 
 @pytest.mark.parametrize("how", ["removed", "another kind"])
 def test_a_restart_forgets_no_pause_also_where_the_one_it_was_told_is_gone(how):
-    """Retry-After binds the host's others, whoever heard it (P3)."""
+    """Retry-After binds all providers of the host (P3)."""
 
     async def main(clock):
         world = World(clock)

@@ -65,7 +65,7 @@ def test_an_outage_has_its_budget_also_while_readers_hammer():
 
 
 def test_readers_are_told_when_a_long_outage_lets_them_ask_again_and_an_admin_need_not_wait():
-    """429 with retry_at; admins only have the 5 s floor."""
+    """429 with retry_at; for admins only the minimum interval of 5 s counts."""
 
     async def main(clock):
         world = World(clock)
@@ -101,7 +101,7 @@ def test_an_upstream_that_asks_for_five_seconds_again_and_again_is_asked_ever_mo
 
 
 def test_a_bug_is_paused_for_like_any_other_failure_and_shown():
-    """docs/promises.md 70, 75 and P8: no request loop, status says what is wrong, readers are told."""
+    """docs/promises.md 70, 75 and P8: no request loop; status and the readers' errors say what is wrong."""
 
     async def main(clock):
         world = World(clock)

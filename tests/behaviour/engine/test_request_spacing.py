@@ -76,7 +76,7 @@ def test_an_attempt_that_was_broken_off_counts_as_a_failure(how, valid):
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(0.5)
             upstream.latency = 1000.0
-            while not supervisor.entries["a"].refresher.is_busy:  # noqa: ASYNC110  (nothing tells of it)
+            while not supervisor.entries["a"].refresher.is_busy:  # noqa: ASYNC110  (no event for it)
                 await anyio.sleep(0.5)
             (*_, first) = upstream.calls
             if how == "rename":
@@ -92,7 +92,7 @@ def test_an_attempt_that_was_broken_off_counts_as_a_failure(how, valid):
 
 
 class FakeShared(FakeHeld):
-    """A kind whose vendor counts an account's requests, whoever sends them."""
+    """A kind whose vendor counts an account's requests, over all its providers."""
 
     request_interval_seconds: ClassVar[float] = 10.0
     interval_is_the_accounts: ClassVar[bool] = True
@@ -189,7 +189,7 @@ def test_those_of_one_account_take_turns_before_all_of_its_secrets_were_read(pla
         upstream.broken = lambda now: TransientError("down")
         asked = len(upstream.calls)
         async with world.running(second):
-            while len(upstream.calls) == asked:  # noqa: ASYNC110  (nothing tells of it)
+            while len(upstream.calls) == asked:  # noqa: ASYNC110  (no event for it)
                 await anyio.sleep(0.1)
         world.slow = True
         async with world.running(first, second):
@@ -237,7 +237,7 @@ def test_a_request_that_left_long_after_it_was_noted_counts_from_the_crash():
         upstream = world.upstreams["one"]
         world.disk_threads, upstream.latency = SlowThreads(clock), 1000.0
         async with world.running(provider("a", FakeHeld())):
-            while not upstream.calls:  # noqa: ASYNC110  (nothing tells of it)
+            while not upstream.calls:  # noqa: ASYNC110  (no event for it)
                 await anyio.sleep(0.01)
         world.disk_threads = InlineThreads()
         async with world.running(provider("a", FakeHeld())):
@@ -249,14 +249,14 @@ def test_a_request_that_left_long_after_it_was_noted_counts_from_the_crash():
 
 
 def test_a_daemon_that_dies_every_three_seconds_asks_again_once_the_floor_is_over():
-    """The floor counts from the first start after the crash that broke the request off, not from each."""
+    """The minimum interval counts from the first start after the crash, not from each start."""
 
     async def main(clock):
         world = World(clock)
         upstream = world.upstreams["one"]
         upstream.latency = 1000.0
         async with world.running(provider("a", FakeHeld())):
-            while not upstream.calls:  # noqa: ASYNC110  (nothing tells of it)
+            while not upstream.calls:  # noqa: ASYNC110  (no event for it)
                 await anyio.sleep(0.01)
         upstream.latency = 0.1
         for _ in range(4):
@@ -279,7 +279,7 @@ def test_a_secret_that_was_mended_right_after_a_refusal_waits_for_the_floor_also
         upstream.script = [RejectedError("401")]
         every = [provider("a", FakeKeyed(key=SecretSource(env="KEY")))]
         async with world.running(*every) as supervisor:
-            while supervisor.entries["a"].status().failures == 0:  # noqa: ASYNC110  (nothing tells of it)
+            while supervisor.entries["a"].status().failures == 0:  # noqa: ASYNC110  (no event for it)
                 await anyio.sleep(0.01)
             world.environ["KEY"] = "right"
             supervisor.entries["a"].refresher.secrets_changed()

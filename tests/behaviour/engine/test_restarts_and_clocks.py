@@ -40,7 +40,7 @@ def test_a_restart_is_no_way_around_a_rejection_but_a_new_secret_is():
 
 
 def test_a_clock_verdict_is_asked_again_once_and_counts():
-    """Clock: learn the offset, retry once; a second refusal is a verdict."""
+    """Clock: learn the offset, retry once; a second refusal rejects the credentials."""
 
     async def main(clock):
         world = World(clock)

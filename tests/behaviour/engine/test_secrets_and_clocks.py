@@ -1,4 +1,4 @@
-"""P3 where a secret or a clock is wrong: nothing is asked in vain, and what was mended is used at once."""
+"""P3 where a secret or a clock is wrong: no useless request is made, and what was fixed is used at once."""
 
 import anyio
 import pytest
@@ -34,7 +34,7 @@ def test_a_secret_that_vanishes_and_comes_back_unchanged_is_still_rejected():
 
 
 def test_an_empty_secret_causes_no_request_and_is_asked_for_once_it_is_there():
-    """A configuration error; the old token is served meanwhile, and the mended secret used at once."""
+    """A configuration error; the old token is served meanwhile, and the fixed secret is used at once."""
 
     async def main(clock):
         world = World(clock, environ={"KEY": ""})
@@ -76,7 +76,7 @@ def test_a_clock_that_cannot_be_right_is_waited_for_without_a_write_every_five_s
 
 
 def test_a_minted_token_that_comes_out_the_same_is_not_left_to_expire():
-    """Minting has no floor: half of what remains, however little that is."""
+    """Minting has no minimum interval: half of what remains, however little that is."""
 
     async def main(clock):
         world = World(clock)

@@ -28,7 +28,7 @@ def test_a_given_token_is_used_while_valid_and_credentials_take_over():
 
 
 def test_without_credentials_it_is_served_until_it_expires_and_status_says_so():
-    """No request, no renewal; and a restart gives it no second life."""
+    """No request, no refresh; and a restart gives it no second life."""
 
     async def main(clock):
         world = World(clock, environ={"GIVEN": "fake-given"})

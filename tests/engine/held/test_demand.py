@@ -1,4 +1,4 @@
-"""What readers may cause, and how they are refused."""
+"""Refreshes that readers cause, and their refusals."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from tokend.values.status import State
 
 
 def test_a_pause_longer_than_the_wait_is_a_429_also_for_admins():
-    """If the floor or Retry-After is longer than the wait: 429, with the moment it ends."""
+    """If the minimum interval or Retry-After is longer than the wait: 429, with the moment it ends."""
 
     async def main(clock):
         world = World(clock)

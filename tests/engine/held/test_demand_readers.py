@@ -46,7 +46,7 @@ def test_many_readers_cause_one_request():
 
 
 def test_readers_cannot_cause_storms_but_an_admin_may_ask_again():
-    """Three attempts at once, then one per five minutes, else 429; admins keep the 5 s floor only."""
+    """Three attempts at once, then one per five minutes, else 429; admins keep the minimum interval of 5 s."""
 
     async def main(clock):
         world = World(clock)
@@ -150,7 +150,7 @@ def test_a_refresh_by_an_admin_leaves_rejected_and_a_reader_cannot():
 
 
 def test_a_forgotten_token_leaves_memory_state_and_files_and_is_replaced():
-    """forget: drop a compromised token, unlink its files, log in anew."""
+    """forget: drop a compromised token, unlink its files, log in again."""
 
     async def main(clock):
         world = World(clock)

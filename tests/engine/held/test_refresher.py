@@ -35,7 +35,7 @@ def test_a_token_is_fetched_once_and_again_at_its_lead():
 
 
 def test_an_outage_keeps_the_old_token_until_it_expires_and_bounds_the_requests():
-    """P2 and P3: served while valid, at most 40 requests around the expiry and 20 in a later hour, floor of 5 s."""
+    """P2 and P3: served while valid, at most 40 requests around the expiry, 20 in a later hour, 5 s apart."""
 
     async def main(clock):
         world = World(clock)
@@ -137,7 +137,7 @@ def test_the_same_token_again_is_not_published_and_asked_for_at_half_of_what_rem
 
 
 def test_a_rate_limit_binds_every_provider_of_the_host():
-    """429: Retry-After counts per upstream host, so that ten providers do not take turns."""
+    """429: Retry-After counts per upstream host, so that ten providers do not ask one after another."""
 
     async def main(clock):
         world = World(clock)
@@ -162,7 +162,7 @@ def test_a_rate_limit_binds_every_provider_of_the_host():
 
 
 def test_a_minted_token_follows_its_secret_at_once():
-    """jwt: a changed secret re-mints; there is no floor for minting."""
+    """jwt: a changed secret re-mints; minting has no minimum interval."""
 
     async def main(clock):
         world = World(clock, environ={"S": "old"})

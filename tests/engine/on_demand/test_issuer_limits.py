@@ -137,7 +137,7 @@ def test_a_clock_verdict_after_a_verdict_is_the_second():
 
 
 def test_what_binds_the_next_query_survives_a_restart():
-    """Verdicts, `rejected` and Retry-After are persisted: a restart is no way around them."""
+    """Refusals, `rejected` and Retry-After are persisted: a restart is no way around them."""
 
     async def main(clock):
         world = World(clock)
@@ -164,7 +164,7 @@ def test_what_binds_the_next_query_survives_a_restart():
 
 
 def test_fields_that_the_vendor_refuses_prove_the_credentials_and_reach_the_caller():
-    """They had been accepted by then: no verdict is left over."""
+    """They had been accepted by then: no refusal is left over."""
 
     @running([NO, InvalidParametersError({"name": ["too long"]}), NO])
     async def _(world, supervisor):

@@ -72,7 +72,7 @@ def test_the_vendors_word_on_the_fields_clears_a_refusal():
 
 
 def test_a_restart_is_no_way_around_a_pause_that_the_host_asked_for():
-    """Neither for the provider that was told, nor for another of that host, until it is over."""
+    """Neither for the provider that got it, nor for another one of that host, until it is over."""
 
     async def main(clock):
         world = World(clock)

@@ -1,11 +1,11 @@
-"""A world with one on-demand provider, as the tests of issuance want it."""
+"""A `World` with one on-demand provider, for the tests of the issuer."""
 
 from tests.fakes import FakeOnDemand, World, provider
 from tests.virtual import run_virtually
 
 
 def running(script, **settings):
-    """A world whose upstream follows ``script``, and one on-demand provider."""
+    """Run a `World` whose upstream follows ``script``, with one on-demand provider."""
 
     def decorate(body):
         async def main(clock):

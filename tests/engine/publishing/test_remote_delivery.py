@@ -127,8 +127,10 @@ def test_a_lost_answer_makes_no_second_version_where_the_store_can_be_read():
             assert "without an answer" in row(supervisor).error
             await until(lambda: supervisor.ready, seconds=5)
             assert store.requests == ["GET app", "PUT app", "GET app"]
+            network.losing.add("PUT")
             await supervisor.refresh("a", if_generation=None, reason="", admin=True)
             await until(lambda: supervisor.ready, seconds=5)
+            assert store.requests[3:] == ["PUT app", "GET app"]
             assert store.held == {"app": (2, "fake-token-2")}
 
     run_virtually(main)
@@ -247,14 +249,15 @@ def test_a_secret_that_changes_during_an_attempt_is_used_at_once(tmp_path):
         secret = tmp_path / "secret"
         secret.write_text("planted-fake-old-password\n")
         async with world.running(provider("a", FakeHeld(), store_sink(auth=SecretSource(file=secret)))) as supervisor:
-            await anyio.sleep(10)
+            await anyio.sleep(500)  # the pause after a failure is 36 s and more by now
+            begun = network.begun
+            await until(lambda: network.begun > begun, seconds=61)
             secret.write_text(PASSWORD)
             supervisor.secrets_changed({secret})
-            await anyio.sleep(11)
-            assert store.requests == ["GET app"]
+            await until(lambda: len(store.requests) > begun, seconds=21)
             network.latency_seconds = 0.01
-            await until(lambda: supervisor.ready, seconds=0.5 + 20)
-            assert store.requests == ["GET app", "GET app", "PUT app"]
+            await until(lambda: supervisor.ready, seconds=21)
+            assert store.requests[begun:] == ["GET app", "GET app", "PUT app"]
 
     run_virtually(main)
 

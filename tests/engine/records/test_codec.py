@@ -63,7 +63,7 @@ def places(document, path=()):
 
 @pytest.mark.parametrize("wrong", [7.5, True, "x", [], {}, ["2026-01-01T00:00:00", 1.0]])
 def test_a_value_of_another_type_is_a_store_error_too(wrong):
-    """docs/promises.md 64: believed, it would break whatever uses it later, at every start anew."""
+    """docs/promises.md 64: accepted, it would break what uses it later, at every start again."""
     for path in places(orjson.loads(dump("a", FULLEST, "boot"))):
         document = place = orjson.loads(dump("a", FULLEST, "boot"))
         for key in path[:-1]:

@@ -121,3 +121,11 @@ def test_versions_before_0_1_0_wrote_neither_cost_nor_under_way():
     del document["cost"], document["under_way"]
     now = Instant(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=10), 37000.0)
     assert load(orjson.dumps(document), boot_id="boot-1", now=now)[1] == read("failing")
+
+
+def test_failures_without_an_error_are_read():
+    """Nothing writes them; they must not lose a token."""
+    document = orjson.loads((EXAMPLES / "failing.json").read_bytes())
+    document.update(last_error=None)
+    record = load(orjson.dumps(document), boot_id="boot-1", now=Instant(datetime(2026, 1, 1, tzinfo=UTC), 1.0))[1]
+    assert (record.failures, record.last_error) == (read("failing").failures, None)

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from tests.engine.records.tables_0_1_0 import FINGERPRINTS, TABLES
-from tokend.engine.records.fingerprints import identify, pace_of, request_fingerprint
+from tokend.engine.records.fingerprints import identify, rate_limited_account, request_fingerprint
 from tokend.kinds import PROVIDERS
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
@@ -39,8 +39,8 @@ def test_a_table_has_the_fingerprints_that_it_had_in_0_1_0(name: str) -> None:
     """With another account the token would be withdrawn; with another request there would be a fetch."""
     settings = settings_of(TABLES[name])
     found = asyncio.run(identify(settings, cast("Runtime", Revealing()), digest))
-    pace = pace_of(settings, digest) if isinstance(settings, HeldSettings) else None
-    assert (found.account, found.request, found.secrets, pace) == FINGERPRINTS[name]
+    account = rate_limited_account(settings, digest) if isinstance(settings, HeldSettings) else None
+    assert (found.account, found.request, found.secrets, account) == FINGERPRINTS[name]
     assert request_fingerprint(settings, digest) == found.request
 
 

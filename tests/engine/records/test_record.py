@@ -130,7 +130,7 @@ def test_a_pause_that_was_dated_by_a_clock_which_is_not_believed_any_more_is_one
 
 @pytest.mark.parametrize("hours", [0, 48, -48])
 def test_the_last_attempt_was_before_this_boot_whatever_the_clock_says(hours):
-    """Its floor counts from the boot: a wall clock that runs ahead by two days must not end it."""
+    """Its minimum interval counts from the boot: a wall clock that runs ahead by two days must not end it."""
     now = booted(hours, boot=4.0)
     assert now.until(loaded(Record(attempts=Settled(START)), boot_id="other", now=now).last_attempt) == pytest.approx(
         -4.0

@@ -129,7 +129,7 @@ def test_a_provider_that_takes_the_place_of_another_brings_its_own_token():
 
 
 def test_a_kind_that_holds_nothing_keeps_the_generations_of_its_name():
-    """Its successes and its mended credentials clear what it stored of itself; the next held kind counts on."""
+    """A success and fixed credentials clear its own record; the next held kind counts on from its generations."""
 
     async def main(clock):
         world = World(clock)

@@ -1,4 +1,4 @@
-"""The store: saved, then shown; updates of one name take turns; a disk that hangs holds nothing back."""
+"""The store: saved, then shown; updates of one name run one after another; a disk that hangs delays nothing."""
 
 import anyio
 import pytest

@@ -1,4 +1,4 @@
-"""What could not be saved is saved when the disk lets us, without a further refresh, and never over something newer."""
+"""Records that could not be saved are saved when the disk works again, never over something newer."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -81,7 +81,7 @@ def test_two_that_wait_for_a_disk_do_not_wait_for_each_other():
             async with anyio.create_task_group() as tasks:
                 for name in ("a", "b"):
                     tasks.start_soon(count, store, name)
-            # While "a" is saved again, "b" is updated: it has its turn before `keep_saved` comes to it.
+            # While "a" is saved again, "b" is updated: that is done before `keep_saved` comes to it.
             await anyio.sleep(SAVE_AGAIN_SECONDS + 1)
             state.broken = False
             await count(store, "b")

@@ -37,7 +37,7 @@ def test_an_end_that_a_wrong_clock_had_announced_is_noticed_when_it_comes():
 
 
 def test_the_end_of_a_token_that_was_replaced_in_time_is_nobodys_news():
-    """Whoever waits is not woken for it: the newest end counts."""
+    """Waiters are not woken for it: the newest end counts."""
 
     async def main(clock):
         world = World(clock)

@@ -1,4 +1,4 @@
-"""Who has hung, and who only seems to: what the watchdog is fed on (docs/promises.md P8, 70, 72, 74)."""
+"""Refreshers that hang, and those that only seem to, for the watchdog (docs/promises.md P8, 70, 72, 74)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -60,7 +60,7 @@ def forever(clock: VirtualClock) -> Upstream:
 
 
 def test_all_is_well_through_days_of_refreshes_outages_and_rejections():
-    """No meal is missed by whoever rests, works, backs off or waits for a person; on-demand kinds are not asked."""
+    """The watchdog is fed while providers rest, work, back off or wait for a person; on-demand kinds have no loop."""
 
     async def main(clock):
         world = World(clock)
@@ -214,7 +214,7 @@ def test_who_waits_for_a_thread_behind_all_others_has_not_hung_while_the_queue_m
 
 
 def test_calls_of_others_than_refreshers_move_the_queue_too():
-    """The API's own work stands in the same queue; it has no pulse."""
+    """The API's own work waits in the same queue; it has no heartbeat."""
 
     async def main(clock):
         queue = TrackedThreads(InlineThreads())

@@ -3,29 +3,33 @@
 import base64
 import json
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
+
+from tests.sandbox.player import Answer, Play, Player
 
 CREDENTIALS = {"userName": "sandbox-user", "apiKey": "sandbox-projectx-key"}
 
 
-def claims(token):
+def claims(token: str) -> Any:
     """Read a JWT's claims without checking it."""
     part = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-def login(player, body=CREDENTIALS, **headers):
+def login(player: Player, body: Any = CREDENTIALS, **headers: str) -> Answer:
     """Log in."""
     return player.call("POST", "/api/Auth/loginKey", body, headers=headers)
 
 
-def bearer(token):
+def bearer(token: str) -> dict[str, str]:
     """The header that carries a token."""
     return {"Authorization": f"Bearer {token}"}
 
 
-def test_a_login_answers_with_the_documented_object_and_a_day_in_the_jwt(play):
+def test_a_login_answers_with_the_documented_object_and_a_day_in_the_jwt(play: Play) -> None:
     """The documented answer has token, success, errorCode, errorMessage; exp is seconds, 24 h ahead; no iat."""
     answer = login(play())
     assert answer.status == 200
@@ -36,14 +40,14 @@ def test_a_login_answers_with_the_documented_object_and_a_day_in_the_jwt(play):
     assert "iat" not in found
 
 
-def test_the_content_type_follows_accept_although_it_is_always_json(play):
+def test_the_content_type_follows_accept_although_it_is_always_json(play: Play) -> None:
     """A client that asks for text/plain, as the documentation does, gets JSON under that name."""
     player = play()
     assert login(player, Accept="text/plain").headers["content-type"] == "text/plain; charset=utf-8"
     assert login(player).headers["content-type"] == "application/json; charset=utf-8"
 
 
-def test_wrong_credentials_are_a_200_with_error_code_three(play):
+def test_wrong_credentials_are_a_200_with_error_code_three(play: Play) -> None:
     """HTTP 200 is not success."""
     answer = login(play(), {**CREDENTIALS, "apiKey": "wrong"})
     assert (answer.status, answer.json) == (
@@ -53,7 +57,7 @@ def test_wrong_credentials_are_a_200_with_error_code_three(play):
 
 
 @pytest.mark.parametrize("missing", ["userName", "apiKey"])
-def test_a_missing_field_is_a_problem_document_that_names_it(play, missing):
+def test_a_missing_field_is_a_problem_document_that_names_it(play: Play, missing: str) -> None:
     """ASP.NET validates before the login is tried: 400 ProblemDetails."""
     answer = login(play(), {name: value for name, value in CREDENTIALS.items() if name != missing})
     assert answer.status == 400
@@ -63,25 +67,25 @@ def test_a_missing_field_is_a_problem_document_that_names_it(play, missing):
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"userName":NaN,"apiKey":"k"}', b"\xff"])
-def test_a_body_that_is_no_json_object_is_a_problem_document(play, body):
+def test_a_body_that_is_no_json_object_is_a_problem_document(play: Play, body: Any) -> None:
     """Malformed JSON is a 400, not a failed login."""
     answer = login(play(), body, **{"Content-Type": "application/json"})
     assert (answer.status, list(answer.json["errors"])) == (400, ["$"])
 
 
-def test_a_login_that_is_not_json_is_an_unsupported_media_type(play):
+def test_a_login_that_is_not_json_is_an_unsupported_media_type(play: Play) -> None:
     """The content type must be application/json."""
     assert login(play(), b"{}", **{"Content-Type": "text/plain"}).status == 415
 
 
 @pytest.mark.parametrize("code", range(1, 11))
-def test_every_login_error_code_can_be_asked_for(play, code):
+def test_every_login_error_code_can_be_asked_for(play: Play, code: Any) -> None:
     """--projectx-error-code answers each login with it."""
     answer = login(play(projectx_error_code=code))
     assert (answer.status, answer.json["success"], answer.json["errorCode"]) == (200, False, code)
 
 
-def test_the_older_guides_dialect_tells_the_life_in_minutes(play):
+def test_the_older_guides_dialect_tells_the_life_in_minutes(play: Play) -> None:
     """expiresIn is minutes, rounded up; a shorter life is in exp."""
     assert login(play(projectx_expires_in_field=True)).json["expiresIn"] == 1440
     answer = login(play(projectx_expires_in_field=True, ttl=30.0)).json
@@ -89,7 +93,7 @@ def test_the_older_guides_dialect_tells_the_life_in_minutes(play):
     assert claims(answer["token"])["exp"] <= time.time() + 31
 
 
-def test_a_jwt_without_exp_still_works_and_still_ends(play):
+def test_a_jwt_without_exp_still_works_and_still_ends(play: Play) -> None:
     """The vendor guide's sample token has no exp: the server alone knows when it ends."""
     player = play(no_projectx_exp=True)
     token = login(player).json["token"]
@@ -99,12 +103,12 @@ def test_a_jwt_without_exp_still_works_and_still_ends(play):
     assert player.call("POST", "/api/Account/search", {}, headers=bearer(token)).status == 401
 
 
-def test_the_protected_endpoint_wants_a_bearer_that_has_not_expired(play):
+def test_the_protected_endpoint_wants_a_bearer_that_has_not_expired(play: Play) -> None:
     """401 without, with a foreign, and with an expired bearer; the capital B is required."""
     player = play(projectx_ttl=60.0)
     token = login(player).json["token"]
 
-    def search(headers):
+    def search(headers: Mapping[str, str]) -> Answer:
         return player.call("POST", "/api/Account/search", {"onlyActiveAccounts": True}, headers=headers)
 
     assert search(bearer(token)).json["accounts"][0]["canTrade"] is True
@@ -116,7 +120,7 @@ def test_the_protected_endpoint_wants_a_bearer_that_has_not_expired(play):
     assert expired.headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
-def test_a_new_login_leaves_the_older_token_valid(play):
+def test_a_new_login_leaves_the_older_token_valid(play: Play) -> None:
     """Two logins, two tokens, both good."""
     player = play()
     tokens = [login(player).json["token"] for _ in range(2)]
@@ -125,7 +129,7 @@ def test_a_new_login_leaves_the_older_token_valid(play):
         assert player.call("POST", "/api/Account/search", {}, headers=bearer(token)).status == 200
 
 
-def test_validate_gives_a_new_token_that_works(play):
+def test_validate_gives_a_new_token_that_works(play: Play) -> None:
     """The default: newToken is fresh."""
     player = play()
     token = login(player).json["token"]
@@ -135,7 +139,7 @@ def test_validate_gives_a_new_token_that_works(play):
     assert player.call("POST", "/api/Account/search", {}, headers=bearer(answer["newToken"])).status == 200
 
 
-def test_validate_can_give_null_or_the_same_token(play):
+def test_validate_can_give_null_or_the_same_token(play: Play) -> None:
     """newToken is nullable, and may be the one that was shown."""
     for wanted in ("null", "same"):
         player = play(projectx_validate=wanted)
@@ -148,14 +152,14 @@ def test_validate_can_give_null_or_the_same_token(play):
 @pytest.mark.parametrize(
     ("wanted", "code"), [("invalid-session", 1), ("session-not-found", 2), ("expired", 3), ("unknown-error", 4)]
 )
-def test_validate_has_error_codes_of_its_own(play, wanted, code):
+def test_validate_has_error_codes_of_its_own(play: Play, wanted: str, code: Any) -> None:
     """Numbers are per endpoint: 3 is ExpiredToken here."""
     player = play(projectx_validate=wanted)
     answer = player.call("POST", "/api/Auth/validate", headers=bearer(login(player).json["token"])).json
     assert answer == {"success": False, "errorCode": code, "errorMessage": None, "newToken": None}
 
 
-def test_validate_with_an_expired_bearer_is_a_401(play):
+def test_validate_with_an_expired_bearer_is_a_401(play: Play) -> None:
     """The bearer is checked before the endpoint is reached."""
     player = play(projectx_ttl=60.0)
     token = login(player).json["token"]
@@ -163,7 +167,7 @@ def test_validate_with_an_expired_bearer_is_a_401(play):
     assert player.call("POST", "/api/Auth/validate", headers=bearer(token)).status == 401
 
 
-def test_logout_ends_this_token_only(play):
+def test_logout_ends_this_token_only(play: Play) -> None:
     """Other apps may hold the token: logging out takes it from them."""
     player = play()
     tokens = [login(player).json["token"] for _ in range(2)]
@@ -172,7 +176,7 @@ def test_logout_ends_this_token_only(play):
     assert statuses == [401, 200]
 
 
-def test_too_many_requests_within_a_minute_are_a_429(play):
+def test_too_many_requests_within_a_minute_are_a_429(play: Play) -> None:
     """200 in 60 s by default, logins included; the limit is an option."""
     player = play(projectx_limit=3)
     assert [login(player).status for _ in range(4)] == [200, 200, 200, 429]

@@ -1,10 +1,12 @@
 """The wallet API as the sandbox plays it."""
 
 import time
+from typing import Any
 
 import jwt
 import pytest
 
+from tests.sandbox.player import Answer, Play, Player
 from tokend.sandbox.vendors.wallet import signature
 
 VECTOR = (
@@ -18,12 +20,12 @@ EMPTY_SIGNATURE = "12ae32cb1ec02d01eda3581b127c1fee3b0dc53572ed6baf239721a03d82e
 SECRET = "sandbox-wallet-secret-of-32-bytes!!!"  # PyJWT warns of shorter ones
 
 
-def headers(token, key="sandbox-wallet-key"):
+def headers(token: str, key: Any = "sandbox-wallet-key") -> dict[str, str]:
     """The documented headers."""
     return {"Authorization": f"Bearer {token}", "x-auth-key": key}
 
 
-def token(*, ago=0, life=60_000, secret=SECRET, **changes):
+def token(*, ago: int = 0, life: Any = 60_000, secret: str = SECRET, **changes: Any) -> str:
     """Sign a transfer's token with PyJWT; milliseconds."""
     issued = int(time.time() * 1000) - ago
     claims = {
@@ -37,32 +39,32 @@ def token(*, ago=0, life=60_000, secret=SECRET, **changes):
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
-def transfer(player, token, body=ORDER, **kwargs):
+def transfer(player: Player, token: str, body: Any = ORDER, **kwargs: Any) -> Answer:
     """Pay."""
     return player.call("POST", "/api/wallet/transfer", body, headers=headers(token, **kwargs))
 
 
 @pytest.fixture
-def wallet(play):
+def wallet(play: Play) -> Player:
     """A sandbox whose Enc Key is long enough for PyJWT."""
     return play(wallet_secret=SECRET)
 
 
 @pytest.mark.parametrize(("at", "status"), [(1_700_000_000, 200), (1_700_000_030, 200), (1_700_000_060, 401)])
-def test_the_published_vector_is_accepted_for_its_sixty_seconds(play, at, status):
+def test_the_published_vector_is_accepted_for_its_sixty_seconds(play: Play, at: Any, status: int) -> None:
     """Milliseconds, compared as such; the signature is of the JSON string, quotes included."""
     player = play(clock_skew=at - time.time(), wallet_key="YOUR_AUTH_KEY", wallet_secret="YOUR_ENC_KEY")
     answer = player.call("POST", "/path/to/endpoint", ORDER, headers=headers(VECTOR, "YOUR_AUTH_KEY"))
     assert answer.status == status
 
 
-def test_signatures_are_those_that_were_published():
+def test_signatures_are_those_that_were_published() -> None:
     """sha256 of JSON.stringify(currency#amount#orderId), or of the empty string."""
     assert signature(list(ORDER.values())) == ORDER_SIGNATURE
     assert signature(["", "", ""]) == EMPTY_SIGNATURE
 
 
-def test_a_good_request_is_accepted_and_shows_the_order(wallet):
+def test_a_good_request_is_accepted_and_shows_the_order(wallet: Player) -> None:
     """The reply repeats what was paid."""
     answer = transfer(wallet, token())
     assert (answer.status, answer.json["data"]) == (200, ORDER)
@@ -82,36 +84,36 @@ def test_a_good_request_is_accepted_and_shows_the_order(wallet):
         ({"exp": "4000000000000"}, "iat and exp must be whole milliseconds"),
     ],
 )
-def test_a_token_for_another_request_time_or_account_is_refused(wallet, changes, message):
+def test_a_token_for_another_request_time_or_account_is_refused(wallet: Player, changes: Any, message: str) -> None:
     """Each claim is checked by hand."""
     answer = transfer(wallet, token(**changes))
     assert (answer.status, answer.json) == (401, {"success": False, "message": message})
 
 
-def test_the_signature_is_recomputed_from_the_body(wallet):
+def test_the_signature_is_recomputed_from_the_body(wallet: Player) -> None:
     """Another amount, or the same written otherwise, is another signature; a number counts as it is written."""
     assert transfer(wallet, token(), {**ORDER, "amount": "0.0010"}).json["message"] == "Invalid signature"
     assert transfer(wallet, token(), b'{"currency":"BTC","amount":0.001,"orderId":12345}').status == 200
 
 
-def test_text_beyond_ascii_is_hashed_unescaped():
+def test_text_beyond_ascii_is_hashed_unescaped() -> None:
     """JSON.stringify leaves it as it is; the hash is that of coreutils' sha256sum."""
     assert signature(["é", "1", "2"]) == "0b6d2d5fa6e2a7873db1771a78e1a3714c51269856d810fea14ae0f4e13e0289"
 
 
 @pytest.mark.parametrize("body", [{"currency": "BTC"}, {**ORDER, "amount": "1#2"}, {**ORDER, "orderId": None}, b"["])
-def test_a_body_that_cannot_be_signed_is_a_400(wallet, body):
+def test_a_body_that_cannot_be_signed_is_a_400(wallet: Player, body: Any) -> None:
     """Only some of the fields, a separator inside one, or no JSON."""
     assert transfer(wallet, token(), body).status == 400
 
 
-def test_a_call_without_the_fields_signs_the_empty_string(wallet):
+def test_a_call_without_the_fields_signs_the_empty_string(wallet: Player) -> None:
     """A balance has no order."""
     good = token(url="/api/wallet/balance", signature=EMPTY_SIGNATURE)
     assert wallet.call("GET", "/api/wallet/balance", headers=headers(good)).status == 200
 
 
-def test_both_headers_are_needed_and_the_other_documented_one_works(wallet):
+def test_both_headers_are_needed_and_the_other_documented_one_works(wallet: Player) -> None:
     """Authorization and x-auth-key; the vendor's endpoint pages name signatureToken instead of the first."""
     good = token()
     key = {"x-auth-key": "sandbox-wallet-key"}

@@ -2,11 +2,13 @@
 
 import sqlite3
 import threading
+from pathlib import Path
 
+from tests.sandbox.player import Play
 from tests.sandbox.vendors.test_xerve import follow, generate
 
 
-def test_of_many_logins_at_once_one_succeeds(play):
+def test_of_many_logins_at_once_one_succeeds(play: Play) -> None:
     """Single use holds under a race."""
     player = play()
     answer = generate(player)
@@ -19,7 +21,7 @@ def test_of_many_logins_at_once_one_succeeds(play):
     assert sorted(statuses) == [200] + [410] * 7
 
 
-def test_users_and_tokens_outlive_the_sandbox_in_a_file_without_any_token(play, tmp_path):
+def test_users_and_tokens_outlive_the_sandbox_in_a_file_without_any_token(play: Play, tmp_path: Path) -> None:
     """SQLite keeps them; tokens are there as hashes only."""
     file = tmp_path / "xerve.sqlite"
     player = play(database=str(file))

@@ -1,6 +1,6 @@
-"""``tokend demo``: the whole of tokend in half a minute, on loopback, with no account anywhere.
+"""``tokend demo``: tokend at work in half a minute, on loopback, without any account.
 
-The sandbox and the daemon run as real processes; every line is printed after the thing it says was seen to happen.
+The sandbox and the daemon run as real processes. Each line is printed after the demo has observed what the line says.
 """
 
 import sys
@@ -12,19 +12,19 @@ from tokend.cli.demo.scenes import go_on, play
 from tokend.cli.demo.stage import DemoFailedError, Stage
 from tokend.client import TokendError
 
-# What a shell reports of a program that Ctrl-C ended.
+# Exit status that a shell reports for a program that Ctrl-C ended.
 EXIT_INTERRUPTED = 130
 
 
 @click.command("demo")
-@click.option("--keep", is_flag=True, help="Leave the directory (configuration, tokens, logs) when done.")
+@click.option("--keep", is_flag=True, help="Keep the directory (configuration, tokens, logs).")
 @click.option("--seconds", type=click.IntRange(10, 3600), default=60, show_default=True,
-              help="On a terminal: go on showing refreshes until so many seconds have passed.")  # fmt: skip
+              help="On a terminal: show further refreshes until this many seconds have passed.")  # fmt: skip
 def command(keep: bool, seconds: int) -> int:
-    """Show tokend at work against a sandbox of its five upstreams.
+    """Show tokend at work with a sandbox that plays its five upstreams.
 
     Needs no account and no network: everything runs on this machine, in a new temporary directory, with fake
-    secrets. Ends by itself, or at Ctrl-C. Exit status 0 only if everything it showed really happened.
+    secrets. Ends by itself or by Ctrl-C. The exit code is 0 only if everything that it shows really happened.
     """
     played = False
     with Stage(keep=keep) as stage:

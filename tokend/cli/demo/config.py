@@ -1,4 +1,4 @@
-"""The configuration that the demo writes, and the fake secrets it names."""
+"""Configuration that the demo writes, and the fake secrets for it."""
 
 CONFIG = """\
 # Written by `tokend demo`. The upstreams are the sandbox, lives are short, every secret is fake.
@@ -55,7 +55,7 @@ kind = "auth-token"
 base_url = "{url}"
 client_secret = {{ file = "secrets/xerve" }}
 """
-# The sandbox's own defaults.
+# Defaults of the sandbox's options.
 SECRETS = {
     "projectx-username": "sandbox-user",
     "projectx-key": "sandbox-projectx-key",

@@ -1,4 +1,4 @@
-"""What the demo shows, in order. Every line is said after the thing it tells of was seen to happen."""
+"""Scenes of the demo, in order. Each prints a line after it has observed what the line says."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from tokend.client import TokendError
 HELD = ("topstepx", "tt", "partner")
 ORDER = {"currency": "BTC", "amount": "0.001", "orderId": "12345"}
 USER = {"clientId": "CLIENT_001", "username": "demo", "displayName": "Demo User", "ipAddress": "127.0.0.1"}
-# (token, its file, how a program reads the token from the text)
+# (token, its file, function that reads the token from the text)
 FILES: tuple[tuple[str, str, Callable[[str], str]], ...] = (
     ("topstepx", "bot.env", lambda text: text.strip().removeprefix("JWT_TOKEN=")),
     ("topstepx", "topstepx.json", lambda text: str(json.loads(text)["access_token"])),
@@ -24,7 +24,7 @@ FILES: tuple[tuple[str, str, Callable[[str], str]], ...] = (
 
 
 def play(stage: Stage) -> None:
-    """Show everything once. Raises `DemoFailedError` at the first thing that does not happen."""
+    """Play all scenes once. Raises `DemoFailedError` at the first one that fails."""
     _start_sandbox(stage)
     _start_daemon(stage)
     first = {name: _show_arrival(stage, name) for name in HELD}
@@ -41,7 +41,7 @@ def play(stage: Stage) -> None:
 
 
 def go_on(stage: Stage, *, until: float) -> None:
-    """Show further refreshes until that moment (of the monotonic clock)."""
+    """Show further refreshes until ``until`` (seconds of the monotonic clock)."""
     if (left := until - time.monotonic()) < 1:
         return
     click.echo(f"Watching for {left:.0f} more seconds (Ctrl-C ends it) …")
@@ -62,7 +62,7 @@ def _start_sandbox(stage: Stage) -> None:
     stage.spawn("sandbox", "tokend.sandbox", *options)
     port = stage.until("the sandbox listens", lambda: int(port_file.read_text()))
     stage.url = f"http://127.0.0.1:{port}"
-    stage.say("✓", "sandbox", f"five upstreams play at {stage.url}")
+    stage.say("✓", "sandbox", f"plays five upstreams at {stage.url}")
 
 
 def _start_daemon(stage: Stage) -> None:
@@ -106,7 +106,7 @@ def _show_payment(stage: Stage) -> None:
     _expect(200, stage.call(path, payment.headers, ORDER), "the wallet")
     stage.say("✓", "wallet", "issued a JWT that hashes the order; the wallet accepted the payment: 200")
     _expect(401, stage.call(path, payment.headers, {**ORDER, "amount": "1000"}), "the wallet, to another order,")
-    stage.say("✓", "wallet", "the same JWT with another amount: 401, as it should be")
+    stage.say("✓", "wallet", "the same JWT with another amount: 401, the hash does not match")
 
 
 def _show_login_link(stage: Stage) -> None:
@@ -115,7 +115,7 @@ def _show_login_link(stage: Stage) -> None:
     _expect(200, stage.call(path), "the login link")
     stage.say("✓", "login-links", "issued a single-use login link; it logged the user in: 200")
     _expect(410, stage.call(path), "the used link")
-    stage.say("✓", "login-links", "the same link again: 410, it is used up")
+    stage.say("✓", "login-links", "the same link again: 410, already used")
 
 
 def _show_refresh(stage: Stage, name: str, *, after: int) -> None:
@@ -125,21 +125,21 @@ def _show_refresh(stage: Stage, name: str, *, after: int) -> None:
 
 def _show_wrong_secret(stage: Stage) -> None:
     stage.write_secret("projectx-key", "a-wrong-key")
-    stage.say("!", "topstepx", "a wrong api_key was put into secrets/projectx-key; the next refresh will present it")
+    stage.say("!", "topstepx", "secrets/projectx-key now holds a wrong api_key; the next refresh sends it")
     row = stage.until("topstepx is rejected", lambda: stage.row("topstepx", "rejected"))
-    stage.say("!", "topstepx", f"state rejected: {row['last_error']['detail']}; no timer asks again")
+    stage.say("!", "topstepx", f"state rejected: {row['last_error']['detail']}; no further attempt is planned")
     others = [name for name in HELD if name != "topstepx"]
     if any(stage.row(name, "valid") is None for name in others):
-        raise DemoFailedError("another provider was disturbed")
-    stage.say("✓", "others", f"{', '.join(others)} noticed nothing")
+        raise DemoFailedError("another provider is no longer valid")
+    stage.say("✓", "others", f"{', '.join(others)} are still valid")
     stage.write_secret("projectx-key", SECRETS["projectx-key"])
-    stage.say("!", "topstepx", "the api_key was mended; nobody restarted anything")
+    stage.say("!", "topstepx", "secrets/projectx-key holds the right api_key again; the daemon was not restarted")
     stage.until("topstepx recovers", lambda: stage.row("topstepx", "valid"))
     stage.say("✓", "topstepx", f"recovered: {stage.describe('topstepx')}")
 
 
 def _generation(stage: Stage, name: str) -> int:
-    """The generation served now; raises `TokendError` while there is none."""
+    """Return the present generation. Raises a `TokendError` while there is no token."""
     generation = stage.client.get(name).generation
     if generation is None:
         raise DemoFailedError(f"{name} was served without a generation")

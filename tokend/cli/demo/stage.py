@@ -1,4 +1,4 @@
-"""Where the demo plays: its directory, its processes, how it speaks, and how it looks at what happened."""
+"""Stage of the demo: its directory, its processes, its output, and its observations."""
 
 import json
 import os
@@ -21,11 +21,11 @@ from tokend.client import TokenClient, TokendError
 
 T = TypeVar("T")
 
-# The slowest scene waits for a refresh that comes at half of a 20 s life.
+# The slowest scene waits 10 s, for a refresh at half of a 20 s life.
 PATIENCE_SECONDS = 30.0
 LOOK_SECONDS = 0.1
 STOP_SECONDS = 5.0
-# What would lead the demo's daemon to somebody's real configuration, state or supervisor.
+# With these variables the demo's daemon would use the user's real configuration, state or supervisor.
 NOT_INHERITED = frozenset(
     {"CONFIGURATION_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "RUNTIME_DIRECTORY", "STATE_DIRECTORY"}
     | {"TOKEND_CONFIG", "TOKEND_SOCKET", "WATCHDOG_USEC"}
@@ -33,22 +33,22 @@ NOT_INHERITED = frozenset(
 
 
 class DemoFailedError(Exception):
-    """Something that the demo shows did not happen."""
+    """A scene of the demo failed."""
 
 
 class Stage:
-    """The demo's directory and processes, from entering to leaving; then both are gone (unless ``keep``)."""
+    """Directory and processes of the demo, as a context manager, which removes both at its end (unless ``keep``)."""
 
     def __init__(self, *, keep: bool) -> None:
         self.keep = keep
         self.directory = Path(tempfile.mkdtemp(prefix="tokend-demo-"))
         self.started = time.monotonic()
-        self.url = ""  # the sandbox's, once it listens
+        self.url = ""  # URL of the sandbox, set when it listens
         self.client = TokenClient(socket=str(self.directory / "tokend.sock"))
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
-        # Whoever ends the demo politely ends its processes too.
+        # SIGTERM must end the demo's processes, too: sys.exit runs __exit__.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         return self
 
@@ -62,28 +62,24 @@ class Stage:
                 process.kill()
                 process.wait()
         if self.keep:
-            click.echo(f"Left for you to look at: {self.directory}")
+            click.echo(f"Kept: {self.directory}")
         else:
             shutil.rmtree(self.directory, ignore_errors=True)
 
-    # -------------------------------------------------------------- speaking
-
     def say(self, mark: str, who: str, what: str) -> None:
-        """Print one line: when, about whom, what was seen."""
+        """Print one line: seconds since the start, mark, subject, event."""
         colour = {"✓": "green", "!": "yellow", "✗": "red"}.get(mark)
         elapsed = time.monotonic() - self.started
         colours = False if "NO_COLOR" in os.environ else None  # None: if it is a terminal
         click.echo(f"{elapsed:5.1f}s {click.style(mark, fg=colour)} {who:<12} {what}", color=colours)
 
     def last_lines(self) -> str:
-        """The end of each process's log, for whoever must find out why it failed."""
+        """Return the last lines of each process's log, to find the reason of a failure."""
         logs = sorted(self.directory.glob("*.log"))
         return "\n".join("\n".join([f"{log.name}:", *log.read_text().splitlines()[-10:]]) for log in logs)
 
-    # -------------------------------------------------------------- looking
-
     def until(self, what: str, look: Callable[[], T | None]) -> T:
-        """Look until there is something; raises `DemoFailedError` when patience ends."""
+        """Call ``look`` until it returns a value other than None. Raises `DemoFailedError` after `PATIENCE_SECONDS`."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             for process in self._processes:
@@ -93,15 +89,15 @@ class Stage:
                 if (found := look()) is not None:
                     return found
             time.sleep(LOOK_SECONDS)
-        raise DemoFailedError(f"waited {PATIENCE_SECONDS:.0f} s in vain: {what}")
+        raise DemoFailedError(f"did not happen within {PATIENCE_SECONDS:.0f} s: {what}")
 
     def row(self, name: str, state: str | None = None) -> Mapping[str, Any] | None:
-        """One token's status; None if it is in another state."""
+        """Return one token's status; None if the token is in another state."""
         rows = self.client.status()["tokens"]
         return next((row for row in rows if row["name"] == name and state in (None, row["state"])), None)
 
     def describe(self, name: str) -> str:
-        """What may be shown of a token."""
+        """Describe a token without its secret."""
         row = self.row(name)
         if row is None:
             raise DemoFailedError(f"{name} is not in the status")
@@ -109,7 +105,7 @@ class Stage:
         return f"fingerprint {row['fingerprint']}, generation {row['generation']}, {left:.0f} s left"
 
     def call(self, path: str, headers: Mapping[str, str] | None = None, body: object = None) -> int:
-        """Send one request to the sandbox, as an app would; the status of the answer."""
+        """Send one request to the sandbox, like an app, and return the status of the answer."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, headers=dict(headers or {}))  # noqa: S310  (http to loopback)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -119,10 +115,8 @@ class Stage:
         except urllib.error.HTTPError as error:
             return error.code
 
-    # -------------------------------------------------------------- acting
-
     def write_secret(self, name: str, value: str) -> None:
-        """Put a secret into its file, whole, for the owner alone."""
+        """Replace a secret's file atomically, with mode 0600."""
         path = self.directory / "secrets" / name
         new = path.with_suffix(".new")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -131,7 +125,7 @@ class Stage:
         new.replace(path)
 
     def spawn(self, name: str, *arguments: str) -> None:
-        """Start ``python -m`` with ``arguments``; what it prints goes to a log beside the configuration."""
+        """Start ``python -m`` with ``arguments``. Its output goes to a log in the demo's directory."""
         environ = {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
         with (self.directory / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
@@ -140,6 +134,6 @@ class Stage:
                 stdout=log,
                 stderr=log,
                 env=environ,
-                start_new_session=True,  # Ctrl-C is for the demo alone; it ends them itself
+                start_new_session=True,  # Ctrl-C must reach only the demo, which then ends its processes in order
             )
         self._processes.append(process)

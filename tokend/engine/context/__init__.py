@@ -1,1 +1,1 @@
-"""PLACEHOLDER"""
+"""Everything that the engine's parts share, and the interfaces of the engine."""

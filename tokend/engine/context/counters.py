@@ -1,4 +1,4 @@
-"""What is counted while tokend works: plain numbers, cheap to raise. The metrics endpoint reads them."""
+"""Counters of attempts and sink writes: plain numbers, cheap to raise. The metrics endpoint reads them."""
 
 from collections import Counter, defaultdict
 

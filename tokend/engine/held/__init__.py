@@ -1,1 +1,1 @@
-"""PLACEHOLDER"""
+"""Held providers: tokens that are fetched or minted ahead of time."""

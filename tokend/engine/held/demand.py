@@ -1,4 +1,4 @@
-"""Refreshes that readers cause: bounded, shared by all readers who wait, and refused with a typed error."""
+"""Refreshes that readers cause: bounded, shared by all waiting readers, and refused with a typed error."""
 
 import anyio
 

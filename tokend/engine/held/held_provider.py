@@ -36,7 +36,7 @@ class HeldProvider:
         self._records = context.store.records
         self._demand = Demand(self.refresher)
         self._sinks = sinks
-        self._scope: anyio.CancelScope | None = None
+        self._scope: anyio.CancelScope  # from `start` on
 
     # -------------------------------------------------------------- life
 
@@ -46,8 +46,7 @@ class HeldProvider:
 
     def stop(self) -> None:
         """Stop the refresh loop. Token and state stay."""
-        if self._scope is not None:
-            self._scope.cancel()
+        self._scope.cancel()
 
     async def reconfigure(self, config: ProviderConfig) -> None:
         """Apply settings of the same kind."""

@@ -28,7 +28,7 @@ log = get_logger()
 
 @dataclass(slots=True)
 class AttemptResult:
-    """The result of one attempt, for everybody who waits for it."""
+    """The result of one attempt, for all its waiters."""
 
     done: Event = field(default_factory=Event)
     error: AttemptError | None = None
@@ -107,7 +107,7 @@ class Refresher:
         return self.record.lease
 
     def is_valid(self) -> bool:
-        """Tell whether a valid token is held."""
+        """Return whether a valid token is held."""
         lease = self.lease
         return lease is not None and lease.token.is_valid(self._clock.instant())
 
@@ -132,11 +132,6 @@ class Refresher:
     def is_busy(self) -> bool:
         """Whether an attempt is under way or wanted."""
         return self._in_flight or self._wanted
-
-    @property
-    def in_flight(self) -> bool:
-        """Whether an attempt is under way."""
-        return self._in_flight
 
     def now(self) -> Instant:
         """Read the provider's clock."""
@@ -265,7 +260,7 @@ class Refresher:
         return now.until(self._slot)
 
     async def _attempt(self) -> None:
-        """Make one attempt. A failure is stored and logged already; readers who wait get it as their result."""
+        """Make one attempt. A failure is stored and logged already; waiting readers get it as their result."""
         self.heartbeat.works()
         self._in_flight, self._wanted, self._slot = True, False, None
         started = self._clock.instant()

@@ -1,1 +1,1 @@
-"""PLACEHOLDER"""
+"""On-demand providers: tokens that are issued per query."""

@@ -172,7 +172,7 @@ class TokenIssuer:
                     raise
 
     def _is_worth_the_learned_clock(self, meaning: Meaning) -> bool:
-        """Tell whether a refusal may be due to our clock, and is not the one that rejects the credentials.
+        """Return whether a refusal may be due to our clock, and is not the one that rejects the credentials.
 
         The refusal is not counted yet: queries side by side may all meet the same wrong clock once.
         """

@@ -35,7 +35,7 @@ class OnDemandProvider:
         self.issuer = TokenIssuer(config.name, self.settings, context)
         self._context = context
         self._sinks = sinks
-        self._tasks: TaskGroup | None = None
+        self._tasks: TaskGroup  # from `start` on
 
     # -------------------------------------------------------------- life
 
@@ -57,8 +57,7 @@ class OnDemandProvider:
 
     def secrets_changed(self) -> None:
         """Leave `Rejected` soon if the rejected secrets changed."""
-        if self._tasks is not None:
-            self._tasks.start_soon(self.issuer.reconsider)
+        self._tasks.start_soon(self.issuer.reconsider)
 
     # -------------------------------------------------------------- status
 

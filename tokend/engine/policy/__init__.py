@@ -1,1 +1,1 @@
-"""PLACEHOLDER"""
+"""Pure decisions: refresh times, backoff, rate limits, the meaning of failures and successes."""

@@ -1,4 +1,4 @@
-"""What a failed attempt means, for held and for on-demand kinds: one table, and the record after a failure. Pure.
+"""Meaning of a failed attempt, for held and for on-demand kinds: one table, and the record after a failure. Pure.
 
 The class of the error chooses the row of `FAILURES`. The row says whether the credentials were refused and when they
 are rejected, how long the next attempt waits, whether the pause binds all providers of the host, and whether an

@@ -140,7 +140,7 @@ def long_outage_seconds(record: Record, now: Instant) -> float:
 
 
 def was_stepped_back(lease: Lease, now: Instant) -> bool:
-    """Tell whether the wall clock was set back since ``lease`` was dated: it then seems to live longer than it does."""
+    """Return whether the wall clock was set back since ``lease`` was dated: its wall end is then too late."""
     expires = lease.token.expires_at
     if expires is None:
         return False

@@ -44,12 +44,12 @@ def reconcile(
 
 
 def is_foreign(record: Record, account: str) -> bool:
-    """Tell whether the token held belongs to another account."""
+    """Return whether the token held belongs to another account."""
     return record.lease is not None and record.account != account
 
 
 def is_surely_another_account(old: HeldSettings, new: HeldSettings) -> bool:
-    """Tell whether the account changed, as far as that is known without reading a secret.
+    """Return whether the account changed, as far as that is known without reading a secret.
 
     It did where a key that names the account has another plain value, or another literal secret.
     """

@@ -20,8 +20,8 @@ from tokend.values.tokens import Lease
 class RunningSinks:
     """Run the sinks of the token ``name``. Implements `contract.SinkReport`.
 
-    ``locks`` has the locks of all targets of the daemon. ``removes`` tells whether sinks must not hold a token, given
-    by name, after its end.
+    ``locks`` has the locks of all targets of the daemon. ``removes`` returns whether sinks must not hold the
+    token of a name after its end.
     """
 
     __slots__ = ("_context", "_locks", "_name", "_publishers", "_removes", "_workers")
@@ -61,8 +61,7 @@ class RunningSinks:
     def secrets_changed(self, paths: set[Path]) -> None:
         """Let the sinks that read one of the secret files at ``paths`` try again at once."""
         for publisher in self._publishers:
-            if isinstance(publisher, Publisher):  # a served sink has no secret that its clients would wait for
-                publisher.secrets_changed(paths)
+            publisher.secrets_changed(paths)
 
     def stop(self) -> None:
         """Stop all publishers. What they wrote stays."""

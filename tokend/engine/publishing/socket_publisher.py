@@ -1,5 +1,7 @@
 """Publishing task of one served sink: have it served, and again after a failure."""
 
+from pathlib import Path
+
 from tokend.engine.context.context import Context
 from tokend.engine.publishing.sink_health import BUG, SinkHealth
 from tokend.engine.publishing.target_lock import TargetLock
@@ -35,6 +37,9 @@ class SocketPublisher:
     def holds(self, lease: Lease | None) -> bool:
         """Tell whether a client would be given this very lease."""
         return self._listening and lease is not None
+
+    def secrets_changed(self, paths: set[Path]) -> None:
+        """Do nothing: a served sink reads no secret."""
 
     def owes_announcement(self) -> bool:
         """Never: there is no change that a client could miss."""

@@ -1,1 +1,1 @@
-"""PLACEHOLDER"""
+"""Records: everything that is known of a provider, its form on disk, and the store."""

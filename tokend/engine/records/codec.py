@@ -1,7 +1,7 @@
 """The JSON form of a `Record` in a state file: encode, decode, version. Pure.
 
 The form of version 1 is flat, as 0.1.0 wrote it: the members of all states stand side by side, and those that a state
-does not have are null, 0 or false (docs/decisions/0012). ``verdicts`` is the number of refusals.
+does not have are null, 0 or false (docs/decisions/0012). The count of refusals has the name that 0.1.0 gave it.
 """
 
 from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ def dump(name: str, record: Record, boot_id: str) -> bytes:
 def load(content: bytes, *, boot_id: str, now: Instant) -> tuple[str, Record]:
     """Decode what `dump` encoded, by this version or by 0.1.0. Raises `StoreError` for anything else, quoting nothing.
 
-    Boot times of another boot are computed anew from the wall clock.
+    Boot times of another boot are replaced by ones computed from the wall clock.
     """
     try:
         document = orjson.loads(content)

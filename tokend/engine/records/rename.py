@@ -1,4 +1,4 @@
-"""What becomes of a record when its provider is renamed, or when its name passes to another provider. Pure."""
+"""Records of renamed providers, and of names that pass to another provider. Pure."""
 
 from dataclasses import replace
 
@@ -29,5 +29,5 @@ def generations_only(record: Record) -> Record:
 
 
 def is_blank(record: Record) -> bool:
-    """Tell whether nothing is known but the generations that were used."""
+    """Return whether nothing is known but the generations that were used."""
     return record == generations_only(record)

@@ -1,1 +1,1 @@
-"""PLACEHOLDER"""
+"""Tasks of the engine: worker groups, the expiry watch, heartbeats."""

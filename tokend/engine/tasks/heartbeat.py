@@ -1,15 +1,15 @@
-"""Who is still moving: what the watchdog is fed on (docs/promises.md P8, 70, 72 and 74).
+"""Heartbeats of refreshers, for the watchdog (docs/promises.md P8, 70, 72 and 74).
 
-A `Heartbeat` is one refresher's: it tells whether it works or rests, and until when. `HeartbeatCheck` looks at all from
-time to time. Time is counted in awake seconds from look to look, never as a difference of clocks: after a suspend, a
-step or a freeze everybody is overdue for a moment and nobody has hung.
+A refresher's `Heartbeat` shows whether it works or rests, and until when. `HeartbeatCheck` checks all of them from time
+to time. It adds up awake seconds between its checks and compares no clocks: after a suspend, a clock step or a freeze
+every refresher is overdue for a moment, and none hangs.
 
-- A rest ends at its moment, at the latest a tick of the clock later. One that is `REST_SECONDS` overdue has hung.
-- Work (comparing secrets, an attempt, saving) is bounded by the timeouts of its steps. Work that has had all that time
-  has hung. Who stands in the queue for a thread, with all other providers before it, has not hung as long as the queue
-  moves: so the bound does not grow with their number.
-- A worker that crashes moves: it is started again, and each start is a beat. It is its own provider's trouble, seen in
-  status, and no reason to restart everybody's.
+- A rest ends at its moment, at the latest a tick of the clock later. A refresher that is `REST_SECONDS` overdue hangs.
+- Work (reconciling, an attempt, saving) is bounded by the timeouts of its steps. Work that takes longer hangs. A
+  refresher that waits for a thread, behind all other providers, does not hang while the queue moves: so the bound does
+  not grow with their number.
+- A worker that crashes does not hang: it is started again, and each start is a beat. Status shows the crash; it is no
+  reason to restart all other providers.
 """
 
 import math
@@ -21,7 +21,7 @@ from tokend.machine.thread_pool import Threads
 
 T = TypeVar("T")
 
-# A tick (15 s) late is allowed (`Clock.wait`), and a busy loop must not be taken for a dead one.
+# A tick (15 s) late is allowed (`Clock.wait`), and a busy loop does not hang.
 REST_SECONDS = 45.0
 # Work: saving (10 s) before and after the request, and the machine's own slowness.
 WORK_SECONDS = 60.0
@@ -30,49 +30,49 @@ EXCHANGES = 4
 
 
 class Heartbeat:
-    """One refresher's sign of life. It works from the start."""
+    """One refresher's sign of life. It begins as working."""
 
     __slots__ = ("_queue", "beats", "rests_until")
 
     def __init__(self) -> None:
         self.beats = 0
         self.rests_until: float | None = None  # boot time; None while it works
-        self._queue: TrackedThreads | None = None  # where it waits for a thread
+        self._queue: TrackedThreads | None = None  # the threads it waits for
 
     def works(self) -> None:
-        """Work begins, or the next piece of it."""
+        """Note that work begins, or its next step."""
         self.beats += 1
         self.rests_until = None
 
     def rests(self, until: float | None) -> None:
-        """A rest begins, to the boot time ``until`` (None: no timer ends it); somebody may end it sooner."""
+        """Note that a rest begins, to the boot time ``until`` (None: no timer ends it); an event may end it sooner."""
         self.beats += 1
         self.rests_until = math.inf if until is None else until
 
     def queues(self, queue: "TrackedThreads | None") -> None:
-        """It waits for a thread now; None: it has one, or needs none any more."""
+        """Note that it waits for a thread of ``queue``; None: it has one, or needs none any more."""
         self.beats += 1
         self._queue = queue
 
     @property
     def signs(self) -> tuple[int, int]:
-        """What changes while it moves, or while what it waits for does."""
+        """Values that change while the refresher makes progress, or the queue that it waits in."""
         return self.beats, 0 if self._queue is None else self._queue.moves
 
 
 HEARTBEAT: ContextVar[Heartbeat | None] = ContextVar("HEARTBEAT", default=None)
-"""The heartbeat of the refresher whose task this is."""
+"""The heartbeat of the refresher that runs in the current task."""
 
 
 class TrackedThreads:
-    """`interfaces.Threads` before others: it tells who waits for a thread, and whether the queue moves."""
+    """Threads that note in a refresher's heartbeat that it waits for one, and that count the moves of the queue."""
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
         self.moves = 0
 
     async def run(self, call: Callable[[], T], *, seconds: float) -> T:
-        """Run ``call`` there."""
+        """Run ``call`` in a thread; see `Threads.run`."""
         heartbeat = HEARTBEAT.get()
 
         def begun() -> T:
@@ -93,30 +93,30 @@ class TrackedThreads:
 
 
 class Monitored(Protocol):
-    """What is watched: a `refresher.Refresher`."""
+    """A loop with a heartbeat: a `refresher.Refresher`."""
 
     @property
     def name(self) -> str:
-        """The token's."""
+        """The token's name."""
 
     @property
     def heartbeat(self) -> Heartbeat:
-        """Its own."""
+        """Its heartbeat."""
 
     @property
     def timeout_seconds(self) -> float:
-        """What one exchange with its upstream may take."""
+        """The longest time that one exchange with its upstream may take."""
 
 
 class HeartbeatCheck:
-    """What was seen of everybody at the last look."""
+    """Find refreshers that hang, by the signs of life seen at the last check."""
 
     def __init__(self) -> None:
-        # By name: who, the signs of life, awake seconds without one.
+        # By name: the refresher, its signs of life, awake seconds without a new one.
         self._seen: dict[str, tuple[Monitored, tuple[int, int], float]] = {}
 
     def look(self, living: Iterable[Monitored], *, boot: float, seconds: float) -> list[str]:
-        """Who has hung, by name; ``seconds`` of awake time after the last look, at boot time ``boot``."""
+        """Return the names of refreshers that hang, at boot time ``boot``, ``seconds`` awake after the last check."""
         before, self._seen = self._seen, {}
         hung = []
         for one in living:
@@ -132,7 +132,7 @@ class HeartbeatCheck:
 
 
 def _allowed_seconds(one: Monitored) -> float:
-    """How long ``one`` may work, or be overdue, without a sign of life."""
+    """Return how long ``one`` may work, or be overdue, without a sign of life."""
     if one.heartbeat.rests_until is not None:
         return REST_SECONDS
     return WORK_SECONDS + EXCHANGES * one.timeout_seconds

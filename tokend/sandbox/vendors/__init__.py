@@ -1,1 +1,1 @@
-"""The vendors that the sandbox plays, one file each."""
+"""Vendors of the sandbox, a file for each."""

@@ -1,4 +1,4 @@
-"""The partner API: one protected endpoint that checks JWTs which the caller signs with a shared secret."""
+"""Partner API: one protected endpoint, which checks JWTs that the caller signed with a shared secret."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ PORTFOLIO = "/portfolio"
 
 
 class Partner:
-    """Play the partner API: jsonwebtoken's rules, so ``now >= exp`` is expired and a future ``iat`` is ignored."""
+    """Partner API by the rules of jsonwebtoken: ``now >= exp`` is expired, and a future ``iat`` is ignored."""
 
     name = "partner"
 
@@ -21,17 +21,17 @@ class Partner:
         self._clock = clock
 
     def route(self, path: str) -> str | None:
-        """Own the portfolio."""
+        """Accept the path of the portfolio."""
         return path if path == PORTFOLIO else None
 
     def answer(self, request: Request) -> Reply:
-        """Show the portfolio to whoever has a good token; 401 says what is wrong with any other."""
+        """Return the portfolio for a valid token; for any other token 401 with the reason."""
         if request.method != "GET":
             return json_reply(405, {"error": "Method Not Allowed"}, headers={"Allow": "GET"})
         token = request.bearer
         if token is None:
             return _unauthorized("Unauthorized")
-        problem = self._judge(token)
+        problem = self._problem(token)
         if problem:
             return _unauthorized(problem)
         portfolio = {
@@ -41,15 +41,15 @@ class Partner:
         }
         return json_reply(200, portfolio)
 
-    def refusal(self, request: Request, code: int | str | None) -> Reply:  # noqa: ARG002 - the Protocol's shape
-        """Refuse with 401, or another HTTP status as the code."""
+    def refusal(self, request: Request, code: int | str | None) -> Reply:  # noqa: ARG002  (the Protocol's signature)
+        """Answer 401, or the HTTP status in ``code``."""
         return _unauthorized("Invalid Token", status=http_status(code, 401))
 
     def failure(self, status: int) -> Reply:
-        """Fail with a short JSON error."""
+        """Answer with a short JSON error."""
         return json_reply(status, {"error": "Too Many Requests" if status == 429 else "Internal Server Error"})
 
-    def _judge(self, token: str) -> str | None:
+    def _problem(self, token: str) -> str | None:
         account = self.credentials
         try:
             claims = verify(token, account["secret"].encode())

@@ -1,6 +1,6 @@
-"""ProjectX Gateway (TopstepX): login by API key, validate, logout, and one protected endpoint to try a token on.
+"""ProjectX Gateway (TopstepX): login by API key, validate, logout, and one protected endpoint.
 
-Failures of a login are HTTP 200 with ``success: false``; ASP.NET answers the rest (400 ProblemDetails, bare 401, 429).
+A failed login is HTTP 200 with ``success: false``. ASP.NET gives all other errors (400 ProblemDetails, bare 401, 429).
 """
 
 import threading
@@ -19,18 +19,18 @@ from tokend.sandbox.options import Options
 LOGIN, VALIDATE, LOGOUT = "/api/Auth/loginKey", "/api/Auth/validate", "/api/Auth/logout"
 ACCOUNTS = "/api/Account/search"
 INVALID_CREDENTIALS = 3
-# ValidateErrorCode: numbers are per endpoint, so 3 means something else here than at the login.
+# ValidateErrorCode. Each endpoint has its own numbers: 3 has another meaning at the login.
 VALIDATE_CODES = {"invalid-session": 1, "session-not-found": 2, "expired": 3, "unknown-error": 4}
 DEFAULT_LIFE_SECONDS = 24 * 3600
 LIMIT_WINDOW_SECONDS = 60.0
-LONGEST_MEMORY = 10_000  # sessions that are remembered apart from their token; the oldest goes first
+LONGEST_MEMORY = 10_000  # sessions whose end is not in their token; the oldest is dropped first
 _CLAIMS = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
 _ROLE = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"
 _TITLES = {400: "Bad Request", 401: "Unauthorized", 405: "Method Not Allowed", 415: "Unsupported Media Type"}
 
 
 class ProjectX:
-    """Play ProjectX. A new login leaves older tokens valid; only `logout` ends one."""
+    """ProjectX Gateway. A new login leaves older tokens valid; only a logout ends a token early."""
 
     name = "projectx"
 
@@ -44,15 +44,15 @@ class ProjectX:
         self._life = options.projectx_ttl or options.ttl or DEFAULT_LIFE_SECONDS
         self._lock = threading.Lock()
         self._requests: deque[float] = deque()
-        # Ends of sessions that the token itself does not tell: issued without exp, or logged out.
+        # {session: Unix seconds of its end}, for tokens without exp and after a logout.
         self._ends: dict[str, float] = {}
 
     def route(self, path: str) -> str | None:
-        """Own the four documented paths."""
+        """Accept the four documented paths."""
         return path if path in (LOGIN, VALIDATE, LOGOUT, ACCOUNTS) else None
 
     def answer(self, request: Request) -> Reply:
-        """Answer a login, a validation, a logout or a search for accounts."""
+        """Answer a login, a validation, a logout or an account search."""
         if not self._admit():
             return self.failure(429)
         if request.method != "POST":
@@ -70,7 +70,7 @@ class ProjectX:
         return self._accounts(request)
 
     def refusal(self, request: Request, code: int | str | None) -> Reply:
-        """Refuse a login or a validation with an error code, anything else with 401."""
+        """Answer a login or a validation with an error code, all else with 401."""
         if request.path == LOGIN:
             return _login_failed(request, code if isinstance(code, int) else INVALID_CREDENTIALS)
         if request.path == VALIDATE:
@@ -78,7 +78,7 @@ class ProjectX:
         return _unauthorized()
 
     def failure(self, status: int) -> Reply:
-        """Fail without a body, as its gateway does."""
+        """Answer without a body, like its gateway."""
         return Reply(status=status, content_type="text/plain")
 
     def _admit(self) -> bool:
@@ -108,7 +108,7 @@ class ProjectX:
             return _login_failed(request, INVALID_CREDENTIALS)
         token = self._issue(body["userName"])
         if self._options.projectx_expires_in_field:
-            # Whole minutes: rounded up, and exp says the rest (see Options).
+            # Whole minutes, rounded up; exp is exact (see Options).
             return _result(request, {"success": True, "token": token, "expiresIn": ceil(self._life / 60)})
         return _result(request, {"token": token, "success": True, "errorCode": 0, "errorMessage": None})
 
@@ -123,7 +123,7 @@ class ProjectX:
         if self._options.no_projectx_exp:
             self._remember(session, end)
         else:
-            claims["exp"] = ceil(end)  # whole seconds; never earlier than the life that was asked for
+            claims["exp"] = ceil(end)  # whole seconds, never earlier than the life in the options
         return sign(claims, ISSUER_KEY)
 
     def _remember(self, session: str, end: float) -> None:
@@ -133,7 +133,7 @@ class ProjectX:
                 del self._ends[next(iter(self._ends))]
 
     def _session(self, request: Request) -> "_Session | None":
-        """Read a valid bearer; None where it is missing, foreign, expired or logged out."""
+        """Return the session of the bearer token; None if it is missing, foreign, expired or logged out."""
         token = request.bearer
         try:
             claims = verify(token or "", ISSUER_KEY)
@@ -169,7 +169,7 @@ class _Session:
 
 
 def _result(request: Request, value: object) -> Reply:
-    # Its documentation asks for text/plain and gets JSON under that name: a client must not go by the type.
+    # The vendor's documentation requests text/plain, and the answer is JSON of that type.
     plain = request.headers.get("accept", "").startswith("text/plain")
     return json_reply(200, value, content_type=f"{'text/plain' if plain else 'application/json'}; charset=utf-8")
 

@@ -18,12 +18,12 @@ from tokend.sandbox.messages import Reply, Request, http_status, json_reply
 from tokend.sandbox.options import Options
 
 DEFAULT_LIFE_SECONDS = 12 * 3600
-LONGEST_MEMORY = 100_000  # request ids and tickets that are remembered; the oldest goes first
+LONGEST_MEMORY = 100_000  # stored request ids and tickets; the oldest is dropped first
 _ROUTE = re.compile(
     r"/(?:ttid/(?P<env>ext_uat_cert|ext_prod_live|ext_prod_sim)/token(?P<ticket>/[A-Za-z0-9_-]+)?"
     r"|ttuser/(?P<user_env>ext_uat_cert|ext_prod_live|ext_prod_sim)/users)"
 )
-# <app>-<company>--<uuid4>: names without whitespace and without what TT forbids in them.
+# <app>-<company>--<uuid4>: names without whitespace and without the characters that TT forbids.
 _NAME = r"[^\s$&+,/:;=?@\"<>#%{}|\\^~\[\]`]+"
 _REQUEST_ID = re.compile(
     rf"{_NAME}-{_NAME}--[0-9a-fA-F]{{8}}-[0-9a-fA-F]{{4}}-4[0-9a-fA-F]{{3}}-[89abAB][0-9a-fA-F]{{3}}-[0-9a-fA-F]{{12}}"
@@ -33,7 +33,7 @@ _GATEWAY = {403: "Forbidden", 429: "Too Many Requests", 503: "Service Unavailabl
 
 
 class TT:
-    """Play TT. One account; a token is for the environment it was issued in."""
+    """TT REST 2.0 with one account. A token is valid in the environment that issued it."""
 
     name = "tt"
 
@@ -48,7 +48,7 @@ class TT:
         self._tickets: OrderedDict[str, str] = OrderedDict()
 
     def route(self, path: str) -> str | None:
-        """Own the token and user paths of the three environments, in lower case; tickets are masked."""
+        """Accept the token and user paths of the three environments, in lower case; mask tickets."""
         match = _ROUTE.fullmatch(path)
         return None if match is None else path.removesuffix(match["ticket"] or "") + ("/…" if match["ticket"] else "")
 
@@ -65,8 +65,8 @@ class TT:
             return self._post(request, match["env"])
         return self._users(request, match["user_env"])
 
-    def refusal(self, request: Request, code: int | str | None) -> Reply:  # noqa: ARG002 - the Protocol's shape
-        """Refuse the credentials: a text as code is the status (Fail, StatusFail), a number the HTTP status."""
+    def refusal(self, request: Request, code: int | str | None) -> Reply:  # noqa: ARG002  (the Protocol's signature)
+        """Refuse the credentials. A text in ``code`` is the status (Fail, StatusFail), a number the HTTP status."""
         status = code if isinstance(code, str) else self._options.tt_status or "Fail"
         return json_reply(
             http_status(code, self._options.tt_status_code),
@@ -74,7 +74,7 @@ class TT:
         )
 
     def failure(self, status: int) -> Reply:
-        """Fail as the gateway does."""
+        """Answer like the gateway."""
         return json_reply(status, {"message": _GATEWAY.get(status, "Internal server error")})
 
     def _post(self, request: Request, env: str) -> Reply:

@@ -1,4 +1,4 @@
-"""What the server asks of a vendor's part."""
+"""Interface between the stage and a vendor."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -7,18 +7,17 @@ from tokend.sandbox.messages import Reply, Request
 
 
 class Vendor(Protocol):
-    """One vendor, played faithfully. Implementers answer; they must not sleep, log, or inject faults themselves.
+    """One vendor. Implementers answer by the vendor's documented rules; they must not sleep, log, or inject faults.
 
-    Called from many threads at once: state needs a lock. A bug shows as an exception, which the server turns into
-    a 500.
+    Many threads call at once: state needs a lock. An exception is a bug; the server logs it and answers 500.
     """
 
-    name: str  # in options, control requests and the journal
-    # The accepted account, by field; replaced as a whole. Never sent to anybody: only its fields' names are told.
+    name: str  # also in option names, control requests and the journal
+    # Accepted account: {field: value}, replaced as a whole. No answer holds a value; control endpoints list the fields.
     credentials: Mapping[str, str]
 
     def route(self, path: str) -> str | None:
-        """Say under which name a path is recorded (secrets in it masked), or None where it is not this vendor's."""
+        """Return the path for the journal, with secrets masked; None if the path is not this vendor's."""
         ...
 
     def answer(self, request: Request) -> Reply:
@@ -26,7 +25,7 @@ class Vendor(Protocol):
         ...
 
     def refusal(self, request: Request, code: int | str | None) -> Reply:
-        """Answer as if the credentials were bad. ``code`` is the vendor's own error code; None is its usual one."""
+        """Answer as if the credentials were wrong. ``code`` is the vendor's own error code; None is its usual one."""
         ...
 
     def failure(self, status: int) -> Reply:

@@ -1,4 +1,4 @@
-"""The wallet API: every request carries its own JWT, in milliseconds, with a hash of what is being paid."""
+"""Wallet API: every request has its own JWT, with times in milliseconds and a hash of the payment."""
 
 import hashlib
 import json
@@ -11,14 +11,14 @@ from tokend.sandbox.options import Options
 
 TRANSFER, BALANCE, EXAMPLE = "/api/wallet/transfer", "/api/wallet/balance", "/path/to/endpoint"
 SIGNED_FIELDS = ("currency", "amount", "orderId")
-# Milliseconds passed this number in 1973, seconds will in 5138: below it somebody sent seconds.
+# Milliseconds passed this number in 1973; seconds pass it in 5138. A smaller number is seconds.
 SMALLEST_MILLISECONDS = 100_000_000_000
-# The vendor's sample reads the clock once for iat and again for exp, and clocks differ by a little.
+# The vendor's sample reads the clock twice, for iat and for exp, and clocks differ a little.
 TOLERANCE_MILLISECONDS = 5_000
 
 
 class Wallet:
-    """Play the wallet API. Its error bodies are not documented: these are short and say which rule was broken."""
+    """Wallet API. Its error bodies are not documented: the sandbox's name the broken rule."""
 
     name = "wallet"
 
@@ -28,11 +28,11 @@ class Wallet:
         self._clock = clock
 
     def route(self, path: str) -> str | None:
-        """Own a transfer, a balance, and the path of the vendor's example."""
+        """Accept the paths of a transfer, of a balance, and of the vendor's example."""
         return path if path in (TRANSFER, BALANCE, EXAMPLE) else None
 
     def answer(self, request: Request) -> Reply:
-        """Accept a payment, or show a balance, if the request's JWT is for exactly this request."""
+        """Accept a payment, or return a balance, if the JWT is for exactly this request."""
         if request.method != ("GET" if request.path == BALANCE else "POST"):
             return _error(405, "Method not allowed")
         token = request.bearer or request.headers.get("signaturetoken")
@@ -46,7 +46,7 @@ class Wallet:
             return _error(400, "currency, amount and orderId must be strings without #")
         if any(signed) and not all(signed):
             return _error(400, "currency, amount and orderId are needed together")
-        problem = self._judge(token, request, signed)
+        problem = self._problem(token, request, signed)
         if problem:
             return _error(401, problem)
         if request.path == BALANCE:
@@ -54,15 +54,15 @@ class Wallet:
         order = dict(zip(SIGNED_FIELDS, signed, strict=True)) if any(signed) else {}
         return json_reply(200, {"success": True, "message": "Accepted", "data": order})
 
-    def refusal(self, request: Request, code: int | str | None) -> Reply:  # noqa: ARG002 - the Protocol's shape
-        """Refuse with 401, or another HTTP status as the code."""
+    def refusal(self, request: Request, code: int | str | None) -> Reply:  # noqa: ARG002  (the Protocol's signature)
+        """Answer 401, or the HTTP status in ``code``."""
         return _error(http_status(code, 401), "Invalid token")
 
     def failure(self, status: int) -> Reply:
-        """Fail with its short error."""
+        """Answer with a short JSON error."""
         return _error(status, "Too many requests" if status == 429 else "Internal error")
 
-    def _judge(self, token: str, request: Request, signed: list[str]) -> str | None:
+    def _problem(self, token: str, request: Request, signed: list[str]) -> str | None:
         account = self.credentials
         try:
             claims = verify(token, account["secret"].encode())
@@ -77,7 +77,7 @@ class Wallet:
         return self._time_problem(claims.get("iat"), claims.get("exp"))
 
     def _time_problem(self, issued: object, expires: object) -> str | None:
-        # By hand: ordinary verifiers take milliseconds for seconds and accept such a token for ever.
+        # Usual verifiers read milliseconds as seconds and would accept such a token for ever.
         if type(issued) is not int or type(expires) is not int or min(issued, expires) < SMALLEST_MILLISECONDS:
             return "iat and exp must be whole milliseconds"
         now = int(self._clock.now() * 1000)
@@ -91,7 +91,7 @@ class Wallet:
 
 
 def signature(fields: list[str]) -> str:
-    """Hash currency, amount and order id as the vendor's sample does: JSON.stringify, so the quotes are hashed too."""
+    """Hash currency, amount and order id like the vendor's sample: JSON.stringify, so that quotes are hashed, too."""
     text = "#".join(fields) if any(fields) else ""
     # surrogatepass: a lone surrogate must end as a wrong signature, not as an exception.
     return hashlib.sha256(json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()

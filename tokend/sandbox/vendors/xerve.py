@@ -1,4 +1,4 @@
-"""Xerve's Generate Auth Token: signed requests that create users and single-use login links, and the links."""
+"""Xerve's Generate Auth Token: signed requests that create users and single-use login links, and those links."""
 
 import hashlib
 import hmac
@@ -22,7 +22,7 @@ _DIGITS = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 class Xerve:
-    """Play Xerve. Every good call creates or updates a user and adds a token; older tokens stay valid."""
+    """Xerve. Each valid call creates or updates a user and adds a token; older tokens stay valid."""
 
     name = "xerve"
 
@@ -33,11 +33,11 @@ class Xerve:
         self._database = database
 
     def route(self, path: str) -> str | None:
-        """Own the API's path and the login links, whose tokens are masked."""
+        """Accept the API's path and the login links; mask the links' tokens."""
         return path if path == GENERATE else f"{LOGIN}…" if path.startswith(LOGIN) else None
 
     def answer(self, request: Request) -> Reply:
-        """Generate a token, or let its bearer log in once."""
+        """Generate a token, or log its user in once."""
         if request.path != GENERATE:
             return self._log_in(request)
         if request.method != "POST":
@@ -45,23 +45,23 @@ class Xerve:
         problem = self._signature_problem(request)
         if problem:
             return _error(401, problem)
-        body = request.json_object() or {}  # Laravel's way: what is no JSON object has none of the fields
+        body = request.json_object() or {}  # like Laravel: a body that is no JSON object has no fields
         errors = validate(body)
         if errors:
             return _invalid(errors)
         try:
             return self._generate(request, body)
-        except (sqlite3.Error, UnicodeEncodeError):  # the latter: half a surrogate pair in a field
+        except (sqlite3.Error, UnicodeEncodeError):  # UnicodeEncodeError: half a surrogate pair in a field
             return self.failure(500)
 
-    def refusal(self, request: Request, code: int | str | None) -> Reply:  # noqa: ARG002 - the Protocol's shape
-        """Refuse the signature with 401, or with 400 the fields, or fail with 500: the documented three."""
+    def refusal(self, request: Request, code: int | str | None) -> Reply:  # noqa: ARG002  (the Protocol's signature)
+        """Answer with one of the three documented errors: 401 signature, 400 fields, 500."""
         if code == 400:
             return _invalid({"clientId": ["The clientId field is required."]})
         return self.failure(code) if isinstance(code, int) and code >= 500 else _error(401, "Invalid signature")
 
     def failure(self, status: int) -> Reply:
-        """Fail as documented; 429 is not, and gets the shape of the 401."""
+        """Answer with the documented error. 429 is not documented and gets the form of the 401."""
         if status == 429:
             return _error(429, "Too many requests")
         data = {"error": "Database connection failed"}
@@ -73,7 +73,7 @@ class Xerve:
         fresh = _DIGITS.fullmatch(timestamp) and abs(self._clock.now() - int(timestamp)) <= WINDOW_SECONDS
         if not (signature and fresh and secret):
             return "Missing required signature headers or secret"
-        # The very bytes that arrived, and nothing between the parts.
+        # The body as received, and no separator between the parts.
         message = f"{request.method}{request.path}{timestamp}".encode() + request.body
         expected = hmac.digest(secret.encode(), message, hashlib.sha256).hex()
         return None if hmac.compare_digest(signature.encode(), expected.encode()) else "Invalid signature"
@@ -108,7 +108,7 @@ class Xerve:
 
 
 def validate(body: dict[str, Any]) -> dict[str, list[str]]:
-    """Check the fields of a request; gives the vendor's texts per field, in the documented order."""
+    """Return the vendor's error texts per field, in the documented order; empty if all fields are valid."""
     errors = {}
     for field, longest in LONGEST.items():
         value = body.get(field)

@@ -1,4 +1,4 @@
-"""Xerve's users, wallets and single-use tokens, in SQLite. Rules about requests and times are `xerve`'s."""
+"""Xerve's users, wallets and single-use tokens, in SQLite. The rules of requests and times are in `xerve`."""
 
 import hashlib
 import secrets
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS tokens (
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user as replies show one."""
+    """Fields of a user that replies show."""
 
     id: int
     username: str
@@ -40,21 +40,21 @@ class User:
 
 
 class XerveDatabase:
-    """One connection behind a lock; every call is one transaction. Raises sqlite3.Error, and then nothing changed."""
+    """One connection behind a lock. Each call is a transaction; after sqlite3.Error nothing has changed."""
 
     def __init__(self, path: str) -> None:
         self._lock = threading.Lock()
-        # Isolation level None: transactions are begun and ended here, never behind our back.
+        # Isolation level None: sqlite3 then begins no transaction by itself.
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.executescript(_TABLES)
 
     def close(self) -> None:
-        """Close the file; the database is not usable afterwards."""
+        """Close the file. No other call may follow."""
         with self._lock:
             self._connection.close()
 
     def upsert(self, *, client_id: str, username: str, name: str, now: float) -> tuple[User, bool]:
-        """Create the user of a client id with a wallet, or update its names; say whether it is new."""
+        """Create the user of a client id with a wallet, or update its names. Returns the user and whether it is new."""
         with self._transaction() as connection:
             updated = connection.execute(
                 "UPDATE users SET username = ?, name = ? WHERE client_id = ?", (username, name, client_id)
@@ -68,7 +68,7 @@ class XerveDatabase:
             return User(*row), is_new
 
     def add_token(self, user: User, *, ip_address: str, expires_at: float) -> str:
-        """Make and store a token (as a hash); older ones of the user stay valid."""
+        """Create a token and store its hash; older tokens of the user stay valid."""
         token = "".join(secrets.choice(_ALPHABET) for _ in range(TOKEN_LENGTH))
         with self._transaction() as connection:
             connection.execute(
@@ -77,7 +77,7 @@ class XerveDatabase:
         return token
 
     def consume(self, token: str, *, now: float) -> User | Literal["unknown", "used", "expired"]:
-        """Use a token up and give its user, or say why it cannot be used. Of many callers at once, one succeeds."""
+        """Mark a token as used and return its user, or the reason why not. Of concurrent callers, one succeeds."""
         with self._transaction() as connection:
             row = connection.execute(
                 "SELECT users.id, username, display_id, name, expires_at, used_at FROM tokens"
@@ -94,7 +94,7 @@ class XerveDatabase:
             return User(*row[:4])
 
     def report(self) -> list[dict[str, Any]]:
-        """List users with wallets and counts of tokens; neither passwords nor tokens."""
+        """Return users with wallets and counts of tokens; no passwords, no tokens."""
         with self._transaction() as connection:
             rows = connection.execute(
                 "SELECT users.id, client_id, display_id, username, name, referral_code, role, status,"
@@ -109,7 +109,7 @@ class XerveDatabase:
         inserted = connection.execute(
             "INSERT INTO users (client_id, display_id, username, name, referral_code, password_hash, role, status)"
             " VALUES (?, ?, ?, ?, ?, ?, 'user', 'active')",
-            # Nobody ever knows the password, so a plain hash of random bytes is as good as a slow one.
+            # Nobody knows this random password, so that a fast hash is enough.
             (client_id, client_id, username, name, _referral_code(now), _hash(secrets.token_hex(32))),
         )
         connection.execute("INSERT INTO wallets VALUES (?, 'USD', '0.00')", (inserted.lastrowid,))
@@ -127,7 +127,7 @@ class XerveDatabase:
 
 
 def _referral_code(now: float) -> str:
-    # 36^6 codes per year: a collision breaks the UNIQUE rule and shows as the documented 500.
+    # 36^6 codes per year. A collision violates UNIQUE, and the answer is the documented 500.
     tail = "".join(secrets.choice(_REFERRAL_ALPHABET) for _ in range(6))
     return f"REF-{datetime.fromtimestamp(now, UTC).year:04d}-{tail}"
 

@@ -5,7 +5,6 @@ read alike by docker, podman, systemd, shells and every dotenv library: every JW
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -161,9 +160,11 @@ def _end_of(pattern: "re.Pattern[bytes]", content: bytes, start: int) -> int:
 
 
 def _is_bad(character: str) -> bool:
-    code = ord(character)
-    if character == "\t":
+    if " " <= character <= "~" or character == "\t":
         return False
+    import unicodedata  # a quarter of a megabyte: hardly any token has such a character
+
+    code = ord(character)
     return (
         unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
         or character == "\ufeff"

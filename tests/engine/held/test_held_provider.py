@@ -1,0 +1,93 @@
+"""Held providers behind the interface: what they refuse, when a single run is over."""
+
+import anyio
+import pytest
+
+from tests.fakes import FakeHeld, FakeSink, World, config, literal, provider
+from tests.virtual import run_virtually
+from tokend.values.errors import NotSupportedError, RejectedError, TransientError
+
+
+def test_a_held_token_is_not_issued():
+    """GET is the way to it; the message says so."""
+
+    async def main(clock):
+        async with World(clock).running(provider("a", FakeHeld())) as supervisor:
+            assert not supervisor.entries["a"].is_on_demand
+            with pytest.raises(NotSupportedError, match="a is a held token: GET it"):
+                await supervisor.issue("a", {})
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize(
+    ("failures", "given_up"),
+    [
+        ([TransientError("down")], True),
+        ([RejectedError("401")], True),  # unproven: rejected at once
+        ([], False),  # settled, not given up
+    ],
+)
+def test_a_single_run_waits_no_longer_for_what_only_time_or_a_person_can_fix(failures, given_up):
+    """`run --once`: a failure without a token, or rejected credentials."""
+
+    async def main(clock):
+        world = World(clock)
+        world.upstreams["one"].script = list(failures)
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(4)
+            assert supervisor.entries["a"].has_given_up() is given_up
+            assert supervisor.entries["a"].is_settled() is not given_up
+
+    run_virtually(main)
+
+
+def test_a_refusal_of_proven_credentials_is_worth_another_attempt_of_a_single_run():
+    """One odd answer: the second attempt, 5 s later, may bring the token."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(10)
+            world.upstreams["one"].script = [RejectedError("401")]
+            await supervisor.forget("a")
+            await anyio.sleep(0.5)
+            assert supervisor.entries["a"].status().failures == 1
+            assert not supervisor.entries["a"].has_given_up()
+
+    run_virtually(main)
+
+
+def test_a_single_run_waits_for_the_announcement_of_a_write():
+    """`run --once`: programs that read the file are notified before the exit."""
+
+    async def main(clock):
+        world = World(clock)
+        seen = []
+        async with world.running() as supervisor:
+            supervisor.subscribe(lambda name: seen.append((world.disk.get("file"), supervisor.outcome())))
+            await supervisor.apply(config(provider("a", FakeHeld(key=literal("fake")), FakeSink(path="file"))))
+            await anyio.sleep(10)
+            assert world.announced == ["file"]
+            assert (world.disk["file"], None) in seen
+            assert seen[-1] == (world.disk["file"], 0)
+
+    run_virtually(main)
+
+
+def test_settings_that_are_equal_make_no_attempt():
+    """A change of the sinks alone leaves the refresher alone."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(10)
+            entry, lease = supervisor.entries["a"], supervisor.entries["a"].lease
+            await supervisor.apply(config(provider("a", FakeHeld(), FakeSink(path="file"))))
+            await anyio.sleep(10)
+            assert supervisor.entries["a"] is entry
+            assert entry.lease is lease
+            assert [sink.path for sink in entry.config.sinks] == ["file"]
+            assert world.disk["file"] == lease.token.value.reveal()
+
+    run_virtually(main)

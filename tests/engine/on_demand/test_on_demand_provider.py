@@ -1,0 +1,84 @@
+"""On-demand providers behind the interface: what they refuse, and what they never hold."""
+
+import anyio
+import pytest
+
+from tests.fakes import FakeHeld, FakeOnDemand, World, literal, provider
+from tests.virtual import run_virtually
+from tokend.plugin.secret_source import SecretSource
+from tokend.values.errors import LoginRequiredError, NotSupportedError, ReaderError, RejectedError
+
+
+def test_nothing_is_held_refreshed_or_forgotten():
+    """The message names the way that works."""
+
+    async def main(clock):
+        async with World(clock).running(provider("o", FakeOnDemand())) as supervisor:
+            assert supervisor.entries["o"].is_on_demand
+            with pytest.raises(NotSupportedError, match="POST /v1/tokens/o/issue"):
+                await supervisor.fresh("o", 60, admin=True)
+            with pytest.raises(NotSupportedError, match="POST /v1/tokens/o/issue"):
+                await supervisor.refresh("o", if_generation=None, reason="", admin=True)
+            with pytest.raises(NotSupportedError, match="there is nothing to forget"):
+                await supervisor.forget("o")
+
+    run_virtually(main)
+
+
+def test_a_token_that_a_held_kind_left_under_the_name_is_not_shown():
+    """The kind was changed while the daemon was stopped."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(provider("o", FakeHeld())):
+            await anyio.sleep(10)
+        async with world.running(provider("o", FakeOnDemand())) as supervisor:
+            assert world.store.get("o").lease is not None
+            assert supervisor.entries["o"].lease is None
+            status = supervisor.entries["o"].status()
+            assert (status.valid, status.generation, status.required) == (False, None, False)
+
+    run_virtually(main)
+
+
+def test_rejected_credentials_keep_no_single_run_and_no_readiness_waiting():
+    """Nothing is fetched ahead of time: there is nothing to wait for."""
+
+    async def main(clock):
+        world = World(clock)
+        world.upstreams["one"].script = [RejectedError("401")] * 2
+        async with world.running(provider("o", FakeOnDemand(key=literal("wrong")))) as supervisor:
+            entry = supervisor.entries["o"]
+            assert not entry.has_given_up()
+            for _ in range(2):
+                with pytest.raises(ReaderError):
+                    await supervisor.issue("o", {})
+            assert entry.has_given_up()
+            assert entry.is_settled()
+            assert supervisor.ready
+            assert supervisor.outcome() == 0
+
+    run_virtually(main)
+
+
+def test_a_secret_that_changed_while_the_daemon_was_stopped_ends_the_rejection():
+    """It is reconsidered at the start; the same secret stays rejected."""
+
+    async def main(clock):
+        world = World(clock, environ={"KEY": "wrong"})
+        configured = provider("o", FakeOnDemand(key=SecretSource(env="KEY")))
+        world.upstreams["one"].script = [RejectedError("401")] * 2
+        async with world.running(configured) as supervisor:
+            for _ in range(2):
+                with pytest.raises(ReaderError):
+                    await supervisor.issue("o", {})
+        async with world.running(configured) as supervisor:
+            await anyio.sleep(1)
+            with pytest.raises(LoginRequiredError):
+                await supervisor.issue("o", {})
+        world.environ["KEY"] = "right"
+        async with world.running(configured) as supervisor:
+            await anyio.sleep(1)
+            assert (await supervisor.issue("o", {})).value.reveal()
+
+    run_virtually(main)

@@ -1,0 +1,17 @@
+"""``tokend run`` as click explains it: help and wrong usage. `run` does the work."""
+
+import click
+
+from tokend.cli.run import run_daemon
+
+
+@click.command("run")
+@click.option("--config", metavar="FILE", help="Configuration [default: $TOKEND_CONFIG, else the usual places].")
+@click.option("--once", is_flag=True, help="Exit when every token is in its sinks, or certainly cannot get there.")
+def command(config: str | None, once: bool) -> int:
+    """Run the daemon in the foreground, until SIGTERM or Ctrl-C. SIGHUP reloads.
+
+    Exit code with --once: 0 if every required token is in every required sink, 4 if a required token is rejected,
+    else 7.
+    """
+    return run_daemon(config, once)
