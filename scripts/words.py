@@ -72,7 +72,11 @@ def words(text: str) -> list[Word]:
 
 def in_code(path: str, source: str, listed: Sequence[Word]) -> Iterator[Finding]:
     """Check the docstrings, comments and messages of one Python file."""
-    tree = ast.parse(source)
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        yield Finding(path, error.lineno or 1, f"no valid Python: {error.msg}")
+        return
     yield from _openings(path, tree)
     if path.startswith(DOCUMENTED):
         yield from _undocumented(path, tree)

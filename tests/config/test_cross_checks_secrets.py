@@ -62,7 +62,7 @@ def test_a_command_is_never_run_by_reading_a_configuration(tmp_path: Path) -> No
 
 
 def test_a_literal_is_warned_about_and_not_shown(tmp_path: Path) -> None:
-    """It works; the place and what to use instead are told."""
+    """It works; the warning names the place and the better form."""
     config = loaded(written(tmp_path, with_secret(f'"{PLANTED}"'), mode=0o640))
     [warning] = config.warnings
     assert (warning.line, warning.column) == (3, 1)

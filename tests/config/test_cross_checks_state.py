@@ -1,4 +1,4 @@
-"""Where the state is kept: which kinds of login may be left to systemd's memory."""
+"""Place of the state: which kinds of login may be left to systemd's memory."""
 
 from pathlib import Path
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""A reload takes over what was made of tables that are as they were; what it says is what reading anew says."""
+"""A reload takes over what was made of tables that are as they were; its messages are those of a full reading."""
 
 import tempfile
 from pathlib import Path

@@ -62,7 +62,7 @@ def test_off_is_the_default(tmp_path: Path) -> None:
     ],
 )
 def test_a_secret_that_cannot_be_used_is_an_error_now(tmp_path: Path, secret: str, message: str) -> None:
-    """As those of the providers; a command would be run by whoever connects."""
+    """As those of the providers; every connecting client would run a command."""
     written(tmp_path, "\n", name="empty")
     text = daemon("127.0.0.1:9464", f"listen_secret = {secret}\n")
     assert message in refused(written(tmp_path, text))[0].message

@@ -1,4 +1,4 @@
-"""Whether the files still hold what was read from them: asked right after a start, before they are watched."""
+"""Comparison of the files with what was read from them: right after a start, before they are watched."""
 
 from pathlib import Path
 

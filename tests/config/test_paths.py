@@ -1,4 +1,4 @@
-"""Where the configuration, the socket and the state are by default."""
+"""Default places of the configuration, the socket and the state."""
 
 import os
 import pwd

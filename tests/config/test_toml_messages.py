@@ -1,4 +1,4 @@
-"""What is no TOML: the place where a person would look, a sentence that helps, and no secret."""
+"""Messages about invalid TOML: the place where a person would look, a sentence that helps, and no secret."""
 
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def test_bytes_that_are_no_utf8_are_named_by_place(tmp_path: Path) -> None:
     ],
 )
 def test_what_nobody_means_is_refused_without_a_crash(tmp_path: Path, text: str) -> None:
-    """Brackets by the thousand overflow the parser's stack, digits by the thousand the conversion."""
+    """Thousands of brackets overflow the parser's stack, thousands of digits the conversion."""
     problem = only(refused(written(tmp_path, text)))
     assert problem.line == 1
     assert "nested deeper" in problem.message or "anybody means" in problem.message

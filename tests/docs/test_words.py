@@ -152,6 +152,11 @@ async def f(): ...
     ]
 
 
+def test_a_file_that_is_not_python_is_a_finding():
+    """The other files are still checked."""
+    assert code("def f(:\n") == ["tokend/a.py:1: no valid Python: invalid syntax"]
+
+
 def test_only_the_newest_section_of_the_change_log_is_read():
     """What was released stays as it was written."""
     log = "# Changes\n\n## 0.2.0\n\n- Plain.\n\n## 0.1.0\n\n- Dated anew.\n"

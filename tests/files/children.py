@@ -21,7 +21,7 @@ import tokend
 ROOT = Path(tokend.__file__).parents[1]
 DEADLINE_SECONDS = 60.0
 NO_TRACER = 77
-# Anybody but root and whoever runs the tests.
+# Any uid except root's and that of the tests.
 STRANGER = 54321
 
 # The child imports and warms up first, so that only the calls of `publish` are counted.
@@ -146,7 +146,7 @@ def needs_root() -> None:
 
 
 def supports_acl(directory: Path) -> bool:
-    """Tell whether the filesystem there keeps POSIX ACLs."""
+    """Return whether the filesystem there keeps POSIX ACLs."""
     scratch = directory / "scratch"
     scratch.touch()
     try:

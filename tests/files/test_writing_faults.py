@@ -1,4 +1,4 @@
-"""What filesystems do to those who write into them: the old file stays, no temporary stays, and the call is named.
+"""Faults of filesystems during a write: the old file stays, no temporary stays, and the call is named.
 
 With each error at each call: `test_crash_matrix`."""
 
@@ -169,7 +169,7 @@ def test_a_directory_that_is_moved_away_right_after_the_rename_counts_as_not_wri
 
 
 def test_a_directory_that_comes_back_is_written_to_again(tmp_path):
-    """docs/promises.md 53: nothing is held that would have to be opened anew."""
+    """docs/promises.md 53: nothing is kept open that would have to be opened again."""
     path, _ = publishing(tmp_path)
     path.parent.rmdir()
     with pytest.raises(FileNotFoundError):

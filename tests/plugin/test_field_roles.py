@@ -1,4 +1,4 @@
-"""What a field says of itself: in its annotation, kept by subclasses, safe where nothing is said."""
+"""Roles of fields: in its annotation, kept by subclasses, safe where nothing is said."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -55,7 +55,7 @@ def test_a_secret_that_may_be_absent_is_no_error() -> None:
 
 
 def test_what_has_no_upstream_is_local() -> None:
-    """No floor between two attempts, no spread at a start."""
+    """No minimum interval between two attempts, no spread at a start."""
 
     class Minted(HeldSettings):
         pass

@@ -1,4 +1,4 @@
-"""What a bare status means, and which tokens are believed."""
+"""Meaning of a bare status, and tokens that are accepted."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

@@ -1,4 +1,4 @@
-"""Where secrets come from, each really read."""
+"""Places of secrets, each really read."""
 
 import base64
 import os

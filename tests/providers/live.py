@@ -1,4 +1,4 @@
-"""`interfaces.Runtime` by hand, over the real client: a standing clock, an environment in a dictionary."""
+"""`interfaces.Runtime` by hand, over the real client: a clock that does not move, an environment in a dictionary."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta

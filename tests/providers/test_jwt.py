@@ -145,7 +145,7 @@ def test_a_short_key_is_warned_about(secret: str, algorithm: str, count: int) ->
 
 
 def test_all_that_is_signed_is_the_account() -> None:
-    """Where it changes, the old token belongs to nobody here any more; minting has no floor."""
+    """Where it changes, the old token belongs to nobody here any more; minting has no minimum interval."""
     assert settings().account_fields == settings().request_fields() - {"kind"}
     assert Jwt.local
     assert settings().upstream is None

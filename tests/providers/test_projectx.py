@@ -160,7 +160,7 @@ def test_without_a_new_token_the_old_one_keeps_its_expiry(new: str | None) -> No
     ],
 )
 def test_a_failed_validation_falls_back_to_a_login(failure: Behaviour) -> None:
-    """Its codes are not the login's: ExpiredToken is no verdict on the credentials."""
+    """Its codes are not the login's: ExpiredToken does not refuse the credentials."""
     outcome, asked = validate(failure, GOOD)
     assert token_of(outcome).value == Secret("fake-new")
     assert asked == ["validate", "loginKey"]

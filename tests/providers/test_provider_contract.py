@@ -1,4 +1,4 @@
-"""What every kind that asks an upstream promises, whatever the upstream does: one suite, every kind."""
+"""Contract of every kind that asks an upstream, whatever the upstream does: one suite, every kind."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What the tests of sinks begin with: a lease with an obviously fake token, and sinks as a configuration makes them."""
+"""Start of the tests of sinks: a lease with an obviously fake token, and sinks as a configuration makes them."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass

@@ -65,7 +65,7 @@ def test_a_sink_is_what_the_engine_expects(attempt):
 
 
 def test_what_is_put_is_what_inspect_finds(attempt):
-    """Equal digests for equal values, whoever computes them; another value has another digest and version."""
+    """Equal digests for equal values, on any machine; another value has another digest and version."""
 
     async def main(sink, runtime, network):
         assert (await sink.inspect(runtime)).digest is None

@@ -126,7 +126,7 @@ def test_somebody_elses_file_is_left_alone(home: Home) -> None:
 
 
 def test_a_reload_leaves_an_unchanged_socket_alone_and_takes_a_removed_one_away(home: Home) -> None:
-    """Who waits on it goes on waiting; a changed one is made anew; a removed one leaves no path behind."""
+    """A waiting client goes on waiting; a changed socket is made again; a removed one leaves no path behind."""
     home.secret("px-key", "wrong")
     daemon = home.start(PX_ALONE + SINK.replace("{name}", "px"))
     path = home.out("token.sock")
@@ -188,7 +188,7 @@ def test_a_stop_refuses_the_units_that_wait(home: Home) -> None:
 
 
 def test_a_place_that_is_taken_ends_the_start(home: Home) -> None:
-    """As for tokend.sock: a daemon that units wait for in vain is worse than none."""
+    """As for tokend.sock: a daemon that units wait for without result is worse than none."""
     (home.path / "run").mkdir()
     (home.path / "run" / "credentials.sock").write_text("precious")
     home.write(PARTNER, daemon=CREDENTIALS)

@@ -1,4 +1,4 @@
-"""Which URLs and which texts may be sent."""
+"""URLs and texts that may be sent."""
 
 import pytest
 

@@ -104,7 +104,7 @@ def test_a_flood_of_5000_connections_takes_what_one_uid_may_have_and_stops_nothi
 
 @pytest.mark.usefixtures("many_descriptors")
 def test_a_flood_beyond_the_descriptors_leaves_enough_for_everything_else(make_home: Callable[..., Home]) -> None:
-    """docs/promises.md 71: upstreams, files and reloads go on; who waits at a sink's socket is served afterwards."""
+    """docs/promises.md 71: upstreams, files and reloads go on; a client of a sink's socket is served afterwards."""
     home = make_home(projectx_ttl=LIFE_SECONDS)
     tables = PX + SINK.format(name="px")
     home.write(tables)

@@ -136,7 +136,7 @@ def test_what_only_a_restart_changes_is_said_in_the_plan(daemon: Daemon) -> None
 
 
 def test_a_refused_reload_is_422_with_places_and_shows_everywhere(daemon: Daemon) -> None:
-    """config_invalid with file, line, column and message; status and metrics say so until it is mended."""
+    """config_invalid with file, line, column and message; status and metrics say so until it is fixed."""
     daemon.configure(CONFIG + 'ttll = "60s"\n')
     for target in ("/v1/reload?dry_run=true", "/v1/reload"):
         status, problem = daemon.ask("POST", target)

@@ -34,7 +34,7 @@ def get(listen: str, target: str, authorization: str | None = None) -> Response:
 
 
 def test_a_client_with_an_address_and_a_token_file_gets_the_token(home: Home):
-    """As the SDKs of AWS do it: two variables, the file read anew each time, its content sent as it is."""
+    """As the SDKs of AWS do it: two variables, the file read again each time, its content sent as it is."""
     listen = address()
     home.secret("listen", SECRET)
     home.write(PARTNER, daemon=listening(listen))

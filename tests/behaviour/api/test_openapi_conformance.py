@@ -1,4 +1,4 @@
-"""What the real daemon answers and tells, compared with its own description."""
+"""Answers and events of the real daemon, compared with its own description."""
 
 import json
 import socket
@@ -77,7 +77,7 @@ def test_status_refusals_and_events_of_a_daemon_in_trouble_are_as_described(home
 
 
 def test_ids_of_events_rise_across_a_restart_whatever_the_clock_says(home: Home):
-    """Whoever comes back with an id of the life before gets the present rows; the state says where ids begin."""
+    """A client with an id of the previous process gets the present rows; the state says where ids begin."""
     daemon = home.start(PARTNER).settled()
     with following(daemon, 0) as stream:
         last = int(next(stream)["id"])

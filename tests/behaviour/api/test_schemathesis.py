@@ -34,7 +34,7 @@ UNAVAILABLE = ["503", "504"]
 # What the document allows, and only another state of things, or another peer, would be granted.
 WELL_FORMED = ["2xx", "3xx", "401", "403", "404", "409", "429", *UNAVAILABLE]
 NOT_THIS_KIND = "405"
-# The floor of 5 s between two attempts at an upstream (10 s with one TT key), and the 30 s that a refresh may take.
+# The minimum interval of 5 s between two attempts (10 s with one TT key), and the 30 s that a refresh may take.
 MOST_SECONDS = "40"
 
 TEXT = {"type": "string", "minLength": 1}
@@ -57,7 +57,7 @@ PARAMETERS: Mapping[str, dict[str, Any]] = {
         "required": ["clientId", "username", "displayName", "ipAddress"],
     },
 }
-# Where an attempt costs its 5 s of floor, the kind that is made here stands for all.
+# An attempt costs its minimum interval of 5 s, so only the kind that is made here is tried.
 NAMES = {"": ["px", "tt", "partner"], "refresh": ["partner"], "forget": ["partner"], "request-id": ["tt"]}
 
 
@@ -177,7 +177,7 @@ def granted(document: Mapping[str, Any]) -> set[tuple[str, str, int]]:
 
 
 def harmless(daemon: Daemon) -> None:
-    """No bug in the log, and it ends as it should."""
+    """No bug in the log, and it ends with status 0."""
     assert daemon.get("/livez").status == 200
     assert not [line for line in daemon.log() if "level=error" in line or "level=critical" in line]
     assert daemon.end() == 0

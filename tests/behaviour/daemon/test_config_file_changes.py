@@ -100,7 +100,7 @@ def test_a_file_that_goes_is_missed_and_changes_nothing(home: Home):
 
 
 def test_included_files_come_and_go(home: Home):
-    """A directory of providers: one appears, one is broken and mended, one is renamed away; strict names."""
+    """A directory of providers: one appears, one is broken and fixed, one is renamed away; strict names."""
     parts = home.path / "conf.d"
     parts.mkdir()
     home.write(PARTNER, daemon='include = ["conf.d/*.toml"]\n' + DAEMON)

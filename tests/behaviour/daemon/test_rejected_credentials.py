@@ -54,7 +54,7 @@ def test_a_secret_that_was_mended_while_nobody_ran_is_tried_at_the_next_start(ho
 
 
 def test_a_wrong_secret_of_one_provider_leaves_the_others_alone(home: Home):
-    """A verdict is one provider's; on-demand kinds come to it after two verdicts in a row, and unsent ones follow."""
+    """`rejected` concerns one provider; on-demand kinds reach it after two refusals, and later issues are not sent."""
     home.secret("xerve", "a-wrong-secret")
     daemon = home.start(ALL_KINDS).settled()
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""What a sink does is its own affair: nobody else waits, and no upstream is asked because of it."""
+"""Sinks are isolated: nothing else waits for a sink, and no sink causes a request to an upstream."""
 
 import time
 
@@ -57,7 +57,7 @@ def test_a_sink_that_is_not_required_does_not_count(home: Home):
 
 
 def test_a_template_of_several_tokens_follows_each_of_them(home: Home):
-    """One file for a program that needs two: new when any of them is, and written anew after one was forgotten."""
+    """One file for a program that needs two: new when any of them is, and written again after one was forgotten."""
     several = """
 [[providers.px.sinks]]
 kind = "template"

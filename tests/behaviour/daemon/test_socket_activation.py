@@ -37,7 +37,7 @@ def test_a_passed_socket_is_served_instead_of_the_configured_one(home: Home, lis
 
 @pytest.mark.parametrize("number", [15, 9])
 def test_no_reader_is_refused_while_the_daemon_is_away(home: Home, listening: socket.socket, number: int):
-    """Whoever connects between two daemons, after a stop as after a crash, waits and is answered by the next."""
+    """A client that connects between two daemons, after a stop as after a crash, waits and is answered by the next."""
     passing = [("api", listening.fileno())]
     daemon = home.start(PX, passing=passing).settled()
     before = daemon.lease("px")["generation"]
@@ -66,7 +66,7 @@ def test_somebody_who_takes_the_path_is_not_fought(home: Home, listening: socket
 
 
 def test_a_socket_with_another_name_is_refused_at_once(home: Home, listening: socket.socket):
-    """Exit 78, which systemd is told not to restart; the words say what the unit lacks."""
+    """Exit 78, which the unit excludes from restarts; the words say what the unit lacks."""
     daemon = home.start(PARTNER, ready=False, passing=[("tokend.socket", listening.fileno())])
     assert daemon.process.wait(20) == 78
     assert "FileDescriptorName=api" in home.log.read_text()

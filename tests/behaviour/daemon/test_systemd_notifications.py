@@ -1,4 +1,4 @@
-"""What systemd and the journal are told."""
+"""Messages to systemd and to the journal."""
 
 import json
 import shutil

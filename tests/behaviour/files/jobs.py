@@ -1,4 +1,4 @@
-"""What the victims do: a sink's write, removal and start; every step of the state, on a disk and in memory."""
+"""Jobs of the victims: a sink's write, removal and start; every step of the state, on a disk and in memory."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which errors a system call can meet in a filesystem, and what a directory holds: for the matrix of both."""
+"""Errors that a system call can meet in a filesystem, and the content of directories, for the matrix of both."""
 
 import os
 import re

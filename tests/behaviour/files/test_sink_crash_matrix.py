@@ -231,7 +231,7 @@ def misworded(stage: Stage, outcome: Outcome, error: str) -> str | None:
     """What the message lacks; None if nothing."""
     if error in {"EMFILE", "ENFILE"}:
         return "the reserve was not used"
-    # Of an error that went on, a directory above may have been the first to tell.
+    # Of an error that went on, a directory above may have been the first to report it.
     if not any(outcome.words.startswith(str(path)) for path in (stage.place, *list(stage.place.parents)[:-1])):
         return "the path is not named"
     if os.strerror(getattr(errno, error)) in outcome.words and not re.search(r"\([a-z]", outcome.words):

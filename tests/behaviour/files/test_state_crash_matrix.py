@@ -62,7 +62,7 @@ class Stage:
             (self.place / "tokens" / "px.json").write_bytes(TORN)
 
     def may_hold(self, found: dict[str, bytes]) -> bool:
-        """Tell whether these are the records before the step, or after it."""
+        """Return whether these are the records before the step, or after it."""
         if self.step.endswith(": first"):
             return found == {}
         gone = {"other": GOOD} if "first save" not in self.step else {"other": GOOD, "px": GOOD}

@@ -145,7 +145,7 @@ def serve() -> None:
 
 
 def _one(job: Job, options: tuple[str, ...], trace: str) -> Outcome:
-    # Shared memory, so that a victim needs no system call to tell how it went.
+    # Shared memory, so that a victim needs no system call to report its result.
     words = mmap.mmap(-1, 65536)
     go, ready = os.pipe(), os.pipe()
     pid = os.fork()

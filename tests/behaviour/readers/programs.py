@@ -1,4 +1,4 @@
-"""What tests of other people's programs share: whether those are here, how they are run, and a server they talk to."""
+"""Shared parts of the tests of other programs: whether those are here, how they are run, and a server they talk to."""
 
 import base64
 import importlib.util
@@ -36,7 +36,7 @@ class Upstream:
 
 @contextmanager
 def upstream(answer: bytes = b"{}", *, tls: ssl.SSLContext | None = None) -> Iterator[Upstream]:
-    """Answer whoever brings an Authorization header; challenge everybody else."""
+    """Answer a request with an Authorization header; challenge all others."""
     seen = Upstream()
 
     class Handler(BaseHTTPRequestHandler):

@@ -46,7 +46,7 @@ def test_a_bug_in_a_sink_is_shown_and_stays_that_sinks_own():
 
 
 def test_a_bug_in_a_probe_or_an_announcement_keeps_no_token_from_its_file():
-    """What is only said at start, and what is only told afterwards, stands in the way of nothing."""
+    """A probe at start and an announcement afterwards block nothing."""
 
     async def main(clock):
         world = World(clock)
@@ -83,5 +83,27 @@ def test_a_sink_that_hangs_delays_nobody_and_is_not_written_twice_at_once():
             await anyio.sleep(65)
             assert supervisor.entries["a"].status().sinks[0].state == "ok"
             assert world.written == [("somewhere", "fake-token-1")]
+
+    run_virtually(main)
+
+
+def test_a_command_that_hangs_is_given_up_and_tried_again():
+    """Its thread is another than the writes' are: the token is in the file all the while."""
+
+    async def main(clock):
+        world = World(clock)
+        world.threads = threads = HangingThreads(clock)
+        world.stumbles["announce", "somewhere"] = SinkError("the command ended with 1")
+        async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
+            await anyio.sleep(5)
+            entry = supervisor.entries["a"]
+            assert entry.status().sinks[0].error == "the command ended with 1"
+            world.stumbles.clear()
+            threads.hanging = True
+            await until(lambda: "did not end in time" in entry.status().sinks[0].error, seconds=60)
+            assert (supervisor.ready, len(world.written)) == (True, 1)
+            threads.release()
+            await until(lambda: entry.status().sinks[0].state == "ok", seconds=70)
+            assert len(world.written) == 1
 
     run_virtually(main)

@@ -47,7 +47,7 @@ def test_a_change_of_any_of_them_is_written_at_once():
 
 
 def test_while_another_has_expired_the_file_stays():
-    """P2: what stood there stays, and the sink says what it waits for; the first new token mends it."""
+    """P2: what stood there stays, and the sink says what it waits for; the first new token fixes it."""
 
     async def main(clock):
         world = World(clock)

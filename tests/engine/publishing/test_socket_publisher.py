@@ -92,7 +92,7 @@ def test_the_path_is_one_sinks_at_a_time():
 
 
 def test_a_sink_that_did_not_change_goes_on_being_served():
-    """A reload, and another provider's settings, are no reason to disturb those who wait."""
+    """A reload, and another provider's settings, do not disturb the waiters."""
 
     async def main(clock):
         from tests.fakes import config

@@ -1,4 +1,4 @@
-"""After a write others are told: by a command, a signal, systemd; the token goes none of these ways."""
+"""Announcements after a write: by a command, a signal, systemd; the token goes none of these ways."""
 
 import json
 import os
