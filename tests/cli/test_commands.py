@@ -16,7 +16,7 @@ from tokend.cli.commands import COMMANDS, group
 # Modules of `tokend.cli` that hold no command. A file that is neither here nor in the table of commands is forgotten.
 SHARED = {
     "__init__", "commands", "options", "streams", "token_rows", "output_formats",
-    "get",  # the fast path; its command is in get_help
+    "get", "run",  # the paths without click; their commands are in get_help and run_help
     "credential_hosts", "restart_on_change",
 }  # fmt: skip
 # All commands that people were promised.
@@ -78,7 +78,7 @@ def test_each_row_names_a_command_of_that_name(name: str) -> None:
 def test_a_command_is_found_by_the_name_of_its_file(name: str) -> None:
     """`ls tokend/cli` shows where a command is: its file or folder has its name, with _ for -."""
     module = COMMANDS[name][0]
-    expected = {"get": "tokend.cli.get_help", "sandbox": "tokend.sandbox.command"}
+    expected = {"get": "tokend.cli.get_help", "run": "tokend.cli.run_help", "sandbox": "tokend.sandbox.command"}
     assert module == expected.get(name, f"tokend.cli.{name.replace('-', '_')}")
 
 

@@ -110,7 +110,7 @@ class Daemon:
         return self
 
     def quiet(self) -> "Daemon":
-        """Wait until it has sent nothing for longer than it collects messages."""
+        """Wait until no datagram has come for longer than the daemon collects changes of its status."""
         until(lambda: time.monotonic() - self.heard_at > 1.3, "silence")
         return self
 

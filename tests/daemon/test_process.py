@@ -1,4 +1,4 @@
-"""End of a run, and start of the next one: kill -9, SIGTERM, a second instance."""
+"""End of a run and start of the next one: kill -9, SIGTERM, a second instance."""
 
 import http.client
 import os

@@ -68,8 +68,8 @@ def test_a_new_provider_comes_by_each_of_the_three_ways(home: Home, way: str):
 
 
 def test_a_bad_reload_changes_nothing_and_is_told_everywhere(home: Home):
-    """docs/promises.md 77, 78: the log has all of it, status and metrics show it, `tokend reload` exits 2; then it is
-    fixed, and all of them say so."""
+    """docs/promises.md 77, 78: the log has all of it, status and metrics show it, `tokend reload` exits 2. After the
+    fix all of them show that."""
     daemon = home.start(PX, PARTNER).settled().quiet()
     before = look(home, "bot.env"), look(home, "partner.jwt"), daemon.lease("px"), daemon.lease("partner")
     loaded_at = daemon.status()["config"]["loaded_at"]

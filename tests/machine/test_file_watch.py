@@ -11,7 +11,7 @@ import pytest
 from tokend.machine.file_watch import READS, FileWatch
 from tokend.machine.thread_pool import ThreadPool
 
-# An audit hook stays for ever: it reports to its listeners which files are opened.
+# An audit hook cannot be removed: it passes the path of each opened file to the present listeners.
 HEARD: list[Callable[[str], Any]] = []
 sys.addaudithook(lambda event, args: [hear(str(args[0])) for hear in HEARD] if event == "open" else None)
 
@@ -128,7 +128,7 @@ def test_following_others_keeps_what_is_known_of_the_rest(tmp_path):
 
 
 def test_of_a_thousand_files_only_some_are_read_at_each_look(tmp_path):
-    """docs/promises.md 85: of the others stat(2) says whether they changed; in the end each is read."""
+    """docs/promises.md 85: stat(2) says whether the others changed; after some looks each file has been read."""
     paths = [tmp_path / f"{number:04}" for number in range(1000)]
     for path in paths:
         path.write_text("old")

@@ -11,7 +11,20 @@ from tests.daemon.tables import ALL_KINDS, DAEMON, SECRETS
 
 # Third parties would import these; or only an error, a first exchange or another command needs them.
 UNUSED = ("rich", "twisted", "pydantic.plugin._loader", "watchfiles.run", "importlib.metadata", "multiprocessing")
-LATE = ("httpx", "httpcore", "jwt", "cryptography", "jinja2", "prometheus_client", "email.utils", "difflib")
+LATE = (
+    "httpx", "httpcore", "jwt", "cryptography", "jinja2", "prometheus_client", "email.utils", "difflib",
+    "tokend.api.schemas",
+)  # fmt: skip
+    "httpx",
+    "httpcore",
+    "jwt",
+    "cryptography",
+    "jinja2",
+    "prometheus_client",
+    "email.utils",
+    "difflib",
+    "tokend.api.schemas",
+)
 ELSEWHERE = ("click", "tokend.client", "tokend.sandbox", "tokend.cli.commands", "unicodedata")
 
 # Runs until the daemon is ready, and prints which modules have come from a file by then.
@@ -71,3 +84,43 @@ def test_a_plugin_of_pydantic_that_is_installed_is_not_loaded(tmp_path: Path) ->
         argv = [sys.executable, "-W", "ignore", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{code}"]
         seen.append(subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip())
     assert seen == ["loaded", ""]
+
+
+FIRST_EXCHANGE = """
+import sys, threading
+from datetime import timedelta
+import anyio
+from tokend.machine.clock import SystemClock
+from tokend.machine.thread_pool import ThreadPool
+from tokend.plugin.http_exchange import UpstreamRequest
+from tokend.plugin.settings import HeldSettings
+from tokend.upstream.client import Upstream
+from tokend.values.errors import TransientError
+seen = set()
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("httpx", "httpcore", "certifi"):
+            seen.add((name, threading.current_thread() is threading.main_thread()))
+sys.meta_path.insert(0, Finder())
+class Local(HeldSettings):
+    kind: str = "local"
+    async def fetch(self, runtime, previous): ...
+async def main():
+    try:
+        await Upstream(Local(), clock=SystemClock(), threads=ThreadPool(1)).exchange(
+            UpstreamRequest("GET", "http://127.0.0.1:1/"))
+    except TransientError as error:
+        print(error.detail)
+anyio.run(main)
+print(sorted(seen))
+"""
+
+
+def test_the_http_client_is_imported_in_a_thread() -> None:
+    """The import takes 70 ms: readers are served meanwhile."""
+    argv = [sys.executable, "-c", FIRST_EXCHANGE]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+    refused, seen = done.stdout.splitlines()
+    assert refused.endswith("connection refused")
+    names = ("certifi", "httpcore", "httpx")
+    assert seen == repr([(name, False) for name in names])

@@ -50,7 +50,7 @@ def test_a_call_runs_elsewhere_and_its_result_or_error_comes_back():
 
 
 def test_no_more_than_its_size_run_at_once():
-    """The rest waits for a free thread."""
+    """Further calls wait for an idle thread."""
 
     async def main():
         pool, running, most, lock = ThreadPool(3), [0], [0], threading.Lock()

@@ -79,7 +79,7 @@ def test_the_words_name_what_is_not_well_and_why():
 
 
 def test_nothing_is_ready_any_more_once_the_end_began(tmp_path):
-    """A reload that the end interrupts must not report success to systemd."""
+    """A reload that the end interrupts must not report to systemd that all is well."""
     script = (
         "from tokend.service_manager.notify import Notifier\n"
         "n = Notifier()\nn.stopping(); n.ready(); n.reloading(); n.alive()"

@@ -168,7 +168,7 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path, keeper: Any):
 
 def test_a_directory_that_cannot_be_used_and_a_systemd_that_is_not_there(tmp_path: Path):
     """`StoreError` with the reason; the lock is free again."""
-    from tokend.service_manager.notify import Notifier  # where this suite runs, no service manager may get a message
+    from tokend.service_manager.notify import Notifier  # under a service manager this test must send nothing
 
     assert "NOTIFY_SOCKET" not in os.environ
     with pytest.raises(StoreError, match=r"\$NOTIFY_SOCKET"):

@@ -1,4 +1,4 @@
-"""A loopback server that sends exactly the bytes of its script: cut, slow, reset, gzipped, whatever a test needs."""
+"""A loopback server that sends exactly the given bytes: cut, slow, reset, gzipped, whatever a test needs."""
 
 import asyncio
 import contextlib

@@ -226,7 +226,7 @@ def test_one_context_serves_the_daemon() -> None:
 
 
 def test_a_file_that_is_replaced_counts_from_the_next_exchange_on(tmp_path: Path) -> None:
-    """Authorities are replaced while a daemon runs; while they are the same, no new context is made."""
+    """Authorities are replaced while a daemon runs; while they are the same, no context is created again."""
     first, second, path = trustme.CA(), trustme.CA(), tmp_path / "ca.pem"
 
     async def main() -> None:

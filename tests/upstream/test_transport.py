@@ -1,4 +1,4 @@
-"""Route of requests: the settings' proxy or none. The environment has no say."""
+"""Proxy of requests: that of the settings, or none. The environment has no effect."""
 
 import asyncio
 import contextlib

@@ -1,7 +1,6 @@
 """Routes about the daemon as a whole: list, status, events, reload, health, metrics, description."""
 
 from tokend.access.peer import NOBODY
-from tokend.api.openapi import description
 from tokend.api.serializers import row, status_row
 from tokend.api.token_api import Call
 from tokend.httpd.problem import RequestError, bad_request
@@ -80,4 +79,6 @@ async def show_metrics(call: Call) -> Response:
 
 async def show_openapi(call: Call) -> Response:
     """GET /openapi.json: the OpenAPI document of the Unix socket or of the loopback port."""
+    from tokend.api.openapi import description  # models of every body: only for those who ask
+
     return json_response(description(loopback=call.request.peer is NOBODY))

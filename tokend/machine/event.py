@@ -1,8 +1,7 @@
-"""Waiting by the thousand: what an event and a timer take while somebody rests on them.
+"""Memory-lean `Event` and timed wait, for thousands of idle tasks.
 
-`anyio.Event` takes 1 KB each, a cancel scope with a deadline as much again; of ten thousand providers that would be
-twenty megabytes. Here an event takes 56 bytes, and one who waits a future and a timer. Whoever waits can be cancelled
-by anyio's scopes as anywhere.
+An `anyio.Event` takes 1 KB, a cancel scope with a deadline another one: twenty megabytes with ten thousand providers.
+An `Event` of this module takes 56 bytes, and a waiter takes a future and a timer. anyio's scopes can cancel a waiter.
 """
 
 import asyncio
@@ -12,28 +11,28 @@ import anyio.lowlevel
 
 
 class Event:
-    """`anyio.Event`: set once, seen by all who wait."""
+    """Event that is set once, as `anyio.Event`."""
 
     __slots__ = ("_is_set", "_waiters")
 
     def __init__(self) -> None:
         self._is_set = False
-        # None, one, or several: as a rule it is one.
+        # Usually one. A tuple takes less memory than a list or a set.
         self._waiters: tuple[asyncio.Future[None], ...] = ()
 
     def set(self) -> None:
-        """Let everybody who waits go on, in the order in which they came."""
+        """Set the event and wake its waiters in the order of their arrival."""
         self._is_set = True
         waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
             _release(waiter)
 
     def is_set(self) -> bool:
-        """Tell whether it was set."""
+        """Return whether the event was set."""
         return self._is_set
 
     async def wait(self) -> None:
-        """Return when it is set."""
+        """Return when the event is set."""
         if self._is_set:
             await anyio.lowlevel.checkpoint()
             return
@@ -45,20 +44,20 @@ class Event:
             self.discard(waiter)
 
     def add(self, waiter: "asyncio.Future[None]") -> None:
-        """Have ``waiter`` released when it is set; it must not be set yet."""
+        """Release ``waiter`` when the event is set. The event must not be set yet."""
         self._waiters += (waiter,)
 
     def discard(self, waiter: "asyncio.Future[None]") -> None:
-        """Forget ``waiter``, if it is still there."""
+        """Remove ``waiter``, if the event still has it."""
         if waiter in self._waiters:
             self._waiters = tuple(other for other in self._waiters if other is not waiter)
 
 
 class Waiters:
-    """All who wait for an event or a moment; `release` lets them look again, the most urgent first."""
+    """All waiters for an event or a moment. `release` wakes them, the most urgent first."""
 
     def __init__(self) -> None:
-        # With the boot time at which what each is about ends.
+        # Boot time at which the token of each waiter ends.
         self._ends: dict[asyncio.Future[None], float] = {}
 
     async def wait(self, event: Event, *, seconds: float, ends: float) -> None:
@@ -80,7 +79,7 @@ class Waiters:
                 timer.cancel()
 
     def release(self) -> None:
-        """Let everybody look at the clocks again, those first whose matter ends first."""
+        """Wake all waiters in the order in which their tokens end."""
         for waiter in sorted(self._ends, key=self._ends.__getitem__):
             _release(waiter)
 

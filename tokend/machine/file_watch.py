@@ -1,7 +1,7 @@
-"""Notice that files changed: quickly by inotify, surely by looking at them every few seconds.
+"""Watch of files: fast with inotify, reliable with a look at each file every few seconds.
 
-Directories are watched, never files: editors rename, Kubernetes swaps a link, sed makes a new inode. Where inotify
-cannot be had (no watches left, a network filesystem) the looking alone remains.
+inotify watches directories, never files: editors rename, Kubernetes replaces a link, sed creates a new inode. Without
+inotify (no watches left, a network filesystem) only the regular looks remain.
 """
 
 import hashlib
@@ -21,25 +21,25 @@ import watchfiles
 from tokend.machine.logs import get_logger
 from tokend.machine.thread_pool import ThreadPool
 
-# docs/promises.md 85: noticed within 5 s, also without inotify; the rest is for reading and applying.
+# docs/promises.md 85: a change is noticed within 5 s, also without inotify. Two seconds remain to read and apply it.
 LOOK_SECONDS = 3.0
-# Editors write several times in a row; one look after the last is enough.
+# Editors write several times in a row: one look after the last write.
 DEBOUNCE_MILLISECONDS = 50
-# The listening thread cannot be interrupted: so long it may delay our end.
+# The listening thread cannot be interrupted: it delays the end of the daemon by this much at most.
 THREAD_MILLISECONDS = 300
-# After inotify was refused. There is no hurry: the looking goes on.
+# Retry interval after inotify was refused. The looks go on meanwhile.
 LISTEN_AGAIN_SECONDS = 60.0
-# One that reads inotify's descriptor and one that waits for the first. Where the first cannot be started, watchfiles
-# does not say so: it aborts the whole process.
+# watchfiles starts one thread that reads inotify's descriptor and one that waits for the first. Where the first cannot
+# be started, watchfiles aborts the whole process.
 LISTENING_THREADS = 2
-# A file on a disk that hangs must not hold the loop, nor the look at all the others for ever.
+# A file on a disk that hangs must block neither the loop nor the look at the other files.
 READ_SECONDS = 10.0
 LARGEST_FILE_BYTES = 16 * 1024 * 1024
-# So many files are read at each look, whatever stat(2) says of them: some filesystems answer from a cache, and a clock
-# tick has room for two writes. Of ten thousand the others are read when it says that they changed, or when it is their
-# turn: to read them all every three seconds takes a tenth of a core.
+# Each look reads this many files whatever stat(2) says: some filesystems answer from a cache, and two writes fit into
+# one tick of the timestamp. All other files are read when stat(2) shows a change, or at a later look: reading ten
+# thousand files every three seconds takes a tenth of a core.
 READS = 200
-# What looking may take of a core: of more than some ten thousand files it is done less often than every few seconds.
+# Share of a core that looks may take. With more than about ten thousand files, looks become rarer than every 3 s.
 LOOK_SHARE = 0.005
 
 log = get_logger()
@@ -47,7 +47,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A file as it was: what stat(2) said of it (None: it was not there), and its content's fingerprint."""
+    """State of a file at a look: the stamp from stat(2) (None: no file) and the digest of the content."""
 
     stamp: tuple[int, ...] | None
     digest: bytes | None
@@ -58,23 +58,23 @@ _ABSENT = _Seen(None, None, False)
 
 
 class FileWatch:
-    """Watch the files that `follow` names; ``changed`` is called with those whose content changed, came or went.
+    """Watch the files that `follow` names. ``changed`` is called with the files whose content changed, came or went.
 
-    A directory among them stands for the names in it. ``threads`` should be its own: it reads often, and hangs with
-    the disk.
+    Of a directory the names in it are watched. ``threads`` should not be shared: they read often, and hang with the
+    disk.
     """
 
     def __init__(self, changed: Callable[[set[Path]], None], *, threads: ThreadPool) -> None:
         self._changed = changed
         self._seen: dict[str, _Seen] = {}
-        self._places: frozenset[str] | None = None  # the directories that all these are, or are in, once asked for
-        self._took_seconds = 0.0  # of a processor, by the last look
+        self._places: frozenset[str] | None = None  # the directories to watch; None: not computed yet
+        self._took_seconds = 0.0  # processor time of the last look
         self._hung: set[str] = set()
         self._nudge = anyio.Event()
         self._threads = threads
 
     async def follow(self, paths: Iterable[Path]) -> bool:
-        """Watch these from now on, and no others. True if some of them were not watched before."""
+        """Watch ``paths`` from now on, and no others. Returns whether one of them was not watched before."""
         wanted = set(map(str, paths))
         new = await self._differing(wanted - self._seen.keys(), {}, frozenset())
         self._seen = {path: seen for path, seen in (self._seen | new).items() if path in wanted}
@@ -82,7 +82,7 @@ class FileWatch:
         return bool(new)
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Watch. Runs until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._listen)
             while True:
@@ -94,23 +94,23 @@ class FileWatch:
     async def _look(self) -> None:
         read = frozenset(islice(self._seen, READS))
         now = await self._differing(self._seen, self._seen, read)
-        # What is not watched any more, or only since this look began, is left as `follow` left it.
+        # `follow` may have run during this look: what it removed or added stays as it is.
         now = {path: seen for path, seen in now.items() if path in self._seen}
         changed = {Path(path) for path, seen in now.items() if self._seen[path].digest != seen.digest}
         self._seen.update(now)
         if now:
             self._places = None
         for path in read & self._seen.keys():
-            self._seen[path] = self._seen.pop(path)  # to the end of the line
+            self._seen[path] = self._seen.pop(path)  # to the end of the order
         if changed:
             self._changed(changed)
 
     async def _differing(
         self, paths: Iterable[str], known: Mapping[str, _Seen], read: Collection[str]
     ) -> dict[str, _Seen]:
-        """Those that are not as they are ``known``; one whose disk hangs is left out, until no thread hangs any more.
+        """Return the files that differ from ``known``. Reads those in ``read``, and those with another stamp.
 
-        Read are those of which stat(2) says that they changed, and those in ``read``.
+        A file whose disk hangs is left out until no thread hangs.
         """
         asked = [path for path in paths if not (self._hung and path in self._hung and self._threads.stuck)]
         try:
@@ -118,7 +118,7 @@ class FileWatch:
                 lambda: _differing(asked, known, read), seconds=READ_SECONDS
             )
         except TimeoutError as error:
-            if len(asked) > 1:  # which of them was it?
+            if len(asked) > 1:  # find the one that hangs
                 each = [await self._differing([path], known, read) for path in asked]
                 return {path: seen for one in each for path, seen in one.items()}
             self._hung.update(asked)
@@ -128,13 +128,13 @@ class FileWatch:
         return found
 
     async def _listen(self) -> None:
-        """Turn inotify events into looks. Listens anew when the set of directories changes."""
+        """Look after each inotify event. Restarts when the set of directories changes."""
         while True:
             try:
                 await self._listen_to(await self._directories())
             except* (OSError, RuntimeError) as errors:
                 names = ", ".join(sorted({type(error).__name__ for error in errors.exceptions}))
-                log.debug("watch.polling", detail=f"inotify is not to be had: {names}")
+                log.debug("watch.polling", detail=f"inotify is not available: {names}")
                 await anyio.sleep(LISTEN_AGAIN_SECONDS)
 
     async def _listen_to(self, directories: frozenset[tuple[str, int]]) -> None:
@@ -153,14 +153,14 @@ class FileWatch:
                 stop_event=stop,
                 watch_filter=None,
             ):
-                # The first silence is looked at too: something may have changed before listening began.
+                # Look after the first timeout, too: a file may have changed before inotify was ready.
                 if changes or first:
                     self._nudge.set()
                 first = False
             tasks.cancel_scope.cancel()
 
     async def _stop_when_moved(self, directories: frozenset[tuple[str, int]], stop: anyio.Event) -> None:
-        while await self._directories() == directories:  # noqa: ASYNC110  (no event tells that one was replaced)
+        while await self._directories() == directories:  # noqa: ASYNC110  (no event says that one was replaced)
             await anyio.sleep(LOOK_SECONDS)
         stop.set()
 
@@ -173,7 +173,7 @@ class FileWatch:
 
 
 def _require_threads(count: int) -> None:
-    """Raise RuntimeError where so many threads cannot be started now."""
+    """Raise RuntimeError where ``count`` threads cannot be started now."""
     end = threading.Event()
     try:
         for _ in range(count):
@@ -183,7 +183,7 @@ def _require_threads(count: int) -> None:
 
 
 def _with_inodes(places: Iterable[str]) -> frozenset[tuple[str, int]]:
-    """Those directories that are there, with their inodes: one that was replaced is another."""
+    """Return the existing directories with their inodes: a replaced directory has another inode."""
     found = set()
     for place in places:
         with suppress(OSError):
@@ -195,7 +195,7 @@ def _with_inodes(places: Iterable[str]) -> frozenset[tuple[str, int]]:
 def _differing(
     paths: Iterable[str], known: Mapping[str, _Seen], read: Collection[str]
 ) -> tuple[dict[str, _Seen], float]:
-    """Those that differ, and the processor time that it took."""
+    """Return the files that differ, and the processor time that this took."""
     found, started = {}, time.thread_time()
     for path in paths:
         before = known.get(path)
@@ -206,12 +206,12 @@ def _differing(
 
 
 def _look_at(path: str, before: _Seen | None) -> _Seen:
-    """Read it, unless it is as it was ``before``."""
+    """Read a file, unless its stamp is that of ``before``."""
     try:
         status = os.stat(path)
     except OSError:
         return _ABSENT
-    # What another file, or another content, makes different. Who writes may set mtime back, but not ctime.
+    # Another file or another content changes at least one of these. A writer can set mtime back, but not ctime.
     stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     if before is not None and before.stamp == stamp:
         return before
@@ -219,14 +219,14 @@ def _look_at(path: str, before: _Seen | None) -> _Seen:
 
 
 def _digest(path: str, mode: int) -> bytes | None:
-    """Fingerprint a file's content, or a directory's names; None if there is nothing to read."""
+    """Return the digest of a file's content or of a directory's names; None if there is nothing to read."""
     try:
         if stat.S_ISDIR(mode):
-            # Temporary files and backups come and go: none of them would be read.
+            # Temporary files and backups are never read as configuration.
             names = sorted(name for name in os.listdir(path) if name[0] != "." and name[-1] != "~")
             return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).digest()
         if not stat.S_ISREG(mode):
-            return None  # to open a fifo could take for ever
+            return None  # opening a fifo could block for ever
         with open(path, "rb") as file:
             return hashlib.sha256(file.read(LARGEST_FILE_BYTES)).digest()
     except OSError:

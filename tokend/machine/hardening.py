@@ -1,4 +1,4 @@
-"""What the process takes from itself before it reads the first secret."""
+"""Restrictions of the process, set before it reads the first secret."""
 
 import faulthandler
 import os
@@ -8,10 +8,10 @@ from tokend.machine import logs
 
 
 def harden() -> None:
-    """No core dumps, no readers of /proc, no files that others can open, as many descriptors as we may have."""
+    """Forbid core dumps, readers of /proc and group access to new files; raise the limit of descriptors."""
     faulthandler.enable()
     logs.trace_uncaught()
-    # Python's TLS would write the keys of every connection there, and with them all that is sent.
+    # Python's TLS would write the keys of every connection to this file: its readers could decrypt all traffic.
     os.environ.pop("SSLKEYLOGFILE", None)
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

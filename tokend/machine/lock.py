@@ -1,4 +1,4 @@
-"""A lock for those of which there are thousands, and which hardly ever meet two at a time."""
+"""Memory-lean lock, for thousands of objects whose users hardly ever meet."""
 
 from types import TracebackType
 
@@ -6,7 +6,7 @@ import anyio
 
 
 class Lock:
-    """`anyio.Lock` in the order of arrival, but there is one only while somebody holds it: each takes 700 bytes."""
+    """Lock in the order of arrival. Its `anyio.Lock` of 700 bytes exists only while a task holds it or waits for it."""
 
     __slots__ = ("_lock", "_users")
 
@@ -15,7 +15,7 @@ class Lock:
         self._users = 0
 
     async def acquire(self) -> None:
-        """Wait until nobody holds it, and hold it."""
+        """Acquire the lock."""
         lock = self._lock = self._lock or anyio.Lock()
         self._users += 1
         try:
@@ -25,8 +25,8 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Let the next one have it; must be called by the task that holds it."""
-        assert self._lock is not None  # noqa: S101  (somebody holds it)
+        """Release the lock. Only the task that holds the lock may call this."""
+        assert self._lock is not None  # noqa: S101  (the caller holds it)
         self._lock.release()
         self._leave()
 

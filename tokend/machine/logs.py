@@ -1,6 +1,6 @@
-"""Logging: structlog, one line per event, in the form that the place of reading wants. Never a secret.
+"""Logging with structlog: one line per event, formatted for the journal, a terminal or a file. Never a secret.
 
-Modules take their logger by `get_logger`; `configure` decides once, at start, how lines look and which are shown.
+Modules call `get_logger`. `configure` sets the form of the lines and the lowest level that is shown.
 """
 
 import logging
@@ -21,18 +21,18 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 # poll(2) calls a pipe writable when PIPE_BUF bytes fit: a longer line could block the daemon.
 LONGEST_LINE_BYTES = 4096
-# Python's own words for these name attributes, variables and lengths. Other errors quote what they failed at: a
-# KeyError the key, a ValueError the text, h11 the header.
+# Messages of these exceptions name attributes, variables and lengths. Other messages quote data: a KeyError the key, a
+# ValueError the text, h11 the header.
 _NAMES_ONLY = (AttributeError, NameError, UnboundLocalError, IndexError, ZeroDivisionError, RecursionError)
 
 
 def get_logger() -> Any:
-    """The logger of a module. Events have stable dotted names: ``token.refreshed``, ``sink.written``, …"""
+    """Return the logger of a module. Events have stable dotted names: ``token.refreshed``, ``sink.written``, …"""
     return structlog.get_logger()
 
 
 class Descriptor:
-    """Write lines to a descriptor without ever blocking: what does not fit is dropped and counted."""
+    """Write lines to a descriptor and never block. A line that does not fit is dropped and counted in ``dropped``."""
 
     dropped = 0
 
@@ -42,6 +42,7 @@ class Descriptor:
         self._poll.register(descriptor, select.POLLOUT)
 
     def msg(self, line: str) -> None:
+        """Write one line."""
         data = (line + "\n").encode("utf-8", "backslashreplace")
         for start in range(0, len(data), LONGEST_LINE_BYTES):
             try:
@@ -56,7 +57,7 @@ class Descriptor:
 
 
 def configure(*, level: str, form: str, stream: TextIO = sys.stderr, environ: Mapping[str, str] = os.environ) -> None:
-    """Set the lines' form (``auto | console | logfmt | json``) and the least level shown.
+    """Set the form of the lines (``auto | console | logfmt | json``) and the lowest level that is shown.
 
     ``auto`` is logfmt with priorities under the journal, console on a terminal, logfmt elsewhere.
     """
@@ -66,7 +67,7 @@ def configure(*, level: str, form: str, stream: TextIO = sys.stderr, environ: Ma
         form = "console" if terminal and not journal else "logfmt"
     processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
     if not (journal and form == "logfmt"):
-        # The journal has its own clock.
+        # The journal adds a timestamp itself.
         processors.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
     processors.append(structlog.processors.ExceptionRenderer(lambda info: trace(info[1])))
     if form == "console":
@@ -85,31 +86,31 @@ def configure(*, level: str, form: str, stream: TextIO = sys.stderr, environ: Ma
         logger_factory=lambda *_: descriptor,
         cache_logger_on_first_use=False,
     )
-    # Third parties may name URLs and headers at INFO.
+    # Third parties may log URLs and headers at INFO.
     logging.basicConfig(level=logging.WARNING, handlers=[logging.NullHandler()], force=True)
 
 
 def _console(*, colors: bool) -> Any:
-    # Its own tracebacks show the values of variables where rich is installed.
+    # structlog's own tracebacks show the values of variables where rich is installed.
     plain = structlog.dev.plain_traceback
     return structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=plain)
 
 
 def trace(error: BaseException) -> str:
-    """The traceback of a bug, with the messages of our own errors and of those that only name names."""
+    """Format the traceback of a bug. Messages that may quote a secret are left out."""
     return "\n".join(_traced(error, set()))
 
 
 def trace_uncaught() -> None:
-    """Have what nobody catches, in whatever thread or destructor, told in the same way."""
+    """Report uncaught exceptions of all threads and destructors with `trace`."""
 
-    def tell(error: BaseException | None) -> None:
+    def report(error: BaseException | None) -> None:
         if error is not None and not isinstance(error, SystemExit):
             sys.stderr.write(trace(error) + "\n")
 
-    sys.excepthook = lambda _kind, error, _trace: tell(error)
-    sys.unraisablehook = lambda unraisable: tell(unraisable.exc_value)
-    threading.excepthook = lambda failed: tell(failed.exc_value)
+    sys.excepthook = lambda _kind, error, _trace: report(error)
+    sys.unraisablehook = lambda unraisable: report(unraisable.exc_value)
+    threading.excepthook = lambda failed: report(failed.exc_value)
 
 
 def _traced(error: BaseException, seen: set[int]) -> Iterator[str]:
@@ -148,6 +149,6 @@ def _quoted(value: Any) -> str:
 
 
 def _with_priority(_: Any, method: str, line: str) -> str:
-    # A prefix counts for one line only (a traceback has many), hence on each.
+    # A priority applies to one line, and a traceback has many: each line gets it.
     prefix = f"<{_PRIORITY.get(method, 6)}>"
     return "\n".join(prefix + part for part in line.split("\n"))

@@ -1,4 +1,7 @@
-"""Blocking calls, away from the loop: a fixed number of threads, made at start, and one that hangs is replaced."""
+"""Threads for blocking calls: a fixed number, created at start. A thread that hangs is abandoned and replaced.
+
+docs/decisions/0012 has the reason why neither anyio's threads nor an executor can do this.
+"""
 
 import asyncio
 import contextvars
@@ -15,16 +18,16 @@ from tokend.values.errors import TokendError
 
 T = TypeVar("T")
 
-# A thread stuck in a hung filesystem cannot be ended, only left behind; this many are left behind at most.
+# A thread in a hung filesystem cannot be ended, only abandoned. At most this many are abandoned at a time.
 MOST_STUCK = 32
-# A thread is held until the loop has taken its result: on a busy machine, where that takes a tenth of a second, four of
-# them saved 40 records a second, and a thousand short-lived tokens were asked for a quarter of a minute late.
+# A thread is occupied until the loop has taken its result. On a busy machine that takes a tenth of a second: four
+# threads saved 40 records a second, and a thousand short-lived tokens were refreshed 15 s late.
 STATE_THREADS, SINK_THREADS = 16, 8
-# What is under way at the end gets this long: enough for any disk that works, and nobody waits for one that does not.
+# Calls that run when the daemon ends get this long: enough for a disk that works.
 LAST_SECONDS = 2.0
-# The commands after a write may take half a minute each: they must not stand in the way of the writes.
+# A command after a write may take half a minute: commands must not delay writes.
 COMMAND_THREADS = 16
-# Names are looked up once each at a time.
+# Each name is looked up once at a time.
 LOOKUP_THREADS = 16
 
 
@@ -32,11 +35,11 @@ class Threads(Protocol):
     """Run blocking calls away from the loop, in a bounded number of threads."""
 
     async def run(self, call: Callable[[], T], *, seconds: float) -> T:
-        """Run ``call`` in a thread; after ``seconds`` the thread is given up and TimeoutError raised."""
+        """Run ``call`` in a thread. After ``seconds``, abandon the thread and raise TimeoutError."""
 
 
 class _Job:
-    """A call, and what comes of it. ``done`` is the loop's, everything else is under the pool's lock."""
+    """A call and its result. ``done`` belongs to the loop; the pool's lock protects everything else."""
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self.call = call
@@ -55,23 +58,23 @@ class _Job:
 
 
 class _Crew:
-    """The threads of one pool, which know nothing of it: they end when it is gone."""
+    """The threads of one pool. They hold no reference to the pool, and end when it is gone."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self.lock = threading.Lock()  # the counts are changed by the loop and by the threads
+        self.lock = threading.Lock()  # the loop and the threads change the counts
         self.threads = self.idle = self.running = self.stuck = 0
 
     def hire(self) -> None:
-        """Start one more. Raises RuntimeError where none can be started."""
-        # Not waited for at exit: one that hangs would keep the interpreter from ending.
+        """Start one more thread. Raises RuntimeError where none can be started."""
+        # daemon=True: the interpreter does not join it at exit, where a thread that hangs would block for ever.
         threading.Thread(target=self._work, name="tokend", daemon=True).start()
         with self.lock:
             self.threads += 1
 
     def begin(self, job: _Job) -> None:
-        """Have a job done by a thread that is free, or by a new one. Raises RuntimeError where there is none."""
+        """Give a job to an idle thread, or to a new one. Raises RuntimeError where no thread can be started."""
         with self.lock:
             free = self.idle > 0
             self.idle -= free
@@ -82,7 +85,7 @@ class _Crew:
         self.jobs.put(job)
 
     def end(self) -> None:
-        """Let those go who wait for a job."""
+        """End the idle threads."""
         for _ in range(self.threads):
             self.jobs.put(None)
 
@@ -93,21 +96,21 @@ class _Crew:
                 job.ended = True
                 self.running -= 1
                 self.stuck -= job.given_up
-                leaves = self.threads - self.stuck > self.size  # another one was made in its place
+                leaves = self.threads - self.stuck > self.size  # another thread has replaced this one
                 self.threads -= leaves
                 self.idle += not leaves
-            with suppress(RuntimeError):  # the loop has ended, and nobody waits
+            with suppress(RuntimeError):  # the loop has ended: there is no waiter
                 job.loop.call_soon_threadsafe(job.done.set)
             if leaves:
                 return
-            del job  # a result must not live on in a thread that waits
+            del job  # an idle thread must not keep a result alive
 
 
 class ThreadPool:
-    """Run calls in at most ``size`` threads at a time, besides those that were given up.
+    """Run calls in at most ``size`` threads at a time, besides abandoned threads.
 
-    `open` makes the threads; without it each is made when there is first need of it. They are kept: a machine that has
-    run out of threads takes none of ours.
+    `open` creates all threads; without `open` each is created when it is first needed. Idle threads are kept, so that
+    the pool works on when the machine has run out of threads.
     """
 
     def __init__(self, size: int) -> None:
@@ -118,16 +121,16 @@ class ThreadPool:
 
     @property
     def running(self) -> int:
-        """Calls that have not ended, given up or not."""
+        """Number of calls that have not ended, abandoned or not."""
         return self._crew.running
 
     @property
     def stuck(self) -> int:
-        """Calls that nobody waits for any more and that have not ended."""
+        """Number of abandoned calls that have not ended."""
         return self._crew.stuck
 
     def open(self) -> None:
-        """Make all threads now. Raises `TokendError` where the machine has none left."""
+        """Create all threads now. Raises `TokendError` where the machine has no more threads."""
         try:
             while self._crew.threads < self._crew.size:
                 self._crew.hire()
@@ -138,21 +141,21 @@ class ThreadPool:
             ) from None
 
     def hasten(self) -> None:
-        """Give what is under way no more than `LAST_SECONDS`: we end. Its callers get their TimeoutError then."""
+        """Limit running calls to `LAST_SECONDS` from now, because the daemon ends. Their callers get TimeoutError."""
         for wait in self._waits:
             wait.deadline = min(wait.deadline, anyio.current_time() + LAST_SECONDS)
 
     async def run(self, call: Callable[[], T], *, seconds: float) -> T:
-        """Run ``call`` in a thread. Raises TimeoutError after ``seconds``; the call may still end later.
+        """Run ``call`` in a thread and return its result. Raises TimeoutError after ``seconds``; the call runs on then.
 
-        TimeoutError also where no thread can be had: the machine is out of them, or too many hang. It then says so.
+        Also raises TimeoutError, with a message, where the machine has no more threads or too many of them hang.
         """
         crew = self._crew
         if crew.stuck >= MOST_STUCK:
             raise TimeoutError(f"{crew.stuck} threads hang already")
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(crew.size)
-        # The limiter is ours, so that waiting for a free thread does not count as the call's own time.
+        # Waiting for an idle thread does not count as time of the call.
         async with self._limiter:
             job = _Job(call)
             try:
@@ -165,14 +168,14 @@ class ThreadPool:
                     await job.done.wait()
             finally:
                 self._waits.discard(wait)
-                # Out of time, or the caller was cancelled. (A call that has ended, by its own error too, is none.)
+                # A call that has not ended is out of time, or its caller was cancelled.
                 with crew.lock:
                     job.given_up = not job.ended
                     crew.stuck += job.given_up
         if not job.ended:
             raise TimeoutError
         if (trouble := job.error) is not None:
-            job.error = None  # its traceback holds the job: what they hold in common would outlive the call
+            job.error = None  # its traceback refers to the job: a cycle would keep both alive
             try:
                 raise trouble
             finally:
@@ -182,7 +185,7 @@ class ThreadPool:
 
 
 class Pools:
-    """The threads of one daemon, by what they wait for: a disk that hangs must not hold up the names."""
+    """The thread pools of one daemon, by purpose: a disk that hangs must not delay names."""
 
     def __init__(self) -> None:
         self.disk = ThreadPool(STATE_THREADS)
@@ -194,7 +197,7 @@ class Pools:
 
     @property
     def running(self) -> int:
-        """Calls that have not ended, given up or not."""
+        """Number of calls that have not ended, abandoned or not."""
         return sum(pool.running for pool in self._every)
 
     @property
@@ -202,11 +205,11 @@ class Pools:
         return (self.disk, self.sinks, self.commands, self.looks, self.guards, self.lookups)
 
     def hasten(self) -> None:
-        """The same, of all."""
+        """Call `ThreadPool.hasten` of all pools."""
         for pool in self._every:
             pool.hasten()
 
     def open(self) -> None:
-        """Make them, but for the guard of a port that few open."""
+        """Create all threads, except the one for the loopback port, which few configurations open."""
         for pool in (self.disk, self.sinks, self.commands, self.looks, self.lookups):
             pool.open()

@@ -1,4 +1,4 @@
-"""Long ways over thousands of things, with room for others to be served in between."""
+"""Iteration over thousands of things with pauses, so that readers are served in between."""
 
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
@@ -7,12 +7,12 @@ import anyio.lowlevel
 
 T = TypeVar("T")
 
-# What is made of each takes some 20 µs: readers wait for a millisecond at most.
+# Each takes about 20 µs: readers wait for a millisecond at most.
 TOGETHER = 50
 
 
 async def with_pauses(things: Iterable[T], *, together: int = TOGETHER) -> AsyncIterator[T]:
-    """Give these one by one; whoever has something to do may do it after each ``together`` of them."""
+    """Yield ``things`` one by one. After each ``together`` of them, let other tasks run."""
     for number, thing in enumerate(things, start=1):
         yield thing
         if number % together == 0:

@@ -1,6 +1,6 @@
-"""What systemd passes at the start: listening sockets (socket activation), and descriptors that it kept for us.
+"""Descriptors that systemd passes at the start: listening sockets, and those from its descriptor store.
 
-sd_listen_fds(3). Who serves the sockets is `daemon`'s business, what is in the rest `fdstore`'s.
+The protocol is sd_listen_fds(3). `daemon` serves the sockets; `state.fdstore` reads the stored descriptors.
 """
 
 import os
@@ -13,31 +13,30 @@ from tokend.values.errors import ConfigError
 
 # SD_LISTEN_FDS_START: the descriptors follow standard error.
 FIRST = 3
-# Of thousands of digits Python makes no number; a process cannot have a billion descriptors.
+# int() refuses thousands of digits, and a process cannot have a billion descriptors.
 LONGEST_COUNT = 10
-# FileDescriptorName= of the two socket units. systemd passes the descriptors in any order.
+# FileDescriptorName= of the two socket units: systemd passes descriptors in any order.
 API, CREDENTIALS = "api", "credentials"
 
 
 @dataclass(slots=True)
 class Inherited:
-    """What was passed: listening sockets by name (`API`, `CREDENTIALS`), and all else by name, in order of arrival."""
+    """Passed descriptors by name: listening ``sockets`` (`API`, `CREDENTIALS`); all others, in the order of arrival."""
 
     sockets: dict[str, socket.socket] = field(default_factory=dict)
     stored: dict[str, list[int]] = field(default_factory=dict)
 
 
 def inherit(environ: MutableMapping[str, str] | None = None) -> Inherited:
-    """Take what was passed to this process; the variables are gone after that, and no child gets the descriptors.
+    """Take the descriptors that were passed to this process. Removes the variables; no child inherits a descriptor.
 
-    Nothing is read from or written to them. Raises `ConfigError` for a socket that cannot be served: systemd would
-    let clients wait on it for ever.
+    Reads and writes nothing. Raises `ConfigError` for a socket that cannot be served: its clients would wait for ever.
     """
     environ = os.environ if environ is None else environ
     pid, count, names = (environ.pop(key, "") for key in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
     if pid != str(os.getpid()) or not (count.isascii() and count.isdigit() and len(count) < LONGEST_COUNT):
         return Inherited()
-    # Nobody was given a name if the variable is missing (another activator than systemd).
+    # Activators other than systemd may set no names.
     every = names.split(":") if names else []
     found = Inherited()
     for index in range(int(count)):
@@ -64,7 +63,7 @@ def _take(found: Inherited, descriptor: int, name: str) -> None:
 
 
 def _listening(descriptor: int, name: str) -> socket.socket:
-    """The socket, not blocking whatever it was. Its path, permissions and backlog are systemd's."""
+    """Return the socket in non-blocking mode. systemd has set its path, permissions and backlog."""
     passed = socket.socket(fileno=descriptor)
     fits = passed.family == socket.AF_UNIX and passed.type == socket.SOCK_STREAM
     if not fits or not passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

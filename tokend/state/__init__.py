@@ -1,1 +1,1 @@
-"""Persistent state: a directory, or a memory file that systemd keeps."""
+"""Back ends of the persistent state: a directory, or a memory file that systemd stores."""

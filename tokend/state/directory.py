@@ -1,4 +1,4 @@
-"""The state directory: one instance at a time, one 0600 file per provider, and the salt of all fingerprints."""
+"""State directory: one 0600 file per provider, the salt of all fingerprints, and a lock for one instance."""
 
 import fcntl
 import hmac
@@ -16,38 +16,38 @@ from tokend.values.errors import StateLockedError, StoreError
 SUFFIX = ".json"
 SALT_BYTES = 32
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-# An upstream's answer is at most 256 KiB; what is larger than a few of them is no record.
+# A response of an upstream has at most 256 KiB; a file larger than a few of them is no record.
 LARGEST_RECORD_BYTES = 4 * 1024 * 1024
 
 log = get_logger()
 
 
 class Salted:
-    """Fingerprints with a salt: they show sameness and give nothing away."""
+    """Salted fingerprints: equal values have equal fingerprints, and a fingerprint does not reveal its value."""
 
     _salt: bytes
 
     @cached_property
     def _keyed(self) -> hmac.HMAC:
-        # Kept and copied: `hmac.digest` lets other threads run each time, and the loop waits to have its turn again.
+        # Kept and copied: `hmac.digest` releases the interpreter lock at each call, and the loop waits to get it back.
         return hmac.new(self._salt, digestmod="sha256")
 
     def fingerprint(self, value: bytes) -> str:
-        """The first 12 hex digits of HMAC-SHA256(salt, value)."""
+        """Return the first 12 hex digits of HMAC-SHA256(salt, value)."""
         return self.digest(value)[:12]
 
     def digest(self, value: bytes) -> str:
-        """HMAC-SHA256(salt, value) in hex."""
+        """Return HMAC-SHA256(salt, value) in hex."""
         keyed = self._keyed.copy()
         keyed.update(value)
         return keyed.hexdigest()
 
 
 class StateDirectory(Salted):
-    """Hold the directory's lock from construction until `close`.
+    """Keep records in a directory. Holds the directory's lock from construction until `close`.
 
-    Raises `StateLockedError` if another instance holds it, `StoreError` if it cannot be used at all. All methods
-    block; the supervisor calls them in a thread.
+    Raises `StateLockedError` if another instance holds the lock, `StoreError` if the directory cannot be used. All
+    methods block: call them in a thread.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,7 +56,7 @@ class StateDirectory(Salted):
         self._lock = claim(path)
         try:
             make_directory(self._tokens)
-            # Somebody may have made it with a friendlier mode: what is inside is for the owner alone.
+            # An existing directory may have another mode. The files in it are for the owner only.
             self._tokens.chmod(0o700)
         except OSError as error:
             self.close()
@@ -71,13 +71,15 @@ class StateDirectory(Salted):
         self.boot_id = boot_id()
 
     def close(self) -> None:
-        """Let another instance have the directory."""
+        """Release the lock of the directory."""
         with suppress(OSError):
             os.close(self._lock)
 
     def files(self) -> Iterator[tuple[Path, bytes]]:
-        """Give every provider's file with its content. What cannot be a record is set aside; one that cannot be read
-        now stays for the next start. Raises `StoreError` where not even their names can be read."""
+        """Yield the path and the content of each provider's file. Raises `StoreError` if the directory is unreadable.
+
+        A file that cannot be a record is set aside; a file that cannot be read now stays for the next start.
+        """
         try:
             paths = sorted(path for path in self._tokens.iterdir() if path.suffix == SUFFIX)
         except OSError as error:
@@ -94,15 +96,15 @@ class StateDirectory(Salted):
                 yield path, content
 
     def save(self, name: str, content: bytes) -> None:
-        """Write a provider's file durably. Raises `StoreError`; the old file is whole then."""
+        """Write a provider's file durably. Raises `StoreError`; the old file is unchanged then."""
         try:
             replace_private(self._tokens / (name + SUFFIX), content)
         except OSError as error:
             raise StoreError(f"state of {name} cannot be written to {self._tokens}: {error.strerror}") from None
 
     def set_aside(self, path: Path) -> None:
-        """Move a damaged file out of the way, so that it is neither read again nor lost."""
-        # A directory cannot take the place of another one that is not empty.
+        """Rename a damaged file, so that it is neither read again nor lost."""
+        # A directory cannot replace another one that is not empty: then a random suffix.
         for suffix in (".damaged", f".{secrets.token_hex(4)}.damaged"):
             with suppress(OSError):
                 path.replace(path.with_suffix(suffix))
@@ -116,7 +118,7 @@ class StateDirectory(Salted):
         except FileNotFoundError:
             pass
         except OSError as error:
-            # A new one would make every stored token somebody else's.
+            # A new salt would change every fingerprint: each stored token would count as another account's.
             raise StoreError(f"{path} cannot be read: {error.strerror}") from None
         salt = secrets.token_bytes(SALT_BYTES)
         try:
@@ -127,7 +129,7 @@ class StateDirectory(Salted):
 
 
 def claim(path: Path) -> int:
-    """Make the state directory if it is missing, and take its lock: it is held while the result stays open."""
+    """Create the state directory if it is missing, and take its lock. The returned descriptor holds the lock."""
     try:
         make_directory(path)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -143,7 +145,7 @@ def claim(path: Path) -> int:
     except OSError as error:
         os.close(lock)
         raise StoreError(f"state directory {path} cannot be locked: {error.strerror}") from None
-    # The number is for people; on a full disk the lock holds without it.
+    # The process id is for the error message only: on a full disk the lock works without it.
     with suppress(OSError):
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
@@ -151,7 +153,7 @@ def claim(path: Path) -> int:
 
 
 def boot_id() -> str:
-    """Name the running boot; empty where /proc hides it, which counts as a new boot each time."""
+    """Return the id of the running boot; empty where /proc hides it, which counts as a new boot at each start."""
     try:
         return BOOT_ID.read_text().strip()
     except OSError:

@@ -1,7 +1,7 @@
-"""Where the ids of events begin: above all that were ever given, whatever the clock says by now.
+"""Reservation of event ids: each run begins above all ids of earlier runs, whatever the clock says.
 
-A client that comes back with an id of an earlier run must not meet that id again, for another event. Each run takes
-more ids than it can use, on disk, before it gives the first; so there is nothing to be written while it runs.
+A client that reconnects with an id of an earlier run must not find that id on another event. Each run reserves more ids
+than it can use, on disk, before it gives the first one, and writes nothing while it runs.
 """
 
 from datetime import datetime
@@ -10,21 +10,21 @@ from pathlib import Path
 from tokend.files import read_whole, replace_private
 from tokend.machine.logs import get_logger
 
-# Below the state directory: the last id that is taken, in decimal.
+# File in the state directory: the last reserved id in decimal.
 NAME = "events"
 # A year of 300 events a second.
 IDS_PER_RUN = 10**10
-# What `Last-Event-ID` may have, 18 digits: enough for a hundred million runs.
+# `Last-Event-ID` may have 18 digits: enough for a hundred million runs.
 MOST = 10**18
 
 log = get_logger()
 
 
 def take(directory: Path, now: datetime) -> int:
-    """Take the ids of a run, and return the last one that is not its own. Blocks.
+    """Reserve the ids of a run; returns the last id before them. Blocks.
 
-    Without the file they begin at the clock's milliseconds, so that they rise even where the state was lost. What goes
-    wrong is logged: ids that are given twice are no reason not to start.
+    Without the file the ids begin at the clock's milliseconds, so that they rise even where the state was lost. Errors
+    are logged only: an id that is used twice is no reason to refuse the start.
     """
     last = max(int(now.timestamp() * 1000), _taken(directory / NAME))
     try:

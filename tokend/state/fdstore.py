@@ -1,11 +1,10 @@
-"""State in memory that systemd keeps for us: a memfd in its file-descriptor store (``[daemon] state = "fdstore"``).
+"""State in memory: a memfd in systemd's file-descriptor store (``[daemon] state = "fdstore"``).
 
-It survives a restart and a crash of the service, not a stop, and never touches a disk (the unit's `MemorySwapMax=0`
-keeps it out of the swap, too). systemd holds the very file that is written here, so a record is saved once it is
-written; nothing has to be sent again.
+The memory survives a restart and a crash of the service, not a stop. It never touches a disk (the unit's
+`MemorySwapMax=0` keeps it out of the swap, too). systemd holds the same file, so a record is saved once it is written.
 
-The file is a header and an image of all records behind it. A save writes a new image beside the one in force, then the
-header in one piece: whoever is killed in between has changed nothing.
+The file has a header, then an image of all records. A save writes a new image beside the present one, then the header
+in one piece: a process that is killed in between has changed nothing.
 """
 
 import hashlib
@@ -26,7 +25,7 @@ from tokend.values.errors import StoreError
 # FDNAME= of the descriptor.
 NAME = "tokend-state"
 MAGIC = b"tokend state 1\n"
-# Magic, where the image in force is, its length, and its SHA-256. It lies in one page, which the kernel copies whole
+# Magic; offset, length and SHA-256 of the present image. The header is within one page, which the kernel copies whole
 # even for a process that is being killed.
 HEADER = struct.Struct("<15sxQQ32s")
 IMAGES_START = 4096
@@ -36,18 +35,18 @@ log = get_logger()
 
 
 class DescriptorStore(Salted):
-    """Beside `state.StateDirectory`, with the same methods. The directory is used for its lock only.
+    """Keep records in memory, with the methods of `StateDirectory`. The directory is used for its lock only.
 
-    ``stored`` are the descriptors that came back under `NAME`. Raises `StateLockedError` or `StoreError`.
+    ``stored`` are the descriptors that systemd passed under `NAME`. Raises `StateLockedError` or `StoreError`.
     """
 
     def __init__(self, path: Path, *, notifier: Notifier, stored: Sequence[int] = ()) -> None:
         self.boot_id = boot_id()
         self._lock = claim(path)
         # Several threads may save at once.
-        self._turn = threading.Lock()
+        self._saving = threading.Lock()
         left: list[Path] = []
-        with suppress(OSError):  # it is said for tidiness only
+        with suppress(OSError):  # only for the warning
             left = list(path.glob("tokens/*" + SUFFIX))
         if left:
             detail = f'{len(left)} of an earlier state = "directory" are still on the disk: remove them'
@@ -61,43 +60,43 @@ class DescriptorStore(Salted):
             raise StoreError(f"no state in the file-descriptor store: {error.strerror or error}") from None
 
     def close(self) -> None:
-        """Let another instance have the directory; systemd keeps the records."""
+        """Release the lock of the directory; systemd keeps the records."""
         with suppress(OSError):
             os.close(self._lock)
 
     def files(self) -> Iterable[tuple[Path, bytes]]:
-        """Every record under its name."""
+        """Return the name, as a path, and the content of each record."""
         return [(Path(name), content) for name, content in self._records.items()]
 
     def save(self, name: str, content: bytes) -> None:
-        """Put a record into the memory that outlives us. Raises `StoreError`; the old one is whole then."""
-        with self._turn:
+        """Save a record. Raises `StoreError`; the old record is unchanged then."""
+        with self._saving:
             try:
                 self._commit({**self._records, name: content})
             except OSError as error:
                 raise StoreError(f"state of {name} cannot be kept in memory: {error.strerror}") from None
 
     def set_aside(self, path: Path) -> None:
-        """Remove a damaged record: what a process wrote wrongly is of use to nobody."""
-        with self._turn, suppress(OSError):
+        """Remove a damaged record."""
+        with self._saving, suppress(OSError):
             self._commit({name: content for name, content in self._records.items() if name != str(path)})
 
     def _commit(self, records: Mapping[str, bytes]) -> None:
         image = self._salt + b"".join(_packed(records))
         _, offset, length, _ = _header(self._memory)
-        # Before the one in force if it fits there, else behind it.
+        # Before the present image if the new one fits there, else behind it.
         place = IMAGES_START if IMAGES_START + len(image) <= offset else max(offset + length, IMAGES_START)
         _write(self._memory, image, place)
         header = HEADER.pack(MAGIC, place, len(image), hashlib.sha256(image).digest())
         os.pwrite(self._memory, header, 0)
         self._records = dict(records)
-        # A token that was dropped is not to be found there later.
+        # Overwrite the old image: a token that was dropped must not stay in memory.
         _write(self._memory, bytes(length), offset)
         os.ftruncate(self._memory, max(place + len(image), IMAGES_START))
 
 
 def _made(notifier: Notifier) -> int:
-    """An empty file that lives in memory, in systemd's hands as well. What else it held under the name is dropped."""
+    """Return an empty memory file that systemd stores, too. The store drops other descriptors of the name."""
     memory = os.memfd_create(NAME, os.MFD_CLOEXEC)
     os.fchmod(memory, 0o600)
     notifier.drop(NAME)
@@ -106,11 +105,15 @@ def _made(notifier: Notifier) -> int:
 
 
 def _taken_back(stored: Sequence[int]) -> tuple[int, bytes] | None:
-    """The file that came back, and its image; None if there is none, or none that is whole."""
+    """Return the stored file and its image; None if there is none, or if it is damaged."""
     for descriptor in stored:
         if (image := _image(descriptor)) is not None:
             return descriptor, image
-        log.warning("state.damaged", path=NAME, detail="what systemd kept is not ours, or not whole; begun anew")
+        log.warning(
+            "state.damaged",
+            path=NAME,
+            detail="the descriptor from systemd is not of tokend, or damaged; beginning with an empty state",
+        )
         os.close(descriptor)
     return None
 
@@ -125,7 +128,7 @@ def _image(memory: int) -> bytes | None:
     try:
         deque(_unpacked(image[SALT_BYTES:]), maxlen=0)
     except (struct.error, UnicodeDecodeError):
-        return None  # a bug wrote it; it would meet us again at every start
+        return None  # written by a bug: it would fail at every start
     return image
 
 

@@ -1,1 +1,1 @@
-"""Outbound HTTP: one client per exchange, name resolution, TLS, deadlines and size limits."""
+"""HTTP to upstreams: one client per exchange, name resolution, TLS, deadlines and size limits."""

@@ -1,6 +1,6 @@
-"""One upstream's HTTP: a connection for each exchange, a deadline, size caps, no redirects, no cookies, no environment.
+"""HTTP exchanges with one upstream: a connection each, a deadline, size limits; no redirects, cookies or environment.
 
-What a reply means is `verdict`'s and the providers' part; retrying is the engine's.
+`plugin.response_status` and the kinds interpret a reply; the engine retries.
 """
 
 import base64
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     import httpcore
     import httpx
 
-# Token replies have a few kilobytes.
+# A reply with a token has a few kilobytes.
 LARGEST_BODY_BYTES = 256 * 1024
-# Date has whole seconds and travels for a while; less is not a wrong clock.
+# `Date` has whole seconds and is delayed on its way: a smaller difference is no wrong clock.
 OFFSET_SECONDS = 5.0
-# Who asks more of one upstream at a time would only be told to wait there.
+# More requests at a time would only cause rate limits there.
 MOST_CONNECTIONS = 8
 _imported = False  # whether what an exchange needs has been imported
 # A pushed sink has no key ``timeout``, and may send a request all the same.
@@ -44,10 +44,10 @@ HEADERS = {"User-Agent": f"tokend/{__version__}", "Accept-Encoding": "identity",
 
 
 class Upstream:
-    """Exchange requests with whatever ``settings`` point to. Nothing is opened or imported before the first one.
+    """Exchange requests with the upstream of ``settings``. Opens and imports nothing before the first exchange.
 
-    No connection outlives its exchange: tokens are asked for hours apart, and a call on a connection that the server
-    has just closed would look like a lost one. ``resolver`` and ``threads`` are shared by all upstreams of a daemon;
+    Each connection is closed after its exchange: exchanges are hours apart, and a request on a connection that the
+    server has just closed would look like a lost one. All upstreams of a daemon share ``resolver`` and ``threads``;
     ``threads`` read files.
     """
 

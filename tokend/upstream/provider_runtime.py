@@ -1,4 +1,4 @@
-"""What a provider may use during an attempt, for real: secrets, the upstream, and the upstream's clock."""
+"""Runtime of one provider or sink: its secrets, its upstream, and the upstream's clock."""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 from tokend.values.url import host_of, is_confidential
 
-# A command has its own limit; a file that hangs is given up a little later.
+# A command has its own, shorter limit; a file on a disk that hangs is abandoned after this.
 REVEAL_SECONDS = COMMAND_SECONDS + 5.0
 
 
@@ -44,7 +44,7 @@ class ProviderRuntime:
         self.requests = 0
 
     def upstream_now(self) -> datetime:
-        """Aware UTC as the upstream sees it."""
+        """Return the present moment by the upstream's clock, in aware UTC."""
         return self.clock.instant().wall + timedelta(seconds=self._offset)
 
     async def reveal(self, source: SecretSource) -> Secret:
@@ -63,7 +63,7 @@ class ProviderRuntime:
             raise ValueError(f"{host_of(request.url)}: a kind may send to https:// only, or to http:// on loopback")
         self.requests += 1
         if self._upstream is None:
-            # Only now: a restarted daemon may hold thousands of tokens and ask for none of them for hours.
+            # Created late: a daemon that was restarted may hold thousands of tokens and refresh none for hours.
             self._upstream = Upstream(self._settings, clock=self.clock, resolver=self._resolver, threads=self._threads)
         reply = await self._upstream.exchange(request)
         if reply.date is not None:

@@ -1,8 +1,7 @@
-"""Names to addresses, in threads of its own: a resolver that is silent holds up those who ask for its names, and nobody
-else.
+"""Look-up of names in threads of its own: a name server that hangs delays only the requests for its names.
 
-libuv's pool, which a loop would use, looks up two names at a time and cannot be interrupted: eight names of a silent
-zone kept every other provider from its upstream, and the daemon from its end.
+libuv's pool, which the event loop would use, looks up two names at a time and cannot be interrupted. Eight names of a
+zone that hung kept every other provider from its upstream, and kept the daemon from ending.
 """
 
 import ipaddress
@@ -15,13 +14,13 @@ import anyio
 
 from tokend.machine.thread_pool import LOOKUP_THREADS, ThreadPool
 
-# Also of a thread that hangs for good (a module of nsswitch.conf may): afterwards another one is risked.
+# A module of nsswitch.conf may hang for ever. After this time another thread is risked.
 LEFT_ALONE_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class _Look:
-    """One look-up under way, for all who want to know."""
+    """One running look-up, shared by all requests for its name."""
 
     done: anyio.Event = field(default_factory=anyio.Event)
     found: list[str] | None = None
@@ -29,13 +28,13 @@ class _Look:
 
 
 def system_addresses(host: str) -> list[str]:
-    """What the system says, each address once, in its order (RFC 6724). Blocks; raises OSError."""
+    """Return the system's addresses of ``host``, each once, in its order (RFC 6724). Blocks. Raises OSError."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
 class Resolver:
-    """Look names up, each once at a time; ``look_up`` blocks in one of ``threads``."""
+    """Look up names, each once at a time. ``look_up`` blocks, in one of ``threads``."""
 
     def __init__(
         self, threads: ThreadPool | None = None, look_up: Callable[[str], list[str]] = system_addresses
@@ -46,10 +45,10 @@ class Resolver:
         self._hung: dict[str, float] = {}
 
     async def addresses(self, host: str, *, seconds: float) -> list[str]:
-        """The addresses of ``host`` in the system's order; one that is an address already is its own.
+        """Return the addresses of ``host`` in the system's order. An address is returned unchanged.
 
-        Raises OSError (socket.gaierror) as the system does, TimeoutError where it said nothing within ``seconds``. A
-        name about which it was silent is not asked for again before that call has ended, or a minute is over.
+        Raises OSError (socket.gaierror) as the system does, TimeoutError after ``seconds`` without an answer. A name
+        whose look-up hangs is not looked up again before that call has ended or a minute has passed.
         """
         if _is_address(host):
             return [host]
@@ -59,7 +58,7 @@ class Resolver:
                 raise look.error
             if look.found is not None:
                 return look.found
-            # Whoever asked has gone without an answer.
+            # The request that started the look-up was cancelled or timed out: start another one.
         if self._hung.get(host, 0.0) > time.monotonic():
             raise TimeoutError
         return await self._look_up(host, seconds)
@@ -77,7 +76,7 @@ class Resolver:
         try:
             look.found = await self._threads.run(call, seconds=seconds)
         except TimeoutError:
-            raise  # not theirs who wait: they look for themselves
+            raise  # only for this request: the others look up the name themselves
         except UnicodeError:
             look.error = socket.gaierror(socket.EAI_NONAME, "this cannot be a name")
             raise look.error from None

@@ -1,6 +1,6 @@
-"""TLS contexts: one for the whole daemon, or an upstream's own where its settings name files.
+"""TLS contexts: one for the whole daemon, and an upstream's own one where its settings name files.
 
-Verification is never off. Making one takes 20-33 ms and up to 0.8 MB, so it is made in a thread and shared.
+Verification is never off. A context takes 20-33 ms and up to 0.8 MB: it is created in a thread and shared.
 """
 
 import os
@@ -16,16 +16,16 @@ from tokend.values.errors import TransientError
 
 T = TypeVar("T")
 
-# Files are read in it; a disk that hangs is given up.
+# Limit for reading the files; a disk that hangs is abandoned.
 READ_SECONDS = 10.0
 
 _shared: ssl.SSLContext | None = None
-# A thousand providers start at once: one makes the context, the others wait for that one.
+# A thousand providers may start at once: one creates the context, the others wait for it.
 _making = threading.Lock()
 
 
 class Contexts:
-    """The context of one upstream: the shared one, or its own, replaced when one of its files was replaced.
+    """Context of one upstream: the shared one, or its own, which is created again when one of its files has changed.
 
     Authorities and client certificates are replaced while a daemon runs, some of them every few hours.
     """
@@ -38,7 +38,7 @@ class Contexts:
         self._own: tuple[object, ssl.SSLContext] | None = None
 
     async def current(self, host: str) -> ssl.SSLContext:
-        """The context to reach ``host`` with. Raises `TransientError` where a file of the settings cannot be used."""
+        """Return the context for ``host``. Raises `TransientError` where a file of the settings cannot be used."""
         if self._network is None or not self._files:
             return await self.shared(host)
         call = partial(_make_own, self._network, self._files, self._own)
@@ -46,7 +46,7 @@ class Contexts:
         return self._own[1]
 
     async def shared(self, host: str) -> ssl.SSLContext:
-        """The context that names no file. Asking a thread costs a switch: only until there is one."""
+        """Return the context without files. It is created in a thread once; later calls need no thread."""
         if _shared is not None:
             return _shared
         return await self.run(_make_shared, f"{host}: this machine's certificate authorities")
@@ -63,7 +63,7 @@ class Contexts:
 
 
 def trouble(error: BaseException) -> str | None:
-    """What went wrong with TLS somewhere in the causes of ``error``, without quoting a library; None if nothing did."""
+    """Return the TLS error among the causes of ``error`` in words that quote no library; None if there is none."""
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its TLS certificate is not trusted ({cause.verify_message})"
@@ -76,7 +76,7 @@ def trouble(error: BaseException) -> str | None:
 
 
 def causes(error: BaseException | None) -> list[BaseException]:
-    """An exception and everything that it came from, latest first."""
+    """Return an exception and all of its causes, latest first."""
     found: list[BaseException] = []
     while error is not None and error not in found:
         found.append(error)
@@ -94,7 +94,7 @@ def _make_shared() -> ssl.SSLContext:
 
 
 def _well_known() -> ssl.SSLContext:
-    """Trust the machine's own authorities and the well-known ones: a slim image has only the latter."""
+    """Return a context with the machine's authorities and those of certifi: a slim image has only the latter."""
     import certifi
 
     context = _strict(ssl.create_default_context())
@@ -105,7 +105,7 @@ def _well_known() -> ssl.SSLContext:
 def _make_own(
     network: UpstreamSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
 ) -> tuple[object, ssl.SSLContext]:
-    """The context and what its files looked like; the one from ``before`` while they look so still."""
+    """Return the stamps of the files and a context; those from ``before`` if the stamps are the same."""
     seen = [(found.st_ino, found.st_size, found.st_mtime_ns) for found in map(os.stat, files)]
     if before is not None and before[0] == seen:
         return before
@@ -115,7 +115,7 @@ def _make_own(
         context = _strict(ssl.create_default_context(cafile=str(network.ca_file)))
     if network.client_cert is not None:
         key = None if network.client_key is None else str(network.client_key)
-        # Never ask a terminal for a passphrase: a daemon has none.
+        # A daemon has no terminal to ask for a passphrase.
         context.load_cert_chain(str(network.client_cert), key, password=lambda: "")
     return seen, context
 

@@ -1,7 +1,7 @@
-"""The way to one upstream: its addresses, a connection, TLS; and no more bytes than a token's answer can have.
+"""Transport under httpx and httpcore: addresses, a connection, TLS, and a limit of bytes.
 
-Under httpx and its httpcore, whose own connections ask libuv for names and say too little of what went wrong. Errors
-are `TransientError`s with the operator's words.
+The libraries' own connections ask libuv for names, count no bytes, and say too little about what failed: see
+docs/decisions/0010. Errors are `TransientError`s in words for the operator.
 """
 
 import os
@@ -18,25 +18,25 @@ from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
 
 CONNECT_SECONDS = 5.0
-# RFC 8305, section 5: the next address is tried when the one before has not answered so soon.
+# RFC 8305, section 5: the next address is tried when the one before has not answered after this.
 NEXT_ADDRESS_SECONDS = 0.25
-# More than a few addresses are a mistake, and the last of them would be tried after the time is over.
+# More than a few addresses are a mistake, and the last ones would be tried after the deadline.
 MOST_ADDRESSES = 8
-# The largest body and more headers than any server sends, in chunks of a reasonable size. A flood of 1xx answers, or of
-# chunks of one byte, has no body that could be too large.
+# The largest body and more headers than any server sends, in chunks of a reasonable size. The limit of the body does
+# not stop a flood of 1xx responses or of one-byte chunks.
 LARGEST_ANSWER_BYTES = 384 * 1024
-# What is parsed in one go while nobody else is served: 16 KiB of the smallest chunks took 90 ms.
+# Parsed in one step of the event loop, while no reader is served: 16 KiB of the smallest chunks took 90 ms.
 READ_BYTES = 4096
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """What `httpx.AsyncHTTPTransport` is, over a `Network`, with httpcore's own errors: they tell more."""
+    """`httpx.AsyncHTTPTransport` over a `Network`, with httpcore's own errors: they say more than httpx's."""
 
     def __init__(self, network: "Network", *, context: ssl.SSLContext, proxy: httpcore.Proxy | None) -> None:
         self._pool = httpcore.AsyncConnectionPool(ssl_context=context, proxy=proxy, network_backend=network)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it; the answer's body is still to be read."""
+        """Send a request; returns the response before its body is read."""
         url = request.url
         answer = await self._pool.handle_async_request(
             httpcore.Request(
@@ -49,7 +49,7 @@ class Transport(httpx.AsyncBaseTransport):
         )
         response = httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer.stream))
         try:
-            # httpx reads it also where no redirect is followed, and fails where it is no URL.
+            # httpx parses Location even where no redirect is followed, and fails where it is no URL.
             url.join(response.headers.get("location", ""))
         except httpx.InvalidURL:
             del response.headers["location"]
@@ -73,7 +73,7 @@ class _Body(httpx.AsyncByteStream):
 
 
 class Network(httpcore.AsyncNetworkBackend):
-    """Connections to what ``host`` names in messages. For one exchange: the bytes are counted over all of them."""
+    """Connections of one exchange, whose bytes are counted together. ``host`` is the name in messages."""
 
     def __init__(self, host: str, resolver: Resolver) -> None:
         self._host = host
@@ -102,7 +102,7 @@ class Network(httpcore.AsyncNetworkBackend):
         return _Stream(stream, self._host, self._took)
 
     async def sleep(self, seconds: float) -> None:
-        """Of httpcore's retries, which are off."""
+        """Sleep between httpcore's retries, which are off."""
         await anyio.sleep(seconds)
 
     def _took(self, count: int) -> None:
@@ -115,7 +115,7 @@ class Network(httpcore.AsyncNetworkBackend):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection, whose bytes are counted."""
+    """Connection whose bytes are counted."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, host: str, took: Callable[[int], None]) -> None:
         self._stream = stream
@@ -154,7 +154,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
 
 async def _first(addresses: list[str], port: int) -> httpcore.AsyncNetworkStream:
-    """Connect to whichever answers first. Raises OSError where all refuse."""
+    """Connect to the address that answers first. Raises the first OSError where all refuse."""
     errors: list[OSError] = []
     won: list[httpcore.AsyncNetworkStream] = []
 
@@ -190,5 +190,5 @@ async def _first(addresses: list[str], port: int) -> httpcore.AsyncNetworkStream
 
 
 def _reason(error: OSError) -> str:
-    """The system's own words: asyncio writes "Connect call failed" for every number. A resolver's are negative."""
+    """Return the system's words: asyncio writes "Connect call failed" for each number. A resolver's are negative."""
     return (os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)).lower()

@@ -85,3 +85,25 @@ def test_a_sink_that_hangs_delays_nobody_and_is_not_written_twice_at_once():
             assert world.written == [("somewhere", "fake-token-1")]
 
     run_virtually(main)
+
+
+def test_a_command_that_hangs_is_given_up_and_tried_again():
+    """Its thread is another than the writes' are: the token is in the file all the while."""
+
+    async def main(clock):
+        world = World(clock)
+        world.threads = threads = HangingThreads(clock)
+        world.stumbles["announce", "somewhere"] = SinkError("the command ended with 1")
+        async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
+            await anyio.sleep(5)
+            entry = supervisor.entries["a"]
+            assert entry.status().sinks[0].error == "the command ended with 1"
+            world.stumbles.clear()
+            threads.hanging = True
+            await until(lambda: "did not end in time" in entry.status().sinks[0].error, seconds=60)
+            assert (supervisor.ready, len(world.written)) == (True, 1)
+            threads.release()
+            await until(lambda: entry.status().sinks[0].state == "ok", seconds=70)
+            assert len(world.written) == 1
+
+    run_virtually(main)

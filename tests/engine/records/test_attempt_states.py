@@ -74,6 +74,14 @@ def test_only_a_success_ends_a_run_of_failures(state):
         assert (after.failures.count, after.failures.since) == (state.failures.count, state.failures.since)
 
 
+def test_an_interrupted_attempt_counts_from_the_moment_that_it_is_found():
+    """The request may have been sent later than the moment that was saved."""
+    found = UnderWay(NOW, LATER, THREE, None).interrupted(LATER)
+    assert found == Failing(LATER, LATER, THREE)
+    assert UnderWay(NOW, LATER, NO_FAILURES, None).interrupted(LATER) == Interrupted(LATER, LATER)
+    assert Settled(NOW).interrupted(LATER) == Settled(NOW)
+
+
 @pytest.mark.parametrize("state", STATES, ids=repr)
 def test_a_rejection_is_left_by_nothing_but_a_success_or_a_resumption(state):
     """A restart, a failure of another kind and an attempt under way keep it."""
