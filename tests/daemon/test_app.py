@@ -8,7 +8,7 @@ from datetime import datetime
 
 from tests.daemon.harness import Daemon, Home, at_home, until
 from tests.daemon.tables import ALL_KINDS, PARTNER, PX
-from tests.sandbox.conftest import Player
+from tests.sandbox.player import Player
 from tokend.sandbox.faults import Behaviour
 
 ORDER = {"currency": "BTC", "amount": "0.001", "orderId": "12345"}

@@ -11,6 +11,7 @@ import httpx
 
 from tests.providers.live import ENVIRON, NOW, env
 from tests.upstream.clocks import StandingClock
+from tokend.plugin.http_date import http_date
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.response_status import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS, retry_after
 from tokend.plugin.secret_reading import read_secret
@@ -22,7 +23,7 @@ from tokend.plugin.token_expiry import LONGEST_LIFE_SECONDS, expiry
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
-from tokend.upstream.client import _date, _offset
+from tokend.upstream.client import _offset
 from tokend.values.errors import AttemptError, InvalidParametersError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -108,7 +109,7 @@ def expiries(data: bytes) -> None:
     lines = [line.decode("latin-1").strip() for line in data.split(b"\n")]
     absolute, relative, date, pause = (*lines, "", "", "", "")[:4]
     sent = CLOCK.instant()
-    dated = _date(date)
+    dated = http_date(date)
     assert dated is None or dated.tzinfo is UTC
     offset = _offset(dated, sent, sent.after(0.2))
     assert math.isfinite(offset)
@@ -164,7 +165,7 @@ def _reply(raw: bytes) -> UpstreamReply:
     status, *lines = head.decode("latin-1").split("\n")
     pairs = [line.partition(":") for line in lines]
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    date = _date(headers.get("date"))
+    date = http_date(headers.get("date", ""))
     sent = CLOCK.instant()
     return UpstreamReply(
         status=int(status) if status.isascii() and status.isdigit() and 2 < len(status) < 4 else 200,

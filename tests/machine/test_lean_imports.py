@@ -15,16 +15,6 @@ LATE = (
     "httpx", "httpcore", "jwt", "cryptography", "jinja2", "prometheus_client", "email.utils", "difflib",
     "tokend.api.schemas",
 )  # fmt: skip
-    "httpx",
-    "httpcore",
-    "jwt",
-    "cryptography",
-    "jinja2",
-    "prometheus_client",
-    "email.utils",
-    "difflib",
-    "tokend.api.schemas",
-)
 ELSEWHERE = ("click", "tokend.client", "tokend.sandbox", "tokend.cli.commands", "unicodedata")
 
 # Runs until the daemon is ready, and prints which modules have come from a file by then.
