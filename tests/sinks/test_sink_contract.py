@@ -150,7 +150,7 @@ def test_the_mode_is_exact_under_any_umask(make, tmp_path, umask, mask, mode):
 
 
 def test_a_new_file_is_for_its_owner_alone(tmp_path):
-    """README: 0600 by default, of every kind."""
+    """docs/sinks.md: 0600 by default, of every kind."""
     for name, (kind, keys) in KINDS.items():
         sink(kind, tmp_path / name, **{key: value for key, value in keys.items() if key != "mode"}).write(lease())
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
@@ -175,7 +175,7 @@ def test_a_name_that_this_machine_does_not_know_is_told(make, tmp_path):
 
 
 def test_an_owner_that_cannot_be_given_is_told_with_advice(make):
-    """README: the sink fails with the advice to write in place, and leaves the file alone."""
+    """docs/sinks.md: the sink fails with the advice to write in place, and leaves the file alone."""
     with public_directory() as directory:
         path = directory / "file"
         make(path).write(lease())
@@ -347,7 +347,7 @@ def test_nothing_that_is_said_holds_the_token(make, tmp_path):
     ],
 )  # fmt: skip
 def test_a_wrong_key_is_an_error_before_anything_is_written(make, tmp_path, key, wrong):
-    """README: unknown keys, wrong types and bad modes are errors of the configuration."""
+    """docs/sinks.md: unknown keys, wrong types and bad modes are errors of the configuration."""
     with pytest.raises(ValidationError) as refused:
         make(**{"path": tmp_path / "file", key: wrong})
     assert len(refused.value.errors()) == 1

@@ -17,6 +17,9 @@ def json_string_sha256(fields: Sequence[str]) -> str:
 
 
 def request_hmac(secret: Secret, *, method: str, path: str, timestamp: int, body: bytes) -> str:
-    """Return the hex HMAC-SHA256 of ``METHOD + PATH + TIMESTAMP + BODY``, without separators; ``path`` without the query."""
+    """Return the hex HMAC-SHA256 of ``METHOD + PATH + TIMESTAMP + BODY``, without separators.
+
+    ``path`` has no query.
+    """
     message = method.upper().encode() + path.encode() + str(timestamp).encode() + body
     return hmac.digest(secret.reveal_bytes(), message, "sha256").hex()

@@ -30,9 +30,9 @@ class AttemptError(TokendError):
 class TransientError(AttemptError):
     """Nothing was learned about the credentials: try again by backoff.
 
-    ``retry_after`` is the pause that the upstream asked for, in seconds, or None. ``repeatable`` says that an `issue` may
-    repeat the call (timeouts and 5xx; docs/vendors.md, auth-token). A malformed answer is not repeatable: the call may
-    have had its effect.
+    ``retry_after`` is the pause that the upstream asked for, in seconds, or None. ``repeatable`` says that an `issue`
+    may repeat the call (timeouts and 5xx; docs/vendors.md, auth-token). A malformed answer is not repeatable: the
+    call may have had its effect.
     """
 
     reason = "transient"

@@ -9,9 +9,9 @@ from typing import Self
 class Instant:
     """A moment as wall time and as boot time.
 
-    ``wall`` is aware UTC and can be stepped. ``boot`` is CLOCK_BOOTTIME in seconds: it is never stepped, counts suspend,
-    and is void after a reboot (`engine.records` computes it again). Durations are measured on ``boot``; ``wall`` is for
-    people and for other machines.
+    ``wall`` is aware UTC and can be stepped. ``boot`` is CLOCK_BOOTTIME in seconds: it is never stepped, counts
+    suspend, and is void after a reboot (`engine.records` computes it again). Durations are measured on ``boot``;
+    ``wall`` is for people and for other machines.
     """
 
     wall: datetime

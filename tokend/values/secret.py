@@ -7,8 +7,8 @@ from typing import NoReturn
 class Secret:
     """Hold text or bytes that must not reach a log, an exception, a repr or a pickle.
 
-    Only `reveal` and `reveal_bytes` return the value; `repr`, `str` and `format` show ``Secret(hidden)``. Equality takes
-    constant time. Python cannot zero memory, so the value may stay in memory after its last use.
+    Only `reveal` and `reveal_bytes` return the value; `repr`, `str` and `format` show ``Secret(hidden)``. Equality
+    takes constant time. Python cannot zero memory, so the value may stay in memory after its last use.
     """
 
     __slots__ = ("_value",)

@@ -18,10 +18,11 @@ _NOTHING: Mapping[str, Secret] = MappingProxyType({})
 class Token:
     """The result of one successful attempt. Its repr shows no secret.
 
-    ``issued_at`` is when the request was sent or the signature made. ``expires_at`` is the earliest expiry that the answer
-    contains, corrected by the server's clock; None for a token without an end. ``headers`` are ready to send:
+    ``issued_at`` is when the request was sent or the signature made. ``expires_at`` is the earliest expiry that the
+    answer contains, corrected by the server's clock; None for a token without an end. ``headers`` are ready to send:
     ``{"Authorization": "Bearer …"}`` and others that each call needs. ``extra`` has the other members of the answer
-    (loginLink, user, …); a member that grants access is a `Secret`. The last field is a refresh token, if the scheme has one.
+    (loginLink, user, …); a member that grants access is a `Secret`. The last field is a refresh token, if the scheme
+    has one.
     """
 
     value: Secret

@@ -4,8 +4,8 @@ import re
 from _socket import AF_INET, AF_INET6, inet_pton
 from urllib.parse import urlsplit
 
-# RFC 3986, section 2. urlsplit drops tabs and newlines silently, and browsers turn backslashes into slashes: two readers
-# of such a text would see two hosts.
+# RFC 3986, section 2. urlsplit drops tabs and newlines silently, and browsers turn backslashes into slashes: two
+# readers of such a text would see two hosts.
 _CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*", re.ASCII)
 # urlsplit drops the text after a closing bracket; others read it as a port.
 _PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?", re.ASCII)

@@ -48,7 +48,7 @@ def read(content: bytes, *, interpolate: bool = True) -> dict[str, str | None]:
     ],
 )
 def test_a_value_is_written_by_the_first_rule_that_fits(value, written):
-    """README, rules 2, 4 and 5, exactly; the styles differ in $ alone."""
+    """docs/sinks.md, rules 2, 4 and 5, exactly; the styles differ in $ alone."""
     assert encode(value, "portable") == written
     assert encode(value, "quoted") == written
 
@@ -162,7 +162,7 @@ def files(draw):
 
 @given(pieces=files(), new=st.sampled_from(NEW_VALUES))
 def test_an_edit_replaces_every_value_and_leaves_every_other_byte(pieces, new):
-    """README, in place: export, comments, CRLF, BOM, blanks, multi-line values; appended where there was none."""
+    """In place: export, comments, CRLF, BOM, blanks, multi-line values; appended where there was none."""
     before = "".join(piece for piece, _ in pieces).encode()
     after = edit(before, {"KEY": new})
     if any(is_value for _, is_value in pieces):
