@@ -10,9 +10,11 @@ from jsonschema import Draft202012Validator, FormatChecker
 _formats = FormatChecker(formats=())
 
 
-@_formats.checks("date-time", raises=ValueError)
 def _is_moment(value: object) -> bool:
     return not isinstance(value, str) or (value.endswith("Z") and bool(datetime.fromisoformat(value)))
+
+
+_formats.checks("date-time", raises=ValueError)(_is_moment)
 
 
 class Answered(Protocol):

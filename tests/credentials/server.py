@@ -136,7 +136,7 @@ def handing_out(
 
     async def main() -> None:
         where: dict[str, Any] = {"place": SocketFile(path, mode=mode)} if sock is None else {"sock": sock}
-        handout = RawTokenServer(engine, rule(engine), bounds=bounds, **where)  # type: ignore[arg-type]
+        handout = RawTokenServer(engine, rule(engine), bounds=bounds, **where)
         stop.append(asyncio.Event())
         found.append(Running(path, handout, asyncio.get_running_loop(), failed))
         try:

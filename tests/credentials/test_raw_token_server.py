@@ -21,10 +21,12 @@ from tests.credentials.server import (
     place,
 )
 from tests.httpd.served import eventually, logged
+from tokend.access.peer import Peer
 from tokend.access.policy import AccessPolicy
 from tokend.credentials.raw_token_connection import RefusedError, Rule
 from tokend.credentials.raw_token_server import Bounds, RawTokenServer
 from tokend.credentials.rules import readers_rule
+from tokend.engine.context.contract import Entry
 from tokend.httpd.unix_socket import SocketInUseError
 from tokend.plugin.settings import Access
 
@@ -35,7 +37,7 @@ def rule(engine: FakeEngine) -> Rule:
     """The peers that may read `demo`; root has no special rights here, so that it can be refused."""
     rules = AccessPolicy(lambda: (), own_uid=1)
     rules._almighty = frozenset()
-    return readers_rule(engine, rules, "demo")  # type: ignore[arg-type]
+    return readers_rule(engine, rules, "demo")
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def test_a_client_waits_for_a_valid_token(engine: FakeEngine, path: Path) -> Non
         with pytest.raises(TimeoutError):
             patient.recv(1)
         patient.settimeout(10)
-        running.inside(lambda: (engine.hold("demo", value="fake-fresh"), engine.announce("demo")))
+        running.inside(lambda: engine.renew("demo", value="fake-fresh"))
         assert everything(patient) == everything(half) == b"fake-fresh"
 
 
@@ -92,7 +94,7 @@ def test_a_client_that_leaves_while_it_waits_is_forgotten(engine: FakeEngine, pa
                 leaving.sendall(sent)
                 assert eventually(lambda: running.open == 2)
             assert eventually(lambda: running.open == 1)
-        running.inside(lambda: (engine.hold("demo"), engine.announce("demo")))
+        running.inside(lambda: engine.renew("demo"))
         assert everything(patient) == RAW.encode()
 
 
@@ -167,7 +169,8 @@ def test_a_provider_that_is_removed_refuses_who_waits(engine: FakeEngine, path: 
     without_token(engine)
     with handing_out(engine, rule, path=path) as running, connected(path) as client:
         assert eventually(lambda: running.open == 1)
-        running.inside(lambda: (engine.entries.clear(), engine.announce("demo")))
+        running.inside(engine.entries.clear)
+        running.inside(lambda: engine.announce("demo"))
         assert is_refusal(everything(client))
 
 
@@ -178,13 +181,13 @@ def test_a_bug_is_one_clients_own(engine: FakeEngine, path: Path) -> None:
     def stumbling(engine: FakeEngine) -> Rule:
         good = rule(engine)
 
-        def one(peer: object, address: object) -> object:
+        def one(peer: Peer, address: object, /) -> Entry:
             calls.append(1)
             if len(calls) == 1:
                 raise ZeroDivisionError(RAW)
-            return good(peer, address)  # type: ignore[arg-type]
+            return good(peer, address)
 
-        return one  # type: ignore[return-value]
+        return one
 
     with logged() as lines, handing_out(engine, stumbling, path=path):
         assert is_refusal(given(path))
@@ -203,7 +206,7 @@ def test_one_too_many_waits_in_the_backlog(engine: FakeEngine, path: Path) -> No
             third.recv(1)
         third.settimeout(10)
         first.close()
-        running.inside(lambda: (engine.hold("demo"), engine.announce("demo")))
+        running.inside(lambda: engine.renew("demo"))
         assert everything(second) == everything(third) == RAW.encode()
 
 
@@ -232,7 +235,7 @@ def test_what_a_client_sends_is_never_read(engine: FakeEngine, path: Path) -> No
     with handing_out(engine, rule, path=path) as running, connected(path) as talkative:
         assert eventually(lambda: running.open == 1)
         talkative.sendall(b"x" * 1000)
-        running.inside(lambda: (engine.hold("demo"), engine.announce("demo")))
+        running.inside(lambda: engine.renew("demo"))
         assert talkative.recv(1000) == RAW.encode()
 
 
@@ -244,7 +247,7 @@ def test_a_removed_path_comes_back_and_who_waits_stays(engine: FakeEngine, path:
         path.unlink()
         assert eventually(path.exists)
         assert eventually(lambda: stat.S_IMODE(path.lstat().st_mode) == 0o666)
-        running.inside(lambda: (engine.hold("demo"), engine.announce("demo")))
+        running.inside(lambda: engine.renew("demo"))
         assert everything(patient) == given(path) == RAW.encode()
 
 
@@ -274,7 +277,7 @@ def test_an_inherited_socket_is_served_and_kept(engine: FakeEngine, path: Path) 
 def test_it_is_given_one_socket(engine: FakeEngine) -> None:
     """Neither none nor two."""
     with pytest.raises(ValueError, match="either a place"):
-        RawTokenServer(engine, rule(engine))  # type: ignore[arg-type]
+        RawTokenServer(engine, rule(engine))
 
 
 def test_many_clients_wait_and_all_are_served(engine: FakeEngine, path: Path) -> None:
@@ -286,7 +289,7 @@ def test_many_clients_wait_and_all_are_served(engine: FakeEngine, path: Path) ->
         for client in clients[::2]:
             client.close()
         assert eventually(lambda: running.open == 100)
-        running.inside(lambda: (engine.hold("demo"), engine.announce("demo")))
+        running.inside(lambda: engine.renew("demo"))
         assert {everything(client) for client in clients[1::2]} == {RAW.encode()}
         assert eventually(lambda: running.open == 0)
 

@@ -96,7 +96,7 @@ def test_an_owner_that_cannot_be_given_leaves_the_old_file(tmp_path: Path) -> No
 
 
 def test_an_edit_keeps_mode_owner_group_and_acl(tmp_path: Path) -> None:
-    """README, in place: also in a directory whose setgid bit and default ACL would have it otherwise."""
+    """In place: also in a directory whose setgid bit and default ACL would have it otherwise."""
     needs_root()
     if not supports_acl(tmp_path):
         pytest.skip("this filesystem keeps no ACLs")

@@ -93,7 +93,7 @@ def test_links_that_go_round_in_a_circle_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_strangers_link_is_not_followed(place: Path) -> None:
-    """README: neither the link itself, nor one further down the chain, nor a dangling one."""
+    """docs/sinks.md: neither the link itself, nor one further down the chain, nor a dangling one."""
     needs_root()
     target = place / "target"
     target.write_bytes(b"theirs")
@@ -119,7 +119,7 @@ def test_the_link_of_the_target_s_owner_is_followed(place: Path) -> None:
 
 
 def test_a_link_in_a_strangers_directory_is_not_followed(place: Path) -> None:
-    """README, "each parent likewise": who owns the directory can move any link into it."""
+    """Each parent is checked like the link: the user who owns the directory can move any link into it."""
     needs_root()
     theirs = place / "theirs"
     theirs.mkdir()

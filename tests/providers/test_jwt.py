@@ -25,7 +25,7 @@ VECTOR = (
 
 
 def settings(**more: Any) -> Jwt:
-    """A partner as the README configures one."""
+    """A partner as docs/kinds.md configures one."""
     return Jwt.model_validate({"secret": "your-secret-key", "claims": {"clientId": "your-client-id"}, **more})
 
 

@@ -25,7 +25,7 @@ ORDER = {"url": "/path/to/endpoint", "currency": "BTC", "amount": "0.001", "orde
 
 
 def settings(**more: Any) -> RequestJwt:
-    """A wallet as the README configures one."""
+    """A wallet as docs/kinds.md configures one."""
     return RequestJwt.model_validate({"key": env("AUTH_KEY"), "secret": env("ENC_KEY"), **more})
 
 

@@ -157,7 +157,7 @@ def test_the_mode_is_exact_under_any_umask(
 
 
 def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """README: 0600 by default, of every kind."""
+    """docs/sinks.md: 0600 by default, of every kind."""
     for name, (kind, keys) in KINDS.items():
         sink(kind, tmp_path / name, **{key: value for key, value in keys.items() if key != "mode"}).write(lease())
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
@@ -182,7 +182,7 @@ def test_a_name_that_this_machine_does_not_know_is_told(make: Callable[..., Any]
 
 
 def test_an_owner_that_cannot_be_given_is_told_with_advice(make: Callable[..., Any]) -> None:
-    """README: the sink fails with the advice to write in place, and leaves the file alone."""
+    """docs/sinks.md: the sink fails with the advice to write in place, and leaves the file alone."""
     with public_directory() as directory:
         path = directory / "file"
         make(path).write(lease())
@@ -356,7 +356,7 @@ def test_nothing_that_is_said_holds_the_token(make: Callable[..., Any], tmp_path
 def test_a_wrong_key_is_an_error_before_anything_is_written(
     make: Callable[..., Any], tmp_path: Path, key: str, wrong: Any
 ) -> None:
-    """README: unknown keys, wrong types and bad modes are errors of the configuration."""
+    """docs/sinks.md: unknown keys, wrong types and bad modes are errors of the configuration."""
     with pytest.raises(ValidationError) as refused:
         make(**{"path": tmp_path / "file", key: wrong})
     assert len(refused.value.errors()) == 1

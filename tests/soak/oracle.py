@@ -5,7 +5,7 @@ after the other: so much of the upstream is out of anybody's hands. Two clients 
 
 - the *perfect* one: asks from half of the token's life on, and then again as soon as docs/promises.md P3 allows it (5 s
   after the end of an attempt, and what Retry-After asks for), until there is a new token;
-- the *punctual* one: as the README describes it, with the longest of each random pause, and never a moment late.
+- the *punctual* one: of docs/refreshing.md, with the longest of each random pause, and never a moment late.
 
 What tokend did worse than the punctual client is a fault of tokend (or of a machine that had no time for it); what
 that one did worse than the perfect client is the price of backing off.
@@ -87,7 +87,7 @@ def perfect(failures: int, seconds_left: float) -> float:
 
 
 def punctual(failures: int, seconds_left: float) -> float:
-    """The backoff of the README, at its longest."""
+    """The backoff of docs/refreshing.md, at its longest."""
     longest = min(300.0, FLOOR_SECONDS * 2.0 ** (failures - 1))
     if seconds_left > 0:
         longest = min(longest, seconds_left / 4)

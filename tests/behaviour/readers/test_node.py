@@ -1,4 +1,4 @@
-"""A reader in another language, as the README shows it: node's own `http` with `socketPath`."""
+"""A reader in another language, as docs/recipes.md shows it: node's own `http` with `socketPath`."""
 
 import shutil
 import subprocess

@@ -34,7 +34,7 @@ def planted_environment() -> Iterator[str]:
 
 
 def test_a_command_is_told_of_the_file_and_of_nothing_else(tmp_path: Path, planted_environment: str) -> None:
-    """README: no shell, no token in argv or environment; the path is TOKEND_FILE. The file is written already."""
+    """No shell, no token in argv or environment; the path is TOKEND_FILE. The file is written already."""
     record = tmp_path / "record"
     argv = [sys.executable, "-c", RECORDER, str(record), "$(false)", "a b", "*"]
     made = sink("raw", tmp_path / "token", on_change=argv)

@@ -196,7 +196,7 @@ def test_several_writers_of_one_file_lose_nothing_for_good(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("key", ["", "1A", "A B", "A-B", "A=B", "É", "A\n", "export A"])
 def test_a_key_that_not_every_reader_knows_is_an_error(tmp_path: Path, key: str) -> None:
-    """README: ``[A-Za-z_][A-Za-z0-9_]*``."""
+    """docs/sinks.md: ``[A-Za-z_][A-Za-z0-9_]*``."""
     for name in ("key", "expires_key"):
         with pytest.raises(ValidationError):
             sink("dotenv", tmp_path / ".env", **{"key": "A", name: key})

@@ -49,7 +49,7 @@ def read(content: bytes, *, interpolate: bool = True) -> dict[str, str | None]:
     ],
 )
 def test_a_value_is_written_by_the_first_rule_that_fits(value: str, written: str) -> None:
-    """README, rules 2, 4 and 5, exactly; the styles differ in $ alone."""
+    """docs/sinks.md, rules 2, 4 and 5, exactly; the styles differ in $ alone."""
     assert encode(value, "portable") == written
     assert encode(value, "quoted") == written
 
@@ -163,7 +163,7 @@ def files(draw: DrawFn) -> list[tuple[str, bool]]:
 
 @given(pieces=files(), new=st.sampled_from(NEW_VALUES))
 def test_an_edit_replaces_every_value_and_leaves_every_other_byte(pieces: list[tuple[str, bool]], new: str) -> None:
-    """README, in place: export, comments, CRLF, BOM, blanks, multi-line values; appended where there was none."""
+    """In place: export, comments, CRLF, BOM, blanks, multi-line values; appended where there was none."""
     before = "".join(piece for piece, _ in pieces).encode()
     after = edit(before, {"KEY": new})
     if any(is_value for _, is_value in pieces):

@@ -39,7 +39,7 @@ print(json.dumps([manager.token, manager.token_type, manager.is_token_valid(now)
 
 
 def test_the_native_layout_is_the_documented_object(tmp_path: Path) -> None:
-    """README: every member, one line, newline at the end; whole seconds, Z."""
+    """docs/sinks.md: every member, one line, newline at the end; whole seconds, Z."""
     path = tmp_path / "token.json"
     sink("json", path).write(lease())
     text = path.read_text()
@@ -67,7 +67,7 @@ def test_a_token_without_end_has_no_expiry(tmp_path: Path) -> None:
 
 
 def test_the_tt_layout_has_exactly_its_members(tmp_path: Path) -> None:
-    """README: in this order; the life is an integer, the time naive."""
+    """docs/sinks.md: in this order; the life is an integer, the time naive."""
     sink("json", tmp_path / "tt_token.json", layout="tt").write(lease())
     read = json.loads((tmp_path / "tt_token.json").read_text())
     assert list(read) == ["status", "access_token", "token_type", "seconds_until_expiry", "acquisition_time"]
