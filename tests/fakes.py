@@ -191,7 +191,7 @@ class FakeSink(SinkSettings):
 class FakeCombiningSink(FakeSink):
     """A sink whose content is made of several tokens."""
 
-    kind: Literal["fake-combining"] = "fake-combining"  # type: ignore[assignment]
+    kind: Literal["fake-combining"] = "fake-combining"  # type: ignore[assignment]  # each kind has a name of its own
     tokens: tuple[str, ...] = ()
 
     async def write_all(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:

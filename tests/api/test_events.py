@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,10 +136,14 @@ def test_what_is_no_id_is_400(running: Served, last: str) -> None:
 def test_more_at_once_than_is_kept_is_replaced_by_the_present(running: Served) -> None:
     """A reload may change thousands of tokens in one go: who follows misses none of them silently."""
     changes = running.service.changes
+
+    def change_all() -> None:
+        for number in range(EVENTS_KEPT + 1):
+            changes.config_changed({"n": number})
+
     with _follow(running, LAST_EVENT) as client:
         assert eventually(lambda: waiting(running))
-        for number in range(EVENTS_KEPT + 1):
-            running.inside(partial(changes.config_changed, {"n": number}))
+        running.inside(change_all)
         events = _events(client, 2)
         assert [json.loads(event["data"])["name"] for event in events] == ["demo", "wallet"]
         running.inside(lambda: changes.config_changed({"n": "after"}))

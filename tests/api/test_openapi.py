@@ -116,7 +116,7 @@ def test_a_refused_configuration_is_as_described(running: Served) -> None:
     error = errors.ConfigError("two errors")
     mistake = SimpleNamespace(file=Path("/etc/c.toml"), line=3, column=7, message="unknown key")
     for found in ((mistake, SimpleNamespace(file=None, line=None, column=None, message="cannot be read")), ()):
-        error.errors = found  # type: ignore[attr-defined]
+        error.errors = found  # type: ignore[attr-defined]  # as `InvalidConfigError` has it
         running.engine.raises = error
         reply = running.post("/v1/reload")
         assert reply.status == 422

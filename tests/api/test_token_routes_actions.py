@@ -164,7 +164,8 @@ def test_a_wrong_configuration_is_422_with_every_error(running: Served) -> None:
     """config_invalid lists file, line, column and message of each error."""
     error = errors.ConfigError("two errors")
     places = SimpleNamespace(file=Path("/etc/c.toml"), line=3, column=7, message="unknown key")
-    error.errors = (places, SimpleNamespace(file=None, line=None, column=None, message="cannot be read"))  # type: ignore[attr-defined]
+    unknown = SimpleNamespace(file=None, line=None, column=None, message="cannot be read")
+    error.errors = (places, unknown)  # type: ignore[attr-defined]  # as `InvalidConfigError` has it
     running.engine.raises = error
     reply = running.post("/v1/reload")
     assert (reply.status, reply.code) == (422, "config_invalid")

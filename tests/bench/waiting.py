@@ -54,7 +54,8 @@ def long_polls(pid: int, path: Path) -> Waiting:
         times: list[float] = []
         while len(times) < WAITERS:
             for key, _ in selector.select(stage.PATIENCE_SECONDS):
-                if not key.fileobj.recv(65536).startswith(b"HTTP/1.1 200"):  # type: ignore[union-attr]
+                assert isinstance(key.fileobj, socket.socket)
+                if not key.fileobj.recv(65536).startswith(b"HTTP/1.1 200"):
                     raise stage.BenchError("a long poll was not answered with the new token")
                 times.append(time.perf_counter() - started)
                 selector.unregister(key.fileobj)

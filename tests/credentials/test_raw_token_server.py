@@ -167,10 +167,14 @@ def test_access_is_asked_again_after_the_wait(engine: FakeEngine, path: Path) ->
 def test_a_provider_that_is_removed_refuses_who_waits(engine: FakeEngine, path: Path) -> None:
     """It would wait for ever."""
     without_token(engine)
+
+    def forget_all() -> None:
+        engine.entries.clear()
+        engine.announce("demo")
+
     with handing_out(engine, rule, path=path) as running, connected(path) as client:
         assert eventually(lambda: running.open == 1)
-        running.inside(engine.entries.clear)
-        running.inside(lambda: engine.announce("demo"))
+        running.inside(forget_all)
         assert is_refusal(everything(client))
 
 
@@ -181,7 +185,7 @@ def test_a_bug_is_one_clients_own(engine: FakeEngine, path: Path) -> None:
     def stumbling(engine: FakeEngine) -> Rule:
         good = rule(engine)
 
-        def one(peer: Peer, address: object, /) -> Entry:
+        def one(peer: Peer, address: object) -> Entry:
             calls.append(1)
             if len(calls) == 1:
                 raise ZeroDivisionError(RAW)

@@ -206,5 +206,5 @@ def finished(call: Coroutine[Any, Any, Token]) -> Token:
     try:
         call.send(None)
     except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+        return end.value  # type: ignore[no-any-return]  # typeshed: Any
     raise AssertionError("it waits for something")

@@ -85,7 +85,7 @@ class FileSink(SinkSettings):
 class CombiningFileSink(FileSink):
     """A file of several tokens."""
 
-    kind: Literal["combining"] = "combining"  # type: ignore[assignment]
+    kind: Literal["combining"] = "combining"  # type: ignore[assignment]  # each kind has a name of its own
     tokens: tuple[str, ...] = ()
 
     async def write_all(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:

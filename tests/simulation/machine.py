@@ -26,7 +26,7 @@ class SimulatedLoop(VirtualLoop):
     def __init__(self) -> None:
         super().__init__()
         self.turns = 0
-        self.jumping.select = self._jump  # type: ignore[method-assign]
+        self.jumping.select = self._jump  # type: ignore[method-assign]  # a loop of its own
 
     def _jump(self, timeout: float | None = None) -> Any:
         if timeout is None:

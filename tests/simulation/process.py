@@ -62,7 +62,7 @@ class Process:
         async with anyio.create_task_group() as tasks:
             self.supervisor = Supervisor(tasks, context, reload=_no_reload)
             self.supervisor.subscribe(self._noticed)
-            await self.supervisor.apply(config)  # type: ignore[arg-type]
+            await self.supervisor.apply(config)  # type: ignore[arg-type]  # as much of a Config as the supervisor reads
             tasks.start_soon(self.store.keep_saved)
             tasks.start_soon(alongside, self)
             await self.over.wait()
@@ -146,7 +146,7 @@ class Threads:
             raise TimeoutError
         if held.error is not None:
             raise held.error
-        return held.result  # type: ignore[no-any-return]
+        return held.result  # type: ignore[no-any-return]  # the result of `call`
 
 
 class Held:
@@ -208,7 +208,7 @@ class Line(ProviderRuntime):
         super().__init__(settings, clock=process.clock, threads=Threads(process, "state"))
         self._process = process
         self._mark = settings.headers[MARK]
-        self._upstream = Wire(settings, process)  # type: ignore[assignment]
+        self._upstream = Wire(settings, process)  # type: ignore[assignment]  # no real network
 
     async def reveal(self, source: SecretSource) -> Secret:
         if source.file is None:

@@ -25,7 +25,7 @@ class SlowToArrive(FakeHeld):
     """The first request needs three seconds on its way: names are resolved, TLS is spoken. Later ones need none."""
 
     request_interval_seconds: ClassVar[float] = 10.0
-    kind: str = "slow-to-arrive"  # type: ignore[assignment]
+    kind: str = "slow-to-arrive"  # type: ignore[assignment]  # each kind has a name of its own
 
     async def fetch(self, runtime: FakeRuntime, previous: Token | None) -> Token:
         """Let the request travel, then ask."""
