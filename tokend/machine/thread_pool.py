@@ -1,6 +1,6 @@
 """Threads for blocking calls: a fixed number, created at start. A thread that hangs is abandoned and replaced.
 
-docs/decisions/0012 has the reason why neither anyio's threads nor an executor can do this.
+docs/decisions/0015 has the reason why neither anyio's threads nor an executor can do this.
 """
 
 import asyncio
