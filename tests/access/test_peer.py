@@ -12,7 +12,7 @@ import pytest
 from tests.api.fake_engine import FakeEngine
 from tests.httpd.served import eventually, served
 from tests.httpd.test_unix_socket import as_root
-from tokend.access.peer import identify
+from tokend.access.peer import _many_groups, identify
 from tokend.httpd.unix_socket import SocketFile
 from tokend.plugin.settings import Access
 
@@ -135,3 +135,9 @@ def test_a_peer_does_not_outlive_its_connection(tmp_path: Path) -> None:
             assert kept.fileno() >= 0
         assert eventually(lambda: running.server.connections == 0)
         assert running.inside(kept.fileno) == -1
+
+
+def test_a_descriptor_that_is_no_socket_raises() -> None:
+    """libc's error is an OSError, as Python's is."""
+    with Path("/dev/null").open() as file, pytest.raises(OSError, match="SO_PEERGROUPS"):
+        _many_groups(file.fileno())

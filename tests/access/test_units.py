@@ -13,6 +13,7 @@ from typing import cast
 
 import pytest
 
+from tokend.access import units
 from tokend.access.units import UnitUnknownError, _cgroup_of, unit_in, unit_of
 
 
@@ -146,3 +147,52 @@ def test_a_living_process_is_in_the_unit_of_its_cgroup() -> None:
     with ours, theirs:
         assert unit_of(ours) == unit_in(Path("/proc/self/cgroup").read_bytes())
         assert open_descriptors() == before
+
+
+class HiddenProc:
+    """/proc of a host that hides other processes; the text of fdinfo is given."""
+
+    def __init__(self, fdinfo: bytes) -> None:
+        self._fdinfo = fdinfo
+
+    def __call__(self, path: str) -> "HiddenProc":
+        self._is_fdinfo = "fdinfo" in path
+        return self
+
+    def read_bytes(self) -> bytes:
+        if self._is_fdinfo:
+            return self._fdinfo
+        raise PermissionError(errno.EACCES, "hidden")
+
+
+@pytest.mark.parametrize(
+    ("fdinfo", "message"),
+    [
+        (b"Pid:\t0\nNSpid:\t0\n", "process namespace"),
+        (b"flags:\t02000002\n", "process namespace"),
+        (b"Pid:\t4242\n", "ProtectProc=default"),
+    ],
+)
+def test_a_host_that_hides_processes_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, fdinfo: bytes, message: str
+) -> None:
+    """A living process outside our namespace, or behind hidepid: no unit is known, and the error names the remedy."""
+    monkeypatch.setattr(units, "Path", HiddenProc(fdinfo))
+    process = os.pidfd_open(os.getpid())
+    try:
+        with pytest.raises(UnitUnknownError, match=message):
+            _cgroup_of(process)
+    finally:
+        os.close(process)
+
+
+def test_a_hidden_process_that_has_ended_is_in_no_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are gone because it has ended: that is no fault of the host."""
+    monkeypatch.setattr(units, "Path", HiddenProc(b"Pid:\t4242\n"))
+    child = subprocess.Popen(["true"])
+    process = os.pidfd_open(child.pid)
+    child.wait()
+    try:
+        assert _cgroup_of(process) is None
+    finally:
+        os.close(process)

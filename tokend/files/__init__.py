@@ -1,7 +1,7 @@
-"""The one place where files are written: whole or not at all, with the right owner and mode before the first byte.
+"""Writing and reading of files. Only this folder writes files: a file appears whole, with its owner and mode, or not.
 
-`writing` does it, and `reading` looks first; whose a file is (`ownership`), which links are followed (`symlinks`), what
-temporaries are called (`temporaries`) and what is left when descriptors run out (`descriptors`) stand beside them.
+`writing` writes and `reading` reads. `ownership` sets owner, mode and ACL; `symlinks` decides which links are followed;
+`temporaries` names temporary files; `descriptors` keeps a reserve of descriptors; `real_paths` resolves paths.
 """
 
 from tokend.files.ownership import NotKeptError, Ownership

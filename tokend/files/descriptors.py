@@ -1,4 +1,4 @@
-"""A few descriptors kept back, so that a process that ran out of them can still write a token to a file."""
+"""Reserved descriptors: a process without free descriptors can still write a token to a file."""
 
 import errno
 import functools
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 # The most that a function of `files` holds open at a time: a directory, and two while it walks there once more.
 KEPT_BACK = 3
-# Somebody who holds the reserve for longer than this hangs in a filesystem: others must not hang with them.
+# A thread that holds the reserve for longer hangs in a filesystem; other threads must not hang with it.
 WAIT_SECONDS = 1.0
 
 _lock = threading.RLock()
@@ -23,7 +23,7 @@ _kept: list[int] = []
 def with_reserve(function: Callable[P, T]) -> Callable[P, T]:
     """Decorate a function that may be run again after EMFILE: the second time it gets the reserve.
 
-    The reserve is filled at the first call, when descriptors abound.
+    The reserve is filled at the first call, when descriptors are free.
     """
 
     @functools.wraps(function)

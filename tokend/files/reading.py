@@ -1,6 +1,6 @@
-"""Read files that somebody may replace meanwhile: through a descriptor of their directory, and never what is no file.
+"""Reading of files that other programs may replace at any time, through a descriptor of their directory.
 
-Raises OSError with the path and the call that failed, as `writing` does.
+Only regular files are opened. Functions raise OSError with the path and the call that failed, as in `writing`.
 """
 
 import errno
@@ -15,17 +15,17 @@ from tokend.files.descriptors import with_reserve
 from tokend.files.ownership import Ownership, acl_of
 from tokend.files.symlinks import RefusedError, Symlink, named, open_directory, resolve
 
-# No .env file is larger, and what is read for an edit is held in memory.
+# An edited file is held in memory. No real .env file is larger.
 LARGEST_EDITED_BYTES = 16 * 1024 * 1024
 
 
 class ChangedError(OSError):
-    """Somebody else changed the file, or moved its directory, meanwhile; their version is untouched."""
+    """Another program changed the file or moved its directory during the operation; its version is unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A file as it was read, to be edited: its ``content`` (None: there was none) and whose it was."""
+    """A file as it was read for an edit: its ``content`` (None: no file) and its ownership."""
 
     path: Path = field(compare=False)
     symlink: Symlink = field(compare=False)
@@ -33,14 +33,14 @@ class Version:
     ownership: Ownership
 
     def check(self) -> None:
-        """Raise `ChangedError` if the file is no longer this."""
+        """Raise `ChangedError` if the file has changed since."""
         if read_version(self.path, symlink=self.symlink) != self:
             raise ChangedError(errno.EAGAIN, "somebody else changed it meanwhile", str(self.path))
 
 
 @with_reserve
 def read_version(path: Path, *, symlink: Symlink = "refuse") -> Version:
-    """Read a regular file for an edit. Raises OSError, and `RefusedError` for what is no file that one edits."""
+    """Read a regular file for an edit. Raises OSError; `RefusedError` for anything but a regular file of that size."""
     try:
         place = resolve(path, symlink)
     except FileNotFoundError:  # not even its directory
@@ -57,9 +57,9 @@ def read_version(path: Path, *, symlink: Symlink = "refuse") -> Version:
 
 @with_reserve
 def read_whole(path: Path, *, at_most: int) -> bytes:
-    """Read a regular file; links are followed. Raises OSError, and `RefusedError` for what is none or is larger.
+    """Read a regular file; links are followed. Raises OSError; `RefusedError` for anything else or a larger file.
 
-    Never waits: a fifo or a device could keep us for ever.
+    The open does not wait: a fifo or a device could block for ever.
     """
     with named(path, "open"):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -80,16 +80,17 @@ def read_whole(path: Path, *, at_most: int) -> bytes:
 
 @contextmanager
 def directory_of(path: Path) -> Iterator[int]:
+    """Open the directory of ``path``; yields its descriptor. Raises OSError."""
     descriptor = open_directory(path.parent)
     try:
         yield descriptor
     finally:
-        with suppress(OSError):  # nothing was written through it: whatever this says is of no consequence
+        with suppress(OSError):  # nothing was written through it: an error here changes nothing
             os.close(descriptor)
 
 
 def inspect(directory: int, path: Path, *, replace_link: bool) -> os.stat_result | None:
-    """What stands at the name; None if nothing, or a link that is to be replaced. Never opens it."""
+    """Return the status of the file; None if there is none, or a link that is to be replaced. Does not open it."""
     try:
         with named(path, "lstat"):
             found = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
@@ -111,6 +112,7 @@ def _kind(mode: int) -> str:
 
 
 def read_at(directory: int, path: Path, *, at_most: int = -1) -> bytes:
+    """Read a file by its name in an open directory, at most ``at_most`` bytes (-1: all). Raises OSError."""
     with named(path, "open"):
         descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
     with named(path, "read"), os.fdopen(descriptor, "rb") as file:

@@ -26,9 +26,9 @@ def real_path(path: str | Path) -> str:
 
 @contextmanager
 def directories_resolved_once() -> Iterator[None]:
-    """Have `real_path` resolve each directory once in this block, as long as nobody minds a link that moves meanwhile.
+    """Have `real_path` resolve each directory once in this block, where a link that moves in the meantime does no harm.
 
-    Holds for this thread, or this task, alone.
+    It applies to this thread or task only.
     """
     token = _resolved.set({})
     try:

@@ -1,6 +1,6 @@
-"""Where a path really leads: links are judged by their owner, and directories are opened so that none slips in later.
+"""Policy for symbolic links: links are accepted by their owner, and directories are opened without following links.
 
-Somebody else's link on the way to a file could send a token anywhere. Raises OSError with the path and the call.
+A stranger's link on the path to a file could send a token anywhere. Functions raise OSError with the path and the call.
 """
 
 import errno
@@ -18,12 +18,12 @@ MOST_LINKS = 40
 
 
 class RefusedError(OSError):
-    """Something about the target that tokend will not write over; it is untouched."""
+    """tokend does not write to this target; the target is unchanged."""
 
 
 @contextmanager
 def named(path: Path, call: str) -> Iterator[None]:
-    """Give an OSError the path and the call that the operator needs. One that has words of its own keeps them."""
+    """Add the path and the call to an OSError for the operator. An error with its own message keeps it."""
     try:
         yield
     except OSError as error:
@@ -35,11 +35,11 @@ def named(path: Path, call: str) -> Iterator[None]:
 
 
 def resolve(path: Path, symlink: Symlink) -> Path:
-    """The file that is meant, by the policy for links; no part of the result's directory is a link.
+    """Return the path of the file to write, by the policy for links; no part of its directory is a link.
 
-    ``refuse``: the file itself is no link. ``replace``: if it is one, the link's own place is meant. ``follow``: its
-    target, if every link that leads there, and every directory those links stand in, belongs to root, to this uid or
-    to the target's owner. Links among the directories on the way must belong to root or this uid in any case.
+    ``refuse``: the file itself must not be a link. ``replace``: a link is replaced by the file. ``follow``: the link's
+    target is the file, if every link that leads there, and every directory of those links, belongs to root, to this
+    uid or to the target's owner. In all cases links among the parent directories must belong to root or this uid.
     """
     path = path.absolute()
     way = _Way(path, symlink)
@@ -56,7 +56,7 @@ def open_directory(path: Path) -> int:
         descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         parts = path.parts[1:]
         for index, part in enumerate(parts or (".",)):
-            # Only the last one needs to be readable (for fsync); the others need only let us through.
+            # Only the last one must be readable (for fsync); the others need search permission only.
             access = os.O_RDONLY if index >= len(parts) - 1 else os.O_PATH
             try:
                 inner = os.open(part, access | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
@@ -68,17 +68,17 @@ def open_directory(path: Path) -> int:
 
 @dataclass
 class _Way:
-    """One walk along a path, part by part, and whom it met."""
+    """One walk along a path, part by part: the links and directories on it, with their owners."""
 
     path: Path
     symlink: Symlink
     place: Path = Path("/")
     links: list[tuple[Path, int, bool]] = field(default_factory=list)  # the link, its owner, whether it is the file's
     directories: dict[Path, int] = field(default_factory=dict)
-    judged: int = 0  # so many of the directories lead to a link that was the file's own
+    judged: int = 0  # the number of directories that lead to a link in the file's own place
 
     def walk(self) -> os.stat_result | None:
-        """Go to the end; what stands there, None if nothing."""
+        """Walk to the end; returns the status of the file there, None if there is none."""
         pending = list(reversed(self.path.parts[1:]))
         while pending:
             part = pending.pop()
@@ -102,7 +102,7 @@ class _Way:
         return os.lstat(self.place)
 
     def foreign(self, target_uid: int | None) -> Iterator[tuple[Path, str, int]]:
-        """Everybody met who must not have a say in where the token goes."""
+        """List the links and directories of owners who must not decide where the token goes."""
         ours = {0, os.geteuid()}
         following = ours | ({target_uid} if target_uid is not None and self.symlink == "follow" else set())
         for link, uid, last in self.links:

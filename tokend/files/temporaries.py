@@ -1,4 +1,4 @@
-"""The names of temporary files: recognisable as ours and as one target's, so that a crash's leftovers can be swept."""
+"""Names of temporary files. A name shows its target, so that a later start can remove what a crash left."""
 
 import os
 import re
@@ -9,15 +9,15 @@ from contextlib import contextmanager, suppress
 MARK = ".tokend-"
 LONGEST_NAME_BYTES = 255
 
-# What threads of this process are writing now: no sweep may take it away.
+# Temporaries that threads of this process are writing now: no sweep may remove them.
 _in_flight: set[str] = set()
-# A directory as it was listed last, and what was found. Threads replace it whole.
+# The last listing: the directory's identity and time, and the names found. Threads replace the whole tuple.
 _listed: tuple[tuple[int, int, int], list[str]] = ((0, 0, 0), [])
 
 
 @contextmanager
 def temporary_name(directory: int, name: str) -> Iterator[str]:
-    """Give a new name beside the file ``name``. Whatever has it at the end of a block that failed is unlinked."""
+    """Yield a new name beside the file ``name``. A block that fails unlinks the file of that name."""
     temporary = _prefix(name) + secrets.token_hex(4)
     _in_flight.add(temporary)
     try:
@@ -31,7 +31,7 @@ def temporary_name(directory: int, name: str) -> Iterator[str]:
 
 
 def sweep(directory: int, name: str | None) -> None:
-    """Remove the temporaries of one target (None: of any) that nobody in this process is writing."""
+    """Remove the temporaries of one target (None: of all) that no thread of this process is writing."""
     stem = r"\..*" + re.escape(MARK) if name is None else re.escape(_prefix(name))
     temporary = re.compile(stem + r"[0-9a-f]{8}", re.DOTALL)
     for found in _marked(directory):
@@ -41,8 +41,10 @@ def sweep(directory: int, name: str | None) -> None:
 
 
 def _marked(directory: int) -> list[str]:
-    """The names with our mark. Of a directory that did not change they are known: each of thousands of sinks in it
-    asks, and to list it for each would take a second and a half for every thousand."""
+    """List the names with our mark. The result for an unchanged directory is cached.
+
+    Thousands of sinks can share a directory; listing it for each takes 1.5 s per thousand.
+    """
     global _listed
     status = os.fstat(directory)
     as_it_is = (status.st_dev, status.st_ino, status.st_mtime_ns)
@@ -54,5 +56,5 @@ def _marked(directory: int) -> list[str]:
 
 
 def _prefix(name: str) -> str:
-    # The mark and eight hex digits must fit beside it; a name need not be UTF-8, but ours always is.
+    # The mark and eight hex digits must fit, too. A file name need not be UTF-8; a temporary name is.
     return "." + os.fsencode(name)[: LONGEST_NAME_BYTES - 32].decode("utf-8", "ignore") + MARK

@@ -1,8 +1,8 @@
-"""Write files: whole or not at all, with the right owner and mode before the first byte.
+"""Atomic writes: a file appears whole, with its owner and mode, or not at all.
 
-Temporary dot-file in the same directory, owner and mode, data, fsync, rename, fsync of the directory. Every step goes
-through an open descriptor of the directory, which must still be at its path when the new file gets its name.
-Raises OSError (with the path and the call that failed); what that means is for the caller.
+Steps: a temporary dot-file in the same directory, owner and mode, data, fsync, rename, fsync of the directory. Every
+step uses an open descriptor of the directory, which must still be at its path when the new file gets its name.
+Functions raise OSError with the path and the call that failed; the caller decides what that means.
 """
 
 import errno
@@ -23,7 +23,7 @@ FSYNC_TRIES = 2
 
 @with_reserve
 def replace_private(path: Path, content: bytes) -> None:
-    """Put ``content`` at ``path``, 0600 and ours. Raises OSError; the old file is whole then."""
+    """Write ``content`` to ``path``, mode 0600, owned by this process. Raises OSError; the old file is whole then."""
     path = resolve(path, "replace")
     with directory_of(path) as directory:
         _replace(directory, path, content, PRIVATE)
@@ -33,15 +33,15 @@ def replace_private(path: Path, content: bytes) -> None:
 def replace_file(
     path: Path, content: bytes, ownership: Ownership, *, symlink: Symlink = "refuse", edited: Version | None = None
 ) -> bool:
-    """Put ``content`` at ``path`` atomically. False if it is there already, as it shall be.
+    """Write ``content`` to ``path`` atomically. False if the file has this content and ownership already.
 
-    With ``edited`` the mode, owner and ACL that ``ownership`` leaves open are those of the version that was read.
-    Raises OSError, `RefusedError`, `NotKeptError` or `ChangedError`; the target is as it was then.
+    With ``edited`` each None of ``ownership`` is taken from the version that was read. Raises OSError, `RefusedError`,
+    `NotKeptError` or `ChangedError`; the target is unchanged then.
     """
     path = resolve(path, symlink)
     with directory_of(path) as directory:
         found = inspect(directory, path, replace_link=symlink == "replace")
-        # A hard link is another name's content too: ours gets an inode of its own.
+        # A hard link shares its content with another name: our file gets its own inode.
         if found is not None and found.st_nlink == 1 and _is_there(directory, path, found, content, ownership):
             return False
         if edited is not None:
@@ -54,10 +54,10 @@ def replace_file(
 def write_in_place(
     path: Path, content: bytes, ownership: Ownership, *, symlink: Symlink = "refuse", edited: Version | None = None
 ) -> bool:
-    """Write into the file that is there, which stays the same inode: for single-file bind mounts.
+    """Write into the existing file, which keeps its inode: for single-file bind mounts.
 
-    Readers may see a torn file; that was chosen. A failed write puts the old content back as well as it can. A file
-    that is not there yet is made atomically. Returns and raises as `replace_file`.
+    Readers may see a half-written file; the operator chose that. A failed write tries to restore the old content. A
+    missing file is created atomically. Returns and raises like `replace_file`.
     """
     path = resolve(path, symlink)
     with directory_of(path) as directory:
@@ -72,7 +72,7 @@ def write_in_place(
         if edited is not None:
             edited.check()
         before = None
-        with suppress(PermissionError):  # we may be allowed to write but not to read
+        with suppress(PermissionError):  # the process may have write permission without read permission
             before = read_at(directory, path)
         with named(path, "open"):
             flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -85,9 +85,9 @@ def write_in_place(
 
 @with_reserve
 def make_directory(path: Path) -> None:
-    """Make a directory, 0700, and those above it that are missing, so that a power cut does not take them away again.
+    """Create a directory with mode 0700 and its missing parents, durably.
 
-    Nothing if it is there; but then, too, its name is made durable: whoever made it may have died before.
+    The name of an existing directory is made durable, too: the process that created it may have died before its fsync.
     """
     missing = [one for one in path.parents if not one.exists()]
     with named(path, "mkdir"):
@@ -101,7 +101,7 @@ def make_directory(path: Path) -> None:
             finally:
                 os.close(parent)
         except OSError as error:
-            # One that we may not read, or where nothing changes: made by somebody else, and not lately.
+            # No permission, or a read-only filesystem: this process did not create the directory just now.
             if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
                 raise
 
@@ -124,7 +124,7 @@ def remove_file(path: Path, *, symlink: Symlink = "refuse") -> bool:
 
 @with_reserve
 def probe(path: Path, *, symlink: Symlink = "refuse", in_place: bool = False) -> None:
-    """Raise what a write would raise for a reason that can be seen now; remove what a crash left. Writes nothing."""
+    """Raise the error that a write would raise now, where it can be seen; remove what a crash left. Writes nothing."""
     path = resolve(path, symlink)
     with directory_of(path) as directory:
         with named(path.parent, "readdir"):
@@ -143,7 +143,7 @@ def probe(path: Path, *, symlink: Symlink = "refuse", in_place: bool = False) ->
 
 
 def sweep_directory(path: Path) -> None:
-    """Remove every temporary that a crash left in a directory that is ours alone."""
+    """Remove every temporary that a crash left in a directory that only tokend uses."""
     with suppress(OSError), directory_of(path / "any") as directory:
         sweep(directory, None)
 
@@ -156,12 +156,12 @@ def _closing(descriptor: int, path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with named(path, "close"):  # where some filesystems tell that the data did not arrive
+        with named(path, "close"):  # some filesystems report here that the data did not arrive
             os.close(descriptor)
 
 
 def _is_there(directory: int, path: Path, found: os.stat_result, content: bytes, ownership: Ownership) -> bool:
-    """Tell whether the file is as it shall be. One that we may not even read is as good as another's."""
+    """Return whether the file has the wanted content and ownership. An unreadable file has not."""
     if not ownership.is_met_by(Ownership.of(found)):
         return False
     try:
@@ -176,7 +176,7 @@ def _replace(
     for attempt in range(1, FSYNC_TRIES + 1):
         try:
             _put(directory, path, content, ownership, edited)
-            edited = None  # from here on the file is ours
+            edited = None  # the file is the new one from here on
             _sync_directory(directory, path)
             _check_place(directory, path)
         except OSError as error:
@@ -187,7 +187,7 @@ def _replace(
 
 
 def _put(directory: int, path: Path, content: bytes, ownership: Ownership, edited: Version | None) -> None:
-    """Write a temporary and give it the name, or leave nothing behind."""
+    """Write a temporary and rename it, or leave nothing behind."""
     with temporary_name(directory, path.name) as temporary:
         _write_temporary(directory, temporary, path, content, ownership)
         if edited is not None:
@@ -218,10 +218,10 @@ def _overwrite(descriptor: int, path: Path, content: bytes, before: bytes | None
 
 
 def _write_all(descriptor: int, path: Path, content: bytes) -> None:
-    """Write from the current position, cut what was longer, and make it durable."""
+    """Write from the current position, truncate the rest, and fsync."""
     with named(path, "write"):
         view = memoryview(content)
-        while view:  # write(2) may take less than it was given
+        while view:  # write(2) may write less than it was given
             view = view[os.write(descriptor, view) :]
     with named(path, "ftruncate"):
         os.ftruncate(descriptor, len(content))
@@ -234,7 +234,7 @@ def _sync_directory(directory: int, path: Path) -> None:
         with named(path, "fsync of its directory"):
             os.fsync(directory)
     except OSError as error:
-        # Some network and FUSE filesystems cannot sync a directory at all; there is nothing more to be had there.
+        # Some network and FUSE filesystems cannot sync a directory at all.
         if error.errno not in {errno.EINVAL, errno.EOPNOTSUPP}:
             raise
 

@@ -1,1 +1,1 @@
-"""Pure signatures: JWTs, hashes of requests, HMACs. Bytes in, text out; no clock, no network, no settings."""
+"""Pure functions that sign: JWTs, hashes of requests, HMACs. No clock, no network, no settings."""

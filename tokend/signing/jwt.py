@@ -1,4 +1,4 @@
-"""Sign JWTs: compact JSON in the given order. PyJWT does the asymmetric cryptography, `keys` reads its keys."""
+"""Signing of JWTs: compact JSON in the given order. PyJWT makes asymmetric signatures; `keys` reads the keys."""
 
 import base64
 import hmac
@@ -13,15 +13,15 @@ from tokend.values.secret import Secret
 
 
 def sign(claims: Mapping[str, Any], secret: Secret, *, algorithm: str, header: Mapping[str, Any] | None = None) -> str:
-    """Sign ``claims``, whose order is kept. Raises `SecretError` where the key does not fit the algorithm.
+    """Sign ``claims``, whose order is kept. Raises `SecretError` if the key does not fit the algorithm.
 
     ``header`` holds extras (``kid``, ``nonce``, ``cty``); claims and extras are JSON values.
     """
-    # PyJWT's own encoder writes ``typ`` before ``alg``; the vendors' samples, byte for byte, have it the other way.
+    # PyJWT's own encoder writes ``typ`` before ``alg``; the vendors' samples have ``alg`` first.
     message = b".".join([_segment({"alg": algorithm, "typ": "JWT", **(header or {})}), _segment(claims)])
     try:
         if algorithm.startswith("HS"):
-            # Raw bytes: PyJWT's own check refuses short keys, which vendors hand out.
+            # The standard library: PyJWT refuses short keys, which some vendors issue.
             signature = hmac.digest(secret.reveal_bytes(), message, f"sha{algorithm.removeprefix('HS')}")
         else:
             signature = _signer(algorithm).sign(message, private_key(secret, algorithm))
@@ -32,7 +32,7 @@ def sign(claims: Mapping[str, Any], secret: Secret, *, algorithm: str, header: M
 
 @cache
 def _signer(algorithm: str) -> Any:
-    # Here and not above: with cryptography it takes 42 ms and 11 MB, which a daemon with HMAC keys alone can keep.
+    # A late import: with cryptography it costs 42 ms and 11 MB, and HMAC keys do not need it.
     import jwt
 
     return jwt.PyJWS(algorithms=[algorithm]).get_algorithm_by_name(algorithm)

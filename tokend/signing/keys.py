@@ -1,4 +1,4 @@
-"""Read private keys in every form that vendors hand out. Parsed ones are kept: a PEM costs 35 ms each time."""
+"""Parsing of private keys, in every form that vendors issue. Parsed keys are cached: parsing a PEM takes 35 ms."""
 
 import base64
 from contextlib import suppress
@@ -11,16 +11,16 @@ from tokend.values.secret import Secret
 # RS256: 27 signatures a second with a PEM, 3,770 with the parsed key.
 KEYS_KEPT = 256
 ED25519_SEED_BYTES = 32
-# RFC 7518, 3.4: the curve belongs to the algorithm; PyJWT signs with any.
+# RFC 7518, 3.4: the algorithm fixes the curve; PyJWT accepts any.
 CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 
 
 @lru_cache(maxsize=KEYS_KEPT)
 def private_key(secret: Secret, algorithm: str) -> Any:
-    """Parse a key for ``algorithm``; what comes back is ``cryptography``'s.
+    """Parse a key for ``algorithm``; returns a key object of ``cryptography``.
 
-    PEM, PEM with literal ``\\n``, DER or its base64, and for EdDSA the 32-byte seed, alone or followed by its public
-    key, raw or as base64 or hex. Raises `SecretError`.
+    Forms: PEM, PEM with literal ``\\n``, DER or its base64, and for EdDSA the 32-byte seed, alone or followed by its
+    public key, raw or as base64 or hex. Raises `SecretError`.
     """
     from cryptography.hazmat.primitives import serialization
 
@@ -45,7 +45,7 @@ def private_key(secret: Secret, algorithm: str) -> Any:
 
 
 def _forms(raw: bytes) -> list[bytes]:
-    """What the bytes may mean, most explicit first."""
+    """List the readings of the bytes, the most explicit first."""
     if b"-----BEGIN" in raw:
         return [raw.replace(b"\\r", b"").replace(b"\\n", b"\n")]
     forms = []
@@ -58,8 +58,10 @@ def _forms(raw: bytes) -> list[bytes]:
 
 
 def _from_seed(form: bytes) -> Any:
-    """A key from an Ed25519 seed, None if ``form`` is none. 64 bytes are one only if the second half is its public key:
-    hex text of a seed has that length, too."""
+    """Make a key from an Ed25519 seed; None if ``form`` is no seed.
+
+    64 bytes are a seed only if the second half is its public key: the hex text of a seed has that length, too.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if len(form) not in {ED25519_SEED_BYTES, 2 * ED25519_SEED_BYTES}:

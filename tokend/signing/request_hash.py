@@ -1,4 +1,4 @@
-"""What vendors want hashed or signed of a request, to the byte."""
+"""Hashes and HMACs of requests, byte for byte as vendors compute them."""
 
 import hashlib
 import hmac
@@ -9,14 +9,17 @@ from tokend.values.secret import Secret
 
 
 def json_string_sha256(fields: Sequence[str]) -> str:
-    """Hex SHA-256 of the *JSON string* of the fields joined by ``#``: the quotes are hashed too.
+    """Return the hex SHA-256 of the *JSON string* of the fields joined by ``#``; its quotes are hashed, too.
 
-    As JavaScript's ``JSON.stringify(a + "#" + b)``: non-ASCII characters stay. No fields: the empty string.
+    Like JavaScript's ``JSON.stringify(a + "#" + b)``: non-ASCII characters stay. No fields: the empty string.
     """
     return hashlib.sha256(json.dumps("#".join(fields), ensure_ascii=False).encode("utf-8")).hexdigest()
 
 
 def request_hmac(secret: Secret, *, method: str, path: str, timestamp: int, body: bytes) -> str:
-    """Hex HMAC-SHA256 of ``METHOD + PATH + TIMESTAMP + BODY``, without separators; ``path`` without the query."""
+    """Return the hex HMAC-SHA256 of ``METHOD + PATH + TIMESTAMP + BODY``, without separators.
+
+    ``path`` has no query.
+    """
     message = method.upper().encode() + path.encode() + str(timestamp).encode() + body
     return hmac.digest(secret.reveal_bytes(), message, "sha256").hex()

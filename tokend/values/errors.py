@@ -1,8 +1,8 @@
-"""Every error tokend raises on purpose, as classes by *what happens next*.
+"""Errors that tokend raises on purpose. A class says *what happens next*.
 
-A message is for the operator: what, which one, what was found, what to do. It never holds a secret and never a
-response body; raise ``from None`` where the cause could quote input. Whoever handles an error logs it; nobody logs
-and raises. Anything that is not a `TokendError` is a bug, and only the supervisor catches it.
+A message is for the operator: what, which one, what was found, what to do. It never holds a secret or a response body;
+raise ``from None`` where the cause could quote input. The code that handles an error logs it; no code logs and raises.
+Any other exception is a bug, and only the supervisor catches it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +30,9 @@ class AttemptError(TokendError):
 class TransientError(AttemptError):
     """Nothing was learned about the credentials: try again by backoff.
 
-    ``retry_after`` is the upstream's own wish in seconds, or None. ``repeatable`` says that an `issue` may repeat
-    the call (timeouts and 5xx; docs/vendors.md, auth-token); a malformed answer is not: the call may have had effect.
+    ``retry_after`` is the pause that the upstream asked for, in seconds, or None. ``repeatable`` says that an `issue`
+    may repeat the call (timeouts and 5xx; docs/vendors.md, auth-token). A malformed answer is not repeatable: the
+    call may have had its effect.
     """
 
     reason = "transient"
@@ -43,7 +44,7 @@ class TransientError(AttemptError):
 
 
 class RateLimitedError(AttemptError):
-    """The upstream asked for a pause (429). ``retry_after`` in seconds, None where it named none that is usable."""
+    """The upstream asked for a pause (429). ``retry_after`` is in seconds, None without a usable value."""
 
     reason = "rate_limited"
 
@@ -53,16 +54,16 @@ class RateLimitedError(AttemptError):
 
 
 class RejectedError(AttemptError):
-    """A verdict on the credentials. Never retried on a timer beyond the second one in a row."""
+    """The upstream refused the credentials. No timer retries after the second refusal in a row."""
 
     reason = "rejected"
 
 
 class ClockError(AttemptError):
-    """Our clock and the upstream's disagree so far that it refused us.
+    """The upstream refused the request because its clock and ours differ too much.
 
-    ``offset`` is upstream minus ours in seconds (already learned by the runtime when this is raised), None where
-    only our own clock is implausible.
+    ``offset`` is the upstream's clock minus ours in seconds; the runtime has learned it already. It is None if only our
+    own clock is implausible.
     """
 
     reason = "clock"
@@ -73,7 +74,7 @@ class ClockError(AttemptError):
 
 
 class SecretError(AttemptError):
-    """A secret is empty or cannot be read. No request was made; it is tried again when the secret changes."""
+    """A secret is empty or cannot be read. No request was made. The next attempt follows a change of the secret."""
 
     reason = "config"
 
@@ -88,7 +89,7 @@ class InvalidParametersError(AttemptError):
         self.errors = {field: tuple(texts) for field, texts in errors.items()}
 
 
-# ------------------------------------------------------------------ what surrounds the attempts
+# ------------------------------------------------------------------ configuration, sinks, state
 
 
 class ConfigError(TokendError):
@@ -98,13 +99,13 @@ class ConfigError(TokendError):
 
 
 class SinkError(TokendError):
-    """A token could not be written; the target is as it was. Retried by the publisher alone."""
+    """A token could not be written; the target is unchanged. Only the publisher retries."""
 
     reason = "sink"
 
 
 class StoreError(TokendError):
-    """The state directory could not be read or written; the token in memory is untouched."""
+    """The state could not be read or written; the token in memory is unchanged."""
 
     reason = "store"
 
@@ -113,13 +114,13 @@ class StateLockedError(StoreError):
     """Another instance holds the state directory; the message names it."""
 
 
-# ------------------------------------------------------------------ what a reader may be told
+# ------------------------------------------------------------------ answers to readers
 
 
 class ReaderError(TokendError):
-    """A reader's request that cannot be granted. ``code`` is the problem document's code, ``status`` its number.
+    """A reader's request cannot be granted. ``code`` and ``status`` are those of the problem document.
 
-    ``retry_at`` is Unix seconds of the earliest moment at which asking again makes sense, or None.
+    ``retry_at`` is the earliest useful moment to ask again, in Unix seconds, or None.
     """
 
     code: ClassVar[str] = "internal"
@@ -131,7 +132,7 @@ class ReaderError(TokendError):
 
 
 class UnknownTokenError(ReaderError):
-    """No such token, or none that this peer may see: the two must not be told apart."""
+    """No such token, or a token that this peer may not see: the answer must be the same for both."""
 
     code, status = "unknown_token", 404
 
@@ -149,30 +150,30 @@ class NotSupportedError(ReaderError):
 
 
 class GenerationConflictError(ReaderError):
-    """``if_generation`` is above the current generation: the caller's knowledge is not from this daemon."""
+    """``if_generation`` is above the current generation: the caller did not learn it from this daemon."""
 
     code, status = "generation_conflict", 409
 
 
 class ThrottledError(ReaderError):
-    """The request would come too early: the floor, the allowance or the upstream's Retry-After forbids it."""
+    """The request comes too early: the minimum interval, the readers' allowance or a Retry-After forbids it."""
 
     code, status = "rate_limited", 429
 
 
 class TokenUnavailableError(ReaderError):
-    """There is no token that satisfies the request now."""
+    """No token satisfies the request now."""
 
     code, status = "token_unavailable", 503
 
 
 class LoginRequiredError(ReaderError):
-    """There is no valid token, and only a person can change that (`rejected`, `login_required`)."""
+    """No token is valid, and only a person can change that (states `rejected` and `login_required`)."""
 
     code, status = "login_required", 503
 
 
 class WaitTimeoutError(ReaderError):
-    """The wait ran out before there was an answer; the attempt goes on."""
+    """The wait ended before the answer came; the attempt goes on."""
 
     code, status = "timeout", 504

@@ -1,4 +1,4 @@
-"""`Instant`: one moment on the two time lines that tokend trusts for different things."""
+"""`Instant`: one moment as wall time and as boot time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,18 +9,18 @@ from typing import Self
 class Instant:
     """A moment as wall time and as boot time.
 
-    ``wall`` is aware UTC: what the world calls it; it may be stepped. ``boot`` is seconds of CLOCK_BOOTTIME: never
-    stepped, counts suspend, void after a reboot (`state` re-anchors it then). Durations are kept on ``boot``;
-    ``wall`` is for other people.
+    ``wall`` is aware UTC and can be stepped. ``boot`` is CLOCK_BOOTTIME in seconds: it is never stepped, counts
+    suspend, and is void after a reboot (`engine.records` computes it again). Durations are measured on ``boot``;
+    ``wall`` is for people and for other machines.
     """
 
     wall: datetime
     boot: float
 
     def after(self, seconds: float) -> Self:
-        """The moment ``seconds`` later (earlier if negative)."""
+        """Return the moment ``seconds`` later (earlier if negative)."""
         return type(self)(self.wall + timedelta(seconds=seconds), self.boot + seconds)
 
     def until(self, other: "Instant") -> float:
-        """Seconds from here to ``other`` on the boot line; negative if it has passed."""
+        """Return the seconds of boot time until ``other``; negative if it has passed."""
         return other.boot - self.boot

@@ -1,4 +1,4 @@
-"""`Secret`: a value that cannot be printed by accident. Where secrets come from is `sources`."""
+"""`Secret`: a value that cannot be printed by accident."""
 
 import hmac
 from typing import NoReturn
@@ -7,8 +7,8 @@ from typing import NoReturn
 class Secret:
     """Hold text or bytes that must not reach a log, an exception, a repr or a pickle.
 
-    Only `reveal` and `reveal_bytes` give the value out; every other way of looking at it shows ``Secret(hidden)``.
-    Equality takes constant time. Nothing is claimed about memory: Python cannot zero it.
+    Only `reveal` and `reveal_bytes` return the value; `repr`, `str` and `format` show ``Secret(hidden)``. Equality
+    takes constant time. Python cannot zero memory, so the value may stay in memory after its last use.
     """
 
     __slots__ = ("_value",)
@@ -17,14 +17,14 @@ class Secret:
         self._value = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
 
     def reveal(self) -> str:
-        """Give the value as text; raises ValueError (without the value) if it is not UTF-8."""
+        """Return the value as text. Raises ValueError (without the value) if it is not UTF-8."""
         try:
             return self._value.decode("utf-8")
         except UnicodeDecodeError:
             raise ValueError("the secret is not UTF-8 text") from None
 
     def reveal_bytes(self) -> bytes:
-        """Give the value as bytes."""
+        """Return the value as bytes."""
         return self._value
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What tokend says of itself: one provider's and one sink's status. Values only; never a secret."""
+"""Status of one provider and of one sink, as values. They never hold a secret."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """The states of a provider. Whether a token is valid is a separate matter."""
+    """The states of a provider. The validity of its token is a separate field."""
 
     PENDING = "pending"
     VALID = "valid"
@@ -46,9 +46,9 @@ class SinkStatus:
 
 @dataclass(frozen=True, slots=True)
 class ProviderStatus:
-    """One provider. Times are aware UTC; ``seconds_left`` counts on the boot line and never goes below 0.
+    """One provider. Times are aware UTC; ``seconds_left`` is boot time and never below 0.
 
-    ``note`` is a standing remark for the operator (say, that a token cannot be renewed), or None.
+    ``note`` is a permanent remark for the operator (for example: the token cannot be renewed), or None.
     """
 
     name: str

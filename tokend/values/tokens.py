@@ -1,4 +1,4 @@
-"""The values that travel: a `Token` as a provider made it, a `Lease` as tokend holds and publishes it."""
+"""Tokens as values: a `Token` as a provider returns it, a `Lease` as tokend holds and publishes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ _NOTHING: Mapping[str, Secret] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What one successful attempt produced. A value; its repr never shows a secret.
+    """The result of one successful attempt. Its repr shows no secret.
 
-    ``issued_at`` is when the request was sent (or the signature made), ``expires_at`` the earliest expiry that
-    anybody named, already corrected by the server's clock, None where the upstream gives tokens without an end.
-    ``headers`` are ready to send: ``{"Authorization": "Bearer …"}`` and whatever else each call needs.
-    ``extra`` is what the upstream said besides (loginLink, user, …); anything that grants access is a `Secret`.
-    ``renewal`` is a refresh token, if the scheme has one.
+    ``issued_at`` is when the request was sent or the signature made. ``expires_at`` is the earliest expiry that the
+    answer contains, corrected by the server's clock; None for a token without an end. ``headers`` are ready to send:
+    ``{"Authorization": "Bearer …"}`` and others that each call needs. ``extra`` has the other members of the answer
+    (loginLink, user, …); a member that grants access is a `Secret`. The last field is a refresh token, if the scheme
+    has one.
     """
 
     value: Secret
@@ -35,11 +35,11 @@ class Token:
 
     @property
     def life_seconds(self) -> float | None:
-        """Seconds between issue and expiry; None for a token without an end."""
+        """The seconds between issue and expiry; None for a token without an end."""
         return None if self.expires_at is None else self.issued_at.until(self.expires_at)
 
     def is_valid(self, now: Instant) -> bool:
-        """Tell whether the token is unexpired. The boot line decides: a stepped wall clock expires nothing."""
+        """Return whether the token is unexpired. Boot time decides: a stepped wall clock expires nothing."""
         return self.expires_at is None or now.until(self.expires_at) > 0
 
 
@@ -47,8 +47,8 @@ class Token:
 class Lease:
     """A token under its name, as it is stored, served and written to sinks.
 
-    ``generation`` rises with every new token of the name and is never reused. ``refresh_at`` is when tokend means to
-    replace it (jitter included), None if never. ``fingerprint`` is the salted one that may be shown to anybody.
+    ``generation`` rises with every new token of the name and is never reused. ``refresh_at`` is the planned moment
+    of the next refresh (jitter included), None if there is none. ``fingerprint`` is salted; anybody may see it.
     """
 
     name: str
@@ -79,7 +79,7 @@ def unix(moment: datetime) -> int:
 
 
 def native(lease: Lease) -> dict[str, JSON]:
-    """Lay a lease out as the native JSON object (README, "Reading a token"). It holds the token in clear."""
+    """Return a lease as the native JSON object (docs/sinks.md). It holds the token in clear."""
     token = lease.token
     return {
         "version": 1,

@@ -4,17 +4,17 @@ import re
 from _socket import AF_INET, AF_INET6, inet_pton
 from urllib.parse import urlsplit
 
-# RFC 3986, section 2: what a URL may hold. urlsplit drops tabs and newlines in silence and browsers turn backslashes
-# into slashes: two readers of such a text would see two hosts.
+# RFC 3986, section 2. urlsplit drops tabs and newlines silently, and browsers turn backslashes into slashes: two
+# readers of such a text would see two hosts.
 _CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*", re.ASCII)
-# What follows a closing bracket is dropped by urlsplit and read as a port by others.
+# urlsplit drops the text after a closing bracket; others read it as a port.
 _PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?", re.ASCII)
 
 DOTS = {".", ".."}
 
 
 def host_of(url: str) -> str:
-    """``host:port`` of a URL. Raises ValueError (which quotes the URL) where it has no readable port."""
+    """Return ``host:port`` of a URL. Raises ValueError (which quotes the URL) if its port is unreadable."""
     parts = urlsplit(url)
     host = parts.hostname or "?"
     host = f"[{host}]" if ":" in host else host
@@ -22,12 +22,12 @@ def host_of(url: str) -> str:
 
 
 def path_of(url: str) -> str:
-    """The path of a URL as it is sent, without the query."""
+    """Return the path of a URL as it is sent, without the query."""
     return urlsplit(url).path or "/"
 
 
 def same_origin(one: str, other: str) -> bool:
-    """Whether two absolute URLs have scheme, host and port in common, and the second has no user."""
+    """Return whether two absolute URLs have the same scheme, host and port, and the second has no user."""
     try:
         a, b = urlsplit(one), urlsplit(other)
         readable = _CHARACTERS.fullmatch(other) is not None and _PLACE.fullmatch(b.netloc) is not None

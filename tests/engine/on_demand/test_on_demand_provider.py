@@ -3,10 +3,11 @@
 import anyio
 import pytest
 
-from tests.fakes import FakeHeld, FakeOnDemand, World, literal, provider
+from tests.fakes import FakeHeld, FakeOnDemand, FakeSink, World, config, literal, provider
 from tests.virtual import run_virtually
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import LoginRequiredError, NotSupportedError, ReaderError, RejectedError
+from tokend.values.status import State
 
 
 def test_nothing_is_held_refreshed_or_forgotten():
@@ -80,5 +81,45 @@ def test_a_secret_that_changed_while_the_daemon_was_stopped_ends_the_rejection()
         async with world.running(configured) as supervisor:
             await anyio.sleep(1)
             assert (await supervisor.issue("o", {})).value.reveal()
+
+    run_virtually(main)
+
+
+def test_settings_that_are_equal_reconsider_nothing():
+    """A change of the sinks alone is none of the issuer's."""
+
+    async def main(clock):
+        world = World(clock)
+        async with world.running(provider("o", FakeOnDemand())) as supervisor:
+            entry = supervisor.entries["o"]
+            changed = provider("o", FakeOnDemand(), FakeSink(path="file"))
+            assert list(await supervisor.apply(config(changed))) == [{"name": "o", "action": "change"}]
+            assert supervisor.entries["o"] is entry
+            assert [sink.path for sink in entry.status().sinks] == ["file"]
+
+    run_virtually(main)
+
+
+def test_a_secret_file_that_changes_ends_the_rejection_without_a_query(tmp_path):
+    """Status shows it at once; another file's change is none of its."""
+    secret = tmp_path / "key"
+    secret.write_text("wrong")
+    secret.chmod(0o600)
+
+    async def main(clock):
+        world = World(clock)
+        world.upstreams["one"].script = [RejectedError("401")] * 2
+        async with world.running(provider("o", FakeOnDemand(key=SecretSource(file=secret)))) as supervisor:
+            for _ in range(2):
+                with pytest.raises(ReaderError):
+                    await supervisor.issue("o", {})
+            secret.write_text("right")
+            supervisor.secrets_changed({tmp_path / "another"})
+            await anyio.sleep(1)
+            assert supervisor.entries["o"].is_rejected
+            supervisor.secrets_changed({secret})
+            await anyio.sleep(1)
+            assert not supervisor.entries["o"].is_rejected
+            assert supervisor.entries["o"].status().state is State.ON_DEMAND
 
     run_virtually(main)

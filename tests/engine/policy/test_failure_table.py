@@ -6,6 +6,7 @@ import pytest
 
 from tokend.engine.policy.failure import (
     FAILURES,
+    RejectsAt,
     Repeat,
     Wait,
     after_failed_call,
@@ -61,6 +62,14 @@ def test_every_error_of_an_attempt_has_its_row():
     assert {name: meaning_of(error).name for name, error in ERRORS.items()} == {row.name: row.name for row in FAILURES}
     kinds = {kind for kind in AttemptError.__subclasses__() if kind is not InvalidParametersError}
     assert kinds <= {row.error for row in FAILURES}
+
+
+def test_the_table_names_the_refusal_that_rejects():
+    """docs/decisions/0006: unproven credentials of held kinds at once, all others at the second refusal."""
+    assert {row.name: row.rejects_at for row in FAILURES if row.is_refusal} == {
+        "rejected": RejectsAt(unproven=1, proven=2, on_demand=2),
+        "clock, offset learned": RejectsAt(unproven=2, proven=2, on_demand=2),
+    }
 
 
 @pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.name)

@@ -1,22 +1,30 @@
 """One sink: it retries alone, announces apart, hangs alone, and says how it stands."""
 
 import anyio
+import pytest
 
 from tests.fakes import FakeHeld, FakeSink, HangingThreads, World, provider
 from tests.virtual import run_virtually, until
 from tokend.values.errors import SinkError
 
 
-def test_an_announcement_that_fails_is_repeated_without_another_write():
+@pytest.mark.parametrize(
+    ("failure", "shown"),
+    [
+        (SinkError("the command ended with 1"), "the command ended with 1"),
+        (TimeoutError(), "the command after the write did not end in time"),
+    ],
+)
+def test_an_announcement_that_fails_is_repeated_without_another_write(failure, shown):
     """on_change, signal, systemd: retried, coalesced, visible; the token is in the file all the while."""
 
     async def main(clock):
         world = World(clock)
-        world.stumbles["announce", "somewhere"] = SinkError("the command ended with 1")
+        world.stumbles["announce", "somewhere"] = failure
         async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
             await anyio.sleep(20)
             sink = supervisor.entries["a"].status().sinks[0]
-            assert (sink.state, sink.error) == ("failing", "the command ended with 1")
+            assert (sink.state, sink.error) == ("failing", shown)
             assert supervisor.ready
             del world.stumbles["announce", "somewhere"]
             await anyio.sleep(70)

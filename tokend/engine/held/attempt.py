@@ -3,7 +3,7 @@
 `policy.failure` and `policy.success` compute what a result means; `refresher` decides when the next attempt is made.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from tokend.engine.context.context import Context
 from tokend.engine.policy.backoff import MINIMUM_INTERVAL_SECONDS
@@ -13,6 +13,7 @@ from tokend.engine.policy.success import NewToken, after_success, with_new_token
 from tokend.engine.records.fingerprints import Identity, identify, rate_limited_account
 from tokend.engine.records.record import Record
 from tokend.machine.clock import is_plausible
+from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.plugin.provider import Provider, Runtime, is_inheriting
 from tokend.plugin.settings import HeldSettings
@@ -24,6 +25,14 @@ from tokend.values.tokens import Token
 LOG_SECONDS = 60.0
 
 log = get_logger()
+
+
+@dataclass(slots=True)
+class AttemptResult:
+    """The result of one attempt, for all its waiters."""
+
+    done: Event = field(default_factory=Event)
+    error: AttemptError | None = None
 
 
 class AttemptRunner:

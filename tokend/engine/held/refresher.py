@@ -4,10 +4,10 @@ No other loop retries held tokens. `policy.refresh_timing` computes when an atte
 `policy.settings_change` reconciles the record with changed settings. Time comes from the `Clock` only.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from tokend.engine.context.context import Context
-from tokend.engine.held.attempt import AttemptRunner
+from tokend.engine.held.attempt import AttemptResult, AttemptRunner
 from tokend.engine.policy import refresh_timing
 from tokend.engine.policy.failure import resumed
 from tokend.engine.policy.settings_change import is_surely_another_account, reconcile
@@ -24,14 +24,6 @@ from tokend.values.status import State
 from tokend.values.tokens import Lease
 
 log = get_logger()
-
-
-@dataclass(slots=True)
-class AttemptResult:
-    """The result of one attempt, for all its waiters."""
-
-    done: Event = field(default_factory=Event)
-    error: AttemptError | None = None
 
 
 class Refresher:

@@ -86,11 +86,11 @@ class Publisher:
         return self._health.status
 
     def holds(self, lease: Lease | None) -> bool:
-        """Tell whether the target holds this very lease."""
+        """Return whether the target holds this very lease."""
         return lease is not None and self._done == _Wanted("write", self._generations())
 
     def owes_announcement(self) -> bool:
-        """Tell whether the last change has still to be announced for the first time."""
+        """Return whether the last change has still to be announced for the first time."""
         return self._announce_due and self._health.error is None
 
     def secrets_changed(self, paths: set[Path]) -> None:

@@ -52,7 +52,7 @@ class SinkHealth:
         return {"token": self._name, "sink": self._label, key: self._sink.target}
 
     def may_try(self, now: Instant) -> bool:
-        """Tell whether the pause after the last failure is over."""
+        """Return whether the pause after the last failure is over."""
         if self._retry_at is not None and now.until(self._retry_at) <= 0:
             self._retry_at = None
         return self._retry_at is None

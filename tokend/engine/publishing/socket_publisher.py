@@ -35,7 +35,7 @@ class SocketPublisher:
         return self._health.status
 
     def holds(self, lease: Lease | None) -> bool:
-        """Tell whether a client would be given this very lease."""
+        """Return whether a client would be given this very lease."""
         return self._listening and lease is not None
 
     def secrets_changed(self, paths: set[Path]) -> None:

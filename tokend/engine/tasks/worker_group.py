@@ -20,8 +20,8 @@ class WorkerGroup:
 
     A worker that raises (a bug) is logged and started again; the others go on. An anyio group keeps a handle with an
     event and a scope for each of its tasks: 2 KB. Here a worker is a plain task in one scope. Cancelling the scope
-    cancels the worker, so that shields inside it hold as in any task. `keep_running` is not shared with the daemon's
-    loops: one more coroutine for each worker would take 0.5 KB.
+    cancels the worker, so that shields inside it hold as in any task. The loop is not shared with the daemon's own
+    loops: one more coroutine for each worker takes 0.5 KB.
     """
 
     def __init__(self, tasks: TaskGroup, clock: Clock) -> None:

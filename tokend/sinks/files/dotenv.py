@@ -15,7 +15,7 @@ from tokend.sinks.files.dotenv_format import KEY, Style, UneditableError, Unenco
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease, utc
 
-# Another program edits the same file at the same time: that many tries, then the sink fails and is retried later.
+# Another program may edit the same file at the same time. After so many tries the sink fails; its retry comes later.
 EDIT_TRIES = 10
 
 
@@ -64,12 +64,12 @@ class DotenvSink(FileSink):
         return self._set(encoded, append=True)
 
     def remove_blocking(self) -> bool:
-        """Leave ``KEY=`` behind. True if something was taken away."""
+        """Set ``KEY=``. True if the file changed."""
         keys = [self.key] if self.expires_key is None else [self.key, self.expires_key]
         return self._set(dict.fromkeys(keys, ""), append=False)
 
     def probe_blocking(self) -> None:
-        """Look also whether the file that is there can be read and edited."""
+        """Check also that an existing file can be read and edited."""
         super().probe_blocking()
         with self.operator_errors(), self._editable():
             edit(self._read().content or b"", {}, append=False)
@@ -81,7 +81,7 @@ class DotenvSink(FileSink):
                     return self._edit(values, append=append)
                 except ChangedError:
                     continue
-        raise SinkError(f"{self.target}: somebody else keeps changing the file")
+        raise SinkError(f"{self.target}: another program keeps changing the file")
 
     def _edit(self, values: dict[str, str], *, append: bool) -> bool:
         before = self._read()
@@ -93,7 +93,7 @@ class DotenvSink(FileSink):
         return self.put(after, before)
 
     def _read(self) -> Version:
-        # A link that is to be replaced gives its content to the file in its place: the other keys are needed.
+        # The file that replaces a link keeps the content of the link's target: its other keys are needed.
         return files.read_version(self.path, symlink="follow" if self.symlink == "replace" else self.symlink)
 
     @contextmanager

@@ -1,7 +1,7 @@
-"""The `.env` format: a value encoded so that all readers agree on it, and an edit that touches nothing else. Pure.
+"""The `.env` format: encoding of values so that all readers agree, and edits that change nothing else. Pure.
 
-There is no standard; the rules were found by giving values to 22 parsers. Only an unquoted value of safe characters is
-read alike by docker, podman, systemd, shells and every dotenv library: every JWT is one.
+The format has no standard; the rules come from tests of 22 parsers. docker, podman, systemd, shells and all dotenv
+libraries read only an unquoted value of safe characters alike. Every JWT is such a value.
 """
 
 import re
@@ -16,7 +16,7 @@ _BARE = re.compile(r"(?!=)(?:[A-Za-z0-9_./+@%,^-]|:(?![~=])|=(?!~)|(?<!^)~)+\Z",
 
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-# A key may be quoted, as python-dotenv allows; ``\s`` is ASCII here, and what ends a line is none of _BLANK.
+# A key may be quoted, as python-dotenv allows. ``\s`` is ASCII here; _BLANK contains no end of a line.
 _BLANK = rb"[ \t\f\v]*"
 _ASSIGNMENT = re.compile(
     _BLANK + rb"(?:export[ \t\f\v]+)?(?:'(?P<quoted>[^'\r\n]+)'|(?P<key>[^\s=#'][^\s=#]*))" + _BLANK + rb"="
@@ -24,7 +24,7 @@ _ASSIGNMENT = re.compile(
 _BLANKS = re.compile(_BLANK)
 _REST = re.compile(rb"[^\r\n]*")
 _COMMENT = re.compile(rb"[ \t\f\v]+#")
-# What may follow the closing quote. Anything else, and readers disagree on where the value ends.
+# Text that may follow the closing quote. With other text readers disagree on the end of the value.
 _AFTER_QUOTE = re.compile(rb"(?=[ \t\f\v]*(?:[\r\n]|\Z)|[ \t\f\v]+#)")
 # Without escapes as shells read it, then with them as python-dotenv and node do: the first that ends well counts.
 _QUOTED = {
@@ -35,15 +35,15 @@ _QUOTED = {
 
 
 class UnencodableError(ValueError):
-    """A value that not all readers would read alike; the message holds nothing of it."""
+    """Readers would not read this value alike; the message does not quote it."""
 
 
 class UneditableError(ValueError):
-    """A file in which a value cannot be set so that it is read back; the message holds nothing of it."""
+    """A value set in this file would not be read back; the message does not quote the file."""
 
 
 def encode(value: str, style: Style) -> str:
-    """Write ``value`` for the right side of ``KEY=``. Raises `UnencodableError`."""
+    """Encode ``value`` for the right side of ``KEY=``. Raises `UnencodableError`."""
     if any(_is_bad(character) for character in value):
         raise UnencodableError("it holds control characters or others that no .env file can carry")
     if style == "raw":
@@ -64,7 +64,7 @@ def encode(value: str, style: Style) -> str:
 def edit(content: bytes, values: Mapping[str, str], *, append: bool = True) -> bytes:
     """Set each key of ``values`` (encoded) wherever it is assigned, or append it; every other byte stays.
 
-    Without ``append``, keys that are not there are left out. Raises `UneditableError`.
+    Without ``append``, missing keys stay missing. Raises `UneditableError`.
     """
     if content.startswith(_UTF_16):
         raise UneditableError("it is UTF-16: save it as UTF-8")
@@ -95,12 +95,12 @@ class _Assignment:
     end: int
 
     def value(self, content: bytes) -> bytes:
-        """What is assigned; blanks alone are nothing."""
+        """Return the assigned bytes; blanks alone are an empty value."""
         return content[self.start : self.end].strip()
 
 
 def _assignments(content: bytes) -> Iterator[_Assignment]:
-    """Walk line by line; a quoted value may span several, and what stands in it is no assignment."""
+    """Walk line by line. A quoted value may span lines; text in it is no assignment."""
     position = len(_BOM) if content.startswith(_BOM) else 0
     while position < len(content):
         match = _ASSIGNMENT.match(content, position)
@@ -112,7 +112,7 @@ def _assignments(content: bytes) -> Iterator[_Assignment]:
 
 
 def _value(content: bytes, equals: int) -> tuple[int, int]:
-    """Where the value behind an equals sign lies."""
+    """Return the start and the end of the value after an equals sign."""
     start, line_end = _end_of(_BLANKS, content, equals), _end_of(_REST, content, equals)
     if start == line_end:
         return equals, line_end  # a shell would run a value behind these blanks as a command
@@ -123,7 +123,7 @@ def _value(content: bytes, equals: int) -> tuple[int, int]:
     for end in ends:
         if _AFTER_QUOTE.match(content, end):
             return start, end
-    # Unquoted, or readers disagree on the quotes: all but a comment, up to the line's end that the first of them sees.
+    # Unquoted, or quotes that readers disagree on: everything but a comment, up to the first end of the line.
     begin = min(ends, default=start)
     line = content[begin : _end_of(_REST, content, begin)]
     comment = _COMMENT.search(line)
@@ -140,15 +140,15 @@ def _append(content: bytes, encoded: Mapping[str, bytes]) -> bytes:
 
 
 def _check(content: bytes, wanted: Sequence[tuple[str, bytes]]) -> None:
-    """An open quote somewhere would end at one in a new value, or swallow it: then another edit finds other places."""
+    """Check the result: an unclosed quote would end at a quote of a new value, or swallow the value."""
     if [(found.key, found.value(content)) for found in _assignments(content)] != list(wanted):
-        raise UneditableError("a value in it has no end (a quote that is not closed?): mend that line first")
+        raise UneditableError("a value in it has no end (a quote that is not closed?): fix that line first")
 
 
 def _raw(value: str) -> str:
-    """As it is; but a value that the next edit would not find again as a whole would be cut in two by it."""
+    """Return the value as it is; refuse a value that the next edit would not find as a whole."""
     line = b"K=" + value.encode()
-    # The second line ends what a first quote leaves open.
+    # The second line closes a quote that the first line leaves open.
     if line.strip() != line or _value(line + b"\n" + value[:1].encode(), 2) != (2, len(line)):
         raise UnencodableError("its blanks, quotes or # would hide where it ends (another style quotes it)")
     return value
