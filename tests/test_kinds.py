@@ -11,12 +11,10 @@ import tokend
 from tests.config.written import AUTH_TOKEN, ENVIRON, PARTNER, TT, only, refused, written
 from tokend import kinds
 from tokend.config import Config, InvalidConfigError, load
-from tokend.config.kind_lookup import LoadKinds
 from tokend.kinds import PROVIDERS, SINKS, KindTable
 from tokend.plugin.kind_check import provider_faults
 from tokend.plugin.settings import ProviderSettings
 from tokend.providers.jwt import Jwt
-from tokend.values.errors import ConfigError
 
 LOADED = """
 import json, sys
@@ -165,29 +163,6 @@ def test_a_built_in_kind_that_fails_to_import_needs_a_restart(tmp_path: Path) ->
     path = written(tmp_path, "[providers.new]\nkind = 'later'\n")
     with pytest.raises(InvalidConfigError, match=r"cannot be loaded: .*ModuleNotFoundError.*restart needed"):
         load(path, providers=table, sinks=SINKS, environ=ENVIRON)
-
-
-def test_a_missing_kind_is_looked_up_once() -> None:
-    """Ten thousand tables of an uninstalled package must not read all packages' metadata ten thousand times."""
-    asked: list[str] = []
-
-    class Counting:
-        def names(self) -> list[str]:
-            return ["jwt"]
-
-        def get(self, kind: str) -> type[Jwt] | None:
-            asked.append(kind)
-            if kind == "broken":
-                raise ConfigError("it is broken")
-            return Jwt if kind == "jwt" else None
-
-    lookup = LoadKinds(Counting())
-    for _ in range(3):
-        assert lookup.get("jwt") is Jwt
-        assert lookup.get("none") is None
-        assert isinstance(lookup.get("broken"), ConfigError)
-    assert asked == ["jwt", "none", "broken"]
-    assert list(lookup.usable()) == [Jwt]
 
 
 def test_a_class_is_imported_once() -> None:
