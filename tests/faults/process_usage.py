@@ -21,7 +21,7 @@ def descriptors(daemon: Daemon) -> int | None:
 
 
 def has_descriptors(daemon: Daemon, at_most: int) -> bool:
-    """Tell whether it has no more than ``at_most`` open."""
+    """Return whether it has no more than ``at_most`` open."""
     found = descriptors(daemon)
     assert found is not None
     return found <= at_most

@@ -72,7 +72,7 @@ class Watched:
 
 
 def moved(watched: Watched, count: int) -> bool:
-    """Tell whether the file was replaced so many times."""
+    """Return whether the file was replaced so many times."""
     return len(watched.of("partner.jwt")) == count
 
 

@@ -110,7 +110,7 @@ def test_fifty_kills_cost_no_login_and_no_file(home: Home) -> None:
 
 
 def has_arrived(number: int, arrivals: list[float]) -> bool:
-    """Tell whether request ``number``, counted from 0, has arrived."""
+    """Return whether request ``number``, counted from 0, has arrived."""
     return len(arrivals) > number
 
 

@@ -23,7 +23,7 @@ def generation(daemon: Daemon, name: str) -> int:
 
 
 def is_later(daemon: Daemon, name: str, before: int) -> bool:
-    """Tell whether a token later than generation ``before`` is served."""
+    """Return whether a token later than generation ``before`` is served."""
     return generation(daemon, name) > before
 
 

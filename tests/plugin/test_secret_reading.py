@@ -163,7 +163,7 @@ def test_neither_a_fifo_nor_a_device_is_read(tmp_path: Path) -> None:
 
 
 def has_ended(pid: int) -> bool:
-    """Tell whether a process is gone or a zombie."""
+    """Return whether a process is gone or a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
