@@ -22,6 +22,7 @@ class Outer(BaseModel):
     written: Annotated[str, Field(alias="write")] = "replace"
     inner: Inner | None = None
     rows: list[Inner] = []
+    users: list[str] = []
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,7 @@ def test_a_value_is_shown_as_far_as_its_field_allows(where: tuple[str | int, ...
         ("wrtie", Visibility.PUBLIC),
         ("something_else", Visibility.HIDDEN),
         ("kee", Visibility.HIDDEN),
+        ("user", Visibility.HIDDEN),
         ("addres", Visibility.HIDDEN),
         ("literal", Visibility.HIDDEN),
     ],
@@ -71,7 +73,7 @@ def test_only_the_place_of_a_secret_is_shown_beside_a_problem_in_its_table() -> 
 
 def test_keys_and_words_of_a_table() -> None:
     """By their names in TOML; a free table has none, and neither has what is no table."""
-    assert keys_at(Outer, ()) == ["address", "free", "inner", "key", "name", "rows", "write"]
+    assert keys_at(Outer, ()) == ["address", "free", "inner", "key", "name", "rows", "users", "write"]
     assert keys_at(Outer, ("inner",)) == ["depth", "tone"]
     assert keys_at(Outer, ("free",)) == keys_at(Outer, ("name",)) == keys_at(Outer, ("nowhere",)) == []
     assert choices_at(Outer, ("inner", "tone")) == ["high", "low"]
@@ -91,7 +93,19 @@ def test_a_word_is_public_only_if_it_is_in_every_model() -> None:
         size: int
 
     known, public = words_of([Outer, Other])
-    everything: set[Any] = {"address", "depth", "free", "inner", "key", "name", "rows", "size", "tone", "write"}
+    everything: set[Any] = {
+        "address",
+        "depth",
+        "free",
+        "inner",
+        "key",
+        "name",
+        "rows",
+        "size",
+        "tone",
+        "users",
+        "write",
+    }
     assert everything <= known
     assert {"depth", "size", "tone", "write"} <= public
     assert not public & {"address", "env", "file", "free", "key", "name"}
