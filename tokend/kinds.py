@@ -1,7 +1,7 @@
 """Tables of provider and sink kinds: name → "module:Class", imported when a configuration names the kind.
 
-Installed packages add kinds by the entry-point groups ``tokend.providers`` and ``tokend.sinks``. This module leaves
-the reading of a configuration to `config` and the checks of a class to `plugin.kind_check`.
+Installed packages add kinds by the entry-point groups ``tokend.providers`` and ``tokend.sinks``. `config` reads a
+configuration; `plugin.kind_check` checks a class.
 """
 
 import importlib
@@ -26,10 +26,10 @@ _VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
 
 
 class KindTable(Generic[M]):
-    """Look a kind up by its name: first in ``table``, then among the entry points of ``group``.
+    """Classes of kinds by name: first from ``table``, then from the entry points of ``group``.
 
-    A value of ``table`` is "module:Class" or the class itself. ``faults`` returns what is wrong with a class that was
-    imported as the kind of some name. A built-in kind cannot be replaced by a package.
+    A value of ``table`` is "module:Class" or the class itself. ``faults`` gets a kind's name and its class, and returns
+    the faults of the class. A package cannot replace a built-in kind.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class KindTable(Generic[M]):
         self._imported: dict[str, type[M]] = {}
 
     def names(self) -> list[str]:
-        """Every kind's name, without importing its class: built-in ones first, then those of installed packages."""
+        """Return the name of every kind: built-in kinds first, then those of installed packages. Imports no class."""
         return list(dict.fromkeys([*self._table, *sorted(self._offered())]))
 
     def get(self, kind: str) -> type[M] | None:
         """Import the class of ``kind``; None if no kind has this name. Blocks.
 
-        Raises `ConfigError` if the import fails, if the class is no usable kind, or if another version of tokend than
-        the running one is installed; nothing is remembered then.
+        Raises `ConfigError` if the import fails, if the class is not usable as the kind, if two packages offer the
+        kind, or if the version of tokend on disk is not the running one. Failures are not cached.
         """
         if (known := self._imported.get(kind)) is not None:
             return known
@@ -68,16 +68,16 @@ class KindTable(Generic[M]):
         return found
 
     def all(self) -> dict[str, type[M]]:
-        """Import every kind. Raises `ConfigError` for the first that cannot be used."""
+        """Import all kinds and return their classes by name. Raises `ConfigError` for the first unusable kind."""
         found = {name: self.get(name) for name in self.names()}
         return {name: model for name, model in found.items() if model is not None}
 
     def including(self, more: Mapping[str, str | type[M]]) -> "KindTable[M]":
-        """Return a table that also has the kinds of ``more``, which count before those of this one."""
+        """Return a table that also has the kinds of ``more``, which override kinds of the same name."""
         return KindTable(self._group, {**self._table, **more}, self._faults)
 
     def _offered(self) -> dict[str, list[str]]:
-        """Entry points by kind: "module:Class" of each package that offers the kind."""
+        """Return the entry points by kind: the "module:Class" of each package that offers the kind."""
         from importlib.metadata import entry_points  # 15 ms
 
         offered: dict[str, list[str]] = {}
@@ -115,17 +115,21 @@ SINKS: KindTable[SinkSettings] = KindTable(
 def load_config(
     explicit: Path | None, *, environ: Mapping[str, str] = os.environ, before: config.Config | None = None
 ) -> config.Config:
-    """Find, read and validate the configuration. Blocks. Raises `ConfigError` with all errors at once."""
+    """Find, read and validate the configuration. Blocks.
+
+    ``explicit`` is the path on the command line, ``before`` the configuration in force at a reload. Raises
+    `ConfigError` with all errors at once.
+    """
     path = config.find_config(explicit, environ=environ, uid=os.getuid())
     return config.load(path, providers=PROVIDERS, sinks=SINKS, environ=environ, before=before)
 
 
 def _imported(kind: str, place: str) -> "type[M]":
-    """Import "module:Class". Raises `ConfigError`."""
+    """Import the class at ``place``, "module:Class". Raises `ConfigError`."""
     module, _, name = place.partition(":")
     own = module.partition(".")[0] == "tokend"
     if own and module not in sys.modules and (installed := _installed_version()) != tokend.__version__:
-        # The modules of two versions in one process would call each other with arguments that the other does not know.
+        # Modules of two versions in one process could call each other with wrong arguments.
         what = f"{installed} is installed" if installed else "is being replaced or was uninstalled"
         raise ConfigError(
             f'restart needed: tokend {what} and {tokend.__version__} is running, which did not use kind "{kind}" before'
@@ -142,7 +146,7 @@ def _imported(kind: str, place: str) -> "type[M]":
 
 
 def _installed_version() -> str | None:
-    """The version of tokend that is on disk now; None if there is none."""
+    """Return the version of tokend on disk now; None if it cannot be read."""
     try:
         found = _VERSION.search(Path(tokend.__file__).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokend.config.toml_positions import Layout, Path, layout, unfinished
+from tokend.config.toml_positions import Layout, Path, layout, unclosed_statement
 
 DOCUMENT = """\
 # a comment = "x"
@@ -160,14 +160,14 @@ def test_a_document_that_breaks_off_never_confuses_the_scanner(tables: dict[str,
     """Where tomllib says that something is open at the end, the scanner answers with an offset or None, no more."""
     text = written_out(tables, " ")
     cut = text[: data.draw(st.integers(0, len(text)))]
-    offset = unfinished(cut)
+    offset = unclosed_statement(cut)
     assert offset is None or 0 <= offset <= len(cut)
 
 
 def test_an_open_bracket_is_found_where_its_statement_began() -> None:
     """The end of the document is not where the mistake is."""
     text = 'a = 1\nb = [\n  "x",\n'
-    assert unfinished(text) == text.index("b = [")
+    assert unclosed_statement(text) == text.index("b = [")
     text = 'a = """\nnever closed ""\n'
-    assert unfinished(text) == 0
-    assert unfinished("a = 1\n") is None
+    assert unclosed_statement(text) == 0
+    assert unclosed_statement("a = 1\n") is None

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from tests.config.written import in_words, loaded, written
 from tokend import kinds
 from tokend.config import Config, DaemonSettings
-from tokend.config.fields import keys_at
+from tokend.config.fields import known_keys
 from tokend.config.paths import default_socket, default_state_directory
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import Access
@@ -135,7 +135,7 @@ def test_the_tables_inside_are_complete_too() -> None:
 def test_every_way_to_name_a_secret_is_shown() -> None:
     """In a table, and among the rules at the top."""
     used = {key for _, _, table in tables() for value in table.values() if isinstance(value, dict) for key in value}
-    assert set(keys_at(SecretSource, ())) <= used
+    assert set(known_keys(SecretSource, ())) <= used
     for place in ("env", "file", "credential", "command"):
         assert re.search(rf"^# +{{ {place} = ", text(), re.MULTILINE)
 

@@ -20,7 +20,7 @@ from tokend.files import (
     read_version,
     replace_file,
 )
-from tokend.files.ownership import NotKeptError, Ownership
+from tokend.files.ownership import Ownership, OwnershipError
 
 MODES = [0o600, 0o640, 0o644, 0o400, 0o777, 0o000]
 UMASKS = [0o000, 0o022, 0o077, 0o777]
@@ -89,7 +89,7 @@ def test_an_owner_that_cannot_be_given_leaves_the_old_file(tmp_path: Path) -> No
         path.write_bytes(b"old")
         needs_root()
         os.chown(directory, STRANGER, STRANGER)
-        with acting_as(STRANGER), pytest.raises(NotKeptError, match="fchown"):
+        with acting_as(STRANGER), pytest.raises(OwnershipError, match="fchown"):
             replace_file(path, b"new", Ownership(mode=0o600, uid=STRANGER + 1))
         assert path.read_bytes() == b"old"
         assert names(directory) == {"token"}

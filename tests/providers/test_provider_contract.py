@@ -320,8 +320,8 @@ def test_another_upstream_is_another_account(kind: Kind) -> None:
         assert made.account_fields <= made.request_fields()
         assert not made.local
     assert not made.request_fields() & {"timeout", "proxy", "ca_file", "required", "access", "headers", "zero_means"}
-    assert made.goes_the_way_of(kind.make("https://b.example"))
-    assert not made.goes_the_way_of(kind.make("https://a.example", timeout=timedelta(seconds=1)))
+    assert made.has_connection_of(kind.make("https://b.example"))
+    assert not made.has_connection_of(kind.make("https://a.example", timeout=timedelta(seconds=1)))
 
 
 @each_kind

@@ -65,6 +65,7 @@ def test_nothing_that_the_daemon_shows_holds_a_secret() -> None:
         seen.note("events", b"".join(iter(lambda: events.recv(65536), b"")))
         events.close()
         again = home.start()
+        _wait_for_sinks(again)
         seen.note("status after a restart", again.get("/v1/status").body)
         again.send(signal.SIGABRT)
         again.process.wait()
@@ -86,6 +87,16 @@ def _wait_for_failures(daemon: Daemon, text: str) -> None:
         return all(row["valid"] or row["last_error"] for row in held)
 
     until(settled, "every provider", seconds=40)
+
+
+def _wait_for_sinks(daemon: Daemon) -> None:
+    """Every valid token is in its sinks: a crash during a write leaves a temporary file, which the next start removes."""
+
+    def written() -> bool:
+        rows = daemon.status()["tokens"]
+        return all(sink["state"] != "pending" for row in rows if row["valid"] for sink in row["sinks"])
+
+    until(written, "every sink")
 
 
 def _read(daemon: Daemon, seen: Seen) -> None:

@@ -1,20 +1,23 @@
 """Rate limit of audit lines for denials: one line per second and uid, so that no peer fills the log or hides others."""
 
-# One line of a uid in this time; its next line counts the denials in between.
+# Minimum time between two lines of a uid. The second line has the number of denials in between.
 DENIAL_SECONDS = 1.0
-# So many uids have lines of their own at a time, and all others share one: a user with subordinate uids has thousands.
+# Number of uids with lines of their own at a time. All other uids share one: a user may have thousands (subuid(5)).
 MOST_UIDS = 16
-_OTHERS = -2  # no uid, nor the loopback port's
+_OTHERS = -2  # the key of the shared line: no uid, and not the loopback port's
 
 
 class DenialLog:
-    """Count unlogged denials within bounded memory; the count of a quiet uid may be forgotten."""
+    """Counts of unlogged denials by uid, within bounded memory. The count of a quiet uid may be dropped."""
 
     def __init__(self) -> None:
         self._last: dict[int, tuple[float, int]] = {}
 
-    def unsaid_before(self, uid: int, now: float) -> int | None:
-        """Return how many denials of this uid were not logged since its last line; None: log no line now."""
+    def record(self, uid: int, now: float) -> int | None:
+        """Record a denial at ``now`` (monotonic seconds). Return None if no line is to be logged now.
+
+        Otherwise return the number of unlogged denials since the last line of this uid.
+        """
         if uid not in self._last and len(self._last) >= MOST_UIDS:
             self._last = {one: (at, unsaid) for one, (at, unsaid) in self._last.items() if _is_recent(at, now)}
             uid = uid if len(self._last) < MOST_UIDS else _OTHERS

@@ -101,7 +101,7 @@ class TokenApi:
 
     def denied(self, peer: Peer, **what: Any) -> None:
         """Write the audit line of a denial, unless this uid has had a line within the last second."""
-        unsaid = self._denials.unsaid_before(peer.uid, self.engine.clock.instant().boot)
+        unsaid = self._denials.record(peer.uid, self.engine.clock.instant().boot)
         if unsaid is not None:
             self.log.warning("client.denied", uid=peer.uid, unsaid_before=unsaid, **what)
 

@@ -1,6 +1,6 @@
 """The configuration: TOML in, a frozen `Config` out, or all errors at once with their places.
 
-Which kinds there are is handed in; what a reload changes is the supervisor's affair.
+The caller passes in the tables of kinds. The engine's supervisor applies a reload.
 """
 
 from tokend.config.findings import ConfigProblem, InvalidConfigError

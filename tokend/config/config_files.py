@@ -1,4 +1,7 @@
-"""Configuration files: read whole, parsed, with a place for everything in them; and the files that one includes."""
+"""Configuration files: the main file and the files that it includes, each read whole and parsed.
+
+A `Document` knows the line and column of each of its keys and values.
+"""
 
 import re
 import stat
@@ -20,12 +23,13 @@ from tokend.config.model import Config, digest_of
 from tokend.config.toml_messages import Vocabulary, syntax_problem
 
 READ_TRIES = 5
-# Between two reads of a changed file: a writer that truncates and writes needs microseconds.
+# Pause between two reads of a changed file: a writer that truncates and writes needs microseconds.
 AGAIN_SECONDS = 0.02
 OTHERS_CAN_READ = 0o007
-# A configuration is five tables deep; a thousand brackets would overflow whatever walks through them.
+# Deepest nesting. A configuration has five levels; a thousand would overflow the stack of a recursive function.
 DEEPEST = 32
-# What a pattern may bring in, as cron and run-parts have it: no editor's backup, no package manager's leftover.
+# File names that a pattern may include. Like cron and run-parts, tokend skips editors' backups and the leftovers of
+# package managers.
 INCLUDED_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.toml", re.ASCII)
 _BACKUP = re.compile(r"\..*|.*~|#.*#", re.DOTALL)
 _WILDCARD = re.compile(r"[*?\[]")
@@ -33,7 +37,7 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 @dataclass
 class Document:
-    """One file: its text, its values, and where they stand (found out when first needed)."""
+    """One parsed file: its text and its values. The positions of the values are computed at the first use."""
 
     path: Path
     text: str
@@ -44,7 +48,7 @@ class Document:
     def problem(
         self, path: toml_positions.Path, message: str, *, visibility: Visibility = Visibility.HIDDEN
     ) -> ConfigProblem:
-        """A problem at the nearest place that is known on the way to ``path``."""
+        """Return a problem at the position of ``path``, or of its nearest parent that has a known position."""
         offset = self._offset(path)
         number = bisect_right(self._lines, offset)
         start = self._lines[number - 1]
@@ -57,7 +61,7 @@ class Document:
         return ConfigProblem(str(self.path), number, offset - start + 1, one_line(message), shown, caret)
 
     def line(self, path: toml_positions.Path) -> int:
-        """The line in which a path stands."""
+        """Return the number of the line that contains ``path``, from 1."""
         return bisect_right(self._lines, self._offset(path))
 
     def _offset(self, path: toml_positions.Path) -> int:
@@ -70,28 +74,29 @@ class Document:
 
     @cached_property
     def _lines(self) -> list[int]:
-        """The offset at which each line begins."""
+        """The offset of the start of each line."""
         return list(accumulate((len(line) + 1 for line in self.text.split("\n")), initial=0))[:-1]
 
 
 def one_line(message: str) -> str:
-    """A key may hold anything, also line ends and a terminal's commands: a message is one line of text."""
+    """Replace every unprintable character: a key can contain line ends and terminal escape sequences."""
     return "".join(c if c.isprintable() else "?" for c in message)
 
 
 def read_document(
-    path: Path, findings: Findings, words: Callable[[], Vocabulary], *, reloading: bool
+    path: Path, findings: Findings, vocabulary: Callable[[], Vocabulary], *, reloading: bool
 ) -> Document | None:
-    """Read and parse one file; what is wrong with it is noted, and None returned.
+    """Read and parse one file. If that fails, add an error to ``findings`` and return None.
 
-    While ``reloading``, it is read until two reads agree: a writer may be in the middle of it.
+    With ``reloading``, read the file until two reads agree: another program may be writing the file. ``vocabulary`` is
+    called only for a syntax error.
     """
 
     def refused(message: str, line: int = 1, column: int = 1) -> None:
         findings.errors.append(ConfigProblem(str(path), line, column, message))
 
     try:
-        raw = _stable(path) if reloading else path.read_bytes()
+        raw = _read_until_stable(path) if reloading else path.read_bytes()
         others = bool(path.stat().st_mode & OTHERS_CAN_READ)
     except OSError as error:
         refused(f"this file cannot be read: {error.strerror or error}")
@@ -106,7 +111,7 @@ def read_document(
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        findings.errors.append(syntax_problem(path, text, error, words()))
+        findings.errors.append(syntax_problem(path, text, error, vocabulary()))
         return None
     except (RecursionError, ValueError):
         refused("not TOML that anybody means: hundreds of brackets in brackets, or a number of thousands of digits")
@@ -118,9 +123,12 @@ def read_document(
 
 
 def read_included(
-    main: Document, findings: Findings, words: Callable[[], Vocabulary], *, reloading: bool
+    main: Document, findings: Findings, vocabulary: Callable[[], Vocabulary], *, reloading: bool
 ) -> tuple[list[Document], tuple[Path, ...]]:
-    """The files that ``include`` brings in, in sorted order, each once; and the directories they can come from."""
+    """Read the files that ``include`` names. Return the documents and the directories that can contain such files.
+
+    The files of one pattern are in sorted order, and no file is read twice. Errors are added to ``findings``.
+    """
     patterns = main.values.get("include", [])
     if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
         message = 'include is an array of patterns: ["conf.d/*.toml"]'
@@ -144,12 +152,12 @@ def read_included(
                     findings.warnings.append(main.problem(("include", index), message, visibility=Visibility.PUBLIC))
             elif path.resolve() not in seen:
                 seen.add(path.resolve())
-                documents.append(_included(path, main, findings, words, reloading=reloading))
+                documents.append(_read_one_included(path, main, findings, vocabulary, reloading=reloading))
     return [document for document in documents if document is not None], tuple(dict.fromkeys(directories))
 
 
 def check_not_emptied(documents: Iterable[Document], before: Config, findings: Findings) -> None:
-    """A file that held providers and holds nothing now is somebody's half-done write, or an accident."""
+    """Report an error for each file that contained providers and is empty now: a half-done write, or an accident."""
     held = {*before.origins.values(), *(before.files[:1] if before.providers else ())}
     for document in documents:
         if not document.values and document.path in held:
@@ -159,10 +167,10 @@ def check_not_emptied(documents: Iterable[Document], before: Config, findings: F
             findings.errors.append(ConfigProblem(str(document.path), 1, 1, message))
 
 
-def _included(
-    path: Path, main: Document, findings: Findings, words: Callable[[], Vocabulary], *, reloading: bool
+def _read_one_included(
+    path: Path, main: Document, findings: Findings, vocabulary: Callable[[], Vocabulary], *, reloading: bool
 ) -> Document | None:
-    document = read_document(path, findings, words, reloading=reloading)
+    document = read_document(path, findings, vocabulary, reloading=reloading)
     for key in ("include", "daemon") if document is not None else ():
         if document is not None and key in document.values:
             message = f"{key} belongs into the main file {main.path}: included files hold providers only"
@@ -171,12 +179,13 @@ def _included(
 
 
 def _matches(base: Path, pattern: str) -> tuple[Path, list[Path]]:
-    """The directory in which matches can appear, and those that are there, sorted. Raises OSError and ValueError.
+    """Return the directory in which matches can appear, and the matching files, sorted.
 
-    A pattern without a wildcard names one file, which has to be there.
+    A pattern without a wildcard names one file. Raises OSError if that file does not exist or if a directory cannot be
+    listed, ValueError if the pattern is invalid.
     """
     parts = (base / pattern).parts
-    # What "**x" means differs between versions of Python: here nothing, in all of them.
+    # Versions of Python disagree on the meaning of "**x": refuse it in all of them.
     if any("\0" in part or ("**" in part and part != "**") for part in parts):
         raise ValueError("this is no pattern")
     wild = next((number for number, part in enumerate(parts) if _WILDCARD.search(part)), None)
@@ -185,13 +194,13 @@ def _matches(base: Path, pattern: str) -> tuple[Path, list[Path]]:
         return (base / pattern).parent, [base / pattern]
     fixed = Path(*parts[:wild])
     if fixed.exists():
-        # glob passes over what it may not list: that would be providers lost in silence.
+        # glob silently skips a directory that it may not list, and its providers would be lost: fail here instead.
         next(fixed.iterdir(), None)
     found = sorted(fixed.glob(str(Path(*parts[wild:]))))
     return fixed, [path for path in found if stat.S_ISREG(path.stat().st_mode)]
 
 
-def _stable(path: Path) -> bytes:
+def _read_until_stable(path: Path) -> bytes:
     content = path.read_bytes()
     for _ in range(READ_TRIES):
         time.sleep(AGAIN_SECONDS)

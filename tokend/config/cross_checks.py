@@ -29,14 +29,14 @@ ELSEWHERE = "use { file = }, { env = }, { credential = } or { command = }"
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A table's settings and where it stands."""
+    """A table's settings, its document, and its path in the document."""
 
     settings: Any
     document: Document
     path: toml_positions.Path
 
     def problem(self, key: str, message: str) -> ConfigProblem:
-        """A problem with one of its keys whose value may be shown."""
+        """Return a problem at one of the table's keys. The key's value may be shown."""
         return self.document.problem((*self.path, key), message, visibility=Visibility.PUBLIC)
 
 
@@ -44,14 +44,15 @@ class Placed:
 
 
 def check_targets(sinks: Iterable[Placed], inputs: Mapping[str, str], state: Path | None, findings: Findings) -> None:
-    """Report targets, or parts of them, that two sinks have, and targets that tokend itself lives on.
+    """Report an error for each target, or part of a target, that two sinks share, and for each target that tokend uses.
 
-    ``inputs`` are files that tokend reads: real path and what it is.
+    ``inputs`` maps the real path of each file that tokend reads or listens on to a description. ``state`` is the state
+    directory.
     """
     taken: dict[str, dict[str, Placed]] = {}
     below_state = None if state is None else real_path(state).rstrip("/") + "/"
     for sink in sinks:
-        claims = [_claim(target) for target in sorted(sink.settings.exclusive_targets())]
+        claims = [_target_and_part(target) for target in sorted(sink.settings.exclusive_targets())]
         _check_clash(claims, sink, taken, findings)
         for target in dict.fromkeys(target for target, _ in claims):
             inside = below_state is not None and f"{target}/".startswith(below_state)
@@ -60,8 +61,8 @@ def check_targets(sinks: Iterable[Placed], inputs: Mapping[str, str], state: Pat
                 findings.errors.append(sink.problem("path", message))
 
 
-def _claim(exclusive: str) -> tuple[str, str]:
-    """Split what a sink claims into the target and the part of it; "" is the whole target."""
+def _target_and_part(exclusive: str) -> tuple[str, str]:
+    """Split an exclusive target into the target and its part. The part "" means the whole target."""
     target, _, part = exclusive.partition(PART)
     return target, part
 
@@ -69,7 +70,10 @@ def _claim(exclusive: str) -> tuple[str, str]:
 def _check_clash(
     claims: Iterable[tuple[str, str]], sink: Placed, taken: dict[str, dict[str, Placed]], findings: Findings
 ) -> None:
-    """Report the first claim that an earlier sink has too; the whole clashes with every part."""
+    """Report the first of the sink's claims that clashes with an earlier sink's. A whole target clashes with each part.
+
+    ``taken`` maps each target to its parts and their sinks; the claims are added to it.
+    """
     reported = False
     for target, part in claims:
         parts = taken.setdefault(target, {})
@@ -85,7 +89,7 @@ def _check_clash(
 def files_read(
     documents: Iterable[Document], tables: Iterable[Placed], daemon: DaemonSettings | None
 ) -> dict[str, str]:
-    """Every file that tokend reads or listens on, by its real path, and what it is."""
+    """Return the files that tokend reads or listens on: the real path of each, and a description."""
     found = {real_path(document.path): "the configuration" for document in documents}
     if daemon is not None:
         found[real_path(daemon.socket)] = "tokend's socket"
@@ -105,7 +109,7 @@ def files_read(
 def check_tokens(
     sinks: Iterable[Placed], origins: Mapping[str, object], on_demand: Collection[str], findings: Findings
 ) -> None:
-    """Report names of other tokens that a sink's content is made of, where they are not configured or not kept."""
+    """Report an error for each entry of a sink's ``tokens`` that names no provider, or an on-demand provider."""
     for sink in sinks:
         for index, name in enumerate(sink.settings.other_tokens()):
             if name not in origins:
@@ -122,11 +126,14 @@ def check_tokens(
 
 
 def check_secrets(table: Placed, environ: Mapping[str, str], findings: Findings) -> None:
-    """Read every secret of a provider or a sink once, except commands: an unreadable one is an error now."""
+    """Read every secret of a provider or a sink once, except commands. Report unreadable secrets and missing TLS files.
+
+    An unreadable secret is an error only if the settings need it (`missing_secrets`). Add the kind's own warnings.
+    """
     settings: ProviderSettings | SinkSettings = table.settings
     sources = settings.secrets()
-    revealed, unreadable = _read(sources, environ)
-    _judge(table, sources, unreadable, settings.missing_secrets(frozenset(unreadable)), findings)
+    revealed, unreadable = _read_all(sources, environ)
+    _report_secrets(table, sources, unreadable, settings.missing_secrets(frozenset(unreadable)), findings)
     _check_proxy(table, findings)
     _check_files(table, findings)
     if (warn := getattr(settings, "warnings", None)) is not None:
@@ -134,12 +141,12 @@ def check_secrets(table: Placed, environ: Mapping[str, str], findings: Findings)
 
 
 def check_listen_secret(daemon: Placed, environ: Mapping[str, str], findings: Findings) -> None:
-    """The same for the one secret of ``[daemon]``."""
+    """Read ``listen_secret``, the one secret of ``[daemon]``, and report an error if it is unreadable."""
     source: SecretSource | None = daemon.settings.listen_secret
     if source is not None:
         sources = {"listen_secret": source}
-        _, unreadable = _read(sources, environ)
-        _judge(daemon, sources, unreadable, frozenset(unreadable), findings)
+        _, unreadable = _read_all(sources, environ)
+        _report_secrets(daemon, sources, unreadable, frozenset(unreadable), findings)
 
 
 def check_secrets_of_invalid(
@@ -149,7 +156,10 @@ def check_secrets_of_invalid(
     environ: Mapping[str, str],
     findings: Findings,
 ) -> None:
-    """The same for a table that has other errors, as far as its secrets can be made out: all errors at once."""
+    """Check the secrets of a table that has other errors, so that all errors are reported at once.
+
+    Secrets whose own table is invalid are skipped: their errors are reported already.
+    """
     sources: dict[str, SecretSource] = {}
     context = {"directory": str(place.document.path.parent)}
     for key in secret_fields(model):
@@ -161,15 +171,16 @@ def check_secrets_of_invalid(
                 sources[key] = SecretSource.model_validate(value, context=context)
             except ValidationError:
                 continue
-    _, unreadable = _read(sources, environ)
-    # One that may be absent may stand in for the others: only whole settings can say which are missing.
+    _, unreadable = _read_all(sources, environ)
+    # An optional secret may replace the others: only valid settings can say which secrets are missing.
     missing = frozenset() if fields_that_may_be_absent(model) & values.keys() else frozenset(unreadable)
-    _judge(place, sources, unreadable, missing, findings)
+    _report_secrets(place, sources, unreadable, missing, findings)
 
 
-def _read(
+def _read_all(
     sources: Mapping[str, SecretSource], environ: Mapping[str, str]
 ) -> tuple[dict[str, Secret], dict[str, SecretError]]:
+    """Return the readable secrets and the errors of the unreadable ones. Commands are not run."""
     revealed, unreadable = {}, {}
     for key, source in sources.items():
         if source.command is None:
@@ -180,13 +191,14 @@ def _read(
     return revealed, unreadable
 
 
-def _judge(
+def _report_secrets(
     place: Placed,
     sources: Mapping[str, SecretSource],
     unreadable: Mapping[str, SecretError],
     missing: frozenset[str],
     findings: Findings,
 ) -> None:
+    """Report an error for each missing secret, and an error or a warning for each literal secret."""
     for key, source in sources.items():
         path = (*place.path, key)
         if key in missing:
@@ -208,7 +220,7 @@ def _check_proxy(provider: Placed, findings: Findings) -> None:
 
 
 def _check_files(provider: Placed, findings: Findings) -> None:
-    """What TLS needs has to be there, as a secret's file has."""
+    """Report an error for each file of TLS (CA, certificate, key) that cannot be read."""
     for key in ("ca_file", "client_cert", "client_key"):
         path: Path | None = provider.settings.__dict__.get(key)
         if path is None:
@@ -225,7 +237,11 @@ def _check_files(provider: Placed, findings: Findings) -> None:
 
 
 def check_state(daemon: Placed, providers: Iterable[Placed], findings: Findings) -> None:
-    """A credential that rotates must outlive more than systemd's memory: lost, it takes a person to log in again."""
+    """Report an error if ``state = "fdstore"`` and a provider's login rotates.
+
+    systemd's file-descriptor store does not outlive a stop of the service. If a rotating credential is lost, a person
+    must log in again.
+    """
     if daemon.settings.state == "fdstore":
         for provider in providers:
             if isinstance(provider.settings, HeldSettings) and provider.settings.rotates:
@@ -234,7 +250,7 @@ def check_state(daemon: Placed, providers: Iterable[Placed], findings: Findings)
 
 
 def check_names(daemon: Placed | None, tables: Iterable[Placed], findings: Findings) -> None:
-    """Warn about users and groups that this machine does not know. Perhaps another one does: no error."""
+    """Warn about users and groups that this machine does not know. No error: the file may be for another machine."""
     known = cache(_is_known)
     for table in [*([daemon] if daemon is not None else []), *tables]:
         for path, name, kind in _names(table.settings):
@@ -245,7 +261,7 @@ def check_names(daemon: Placed | None, tables: Iterable[Placed], findings: Findi
 
 
 def _names(settings: Settings) -> Iterable[tuple[toml_positions.Path, str, str]]:
-    # To ask a model for what it has not got takes twenty times as long as to ask a dictionary.
+    # A dictionary's get is twenty times as fast as getattr on a model that lacks the attribute.
     values = settings.__dict__
     for key, kind in (("owner", "user"), ("group", "group"), ("socket_group", "group")):
         if isinstance(name := values.get(key), str):

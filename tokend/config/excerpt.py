@@ -1,4 +1,4 @@
-"""One line of a configuration as a terminal and a log may show it: secrets masked, the caret in place."""
+"""Excerpts: one line of a configuration for a terminal or a log, with its secrets masked and a caret's position."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -6,18 +6,19 @@ from collections.abc import Callable, Sequence
 from tokend.config.toml_positions import Layout, Path
 
 MASK = "…"
-# What stands in a terminal's line beside the indentation; longer lines are cut around the place.
+# Longest excerpt in characters: a terminal's width without the indentation. A longer line is cut around the caret.
 LONGEST = 112
+# Characters kept before the caret in a line that is cut.
 BEFORE = 60
 
 
 def excerpt(
     text: str, line: tuple[int, int], offset: int, layout: Layout, visible: Callable[[Path], bool]
 ) -> tuple[str, int]:
-    """The line from ``line[0]`` to before ``line[1]``, and how many cells of it stand before ``offset``.
+    """Return a line as it may be shown, and the number of terminal cells before ``offset``.
 
-    Values whose path is not ``visible`` are masked, and all with an @, as between password and host of a URL. Comments
-    are left out: anybody's old password may stand in one.
+    The line is ``text`` from ``line[0]`` to before ``line[1]``. A value is masked if its path is not ``visible``, or if
+    it contains an @, which follows the password in a URL. Comments are left out: a comment may contain an old password.
     """
     start, end = line
     pieces, caret, at = [""], None, start
@@ -28,7 +29,7 @@ def excerpt(
         pieces.append(between)
         shown = path is not None and visible(path) and "@" not in text[first:last]
         if caret is None and offset < last:
-            # Nothing inside a masked value can be pointed at: its beginning is.
+            # The caret points at the start of a value: a place inside a masked value cannot be shown.
             caret = _length(pieces)
         if path is not None:
             pieces.append(text[max(first, start) : min(last, end)] if shown else _masked(text, first, start))
@@ -36,11 +37,14 @@ def excerpt(
     if caret is None:
         caret = _length(pieces) + max(0, offset - at)
     pieces.append(text[at:end])
-    return fitted("".join(pieces), caret)
+    return fit("".join(pieces), caret)
 
 
-def fitted(line: str, caret: int) -> tuple[str, int]:
-    """Make a line printable, cut it around the place if it is long, and count the cells before the place."""
+def fit(line: str, caret: int) -> tuple[str, int]:
+    """Make a line printable, cut a long line around the caret, and return it with the terminal cells before the caret.
+
+    ``caret`` is an index into ``line``.
+    """
     line = "".join(c if c.isprintable() else " " for c in line).rstrip()
     caret = min(caret, len(line))
     if len(line) > LONGEST and caret > BEFORE:
@@ -52,7 +56,7 @@ def fitted(line: str, caret: int) -> tuple[str, int]:
 
 
 def _spans(layout: Layout, start: int, end: int) -> Sequence[tuple[int, int, Path | None]]:
-    """Values and comments that touch the line, in order; a comment has no path."""
+    """Return the values and comments that overlap the line, in order, each with its path (None for a comment)."""
     first = bisect_left(layout.values, start, key=lambda span: span.end)
     last = bisect_left(layout.values, end, key=lambda span: span.start)
     comments = layout.comments

@@ -1,4 +1,4 @@
-"""Questions to the settings models about one key: its type, its siblings, whether its value may be shown."""
+"""Queries on the settings models about one key: its type, its sibling keys, and whether its value may be shown."""
 
 import re
 import types
@@ -13,16 +13,17 @@ from tokend.plugin.secret_source import SecretSource, is_shown
 
 Where = tuple[str | int, ...]
 
-# An unknown key is taken for a known one only if nearly the same. A key with one of these words may hold a secret.
+# Least similarity at which an unknown key counts as a misspelt known key (`findings.nearest`).
 NEARLY_CERTAIN = 0.8
+# An unknown key with one of these words may hold a secret.
 _SECRETIVE = re.compile(r"secret|key|token|pass|pwd|pin|auth|cred|private|jwt|sig|user", re.IGNORECASE)
-# What says where a secret is, and how it is written: no secret itself.
+# Keys of a secret's table that name its place. Their values, and ``encoding``, are not secret.
 SHOWN_PLACES = frozenset({"env", "file", "credential"})
 _PLACES = SHOWN_PLACES | {"encoding"}
 
 
 class Visibility(Enum):
-    """What of a value may be shown: nothing, where a secret is, or everything."""
+    """The part of a value that may be shown: nothing, a secret's place, or everything."""
 
     HIDDEN = "hidden"
     PLACES = "places"
@@ -30,12 +31,12 @@ class Visibility(Enum):
 
 
 def visibility(model: type[BaseModel], where: Where) -> Visibility:
-    """Judge the value at ``where`` below a table of ``model``."""
+    """Return the visibility of the value at ``where`` below a table of ``model``."""
     for number, part in enumerate(where):
         field = _fields(model).get(str(part))
         if field is None:
             return _of_unknown(model, str(part)) if number == len(where) - 1 else Visibility.HIDDEN
-        # A field that its own repr leaves out may hold a secret; a free table may hold anything.
+        # A field with repr=False may hold a secret. A dict may hold anything.
         if not field.repr or _holds(field.annotation, (dict,)):
             return Visibility.HIDDEN
         if _holds(field.annotation, (SecretSource,)):
@@ -48,16 +49,16 @@ def visibility(model: type[BaseModel], where: Where) -> Visibility:
 
 
 def is_visible(value: Where, path: Where, visibility: Visibility) -> bool:
-    """Return whether a value may be shown beside a problem at ``path``."""
+    """Return whether the value at path ``value`` may be shown beside a problem at ``path``."""
     if visibility is Visibility.PLACES:
         return value[-1] in _PLACES and value[:-1] in (path, path[:-1])
-    # An item of an array is shown among its neighbours.
+    # A problem with one item of an array shows the whole array.
     whole = path[:-1] if isinstance(path[-1], int) and len(path) > 1 else path
     return visibility is Visibility.PUBLIC and value[: len(whole)] == whole
 
 
 def is_no_secret(path: Where, document: Any) -> bool:
-    """Return whether the text at ``path`` may be shown where the place of a secret may: a secret may stand there."""
+    """Return False if the text at ``path`` may be a secret that was written instead of the secret's place."""
     if path[-1] not in SHOWN_PLACES:
         return True
     for part in path:
@@ -65,28 +66,28 @@ def is_no_secret(path: Where, document: Any) -> bool:
     return isinstance(document, str) and is_shown(str(path[-1]), document)
 
 
-def keys_at(model: type[BaseModel], where: Where) -> list[str]:
-    """The keys that the table at ``where`` may have, sorted; none where it is free."""
+def known_keys(model: type[BaseModel], where: Where) -> list[str]:
+    """Return the known keys of the table at ``where``, sorted. Empty if any key is allowed there."""
     owner = _model_at(model, where)
     return [] if owner is None else sorted(_fields(owner))
 
 
-def choices_at(model: type[BaseModel], where: Where) -> list[str]:
-    """The words that the key at ``where`` may have."""
+def allowed_values(model: type[BaseModel], where: Where) -> list[str]:
+    """Return the allowed values of the key at ``where``. Empty if the key is no choice of words."""
     owner = _model_at(model, where[:-1])
     field = None if owner is None else _fields(owner).get(str(where[-1]))
     return [] if field is None else [str(choice) for choice in _literals(field.annotation)]
 
 
 def secret_fields(model: type[BaseModel]) -> list[str]:
-    """The keys that hold secrets."""
+    """Return the keys that hold secrets."""
     return [key for key, field in _fields(model).items() if _holds(field.annotation, (SecretSource,))]
 
 
-def words_of(models: Iterable[type[BaseModel]]) -> tuple[frozenset[str], frozenset[str]]:
-    """All keys of these models and of the tables in them; and those that hold no secret in any of them."""
+def known_and_public_keys(models: Iterable[type[BaseModel]]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return all keys of ``models`` and of their inner tables, and the keys that hold a secret in none of them."""
     known: set[str] = set()
-    # A secret may stand where its place belongs.
+    # People write a secret itself instead of its place.
     hidden: set[str] = set(SHOWN_PLACES)
     waiting = list(models)
     while waiting:
@@ -108,12 +109,12 @@ def _of_unknown(model: type[BaseModel], key: str) -> Visibility:
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
-    """By TOML key. A literal has none: who writes ``literal = "…"`` all the same writes a secret there."""
+    """Return the fields by TOML key. ``literal`` is no key: the value of ``literal = "…"`` in a file is a secret."""
     return {field.alias or name: field for name, field in model.model_fields.items() if name != "literal"}
 
 
 def _model_at(model: type[BaseModel], where: Where) -> type[BaseModel] | None:
-    """The model of the table at ``where``, None where a table is free."""
+    """Return the model of the table at ``where``; None if there is none, as below a dict."""
     for part in where:
         field = _fields(model).get(str(part))
         inner = None if field is None else _model_in(field.annotation)

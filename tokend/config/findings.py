@@ -1,19 +1,20 @@
-"""Errors of a configuration: place, sentence, the offending line with its secrets masked, a caret."""
+"""Errors and warnings of a configuration: place, message, and the faulty line with its secrets masked and a caret."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tokend.values.errors import ConfigError
 
-# A near miss: enough letters in common to be the same word, too few for two words of our own tables.
+# Least similarity (`difflib`) of a near miss. Misspelt words are above it, different keys of our tables below it.
 NEAR = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigProblem:
-    """One error or warning: its place (line and column from 1), the sentence, and the line as it may be shown.
+    """One error or warning: its place, its message, and an excerpt.
 
-    ``caret`` is the number of terminal cells before the place in ``excerpt``.
+    ``line`` and ``column`` count from 1. ``excerpt`` is the line as it may be shown, or empty. ``caret`` is the number
+    of terminal cells before the place in ``excerpt``.
     """
 
     file: str
@@ -25,7 +26,7 @@ class ConfigProblem:
 
     @property
     def headline(self) -> str:
-        """Place and sentence, on one line."""
+        """The place and the message, on one line."""
         return f"{self.file}:{self.line}:{self.column}: {self.message}"
 
     def __str__(self) -> str:
@@ -34,14 +35,14 @@ class ConfigProblem:
 
 @dataclass(slots=True)
 class Findings:
-    """What is collected while a configuration is read."""
+    """The errors and warnings collected so far while a configuration is read."""
 
     errors: list[ConfigProblem] = field(default_factory=list)
     warnings: list[ConfigProblem] = field(default_factory=list)
 
 
 class InvalidConfigError(ConfigError):
-    """All that is wrong with a configuration. Its text is complete: one problem after another, each with its place."""
+    """An invalid configuration. ``errors`` has all its errors; the exception's text has them all, with their places."""
 
     def __init__(self, errors: Iterable[ConfigProblem]) -> None:
         self.errors = in_order(errors)
@@ -49,18 +50,21 @@ class InvalidConfigError(ConfigError):
 
 
 def in_order(problems: Iterable[ConfigProblem]) -> tuple[ConfigProblem, ...]:
-    """As they stand in their files, each once."""
+    """Return the problems in the order of their places, each once."""
     return tuple(sorted(dict.fromkeys(problems), key=lambda one: (one.file, one.line, one.column)))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``; did you mean "…"?`` for a near miss, else nothing."""
+    """Return ``; did you mean "…"?`` if ``word`` is a near miss of a known word, else an empty string."""
     near = nearest(word, known)
     return "" if near is None else f'; did you mean "{near}"?'
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = NEAR) -> str | None:
-    """The known word that ``word`` is a near miss of: the same but for its case, or nearly the same."""
+    """Return the known word that differs from ``word`` only in case, else the most similar one, else None.
+
+    ``cutoff`` is the least similarity, 0 to 1.
+    """
     import difflib  # 5 ms, and only a misspelt word needs it
 
     known = list(known)

@@ -1,4 +1,4 @@
-"""Interface to the table of kinds (`tokend.kinds`), and what one load has looked up in it."""
+"""Interface to the table of kinds (`tokend.kinds`), and a cache of its answers for one load."""
 
 from collections.abc import Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -15,14 +15,17 @@ class KindLookup(Protocol[M_co]):
     """The kinds of providers, or those of sinks. An implementation must not import a class before `get` asks for it."""
 
     def names(self) -> Sequence[str]:
-        """The name of every kind, in the order in which messages list them."""
+        """Return the name of every kind, in the order in which messages list the names."""
 
     def get(self, kind: str) -> type[M_co] | None:
-        """The class of ``kind``, None if no kind has this name. Blocks. Raises `ConfigError` if it cannot be used."""
+        """Return the class of ``kind``, None if no kind has this name. Blocks.
+
+        Raises `ConfigError` if the class cannot be imported or used.
+        """
 
 
 class LoadKinds(Generic[M]):
-    """Ask a `KindLookup` once for each name during one load: ten thousand tables may name one kind that is missing."""
+    """A cache of a `KindLookup` for one load, errors included: ten thousand tables may name one missing kind."""
 
     def __init__(self, lookup: KindLookup[M]) -> None:
         self._lookup = lookup
@@ -30,7 +33,7 @@ class LoadKinds(Generic[M]):
         self._names: Sequence[str] | None = None
 
     def get(self, kind: str) -> type[M] | ConfigError | None:
-        """The class of ``kind``; None if there is none of this name; the error if it cannot be used."""
+        """Return the class of ``kind``; None if no kind has this name; the error if the class cannot be used."""
         if kind not in self._found:
             try:
                 self._found[kind] = self._lookup.get(kind)
@@ -39,13 +42,13 @@ class LoadKinds(Generic[M]):
         return self._found[kind]
 
     def names(self) -> Sequence[str]:
-        """The name of every kind."""
+        """Return the name of every kind."""
         if self._names is None:
             self._names = self._lookup.names()
         return self._names
 
     def usable(self) -> Iterator[type[M]]:
-        """Import all kinds; those that cannot be used are left out."""
+        """Import all kinds and yield their classes, without the kinds that cannot be used."""
         for found in map(self.get, self.names()):
             if isinstance(found, type):
                 yield found

@@ -1,4 +1,4 @@
-"""Read, validate, and report everything at once. Blocks; called in a thread."""
+"""Loading of a configuration: read, validate, and report all errors at once. Blocks; called in a thread."""
 
 import os
 import re
@@ -22,7 +22,7 @@ from tokend.config.cross_checks import (
     check_tokens,
     files_read,
 )
-from tokend.config.fields import Visibility, visibility, words_of
+from tokend.config.fields import Visibility, known_and_public_keys, visibility
 from tokend.config.findings import Findings, InvalidConfigError, did_you_mean, in_order
 from tokend.config.kind_lookup import KindLookup, LoadKinds
 from tokend.config.model import Config, DaemonSettings, ProviderConfig, table_digest
@@ -41,7 +41,10 @@ NOT_ON_DEMAND = ("refresh_before", "on_expiry", "sinks")
 
 @dataclass
 class _Loading:
-    """What is collected while a configuration is read."""
+    """State of one load: its inputs, its findings, and the valid tables so far.
+
+    ``before`` has the providers in force, by name. ``origins`` has the document of each provider name, valid or not.
+    """
 
     providers: LoadKinds[ProviderSettings]
     sinks: LoadKinds[SinkSettings]
@@ -67,24 +70,24 @@ def load(
     environ: Mapping[str, str] = os.environ,
     before: Config | None = None,
 ) -> Config:
-    """Read ``path`` and what it includes. Raises `InvalidConfigError` with every error; warnings are in the result.
+    """Read ``path`` and the files that it includes. Raises `InvalidConfigError` with every error.
 
-    ``before`` is the configuration in force, on a reload: a file is then read until two reads agree, and one that
-    shrank to nothing is not believed. Tables that are as they were then (of the same kinds) are not validated again:
-    its providers are taken over as they are. Whatever looks further than one table looks at all of them.
+    Warnings are in the result. On a reload, ``before`` is the configuration in force. Each file is then read until two
+    reads agree, and a file that became empty is an error. A provider whose table did not change is taken over from
+    ``before`` without another validation. Checks of several tables, and of this machine, cover all tables.
     """
     kinds, sink_kinds = LoadKinds(providers), LoadKinds(sinks)
     loading = _Loading(kinds, sink_kinds, environ, {} if before is None else before.providers)
     findings = loading.findings
 
-    def words() -> Vocabulary:
-        # All kinds are imported for it: a key that is harmless in one kind may hold a secret in another.
-        return Vocabulary(*words_of([DaemonSettings, *kinds.usable(), *sink_kinds.usable()]))
+    def vocabulary() -> Vocabulary:
+        # Imports all kinds: a key that is harmless in one kind may hold a secret in another.
+        return Vocabulary(*known_and_public_keys([DaemonSettings, *kinds.usable(), *sink_kinds.usable()]))
 
-    main = read_document(path, findings, words, reloading=before is not None)
+    main = read_document(path, findings, vocabulary, reloading=before is not None)
     if main is None:
         raise InvalidConfigError(findings.errors)
-    included, directories = read_included(main, findings, words, reloading=before is not None)
+    included, directories = read_included(main, findings, vocabulary, reloading=before is not None)
     documents = [main, *included]
     if before is not None:
         check_not_emptied(documents, before, findings)
@@ -92,7 +95,7 @@ def load(
     for document in documents:
         _top_level(loading, document)
         _providers(loading, document)
-    _check_the_whole(loading, documents, daemon)
+    _check_everything(loading, documents, daemon)
     if findings.errors or daemon is None:
         raise InvalidConfigError(findings.errors)
     return Config(
@@ -151,13 +154,13 @@ def _providers(loading: _Loading, document: Document) -> None:
             loading.origins[name] = document
             digest = table_digest(document.path.parent, table)
             if (known := loading.before.get(name)) is not None and known.table == digest:
-                _keep(loading, document, known)
+                _reuse(loading, document, known)
             else:
                 _provider(loading, document, name, table, digest)
 
 
-def _keep(loading: _Loading, document: Document, known: ProviderConfig) -> None:
-    """Take over what was made of the same table."""
+def _reuse(loading: _Loading, document: Document, known: ProviderConfig) -> None:
+    """Take over a provider of the configuration in force: its table is the same."""
     path = ("providers", known.name)
     loading.placed_sinks += [Placed(sink, document, (*path, "sinks", n)) for n, sink in enumerate(known.sinks)]
     loading.valid.append(Placed(known.settings, document, path))
@@ -249,16 +252,16 @@ def _validate(
         return None
 
 
-# ------------------------------------------------------------------ the whole
+# ------------------------------------------------------------------ checks of several tables
 
 
-def _check_the_whole(loading: _Loading, documents: list[Document], daemon: Placed | None) -> None:
+def _check_everything(loading: _Loading, documents: list[Document], daemon: Placed | None) -> None:
     with directories_resolved_once():
         _check_tables(loading, documents, daemon)
     if daemon is not None:
         check_state(daemon, loading.valid, loading.findings)
         check_listen_secret(daemon, loading.environ, loading.findings)
-    for table in (*loading.valid, *filter(_looks_outside, loading.placed_sinks)):
+    for table in (*loading.valid, *filter(_may_need_secrets, loading.placed_sinks)):
         check_secrets(table, loading.environ, loading.findings)
 
 
@@ -273,8 +276,8 @@ def _check_tables(loading: _Loading, documents: list[Document], daemon: Placed |
     check_names(daemon, tables, loading.findings)
 
 
-def _looks_outside(sink: Placed) -> bool:
-    """Return whether a sink may name a secret, or files for TLS. Thousands of file sinks name none."""
+def _may_need_secrets(sink: Placed) -> bool:
+    """Return whether a sink may name secrets or files for TLS. Skips thousands of file sinks, which name none."""
     settings: SinkSettings = sink.settings
     return settings.family == "remote" or bool(settings.secrets())
 

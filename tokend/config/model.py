@@ -1,4 +1,4 @@
-"""The values that a valid configuration becomes."""
+"""Frozen values of a valid configuration: the ``[daemon]`` table, the providers, and the whole."""
 
 import hashlib
 import re
@@ -16,7 +16,7 @@ from tokend.plugin.settings_base import AnchoredPath, Settings, SocketPath, Stri
 from tokend.values.url import is_loopback
 
 _MODE = re.compile(r"0[0-7]{3}", re.ASCII)
-# As an object they take 48 bytes; with one more it would be 64, for each provider.
+# A bytes object of this length takes 48 bytes of memory; one byte more would take 64, for each provider.
 TABLE_DIGEST_BYTES = 15
 _ADDRESS = re.compile(r"(127\.[0-9.]+|\[::1\]):([0-9]{1,5})", re.ASCII)
 
@@ -28,7 +28,7 @@ def _octal(value: object) -> object:
 
 
 def loopback_address(value: str) -> tuple[str, int]:
-    """Split an address of this machine into host and port; raises ValueError for any other."""
+    """Split a loopback address with a port into host and port. Raises ValueError for any other address."""
     match = _ADDRESS.fullmatch(value)
     if match is None or not 0 < int(match[2]) < 65536:
         raise ValueError('this is "127.0.0.1:PORT" or "[::1]:PORT": an address of this machine only, with a port')
@@ -43,7 +43,7 @@ def _valid_address(value: str) -> str:
 
 
 class DaemonSettings(Settings):
-    """The table ``[daemon]``. Where the environment decides a default, `load` has put it in."""
+    """The table ``[daemon]``. `load` fills in the defaults that depend on the environment."""
 
     socket: SocketPath
     socket_mode: Annotated[str, BeforeValidator(_octal)] = "0660"
@@ -82,12 +82,12 @@ class DaemonSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class ProviderConfig:
-    """One provider's table: equal if nothing about it changed."""
+    """One provider's settings and sinks. Two are equal if no key of the provider or its sinks differs."""
 
     name: str
     settings: ProviderSettings
     sinks: tuple[SinkSettings, ...]
-    # `table_digest` of what it was read from: a reload that finds the same again need not validate it again.
+    # `table_digest` of the provider's table: a reload that finds the same digest does not validate the table again.
     table: bytes = field(default=b"", compare=False, repr=False)
 
 
@@ -97,9 +97,9 @@ def digest_of(raw: bytes) -> bytes:
 
 
 def table_digest(directory: Path, table: Mapping[str, Any]) -> bytes:
-    """Return a digest of a parsed table and of the directory that its relative paths begin at.
+    """Return a digest of a parsed table and of the directory that its relative paths start at.
 
-    ``repr`` is exact for all that TOML has: types, the order of keys, each bit of a float, dates and their offsets.
+    ``repr`` keeps everything that TOML can express: types, the order of keys, each bit of a float, dates and offsets.
     """
     return hashlib.blake2b(repr((str(directory), table)).encode(), digest_size=TABLE_DIGEST_BYTES).digest()
 
@@ -108,8 +108,9 @@ def table_digest(directory: Path, table: Mapping[str, Any]) -> bytes:
 class Config:
     """A whole valid configuration.
 
-    ``files`` were read (the main one first), ``directories`` are those of include patterns, ``secret_files`` those that
-    secrets come from: all worth watching. ``origins`` has the file of each provider.
+    The daemon watches ``files`` (the files that were read, the main file first), ``directories`` (which can contain
+    included files) and ``secret_files`` (which contain secrets). ``origins`` maps each provider's name to its file.
+    ``digests`` are those of ``files``.
     """
 
     daemon: DaemonSettings
@@ -122,7 +123,10 @@ class Config:
     digests: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
 
     def is_on_disk(self) -> bool:
-        """Return whether the files are as they were read. Blocks. False with patterns: they may match others now."""
+        """Return whether the files still have the content that was read. Blocks.
+
+        Return False if files are included or unreadable: the patterns may match other files now.
+        """
         try:
             return not self.directories and self.digests == tuple(digest_of(path.read_bytes()) for path in self.files)
         except OSError:

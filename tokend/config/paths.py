@@ -9,7 +9,10 @@ from tokend.values.errors import ConfigError
 
 
 def find_config(explicit: Path | None, *, environ: Mapping[str, str], uid: int) -> Path:
-    """The configuration's absolute path. Raises `ConfigError` where there is no file, saying why this one."""
+    """Return the configuration's absolute path: the first that is given, else the user's default.
+
+    Raises `ConfigError` if there is no file; the message says why this path was chosen.
+    """
     if explicit is not None:
         path, why = explicit, "named on the command line"
     elif environ.get("TOKEND_CONFIG"):
@@ -33,7 +36,7 @@ def find_config(explicit: Path | None, *, environ: Mapping[str, str], uid: int) 
 
 
 def default_socket(environ: Mapping[str, str]) -> str:
-    """Where the API socket is by default."""
+    """Return the default path of the API's socket."""
     if directory := _first(environ, "RUNTIME_DIRECTORY"):
         return f"{directory}/tokend.sock"
     if runtime := environ.get("XDG_RUNTIME_DIR"):
@@ -42,14 +45,14 @@ def default_socket(environ: Mapping[str, str]) -> str:
 
 
 def default_state_directory(environ: Mapping[str, str], uid: int) -> str:
-    """Where the state is by default."""
+    """Return the default directory of the state."""
     if directory := _first(environ, "STATE_DIRECTORY"):
         return directory
     return "/var/lib/tokend" if uid == 0 else str(_home(environ, uid) / ".local" / "state" / "tokend")
 
 
 def _xdg_config(environ: Mapping[str, str], uid: int) -> Path:
-    """``$XDG_CONFIG_HOME``; its specification says that a relative one is to be ignored."""
+    """Return ``$XDG_CONFIG_HOME``, else ``~/.config``. The XDG specification says to ignore a relative path."""
     given = environ.get("XDG_CONFIG_HOME", "")
     return Path(given) if given.startswith("/") else _home(environ, uid) / ".config"
 
@@ -63,5 +66,5 @@ def _home(environ: Mapping[str, str], uid: int) -> Path:
 
 
 def _first(environ: Mapping[str, str], name: str) -> str:
-    """systemd separates several directories by colons; the first one counts."""
+    """Return the first directory of a variable of systemd, which separates several directories by colons."""
     return environ.get(name, "").split(":")[0]

@@ -1,4 +1,7 @@
-"""Messages for errors of pydantic: what was expected, what type was found, what to write. Never the value."""
+"""Messages for pydantic's validation errors: the expected type, the type that was found, what to write.
+
+No message contains the value.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from tokend.config.fields import Where, choices_at, keys_at
+from tokend.config.fields import Where, allowed_values, known_keys
 from tokend.config.findings import did_you_mean
 
 _FOUND = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "an array", dict: "a table"}
@@ -24,10 +27,10 @@ _EXPECTED = {
 
 
 def explain(error: ErrorDetails, model: type[BaseModel], values: Mapping[str, Any]) -> tuple[Where, str]:
-    """The path below the table, and the sentence."""
+    """Return the error's path below the table, and its message."""
     kind, where = error["type"], _where(error["loc"], values)
     if kind == "extra_forbidden":
-        known = keys_at(model, where[:-1])
+        known = known_keys(model, where[:-1])
         return where, f'unknown key "{where[-1]}"; known are {", ".join(known)}{did_you_mean(str(where[-1]), known)}'
     if kind == "missing":
         return where, f"{where[-1]} is missing"
@@ -51,7 +54,7 @@ def _named(where: Where, sentence: str) -> str:
 
 
 def _where(location: tuple[str | int, ...], values: Mapping[str, Any]) -> Where:
-    """pydantic's location without what it adds for unions: only what stands in the document."""
+    """Return pydantic's location without the parts that pydantic adds for unions: the path in the document."""
     path: list[str | int] = []
     here: Any = values
     for index, part in enumerate(location):
@@ -66,6 +69,6 @@ def _where(location: tuple[str | int, ...], values: Mapping[str, Any]) -> Where:
 
 
 def _choices(error: ErrorDetails, model: type[BaseModel], where: Where) -> str:
-    choices = choices_at(model, where)
+    choices = allowed_values(model, where)
     near = did_you_mean(error["input"], choices) if isinstance(error["input"], str) else ""
     return _named(where, "expected one of " + ", ".join(f'"{choice}"' for choice in choices) + near)

@@ -1,19 +1,19 @@
-"""Messages for syntax errors: our words for those of tomllib, at the place where a person would look."""
+"""Messages for TOML syntax errors: tomllib's messages in plain words, at the place where a person would look."""
 
 import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokend.config.excerpt import MASK, fitted
+from tokend.config.excerpt import MASK, fit
 from tokend.config.findings import ConfigProblem
-from tokend.config.toml_positions import unfinished
+from tokend.config.toml_positions import unclosed_statement
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _HEADER = re.compile(r"\s*\[{1,2}\s*(?:daemon|providers?)\b[A-Za-z0-9_.\"' -]*\]{0,2}\s*(?=#|$)")
 _PAIR = re.compile(r"(\s*(?:[A-Za-z0-9_-]+\s*\.\s*)*([A-Za-z0-9_-]+)\s*=\s*)(.*)")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:%+ -]*|\"[A-Za-z0-9_./:%+ -]*\"?")
-# tomllib's own words (they quote keys and characters of the document, which may be parts of a secret) and ours.
+# The start of tomllib's message, and ours. tomllib quotes keys and characters, which may be parts of a secret.
 _MESSAGES = (
     ("Expected newline or end of document", 'the line should end here; text stands in quotes: "0640", "30s"'),
     ("Invalid value", 'this is no value: text stands in quotes, "…"; true and false are written in lower case'),
@@ -38,20 +38,20 @@ _MESSAGES = (
     ("Escaped character", "the escape is no character"),
     ("Invalid date", "there is no such date or time"),
 )  # fmt: skip
-# Where the place is the end of what is wrong: its beginning is shown.
+# Errors that tomllib reports at the end of the wrong header or key: ours point at its start.
 _WHOLE_LINE = ("Cannot declare", "Cannot redefine", "Cannot overwrite", "Cannot mutate immutable")
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """``known``: all keys of all our tables; ``public``: those whose values are never secrets, wherever they stand."""
+    """Keys of our tables: ``known`` has all of them, ``public`` those whose values are secrets in no table."""
 
     known: frozenset[str]
     public: frozenset[str]
 
 
-def syntax_problem(file: Path, text: str, error: tomllib.TOMLDecodeError, words: Vocabulary) -> ConfigProblem:
-    """Make the problem, with as much of its line as may be shown of a document that cannot be parsed."""
+def syntax_problem(file: Path, text: str, error: tomllib.TOMLDecodeError, vocabulary: Vocabulary) -> ConfigProblem:
+    """Return the problem for a syntax error of tomllib, with the part of its line that surely holds no secret."""
     said = str(error)
     match = _AT.search(said)
     message = next((ours for theirs, ours in _MESSAGES if said.startswith(theirs)), "the syntax is wrong")
@@ -59,27 +59,27 @@ def syntax_problem(file: Path, text: str, error: tomllib.TOMLDecodeError, words:
     if match is not None and match[1] is not None:
         line, column = int(match[1]), int(match[2])
     else:
-        line, column = _where_it_began(text)
+        line, column = _unclosed_place(text)
     whole = lines[line - 1] if line <= len(lines) else ""
     if said.startswith(_WHOLE_LINE):
         column = len(whole) - len(whole.lstrip()) + 1
-        message += _first(lines, line)
+        message += _first_place(lines, line)
     elif whole[column - 1 : column] == "}" and said.startswith("Invalid initial character"):
         message = "the last pair of an inline table has no comma behind it"
-    shown, caret = fitted(*_shown(whole, column, words))
+    shown, caret = fit(*_shown(whole, column, vocabulary))
     return ConfigProblem(str(file), line, column, f"not TOML: {message}", shown, caret)
 
 
-def _where_it_began(text: str) -> tuple[int, int]:
-    """The document ends inside something: the statement in which that was opened, else the end."""
-    offset = unfinished(text)
+def _unclosed_place(text: str) -> tuple[int, int]:
+    """Return line and column of the statement that the document's end leaves open; else those of the end."""
+    offset = unclosed_statement(text)
     offset = len(text.rstrip()) if offset is None else offset
     start = text.rfind("\n", 0, offset) + 1
     return text.count("\n", 0, offset) + 1, offset - start + 1
 
 
-def _first(lines: list[str], line: int) -> str:
-    """Where the same header stands for the first time."""
+def _first_place(lines: list[str], line: int) -> str:
+    """Return ``, in line N`` if an earlier line N has the same header, else an empty string."""
     header = _normal(lines[line - 1])
     if not header.startswith("["):
         return ""
@@ -91,19 +91,19 @@ def _normal(line: str) -> str:
     return re.sub(r"[\s\"']|#.*", "", line)
 
 
-def _shown(line: str, column: int, words: Vocabulary) -> tuple[str, int]:
-    """What of the line may be shown, and the caret's place in it.
+def _shown(line: str, column: int, vocabulary: Vocabulary) -> tuple[str, int]:
+    """Return the part of the line that may be shown, and the caret's index in it.
 
-    Nothing is sure about a document that cannot be parsed: a line may be the inside of a key's PEM, and what looks
-    like a key base64. So: headers of our own tables, our own keys, and the plain values of those that hold no secret.
+    A document that cannot be parsed is ambiguous: a line may be part of a PEM key, and its base64 may look like a TOML
+    key. Only these parts are shown: headers of our tables, our keys, and plain values of keys that hold no secret.
     """
     if header := _HEADER.match(line):
         return header[0], column - 1
     pair = _PAIR.match(line)
-    if pair is None or pair[2] not in words.known:
+    if pair is None or pair[2] not in vocabulary.known:
         return MASK, 0
     prefix, key, value = pair.groups()
     value = value.split("#")[0].rstrip()
-    if key in words.public and _PLAIN.fullmatch(value):
+    if key in vocabulary.public and _PLAIN.fullmatch(value):
         return prefix + value, column - 1
     return prefix + MASK, min(column - 1, len(prefix))

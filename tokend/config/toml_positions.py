@@ -1,7 +1,7 @@
-"""Positions of keys and values in a TOML document. `tomllib` gives values without them.
+"""Positions of keys and values in a TOML document, which `tomllib` does not give.
 
-Only for documents that tomllib has accepted, and only when there is something to report: the scanner trusts the
-syntax. Paths are tuples of keys and list indices, as in the parsed value. Places are offsets into the text.
+The scanner trusts the syntax: tomllib must have accepted the document. It runs only when there is a problem to report.
+A path is a tuple of keys and list indices, as in the parsed value. A position is an offset into the text.
 """
 
 import re
@@ -27,7 +27,7 @@ _ESCAPED = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b", 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A string, number, boolean or time as it is written: from ``start`` to before ``end``."""
+    """The position of a string, number, boolean or time: from ``start`` to before ``end``."""
 
     path: Path
     start: int
@@ -36,10 +36,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A document's places.
+    """The positions in a document.
 
-    ``keys`` leads to the offset of each key (of the value, for items of arrays; of the header, for tables).
-    ``values`` and ``comments`` are in the order in which they stand.
+    ``keys`` maps each path to the offset of its key, an array item's path to the offset of its value, and a table's
+    path to the offset of its header. ``values`` and ``comments`` are in the order of the text.
     """
 
     keys: Mapping[Path, int]
@@ -48,14 +48,14 @@ class Layout:
 
 
 def layout(text: str) -> Layout:
-    """Scan a whole document."""
+    """Return the positions in a whole document."""
     scanner = _Scanner(text)
     scanner.scan()
     return Layout(scanner.keys, scanner.values, scanner.comments)
 
 
-def unfinished(text: str) -> int | None:
-    """The offset of the statement in which a document with an open string or bracket ends; None if there is none."""
+def unclosed_statement(text: str) -> int | None:
+    """Return the offset of the statement whose string or bracket is still open at the end; None if there is none."""
     scanner = _Scanner(text)
     try:
         scanner.scan()
@@ -107,7 +107,7 @@ class _Scanner:
         return path
 
     def _inside(self, keys: list[str]) -> Path:
-        """A header's path through arrays of tables goes into their last element."""
+        """Return the path of a header's keys: each array of tables on the way means its last element."""
         path: Path = ()
         for key in keys:
             path += (key,)

@@ -111,7 +111,7 @@ class RawTokenServer:
     def denied(self, peer: Peer, error: RefusedError) -> None:
         """Write the audit line; for untrusted peers, unless this uid has had a line within the last second."""
         now = self.engine.clock.instant().boot
-        unsaid = 0 if error.trusted else self._denials.unsaid_before(peer.uid, now)
+        unsaid = 0 if error.trusted else self._denials.record(peer.uid, now)
         if unsaid is not None:
             self._log.warning(
                 "client.denied", uid=peer.uid, unsaid_before=unsaid, path=self.name, detail=str(error), **error.what

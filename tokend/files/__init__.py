@@ -4,7 +4,7 @@
 `temporaries` names temporary files; `descriptors` keeps a reserve of descriptors; `real_paths` resolves paths.
 """
 
-from tokend.files.ownership import NotKeptError, Ownership
+from tokend.files.ownership import Ownership, OwnershipError
 from tokend.files.reading import ChangedError, Version, read_version, read_whole
 from tokend.files.real_paths import directories_resolved_once, real_path
 from tokend.files.symlinks import RefusedError, Symlink
@@ -20,8 +20,8 @@ from tokend.files.writing import (
 
 __all__ = [
     "ChangedError",
-    "NotKeptError",
     "Ownership",
+    "OwnershipError",
     "RefusedError",
     "Symlink",
     "Version",

@@ -14,7 +14,7 @@ from tokend.files.symlinks import named
 ACL = "system.posix_acl_access"
 
 
-class NotKeptError(OSError):
+class OwnershipError(OSError):
     """The file cannot get the owner, group, mode or ACL that it must have; the old file is unchanged."""
 
 
@@ -57,44 +57,44 @@ def acl_of(directory: int, name: str) -> bytes | None:
     return None
 
 
-def dress_new(descriptor: int, path: Path, wanted: Ownership) -> None:
-    """Give a file that was just created the wanted ownership. Raises `NotKeptError`.
+def apply_new_ownership(descriptor: int, path: Path, wanted: Ownership) -> None:
+    """Give a file that was just created the wanted ownership. Raises `OwnershipError`.
 
     The directory's default ACL could give access beyond the mode; it is removed.
     """
     if wanted.acl is None:
         with suppress(OSError):
             os.removexattr(descriptor, ACL)
-    dress(descriptor, path, Ownership(0o600 if wanted.mode is None else wanted.mode, wanted.uid, wanted.gid))
+    apply_ownership(descriptor, path, Ownership(0o600 if wanted.mode is None else wanted.mode, wanted.uid, wanted.gid))
     if wanted.acl is not None:
         # After the mode: an ACL has its own entry for the group's bits.
-        with _must_be_kept(path, "setxattr of its ACL"):
+        with _ownership_errors(path, "setxattr of its ACL"):
             os.setxattr(descriptor, ACL, wanted.acl)
 
 
-def dress(descriptor: int, path: Path, wanted: Ownership) -> None:
-    """Change what differs; a file without differences needs no permission. Raises `NotKeptError`."""
+def apply_ownership(descriptor: int, path: Path, wanted: Ownership) -> None:
+    """Change what differs; a file without differences needs no permission. Raises `OwnershipError`."""
     with named(path, "fstat"):
         found = Ownership.of(os.fstat(descriptor))
     uid = -1 if wanted.uid is None or wanted.uid == found.uid else wanted.uid
     gid = -1 if wanted.gid is None or wanted.gid == found.gid else wanted.gid
     if (uid, gid) != (-1, -1):
         # Before the mode: members of the old group must never have the access that the mode gives to the new group.
-        with _must_be_kept(path, "fchown"):
+        with _ownership_errors(path, "fchown"):
             os.fchown(descriptor, uid, gid)
     # A change of the owner may have cleared some mode bits.
     with named(path, "fstat"):
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
     if wanted.mode is not None and wanted.mode != mode:
-        with _must_be_kept(path, "fchmod"):
+        with _ownership_errors(path, "fchmod"):
             os.fchmod(descriptor, wanted.mode)
 
 
 @contextmanager
-def _must_be_kept(path: Path, call: str) -> Iterator[None]:
+def _ownership_errors(path: Path, call: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NotKeptError(error.errno, f"{error.strerror} ({call})", str(path)) from None
+        raise OwnershipError(error.errno, f"{error.strerror} ({call})", str(path)) from None
     except OverflowError:
-        raise NotKeptError(errno.EINVAL, f"there are no such numbers ({call})", str(path)) from None
+        raise OwnershipError(errno.EINVAL, f"there are no such numbers ({call})", str(path)) from None

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tokend.files.descriptors import with_reserve
-from tokend.files.ownership import PRIVATE, Ownership, dress, dress_new
+from tokend.files.ownership import PRIVATE, Ownership, apply_new_ownership, apply_ownership
 from tokend.files.reading import ChangedError, Version, directory_of, inspect, read_at
 from tokend.files.symlinks import RefusedError, Symlink, named, resolve
 from tokend.files.temporaries import sweep, temporary_name
@@ -36,7 +36,7 @@ def replace_file(
     """Write ``content`` to ``path`` atomically. False if the file has this content and ownership already.
 
     With ``edited`` each None of ``ownership`` is taken from the version that was read. Raises OSError, `RefusedError`,
-    `NotKeptError` or `ChangedError`; the target is unchanged then.
+    `OwnershipError` or `ChangedError`; the target is unchanged then.
     """
     path = resolve(path, symlink)
     with directory_of(path) as directory:
@@ -78,7 +78,7 @@ def write_in_place(
             flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
             descriptor = os.open(path.name, flags, dir_fd=directory)
         with _closing(descriptor, path):
-            dress(descriptor, path, ownership)
+            apply_ownership(descriptor, path, ownership)
             _overwrite(descriptor, path, content, before)
         return True
 
@@ -202,7 +202,7 @@ def _write_temporary(directory: int, name: str, path: Path, content: bytes, owne
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(name, flags, 0o600, dir_fd=directory)
     with _closing(descriptor, path):
-        dress_new(descriptor, path, ownership)
+        apply_new_ownership(descriptor, path, ownership)
         _write_all(descriptor, path, content)
 
 

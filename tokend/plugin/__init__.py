@@ -1,1 +1,1 @@
-"""The interfaces and helpers for authors of provider and sink kinds."""
+"""Interfaces, settings and helper functions for the authors of provider and sink kinds."""

@@ -1,6 +1,6 @@
-"""Everything that the author of a kind imports, in one place. `docs/extending.md` shows each kind of kind.
+"""All names that the author of a kind imports, in one module. `docs/extending.md` has an example of each sort of kind.
 
-Modules of tokend import from where a name is defined.
+tokend's own modules import each name from the module that defines it.
 """
 
 from tokend.machine.clock import Clock

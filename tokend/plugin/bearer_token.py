@@ -1,4 +1,4 @@
-"""The usual answer of an upstream: 200, a JSON object, in it a bearer token and its life."""
+"""The usual reply of an upstream: status 200 and a JSON object with a bearer token and its lifetime."""
 
 from typing import Any, Literal
 
@@ -29,9 +29,9 @@ def bearer_token(
 ) -> Token:
     """Make a `Token` with its ``Authorization`` header.
 
-    ``value``, ``expires_in`` (seconds) and ``expires_at`` (Unix time or ISO 8601) are the reply's members as they came;
-    `MISSING` means not there. A JWT's own ``exp`` counts too, and the earliest end holds. Raises `TransientError` if
-    the value is no token or a time is none.
+    ``value``, ``expires_in`` (seconds) and ``expires_at`` (Unix time or ISO 8601) are the reply's members as they came,
+    or `MISSING`. A JWT's own ``exp`` counts too; the token ends at the earliest of these times. See `expiry` for
+    ``default_seconds`` and ``zero_means``. Raises `TransientError` if ``value`` is no token or a time is invalid.
     """
     token = token_value(value, host)
     expires = expiry(

@@ -1,5 +1,7 @@
-"""A vendor's own texts about a caller's parameters, made fit to be passed on: they are written by strangers and may
-echo what we sent."""
+"""Cleaning of a vendor's error texts about a caller's parameters, before they are passed on to the caller.
+
+The texts are untrusted, and may echo what tokend sent.
+"""
 
 import json
 from collections.abc import Iterable
@@ -7,14 +9,18 @@ from typing import Any
 
 from tokend.values.secret import Secret
 
-# The whole of them as JSON: a few sentences, not a page.
+# Limit of all texts together, as JSON: enough for a few sentences.
 LARGEST_BYTES = 4096
 MASK = "***"
 
 
 def field_errors(found: Any, *, secrets: Iterable[Secret]) -> dict[str, list[str]]:
-    """The texts by field: control characters removed, secrets masked, 4 KiB at most. Empty where there are none."""
-    hidden = [form for secret in secrets for form in _forms(secret)]
+    """Return the vendor's texts by field: control characters removed, secrets masked, at most 4 KiB as JSON.
+
+    ``found`` is the vendor's JSON: an object with a text or a list of texts for each field. Anything else counts as no
+    text. The result is empty if there is no text.
+    """
+    hidden = [form for secret in secrets for form in _echoed_forms(secret)]
     errors: dict[str, list[str]] = {}
     for field, texts in found.items() if isinstance(found, dict) else ():
         name = _clean(field, hidden)
@@ -29,8 +35,8 @@ def field_errors(found: Any, *, secrets: Iterable[Secret]) -> dict[str, list[str
     return errors
 
 
-def _forms(secret: Secret) -> list[str]:
-    """What an echo of the secret may look like."""
+def _echoed_forms(secret: Secret) -> list[str]:
+    """Return the texts as which a vendor may echo the secret: as it is, and in hexadecimal."""
     raw = secret.reveal_bytes()
     return [form for form in (_printable(raw.decode("utf-8", "ignore")), raw.hex()) if form]
 
@@ -40,14 +46,14 @@ def _printable(text: str) -> str:
 
 
 def _clean(text: str, hidden: Iterable[str]) -> str:
-    text = _printable(text)  # first: a control character inside must not hide a secret from the mask
+    text = _printable(text)  # before masking: a control character inside a secret would hide the secret from the mask
     for form in hidden:
         text = text.replace(form, MASK)
     return text
 
 
 def _cut(line: str, left: int) -> str:
-    """As much of ``line`` as takes at most ``left`` bytes in JSON, however it is escaped."""
+    """Return the start of ``line`` that takes at most ``left`` bytes as escaped JSON."""
     while (size := len(json.dumps(line)) - 2) > left:
         line = line[: min(len(line) - 1, len(line) * left // size)]
     return line

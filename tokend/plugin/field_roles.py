@@ -1,9 +1,9 @@
-"""Roles of settings fields: what a field says of itself, in its annotation, to the parts that compare settings.
+"""Roles of settings fields: the effect of a changed value. A field declares its role in its annotation.
 
     username: Annotated[SecretField, Role.ACCOUNT]
 
-A field without a role enters the request. A subclass that declares a field again keeps its role, unless it gives
-another one.
+A field without a role has the role `Role.REQUEST`. A subclass that declares a field again inherits its role, unless it
+gives another one.
 """
 
 from enum import Enum
@@ -12,24 +12,24 @@ from pydantic import BaseModel
 
 
 class Role(Enum):
-    """What a change of the field's value means. Each field has one role."""
+    """The effect of a change of the field's value. Each field has one role."""
 
-    # The default: the value enters the request or the signature. A token fetched with another value is replaced.
+    # The default. The value enters the request or the signature: a token fetched with another value is replaced.
     REQUEST = "request"
-    # Also says whose token it is: a token fetched with another value is withdrawn.
+    # The value enters the request and identifies the account: a token fetched with another value is withdrawn.
     ACCOUNT = "account"
-    # Also says which upstream is asked: part of every account.
+    # The value enters the request and names the upstream, which is part of every account.
     UPSTREAM = "upstream"
-    # How the upstream is reached: no fetch, but an attempt that failed may succeed now.
+    # The value decides how the upstream is reached. A change causes no fetch, but may end a failure.
     CONNECTION = "connection"
-    # How a token is kept, shown or understood: no fetch.
+    # The value decides how a token is kept, shown or interpreted. A change causes no fetch.
     HANDLING = "handling"
 
 
 class Absence(Enum):
-    """Whether the secret that a field names may be missing at its place."""
+    """Permission for a field's secret to be absent at its place."""
 
-    # It may be missing without that being an error, and it may stand in for other secrets of the table.
+    # The secret's absence is no error. If the secret is there, other secrets of the table may be absent.
     ALLOWED = "allowed"
 
 
@@ -37,7 +37,7 @@ _IN_THE_REQUEST = frozenset({Role.REQUEST, Role.ACCOUNT, Role.UPSTREAM})
 
 
 def role_of(model: type[BaseModel], name: str) -> Role:
-    """The role of one field: from the nearest class that gives it one."""
+    """Return the role of one field: the role given by the nearest class in the order of inheritance."""
     for owner in model.__mro__:
         field = owner.model_fields.get(name) if issubclass(owner, BaseModel) else None
         for mark in () if field is None else field.metadata:
@@ -47,22 +47,25 @@ def role_of(model: type[BaseModel], name: str) -> Role:
 
 
 def fields_in_role(model: type[BaseModel], *roles: Role) -> frozenset[str]:
-    """The names of the fields that have one of ``roles``."""
+    """Return the names of the fields that have one of ``roles``."""
     return frozenset(name for name in model.model_fields if role_of(model, name) in roles)
 
 
 def request_fields(model: type[BaseModel]) -> frozenset[str]:
-    """The names of the fields that enter the request or the signature."""
+    """Return the names of the fields that enter the request or the signature."""
     return fields_in_role(model, *_IN_THE_REQUEST)
 
 
 def account_fields(model: type[BaseModel]) -> frozenset[str]:
-    """The names of the fields that say whose token it is. If no field is marked, all that enter the request do."""
+    """Return the names of the fields that identify the account.
+
+    If no field has the role `Role.ACCOUNT`, these are all fields that enter the request, except ``kind``.
+    """
     if fields_in_role(model, Role.ACCOUNT):
         return fields_in_role(model, Role.ACCOUNT, Role.UPSTREAM)
     return request_fields(model) - {"kind"}
 
 
 def fields_that_may_be_absent(model: type[BaseModel]) -> frozenset[str]:
-    """The names of the secrets that may be missing at their place."""
+    """Return the names of the secrets that may be absent at their place."""
     return frozenset(name for name, field in model.model_fields.items() if Absence.ALLOWED in field.metadata)

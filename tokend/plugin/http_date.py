@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 
 def http_date(text: str) -> datetime | None:
-    """Read a date as `Date` and `Retry-After` have it; returns aware UTC, None where ``text`` is no date."""
-    # Loads calendar and locale: only where an upstream has answered with a date. The HTTP client has loaded it by then.
+    """Parse the date of a `Date` or `Retry-After` header. Returns aware UTC; None if ``text`` is no date."""
+    # Imported here: it loads calendar and locale. The HTTP client has loaded it anyway when a reply has arrived.
     from email.utils import parsedate_to_datetime
 
     try:

@@ -1,4 +1,4 @@
-"""The values of one HTTP exchange. Their repr shows neither headers nor bodies: both hold secrets."""
+"""Request and reply of one HTTP exchange. Their repr shows neither headers nor bodies: both contain secrets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from tokend.values.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """What is sent: the very bytes that were signed. A header's value may be a `Secret`."""
+    """A request. ``body`` is sent byte for byte, so that a signature fits. A header's value may be a `Secret`."""
 
     method: str
     url: str
@@ -20,10 +20,11 @@ class UpstreamRequest:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamReply:
-    """A complete answer. ``headers`` have lower-case names; ``date`` is the `Date` header in aware UTC, if usable.
+    """A complete reply. ``headers`` have lower-case names.
 
-    ``sent_at`` is the moment before the request left (a relative lifetime counts from it), ``offset`` the upstream's
-    clock minus ours in seconds where it is off by more than a few, else 0.
+    ``sent_at`` is the moment before the request was sent; a relative lifetime counts from this moment. ``date`` is the
+    `Date` header in aware UTC, None if it is missing or not usable. ``offset`` is the upstream's clock minus ours in
+    seconds; differences of a few seconds count as 0.
     """
 
     status: int

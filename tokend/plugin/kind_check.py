@@ -1,6 +1,6 @@
-"""Checks of a class that is to be a kind, made when it is imported: base class, name, methods, signatures.
+"""Checks of a kind's class when it is imported: base class, name, methods, signatures, default URL.
 
-Its texts are for the author of the kind. What a configuration says is checked by `config`.
+The texts are for the author of the kind. `config` checks the values in a configuration.
 """
 
 import inspect
@@ -14,7 +14,7 @@ from tokend.values.url import validate_base_url
 
 
 def provider_faults(kind: str, found: object) -> list[str]:
-    """Say what is wrong with ``found`` as the class of provider kind ``kind``; nothing if it can be used."""
+    """Return the faults of ``found`` as the class of provider kind ``kind``, one text each. Empty if it is usable."""
     held = isinstance(found, type) and issubclass(found, HeldSettings)
     on_demand = isinstance(found, type) and issubclass(found, OnDemandSettings)
     if not isinstance(found, type) or held == on_demand:
@@ -27,7 +27,7 @@ def provider_faults(kind: str, found: object) -> list[str]:
 
 
 def sink_faults(kind: str, found: object) -> list[str]:
-    """Say what is wrong with ``found`` as the class of sink kind ``kind``; nothing if it can be used."""
+    """Return the faults of ``found`` as the class of sink kind ``kind``, one text each. Empty if it is usable."""
     if not isinstance(found, type) or not issubclass(found, SinkSettings):
         return ["it must be a class that inherits SinkSettings (tokend.plugin.settings)"]
     faults = [*_name_faults(kind, found), *_upstream_faults(found, UpstreamSettings)]
@@ -49,7 +49,7 @@ def _name_faults(kind: str, model: Any) -> list[str]:
 
 
 def _method_faults(model: type, protocol: type) -> list[str]:
-    """The methods of ``protocol`` that ``model`` lacks, or that cannot be called as the protocol says."""
+    """Return a fault for each method of ``protocol`` that ``model`` lacks or declares with another signature."""
     faults = []
     for name, wanted in vars(protocol).items():
         if name.startswith("_") or not inspect.isfunction(wanted):

@@ -1,4 +1,4 @@
-"""The interface of a provider kind, and the runtime that it is given for one attempt."""
+"""Interfaces of provider kinds, and of the runtime that a provider gets for its attempts."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,30 +13,30 @@ from tokend.values.tokens import Token
 
 
 class Runtime(Protocol):
-    """What one provider may use during an attempt. Made by the engine, one per provider."""
+    """The services that a provider may use during an attempt. The engine makes one runtime per provider."""
 
     @property
     def clock(self) -> Clock:
-        """The time of this machine."""
+        """The clock of this machine."""
 
     @property
     def requests(self) -> int:
-        """How many requests were sent so far."""
+        """The number of requests sent so far."""
 
     def upstream_now(self) -> datetime:
-        """Aware UTC as the upstream sees it: wall time plus the offset learned from its `Date` headers.
+        """Return the upstream's time in aware UTC: wall time plus the offset learned from its `Date` headers.
 
-        Sign with this time. It equals the wall clock until an offset of more than a few seconds was seen.
+        Use this time for signatures. It equals the wall clock until an offset of more than a few seconds was seen.
         """
 
     async def reveal(self, source: SecretSource) -> Secret:
-        """Read a secret now; raises `SecretError`."""
+        """Read a secret now. Raises `SecretError`, which names the secret's place."""
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
-        """Send one HTTP request, return its complete reply whatever its status (redirects are not followed).
+        """Send one HTTP request and return its complete reply, whatever its status. Redirects are not followed.
 
-        Learns the clock offset from the reply's `Date`. Raises `TransientError` (``repeatable`` for timeouts) where
-        no complete, acceptable reply arrived.
+        Learns the clock offset from the reply's `Date`. Raises `TransientError` (``repeatable`` for timeouts) if no
+        complete, acceptable reply arrived.
         """
 
 
@@ -45,23 +45,23 @@ class Provider(Protocol):
     """A held kind: a `HeldSettings` model with this method."""
 
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:
-        """Make ONE attempt at a fresh token.
+        """Make ONE attempt to get a fresh token.
 
         ``previous`` is the token now held for the same account, or None. Implementers must not retry, sleep, cache
-        or log. Raises an `AttemptError`; anything else is a bug.
+        or log. Raises an `AttemptError`; any other exception is a bug.
         """
 
 
 @runtime_checkable
 class Inheriting(Protocol):
-    """A held kind that may be given a token to begin with."""
+    """A held kind that may be configured with an initial token."""
 
     @property
     def can_renew(self) -> bool:
-        """Whether there are credentials at all; without them the token is served until it ends."""
+        """Whether credentials are configured. Without credentials the initial token is served until it ends."""
 
     async def initial(self, runtime: Runtime) -> Token | None:
-        """The token given at start, None if there is none or it cannot be used. Makes no request."""
+        """Return the initial token, None if there is none or it cannot be used. Sends no request."""
 
 
 @runtime_checkable
@@ -69,20 +69,20 @@ class Issuer(Protocol):
     """An on-demand kind: an `OnDemandSettings` model with these methods."""
 
     def check(self, parameters: Mapping[str, str]) -> None:
-        """Raise `InvalidParametersError` naming every field that can be known to be wrong without a request."""
+        """Check the parameters without a request. Raises `InvalidParametersError`, which names every wrong field."""
 
     async def issue(self, runtime: Runtime, parameters: Mapping[str, str]) -> Token:
-        """Make ONE call for ONE token; ``parameters`` have passed `check`. The rules of `Provider.fetch` hold."""
+        """Make ONE attempt to get ONE token. ``parameters`` have passed `check`. The rules of `Provider.fetch` hold."""
 
 
 @runtime_checkable
 class RequestNumbering(Protocol):
-    """A kind whose upstream wants a unique id with each call (tt)."""
+    """A kind whose upstream requires a unique id in each request (tt)."""
 
     def request_id(self) -> str:
         """Make a new id."""
 
 
 def is_inheriting(settings: object) -> TypeGuard[Inheriting]:
-    """Return whether a kind may be given a token to begin with."""
+    """Return whether the kind of these settings may be configured with an initial token."""
     return implements(settings, Inheriting)

@@ -1,4 +1,4 @@
-"""Meaning of an HTTP status if the vendor says nothing better, and checks of a token's text."""
+"""Meaning of an HTTP status without knowledge of the vendor, and the check of a token's text."""
 
 import re
 from typing import Any, NoReturn
@@ -8,16 +8,16 @@ from tokend.plugin.http_exchange import UpstreamReply
 from tokend.values.errors import ClockError, RateLimitedError, RejectedError, TransientError
 from tokend.values.secret import Secret
 
-# A pause below the shortest interval helps nobody; one above an hour is more often a mistake than a wish.
+# Limits of a `Retry-After`: a shorter pause does not help the upstream, a longer one is usually a mistake.
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 3600.0
-# Signatures and JWTs allow for a minute or more; a 401 with a clock further off may be the clock's fault.
+# Largest clock offset at which a 401 is about the credentials: signatures and JWTs tolerate a minute or more.
 FAR_SECONDS = 60.0
 RATE_LIMITED = 429
 _VSCHAR = re.compile(r"[\x20-\x7e]+", re.ASCII)
 
 
 def refuse(reply: UpstreamReply, host: str) -> NoReturn:
-    """Raise what a reply that brought no token means by its status alone."""
+    """Raise the `AttemptError` for the status of a reply without a token."""
     status = reply.status
     if status == RATE_LIMITED:
         raise RateLimitedError(f"{host} answered 429: too many requests", retry_after=retry_after(reply))
@@ -31,16 +31,17 @@ def refuse(reply: UpstreamReply, host: str) -> NoReturn:
 
 
 def raise_unauthorized(reply: UpstreamReply, message: str) -> NoReturn:
-    """Raise `RejectedError`, or `ClockError` if the clocks are far apart and may be the reason."""
+    """Raise `RejectedError`; `ClockError` if the clocks differ by so much that they may be the reason."""
     if abs(reply.offset) > FAR_SECONDS:
         raise ClockError(f"{message}; its clock differs from ours by {reply.offset:.0f} s", offset=reply.offset)
     raise RejectedError(message)
 
 
 def retry_after(reply: UpstreamReply) -> float | None:
-    """The pause in seconds that `Retry-After` asks for, in both its forms; None where it is not usable.
+    """Return the pause in seconds that `Retry-After` asks for; None if the header is missing or not usable.
 
-    A date is relative to the reply's own `Date` (RFC 9110, 10.2.3), so that no clock of ours matters.
+    The header is a number of seconds or a date (RFC 9110, 10.2.3). A date counts from the reply's own `Date`, so that
+    our clock does not matter. The result is between `SHORTEST_PAUSE_SECONDS` and `LONGEST_PAUSE_SECONDS`.
     """
     value = reply.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
@@ -53,12 +54,15 @@ def retry_after(reply: UpstreamReply) -> float | None:
 
 
 def token_value(value: Any, host: str) -> Secret:
-    """Believe a token: visible ASCII (RFC 6749, A.12), no outer spaces. Raises `TransientError` without an echo."""
+    """Return a reply's token if it is visible ASCII (RFC 6749, A.12) without outer spaces.
+
+    Raises `TransientError` for any other value; the message does not quote the value.
+    """
     if not isinstance(value, str) or not value.strip():
         raise TransientError(f"{host} answered without a token")
     if not _VSCHAR.fullmatch(value):
         raise TransientError(f"{host} answered with a token that holds control or non-ASCII characters: discarded")
     if value != value.strip():
-        # `Authorization` would lose them on its way, or be refused.
+        # HTTP strips outer spaces of a header's value, or a server refuses the header.
         raise TransientError(f"{host} answered with a token that begins or ends with a space: discarded")
     return Secret(value)

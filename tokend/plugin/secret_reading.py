@@ -1,4 +1,4 @@
-"""Read a secret from its place: environment, file, systemd credential or command. Blocks; caches nothing."""
+"""Reading of a secret from its place: environment, file, systemd credential or command. Blocks; caches nothing."""
 
 import base64
 import binascii
@@ -16,19 +16,20 @@ from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 
 COMMAND_SECONDS = 10
-# Secrets are keys and passwords; PEM chains are the largest that occur.
+# Secrets are keys and passwords. The largest that occur are PEM chains.
 LARGEST_SECRET_BYTES = 64 * 1024
 # A writer needs microseconds between truncate and write; two equal reads in a row prove that it is done.
 READ_TRIES = 5
-# What a program needs to run at all; nothing else of the daemon's own environment, which may hold secrets.
+# Environment variables that a program needs to run. The others are not passed on: they may hold secrets.
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
              "DBUS_SESSION_BUS_ADDRESS", "CREDENTIALS_DIRECTORY")  # fmt: skip
 
 
 def read_secret(source: SecretSource, environ: Mapping[str, str] = os.environ) -> Secret:
-    """Read a secret now. Blocks. Raises `SecretError` naming the place, never the content.
+    """Read and decode a secret now. Blocks.
 
-    One trailing newline is stripped, then the encoding undone. A file is read until two reads agree.
+    Strips one trailing newline before decoding. Reads a file until two reads agree. Raises `SecretError`, which names
+    the secret's place, never its content.
     """
     raw = _read_raw(source, environ)
     raw = raw.removesuffix(b"\n").removesuffix(b"\r") if raw.endswith(b"\n") else raw
@@ -90,7 +91,7 @@ def _read_file(path: Path, what: str) -> bytes:
 
 
 def _read_once(path: Path) -> bytes:
-    # A fifo would hold an ordinary open for ever, and gives its content only once.
+    # Without O_NONBLOCK the open of a fifo would block for ever. A fifo is refused: two reads of it cannot agree.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
         mode = os.fstat(descriptor).st_mode
@@ -127,14 +128,14 @@ def _run(argv: tuple[str, ...], environ: Mapping[str, str], what: str) -> bytes:
         if len(output) > LARGEST_SECRET_BYTES:
             raise SecretError(f"{what} printed more than {LARGEST_SECRET_BYTES} bytes: not a secret")
     if status != 0:
-        # Its output may be the secret or an echo of it: neither is shown.
+        # The command's output may contain the secret: do not show it.
         raise SecretError(f"{what} failed with exit status {status}")
     return output
 
 
 def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """What it prints. More than a secret may have is cut off, and the command ended."""
-    assert process.stdout is not None  # noqa: S101  (asked for above)
+    """Return what the command prints. If it prints more than `LARGEST_SECRET_BYTES`, cut the output and kill it."""
+    assert process.stdout is not None  # noqa: S101  (Popen was called with a pipe)
     pipe, output = process.stdout.fileno(), b""
     ready = select.poll()
     ready.register(pipe, select.POLLIN)
@@ -150,6 +151,6 @@ def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End it and its children. Not yet waited for, so the number is still its own."""
+    """Kill a command and its children. The process was not waited for, so no other process can have its id."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)

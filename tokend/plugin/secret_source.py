@@ -1,7 +1,7 @@
 """Places of secrets: environment, file, systemd credential, command, or the configuration itself.
 
-`secret_reading` reads them. People write a secret itself where its place belongs, as in ``{ env = "sk-…" }``: messages
-show a place only if it looks like one (`is_shown`).
+`secret_reading` reads the secrets. People sometimes write a secret instead of its place, as in ``{ env = "sk-…" }``:
+messages show a place only if it looks like one (`is_shown`).
 """
 
 import re
@@ -14,7 +14,7 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
-from tokend.plugin.settings_base import CompactModel, anchored
+from tokend.plugin.settings_base import CompactModel, absolute_path
 from tokend.values.secret import Secret
 
 NOT_SHOWN = "(not shown)"
@@ -26,24 +26,24 @@ _SHOWN = {
 
 
 def is_shown(key: str, written: str) -> bool:
-    """Return whether the value of ``env``, ``file`` or ``credential`` looks like a place, and cannot be the secret."""
+    """Return whether a value of ``env``, ``file`` or ``credential`` may be shown: it looks like a place."""
     return _SHOWN[key].fullmatch(written) is not None
 
 
 class UnshownPath(type(Path())):  # type: ignore[misc]  # a concrete class of this system
-    """A path that was written without ``/``, ``./`` or ``../`` before it: it may be the secret itself."""
+    """A path that messages do not show: written without ``/``, ``./`` or ``../`` before it, it may be a secret."""
 
 
 def _secret_file(value: Any, info: ValidationInfo) -> Any:
-    path = anchored(value, info)
+    path = absolute_path(value, info)
     return UnshownPath(path) if isinstance(value, str) and not is_shown("file", value) else path
 
 
 class SecretSource(CompactModel):
-    """A secret's place, as written in the configuration: exactly one of the five, and its encoding.
+    """A secret's place as written in the configuration (exactly one of five), and the secret's encoding.
 
-    Equality compares places (and literal values, in constant time), so a reload sees a change of place, not of
-    content; content is compared by fingerprint.
+    Equality compares places (and literal values, in constant time). A reload therefore sees a change of place, not of
+    content; fingerprints show a change of content.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
@@ -81,11 +81,11 @@ class SecretSource(CompactModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """A string, or a table with one place."""
+        """Return the schema: a string, or a table with one place."""
         return {"anyOf": [{"type": "string", "minLength": 1}, handler(core_schema)]}
 
     def __str__(self) -> str:
-        """Name the place for messages: never the value, nor a place that may be one."""
+        """Return the place's name for messages, without a value, or a place, that may be a secret."""
         if self.env is not None:
             return f"environment variable {self.env if is_shown('env', self.env) else NOT_SHOWN}"
         if self.file is not None:
@@ -97,12 +97,12 @@ class SecretSource(CompactModel):
         return self.place
 
     def __repr__(self) -> str:
-        """The same: a repr ends in tracebacks."""
+        """Return the name that messages use: a traceback may contain the repr."""
         return f"SecretSource({self})"
 
     @property
     def place(self) -> str:
-        """The place in full, to compare it by; never for messages."""
+        """The full place, for comparisons. Not for messages: it may be a secret."""
         if self.env is not None:
             return f"environment variable {self.env}"
         if self.file is not None:
@@ -115,12 +115,12 @@ class SecretSource(CompactModel):
 
 
 def _is_program(name: str) -> bool:
-    """Return whether a command's first word is a path, or a program that is installed."""
+    """Return whether a command's first word is a path or the name of an installed program."""
     return is_shown("file", name) or (name.isprintable() and shutil.which(name) is not None)
 
 
 def _coerce(value: Any) -> Any:
-    """A bare string is a literal secret."""
+    """Turn a plain string into a literal secret."""
     return {"literal": Secret(value)} if isinstance(value, str) else value
 
 

@@ -1,7 +1,7 @@
 """Settings of providers and sinks: the common keys, as frozen models whose fields *are* TOML keys.
 
-A kind inherits from one of these and adds its own fields; it needs no factory and no schema besides. A reload compares
-two tables by ``==``. `field_roles` says what a change of one field means.
+A kind inherits from one of these models and adds its own fields; it needs neither a factory nor a schema. A reload
+compares two tables by ``==``. `field_roles` defines the effect of a changed field.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from tokend.values.tokens import Lease
 
 
 class Access(Settings):
-    """Who may read a token: a peer passes if any of these matches. Root and the daemon's uid always pass."""
+    """The peers that may read a token: a peer passes if any of these matches. Root and the daemon's uid always pass."""
 
     users: Strings = ()
     groups: Strings = ()
@@ -32,7 +32,7 @@ class Access(Settings):
 class ProviderSettings(Settings):
     """The keys that every provider takes."""
 
-    # Without an upstream: no request, no rate limit, no interval between two attempts.
+    # True for a kind without an upstream: no request, no rate limit, no interval between two attempts.
     local: ClassVar[bool] = True
 
     kind: str
@@ -50,46 +50,46 @@ class ProviderSettings(Settings):
 
     @property
     def upstream(self) -> str | None:
-        """``host:port`` whose rate limit counts; None for kinds that make no request."""
+        """The ``host:port`` whose rate limit applies; None for kinds that send no request."""
         return None
 
     def secrets(self) -> dict[str, SecretSource]:
-        """The fields that hold secrets and are set, by name."""
-        # The model's fields as they stand in it: to ask for each by name takes five times as long. isinstance takes ten
-        # times as long with a model's class, and a reload asks ten thousand providers.
+        """Return the configured secrets by field name."""
+        # A reload calls this for ten thousand providers. Reading each field by name takes five times as long as
+        # `__dict__`, and isinstance with a model's class ten times as long as `type`.
         return {name: value for name, value in self.__dict__.items() if type(value) is SecretSource}
 
     def optional_secrets(self) -> frozenset[str]:
-        """The names of secrets that may be absent at their place without that being an error."""
+        """Return the names of the secrets whose absence at their place is no error."""
         return _fields_of(type(self)).absent
 
     def missing_secrets(self, unreadable: frozenset[str]) -> frozenset[str]:
-        """Those of the ``unreadable`` secrets without which no token can be had: configuration errors."""
+        """Return the ``unreadable`` secrets that a token needs. Each of them is a configuration error."""
         return unreadable - self.optional_secrets()
 
     @classmethod
     def request_fields(cls) -> frozenset[str]:
-        """The keys that enter the request or the signature: a fetch follows when one of them changes."""
+        """Return the keys that enter the request or the signature. A change of one of them causes a fetch."""
         return _fields_of(cls).request
 
-    def goes_the_way_of(self, other: "ProviderSettings") -> bool:
-        """Return whether the upstream is reached as under ``other``: another way may end a failure."""
+    def has_connection_of(self, other: "ProviderSettings") -> bool:
+        """Return whether all connection keys equal those of ``other``. Another connection may end a failure."""
         keys = _fields_of(type(self)).connection | _fields_of(type(other)).connection
         return all(getattr(self, key, None) == getattr(other, key, None) for key in keys)
 
 
 class HeldSettings(ProviderSettings):
-    """The keys of a token that tokend holds: fetched or minted before it is asked for.
+    """The keys of a token that tokend holds: fetched or minted before a client asks for the token.
 
-    ``minimum_lead_seconds`` and ``request_interval_seconds`` are the vendor's.
+    ``minimum_lead_seconds`` and ``request_interval_seconds`` are the vendor's limits.
     """
 
     minimum_lead_seconds: ClassVar[float] = 0.0
-    # After a success the next scheduled request comes at least this much later.
+    # Minimum interval between a success and the next scheduled request.
     request_interval_seconds: ClassVar[float] = 1.0
-    # The vendor counts that interval per account: providers that share one ask one after another.
+    # True if the vendor counts that interval per account: providers of one account send requests one after another.
     interval_is_the_accounts: ClassVar[bool] = False
-    # Each use of the login replaces it (a refresh token that rotates): what is lost then is lost for good.
+    # True if each use of the login replaces it (a refresh token that rotates): a lost login cannot be recovered.
     rotates: ClassVar[bool] = False
 
     refresh_before: Annotated[Lead | None, Role.HANDLING] = None
@@ -97,28 +97,28 @@ class HeldSettings(ProviderSettings):
 
     @property
     def account_fields(self) -> frozenset[str]:
-        """The keys that say whose token it is: if one of their values changes, the old token is somebody else's."""
+        """The keys that identify the account. If one of them changes, the old token belongs to another account."""
         return _fields_of(type(self)).account
 
     def fresh_life_seconds(self) -> float | None:
-        """The life of a fresh token if it follows from the settings alone, else None."""
+        """Return the lifetime of a fresh token if the settings alone determine it, else None."""
         return None
 
 
 class OnDemandSettings(ProviderSettings):
-    """The keys of a token that is issued per query: nothing is prefetched, cached or written."""
+    """The keys of a token that is issued per query. No token is prefetched, cached or written."""
 
 
 class NetworkSettings(UpstreamSettings, ProviderSettings):
-    """The keys of a kind that asks an upstream: a mixin beside `HeldSettings` or `OnDemandSettings`.
+    """The keys of a kind that sends requests to an upstream: a mixin for `HeldSettings` or `OnDemandSettings`.
 
-    A kind that declares nothing more is safe: ``base_url`` is checked, its host's rate limit counts for all providers
-    that ask there, and another ``base_url`` is another account.
+    A kind that declares nothing more is safe: ``base_url`` is checked, all providers of one host share its rate limit,
+    and another ``base_url`` means another account.
     """
 
     local: ClassVar[bool] = False
 
-    # The meaning of a lifetime of 0 in an answer.
+    # The meaning of a lifetime of 0 in a reply.
     zero_means: Annotated[Literal["expired", "never"], Role.HANDLING] = "expired"
 
 
@@ -136,7 +136,7 @@ class SinkSettings(Settings):
 
     @property
     def target(self) -> str:
-        """What the sink writes to, for status and messages: a path, or another name without secrets."""
+        """The target's name for status and messages: a path, or another name without secrets."""
         raise NotImplementedError
 
     @property
@@ -145,51 +145,55 @@ class SinkSettings(Settings):
         return None
 
     def exclusive_targets(self) -> frozenset[str]:
-        """The names that no other sink may have too: its target, or the `part_of` it that the sink writes."""
+        """Return the names that no other sink may use: the target, or the parts of the target that the sink writes.
+
+        See `part_of`.
+        """
         return frozenset({self.target})
 
     def other_tokens(self) -> tuple[str, ...]:
-        """The names of the other tokens that the content is made of: the key ``tokens``, where a kind has it."""
+        """Return the names of the other tokens that the content also contains: the key ``tokens``, if there is one."""
         others: tuple[str, ...] = self.__dict__.get("tokens", ())
         return others
 
     def secrets(self) -> dict[str, SecretSource]:
-        """The fields that hold secrets and are set, by name."""
-        # isinstance takes ten times as long with a model's class, and a reload asks ten thousand file sinks.
+        """Return the configured secrets by field name."""
+        # See `ProviderSettings.secrets`: a reload calls this for ten thousand file sinks.
         return {name: value for name, value in self.__dict__.items() if type(value) is SecretSource}
 
     def missing_secrets(self, unreadable: frozenset[str]) -> frozenset[str]:
-        """Those of the ``unreadable`` secrets without which nothing can be written: configuration errors."""
+        """Return the ``unreadable`` secrets that a write needs. Each of them is a configuration error."""
         return unreadable
 
 
 class RemoteSinkSettings(SinkSettings):
-    """The keys that every sink in a store takes; a subclass implements `plugin.sink.RemoteSink`."""
+    """The keys that every remote sink takes. A subclass implements `plugin.sink.RemoteSink`."""
 
     family: ClassVar[Literal["pushed", "remote", "served"]] = "remote"
 
     timeout: Duration = timedelta(seconds=30)
 
     async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:  # noqa: ARG002
-        """Make the wanted content: the raw token."""
+        """Make the wanted content: the raw token. ``expires_at`` is the earliest end of all the tokens."""
         ends = [end for one in (lease, *others.values()) if (end := one.token.expires_at) is not None]
         return Content(lease.token.value, lease.generation, min(ends, key=lambda end: end.boot, default=None))
 
 
 def part_of(target: str, part: str) -> str:
-    """Name a part of a target, for `SinkSettings.exclusive_targets`: sinks may share the target, not the part.
+    """Return the name of one part of a target, for `SinkSettings.exclusive_targets`.
 
-    A sink whose exclusive target is the whole shares it with nobody.
+    Sinks may share a target if their parts differ. A sink whose exclusive target is the whole target shares it with
+    no other sink.
     """
     return f"{target}{PART}{part}"
 
 
-# No path and no name of a store holds it.
+# The separator of target and part: no path and no store's name contains it.
 PART = "\0"
 
 
 class _Fields:
-    """The names of a class's fields by role. Made once: ten thousand providers are compared at a reload."""
+    """The names of a class's fields by role. Cached per class: a reload compares ten thousand providers."""
 
     def __init__(self, model: type[ProviderSettings]) -> None:
         self.request = field_roles.request_fields(model)

@@ -1,4 +1,4 @@
-"""The types of settings fields, and the frozen model that all settings share."""
+"""Types of settings fields, and the frozen base model of all settings."""
 
 import os
 import re
@@ -20,20 +20,23 @@ from pydantic import (
 _DURATION = re.compile(r"([1-9][0-9]*)(ms|s|m|h|d)", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _PERCENTAGE = re.compile(r"([1-9][0-9]?)%", re.ASCII)
-# RFC 9110, 5.1 and 5.5: a token; and what every server and every reader can take as its value.
+# RFC 9110, 5.1 (a header's name) and 5.5 without bytes above ASCII (a value that every server and reader accepts).
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?", re.ASCII)
-# sun_path of unix(7), without the final NUL.
+# unix(7): the size of sun_path without the final NUL.
 LONGEST_SOCKET_BYTES = 107
 _MODE = re.compile(r"0[0-7]{3}", re.ASCII)
-# chown(2): the last number means "unchanged".
+# chown(2): the next number, the largest of 32 bits, means "unchanged".
 LARGEST_ID = 2**32 - 2
-# Ten years: longer is a typing error, and far below what timedelta can hold.
+# Ten years: a longer duration is a typing error. The limit also keeps timedelta from an overflow.
 LONGEST_DURATION = timedelta(days=3660)
 
 
-def anchored(value: Any, info: ValidationInfo) -> Any:
-    """Resolve a relative path against the directory of the file it stands in (validation context ``directory``)."""
+def absolute_path(value: Any, info: ValidationInfo) -> Any:
+    """Resolve a relative path against the directory of its configuration file (validation context ``directory``).
+
+    Values that are no strings are returned unchanged. Raises ValueError for an empty path, a NUL or a ``~``.
+    """
     if not isinstance(value, str):
         return value
     if not value or "\0" in value:
@@ -43,31 +46,31 @@ def anchored(value: Any, info: ValidationInfo) -> Any:
     return Path(os.path.join((info.context or {}).get("directory", "."), value))  # noqa: PTH118  (one Path, not two)
 
 
-_NOT_KEPT: set[str] = set()
+_SHARED_FIELDS_SET: set[str] = set()
 
 
 class CompactModel(BaseModel):
-    """A model of which thousands are kept: it forgets which of its fields were written out, which nobody asks.
+    """A model with low memory use, for thousands of instances: all share one empty ``__pydantic_fields_set__``.
 
-    Pydantic keeps a set of them for each, of 216 to 728 bytes.
+    Pydantic keeps a set of the given fields for each instance, 216 to 728 bytes. tokend does not use the set.
     """
 
     def model_post_init(self, _context: Any, /) -> None:
-        """Let it go."""
-        object.__setattr__(self, "__pydantic_fields_set__", _NOT_KEPT)
+        """Drop the instance's own set of given fields."""
+        object.__setattr__(self, "__pydantic_fields_set__", _SHARED_FIELDS_SET)
 
 
 class Percentage(float):
-    """A share of a token's life, 0.01 to 0.99, written ``"20%"``."""
+    """A share of a token's lifetime, 0.01 to 0.99; in a file ``"20%"``."""
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read ``[1-9][0-9]*(ms|s|m|h|d)``; raises ValueError with a message that shows the form."""
+    """Parse ``[1-9][0-9]*(ms|s|m|h|d)``, at most ten years. Raises ValueError, whose message shows the form."""
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError('a duration is a whole number with a unit: "500ms", "30s", "15m", "12h", "1d"')
     number, unit = match.groups()
-    # Compared as whole numbers: a timedelta of so many days cannot even be made.
+    # Compare whole numbers: a timedelta of so many days would overflow.
     if len(number) > 12 or int(number) * _MILLISECONDS[unit] > LONGEST_DURATION // timedelta(milliseconds=1):
         raise ValueError("a duration is at most ten years")
     return timedelta(milliseconds=int(number) * _MILLISECONDS[unit])
@@ -138,16 +141,16 @@ Lead = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^({_DURATION.pattern}|{_PERCENTAGE.pattern})$"}),
 ]
 Mode = Annotated[str, BeforeValidator(_mode)]
-# A user or a group, by name or number.
+# The name or number of a user or a group.
 Name = Annotated[str, AfterValidator(_name)]
-AnchoredPath = Annotated[Path, BeforeValidator(anchored)]
+AnchoredPath = Annotated[Path, BeforeValidator(absolute_path)]
 SocketPath = Annotated[AnchoredPath, AfterValidator(_fits_a_socket)]
 Strings = Annotated[tuple[str, ...], Field(strict=False)]
 Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
 
 
 class Settings(CompactModel):
-    """Strict, frozen, no unknown keys, and no input quoted in errors (it may be a secret)."""
+    """The base model of all settings: strict, frozen, without unknown keys. Errors do not quote the input."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -155,5 +158,5 @@ class Settings(CompactModel):
         extra="forbid",
         arbitrary_types_allowed=True,
         hide_input_in_errors=True,
-        defer_build=True,  # only what a configuration names is built: each model takes a millisecond
+        defer_build=True,  # a model takes a millisecond to build: build only those that a configuration names
     )

@@ -1,6 +1,6 @@
-"""The interfaces of the three families of sinks, and the runtime that a sink is given for one call.
+"""Interfaces of the three families of sinks, and of the runtime that a sink gets for one call.
 
-A *pushed* sink is written to (files), a *remote* sink is a key in somebody else's store, a *served* sink is asked (a
+tokend writes a *pushed* sink (a file) and a *remote* sink (a key in a secret store); clients read a *served* sink (a
 socket). A sink makes one attempt. Retries, backoff, order, logs and status belong to `engine.publishing`.
 """
 
@@ -27,8 +27,8 @@ Values: TypeAlias = Secret | Mapping[str, Secret]
 class Content:
     """The wanted content of a remote target. Its repr shows no secret.
 
-    ``generation`` is that of the sink's own token. ``expires_at`` is the earliest end of the tokens in it, None if
-    none of them ends.
+    ``generation`` is the generation of the sink's own token. ``expires_at`` is the earliest end of the tokens in the
+    content, None if none of them ends.
     """
 
     values: Values
@@ -38,10 +38,11 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What may be remembered of a remote target: no secret, and nothing that a secret could be guessed from.
+    """The state of a remote target, without the secret: what tokend may keep about its last write.
 
-    ``digest`` is keyed with the salt of the state directory, over target and values; None means that the target holds
-    nothing of ours. ``version`` is the store's own name for that state, None where the store has none.
+    ``digest`` is a digest of target and values, keyed with the salt of the state directory, so that nobody can guess a
+    secret from it. None means that the target holds no value of ours. ``version`` is the store's own name of the
+    state, None if the store has none.
     """
 
     digest: str | None
@@ -49,37 +50,40 @@ class Mark:
 
 
 class SinkRuntime(Protocol):
-    """What a sink may use during one call. Its methods raise only `SinkError`, besides what a given call raises."""
+    """The services that a sink may use during one call.
+
+    The methods raise only `SinkError`; `run_in_thread` also raises what its call raises.
+    """
 
     @property
     def clock(self) -> Clock:
-        """The time of this machine."""
+        """The clock of this machine."""
 
     async def reveal(self, source: SecretSource) -> Secret:
-        """Read a secret now. Raises `SinkError` naming the secret's place."""
+        """Read a secret now. Raises `SinkError`, which names the secret's place."""
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
-        """Send one HTTP request and return its complete reply, whatever its status; redirects are not followed.
+        """Send one HTTP request and return its complete reply, whatever its status. Redirects are not followed.
 
-        Raises `SinkError` where no complete, acceptable reply arrived. The request may have had its effect then.
+        Raises `SinkError` if no complete, acceptable reply arrived. The upstream may have acted on the request then.
         """
 
     async def run_in_thread(self, call: Callable[[], T]) -> T:
         """Run a blocking call in a thread and return its result; what ``call`` raises is raised here.
 
-        Raises `SinkError` where the call does not end in time. Its thread may still be at work then: later calls for
-        the same target raise `SinkError` until that thread has ended.
+        Raises `SinkError` if the call does not end in time. Its thread may still be running then: later calls for the
+        same target raise `SinkError` until that thread has ended.
         """
 
     def lease_of(self, name: str) -> Lease | None:
         """Return another provider's valid lease; None if there is none now."""
 
     def mark(self, values: Values | None, *, version: str | None = None) -> Mark:
-        """Make the mark of these values in the sink's own target; None stands for a target without our values."""
+        """Make the mark of the sink's target with these values; None for a target without values of ours."""
 
 
 class Destination(Protocol):
-    """What every sink says about itself."""
+    """The properties that every sink has."""
 
     @property
     def kind(self) -> str:
@@ -95,74 +99,75 @@ class Destination(Protocol):
 
     @property
     def required(self) -> bool:
-        """Whether the sink counts for readiness."""
+        """Whether the daemon is ready only if this sink is up to date."""
 
     def other_tokens(self) -> tuple[str, ...]:
-        """The names of the other tokens that the content is made of."""
+        """Return the names of the other tokens that the content also contains."""
 
 
 class Sink(Destination, Protocol):
-    """A pushed sink: a `SinkSettings` model with these methods. Each is all or nothing.
+    """A pushed sink: a `SinkSettings` model with these methods.
 
-    The engine makes one call at a time per target. Implementers must not block the loop (`SinkRuntime.run_in_thread`),
-    retry, sleep or log. They raise only `SinkError`, and the target is unchanged then.
+    The engine makes one call at a time per target. Implementers must not block the loop (use
+    `SinkRuntime.run_in_thread`), retry, sleep or log. They raise only `SinkError`, and the target is unchanged then.
     """
 
     async def write(self, runtime: SinkRuntime, lease: Lease) -> bool:
         """Make the target hold this token. True if the target changed, False if it held the token already."""
 
     async def remove(self, runtime: SinkRuntime) -> bool:
-        """Take the token away, as ``on_expiry = "remove"`` asks. True if there was something to take away."""
+        """Remove the token, for ``on_expiry = "remove"``. True if the target held something to remove."""
 
     async def probe(self, runtime: SinkRuntime) -> None:
-        """Raise `SinkError` where a write would fail for a reason that can be seen now (missing directory, …)."""
+        """Raise `SinkError` if a write would fail for a reason that can be seen now (a missing directory, …)."""
 
     async def announce(self, runtime: SinkRuntime) -> None:
-        """Do what the settings ask after a successful change (run a command, send a signal, reload a unit).
+        """Announce a successful change as the settings say: run a command, send a signal, reload a unit.
 
-        Runs apart from the writes: a call that takes half a minute delays no sink.
+        The engine runs announcements apart from writes: a call that takes half a minute delays no sink.
         """
 
 
 class CombiningSink(Sink, Protocol):
-    """A pushed sink with `Destination.other_tokens`: it is written when any of them changes, while all are valid."""
+    """A pushed sink of several tokens (`other_tokens`): written when one of them changes, while all are valid."""
 
     async def write_all(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
-        """Do what `write` does, with the other tokens by name."""
+        """Make the target hold these tokens; ``others`` has the other tokens by name. Returns as `write` does."""
 
 
 class RemoteSink(Destination, Protocol):
-    """A key, or several, in a store: a `RemoteSinkSettings` model with these methods. One attempt each.
+    """A remote sink, one key or several in a store: a `RemoteSinkSettings` model with these methods.
 
-    The engine awaits each under ``timeout`` and remembers the marks. Implementers must not block the loop, retry,
-    sleep, cache or log. They raise only `SinkError`; its message holds neither a secret nor the store's answer.
+    The engine limits each call to ``timeout`` and keeps the marks. Implementers make one attempt: they must not block
+    the loop, retry, sleep, cache or log. They raise only `SinkError`, whose message contains neither a secret nor the
+    store's answer.
     """
 
     @property
     def timeout(self) -> timedelta:
-        """The longest time that one write or removal may take, with all its requests."""
+        """The time limit of one write or removal, with all its requests."""
 
     async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:
-        """Make the wanted content of the token and of the other tokens, by name. Sends no request."""
+        """Make the wanted content from the token and the other tokens (by name). Sends no request."""
 
     async def put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
-        """Make the target hold ``content``, and nothing else change. Returns the mark of the new state.
+        """Make the target hold ``content``, and change nothing else. Returns the mark of the new state.
 
-        ``known`` is the last mark of the target, None where nothing is known: at the first write to a store that
-        cannot be read, and after a failure, when the store may or may not hold what was sent.
+        ``known`` is the last mark of the target. None means that the state is unknown: at the first write to a store
+        that cannot be read, and after a failure, when the store may or may not have stored the values.
         """
 
     async def remove(self, runtime: SinkRuntime, known: Mark | None) -> Mark:
-        """Take our values away, and nobody else's. Returns a mark without a digest. No error where nothing is there."""
+        """Remove our values and nothing else. Returns a mark without a digest. Not an error if there is no value."""
 
     async def inspect(self, runtime: SinkRuntime) -> Mark | None:
-        """Read the target and return its mark; None where the store cannot be read back. Changes nothing."""
+        """Read the target and return its mark; None if the store cannot be read back. Changes nothing."""
 
 
 class ListeningSink(Destination, Protocol):
-    """A served sink: a `SinkSettings` model that says where clients connect, and what a client is sent.
+    """A served sink: a `SinkSettings` model with the socket's path and permissions, and the bytes for a client.
 
-    It opens nothing itself: the composition root decides which server serves it.
+    Implementers must not open the socket: the composition root decides which server serves the sink.
     """
 
     @property
@@ -182,4 +187,4 @@ class ListeningSink(Destination, Protocol):
         """The socket's group, a name or a number; None for the daemon's group."""
 
     def offer(self, lease: Lease) -> bytes:
-        """Return what a client is sent."""
+        """Return the bytes to send to a client."""

@@ -1,4 +1,7 @@
-"""Strict JSON from strangers: one object, UTF-8, no NaN, no duplicate keys, no depth. Nothing of it is ever quoted."""
+"""Strict parser for untrusted JSON: one UTF-8 object without NaN, duplicate keys or deep nesting.
+
+Errors do not quote the input.
+"""
 
 import json
 import math
@@ -6,14 +9,14 @@ from typing import Any, NoReturn
 
 from tokend.values.errors import TransientError
 
-# Objects and lists inside each other; the vendors' replies have three.
+# Deepest nesting of objects and lists. The vendors' replies have three levels.
 DEEPEST = 32
-# Nanoseconds of the year 9999 have 21 digits.
+# Longest integer in characters. The Unix time of the year 9999 in nanoseconds has 21.
 LONGEST_INTEGER = 40
 
 
 def parse_object(body: bytes, host: str) -> dict[str, Any]:
-    """Parse a reply's body. Raises `TransientError` naming only the host and the fault."""
+    """Parse a reply's body. Raises `TransientError`, which names only ``host`` and the fault."""
     try:
         value = json.loads(
             body.decode("utf-8"),
@@ -33,7 +36,7 @@ def parse_object(body: bytes, host: str) -> dict[str, Any]:
 
 
 def try_object(body: bytes) -> dict[str, Any] | None:
-    """The same, None instead of an error: for bodies that only may say something."""
+    """Parse a body that may be anything, such as that of an error reply. Return None if it is no acceptable object."""
     try:
         return parse_object(body, "")
     except TransientError:
@@ -65,7 +68,7 @@ def _short(text: str) -> int:
 
 def _check(value: Any, *, depth: int) -> None:
     if isinstance(value, str):
-        value.encode()  # a lone surrogate is no text: nothing that follows could write it
+        value.encode()  # refuses a lone surrogate, which no later step could write
     elif isinstance(value, dict | list):
         if depth == DEEPEST:
             raise ValueError("too deep")

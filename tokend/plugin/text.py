@@ -1,17 +1,19 @@
-"""Secrets (and callers' parameters) as text that a body, a claim or a header can carry. Errors name the secret,
-never its content."""
+"""Checks of secrets and callers' parameters as text for a body, a claim or a header.
+
+Errors name the secret, never its content.
+"""
 
 import re
 
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 
-# RFC 9110, 5.5, without the obsolete bytes above ASCII: what every server and every reader of `headers` can take.
+# RFC 9110, 5.5, without the obsolete bytes above ASCII: a value that every server and reader of `headers` accepts.
 _HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
 
 
 def text_of(secret: Secret, name: str) -> str:
-    """The secret as text for a body or a claim. Raises `SecretError` where it is not UTF-8."""
+    """Return the secret as text for a body or a claim. Raises `SecretError` if it is not UTF-8; ``name`` is its key."""
     try:
         return secret.reveal()
     except ValueError:
@@ -19,7 +21,10 @@ def text_of(secret: Secret, name: str) -> str:
 
 
 def header_text(secret: Secret, name: str) -> str:
-    """The secret as a header's value. Raises `SecretError` where it holds line ends, other controls, or non-ASCII."""
+    """Return the secret as a header's value; ``name`` is its key.
+
+    Raises `SecretError` for control characters (line ends included), non-ASCII characters and outer spaces.
+    """
     text = text_of(secret, name)
     if not _HEADER.fullmatch(text):
         raise SecretError(f"{name} cannot be sent in a header: it is not one line of ASCII without outer spaces")
@@ -27,7 +32,7 @@ def header_text(secret: Secret, name: str) -> str:
 
 
 def is_text(value: str) -> bool:
-    """Return whether a string can be written as UTF-8: a lone surrogate, as ``"\\ud800"`` in JSON, cannot."""
+    """Return whether a string can be encoded as UTF-8. A lone surrogate (``"\\ud800"`` in JSON) cannot."""
     try:
         value.encode()
     except UnicodeEncodeError:

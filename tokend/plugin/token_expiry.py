@@ -1,7 +1,7 @@
 """End of a fresh token: absolute fields, relative fields, the JWT's own `exp`, the vendor's default. Pure.
 
-Of all that is said the earliest holds. What cannot be true (expired on arrival, no life, more than 400 days) makes the
-whole answer void: believing it would mean a loop, or a token that nobody renews.
+The earliest of these ends counts. An impossible end (already past, no lifetime, more than 400 days) makes the whole
+reply invalid: accepting it would cause endless requests, or a token that is never renewed.
 """
 
 import base64
@@ -18,9 +18,9 @@ from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 
 LONGEST_LIFE_SECONDS = 400 * 86400.0
-# An instant has microseconds: less than a few of them is no life at all.
+# A shorter lifetime counts as expired: an instant has a resolution of a microsecond.
 SHORTEST_LIFE_SECONDS = 0.001
-# A field that is not there, which is something else than one that holds null.
+# Stands for a field that the reply does not have. A field with the value null is an error.
 MISSING: Any = object()
 _NUMBER = re.compile(r"[0-9]{1,25}(\.[0-9]{1,12})?", re.ASCII)
 
@@ -36,12 +36,13 @@ def expiry(
     default_seconds: float | None = None,
     zero_means: Literal["expired", "never"] = "expired",
 ) -> Instant | None:
-    """The earliest expiry that is said, counted from when the request was sent.
+    """Return the earliest end that the reply gives; lifetimes count from the sending of the request.
 
-    ``absolute`` and ``relative`` are the reply's fields as they came (`MISSING`: not there). Absolute values are
-    corrected by the upstream's clock. A relative 0 is an expired token, or with ``zero_means`` "never" one that no
-    field ends. None only where nothing is said and there is no default. Raises `TransientError` where a field is no
-    time (null, a list, ``"3600abc"``) or cannot be true.
+    ``absolute`` and ``relative`` are the reply's fields as they came, or `MISSING`. ``unit_seconds`` is the unit of
+    ``relative``. Absolute times are corrected by the offset of the upstream's clock. ``default_seconds`` counts if the
+    reply gives no end. A relative 0 means an expired token; with ``zero_means`` "never" that field gives no end, and
+    the default does not count. Returns None if there is no end. Raises `TransientError` if a field is no time (null, a
+    list, ``"3600abc"``) or an impossible one.
     """
     said = []
     for value, read in ((absolute, _absolute), (relative, _relative)):
@@ -69,7 +70,7 @@ def expiry(
 
 
 def jwt_expiry(token: Secret) -> float | None:
-    """The `exp` claim in Unix seconds, unverified; None where the token is no JWT or has none."""
+    """Return the JWT's `exp` claim in Unix seconds, unverified; None if the token is no JWT or has no `exp`."""
     parts = token.reveal().split(".")
     if len(parts) != 3:
         return None
@@ -82,7 +83,7 @@ def jwt_expiry(token: Secret) -> float | None:
 
 
 def _by_magnitude(number: float) -> float:
-    """Unix seconds of a number that may be seconds, milliseconds, microseconds or nanoseconds."""
+    """Return a Unix time in seconds. The unit (s, ms, µs or ns) follows from the number's magnitude."""
     for limit, divisor in ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6)):
         if number < limit:
             return number / divisor
@@ -112,7 +113,7 @@ def _relative(value: Any, _: UpstreamReply, unit_seconds: float) -> float | None
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, or text that is one; no bool, no ``3600abc``."""
+    """Return the value of a finite number, or of text that is one; None for anything else (bool, ``3600abc``)."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
@@ -127,7 +128,7 @@ def _number(value: Any) -> float | None:
 
 
 def _since_sent(unix_seconds: float, reply: UpstreamReply) -> float:
-    """Seconds between the sending, by the upstream's clock, and its absolute time."""
+    """Return the seconds from the sending of the request, by the upstream's clock, to ``unix_seconds``."""
     return unix_seconds - (reply.sent_at.wall.timestamp() + reply.offset)
 
 

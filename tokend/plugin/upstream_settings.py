@@ -1,4 +1,4 @@
-"""Settings of whatever sends requests to an upstream, a provider or a remote sink: its URL and how to reach it."""
+"""Settings of a provider or remote sink that sends requests to an upstream: the URL, and how to reach it."""
 
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -11,17 +11,17 @@ from tokend.values.url import host_of, validate_base_url
 
 
 class UpstreamSettings(Settings):
-    """The keys to reach an upstream. A remote sink inherits this class, a provider `NetworkSettings`.
+    """The keys to reach an upstream. A remote sink inherits this class; a provider inherits `NetworkSettings`.
 
-    ``base_url`` is https://, or http:// to loopback, without a trailing slash. A kind adds its path to it, and may
-    declare ``base_url`` again to give a default.
+    ``base_url`` is https://, or http:// to loopback, without a trailing slash. A kind adds its own path to
+    ``base_url``, and may declare the field again to give a default.
     """
 
     base_url: Annotated[str, Role.UPSTREAM]
     ca_file: Annotated[AnchoredPath | None, Role.CONNECTION] = None
     client_cert: Annotated[AnchoredPath | None, Role.CONNECTION] = None
     client_key: Annotated[AnchoredPath | None, Role.CONNECTION] = None
-    # It may hold a password.
+    # Not in the repr: the URL may contain a password.
     proxy: Annotated[str | None, Role.CONNECTION] = Field(default=None, repr=False)
 
     @field_validator("base_url")
@@ -53,5 +53,5 @@ class UpstreamSettings(Settings):
 
     @property
     def upstream(self) -> str | None:
-        """``host:port`` of ``base_url``: its rate limit counts for all providers that ask there."""
+        """The ``host:port`` of ``base_url``. All providers of one upstream share its rate limit."""
         return host_of(self.base_url)

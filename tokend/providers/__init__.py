@@ -1,1 +1,1 @@
-"""Kinds of providers, one file each: frozen models whose fields are their TOML keys. `tokend.kinds` lists them."""
+"""Kinds of providers, one file each: frozen models whose fields are TOML keys. `tokend.kinds` lists the kinds."""

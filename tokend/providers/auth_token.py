@@ -1,4 +1,7 @@
-"""A single-use login token for one end user, by an HMAC-signed request (docs/vendors.md, auth-token)."""
+"""Kind ``auth-token``: a single-use login token for one end user, by an HMAC-signed request.
+
+The vendor's interface: docs/vendors.md, auth-token.
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -29,7 +32,7 @@ LONGEST = {"clientId": 255, "username": 100, "displayName": 100, "ipAddress": 45
 
 
 class AuthToken(OnDemandSettings, NetworkSettings):
-    """An on-demand token whose every call creates or updates a user: one call per query."""
+    """An on-demand login token. One call per query, because each call creates or updates a user at the vendor."""
 
     kind: Literal["auth-token"] = "auth-token"
     base_url: str = "https://wdcf.xerve.online"
@@ -44,7 +47,10 @@ class AuthToken(OnDemandSettings, NetworkSettings):
         return value
 
     def check(self, parameters: Mapping[str, str]) -> None:
-        """All four fields, none too long, and no other: the configuration sets ``expiration``."""
+        """Check that all four parameters are given, none is too long, and no other is given.
+
+        ``expiration`` is refused too: the configuration sets it. Raises `InvalidParametersError`.
+        """
         errors: dict[str, list[str]] = {}
         for name, longest in LONGEST.items():
             value = parameters.get(name, "")
@@ -61,10 +67,10 @@ class AuthToken(OnDemandSettings, NetworkSettings):
             raise InvalidParametersError(errors)
 
     async def issue(self, runtime: Runtime, parameters: Mapping[str, str]) -> Token:
-        """Make one call, with a timestamp and a signature of its own."""
+        """Make one signed call with a fresh timestamp."""
         secret = await runtime.reveal(self.client_secret)
         minutes = int(self.expiration.total_seconds()) // 60
-        # Compact UTF-8 JSON in the vendor's order: these bytes are signed and sent.
+        # Compact UTF-8 JSON in the vendor's order. The same bytes are signed and sent.
         body = orjson.dumps({**{name: parameters[name] for name in LONGEST}, "expiration": minutes})
         timestamp = int(runtime.upstream_now().timestamp())
         url = self.base_url + PATH
@@ -77,9 +83,9 @@ class AuthToken(OnDemandSettings, NetworkSettings):
         reply = await runtime.exchange(UpstreamRequest("POST", url, headers, body))
         if reply.status != 200:
             _refuse(reply, host_of(self.base_url), secret=secret, signed_at=timestamp)
-        return self._read(reply)
+        return self._token_of(reply)
 
-    def _read(self, reply: UpstreamReply) -> Token:
+    def _token_of(self, reply: UpstreamReply) -> Token:
         host = host_of(self.base_url)
         answer = parse_object(reply.body, host)
         data = answer.get("data")
@@ -90,7 +96,7 @@ class AuthToken(OnDemandSettings, NetworkSettings):
             reply, token, host=host, absolute=data.get("expiration", MISSING), relative=data.get("expiresIn", MISSING),
             default_seconds=self.expiration.total_seconds(), zero_means=self.zero_means,
         )  # fmt: skip
-        # Everything but the token itself; the link logs its bearer in.
+        # All members but the token. The login link is a secret: it logs its holder in.
         extra: dict[str, JSON | Secret] = {key: value for key, value in data.items() if key != "token"}
         if data.get("loginLink") is not None:
             extra["loginLink"] = token_value(data["loginLink"], host)
@@ -106,7 +112,7 @@ class AuthToken(OnDemandSettings, NetworkSettings):
 def _refuse(reply: UpstreamReply, host: str, *, secret: Secret, signed_at: int) -> NoReturn:
     if reply.status == 401:
         message = f"{host} answered 401: the signature (client_secret) or the timestamp is not accepted"
-        # What counts is the timestamp that was sent: it may have been corrected by an earlier reply already.
+        # Compare with the timestamp that was sent: an earlier reply may have corrected it already.
         wrong_by = reply.offset - (signed_at - reply.sent_at.wall.timestamp())
         if reply.date is not None and abs(wrong_by) > OFFSET_SECONDS + 1:  # the timestamp was rounded down
             raise ClockError(f"{message}: it was {wrong_by:.0f} s behind the upstream's clock", offset=reply.offset)

@@ -1,4 +1,4 @@
-"""A JWT signed on this machine with a secret that a partner shares (docs/vendors.md, jwt)."""
+"""Kind ``jwt``: a JWT signed on this machine with a secret shared with a partner (docs/vendors.md, jwt)."""
 
 import json
 import secrets as secrets_module
@@ -17,7 +17,7 @@ from tokend.signing.jwt import sign
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
-# RFC 7518, 3.2: a key of the hash's size or larger.
+# RFC 7518, 3.2: an HMAC key has at least the hash's size. This is the size of the smallest hash, SHA-256.
 SHORTEST_HMAC_KEY_BYTES = 32
 RESERVED_HEADERS = frozenset({"alg", "typ", "b64", "crit"})
 
@@ -27,7 +27,7 @@ Algorithm = Literal[
 
 
 class Jwt(HeldSettings):
-    """A held token that is minted: no request, no minimum interval, a new one as soon as the secret changes."""
+    """A held token that tokend mints: no request, no minimum interval. A change of the secret mints a new token."""
 
     kind: Literal["jwt"] = "jwt"
     secret: SecretField
@@ -83,18 +83,18 @@ class Jwt(HeldSettings):
         return self
 
     def __eq__(self, other: object) -> bool:
-        """Return whether the same would be signed: to Python 1, 1.0 and true are equal, to who reads a token not."""
-        return super().__eq__(other) and isinstance(other, Jwt) and self._free() == other._free()
+        """Return whether both settings sign the same claims. 1, 1.0 and true are equal in Python but not in JSON."""
+        return super().__eq__(other) and isinstance(other, Jwt) and self._exact_repr() == other._exact_repr()
 
-    def _free(self) -> str:
+    def _exact_repr(self) -> str:
         return repr((self.claims, self.header))
 
     def fresh_life_seconds(self) -> float | None:
-        """The life of a fresh token."""
+        """Return ``ttl`` without ``backdate``."""
         return (self.ttl - (self.backdate or timedelta())).total_seconds()
 
     def warnings(self, secrets: Mapping[str, Secret]) -> tuple[str, ...]:
-        """Say what works but should not be so."""
+        """Return warnings about the readable secrets: an HMAC key that is shorter than RFC 7518 demands."""
         secret = secrets.get("secret")
         if secret is None or not self.algorithm.startswith("HS"):
             return ()
@@ -104,10 +104,10 @@ class Jwt(HeldSettings):
         return (f"the secret has {size} bytes: {self.algorithm} keys should have at least {SHORTEST_HMAC_KEY_BYTES}",)
 
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:  # noqa: ARG002  (nothing to extend)
-        """Sign."""
+        """Sign a new token."""
         secret = await runtime.reveal(self.secret)
         now = runtime.clock.instant()
-        # Whole seconds, rounded down: PyJWT's servers refuse an iat that lies ahead.
+        # Whole seconds, rounded down: servers with PyJWT refuse an iat in the future.
         sent = now.wall.timestamp()
         started = int(sent)
         issued = started - int((self.backdate or timedelta()).total_seconds())
@@ -121,7 +121,7 @@ class Jwt(HeldSettings):
         return Token(
             value=Secret(value),
             token_type="Bearer",  # noqa: S106  (a scheme's name)
-            # Dated from the second that has begun: it never lives longer than it says.
+            # From the start of the current second, as in the claims: the lease must not outlive exp.
             issued_at=now.after(started - sent),
             expires_at=now.after(expires - sent),
             headers={"Authorization": Secret(f"Bearer {value}")},

@@ -1,4 +1,4 @@
-"""ProjectX Gateway / TopstepX: a login with user name and API key (docs/vendors.md, projectx)."""
+"""Kind ``projectx``: ProjectX Gateway / TopstepX, a login with user name and API key (docs/vendors.md, projectx)."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
@@ -23,7 +23,7 @@ from tokend.values.url import host_of
 
 DEFAULT_LIFE_SECONDS = 24 * 3600.0
 MINUTE = 60.0
-# With less than this left, asking for an extension may come too late: log in.
+# Least remaining lifetime for a validation. With less, the extension may come too late: log in.
 VALIDATE_SECONDS = 60.0
 LOGIN_CODES = {
     1: "UserNotFound",
@@ -63,23 +63,26 @@ class ProjectX(HeldSettings, NetworkSettings):
 
     @property
     def can_renew(self) -> bool:
-        """Whether there are credentials at all."""
+        """Whether ``username`` and ``api_key`` are configured."""
         return self.username is not None
 
     def optional_secrets(self) -> frozenset[str]:
-        """The initial token may be absent; with one, so may the credentials."""
+        """Return all three secrets if ``initial_token`` is configured, else none."""
         if self.initial_token is None:
             return frozenset()
         return frozenset({"initial_token", "username", "api_key"})
 
     def missing_secrets(self, unreadable: frozenset[str]) -> frozenset[str]:
-        """Either the initial token or both credentials have to be there."""
+        """Return the unreadable secrets that a token needs: none with a readable initial token, else the credentials.
+
+        Without configured credentials the initial token itself is needed.
+        """
         if self.initial_token is not None and "initial_token" not in unreadable:
             return frozenset()
         return unreadable if self.username is None else unreadable - {"initial_token"}
 
     def warnings(self, secrets: Mapping[str, Secret]) -> tuple[str, ...]:
-        """Say what works but should not be so."""
+        """Return warnings about the readable secrets: missing credentials, and an initial token that is no JWT."""
         missing = [key for key in ("username", "api_key") if not self._is_given(key, secrets)]
         said = []
         if missing:
@@ -96,7 +99,10 @@ class ProjectX(HeldSettings, NetworkSettings):
         return key in secrets or (source is not None and source.command is not None)
 
     async def initial(self, runtime: Runtime) -> Token | None:
-        """The token that was given at start, while its own `exp` has not passed."""
+        """Return the initial token; None if it is not readable, or if its own `exp` is past or impossible.
+
+        Raises `SecretError` if the initial token cannot be sent in a header.
+        """
         if self.initial_token is None:
             return None
         try:
@@ -105,14 +111,14 @@ class ProjectX(HeldSettings, NetworkSettings):
             return None
         token = Secret(header_text(value, "initial_token"))
         now, exp = runtime.clock.instant(), jwt_expiry(token)
-        # Where nothing says when it ends, believing in a whole life from now is the vendor's own rule.
+        # Without an exp the vendor's rule applies: a whole lifetime from now.
         left = DEFAULT_LIFE_SECONDS if exp is None else exp - now.wall.timestamp()
         if not 0 < left <= LONGEST_LIFE_SECONDS:
             return None
         return _token(token, now, now.after(left))
 
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:
-        """Log in; or, with ``refresh = "validate"``, ask to extend a token that still has a minute."""
+        """Log in. With ``refresh = "validate"``, first try to extend a token with more than a minute left."""
         if self.username is None or self.api_key is None:
             raise SecretError("it cannot be renewed: there is no username and api_key")
         if self.refresh == "validate" and previous is not None and _seconds_left(previous, runtime) > VALIDATE_SECONDS:
@@ -131,9 +137,9 @@ class ProjectX(HeldSettings, NetworkSettings):
         body = orjson.dumps({"userName": text_of(user, "username"), "apiKey": text_of(key, "api_key")})
         headers: dict[str, str | Secret] = {"Content-Type": "application/json", "Accept": "text/plain"}
         url = f"{self.base_url}/api/Auth/loginKey"
-        return self._read_login(await runtime.exchange(UpstreamRequest("POST", url, headers, body)))
+        return self._token_of_login(await runtime.exchange(UpstreamRequest("POST", url, headers, body)))
 
-    def _read_login(self, reply: UpstreamReply) -> Token:
+    def _token_of_login(self, reply: UpstreamReply) -> Token:
         host = host_of(self.base_url)
         if reply.status != 200:
             _refuse_status(reply, host)
@@ -149,10 +155,10 @@ class ProjectX(HeldSettings, NetworkSettings):
         return _token(token, reply.sent_at, expires)
 
     async def _validate(self, runtime: Runtime, previous: Token) -> Token | None:
-        """Ask to extend ``previous``; None means: log in.
+        """Ask the upstream to extend ``previous``. Return the token, or None if a login is needed.
 
-        Where nobody answers, or asks for a pause, a login at the same place would only be a second request: the error
-        goes up.
+        Raises `TransientError` without an answer, and `RateLimitedError` for a 429: a login would be one more request
+        to the same host.
         """
         host = host_of(self.base_url)
         headers: dict[str, str | Secret] = {"Authorization": _bearer(previous.value), "Accept": "text/plain"}
@@ -191,7 +197,10 @@ def _seconds_left(token: Token, runtime: Runtime) -> float:
 
 
 def _refuse_status(reply: UpstreamReply, host: str) -> NoReturn:
-    """The vendor's 400 is ProblemDetails and means that a field is missing; a proxy's 400 is anything else."""
+    """Raise the error for a status. The vendor's 400 has a ProblemDetails body and means that a field is missing.
+
+    A 400 with any other body is a proxy's.
+    """
     if reply.status == 400:
         problem = try_object(reply.body)
         if problem is not None and ("errors" in problem or ("title" in problem and "status" in problem)):

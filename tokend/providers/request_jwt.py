@@ -1,4 +1,4 @@
-"""One JWT per payment request, whose claims hash the order (docs/vendors.md, request-jwt)."""
+"""Kind ``request-jwt``: one JWT per payment request, with a hash of the order (docs/vendors.md, request-jwt)."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -22,7 +22,7 @@ CONTENT_TYPE = "Content-Type"
 
 
 class RequestJwt(OnDemandSettings):
-    """An on-demand token for one request: ``url`` and the signed fields are the query's parameters."""
+    """An on-demand token for one request. The query's parameters are ``url`` and the signed fields."""
 
     kind: Literal["request-jwt"] = "request-jwt"
     key: SecretField
@@ -66,7 +66,10 @@ class RequestJwt(OnDemandSettings):
         return self
 
     def check(self, parameters: Mapping[str, str]) -> None:
-        """``url`` is required; of the signed fields all or none, none of them with ``#``."""
+        """Check that ``url`` and either all signed fields or none are given, and that no field contains ``#``.
+
+        Raises `InvalidParametersError`.
+        """
         errors: dict[str, list[str]] = {}
         given = [name for name in self.signature_fields if parameters.get(name)]
         if not parameters.get("url"):
@@ -105,7 +108,7 @@ class RequestJwt(OnDemandSettings):
             value=Secret(value),
             token_type=self.token_prefix.strip() or "JWT",
             issued_at=now,
-            # Rounding down must not let it live longer here than it says.
+            # From the claims' own times, which are rounded down: the lease must not outlive exp.
             expires_at=now.after((issued + life) / factor - upstream_now),
             headers={
                 self.token_header: Secret(self.token_prefix + value),

@@ -1,4 +1,4 @@
-"""Trading Technologies REST 2.0: a token per application key (docs/vendors.md, tt)."""
+"""Kind ``tt``: Trading Technologies REST 2.0, a token per application key (docs/vendors.md, tt)."""
 
 import re
 import uuid
@@ -22,7 +22,7 @@ from tokend.values.tokens import Token
 from tokend.values.url import host_of, same_origin
 
 ENVIRONMENTS = {"uat": "ext_uat_cert", "live": "ext_prod_live", "sim": "ext_prod_sim"}
-# What the vendor forbids in a requestId's names; white space and control characters besides.
+# Characters that the vendor forbids in the names of a requestId; also white space and control characters.
 FORBIDDEN = re.compile(r"""[\s\x00-\x1f\x7f$&+,/:;=?@"<>#%{}|\\^~\[\]`]""")
 
 
@@ -50,11 +50,11 @@ class TT(HeldSettings, NetworkSettings):
         return value
 
     def request_id(self) -> str:
-        """A new ``app-company--uuid``, as every call needs one."""
+        """Return a new id, ``app-company--uuid``. Each call needs a new one."""
         return f"{FORBIDDEN.sub('', self.app_name)}-{FORBIDDEN.sub('', self.company_name)}--{uuid.uuid4()}"
 
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:  # noqa: ARG002  (no scheme to extend)
-        """Ask for a token."""
+        """Send one token request, and follow its documented redirect."""
         key, secret = await runtime.reveal(self.api_key), await runtime.reveal(self.api_secret)
         pair = _pair(header_text(key, "api_key"), text_of(secret, "api_secret"))
         environment, request_id = ENVIRONMENTS[self.environment], quote(self.request_id(), safe="")
@@ -64,12 +64,15 @@ class TT(HeldSettings, NetworkSettings):
         reply = await runtime.exchange(UpstreamRequest("POST", url, headers, body))
         if reply.status == 303:
             reply = await self._follow(runtime, url, headers, reply)
-        return self._read(reply, key)
+        return self._token_of(reply, key)
 
     async def _follow(
         self, runtime: Runtime, url: str, headers: dict[str, str | Secret], reply: UpstreamReply
     ) -> UpstreamReply:
-        """The documented 303: once, with GET, on the same origin, with the same headers."""
+        """Follow the documented 303 once: GET with the same headers, on the same origin only.
+
+        Raises `TransientError` for another origin, which would get the key.
+        """
         location = reply.headers.get("location", "")
         try:
             target = urljoin(url, location)
@@ -79,7 +82,7 @@ class TT(HeldSettings, NetworkSettings):
             raise TransientError(f"{host_of(url)} answered 303 to another place: not followed, it would get the key")
         return await runtime.exchange(UpstreamRequest("GET", target, headers))
 
-    def _read(self, reply: UpstreamReply, key: Secret) -> Token:
+    def _token_of(self, reply: UpstreamReply, key: Secret) -> Token:
         host = host_of(self.base_url)
         if reply.status == RATE_LIMITED:
             refuse(reply, host)
@@ -107,12 +110,12 @@ class TT(HeldSettings, NetworkSettings):
 
 
 def _pair(key: str, secret: str) -> str:
-    """``key:secret``. People paste either the secret or the whole pair that the vendor shows."""
+    """Return ``key:secret``. ``secret`` may be the whole pair: people paste it as the vendor shows it."""
     return secret if secret.startswith(f"{key}:") else f"{key}:{secret}"
 
 
 def _token_type(value: Any, host: str) -> str:
-    """As the vendor wrote it (``bearer``): readers of tt_token.json know it so."""
+    """Return the token type in the vendor's spelling (``bearer``), which readers of tt_token.json expect."""
     if value is None:
         return "bearer"
     return token_value(value, host).reveal()

@@ -1,1 +1,1 @@
-"""Kinds of sinks: places that a token is written to or read from. `tokend.kinds` lists them."""
+"""Kinds of sinks: targets that tokend writes a token to, or that clients read. `tokend.kinds` lists the kinds."""

@@ -1,4 +1,4 @@
-"""``socket``: a Unix socket whose clients are sent the raw token. The server is `credentials.raw_token_server`."""
+"""Kind ``socket``: a Unix socket that sends the raw token to its clients. `credentials.raw_token_server` serves it."""
 
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -10,7 +10,7 @@ from tokend.values.tokens import Lease
 
 
 class SocketSink(SinkSettings):
-    """A Unix socket. The file's mode says who may connect, the provider's ``access`` who of them gets the token."""
+    """A Unix socket. The socket's mode decides which peers can connect; ``access`` decides which get the token."""
 
     family: ClassVar[Literal["pushed", "remote", "served"]] = "served"
 
@@ -27,13 +27,13 @@ class SocketSink(SinkSettings):
 
     @property
     def file_path(self) -> Path:
-        """The socket."""
+        """The socket's path."""
         return self.path
 
     def exclusive_targets(self) -> frozenset[str]:
-        """The socket's real path."""
+        """Return the socket's real path."""
         return frozenset({real_path(self.path)})
 
     def offer(self, lease: Lease) -> bytes:
-        """Give exactly the token."""
+        """Return the token's bytes and nothing else."""
         return lease.token.value.reveal_bytes()

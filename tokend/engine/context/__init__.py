@@ -1,1 +1,1 @@
-"""Everything that the engine's parts share, and the interfaces of the engine."""
+"""Objects that the parts of the engine share, and the interfaces between the engine and the servers."""

@@ -1,4 +1,4 @@
-"""Everything that all providers of one daemon share while they run."""
+"""Objects that all running providers of one daemon share."""
 
 import random as random_module
 from collections.abc import Callable
@@ -16,18 +16,20 @@ from tokend.machine.thread_pool import Threads
 from tokend.plugin.provider import Runtime
 from tokend.plugin.settings import SinkSettings
 
-# All providers read their secrets at a start. A task that waits for a thread takes 5 KB more than one that waits here.
+# Limit of concurrent reconciliations. At a start all providers read their secrets in threads; a task that waits for a
+# thread takes 5 KB more memory than a task that waits for this semaphore.
 RECONCILIATIONS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Hold what is passed to every refresher, issuer and publisher.
+    """The shared objects that every refresher, issuer and publisher gets.
 
-    ``runtime`` makes a provider's runtime from its settings. ``sink_upstream`` makes, from a sink's settings, what the
-    sink reads its secrets and sends its requests with. ``threads`` are the sinks'; the store has its own, so that a
-    hanging sink delays no token. ``commands`` are for programs that a sink starts after a write: they may take half a
-    minute and must not delay other sinks. ``serve`` serves the sinks of the family ``served``.
+    ``runtime`` makes a provider's runtime from its settings. ``sink_upstream`` makes the runtime with which a sink
+    reads its secrets and sends its requests, from the sink's settings. ``threads`` run the calls of sinks; the store
+    has threads of its own, so that a hanging sink delays no token. ``commands`` run the programs that a sink starts
+    after a write: they may take half a minute and must not delay other sinks. ``serve`` serves the sinks of the family
+    ``served``.
     """
 
     clock: Clock

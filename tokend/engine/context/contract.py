@@ -1,4 +1,4 @@
-"""The interface between the engine and the servers that answer readers."""
+"""Interfaces between the engine and the servers that answer readers."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
@@ -11,27 +11,27 @@ from tokend.values.tokens import Lease, Token
 
 
 class Serve(Protocol):
-    """Serve a `ListeningSink`."""
+    """A function that serves a `ListeningSink`."""
 
     async def __call__(self, name: str, sink: ListeningSink, listening: Callable[[], None], /) -> None:
-        """Serve the token ``name`` until cancelled; ``listening`` is called as soon as clients can connect.
+        """Serve the token ``name`` until cancelled. Call ``listening`` as soon as clients can connect.
 
-        Raises `SinkError` where that cannot be done, now or not any longer; never returns otherwise.
+        Raises `SinkError` if the sink cannot be served, at the beginning or later. Never returns.
         """
 
 
 class SinkReport(Protocol):
-    """The sinks of one provider, as the provider sees them."""
+    """The status of one provider's sinks, for the provider's own status."""
 
     def statuses(self) -> tuple[SinkStatus, ...]:
         """Return the status of each sink, in the order of the configuration."""
 
     def hold(self, lease: Lease | None) -> bool:
-        """Return whether every required sink holds this lease."""
+        """Return whether every required sink holds this lease. False for None, if a sink is required."""
 
 
 class Entry(Protocol):
-    """One provider as the servers see it. The engine's objects; the servers never change them."""
+    """One provider, read-only, for the servers. The engine owns and changes these objects."""
 
     @property
     def name(self) -> str:
@@ -39,66 +39,75 @@ class Entry(Protocol):
 
     @property
     def settings(self) -> ProviderSettings:
-        """Its settings now: headers and access are taken from here at each answer."""
+        """The current settings. The servers read headers and access from them for each answer."""
 
     @property
     def is_on_demand(self) -> bool:
-        """Whether tokens are issued per query, and none is held."""
+        """Whether the provider issues a token per query and holds none."""
 
     @property
     def lease(self) -> Lease | None:
-        """The token now held, valid or not. Always None for on-demand kinds. A new object for a new generation."""
+        """The token now held, valid or not; always None for on-demand kinds. A new generation is a new object."""
 
     def status(self) -> ProviderStatus:
-        """Return its status now."""
+        """Return the provider's current status."""
 
 
 class Engine(Protocol):
-    """The engine as the servers see it.
+    """The functions of the engine that the servers call.
 
-    Every method that takes a name raises `UnknownTokenError`; access is checked by the caller *before*. All raise
-    `ReaderError` subclasses, which carry code, status and retry_at.
+    The caller checks access *before* each call. Every method with a parameter ``name`` raises `UnknownTokenError`, and
+    `NotSupportedError` if the provider's kind does not have the function. All errors of these methods are subclasses of
+    `ReaderError`, which has code, status and retry_at.
     """
 
     @property
     def clock(self) -> Clock:
-        """The time."""
+        """The clock of this machine."""
 
     @property
     def entries(self) -> Mapping[str, Entry]:
-        """All providers now, by name. A reload changes the mapping: take a copy before awaiting anything."""
+        """All current providers by name. A reload changes the mapping: copy it before awaiting anything."""
 
     async def fresh(self, name: str, min_ttl: float, *, admin: bool) -> Lease:
-        """Return a lease valid for at least ``min_ttl`` more seconds, refreshing first if need be.
+        """Return a lease valid for at least ``min_ttl`` more seconds. Makes an attempt first if necessary.
 
-        Raises `ThrottledError`, `TokenUnavailableError`, `LoginRequiredError`, `WaitTimeoutError`.
+        ``admin`` lifts the limits for readers. Raises `ThrottledError`, `TokenUnavailableError`, `LoginRequiredError`
+        and `WaitTimeoutError`.
         """
 
     async def refresh(self, name: str, *, if_generation: int | None, reason: str, admin: bool) -> Lease:
-        """Make one attempt now (single flight) and return the lease after it.
+        """Make one attempt now, or join the one under way, and return the new lease.
 
-        With ``if_generation`` below the current generation: the current lease, without a request; above it:
-        `GenerationConflictError`. A failed attempt: `TokenUnavailableError` or `LoginRequiredError`.
+        If ``if_generation`` is below the generation of a valid lease, return this lease without an attempt. If it is
+        above the newest generation, raise `GenerationConflictError`. Raises also the errors of `fresh`.
         """
 
     async def issue(self, name: str, parameters: Mapping[str, str]) -> Token:
-        """Issue one on-demand token. Raises `InvalidParametersError` and the above."""
+        """Issue one on-demand token.
+
+        Raises `InvalidParametersError`, `ThrottledError`, `TokenUnavailableError` and `LoginRequiredError`.
+        """
 
     async def request_id(self, name: str) -> str:
-        """Make a request id; raises `NotSupportedError` for kinds that need none."""
+        """Make a request id, for kinds that need one."""
 
     async def forget(self, name: str) -> None:
-        """Drop the token everywhere (memory, state, files), then make an attempt in the background."""
+        """Drop the token everywhere (memory, state, sinks), then make an attempt in the background."""
 
     async def reload(self, *, dry_run: bool) -> Sequence[Mapping[str, str]]:
-        """Read the configuration again and apply it; return the plan. Raises `ConfigError`; nothing changed then."""
+        """Read the configuration again, apply it unless ``dry_run``, and return the plan.
+
+        Raises `ConfigError`; the configuration in force is unchanged then.
+        """
 
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Call ``callback(name)`` at each change of a lease or a state; return a function that stops that."""
+        """Call ``callback(name)`` at each change of a lease or a state. Return a function that unsubscribes."""
 
     @property
     def ready(self) -> bool:
-        """Every required token valid and in every required sink."""
+        """Whether every required token is valid, and every required sink holds it."""
 
 
 Reload = Callable[[bool], Awaitable[Sequence[Mapping[str, str]]]]
+"""The function behind `Engine.reload`; its argument is ``dry_run``."""

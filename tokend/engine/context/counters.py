@@ -1,10 +1,10 @@
-"""Counters of attempts and sink writes: plain numbers, cheap to raise. The metrics endpoint reads them."""
+"""Counters of attempts and sink writes: plain numbers, cheap to increment. The metrics endpoint reads them."""
 
 from collections import Counter, defaultdict
 
 
 class Counters:
-    """Counts since the start, by token (and sink)."""
+    """Counts since the daemon's start, by token (and sink)."""
 
     def __init__(self) -> None:
         self.refreshes: Counter[tuple[str, str]] = Counter()  # (token, result)
@@ -14,7 +14,7 @@ class Counters:
         self.sink_writes: Counter[tuple[str, str, str]] = Counter()  # (token, sink, result)
 
     def refreshed(self, token: str, result: str) -> None:
-        """Count an attempt that gave a token; ``result`` is ``success`` or ``unchanged``."""
+        """Count a successful attempt; ``result`` is ``success``, or ``unchanged`` for the same token again."""
         self.refreshes[token, result] += 1
 
     def failed(self, token: str, reason: str) -> None:
@@ -23,7 +23,7 @@ class Counters:
         self.refresh_errors[token, reason] += 1
 
     def took(self, token: str, seconds: float) -> None:
-        """Note how long a successful attempt took."""
+        """Add the duration of a successful attempt."""
         self.refresh_seconds[token] += seconds
         self.refresh_samples[token] += 1
 

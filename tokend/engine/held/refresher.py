@@ -150,7 +150,7 @@ class Refresher:
         if record.lease is not None and not settings.local and is_surely_another_account(old, settings):
             # At once: an attempt under way for the old account may take long.
             self._store.show(self.name, record.without_token())
-        if not settings.goes_the_way_of(old) and (record.failures or record.rejected):
+        if not settings.has_connection_of(old) and (record.failures or record.rejected):
             # Another way to the upstream (a proxy, a certificate) may be what was missing.
             self._resume()
             self._wanted = True

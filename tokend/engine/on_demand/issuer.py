@@ -75,7 +75,7 @@ class TokenIssuer:
         """Apply new settings."""
         old, self.settings = self.settings, settings
         self._runtime = self._context.runtime(settings)
-        if self.record.rejected and not settings.goes_the_way_of(old):
+        if self.record.rejected and not settings.has_connection_of(old):
             # Another way to the upstream (a proxy, a certificate) may be what was missing.
             self._context.store.show(self.name, resumed(self.record))
         await self.reconsider()

@@ -1,4 +1,7 @@
-"""Publishing task of one pushed or remote sink: wait for a newer token, write it, retry. Never reaches a refresher."""
+"""Publishing task of one pushed or remote sink: wait for a new token, write it, retry.
+
+A failure of a sink never delays or fails a refresher.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,16 +27,19 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What the target should hold: one lease of each name, or nothing. Equal wants need one write."""
+    """The wanted state of the target: one lease of each name, or nothing. No write is needed for an equal state.
+
+    ``generations`` are those of the sink's token and of the other tokens, in this order.
+    """
 
     action: Literal["write", "remove"]
     generations: tuple[int, ...]
 
 
 class Publisher:
-    """Keep one sink up to date with one token, or with several. `run` is its task.
+    """The task that keeps one sink up to date with one token or several; see `run`.
 
-    ``removes`` says of a token's name whether it is to be taken away when it has expired.
+    ``removes`` returns, for a token's name, whether the sink must remove the token at its end.
     """
 
     __slots__ = (
@@ -70,7 +76,7 @@ class Publisher:
         self._removes = removes
         self._target = target
         self._context = context
-        # A model of the sinks' table implements the interface that its family names.
+        # `plugin.kind_check` has checked that the model implements the interface of its family.
         is_remote = sink.family == "remote"
         self._delivery = RemoteDelivery(cast(RemoteSink, sink)) if is_remote else cast(CombiningSink, sink)
         self._runtime: SinkRuntime = WriteRuntime(sink, target, context)
@@ -86,15 +92,15 @@ class Publisher:
         return self._health.status
 
     def holds(self, lease: Lease | None) -> bool:
-        """Return whether the target holds this very lease."""
+        """Return whether the target is up to date, that is, holds ``lease``. False for None."""
         return lease is not None and self._done == _Wanted("write", self._generations())
 
     def owes_announcement(self) -> bool:
-        """Return whether the last change has still to be announced for the first time."""
+        """Return whether the first announcement of the last change is still to come."""
         return self._announce_due and self._health.error is None
 
     def secrets_changed(self, paths: set[Path]) -> None:
-        """Try again at once where one of the changed files holds a secret of the sink."""
+        """End the pause after a failure if one of the changed files contains a secret of the sink."""
         if paths & {source.file for source in self.sink.secrets().values() if source.file is not None}:
             self._secret_changed = True
             self._health.try_now()
@@ -103,7 +109,7 @@ class Publisher:
     async def run(self) -> None:
         """Publish until cancelled."""
         if not self._probed:
-            self._probed = True  # also where it dies of a bug: the task that is started again publishes all the same
+            self._probed = True  # before the probe: if a bug ends it, the restarted task publishes without a probe
             await self._probe()
         clock = self._context.clock
         while True:
@@ -124,7 +130,10 @@ class Publisher:
         return tuple(record.generation for record in self._records().values())
 
     def _wanted(self, now: Instant) -> _Wanted | None:
-        """All valid: write. One that must not be there any longer: remove. Else what is there stays (None)."""
+        """Return the wanted state: write if all tokens are valid, remove if one must not be there any longer.
+
+        Return None if the target must stay as it is.
+        """
         missing = []
         for name, record in self._records().items():
             if record.lease is None:
@@ -142,7 +151,7 @@ class Publisher:
         return None
 
     async def _probe(self) -> None:
-        """Report at the start what would fail later. Never fatal."""
+        """Warn at the start of a write that would fail. A failed probe does not end the task."""
         try:
             async with self._target.lock:
                 await self._delivery.probe(self._runtime)
@@ -156,11 +165,11 @@ class Publisher:
             changed = await self._deliver(wanted)
         except SinkError as error:
             self._health.failed(error.detail)
-            if self._secret_changed:  # meanwhile: the attempt may have used the old one
+            if self._secret_changed:  # during the attempt, which may have used the old secret
                 self._health.try_now()
             return
         except Exception:
-            # The supervisor logs it and starts this worker again; status must not say that all is well.
+            # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
             self._health.failed(BUG)
             raise
         self._context.counters.wrote(self.name, self.label, "success" if changed else "unchanged")
@@ -171,8 +180,8 @@ class Publisher:
             log.info(event, **self._health.log_fields, generation=wanted.generations[0])
 
     async def _deliver(self, wanted: _Wanted) -> bool:
-        """Bring the target to what is wanted; True if it changed."""
-        # Taken before the wait for the lock, so that they are those of ``wanted``.
+        """Bring the target to the wanted state. Return whether the target changed."""
+        # Before the wait for the lock: the leases must be those of ``wanted``.
         leases = {name: record.lease for name, record in self._records().items() if record.lease is not None}
         lease = leases.pop(self.name, None)
         async with self._target.lock:
@@ -183,7 +192,7 @@ class Publisher:
             return await self._delivery.write(self._runtime, lease)
 
     async def _announce(self) -> None:
-        """Announce the last change; retried apart from the write, and coalesced: the newest change counts."""
+        """Announce the last change. A failed announcement is retried without a write; one covers all changes so far."""
         try:
             await self._delivery.announce(AnnounceRuntime(self.sink, self._target, self._context))
         except SinkError as error:

@@ -1,7 +1,7 @@
-"""A remote sink under the interface of a pushed one: marks decide what is sent, and each operation has a deadline.
+"""Adapter of a remote sink to the interface of a pushed sink: skips writes of unchanged values, and limits their time.
 
-The mark of the last success is kept in memory. After a failure nothing is known of the target: a request whose answer
-was lost may have had its effect. The store is then asked first, where it can be read.
+The mark of the last success is kept in memory. After a failure the target's state is unknown: the store may have acted
+on a request whose answer was lost. The next operation then reads the target first, if the store can be read.
 """
 
 from collections.abc import Callable, Coroutine, Mapping
@@ -15,12 +15,12 @@ from tokend.values.tokens import Lease
 
 T = TypeVar("T")
 
-# An exchange that has begun may end at a shutdown or a reload: the store then holds what the next start expects.
+# Time for an operation to end after a cancellation (shutdown, reload): a complete write leaves the store up to date.
 LAST_SECONDS = 5.0
 
 
 class RemoteDelivery:
-    """Implement `plugin.sink.CombiningSink` by a `RemoteSink`'s `put`, `remove` and `inspect`."""
+    """A `plugin.sink.CombiningSink` that uses the `put`, `remove` and `inspect` of a `RemoteSink`."""
 
     __slots__ = ("_known", "_sink")
 
@@ -29,22 +29,22 @@ class RemoteDelivery:
         self._known: Mark | None = None
 
     async def write(self, runtime: SinkRuntime, lease: Lease) -> bool:
-        """Put the token into the store, unless the store holds it. True if something was sent to be stored."""
+        """Put the token into the store, unless the store holds it. True if a value was sent to the store."""
         return await self.write_all(runtime, lease, {})
 
     async def write_all(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
-        """Put what is made of these tokens into the store, unless the store holds it."""
+        """Put the content made from these tokens into the store, unless the store holds it. Returns as `write` does."""
         return await self._in_time(lambda: self._write(runtime, lease, others))
 
     async def remove(self, runtime: SinkRuntime) -> bool:
-        """Take our values out of the store. False where it is known that none are there."""
+        """Remove our values from the store. False if the store is known to hold none."""
         return await self._in_time(lambda: self._remove(runtime))
 
     async def probe(self, runtime: SinkRuntime) -> None:
-        """Do nothing: a start asks no store before there is something to write."""
+        """Do nothing: no request is sent to a store before there is a token to write."""
 
     async def announce(self, runtime: SinkRuntime) -> None:
-        """Do nothing: the store's readers learn of a new value from the store."""
+        """Do nothing: the store itself notifies its readers."""
 
     async def _write(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
         content = await self._sink.content(runtime, lease, others)
@@ -57,7 +57,7 @@ class RemoteDelivery:
         return True
 
     async def _put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
-        self._known = None  # until the answer says otherwise
+        self._known = None  # unknown until the answer arrives
         return await self._sink.put(runtime, content, known)
 
     async def _remove(self, runtime: SinkRuntime) -> bool:
@@ -83,7 +83,7 @@ class RemoteDelivery:
                 try:
                     done.append(await operation())
                 except Exception as error:
-                    # A task group would wrap it.
+                    # Raised after the task group, which would wrap the error in a group.
                     trouble.append(error)
             group.cancel_scope.cancel()
         if trouble:

@@ -1,4 +1,4 @@
-"""The sinks of one provider while they run: one publisher and one task each."""
+"""Running sinks of one provider: a publisher and a task for each."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ from tokend.values.tokens import Lease
 
 
 class RunningSinks:
-    """Run the sinks of the token ``name``. Implements `contract.SinkReport`.
+    """The running sinks of the token ``name``. Implements `contract.SinkReport`.
 
-    ``locks`` has the locks of all targets of the daemon. ``removes`` returns whether sinks must not hold the
-    token of a name after its end.
+    ``locks`` has the locks of all targets of the daemon. ``removes`` returns, for a token's name, whether sinks must
+    remove the token at its end.
     """
 
     __slots__ = ("_context", "_locks", "_name", "_publishers", "_removes", "_workers")
@@ -44,7 +44,7 @@ class RunningSinks:
         self._publishers: dict[Publisher | SocketPublisher, anyio.CancelScope] = {}
 
     def match(self, sinks: Sequence[SinkSettings]) -> None:
-        """Make the publishers match ``sinks``; those that did not change go on undisturbed."""
+        """Start and stop publishers so that they match ``sinks``. Publishers of unchanged sinks keep running."""
         before, self._publishers = self._publishers, {}
         for index, sink in enumerate(sinks, start=1):
             label = f"{sink.kind}-{index}"
@@ -59,12 +59,12 @@ class RunningSinks:
             scope.cancel()
 
     def secrets_changed(self, paths: set[Path]) -> None:
-        """Let the sinks that read one of the secret files at ``paths`` try again at once."""
+        """Let each sink that reads a secret from one of ``paths`` try again at once."""
         for publisher in self._publishers:
             publisher.secrets_changed(paths)
 
     def stop(self) -> None:
-        """Stop all publishers. What they wrote stays."""
+        """Stop all publishers. The targets stay unchanged."""
         self.match(())
 
     def statuses(self) -> tuple[SinkStatus, ...]:
@@ -72,16 +72,16 @@ class RunningSinks:
         return tuple(publisher.status for publisher in self._publishers)
 
     def hold(self, lease: Lease | None) -> bool:
-        """Return whether every required sink holds this lease."""
+        """Return whether every required sink holds this lease. False for None, if a sink is required."""
         return all(publisher.holds(lease) for publisher in self._publishers if publisher.sink.required)
 
     def owe_announcement(self) -> bool:
-        """Return whether a sink has written, and has not announced it yet."""
+        """Return whether a sink has written and not yet announced the change."""
         return any(publisher.owes_announcement() for publisher in self._publishers)
 
     def _make(self, sink: SinkSettings, label: str) -> Publisher | SocketPublisher:
         lock = self._locks.setdefault(sink.target, TargetLock())
         if sink.family == "served":
-            served = cast(ListeningSink, sink)  # a model of the table of sinks implements what its family names
+            served = cast(ListeningSink, sink)  # `plugin.kind_check` has checked the interface of the family
             return SocketPublisher(self._name, served, label=label, target=lock, context=self._context)
         return Publisher(self._name, sink, label=label, removes=self._removes, target=lock, context=self._context)

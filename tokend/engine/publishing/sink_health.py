@@ -1,4 +1,4 @@
-"""Health of one sink: its status row, and when it may be tried again after a failure."""
+"""Health of one sink: its status row, and the pause after a failure."""
 
 from tokend.engine.context.context import Context
 from tokend.machine.logs import get_logger
@@ -15,7 +15,10 @@ log = get_logger()
 
 
 class SinkHealth:
-    """One sink's successes and failures. ``error`` is the operator's sentence while the sink fails, else None."""
+    """The record of one sink's successes and failures.
+
+    ``error`` is the message for the operator while the sink fails, else None.
+    """
 
     __slots__ = ("_context", "_failures", "_label", "_last_success", "_name", "_retry_at", "_sink", "error")
 
@@ -47,7 +50,7 @@ class SinkHealth:
 
     @property
     def log_fields(self) -> dict[str, str]:
-        """The fields that name the sink in the log: ``path`` for files and sockets, ``target`` for all others."""
+        """The log fields that identify the sink: ``token``, ``sink``, and ``path`` (file, socket) or ``target``."""
         key = "target" if self._sink.file_path is None else "path"
         return {"token": self._name, "sink": self._label, key: self._sink.target}
 
@@ -58,22 +61,22 @@ class SinkHealth:
         return self._retry_at is None
 
     def retry_at(self, now: Instant) -> Instant | None:
-        """When the pause is over; None where there is none."""
-        # Counted from now: the wall time of an earlier instant would be in the past for ever after a jump ahead.
+        """Return the end of the pause; None if there is no pause."""
+        # Counted from now: after a jump of the clock, the wall time of an older instant would be wrong.
         return None if self._retry_at is None else now.after(now.until(self._retry_at))
 
     def try_now(self) -> None:
-        """End the pause: what the failure came from has changed."""
+        """End the pause, because the cause of the failure has changed."""
         self._retry_at = None
 
     def succeeded(self) -> None:
-        """Note a success, as of now."""
+        """Record a success now."""
         self._failures, self._retry_at, self.error = 0, None, None
         self._last_success = self._context.clock.instant()
         self._context.store.touch(self._name)
 
     def failed(self, detail: str) -> None:
-        """Note a failure, log it unless the last one was the same, and set the pause, which grows."""
+        """Record a failure now, and set the pause, which grows. Log it unless ``detail`` is the current error."""
         context = self._context
         self._failures += 1
         exponent = min(self._failures - 1, LARGEST_EXPONENT)

@@ -1,4 +1,4 @@
-"""`plugin.sink.SinkRuntime` for one sink: threads with a deadline, secrets, the store, and the leases of others."""
+"""Implementations of `plugin.sink.SinkRuntime`: threads with a deadline, secrets, requests, marks, other leases."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,14 +19,14 @@ from tokend.values.tokens import Lease
 
 T = TypeVar("T")
 
-# A healthy disk needs a millisecond; a filesystem that hangs gets its thread taken away after this.
+# Time limit of a write to a file. A healthy disk needs a millisecond; a hanging filesystem can block a thread for ever.
 WRITE_SECONDS = 10.0
-# A sink's command may take 30 s; the rest is margin for starting it.
+# Time limit of an announcement: a sink's command may take 30 s, and needs some time to start.
 ANNOUNCE_SECONDS = 35.0
 
 
 class WriteRuntime:
-    """The runtime of a sink's writes, removals and probes, which are made one at a time per target."""
+    """The runtime of a sink's writes, removals and probes, which run one at a time per target."""
 
     __slots__ = ("_context", "_sink", "_target", "_upstream")
 
@@ -34,25 +34,25 @@ class WriteRuntime:
         self._sink = sink
         self._target = target
         self._context = context
-        # Made at the first use: a file sink reads no secret and sends no request, and there are thousands of them.
+        # Made at the first use: thousands of file sinks read no secret and send no request.
         self._upstream: Runtime | None = None
 
     @property
     def clock(self) -> Clock:
-        """The time."""
+        """The clock of this machine."""
         return self._context.clock
 
     async def reveal(self, source: SecretSource) -> Secret:
         """Read a secret now."""
         try:
-            return await self._reached().reveal(source)
+            return await self._upstream_runtime().reveal(source)
         except AttemptError as error:
             raise SinkError(f"{self._sink.target}: {error.detail}") from None
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send one request and return its reply."""
         try:
-            return await self._reached().exchange(request)
+            return await self._upstream_runtime().exchange(request)
         except AttemptError as error:
             raise SinkError(f"{self._sink.target}: {error.detail}") from None
 
@@ -61,7 +61,7 @@ class WriteRuntime:
         if self._target.hanging:
             raise SinkError(f"{self._sink.target}: an earlier write still hangs in the filesystem")
         try:
-            # A write that has begun is finished also at a shutdown: a short wait saves a stale file.
+            # Shielded: a shutdown waits for a write that has begun, so that the file is not left stale.
             with anyio.CancelScope(shield=True):
                 result = await self._context.threads.run(self._target.tracked(call), seconds=WRITE_SECONDS)
         except TimeoutError as error:
@@ -80,19 +80,19 @@ class WriteRuntime:
             return Mark(None, version)
         members = [values] if isinstance(values, Secret) else [values[key] for key in sorted(values)]
         keys = [] if isinstance(values, Secret) else sorted(values)
-        # Lengths before the parts: two targets, or two sets of values, must not make the same bytes.
+        # Each part follows its length, so that different targets or values cannot make the same bytes.
         parts = [self._sink.target.encode(), *(key.encode() for key in keys), *(one.reveal_bytes() for one in members)]
         content = b"".join(b"%d:%b" % (len(part), part) for part in parts)
         return Mark(self._context.store.state.digest(b"sink\0" + content), version)
 
-    def _reached(self) -> Runtime:
+    def _upstream_runtime(self) -> Runtime:
         if self._upstream is None:
             self._upstream = self._context.sink_upstream(self._sink)
         return self._upstream
 
 
 class AnnounceRuntime(WriteRuntime):
-    """The runtime of a sink's announcements, in threads of their own: a command may take half a minute."""
+    """The runtime of a sink's announcements, which run in threads of their own: a command may take half a minute."""
 
     __slots__ = ()
 

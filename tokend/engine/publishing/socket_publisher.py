@@ -1,4 +1,4 @@
-"""Publishing task of one served sink: have it served, and again after a failure."""
+"""Publishing task of one served sink: serve the sink, and serve it again after a failure."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ log = get_logger()
 
 
 class SocketPublisher:
-    """Keep one sink's clients served. `run` is its task; a client is sent the token that is newest when it connects."""
+    """The task that serves one sink; see `run`. A client gets the newest token at the time of its connection."""
 
     def __init__(self, name: str, sink: ListeningSink, *, label: str, target: TargetLock, context: Context) -> None:
         self.sink = sink
@@ -35,37 +35,37 @@ class SocketPublisher:
         return self._health.status
 
     def holds(self, lease: Lease | None) -> bool:
-        """Return whether a client would be given this very lease."""
+        """Return whether a client would get this lease: the sink is listening, and ``lease`` is not None."""
         return self._listening and lease is not None
 
     def secrets_changed(self, paths: set[Path]) -> None:
         """Do nothing: a served sink reads no secret."""
 
     def owes_announcement(self) -> bool:
-        """Never: there is no change that a client could miss."""
+        """Return False: a client reads the current token, so there is no change to announce."""
         return False
 
     async def run(self) -> None:
         """Serve until cancelled."""
         while True:
-            # The sink that had the path before (changed, renamed, of another place in the list) may not have ended yet.
+            # An earlier sink on the same path (before a change, a rename or a new order) may not have ended yet.
             async with self._target.lock:
                 await self._listen()
             await self._clock.wait(self._health.retry_at(self._clock.instant()), Event())
 
     async def _listen(self) -> None:
         try:
-            await self._serve(self._name, self.sink, self._begun)
+            await self._serve(self._name, self.sink, self._on_listening)
         except SinkError as error:
             self._health.failed(error.detail)
         except Exception:
-            # The supervisor logs it and starts this worker again; status must not say that all is well.
+            # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
             self._health.failed(BUG)
             raise
         finally:
             self._listening = False
 
-    def _begun(self) -> None:
+    def _on_listening(self) -> None:
         self._listening = True
         self._counters.wrote(self._name, self.label, "success")
         self._health.succeeded()

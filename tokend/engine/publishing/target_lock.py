@@ -1,4 +1,4 @@
-"""The lock of one target: sinks on one target write one after another, and not beside a thread that was given up."""
+"""Lock of one target: its sinks write one after another, and never while a timed-out thread is still writing."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,7 +9,11 @@ T = TypeVar("T")
 
 
 class TargetLock:
-    """``lock`` is held by the sink that is writing; ``hanging`` is true while a thread is at work in the target."""
+    """The lock of one target, shared by its sinks.
+
+    The sink that is writing holds ``lock``. ``hanging`` is true while a thread is at work on the target, also after the
+    thread's time limit.
+    """
 
     __slots__ = ("hanging", "lock")
 
@@ -18,7 +22,7 @@ class TargetLock:
         self.hanging = False
 
     def tracked(self, call: Callable[[], T]) -> Callable[[], T]:
-        """Wrap ``call`` so that the target counts as hanging for as long as the call's thread is in it."""
+        """Return a function that runs ``call`` and sets ``hanging`` while the call runs."""
 
         def tracked() -> T:
             self.hanging = True

@@ -1,1 +1,1 @@
-"""File sinks: one family with shared ownership, modes and error messages."""
+"""File sinks: one family with common keys for ownership, mode and announcements."""

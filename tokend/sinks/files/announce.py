@@ -1,4 +1,7 @@
-"""Announce that a file changed: run a command, send a signal, ask systemd. No shell, and no token in what is passed."""
+"""Announcements of a changed file: run a command, send a signal, reload a unit of systemd.
+
+No shell is started, and no token is passed on.
+"""
 
 import os
 import signal as signal_module
@@ -13,15 +16,15 @@ from tokend.plugin.settings_base import AnchoredPath, Settings
 from tokend.values.errors import SinkError
 
 COMMAND_SECONDS = 30
-# proc(5): pid_max is at most 2²².
+# proc(5): the largest possible pid_max.
 LARGEST_PID = 2**22
 LONGEST_PID_FILE = 64
-# What a program needs to run at all; nothing of the daemon's own environment, which may hold secrets.
+# Environment variables that a program needs to run. The others are not passed on: they may hold secrets.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 
 
 class Signal(Settings):
-    """``signal = { pid_file = "/run/app.pid", signal = "SIGHUP" }``."""
+    """The key ``signal``: ``{ pid_file = "/run/app.pid", signal = "SIGHUP" }``."""
 
     pid_file: AnchoredPath
     signal: str = "SIGHUP"
@@ -36,7 +39,7 @@ class Signal(Settings):
 
 
 class Systemd(Settings):
-    """``systemd = { unit = "app.service", action = "try-reload-or-restart" }``."""
+    """The key ``systemd``: ``{ unit = "app.service", action = "try-reload-or-restart" }``."""
 
     unit: str
     action: Literal["reload", "restart", "try-reload-or-restart"] = "try-reload-or-restart"
@@ -51,7 +54,7 @@ class Systemd(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Everything that one sink announces to. False if there is nothing."""
+    """The configured announcements of one sink. The value is false if there is none."""
 
     command: tuple[str, ...] | None
     signal: Signal | None
@@ -61,7 +64,10 @@ class Announcement:
         return self.command is not None or self.signal is not None or self.systemd is not None
 
     def make(self, target: str) -> None:
-        """Do all that is set. Raises `SinkError` naming what failed; the file is written already."""
+        """Make all configured announcements of the file ``target``. Blocks.
+
+        Raises `SinkError`, which names the one that failed. The file is written already then.
+        """
         if self.command is not None:
             _run(self.command, "on_change", target)
         if self.signal is not None:
@@ -74,7 +80,7 @@ def _run(argv: tuple[str, ...], what: str, target: str) -> None:
     environ = {key: os.environ[key] for key in PASSED_ON if key in os.environ} | {"TOKEND_FILE": target}
     null = subprocess.DEVNULL
     try:
-        # A session of its own: what the command started is ended with it.
+        # A session of its own: a timeout kills the command together with the processes that it started.
         process = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, env=environ, start_new_session=True)
     except (OSError, ValueError) as error:
         raise SinkError(f"{what}: {argv[0]} cannot be run: {getattr(error, 'strerror', error)}") from None

@@ -1,4 +1,4 @@
-"""The family of file sinks: place, owner, mode, errors, and the way to a thread. The content is each kind's own.
+"""Base class of the file sinks: path, owner, mode, error messages, threads. Each kind makes its own content.
 
 `FileSink` implements `plugin.sink.Sink`: each asynchronous method runs its ``…_blocking`` counterpart in a thread.
 """
@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from tokend import files
-from tokend.files import NotKeptError, Ownership, Version
+from tokend.files import Ownership, OwnershipError, Version
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.settings_base import AnchoredPath, Mode, Name, is_number
 from tokend.plugin.sink import SinkRuntime
@@ -23,19 +23,20 @@ from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease
 
 IN_PLACE_ADVICE = 'set write = "in-place" (readers may then see a half-written file), or mount the directory instead'
-NOT_KEPT_ADVICE = 'let the daemon run as root or as the owner, or set write = "in-place", which keeps the file as it is'
+OWNER_ADVICE = 'let the daemon run as root or as the owner, or set write = "in-place", which keeps the file as it is'
 
 
 class FileSink(SinkSettings):
-    """A sink that is one file. A kind implements `render`, or `write_blocking` where it edits a file in place.
+    """A sink whose target is one file. A kind implements `render`, or `write_blocking` if it edits an existing file.
 
-    Methods named ``…_blocking``, and `render`, run in a thread, one at a time per target; they raise only `SinkError`.
+    `render` and the methods named ``…_blocking`` run in a thread, one at a time per target. They raise only
+    `SinkError`.
     """
 
     path: AnchoredPath
     owner: Name | None = None
     group: Name | None = None
-    # None, where a kind allows it, means: as the file is; 0600 if it is new.
+    # None (if the kind allows it) keeps the mode of an existing file. A new file gets 0600.
     mode: Mode | None = "0600"
     symlink: Literal["refuse", "follow", "replace"] = "refuse"
     write_mode: Literal["replace", "in-place"] = Field(default="replace", alias="write")
@@ -57,33 +58,33 @@ class FileSink(SinkSettings):
 
     @property
     def file_path(self) -> Path:
-        """The file."""
+        """The file's path."""
         return self.path
 
     def exclusive_targets(self) -> frozenset[str]:
-        """The file's real path: links and other spellings lead to the same file."""
+        """Return the file's real path: links and other spellings of the path lead to the same file."""
         return frozenset({files.real_path(self.path)})
 
     # ------------------------------------------------------------------ plugin.sink.Sink
 
     async def write(self, runtime: SinkRuntime, lease: Lease) -> bool:
-        """Make the file hold this token. True if it changed."""
+        """Make the file hold this token. True if the file changed."""
         return await runtime.run_in_thread(lambda: self.write_blocking(lease))
 
     async def write_all(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
-        """Make the file hold these tokens, for kinds with a key ``tokens``. True if it changed."""
+        """Make the file hold these tokens, for kinds with a key ``tokens``. True if the file changed."""
         return await runtime.run_in_thread(lambda: self.write_all_blocking(lease, others))
 
     async def remove(self, runtime: SinkRuntime) -> bool:
-        """Unlink the file; empty it where its inode has to stay. True if there was something to take away."""
+        """Unlink the file; empty it if ``write = "in-place"``. True if the file changed."""
         return await runtime.run_in_thread(self.remove_blocking)
 
     async def probe(self, runtime: SinkRuntime) -> None:
-        """Raise `SinkError` where a write would fail for a reason that can be seen now; sweep what a crash left."""
+        """Raise `SinkError` if a write would fail for a reason that can be seen now. Removes files left by a crash."""
         await runtime.run_in_thread(self.probe_blocking)
 
     async def announce(self, runtime: SinkRuntime) -> None:
-        """Run the command, send the signal, ask systemd, as the settings say."""
+        """Run the command, send the signal and reload the unit, if they are configured."""
         announcement = Announcement(self.on_change, self.signal, self.systemd)
         if announcement:
             await runtime.run_in_thread(lambda: announcement.make(self.target))
@@ -101,11 +102,11 @@ class FileSink(SinkSettings):
             return self.put(content)
 
     def write_all_blocking(self, lease: Lease, others: Mapping[str, Lease]) -> bool:
-        """Write the content that is made of several tokens. True if the file changed."""
+        """Write the content made from several tokens. True if the file changed."""
         raise NotImplementedError
 
     def remove_blocking(self) -> bool:
-        """Take the token away. True if there was something to take away."""
+        """Unlink the file; empty it if ``write = "in-place"``. True if the file changed."""
         with self.operator_errors():
             if self.write_mode == "in-place":
                 there = files.read_version(self.path, symlink=self.symlink).content is not None
@@ -113,34 +114,35 @@ class FileSink(SinkSettings):
             return files.remove_file(self.path, symlink=self.symlink)
 
     def probe_blocking(self) -> None:
-        """Look for what would make a write fail."""
+        """Check names, directory and file for `probe`."""
         with self.operator_errors():
             self.ownership()
             files.probe(self.path, symlink=self.symlink, in_place=self.write_mode == "in-place")
 
     def put(self, content: bytes, edited: Version | None = None) -> bool:
-        """Write ``content`` in the way that the settings ask for; ``edited`` is what it was made from.
+        """Replace or overwrite the file as the settings say. True if the file changed.
 
-        Raises OSError, `ChangedError` among them where the file is not ``edited`` any more.
+        ``edited`` is the version of the file that ``content`` was made from. Raises OSError; its subclass
+        `ChangedError` if the file is not ``edited`` any more.
         """
         write = files.write_in_place if self.write_mode == "in-place" else files.replace_file
         return write(self.path, content, self.ownership(), symlink=self.symlink, edited=edited)
 
     def ownership(self) -> Ownership:
-        """Mode and owner as numbers. Raises `SinkError` for a name that this machine does not know."""
+        """Return mode, owner and group as numbers. Raises `SinkError` for a name that this machine does not know."""
         uid = None if self.owner is None else _number(self.owner, "owner", self.target)
         gid = None if self.group is None else _number(self.group, "group", self.target)
         return Ownership(mode=None if self.mode is None else int(self.mode, 8), uid=uid, gid=gid)
 
     @contextmanager
     def operator_errors(self) -> Iterator[None]:
-        """Turn an OSError into a `SinkError`: path, what failed, and what to do where that is known."""
+        """Turn an OSError into a `SinkError`: path, reason, and advice if there is any."""
         try:
             yield
         except OSError as error:
             advice = ""
-            if isinstance(error, NotKeptError):
-                advice = f"; {NOT_KEPT_ADVICE}"
+            if isinstance(error, OwnershipError):
+                advice = f"; {OWNER_ADVICE}"
             elif error.errno in {errno.EBUSY, errno.EXDEV}:
                 advice = f"; {IN_PLACE_ADVICE}"
             where = error.filename if isinstance(error.filename, str) else self.target

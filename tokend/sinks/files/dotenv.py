@@ -1,4 +1,4 @@
-"""``dotenv``: one key of a `.env` file, set in place; every other byte of the file stays."""
+"""Kind ``dotenv``: sets one key of a `.env` file and keeps every other byte."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +15,15 @@ from tokend.sinks.files.dotenv_format import KEY, Style, UneditableError, Unenco
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease, utc
 
-# Another program may edit the same file at the same time. After so many tries the sink fails; its retry comes later.
+# Tries of one edit: another program may edit the file at the same time. After the last try the write fails.
 EDIT_TRIES = 10
 
 
 class DotenvSink(FileSink):
-    """``key`` holds the token; ``expires_key``, if given, its expiry (RFC 3339 UTC, empty for a token without end).
+    """A key in a `.env` file.
 
-    An existing file keeps its mode and owner unless ``mode``, ``owner`` or ``group`` say otherwise; a new one is 0600.
+    ``key`` gets the token. ``expires_key``, if given, gets its expiry: RFC 3339 UTC, empty for a token without end. An
+    existing file keeps its mode and owner unless ``mode``, ``owner`` or ``group`` are set. A new file gets mode 0600.
     """
 
     kind: Literal["dotenv"] = "dotenv"
@@ -47,12 +48,12 @@ class DotenvSink(FileSink):
         return value
 
     def exclusive_targets(self) -> frozenset[str]:
-        """The keys in the file: sinks with different keys share it."""
+        """Return the keys as parts of the file: sinks with different keys may share the file."""
         keys = (self.key,) if self.expires_key is None else (self.key, self.expires_key)
         return frozenset(part_of(file, key) for file in super().exclusive_targets() for key in keys)
 
     def write_blocking(self, lease: Lease) -> bool:
-        """Set the key. True if the file changed."""
+        """Set the keys. True if the file changed."""
         expires = lease.token.expires_at
         values = {self.key: lease.token.value.reveal()}
         if self.expires_key is not None:
@@ -64,12 +65,12 @@ class DotenvSink(FileSink):
         return self._set(encoded, append=True)
 
     def remove_blocking(self) -> bool:
-        """Set ``KEY=``. True if the file changed."""
+        """Set the keys that the file has to empty values (``KEY=``). True if the file changed."""
         keys = [self.key] if self.expires_key is None else [self.key, self.expires_key]
         return self._set(dict.fromkeys(keys, ""), append=False)
 
     def probe_blocking(self) -> None:
-        """Check also that an existing file can be read and edited."""
+        """Check, as other file sinks do, that a write would succeed; also that an existing file can be edited."""
         super().probe_blocking()
         with self.operator_errors(), self._editable():
             edit(self._read().content or b"", {}, append=False)
@@ -93,7 +94,7 @@ class DotenvSink(FileSink):
         return self.put(after, before)
 
     def _read(self) -> Version:
-        # The file that replaces a link keeps the content of the link's target: its other keys are needed.
+        # With symlink = "replace" the new file needs the other keys, which are in the link's target.
         return files.read_version(self.path, symlink="follow" if self.symlink == "replace" else self.symlink)
 
     @contextmanager

@@ -26,7 +26,8 @@ _REST = re.compile(rb"[^\r\n]*")
 _COMMENT = re.compile(rb"[ \t\f\v]+#")
 # Text that may follow the closing quote. With other text readers disagree on the end of the value.
 _AFTER_QUOTE = re.compile(rb"(?=[ \t\f\v]*(?:[\r\n]|\Z)|[ \t\f\v]+#)")
-# Without escapes as shells read it, then with them as python-dotenv and node do: the first that ends well counts.
+# Patterns of quoted values: without escapes (shells), then with escapes (python-dotenv, node). The first pattern counts
+# whose closing quote is followed by `_AFTER_QUOTE`.
 _QUOTED = {
     b"'": (re.compile(rb"'[^']*'"), re.compile(rb"'(?:\\.|[^'\\])*'", re.DOTALL)),
     b'"': (re.compile(rb'"(?:\\.|[^"\\])*"', re.DOTALL),),
@@ -35,15 +36,15 @@ _QUOTED = {
 
 
 class UnencodableError(ValueError):
-    """Readers would not read this value alike; the message does not quote it."""
+    """A value that readers would read differently. The message does not quote the value."""
 
 
 class UneditableError(ValueError):
-    """A value set in this file would not be read back; the message does not quote the file."""
+    """A file in which a new value would not be read back. The message does not quote the file."""
 
 
 def encode(value: str, style: Style) -> str:
-    """Encode ``value`` for the right side of ``KEY=``. Raises `UnencodableError`."""
+    """Encode ``value`` for the right side of ``KEY=``. Raises `UnencodableError` if no encoding suits all readers."""
     if any(_is_bad(character) for character in value):
         raise UnencodableError("it holds control characters or others that no .env file can carry")
     if style == "raw":
@@ -62,9 +63,9 @@ def encode(value: str, style: Style) -> str:
 
 
 def edit(content: bytes, values: Mapping[str, str], *, append: bool = True) -> bytes:
-    """Set each key of ``values`` (encoded) wherever it is assigned, or append it; every other byte stays.
+    """Set each key of ``values`` (encoded) at each of its assignments. Every other byte stays.
 
-    Without ``append``, missing keys stay missing. Raises `UneditableError`.
+    A missing key is appended; without ``append`` it stays missing. Raises `UneditableError`.
     """
     if content.startswith(_UTF_16):
         raise UneditableError("it is UTF-16: save it as UTF-8")
@@ -88,19 +89,19 @@ def edit(content: bytes, values: Mapping[str, str], *, append: bool = True) -> b
 
 @dataclass(frozen=True, slots=True)
 class _Assignment:
-    """One ``key=value``: the value's bytes are ``start`` to ``end``, quotes included."""
+    """One ``key=value``. The value's bytes, with its quotes, are ``start`` to before ``end``."""
 
     key: str
     start: int
     end: int
 
     def value(self, content: bytes) -> bytes:
-        """Return the assigned bytes; blanks alone are an empty value."""
+        """Return the assigned bytes. A value of blanks is empty."""
         return content[self.start : self.end].strip()
 
 
 def _assignments(content: bytes) -> Iterator[_Assignment]:
-    """Walk line by line. A quoted value may span lines; text in it is no assignment."""
+    """Yield the assignments in the order of the file. A quoted value may span lines; its text is no assignment."""
     position = len(_BOM) if content.startswith(_BOM) else 0
     while position < len(content):
         match = _ASSIGNMENT.match(content, position)
@@ -140,13 +141,16 @@ def _append(content: bytes, encoded: Mapping[str, bytes]) -> bytes:
 
 
 def _check(content: bytes, wanted: Sequence[tuple[str, bytes]]) -> None:
-    """Check the result: an unclosed quote would end at a quote of a new value, or swallow the value."""
+    """Raise `UneditableError` if the assignments of ``content`` are not ``wanted``.
+
+    An unclosed quote of an old value would end at a quote of a new value, or swallow the new value.
+    """
     if [(found.key, found.value(content)) for found in _assignments(content)] != list(wanted):
         raise UneditableError("a value in it has no end (a quote that is not closed?): fix that line first")
 
 
 def _raw(value: str) -> str:
-    """Return the value as it is; refuse a value that the next edit would not find as a whole."""
+    """Return the value unchanged. Raises `UnencodableError` if the next edit would not find the whole value."""
     line = b"K=" + value.encode()
     # The second line closes a quote that the first line leaves open.
     if line.strip() != line or _value(line + b"\n" + value[:1].encode(), 2) != (2, len(line)):

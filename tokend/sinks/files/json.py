@@ -1,4 +1,4 @@
-"""``json``: the native object, or the one that Trading Technologies' own Python package reads."""
+"""Kind ``json``: a file with the native object, or with the object that Trading Technologies' Python package reads."""
 
 from datetime import timedelta
 from typing import Literal
@@ -10,20 +10,23 @@ from tokend.values.tokens import JSON, Lease, native
 
 
 class JsonSink(FileSink):
-    """One line of JSON, newline at the end."""
+    """A file with one line of JSON and a final newline."""
 
     kind: Literal["json"] = "json"
     layout: Literal["native", "tt"] = "native"
 
     def render(self, lease: Lease) -> bytes:
-        """Make the object of the layout."""
+        """Return the JSON object in the configured layout."""
         return orjson.dumps(_tt(lease) if self.layout == "tt" else native(lease)) + b"\n"
 
 
 def _tt(lease: Lease) -> dict[str, JSON]:
-    """``tt_token.json`` (docs/vendors.md, tt): the life as issued, from a naive *local* time of the request."""
+    """Return the object of ``tt_token.json`` (docs/vendors.md, tt).
+
+    ``seconds_until_expiry`` is the token's whole lifetime; it counts from ``acquisition_time``, a naive *local* time.
+    """
     token = lease.token
-    # Between the two times of day, as its reader adds them up; the boot line's floats would lose a second.
+    # Of wall times, because the reader adds them up again. The boot times are floats: rounding would lose a second.
     life = None if token.expires_at is None else token.expires_at.wall - token.issued_at.wall
     return {
         "status": "Ok",

@@ -1,4 +1,4 @@
-"""``raw``: exactly the token."""
+"""Kind ``raw``: a file with the token and nothing else."""
 
 from typing import Literal
 
@@ -7,11 +7,11 @@ from tokend.values.tokens import Lease
 
 
 class RawSink(FileSink):
-    """The token and nothing else; ``newline = true`` adds one."""
+    """A file with the token's bytes. ``newline = true`` adds a final newline."""
 
     kind: Literal["raw"] = "raw"
     newline: bool = False
 
     def render(self, lease: Lease) -> bytes:
-        """Give the token's bytes."""
+        """Return the token's bytes, with a newline if configured."""
         return lease.token.value.reveal_bytes() + (b"\n" if self.newline else b"")

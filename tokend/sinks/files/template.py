@@ -1,4 +1,4 @@
-"""``template``: whatever text a program wants, by a sandboxed Jinja template over the native fields."""
+"""Kind ``template``: a file with any text, rendered by a sandboxed Jinja template from the native fields."""
 
 import re
 from collections.abc import Mapping
@@ -12,18 +12,21 @@ from tokend.sinks.files.base import FileSink
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease, native
 
-# It is read at each write.
+# The template file is read at each write.
 LARGEST_TEMPLATE_BYTES = 1024 * 1024
-# How Jinja speaks of a variable that does not exist.
+# Jinja's message about an undefined variable.
 _NAME = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined", re.ASCII)
 
 
 class TemplateSink(FileSink):
-    """A rendered template. Its variables are the native JSON's members, ``headers``, and the same of each token in
-    ``tokens``, by name. Rendered again when any of them changes; while one has no valid token the file stays."""
+    """A file with a rendered template.
+
+    The variables are the native JSON's members, ``headers``, and ``tokens``: the same variables of each token, by name.
+    A change of any of the tokens renders the template again. While one of them is not valid, the file stays unchanged.
+    """
 
     kind: Literal["template"] = "template"
-    # The names of other held tokens; the checks of the whole configuration know them.
+    # Names of other held tokens, checked by `config.cross_checks`.
     tokens: Annotated[tuple[str, ...], Field(strict=False)] = ()
     template: str | None = Field(default=None, repr=False)
     template_file: AnchoredPath | None = None
@@ -35,18 +38,21 @@ class TemplateSink(FileSink):
         return self
 
     def render(self, lease: Lease) -> bytes:
-        """Make the text of one token."""
+        """Render the template for one token."""
         return self.render_all(lease, {})
 
     def write_all_blocking(self, lease: Lease, others: Mapping[str, Lease]) -> bool:
-        """Write the text of these tokens. True if the file changed."""
+        """Write the template rendered for these tokens. True if the file changed."""
         content = self.render_all(lease, others)
         with self.operator_errors():
             return self.put(content)
 
     def render_all(self, lease: Lease, others: Mapping[str, Lease]) -> bytes:
-        """Make the text of these tokens, UTF-8. Raises `SinkError` with the template's fault, never with a value."""
-        # Jinja costs 4 MB and is needed by few.
+        """Render the template for these tokens as UTF-8.
+
+        Raises `SinkError`, which names the template's fault and quotes no value.
+        """
+        # Imported here: Jinja takes 4 MB of memory, and few configurations have a template.
         import jinja2
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -61,12 +67,12 @@ class TemplateSink(FileSink):
         except jinja2.TemplateSyntaxError as error:
             raise SinkError(f"{self.target}: the template's line {error.lineno} is wrong: {error.message}") from None
         except jinja2.UndefinedError as error:
-            # A name stands in the template; a key that was looked up may be the token itself.
+            # A variable's name is text of the template. A key that was looked up may be the token: do not quote it.
             named = _NAME.fullmatch(error.message or "")
             what = f"{named[1]!r}, which is not there" if named else "something that is not there"
             raise SinkError(f"{self.target}: the template asks for {what}") from None
         except Exception as error:
-            # Filters run on the token: their messages may quote it too.
+            # A filter runs on the token, and its message may quote the token.
             raise SinkError(f"{self.target}: the template failed ({type(error).__name__})") from None
 
     def _source(self) -> str:
