@@ -5,7 +5,15 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from tokend.config.fields import Visibility, choices_at, is_visible, keys_at, secret_fields, visibility, words_of
+from tokend.config.fields import (
+    Visibility,
+    allowed_values,
+    is_visible,
+    known_and_public_keys,
+    known_keys,
+    secret_fields,
+    visibility,
+)
 from tokend.plugin.secret_source import SecretField
 
 
@@ -71,13 +79,18 @@ def test_only_the_place_of_a_secret_is_shown_beside_a_problem_in_its_table() -> 
     assert not is_visible(("key", "env"), at, Visibility.HIDDEN)
 
 
-def test_keys_and_words_of_a_table() -> None:
+def test_keys_and_allowed_values_of_a_table() -> None:
     """By their names in TOML; a free table has none, and neither has what is no table."""
-    assert keys_at(Outer, ()) == ["address", "free", "inner", "key", "name", "rows", "users", "write"]
-    assert keys_at(Outer, ("inner",)) == ["depth", "tone"]
-    assert keys_at(Outer, ("free",)) == keys_at(Outer, ("name",)) == keys_at(Outer, ("nowhere",)) == []
-    assert choices_at(Outer, ("inner", "tone")) == ["high", "low"]
-    assert choices_at(Outer, ("name",)) == choices_at(Outer, ("nowhere",)) == choices_at(Outer, ("free", "x")) == []
+    assert known_keys(Outer, ()) == ["address", "free", "inner", "key", "name", "rows", "users", "write"]
+    assert known_keys(Outer, ("inner",)) == ["depth", "tone"]
+    assert known_keys(Outer, ("free",)) == known_keys(Outer, ("name",)) == known_keys(Outer, ("nowhere",)) == []
+    assert allowed_values(Outer, ("inner", "tone")) == ["high", "low"]
+    assert (
+        allowed_values(Outer, ("name",))
+        == allowed_values(Outer, ("nowhere",))
+        == allowed_values(Outer, ("free", "x"))
+        == []
+    )
 
 
 def test_secrets_are_found_by_their_type() -> None:
@@ -92,7 +105,7 @@ def test_a_word_is_public_only_if_it_is_in_every_model() -> None:
         name: SecretField
         size: int
 
-    known, public = words_of([Outer, Other])
+    known, public = known_and_public_keys([Outer, Other])
     everything: set[Any] = {
         "address",
         "depth",
