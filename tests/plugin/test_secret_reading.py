@@ -1,4 +1,4 @@
-"""Places of secrets, each really read."""
+"""Secrets are read from each kind of place, with real files, variables and programs."""
 
 import base64
 import os
@@ -43,7 +43,7 @@ def test_each_place_gives_its_secret(tmp_path):
 
 @pytest.mark.parametrize(("written", "read"), [("a\n", "a"), ("a\n\n", "a\n"), ("a\r\n", "a"), (" a ", " a ")])
 def test_one_trailing_newline_is_stripped_and_nothing_else(tmp_path, written, read):
-    """One, not all; inner and other white space may be part of a secret."""
+    """Inner and other white space may be part of a secret."""
     (tmp_path / "key").write_bytes(written.encode())
     assert read_secret(source({"file": "key"}, str(tmp_path))).reveal() == read
 
@@ -77,7 +77,7 @@ def test_encoded_keys_become_bytes(encoding, text):
     ],
 )
 def test_what_cannot_be_read_is_named_without_its_content(table, environ, expected):
-    """SecretError: place and reason, never the value, nor what a command printed."""
+    """SecretError names place and reason, never the value, nor the output of a command."""
     with pytest.raises(SecretError, match=expected) as refused:
         read_secret(source(table), environ)
     assert PLANTED not in str(refused.value)
@@ -85,7 +85,7 @@ def test_what_cannot_be_read_is_named_without_its_content(table, environ, expect
 
 
 def test_a_file_that_keeps_changing_is_not_believed(tmp_path):
-    """A file is read until two reads agree: this one never does."""
+    """A file is read until two reads agree. This file changes at each read."""
     fifo = tmp_path / "endless"
     fifo.symlink_to("/proc/sys/kernel/random/uuid")
     with pytest.raises(SecretError, match="keeps changing"):
@@ -93,7 +93,7 @@ def test_a_file_that_keeps_changing_is_not_believed(tmp_path):
 
 
 def test_a_command_gets_no_input_and_a_limit_of_output():
-    """Standard input is closed; megabytes are no secret."""
+    """Standard input is closed, and megabytes of output are refused."""
     assert read_secret(source({"command": ["sh", "-c", "cat; echo end"]})).reveal() == "end"
     with pytest.raises(SecretError, match="not a secret"):
         read_secret(source({"command": ["head", "-c", "100000", "/dev/zero"]}))
@@ -101,7 +101,7 @@ def test_a_command_gets_no_input_and_a_limit_of_output():
 
 
 def test_a_command_gets_no_secret_of_the_daemon_s_environment():
-    """What a program needs to run at all, and nothing else: the daemon's environment may hold other secrets."""
+    """A command gets only the variables that a program needs to run: the others may hold secrets."""
     environ = {"PATH": os.environ["PATH"], "HOME": "/somewhere", "API_KEY": PLANTED, "NOTIFY_SOCKET": "/x"}
     printed = read_secret(source({"command": ["env"]}), environ).reveal()
     assert "HOME=/somewhere" in printed
@@ -110,7 +110,7 @@ def test_a_command_gets_no_secret_of_the_daemon_s_environment():
 
 
 def test_a_command_that_prints_without_end_is_cut_off_and_ended(tmp_path):
-    """64 KiB of it are enough to know that it is no secret; it is not left running, nor what it started."""
+    """After 64 KiB the command and the processes that it started are killed."""
     pids = tmp_path / "pids"
     script = f"sleep 1000 & echo $! $$ > {pids}; exec yes"
     with pytest.raises(SecretError, match="printed more than 65536 bytes"):
@@ -120,7 +120,7 @@ def test_a_command_that_prints_without_end_is_cut_off_and_ended(tmp_path):
 
 
 def test_what_a_command_started_may_live_on_if_it_let_go(tmp_path):
-    """An agent (of gpg, of ssh) is started by the first command that needs it, and serves the next one."""
+    """An agent of gpg or ssh, started by the first command that needs one, must serve the next command."""
     pids = tmp_path / "pids"
     script = f"sleep 1000 > /dev/null & echo $! > {pids}; echo {PLANTED}"
     assert read_secret(source({"command": ["sh", "-c", script]})).reveal() == PLANTED
@@ -133,7 +133,7 @@ def test_what_a_command_started_may_live_on_if_it_let_go(tmp_path):
 
 @pytest.mark.parametrize("size", [65536, 65537])
 def test_a_secret_has_at_most_64_kib(tmp_path, size):
-    """By file and by command alike."""
+    """The limit holds for files and commands."""
     (tmp_path / "key").write_bytes(b"k" * size)
     for table in ({"file": "key"}, {"command": ["cat", str(tmp_path / "key")]}):
         if size > 65536:
@@ -144,7 +144,7 @@ def test_a_secret_has_at_most_64_kib(tmp_path, size):
 
 
 def test_neither_a_fifo_nor_a_device_is_read(tmp_path):
-    """A fifo without a writer would hold the reader for ever; nothing is left open."""
+    """The open of a fifo without a writer must not block. No descriptor is left open."""
     os.mkfifo(tmp_path / "fifo")
     before = set(Path("/proc/self/fd").iterdir())
     for path, reason in (
@@ -158,7 +158,7 @@ def test_neither_a_fifo_nor_a_device_is_read(tmp_path):
 
 
 def runs(pid):
-    """Whether a process is there and no zombie."""
+    """Return whether a process exists and is no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
