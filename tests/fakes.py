@@ -91,7 +91,7 @@ class FakeHeld(HeldSettings):
 class FakeGiven(FakeHeld):
     """A held kind that may be given a token to begin with, perhaps all that it will ever have; it numbers its calls."""
 
-    kind: Literal["fake-given"] = "fake-given"
+    kind: Literal["fake-given"] = "fake-given"  # type: ignore[assignment]  # each kind has a name of its own
     given: SecretField
     renewable: bool = True
 
@@ -191,7 +191,7 @@ class FakeSink(SinkSettings):
 class FakeCombiningSink(FakeSink):
     """A sink whose content is made of several tokens."""
 
-    kind: Literal["fake-combining"] = "fake-combining"  # type: ignore[assignment]
+    kind: Literal["fake-combining"] = "fake-combining"  # type: ignore[assignment]  # each kind has a name of its own
     tokens: tuple[str, ...] = ()
 
     async def write_all(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
@@ -269,7 +269,12 @@ class HangingThreads(InlineThreads):
         if not self.hanging:
             return call()
         begun, released = threading.Event(), threading.Event()
-        HOLDING.append(lambda: (begun.set(), released.wait()))
+
+        def hold() -> None:
+            begun.set()
+            released.wait()
+
+        HOLDING.append(hold)
         thread = threading.Thread(target=call)
         thread.start()
         begun.wait()

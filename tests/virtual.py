@@ -49,14 +49,14 @@ class VirtualClock:
         self._step = 0.0
         self._suspended = 0.0
         # Many look at one moment: it is made once.
-        self._told: tuple[float, float] | None = None
+        self._reading: tuple[float, float] | None = None
         self._now = Instant(EPOCH, BOOT)
         self._waiters = Waiters()
 
     def instant(self) -> Instant:
         elapsed = self._loop.time() + self._suspended
-        if (elapsed, self._step) != self._told:
-            self._told = (elapsed, self._step)
+        if (elapsed, self._step) != self._reading:
+            self._reading = (elapsed, self._step)
             self._now = Instant(EPOCH + timedelta(seconds=elapsed + self._step), BOOT + elapsed)
         return self._now
 

@@ -13,6 +13,7 @@ from tests.api.fake_engine import FakeEngine
 from tests.httpd.served import eventually, served
 from tests.httpd.test_unix_socket import as_root
 from tokend.access.peer import _many_groups, identify
+from tokend.httpd.connection import Connection
 from tokend.httpd.unix_socket import SocketFile
 from tokend.plugin.settings import Access
 
@@ -130,7 +131,8 @@ def test_a_peer_does_not_outlive_its_connection(tmp_path: Path) -> None:
             client.send(b"GET /livez HTTP/1.1\r\n\r\n" * 2)
             assert client.reply().status == client.reply().status == 200
             (connection,) = running.inside(lambda: list(running.server.listener.connections))
-            kept = connection.peer.connection  # type: ignore[union-attr]
+            assert isinstance(connection, Connection)
+            kept = connection.peer.connection
             assert kept is not None
             assert kept.fileno() >= 0
         assert eventually(lambda: running.server.connections == 0)

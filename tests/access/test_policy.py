@@ -25,7 +25,7 @@ def test_one_of_the_units_passes() -> None:
     """As `units` of credentials.sock: `*`, `?`, capitals count; a peer without a unit never passes, not even `*`."""
 
     class InUnit(Peer):
-        unit: str | None = None  # type: ignore[assignment]
+        unit: str | None = None
 
     def may(unit: str | None, *patterns: str) -> bool:
         peer = InUnit(STRANGER, frozenset((STRANGER,)))

@@ -131,14 +131,15 @@ def running() -> Iterator[Paths]:
                 service = api.service
                 loopback = LoopbackServer(Router(service), "127.0.0.1", 0, lambda: source, threads=ThreadPool(1))
                 await loopback.start()
-                servers, tasks = [], []
+                servers: list[RawTokenServer] = []
+                tasks: list[asyncio.Task[None]] = []
                 rules = {
-                    "sink": readers_rule(engine, service.policy, "demo"),  # type: ignore[arg-type]
-                    "cred": units_rule(engine, own_uid=OWN_UID),  # type: ignore[arg-type]
+                    "sink": readers_rule(engine, service.policy, "demo"),
+                    "cred": units_rule(engine, own_uid=OWN_UID),
                 }
                 for path, rule in rules.items():
                     server = RawTokenServer(
-                        engine,  # type: ignore[arg-type]
+                        engine,
                         rule,
                         place=SocketFile(directory / path),
                         bounds=Bounds(),
@@ -148,7 +149,9 @@ def running() -> Iterator[Paths]:
                     tasks.append(asyncio.create_task(server.serve(listening.set)))
                     await listening.wait()
                     servers.append(server)
-                return Paths(api, Peer(0, frozenset()), service.policy, loopback, *servers, directory), tasks
+                sink, credentials = servers
+                peer = Peer(0, frozenset())
+                return Paths(api, peer, service.policy, loopback, sink, credentials, directory), tasks
 
             paths, tasks = asyncio.run_coroutine_threadsafe(start(), api.loop).result(PATIENCE_SECONDS)
             found.append(paths)

@@ -7,12 +7,19 @@ from typing import Any, Protocol
 
 from jsonschema import Draft202012Validator, FormatChecker
 
+from tests.httpd.served import Reply, Served
+
 _formats = FormatChecker(formats=())
 
 
-@_formats.checks("date-time", raises=ValueError)
 def _is_moment(value: object) -> bool:
     return not isinstance(value, str) or (value.endswith("Z") and bool(datetime.fromisoformat(value)))
+
+
+_formats.checks("date-time", raises=ValueError)(_is_moment)
+
+# The path of one token, as the document has it.
+NAMED = "/v1/tokens/{name}"
 
 
 class Answered(Protocol):
@@ -53,3 +60,8 @@ def is_described(document: Mapping[str, Any], answer: Answered, method: str, pat
     value = json.loads(answer.body) if media.endswith("json") else answer.body.decode()
     schema = {**found["content"][media]["schema"], "components": document["components"]}
     Draft202012Validator(schema, format_checker=_formats).validate(value)
+
+
+def agrees(running: Served, reply: Reply, path: str, method: str = "get") -> None:
+    """Fail unless the reply is as the server's own document describes it."""
+    is_described(running.get("/openapi.json").json, reply, method, path)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from tokend.machine.event import Event
 from tokend.plugin.settings import Access, HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.values.errors import UnknownTokenError
 from tokend.values.instant import Instant
@@ -38,7 +39,7 @@ class StillClock:
     def instant(self) -> Instant:
         return self.now
 
-    async def wait(self, until: Instant | None, wake: Any) -> None:
+    async def wait(self, until: Instant | None, wake: Event, *, ends: Instant | None = None) -> None:
         raise AssertionError("the socket server must not wait on the engine's clock")
 
     async def sleep(self, seconds: float) -> None:
@@ -118,6 +119,11 @@ class FakeEngine:
         """Notify subscribers of a changed token."""
         for callback in list(self.subscribers):
             callback(name)
+
+    def renew(self, name: str = "demo", **changes: Any) -> None:
+        """Hold another token, as `hold` does, and notify subscribers."""
+        self.hold(name, **changes)
+        self.announce(name)
 
     async def _asked(self, *call: Any) -> None:
         self.calls.append(call)

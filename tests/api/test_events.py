@@ -25,7 +25,7 @@ def test_a_long_poll_answers_at_the_change(running: Served) -> None:
     with running.client() as client:
         client.send(b'GET /v1/tokens/demo HTTP/1.1\r\nPrefer: wait=30\r\nIf-None-Match: "17"\r\n\r\n')
         assert eventually(lambda: waiting(running))
-        running.inside(lambda: (running.engine.hold("demo", generation=18), running.engine.announce("demo")))
+        running.inside(lambda: running.engine.renew("demo", generation=18))
         assert client.reply().json["generation"] == 18
     assert running.get("/v1/tokens/demo", Prefer="wait=30").json["generation"] == 18
 
@@ -85,7 +85,7 @@ def test_events_tell_new_generations_and_states_and_can_be_resumed(running: Serv
         head = client.reply(head_only=True)
         assert (head.status, head.headers["content-type"]) == (200, "text/event-stream")
         assert eventually(lambda: waiting(running))
-        running.inside(lambda: (running.engine.hold("demo", generation=18), running.engine.announce("demo")))
+        running.inside(lambda: running.engine.renew("demo", generation=18))
         running.inside(lambda: running.engine.entries["demo"].changes.update(state=State.FAILING))
         running.inside(lambda: running.engine.announce("demo"))
         running.inside(lambda: running.service.changes.config_changed({"error": None}))
@@ -136,9 +136,14 @@ def test_what_is_no_id_is_400(running: Served, last: str) -> None:
 def test_more_at_once_than_is_kept_is_replaced_by_the_present(running: Served) -> None:
     """A reload may change thousands of tokens in one go: who follows misses none of them silently."""
     changes = running.service.changes
+
+    def change_all() -> None:
+        for number in range(EVENTS_KEPT + 1):
+            changes.config_changed({"n": number})
+
     with _follow(running, LAST_EVENT) as client:
         assert eventually(lambda: waiting(running))
-        running.inside(lambda: [changes.config_changed({"n": n}) for n in range(EVENTS_KEPT + 1)])
+        running.inside(change_all)
         events = _events(client, 2)
         assert [json.loads(event["data"])["name"] for event in events] == ["demo", "wallet"]
         running.inside(lambda: changes.config_changed({"n": "after"}))

@@ -1,6 +1,7 @@
 """The page of GET /metrics."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 from tests.api.fake_engine import START, FakeEngine
@@ -16,7 +17,7 @@ def test_metrics_are_rendered_for_what_the_peer_may_read(tmp_path: Path) -> None
     engine = FakeEngine()
     engine.hold("demo")
 
-    async def page(names, requests):
+    async def page(names: list[str], requests: Counter[tuple[str, int]]) -> bytes:
         return f"tokens {','.join(names)}\n".encode()
 
     with served(tmp_path, engine, metrics=page) as running:

@@ -1,5 +1,6 @@
 """Reading a token: its forms, negotiation, generations, min_ttl, and what is never handed out."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -137,7 +138,7 @@ def test_a_new_generation_is_served_at_once(running: Served) -> None:
     text = b"GET /v1/tokens/demo HTTP/1.1\r\nAccept: text/plain\r\n\r\n"
     with running.client() as client:
         for generation in range(20, 25):
-            running.inside(lambda g=generation: running.engine.hold("demo", generation=g, value=f"fake-{g}"))
+            running.inside(partial(running.engine.hold, "demo", generation=generation, value=f"fake-{generation}"))
             for _ in range(2):
                 client.send(text)
                 reply = client.reply()

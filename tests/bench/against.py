@@ -9,13 +9,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.bench import crowd, stage
-from tests.bench.commands import get_argv, run_cost
+from tests.bench.commands import Cost, get_argv, run_cost
 from tests.bench.figures import table
 from tests.bench.loads import Load, Server, best, in_turns, reference
 from tests.bench.scale import Running, await_ready, raise_descriptor_limit, upstream
@@ -68,7 +69,7 @@ class Comparison:
             for tree in self.trees:
                 stage.configure(tree.directory, url)
                 with stage.daemon(tree.directory, tree.path) as process:
-                    stage.wait_for(process, lambda tree=tree: stage.all_valid(tree.socket))
+                    stage.wait_for(process, partial(stage.all_valid, tree.socket))
                     time.sleep(1)
         # The sandbox has ended: each answer from now on comes from the state directory.
         self._starts()
@@ -94,7 +95,7 @@ class Comparison:
         """Add a row."""
         digits = 0 if max(old, new) >= 1000 else 1 if max(old, new) >= 10 else 2
         shown = [f"{value:,.{digits}f} {unit}".strip() for value in (old, new)]
-        self.rows.append((name, *shown, f"{new / old:.2f}"))
+        self.rows.append((name, shown[0], shown[1], f"{new / old:.2f}"))
         sys.stderr.write(" | ".join(self.rows[-1]) + "\n")
 
     def markdown(self, title: str) -> str:
@@ -116,7 +117,7 @@ class Comparison:
         with ExitStack() as stack:
             processes = [stack.enter_context(stage.daemon(tree.directory, tree.path)) for tree in self.trees]
             for tree, process in zip(self.trees, processes, strict=True):
-                stage.wait_for(process, lambda tree=tree: stage.all_valid(tree.socket))
+                stage.wait_for(process, partial(stage.all_valid, tree.socket))
             time.sleep(2)
             old, new = (stage.resident_megabytes(process.pid) for process in processes)
             self.note("resident at rest", old, new, "MB")
@@ -154,7 +155,11 @@ class Comparison:
             [run_cost(get_argv(tree.socket, "raw"), stage.environ_of(tree.path)) for tree in self.trees]
             for _ in range(20 * self.rounds)
         ]
-        for name, cost in (("wall time", lambda one: one.wall), ("processor time", lambda one: one.cpu)):
+        kinds: dict[str, Callable[[Cost], float]] = {
+            "wall time": lambda one: one.wall,
+            "processor time": lambda one: one.cpu,
+        }
+        for name, cost in kinds.items():
             old, new = (statistics.median(cost(run[side]) for run in costs) for side in (0, 1))
             self.note(f"`tokend get {stage.READ}`, median {name}", 1000 * old, 1000 * new, "ms")
 

@@ -4,7 +4,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def get_argv(path: Path, form: str) -> list[str]:
     return [*ours, "get", stage.READ, "-o", form, "--socket", str(path)]
 
 
-def run_cost(argv: Sequence[str], environ: Mapping[str, str]) -> Cost:
+def run_cost(argv: list[str], environ: Mapping[str, str]) -> Cost:
     """Run a command with its output discarded. Raises `BenchError` unless it ends with 0."""
     quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
     started = time.perf_counter()

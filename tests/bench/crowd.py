@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tokend.engine.records.codec import dump, load
+from tokend.engine.records.token_states import Held
 from tokend.machine.clock import SystemClock
 from tokend.state.directory import boot_id
 
@@ -63,8 +64,9 @@ def make_due(directory: Path) -> None:
     now = SystemClock().instant()
     for path in (directory / "state" / "tokens").glob("*.json"):
         name, record = load(path.read_bytes(), boot_id=boot_id(), now=now)
-        if record.lease is not None:
-            due = replace(record, lease=replace(record.lease, refresh_at=now.after(-1)))
+        if isinstance(record.token, Held):
+            token = replace(record.token, lease=replace(record.token.lease, refresh_at=now.after(-1)))
+            due = replace(record, token=token)
             path.write_bytes(dump(name, due, boot_id()))
 
 

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.bench import crowd, stage
@@ -174,7 +175,7 @@ class Scale:
         self._note(f"idle for {self.seconds:.0f} s", f"{100 * idle.cpu / idle.wall:.2f} % of a core", "1 %")
         for target in OVERVIEWS:
             daemon.get(target)  # what is imported late
-            self._note(f"GET {target}", str(daemon.spent(lambda target=target: daemon.get(target))), "")
+            self._note(f"GET {target}", str(daemon.spent(partial(daemon.get, target))), "")
         few = Running(self.few, self.tree)
         _until(lambda: few.get("/readyz")[0] == 200)
         _spread(url)  # these few have logged in just now

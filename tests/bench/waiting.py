@@ -51,10 +51,11 @@ def long_polls(pid: int, path: Path) -> Waiting:
             target=stage.answer, args=(path, f"/v1/tokens/{TOKEN}/refresh"), kwargs={"method": "POST"}
         )
         asking.start()
-        times = []
+        times: list[float] = []
         while len(times) < WAITERS:
             for key, _ in selector.select(stage.PATIENCE_SECONDS):
-                if not key.fileobj.recv(65536).startswith(b"HTTP/1.1 200"):  # type: ignore[union-attr]
+                assert isinstance(key.fileobj, socket.socket)
+                if not key.fileobj.recv(65536).startswith(b"HTTP/1.1 200"):
                     raise stage.BenchError("a long poll was not answered with the new token")
                 times.append(time.perf_counter() - started)
                 selector.unregister(key.fileobj)

@@ -122,8 +122,13 @@ def test_plain_arguments_are_read_as_click_reads_them(
 ) -> None:
     """`run` bypasses click only where both would do the same."""
     seen: list[object] = []
+
+    def note(*given: object) -> int:
+        seen.append(given)
+        return 0
+
     for module in (run, run_help):
-        monkeypatch.setattr(module, "run_daemon", lambda *given: seen.append(given) or 0)
+        monkeypatch.setattr(module, "run_daemon", note)
     assert run.run(arguments) == 0
     run_help.command.main(arguments, standalone_mode=False)
     assert seen == [options, options]

@@ -125,7 +125,7 @@ def test_watch_gives_the_token_now_and_each_newer_one(running: Running) -> None:
     second = next(leases)
     assert second.generation == newer.generation
     assert second.access_token != first.access_token
-    leases.close()  # type: ignore[attr-defined]
+    leases.close()  # type: ignore[attr-defined]  # it is a generator, which `watch` does not promise
 
 
 def test_watch_waits_through_an_absence_and_raises_what_waiting_cannot_mend() -> None:

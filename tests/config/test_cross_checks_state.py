@@ -17,7 +17,7 @@ class Rotating(Jwt):
     rotates: ClassVar[bool] = True
 
 
-def test_memory_is_for_what_may_be_lost(tmp_path: Path):
+def test_memory_is_for_what_may_be_lost(tmp_path: Path) -> None:
     """A stop of the service would lose a login that rotates: an error at the key ``state`` that names the provider."""
     path = written(tmp_path, '[daemon]\nstate = "fdstore"\n' + PARTNER)
     assert loaded(path).daemon.state == "fdstore"
@@ -31,7 +31,7 @@ def test_memory_is_for_what_may_be_lost(tmp_path: Path):
     assert load(on_disk, providers=kinds, sinks=SINKS, environ=ENVIRON).daemon.state == "directory"
 
 
-def test_there_is_no_third_place(tmp_path: Path):
+def test_there_is_no_third_place(tmp_path: Path) -> None:
     """The error names both allowed values."""
     problem = only(refused(written(tmp_path, '[daemon]\nstate = "memory"\n' + PARTNER)))
     assert "directory" in str(problem)

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from tests.config.written import KEY, PARTNER, PROJECTX, TT, WALLET, loaded, only, refused, written
@@ -173,7 +173,8 @@ def test_a_reload_says_what_reading_anew_says(tables: Tables, edits: Edits, mode
         for key in ("key", "sub/key", "sub/sub/key"):
             written(directory, KEY, name=key)
         before = outcome(put(directory, tables, 0o600))
-        assume(isinstance(before, Config))
+        if not isinstance(before, Config):
+            reject()
         if gone is not None:
             (directory / gone).unlink()
         path = put(directory, edited(tables, edits), mode)

@@ -151,7 +151,7 @@ def test_every_key_and_value_of_any_document_has_its_place(tables: dict[str, Any
     found: Layout = layout(text)
     assert set(found.keys) == paths_of(parsed)
     for span in found.values:
-        value = parsed
+        value: Any = parsed
         for part in span.path:
             value = value[part]
         assert tomllib.loads(f"v = {text[span.start : span.end]}")["v"] == value

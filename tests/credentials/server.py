@@ -18,10 +18,13 @@ import anyio
 import pytest
 import uvloop
 
-from tests.api.fake_engine import FakeEngine
+from tests.api.fake_engine import FakeEngine, FakeEntry, FakeHeld
+from tokend.access.policy import AccessPolicy
 from tokend.credentials.raw_token_connection import Rule
 from tokend.credentials.raw_token_server import Bounds, RawTokenServer
+from tokend.credentials.rules import readers_rule
 from tokend.httpd.unix_socket import SocketFile
+from tokend.plugin.settings import Access
 
 T = TypeVar("T")
 # Longer than anything here takes on a busy machine; only a failing test waits for it.
@@ -44,6 +47,8 @@ client.connect(sys.argv[1])
 got = b"".join(iter(lambda: client.recv(65536), b""))
 print(len(got), got.strip(bytes(1)).decode())
 """
+# A policy that lets no user in.
+NOBODY = Access(users=("no-such-user",))
 
 
 @dataclass
@@ -136,7 +141,7 @@ def handing_out(
 
     async def main() -> None:
         where: dict[str, Any] = {"place": SocketFile(path, mode=mode)} if sock is None else {"sock": sock}
-        handout = RawTokenServer(engine, rule(engine), bounds=bounds, **where)  # type: ignore[arg-type]
+        handout = RawTokenServer(engine, rule(engine), bounds=bounds, **where)
         stop.append(asyncio.Event())
         found.append(Running(path, handout, asyncio.get_running_loop(), failed))
         try:
@@ -164,3 +169,15 @@ def handing_out(
             found[0].loop.call_soon_threadsafe(stop[0].set)
         thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive()
+
+
+def rule(engine: FakeEngine) -> Rule:
+    """The peers that may read `demo`; root has no special rights here, so that it can be refused."""
+    rules = AccessPolicy(lambda: (), own_uid=1)
+    rules._almighty = frozenset()
+    return readers_rule(engine, rules, "demo")
+
+
+def without_token(engine: FakeEngine) -> FakeEntry:
+    entry = engine.entries["demo"] = FakeEntry("demo", FakeHeld(), engine.clock)
+    return entry

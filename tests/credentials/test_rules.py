@@ -17,7 +17,7 @@ ROOT = Peer(0, frozenset((0,)))
 
 
 def rule(engine: FakeEngine) -> Rule:
-    return units_rule(engine)  # type: ignore[arg-type]
+    return units_rule(engine)
 
 
 def asked_by(unit: str, name: str = "demo") -> bytes:
@@ -108,7 +108,7 @@ def test_the_name_is_believed_of_root_and_our_own_user_alone(engine: FakeEngine,
         assert size > 0
         assert content == ""
         assert given(path, asked_by("bot.service")) == RAW.encode()
-    user = units_rule(engine, own_uid=STRANGER)  # type: ignore[arg-type]
+    user = units_rule(engine, own_uid=STRANGER)
     assert user(Peer(STRANGER, frozenset()), asked_by("bot.service")).name == "demo"
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from tests.daemon.tables import DAEMON, SECRETS
 from tokend.sandbox import Options, Sandbox, start
@@ -26,7 +26,7 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 20.0
 
 
-def until(look: Callable[[], T], what: str = "it", *, seconds: float = PATIENCE_SECONDS) -> T:
+def until(look: Callable[[], T | Literal[False] | None], what: str = "it", *, seconds: float = PATIENCE_SECONDS) -> T:
     """Look until there is something true, and return it; what fails meanwhile by AssertionError or OSError is no."""
     deadline, trouble = time.monotonic() + seconds, None
     while time.monotonic() < deadline:

@@ -5,6 +5,7 @@ import signal
 import stat
 import time
 from datetime import datetime
+from typing import Any
 
 from tests.daemon.harness import Daemon, Home, at_home, until
 from tests.daemon.tables import ALL_KINDS, PARTNER, PX
@@ -33,7 +34,7 @@ def held_in_files(home: Home, daemon: Daemon) -> None:
         assert stat.S_IMODE(home.out(name).stat().st_mode) == 0o600
 
 
-def test_all_five_kinds_end_to_end(home: Home):
+def test_all_five_kinds_end_to_end(home: Home) -> None:
     """Held tokens arrive by one request each, in files and on the socket; on-demand ones are accepted where they go."""
     daemon = home.start(ALL_KINDS).settled()
     held_in_files(home, daemon)
@@ -63,13 +64,13 @@ def test_all_five_kinds_end_to_end(home: Home):
     assert states == {"px": "valid", "tt": "valid", "partner": "valid", "wallet": "on_demand", "links": "on_demand"}
 
 
-def test_tokens_are_refreshed_by_themselves_in_files_and_on_the_socket():
+def test_tokens_are_refreshed_by_themselves_in_files_and_on_the_socket() -> None:
     """A life of 4 s: the next token comes by itself, and readers never see an expired one meanwhile."""
     with at_home(ttl=4.0) as home:
         daemon = home.start(PX).settled()
         first = daemon.lease("px")
 
-        def newer():
+        def newer() -> dict[str, Any] | None:
             now = daemon.lease("px")
             return now if now["generation"] > first["generation"] else None
 
@@ -79,7 +80,7 @@ def test_tokens_are_refreshed_by_themselves_in_files_and_on_the_socket():
         assert len(daemon.log("token.expired")) == 0
 
 
-def test_an_upstream_that_is_down_at_start_is_waited_for():
+def test_an_upstream_that_is_down_at_start_is_waited_for() -> None:
     """pending, 503 with retry_at and Retry-After; livez 200, readyz 503; it comes up by itself."""
     with at_home() as home:
         home.sandbox.stage.faults.set("projectx", Behaviour("error", code=503, count=1))
@@ -100,7 +101,7 @@ def test_an_upstream_that_is_down_at_start_is_waited_for():
         assert home.requests("projectx") == 2
 
 
-def test_a_daemon_that_was_frozen_refreshes_when_it_goes_on():
+def test_a_daemon_that_was_frozen_refreshes_when_it_goes_on() -> None:
     """SIGSTOP past the expiry, SIGCONT: a new token within moments, and never the expired one."""
     with at_home(ttl=2.0) as home:
         daemon = home.start(PX).settled()
@@ -113,7 +114,7 @@ def test_a_daemon_that_was_frozen_refreshes_when_it_goes_on():
         assert until(lambda: daemon.lease("px"), "a new token")["generation"] > first["generation"]
 
 
-def test_run_once_ends_with_the_verdict(home: Home):
+def test_run_once_ends_with_the_verdict(home: Home) -> None:
     """0: everything where it belongs, hooks included; 4: rejected; 7: no token now. Nothing listens meanwhile."""
     marker = home.out("told")
     home.write(PX + f'on_change = ["sh", "-c", "sleep 0.3; echo yes > {marker}"]\n' + PARTNER)
@@ -125,7 +126,7 @@ def test_run_once_ends_with_the_verdict(home: Home):
     assert not home.socket.exists()
 
 
-def test_run_once_says_when_a_person_must_act(home: Home):
+def test_run_once_says_when_a_person_must_act(home: Home) -> None:
     """4: the credentials were rejected, and one request was enough to know."""
     home.secret("px-key", "a-wrong-key")
     home.write(PX + PARTNER)
@@ -133,7 +134,7 @@ def test_run_once_says_when_a_person_must_act(home: Home):
     assert home.requests("projectx") == 1
 
 
-def test_run_once_says_when_there_is_no_token_now(home: Home):
+def test_run_once_says_when_there_is_no_token_now(home: Home) -> None:
     """7: the upstream is down; a single run does not wait for it."""
     home.write(PX)
     home.sandbox.stage.faults.set("projectx", Behaviour("error", code=503))

@@ -15,7 +15,7 @@ NAMES = ("px", "tt", "partner")
 END_SECONDS = 4.0
 
 
-def test_after_kill_9_the_tokens_are_the_same_without_a_request(home: Home):
+def test_after_kill_9_the_tokens_are_the_same_without_a_request(home: Home) -> None:
     """docs/promises.md 55, 69: no login, the same generation and token at once, no torn or left-over file."""
     daemon = home.start(ALL_KINDS).settled()
     before = {name: daemon.lease(name) for name in NAMES}
@@ -30,7 +30,7 @@ def test_after_kill_9_the_tokens_are_the_same_without_a_request(home: Home):
     assert (home.requests("projectx"), home.requests("tt")) == (1, 1)
 
 
-def test_leftovers_of_a_crash_are_swept_at_the_next_start(home: Home):
+def test_leftovers_of_a_crash_are_swept_at_the_next_start(home: Home) -> None:
     """docs/promises.md 55, 113: temporaries hold tokens; beside a target and in the state directory they go."""
     home.start(PARTNER).settled().end(signal.SIGKILL)
     left = [home.out(".partner.jwt.tokend-0123abcd"), home.path / "state/tokens/.partner.json.tokend-0123abcd"]
@@ -40,7 +40,7 @@ def test_leftovers_of_a_crash_are_swept_at_the_next_start(home: Home):
     assert [path for path in left if path.exists()] == []
 
 
-def test_a_lost_state_costs_one_login_and_no_generation(home: Home):
+def test_a_lost_state_costs_one_login_and_no_generation(home: Home) -> None:
     """Generations only rise, also where the state was lost."""
     daemon = home.start(PX).settled()
     before = daemon.lease("px")
@@ -53,7 +53,7 @@ def test_a_lost_state_costs_one_login_and_no_generation(home: Home):
     assert home.requests("projectx") == 2
 
 
-def test_a_damaged_state_file_is_set_aside(home: Home):
+def test_a_damaged_state_file_is_set_aside(home: Home) -> None:
     """docs/promises.md 64: quarantined, said, one login; never a crash loop."""
     home.start(PX).settled().end()
     state = home.path / "state" / "tokens" / "px.json"
@@ -64,7 +64,7 @@ def test_a_damaged_state_file_is_set_aside(home: Home):
     assert home.requests("projectx") == 2
 
 
-def test_sigterm_ends_at_once_and_cleanly(home: Home):
+def test_sigterm_ends_at_once_and_cleanly(home: Home) -> None:
     """Exit code 0 within 2 s although readers wait; STOPPING=1; the socket's file is gone."""
     daemon = home.start(PARTNER).settled()
     etag = f'"{daemon.lease("partner")["generation"]}"'
@@ -95,7 +95,7 @@ def test_sigterm_ends_at_once_and_cleanly(home: Home):
     assert len(daemon.log("daemon.stopping")) == 1
 
 
-def test_sigterm_does_not_wait_for_what_hangs(home: Home):
+def test_sigterm_does_not_wait_for_what_hangs(home: Home) -> None:
     """docs/promises.md 62: neither a hook after a write nor a secret's command holds the end up."""
     hang = (
         PARTNER
@@ -109,7 +109,7 @@ def test_sigterm_does_not_wait_for_what_hangs(home: Home):
     assert time.monotonic() - began < END_SECONDS
 
 
-def test_a_second_sigterm_ends_whatever_happens(home: Home):
+def test_a_second_sigterm_ends_whatever_happens(home: Home) -> None:
     """docs/promises.md 67: the first has closed nothing yet, as somebody reads very slowly; the second ends at once."""
     daemon = home.start(PARTNER).settled()
     with socket.socket(socket.AF_UNIX) as slow:
@@ -126,7 +126,7 @@ def _waiting_to_be_read(connection: socket.socket) -> bool:
     return len(connection.recv(1, socket.MSG_PEEK)) == 1
 
 
-def test_signals_at_any_moment_of_the_start_lead_to_an_end_or_a_reload(home: Home):
+def test_signals_at_any_moment_of_the_start_lead_to_an_end_or_a_reload(home: Home) -> None:
     """A SIGHUP from the first moment of READY=1 on is a reload; a SIGTERM then is a clean end."""
     daemon = home.start(PARTNER)
     daemon.send(signal.SIGHUP)
@@ -134,7 +134,7 @@ def test_signals_at_any_moment_of_the_start_lead_to_an_end_or_a_reload(home: Hom
     assert not home.socket.exists()
 
 
-def test_a_second_instance_names_the_first_and_leaves(home: Home):
+def test_a_second_instance_names_the_first_and_leaves(home: Home) -> None:
     """docs/promises.md 76: exit code 75, the holder's number, and the first one is not disturbed."""
     daemon = home.start(PARTNER).settled()
     second = home.run("run", "--config", str(home.config))
@@ -146,7 +146,7 @@ def test_a_second_instance_names_the_first_and_leaves(home: Home):
     assert home.run("run", "--once", "--config", str(home.config)).returncode == 0  # the lock went with its holder
 
 
-def test_a_socket_of_somebody_else_who_lives_is_not_taken(home: Home):
+def test_a_socket_of_somebody_else_who_lives_is_not_taken(home: Home) -> None:
     """Another state directory, the same socket: one sentence, exit code 1, and the path stays the other's."""
     first = home.start(PARTNER).settled()
     elsewhere = home.path / "other.toml"
@@ -158,7 +158,7 @@ def test_a_socket_of_somebody_else_who_lives_is_not_taken(home: Home):
     assert first.lease("partner")
 
 
-def test_a_wrong_configuration_starts_nothing(home: Home):
+def test_a_wrong_configuration_starts_nothing(home: Home) -> None:
     """Every error at once, exit code 2, and 78 under systemd."""
     home.write(PX.replace("username", "usrname") + TT.replace('"uat"', '"utah"'))
     done = home.run("run", "--config", str(home.config))

@@ -43,7 +43,7 @@ def look(home: Home, name: str) -> tuple[int, int, bytes]:
 
 
 @pytest.mark.parametrize("way", ["file", "signal", "command"])
-def test_a_new_provider_comes_by_each_of_the_three_ways(home: Home, way: str):
+def test_a_new_provider_comes_by_each_of_the_three_ways(home: Home, way: str) -> None:
     """A change of the file is noticed within 5 s; SIGHUP and `tokend reload` cause a reload now."""
     daemon = home.start(PX).settled()
     before = look(home, "bot.env"), daemon.lease("px")
@@ -67,7 +67,7 @@ def test_a_new_provider_comes_by_each_of_the_three_ways(home: Home, way: str):
     assert len([line for line in daemon.log("sink.written") if "token=px" in line]) == 1
 
 
-def test_a_bad_reload_changes_nothing_and_is_told_everywhere(home: Home):
+def test_a_bad_reload_changes_nothing_and_is_told_everywhere(home: Home) -> None:
     """docs/promises.md 77, 78: the log has all of it, status and metrics show it, `tokend reload` exits 2. After the
     fix all of them show that."""
     daemon = home.start(PX, PARTNER).settled().quiet()
@@ -102,7 +102,7 @@ def test_a_bad_reload_changes_nothing_and_is_told_everywhere(home: Home):
     assert home.requests("projectx") == 1
 
 
-def test_a_dry_run_tells_the_plan_and_does_nothing(home: Home):
+def test_a_dry_run_tells_the_plan_and_does_nothing(home: Home) -> None:
     """--dry-run: names and actions; nothing is applied, nothing is said to systemd."""
     daemon = home.start(PX, PARTNER).settled()
     before = daemon.lease("px")
@@ -124,7 +124,7 @@ def test_a_dry_run_tells_the_plan_and_does_nothing(home: Home):
     assert (done.returncode, done.stdout) == (0, "nothing would change\n")
 
 
-def test_a_renamed_provider_keeps_its_token_without_a_request(home: Home):
+def test_a_renamed_provider_keeps_its_token_without_a_request(home: Home) -> None:
     """docs/promises.md 80: the same token and generation under the new name; the old name is gone."""
     daemon = home.start(PX, PARTNER).settled()
     before = daemon.lease("px")
@@ -137,7 +137,7 @@ def test_a_renamed_provider_keeps_its_token_without_a_request(home: Home):
     assert home.requests("projectx") == 1
 
 
-def test_a_removed_provider_leaves_its_files_and_comes_back_with_its_token(home: Home):
+def test_a_removed_provider_leaves_its_files_and_comes_back_with_its_token(home: Home) -> None:
     """docs/promises.md 79: files stay; the state stays too, for the day it comes back."""
     daemon = home.start(PX, PARTNER).settled()
     before, file = daemon.lease("px"), look(home, "bot.env")
@@ -151,7 +151,7 @@ def test_a_removed_provider_leaves_its_files_and_comes_back_with_its_token(home:
     assert home.requests("projectx") == 1
 
 
-def test_keys_that_do_not_enter_the_request_cause_none(home: Home):
+def test_keys_that_do_not_enter_the_request_cause_none(home: Home) -> None:
     """refresh_before, headers, required, access, timeout: in force at once, with the token that is there."""
     daemon = home.start(PX).settled()
     before = daemon.lease("px")
@@ -164,7 +164,7 @@ def test_keys_that_do_not_enter_the_request_cause_none(home: Home):
     assert home.requests("projectx") == 1
 
 
-def test_another_account_withdraws_the_old_token(home: Home):
+def test_another_account_withdraws_the_old_token(home: Home) -> None:
     """The old token belongs to somebody else: gone from the socket and the file at once, then the new one comes."""
     daemon = home.start(PX).settled()
     before = daemon.lease("px")
@@ -181,7 +181,7 @@ def test_another_account_withdraws_the_old_token(home: Home):
         assert (home.requests("projectx"), elsewhere.requests("projectx")) == (1, 1)
 
 
-def test_a_changed_provider_serves_its_old_token_until_the_new_settings_gave_one(home: Home):
+def test_a_changed_provider_serves_its_old_token_until_the_new_settings_gave_one(home: Home) -> None:
     """docs/promises.md 81: app_name enters TT's request but not the account; the old token stays meanwhile."""
     daemon = home.start(TT).settled()
     before = daemon.lease("tt")
@@ -191,7 +191,7 @@ def test_a_changed_provider_serves_its_old_token_until_the_new_settings_gave_one
     assert daemon.ask("POST", "/v1/tokens/tt/request-id").json["request_id"].startswith("OtherApp-Company--")
 
 
-def test_a_changed_minting_shows_no_gap(home: Home):
+def test_a_changed_minting_shows_no_gap(home: Home) -> None:
     """jwt: what is signed changed, so the old token is withdrawn, but by the new one: no reader meets a 503."""
     daemon = home.start(PARTNER).settled()
     first, gaps, stop = daemon.lease("partner"), [], threading.Event()
@@ -214,7 +214,7 @@ def test_a_changed_minting_shows_no_gap(home: Home):
     until(lambda: home.out("partner.jwt").read_text() == daemon.lease("partner")["access_token"], "the file")
 
 
-def test_a_changed_sink_is_written_and_the_others_are_left_alone(home: Home):
+def test_a_changed_sink_is_written_and_the_others_are_left_alone(home: Home) -> None:
     """Sinks are compared one by one."""
     second = '\n[[providers.partner.sinks]]\nkind = "json"\npath = "out/partner.json"\n'
     daemon = home.start(PARTNER).settled()
@@ -229,7 +229,7 @@ def test_a_changed_sink_is_written_and_the_others_are_left_alone(home: Home):
     assert (look(home, "partner.jwt"), daemon.lease("partner")) == (raw, before)
 
 
-def test_what_is_read_only_at_start_is_said(home: Home):
+def test_what_is_read_only_at_start_is_said(home: Home) -> None:
     """A socket elsewhere needs a restart; log_level and admins do not."""
     daemon = home.start(PARTNER).settled()
     home.write(PARTNER, daemon=DAEMON.replace("t.sock", "other.sock") + 'log_level = "debug"\n')
@@ -240,7 +240,7 @@ def test_what_is_read_only_at_start_is_said(home: Home):
     assert home.socket.exists()
 
 
-def test_a_storm_of_sighups_is_one_reload_a_second(home: Home):
+def test_a_storm_of_sighups_is_one_reload_a_second(home: Home) -> None:
     """docs/promises.md 68: thousands of signals for two seconds; the daemon answers all the while."""
     daemon = home.start(PARTNER).settled()
     sent, stop = 0, threading.Event()
@@ -264,7 +264,7 @@ def test_a_storm_of_sighups_is_one_reload_a_second(home: Home):
     assert all(later - earlier > 0.9 for earlier, later in itertools.pairwise(times)), stamps
 
 
-def test_a_reload_survives_its_client(home: Home):
+def test_a_reload_survives_its_client(home: Home) -> None:
     """The client may disconnect at once: the configuration is applied whole, and systemd hears READY=1."""
     daemon = home.start(PARTNER).settled()
     home.write(PARTNER, OTHER)

@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-from tests.daemon.harness import DAEMON, Home, until
-from tests.daemon.tables import PARTNER
+from tests.daemon.harness import Home, until
+from tests.daemon.tables import DAEMON, PARTNER
 from tests.publishing_sinks import PASSWORD, Store, listening
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ timeout = "5s"
 """
 
 
-def test_a_token_arrives_and_a_changed_secret_wakes_the_sink(home: Home):
+def test_a_token_arrives_and_a_changed_secret_wakes_the_sink(home: Home) -> None:
     """Refused first; the file with the credential changes, and the token is there at once. No secret in the log."""
     store = Store()
     home.secret("store", "planted-fake-old-password")
@@ -53,7 +53,7 @@ def test_a_token_arrives_and_a_changed_secret_wakes_the_sink(home: Home):
             assert secret not in seen
 
 
-def test_a_reload_with_a_missing_secret_is_refused(home: Home):
+def test_a_reload_with_a_missing_secret_is_refused(home: Home) -> None:
     """The file is named, with its place in the configuration; everything runs on."""
     daemon = home.start(PARTNER, wrap=(sys.executable, "-c", WITH_STORE), PYTHONPATH=str(ROOT)).settled()
     home.write(PARTNER, SINK % "http://127.0.0.1:1", daemon=DAEMON)

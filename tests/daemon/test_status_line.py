@@ -4,7 +4,7 @@ from tests.daemon.harness import Home, until
 from tests.daemon.tables import PARTNER, PX
 
 
-def test_ready_comes_once_everything_answers_and_says_it_in_words(home: Home):
+def test_ready_comes_once_everything_answers_and_says_it_in_words(home: Home) -> None:
     """READY=1 when the socket answers; STATUS= counts the tokens and names those that are not well, and why."""
     home.secret("px-key", "a-wrong-key")
     daemon = home.start(PX + PARTNER)

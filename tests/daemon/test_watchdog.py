@@ -31,7 +31,7 @@ sys.exit(process.run("config.toml"))
 """
 
 
-def test_a_blocked_loop_feeds_no_watchdog(home: Home):
+def test_a_blocked_loop_feeds_no_watchdog(home: Home) -> None:
     """docs/promises.md 72: no WATCHDOG=1 while the loop stands still, and systemd would end it; here it may go on."""
     home.write(PARTNER, '\n[providers.bad]\nkind = "blocking"\n')
     daemon = home.start(wrap=(sys.executable, "-c", BLOCKING), WATCHDOG_USEC="100000")

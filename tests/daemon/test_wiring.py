@@ -14,8 +14,9 @@ MODULES = sorted(Path(tokend.daemon.__file__).parent.glob("*.py"))
 def _targets(tree: ast.AST) -> Iterator[ast.Attribute]:
     """Every attribute that is assigned in ``tree``, except attributes of ``self``."""
     for node in ast.walk(tree):
-        is_set = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del)
-        if is_set and not (isinstance(node.value, ast.Name) and node.value.id == "self"):
+        if not (isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del)):
+            continue
+        if not (isinstance(node.value, ast.Name) and node.value.id == "self"):
             yield node
 
 

@@ -22,7 +22,7 @@ def page(text: str, path: str = "docs/a.md") -> list[str]:
     return [str(finding) for finding in in_page(path, text, LISTED)]
 
 
-def test_a_docstring_a_comment_and_a_message_are_read():
+def test_a_docstring_a_comment_and_a_message_are_read() -> None:
     """Each with its own line, and with the plain word."""
     source = """'''A module.'''
 
@@ -43,17 +43,17 @@ def f():
     ]
 
 
-def test_names_and_single_words_of_code_are_not_prose():
+def test_names_and_single_words_of_code_are_not_prose() -> None:
     """A key of a dictionary or a variable is no message."""
     assert code('"""A module."""\nanew = {"anew": 1}\n') == []
 
 
-def test_messages_of_tests_are_not_read():
+def test_messages_of_tests_are_not_read() -> None:
     """A test may say what a program of others prints."""
     assert code('"""A module."""\nx = "try it anew"\n', "tests/test_a.py") == []
 
 
-def test_a_phrase_is_found_across_lines_of_a_comment_and_of_a_page():
+def test_a_phrase_is_found_across_lines_of_a_comment_and_of_a_page() -> None:
     """The lines of a block of comments are one text."""
     assert code('"""A module."""\n# Its entries are counted by\n# the thousand.\n') == [
         'tokend/a.py:2: "by the thousand": thousands of'
@@ -72,7 +72,7 @@ def test_a_phrase_is_found_across_lines_of_a_comment_and_of_a_page():
         "math.flooring, a space, paceless.",
     ],
 )
-def test_honest_uses_pass(text: str):
+def test_honest_uses_pass(text: str) -> None:
     """A pattern is for whole words, and leaves out what is plain English."""
     assert page(text) == []
 
@@ -94,12 +94,12 @@ def test_honest_uses_pass(text: str):
         "The order is as it should be.",
     ],
 )
-def test_the_dialect_is_found_once(text: str):
+def test_the_dialect_is_found_once(text: str) -> None:
     """One place, one finding, also where two patterns fit."""
     assert len(page(text)) == 1
 
 
-def test_a_marker_with_a_reason_allows_one_word():
+def test_a_marker_with_a_reason_allows_one_word() -> None:
     """In the line, or in the line above; without a reason, or for another word, it allows nothing."""
     assert page("<!-- words: allow verdict: the vendor's own word -->\nThe verdict.\n") == []
     assert code('"""A module."""\nx = 1  # a verdict (words: allow verdict: the vendor\'s word)\n') == []
@@ -110,7 +110,7 @@ def test_a_marker_with_a_reason_allows_one_word():
 @pytest.mark.parametrize(
     "opening", ["What", "Where", "Who", "How", "When", "Which", "Whether", "That", "It", "Its", "There"]
 )
-def test_a_module_begins_with_its_subject(opening: str):
+def test_a_module_begins_with_its_subject(opening: str) -> None:
     """In tests, too. A function's docstring may begin as it likes."""
     for path in ("tokend/a.py", "tests/test_a.py"):
         assert code(f'"""{opening} is here."""\n', path) == [
@@ -119,7 +119,7 @@ def test_a_module_begins_with_its_subject(opening: str):
     assert code('"""Itself."""\n\n\ndef f():\n    """Its value."""\n') == []
 
 
-def test_public_names_need_a_docstring():
+def test_public_names_need_a_docstring() -> None:
     """Module, class, function and method; not private names, overloads, setters and functions within functions."""
     source = """
 from typing import overload
@@ -152,12 +152,12 @@ async def f(): ...
     ]
 
 
-def test_a_file_that_is_not_python_is_a_finding():
+def test_a_file_that_is_not_python_is_a_finding() -> None:
     """The other files are still checked."""
     assert code("def f(:\n") == ["tokend/a.py:1: no valid Python: invalid syntax"]
 
 
-def test_only_the_newest_section_of_the_change_log_is_read():
+def test_only_the_newest_section_of_the_change_log_is_read() -> None:
     """What was released stays as it was written."""
     log = "# Changes\n\n## 0.2.0\n\n- Plain.\n\n## 0.1.0\n\n- Dated anew.\n"
     assert page(log, "CHANGELOG.md") == []
@@ -171,7 +171,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_the_script_prints_the_places_and_fails(tmp_path: Path):
+def test_the_script_prints_the_places_and_fails(tmp_path: Path) -> None:
     """Sorted by file and line; --count prints numbers only; a path limits both; without a finding 0 and no output."""
     (tmp_path / "tokend").mkdir()
     (tmp_path / "docs").mkdir()
@@ -191,13 +191,13 @@ def test_the_script_prints_the_places_and_fails(tmp_path: Path):
     assert (clean.returncode, clean.stdout, clean.stderr) == (0, "", "")
 
 
-def test_a_line_of_the_list_without_an_arrow_is_an_error():
+def test_a_line_of_the_list_without_an_arrow_is_an_error() -> None:
     """A pattern without a plain word helps nobody."""
     with pytest.raises(ValueError, match="no ' -> '"):
         words("anew\n")
     assert words("# a comment\n\na b -> c\n")[0].pattern.search("a\n  b")
 
 
-def test_a_finding_is_one_line():
+def test_a_finding_is_one_line() -> None:
     """As editors jump to it: file, line, message."""
     assert str(Finding("a.py", 3, "message")) == "a.py:3: message"

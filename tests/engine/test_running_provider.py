@@ -1,12 +1,14 @@
 """Reloads of a running provider: its account, its way to the upstream, its lead, its kind, its sinks."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import anyio
 import pytest
 
-from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World, config, literal, provider
-from tests.virtual import run_virtually
+from tests.expecting import held, present
+from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, FakeRuntime, FakeSink, World, config, literal, provider
+from tests.virtual import VirtualClock, run_virtually
 from tokend.engine import running_provider
 from tokend.machine.clock import Clock
 from tokend.plugin.field_roles import Role
@@ -15,14 +17,15 @@ from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSetti
 from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import RejectedError, TokenUnavailableError, TransientError
 from tokend.values.status import State
+from tokend.values.tokens import Token
 
 DOWN, NO = TransientError("down"), RejectedError("no")
 
 
-def test_another_refresh_before_moves_the_moment_and_asks_nothing():
+def test_another_refresh_before_moves_the_moment_and_asks_nothing() -> None:
     """Lead: refresh_before; only keys that enter the request cause a fetch. The jitter stays the token's own."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
@@ -30,21 +33,25 @@ def test_another_refresh_before_moves_the_moment_and_asks_nothing():
             await supervisor.apply(config(provider("a", FakeHeld(refresh_before=parse_duration("5h")))))
             await anyio.sleep(10)
             after = supervisor.entries["a"].lease
-            assert after.refresh_at.until(before.refresh_at) == pytest.approx(5 * HOUR - 0.2 * 12 * HOUR, abs=1)
-            assert after.generation == before.generation
+            assert present(present(after).refresh_at).until(present(present(before).refresh_at)) == pytest.approx(
+                5 * HOUR - 0.2 * 12 * HOUR, abs=1
+            )
+            assert present(after).generation == present(before).generation
             assert len(world.upstreams["one"].calls) == 1
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
-            assert supervisor.entries["a"].lease.refresh_at.boot == pytest.approx(before.refresh_at.boot)
+            assert present(present(supervisor.entries["a"].lease).refresh_at).boot == pytest.approx(
+                present(present(before).refresh_at).boot
+            )
             assert len(world.upstreams["one"].calls) == 1
 
     run_virtually(main)
 
 
-def test_the_old_accounts_token_is_withdrawn_also_while_a_request_for_it_hangs():
+def test_the_old_accounts_token_is_withdrawn_also_while_a_request_for_it_hangs() -> None:
     """It does not belong to the new account, and what the hanging request brings is dropped."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
@@ -52,7 +59,7 @@ def test_the_old_accounts_token_is_withdrawn_also_while_a_request_for_it_hangs()
             up.latency = 20
             async with anyio.create_task_group() as tasks:
 
-                async def ask():
+                async def ask() -> None:
                     with pytest.raises(TokenUnavailableError, match="account was changed"):
                         await supervisor.refresh("a", if_generation=None, reason="", admin=True)
 
@@ -68,10 +75,10 @@ def test_the_old_accounts_token_is_withdrawn_also_while_a_request_for_it_hangs()
     run_virtually(main)
 
 
-def test_settings_that_change_during_a_request_keep_its_token_where_the_account_is_the_same():
+def test_settings_that_change_during_a_request_keep_its_token_where_the_account_is_the_same() -> None:
     """A token of the right account is a token; the new settings ask once more."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         up.latency = 5
@@ -79,21 +86,21 @@ def test_settings_that_change_during_a_request_keep_its_token_where_the_account_
             await anyio.sleep(4)
             await supervisor.apply(config(provider("a", FakeHeld(key=literal("new")))))
             await anyio.sleep(3)
-            assert supervisor.entries["a"].lease.token.value.reveal() == "fake-token-1"
+            assert present(supervisor.entries["a"].lease).token.value.reveal() == "fake-token-1"
             await anyio.sleep(20)
-            assert supervisor.entries["a"].lease.token.value.reveal() == "fake-token-2"
+            assert present(supervisor.entries["a"].lease).token.value.reveal() == "fake-token-2"
             assert len(up.calls) == 2
 
     run_virtually(main)
 
 
-def test_a_secret_that_makes_another_account_withdraws_the_token_when_it_is_read():
+def test_a_secret_that_makes_another_account_withdraws_the_token_when_it_is_read() -> None:
     """tt: the key is the account. A content that changed is seen by its fingerprint."""
 
     class Keyed(FakeHeld):
         key: Annotated[SecretField | None, Role.ACCOUNT] = None
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock, environ={"KEY": "one"})
         up = world.upstreams["one"]
         settings = Keyed(key=SecretSource(env="KEY"))
@@ -101,7 +108,7 @@ def test_a_secret_that_makes_another_account_withdraws_the_token_when_it_is_read
             await anyio.sleep(10)
             up.latency = 20  # whatever the next request comes to, it has not come to it yet
             world.environ["KEY"] = "two"
-            supervisor.entries["a"].refresher.secrets_changed()
+            held(supervisor.entries["a"]).refresher.secrets_changed()
             await anyio.sleep(1)
             assert (supervisor.entries["a"].lease, world.disk) == (None, {})
 
@@ -109,10 +116,10 @@ def test_a_secret_that_makes_another_account_withdraws_the_token_when_it_is_read
 
 
 @pytest.mark.parametrize(("error", "state"), [(DOWN, State.PENDING), (NO, State.REJECTED)])
-def test_another_way_to_the_upstream_is_tried_at_once(error, state):
+def test_another_way_to_the_upstream_is_tried_at_once(error: RejectedError | TransientError, state: State) -> None:
     """A proxy, a certificate, a timeout may be what was missing: nobody waits for the backoff, once."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         up.broken = lambda now: error
@@ -135,36 +142,36 @@ def test_another_way_to_the_upstream_is_tried_at_once(error, state):
     run_virtually(main)
 
 
-def test_a_minted_token_is_withdrawn_when_its_successor_cannot_be_made():
+def test_a_minted_token_is_withdrawn_when_its_successor_cannot_be_made() -> None:
     """The account changed: as soon as minting fails, the gap is due; an unreadable secret alone changes nothing."""
 
     class Refusing(FakeLocal):
-        async def fetch(self, runtime, previous):
+        async def fetch(self, runtime: FakeRuntime, previous: Token | None) -> Token:
             if (await runtime.reveal(self.secret)).reveal() == "bad":
                 raise TransientError("not a key")
             return await FakeLocal.fetch(self, runtime, previous)
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock, environ={"S": "good"})
         settings = Refusing(secret=SecretSource(env="S"))
         async with world.running(provider("a", settings, FakeSink())) as supervisor:
             await anyio.sleep(1)
             world.environ["S"] = ""
-            supervisor.entries["a"].refresher.secrets_changed()
+            held(supervisor.entries["a"]).refresher.secrets_changed()
             await anyio.sleep(1)
             assert supervisor.entries["a"].status().valid
             world.environ["S"] = "bad"
-            supervisor.entries["a"].refresher.secrets_changed()
+            held(supervisor.entries["a"]).refresher.secrets_changed()
             await anyio.sleep(1)
             assert (supervisor.entries["a"].lease, world.disk) == (None, {})
 
     run_virtually(main)
 
 
-def test_secret_files_wake_those_who_read_them_and_nobody_else(tmp_path):
+def test_secret_files_wake_those_who_read_them_and_nobody_else(tmp_path: Path) -> None:
     """The files are watched: jwt is minted at once, rejected providers wake, others use it at their next refresh."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         one, other = tmp_path / "one", tmp_path / "other"
@@ -196,18 +203,18 @@ def test_secret_files_wake_those_who_read_them_and_nobody_else(tmp_path):
     run_virtually(main)
 
 
-def test_a_name_that_passes_to_another_kind_keeps_nothing_but_its_generations():
+def test_a_name_that_passes_to_another_kind_keeps_nothing_but_its_generations() -> None:
     """Nothing of the old one is the new one's, not for a moment: neither a reader nor a file sees it."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
             await anyio.sleep(10)
-            generation = supervisor.entries["a"].lease.generation
+            generation = present(supervisor.entries["a"].lease).generation
             await supervisor.apply(config(provider("a", FakeLocal(secret=literal("s")), FakeSink(path="new"))))
             assert supervisor.entries["a"].lease is None
             await anyio.sleep(10)
-            assert supervisor.entries["a"].lease.generation > generation
+            assert present(supervisor.entries["a"].lease).generation > generation
             assert [content[:6] for path, content in world.written if path == "new"] == ["minted"]
             await supervisor.apply(config(provider("a", FakeOnDemand())))
             assert supervisor.entries["a"].lease is None
@@ -216,10 +223,10 @@ def test_a_name_that_passes_to_another_kind_keeps_nothing_but_its_generations():
     run_virtually(main)
 
 
-def test_a_provider_renamed_while_nobody_looked_keeps_its_token():
+def test_a_provider_renamed_while_nobody_looked_keeps_its_token() -> None:
     """docs/promises.md 80, over a restart: the settings are the same, only the name is not."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("old", FakeHeld()), provider("else", FakeHeld(username="else"))):
             await anyio.sleep(10)
@@ -227,26 +234,27 @@ def test_a_provider_renamed_while_nobody_looked_keeps_its_token():
             provider("new", FakeHeld()), provider("else", FakeHeld(username="else"))
         ) as supervisor:
             await anyio.sleep(60)
-            assert supervisor.entries["new"].lease.token.value.reveal() == "fake-token-1"
+            assert present(supervisor.entries["new"].lease).token.value.reveal() == "fake-token-1"
             assert world.state.holding() == {"new", "else"}
             assert len(world.upstreams["one"].calls) == 2
 
     run_virtually(main)
 
 
-def test_a_settings_class_that_is_neither_held_nor_on_demand_is_refused():
+def test_a_settings_class_that_is_neither_held_nor_on_demand_is_refused() -> None:
     """A plugin's mistake, said in words."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running():
             with pytest.raises(TypeError, match="neither held nor on demand"):
-                running_provider.make(provider("a", ProviderSettings(kind="odd")), world.context, sinks=None)
+                unused: Any = None
+                running_provider.make(provider("a", ProviderSettings(kind="odd")), world.context, sinks=unused)
 
     run_virtually(main)
 
 
-def test_a_held_kind_without_fetch_and_an_on_demand_kind_without_issue_are_bugs_that_are_shown():
+def test_a_held_kind_without_fetch_and_an_on_demand_kind_without_issue_are_bugs_that_are_shown() -> None:
     """A plugin's mistake stays its own."""
 
     class NoFetch(HeldSettings):
@@ -255,21 +263,21 @@ def test_a_held_kind_without_fetch_and_an_on_demand_kind_without_issue_are_bugs_
     class NoIssue(OnDemandSettings):
         kind: str = "no-issue"
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", NoFetch()), provider("o", NoIssue())) as supervisor:
             await anyio.sleep(10)
-            assert supervisor.entries["a"].status().last_error.reason == "internal"
+            assert present(supervisor.entries["a"].status().last_error).reason == "internal"
             with pytest.raises(TypeError, match="no Issuer"):
                 await supervisor.issue("o", {})
 
     run_virtually(main)
 
 
-def test_the_engine_answers_what_the_socket_asks():
+def test_the_engine_answers_what_the_socket_asks() -> None:
     """interfaces.Engine: clock, counters, reload, subscribe, outcome of a single run."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         told: list[str] = []

@@ -47,7 +47,7 @@ def make_clocks(directory: Path) -> Clocks:
     """Compile them into ``directory``."""
     need("cc")
     clocks = Clocks(directory / "clocks.so", directory / "clocks")
-    command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", clocks.library, SOURCE]
+    command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(clocks.library), str(SOURCE)]
     subprocess.run(command, check=True, timeout=60)
     clocks.file.write_bytes(bytes(24))
     return clocks

@@ -180,7 +180,7 @@ class Filesystem:
         return self._entry(self._new(directory, name, stat.S_IFDIR | mode, uid, gid))
 
     def _setattr(self, number: int, data: bytes, *_: Any) -> bytes:
-        valid, _, _, size, *_, mode, _, uid, gid, _ = SETATTR.unpack_from(data)
+        valid, _, _, size, *_times, mode, _, uid, gid, _ = SETATTR.unpack_from(data)
         node = self.nodes[number]
         if valid & 1:
             node.mode = stat.S_IFMT(node.mode) | stat.S_IMODE(mode)
@@ -254,6 +254,8 @@ def main(mountpoint: str) -> None:
         print(json.dumps(f"mount: {os.strerror(ctypes.get_errno())}"), flush=True)
         return
     filesystem = Filesystem(device)
+    # Unbuffered: a command that waits in a buffer would not wake `select`.
+    commands = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
     print(json.dumps("mounted"), flush=True)
     while True:
         ready, _, _ = select.select([device, 0], [], [])
@@ -264,7 +266,7 @@ def main(mountpoint: str) -> None:
                 if error.errno not in {errno.ENOENT, errno.EINTR, errno.EAGAIN}:
                     raise
         if 0 in ready:
-            if not (line := sys.stdin.buffer.raw.readline()):  # type: ignore[attr-defined]
+            if not (line := commands.readline()):
                 return
             print(json.dumps(filesystem.obey(*json.loads(line))), flush=True)
 

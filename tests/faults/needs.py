@@ -6,6 +6,7 @@ fails there.
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -29,7 +30,7 @@ def need(*programs: str, root: bool = False) -> None:
         lack(f"not here: {', '.join(missing)}")
 
 
-def lack(what: str) -> None:
+def lack(what: str) -> NoReturn:
     """Skip because of what this machine lacks, or fail where everything is required."""
     if REQUIRED:
         pytest.fail(what)

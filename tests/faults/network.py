@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 CLONE_NEWNET = 0x40000000
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -127,7 +128,7 @@ class NameServer:
                     return
                 threading.Thread(target=self._answer, args=(query, client), daemon=True).start()
 
-    def _answer(self, query: bytes, client: object) -> None:
+    def _answer(self, query: bytes, client: Any) -> None:
         labels, at = [], 12
         while (length := query[at]) != 0:
             labels.append(query[at + 1 : at + 1 + length].decode())
@@ -145,7 +146,7 @@ class NameServer:
             struct.pack("!HHHIH", 0xC00C, 1, 1, 0, 4) + socket.inet_aton(address) for address in addresses
         )
         with suppress(OSError):
-            self.datagrams.sendto(head + query[12 : at + 5] + records, client)  # type: ignore[arg-type]
+            self.datagrams.sendto(head + query[12 : at + 5] + records, client)
 
 
 @contextmanager

@@ -20,6 +20,13 @@ def descriptors(daemon: Daemon) -> int | None:
     return len(os.listdir(f"/proc/{daemon.process.pid}/fd")) if os.geteuid() == 0 else None  # noqa: PTH208
 
 
+def has_descriptors(daemon: Daemon, at_most: int) -> bool:
+    """Return whether it has no more than ``at_most`` open."""
+    found = descriptors(daemon)
+    assert found is not None
+    return found <= at_most
+
+
 def cpu_seconds(daemon: Daemon) -> float:
     """The processor time that it has used."""
     fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rsplit(")", 1)[1].split()

@@ -53,12 +53,27 @@ def saved_by_vim(path: Path, more: Path, how: str) -> None:
     vim = shutil.which("vim") or shutil.which("vim.tiny")
     if vim is None:
         lack("not here: vim")
-    command = [vim, "-es", "-u", "NONE", "-i", "NONE", "-N", "--cmd", VIM[how], "-c", f"$r {more}", "-c", "wq", path]
+    command = [
+        vim,
+        "-es",
+        "-u",
+        "NONE",
+        "-i",
+        "NONE",
+        "-N",
+        "--cmd",
+        VIM[how],
+        "-c",
+        f"$r {more}",
+        "-c",
+        "wq",
+        str(path),
+    ]
     subprocess.run(command, check=True, cwd=path.parent, timeout=30, stdin=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("how", VIM)
-def test_what_vim_saves_is_noticed(home: Home, how: str):
+def test_what_vim_saves_is_noticed(home: Home, how: str) -> None:
     """docs/promises.md 85: by each of its ways, backup and swap files beside it."""
     daemon = home.start(PARTNER).settled()
     (home.path / "more").write_text(home.text(OTHER, daemon=""))
@@ -66,7 +81,7 @@ def test_what_vim_saves_is_noticed(home: Home, how: str):
     noticed(daemon)
 
 
-def test_what_vim_leaves_beside_an_included_file_is_no_configuration(home: Home):
+def test_what_vim_leaves_beside_an_included_file_is_no_configuration(home: Home) -> None:
     """docs/promises.md 87: swap files, backups and probes in an include directory are never read, nor an error."""
     parts = home.path / "conf.d"
     parts.mkdir()
@@ -85,7 +100,7 @@ def test_what_vim_leaves_beside_an_included_file_is_no_configuration(home: Home)
 
 
 @pytest.mark.parametrize("how", SHELL)
-def test_what_programs_save_is_noticed(home: Home, how: str):
+def test_what_programs_save_is_noticed(home: Home, how: str) -> None:
     """docs/promises.md 85: whatever they do to the file and its name."""
     daemon = home.start(PARTNER).settled()
     whole, more = home.path / "whole", home.path / "more"
@@ -95,7 +110,7 @@ def test_what_programs_save_is_noticed(home: Home, how: str):
     noticed(daemon)
 
 
-def test_of_saves_that_follow_each_other_the_last_counts(home: Home):
+def test_of_saves_that_follow_each_other_the_last_counts(home: Home) -> None:
     """docs/promises.md 83: a hundred in two seconds, each with another provider: a few reloads, the last one's result,
     and no login that nobody asked for."""
     need("mv")
@@ -111,7 +126,7 @@ def test_of_saves_that_follow_each_other_the_last_counts(home: Home):
     assert home.requests("projectx") == 1
 
 
-def test_a_file_that_is_written_line_by_line_costs_no_login(home: Home):
+def test_a_file_that_is_written_line_by_line_costs_no_login(home: Home) -> None:
     """docs/promises.md 79, 84: a pause of a slow writer looks like its end. A prefix that is whole TOML may
     be believed; what that costs is nothing: files and tokens are kept, and everything is back with the last line."""
     daemon = home.start(PARTNER, PX).settled()

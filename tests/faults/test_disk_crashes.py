@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def whole_and_as_before(home: Home, token: str) -> None:
     assert daemon.end() == 0
 
 
-def test_killed_at_any_change_of_its_start_it_starts_again_and_serves_without_a_request(home: Home):
+def test_killed_at_any_change_of_its_start_it_starts_again_and_serves_without_a_request(home: Home) -> None:
     """P1, P2, docs/promises.md 55, 69: with one persisted token, which it publishes over an older one."""
     need("strace")
     first = home.start(PX).settled()
@@ -128,7 +129,7 @@ def test_killed_at_any_change_of_its_start_it_starts_again_and_serves_without_a_
         with traced(home, last) as trace:
             victim = home.start(ready=False, wrap=(*trace.argv("-D"), "--"))
             trace.watch(victim)
-            until(lambda victim=victim: _is_dead(victim) or victim.get("/readyz").status == 200, "one or the other")
+            until(partial(_is_dead_or_ready, victim), "one or the other")
             if not _is_dead(victim):
                 victim.end()
         assert home.out("bot.env").read_text() in (old, f"JWT_TOKEN={token}\n"), trace.changes
@@ -145,7 +146,7 @@ def test_killed_at_any_change_of_its_start_it_starts_again_and_serves_without_a_
     assert len(proven) > 3, "kills on both sides of what matters"
 
 
-def test_killed_at_any_change_of_a_refresh_it_serves_the_last_good_token(home: Home):
+def test_killed_at_any_change_of_a_refresh_it_serves_the_last_good_token(home: Home) -> None:
     """P1, P2, docs/promises.md 55, 69, 123: each next daemon serves what was saved last, and its file says the same."""
     need("strace")
     daemon = home.start(PX, PARTNER).settled()
@@ -157,7 +158,7 @@ def test_killed_at_any_change_of_a_refresh_it_serves_the_last_good_token(home: H
             another_second()
             with suppress(OSError, HTTPException):  # it was killed before it could answer
                 daemon.ask("POST", "/v1/tokens/partner/refresh")
-            until(lambda daemon=daemon, first=before["partner"]: _is_dead(daemon) or _is_out(daemon, first), "an end")
+            until(partial(_is_dead_or_out, daemon, before["partner"]), "an end")
             if not _is_dead(daemon):
                 daemon.end()
         saved = json.loads((home.path / "state" / "tokens" / "partner.json").read_bytes())["generation"]
@@ -188,6 +189,14 @@ def attach(trace: Trace, daemon: Daemon) -> None:
 
 def _is_dead(daemon: Daemon) -> bool:
     return daemon.process.poll() is not None
+
+
+def _is_dead_or_ready(daemon: Daemon) -> bool:
+    return _is_dead(daemon) or daemon.get("/readyz").status == 200
+
+
+def _is_dead_or_out(daemon: Daemon, before: dict[str, Any]) -> bool:
+    return _is_dead(daemon) or _is_out(daemon, before)
 
 
 def _is_out(daemon: Daemon, before: dict[str, Any]) -> bool:

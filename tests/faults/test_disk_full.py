@@ -32,7 +32,7 @@ def mounts() -> Iterator[Mounts]:
 
 
 @pytest.mark.parametrize("what", ["blocks", "inodes"])
-def test_a_full_disk_under_a_sink(home: Home, mounts: Mounts, what: str):
+def test_a_full_disk_under_a_sink(home: Home, mounts: Mounts, what: str) -> None:
     """docs/promises.md 39."""
     disk = home.path / "disk"
     disk.mkdir()
@@ -50,7 +50,7 @@ def test_a_full_disk_under_a_sink(home: Home, mounts: Mounts, what: str):
 
 
 @pytest.mark.parametrize("what", ["blocks", "inodes"])
-def test_a_full_disk_under_the_state(home: Home, mounts: Mounts, what: str):
+def test_a_full_disk_under_the_state(home: Home, mounts: Mounts, what: str) -> None:
     """docs/promises.md 39: the token is served and published all the same, the log says what is at stake; when there
     is room again it is saved without a further refresh, and a kill -9 loses nothing."""
     state = home.path / "state"
@@ -75,7 +75,7 @@ def test_a_full_disk_under_the_state(home: Home, mounts: Mounts, what: str):
     assert home.requests("projectx") == 1
 
 
-def test_a_filesystem_that_becomes_read_only_and_writable_again(home: Home, mounts: Mounts):
+def test_a_filesystem_that_becomes_read_only_and_writable_again(home: Home, mounts: Mounts) -> None:
     """docs/promises.md 41."""
     disk = home.path / "disk"
     disk.mkdir()
@@ -91,7 +91,7 @@ def test_a_filesystem_that_becomes_read_only_and_writable_again(home: Home, moun
 
 
 @pytest.mark.parametrize("what", ["file", "directory"])
-def test_an_immutable_file_or_directory(home: Home, what: str):
+def test_an_immutable_file_or_directory(home: Home, what: str) -> None:
     """EPERM, of the rename or of the temporary."""
     need("chattr", root=True)
     disk = home.path / "disk"
@@ -111,7 +111,7 @@ def test_an_immutable_file_or_directory(home: Home, what: str):
     recovers(daemon, disk / "partner.jwt")
 
 
-def test_a_limit_on_the_size_of_files(home: Home):
+def test_a_limit_on_the_size_of_files(home: Home) -> None:
     """docs/promises.md 40, 60, 63: a real short write, then EFBIG, as a quota would give. The log, which is a file
     too, has no room any more either: its lines are dropped, and nothing else happens because of it."""
     need("prlimit")
@@ -138,7 +138,7 @@ def limit(pid: int, option: str) -> None:
     subprocess.run(["prlimit", "--pid", str(pid), option], check=True)
 
 
-def test_a_single_mounted_file_is_named_with_advice_and_written_in_place_when_asked(home: Home, mounts: Mounts):
+def test_a_single_mounted_file_is_named_with_advice_and_written_in_place_when_asked(home: Home, mounts: Mounts) -> None:
     """docs/promises.md 51: EBUSY, and no copy instead; the advice is the setting that helps."""
     disk = home.path / "disk"
     disk.mkdir()
@@ -157,7 +157,7 @@ def test_a_single_mounted_file_is_named_with_advice_and_written_in_place_when_as
     assert (home.path / "mounted").stat().st_ino == inode
 
 
-def test_a_directory_that_is_removed_moved_or_replaced(home: Home):
+def test_a_directory_that_is_removed_moved_or_replaced(home: Home) -> None:
     """docs/promises.md 53, 54: nothing is written into the one that was moved away; the new one gets the file."""
     disk: Path = home.path / "disk"
     disk.mkdir()

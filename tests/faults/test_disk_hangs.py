@@ -23,7 +23,7 @@ def disk_of(home: Home, name: str = "disk") -> Path:
 
 
 @pytest.mark.parametrize("operation", ["create", "write", "fsync", "rename"])
-def test_a_filesystem_that_hangs_stops_its_sink_and_nothing_else(home: Home, operation: str):
+def test_a_filesystem_that_hangs_stops_its_sink_and_nothing_else(home: Home, operation: str) -> None:
     """docs/promises.md 62: whatever the call. The socket answers, other sinks go on, a second write waits for the
     first; and when the filesystem answers again the newest token is written."""
     disk = disk_of(home)
@@ -46,7 +46,7 @@ def test_a_filesystem_that_hangs_stops_its_sink_and_nothing_else(home: Home, ope
         assert daemon.end() == 0
 
 
-def test_a_filesystem_that_hangs_does_not_hold_up_the_end(home: Home):
+def test_a_filesystem_that_hangs_does_not_hold_up_the_end(home: Home) -> None:
     """docs/promises.md 62: SIGTERM while a write hangs, before it is given up; what is whole is served again."""
     disk = disk_of(home)
     with fuse(disk) as filesystem:
@@ -63,7 +63,7 @@ def test_a_filesystem_that_hangs_does_not_hold_up_the_end(home: Home):
         recovers(again, filesystem.see(disk) / "partner.jwt")
 
 
-def test_a_state_that_hangs_holds_nothing_back_for_long_and_ends_at_once(home: Home):
+def test_a_state_that_hangs_holds_nothing_back_for_long_and_ends_at_once(home: Home) -> None:
     """docs/promises.md 62, 123: the token is shown after ten seconds, the log says why; the newest is what is saved."""
     state = disk_of(home, "state")
     disk_of(home)
@@ -88,7 +88,7 @@ def test_a_state_that_hangs_holds_nothing_back_for_long_and_ends_at_once(home: H
         assert home.requests("projectx") == 1
 
 
-def test_an_fsync_that_fails_once_is_nobodys_affair_and_one_that_fails_always_is_told(home: Home):
+def test_an_fsync_that_fails_once_is_nobodys_affair_and_one_that_fails_always_is_told(home: Home) -> None:
     """docs/promises.md 43, 44: a new temporary, the directory's again; for good, the old file stays."""
     disk = disk_of(home)
     with fuse(disk) as filesystem:
@@ -110,7 +110,7 @@ def test_an_fsync_that_fails_once_is_nobodys_affair_and_one_that_fails_always_is
         recovers(daemon, seen)
 
 
-def test_a_filesystem_that_takes_seven_bytes_at_a_time(home: Home):
+def test_a_filesystem_that_takes_seven_bytes_at_a_time(home: Home) -> None:
     """docs/promises.md 60: real short writes, completed."""
     disk = disk_of(home)
     with fuse(disk) as filesystem:

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import threading
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.faults.sink_reports import MINTED, mint
 pytestmark = when_asked_for
 
 
-def test_out_of_descriptors_a_reserve_keeps_publishing(home: Home):
+def test_out_of_descriptors_a_reserve_keeps_publishing(home: Home) -> None:
     """docs/promises.md 61: no descriptor can be had any more, and a file that waits for its directory is written."""
     need("prlimit")
     daemon = home.start(PX, MINTED)
@@ -27,7 +28,7 @@ def test_out_of_descriptors_a_reserve_keeps_publishing(home: Home):
     with socket.socket(socket.AF_UNIX) as kept:
         kept.connect(str(home.socket))
         assert asked(kept) == b"HTTP/1.1 200"
-        until(lambda: exhaust(daemon) or holes(daemon) == 0, "a daemon without descriptors")
+        until(lambda: holes_after_exhausting(daemon) == 0, "a daemon without descriptors")
         (home.path / "disk").mkdir()
         # What else goes without one may let go of those that it held; here none is waited for.
         until(lambda: (home.path / "disk" / "partner.jwt").read_text() == token, "the file", seconds=40)
@@ -50,6 +51,15 @@ def exhaust(daemon: Daemon) -> None:
     subprocess.run(["prlimit", "--pid", str(daemon.process.pid), f"--nofile={limit}:"], check=True)
 
 
+def holes_after_exhausting(daemon: Daemon) -> int:
+    exhaust(daemon)
+    return holes(daemon)
+
+
+def is_written(home: Home, token: str) -> bool:
+    return home.out("partner.jwt").read_text() == token
+
+
 def descriptors(daemon: Daemon) -> Path:
     return Path(f"/proc/{daemon.process.pid}/fd")
 
@@ -66,7 +76,7 @@ def holes(daemon: Daemon) -> int:
 
 
 @pytest.mark.parametrize("target", ["full", "closed", "stuck"])
-def test_a_log_that_nobody_takes_is_nobodys_affair(home: Home, target: str):
+def test_a_log_that_nobody_takes_is_nobodys_affair(home: Home, target: str) -> None:
     """docs/promises.md 63: /dev/full, a pipe whose reader has gone, one whose reader sleeps: lines are dropped, and the
     daemon starts, refreshes, publishes, serves and ends as ever."""
     home.write(PX, PARTNER)
@@ -83,7 +93,7 @@ def test_a_log_that_nobody_takes_is_nobodys_affair(home: Home, target: str):
         os.close(reader)
     for _ in range(3):
         found = mint(daemon)
-        until(lambda found=found: home.out("partner.jwt").read_text() == found["access_token"], "the file")
+        until(partial(is_written, home, found["access_token"]), "the file")
     assert home.requests("projectx") == 1
     assert daemon.end() == 0
     assert home.log.read_text() == ""

@@ -114,7 +114,7 @@ def recorded(home: Home) -> tuple[list[list[Any]], int, list[str]]:
         return filesystem.log, begin, [old, new]
 
 
-def test_a_power_cut_at_any_moment_leaves_the_old_or_the_new_token(home: Home):
+def test_a_power_cut_at_any_moment_leaves_the_old_or_the_new_token(home: Home) -> None:
     """P1, P2, docs/promises.md 56: of files and of the state; what a sink holds was saved before, and a start serves it
     without a request."""
     log, begin, (old, new) = recorded(home)
@@ -158,7 +158,7 @@ def whole_at_the_next_start(home: Home, token: str) -> None:
     assert daemon.end() == 0
 
 
-def test_what_a_first_start_has_saved_survives_a_power_cut(home: Home):
+def test_what_a_first_start_has_saved_survives_a_power_cut(home: Home) -> None:
     """docs/promises.md 56: the new directories, too, and not only the files in them."""
     log, begin, (old, _) = recorded(home)
     disk = Disk()
@@ -172,7 +172,7 @@ def test_what_a_first_start_has_saved_survives_a_power_cut(home: Home):
     whole_at_the_next_start(home, old)
 
 
-def test_a_disk_that_lied_is_found_out_at_the_next_start(home: Home):
+def test_a_disk_that_lied_is_found_out_at_the_next_start(home: Home) -> None:
     """docs/promises.md 45: fsync said yes, and the files are empty. They are set aside and made again, and the log
     says so; what was kept before is not touched."""
     log, begin, (_, new) = recorded(home)

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 from tests.daemon.harness import Home, until
@@ -34,7 +35,7 @@ MOVED_FROM, MOVED_TO = 0x40, 0x80
 ALL_EVENTS = 0xFFF & ~0x1 & ~0x10 & ~0x20  # but reading, closing after it, opening
 
 
-def test_readers_beside_a_daemon_that_refreshes_all_the_time_see_whole_tokens(home: Home):
+def test_readers_beside_a_daemon_that_refreshes_all_the_time_see_whole_tokens(home: Home) -> None:
     """docs/promises.md 57: 20,000 reads by four processes, each across several tokens, whose signatures are right."""
     daemon = home.start(PARTNER).settled()
     argv = [sys.executable, "-c", READER, str(home.out("partner.jwt")), SECRETS["partner"], str(READS // 4)]
@@ -70,13 +71,18 @@ class Watched:
         return [mask for seen, mask in list(self.events) if seen == name]
 
 
-def test_who_watches_the_directory_sees_one_move_per_token(home: Home):
+def moved(watched: Watched, count: int) -> bool:
+    """Return whether the file was replaced so many times."""
+    return len(watched.of("partner.jwt")) == count
+
+
+def test_who_watches_the_directory_sees_one_move_per_token(home: Home) -> None:
     """docs/promises.md 58: the file is never written to, cut, created or deleted; temporaries are dot-files."""
     daemon = home.start(PARTNER).settled()
     watched = Watched(home.path / "out")
     for count in range(1, 4):
         found = mint(daemon)
-        until(lambda count=count: len(watched.of("partner.jwt")) == count, "the move")
+        until(partial(moved, watched, count), "the move")
         assert home.out("partner.jwt").read_text() == found["access_token"]
     assert watched.of("partner.jwt") == [MOVED_TO] * 3
     others = {name for name, _ in watched.events} - {"partner.jwt"}

@@ -68,7 +68,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("how", [pytest.param(how, marks=when_asked_for) for how in DAMAGES])
-def test_a_damaged_record_is_set_aside_and_made_anew(home: Home, how: str):
+def test_a_damaged_record_is_set_aside_and_made_anew(home: Home, how: str) -> None:
     """docs/promises.md 64: never a crash loop, never a wait; the other provider's token is served without a request."""
     first = home.start(PX, PARTNER).settled()
     other = first.lease("px")
@@ -89,7 +89,7 @@ def test_a_damaged_record_is_set_aside_and_made_anew(home: Home, how: str):
 
 
 @when_asked_for
-def test_a_directory_is_set_aside_again_although_one_stands_there(home: Home):
+def test_a_directory_is_set_aside_again_although_one_stands_there(home: Home) -> None:
     """docs/promises.md 64: a second time, too; else nothing could be saved under its name any more."""
     first = home.start(PARTNER).settled()
     first.end()
@@ -103,7 +103,7 @@ def test_a_directory_is_set_aside_again_although_one_stands_there(home: Home):
 
 
 @when_asked_for
-def test_records_that_are_no_providers_are_left_alone(home: Home):
+def test_records_that_are_no_providers_are_left_alone(home: Home) -> None:
     """A file of another name is nobody's: it stays, and so does what does not look like a record."""
     first = home.start(PARTNER).settled()
     first.end()

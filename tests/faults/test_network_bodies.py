@@ -5,9 +5,10 @@ import gzip
 import json
 import threading
 from contextlib import ExitStack
+from functools import partial
 
 from tests.daemon.harness import Daemon, Home, until
-from tests.faults.process_usage import descriptors, megabytes
+from tests.faults.process_usage import descriptors, has_descriptors, megabytes
 from tests.faults.upstream import Behaviour, Talk, kind, provider, response, saying, upstream
 from tokend.upstream.client import LARGEST_BODY_BYTES
 
@@ -99,7 +100,7 @@ def failures(daemon: Daemon) -> dict[str, str]:
     return {row["name"]: row["last_error"]["detail"] for row in rows if row["last_error"] is not None}
 
 
-def test_every_answer_that_is_no_token_is_refused_in_its_own_words(home: Home):
+def test_every_answer_that_is_no_token_is_refused_in_its_own_words(home: Home) -> None:
     """docs/promises.md 3, 7-13, 20: all at once in one daemon; memory stays flat, nothing leaks, others are served."""
     with ExitStack() as servers:
         # What floods must be refused for that, also where this machine takes its time.
@@ -124,10 +125,10 @@ def test_every_answer_that_is_no_token_is_refused_in_its_own_words(home: Home):
         assert daemon.log("worker.crashed") == daemon.log("daemon.crashed") == []
     # The servers are gone, and with them each side that could hold a connection open.
     if opened is not None:
-        until(lambda: descriptors(daemon) <= opened + 1, "the descriptors")  # one for who is just connecting again
+        until(partial(has_descriptors, daemon, opened + 1), "the descriptors")  # one for who is just connecting again
 
 
-def test_a_redirect_brings_no_byte_to_its_target(home: Home):
+def test_a_redirect_brings_no_byte_to_its_target(home: Home) -> None:
     """docs/promises.md 21: 307 and 308 would send the key again, to another host."""
     with ExitStack() as servers:
         target = servers.enter_context(upstream(kind))

@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import trustme
@@ -49,7 +50,7 @@ def named(host: str) -> str:
     return provider(host.partition(".")[0], f"https://{host}:{PORT}", 'ca_file = "ca.pem"')
 
 
-def test_a_name_that_is_not_resolved_concerns_nobody_else(home: Home, net: Network, served: Upstream):
+def test_a_name_that_is_not_resolved_concerns_nobody_else(home: Home, net: Network, served: Upstream) -> None:
     """docs/promises.md 23: silence, NXDOMAIN, SERVFAIL, slowness, dead and changing addresses; soft, own threads, and
     SIGTERM waits for none of them."""
     moves = itertools.chain([[REFUSING]], itertools.repeat([HERE]))
@@ -59,9 +60,12 @@ def test_a_name_that_is_not_resolved_concerns_nobody_else(home: Home, net: Netwo
             return None
         if name == "slow.test":
             threading.Event().wait(2.0)
-        return {"missing.test": NXDOMAIN, "failing.test": SERVFAIL, "dead-first.test": [DEAD, HERE]}.get(
-            name, next(moves) if name == "moving.test" else [HERE]
-        )
+        zones: dict[str, list[str] | int] = {
+            "missing.test": NXDOMAIN,
+            "failing.test": SERVFAIL,
+            "dead-first.test": [DEAD, HERE],
+        }
+        return next(moves) if name == "moving.test" else zones.get(name, [HERE])
 
     net.rule(f"ip daddr {DEAD} tcp dport {PORT} drop")
     with name_server(net, zone) as server:
@@ -70,7 +74,7 @@ def test_a_name_that_is_not_resolved_concerns_nobody_else(home: Home, net: Netwo
         home.write(*(named(host) for host in NAMES))
         assert daemon.ask("POST", "/v1/reload").status == 200
         for name in ("good", "slow", "dead-first", "moving"):
-            until(lambda name=name: daemon.lease(name), f"the token of {name}")
+            until(partial(daemon.lease, name), f"the token of {name}")
         said = until(lambda: len(found := failures(daemon)) == len(SILENT) + 2 and found, "every refusal")
         assert said["missing"] == f"missing.test:{PORT}: name or service not known"
         assert said["failing"] == f"failing.test:{PORT}: temporary failure in name resolution"
@@ -84,7 +88,7 @@ def test_a_name_that_is_not_resolved_concerns_nobody_else(home: Home, net: Netwo
         assert time.monotonic() - began < 4
 
 
-def test_a_name_server_that_comes_back_is_used_at_the_next_attempt(home: Home, net: Network, served: Upstream):
+def test_a_name_server_that_comes_back_is_used_at_the_next_attempt(home: Home, net: Network, served: Upstream) -> None:
     """docs/promises.md 23: no resolver at start is no reason to stay without one."""
     net.resolver("nameserver 127.0.0.53\n")
     daemon = home.start(named("good.test"), wrap=net.wrap)

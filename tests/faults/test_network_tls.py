@@ -68,7 +68,7 @@ def hanging(talk: Talk) -> None:
 
 
 @when_asked_for
-def test_every_doubt_about_tls_fails_closed_and_is_named(home: Home):
+def test_every_doubt_about_tls_fails_closed_and_is_named(home: Home) -> None:
     """docs/promises.md 22: no request leaves; the hang ends after 5 s; the class is transient; others are served."""
     authority, now = trustme.CA(), datetime.now(UTC)
     authority.cert_pem.write_to_path(str(home.path / "ca.pem"))
@@ -108,7 +108,7 @@ def test_every_doubt_about_tls_fails_closed_and_is_named(home: Home):
 
 
 @when_asked_for
-def test_an_authoritys_file_and_a_client_certificate_are_read_again_when_they_are_replaced(home: Home):
+def test_an_authoritys_file_and_a_client_certificate_are_read_again_when_they_are_replaced(home: Home) -> None:
     """docs/promises.md 22: they are replaced while a daemon runs, some every few hours: nobody has to restart it."""
     first, second = trustme.CA(), trustme.CA()
     file, ours = home.path / "ca.pem", home.path / "ours.pem"
@@ -133,7 +133,7 @@ def test_an_authoritys_file_and_a_client_certificate_are_read_again_when_they_ar
 
 
 @when_asked_for
-def test_a_server_that_closes_idle_connections_costs_no_refresh(home: Home):
+def test_a_server_that_closes_idle_connections_costs_no_refresh(home: Home) -> None:
     """docs/decisions/0007: a kept connection would be half-open at the next refresh: none is kept, although offered."""
     with upstream(living(minutes=0.1)) as one:
         daemon = home.start(provider("px", one.url))

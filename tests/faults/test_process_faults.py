@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from tests.daemon.harness import Home, until
@@ -21,7 +22,7 @@ KILLS = 50
 SIGNALS = 100_000
 
 
-def test_a_hundred_thousand_sighups_are_a_reload_a_second(home: Home):
+def test_a_hundred_thousand_sighups_are_a_reload_a_second(home: Home) -> None:
     """docs/promises.md 68: readers are answered and tokens renewed all the while; memory stays flat; the end comes."""
     with upstream(living(minutes=0.1)) as one:
         daemon = home.start(provider("px", one.url)).settled()
@@ -51,7 +52,7 @@ def test_a_hundred_thousand_sighups_are_a_reload_a_second(home: Home):
         assert daemon.end(signal.SIGTERM) == 0
 
 
-def test_sigterm_ends_an_exchange_and_the_next_start_goes_on(home: Home):
+def test_sigterm_ends_an_exchange_and_the_next_start_goes_on(home: Home) -> None:
     """docs/promises.md 65: nobody answers, and nobody waits for it; the connection is closed, nothing is half done."""
     closed = threading.Event()
 
@@ -73,7 +74,7 @@ def test_sigterm_ends_an_exchange_and_the_next_start_goes_on(home: Home):
         assert len(one.requests) == 2
 
 
-def test_sigterm_lets_a_publish_complete(home: Home):
+def test_sigterm_lets_a_publish_complete(home: Home) -> None:
     """docs/promises.md 66: on a disk that takes its time for each fsync: the file is whole, no temporary is left."""
     need("strace")
     slow = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=1000000")
@@ -93,13 +94,13 @@ def test_sigterm_lets_a_publish_complete(home: Home):
         assert [path.name for path in (home.path / "out").iterdir()] == ["px"]
 
 
-def test_fifty_kills_cost_no_login_and_no_file(home: Home):
+def test_fifty_kills_cost_no_login_and_no_file(home: Home) -> None:
     """docs/promises.md 55, 69, 75: a crash loop is no loop of requests where a token is held."""
     with upstream(kind) as one:
         home.write(provider("px", one.url))
         for _ in range(KILLS):
             daemon = home.start()
-            lease = until(lambda daemon=daemon: daemon.lease("px"), "the token")
+            lease = until(partial(daemon.lease, "px"), "the token")
             assert lease["access_token"] == "obviously-fake-0"
             until(lambda: home.out("px").exists(), "the file")
             assert daemon.end(signal.SIGKILL) == -signal.SIGKILL
@@ -108,7 +109,12 @@ def test_fifty_kills_cost_no_login_and_no_file(home: Home):
         assert [path.name for path in (home.path / "out").iterdir()] == ["px"]
 
 
-def test_kills_in_the_middle_of_a_request_are_no_storm(home: Home):
+def has_arrived(number: int, arrivals: list[float]) -> bool:
+    """Return whether request ``number``, counted from 0, has arrived."""
+    return len(arrivals) > number
+
+
+def test_kills_in_the_middle_of_a_request_are_no_storm(home: Home) -> None:
     """docs/promises.md 75, P3: a request that was under way counts also if it is never known how it ended: the next
     start waits as long as after a failure."""
     arrivals: list[float] = []
@@ -122,7 +128,7 @@ def test_kills_in_the_middle_of_a_request_are_no_storm(home: Home):
         home.write(provider("px", one.url))
         for number in range(4):
             daemon = home.start()
-            until(lambda number=number: len(arrivals) > number, "the next request")
+            until(partial(has_arrived, number, arrivals), "the next request")
             daemon.end(signal.SIGKILL)
         pauses = [later - earlier for earlier, later in itertools.pairwise(arrivals)]
         assert min(pauses) > 4.0, (
@@ -130,7 +136,7 @@ def test_kills_in_the_middle_of_a_request_are_no_storm(home: Home):
         )  # from when it is noted; the way to the server takes a different while each time
 
 
-def test_after_a_kill_the_first_answer_costs_less_than_a_second_and_no_request(home: Home):
+def test_after_a_kill_the_first_answer_costs_less_than_a_second_and_no_request(home: Home) -> None:
     """docs/promises.md 69: the processor time up to the answer, which no other load of this machine makes longer."""
     with upstream(kind) as one:
         home.start(*(provider(f"p{number}", one.url) for number in range(20))).settled().end(signal.SIGKILL)
@@ -161,7 +167,7 @@ sys.exit(process.run("config.toml"))
 """
 
 
-def test_a_bug_in_one_provider_stays_its_own(home: Home):
+def test_a_bug_in_one_provider_stays_its_own(home: Home) -> None:
     """docs/promises.md 70: the others go on, status and log say that it is a bug, with a traceback and no secret, and
     it is no loop."""
     with upstream(living(minutes=0.1)) as one:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 from contextlib import suppress
+from functools import partial
 
 from tests.daemon.harness import Daemon, Home, until
 from tests.faults.needs import need, when_asked_for
@@ -21,15 +22,20 @@ def generation(daemon: Daemon, name: str) -> int:
     return int(daemon.lease(name)["generation"])
 
 
+def is_later(daemon: Daemon, name: str, before: int) -> bool:
+    """Return whether a token later than generation ``before`` is served."""
+    return generation(daemon, name) > before
+
+
 def renewed(daemon: Daemon, name: str, *, times: int = 1, seconds: float = 30) -> None:
     """Wait until the token was renewed, on the socket and in its file."""
     for _ in range(times):
         before = generation(daemon, name)
-        until(lambda before=before: generation(daemon, name) > before, f"the next token of {name}", seconds=seconds)
+        until(partial(is_later, daemon, name, before), f"the next token of {name}", seconds=seconds)
     until(lambda: daemon.home.out(name).read_text() == daemon.lease(name)["access_token"], f"the file of {name}")
 
 
-def test_a_flood_of_connections_keeps_nobody_from_its_token(home: Home):
+def test_a_flood_of_connections_keeps_nobody_from_its_token(home: Home) -> None:
     """docs/promises.md 71: under a limit of 256 descriptors, 1,000 connections: they are capped, 64 stay reserved,
     tokens are renewed and published, and a reader who comes when they have gone is served."""
     with upstream(living(minutes=0.1)) as one:
@@ -51,7 +57,7 @@ def test_a_flood_of_connections_keeps_nobody_from_its_token(home: Home):
         assert daemon.log("token.refresh_failed") == daemon.log("worker.crashed") == []
 
 
-def test_without_a_free_descriptor_what_fails_is_named_and_recovers(home: Home):
+def test_without_a_free_descriptor_what_fails_is_named_and_recovers(home: Home) -> None:
     """docs/promises.md 61, 71: the limit falls while it runs: on open connections status says why nothing is
     renewed, and it goes on when there are descriptors again."""
     need("prlimit")
@@ -85,7 +91,7 @@ def _length(data: bytes) -> bytes:
     return b"0" if found is None else found[1]
 
 
-def test_without_a_thread_to_be_had_everything_goes_on(home: Home):
+def test_without_a_thread_to_be_had_everything_goes_on(home: Home) -> None:
     """docs/promises.md 73: the pools were made at start. Nothing is lost when the machine has no thread left: names are
     looked up, secrets read, the state saved, files written, the configuration reloaded."""
     need("setpriv", "prlimit", root=True)
@@ -113,7 +119,7 @@ def test_without_a_thread_to_be_had_everything_goes_on(home: Home):
         assert daemon.end(signal.SIGTERM) == 0
 
 
-def test_a_start_without_threads_says_what_is_missing(home: Home):
+def test_a_start_without_threads_says_what_is_missing(home: Home) -> None:
     """docs/promises.md 73: one sentence that names the limit, and exit code 1; not a daemon that cannot work."""
     need("setpriv", "prlimit", root=True)
     with upstream(kind) as one:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -44,7 +45,7 @@ def started(home: Home, upstreams: dict[str, Upstream]) -> Daemon:
     """A daemon that holds a token of each."""
     daemon = home.start(*(provider(name, one.url) for name, one in upstreams.items()))
     for name in upstreams:
-        until(lambda name=name: daemon.lease(name), f"the token of {name}")
+        until(partial(daemon.lease, name), f"the token of {name}")
     return daemon.settled()
 
 
@@ -69,7 +70,7 @@ def newer(daemon: Daemon, before: dict[str, int], *names: str) -> float:
     return time.monotonic() - began
 
 
-def test_the_clocks_of_a_process_are_what_the_test_makes_them(home: Home, clocks: Clocks):
+def test_the_clocks_of_a_process_are_what_the_test_makes_them(home: Home, clocks: Clocks) -> None:
     """Of the tests themselves: Python's clocks go through the preloaded ones, while it runs, each on its own."""
     code = (
         "import sys, time, datetime\n"
@@ -81,13 +82,14 @@ def test_the_clocks_of_a_process_are_what_the_test_makes_them(home: Home, clocks
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clocks.environ,
     ) as process:  # fmt: skip
-        assert process.stdin is not None
-        assert process.stdout is not None
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin is not None
+        assert stdout is not None
 
         def read() -> list[float]:
-            process.stdin.write("\n")
-            process.stdin.flush()
-            return [float(one) for one in process.stdout.readline().split()]
+            stdin.write("\n")
+            stdin.flush()
+            return [float(one) for one in stdout.readline().split()]
 
         first = read()
         assert first[0] == pytest.approx(time.time(), abs=5)
@@ -99,7 +101,7 @@ def test_the_clocks_of_a_process_are_what_the_test_makes_them(home: Home, clocks
 
 def test_a_machine_that_slept_is_noticed_within_15_s_and_each_token_costs_one_request(
     home: Home, clocks: Clocks, upstreams: dict[str, Upstream]
-):
+) -> None:
     """docs/promises.md 28: what ran out while it slept is never served, what is due comes, the rest is left alone."""
     daemon = started(home, upstreams)
     before = generations(daemon)
@@ -117,7 +119,7 @@ def test_a_machine_that_slept_is_noticed_within_15_s_and_each_token_costs_one_re
 @pytest.mark.parametrize("hours", [24, -24], ids=["ahead", "back"])
 def test_a_wall_clock_that_is_stepped_costs_one_request_each_and_no_token(
     home: Home, clocks: Clocks, upstreams: dict[str, Upstream], hours: int
-):
+) -> None:
     """docs/promises.md 29, 30: the boot line says that all live still: none is withdrawn, from socket or file; the next
     ones have true times."""
     daemon = started(home, upstreams)
@@ -134,7 +136,7 @@ def test_a_wall_clock_that_is_stepped_costs_one_request_each_and_no_token(
     assert daemon.log("token.expired") == daemon.log("token.refresh_failed") == []
 
 
-def test_a_wall_clock_that_flaps_causes_no_storm(home: Home, clocks: Clocks, upstreams: dict[str, Upstream]):
+def test_a_wall_clock_that_flaps_causes_no_storm(home: Home, clocks: Clocks, upstreams: dict[str, Upstream]) -> None:
     """docs/promises.md 31: a day ahead and back every few seconds; what is asked for stays bounded, all is served."""
     daemon = started(home, upstreams)
     for hours in (24, -24, -24, 24) * 2:
@@ -149,7 +151,7 @@ def test_a_wall_clock_that_flaps_causes_no_storm(home: Home, clocks: Clocks, ups
 @pytest.mark.parametrize("year", [1970, 2099])
 def test_a_clock_that_nobody_believes_makes_no_request_until_it_is_set(
     home: Home, clocks: Clocks, upstreams: dict[str, Upstream], year: int
-):
+) -> None:
     """docs/promises.md 36: class `clock`, in words that say what to do; once it is set, all comes by itself."""
     right = datetime(year, 1, 2, tzinfo=UTC).timestamp() - time.time()
     clocks.step(right)
@@ -160,14 +162,14 @@ def test_a_clock_that_nobody_believes_makes_no_request_until_it_is_set(
     assert requests(upstreams) == dict.fromkeys(LIVES, 0)
     clocks.step(-right)
     for name in LIVES:
-        until(lambda name=name: daemon.lease(name), f"the token of {name}", seconds=NOTICED_SECONDS + GRACE_SECONDS)
+        until(partial(daemon.lease, name), f"the token of {name}", seconds=NOTICED_SECONDS + GRACE_SECONDS)
     assert requests(upstreams) == dict.fromkeys(LIVES, 1)
 
 
 @pytest.mark.parametrize("rebooted", [False, True], ids=["same-boot", "another-boot"])
 def test_a_token_that_ran_out_while_nobody_ran_is_never_served(
     home: Home, clocks: Clocks, upstreams: dict[str, Upstream], rebooted: bool
-):
+) -> None:
     """docs/promises.md 34, 35: at the next start it is not valid for a moment, and what lives on costs nothing. The
     boot line starts again with another boot_id, and is anchored by the wall clock."""
     started(home, upstreams).end(signal.SIGKILL)
@@ -190,7 +192,9 @@ def test_a_token_that_ran_out_while_nobody_ran_is_never_served(
         assert requests(upstreams)["long"] == 1
 
 
-def test_an_answer_that_came_while_the_process_was_stopped_is_not_published_as_fresh(home: Home, clocks: Clocks):
+def test_an_answer_that_came_while_the_process_was_stopped_is_not_published_as_fresh(
+    home: Home, clocks: Clocks
+) -> None:
     """docs/promises.md 38: ten minutes frozen with a request under way, whose token lives five: it is over already."""
     asked, goes_on, said = threading.Event(), threading.Event(), threading.Event()
 

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.files.children import environment
 
 
-def test_a_process_without_descriptors_still_publishes(tmp_path):
+def test_a_process_without_descriptors_still_publishes(tmp_path: Path) -> None:
     """docs/promises.md 61: a reserve is given up to the write, and taken back for the next one."""
     code = (
         "import os, pathlib, resource, sys\n"

@@ -2,6 +2,8 @@
 
 import os
 import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,12 +26,12 @@ MODES = [0o600, 0o640, 0o644, 0o400, 0o777, 0o000]
 UMASKS = [0o000, 0o022, 0o077, 0o777]
 
 
-def mode_of(path):
+def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
 @pytest.fixture
-def umask():
+def umask() -> Iterator[Callable[[int], int]]:
     """Set the umask, and put it back."""
     before = os.umask(0o022)
     yield os.umask
@@ -39,7 +41,9 @@ def umask():
 @pytest.mark.parametrize("mask", UMASKS)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("exists", [False, True])
-def test_the_mode_is_exact_under_any_umask(tmp_path, umask, mask, mode, exists):
+def test_the_mode_is_exact_under_any_umask(
+    tmp_path: Path, umask: Callable[[int], int], mask: int, mode: int, exists: bool
+) -> None:
     """docs/promises.md 59: for new files and for those that had another mode."""
     path = tmp_path / "token"
     if exists:
@@ -54,7 +58,7 @@ def test_the_mode_is_exact_under_any_umask(tmp_path, umask, mask, mode, exists):
     assert names(tmp_path) == {"token"}
 
 
-def test_a_file_of_another_owner_gets_a_new_inode():
+def test_a_file_of_another_owner_gets_a_new_inode() -> None:
     """docs/promises.md 50: in a directory that is ours, somebody's file under our name is replaced, readable or not."""
     with public_directory() as directory:
         path = directory / "token"
@@ -69,7 +73,7 @@ def test_a_file_of_another_owner_gets_a_new_inode():
         assert path.stat().st_ino != before
 
 
-def test_owner_and_group_are_set_before_the_name_appears(tmp_path):
+def test_owner_and_group_are_set_before_the_name_appears(tmp_path: Path) -> None:
     """As numbers; nothing else is ever seen at the name (the temporary is 0600 and ours at most)."""
     needs_root()
     path = tmp_path / "token"
@@ -78,7 +82,7 @@ def test_owner_and_group_are_set_before_the_name_appears(tmp_path):
     assert (found.st_uid, found.st_gid, mode_of(path)) == (STRANGER, STRANGER + 1, 0o640)
 
 
-def test_an_owner_that_cannot_be_given_leaves_the_old_file(tmp_path):
+def test_an_owner_that_cannot_be_given_leaves_the_old_file(tmp_path: Path) -> None:
     """Not root: the file cannot be given away; it fails by its own name and leaves no temporary."""
     with public_directory() as directory:
         path = directory / "token"
@@ -91,7 +95,7 @@ def test_an_owner_that_cannot_be_given_leaves_the_old_file(tmp_path):
         assert names(directory) == {"token"}
 
 
-def test_an_edit_keeps_mode_owner_group_and_acl(tmp_path):
+def test_an_edit_keeps_mode_owner_group_and_acl(tmp_path: Path) -> None:
     """In place: also in a directory whose setgid bit and default ACL would have it otherwise."""
     needs_root()
     if not supports_acl(tmp_path):
@@ -111,7 +115,7 @@ def test_an_edit_keeps_mode_owner_group_and_acl(tmp_path):
     assert os.getxattr(path, "system.posix_acl_access") == acl(user=STRANGER + 7)
 
 
-def test_a_directory_s_default_acl_lets_nobody_in_behind_the_mode(tmp_path):
+def test_a_directory_s_default_acl_lets_nobody_in_behind_the_mode(tmp_path: Path) -> None:
     """P5: the mode that was asked for is all that counts; its group bits would become the mask of others' rights."""
     if not supports_acl(tmp_path):
         pytest.skip("this filesystem keeps no ACLs")

@@ -3,6 +3,8 @@
 import os
 import socket
 import stat
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +21,7 @@ from tokend.files.symlinks import RefusedError
 
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "socket", "device"])
-def test_what_is_no_file_is_never_opened(kind):
+def test_what_is_no_file_is_never_opened(kind: str) -> None:
     """docs/promises.md 46, 49: refused by name, untouched; a fifo that was opened would hang this test."""
     with public_directory() as directory:
         path = directory / "token"
@@ -34,7 +36,7 @@ def test_what_is_no_file_is_never_opened(kind):
             needs_root()
             os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
         before = path.lstat()
-        calls = [
+        calls: list[Callable[[], object]] = [
             lambda: replace_file(path, b"new", Ownership(mode=0o600)),
             lambda: write_in_place(path, b"new", Ownership()),
             lambda: remove_file(path),
@@ -48,7 +50,7 @@ def test_what_is_no_file_is_never_opened(kind):
         assert names(directory) == {"token"}
 
 
-def test_what_is_too_large_for_a_dotenv_file_is_not_read(tmp_path):
+def test_what_is_too_large_for_a_dotenv_file_is_not_read(tmp_path: Path) -> None:
     """P9: a sparse terabyte must not be read into memory."""
     path = tmp_path / ".env"
     path.touch()

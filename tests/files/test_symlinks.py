@@ -1,11 +1,13 @@
 """No symbolic link is followed unasked, and none of a stranger's ever."""
 
 import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.files.children import STRANGER, acting_as, names, needs_root, public_directory
-from tokend.files import ChangedError, read_version, remove_file, replace_file
+from tokend.files import ChangedError, Symlink, read_version, remove_file, replace_file
 from tokend.files.ownership import Ownership
 from tokend.files.symlinks import RefusedError, open_directory, resolve
 
@@ -13,32 +15,36 @@ SIX = Ownership(mode=0o600)
 
 
 @pytest.fixture
-def place():
+def place() -> Iterator[Path]:
     """A directory that others can reach."""
     with public_directory() as directory:
         yield directory
 
 
-def link(path, target, uid=None):
+def link(path: Path, target: Path | str, uid: int | None = None) -> Path:
     path.symlink_to(target)
     if uid is not None:
         os.lchown(path, uid, uid)
     return path
 
 
-def test_a_link_is_refused_unless_asked_for(tmp_path):
+def test_a_link_is_refused_unless_asked_for(tmp_path: Path) -> None:
     """docs/promises.md 47: link and target are untouched, and it is said what to do."""
     target = tmp_path / "target"
     target.write_bytes(b"theirs")
     link(tmp_path / "token", "target")
-    for call in (lambda: replace_file(tmp_path / "token", b"new", SIX), lambda: remove_file(tmp_path / "token")):
+    calls: list[Callable[[], object]] = [
+        lambda: replace_file(tmp_path / "token", b"new", SIX),
+        lambda: remove_file(tmp_path / "token"),
+    ]
+    for call in calls:
         with pytest.raises(RefusedError, match='symlink = "follow"'):
             call()
     assert (tmp_path / "token").is_symlink()
     assert target.read_bytes() == b"theirs"
 
 
-def test_a_dangling_link_is_refused_too(tmp_path):
+def test_a_dangling_link_is_refused_too(tmp_path: Path) -> None:
     """It could be made to lead anywhere before the write."""
     link(tmp_path / "token", "nowhere")
     with pytest.raises(RefusedError):
@@ -46,7 +52,7 @@ def test_a_dangling_link_is_refused_too(tmp_path):
     assert names(tmp_path) == {"token"}
 
 
-def test_replace_puts_a_file_where_the_link_was(tmp_path):
+def test_replace_puts_a_file_where_the_link_was(tmp_path: Path) -> None:
     """The target is untouched."""
     target = tmp_path / "target"
     target.write_bytes(b"theirs")
@@ -57,7 +63,7 @@ def test_replace_puts_a_file_where_the_link_was(tmp_path):
     assert target.read_bytes() == b"theirs"
 
 
-def test_follow_writes_the_target_and_keeps_every_link(tmp_path):
+def test_follow_writes_the_target_and_keeps_every_link(tmp_path: Path) -> None:
     """Through a chain, relative and absolute, over a linked directory and "..": temporaries are beside the target."""
     (tmp_path / "real" / "deep").mkdir(parents=True)
     target = tmp_path / "real" / "token"
@@ -71,14 +77,14 @@ def test_follow_writes_the_target_and_keeps_every_link(tmp_path):
     assert names(tmp_path / "real") == {"token", "deep"}
 
 
-def test_follow_makes_the_target_of_our_own_dangling_link(tmp_path):
+def test_follow_makes_the_target_of_our_own_dangling_link(tmp_path: Path) -> None:
     """A link that was laid before the first token."""
     link(tmp_path / "token", "target")
     assert replace_file(tmp_path / "token", b"new", SIX, symlink="follow")
     assert (tmp_path / "target").read_bytes() == b"new"
 
 
-def test_links_that_go_round_in_a_circle_are_refused(tmp_path):
+def test_links_that_go_round_in_a_circle_are_refused(tmp_path: Path) -> None:
     """Also when following: no endless walk."""
     link(tmp_path / "token", "other")
     link(tmp_path / "other", "token")
@@ -86,7 +92,7 @@ def test_links_that_go_round_in_a_circle_are_refused(tmp_path):
         replace_file(tmp_path / "token", b"new", SIX, symlink="follow")
 
 
-def test_a_strangers_link_is_not_followed(place):
+def test_a_strangers_link_is_not_followed(place: Path) -> None:
     """docs/sinks.md: neither the link itself, nor one further down the chain, nor a dangling one."""
     needs_root()
     target = place / "target"
@@ -101,7 +107,7 @@ def test_a_strangers_link_is_not_followed(place):
     assert not (place / "nowhere").exists()
 
 
-def test_the_link_of_the_target_s_owner_is_followed(place):
+def test_the_link_of_the_target_s_owner_is_followed(place: Path) -> None:
     """Who owns the file may say where it is."""
     needs_root()
     target = place / "target"
@@ -112,7 +118,7 @@ def test_the_link_of_the_target_s_owner_is_followed(place):
     assert (target.read_bytes(), target.stat().st_uid) == (b"new", STRANGER)
 
 
-def test_a_link_in_a_strangers_directory_is_not_followed(place):
+def test_a_link_in_a_strangers_directory_is_not_followed(place: Path) -> None:
     """Each parent is checked like the link: the user who owns the directory can move any link into it."""
     needs_root()
     theirs = place / "theirs"
@@ -129,7 +135,7 @@ def test_a_link_in_a_strangers_directory_is_not_followed(place):
 
 
 @pytest.mark.parametrize("symlink", ["refuse", "follow", "replace"])
-def test_a_parent_that_is_a_strangers_link_is_refused(place, symlink):
+def test_a_parent_that_is_a_strangers_link_is_refused(place: Path, symlink: Symlink) -> None:
     """docs/promises.md 48: whatever is said about the file itself; a link of ours is no obstacle."""
     needs_root()
     (place / "real").mkdir()
@@ -142,7 +148,7 @@ def test_a_parent_that_is_a_strangers_link_is_refused(place, symlink):
     assert (place / "real" / "token").read_bytes() == b"new"
 
 
-def test_somebody_else_s_own_links_are_theirs_to_follow(place):
+def test_somebody_else_s_own_links_are_theirs_to_follow(place: Path) -> None:
     """Trust is in this process's uid, not in root alone."""
     needs_root()
     os.chown(place, STRANGER, STRANGER)
@@ -152,7 +158,7 @@ def test_somebody_else_s_own_links_are_theirs_to_follow(place):
         assert replace_file(place / "parent" / "token", b"new", SIX)
 
 
-def test_a_directory_that_becomes_a_link_after_the_check_is_not_entered(tmp_path):
+def test_a_directory_that_becomes_a_link_after_the_check_is_not_entered(tmp_path: Path) -> None:
     """Between judging the way and walking it."""
     (tmp_path / "real").mkdir()
     (tmp_path / "evil").mkdir()
@@ -163,7 +169,7 @@ def test_a_directory_that_becomes_a_link_after_the_check_is_not_entered(tmp_path
         open_directory(resolved.parent)
 
 
-def test_a_link_that_turned_elsewhere_meanwhile_is_noticed(tmp_path):
+def test_a_link_that_turned_elsewhere_meanwhile_is_noticed(tmp_path: Path) -> None:
     """An edit is of the file that was read."""
     for name in ("one", "two"):
         (tmp_path / name).write_bytes(name.encode())

@@ -5,6 +5,8 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -22,11 +24,11 @@ from tokend.files.ownership import Ownership
 from tokend.files.symlinks import RefusedError
 
 
-def mode_of(path):
+def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
-def test_equal_content_is_not_rewritten(tmp_path):
+def test_equal_content_is_not_rewritten(tmp_path: Path) -> None:
     """The same inode stays, so that watchers see nothing; a wrong mode is a difference, though."""
     path = tmp_path / "token"
     assert replace_file(path, b"new", Ownership(mode=0o640))
@@ -43,7 +45,7 @@ def test_equal_content_is_not_rewritten(tmp_path):
     assert mode_of(path) == 0o600
 
 
-def test_a_hard_link_keeps_the_content_that_its_other_name_has(tmp_path):
+def test_a_hard_link_keeps_the_content_that_its_other_name_has(tmp_path: Path) -> None:
     """docs/promises.md 50: a new inode, also where the content is equal already."""
     path, other = tmp_path / "token", tmp_path / "other"
     other.write_bytes(b"theirs")
@@ -55,7 +57,7 @@ def test_a_hard_link_keeps_the_content_that_its_other_name_has(tmp_path):
     assert other.read_bytes() == b"theirs"
 
 
-def test_in_place_refuses_a_hard_link(tmp_path):
+def test_in_place_refuses_a_hard_link(tmp_path: Path) -> None:
     """docs/promises.md 50: never the other name's content, whatever was chosen."""
     path, other = tmp_path / "token", tmp_path / "other"
     other.write_bytes(b"theirs")
@@ -65,7 +67,7 @@ def test_in_place_refuses_a_hard_link(tmp_path):
     assert other.read_bytes() == b"theirs"
 
 
-def test_in_place_keeps_the_inode_and_cuts_what_was_longer(tmp_path):
+def test_in_place_keeps_the_inode_and_cuts_what_was_longer(tmp_path: Path) -> None:
     """That is what a single-file bind mount needs."""
     path = tmp_path / "token"
     path.write_bytes(b"a much longer old value")
@@ -76,14 +78,14 @@ def test_in_place_keeps_the_inode_and_cuts_what_was_longer(tmp_path):
     assert names(tmp_path) == {"token"}
 
 
-def test_in_place_makes_a_missing_file_whole(tmp_path):
+def test_in_place_makes_a_missing_file_whole(tmp_path: Path) -> None:
     """Where there is nothing yet, nothing can be torn; and it is nobody else's for a moment."""
     assert write_in_place(tmp_path / "token", b"new", Ownership(mode=0o640))
     assert (tmp_path / "token").read_bytes() == b"new"
     assert mode_of(tmp_path / "token") == 0o640
 
 
-def test_an_in_place_write_that_fails_puts_the_old_content_back(tmp_path):
+def test_an_in_place_write_that_fails_puts_the_old_content_back(tmp_path: Path) -> None:
     """The file grew into its limit (a real short write, then EFBIG): the old token is still there."""
     code = (
         "import pathlib, resource, signal, sys\n"
@@ -99,7 +101,7 @@ def test_an_in_place_write_that_fails_puts_the_old_content_back(tmp_path):
     assert path.read_bytes() == b"old" * 100
 
 
-def test_a_short_write_is_never_taken_for_a_whole_one(tmp_path):
+def test_a_short_write_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
     """docs/promises.md 60: write(2) takes 4096 bytes, the rest fails: the old file stays, and no temporary."""
     code = (
         "import pathlib, resource, sys\n"
@@ -116,11 +118,11 @@ def test_a_short_write_is_never_taken_for_a_whole_one(tmp_path):
     assert names(tmp_path) == {"token"}
 
 
-def test_an_edit_of_a_file_that_changed_meanwhile_starts_again(tmp_path):
+def test_an_edit_of_a_file_that_changed_meanwhile_starts_again(tmp_path: Path) -> None:
     """Other content, another mode, gone, newly there: their version is untouched each time."""
     path = tmp_path / ".env"
 
-    def change(how):
+    def change(how: Callable[[], object]) -> None:
         path.write_bytes(b"A=1\n")
         path.chmod(0o600)
         version = read_version(path)
@@ -143,7 +145,7 @@ def test_an_edit_of_a_file_that_changed_meanwhile_starts_again(tmp_path):
     assert names(tmp_path) == {".env"}
 
 
-def test_a_very_long_name_and_one_that_is_not_utf8_can_be_written(tmp_path):
+def test_a_very_long_name_and_one_that_is_not_utf8_can_be_written(tmp_path: Path) -> None:
     """The temporary's name must fit beside them, and be swept."""
     for name in ("n" * 255, os.fsdecode(b"caf\xe9" + b"x" * 240)):
         path = tmp_path / name
@@ -154,14 +156,14 @@ def test_a_very_long_name_and_one_that_is_not_utf8_can_be_written(tmp_path):
     assert names(tmp_path) == set()
 
 
-def test_removing_what_is_not_there_is_no_error(tmp_path):
+def test_removing_what_is_not_there_is_no_error(tmp_path: Path) -> None:
     """Not the file, not even its directory."""
     assert not remove_file(tmp_path / "token")
     assert not remove_file(tmp_path / "nowhere" / "token")
     assert read_version(tmp_path / "nowhere" / "token").content is None
 
 
-def test_errors_name_the_path_and_the_call(tmp_path):
+def test_errors_name_the_path_and_the_call(tmp_path: Path) -> None:
     """docs/promises.md 42: the message names both."""
     with pytest.raises(FileNotFoundError, match=r"nowhere does not exist"):
         replace_file(tmp_path / "nowhere" / "token", b"new", Ownership(mode=0o600))
@@ -171,7 +173,7 @@ def test_errors_name_the_path_and_the_call(tmp_path):
     assert refused.value.filename == str(tmp_path / "file" / "token")
 
 
-def test_an_unwritable_directory_is_told_by_probe_and_by_write():
+def test_an_unwritable_directory_is_told_by_probe_and_by_write() -> None:
     """docs/promises.md 42; in place only the file itself must be writable."""
     with public_directory() as directory:
         path = directory / "token"
@@ -189,7 +191,7 @@ def test_an_unwritable_directory_is_told_by_probe_and_by_write():
             probe(path, in_place=True)
 
 
-def test_a_directory_that_only_lets_through_is_enough_on_the_way():
+def test_a_directory_that_only_lets_through_is_enough_on_the_way() -> None:
     """The parents of the directory need no read permission."""
     with public_directory() as directory:
         inner = directory / "closed" / "open"

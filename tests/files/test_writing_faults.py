@@ -3,6 +3,7 @@
 With each error at each call: `test_crash_matrix`."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -31,13 +32,13 @@ def publish():
 """
 
 
-def publishing(tmp_path):
+def publishing(tmp_path: Path) -> tuple[Path, str]:
     (tmp_path / "place").mkdir(exist_ok=True)
     path = tmp_path / "place" / "token"
     return path, PUBLISH.format(warm=str(tmp_path / "warm"), path=str(path))
 
 
-def test_a_full_disk_leaves_the_old_token(tmp_path):
+def test_a_full_disk_leaves_the_old_token(tmp_path: Path) -> None:
     """docs/promises.md 39, blocks: ENOSPC at the write."""
     mounts = "mkdir place; mount -t tmpfs -o size=8k none place"
     code = ATTEMPT + (
@@ -53,7 +54,7 @@ def test_a_full_disk_leaves_the_old_token(tmp_path):
     assert left == "b'old' ['token']"
 
 
-def test_no_inode_left_leaves_the_old_token(tmp_path):
+def test_no_inode_left_leaves_the_old_token(tmp_path: Path) -> None:
     """docs/promises.md 39, inodes: ENOSPC when the temporary is made."""
     mounts = "mkdir place; mount -t tmpfs -o nr_inodes=2 none place"
     code = ATTEMPT + (
@@ -66,7 +67,7 @@ def test_no_inode_left_leaves_the_old_token(tmp_path):
     assert left == "b'old' ['token']"
 
 
-def test_a_read_only_filesystem_is_told_at_start_and_at_the_write(tmp_path):
+def test_a_read_only_filesystem_is_told_at_start_and_at_the_write(tmp_path: Path) -> None:
     """docs/promises.md 41."""
     mounts = "mkdir place; printf old >place/token; mount --bind place place; mount -o remount,ro,bind place"
     code = ATTEMPT + (
@@ -80,7 +81,7 @@ def test_a_read_only_filesystem_is_told_at_start_and_at_the_write(tmp_path):
     assert left == "b'old' ['token']"
 
 
-def test_a_single_file_bind_mount_is_written_in_place_only_when_asked(tmp_path):
+def test_a_single_file_bind_mount_is_written_in_place_only_when_asked(tmp_path: Path) -> None:
     """docs/promises.md 51: EBUSY at the rename, and no copy instead. In place, the mounted file has the token."""
     mounts = "mkdir place; printf old >place/token; printf old >mounted; mount --bind mounted place/token"
     code = ATTEMPT + (
@@ -96,7 +97,7 @@ def test_a_single_file_bind_mount_is_written_in_place_only_when_asked(tmp_path):
     assert left == "b'new' b'new'"
 
 
-def test_an_immutable_file_is_left_alone(tmp_path):
+def test_an_immutable_file_is_left_alone(tmp_path: Path) -> None:
     """chattr +i: EPERM at the rename, and no temporary is left."""
     needs_root()
     path = tmp_path / "token"
@@ -115,7 +116,7 @@ def test_an_immutable_file_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("when", [1, 2])
-def test_an_fsync_that_fails_once_is_made_good_by_a_new_file(tmp_path, when):
+def test_an_fsync_that_fails_once_is_made_good_by_a_new_file(tmp_path: Path, when: int) -> None:
     """docs/promises.md 43, 44: of the file (a new temporary), of the directory (all of it again); the token arrives."""
     path, setup = publishing(tmp_path)
     path.write_bytes(b"old")
@@ -128,7 +129,7 @@ def test_an_fsync_that_fails_once_is_made_good_by_a_new_file(tmp_path, when):
     assert len(opened) == 2, "never the same temporary twice"
 
 
-def test_a_directory_that_cannot_be_synced_at_all_is_no_failure(tmp_path):
+def test_a_directory_that_cannot_be_synced_at_all_is_no_failure(tmp_path: Path) -> None:
     """EINVAL is how FUSE and some network filesystems say that they have no such thing."""
     path, setup = publishing(tmp_path)
     assert run_traced(setup, ["-e", "trace=fsync", "-e", "inject=fsync:error=EINVAL:when=2"], tmp_path / "trace") == 0
@@ -147,7 +148,7 @@ def publish():
 """
 
 
-def test_a_directory_that_was_moved_away_is_not_written_into(tmp_path):
+def test_a_directory_that_was_moved_away_is_not_written_into(tmp_path: Path) -> None:
     """docs/promises.md 54: the write fails, and the next one goes to the directory that is at the path by then."""
     path, setup = publishing(tmp_path)
     path.write_bytes(b"old")
@@ -159,7 +160,7 @@ def test_a_directory_that_was_moved_away_is_not_written_into(tmp_path):
     assert path.read_bytes() == b"new"
 
 
-def test_a_directory_that_is_moved_away_right_after_the_rename_counts_as_not_written(tmp_path):
+def test_a_directory_that_is_moved_away_right_after_the_rename_counts_as_not_written(tmp_path: Path) -> None:
     """docs/promises.md 54: else the directory that is at the path now would wait for the token after the next."""
     path, setup = publishing(tmp_path)
     with stopped_at(setup + ONCE_MORE, "fsync", tmp_path / "trace", number=2):
@@ -168,7 +169,7 @@ def test_a_directory_that_is_moved_away_right_after_the_rename_counts_as_not_wri
     assert path.read_bytes() == b"new"
 
 
-def test_a_directory_that_comes_back_is_written_to_again(tmp_path):
+def test_a_directory_that_comes_back_is_written_to_again(tmp_path: Path) -> None:
     """docs/promises.md 53: nothing is kept open that would have to be opened again."""
     path, _ = publishing(tmp_path)
     path.parent.rmdir()

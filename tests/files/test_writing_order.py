@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
+from re import Match
 
 from tests.files.children import DEADLINE_SECONDS, names, run_traced
 from tokend.files import replace_file
@@ -22,7 +24,7 @@ NEW = b"new" * 3000
 WRITES = 2000
 
 
-def calls_of_a_write(path, tmp_path):
+def calls_of_a_write(path: Path, tmp_path: Path) -> list[Match[str]]:
     """Every traced system call from the start of a write to its end, in order."""
     setup = SETUP.format(warm=str(tmp_path / "warm"), path=str(path), new=NEW)
     trace = tmp_path / "trace"
@@ -32,7 +34,7 @@ def calls_of_a_write(path, tmp_path):
     return [match for line in lines[: last + 2] if (match := re.match(r"(\w+)\((.*)", line))]
 
 
-def test_the_state_directory_is_swept_at_the_next_start(tmp_path):
+def test_the_state_directory_is_swept_at_the_next_start(tmp_path: Path) -> None:
     """docs/promises.md 113: a killed save leaves a temporary with a token in it; other files stay."""
     StateDirectory(tmp_path / "state").close()
     tokens = tmp_path / "state" / "tokens"
@@ -44,7 +46,7 @@ def test_the_state_directory_is_swept_at_the_next_start(tmp_path):
     assert names(tmp_path / "state") == {"lock", "salt", "tokens"}
 
 
-def test_mode_and_owner_come_before_data_and_data_before_the_name(tmp_path):
+def test_mode_and_owner_come_before_data_and_data_before_the_name(tmp_path: Path) -> None:
     """P5, P1: create, mode, write, fsync, rename, fsync of the directory; the new name is never seen otherwise."""
     path = tmp_path / "place" / "token"
     path.parent.mkdir()
@@ -53,7 +55,7 @@ def test_mode_and_owner_come_before_data_and_data_before_the_name(tmp_path):
     assert steps == ["create", "fchmod", "write", "fsync", "rename", "fsync of the directory"]
 
 
-def _step(call, arguments):
+def _step(call: str, arguments: str) -> str | None:
     """What a traced call does to a write; None if nothing."""
     if "O_EXCL" in arguments:
         return "create"
@@ -80,7 +82,7 @@ print(reads)
 """
 
 
-def test_readers_never_see_a_torn_file(tmp_path):
+def test_readers_never_see_a_torn_file(tmp_path: Path) -> None:
     """docs/promises.md 57: processes that read all the time while it is written 2,000 times. Nor an older token."""
     path, stop = tmp_path / "token", tmp_path / "stop"
 
@@ -88,10 +90,11 @@ def test_readers_never_see_a_torn_file(tmp_path):
         return b"%d:" % number + b"%d" % (number % 10) * (1000 + 97 * (number % 50))
 
     replace_file(path, content(0), Ownership(mode=0o600))
-    argv = [sys.executable, "-c", READER, path, stop]
+    argv = [sys.executable, "-c", READER, str(path), str(stop)]
     readers = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     try:
         for reader in readers:
+            assert reader.stdout is not None
             assert reader.stdout.readline() == "reading\n"
         for number in range(1, WRITES + 1):
             replace_file(path, content(number), Ownership(mode=0o600))

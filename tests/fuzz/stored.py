@@ -8,14 +8,15 @@ from typing import Any, Union, get_args, get_origin
 
 from tokend.engine.records.codec import dump, load
 from tokend.engine.records.record import Record, re_anchored
-from tokend.sinks.files.dotenv_format import UneditableError, UnencodableError, _assignments, edit, encode
+from tokend.sinks.files.dotenv_format import Style, UneditableError, UnencodableError, _assignments, edit, encode
 from tokend.state import fdstore
+from tokend.state.directory import SALT_BYTES
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 
 NOW = Instant(datetime(2026, 3, 1, tzinfo=UTC), 5000.0)
-STYLES = ("portable", "quoted", "posix", "raw")
+STYLES: tuple[Style, ...] = ("portable", "quoted", "posix", "raw")
 SECRET = "planted-fake-value-of-somebody-else"
 
 
@@ -72,7 +73,7 @@ def image(data: bytes) -> None:
         os.pwrite(memory, data, 0)
         found = fdstore._image(memory)
         if found is not None:
-            dict(fdstore._unpacked(found[fdstore.SALT_BYTES :]))
+            dict(fdstore._unpacked(found[SALT_BYTES:]))
     finally:
         os.close(memory)
 

@@ -61,6 +61,10 @@ class ScriptedRuntime:
         self.script = script
         self.sent: list[UpstreamRequest] = []
 
+    @property
+    def requests(self) -> int:
+        return len(self.sent)
+
     def upstream_now(self) -> datetime:
         return CLOCK.instant().wall
 
@@ -202,5 +206,5 @@ def finished(call: Coroutine[Any, Any, Token]) -> Token:
     try:
         call.send(None)
     except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+        return end.value  # type: ignore[no-any-return]  # typeshed: Any
     raise AssertionError("it waits for something")

@@ -185,7 +185,7 @@ class FullTable:
 
     def _accept(self) -> tuple[int, object]:
         if self.room:
-            return self.real._accept()  # type: ignore[attr-defined, no-any-return]
+            return self.real._accept()  # type: ignore[attr-defined, no-any-return]  # typeshed does not have it
         self.attempts += 1
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
@@ -197,7 +197,7 @@ def test_a_failing_accept_pauses_and_is_logged_once(tmp_path: Path) -> None:
         owner = Owner()
         listener = owner.listen(SocketFile(tmp_path / "s"))
         assert listener._socket is not None
-        listener._socket = full = FullTable(listener._socket)  # type: ignore[assignment]
+        listener._socket = full = FullTable(listener._socket)  # type: ignore[assignment]  # as much of a socket as is used
         with logged() as lines:
             async with client(tmp_path / "s") as one:
                 started = asyncio.get_running_loop().time()

@@ -1,12 +1,9 @@
 """Bounds on what a client can make the server spend: headers, bodies, framing, preparation."""
 
-from dataclasses import replace
-
 import pytest
 
 from tests.httpd.served import Served
 from tokend.httpd.request_parser import MOST_FRAMING, Limits
-from tokend.values.secret import Secret
 
 CHUNKED = (
     b"POST /v1/tokens/demo/refresh HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -85,34 +82,3 @@ def test_a_body_in_chunks_of_one_byte_passes(running: Served) -> None:
         client.send(CHUNKED + b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n")
         assert client.reply().status == 200
     assert running.engine.calls == [("refresh", "demo", 1, "", True)]
-
-
-class CountingSecret(Secret):
-    """Counts how often it is given out."""
-
-    __slots__ = ("times",)
-
-    def __init__(self, value: str) -> None:
-        super().__init__(value)
-        self.times = 0
-
-    def reveal(self) -> str:
-        self.times += 1
-        return super().reveal()
-
-
-def test_an_answer_is_laid_out_once_per_generation(running: Served) -> None:
-    """Plain reads in both forms, min_ttl and refresh take the token out of its box once per lease, not per request."""
-    times = []
-    for generation in (18, 19):
-        value = CountingSecret(f"fake-{generation}")
-        lease = running.engine.hold("demo", generation=generation).lease
-        assert lease is not None
-        running.engine.entries["demo"].lease = replace(lease, token=replace(lease.token, value=value))
-        for _ in range(3):
-            assert running.get("/v1/tokens/demo").json["access_token"] == f"fake-{generation}"
-            assert running.get("/v1/tokens/demo", Accept="text/plain").body == f"fake-{generation}".encode()
-            assert running.get("/v1/tokens/demo?min_ttl=1s").json["generation"] == generation
-            assert running.post("/v1/tokens/demo/refresh").json["generation"] == generation
-            times.append(value.times)
-    assert len(set(times)) == 1, times

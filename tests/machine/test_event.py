@@ -4,21 +4,22 @@ import gc
 import math
 import sys
 import tracemalloc
+from functools import partial
 
 import anyio
 import pytest
 
-from tests.virtual import run_virtually
+from tests.virtual import VirtualClock, run_virtually
 from tokend.machine.event import Event, Waiters
 
 
-def test_an_event_lets_all_go_on_in_the_order_in_which_they_came():
+def test_an_event_lets_all_go_on_in_the_order_in_which_they_came() -> None:
     """Also one that comes after it was set."""
 
-    async def main(_):
+    async def main(_: VirtualClock) -> None:
         event, order = Event(), []
 
-        async def wait(name):
+        async def wait(name: str) -> None:
             await event.wait()
             order.append(name)
 
@@ -38,13 +39,13 @@ def test_an_event_lets_all_go_on_in_the_order_in_which_they_came():
 
 
 @pytest.mark.parametrize("timed", [False, True])
-def test_one_who_gives_up_is_forgotten_and_the_others_are_not(timed):
+def test_one_who_gives_up_is_forgotten_and_the_others_are_not(timed: bool) -> None:
     """A scope that is cancelled, as anywhere in anyio."""
 
-    async def main(_):
+    async def main(_: VirtualClock) -> None:
         event, waiters, came = Event(), Waiters(), []
 
-        async def wait(name, seconds):
+        async def wait(name: str, seconds: int) -> None:
             with anyio.move_on_after(seconds):
                 await (waiters.wait(event, seconds=math.inf, ends=0.0) if timed else event.wait())
                 came.append(name)
@@ -60,10 +61,10 @@ def test_one_who_gives_up_is_forgotten_and_the_others_are_not(timed):
     run_virtually(main)
 
 
-def test_a_wait_for_what_has_come_already_lets_others_have_their_turn():
+def test_a_wait_for_what_has_come_already_lets_others_have_their_turn() -> None:
     """A loop around it must not be one that nobody can end."""
 
-    async def main(_):
+    async def main(_: VirtualClock) -> None:
         event, waiters = Event(), Waiters()
         event.set()
         start = anyio.current_time()
@@ -85,16 +86,16 @@ def test_a_wait_for_what_has_come_already_lets_others_have_their_turn():
     run_virtually(main)
 
 
-def test_a_thousand_waits_leave_nothing():
+def test_a_thousand_waits_leave_nothing() -> None:
     """Whatever ended them: the event, the moment, `release`, a cancelled scope."""
 
-    async def main(_):
+    async def main(_: int | VirtualClock) -> None:
         waiters, shared = Waiters(), Event()
 
-        async def round_of_waits():
+        async def round_of_waits() -> None:
             async with anyio.create_task_group() as tasks:
                 for seconds in (1.0, 5.0, math.inf):
-                    tasks.start_soon(lambda seconds=seconds: waiters.wait(shared, seconds=seconds, ends=seconds))
+                    tasks.start_soon(partial(waiters.wait, shared, seconds=seconds, ends=seconds))
                 await anyio.sleep(2)
                 waiters.release()
                 await anyio.sleep(1)
@@ -114,7 +115,7 @@ def test_a_thousand_waits_leave_nothing():
     run_virtually(main)
 
 
-def test_an_event_is_small():
+def test_an_event_is_small() -> None:
     """There are thousands on which nobody waits: `anyio.Event` takes twenty times as much."""
     event = Event()
     assert not hasattr(event, "__dict__")

@@ -13,7 +13,7 @@ from tests.daemon.harness import Home, until
 from tests.daemon.tables import PARTNER
 
 
-def test_the_state_is_for_the_owner_alone(home: Home):
+def test_the_state_is_for_the_owner_alone(home: Home) -> None:
     """0700 and 0600, whatever the umask."""
     old = os.umask(0)
     try:
@@ -32,7 +32,7 @@ def test_the_state_is_for_the_owner_alone(home: Home):
     assert stat.S_IMODE((state / "tokens").stat().st_mode) == 0o700
 
 
-def test_the_process_is_closed_to_others_and_has_room(home: Home):
+def test_the_process_is_closed_to_others_and_has_room(home: Home) -> None:
     """docs/promises.md 71, 108, 109: not dumpable, no core, as many descriptors as the hard limit allows."""
     wrap = ("prlimit", "--nofile=256:4096")
     home.write(PARTNER)
@@ -46,7 +46,7 @@ def test_the_process_is_closed_to_others_and_has_room(home: Home):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run it in another group")
-def test_nobody_of_the_same_uid_can_look_into_it(home: Home):
+def test_nobody_of_the_same_uid_can_look_into_it(home: Home) -> None:
     """docs/promises.md 109: the kernel gives /proc/PID of an undumpable process to root and its group (proc(5))."""
     wrap = ("setpriv", "--regid=54321", "--clear-groups")
     with subprocess.Popen([*wrap, "sleep", "60"]) as ordinary:

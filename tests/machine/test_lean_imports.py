@@ -1,6 +1,7 @@
 """Imports of a running daemon: what it never uses stays out, and what one request needs comes in a thread."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,9 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
         (home / "s" / name).chmod(0o600)
     (home / "config.toml").write_text(DAEMON + ALL_KINDS.format(url="http://127.0.0.1:9"))
     argv = [sys.executable, "-c", UNTIL_READY]
-    done = subprocess.run(argv, cwd=home, capture_output=True, text=True, check=True, timeout=60)
+    # coverage imports multiprocessing in each process that it measures.
+    environ = {name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_START"}
+    done = subprocess.run(argv, cwd=home, env=environ, capture_output=True, text=True, check=True, timeout=60)
     return frozenset(json.loads(done.stdout))
 
 

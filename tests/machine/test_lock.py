@@ -3,17 +3,17 @@
 import anyio
 import pytest
 
-from tests.virtual import run_virtually
+from tests.virtual import VirtualClock, run_virtually
 from tokend.machine.lock import Lock
 
 
-def test_a_mutex_is_taken_in_turn_and_survives_one_who_gives_up():
+def test_a_mutex_is_taken_in_turn_and_survives_one_who_gives_up() -> None:
     """It is there only while somebody holds it or waits for it."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         mutex, order = Lock(), []
 
-        async def hold(number):
+        async def hold(number: int) -> None:
             async with mutex:
                 order.append(number)
                 await anyio.sleep(1)

@@ -31,7 +31,7 @@ def lines(level: str, form: str, **environ: str) -> list[str]:
     return done.stderr.splitlines()
 
 
-def test_logfmt_has_one_line_per_event_with_stable_names():
+def test_logfmt_has_one_line_per_event_with_stable_names() -> None:
     """timestamp, level, event, token first; awkward values quoted, nothing that drives a terminal."""
     first = lines("info", "logfmt")[0]
     assert 'level=info event=token.refreshed token=tt detail="two \\"words\\"\\n and = more\\x1b[31m"' in first
@@ -39,7 +39,7 @@ def test_logfmt_has_one_line_per_event_with_stable_names():
     assert "nothing" not in first
 
 
-def test_under_the_journal_every_line_has_its_priority():
+def test_under_the_journal_every_line_has_its_priority() -> None:
     """<N> counts per line: a traceback needs it on each."""
     found = lines("debug", "auto", JOURNAL_STREAM="1:2")
     assert found[0].startswith("<7>")
@@ -48,18 +48,18 @@ def test_under_the_journal_every_line_has_its_priority():
     assert found[3].startswith("<3>")
 
 
-def test_json_is_one_object_per_line():
+def test_json_is_one_object_per_line() -> None:
     """On request."""
     assert [json.loads(line)["event"] for line in lines("warning", "json")] == ["sink.failed", "worker.crashed"]
 
 
 @pytest.mark.parametrize(("level", "count"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
-def test_the_level_is_the_least_shown(level, count):
+def test_the_level_is_the_least_shown(level: str, count: int) -> None:
     """log_level."""
     assert len([line for line in lines(level, "json") if line]) == count
 
 
-def test_a_log_that_nobody_reads_never_blocks():
+def test_a_log_that_nobody_reads_never_blocks() -> None:
     """docs/promises.md 63: full or closed, lines are dropped and counted."""
     script = (
         "import os, sys\nfrom tokend.machine import logs\n"

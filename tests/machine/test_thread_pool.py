@@ -37,10 +37,10 @@ def _becomes(look: Callable[[], bool]) -> bool:
     return look()
 
 
-def test_a_call_runs_elsewhere_and_its_result_or_error_comes_back():
+def test_a_call_runs_elsewhere_and_its_result_or_error_comes_back() -> None:
     """Results and exceptions pass through."""
 
-    async def main():
+    async def main() -> None:
         pool = ThreadPool(2)
         assert await pool.run(threading.get_ident, seconds=5) != threading.get_ident()
         with pytest.raises(ZeroDivisionError):
@@ -49,14 +49,14 @@ def test_a_call_runs_elsewhere_and_its_result_or_error_comes_back():
     anyio.run(main)
 
 
-def test_no_more_than_its_size_run_at_once():
+def test_no_more_than_its_size_run_at_once() -> None:
     """Further calls wait for an idle thread."""
 
-    async def main():
+    async def main() -> None:
         pool, running, most, lock = ThreadPool(3), [0], [0], threading.Lock()
         gate = threading.Barrier(3, timeout=5)
 
-        def call():
+        def call() -> None:
             with lock:
                 running[0] += 1
                 most[0] = max(most[0], running[0])
@@ -72,13 +72,13 @@ def test_no_more_than_its_size_run_at_once():
     anyio.run(main)
 
 
-def test_a_hanging_call_is_given_up_and_counted_until_it_ends():
+def test_a_hanging_call_is_given_up_and_counted_until_it_ends() -> None:
     """docs/promises.md 62: TimeoutError, and others go on."""
 
-    async def main():
+    async def main() -> None:
         pool, release, ended = ThreadPool(1), threading.Event(), threading.Event()
 
-        def hang():
+        def hang() -> None:
             release.wait(10)
             ended.set()
 
@@ -97,13 +97,13 @@ def test_a_hanging_call_is_given_up_and_counted_until_it_ends():
     anyio.run(main)
 
 
-def test_a_call_that_raises_timeout_itself_has_ended():
+def test_a_call_that_raises_timeout_itself_has_ended() -> None:
     """ETIMEDOUT is a TimeoutError too: it must not be counted as a thread that hangs for ever."""
 
-    def fail():
+    def fail() -> None:
         raise TimeoutError("of the call itself")
 
-    async def main():
+    async def main() -> None:
         pool = ThreadPool(1)
         with pytest.raises(TimeoutError, match="of the call itself"):
             await pool.run(fail, seconds=5)
@@ -112,13 +112,13 @@ def test_a_call_that_raises_timeout_itself_has_ended():
     anyio.run(main)
 
 
-def test_a_call_whose_caller_was_cancelled_counts_until_it_ends():
+def test_a_call_whose_caller_was_cancelled_counts_until_it_ends() -> None:
     """A removed provider's thread may hang on: it counts as stuck, and the interpreter must not wait for it."""
 
-    async def main():
+    async def main() -> None:
         pool, began, release, ended = ThreadPool(1), threading.Event(), threading.Event(), threading.Event()
 
-        def hang():
+        def hang() -> None:
             began.set()
             release.wait(10)
             ended.set()
@@ -139,10 +139,10 @@ def test_a_call_whose_caller_was_cancelled_counts_until_it_ends():
     anyio.run(main)
 
 
-def test_where_no_thread_can_be_had_the_call_times_out():
+def test_where_no_thread_can_be_had_the_call_times_out() -> None:
     """docs/promises.md 73: out of threads is a reason to try again, not a bug that ends a worker."""
 
-    async def main():
+    async def main() -> None:
         before = threading.stack_size(1 << 46)  # no machine maps that: starting a thread fails as it does at a limit
         try:
             with pytest.raises(TimeoutError, match="no thread can be started"):
@@ -153,10 +153,10 @@ def test_where_no_thread_can_be_had_the_call_times_out():
     anyio.run(main)
 
 
-def test_an_open_pool_needs_no_thread_that_the_machine_has_not():
+def test_an_open_pool_needs_no_thread_that_the_machine_has_not() -> None:
     """docs/promises.md 73: made at start, kept for ever; one that hangs takes none of the others' away."""
 
-    async def main():
+    async def main() -> None:
         pool, release = ThreadPool(3), threading.Event()
         pool.open()
         before = threading.stack_size(1 << 46)  # from here on none can be started
@@ -175,10 +175,10 @@ def test_an_open_pool_needs_no_thread_that_the_machine_has_not():
     anyio.run(main)
 
 
-def test_a_thread_that_hangs_is_replaced_and_then_there_is_one_too_many():
+def test_a_thread_that_hangs_is_replaced_and_then_there_is_one_too_many() -> None:
     """There are as many as the size says besides those that hang, and never more for long."""
 
-    async def main():
+    async def main() -> None:
         pool, release = ThreadPool(2), threading.Event()
         pool.open()
         workers = await _workers(pool, 2)
@@ -194,10 +194,10 @@ def test_a_thread_that_hangs_is_replaced_and_then_there_is_one_too_many():
     anyio.run(main)
 
 
-def test_the_threads_of_a_pool_that_is_gone_end():
+def test_the_threads_of_a_pool_that_is_gone_end() -> None:
     """Nobody can have anything done by them any more."""
 
-    async def main():
+    async def main() -> None:
         pool = ThreadPool(5)
         pool.open()
         workers = await _workers(pool, 5)
@@ -209,13 +209,13 @@ def test_the_threads_of_a_pool_that_is_gone_end():
     anyio.run(main)
 
 
-def test_too_many_that_hang_leave_no_room_for_more():
+def test_too_many_that_hang_leave_no_room_for_more() -> None:
     """At most 32 are left behind."""
 
-    async def main():
+    async def main() -> None:
         pool, release = ThreadPool(64), threading.Event()
 
-        async def give_up():
+        async def give_up() -> None:
             with pytest.raises(TimeoutError):
                 await pool.run(lambda: release.wait(20), seconds=0.2)
 
@@ -229,18 +229,19 @@ def test_too_many_that_hang_leave_no_room_for_more():
     anyio.run(main)
 
 
-def test_at_the_end_a_call_that_hangs_is_waited_for_no_longer():
+def test_at_the_end_a_call_that_hangs_is_waited_for_no_longer() -> None:
     """docs/promises.md 62: ten seconds are for a disk that may come back; an end waits two."""
 
-    async def main():
+    async def main() -> None:
         pool, release = ThreadPool(1), threading.Event()
 
-        async def call():
+        async def call() -> None:
             with pytest.raises(TimeoutError):
                 await pool.run(release.wait, seconds=600)
             ends.append(anyio.current_time())
 
-        ends, began = [], anyio.current_time()
+        ends: list[float] = []
+        began = anyio.current_time()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(call)
             await anyio.wait_all_tasks_blocked()

@@ -6,13 +6,13 @@ import anyio.lowlevel
 from tokend.machine.yielding import with_pauses
 
 
-def test_others_are_served_while_thousands_are_gone_through():
+def test_others_are_served_while_thousands_are_gone_through() -> None:
     """docs/promises.md P9: a list of ten thousand tokens holds no reader up for longer than some of them take."""
 
-    async def main():
+    async def main() -> None:
         seen, longest = 0, 0
 
-        async def other():
+        async def other() -> None:
             nonlocal longest
             before = 0
             while seen < 1000:

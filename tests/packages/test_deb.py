@@ -36,7 +36,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def _build(project: Path, directory: Path, revision: str) -> Path:
-    command = [project / ".ci/package", "--revision", revision, "--output", directory]
+    command = [str(project / ".ci/package"), "--revision", revision, "--output", str(directory)]
     environ = os.environ | {"SOURCE_DATE_EPOCH": "1700000000"}
     done = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -48,14 +48,19 @@ def _content(package: Path) -> str:
     return hashlib.sha256(done.stdout).hexdigest()
 
 
-def test_a_package_serves_survives_its_upgrade_and_leaves_nothing_after_a_purge(tmp_path: Path, project: Path):
+def test_a_package_serves_survives_its_upgrade_and_leaves_nothing_after_a_purge(tmp_path: Path, project: Path) -> None:
     """Built twice from the same sources the content is the same; the rest is in ``inside.sh``."""
     made = tmp_path / "made"
     packages = [_build(project, made, "1"), _build(project, made, "2")]
     assert _content(packages[0]) == _content(packages[1])
-    command = [ROOT / "tests/systemd/boot", *(["--require"] if REQUIRED else []), "--bind", f"{made}:/mnt/packages"]
+    command = [
+        str(ROOT / "tests/systemd/boot"),
+        *(["--require"] if REQUIRED else []),
+        "--bind",
+        f"{made}:/mnt/packages",
+    ]
     done = subprocess.run(
-        [*command, ROOT / "tests/packages/inside.sh", *(f"/mnt/packages/{package.name}" for package in packages)],
+        [*command, str(ROOT / "tests/packages/inside.sh"), *(f"/mnt/packages/{package.name}" for package in packages)],
         env=os.environ | {"BOOT_SECONDS": "120"},
         capture_output=True,
         text=True,

@@ -18,8 +18,9 @@ PAGES = sorted((ROOT / "docs/man").iterdir())
 
 def made(page: Path) -> str:
     """A page as the package installs it."""
-    command = [sys.executable, ROOT / ".ci/manual.py", page, ROOT / "config.toml.example"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, str(ROOT / ".ci/manual.py"), str(page), str(ROOT / "config.toml.example")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def plain(page: str) -> str:
@@ -28,13 +29,13 @@ def plain(page: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_is_shown_without_warnings(page: Path):
+def test_a_page_is_shown_without_warnings(page: Path) -> None:
     """man finds nothing to complain about; each page names itself."""
     if shutil.which("man") is None or shutil.which("troff") is None:
         pytest.skip("there is no man")
     text = made(page)
     assert "@" not in "".join(line for line in text.splitlines() if line.startswith('.\\"'))
-    done = subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         ["man", "--warnings=all", "--local-file", "-"],
         input=text,
         capture_output=True,
@@ -46,7 +47,7 @@ def test_a_page_is_shown_without_warnings(page: Path):
     assert page.name.partition(".")[0] in done.stdout
 
 
-def test_every_command_and_option_is_on_its_page():
+def test_every_command_and_option_is_on_its_page() -> None:
     """They come from the program itself: a new one cannot be forgotten."""
     page = plain("tokend.1")
     for name in COMMANDS:
@@ -54,7 +55,7 @@ def test_every_command_and_option_is_on_its_page():
     assert "--min-ttl" in page
 
 
-def test_every_key_is_on_its_page():
+def test_every_key_is_on_its_page() -> None:
     """The example, which another test holds complete, loses no line of settings on the way."""
     page = re.sub(r" +", " ", plain("config.toml.5").replace(r"\(aq", "'").replace(r"\e", "\\"))
     example = (ROOT / "config.toml.example").read_text(encoding="utf-8")
@@ -65,7 +66,7 @@ def test_every_key_is_on_its_page():
         assert f"\n{wanted}\n" in page
 
 
-def test_every_request_and_every_error_code_is_on_its_page():
+def test_every_request_and_every_error_code_is_on_its_page() -> None:
     """What the server routes and refuses, and nothing by another name."""
     page = plain("tokend-api.7")
     for path, methods in PLACES.items():

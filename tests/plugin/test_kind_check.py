@@ -1,7 +1,7 @@
 """The check of a kind's class reports all faults at its import, not at its first attempt."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 
@@ -58,7 +58,7 @@ class NeedsMore(HeldSettings):
 
 
 class AsyncCheck(Issuing):
-    async def check(self, parameters: Mapping[str, str]) -> None:  # type: ignore[override]
+    async def check(self, parameters: Mapping[str, str]) -> None:  # type: ignore[override]  # this is what the check finds
         raise NotImplementedError
 
 
@@ -66,7 +66,7 @@ class Neither(OnDemandSettings):
     pass
 
 
-class Both(Held, Issuing):  # type: ignore[misc]
+class Both(Held, Issuing):
     pass
 
 
@@ -138,12 +138,12 @@ class Combined(Pushed):
 
 
 class WithoutRuntime(Pushed):
-    async def write(self, lease: Any) -> bool:  # type: ignore[override]
+    async def write(self, lease: Any) -> bool:  # type: ignore[override]  # this is what the check finds
         raise NotImplementedError
 
 
 class BlockingProbe(Pushed):
-    def probe(self, runtime: Any) -> None:  # type: ignore[override]
+    def probe(self, runtime: Any) -> None:  # type: ignore[override]  # this is what the check finds
         raise NotImplementedError
 
 
@@ -152,7 +152,7 @@ class Nowhere(SinkSettings):
 
 
 class Remote(RemoteSinkSettings):
-    target = Pushed.target
+    target: ClassVar[Any] = Pushed.target
 
     async def put(self, runtime: Any, content: Any, known: Any) -> Any:
         raise NotImplementedError
@@ -165,8 +165,8 @@ class Remote(RemoteSinkSettings):
 
 
 class Writing(RemoteSinkSettings):
-    target = Pushed.target
-    write = Pushed.write
+    target: ClassVar[Any] = Pushed.target
+    write: ClassVar[Any] = Pushed.write
 
 
 class Unmarked(Pushed):
@@ -174,8 +174,8 @@ class Unmarked(Pushed):
 
 
 class Served(SinkSettings):
-    family = "served"
-    target = Pushed.target
+    family: ClassVar[Any] = "served"
+    target: ClassVar[Any] = Pushed.target
 
 
 @pytest.mark.parametrize(

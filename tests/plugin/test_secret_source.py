@@ -8,13 +8,13 @@ from tokend.plugin.secret_source import SecretSource
 
 
 @pytest.mark.parametrize("table", [{}, {"env": "A", "file": "b"}, {"enf": "A"}, 5, ["a"]])
-def test_a_secret_is_exactly_one_place(table):
+def test_a_secret_is_exactly_one_place(table: dict[str, str] | int | list[str]) -> None:
     """No place, two places and unknown places are refused. The error does not quote the input."""
     with pytest.raises(ValidationError):
         source(table)
 
 
-def test_equality_compares_places_and_repr_shows_no_literal():
+def test_equality_compares_places_and_repr_shows_no_literal() -> None:
     """A reload sees a change of place. A repr never shows a literal."""
     assert source({"env": "A"}) == source({"env": "A"}) != source({"env": "B"})
     assert source(PLANTED) == source(PLANTED) != source("other")
@@ -23,20 +23,20 @@ def test_equality_compares_places_and_repr_shows_no_literal():
 
 
 @pytest.mark.parametrize("path", ["", "a\0b", "~/key"])
-def test_a_path_that_cannot_be_meant_is_refused_before_it_is_used(path):
+def test_a_path_that_cannot_be_meant_is_refused_before_it_is_used(path: str) -> None:
     """The system's own error would be unclear, or a directory named ~ would be created."""
     with pytest.raises(ValidationError):
         source({"file": path})
 
 
 @pytest.mark.parametrize("name", ["", "$KEY", "KEY=x", "a\0b"])
-def test_an_environment_variable_is_named_without_a_dollar(name):
+def test_an_environment_variable_is_named_without_a_dollar(name: str) -> None:
     """Nothing is interpolated: { env = "$KEY" } would mean a variable of that name."""
     with pytest.raises(ValidationError, match="name of an environment variable"):
         source({"env": name})
 
 
-def test_a_key_named_literal_is_not_there():
+def test_a_key_named_literal_is_not_there() -> None:
     """A literal is written as a plain string only."""
     with pytest.raises(ValidationError, match="there is no key literal"):
         source({"literal": PLANTED})

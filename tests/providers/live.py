@@ -35,6 +35,7 @@ class LiveRuntime:
     def __init__(self, settings: ProviderSettings, *, unix: float = NOW, environ: Mapping[str, str] = ENVIRON) -> None:
         self.clock = StandingClock(unix)
         self.offset = 0.0
+        self.requests = 0
         self._environ = environ
         self._upstream = Upstream(settings, clock=self.clock)
 
@@ -45,6 +46,7 @@ class LiveRuntime:
         return read_secret(source, self._environ)
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
+        self.requests += 1
         reply = await self._upstream.exchange(request)
         if reply.date is not None:
             self.offset = reply.offset

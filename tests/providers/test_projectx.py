@@ -9,6 +9,7 @@ import pytest
 
 from tests.providers.live import ENVIRON, NOW, LiveRuntime, at, attempt, env
 from tests.upstream.loopback import Behaviour, Loopback, reply, reset
+from tokend.plugin.secret_source import SecretSource
 from tokend.providers.projectx import LOGIN_CODES, ProjectX
 from tokend.values.errors import AttemptError, RateLimitedError, RejectedError, SecretError, TransientError
 from tokend.values.secret import Secret
@@ -268,7 +269,7 @@ def test_an_initial_token_that_looks_wrong_is_warned_of() -> None:
 def test_half_of_the_credentials_is_an_error(given: dict[str, str]) -> None:
     """The message names the missing key."""
     with pytest.raises(ValueError, match=r"missing (username|api_key)"):
-        ProjectX(**{key: env(value) for key, value in given.items()})
+        ProjectX.model_validate({key: {"env": value} for key, value in given.items()})
 
 
 def test_the_vendors_limits_are_known() -> None:
@@ -286,7 +287,7 @@ def test_the_vendors_limits_are_known() -> None:
 def test_a_username_that_is_no_text_is_named() -> None:
     """A binary file as user name is a configuration error, not a bug."""
     outcome, loopback = attempt(
-        lambda url: ProjectX(base_url=url, username={"env": "A", "encoding": "hex"}, api_key=env("API_KEY")),
+        lambda url: ProjectX(base_url=url, username=SecretSource(env="A", encoding="hex"), api_key=env("API_KEY")),
         GOOD,
         runtime={"environ": {"A": "fffe", "API_KEY": "fake"}},
     )

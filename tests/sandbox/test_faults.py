@@ -145,11 +145,3 @@ def test_random_failures_follow_their_seed(play: Play) -> None:
 
     assert run(1) == run(1)
     assert set(run(1)) == {401, 503}
-
-
-def test_latency_delays_every_answer(play: Play) -> None:
-    """--latency."""
-    player = play(latency=0.1)
-    began = time.monotonic()
-    login(player)
-    assert time.monotonic() - began >= 0.1

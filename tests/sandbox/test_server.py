@@ -52,12 +52,6 @@ def test_browsers_may_not_steer(play: Play) -> None:
     assert answer.status == 403
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/api/auth/loginkey", "/_sandbox/nowhere", "/_sandboxed"])
-def test_an_unknown_path_is_a_404(play: Play, path: str) -> None:
-    """Paths are exact."""
-    assert play().call("GET", path).status == 404
-
-
 @pytest.mark.parametrize(
     ("head", "status"),
     [

@@ -27,7 +27,7 @@ async def fetch(self: ProjectX, runtime: Any, previous: Any) -> Any:
             raise ExceptionGroup(secret, [UnicodeError(secret), TypeError(f"got {secret}")]) from error
 
 
-ProjectX.fetch = fetch  # type: ignore[method-assign]
+ProjectX.fetch = fetch  # type: ignore[method-assign]  # this is the bug
 
 if __name__ == "__main__":
     sys.argv = ["tokend", *sys.argv[4:]]

@@ -4,6 +4,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 PTRACE_ATTACH, PTRACE_SEIZE, PTRACE_DETACH = 16, 0x4206, 17
@@ -14,10 +15,15 @@ LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_
 FILES = ("environ", "mem", "maps", "smaps", "auxv", "pagemap", "stack", "syscall", "io", "numa_maps", "personality")
 
 
+def _first_byte(path: Path) -> bytes:
+    """Open a file; read a byte, except of ``mem``, whose first page is never mapped."""
+    return path.open("rb").read(0 if path.name == "mem" else 1)
+
+
 def ways(pid: int) -> Iterator[tuple[str, Callable[[], object]]]:
     proc = Path(f"/proc/{pid}")
     for name in FILES:
-        yield name, lambda path=proc / name: path.open("rb").read(0 if path.name == "mem" else 1)
+        yield name, partial(_first_byte, proc / name)
     for name in ("cwd", "exe", "root"):
         yield name, (proc / name).readlink
     yield "fd", lambda: [path.readlink() for path in (proc / "fd").iterdir()]

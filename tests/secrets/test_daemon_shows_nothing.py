@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.daemon.harness import Daemon, Home, at_home, until
@@ -40,7 +41,7 @@ class Seen:
         ]  # fmt: skip
 
 
-def test_nothing_that_the_daemon_shows_holds_a_secret():
+def test_nothing_that_the_daemon_shows_holds_a_secret() -> None:
     """docs/promises.md P4; 27, 106, 107, 110, 111, 113, 117: successes, failures, bugs, reloads, an end, a restart."""
     with (
         at_home(**{option: SECRETS[name] for name, option in ACCEPTED.items()}) as home,
@@ -64,6 +65,7 @@ def test_nothing_that_the_daemon_shows_holds_a_secret():
         seen.note("events", b"".join(iter(lambda: events.recv(65536), b"")))
         events.close()
         again = home.start()
+        _wait_for_sinks(again)
         seen.note("status after a restart", again.get("/v1/status").body)
         again.send(signal.SIGABRT)
         again.process.wait()
@@ -85,6 +87,16 @@ def _wait_for_failures(daemon: Daemon, text: str) -> None:
         return all(row["valid"] or row["last_error"] for row in held)
 
     until(settled, "every provider", seconds=40)
+
+
+def _wait_for_sinks(daemon: Daemon) -> None:
+    """Every valid token is in its sinks: a crash during a write leaves a temporary file, which the next start removes."""
+
+    def written() -> bool:
+        rows = daemon.status()["tokens"]
+        return all(sink["state"] != "pending" for row in rows if row["valid"] for sink in row["sinks"])
+
+    until(written, "every sink")
 
 
 def _read(daemon: Daemon, seen: Seen) -> None:
@@ -170,8 +182,12 @@ def _look_at_processes(home: Home, daemon: Daemon, seen: Seen) -> None:
     for name in ("cmdline", "comm", "status"):
         seen.note(f"/proc/PID/{name}", Path(f"/proc/{daemon.process.pid}/{name}").read_bytes())
     for name, last in (("seen", b"sh -c"), ("command", b"PATH=")):
-        until(lambda name=name, last=last: last in home.out(name).read_bytes(), f"the command that writes {name}")
+        until(partial(_contains, home.out(name), last), f"the command that writes {name}")
         seen.note(f"what a command got, {name}", home.out(name).read_bytes())
+
+
+def _contains(path: Path, part: bytes) -> bool:
+    return part in path.read_bytes()
 
 
 def _events(home: Home) -> socket.socket:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_what_is_written_for_the_operator_is_told() -> None:
         assert told in shown("console", f"raise {raised}")
 
 
-def test_no_keys_of_tls_connections_are_written(tmp_path) -> None:
+def test_no_keys_of_tls_connections_are_written(tmp_path: Path) -> None:
     """SSLKEYLOGFILE: with what Python would write there, a recorded connection can be read."""
     script = (
         "import os, ssl; os.environ['SSLKEYLOGFILE'] = sys.argv[2]; hardening.harden()\n"

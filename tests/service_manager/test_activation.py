@@ -68,7 +68,7 @@ def listening(path: Path) -> socket.socket:
     return server
 
 
-def test_sockets_come_by_name_in_any_order_and_no_child_gets_them(short: Path):
+def test_sockets_come_by_name_in_any_order_and_no_child_gets_them(short: Path) -> None:
     """Names, not places; close-on-exec, not blocking, and the variables are gone. What is no socket was stored."""
     with listening(short / "a") as api, listening(short / "c") as credentials, tempfile.TemporaryFile() as kept:
         kept.write(b"some-fake")
@@ -82,7 +82,7 @@ def test_sockets_come_by_name_in_any_order_and_no_child_gets_them(short: Path):
     assert found["again"] == 0
 
 
-def test_what_was_passed_to_another_process_is_not_touched(short: Path):
+def test_what_was_passed_to_another_process_is_not_touched(short: Path) -> None:
     """LISTEN_PID."""
     with listening(short / "a") as api:
         found = passed([api.fileno()], "api", LISTEN_PID="1")
@@ -99,20 +99,20 @@ def test_what_was_passed_to_another_process_is_not_touched(short: Path):
         ("credentials:api", "the socket named 'api' is no listening Unix stream socket"),
     ],
 )
-def test_a_socket_that_nobody_would_serve_is_an_error(short: Path, names: str | None, words: str):
+def test_a_socket_that_nobody_would_serve_is_an_error(short: Path, names: str | None, words: str) -> None:
     """systemd would let clients wait on it for ever; the message says what to write into the unit."""
     with listening(short / "a") as one, listening(short / "b") as two, socket.socket(socket.AF_UNIX) as mute:
         second = mute if names is not None and names.startswith("credentials") else two
         assert words in passed([one.fileno(), second.fileno()], names)
 
 
-def test_a_descriptor_that_is_not_there_is_an_error():
+def test_a_descriptor_that_is_not_there_is_an_error() -> None:
     """A number too high is somebody's mistake, not a crash."""
     assert "descriptor 3 of LISTEN_FDS cannot be used" in passed([], "api", LISTEN_FDS="1")
 
 
 @pytest.mark.parametrize("count", ["", "-1", "1 ", "²", "x", "9" * 5000])
-def test_a_count_that_is_no_number_passes_nothing(short: Path, count: str):
+def test_a_count_that_is_no_number_passes_nothing(short: Path, count: str) -> None:
     """Also where Python would refuse to make a number of so many digits."""
     with listening(short / "a") as api:
         found = passed([api.fileno()], "api", LISTEN_FDS=count)

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 from tokend.daemon.status_line import sentence, trouble
 from tokend.values.status import Failure, ProviderStatus, SinkStatus, State
@@ -17,7 +18,7 @@ print(n.watchdog_seconds())
 """
 
 
-def heard(path, **environ) -> tuple[list[str], str]:
+def heard(path: Path, **environ: str) -> tuple[list[str], str]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(str(path))
         server.settimeout(5)
@@ -29,7 +30,7 @@ def heard(path, **environ) -> tuple[list[str], str]:
         return [server.recv(4096).decode() for _ in range(5)], done.stdout.strip()
 
 
-def test_the_messages_are_those_of_sd_notify(tmp_path):
+def test_the_messages_are_those_of_sd_notify(tmp_path: Path) -> None:
     """RELOADING with MONOTONIC_USEC, then READY; STATUS in one ASCII line; WATCHDOG; STOPPING."""
     messages, interval = heard(tmp_path / "notify", WATCHDOG_USEC="3000000")
     assert messages[0].startswith("RELOADING=1\nMONOTONIC_USEC=")
@@ -37,12 +38,14 @@ def test_the_messages_are_those_of_sd_notify(tmp_path):
     assert interval == "1.5"
 
 
-def test_a_watchdog_meant_for_another_process_is_not_fed(tmp_path):
+def test_a_watchdog_meant_for_another_process_is_not_fed(tmp_path: Path) -> None:
     """WATCHDOG_PID."""
     assert heard(tmp_path / "notify", WATCHDOG_USEC="3000000", WATCHDOG_PID="1")[1] == "None"
 
 
-def status(name: str, state: State, *, error: Failure | None = None, sinks: tuple[SinkStatus, ...] = ()):
+def status(
+    name: str, state: State, *, error: Failure | None = None, sinks: tuple[SinkStatus, ...] = ()
+) -> ProviderStatus:
     return ProviderStatus(
         name=name, kind="k", state=state, valid=state is State.VALID, expires_at=None, refresh_at=None,
         generation=None, fingerprint=None, required=True, seconds_left=None, failures=0, last_error=error,
@@ -50,13 +53,13 @@ def status(name: str, state: State, *, error: Failure | None = None, sinks: tupl
     )  # fmt: skip
 
 
-def words(statuses, *, config_refused=False):
+def words(statuses: list[ProviderStatus], *, config_refused: bool = False) -> str:
     reasons = {one.name: trouble(one) for one in statuses}
     wrong = {name: reason for name, reason in reasons.items() if reason is not None}
     return sentence(len(statuses), wrong, config_refused=config_refused)
 
 
-def test_the_words_name_what_is_not_well_and_why():
+def test_the_words_name_what_is_not_well_and_why() -> None:
     """Failing tokens and sinks with their reasons; what was not yet tried is no failure; a refused file is said."""
     down = Failure("transient", "the upstream answered 503", datetime(2026, 1, 1, tzinfo=UTC))
     full = SinkStatus("raw", "raw-1", "/x", "/x", "failing", True, None, "/x: the disk is full")
@@ -78,7 +81,7 @@ def test_the_words_name_what_is_not_well_and_why():
     )
 
 
-def test_nothing_is_ready_any_more_once_the_end_began(tmp_path):
+def test_nothing_is_ready_any_more_once_the_end_began(tmp_path: Path) -> None:
     """A reload that the end interrupts must not report to systemd that all is well."""
     script = (
         "from tokend.service_manager.notify import Notifier\n"

@@ -1,7 +1,6 @@
 """Private keys in the forms that vendors hand out."""
 
 import base64
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -18,21 +17,24 @@ RSA = rsa.generate_private_key(65537, 2048)
 ED25519 = ed25519.Ed25519PrivateKey.generate()
 
 
-def key_for(algorithm: str) -> Any:
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+
+
+def key_for(algorithm: str) -> PrivateKey:
     """A fresh private key that fits."""
     if algorithm in CURVES:
         return ec.generate_private_key(CURVES[algorithm])
     return ED25519 if algorithm == "EdDSA" else RSA
 
 
-def pem(key: Any) -> bytes:
+def pem(key: PrivateKey) -> bytes:
     """PKCS 8 in PEM."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
-def der(key: Any) -> bytes:
+def der(key: PrivateKey) -> bytes:
     """PKCS 8 in DER."""
     return key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

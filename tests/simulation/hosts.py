@@ -19,7 +19,7 @@ from tokend.values.secret import Secret
 # What each kind of weather does to a request. "fine" lets it through.
 WEATHERS = ("refused", "silent", "reset", "slow", "500", "503", "429", "403", "html", "odd-expiry", "same", "mixed")
 RETRY_AFTER = ("", "0", "-5", "1", "5", "17", "120", "900", "3600", "86400", "1e30", "soon", "date", "past-date")
-ODD_EXPIRY = (0, -1, "abc", None, 1e30, 5e8, "3600abc", [], True)
+ODD_EXPIRY: tuple[object, ...] = (0, -1, "abc", None, 1e30, 5e8, "3600abc", [], True)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,8 @@ class Host:
         if weather == "same" and known is not None:
             left: Any = known.ends - arrived
             return known.value, _NOTHING if says == "jwt" else left
-        ends, usable, told = arrived + self.life, True, self.life
+        ends, usable = arrived + self.life, True
+        told: object = self.life
         if weather == "odd-expiry":
             told, usable, says = self.draw.choice(ODD_EXPIRY), False, "field"
             if told == 0 and self.draw.random() < 0.5:

@@ -28,21 +28,24 @@ class WatchedLogin(ProjectX):
     """`projectx`, whose attempts are seen."""
 
     async def fetch(self, runtime: Any, previous: Token | None) -> Token:
-        return await runtime.attempted(super().fetch(runtime, previous))
+        token: Token = await runtime.attempted(super().fetch(runtime, previous))
+        return token
 
 
 class WatchedTT(TT):
     """`tt`, whose attempts are seen."""
 
     async def fetch(self, runtime: Any, previous: Token | None) -> Token:
-        return await runtime.attempted(super().fetch(runtime, previous))
+        token: Token = await runtime.attempted(super().fetch(runtime, previous))
+        return token
 
 
 class WatchedJwt(Jwt):
     """`jwt`, whose attempts are seen."""
 
     async def fetch(self, runtime: Any, previous: Token | None) -> Token:
-        return await runtime.attempted(super().fetch(runtime, previous))
+        token: Token = await runtime.attempted(super().fetch(runtime, previous))
+        return token
 
 
 class WatchedIssuer(AuthToken):
@@ -82,7 +85,7 @@ class FileSink(SinkSettings):
 class CombiningFileSink(FileSink):
     """A file of several tokens."""
 
-    kind: Literal["combining"] = "combining"  # type: ignore[assignment]
+    kind: Literal["combining"] = "combining"  # type: ignore[assignment]  # each kind has a name of its own
     tokens: tuple[str, ...] = ()
 
     async def write_all(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:

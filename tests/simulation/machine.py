@@ -26,7 +26,7 @@ class SimulatedLoop(VirtualLoop):
     def __init__(self) -> None:
         super().__init__()
         self.turns = 0
-        self.jumping.select = self._jump  # type: ignore[method-assign]
+        self.jumping.select = self._jump  # type: ignore[method-assign]  # a loop of its own
 
     def _jump(self, timeout: float | None = None) -> Any:
         if timeout is None:
@@ -132,7 +132,7 @@ class SimulatedClock(SystemClock):
         machine.clock = self
 
     def instant(self) -> Instant:
-        self._told.note(self._machine.wall_error)
+        self._readings.note(self._machine.wall_error)
         return self._machine.instant()
 
     def upset(self) -> None:
@@ -143,7 +143,7 @@ class SimulatedClock(SystemClock):
 
     def _tick(self) -> None:
         self._ticking = False
-        if self._told.look(*self._lines()):
+        if self._readings.look(*self._lines()):
             self.wake_all()
 
     def _lines(self) -> tuple[float, float]:

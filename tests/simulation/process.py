@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import anyio
@@ -43,7 +43,7 @@ class Process:
         self.store = TokenStore(state=self.machine.disk, threads=Threads(self, "state"), clock=self.clock)
         HERE[:] = [self]
 
-    async def run(self, config: FakeConfig, alongside: Callable[["Process"], Awaitable[None]]) -> None:
+    async def run(self, config: FakeConfig, alongside: Callable[["Process"], Coroutine[Any, Any, None]]) -> None:
         """Live until killed or stopped; ``alongside`` is what happens meanwhile."""
         self.store.load()
         sinks = Threads(self, "files")
@@ -62,7 +62,7 @@ class Process:
         async with anyio.create_task_group() as tasks:
             self.supervisor = Supervisor(tasks, context, reload=_no_reload)
             self.supervisor.subscribe(self._noticed)
-            await self.supervisor.apply(config)  # type: ignore[arg-type]
+            await self.supervisor.apply(config)  # type: ignore[arg-type]  # as much of a Config as the supervisor reads
             tasks.start_soon(self.store.keep_saved)
             tasks.start_soon(alongside, self)
             await self.over.wait()
@@ -100,7 +100,7 @@ class Process:
         self.machine.disk.hold()
         self.probe_file(path)
         content = " ".join(lease.token.value.reveal() for lease in leases)
-        changed = self.machine.disk.written.get(path) != content
+        changed: bool = self.machine.disk.written.get(path) != content
         self.machine.disk.written[path] = content
         self.world.watch.wrote(path, leases)
         return changed
@@ -146,7 +146,7 @@ class Threads:
             raise TimeoutError
         if held.error is not None:
             raise held.error
-        return held.result  # type: ignore[no-any-return]
+        return held.result  # type: ignore[no-any-return]  # the result of `call`
 
 
 class Held:
@@ -208,7 +208,7 @@ class Line(ProviderRuntime):
         super().__init__(settings, clock=process.clock, threads=Threads(process, "state"))
         self._process = process
         self._mark = settings.headers[MARK]
-        self._upstream = Wire(settings, process)  # type: ignore[assignment]
+        self._upstream = Wire(settings, process)  # type: ignore[assignment]  # no real network
 
     async def reveal(self, source: SecretSource) -> Secret:
         if source.file is None:
@@ -258,7 +258,7 @@ class Wire:
         process.may_die()
         if delay >= self._seconds or process.dead:
             raise TransientError(f"{host.name} did not answer completely", repeatable=True)
-        reply = host.answer(request, weather, arrived, sent)
+        reply: UpstreamReply = host.answer(request, weather, arrived, sent)
         process.world.watch.replied(self._mark, host, reply, extends=request.url.endswith("/validate"), secrets=secrets)
         return reply
 

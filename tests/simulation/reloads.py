@@ -63,7 +63,7 @@ class Reloads:
         untouched = [name for name, wanted in world.config.items() if old.get(name) == wanted]
         # As `Reloader` does it: half a configuration must not be in force.
         with anyio.CancelScope(shield=True):
-            await process.supervisor.apply(config)  # type: ignore[arg-type]
+            await process.supervisor.apply(config)  # type: ignore[arg-type]  # as much of a Config as the supervisor reads
         if not process.dead:
             for name in untouched:
                 same = process.supervisor.entries.get(name) is entries[name]

@@ -14,7 +14,7 @@ import pytest
 from tests.fakes import HOUR, FakeHeld, MemoryState, Upstream, World, provider
 from tests.simulation.ledger import Attempt, Ledger
 from tests.virtual import VirtualClock, run_virtually
-from tokend.values.errors import RateLimitedError, TransientError
+from tokend.values.errors import AttemptError, RateLimitedError, TransientError
 
 DAEMONS = 1000
 DOWN = TransientError("down", repeatable=True)
@@ -59,10 +59,10 @@ def busiest(calls: Sequence[float], seconds: float) -> int:
     return most
 
 
-def test_a_thousand_daemons_with_one_expiry_do_not_ask_at_once():
+def test_a_thousand_daemons_with_one_expiry_do_not_ask_at_once() -> None:
     """docs/promises.md 118: lives of 4 h; in the busiest ten seconds at most 4 % refresh. Longer lives spread wider."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         fleet = Fleet(clock, 4 * HOUR)
         await fleet.run(10, seed=1)
         assert len(fleet.take()) == DAEMONS  # their tokens end within three seconds
@@ -74,10 +74,10 @@ def test_a_thousand_daemons_with_one_expiry_do_not_ask_at_once():
     run_virtually(main)
 
 
-def test_a_mass_restart_is_spread_over_three_seconds_and_costs_nothing_where_tokens_are_valid():
+def test_a_mass_restart_is_spread_over_three_seconds_and_costs_nothing_where_tokens_are_valid() -> None:
     """docs/promises.md 119 and 69: a jitter of three seconds where nothing is held, else no request at all."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         fleet = Fleet(clock, 24 * HOUR, size=300)
         begun = clock.instant().boot
         await fleet.run(4, seed=1)
@@ -91,10 +91,10 @@ def test_a_mass_restart_is_spread_over_three_seconds_and_costs_nothing_where_tok
     run_virtually(main)
 
 
-def test_daemons_come_back_from_an_outage_one_after_the_other():
+def test_daemons_come_back_from_an_outage_one_after_the_other() -> None:
     """docs/promises.md 124, P3: an hour without the upstream, and no storm when it answers again."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         fleet = Fleet(clock, 4 * HOUR, size=100)
         await fleet.run(10, seed=1)
         begun = clock.instant().boot + 2.8 * HOUR
@@ -112,10 +112,10 @@ def test_daemons_come_back_from_an_outage_one_after_the_other():
 
 @pytest.mark.parametrize("error", [DOWN, RateLimitedError("answered 429", retry_after=5)])
 @pytest.mark.parametrize("life", [900.0, 24 * HOUR])
-def test_a_week_without_the_upstream_stays_within_the_budget(life, error):
+def test_a_week_without_the_upstream_stays_within_the_budget(life: float, error: AttemptError) -> None:
     """docs/promises.md P3, 124: 80 requests in the first hour, 20 in a later one, 40 around the end; it goes on."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         up.life = life
@@ -123,9 +123,12 @@ def test_a_week_without_the_upstream_stays_within_the_budget(life, error):
         up.broken = lambda now: error if begun <= now.boot < begun + 7 * 24 * HOUR else None
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(30)
-            ends = supervisor.entries["a"].lease.token.expires_at.boot
+            lease = supervisor.entries["a"].lease
+            assert lease is not None
+            assert lease.token.expires_at is not None
+            ends = lease.token.expires_at.boot
             await anyio.sleep(7 * 24 * HOUR + 400)
-            assert supervisor.entries["a"].refresher.is_valid()
+            assert supervisor.entries["a"].status().valid
         broken: list[str] = []
         ledger = Ledger(lambda condition, what: None if condition else broken.append(what), ends=[ends])
         for call in up.calls:

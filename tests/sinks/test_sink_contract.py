@@ -6,6 +6,9 @@ import re
 import stat
 import threading
 import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -13,6 +16,7 @@ from pydantic import ValidationError
 
 from tests.files.children import STRANGER, acting_as, in_own_mounts, names, needs_root, public_directory
 from tests.sinks.leases import PLANTED, InlineRuntime, ended, lease, sink
+from tokend.files.ownership import Ownership
 from tokend.kinds import SINKS
 from tokend.plugin.sink import Sink
 from tokend.sinks.files.base import FileSink
@@ -30,26 +34,26 @@ SECOND = "planted-fake-second-token"
 
 
 @pytest.fixture(params=KINDS)
-def make(request):
+def make(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Make a sink of each kind with further keys."""
     kind, keys = KINDS[request.param]
     return lambda path, **more: sink(kind, path, **{**keys, **more})
 
 
 @pytest.fixture
-def umask():
+def umask() -> Iterator[Callable[[int], int]]:
     """Set the umask, and put it back."""
     before = os.umask(0o022)
     yield os.umask
     os.umask(before)
 
 
-def said(error):
+def said(error: BaseException) -> str:
     """All that an operator could ever see of an error."""
     return "".join(traceback.format_exception(error)) + repr(error)
 
 
-def test_every_kind_is_in_the_suite():
+def test_every_kind_is_in_the_suite() -> None:
     """A kind that is added to the table must be added here, or be one that is asked: tests/credentials."""
     kinds = SINKS.all()
     written = {kind for kind, model in kinds.items() if issubclass(model, FileSink)}
@@ -59,7 +63,7 @@ def test_every_kind_is_in_the_suite():
     assert not written & asked
 
 
-def test_a_sink_is_what_the_engine_expects(make, tmp_path):
+def test_a_sink_is_what_the_engine_expects(make: Callable[..., Any], tmp_path: Path) -> None:
     """`plugin.sink.Sink`, and its target is its path."""
     made = make(tmp_path / "file")
     assert isinstance(made.target, str)
@@ -72,22 +76,23 @@ def test_a_sink_is_what_the_engine_expects(make, tmp_path):
     assert all(inspect.iscoroutinefunction(getattr(made.model, name)) for name in methods)
 
 
-def test_a_file_sink_goes_to_its_thread_by_itself(make, tmp_path):
+def test_a_file_sink_goes_to_its_thread_by_itself(make: Callable[..., Any], tmp_path: Path) -> None:
     """Nothing of it blocks the loop: it works in the thread that it asked for, once per call."""
     model, loops = make(tmp_path / "file", on_change=["true"]).model, threading.get_ident()
     worked = []
 
-    class Watched(type(model)):
-        def ownership(self):
+    class Watched(type(model)):  # type: ignore[misc]  # each kind has a class of its own
+        def ownership(self) -> Ownership:
             worked.append(threading.get_ident())
-            return super().ownership()
+            found: Ownership = super().ownership()
+            return found
 
     class OneThread(InlineRuntime):
-        async def run_in_thread(self, call):
+        async def run_in_thread(self, call: Callable[[], Any]) -> Any:
             self.calls += 1
             return await anyio.to_thread.run_sync(call)
 
-    async def main():
+    async def main() -> None:
         made, runtime = Watched.model_construct(**dict(model)), OneThread()
         await made.probe(runtime)
         assert await made.write(runtime, lease())
@@ -101,14 +106,14 @@ def test_a_file_sink_goes_to_its_thread_by_itself(make, tmp_path):
     assert loops not in worked
 
 
-def test_without_on_change_no_thread_is_asked_for(make, tmp_path):
+def test_without_on_change_no_thread_is_asked_for(make: Callable[..., Any], tmp_path: Path) -> None:
     """Ten thousand files are written at a start, and hardly any of them is announced."""
     runtime = InlineRuntime()
     ended(make(tmp_path / "file").model.announce(runtime))
     assert runtime.calls == 0
 
 
-def test_a_token_is_written_and_written_over(make, tmp_path):
+def test_a_token_is_written_and_written_over(make: Callable[..., Any], tmp_path: Path) -> None:
     """True each time it changed; nothing but the file is left in the directory."""
     made, path = make(tmp_path / "file"), tmp_path / "file"
     made.probe()
@@ -120,7 +125,7 @@ def test_a_token_is_written_and_written_over(make, tmp_path):
     assert names(tmp_path) == {"file"}
 
 
-def test_equal_content_is_not_rewritten(make, tmp_path):
+def test_equal_content_is_not_rewritten(make: Callable[..., Any], tmp_path: Path) -> None:
     """False, and not even the times of the file change."""
     made = make(tmp_path / "file")
     made.write(lease())
@@ -138,7 +143,9 @@ def test_equal_content_is_not_rewritten(make, tmp_path):
 
 @pytest.mark.parametrize("mask", [0o000, 0o077, 0o777])
 @pytest.mark.parametrize("mode", ["0600", "0640", "0666"])
-def test_the_mode_is_exact_under_any_umask(make, tmp_path, umask, mask, mode):
+def test_the_mode_is_exact_under_any_umask(
+    make: Callable[..., Any], tmp_path: Path, umask: Callable[[int], int], mask: int, mode: str
+) -> None:
     """docs/promises.md 59: for a new file and for one that was friendlier."""
     path = tmp_path / "file"
     umask(mask)
@@ -149,14 +156,14 @@ def test_the_mode_is_exact_under_any_umask(make, tmp_path, umask, mask, mode):
     assert stat.S_IMODE(path.stat().st_mode) == int(mode, 8)
 
 
-def test_a_new_file_is_for_its_owner_alone(tmp_path):
+def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     """docs/sinks.md: 0600 by default, of every kind."""
     for name, (kind, keys) in KINDS.items():
         sink(kind, tmp_path / name, **{key: value for key, value in keys.items() if key != "mode"}).write(lease())
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
-def test_owner_and_group_are_set_by_name_or_number(make, tmp_path):
+def test_owner_and_group_are_set_by_name_or_number(make: Callable[..., Any], tmp_path: Path) -> None:
     """Numbers are for containers that do not know the names."""
     needs_root()
     path = tmp_path / "file"
@@ -164,7 +171,7 @@ def test_owner_and_group_are_set_by_name_or_number(make, tmp_path):
     assert (path.stat().st_uid, path.group(), stat.S_IMODE(path.stat().st_mode)) == (STRANGER, "daemon", 0o640)
 
 
-def test_a_name_that_this_machine_does_not_know_is_told(make, tmp_path):
+def test_a_name_that_this_machine_does_not_know_is_told(make: Callable[..., Any], tmp_path: Path) -> None:
     """Nothing is written to the wrong owner instead."""
     for keys in ({"owner": "no-such-user"}, {"group": "no-such-group"}):
         made = make(tmp_path / "file", **keys)
@@ -174,7 +181,7 @@ def test_a_name_that_this_machine_does_not_know_is_told(make, tmp_path):
     assert names(tmp_path) == set()
 
 
-def test_an_owner_that_cannot_be_given_is_told_with_advice(make):
+def test_an_owner_that_cannot_be_given_is_told_with_advice(make: Callable[..., Any]) -> None:
     """docs/sinks.md: the sink fails with the advice to write in place, and leaves the file alone."""
     with public_directory() as directory:
         path = directory / "file"
@@ -190,7 +197,7 @@ def test_an_owner_that_cannot_be_given_is_told_with_advice(make):
         assert names(directory) == {"file"}
 
 
-def test_the_token_can_be_taken_away(make, tmp_path):
+def test_the_token_can_be_taken_away(make: Callable[..., Any], tmp_path: Path) -> None:
     """on_expiry = "remove": True once, then False; no file and no directory are no error."""
     made, path = make(tmp_path / "file"), tmp_path / "file"
     assert made.remove() is False
@@ -201,7 +208,7 @@ def test_the_token_can_be_taken_away(make, tmp_path):
     assert make(tmp_path / "nowhere" / "file").remove() is False
 
 
-def test_probe_tells_what_a_write_would(make, tmp_path):
+def test_probe_tells_what_a_write_would(make: Callable[..., Any], tmp_path: Path) -> None:
     """A directory that is not there; and one more thing: it writes nothing."""
     made = make(tmp_path / "nowhere" / "file")
     for call in (made.probe, lambda: made.write(lease())):
@@ -212,7 +219,7 @@ def test_probe_tells_what_a_write_would(make, tmp_path):
     assert names(tmp_path / "nowhere") == set()
 
 
-def test_probe_tells_of_a_directory_that_is_not_writable(make):
+def test_probe_tells_of_a_directory_that_is_not_writable(make: Callable[..., Any]) -> None:
     """docs/promises.md 42: path and call; the log and `status` show it at start."""
     with public_directory() as directory, acting_as(STRANGER):
         made = make(directory / "file")
@@ -221,7 +228,7 @@ def test_probe_tells_of_a_directory_that_is_not_writable(make):
                 call()
 
 
-def test_probe_sweeps_what_a_crash_left(make, tmp_path):
+def test_probe_sweeps_what_a_crash_left(make: Callable[..., Any], tmp_path: Path) -> None:
     """docs/promises.md 55, 113: also beside the target of a link that is followed."""
     (tmp_path / "real").mkdir()
     made = make(tmp_path / "real" / "file")
@@ -235,7 +242,7 @@ def test_probe_sweeps_what_a_crash_left(make, tmp_path):
         made = make(tmp_path / "link", symlink="follow")
 
 
-def test_a_link_is_refused_untouched(make, tmp_path):
+def test_a_link_is_refused_untouched(make: Callable[..., Any], tmp_path: Path) -> None:
     """docs/promises.md 47: by write, remove and probe."""
     (tmp_path / "target").write_bytes(b"theirs")
     (tmp_path / "file").symlink_to("target")
@@ -247,7 +254,7 @@ def test_a_link_is_refused_untouched(make, tmp_path):
     assert (tmp_path / "target").read_bytes() == b"theirs"
 
 
-def test_a_link_is_followed_or_replaced_when_asked(make, tmp_path):
+def test_a_link_is_followed_or_replaced_when_asked(make: Callable[..., Any], tmp_path: Path) -> None:
     """The link stays, or the target does."""
     (tmp_path / "target").write_bytes(b"")
     (tmp_path / "file").symlink_to("target")
@@ -260,7 +267,7 @@ def test_a_link_is_followed_or_replaced_when_asked(make, tmp_path):
     assert SECOND.encode() in (tmp_path / "file").read_bytes()
 
 
-def test_in_place_keeps_the_inode(make, tmp_path):
+def test_in_place_keeps_the_inode(make: Callable[..., Any], tmp_path: Path) -> None:
     """For single-file bind mounts: also when the token is taken away."""
     path = tmp_path / "file"
     path.touch(mode=0o600)
@@ -278,7 +285,7 @@ def test_in_place_keeps_the_inode(make, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_full_disk_leaves_the_old_token_whole(kind, tmp_path):
+def test_a_full_disk_leaves_the_old_token_whole(kind: str, tmp_path: Path) -> None:
     """docs/promises.md 39: all or nothing, of every kind; the socket and other sinks know nothing of it."""
     code = (
         "import os, pathlib\n"
@@ -299,7 +306,7 @@ def test_a_full_disk_leaves_the_old_token_whole(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_bind_mounted_file_is_told_with_advice(kind, tmp_path):
+def test_a_bind_mounted_file_is_told_with_advice(kind: str, tmp_path: Path) -> None:
     """docs/promises.md 51: EBUSY, what to do about it; and it works in place, also to take the token away."""
     mounts = "mkdir place; touch place/file mounted; chmod 600 mounted; mount --bind mounted place/file"
     code = (
@@ -319,7 +326,7 @@ def test_a_bind_mounted_file_is_told_with_advice(kind, tmp_path):
     assert done == "True True True False"
 
 
-def test_nothing_that_is_said_holds_the_token(make, tmp_path):
+def test_nothing_that_is_said_holds_the_token(make: Callable[..., Any], tmp_path: Path) -> None:
     """P4: not the sink, not its errors, whatever goes wrong with the file."""
     made = make(tmp_path / "file")
     made.write(lease())
@@ -346,7 +353,9 @@ def test_nothing_that_is_said_holds_the_token(make, tmp_path):
         ("path", "/"), ("path", "/run/.."),
     ],
 )  # fmt: skip
-def test_a_wrong_key_is_an_error_before_anything_is_written(make, tmp_path, key, wrong):
+def test_a_wrong_key_is_an_error_before_anything_is_written(
+    make: Callable[..., Any], tmp_path: Path, key: str, wrong: Any
+) -> None:
     """docs/sinks.md: unknown keys, wrong types and bad modes are errors of the configuration."""
     with pytest.raises(ValidationError) as refused:
         make(**{"path": tmp_path / "file", key: wrong})

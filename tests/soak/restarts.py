@@ -57,7 +57,8 @@ class Restarts:
                 self._changes.undisturbed.release()
 
     def _restart(self, how: signal.Signals) -> None:
-        problems, held = [], 0
+        problems: list[str] = []
+        held = 0
         before = self._rows(problems)
         began = time.time()
         code = self._stage.end(how)

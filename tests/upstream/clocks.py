@@ -3,8 +3,7 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-import anyio
-
+from tokend.machine.event import Event
 from tokend.values.instant import Instant
 
 
@@ -20,7 +19,7 @@ class StandingClock:
         elapsed = time.monotonic() - self._begun if self._goes else 0.0
         return Instant(self._start + timedelta(seconds=elapsed), 1000.0 + elapsed)
 
-    async def wait(self, until: Instant | None, wake: anyio.Event) -> None:
+    async def wait(self, until: Instant | None, wake: Event, *, ends: Instant | None = None) -> None:
         raise AssertionError("an attempt does not wait")
 
     async def sleep(self, seconds: float) -> None:

@@ -33,7 +33,7 @@ def get(listen: str, target: str, authorization: str | None = None) -> Response:
         connection.close()
 
 
-def test_a_client_with_an_address_and_a_token_file_gets_the_token(home: Home):
+def test_a_client_with_an_address_and_a_token_file_gets_the_token(home: Home) -> None:
     """As the SDKs of AWS do it: two variables, the file read again each time, its content sent as it is."""
     listen = address()
     home.secret("listen", SECRET)
@@ -60,7 +60,7 @@ def test_a_client_with_an_address_and_a_token_file_gets_the_token(home: Home):
     assert "another-fake-secret" not in home.log.read_text()
 
 
-def test_it_is_off_by_default_and_a_change_needs_a_restart(home: Home):
+def test_it_is_off_by_default_and_a_change_needs_a_restart(home: Home) -> None:
     """The log says so; a change of the secret's place counts at once."""
     listen = address()
     home.secret("listen", SECRET)
@@ -82,7 +82,7 @@ def test_it_is_off_by_default_and_a_change_needs_a_restart(home: Home):
         assert nobody.connect_ex((host, int(port))) != 0
 
 
-def test_a_port_that_is_taken_ends_the_start_with_one_sentence(home: Home):
+def test_a_port_that_is_taken_ends_the_start_with_one_sentence(home: Home) -> None:
     """And leaves no socket behind."""
     listen = address()
     host, _, port = listen.partition(":")
@@ -96,7 +96,7 @@ def test_a_port_that_is_taken_ends_the_start_with_one_sentence(home: Home):
     assert not home.socket.exists()
 
 
-def test_a_health_check_needs_no_secret(home: Home):
+def test_a_health_check_needs_no_secret(home: Home) -> None:
     """Over the port as over the socket."""
     listen = address()
     home.secret("listen", SECRET)

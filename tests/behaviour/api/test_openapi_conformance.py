@@ -46,7 +46,7 @@ def is_an_event(document: dict[str, Any], event: Event) -> None:
     fits(document, inside, json.loads(event["data"]))
 
 
-def test_status_refusals_and_events_of_a_daemon_in_trouble_are_as_described(home: Home):
+def test_status_refusals_and_events_of_a_daemon_in_trouble_are_as_described(home: Home) -> None:
     """Failing sinks and upstreams, a refused configuration, a forgotten token: rows, 422, each kind of event."""
     (home.path / "out" / "bot.env").mkdir()
     broken = ALL_KINDS.replace(
@@ -76,7 +76,7 @@ def test_status_refusals_and_events_of_a_daemon_in_trouble_are_as_described(home
     assert {event["event"] for event in seen} == {"token", "state", "config"}
 
 
-def test_ids_of_events_rise_across_a_restart_whatever_the_clock_says(home: Home):
+def test_ids_of_events_rise_across_a_restart_whatever_the_clock_says(home: Home) -> None:
     """A client with an id of the previous process gets the present rows; the state says where ids begin."""
     daemon = home.start(PARTNER).settled()
     with following(daemon, 0) as stream:

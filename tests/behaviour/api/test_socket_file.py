@@ -11,7 +11,7 @@ from tests.daemon.harness import Home, until
 from tests.daemon.tables import DAEMON, PARTNER
 
 
-def test_mode_group_and_directory_are_as_configured(home: Home):
+def test_mode_group_and_directory_are_as_configured(home: Home) -> None:
     """socket_mode, socket_group; a directory that tokend makes is 0750 of that group (docs/promises.md 93)."""
     mine = next((gid for gid in os.getgroups() if gid != os.getegid()), os.getegid())
     groups = grp.getgrall() if os.geteuid() == 0 else [grp.getgrgid(mine)]
@@ -23,7 +23,7 @@ def test_mode_group_and_directory_are_as_configured(home: Home):
     assert (stat.S_IMODE(directory.st_mode), directory.st_gid) == (0o750, group.gr_gid)
 
 
-def test_the_default_mode_is_0660(home: Home):
+def test_the_default_mode_is_0660(home: Home) -> None:
     """Nobody outside the group, whatever the umask."""
     old = os.umask(0)
     try:
@@ -34,7 +34,7 @@ def test_the_default_mode_is_0660(home: Home):
     assert stat.S_IMODE(home.socket.parent.stat().st_mode) == 0o750
 
 
-def test_a_dead_socket_is_replaced_and_anything_else_is_left(home: Home):
+def test_a_dead_socket_is_replaced_and_anything_else_is_left(home: Home) -> None:
     """docs/promises.md 91: unlinked only if it is ours and nobody answers."""
     home.socket.parent.mkdir()
     with socket.socket(socket.AF_UNIX) as dead:
@@ -49,7 +49,7 @@ def test_a_dead_socket_is_replaced_and_anything_else_is_left(home: Home):
 
 
 @pytest.mark.parametrize("how", ["removed", "stolen"])
-def test_a_path_that_was_taken_away_is_taken_back(home: Home, how: str):
+def test_a_path_that_was_taken_away_is_taken_back(home: Home, how: str) -> None:
     """docs/promises.md 92: rebound within seconds, in the log."""
     daemon = home.start(PARTNER).settled()
     home.socket.unlink()

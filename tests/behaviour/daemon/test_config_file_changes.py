@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
@@ -38,7 +39,7 @@ def like_sed(home: Home, text: str) -> None:
 
 
 @pytest.mark.parametrize("save", [like_vim, like_a_shell, like_sed])
-def test_every_editors_way_of_saving_is_noticed(home: Home, save):
+def test_every_editors_way_of_saving_is_noticed(home: Home, save: Callable[[Home, str], object]) -> None:
     """docs/promises.md 85: truncate and write, rename, a new inode."""
     daemon = home.start(PARTNER).settled()
     save(home, home.text(PARTNER, OTHER))
@@ -46,7 +47,7 @@ def test_every_editors_way_of_saving_is_noticed(home: Home, save):
     assert daemon.status()["config"]["error"] is None
 
 
-def test_a_swapped_data_link_is_noticed(home: Home):
+def test_a_swapped_data_link_is_noticed(home: Home) -> None:
     """Kubernetes: config.toml → ..data/config.toml, ..data → a directory, and ..data is replaced."""
     for number, tables in enumerate(((PARTNER,), (PARTNER, OTHER))):
         directory = home.path / f"..v{number}"
@@ -60,7 +61,7 @@ def test_a_swapped_data_link_is_noticed(home: Home):
     noticed(daemon)
 
 
-def test_a_secret_file_is_watched_also_where_it_was_named_only_now(home: Home):
+def test_a_secret_file_is_watched_also_where_it_was_named_only_now(home: Home) -> None:
     """A reload names a new secret file; a change of it right after the reload counts."""
     daemon = home.start(PARTNER).settled()
     (home.path / "s" / "new").write_text("first-secret-of-the-other-one-0123\n")
@@ -71,7 +72,7 @@ def test_a_secret_file_is_watched_also_where_it_was_named_only_now(home: Home):
     until(lambda: daemon.lease("other")["generation"] > first["generation"], "the next", seconds=NOTICED_SECONDS)
 
 
-def test_a_half_written_and_an_emptied_file_are_not_believed(home: Home):
+def test_a_half_written_and_an_emptied_file_are_not_believed(home: Home) -> None:
     """docs/promises.md 84: a file that shrank to nothing, or to a prefix that is no TOML, changes nothing; the rest of
     the write is then taken."""
     daemon = home.start(PX, PARTNER).settled()
@@ -88,7 +89,7 @@ def test_a_half_written_and_an_emptied_file_are_not_believed(home: Home):
     assert home.requests("projectx") == 1
 
 
-def test_a_file_that_goes_is_missed_and_changes_nothing(home: Home):
+def test_a_file_that_goes_is_missed_and_changes_nothing(home: Home) -> None:
     """docs/promises.md 86: the old configuration stays in force; when the file is back, all is well."""
     daemon = home.start(PARTNER).settled()
     text = home.config.read_text()
@@ -99,7 +100,7 @@ def test_a_file_that_goes_is_missed_and_changes_nothing(home: Home):
     until(lambda: daemon.status()["config"]["error"] is None, "the file", seconds=NOTICED_SECONDS)
 
 
-def test_included_files_come_and_go(home: Home):
+def test_included_files_come_and_go(home: Home) -> None:
     """A directory of providers: one appears, one is broken and fixed, one is renamed away; strict names."""
     parts = home.path / "conf.d"
     parts.mkdir()
@@ -122,7 +123,7 @@ def test_included_files_come_and_go(home: Home):
     assert home.out("other.jwt").exists()
 
 
-def test_a_refused_file_is_taken_as_soon_as_what_it_lacks_is_there(home: Home):
+def test_a_refused_file_is_taken_as_soon_as_what_it_lacks_is_there(home: Home) -> None:
     """The secret that it names comes later: nobody needs to touch the configuration again, the log is not filled."""
     daemon = home.start(PARTNER).settled().quiet()
     home.write(PARTNER, OTHER.replace("s/partner", "s/later"))
@@ -133,7 +134,7 @@ def test_a_refused_file_is_taken_as_soon_as_what_it_lacks_is_there(home: Home):
     assert len(daemon.log("config.refused")) == 1
 
 
-def test_without_inotify_the_looking_remains(home: Home):
+def test_without_inotify_the_looking_remains(home: Home) -> None:
     """docs/promises.md 90: out of inotify instances, changes are noticed within 5 s all the same."""
     none = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"'
     wrap = ("unshare", "--user", "--map-current-user", "--keep-caps", "sh", "-c", none, "sh")

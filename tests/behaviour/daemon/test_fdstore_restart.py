@@ -11,7 +11,7 @@ FDSTORE = DAEMON + 'state = "fdstore"\n'
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_the_next_daemon_gets_the_tokens_back_and_logs_in_nowhere(home: Home, number: int):
+def test_the_next_daemon_gets_the_tokens_back_and_logs_in_nowhere(home: Home, number: int) -> None:
     """A restart and a crash: the same generation and fingerprint, no request, nothing of a token on the disk."""
     home.write(PX, PARTNER, daemon=FDSTORE)
     first = home.start().settled()
@@ -32,7 +32,7 @@ def test_the_next_daemon_gets_the_tokens_back_and_logs_in_nowhere(home: Home, nu
     assert home.start(passing=first.stored).lease("partner") == after
 
 
-def test_without_systemd_it_is_refused(home: Home):
+def test_without_systemd_it_is_refused(home: Home) -> None:
     """The words say what is missing and what to do; `check`, which anybody may run, has nothing against it."""
     home.write(PX, daemon=FDSTORE)
     done = home.run("run", "--config", str(home.config))
@@ -42,7 +42,7 @@ def test_without_systemd_it_is_refused(home: Home):
     assert home.run("check", str(home.config)).returncode == 0
 
 
-def test_back_to_the_directory_what_systemd_kept_is_dropped(home: Home):
+def test_back_to_the_directory_what_systemd_kept_is_dropped(home: Home) -> None:
     """Tokens do not stay behind in memory that nobody reads any more; those on a disk are named in the log."""
     home.write(PX, daemon=FDSTORE)
     first = home.start().settled()
@@ -57,7 +57,7 @@ def test_back_to_the_directory_what_systemd_kept_is_dropped(home: Home):
     assert len(third.log("state.left_on_disk")) == 1
 
 
-def test_another_state_needs_a_restart(home: Home):
+def test_another_state_needs_a_restart(home: Home) -> None:
     """A reload says so and changes nothing of it."""
     daemon = home.start(PX).settled()
     home.write(PX, daemon=FDSTORE)

@@ -9,7 +9,7 @@ from tests.daemon.tables import ALL_KINDS, PX, SECRETS
 USER = {"clientId": "CLIENT_001", "username": "u", "displayName": "Some User", "ipAddress": "127.0.0.1"}
 
 
-def test_a_rejected_secret_is_not_presented_again_until_it_changes(home: Home):
+def test_a_rejected_secret_is_not_presented_again_until_it_changes(home: Home) -> None:
     """At most 2 requests; the state survives restart, reload and readers; a changed secret file recovers by itself."""
     home.secret("px-key", "a-wrong-key")
     daemon = home.start(PX)
@@ -40,7 +40,7 @@ def test_a_rejected_secret_is_not_presented_again_until_it_changes(home: Home):
     assert daemon.row("px")["last_error"] is None
 
 
-def test_a_secret_that_was_mended_while_nobody_ran_is_tried_at_the_next_start(home: Home):
+def test_a_secret_that_was_mended_while_nobody_ran_is_tried_at_the_next_start(home: Home) -> None:
     """What was rejected is remembered by its fingerprint: another secret is another matter."""
     home.secret("px-key", "a-wrong-key")
     daemon = home.start(PX)
@@ -53,7 +53,7 @@ def test_a_secret_that_was_mended_while_nobody_ran_is_tried_at_the_next_start(ho
     assert home.requests("projectx") == count + 1
 
 
-def test_a_wrong_secret_of_one_provider_leaves_the_others_alone(home: Home):
+def test_a_wrong_secret_of_one_provider_leaves_the_others_alone(home: Home) -> None:
     """`rejected` concerns one provider; on-demand kinds reach it after two refusals, and later issues are not sent."""
     home.secret("xerve", "a-wrong-secret")
     daemon = home.start(ALL_KINDS).settled()

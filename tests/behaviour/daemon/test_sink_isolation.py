@@ -11,7 +11,7 @@ def hanging(number: int) -> str:
     return table + 'on_change = ["sleep", "25"]\n'
 
 
-def test_hooks_that_hang_delay_nothing_else(home: Home):
+def test_hooks_that_hang_delay_nothing_else(home: Home) -> None:
     """Ten commands of half a minute: every other token is written, refreshed and served at once."""
     began = time.monotonic()
     daemon = home.start(*(hanging(number) for number in range(10)), PX, PARTNER)
@@ -24,7 +24,7 @@ def test_hooks_that_hang_delay_nothing_else(home: Home):
     assert home.requests("projectx") == 1
 
 
-def test_a_missing_directory_is_reported_and_recovers_by_itself(home: Home):
+def test_a_missing_directory_is_reported_and_recovers_by_itself(home: Home) -> None:
     """docs/promises.md 53: log, status and readyz say so; the socket serves; it is written when the directory comes."""
     table = PX.replace("out/bot.env", "later/bot.env")
     daemon = home.start(table, PARTNER)
@@ -47,7 +47,7 @@ def test_a_missing_directory_is_reported_and_recovers_by_itself(home: Home):
     assert home.requests("projectx") == 1
 
 
-def test_a_sink_that_is_not_required_does_not_count(home: Home):
+def test_a_sink_that_is_not_required_does_not_count(home: Home) -> None:
     """required = false: shown, not awaited."""
     table = PARTNER + '\n[[providers.partner.sinks]]\nkind = "raw"\npath = "nowhere/x"\nrequired = false\n'
     daemon = home.start(table).settled()
@@ -56,7 +56,7 @@ def test_a_sink_that_is_not_required_does_not_count(home: Home):
     assert daemon.row("partner")["sinks"][0]["state"] == "ok"
 
 
-def test_a_template_of_several_tokens_follows_each_of_them(home: Home):
+def test_a_template_of_several_tokens_follows_each_of_them(home: Home) -> None:
     """One file for a program that needs two: new when any of them is, and written again after one was forgotten."""
     several = """
 [[providers.px.sinks]]

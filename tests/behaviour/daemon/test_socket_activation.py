@@ -21,7 +21,7 @@ def listening(home: Home) -> Iterator[socket.socket]:
         yield server
 
 
-def test_a_passed_socket_is_served_instead_of_the_configured_one(home: Home, listening: socket.socket):
+def test_a_passed_socket_is_served_instead_of_the_configured_one(home: Home, listening: socket.socket) -> None:
     """The configured path is not touched, the log says so, and the socket's file and mode stay its unit's."""
     home.write(PARTNER, daemon=DAEMON.replace("run/t.sock", "run/other.sock"))
     daemon = home.start(passing=[("api", listening.fileno())]).settled()
@@ -36,7 +36,7 @@ def test_a_passed_socket_is_served_instead_of_the_configured_one(home: Home, lis
 
 
 @pytest.mark.parametrize("number", [15, 9])
-def test_no_reader_is_refused_while_the_daemon_is_away(home: Home, listening: socket.socket, number: int):
+def test_no_reader_is_refused_while_the_daemon_is_away(home: Home, listening: socket.socket, number: int) -> None:
     """A client that connects between two daemons, after a stop as after a crash, waits and is answered by the next."""
     passing = [("api", listening.fileno())]
     daemon = home.start(PX, passing=passing).settled()
@@ -53,7 +53,7 @@ def test_no_reader_is_refused_while_the_daemon_is_away(home: Home, listening: so
     assert home.requests("projectx") == 1
 
 
-def test_somebody_who_takes_the_path_is_not_fought(home: Home, listening: socket.socket):
+def test_somebody_who_takes_the_path_is_not_fought(home: Home, listening: socket.socket) -> None:
     """An inherited socket's path is its unit's: it is neither watched nor taken back."""
     daemon = home.start(PARTNER, passing=[("api", listening.fileno())]).settled()
     away = Path(f"{home.socket}.away")
@@ -65,7 +65,7 @@ def test_somebody_who_takes_the_path_is_not_fought(home: Home, listening: socket
     assert not daemon.log("socket.rebound")
 
 
-def test_a_socket_with_another_name_is_refused_at_once(home: Home, listening: socket.socket):
+def test_a_socket_with_another_name_is_refused_at_once(home: Home, listening: socket.socket) -> None:
     """Exit 78, which the unit excludes from restarts; the words say what the unit lacks."""
     daemon = home.start(PARTNER, ready=False, passing=[("tokend.socket", listening.fileno())])
     assert daemon.process.wait(20) == 78

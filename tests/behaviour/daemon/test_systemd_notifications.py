@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def slow(home: Home) -> Path:
     return slow
 
 
-def test_each_reload_begins_and_ends_in_order_also_when_it_is_refused(home: Home):
+def test_each_reload_begins_and_ends_in_order_also_when_it_is_refused(home: Home) -> None:
     """RELOADING=1 with MONOTONIC_USEC, then READY=1, as Type=notify-reload wants it."""
     daemon = home.start(PARTNER).settled()
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
@@ -52,7 +53,7 @@ def test_each_reload_begins_and_ends_in_order_also_when_it_is_refused(home: Home
         )
 
 
-def test_a_slow_start_asks_for_time_and_is_not_ready_before_it_is(home: Home, slow: Path):
+def test_a_slow_start_asks_for_time_and_is_not_ready_before_it_is(home: Home, slow: Path) -> None:
     """EXTEND_TIMEOUT_USEC while the state is being read from a disk that hangs; READY=1 after that."""
     daemon = home.start(PARTNER, ready=False)
     until(lambda: daemon.noted("EXTEND_TIMEOUT_USEC=30000000") >= 2, "the second wish, which is the loop's")
@@ -62,7 +63,7 @@ def test_a_slow_start_asks_for_time_and_is_not_ready_before_it_is(home: Home, sl
     assert len(daemon.log("state.damaged")) == 1
 
 
-def test_a_start_that_hangs_can_be_ended(home: Home, slow: Path):
+def test_a_start_that_hangs_can_be_ended(home: Home, slow: Path) -> None:
     """SIGTERM is heard while the state is being read: nobody has to wait for the disk, or to kill."""
     daemon = home.start(PARTNER, ready=False)
     until(lambda: daemon.noted("EXTEND_TIMEOUT_USEC=") >= 2, "the loop")
@@ -71,7 +72,7 @@ def test_a_start_that_hangs_can_be_ended(home: Home, slow: Path):
     assert not daemon.noted("READY=1")
 
 
-def test_the_watchdog_is_fed_twice_as_often_as_systemd_wants(home: Home):
+def test_the_watchdog_is_fed_twice_as_often_as_systemd_wants(home: Home) -> None:
     """WATCHDOG=1 at half of WATCHDOG_USEC; a daemon that is stopped feeds nobody."""
     daemon = home.start(PARTNER, WATCHDOG_USEC="200000").settled()
     until(lambda: daemon.noted("WATCHDOG=1") >= 5, "five meals", seconds=5)
@@ -90,10 +91,11 @@ def _state(pid: int) -> str:
 
 
 @pytest.mark.parametrize(("form", "journal"), [("auto", False), ("auto", True), ("logfmt", False), ("json", False)])
-def test_the_log_has_the_form_that_its_reader_wants(home: Home, form: str, journal: bool):
+def test_the_log_has_the_form_that_its_reader_wants(home: Home, form: str, journal: bool) -> None:
     """auto is logfmt where no terminal is; with <N> under the journal, which has its own clock; JSON on request."""
     home.write(PARTNER, daemon=DAEMON + f'log_format = "{form}"\n')
-    daemon = home.start(**({"JOURNAL_STREAM": "8:1234"} if journal else {})).settled()
+    environ: dict[str, Any] = {"JOURNAL_STREAM": "8:1234"} if journal else {}
+    daemon = home.start(**environ).settled()
     daemon.end()
     lines = daemon.log()
     events = ["config.applied", "daemon.ready", "token.refreshed", "sink.written", "daemon.stopping"]

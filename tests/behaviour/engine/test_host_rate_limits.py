@@ -1,35 +1,38 @@
 """A pause that a host asked for binds all of its providers, from the moment it is known, also across restarts."""
 
+from collections.abc import Callable
+
 import anyio
 import pytest
 
-from tests.fakes import FakeHeld, FakeLocal, InlineThreads, World, config, literal, provider
-from tests.virtual import run_virtually
+from tests.fakes import FakeHeld, FakeLocal, InlineThreads, T, World, config, literal, provider
+from tests.virtual import VirtualClock, run_virtually
+from tokend.config.model import ProviderConfig
 from tokend.plugin.settings_base import Percentage
 from tokend.values.errors import RateLimitedError
 
 ASKED = 900.0
 
 
-def crowd():
+def crowd() -> list[ProviderConfig]:
     return [provider(name, FakeHeld(username=name)) for name in "abc"]
 
 
 class SlowToSave(InlineThreads):
     """Each save takes two seconds."""
 
-    def __init__(self, clock):
+    def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
 
-    async def run(self, call, *, seconds):
+    async def run(self, call: Callable[[], T], *, seconds: float) -> T:
         await self._clock.sleep(2.0)
         return call()
 
 
-def test_nobody_asks_once_the_host_has_asked_for_a_pause():
+def test_nobody_asks_once_the_host_has_asked_for_a_pause() -> None:
     """Others that have noted their request, or do while the pause is being saved, have not sent it yet."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         upstream = world.upstreams["one"]
         upstream.broken = lambda now: RateLimitedError("429", retry_after=ASKED)
@@ -45,10 +48,10 @@ def test_nobody_asks_once_the_host_has_asked_for_a_pause():
 
 
 @pytest.mark.parametrize("how", ["removed", "another kind"])
-def test_a_restart_forgets_no_pause_also_where_the_one_it_was_told_is_gone(how):
+def test_a_restart_forgets_no_pause_also_where_the_one_it_was_told_is_gone(how: str) -> None:
     """Retry-After binds all providers of the host (P3)."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         upstream = world.upstreams["one"]
         lead = Percentage(0.5)

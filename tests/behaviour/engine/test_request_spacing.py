@@ -1,6 +1,7 @@
 """The vendor's least pause between requests (tt: 10 s) holds between arrivals, not only between our intentions."""
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, ClassVar
@@ -8,11 +9,14 @@ from typing import Annotated, ClassVar
 import anyio
 import pytest
 
-from tests.fakes import FakeHeld, FakeRuntime, InlineThreads, Upstream, World, config, provider
+from tests.expecting import held
+from tests.fakes import FakeHeld, FakeRuntime, InlineThreads, T, Upstream, World, config, provider
 from tests.virtual import VirtualClock, run_virtually
 from tokend.plugin.field_roles import Role
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.values.errors import RateLimitedError, RejectedError, TransientError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
 
 RATE_LIMITED = RateLimitedError("429", retry_after=5.0)
 
@@ -21,9 +25,9 @@ class SlowToArrive(FakeHeld):
     """The first request needs three seconds on its way: names are resolved, TLS is spoken. Later ones need none."""
 
     request_interval_seconds: ClassVar[float] = 10.0
-    kind: str = "slow-to-arrive"  # type: ignore[assignment]
+    kind: str = "slow-to-arrive"  # type: ignore[assignment]  # each kind has a name of its own
 
-    async def fetch(self, runtime, previous):
+    async def fetch(self, runtime: FakeRuntime, previous: Token | None) -> Token:
         """Let the request travel, then ask."""
         if not runtime.upstreams[self.base_url].calls:
             await runtime.clock.sleep(3.0)
@@ -31,10 +35,10 @@ class SlowToArrive(FakeHeld):
 
 
 @pytest.mark.parametrize("script", [[], [RATE_LIMITED], [RATE_LIMITED, RATE_LIMITED]], ids=["success", "429", "429s"])
-def test_requests_arrive_no_closer_than_the_vendor_allows(script):
+def test_requests_arrive_no_closer_than_the_vendor_allows(script: list[RateLimitedError]) -> None:
     """After a success on demand, and after a 429 whose Retry-After is shorter than the vendor's own rule."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.upstreams["one"].script = list(script)
         async with world.running(provider("a", SlowToArrive())) as supervisor:
@@ -49,10 +53,10 @@ def test_requests_arrive_no_closer_than_the_vendor_allows(script):
     run_virtually(main)
 
 
-def test_the_pause_holds_across_a_crash():
+def test_the_pause_holds_across_a_crash() -> None:
     """kill -9 right after a success, and at once a reader who wants a newer token."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", SlowToArrive())):
             await anyio.sleep(4)
@@ -66,17 +70,17 @@ def test_the_pause_holds_across_a_crash():
 
 @pytest.mark.parametrize("how", ["crash", "rename"])
 @pytest.mark.parametrize("valid", [False, True], ids=["without a token", "with a valid token"])
-def test_an_attempt_that_was_broken_off_counts_as_a_failure(how, valid):
+def test_an_attempt_that_was_broken_off_counts_as_a_failure(how: str, valid: bool) -> None:
     """What came of it is not known, so it was no success: 5 s (P3). A crash loop is no loop of requests."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         upstream = world.upstreams["one"]
         upstream.life, upstream.latency = 600.0, 0.1 if valid else 1000.0
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(0.5)
             upstream.latency = 1000.0
-            while not supervisor.entries["a"].refresher.is_busy:  # noqa: ASYNC110  (no event for it)
+            while not held(supervisor.entries["a"]).refresher.is_busy:  # noqa: ASYNC110  (no event for it)
                 await anyio.sleep(0.5)
             (*_, first) = upstream.calls
             if how == "rename":
@@ -98,10 +102,10 @@ class FakeShared(FakeHeld):
     interval_is_the_accounts: ClassVar[bool] = True
 
 
-def test_providers_of_one_account_take_turns():
+def test_providers_of_one_account_take_turns() -> None:
     """Where the vendor counts per account (TT: one request per 10 s and key), two tables with one key are one asker."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         mine, other = world.upstreams["one"], Upstream(clock)
         world.upstreams["two"] = other
@@ -129,10 +133,10 @@ class FakeKeyed(FakeShared):
 
 
 @pytest.mark.parametrize("crash", [False, True], ids=["running on", "in a crash loop"])
-def test_providers_of_one_account_take_turns_also_where_each_names_it_in_its_own_way(crash):
+def test_providers_of_one_account_take_turns_also_where_each_names_it_in_its_own_way(crash: bool) -> None:
     """One key in two environment variables: the vendor sees one key."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock, environ={"HERE": "fake-key", "THERE": "fake-key", "ELSEWHERE": "another-fake-key"})
         upstream = world.upstreams["one"]
         upstream.life = 60.0
@@ -156,7 +160,7 @@ def test_providers_of_one_account_take_turns_also_where_each_names_it_in_its_own
 class SlowToRead(FakeRuntime):
     """A runtime whose secrets take five seconds to be read."""
 
-    async def reveal(self, source):
+    async def reveal(self, source: SecretSource) -> Secret:
         await self.clock.sleep(5.0)
         return await super().reveal(source)
 
@@ -166,16 +170,16 @@ class OneReadsSlowly(World):
 
     slow = False
 
-    def _runtime(self, settings):
+    def _runtime(self, settings: FakeKeyed) -> SlowToRead | FakeRuntime:
         kind = SlowToRead if self.slow and settings.refresh_before else FakeRuntime
         return kind(self.clock, self.upstreams, self.environ)
 
 
 @pytest.mark.parametrize("places", ["HERE HERE", "HERE THERE"], ids=["one place, no token yet", "two places"])
-def test_those_of_one_account_take_turns_before_all_of_its_secrets_were_read(places):
+def test_those_of_one_account_take_turns_before_all_of_its_secrets_were_read(places: str) -> None:
     """After a restart one asks at once, while the other, that has asked just now, is still reading its key."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = OneReadsSlowly(clock, environ={"HERE": "fake-key", "THERE": "fake-key"})
         upstream = world.upstreams["one"]
         upstream.life = 60.0
@@ -207,15 +211,15 @@ class SlowThreads(InlineThreads):
         self._clock = clock
         self._draw = random.Random(7)
 
-    async def run(self, call, *, seconds):
+    async def run(self, call: Callable[[], T], *, seconds: float) -> T:
         await self._clock.sleep(self._draw.uniform(0, 15))
         return call()
 
 
-def test_they_take_turns_also_where_each_note_of_a_request_takes_seconds():
+def test_they_take_turns_also_where_each_note_of_a_request_takes_seconds() -> None:
     """What counts is when requests leave, not when somebody meant to send them."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.disk_threads = SlowThreads(clock)
         mine = world.upstreams["one"]
@@ -229,10 +233,10 @@ def test_they_take_turns_also_where_each_note_of_a_request_takes_seconds():
     run_virtually(main)
 
 
-def test_a_request_that_left_long_after_it_was_noted_counts_from_the_crash():
+def test_a_request_that_left_long_after_it_was_noted_counts_from_the_crash() -> None:
     """Saving that a request is made took four seconds; then it left, and the daemon died. 5 s from there (P3)."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         upstream = world.upstreams["one"]
         world.disk_threads, upstream.latency = SlowThreads(clock), 1000.0
@@ -248,10 +252,10 @@ def test_a_request_that_left_long_after_it_was_noted_counts_from_the_crash():
     run_virtually(main)
 
 
-def test_a_daemon_that_dies_every_three_seconds_asks_again_once_the_floor_is_over():
+def test_a_daemon_that_dies_every_three_seconds_asks_again_once_the_floor_is_over() -> None:
     """The minimum interval counts from the first start after the crash, not from each start."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         upstream = world.upstreams["one"]
         upstream.latency = 1000.0
@@ -270,10 +274,10 @@ def test_a_daemon_that_dies_every_three_seconds_asks_again_once_the_floor_is_ove
     run_virtually(main)
 
 
-def test_a_secret_that_was_mended_right_after_a_refusal_waits_for_the_floor_also_across_a_restart():
+def test_a_secret_that_was_mended_right_after_a_refusal_waits_for_the_floor_also_across_a_restart() -> None:
     """The refusal is forgiven, and that it was a failure is not (P3)."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock, environ={"KEY": "wrong"})
         upstream = world.upstreams["one"]
         upstream.script = [RejectedError("401")]
@@ -282,7 +286,7 @@ def test_a_secret_that_was_mended_right_after_a_refusal_waits_for_the_floor_also
             while supervisor.entries["a"].status().failures == 0:  # noqa: ASYNC110  (no event for it)
                 await anyio.sleep(0.01)
             world.environ["KEY"] = "right"
-            supervisor.entries["a"].refresher.secrets_changed()
+            held(supervisor.entries["a"]).refresher.secrets_changed()
             await anyio.sleep(0.1)
         async with world.running(*every):
             await anyio.sleep(30)

@@ -3,8 +3,9 @@
 import anyio
 import pytest
 
+from tests.expecting import present
 from tests.fakes import HOUR, FakeHeld, FakeSink, Upstream, World, provider
-from tests.virtual import run_virtually
+from tests.virtual import VirtualClock, run_virtually
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import ClockError, RejectedError, TransientError
 from tokend.values.status import State
@@ -17,10 +18,10 @@ def gaps(upstream: Upstream) -> list[float]:
     return [b.boot - a.boot for a, b in zip(upstream.calls, upstream.calls[1:], strict=False)]
 
 
-def test_a_restart_is_no_way_around_a_rejection_but_a_new_secret_is():
+def test_a_restart_is_no_way_around_a_rejection_but_a_new_secret_is() -> None:
     """`rejected` is persisted with the secret's fingerprint."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock, environ={"KEY": "wrong"})
         up = world.upstreams["one"]
         up.broken = lambda now: NO
@@ -39,10 +40,10 @@ def test_a_restart_is_no_way_around_a_rejection_but_a_new_secret_is():
     run_virtually(main)
 
 
-def test_a_clock_verdict_is_asked_again_once_and_counts():
+def test_a_clock_verdict_is_asked_again_once_and_counts() -> None:
     """Clock: learn the offset, retry once; a second refusal rejects the credentials."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         up.script = [ClockError("our clock is 3600 s behind", offset=3600.0)]
@@ -59,10 +60,10 @@ def test_a_clock_verdict_is_asked_again_once_and_counts():
     run_virtually(main)
 
 
-def test_an_implausible_clock_makes_no_request_and_expires_nothing():
+def test_an_implausible_clock_makes_no_request_and_expires_nothing() -> None:
     """docs/promises.md 36: class clock."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld())) as supervisor:
@@ -70,7 +71,7 @@ def test_an_implausible_clock_makes_no_request_and_expires_nothing():
             clock.step(70 * 365 * 86400)
             await anyio.sleep(HOUR)
             status = supervisor.entries["a"].status()
-            assert (status.valid, status.last_error.reason, len(up.calls)) == (True, "clock", 1)
+            assert (status.valid, present(status.last_error).reason, len(up.calls)) == (True, "clock", 1)
             clock.step(-70 * 365 * 86400)
             await anyio.sleep(301)
             assert supervisor.entries["a"].status().last_error is None
@@ -79,10 +80,10 @@ def test_an_implausible_clock_makes_no_request_and_expires_nothing():
 
 
 @pytest.mark.parametrize("step", [6 * HOUR, -6 * HOUR, 24 * HOUR, -24 * HOUR])
-def test_a_stepped_wall_clock_expires_nothing_and_costs_at_most_one_request(step):
+def test_a_stepped_wall_clock_expires_nothing_and_costs_at_most_one_request(step: float) -> None:
     """P6: docs/promises.md 29 and 30."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld())) as supervisor:
@@ -102,10 +103,10 @@ def test_a_stepped_wall_clock_expires_nothing_and_costs_at_most_one_request(step
     run_virtually(main)
 
 
-def test_flapping_clocks_keep_requests_bounded():
+def test_flapping_clocks_keep_requests_bounded() -> None:
     """docs/promises.md 31."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld())):
@@ -120,10 +121,10 @@ def test_flapping_clocks_keep_requests_bounded():
     run_virtually(main)
 
 
-def test_a_suspended_machine_refreshes_when_it_wakes():
+def test_a_suspended_machine_refreshes_when_it_wakes() -> None:
     """docs/promises.md 28: boot time counts the sleep."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
@@ -135,10 +136,10 @@ def test_a_suspended_machine_refreshes_when_it_wakes():
     run_virtually(main)
 
 
-def test_a_restart_makes_no_login_and_keeps_generation_and_moment():
+def test_a_restart_makes_no_login_and_keeps_generation_and_moment() -> None:
     """Tokens are persisted with their origin, jitter included."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
@@ -151,10 +152,10 @@ def test_a_restart_makes_no_login_and_keeps_generation_and_moment():
     run_virtually(main)
 
 
-def test_after_a_reboot_the_boot_line_is_laid_anew_from_the_wall():
+def test_after_a_reboot_the_boot_line_is_laid_anew_from_the_wall() -> None:
     """docs/promises.md 35: the token still ends when it ends."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
@@ -162,35 +163,35 @@ def test_after_a_reboot_the_boot_line_is_laid_anew_from_the_wall():
         world.state.boot_id = "boot-2"
         clock.suspend(HOUR)
         async with world.running(provider("a", FakeHeld())) as supervisor:
-            assert supervisor.entries["a"].status().seconds_left == pytest.approx(left - HOUR, abs=0.1)
+            assert supervisor.entries["a"].status().seconds_left == pytest.approx(present(left) - HOUR, abs=0.1)
 
     run_virtually(main)
 
 
-def test_generations_only_rise_also_when_the_state_was_lost():
+def test_generations_only_rise_also_when_the_state_was_lost() -> None:
     """They start at max(last known, Unix seconds)."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
-            first = supervisor.entries["a"].lease.generation
+            first = present(supervisor.entries["a"].lease).generation
             await supervisor.refresh("a", if_generation=None, reason="test", admin=True)
-            second = supervisor.entries["a"].lease.generation
+            second = present(supervisor.entries["a"].lease).generation
         assert first == pytest.approx(clock.instant().wall.timestamp(), abs=60)
         world.state.content.clear()
         await anyio.sleep(30)
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(30)
-            assert supervisor.entries["a"].lease.generation > second > first
+            assert present(supervisor.entries["a"].lease).generation > second > first
 
     run_virtually(main)
 
 
-def test_a_damaged_state_file_is_set_aside_and_the_token_fetched_anew():
+def test_a_damaged_state_file_is_set_aside_and_the_token_fetched_anew() -> None:
     """docs/promises.md 64."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.state.content["a"] = b'{"version":1,"name":"a"'
         async with world.running(provider("a", FakeHeld())) as supervisor:
@@ -200,10 +201,10 @@ def test_a_damaged_state_file_is_set_aside_and_the_token_fetched_anew():
     run_virtually(main)
 
 
-def test_a_token_is_published_although_it_cannot_be_persisted():
+def test_a_token_is_published_although_it_cannot_be_persisted() -> None:
     """A full disk costs the restart's comfort, not the token."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.state.broken = True
         async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:

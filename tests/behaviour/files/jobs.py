@@ -40,7 +40,7 @@ class SinkJob:
         made = self.sink()
         if self.action == "write":
             return lambda: made.write(lease(self.token))
-        return getattr(made, self.action)  # type: ignore[no-any-return]
+        return getattr(made, self.action)  # type: ignore[no-any-return]  # a method by its name
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class MemoryJob:
     def begin(self, *names: str) -> None:
         """Make the file, with these records."""
         systemd = Systemd()
-        state = DescriptorStore(Path(self.path) / "state", notifier=systemd)  # type: ignore[arg-type]
+        state = DescriptorStore(Path(self.path) / "state", notifier=systemd)  # type: ignore[arg-type]  # as much of a Notifier as is used
         for name in names:
             state.save(name, GOOD)
         state.close()
@@ -121,7 +121,7 @@ class MemoryJob:
 
     def open(self, stored: list[int]) -> DescriptorStore:
         """The store with that."""
-        return DescriptorStore(Path(self.path) / "state", notifier=Systemd(), stored=stored)  # type: ignore[arg-type]
+        return DescriptorStore(Path(self.path) / "state", notifier=Systemd(), stored=stored)  # type: ignore[arg-type]  # see `begin`
 
     def warm(self) -> None:
         replace_private(Path(self.path).parent / "warm", b"")

@@ -154,7 +154,7 @@ def staged(name: str, cast: Victims) -> Stage:
 
 
 @pytest.mark.parametrize("name", KILLED)
-def test_killed_at_any_call_a_sink_leaves_the_old_or_the_new(cast: Victims, name: str):
+def test_killed_at_any_call_a_sink_leaves_the_old_or_the_new(cast: Victims, name: str) -> None:
     """docs/promises.md 55: and the next start sweeps what is left, and the next attempt brings the new one."""
     stage = staged(name, cast)
     stage.set()
@@ -183,7 +183,7 @@ def test_killed_at_any_call_a_sink_leaves_the_old_or_the_new(cast: Victims, name
 
 
 @pytest.mark.parametrize("name", FAILED)
-def test_failed_at_any_call_a_sink_leaves_the_old_or_the_new(cast: Victims, name: str):
+def test_failed_at_any_call_a_sink_leaves_the_old_or_the_new(cast: Victims, name: str) -> None:
     """docs/promises.md 39-44, 52, 60, 61: with every error that the call can meet, once and for good.
 
     It ends well, or with a `SinkError` that names the path; no temporary is left; the next attempt brings the new one.

@@ -116,7 +116,7 @@ def staged(step: str, cast: Victims) -> tuple[Stage, list[Point]]:
 
 
 @pytest.mark.parametrize("step", KILLED)
-def test_killed_at_any_call_the_state_is_the_old_or_the_new(cast: Victims, step: str):
+def test_killed_at_any_call_the_state_is_the_old_or_the_new(cast: Victims, step: str) -> None:
     """docs/promises.md 55, 64, 69: and the next start works, with the salt there was."""
     stage, points = staged(step, cast)
     for point in points:
@@ -128,7 +128,7 @@ def test_killed_at_any_call_the_state_is_the_old_or_the_new(cast: Victims, step:
 
 
 @pytest.mark.parametrize("step", FAILED)
-def test_failed_at_any_call_the_state_is_the_old_or_the_new(cast: Victims, step: str):
+def test_failed_at_any_call_the_state_is_the_old_or_the_new(cast: Victims, step: str) -> None:
     """docs/promises.md 39-44, 64: it ends well, or with a `StoreError` that names the place."""
     stage, points = staged(step, cast)
     wrong = []

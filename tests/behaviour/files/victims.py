@@ -165,7 +165,7 @@ def _one(job: Job, options: tuple[str, ...], trace: str) -> Outcome:
         return Outcome(NOT_TRACED, words=first.decode())
     if status != 0:
         return Outcome(status)
-    return Outcome(status, **pickle.loads(words))  # type: ignore[arg-type]  # noqa: S301
+    return Outcome(status, **pickle.loads(words))  # noqa: S301
 
 
 def _victim(job: Job, words: mmap.mmap, go: tuple[int, int], ready: tuple[int, int]) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.behaviour.readers.programs import needs_npm_package
 from tests.sinks.files.dotenv_values import values
 from tests.sinks.leases import PLANTED
-from tokend.sinks.files.dotenv_format import UnencodableError, edit, encode
+from tokend.sinks.files.dotenv_format import Style, UnencodableError, edit, encode
 
 SYSTEMD = Path("/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator")
 VALUES = [
@@ -24,7 +24,7 @@ VALUES = [
 ]
 
 
-def written(style):
+def written(style: Style) -> tuple[dict[str, str], bytes]:
     """All values that can be written in a style, and the file, with another program's lines around them."""
     wanted, content = {}, b"# theirs\nA='1 2'\n"
     for index, value in enumerate(VALUES):
@@ -36,7 +36,7 @@ def written(style):
     return wanted, content
 
 
-def read_by_shell(shell: str, path) -> dict[str, str]:
+def read_by_shell(shell: str, path: Path) -> dict[str, str]:
     done = subprocess.run(
         [shell, "-c", 'set -a; . "$1"; exec env -0', "sh", path],
         env={"PATH": os.environ["PATH"]},
@@ -47,7 +47,7 @@ def read_by_shell(shell: str, path) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in done.stdout.decode().split("\0") if pair)
 
 
-def file_of(values, style):
+def file_of(values: list[str], style: Style) -> tuple[dict[str, str], bytes]:
     """Values that can be written, and the file of all of them as K0, K1, …"""
     writable, content = {}, b""
     for index, value in enumerate(values):
@@ -64,7 +64,7 @@ def file_of(values, style):
 @pytest.mark.parametrize("style", ["portable", "quoted", "posix"])
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(values, min_size=30, max_size=30))
-def test_what_is_written_is_read_back_by_shells(tmp_path, shell, style, values):
+def test_what_is_written_is_read_back_by_shells(tmp_path: Path, shell: str, style: Style, values: list[str]) -> None:
     """``set -a; . ./.env``: nothing is expanded, nothing is run (docs/promises.md 115)."""
     written, content = file_of(values, style)
     (tmp_path / ".env").write_bytes(content)
@@ -75,7 +75,7 @@ def test_what_is_written_is_read_back_by_shells(tmp_path, shell, style, values):
     assert {key: read_back.get(key) for key in written} == written
 
 
-def test_what_is_written_runs_nothing(tmp_path):
+def test_what_is_written_runs_nothing(tmp_path: Path) -> None:
     """docs/promises.md 115: the usual injections, in the style that is for shells."""
     for attack in ("$(touch pwned)", "`touch pwned`", '"; touch pwned; "', "'; touch pwned; '", "a; touch pwned", "\\"):
         (tmp_path / ".env").write_bytes(edit(b"", {"KEY": encode(attack, "posix")}))
@@ -84,7 +84,7 @@ def test_what_is_written_runs_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("style", ["portable", "quoted"])
-def test_node_reads_what_was_written(tmp_path, style):
+def test_node_reads_what_was_written(tmp_path: Path, style: Style) -> None:
     """``node --env-file`` (20.6 and later)."""
     node = shutil.which("node")
     if node is None:
@@ -102,7 +102,7 @@ def test_node_reads_what_was_written(tmp_path, style):
 
 
 @pytest.mark.parametrize("style", ["portable", "quoted"])
-def test_the_dotenv_package_of_npm_reads_what_was_written(tmp_path, style):
+def test_the_dotenv_package_of_npm_reads_what_was_written(tmp_path: Path, style: Style) -> None:
     """``require('dotenv').config()``, with the package where $NODE_PATH says."""
     needs_npm_package("dotenv")
     wanted, content = written(style)
@@ -114,7 +114,7 @@ def test_the_dotenv_package_of_npm_reads_what_was_written(tmp_path, style):
     assert read["A"] == "1 2"
 
 
-def test_systemd_reads_what_was_written(tmp_path):
+def test_systemd_reads_what_was_written(tmp_path: Path) -> None:
     """By its own parser of environment files, in the one program that runs it without a service manager."""
     if not SYSTEMD.exists():
         pytest.skip("systemd's environment generator is not installed")
@@ -133,7 +133,7 @@ def test_systemd_reads_what_was_written(tmp_path):
     assert {key: read.get(key) for key in wanted} == wanted
 
 
-def test_a_bare_value_is_read_by_readers_that_know_no_quotes():
+def test_a_bare_value_is_read_by_readers_that_know_no_quotes() -> None:
     """docker and podman take the line behind the first ``=`` as it is: every JWT must be written so."""
     for value in (PLANTED, "a=b==", "x/y+z@h%2C,^-._0"):
         line = edit(b"", {"KEY": encode(value, "portable")}).decode().rstrip("\n")

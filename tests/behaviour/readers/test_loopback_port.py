@@ -124,7 +124,9 @@ def test_botocore_signs_with_what_the_container_endpoint_gives(port: Port, tmp_p
         )  # fmt: skip
     *found, end = json.loads(out)
     assert found == ["container-role", *KEYS.values(), "1"]
-    assert end == int(port.running.client.get("aws").expires_at.timestamp())
+    expires_at = port.running.client.get("aws").expires_at
+    assert expires_at is not None
+    assert end == int(expires_at.timestamp())
     [authorization] = server.authorizations
     assert "Credential=AKIAFAKE/" in str(authorization)
     assert "x-amz-security-token" in str(authorization)

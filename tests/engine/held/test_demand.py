@@ -5,8 +5,9 @@ from dataclasses import replace
 import anyio
 import pytest
 
+from tests.expecting import present
 from tests.fakes import HOUR, FakeHeld, FakeSink, World, provider
-from tests.virtual import run_virtually
+from tests.virtual import VirtualClock, run_virtually
 from tokend.engine.records.token_states import NO_TOKEN
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import (
@@ -19,10 +20,10 @@ from tokend.values.errors import (
 from tokend.values.status import State
 
 
-def test_a_pause_longer_than_the_wait_is_a_429_also_for_admins():
+def test_a_pause_longer_than_the_wait_is_a_429_also_for_admins() -> None:
     """If the minimum interval or Retry-After is longer than the wait: 429, with the moment it ends."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         up.script = [RateLimitedError("answered 429", retry_after=600)]
@@ -31,16 +32,16 @@ def test_a_pause_longer_than_the_wait_is_a_429_also_for_admins():
             for admin in (True, False):
                 with pytest.raises(ThrottledError) as refused:
                     await supervisor.fresh("a", 1, admin=admin)
-                assert refused.value.retry_at - clock.instant().wall.timestamp() == pytest.approx(590, abs=10)
+                assert present(refused.value.retry_at) - clock.instant().wall.timestamp() == pytest.approx(590, abs=10)
             assert len(up.calls) == 1
 
     run_virtually(main)
 
 
-def test_a_token_that_does_not_last_as_long_as_promised_is_refused_after_one_attempt():
+def test_a_token_that_does_not_last_as_long_as_promised_is_refused_after_one_attempt() -> None:
     """min_ttl is a promise kept or a typed 503, also where nobody could know the life before."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         up.life = 100.0
@@ -55,10 +56,10 @@ def test_a_token_that_does_not_last_as_long_as_promised_is_refused_after_one_att
     run_virtually(main)
 
 
-def test_a_token_without_an_end_meets_every_promise_and_is_never_asked_for_by_timer():
+def test_a_token_without_an_end_meets_every_promise_and_is_never_asked_for_by_timer() -> None:
     """expires_at may be None."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         up.life, up.script = None, ["fake-endless", "fake-endless"]
@@ -75,16 +76,16 @@ def test_a_token_without_an_end_meets_every_promise_and_is_never_asked_for_by_ti
     run_virtually(main)
 
 
-def test_a_token_forgotten_the_moment_it_arrives_is_not_handed_out():
+def test_a_token_forgotten_the_moment_it_arrives_is_not_handed_out() -> None:
     """forget: dropped means dropped."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
-            first = supervisor.entries["a"].lease.generation
+            first = present(supervisor.entries["a"].lease).generation
 
-            def forget(name):
+            def forget(name: str) -> None:
                 record = world.store.get(name)
                 if record.lease is not None and record.lease.generation > first:
                     world.store.show(name, replace(record, token=NO_TOKEN))
@@ -96,10 +97,10 @@ def test_a_token_forgotten_the_moment_it_arrives_is_not_handed_out():
     run_virtually(main)
 
 
-def test_a_token_that_is_dead_on_arrival_is_a_failure_and_no_loop():
+def test_a_token_that_is_dead_on_arrival_is_a_failure_and_no_loop() -> None:
     """docs/promises.md 18."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld())) as supervisor:
@@ -109,22 +110,22 @@ def test_a_token_that_is_dead_on_arrival_is_a_failure_and_no_loop():
                 await supervisor.refresh("a", if_generation=None, reason="", admin=True)
             await anyio.sleep(HOUR)
             assert supervisor.entries["a"].status().state is State.FAILING
-            assert supervisor.entries["a"].lease.token.value.reveal() == "fake-token-1"
+            assert present(supervisor.entries["a"].lease).token.value.reveal() == "fake-token-1"
             assert len(up.calls) <= 30
 
     run_virtually(main)
 
 
-def test_a_reader_that_joins_an_attempt_takes_nothing_from_the_allowance():
+def test_a_reader_that_joins_an_attempt_takes_nothing_from_the_allowance() -> None:
     """Single flight: attempts are counted, not those who ask for them."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
             for _ in range(3):
-                generation = supervisor.entries["a"].lease.generation
+                generation = present(supervisor.entries["a"].lease).generation
                 async with anyio.create_task_group() as tasks:
                     for _ in range(20):
                         tasks.start_soon(
@@ -135,16 +136,16 @@ def test_a_reader_that_joins_an_attempt_takes_nothing_from_the_allowance():
     run_virtually(main)
 
 
-def test_a_retired_generation_whose_token_is_dead_is_worth_an_attempt():
+def test_a_retired_generation_whose_token_is_dead_is_worth_an_attempt() -> None:
     """Newer is not enough: what is handed out must be valid."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         up.life = 60.0
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
-            generation = supervisor.entries["a"].lease.generation
+            generation = present(supervisor.entries["a"].lease).generation
             up.broken = lambda now: TransientError("down")
             await anyio.sleep(300)
             up.broken = lambda now: None
@@ -154,15 +155,15 @@ def test_a_retired_generation_whose_token_is_dead_is_worth_an_attempt():
     run_virtually(main)
 
 
-def test_a_program_that_reports_a_refused_token_does_not_resume_what_was_rejected():
+def test_a_program_that_reports_a_refused_token_does_not_resume_what_was_rejected() -> None:
     """Only a person's unconditional refresh does; the valid token is not handed out as if it were new."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock, environ={"KEY": "good"})
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld(key=SecretSource(env="KEY")))) as supervisor:
             await anyio.sleep(10)
-            generation = supervisor.entries["a"].lease.generation
+            generation = present(supervisor.entries["a"].lease).generation
             up.broken = lambda now: RejectedError("no")
             await anyio.sleep(11 * HOUR)
             before = len(up.calls)
@@ -176,10 +177,10 @@ def test_a_program_that_reports_a_refused_token_does_not_resume_what_was_rejecte
     run_virtually(main)
 
 
-def test_a_single_run_waits_for_the_first_telling_of_others():
+def test_a_single_run_waits_for_the_first_telling_of_others() -> None:
     """run --once: the command after the write belongs to it; that it fails does not hold the run up."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
             with anyio.fail_after(20):

@@ -3,8 +3,9 @@
 import anyio
 import pytest
 
+from tests.expecting import present
 from tests.fakes import HOUR, FakeHeld, FakeSink, Upstream, World, provider
-from tests.virtual import run_virtually
+from tests.virtual import VirtualClock, run_virtually
 from tokend.values.errors import (
     GenerationConflictError,
     LoginRequiredError,
@@ -23,17 +24,17 @@ def gaps(upstream: Upstream) -> list[float]:
     return [b.boot - a.boot for a, b in zip(upstream.calls, upstream.calls[1:], strict=False)]
 
 
-def test_many_readers_cause_one_request():
+def test_many_readers_cause_one_request() -> None:
     """Single flight: a hundred callers, one attempt."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
             leases = []
 
-            async def ask():
+            async def ask() -> None:
                 leases.append(await supervisor.refresh("a", if_generation=None, reason="unauthorized", admin=True))
 
             async with anyio.create_task_group() as tasks:
@@ -45,21 +46,21 @@ def test_many_readers_cause_one_request():
     run_virtually(main)
 
 
-def test_readers_cannot_cause_storms_but_an_admin_may_ask_again():
+def test_readers_cannot_cause_storms_but_an_admin_may_ask_again() -> None:
     """Three attempts at once, then one per five minutes, else 429; admins keep the minimum interval of 5 s."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
             for _ in range(3):
-                generation = supervisor.entries["a"].lease.generation
+                generation = present(supervisor.entries["a"].lease).generation
                 await supervisor.refresh("a", if_generation=generation, reason="unauthorized", admin=False)
-            generation = supervisor.entries["a"].lease.generation
+            generation = present(supervisor.entries["a"].lease).generation
             with pytest.raises(ThrottledError) as refused:
                 await supervisor.refresh("a", if_generation=generation, reason="unauthorized", admin=False)
-            assert refused.value.retry_at > clock.instant().wall.timestamp()
+            assert present(refused.value.retry_at) > clock.instant().wall.timestamp()
             await supervisor.refresh("a", if_generation=None, reason="person", admin=True)
             assert len(up.calls) == 5
             assert min(gaps(up)[1:]) >= 5.0
@@ -67,16 +68,16 @@ def test_readers_cannot_cause_storms_but_an_admin_may_ask_again():
     run_virtually(main)
 
 
-def test_a_generation_that_is_old_gets_the_newer_token_and_one_from_the_future_a_conflict():
+def test_a_generation_that_is_old_gets_the_newer_token_and_one_from_the_future_a_conflict() -> None:
     """if_generation: newer already → that one, no request; above the current → 409."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
             current = supervisor.entries["a"].lease
             assert current == await supervisor.refresh(
-                "a", if_generation=current.generation - 1, reason="", admin=False
+                "a", if_generation=present(current).generation - 1, reason="", admin=False
             )
             with pytest.raises(GenerationConflictError):
                 await supervisor.refresh("a", if_generation=current.generation + 1, reason="", admin=False)
@@ -85,10 +86,10 @@ def test_a_generation_that_is_old_gets_the_newer_token_and_one_from_the_future_a
     run_virtually(main)
 
 
-def test_min_ttl_is_a_promise_or_a_typed_refusal():
+def test_min_ttl_is_a_promise_or_a_typed_refusal() -> None:
     """Refreshed first if need be; above a fresh token's life it is refused without a request."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld())) as supervisor:
@@ -100,7 +101,7 @@ def test_min_ttl_is_a_promise_or_a_typed_refusal():
             assert len(up.calls) == 1
             lease = await supervisor.fresh("a", 11.999 * HOUR + 3, admin=False)
             assert len(up.calls) == 2
-            assert clock.instant().until(lease.token.expires_at) >= 11.999 * HOUR + 3
+            assert clock.instant().until(present(lease.token.expires_at)) >= 11.999 * HOUR + 3
             up.broken = lambda now: DOWN
             await anyio.sleep(HOUR)
             with pytest.raises(TokenUnavailableError):
@@ -110,10 +111,10 @@ def test_min_ttl_is_a_promise_or_a_typed_refusal():
     run_virtually(main)
 
 
-def test_a_reader_waits_thirty_seconds_at_most():
+def test_a_reader_waits_thirty_seconds_at_most() -> None:
     """Then 504; the attempt goes on and its token is kept."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.upstreams["one"].latency = 100
         async with world.running(provider("a", FakeHeld())) as supervisor:
@@ -128,10 +129,10 @@ def test_a_reader_waits_thirty_seconds_at_most():
     run_virtually(main)
 
 
-def test_a_refresh_by_an_admin_leaves_rejected_and_a_reader_cannot():
+def test_a_refresh_by_an_admin_leaves_rejected_and_a_reader_cannot() -> None:
     """`rejected` resumes on `tokend refresh`."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         up.script = [NO]
@@ -149,10 +150,10 @@ def test_a_refresh_by_an_admin_leaves_rejected_and_a_reader_cannot():
     run_virtually(main)
 
 
-def test_a_forgotten_token_leaves_memory_state_and_files_and_is_replaced():
+def test_a_forgotten_token_leaves_memory_state_and_files_and_is_replaced() -> None:
     """forget: drop a compromised token, unlink its files, log in again."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:

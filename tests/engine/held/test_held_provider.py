@@ -1,17 +1,20 @@
 """Held providers behind the interface: what they refuse, when a single run is over."""
 
+from typing import Any
+
 import anyio
 import pytest
 
+from tests.expecting import present
 from tests.fakes import FakeHeld, FakeSink, World, config, literal, provider
-from tests.virtual import run_virtually
+from tests.virtual import VirtualClock, run_virtually
 from tokend.values.errors import NotSupportedError, RejectedError, TransientError
 
 
-def test_a_held_token_is_not_issued():
+def test_a_held_token_is_not_issued() -> None:
     """GET is the way to it; the message says so."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         async with World(clock).running(provider("a", FakeHeld())) as supervisor:
             assert not supervisor.entries["a"].is_on_demand
             with pytest.raises(NotSupportedError, match="a is a held token: GET it"):
@@ -28,10 +31,12 @@ def test_a_held_token_is_not_issued():
         ([], False),  # settled, not given up
     ],
 )
-def test_a_single_run_waits_no_longer_for_what_only_time_or_a_person_can_fix(failures, given_up):
+def test_a_single_run_waits_no_longer_for_what_only_time_or_a_person_can_fix(
+    failures: list[Any], given_up: bool
+) -> None:
     """`run --once`: a failure without a token, or rejected credentials."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.upstreams["one"].script = list(failures)
         async with world.running(provider("a", FakeHeld())) as supervisor:
@@ -42,10 +47,10 @@ def test_a_single_run_waits_no_longer_for_what_only_time_or_a_person_can_fix(fai
     run_virtually(main)
 
 
-def test_a_refusal_of_proven_credentials_is_worth_another_attempt_of_a_single_run():
+def test_a_refusal_of_proven_credentials_is_worth_another_attempt_of_a_single_run() -> None:
     """One odd answer: the second attempt, 5 s later, may bring the token."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
@@ -58,10 +63,10 @@ def test_a_refusal_of_proven_credentials_is_worth_another_attempt_of_a_single_ru
     run_virtually(main)
 
 
-def test_a_single_run_waits_for_the_announcement_of_a_write():
+def test_a_single_run_waits_for_the_announcement_of_a_write() -> None:
     """`run --once`: programs that read the file are notified before the exit."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         seen = []
         async with world.running() as supervisor:
@@ -75,10 +80,10 @@ def test_a_single_run_waits_for_the_announcement_of_a_write():
     run_virtually(main)
 
 
-def test_settings_that_are_equal_make_no_attempt():
+def test_settings_that_are_equal_make_no_attempt() -> None:
     """A change of the sinks alone leaves the refresher alone."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
@@ -87,7 +92,7 @@ def test_settings_that_are_equal_make_no_attempt():
             await anyio.sleep(10)
             assert supervisor.entries["a"] is entry
             assert entry.lease is lease
-            assert [sink.path for sink in entry.config.sinks] == ["file"]
-            assert world.disk["file"] == lease.token.value.reveal()
+            assert [sink.target for sink in entry.config.sinks] == ["file"]
+            assert world.disk["file"] == present(lease).token.value.reveal()
 
     run_virtually(main)

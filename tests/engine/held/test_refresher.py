@@ -3,8 +3,9 @@
 import anyio
 import pytest
 
+from tests.expecting import held, present
 from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeSink, Upstream, World, minutes, provider
-from tests.virtual import run_virtually
+from tests.virtual import VirtualClock, run_virtually
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import RateLimitedError, RejectedError, TransientError
@@ -18,10 +19,10 @@ def gaps(upstream: Upstream) -> list[float]:
     return [b.boot - a.boot for a, b in zip(upstream.calls, upstream.calls[1:], strict=False)]
 
 
-def test_a_token_is_fetched_once_and_again_at_its_lead():
+def test_a_token_is_fetched_once_and_again_at_its_lead() -> None:
     """20 % of the life before its end, at most 5 % earlier by jitter."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
@@ -34,10 +35,10 @@ def test_a_token_is_fetched_once_and_again_at_its_lead():
     run_virtually(main)
 
 
-def test_an_outage_keeps_the_old_token_until_it_expires_and_bounds_the_requests():
+def test_an_outage_keeps_the_old_token_until_it_expires_and_bounds_the_requests() -> None:
     """P2 and P3: served while valid, at most 40 requests around the expiry, 20 in a later hour, 5 s apart."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld())) as supervisor:
@@ -47,7 +48,7 @@ def test_an_outage_keeps_the_old_token_until_it_expires_and_bounds_the_requests(
             await anyio.sleep(11.5 * HOUR)
             assert entry.status().state is State.FAILING
             assert entry.status().valid
-            assert entry.lease.token.value.reveal() == "fake-token-1"
+            assert present(entry.lease).token.value.reveal() == "fake-token-1"
             before = len(up.calls)
             await anyio.sleep(1 * HOUR)
             assert entry.status().state is State.EXPIRED
@@ -64,10 +65,10 @@ def test_an_outage_keeps_the_old_token_until_it_expires_and_bounds_the_requests(
     run_virtually(main)
 
 
-def test_the_first_hour_of_an_outage_without_a_token_takes_at_most_80_requests():
+def test_the_first_hour_of_an_outage_without_a_token_takes_at_most_80_requests() -> None:
     """P3."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.upstreams["one"].broken = lambda now: DOWN
         async with world.running(provider("a", FakeHeld())) as supervisor:
@@ -78,10 +79,10 @@ def test_the_first_hour_of_an_outage_without_a_token_takes_at_most_80_requests()
     run_virtually(main)
 
 
-def test_rejected_credentials_cost_one_request_without_a_token_and_never_a_timer():
+def test_rejected_credentials_cost_one_request_without_a_token_and_never_a_timer() -> None:
     """Rejected: at most 2 requests, then nothing by timer, whatever time passes."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         up.broken = lambda now: NO
@@ -90,15 +91,15 @@ def test_rejected_credentials_cost_one_request_without_a_token_and_never_a_timer
             assert len(up.calls) <= 2
             status = supervisor.entries["a"].status()
             assert (status.state, status.next_attempt_at) == (State.REJECTED, None)
-            assert status.last_error.detail == "InvalidCredentials"
+            assert present(status.last_error).detail == "InvalidCredentials"
 
     run_virtually(main)
 
 
-def test_while_a_valid_token_is_held_one_verdict_is_asked_again_and_the_second_stops():
+def test_while_a_valid_token_is_held_one_verdict_is_asked_again_and_the_second_stops() -> None:
     """A single odd 401 must not stop the timer while tokens are good; the second does. The token stays served."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld())) as supervisor:
@@ -115,10 +116,10 @@ def test_while_a_valid_token_is_held_one_verdict_is_asked_again_and_the_second_s
     run_virtually(main)
 
 
-def test_the_same_token_again_is_not_published_and_asked_for_at_half_of_what_remains():
+def test_the_same_token_again_is_not_published_and_asked_for_at_half_of_what_remains() -> None:
     """docs/promises.md 19; its expiry is never rewritten."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
@@ -126,20 +127,23 @@ def test_the_same_token_again_is_not_published_and_asked_for_at_half_of_what_rem
             first = supervisor.entries["a"].lease
             up.script = ["fake-token-1"] * 100
             lease = await supervisor.refresh("a", if_generation=None, reason="test", admin=True)
-            assert (lease.generation, lease.token.expires_at) == (first.generation, first.token.expires_at)
+            assert (lease.generation, lease.token.expires_at) == (
+                present(first).generation,
+                present(first).token.expires_at,
+            )
             assert len(world.written) == 1
-            left = clock.instant().until(first.token.expires_at)
-            assert clock.instant().until(lease.refresh_at) == pytest.approx(left / 2, rel=0.01)
+            left = clock.instant().until(present(present(first).token.expires_at))
+            assert clock.instant().until(present(lease.refresh_at)) == pytest.approx(left / 2, rel=0.01)
             await anyio.sleep(11.9 * HOUR)
             assert len(up.calls) < 15
 
     run_virtually(main)
 
 
-def test_a_rate_limit_binds_every_provider_of_the_host():
+def test_a_rate_limit_binds_every_provider_of_the_host() -> None:
     """429: Retry-After counts per upstream host, so that ten providers do not ask one after another."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         up.script = [RateLimitedError("429", retry_after=600)]
@@ -161,25 +165,25 @@ def test_a_rate_limit_binds_every_provider_of_the_host():
     run_virtually(main)
 
 
-def test_a_minted_token_follows_its_secret_at_once():
+def test_a_minted_token_follows_its_secret_at_once() -> None:
     """jwt: a changed secret re-mints; minting has no minimum interval."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock, environ={"S": "old"})
         async with world.running(provider("a", FakeLocal(secret=SecretSource(env="S")), FakeSink())) as supervisor:
             await anyio.sleep(0.01)
             world.environ["S"] = "new"
-            supervisor.entries["a"].refresher.secrets_changed()
+            held(supervisor.entries["a"]).refresher.secrets_changed()
             await anyio.sleep(0.01)
             assert world.disk["somewhere"].startswith("minted-new")
 
     run_virtually(main)
 
 
-def test_an_expired_token_is_removed_only_where_asked():
+def test_an_expired_token_is_removed_only_where_asked() -> None:
     """on_expiry = remove, and keep as the default."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         keep = provider("a", FakeHeld(), FakeSink(path="kept"))
@@ -195,10 +199,10 @@ def test_an_expired_token_is_removed_only_where_asked():
     run_virtually(main)
 
 
-def test_a_full_disk_is_retried_by_the_sink_alone():
+def test_a_full_disk_is_retried_by_the_sink_alone() -> None:
     """docs/promises.md 39: no upstream request, the socket still serves, the sink recovers by itself."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.full = True
         async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
@@ -216,10 +220,10 @@ def test_a_full_disk_is_retried_by_the_sink_alone():
     run_virtually(main)
 
 
-def test_refresh_before_is_obeyed():
+def test_refresh_before_is_obeyed() -> None:
     """The operator's lead, as a duration."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         settings = FakeHeld(refresh_before=parse_duration("10m"))
         assert settings.refresh_before == minutes(10)

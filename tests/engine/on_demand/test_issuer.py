@@ -7,7 +7,8 @@ import pytest
 
 from tests.engine.on_demand.world import running
 from tests.fakes import FakeOnDemand, World, config, literal, provider
-from tests.virtual import run_virtually
+from tests.virtual import VirtualClock, run_virtually
+from tokend.engine.supervisor import Supervisor
 from tokend.values.errors import (
     ClockError,
     LoginRequiredError,
@@ -24,11 +25,11 @@ ODD = TransientError("answered nonsense")
 NO = RejectedError("Invalid signature")
 
 
-def test_nothing_is_asked_before_a_query_and_each_query_asks_once():
+def test_nothing_is_asked_before_a_query_and_each_query_asks_once() -> None:
     """On demand: not prefetched, not cached."""
 
     @running([])
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         await anyio.sleep(3600)
         assert world.upstreams["one"].calls == []
         first, second = await supervisor.issue("o", {}), await supervisor.issue("o", {})
@@ -38,37 +39,37 @@ def test_nothing_is_asked_before_a_query_and_each_query_asks_once():
         assert world.state.content == {}
 
 
-def test_timeouts_and_5xx_are_repeated_twice_half_a_second_and_one_second_later():
+def test_timeouts_and_5xx_are_repeated_twice_half_a_second_and_one_second_later() -> None:
     """At most three calls."""
 
     @running([DOWN, DOWN])
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         await supervisor.issue("o", {})
         calls = world.upstreams["one"].calls
         assert [round(b.boot - a.boot, 2) for a, b in pairwise(calls)] == [0.6, 1.1]
 
     @running([DOWN] * 9)
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         with pytest.raises(TokenUnavailableError):
             await supervisor.issue("o", {})
         assert len(world.upstreams["one"].calls) == 3
         assert supervisor.entries["o"].status().state is State.ON_DEMAND
 
 
-def test_a_malformed_answer_is_not_repeated():
+def test_a_malformed_answer_is_not_repeated() -> None:
     """The call may have had its effect."""
 
     @running([ODD])
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         with pytest.raises(TokenUnavailableError):
             await supervisor.issue("o", {})
         assert len(world.upstreams["one"].calls) == 1
 
 
-def test_a_silent_upstream_gets_three_calls_within_the_timeout():
+def test_a_silent_upstream_gets_three_calls_within_the_timeout() -> None:
     """All within ``timeout``."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.upstreams["one"].latency = 1000
         async with world.running(provider("o", FakeOnDemand())) as supervisor:
@@ -81,11 +82,11 @@ def test_a_silent_upstream_gets_three_calls_within_the_timeout():
     run_virtually(main)
 
 
-def test_two_verdicts_in_a_row_reject_and_then_nothing_is_sent():
+def test_two_verdicts_in_a_row_reject_and_then_nothing_is_sent() -> None:
     """Then issues answer 503 unsent until something changes."""
 
     @running([NO, NO], key=literal("wrong"))
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         with pytest.raises(TokenUnavailableError):
             await supervisor.issue("o", {})
         for _ in range(3):
@@ -98,11 +99,11 @@ def test_two_verdicts_in_a_row_reject_and_then_nothing_is_sent():
         assert supervisor.entries["o"].status().state is State.ON_DEMAND
 
 
-def test_a_success_between_two_verdicts_clears_the_first():
+def test_a_success_between_two_verdicts_clears_the_first() -> None:
     """In a row means in a row."""
 
     @running([NO, "fake", NO])
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         for expected in (TokenUnavailableError, None, TokenUnavailableError):
             if expected is None:
                 await supervisor.issue("o", {})
@@ -112,30 +113,30 @@ def test_a_success_between_two_verdicts_clears_the_first():
         assert supervisor.entries["o"].status().state is State.ON_DEMAND
 
 
-def test_a_learned_clock_is_worth_one_more_call():
+def test_a_learned_clock_is_worth_one_more_call() -> None:
     """401 once more, only if the clock is measurably off."""
 
     @running([ClockError("an hour behind", offset=3600.0)])
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         await supervisor.issue("o", {})
         assert len(world.upstreams["one"].calls) == 2
 
 
-def test_calls_never_exceed_three_whatever_comes_together():
+def test_calls_never_exceed_three_whatever_comes_together() -> None:
     """P3."""
 
     @running([ClockError("behind", offset=3600.0), DOWN, DOWN, DOWN])
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         with pytest.raises(TokenUnavailableError):
             await supervisor.issue("o", {})
         assert len(world.upstreams["one"].calls) == 3
 
 
-def test_a_pause_that_the_host_asked_for_is_answered_without_a_call():
+def test_a_pause_that_the_host_asked_for_is_answered_without_a_call() -> None:
     """429 with Retry-After binds the next queries too."""
 
     @running([RateLimitedError("429", retry_after=60)])
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         for _ in range(3):
             with pytest.raises(ThrottledError) as refused:
                 await supervisor.issue("o", {})

@@ -4,8 +4,10 @@ import anyio
 import pytest
 
 from tests.engine.on_demand.world import running
+from tests.expecting import on_demand
 from tests.fakes import FakeOnDemand, World, config, literal, provider
-from tests.virtual import run_virtually
+from tests.virtual import VirtualClock, run_virtually
+from tokend.engine.supervisor import Supervisor
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import (
@@ -22,14 +24,14 @@ from tokend.values.status import State
 NO = RejectedError("Invalid signature")
 
 
-def test_ten_queries_at_once_send_wrong_credentials_twice_at_most():
+def test_ten_queries_at_once_send_wrong_credentials_twice_at_most() -> None:
     """Rejected credentials: at most 2 requests, however many ask."""
 
     @running([NO] * 20, key=literal("wrong"))
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         refusals: list[Exception] = []
 
-        async def ask():
+        async def ask() -> None:
             try:
                 await supervisor.issue("o", {})
             except (TokenUnavailableError, LoginRequiredError) as error:
@@ -42,15 +44,15 @@ def test_ten_queries_at_once_send_wrong_credentials_twice_at_most():
         assert len(world.upstreams["one"].calls) == 2
 
 
-def test_queries_go_side_by_side_once_the_credentials_are_known_to_work():
+def test_queries_go_side_by_side_once_the_credentials_are_known_to_work() -> None:
     """Calls may run side by side: a slow one holds nobody up. Those that sign here never wait."""
 
     @running(["first"])
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         up = world.upstreams["one"]
         up.latency = 2
 
-        async def ask(count):
+        async def ask(count: int) -> None:
             async with anyio.create_task_group() as tasks:
                 for _ in range(count):
                     tasks.start_soon(supervisor.issue, "o", {})
@@ -62,19 +64,19 @@ def test_queries_go_side_by_side_once_the_credentials_are_known_to_work():
         assert anyio.current_time() - start == pytest.approx(6, abs=0.1)
 
     @running([], base_url=None)
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         assert (await supervisor.issue("o", {})).value.reveal() == "signed"
 
 
-def test_a_query_behind_one_that_hangs_is_answered_in_time():
+def test_a_query_behind_one_that_hangs_is_answered_in_time() -> None:
     """All within ``timeout``, the waiting for each other included."""
 
     @running([], timeout=parse_duration("10s"))
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         world.upstreams["one"].latency = 1000
         start = anyio.current_time()
 
-        async def ask():
+        async def ask() -> None:
             with pytest.raises(TokenUnavailableError):
                 await supervisor.issue("o", {})
             assert anyio.current_time() - start <= 10.1
@@ -85,25 +87,25 @@ def test_a_query_behind_one_that_hangs_is_answered_in_time():
 
 
 @pytest.mark.parametrize(("timeout", "latency"), [("1s", 0.8), ("2s", 0.9), ("5s", 1.5), ("30s", 14.0)])
-def test_an_upstream_that_is_merely_slow_is_given_its_time(timeout, latency):
+def test_an_upstream_that_is_merely_slow_is_given_its_time(timeout: str, latency: float) -> None:
     """A call cut short may have had its effect: repeating it makes a second single-use token."""
 
     @running([], timeout=parse_duration(timeout))
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         world.upstreams["one"].latency = latency
         await supervisor.issue("o", {})
         assert len(world.upstreams["one"].calls) == 1
 
 
-def test_a_first_silence_leaves_room_for_a_second_call():
+def test_a_first_silence_leaves_room_for_a_second_call() -> None:
     """After a timeout up to two more."""
 
     @running([], timeout=parse_duration("5s"))
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         up = world.upstreams["one"]
         up.latency = 1000
 
-        async def mend():
+        async def mend() -> None:
             await anyio.sleep(1)
             up.latency = 0.1
 
@@ -113,22 +115,22 @@ def test_a_first_silence_leaves_room_for_a_second_call():
         assert len(up.calls) == 2
 
 
-def test_two_clock_verdicts_of_one_query_are_two_in_a_row():
+def test_two_clock_verdicts_of_one_query_are_two_in_a_row() -> None:
     """Rejected credentials: at most 2 requests, also where a wrong clock was suspected first."""
 
     @running([ClockError("behind", offset=3600.0)] * 9, key=literal("wrong"))
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         for _ in range(3):
             with pytest.raises(LoginRequiredError):
                 await supervisor.issue("o", {})
         assert len(world.upstreams["one"].calls) == 2
 
 
-def test_a_clock_verdict_after_a_verdict_is_the_second():
+def test_a_clock_verdict_after_a_verdict_is_the_second() -> None:
     """It is not worth a third call."""
 
     @running([NO, ClockError("behind", offset=3600.0), NO], key=literal("wrong"))
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         with pytest.raises(TokenUnavailableError):
             await supervisor.issue("o", {})
         with pytest.raises(LoginRequiredError):
@@ -136,10 +138,10 @@ def test_a_clock_verdict_after_a_verdict_is_the_second():
         assert len(world.upstreams["one"].calls) == 2
 
 
-def test_what_binds_the_next_query_survives_a_restart():
+def test_what_binds_the_next_query_survives_a_restart() -> None:
     """Refusals, `rejected` and Retry-After are persisted: a restart is no way around them."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         up = world.upstreams["one"]
         up.script = [NO, NO]
@@ -163,21 +165,21 @@ def test_what_binds_the_next_query_survives_a_restart():
     run_virtually(main)
 
 
-def test_fields_that_the_vendor_refuses_prove_the_credentials_and_reach_the_caller():
+def test_fields_that_the_vendor_refuses_prove_the_credentials_and_reach_the_caller() -> None:
     """They had been accepted by then: no refusal is left over."""
 
     @running([NO, InvalidParametersError({"name": ["too long"]}), NO])
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         for expected in (TokenUnavailableError, InvalidParametersError, TokenUnavailableError):
             with pytest.raises(expected):
                 await supervisor.issue("o", {})
         assert supervisor.entries["o"].status().state is State.ON_DEMAND
 
 
-def test_a_secret_that_cannot_be_read_costs_no_call_and_rejected_waits_for_another_one():
+def test_a_secret_that_cannot_be_read_costs_no_call_and_rejected_waits_for_another_one() -> None:
     """`rejected` ends when the secret changes, not when it vanishes."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock, environ={"KEY": "wrong"})
         up = world.upstreams["one"]
         up.script = [NO, NO]
@@ -185,16 +187,20 @@ def test_a_secret_that_cannot_be_read_costs_no_call_and_rejected_waits_for_anoth
             for _ in range(2):
                 with pytest.raises((TokenUnavailableError, LoginRequiredError)):
                     await supervisor.issue("o", {})
-            worker = supervisor.entries["o"].issuer
+            worker = on_demand(supervisor.entries["o"]).issuer
+
+            def state() -> State:
+                return worker.state
+
             del world.environ["KEY"]
             await worker.reconsider()
-            assert worker.state is State.REJECTED
+            assert state() is State.REJECTED
             world.environ["KEY"] = "wrong"
             await worker.reconsider()
-            assert worker.state is State.REJECTED
+            assert state() is State.REJECTED
             world.environ["KEY"] = "right"
             await worker.reconsider()
-            assert worker.state is State.ON_DEMAND
+            assert state() is State.ON_DEMAND
             del world.environ["KEY"]
             with pytest.raises(TokenUnavailableError):
                 await supervisor.issue("o", {})
@@ -203,13 +209,13 @@ def test_a_secret_that_cannot_be_read_costs_no_call_and_rejected_waits_for_anoth
     run_virtually(main)
 
 
-def test_a_secret_that_vanishes_with_the_second_verdict_leaves_nothing_to_be_rejected():
+def test_a_secret_that_vanishes_with_the_second_verdict_leaves_nothing_to_be_rejected() -> None:
     """It has changed already: the next query reads what is there then."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock, environ={"KEY": "wrong"})
         up = world.upstreams["one"]
-        up.broken = lambda now: world.environ.pop("KEY", None) and NO
+        up.broken = lambda now: NO if world.environ.pop("KEY", None) else None
         async with world.running(provider("o", FakeOnDemand(key=SecretSource(env="KEY")))) as supervisor:
             for _ in range(2):
                 world.environ["KEY"] = "wrong"
@@ -222,11 +228,11 @@ def test_a_secret_that_vanishes_with_the_second_verdict_leaves_nothing_to_be_rej
     run_virtually(main)
 
 
-def test_another_way_to_the_upstream_ends_rejected_for_one_call():
+def test_another_way_to_the_upstream_ends_rejected_for_one_call() -> None:
     """A proxy or a certificate may be what was missing."""
 
     @running([NO] * 9, key=literal("wrong"))
-    async def _(world, supervisor):
+    async def _(world: World, supervisor: Supervisor) -> None:
         for _ in range(3):
             with pytest.raises((TokenUnavailableError, LoginRequiredError)):
                 await supervisor.issue("o", {})

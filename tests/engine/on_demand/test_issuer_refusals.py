@@ -1,10 +1,14 @@
 """On-demand tokens: which refusals count against the credentials, and what a restart must not forget."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import anyio
 import pytest
 
 from tests.fakes import FakeHeld, FakeOnDemand, World, literal, provider
-from tests.virtual import run_virtually
+from tests.virtual import VirtualClock, run_virtually
+from tokend.engine.supervisor import Supervisor
 from tokend.values.errors import (
     ClockError,
     InvalidParametersError,
@@ -21,10 +25,10 @@ BEHIND = ClockError("an hour behind", offset=3600.0)
 FIELDS = InvalidParametersError({"username": ["is taken"]})
 
 
-def issuing(script, body):
+def issuing(script: list[Any], body: Callable[[World, Supervisor], Awaitable[None]]) -> None:
     """Run ``body`` with a provider whose upstream follows ``script``."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.upstreams["one"].script = list(script)
         async with world.running(provider("o", FakeOnDemand(key=literal("fake")))) as supervisor:
@@ -33,10 +37,10 @@ def issuing(script, body):
     run_virtually(main)
 
 
-def test_a_refusal_that_the_learned_clock_does_not_mend_was_the_second_in_a_row():
+def test_a_refusal_that_the_learned_clock_does_not_mend_was_the_second_in_a_row() -> None:
     """P3: a wrong secret behind a wrong clock costs two requests, not three."""
 
-    async def body(world, supervisor):
+    async def body(world: World, supervisor: Supervisor) -> None:
         for _ in range(3):
             with pytest.raises(LoginRequiredError):
                 await supervisor.issue("o", {})
@@ -45,10 +49,10 @@ def test_a_refusal_that_the_learned_clock_does_not_mend_was_the_second_in_a_row(
     issuing([BEHIND, NO], body)
 
 
-def test_queries_side_by_side_that_meet_the_same_wrong_clock_reject_nobody():
+def test_queries_side_by_side_that_meet_the_same_wrong_clock_reject_nobody() -> None:
     """A clock that was stepped is learned by each query under way; good credentials stay good."""
 
-    async def body(world, supervisor):
+    async def body(world: World, supervisor: Supervisor) -> None:
         await supervisor.issue("o", {})
         async with anyio.create_task_group() as tasks:
             for _ in range(5):
@@ -59,10 +63,10 @@ def test_queries_side_by_side_that_meet_the_same_wrong_clock_reject_nobody():
     issuing(["first", *[BEHIND] * 5], body)
 
 
-def test_the_vendors_word_on_the_fields_clears_a_refusal():
+def test_the_vendors_word_on_the_fields_clears_a_refusal() -> None:
     """It read them: so it had accepted the signature, and the next refusal is the first again."""
 
-    async def body(world, supervisor):
+    async def body(world: World, supervisor: Supervisor) -> None:
         for expected in (TokenUnavailableError, InvalidParametersError, TokenUnavailableError):
             with pytest.raises(expected):
                 await supervisor.issue("o", {})
@@ -71,10 +75,10 @@ def test_the_vendors_word_on_the_fields_clears_a_refusal():
     issuing([NO, FIELDS, NO], body)
 
 
-def test_a_restart_is_no_way_around_a_pause_that_the_host_asked_for():
+def test_a_restart_is_no_way_around_a_pause_that_the_host_asked_for() -> None:
     """Neither for the provider that got it, nor for another one of that host, until it is over."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.upstreams["one"].script = [RateLimitedError("429", retry_after=300)]
         told, other = provider("o", FakeOnDemand()), provider("p", FakeHeld())

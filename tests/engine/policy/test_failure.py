@@ -1,9 +1,11 @@
 """Pauses and rejections of held kinds after a failure. Arithmetic only."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from tests.expecting import present
 from tokend.engine.policy.failure import after_failure
 from tokend.engine.records.attempt_states import Failing, Failures, Rejected, Settled
 from tokend.engine.records.record import Record
@@ -25,7 +27,7 @@ PROVEN = Record(proven="good")
 DOWN, NO, SKEW = TransientError("down"), RejectedError("no"), ClockError("skew", offset=99.0)
 
 
-def failed(times: int):
+def failed(times: int) -> Failing | Settled:
     return Failing(NOW, None, Failures(times)) if times else Settled()
 
 
@@ -37,7 +39,9 @@ def refusals(record: Record) -> int:
     return record.attempts.failures.refusals
 
 
-def judged(error: AttemptError, record: Record = PROVEN, *, interval: float = 1.0, secrets: str | None = "good"):
+def judged(
+    error: AttemptError, record: Record = PROVEN, *, interval: float = 1.0, secrets: str | None = "good"
+) -> tuple[Record, float | None]:
     after = after_failure(record, error, now=NOW, interval_seconds=interval, secrets=secrets, draw=1 - 1e-12)
     return after, None if after.next_attempt is None else NOW.until(after.next_attempt)
 
@@ -59,22 +63,22 @@ def judged(error: AttemptError, record: Record = PROVEN, *, interval: float = 1.
         (AttemptError("a bug"), 9, 300),
     ],
 )
-def test_the_pause_is_the_backoff_or_the_wish_whichever_is_longer(error, failures, expected):
+def test_the_pause_is_the_backoff_or_the_wish_whichever_is_longer(error: Any, failures: int, expected: int) -> None:
     """Transient, rate limited, clock, rejected: each by its rule, none below 5 s."""
     after, pause = judged(error, Record(proven="good", attempts=failed(failures)))
     assert pause == pytest.approx(expected)
     assert after.failures == failures + 1
-    assert after.last_error.reason == error.reason
+    assert present(after.last_error).reason == error.reason
 
 
-def test_a_vendors_interval_holds_after_every_failure():
+def test_a_vendors_interval_holds_after_every_failure() -> None:
     """TT: one POST per 10 s, retries included."""
     assert {judged(error, interval=10.0)[1] for error in (DOWN, NO, SKEW, RateLimitedError("429", retry_after=5))} == {
         10
     }
 
 
-def test_while_a_token_is_valid_a_quarter_of_what_is_left_bounds_the_pause():
+def test_while_a_token_is_valid_a_quarter_of_what_is_left_bounds_the_pause() -> None:
     """So that some eight tries fit in before the end; afterwards n goes on."""
     lease = Lease("a", Token(Secret("x"), "Bearer", NOW, NOW.after(400)), 1, None, "f")
     assert judged(DOWN, Record(token=Held(lease), attempts=failed(9)))[1] == pytest.approx(100)
@@ -82,7 +86,7 @@ def test_while_a_token_is_valid_a_quarter_of_what_is_left_bounds_the_pause():
     assert judged(DOWN, Record(token=Held(ended), attempts=failed(9)))[1] == pytest.approx(300)
 
 
-def test_proven_credentials_have_two_refusals_and_unproven_ones_one():
+def test_proven_credentials_have_two_refusals_and_unproven_ones_one() -> None:
     """docs/decisions/0006: the second refusal at the latest."""
     first, pause = judged(NO)
     assert (secrets_of(first), refusals(first), pause) == (None, 1, 5)
@@ -92,7 +96,7 @@ def test_proven_credentials_have_two_refusals_and_unproven_ones_one():
     assert secrets_of(judged(NO, Record())[0]) == "good"
 
 
-def test_a_clock_that_may_explain_it_is_worth_a_second_try_of_any_credentials():
+def test_a_clock_that_may_explain_it_is_worth_a_second_try_of_any_credentials() -> None:
     """Clock: learn the offset, retry once."""
     first, pause = judged(SKEW, Record())
     assert (secrets_of(first), pause) == (None, 5)
@@ -101,7 +105,7 @@ def test_a_clock_that_may_explain_it_is_worth_a_second_try_of_any_credentials():
     assert refusals(judged(ClockError("1970"), first)[0]) == 1
 
 
-def test_other_failures_between_two_refusals_clear_nothing():
+def test_other_failures_between_two_refusals_clear_nothing() -> None:
     """P3: an upstream that alternates 401 and 503 gets the wrong credentials twice, not for ever."""
     record = judged(NO)[0]
     for error in (DOWN, RateLimitedError("429"), SecretError("empty")):
@@ -110,7 +114,7 @@ def test_other_failures_between_two_refusals_clear_nothing():
     assert secrets_of(judged(NO, record)[0]) == "good"
 
 
-def test_a_failure_never_leaves_rejected():
+def test_a_failure_never_leaves_rejected() -> None:
     """Only a change, a person or a success does: a secret that vanished and came back is the same secret."""
     after, pause = judged(SecretError("gone"), Record(attempts=Rejected(None, Failures(1, 1), "good")), secrets=None)
     assert (secrets_of(after), pause) == ("good", None)

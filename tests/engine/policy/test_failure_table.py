@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.expecting import present
 from tokend.engine.policy.failure import (
     FAILURES,
+    Meaning,
     RejectsAt,
     Repeat,
     Wait,
@@ -57,14 +59,14 @@ CREDENTIALS = {
 }
 
 
-def test_every_error_of_an_attempt_has_its_row():
+def test_every_error_of_an_attempt_has_its_row() -> None:
     """The first row that fits counts; each row is met by the error that it is for."""
     assert {name: meaning_of(error).name for name, error in ERRORS.items()} == {row.name: row.name for row in FAILURES}
     kinds = {kind for kind in AttemptError.__subclasses__() if kind is not InvalidParametersError}
     assert kinds <= {row.error for row in FAILURES}
 
 
-def test_the_table_names_the_refusal_that_rejects():
+def test_the_table_names_the_refusal_that_rejects() -> None:
     """docs/decisions/0006: unproven credentials of held kinds at once, all others at the second refusal."""
     assert {row.name: row.rejects_at for row in FAILURES if row.is_refusal} == {
         "rejected": RejectsAt(unproven=1, proven=2, on_demand=2),
@@ -74,7 +76,7 @@ def test_the_table_names_the_refusal_that_rejects():
 
 @pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.name)
 @pytest.mark.parametrize("credentials", CREDENTIALS)
-def test_credentials_are_rejected_by_the_refusal_that_the_row_names(row, credentials):
+def test_credentials_are_rejected_by_the_refusal_that_the_row_names(row: Meaning, credentials: str) -> None:
     """docs/decisions/0006. What is no refusal neither adds to the refusals nor clears them."""
     fail, record = CREDENTIALS[credentials]
     error = ERRORS[row.name]
@@ -83,7 +85,7 @@ def test_credentials_are_rejected_by_the_refusal_that_the_row_names(row, credent
         record = fail(error, record)
         assert record.attempts.failures.refusals == (0 if at is None else number)
         assert isinstance(record.attempts, Rejected if at is not None and number >= at else Failing)
-        assert (record.failures, record.last_error.reason) == (number, error.reason)
+        assert (record.failures, present(record.last_error).reason) == (number, error.reason)
         if at is not None and number >= at:
             break
     refused = with_refusals(record, 1)
@@ -91,7 +93,7 @@ def test_credentials_are_rejected_by_the_refusal_that_the_row_names(row, credent
 
 
 @pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.name)
-def test_only_a_rate_limit_pauses_the_host(row):
+def test_only_a_rate_limit_pauses_the_host(row: Meaning) -> None:
     """For every provider of the host, held or on demand."""
     for fail in (held, on_demand):
         expected = HostPause("one:443", NOW.after(60)) if row.pauses_host else None
@@ -100,18 +102,18 @@ def test_only_a_rate_limit_pauses_the_host(row):
 
 
 @pytest.mark.parametrize("row", FAILURES, ids=lambda row: row.name)
-def test_a_held_kind_waits_as_the_row_says(row):
+def test_a_held_kind_waits_as_the_row_says(row: Meaning) -> None:
     """A refusal is not an outage: its pause does not grow. A rejection has none."""
     record = Record(proven="shown")
     for _ in range(6):
         record = after_failure(
             with_refusals(record, 0), ERRORS[row.name], now=NOW, interval_seconds=1.0, secrets="shown", draw=0.5
         )
-    pause = NOW.until(record.next_attempt)
+    pause = NOW.until(present(record.next_attempt))
     assert pause == 5.0 if row.wait is Wait.MINIMUM_INTERVAL else pause > 60.0
 
 
-def test_only_silence_and_a_learned_clock_are_worth_another_call_of_a_query():
+def test_only_silence_and_a_learned_clock_are_worth_another_call_of_a_query() -> None:
     """docs/vendors.md, auth-token: every other call may have had its effect."""
     assert {row.name: row.repeat for row in FAILURES if row.repeat is not Repeat.NEVER} == {
         "clock, offset learned": Repeat.WITH_THE_LEARNED_CLOCK,
@@ -119,15 +121,15 @@ def test_only_silence_and_a_learned_clock_are_worth_another_call_of_a_query():
     }
 
 
-def test_a_host_without_a_usable_retry_after_is_left_alone_for_the_backoff_or_for_five_seconds():
+def test_a_host_without_a_usable_retry_after_is_left_alone_for_the_backoff_or_for_five_seconds() -> None:
     """Held kinds have a backoff, on-demand kinds a fixed pause."""
     error = RateLimitedError("429")
     after = held(error, Record())
-    assert after.host_pause.until == after.next_attempt
-    assert on_demand(error, Record()).host_pause.until == NOW.after(5)
+    assert present(after.host_pause).until == after.next_attempt
+    assert present(on_demand(error, Record()).host_pause).until == NOW.after(5)
 
 
-def test_an_attempt_that_sent_nothing_leaves_the_minimum_interval_alone():
+def test_an_attempt_that_sent_nothing_leaves_the_minimum_interval_alone() -> None:
     """A secret could not be read: the vendor saw no request."""
     record = Record(attempts=Failing(NOW.after(-60), None, Record().attempts.failures))
     error = ERRORS["secret"]
@@ -136,7 +138,7 @@ def test_an_attempt_that_sent_nothing_leaves_the_minimum_interval_alone():
     assert held(error, record).last_attempt == NOW
 
 
-def test_secrets_that_cannot_be_read_any_more_are_not_rejected():
+def test_secrets_that_cannot_be_read_any_more_are_not_rejected() -> None:
     """They have changed already."""
     error = ERRORS["rejected"]
     twice = after_failed_call(after_failed_call(Record(), error, now=NOW, host=None), error, now=NOW, host=None)

@@ -6,7 +6,7 @@ from tests.engine.policy.test_refresh_timing import START
 from tokend.engine.policy.rate_limits import Allowance, HostLimits
 
 
-def test_readers_have_three_attempts_and_then_one_per_five_minutes():
+def test_readers_have_three_attempts_and_then_one_per_five_minutes() -> None:
     """The allowance: three at once, then one per 5 min."""
     allowance = Allowance()
     assert [allowance.take(START) for _ in range(3)] == [0.0, 0.0, 0.0]
@@ -16,7 +16,7 @@ def test_readers_have_three_attempts_and_then_one_per_five_minutes():
     assert allowance.take(START.after(301)) > 290
 
 
-def test_a_hosts_pause_is_never_shortened_and_ends_by_itself():
+def test_a_hosts_pause_is_never_shortened_and_ends_by_itself() -> None:
     """Retry-After binds all providers of a host."""
     limits = HostLimits()
     limits.block("one:443", START.after(100))

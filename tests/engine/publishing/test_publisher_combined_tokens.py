@@ -1,23 +1,28 @@
 """A sink made of several tokens: written when any changes, while all are valid; never with one that was taken away."""
 
+from functools import partial
+from operator import eq
+from typing import Literal
+
 import anyio
 
 from tests.fakes import HOUR, FakeCombiningSink, FakeHeld, FakeLocal, FakeSink, Upstream, World, literal, provider
-from tests.virtual import run_virtually, until
+from tests.virtual import VirtualClock, run_virtually, until
+from tokend.config.model import ProviderConfig
 from tokend.values.errors import TransientError
 
 
-def pair(world, *, on_expiry="keep"):
+def pair(world: World, *, on_expiry: Literal["keep", "remove"] = "keep") -> tuple[ProviderConfig, ProviderConfig]:
     """Providers a and b of two hosts; a's sink is made of both."""
     world.upstreams["two"] = Upstream(world.clock, life=6 * HOUR, latency=20)
     other = FakeHeld(base_url="two", on_expiry=on_expiry)
     return provider("a", FakeHeld(), FakeCombiningSink(tokens=("b", "a", "b"))), provider("b", other)
 
 
-def test_it_waits_for_all_of_them_and_says_for_which():
+def test_it_waits_for_all_of_them_and_says_for_which() -> None:
     """Nothing half is written; readiness waits too, and status names who is missing."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(*pair(world)) as supervisor:
             await anyio.sleep(10)
@@ -31,25 +36,25 @@ def test_it_waits_for_all_of_them_and_says_for_which():
     run_virtually(main)
 
 
-def test_a_change_of_any_of_them_is_written_at_once():
+def test_a_change_of_any_of_them_is_written_at_once() -> None:
     """Its own and the other's."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(*pair(world)) as supervisor:
             await until(lambda: supervisor.ready, seconds=60)
             for name, content in (("b", "a=fake-token-1 b=fake-token-2"), ("a", "a=fake-token-2 b=fake-token-2")):
                 await supervisor.refresh(name, if_generation=None, reason="", admin=True)
-                await until(lambda content=content: world.disk == {"somewhere": content}, seconds=1)
+                await until(partial(eq, world.disk, {"somewhere": content}), seconds=1)
             assert supervisor.ready
 
     run_virtually(main)
 
 
-def test_while_another_has_expired_the_file_stays():
+def test_while_another_has_expired_the_file_stays() -> None:
     """P2: what stood there stays, and the sink says what it waits for; the first new token fixes it."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(*pair(world)) as supervisor:
             await until(lambda: supervisor.ready, seconds=60)
@@ -65,10 +70,10 @@ def test_while_another_has_expired_the_file_stays():
     run_virtually(main)
 
 
-def test_another_that_is_to_be_removed_takes_the_file_with_it():
+def test_another_that_is_to_be_removed_takes_the_file_with_it() -> None:
     """``on_expiry = "remove"`` of any of them, and a compromised token that is forgotten."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(*pair(world, on_expiry="remove")) as supervisor:
             await until(lambda: supervisor.ready, seconds=60)
@@ -85,10 +90,10 @@ def test_another_that_is_to_be_removed_takes_the_file_with_it():
     run_virtually(main)
 
 
-def test_a_provider_that_is_not_there_holds_nothing_back_but_this_sink():
+def test_a_provider_that_is_not_there_holds_nothing_back_but_this_sink() -> None:
     """The configuration refuses it; should it come to that all the same, only this sink waits."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         lonely = provider("a", FakeLocal(secret=literal("s")), FakeCombiningSink(tokens=("x",)), FakeSink(path="own"))
         async with world.running(lonely) as supervisor:

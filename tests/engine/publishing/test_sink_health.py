@@ -3,14 +3,14 @@
 import anyio
 
 from tests.fakes import HOUR, FakeHeld, FakeSink, World, provider
-from tests.virtual import run_virtually
+from tests.virtual import VirtualClock, run_virtually
 from tokend.values.errors import SinkError
 
 
-def test_what_would_fail_is_said_at_start_and_is_not_fatal():
+def test_what_would_fail_is_said_at_start_and_is_not_fatal() -> None:
     """Checked for writability at start: status shows it; the write decides."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.stumbles["probe", "somewhere"] = SinkError("somewhere: no such directory")
         world.upstreams["one"].latency = 5
@@ -24,10 +24,10 @@ def test_what_would_fail_is_said_at_start_and_is_not_fatal():
     run_virtually(main)
 
 
-def test_a_newer_token_is_written_when_the_pause_is_over():
+def test_a_newer_token_is_written_when_the_pause_is_over() -> None:
     """Coalesced: what is written is the newest."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.full = True
         async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:

@@ -1,6 +1,8 @@
 """States of attempts: every state and every transition, against the written table."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -36,7 +38,7 @@ STATES: list[AttemptState] = [
     UnderWay(NOW, LATER, THREE, None),
     UnderWay(NOW, LATER, THREE, "secrets"),
 ]
-MOVES = {
+MOVES: dict[str, Callable[[Any], AttemptState]] = {
     "noted": lambda state: state.noted(NOW, LATER),
     "succeeded": lambda state: state.succeeded(NOW),
     "failed": lambda state: state.failed(THREE, ended=NOW, next_attempt=LATER),
@@ -46,7 +48,7 @@ MOVES = {
 }
 
 
-def test_the_table_has_every_state_and_every_transition():
+def test_the_table_has_every_state_and_every_transition() -> None:
     """A new state needs a row, and a new transition a column."""
     classes = {
         kind for kind in vars(attempt_states).values() if isinstance(kind, type) and issubclass(kind, AttemptState)
@@ -55,9 +57,11 @@ def test_the_table_has_every_state_and_every_transition():
     assert all(set(row) == set(MOVES) for row in TRANSITIONS.values())
 
 
-def test_every_transition_leads_where_the_table_says_and_everywhere_it_says():
+def test_every_transition_leads_where_the_table_says_and_everywhere_it_says() -> None:
     """Nothing leads elsewhere, and no cell of the table names a state that is never reached."""
-    reached = {(kind, move): set() for kind, row in TRANSITIONS.items() for move in row}
+    reached: dict[tuple[type[AttemptState], str], set[type[AttemptState]]] = {
+        (kind, move): set() for kind, row in TRANSITIONS.items() for move in row
+    }
     for state in STATES:
         for move, make in MOVES.items():
             after = make(state)
@@ -66,7 +70,7 @@ def test_every_transition_leads_where_the_table_says_and_everywhere_it_says():
 
 
 @pytest.mark.parametrize("state", STATES, ids=repr)
-def test_only_a_success_ends_a_run_of_failures(state):
+def test_only_a_success_ends_a_run_of_failures(state: Any) -> None:
     """docs/promises.md P3: neither an interruption nor a person's wish makes an outage younger."""
     assert state.succeeded(NOW).failures is NO_FAILURES
     for move in ("noted", "interrupted", "resumed"):
@@ -74,7 +78,7 @@ def test_only_a_success_ends_a_run_of_failures(state):
         assert (after.failures.count, after.failures.since) == (state.failures.count, state.failures.since)
 
 
-def test_an_interrupted_attempt_counts_from_the_moment_that_it_is_found():
+def test_an_interrupted_attempt_counts_from_the_moment_that_it_is_found() -> None:
     """The request may have been sent later than the moment that was saved."""
     found = UnderWay(NOW, LATER, THREE, None).interrupted(LATER)
     assert found == Failing(LATER, LATER, THREE)
@@ -83,7 +87,7 @@ def test_an_interrupted_attempt_counts_from_the_moment_that_it_is_found():
 
 
 @pytest.mark.parametrize("state", STATES, ids=repr)
-def test_a_rejection_is_left_by_nothing_but_a_success_or_a_resumption(state):
+def test_a_rejection_is_left_by_nothing_but_a_success_or_a_resumption(state: Any) -> None:
     """A restart, a failure of another kind and an attempt under way keep it."""
     if state.rejected_secrets is not None:
         for move in ("noted", "failed", "refused", "interrupted"):
@@ -92,7 +96,7 @@ def test_a_rejection_is_left_by_nothing_but_a_success_or_a_resumption(state):
 
 
 @pytest.mark.parametrize("state", STATES, ids=repr)
-def test_refusals_are_counted_without_leaving_the_state(state):
+def test_refusals_are_counted_without_leaving_the_state(state: Any) -> None:
     """Settled and Interrupted have none: counted there, they are the beginning of a failure."""
     after = state.with_refusals(2)
     assert after.failures.refusals == 2
@@ -102,7 +106,7 @@ def test_refusals_are_counted_without_leaving_the_state(state):
 
 
 @pytest.mark.parametrize("state", STATES, ids=repr)
-def test_every_state_gets_the_boot_times_of_another_boot(state):
+def test_every_state_gets_the_boot_times_of_another_boot(state: Any) -> None:
     """docs/promises.md 35: a state that forgot one would wait by a clock that does not exist any more."""
     moves = Moves(*(lambda moment, by=by: moment.after(by) for by in (100, 200, 300)))
     after = state.moved(moves)
@@ -115,7 +119,7 @@ def test_every_state_gets_the_boot_times_of_another_boot(state):
     assert (after.rejected_secrets, after.under_way) == (state.rejected_secrets, state.under_way)
 
 
-def test_a_state_between_two_attempts_follows_from_its_values():
+def test_a_state_between_two_attempts_follows_from_its_values() -> None:
     """The codec and an interruption choose alike."""
     for state in STATES:
         if not state.under_way:

@@ -6,11 +6,13 @@ from pathlib import Path
 import orjson
 import pytest
 
+from tests.expecting import present
 from tokend.engine.records.attempt_states import Failing, Interrupted, Rejected, Settled, UnderWay
 from tokend.engine.records.codec import dump, load
 from tokend.engine.records.record import HostPause, Record
 from tokend.engine.records.token_states import Held, NoToken, Withdrawn
 from tokend.values.instant import Instant
+from tokend.values.secret import Secret
 
 EXAMPLES = Path(__file__).parent / "examples"
 # Each file's name, the state of its token, the state of its attempts.
@@ -54,20 +56,20 @@ def read(name: str, *, boot_id: str | None = None, now: Instant | None = None) -
     return record
 
 
-def test_every_example_is_expected():
+def test_every_example_is_expected() -> None:
     """A file that is added is read, and none is lost."""
     assert {path.stem for path in EXAMPLES.glob("*.json")} == set(EXPECTED)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_file_of_0_1_0_is_read_as_the_state_that_it_was_written_in(name):
+def test_a_file_of_0_1_0_is_read_as_the_state_that_it_was_written_in(name: str) -> None:
     """Issue 9, seam 8: an upgrade makes no login."""
     record = read(name)
     assert (type(record.token), type(record.attempts)) == EXPECTED[name]
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_file_of_0_1_0_is_written_again_as_it_was(name):
+def test_a_file_of_0_1_0_is_written_again_as_it_was(name: str) -> None:
     """The form did not change: 0.1.0 reads what this version writes (docs/upgrading.md)."""
     content = (EXAMPLES / f"{name}.json").read_bytes()
     before = orjson.loads(content)
@@ -81,7 +83,7 @@ def test_a_file_of_0_1_0_is_written_again_as_it_was(name):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_file_of_0_1_0_is_read_after_a_reboot(name):
+def test_a_file_of_0_1_0_is_read_after_a_reboot(name: str) -> None:
     """The state stays; pauses and the token's end are those of the wall clock."""
     now = Instant(datetime(2026, 1, 1, 11, tzinfo=UTC), 20.0)
     record = read(name, boot_id="another boot", now=now)
@@ -90,24 +92,32 @@ def test_a_file_of_0_1_0_is_read_after_a_reboot(name):
         assert now.until(end) == pytest.approx((end.wall - now.wall).total_seconds())
 
 
-def test_the_values_of_an_example_are_all_there():
+def test_the_values_of_an_example_are_all_there() -> None:
     """Not only its state."""
-    rotating = read("rotates").lease.token
-    assert rotating.renewal.reveal() == "fake-refresh-token"
-    assert rotating.extra["link"].reveal() == "https://fake.invalid/x"
+    rotating = present(read("rotates").lease).token
+    assert present(rotating.renewal).reveal() == "fake-refresh-token"
+    link = rotating.extra["link"]
+    assert isinstance(link, Secret)
+    assert link.reveal() == "https://fake.invalid/x"
     assert rotating.extra["user"] == {"id": 7, "name": "somebody"}
     refused = read("refused-once")
-    assert (refused.failures, refused.attempts.failures.refusals, refused.last_error.detail) == (1, 1, "401: odd")
+    assert (refused.failures, refused.attempts.failures.refusals, present(refused.last_error).detail) == (
+        1,
+        1,
+        "401: odd",
+    )
     limited = read("rate-limited")
     assert isinstance(limited.host_pause, HostPause)
     assert limited.host_pause.host == "one"
     assert limited.next_attempt == limited.host_pause.until
     kept = read("under-way-after-a-rejection").attempts
     assert (kept.rejected_secrets, kept.failures.count) == (read("rejected").attempts.rejected_secrets, 2)
-    assert read("failing-after-a-reboot").token.adrift
+    adrift = read("failing-after-a-reboot").token
+    assert isinstance(adrift, Held)
+    assert adrift.adrift
 
 
-def test_a_record_that_says_under_way_without_its_moments_is_read_as_at_rest():
+def test_a_record_that_says_under_way_without_its_moments_is_read_as_at_rest() -> None:
     """Nothing writes that; it must not lose a token."""
     document = orjson.loads((EXAMPLES / "valid.json").read_bytes())
     document.update(under_way=True, next_attempt=None)
@@ -115,7 +125,7 @@ def test_a_record_that_says_under_way_without_its_moments_is_read_as_at_rest():
     assert (type(record.token), type(record.attempts)) == (Held, Settled)
 
 
-def test_versions_before_0_1_0_wrote_neither_cost_nor_under_way():
+def test_versions_before_0_1_0_wrote_neither_cost_nor_under_way() -> None:
     """Their files are read, too."""
     document = orjson.loads((EXAMPLES / "failing.json").read_bytes())
     del document["cost"], document["under_way"]
@@ -123,7 +133,7 @@ def test_versions_before_0_1_0_wrote_neither_cost_nor_under_way():
     assert load(orjson.dumps(document), boot_id="boot-1", now=now)[1] == read("failing")
 
 
-def test_failures_without_an_error_are_read():
+def test_failures_without_an_error_are_read() -> None:
     """Nothing writes them; they must not lose a token."""
     document = orjson.loads((EXAMPLES / "failing.json").read_bytes())
     document.update(last_error=None)

@@ -3,11 +3,14 @@
 import anyio
 import pytest
 
+from tests.expecting import present
 from tests.fakes import FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World, config, literal, provider
-from tests.virtual import BOOT, EPOCH, run_virtually
+from tests.virtual import BOOT, EPOCH, VirtualClock, run_virtually
+from tokend.config.model import ProviderConfig
 from tokend.engine.records.record import Record
 from tokend.engine.records.rename import for_another_kind, generations_only, is_blank, renamed
 from tokend.engine.records.token_states import WITHDRAWN, Held
+from tokend.engine.supervisor import Supervisor
 from tokend.values.errors import TokenUnavailableError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -23,16 +26,16 @@ FULL = Record(
 )
 
 
-def test_a_renamed_record_keeps_its_generation_unless_the_name_has_used_it_up():
+def test_a_renamed_record_keeps_its_generation_unless_the_name_has_used_it_up() -> None:
     """Generations of a name only rise."""
     kept = renamed(FULL, "b", above=3)
-    assert (kept.lease.name, kept.lease.generation, kept.generation) == ("b", 7, 7)
+    assert (present(kept.lease).name, present(kept.lease).generation, kept.generation) == ("b", 7, 7)
     raised = renamed(FULL, "b", above=90)
-    assert (raised.lease.generation, raised.generation) == (91, 91)
+    assert (present(raised.lease).generation, raised.generation) == (91, 91)
     assert renamed(Record(generation=4), "b", above=9) == Record(generation=9)
 
 
-def test_what_is_left_of_a_record_is_its_generation():
+def test_what_is_left_of_a_record_is_its_generation() -> None:
     """And, where its name goes on under another kind, that the sinks must not hold its token."""
     assert generations_only(FULL) == Record(generation=7)
     assert for_another_kind(FULL) == Record(generation=7, token=WITHDRAWN)
@@ -42,7 +45,7 @@ def test_what_is_left_of_a_record_is_its_generation():
     ] * 2
 
 
-def held(name: str, username: str, *sinks: FakeSink):
+def held(name: str, username: str, *sinks: FakeSink) -> ProviderConfig:
     return provider(name, FakeHeld(username=username), *sinks)
 
 
@@ -51,10 +54,12 @@ def held(name: str, username: str, *sinks: FakeSink):
     [FakeHeld(username="new"), FakeOnDemand(), FakeLocal(secret=literal("fake-key"))],
     ids=["held", "on demand", "local"],
 )
-def test_a_provider_that_leaves_its_name_to_another_keeps_its_token_without_a_request(newcomer):
+def test_a_provider_that_leaves_its_name_to_another_keeps_its_token_without_a_request(
+    newcomer: FakeHeld | FakeLocal | FakeOnDemand,
+) -> None:
     """docs/promises.md 80, P2: renamed, and the old name taken in the same edit. No file of it is touched."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         file = FakeSink(path="file")
         async with world.running(held("old", "ann", file)) as supervisor:
@@ -62,29 +67,29 @@ def test_a_provider_that_leaves_its_name_to_another_keeps_its_token_without_a_re
             lease = supervisor.entries["old"].lease
             plan = await supervisor.apply(config(provider("old", newcomer), held("new", "ann", file)))
             assert list(plan) == [{"name": "new", "action": "rename"}, {"name": "old", "action": "add"}]
-            assert supervisor.entries["new"].lease.token is lease.token
-            assert supervisor.entries["new"].lease.generation == lease.generation
+            assert present(supervisor.entries["new"].lease).token is present(lease).token
+            assert present(supervisor.entries["new"].lease).generation == present(lease).generation
             await anyio.sleep(10)
             assert [call.boot for call in world.upstreams["one"].calls][1:] == (
                 [] if not isinstance(newcomer, FakeHeld) else [pytest.approx(clock.instant().boot, abs=10)]
             )
-            assert supervisor.entries["new"].lease.token is lease.token
+            assert present(supervisor.entries["new"].lease).token is present(lease).token
             assert "file" in world.disk
         async with world.running(provider("old", newcomer), held("new", "ann", file)) as supervisor:
             await anyio.sleep(1)
-            assert supervisor.entries["new"].lease.token.value == lease.token.value
+            assert present(supervisor.entries["new"].lease).token.value == present(lease).token.value
 
     run_virtually(main)
 
 
-def test_the_generations_of_a_name_rise_whoever_has_it():
+def test_the_generations_of_a_name_rise_whoever_has_it() -> None:
     """PRODUCT: they only rise. A name is left, another takes it, is renamed, and the first comes back; with a crash."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         shown = []
 
-        def note(supervisor):
+        def note(supervisor: Supervisor) -> None:
             if (entry := supervisor.entries.get("x")) is not None and entry.lease is not None:
                 shown.append((entry.lease.generation, entry.lease.token.value.reveal()))
 
@@ -110,10 +115,10 @@ def test_the_generations_of_a_name_rise_whoever_has_it():
     run_virtually(main)
 
 
-def test_a_provider_that_takes_the_place_of_another_brings_its_own_token():
+def test_a_provider_that_takes_the_place_of_another_brings_its_own_token() -> None:
     """The other is gone: nothing of it is served, and no request is made."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(held("x", "ann"), held("y", "bob", FakeSink(path="file"))) as supervisor:
             await anyio.sleep(10)
@@ -121,23 +126,23 @@ def test_a_provider_that_takes_the_place_of_another_brings_its_own_token():
             plan = await supervisor.apply(config(held("y", "ann", FakeSink(path="file"))))
             assert list(plan) == [{"name": "y", "action": "rename"}]
             await anyio.sleep(10)
-            assert supervisor.entries["y"].lease.token is lease.token
-            assert world.disk["file"] == lease.token.value.reveal()
+            assert present(supervisor.entries["y"].lease).token is present(lease).token
+            assert world.disk["file"] == present(lease).token.value.reveal()
             assert len(world.upstreams["one"].calls) == asked
 
     run_virtually(main)
 
 
-def test_a_kind_that_holds_nothing_keeps_the_generations_of_its_name():
+def test_a_kind_that_holds_nothing_keeps_the_generations_of_its_name() -> None:
     """A success and fixed credentials clear its own record; the next held kind counts on from its generations."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with world.running(held("x", "ann")) as supervisor:
             await anyio.sleep(10)
             for _ in range(2):
                 await supervisor.refresh("x", if_generation=None, reason="test", admin=True)
-            generation = supervisor.entries["x"].lease.generation
+            generation = present(supervisor.entries["x"].lease).generation
             world.upstreams["one"].script = [TransientError("down")]
             await supervisor.apply(config(provider("x", FakeOnDemand())))
             with pytest.raises(TokenUnavailableError):
@@ -146,6 +151,6 @@ def test_a_kind_that_holds_nothing_keeps_the_generations_of_its_name():
         clock.step(-3600)
         async with world.running(held("x", "bob")) as supervisor:
             await anyio.sleep(10)
-            assert supervisor.entries["x"].lease.generation > generation
+            assert present(supervisor.entries["x"].lease).generation > generation
 
     run_virtually(main)

@@ -1,12 +1,13 @@
 """Records that could not be saved are saved when the disk works again, never over something newer."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import anyio
 
-from tests.fakes import HangingThreads, InlineThreads, MemoryState
+from tests.expecting import present
+from tests.fakes import HangingThreads, InlineThreads, MemoryState, T
 from tests.virtual import VirtualClock, run_virtually
 from tokend.engine.records.codec import load
 from tokend.engine.records.record import Record
@@ -39,10 +40,10 @@ async def count(store: TokenStore, name: str = "a") -> None:
     await store.update(name, lambda record: replace(record, token=Held(lease), generation=record.generation + 1))
 
 
-def test_what_a_full_disk_refused_is_saved_when_it_has_room():
+def test_what_a_full_disk_refused_is_saved_when_it_has_room() -> None:
     """docs/promises.md 39: the newest only, at most every ten seconds, and no more once it is saved."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         async with keeping(clock) as (store, state):
             state.broken = True
             await count(store)
@@ -67,12 +68,12 @@ def test_what_a_full_disk_refused_is_saved_when_it_has_room():
     run_virtually(main)
 
 
-def test_two_that_wait_for_a_disk_do_not_wait_for_each_other():
+def test_two_that_wait_for_a_disk_do_not_wait_for_each_other() -> None:
     """One that an update has saved meanwhile is not saved twice."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         class Slow(InlineThreads):
-            async def run(self, call, *, seconds):
+            async def run(self, call: Callable[[], T], *, seconds: float) -> T:
                 await clock.sleep(3.0)
                 return call()
 
@@ -94,10 +95,10 @@ def test_two_that_wait_for_a_disk_do_not_wait_for_each_other():
     run_virtually(main)
 
 
-def test_a_write_that_hung_never_comes_after_a_newer_one():
+def test_a_write_that_hung_never_comes_after_a_newer_one() -> None:
     """docs/promises.md 62, 123: nothing is written beside it, and the newest is saved when it has ended."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         threads = HangingThreads(clock)
         async with keeping(clock, threads) as (store, state):
             threads.hanging = True
@@ -114,10 +115,10 @@ def test_a_write_that_hung_never_comes_after_a_newer_one():
     run_virtually(main)
 
 
-def test_a_rename_on_a_full_disk_keeps_the_old_file_until_there_is_a_new_one():
+def test_a_rename_on_a_full_disk_keeps_the_old_file_until_there_is_a_new_one() -> None:
     """docs/promises.md 80, P2: else a kill would lose the token."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         async with keeping(clock) as (store, state):
             await count(store)
             state.broken = True
@@ -125,7 +126,7 @@ def test_a_rename_on_a_full_disk_keeps_the_old_file_until_there_is_a_new_one():
             await store.rename("b", "c")
             assert state.holding() == {"a"}
             assert (store.unsaved(), store.unsaved_note("a")) == (1, None)
-            assert "no space left on device" in store.unsaved_note("c")
+            assert "no space left on device" in present(store.unsaved_note("c"))
             state.broken = False
             await anyio.sleep(3 * SAVE_AGAIN_SECONDS)
             assert state.holding() == {"c"}
@@ -135,14 +136,14 @@ def test_a_rename_on_a_full_disk_keeps_the_old_file_until_there_is_a_new_one():
     run_virtually(main)
 
 
-def test_an_old_file_that_cannot_be_written_holds_nobody_up_and_is_written_later():
+def test_an_old_file_that_cannot_be_written_holds_nobody_up_and_is_written_later() -> None:
     """docs/promises.md 62: the new one is there; the old one is of no provider any more, and loses its token."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         class ThirdHangs(InlineThreads):
             calls = 0
 
-            async def run(self, call, *, seconds):
+            async def run(self, call: Callable[[], T], *, seconds: float) -> T:
                 self.calls += 1
                 if self.calls == 3:
                     raise TimeoutError
@@ -159,10 +160,10 @@ def test_an_old_file_that_cannot_be_written_holds_nobody_up_and_is_written_later
     run_virtually(main)
 
 
-def test_a_name_that_another_has_taken_since_is_not_written_over():
+def test_a_name_that_another_has_taken_since_is_not_written_over() -> None:
     """Renamed while the disk was full; before there was room again, a new provider got a token under the old name."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         async with keeping(clock) as (store, state):
             await count(store)
             state.broken = True

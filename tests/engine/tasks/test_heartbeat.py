@@ -59,10 +59,10 @@ def forever(clock: VirtualClock) -> Upstream:
     return Upstream(clock, latency=1e9)
 
 
-def test_all_is_well_through_days_of_refreshes_outages_and_rejections():
+def test_all_is_well_through_days_of_refreshes_outages_and_rejections() -> None:
     """The watchdog is fed while providers rest, work, back off or wait for a person; on-demand kinds have no loop."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.upstreams["down"] = Upstream(clock, broken=lambda now: TransientError("down"), latency=29)
         world.upstreams["endless"] = Upstream(clock, life=None)
@@ -79,10 +79,10 @@ def test_all_is_well_through_days_of_refreshes_outages_and_rejections():
     run_virtually(main)
 
 
-def test_an_attempt_that_hangs_starves_the_watchdog_once_its_time_is_up():
+def test_an_attempt_that_hangs_starves_the_watchdog_once_its_time_is_up() -> None:
     """Fed while it may still be slow; not any more when it has had several times its timeout; fed again if it goes."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.upstreams["hangs"] = forever(clock)
         hung = provider("b", FakeHeld(base_url="hangs", timeout=timedelta(seconds=30)))
@@ -103,10 +103,10 @@ def test_an_attempt_that_hangs_starves_the_watchdog_once_its_time_is_up():
     run_virtually(main)
 
 
-def test_a_rest_that_does_not_end_starves_the_watchdog():
+def test_a_rest_that_does_not_end_starves_the_watchdog() -> None:
     """A timer that was lost: the moment passed and nobody came."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         async with watched(world, provider("a", FakeHeld())) as meals:
             await anyio.sleep(60)
@@ -125,7 +125,7 @@ def test_a_rest_that_does_not_end_starves_the_watchdog():
     run_virtually(main)
 
 
-def test_a_provider_that_crashes_again_and_again_starves_nobody():
+def test_a_provider_that_crashes_again_and_again_starves_nobody() -> None:
     """docs/promises.md 70: a bug in one provider is that provider's own, in an attempt as at rest."""
 
     crashes: list[Any] = []
@@ -143,7 +143,7 @@ def test_a_provider_that_crashes_again_and_again_starves_nobody():
         def can_renew(self) -> bool:
             return True
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         bad = [provider("b", Crashing(key=literal("x"))), provider("c", CrashingEarly(key=literal("x")))]
         async with watched(world, provider("a", FakeHeld()), *bad) as meals:
@@ -154,10 +154,10 @@ def test_a_provider_that_crashes_again_and_again_starves_nobody():
     run_virtually(main)
 
 
-def test_a_suspend_a_step_and_a_frozen_machine_look_like_nobody_hung():
+def test_a_suspend_a_step_and_a_frozen_machine_look_like_nobody_hung() -> None:
     """docs/promises.md P6: on waking everybody is overdue, and in an attempt for hours; nobody has hung."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         world.upstreams["slow"] = Upstream(clock, latency=25)
         async with watched(world, provider("a", FakeHeld()), provider("b", FakeHeld(base_url="slow"))) as meals:
@@ -187,10 +187,10 @@ class OneAtATime(InlineThreads):
             return call()
 
 
-def test_who_waits_for_a_thread_behind_all_others_has_not_hung_while_the_queue_moves():
+def test_who_waits_for_a_thread_behind_all_others_has_not_hung_while_the_queue_moves() -> None:
     """The bound does not grow with the number of providers: 74, and nobody is taken for dead in a long queue."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         world = World(clock)
         threads = OneAtATime(clock, 0.0)
         world.disk_threads = TrackedThreads(threads)
@@ -213,10 +213,10 @@ def test_who_waits_for_a_thread_behind_all_others_has_not_hung_while_the_queue_m
     run_virtually(main)
 
 
-def test_calls_of_others_than_refreshers_move_the_queue_too():
+def test_calls_of_others_than_refreshers_move_the_queue_too() -> None:
     """The API's own work waits in the same queue; it has no heartbeat."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         queue = TrackedThreads(InlineThreads())
         assert await queue.run(lambda: 7, seconds=1) == 7
         assert queue.moves == 2
@@ -233,7 +233,7 @@ class Worker:
     timeout_seconds: float = 1.0
 
 
-def test_a_refresher_that_was_replaced_is_not_taken_for_the_old_one():
+def test_a_refresher_that_was_replaced_is_not_taken_for_the_old_one() -> None:
     """Another one under the same name has all its time, however many beats it has had."""
     progress, old, new = HeartbeatCheck(), Worker(), Worker()
     assert progress.look([old], boot=0, seconds=1e9) == []

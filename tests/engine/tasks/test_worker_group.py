@@ -1,18 +1,20 @@
 """Workers: plain tasks that end with their group as anyio's own would, and are started again after a bug."""
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 
-from tests.virtual import run_virtually
+from tests.virtual import VirtualClock, run_virtually
 from tokend.engine.tasks.worker_group import RESTART_SECONDS, WorkerGroup
 
 
-def test_the_group_ends_after_the_last_of_its_workers_and_shields_hold():
+def test_the_group_ends_after_the_last_of_its_workers_and_shields_hold() -> None:
     """A write that has begun is finished also on shutdown."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         written = []
 
-        async def write():
+        async def write() -> None:
             with anyio.CancelScope(shield=True):
                 await clock.sleep(5)
                 written.append(clock.instant().boot)
@@ -30,14 +32,14 @@ def test_the_group_ends_after_the_last_of_its_workers_and_shields_hold():
     run_virtually(main)
 
 
-def test_one_that_is_cancelled_ends_alone_also_before_it_began():
+def test_one_that_is_cancelled_ends_alone_also_before_it_began() -> None:
     """The scope is its own."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         begun, ended = [], []
 
-        def body(name):
-            async def run():
+        def body(name: str) -> Callable[[], Awaitable[None]]:
+            async def run() -> None:
                 begun.append(name)
                 try:
                     await anyio.sleep_forever()
@@ -62,13 +64,13 @@ def test_one_that_is_cancelled_ends_alone_also_before_it_began():
     run_virtually(main)
 
 
-def test_one_that_another_starts_while_it_ends_is_ended_too():
+def test_one_that_another_starts_while_it_ends_is_ended_too() -> None:
     """No task outlives its group."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         ended = []
 
-        async def last():
+        async def last() -> None:
             try:
                 await anyio.sleep_forever()
             finally:
@@ -77,7 +79,7 @@ def test_one_that_another_starts_while_it_ends_is_ended_too():
         async with anyio.create_task_group() as tasks:
             workers = WorkerGroup(tasks, clock)
 
-            async def first():
+            async def first() -> None:
                 try:
                     await anyio.sleep_forever()
                 finally:
@@ -91,13 +93,13 @@ def test_one_that_another_starts_while_it_ends_is_ended_too():
     run_virtually(main)
 
 
-def test_one_that_dies_of_a_bug_or_returns_is_started_again_after_a_pause():
+def test_one_that_dies_of_a_bug_or_returns_is_started_again_after_a_pause() -> None:
     """It takes nobody with it, and is no busy loop."""
 
-    async def main(clock):
+    async def main(clock: VirtualClock) -> None:
         starts = []
 
-        async def body():
+        async def body() -> None:
             starts.append(clock.instant().boot)
             if len(starts) % 2:
                 raise RuntimeError("a bug")

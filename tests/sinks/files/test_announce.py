@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,14 @@ Path(sys.argv[1]).write_text(json.dumps([sys.argv[2:], dict(os.environ), os.gets
 
 
 @pytest.fixture
-def planted_environment():
+def planted_environment() -> Iterator[str]:
     """A daemon's environment holds secrets."""
     os.environ["PLANTED_FAKE_API_KEY"] = "planted-fake-in-the-environment"
     yield "planted-fake-in-the-environment"
     del os.environ["PLANTED_FAKE_API_KEY"]
 
 
-def test_a_command_is_told_of_the_file_and_of_nothing_else(tmp_path, planted_environment):
+def test_a_command_is_told_of_the_file_and_of_nothing_else(tmp_path: Path, planted_environment: str) -> None:
     """No shell, no token in argv or environment; the path is TOKEND_FILE. The file is written already."""
     record = tmp_path / "record"
     argv = [sys.executable, "-c", RECORDER, str(record), "$(false)", "a b", "*"]
@@ -61,7 +62,9 @@ def test_a_command_is_told_of_the_file_and_of_nothing_else(tmp_path, planted_env
         (["a\0b"], "cannot be run"),
     ],
 )
-def test_a_command_that_fails_is_told(tmp_path, capfd, argv, told):
+def test_a_command_that_fails_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], argv: list[str], told: str
+) -> None:
     """By its name and its status; its output goes nowhere. The token stays written."""
     made = sink("raw", tmp_path / "token", on_change=argv)
     made.write(lease())
@@ -72,7 +75,7 @@ def test_a_command_that_fails_is_told(tmp_path, capfd, argv, told):
     assert (tmp_path / "token").read_text() == PLANTED
 
 
-def test_a_command_that_does_not_end_is_ended_with_all_it_started(tmp_path):
+def test_a_command_that_does_not_end_is_ended_with_all_it_started(tmp_path: Path) -> None:
     """The limit is 30 s; shortened here, in a process of its own."""
     code = (
         "import sys\nfrom pathlib import Path\n"
@@ -95,7 +98,7 @@ def test_a_command_that_does_not_end_is_ended_with_all_it_started(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["SIGUSR1", "USR1"])
-def test_a_signal_is_sent_to_the_process_of_the_pid_file(tmp_path, name):
+def test_a_signal_is_sent_to_the_process_of_the_pid_file(tmp_path: Path, name: str) -> None:
     """With or without SIG."""
     received = threading.Event()
     before = signal.signal(signal.SIGUSR1, lambda *_: received.set())
@@ -110,7 +113,7 @@ def test_a_signal_is_sent_to_the_process_of_the_pid_file(tmp_path, name):
 @pytest.mark.parametrize(
     "content", [b"", b"0", b"1", b"-1", b"12x", b"\xff\xfe", b"\xc2\xb2", b"9" * 30, b"4194305", None]
 )
-def test_a_pid_file_that_names_no_process_is_told(tmp_path, content):
+def test_a_pid_file_that_names_no_process_is_told(tmp_path: Path, content: bytes | None) -> None:
     """Never process 0 (our own group), 1 (init) or -1 (everybody)."""
     if content is not None:
         (tmp_path / "pid").write_bytes(content)
@@ -118,7 +121,7 @@ def test_a_pid_file_that_names_no_process_is_told(tmp_path, content):
         sink("raw", tmp_path / "token", signal={"pid_file": str(tmp_path / "pid")}).announce()
 
 
-def test_a_process_that_is_gone_is_told(tmp_path):
+def test_a_process_that_is_gone_is_told(tmp_path: Path) -> None:
     """A stale pid file."""
     done = subprocess.Popen(["true"])
     done.wait()
@@ -127,7 +130,7 @@ def test_a_process_that_is_gone_is_told(tmp_path):
         sink("raw", tmp_path / "token", signal={"pid_file": str(tmp_path / "pid")}).announce()
 
 
-def test_systemd_is_asked_by_its_own_command(tmp_path):
+def test_systemd_is_asked_by_its_own_command(tmp_path: Path) -> None:
     """The action and the unit; it is found in PATH and asks nobody for a password."""
     fake = tmp_path / "bin" / "systemctl"
     fake.parent.mkdir()
@@ -151,6 +154,6 @@ def test_systemd_is_asked_by_its_own_command(tmp_path):
     ]
 
 
-def test_nothing_is_announced_where_nothing_is_set(tmp_path):
+def test_nothing_is_announced_where_nothing_is_set(tmp_path: Path) -> None:
     """And nothing fails."""
     sink("raw", tmp_path / "token").announce()

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values, set_key
@@ -30,11 +31,11 @@ for number in range(30):
 """
 
 
-def read(path):
+def read(path: Path) -> dict[str, str | None]:
     return dict(dotenv_values(stream=io.StringIO(path.read_bytes().decode(), newline=""), interpolate=False))
 
 
-def test_a_new_file_is_made_for_its_owner_alone(tmp_path):
+def test_a_new_file_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     """0600, one line per key, the expiry in RFC 3339 beside the token."""
     path = tmp_path / ".env"
     assert sink("dotenv", path, key="JWT_TOKEN", expires_key="JWT_EXPIRES").write(lease())
@@ -42,7 +43,7 @@ def test_a_new_file_is_made_for_its_owner_alone(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_token_without_end_has_an_empty_expiry(tmp_path):
+def test_a_token_without_end_has_an_empty_expiry(tmp_path: Path) -> None:
     """And an old date does not stay."""
     path = tmp_path / ".env"
     made = sink("dotenv", path, key="JWT_TOKEN", expires_key="JWT_EXPIRES")
@@ -51,7 +52,7 @@ def test_a_token_without_end_has_an_empty_expiry(tmp_path):
     assert path.read_text() == f"JWT_TOKEN={PLANTED}\nJWT_EXPIRES=\n"
 
 
-def test_an_existing_file_keeps_everything_else(tmp_path):
+def test_an_existing_file_keeps_everything_else(tmp_path: Path) -> None:
     """Every other byte, the mode, and (as root) the owner; the file of another owner too."""
     path = tmp_path / ".env"
     before = (
@@ -68,7 +69,7 @@ def test_an_existing_file_keeps_everything_else(tmp_path):
     assert (after.st_mode, after.st_uid, after.st_gid) == (found.st_mode, found.st_uid, found.st_gid)
 
 
-def test_mode_and_owner_may_be_asked_for(tmp_path):
+def test_mode_and_owner_may_be_asked_for(tmp_path: Path) -> None:
     """Then they are exact, also where the content is right already."""
     path = tmp_path / ".env"
     path.write_text(f"JWT_TOKEN={PLANTED}\n")
@@ -78,7 +79,7 @@ def test_mode_and_owner_may_be_asked_for(tmp_path):
     assert not sink("dotenv", path, key="JWT_TOKEN", mode="0640").write(lease())
 
 
-def test_an_owner_that_cannot_be_kept_is_left_alone_with_advice():
+def test_an_owner_that_cannot_be_kept_is_left_alone_with_advice() -> None:
     """The daemon is not root, the file somebody else's: a new inode would not be theirs, in place it stays theirs."""
     needs_root()
     with public_directory() as directory:
@@ -97,7 +98,7 @@ def test_an_owner_that_cannot_be_kept_is_left_alone_with_advice():
         assert (path.stat().st_ino, path.stat().st_uid) == (inode, 0)
 
 
-def test_taking_away_leaves_the_key_without_value(tmp_path):
+def test_taking_away_leaves_the_key_without_value(tmp_path: Path) -> None:
     """on_expiry = "remove": everywhere; and a key or a file that is not there is not made."""
     path = tmp_path / ".env"
     made = sink("dotenv", path, key="JWT_TOKEN", expires_key="JWT_EXPIRES")
@@ -114,7 +115,7 @@ def test_taking_away_leaves_the_key_without_value(tmp_path):
     assert read(path) == {"JWT_TOKEN": PLANTED, "A": "1", "JWT_EXPIRES": "2026-03-02T12:00:00Z"}
 
 
-def test_a_link_is_followed_and_stays(tmp_path):
+def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
     """The default here: many programs' .env is a link into a shared directory."""
     (tmp_path / "shared").write_text("A=1\n")
     (tmp_path / ".env").symlink_to("shared")
@@ -123,7 +124,7 @@ def test_a_link_is_followed_and_stays(tmp_path):
     assert (tmp_path / "shared").read_text() == f"A=1\nJWT_TOKEN={PLANTED}\n"
 
 
-def test_a_link_that_is_replaced_leaves_no_key_behind(tmp_path):
+def test_a_link_that_is_replaced_leaves_no_key_behind(tmp_path: Path) -> None:
     """Its program still needs all of them; the target is untouched."""
     (tmp_path / "shared").write_text("A=1\n")
     (tmp_path / ".env").symlink_to("shared")
@@ -133,7 +134,7 @@ def test_a_link_that_is_replaced_leaves_no_key_behind(tmp_path):
     assert (tmp_path / "shared").read_text() == "A=1\n"
 
 
-def test_a_token_that_cannot_be_written_is_told_without_itself(tmp_path):
+def test_a_token_that_cannot_be_written_is_told_without_itself(tmp_path: Path) -> None:
     """The file stays as it was; other styles may do."""
     path = tmp_path / ".env"
     path.write_text("JWT_TOKEN=old\n")
@@ -145,7 +146,7 @@ def test_a_token_that_cannot_be_written_is_told_without_itself(tmp_path):
     assert path.read_text() == 'JWT_TOKEN="planted\\$fake"\n'
 
 
-def test_a_file_that_cannot_be_edited_is_told_at_start(tmp_path):
+def test_a_file_that_cannot_be_edited_is_told_at_start(tmp_path: Path) -> None:
     """UTF-16, as some editors and shells on Windows write it; not readable; too large."""
     path = tmp_path / ".env"
     content = "\ufeffJWT_TOKEN=old\r\n".encode("utf-16-le")
@@ -157,7 +158,7 @@ def test_a_file_that_cannot_be_edited_is_told_at_start(tmp_path):
     assert path.read_bytes() == content
 
 
-def test_an_edit_by_somebody_else_meanwhile_is_kept(tmp_path):
+def test_an_edit_by_somebody_else_meanwhile_is_kept(tmp_path: Path) -> None:
     """The file is read, the new one written, theirs is seen before the rename: all over again, with both in the end."""
     path = tmp_path / ".env"
     path.write_text("A=1\nJWT_TOKEN=old\n")
@@ -172,14 +173,15 @@ def test_an_edit_by_somebody_else_meanwhile_is_kept(tmp_path):
     assert names(tmp_path) == {".env", "trace"}
 
 
-def test_several_writers_of_one_file_lose_nothing_for_good(tmp_path):
+def test_several_writers_of_one_file_lose_nothing_for_good(tmp_path: Path) -> None:
     """Each sets its own key many times, at once; each one's last value is there, or set by its next write."""
     path = tmp_path / ".env"
     path.write_text("KEEP=me\n")
     keys = ["ONE", "TWO", "THREE"]
-    argv = [sys.executable, "-c", EDITOR, path]
+    argv = [sys.executable, "-c", EDITOR, str(path)]
     editors = [subprocess.Popen([*argv, key], env=environment(), stdin=subprocess.PIPE) for key in keys]
     for editor in editors:
+        assert editor.stdin is not None
         editor.stdin.write(b"go\n")
         editor.stdin.close()
     assert [editor.wait(60) for editor in editors] == [0, 0, 0]
@@ -193,7 +195,7 @@ def test_several_writers_of_one_file_lose_nothing_for_good(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["", "1A", "A B", "A-B", "A=B", "É", "A\n", "export A"])
-def test_a_key_that_not_every_reader_knows_is_an_error(tmp_path, key):
+def test_a_key_that_not_every_reader_knows_is_an_error(tmp_path: Path, key: str) -> None:
     """docs/sinks.md: ``[A-Za-z_][A-Za-z0-9_]*``."""
     for name in ("key", "expires_key"):
         with pytest.raises(ValidationError):

@@ -7,10 +7,11 @@ import pytest
 from dotenv import dotenv_values
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
 
 from tests.sinks.files.dotenv_values import values
 from tests.sinks.leases import PLANTED
-from tokend.sinks.files.dotenv_format import UneditableError, UnencodableError, edit, encode
+from tokend.sinks.files.dotenv_format import Style, UneditableError, UnencodableError, edit, encode
 
 # What python-dotenv says about lines that it cannot read.
 logging.getLogger("dotenv.main").disabled = True
@@ -47,7 +48,7 @@ def read(content: bytes, *, interpolate: bool = True) -> dict[str, str | None]:
         ("it's #1", '"it\'s #1"'),
     ],
 )
-def test_a_value_is_written_by_the_first_rule_that_fits(value, written):
+def test_a_value_is_written_by_the_first_rule_that_fits(value: str, written: str) -> None:
     """docs/sinks.md, rules 2, 4 and 5, exactly; the styles differ in $ alone."""
     assert encode(value, "portable") == written
     assert encode(value, "quoted") == written
@@ -61,7 +62,7 @@ def test_a_value_is_written_by_the_first_rule_that_fits(value, written):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("style", ["portable", "quoted", "posix", "raw"])
-def test_what_no_env_file_can_carry_is_refused_in_every_style(value, style):
+def test_what_no_env_file_can_carry_is_refused_in_every_style(value: str, style: Style) -> None:
     """Rule 1; and the refusal does not quote it."""
     with pytest.raises(UnencodableError) as refused:
         encode(f"planted-fake{value}", style)
@@ -71,13 +72,13 @@ def test_what_no_env_file_can_carry_is_refused_in_every_style(value, style):
 @pytest.mark.parametrize(
     "value", ["a$b", "$", "it's $5", "a\\\\b", "a\\\\b it's", "it's a\\", 'it\'s "x"', "it's `x`", "a b\\"]
 )
-def test_what_readers_read_differently_is_refused(value):
+def test_what_readers_read_differently_is_refused(value: str) -> None:
     """Rules 3 and 6."""
     with pytest.raises(UnencodableError):
         encode(value, "portable")
 
 
-def test_the_quoted_style_allows_a_dollar_but_no_expansion():
+def test_the_quoted_style_allows_a_dollar_but_no_expansion() -> None:
     """Rule 3, its exception; with an apostrophe besides there is no way left."""
     assert encode("a$b", "quoted") == "'a$b'"
     assert encode("$(x)", "quoted") == "'$(x)'"
@@ -86,13 +87,13 @@ def test_the_quoted_style_allows_a_dollar_but_no_expansion():
             encode(value, "quoted")
 
 
-def test_the_posix_style_quotes_everything_and_escapes_four():
+def test_the_posix_style_quotes_everything_and_escapes_four() -> None:
     """``"`` ``\\`` ``$`` and the backtick."""
     assert encode("a", "posix") == '"a"'
     assert encode('a"b\\c$d`e', "posix") == '"a\\"b\\\\c\\$d\\`e"'
 
 
-def test_the_raw_style_quotes_nothing():
+def test_the_raw_style_quotes_nothing() -> None:
     """But refuses what the next edit would cut in two: it could not know where the value ends."""
     for value in ("", "a b", "$x ${y}", 'a"b', "it's", "a#b", "#a", "'quoted'", "a=b", "\\"):
         assert encode(value, "raw") == value
@@ -102,7 +103,7 @@ def test_the_raw_style_quotes_nothing():
 
 
 @given(value=values, style=st.sampled_from(["portable", "quoted"]))
-def test_what_is_written_is_read_back_by_python_dotenv(value, style):
+def test_what_is_written_is_read_back_by_python_dotenv(value: str, style: Style) -> None:
     """With its default interpolation of ${…}."""
     try:
         written = encode(value, style)
@@ -143,7 +144,7 @@ NEW_VALUES = [PLANTED, "", "'two words'", '"it\'s"', "'a#b'"]
 
 
 @st.composite
-def files(draw):
+def files(draw: DrawFn) -> list[tuple[str, bool]]:
     """A file as (piece, is it a value of KEY) pairs; every line ends, the last one perhaps."""
     newline = draw(st.sampled_from(["\n", "\r\n"]))
     pieces = [(draw(st.sampled_from(["", "\ufeff"])), False)]
@@ -161,7 +162,7 @@ def files(draw):
 
 
 @given(pieces=files(), new=st.sampled_from(NEW_VALUES))
-def test_an_edit_replaces_every_value_and_leaves_every_other_byte(pieces, new):
+def test_an_edit_replaces_every_value_and_leaves_every_other_byte(pieces: list[tuple[str, bool]], new: str) -> None:
     """In place: export, comments, CRLF, BOM, blanks, multi-line values; appended where there was none."""
     before = "".join(piece for piece, _ in pieces).encode()
     after = edit(before, {"KEY": new})
@@ -175,7 +176,9 @@ def test_an_edit_replaces_every_value_and_leaves_every_other_byte(pieces, new):
 
 
 @given(pieces=files(), new=st.sampled_from(NEW_VALUES))
-def test_after_an_edit_python_dotenv_reads_the_new_value_and_all_others_as_before(pieces, new):
+def test_after_an_edit_python_dotenv_reads_the_new_value_and_all_others_as_before(
+    pieces: list[tuple[str, bool]], new: str
+) -> None:
     """Also where it could not read the old one."""
     before = "".join(piece for piece, _ in pieces).encode()
     after = edit(before, {"KEY": new})
@@ -187,7 +190,7 @@ def test_after_an_edit_python_dotenv_reads_the_new_value_and_all_others_as_befor
 
 
 @given(content=st.text(alphabet="KEYA='\"`#\\ \t\r\n$é", max_size=40).map(str.encode), new=st.sampled_from(NEW_VALUES))
-def test_an_edit_is_idempotent_whatever_the_file_holds(content, new):
+def test_an_edit_is_idempotent_whatever_the_file_holds(content: bytes, new: str) -> None:
     """Or the file is refused: it never grows with each token."""
     try:
         once = edit(content, {"KEY": new})
@@ -200,7 +203,7 @@ def test_an_edit_is_idempotent_whatever_the_file_holds(content, new):
 
 
 @given(content=st.binary(max_size=60), new=st.sampled_from(NEW_VALUES))
-def test_any_bytes_are_a_file(content, new):
+def test_any_bytes_are_a_file(content: bytes, new: str) -> None:
     """Latin-1, binary rubbish: worked on as bytes."""
     try:
         once = edit(content, {"KEY": new})
@@ -210,7 +213,7 @@ def test_any_bytes_are_a_file(content, new):
 
 
 @given(value=values)
-def test_a_raw_value_is_found_again_as_a_whole(value):
+def test_a_raw_value_is_found_again_as_a_whole(value: str) -> None:
     """Whatever stands behind it: the next token replaces all of it and nothing more."""
     try:
         written = encode(value, "raw")
@@ -238,13 +241,13 @@ def test_a_raw_value_is_found_again_as_a_whole(value):
         (b"\xff=\xfe\n", b"\xff=\xfe\nKEY=new\n"),
     ],
 )
-def test_what_stands_at_the_edges(before, after):
+def test_what_stands_at_the_edges(before: bytes, after: bytes) -> None:
     """Found by thinking of readers: each of these was once wrong somewhere."""
     assert edit(before, {"KEY": "new"}) == after
     assert edit(after, {"KEY": "new"}) == after
 
 
-def test_a_file_that_cannot_be_edited_is_refused_by_its_reason():
+def test_a_file_that_cannot_be_edited_is_refused_by_its_reason() -> None:
     """An open quote would swallow the value; UTF-16 would be destroyed."""
     with pytest.raises(UneditableError, match="no end"):
         edit(b"A='open\n", {"KEY": "'two words'"})
@@ -253,7 +256,7 @@ def test_a_file_that_cannot_be_edited_is_refused_by_its_reason():
             edit("\ufeffKEY=old\n".encode(encoding), {"KEY": "new"})
 
 
-def test_a_new_value_never_closes_a_quote_that_somebody_left_open():
+def test_a_new_value_never_closes_a_quote_that_somebody_left_open() -> None:
     """The key behind it would be swallowed with the token in it, which no later edit would find again."""
     with pytest.raises(UneditableError, match="no end"):
         edit(b'A="open\nKEY=old\nKEY=\n', {"KEY": '"a b"'})
@@ -261,7 +264,7 @@ def test_a_new_value_never_closes_a_quote_that_somebody_left_open():
     assert edit(b'A="open\nKEY=old\nKEY=\n', {"KEY": "new"}) == b'A="open\nKEY=new\nKEY=new\n'
 
 
-def test_taking_away_appends_nothing():
+def test_taking_away_appends_nothing() -> None:
     """Keys that are not there stay away."""
     assert edit(b"A=1\nKEY=old # c\n", {"KEY": "", "B": ""}, append=False) == b"A=1\nKEY= # c\n"
     assert edit(b"A=1", {"KEY": ""}, append=False) == b"A=1"

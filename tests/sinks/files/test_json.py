@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -37,7 +38,7 @@ print(json.dumps([manager.token, manager.token_type, manager.is_token_valid(now)
 """
 
 
-def test_the_native_layout_is_the_documented_object(tmp_path):
+def test_the_native_layout_is_the_documented_object(tmp_path: Path) -> None:
     """docs/sinks.md: every member, one line, newline at the end; whole seconds, Z."""
     path = tmp_path / "token.json"
     sink("json", path).write(lease())
@@ -58,14 +59,14 @@ def test_the_native_layout_is_the_documented_object(tmp_path):
     }
 
 
-def test_a_token_without_end_has_no_expiry(tmp_path):
+def test_a_token_without_end_has_no_expiry(tmp_path: Path) -> None:
     """Null, not a date that somebody would believe."""
     for layout, key in (("native", "expires_at"), ("tt", "seconds_until_expiry")):
         sink("json", tmp_path / layout, layout=layout).write(lease(life_seconds=None))
         assert json.loads((tmp_path / layout).read_text())[key] is None
 
 
-def test_the_tt_layout_has_exactly_its_members(tmp_path):
+def test_the_tt_layout_has_exactly_its_members(tmp_path: Path) -> None:
     """docs/sinks.md: in this order; the life is an integer, the time naive."""
     sink("json", tmp_path / "tt_token.json", layout="tt").write(lease())
     read = json.loads((tmp_path / "tt_token.json").read_text())
@@ -75,7 +76,7 @@ def test_the_tt_layout_has_exactly_its_members(tmp_path):
 
 
 @given(life=st.integers(1, 10_000_000))
-def test_the_life_as_issued_is_never_a_second_off(life, tmp_path_factory):
+def test_the_life_as_issued_is_never_a_second_off(life: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Seconds are whole: what floats make of them must not show."""
     path = tmp_path_factory.mktemp("tt") / "tt_token.json"
     sink("json", path, layout="tt").write(lease(life_seconds=float(life)))
@@ -83,7 +84,7 @@ def test_the_life_as_issued_is_never_a_second_off(life, tmp_path_factory):
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/Chicago", "Asia/Kolkata", "Pacific/Auckland"])
-def test_the_program_that_read_the_file_before_reads_it_still(tmp_path, zone):
+def test_the_program_that_read_the_file_before_reads_it_still(tmp_path: Path, zone: str) -> None:
     """In the daemon's own time zone: its token is valid, and stops being so ten minutes before the expiry."""
     path = tmp_path / "tt_token.json"
     code = (
@@ -95,6 +96,6 @@ def test_the_program_that_read_the_file_before_reads_it_still(tmp_path, zone):
     subprocess.run([sys.executable, "-c", code, path], env=environ, check=True)
     now = ISSUED.wall + timedelta(seconds=1)
     for ahead, valid in ((86_400 - 600 - 5, True), (86_400 - 600 + 5, False)):
-        argv = [sys.executable, "-I", "-c", CONSUMER, path, str(now.timestamp()), str(ahead)]
+        argv = [sys.executable, "-I", "-c", CONSUMER, str(path), str(now.timestamp()), str(ahead)]
         read = json.loads(subprocess.run(argv, env={**os.environ, "TZ": zone}, capture_output=True, check=True).stdout)
         assert read == [PLANTED, "bearer", True, valid]

@@ -1,6 +1,7 @@
 """``template``: any text, by a template that can reach nothing but the token, and that says nothing of it."""
 
 import traceback
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -9,19 +10,19 @@ from tests.sinks.leases import PLANTED, lease, sink
 from tokend.values.errors import SinkError
 
 
-def render(tmp_path, template):
+def render(tmp_path: Path, template: str) -> str:
     made = sink("template", tmp_path / "file", template=template)
     made.write(lease())
     return (tmp_path / "file").read_text()
 
 
-def test_a_template_has_the_native_members_and_the_headers(tmp_path):
+def test_a_template_has_the_native_members_and_the_headers(tmp_path: Path) -> None:
     """And what it says is written as it stands: nothing is escaped, the last newline stays."""
     template = "{{ name }} {{ access_token }} <{{ headers['x-api-key'] }}> {{ expires_at }} {{ expires_at_unix }}\n"
     assert render(tmp_path, template) == f"tt {PLANTED} <planted-fake-api-key> 2026-03-02T12:00:00Z 1772452800\n"
 
 
-def test_a_template_may_be_a_file_that_is_read_at_each_write(tmp_path):
+def test_a_template_may_be_a_file_that_is_read_at_each_write(tmp_path: Path) -> None:
     """UTF-8, whatever the locale."""
     source = tmp_path / "source"
     source.write_text("é {{ name }}", encoding="utf-8")
@@ -56,7 +57,7 @@ def test_a_template_may_be_a_file_that_is_read_at_each_write(tmp_path):
         ("{{ '\\ud800' }}", "the template failed (UnicodeEncodeError)"),
     ],
 )
-def test_a_template_s_fault_is_told_without_the_token(tmp_path, template, told):
+def test_a_template_s_fault_is_told_without_the_token(tmp_path: Path, template: str, told: str) -> None:
     """P4: Jinja's own messages quote what was looked up, and that may be the token or a part of it."""
     with pytest.raises(SinkError) as refused:
         render(tmp_path, template)
@@ -67,13 +68,13 @@ def test_a_template_s_fault_is_told_without_the_token(tmp_path, template, told):
 
 
 @pytest.mark.parametrize("keys", [{}, {"template": "x", "template_file": "/x"}])
-def test_a_template_is_given_in_one_way(tmp_path, keys):
+def test_a_template_is_given_in_one_way(tmp_path: Path, keys: dict[str, str]) -> None:
     """Either in the configuration or in a file of its own."""
     with pytest.raises(ValidationError, match="either template or template_file"):
         sink("template", tmp_path / "file", **keys)
 
 
-def test_a_template_may_be_made_of_several_tokens(tmp_path):
+def test_a_template_may_be_made_of_several_tokens(tmp_path: Path) -> None:
     """Each by its name in ``tokens``, its own among them; what is not named is not there."""
     template = "{{ access_token }}={{ tokens.tt.access_token }} {{ tokens['a-b'].access_token }}"
     made = sink("template", tmp_path / "file", template=template, tokens=["a-b"])

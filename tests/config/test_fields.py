@@ -1,0 +1,97 @@
+"""Questions to settings models about one key."""
+
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from tokend.config.fields import Visibility, choices_at, is_visible, keys_at, secret_fields, visibility, words_of
+from tokend.plugin.secret_source import SecretField
+
+
+class Inner(BaseModel):
+    depth: int = 0
+    tone: Literal["high", "low"] | None = None
+
+
+class Outer(BaseModel):
+    name: str
+    key: SecretField
+    address: str = Field(default="", repr=False)
+    free: dict[str, str] = {}
+    written: Annotated[str, Field(alias="write")] = "replace"
+    inner: Inner | None = None
+    rows: list[Inner] = []
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ((), Visibility.HIDDEN),
+        (("name",), Visibility.PUBLIC),
+        (("key",), Visibility.PLACES),
+        (("address",), Visibility.HIDDEN),
+        (("free",), Visibility.HIDDEN),
+        (("free", "Authorization"), Visibility.HIDDEN),
+        (("inner", "depth"), Visibility.PUBLIC),
+        (("inner",), Visibility.PUBLIC),
+        (("write",), Visibility.PUBLIC),
+        (("nowhere",), Visibility.HIDDEN),
+    ],
+)
+def test_a_value_is_shown_as_far_as_its_field_allows(where: tuple[str | int, ...], expected: Visibility) -> None:
+    """A field that its repr leaves out may hold a secret; a free table may hold anything."""
+    assert visibility(Outer, where) is expected
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("wrtie", Visibility.PUBLIC),
+        ("something_else", Visibility.HIDDEN),
+        ("kee", Visibility.HIDDEN),
+        ("addres", Visibility.HIDDEN),
+        ("literal", Visibility.HIDDEN),
+    ],
+)
+def test_an_unknown_key_is_shown_only_where_it_nearly_is_a_public_one(key: str, expected: Visibility) -> None:
+    """Any other unknown key may have been meant for a secret."""
+    assert visibility(Outer, (key,)) is expected
+
+
+def test_only_the_place_of_a_secret_is_shown_beside_a_problem_in_its_table() -> None:
+    """`env`, `file`, `credential` and `encoding`; not a value elsewhere, nor a literal."""
+    at = ("key", "env")
+    assert is_visible(("key", "env"), at, Visibility.PLACES)
+    assert is_visible(("key", "encoding"), at, Visibility.PLACES)
+    assert not is_visible(("key", "literal"), at, Visibility.PLACES)
+    assert not is_visible(("other", "env"), at, Visibility.PLACES)
+    assert not is_visible(("key", "env"), at, Visibility.HIDDEN)
+
+
+def test_keys_and_words_of_a_table() -> None:
+    """By their names in TOML; a free table has none, and neither has what is no table."""
+    assert keys_at(Outer, ()) == ["address", "free", "inner", "key", "name", "rows", "write"]
+    assert keys_at(Outer, ("inner",)) == ["depth", "tone"]
+    assert keys_at(Outer, ("free",)) == keys_at(Outer, ("name",)) == keys_at(Outer, ("nowhere",)) == []
+    assert choices_at(Outer, ("inner", "tone")) == ["high", "low"]
+    assert choices_at(Outer, ("name",)) == choices_at(Outer, ("nowhere",)) == choices_at(Outer, ("free", "x")) == []
+
+
+def test_secrets_are_found_by_their_type() -> None:
+    """The name does not matter."""
+    assert secret_fields(Outer) == ["key"]
+
+
+def test_a_word_is_public_only_if_it_is_in_every_model() -> None:
+    """One kind's public key may be another kind's secret."""
+
+    class Other(BaseModel):
+        name: SecretField
+        size: int
+
+    known, public = words_of([Outer, Other])
+    everything: set[Any] = {"address", "depth", "free", "inner", "key", "name", "rows", "size", "tone", "write"}
+    assert everything <= known
+    assert {"depth", "size", "tone", "write"} <= public
+    assert not public & {"address", "env", "file", "free", "key", "name"}

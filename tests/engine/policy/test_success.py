@@ -1,0 +1,109 @@
+"""The record after a token has arrived. Pure."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.expecting import present
+from tests.fakes import FakeHeld, FakeLocal, literal
+from tokend.engine.policy.success import NewToken, after_success
+from tokend.engine.records.attempt_states import Failing, Failures, Settled
+from tokend.engine.records.fingerprints import Identity
+from tokend.engine.records.record import HostPause, Record
+from tokend.engine.records.token_states import Held
+from tokend.plugin.settings import HeldSettings
+from tokend.values.errors import TransientError
+from tokend.values.instant import Instant
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
+
+NOW = Instant(datetime(2026, 1, 1, tzinfo=UTC), 1000.0)
+HOUR = 3600.0
+MINE = Identity("account", "request", "secrets")
+SETTINGS = FakeHeld(base_url="one")
+
+
+def arrived(
+    record: Record,
+    value: str = "fake-token",
+    *,
+    now: Instant = NOW,
+    life: float | None = 10 * HOUR,
+    identity: Identity = MINE,
+    settings: HeldSettings = SETTINGS,
+) -> Record:
+    """Let a token arrive that was issued at NOW."""
+    token = Token(Secret(value), "Bearer", NOW, None if life is None else NOW.after(life))
+    return after_success(record, NewToken("a", token, "0123456789ab", now, 0.0), settings, identity)
+
+
+def test_a_first_token_is_held_with_a_generation_of_unix_seconds() -> None:
+    """Generations must stay unique where the state was lost. The token is replaced when a fifth of its life is left."""
+    after = arrived(Record())
+    lease = present(after.lease)
+    assert (lease.name, lease.generation, after.generation) == ("a", int(NOW.wall.timestamp()), lease.generation)
+    assert lease.refresh_at == NOW.after(8 * HOUR)
+    assert (after.account, after.request, after.proven) == ("account", "request", "secrets")
+
+
+def test_a_generation_only_rises() -> None:
+    """Also where the wall clock was set back since the last token."""
+    before = Record(generation=9_999_999_999)
+    assert arrived(before).generation == 10_000_000_000
+
+
+def test_a_success_ends_a_run_of_failures() -> None:
+    """The next pause starts from the shortest one."""
+    assert arrived(Record(attempts=Failing(NOW, NOW.after(60), Failures(7, 1, NOW)))).attempts == Settled(NOW)
+
+
+def test_the_same_token_again_keeps_its_lease_and_is_asked_for_at_half_of_what_remains() -> None:
+    """Nothing is published: the generation stays, and so does the end."""
+    before = arrived(Record())
+    after = arrived(before, now=NOW.after(8 * HOUR))
+    assert after.generation == before.generation
+    assert present(after.lease).token == present(before.lease).token
+    assert present(after.lease).refresh_at == NOW.after(9 * HOUR)
+
+
+def test_the_same_token_is_not_asked_for_without_end() -> None:
+    """At the very end of its life the minimum interval holds; minting here costs nothing and may be repeated."""
+    end = NOW.after(10 * HOUR - 0.5)
+    minted = FakeLocal(secret=literal("fake"), life=10 * HOUR)
+    asked = present(present(arrived(arrived(Record()), now=end).lease).refresh_at)
+    local = present(present(arrived(arrived(Record()), now=end, settings=minted).lease).refresh_at)
+    assert end.until(local) == 0.25
+    assert end.until(asked) > 0.25
+
+
+def test_the_same_token_after_its_end_is_a_failure() -> None:
+    """An upstream that returns an expired token is asked again later."""
+    with pytest.raises(TransientError, match="had expired already"):
+        arrived(arrived(Record()), now=NOW.after(11 * HOUR))
+
+
+def test_the_same_token_without_an_end_changes_nothing() -> None:
+    """There is no moment to move."""
+    before = arrived(Record(), life=None)
+    assert arrived(before, now=NOW.after(HOUR), life=None).token == before.token
+
+
+def test_the_same_value_is_a_new_token_for_another_account_or_after_a_reboot() -> None:
+    """Sinks of the other account must be written; a token of an earlier boot gets certain dates."""
+    before = arrived(Record())
+    other = arrived(before, identity=replace(MINE, account="another"))
+    assert other.generation == before.generation + 1
+    assert isinstance(before.token, Held)
+    adrift = replace(before, token=replace(before.token, adrift=True))
+    again = arrived(adrift)
+    assert again.generation == before.generation + 1
+    assert isinstance(again.token, Held)
+    assert not again.token.adrift
+
+
+def test_only_the_pause_of_another_host_stays() -> None:
+    """The host that gave this token is not busy; the record may have been another kind's before."""
+    kept = HostPause("two", NOW.after(600))
+    assert arrived(Record(host_pause=kept)).host_pause == kept
+    assert arrived(Record(host_pause=HostPause("one", NOW.after(600)))).host_pause is None

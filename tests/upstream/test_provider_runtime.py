@@ -1,0 +1,107 @@
+"""The runtime of one provider: its secrets, its upstream, and the upstream's clock."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import pytest
+
+from tests.upstream.clocks import StandingClock
+from tests.upstream.loopback import Reachable, reply, serving
+from tokend.plugin.http_exchange import UpstreamRequest
+from tokend.plugin.secret_source import SecretSource
+from tokend.upstream.provider_runtime import REVEAL_SECONDS, ProviderRuntime
+from tokend.values.errors import SecretError, TransientError
+
+T = TypeVar("T")
+NOW = 1_700_000_000
+
+
+class NotedThreads:
+    """Threads in the loop itself; ``given`` has the time limit of each call. A hanging disk raises TimeoutError."""
+
+    def __init__(self, *, hanging: bool = False) -> None:
+        self.given: list[float] = []
+        self._hanging = hanging
+
+    async def run(self, call: Callable[[], T], *, seconds: float) -> T:
+        self.given.append(seconds)
+        if self._hanging:
+            raise TimeoutError
+        return call()
+
+
+def runtime(threads: NotedThreads, **keys: Any) -> ProviderRuntime:
+    """A runtime whose clock stands at NOW."""
+    return ProviderRuntime(
+        Reachable(**keys), clock=StandingClock(NOW), threads=threads, environ={"KEY": "obviously-fake"}
+    )
+
+
+def test_only_what_may_block_is_read_in_a_thread(tmp_path: Path) -> None:
+    """An environment variable is there at once; a file may be on a disk that hangs."""
+    threads = NotedThreads()
+    (tmp_path / "key").write_text("obviously-fake-file\n")
+
+    async def main() -> None:
+        one = runtime(threads)
+        assert (await one.reveal(SecretSource(env="KEY"))).reveal() == "obviously-fake"
+        assert threads.given == []
+        assert (await one.reveal(SecretSource(file=tmp_path / "key"))).reveal() == "obviously-fake-file"
+        assert threads.given == [REVEAL_SECONDS]
+
+    anyio.run(main)
+
+
+def test_a_file_that_hangs_is_named() -> None:
+    """The attempt fails; the thread is left behind."""
+
+    async def main() -> None:
+        with pytest.raises(SecretError, match=r"/nfs/key.* could not be read: it hangs, for \d+ s"):
+            await runtime(NotedThreads(hanging=True)).reveal(SecretSource(file=Path("/nfs/key")))
+
+    anyio.run(main)
+
+
+def test_the_upstreams_clock_is_learned_from_its_replies() -> None:
+    """Requests are signed with its time. A reply without a date changes nothing."""
+    ahead = datetime.fromtimestamp(NOW, UTC) + timedelta(hours=1)
+
+    async def main() -> None:
+        dated = reply(b"{}", headers={"Date": format_datetime(ahead, usegmt=True)})
+        async with serving(dated, reply(b"{}")) as loopback:
+            one = runtime(NotedThreads(), base_url=loopback.url)
+            assert one.upstream_now() == datetime.fromtimestamp(NOW, UTC)
+            for _ in range(2):
+                await one.exchange(UpstreamRequest("GET", f"{loopback.url}/"))
+                assert abs(one.upstream_now() - ahead) < timedelta(seconds=2)
+            assert one.requests == 2
+
+    anyio.run(main)
+
+
+def test_a_request_that_fails_counts_too() -> None:
+    """It may have arrived: the budget counts what was sent."""
+
+    async def main() -> None:
+        one = runtime(NotedThreads())
+        with pytest.raises(TransientError):
+            await one.exchange(UpstreamRequest("GET", "http://127.0.0.1:1/"))
+        assert one.requests == 1
+
+    anyio.run(main)
+
+
+def test_a_kind_that_would_send_in_clear_is_a_bug() -> None:
+    """Nothing is sent, whatever the kind's settings allow."""
+
+    async def main() -> None:
+        one = runtime(NotedThreads())
+        with pytest.raises(ValueError, match=r"vendor\.example:80: a kind may send to https:// only"):
+            await one.exchange(UpstreamRequest("GET", "http://vendor.example/"))
+        assert one.requests == 0
+
+    anyio.run(main)
