@@ -1,11 +1,19 @@
-"""Questions to settings models about one key."""
+"""Queries on settings models about one key."""
 
 from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field
 
-from tokend.config.fields import Visibility, choices_at, is_visible, keys_at, secret_fields, visibility, words_of
+from tokend.config.fields import (
+    Visibility,
+    allowed_values,
+    is_visible,
+    known_and_public_keys,
+    known_keys,
+    secret_fields,
+    visibility,
+)
 from tokend.plugin.secret_source import SecretField
 
 
@@ -40,7 +48,7 @@ class Outer(BaseModel):
     ],
 )
 def test_a_value_is_shown_as_far_as_its_field_allows(where: tuple[str | int, ...], expected: Visibility) -> None:
-    """A field that its repr leaves out may hold a secret; a free table may hold anything."""
+    """A field with repr=False may hold a secret, and so may a dict."""
     assert visibility(Outer, where) is expected
 
 
@@ -55,12 +63,12 @@ def test_a_value_is_shown_as_far_as_its_field_allows(where: tuple[str | int, ...
     ],
 )
 def test_an_unknown_key_is_shown_only_where_it_nearly_is_a_public_one(key: str, expected: Visibility) -> None:
-    """Any other unknown key may have been meant for a secret."""
+    """Any other unknown key may hold a secret."""
     assert visibility(Outer, (key,)) is expected
 
 
 def test_only_the_place_of_a_secret_is_shown_beside_a_problem_in_its_table() -> None:
-    """`env`, `file`, `credential` and `encoding`; not a value elsewhere, nor a literal."""
+    """Only env, file, credential and encoding of this table are shown, no literal and no value elsewhere."""
     at = ("key", "env")
     assert is_visible(("key", "env"), at, Visibility.PLACES)
     assert is_visible(("key", "encoding"), at, Visibility.PLACES)
@@ -70,16 +78,21 @@ def test_only_the_place_of_a_secret_is_shown_beside_a_problem_in_its_table() -> 
 
 
 def test_keys_and_words_of_a_table() -> None:
-    """By their names in TOML; a free table has none, and neither has what is no table."""
-    assert keys_at(Outer, ()) == ["address", "free", "inner", "key", "name", "rows", "write"]
-    assert keys_at(Outer, ("inner",)) == ["depth", "tone"]
-    assert keys_at(Outer, ("free",)) == keys_at(Outer, ("name",)) == keys_at(Outer, ("nowhere",)) == []
-    assert choices_at(Outer, ("inner", "tone")) == ["high", "low"]
-    assert choices_at(Outer, ("name",)) == choices_at(Outer, ("nowhere",)) == choices_at(Outer, ("free", "x")) == []
+    """Keys have their TOML names. A dict has no known keys, and a value that is no table has none."""
+    assert known_keys(Outer, ()) == ["address", "free", "inner", "key", "name", "rows", "write"]
+    assert known_keys(Outer, ("inner",)) == ["depth", "tone"]
+    assert known_keys(Outer, ("free",)) == known_keys(Outer, ("name",)) == known_keys(Outer, ("nowhere",)) == []
+    assert allowed_values(Outer, ("inner", "tone")) == ["high", "low"]
+    assert (
+        allowed_values(Outer, ("name",))
+        == allowed_values(Outer, ("nowhere",))
+        == allowed_values(Outer, ("free", "x"))
+        == []
+    )
 
 
 def test_secrets_are_found_by_their_type() -> None:
-    """The name does not matter."""
+    """The field's name does not matter."""
     assert secret_fields(Outer) == ["key"]
 
 
@@ -90,7 +103,7 @@ def test_a_word_is_public_only_if_it_is_in_every_model() -> None:
         name: SecretField
         size: int
 
-    known, public = words_of([Outer, Other])
+    known, public = known_and_public_keys([Outer, Other])
     everything: set[Any] = {"address", "depth", "free", "inner", "key", "name", "rows", "size", "tone", "write"}
     assert everything <= known
     assert {"depth", "size", "tone", "write"} <= public

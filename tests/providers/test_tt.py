@@ -9,7 +9,7 @@ import pytest
 
 from tests.providers.live import NOW, at, attempt
 from tests.upstream.loopback import Behaviour, Conversation, Loopback, reply
-from tokend.plugin.provider import Provider, RequestNumbering
+from tokend.plugin.provider import Provider, RequestIdMaker
 from tokend.providers.tt import TT
 from tokend.values.errors import AttemptError, RejectedError, SecretError, TransientError
 from tokend.values.secret import Secret
@@ -77,7 +77,7 @@ def test_the_form_is_encoded() -> None:
 def test_every_call_has_an_id_of_its_own() -> None:
     """Forbidden characters are removed; the rest of the names stays."""
     made = settings(app_name="My App!", company_name="A&B, Co. (Ltd)_x")
-    assert isinstance(made, RequestNumbering)
+    assert isinstance(made, RequestIdMaker)
     assert isinstance(made, Provider)
     ids = {made.request_id() for _ in range(50)}
     assert len(ids) == 50
