@@ -65,12 +65,15 @@ def test_nothing_that_the_daemon_shows_holds_a_secret() -> None:
         seen.note("events", b"".join(iter(lambda: events.recv(65536), b"")))
         events.close()
         again = home.start()
-        _wait_for_sinks(again)
         seen.note("status after a restart", again.get("/v1/status").body)
         again.send(signal.SIGABRT)
         again.process.wait()
+        # A crash during a write leaves a temporary file; the next start removes it.
+        last = home.start()
+        _wait_for_sinks(last)
+        assert last.end() == 0
         seen.note("log", home.log.read_bytes())
-        seen.note("what systemd was told", *daemon.notes, *again.notes)
+        seen.note("messages to systemd", *daemon.notes, *again.notes, *last.notes)
         assert seen.findings() == []
         assert _astray(home, seen) == []
         _check_that_it_was_a_test(seen, echo)
@@ -90,7 +93,7 @@ def _wait_for_failures(daemon: Daemon, text: str) -> None:
 
 
 def _wait_for_sinks(daemon: Daemon) -> None:
-    """Every valid token is in its sinks: a crash during a write leaves a temporary file, which the next start removes."""
+    """Every sink of a valid token has been written, or has failed."""
 
     def written() -> bool:
         rows = daemon.status()["tokens"]
