@@ -77,8 +77,8 @@ def test_only_the_place_of_a_secret_is_shown_beside_a_problem_in_its_table() -> 
     assert not is_visible(("key", "env"), at, Visibility.HIDDEN)
 
 
-def test_keys_and_known_and_public_keys_a_table() -> None:
-    """By their names in TOML; a free table has none, and neither has what is no table."""
+def test_known_keys_and_allowed_values_of_a_table() -> None:
+    """Keys have their TOML names. A dict has no known keys, and a value that is no table has none."""
     assert known_keys(Outer, ()) == ["address", "free", "inner", "key", "name", "rows", "write"]
     assert known_keys(Outer, ("inner",)) == ["depth", "tone"]
     assert known_keys(Outer, ("free",)) == known_keys(Outer, ("name",)) == known_keys(Outer, ("nowhere",)) == []
