@@ -144,7 +144,7 @@ def test_a_file_that_keeps_changing_is_not_believed_on_a_reload(tmp_path: Path) 
         assert writing.wait(10)
         found = None
         deadline = time.monotonic() + 10
-        # On a busy machine the writer may not get to run between two reads: then the file is whole, and is loaded.
+        # On a busy machine the writer may not run between two reads. The file is stable then, and the load succeeds.
         while found is None and time.monotonic() < deadline:
             found = refusal(main, before)
     finally:
@@ -166,7 +166,7 @@ def test_a_file_that_shrank_to_nothing_is_not_believed(tmp_path: Path, name: str
     written(tmp_path, text, name=name)
     problem = only(refused(tmp_path / "config.toml", before=before))
     assert problem.file == str(tmp_path / name)
-    assert "this file is empty now, and had providers: not believed" in problem.message
+    assert "this file had providers and is empty now: not accepted" in problem.message
     written(tmp_path, "[providers]\n", name=name)
     assert loaded(tmp_path / "config.toml", before=before).providers == {}
 

@@ -11,7 +11,7 @@ from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, load
 from tokend.config import InvalidConfigError
 
 PLANTED = "hunter2-obviously-fake"
-# Files are written: how long that takes is not what is tested.
+# No deadline: each example writes files, and the speed of the disk is not tested.
 ANY_TIME = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KEYS = st.sampled_from(
     [

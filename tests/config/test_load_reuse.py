@@ -17,7 +17,7 @@ def sink(provider: str, path: str) -> str:
     return f'[[providers.{provider}.sinks]]\nkind = "raw"\npath = "{path}"\n'
 
 
-# ------------------------------------------------------------------ what is the same, and what is not
+# ------------------------------------------------------------------ equal and different tables
 
 
 def test_tables_that_did_not_change_are_taken_over_as_they_are(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_values_that_toml_keeps_apart_are_kept_apart(tmp_path: Path, one: str, o
     before = loaded(written(tmp_path, PARTNER + f"claims = {{ a = {one} }}\n"))
     after = loaded(written(tmp_path, PARTNER + f"claims = {{ a = {other} }}\n"), before=before)
     assert (after.providers["partner"] is before.providers["partner"]) is (one == other)
-    # What a reload goes by: only what differs is applied.
+    # A reload applies only the providers that differ.
     assert (after.providers["partner"] == before.providers["partner"]) is (one == other)
     assert repr(after) == repr(loaded(tmp_path / "config.toml"))
 
@@ -64,7 +64,7 @@ def test_what_json_cannot_say_is_refused_also_where_it_looks_like_what_was_there
     assert problem.message.startswith("claims: it holds something that JSON cannot say")
 
 
-# ------------------------------------------------------------------ what is around it is looked at all the same
+# ------------------------------------------------------------------ checks that an unchanged table repeats
 
 
 def test_a_new_sink_on_the_file_of_one_that_was_there_is_an_error(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_the_proxy_s_password_the_tls_files_and_the_names_are_looked_at_again(tm
     ]
 
 
-# ------------------------------------------------------------------ whatever is edited
+# ------------------------------------------------------------------ any edit
 
 NAMES = ("a", "b", "c")
 SECRETS = ('{ env = "KEY" }', '{ file = "key" }', '{ file = "sub/key" }', '{ command = ["x"] }', f'"{KEY}"')

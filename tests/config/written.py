@@ -9,7 +9,7 @@ from tokend.kinds import PROVIDERS, SINKS
 
 KEY = "obviously-fake-secret-of-32-bytes"
 ENVIRON = {"KEY": KEY, "HOME": "/nonexistent"}
-# A provider that is right, and that nothing but a test's own lines makes wrong.
+# A valid provider: only the lines that a test adds can be wrong.
 PARTNER = '[providers.partner]\nkind = "jwt"\nsecret = { env = "KEY" }\n'
 WALLET = '[providers.wallet]\nkind = "request-jwt"\nkey = { env = "KEY" }\nsecret = { env = "KEY" }\n'
 TT = (
