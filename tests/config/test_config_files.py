@@ -1,4 +1,4 @@
-"""Several files: what is included, in which order, and how changed files are read on a reload."""
+"""Included files: which files are included, in which order, and how a reload reads changed files."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ def names(path: Path) -> list[str]:
 
 
 def test_files_are_added_in_sorted_order_after_the_main_one(tmp_path: Path) -> None:
-    """Whatever the directory's own order is."""
+    """The order of the directory does not matter."""
     for name, text in (("b", TT), ("a", WALLET), ("c", "")):
         written(tmp_path, text, name=f"conf.d/{name}.toml")
     main = written(tmp_path, 'include = ["conf.d/*.toml"]\n' + PARTNER)
@@ -27,7 +27,7 @@ def test_files_are_added_in_sorted_order_after_the_main_one(tmp_path: Path) -> N
 
 
 def test_a_provider_named_twice_is_an_error_that_names_both_files(tmp_path: Path) -> None:
-    """The second one's place, the first one's file and line."""
+    """The error is at the second definition and names file and line of the first."""
     written(tmp_path, "\n" + PARTNER, name="conf.d/a.toml")
     main = written(tmp_path, 'include = ["conf.d/*.toml"]\n' + PARTNER)
     problem = only(refused(main))
@@ -36,7 +36,7 @@ def test_a_provider_named_twice_is_an_error_that_names_both_files(tmp_path: Path
 
 
 def test_only_files_with_plain_names_are_brought_in_by_a_pattern(tmp_path: Path) -> None:
-    """No backup, no half-written temporary, no package manager's leftover; what is surprising is warned about."""
+    """Backups, temporary files and leftovers of package managers are skipped. An unusual name causes a warning."""
     for name in (".hidden.toml", "a.toml~", "#a.toml#", "a.toml.rpmnew", "with space.toml", "a.conf"):
         written(tmp_path, "broken [", name=f"conf.d/{name}")
     (tmp_path / "conf.d/directory.toml").mkdir()
@@ -48,7 +48,7 @@ def test_only_files_with_plain_names_are_brought_in_by_a_pattern(tmp_path: Path)
 
 
 def test_a_file_that_two_patterns_match_is_read_once(tmp_path: Path) -> None:
-    """Neither it nor the main file beside it defines its providers twice."""
+    """Otherwise the file, or the main file beside it, would define its providers twice."""
     written(tmp_path, PARTNER, name="a.toml")
     main = written(tmp_path, 'include = ["*.toml", "a*", "./a.toml", "conf.d/none-yet-*.toml"]\n' + WALLET)
     assert names(main) == ["config.toml", "a.toml"]
@@ -56,7 +56,7 @@ def test_a_file_that_two_patterns_match_is_read_once(tmp_path: Path) -> None:
 
 
 def test_absolute_patterns_and_directories_of_directories(tmp_path: Path) -> None:
-    """Each directory that files come from is known for watching."""
+    """Each directory that can contain included files is in the list of watched directories."""
     written(tmp_path, PARTNER, name="d/one/a.toml")
     written(tmp_path, WALLET, name="d/two/a.toml")
     main = written(tmp_path, f'include = ["{tmp_path}/d/*/a.toml"]\n', name="main/config.toml")
@@ -66,7 +66,7 @@ def test_absolute_patterns_and_directories_of_directories(tmp_path: Path) -> Non
 
 
 def test_relative_paths_of_an_included_file_start_at_its_own_directory(tmp_path: Path) -> None:
-    """A file can be moved together with what it names."""
+    """A file can be moved together with the files that it names."""
     written(tmp_path, PARTNER + 'sinks = [{ kind = "raw", path = "x" }]\n', name="conf.d/a.toml")
     main = written(tmp_path, 'include = ["conf.d/a.toml"]\n')
     assert loaded(main).providers["partner"].sinks[0].target == str(tmp_path / "conf.d/x")
@@ -86,14 +86,17 @@ def test_relative_paths_of_an_included_file_start_at_its_own_directory(tmp_path:
 def test_what_cannot_be_included_is_an_error_at_its_pattern(
     tmp_path: Path, include: str, column: int, message: str
 ) -> None:
-    """A name without a wildcard has to be there; a directory that cannot be listed loses no provider in silence."""
+    """A name without a wildcard must exist.
+
+    A directory that cannot be listed is an error, because its providers would be lost.
+    """
     problem = only(refused(written(tmp_path, f"include = {include}\n")))
     assert message in problem.message
     assert (problem.line, problem.column) == (1, column)
 
 
 def test_daemon_and_include_belong_into_the_main_file(tmp_path: Path) -> None:
-    """Both named, with the main file; its own mistakes are reported too."""
+    """Both errors name the main file. Other mistakes in the included file are reported too."""
     written(tmp_path, 'include = []\nzzz = 1\n[daemon]\n[providers.a]\nkind = "x"\n', name="a.toml")
     messages = [p.message for p in refused(written(tmp_path, 'include = ["a.toml"]\n'))]
     assert messages[0].startswith(f"include belongs into the main file {tmp_path}/config.toml")
@@ -103,7 +106,7 @@ def test_daemon_and_include_belong_into_the_main_file(tmp_path: Path) -> None:
 
 
 def test_one_broken_file_hides_no_error_of_another(tmp_path: Path) -> None:
-    """All files' errors at once."""
+    """The errors of all files are reported at once."""
     written(tmp_path, "broken [\n", name="conf.d/a.toml")
     written(tmp_path, PARTNER + "zzz = 1\n", name="conf.d/b.toml")
     main = written(tmp_path, 'include = ["conf.d/*.toml"]\nyyy = 1\n')
@@ -114,7 +117,7 @@ def test_one_broken_file_hides_no_error_of_another(tmp_path: Path) -> None:
 
 
 def refusal(main: Path, before: Config) -> str | None:
-    """Load a configuration once; returns the message of its only error, None if it was loaded."""
+    """Load a configuration once. Return the message of its only error, or None if the configuration is valid."""
     try:
         assert loaded(main, before=before).providers == before.providers
     except InvalidConfigError as error:
@@ -123,7 +126,7 @@ def refusal(main: Path, before: Config) -> str | None:
 
 
 def test_a_file_that_keeps_changing_is_not_believed_on_a_reload(tmp_path: Path) -> None:
-    """It is read until two reads agree: the writer is not done."""
+    """A reload reads a file until two reads agree. If they never do, the file is an error."""
     main = written(tmp_path, PARTNER)
     before = loaded(main)
     ended, writing = threading.Event(), threading.Event()
@@ -141,7 +144,7 @@ def test_a_file_that_keeps_changing_is_not_believed_on_a_reload(tmp_path: Path) 
         assert writing.wait(10)
         found = None
         deadline = time.monotonic() + 10
-        # On a busy machine the writer may not get to run between two reads: then the file is whole, and is loaded.
+        # On a busy machine the writer may not run between two reads. The file is stable then, and the load succeeds.
         while found is None and time.monotonic() < deadline:
             found = refusal(main, before)
     finally:
@@ -154,26 +157,29 @@ def test_a_file_that_keeps_changing_is_not_believed_on_a_reload(tmp_path: Path) 
 @pytest.mark.parametrize("text", ["", "\n\n", "# all gone\n", "\ufeff"])
 @pytest.mark.parametrize("name", ["config.toml", "conf.d/a.toml"])
 def test_a_file_that_shrank_to_nothing_is_not_believed(tmp_path: Path, name: str, text: str) -> None:
-    """The main file or an included one: it had providers; the message says how to mean it."""
+    """An empty file that had providers is an error, whether main or included.
+
+    The message says how to write an empty configuration.
+    """
     written(tmp_path, PARTNER, name="conf.d/a.toml")
     before = loaded(written(tmp_path, 'include = ["conf.d/*.toml"]\n'))
     written(tmp_path, text, name=name)
     problem = only(refused(tmp_path / "config.toml", before=before))
     assert problem.file == str(tmp_path / name)
-    assert "this file is empty now, and had providers: not believed" in problem.message
+    assert "this file had providers and is empty now: not accepted" in problem.message
     written(tmp_path, "[providers]\n", name=name)
     assert loaded(tmp_path / "config.toml", before=before).providers == {}
 
 
 def test_a_file_that_never_held_anything_may_stay_empty(tmp_path: Path) -> None:
-    """Only shrinking is suspicious."""
+    """Only a file that had providers must not become empty."""
     written(tmp_path, "", name="conf.d/a.toml")
     before = loaded(written(tmp_path, 'include = ["conf.d/*.toml"]\n' + PARTNER))
     assert loaded(tmp_path / "config.toml", before=before).providers == before.providers
 
 
 def test_an_included_file_that_is_gone_takes_its_providers_with_it(tmp_path: Path) -> None:
-    """That is how a provider is removed."""
+    """The removal of an included file removes its providers."""
     gone = written(tmp_path, PARTNER, name="conf.d/a.toml")
     before = loaded(written(tmp_path, 'include = ["conf.d/*.toml"]\n' + WALLET))
     gone.unlink()

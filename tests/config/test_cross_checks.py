@@ -1,4 +1,4 @@
-"""One file for one sink, and none that tokend itself lives on."""
+"""Targets of sinks: no two sinks share a file, and no sink writes a file that tokend uses."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def sink(provider: str, kind: str, path: str, more: str = "") -> str:
 def test_two_sinks_on_one_file_are_an_error_that_names_the_first(
     tmp_path: Path, first: tuple[str, str, str], second: tuple[str, str, str]
 ) -> None:
-    """Also by another spelling or through a linked directory, and a dotenv key by two sinks."""
+    """Another spelling of the path, a linked directory, and one dotenv key in two sinks count too."""
     (tmp_path / "link").symlink_to(tmp_path)
     text = PARTNER + sink("partner", *first) + TT + sink("tt", *second)
     path = written(tmp_path, text)
@@ -38,19 +38,19 @@ def test_two_sinks_on_one_file_are_an_error_that_names_the_first(
 
 
 def test_dotenv_sinks_with_different_keys_share_a_file(tmp_path: Path) -> None:
-    """Many providers, one .env."""
+    """Many providers can write into one .env file."""
     text = PARTNER + sink("partner", "dotenv", ".env", 'key = "A"\nexpires_key = "A_END"')
     loaded(written(tmp_path, text + TT + sink("tt", "dotenv", ".env", 'key = "B"')))
 
 
 def test_one_sink_cannot_use_a_key_twice(tmp_path: Path) -> None:
-    """The expiry would overwrite the token."""
+    """Otherwise the expiry would overwrite the token."""
     problem = only(refused(written(tmp_path, PARTNER + sink("partner", "dotenv", "x", 'key = "A"\nexpires_key = "A"'))))
     assert problem.message == "expires_key: key and expires_key are the same"
 
 
 def test_a_third_sink_is_an_error_of_its_own(tmp_path: Path) -> None:
-    """All at once, each naming the first."""
+    """Each further sink is an error that names the first sink."""
     text = PARTNER + sink("partner", "raw", "x") * 3
     assert [p.line for p in refused(written(tmp_path, text))] == [10, 14]
 
@@ -68,7 +68,7 @@ def test_a_third_sink_is_an_error_of_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_a_token_is_not_written_over_what_tokend_lives_on(tmp_path: Path, target: str, what: str) -> None:
-    """Its configuration, its socket, its state, what it reads."""
+    """A sink must not write tokend's configuration, socket, state or secrets."""
     written(tmp_path, "obviously fake", name="key")
     written(tmp_path, "", name="ca.pem")
     written(tmp_path, PARTNER, name="conf.d/more.toml")
@@ -80,7 +80,7 @@ def test_a_token_is_not_written_over_what_tokend_lives_on(tmp_path: Path, target
 
 
 def test_a_socket_is_a_target_too(tmp_path: Path) -> None:
-    """Not over a file's place, another sink's socket, or one of tokend's own."""
+    """A socket sink must not share its path with a file, with another socket sink, or with tokend's own sockets."""
     text = PARTNER + sink("partner", "socket", "x") + TT + sink("tt", "socket", "x")
     assert "is written by another sink already" in only(refused(written(tmp_path, text))).message
     daemon = '[daemon]\nsocket = "a.sock"\ncredentials_socket = "c.sock"\n'
@@ -90,7 +90,7 @@ def test_a_socket_is_a_target_too(tmp_path: Path) -> None:
 
 
 def test_the_two_sockets_of_the_daemon_lie_apart(tmp_path: Path) -> None:
-    """And each has a path that the kernel takes."""
+    """The paths differ, and the kernel accepts each of them."""
     for second, what in (("a.sock", "two sockets cannot have one path"), ("x" * 120, "the kernel allows 107 bytes")):
         text = f'[daemon]\nsocket = "a.sock"\ncredentials_socket = "{second}"\n'
         problem = only(refused(written(tmp_path, text)))
@@ -98,7 +98,10 @@ def test_the_two_sockets_of_the_daemon_lie_apart(tmp_path: Path) -> None:
 
 
 def test_the_other_tokens_of_a_template_have_to_be_there_and_be_kept(tmp_path: Path) -> None:
-    """All at once, each at its place; a provider whose table has errors of its own is there."""
+    """All wrong names are reported at once, each at its place.
+
+    A provider whose own table has errors counts as configured.
+    """
     more = 'template = ""\ntokens = ["partner", "pratner", "wallet", "tt"]'
     text = PARTNER + sink("partner", "template", "x", more) + WALLET + TT.replace("api_key", "apikey")
     problems = refused(written(tmp_path, text))

@@ -1,4 +1,4 @@
-"""Secrets in the configuration: read once, warned about where they stand in it, never shown."""
+"""Secrets in a configuration: each is read once; literals cause a warning; no value is shown."""
 
 import sys
 from pathlib import Path
@@ -43,7 +43,7 @@ def with_secret(secret: str, table: str = PARTNER) -> str:
     ],
 )  # fmt: skip
 def test_what_is_no_secret_is_an_error_at_its_place(tmp_path: Path, secret: str, message: str) -> None:
-    """An empty or unreadable secret is an error now: no request is ever made with one."""
+    """An empty or unreadable secret is a configuration error, so that no request is ever sent with it."""
     written(tmp_path, "\n", name="empty")
     environ = {"EMPTY": "", "NEWLINE": "\n", "PLANTED": PLANTED + "!", "KEY": PLANTED}
     problem = only(refused(written(tmp_path, with_secret(secret)), environ=environ))
@@ -53,7 +53,7 @@ def test_what_is_no_secret_is_an_error_at_its_place(tmp_path: Path, secret: str,
 
 
 def test_a_command_is_never_run_by_reading_a_configuration(tmp_path: Path) -> None:
-    """`check` must be safe to run anywhere; the command may not even exist here."""
+    """`check` must be safe on any machine, and the command may be missing there."""
     trace = tmp_path / "ran"
     command = f'{{ command = ["{sys.executable}", "-c", "open({str(trace)!r}, \'w\')"] }}'
     config = loaded(written(tmp_path, with_secret(command) + with_secret('{ command = ["/nonexistent"] }', WALLET)))
@@ -62,7 +62,7 @@ def test_a_command_is_never_run_by_reading_a_configuration(tmp_path: Path) -> No
 
 
 def test_a_literal_is_warned_about_and_not_shown(tmp_path: Path) -> None:
-    """It works; the warning names the place and the better form."""
+    """A literal works. The warning names its place and the better form."""
     config = loaded(written(tmp_path, with_secret(f'"{PLANTED}"'), mode=0o640))
     [warning] = config.warnings
     assert (warning.line, warning.column) == (3, 1)
@@ -73,7 +73,7 @@ def test_a_literal_is_warned_about_and_not_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o604, 0o602, 0o601, 0o644])
 def test_a_literal_in_a_file_that_others_can_open_is_an_error(tmp_path: Path, mode: int) -> None:
-    """mode & 0o007; beside other errors of the same table too."""
+    """The mode's bits 0o007 decide. The error is reported beside other errors of the table."""
     text = with_secret(f'"{PLANTED}"') + "zzz = 1\n"
     messages = [p.message for p in refused(written(tmp_path, text, mode=mode))]
     assert messages[0].startswith("a secret stands here and others can read this file: chmod 0600 it")
@@ -82,7 +82,7 @@ def test_a_literal_in_a_file_that_others_can_open_is_an_error(tmp_path: Path, mo
 
 
 def test_only_the_file_in_which_the_literal_stands_counts(tmp_path: Path) -> None:
-    """A main file for everybody may include one for the daemon alone."""
+    """A main file that everybody can read may include a file that only the daemon can read."""
     written(tmp_path, with_secret(f'"{PLANTED}"'), name="conf.d/partner.toml", mode=0o600)
     loaded(written(tmp_path, 'include = ["conf.d/*.toml"]\n', mode=0o644))
     written(tmp_path, with_secret(f'"{PLANTED}"'), name="conf.d/partner.toml", mode=0o644)
@@ -90,7 +90,7 @@ def test_only_the_file_in_which_the_literal_stands_counts(tmp_path: Path) -> Non
 
 
 def test_a_proxy_s_password_is_a_literal_secret_too(tmp_path: Path) -> None:
-    """In a file that others can read it is an error."""
+    """A proxy's password in a file that others can read is an error."""
     text = PROJECTX + f'proxy = "http://user:{PLANTED}@proxy:1"\n'
     problem = only(refused(written(tmp_path, text, mode=0o644)))
     assert "password stands here and others can read" in problem.message
@@ -99,7 +99,7 @@ def test_a_proxy_s_password_is_a_literal_secret_too(tmp_path: Path) -> None:
 
 
 def test_every_unreadable_secret_is_reported(tmp_path: Path) -> None:
-    """Of one provider and of all."""
+    """All unreadable secrets of all providers are reported."""
     text = with_secret('{ env = "NOT_SET" }', TT + PARTNER + AUTH_TOKEN)
     assert [p.message.split(":")[0] for p in refused(written(tmp_path, text))] == [
         "api_key", "api_secret", "secret", "client_secret",
@@ -120,7 +120,7 @@ def test_every_unreadable_secret_is_reported(tmp_path: Path) -> None:
 def test_an_initial_token_or_the_credentials_have_to_be_there(
     tmp_path: Path, initial: str, username: str | None, errors: list[str], warnings: list[str]
 ) -> None:
-    """projectx: either may be absent, not both; a token that cannot be renewed is warned about."""
+    """projectx needs one of the two. A token that cannot be renewed causes a warning."""
     text = '[providers.topstepx]\nkind = "projectx"\n' + f'initial_token = {{ env = "{initial}" }}\n'
     if username is not None:
         text += f'username = {{ env = "{username}" }}\napi_key = {{ env = "KEY" }}\n'
@@ -133,20 +133,20 @@ def test_an_initial_token_or_the_credentials_have_to_be_there(
 
 
 def test_credentials_by_command_are_believed_to_be_there(tmp_path: Path) -> None:
-    """They cannot be looked at before they are used."""
+    """A command is not run before its secret is needed."""
     text = PROJECTX.replace('{ env = "KEY" }', '{ command = ["x"] }') + 'initial_token = { env = "NOT_SET" }\n'
     assert loaded(written(tmp_path, text)).warnings == ()
 
 
 def test_a_short_shared_secret_is_warned_about(tmp_path: Path) -> None:
-    """Under 32 bytes: it works, and should not be so."""
+    """A secret of less than 32 bytes works and causes a warning."""
     [warning] = loaded(written(tmp_path, PARTNER), environ={"KEY": "short"}).warnings
     assert "the secret has 5 bytes: HS256 keys should have at least 32" in warning.message
 
 
 @pytest.mark.parametrize("key", ["ca_file", "client_cert", "client_key"])
 def test_what_tls_needs_has_to_be_there(tmp_path: Path, key: str) -> None:
-    """As a secret's file: an error now, not a failed attempt later."""
+    """A missing CA, certificate or key is a configuration error, not a failed attempt later."""
     written(tmp_path, "", name="there.pem")
     lines = "".join(f'{k} = "there.pem"\n' for k in ("client_cert", "client_key") if k != key)
     problem = only(refused(written(tmp_path, PROJECTX + lines + f'{key} = "missing.pem"\n')))
@@ -154,14 +154,14 @@ def test_what_tls_needs_has_to_be_there(tmp_path: Path, key: str) -> None:
 
 
 def test_the_files_of_secrets_are_known_for_watching(tmp_path: Path) -> None:
-    """Each once, with its absolute path."""
+    """The list has each file once, with its absolute path."""
     written(tmp_path, PLANTED, name="keys/a")
     text = with_secret('{ file = "keys/a" }', TT + PARTNER)
     assert loaded(written(tmp_path, text)).secret_files == (tmp_path / "keys" / "a",)
 
 
 def test_a_credential_is_found_in_the_first_directory(tmp_path: Path) -> None:
-    """$CREDENTIALS_DIRECTORY."""
+    """$CREDENTIALS_DIRECTORY may have several directories; the first one counts."""
     written(tmp_path, PLANTED, name="credentials/partner")
     environ = {"CREDENTIALS_DIRECTORY": f"{tmp_path}/credentials:/elsewhere"}
     loaded(written(tmp_path, with_secret('{ credential = "partner" }')), environ=environ)

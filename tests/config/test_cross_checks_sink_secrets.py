@@ -1,4 +1,4 @@
-"""Secrets of sinks are read, watched and hidden like a provider's; and targets that are no files."""
+"""Secrets of sinks are read, watched and hidden like those of providers. Targets of remote sinks are no paths."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def refused(path: Path, before: Config | None = None) -> list[ConfigProblem]:
     ],
 )
 def test_a_sink_s_secret_that_cannot_be_read_is_an_error_at_its_place(tmp_path: Path, auth: str, message: str) -> None:
-    """At `check` and at a reload, with line and caret, as for a provider."""
+    """The error has line and caret, as for a provider, at `check` and at a reload."""
     good = loaded(written(tmp_path, PARTNER + SINK.format(auth='{ env = "KEY" }')))
     for before in (None, good):
         problem = only(refused(written(tmp_path, PARTNER + SINK.format(auth=auth)), before))
@@ -45,7 +45,7 @@ def test_a_sink_s_secret_that_cannot_be_read_is_an_error_at_its_place(tmp_path: 
 
 
 def test_an_unchanged_table_is_read_again_all_the_same(tmp_path: Path) -> None:
-    """A reload takes over what it validated before; a secret that is gone meanwhile is an error of it."""
+    """A reload takes over unchanged tables but reads their secrets again; a missing secret is an error."""
     secret = written(tmp_path, PLANTED, name="secret")
     path = written(tmp_path, PARTNER + SINK.format(auth='{ file = "./secret" }'))
     before = loaded(path)
@@ -55,13 +55,13 @@ def test_an_unchanged_table_is_read_again_all_the_same(tmp_path: Path) -> None:
 
 
 def test_it_is_read_beside_other_errors_of_its_table(tmp_path: Path) -> None:
-    """All errors at once."""
+    """All errors of the table are reported at once."""
     problems = refused(written(tmp_path, PARTNER + SINK.format(auth='{ file = "./missing" }') + "zzz = 1\n"))
     assert [problem.line for problem in problems] == [7, 8]
 
 
 def test_its_file_is_watched_and_a_token_must_not_be_written_there(tmp_path: Path) -> None:
-    """Listed with the providers' own."""
+    """The file of a sink's secret is in the same list as those of providers."""
     written(tmp_path, PLANTED, name="secret")
     text = PARTNER + SINK.format(auth='{ file = "./secret" }')
     assert loaded(written(tmp_path, text)).secret_files == (tmp_path / "secret",)
@@ -72,7 +72,7 @@ def test_its_file_is_watched_and_a_token_must_not_be_written_there(tmp_path: Pat
 
 
 def test_a_literal_is_warned_about_and_not_shown(tmp_path: Path) -> None:
-    """Masked in the excerpt, in no repr; in a file that others can read it is an error."""
+    """The literal is masked in the excerpt and in every repr. In a file that others can read it is an error."""
     path = written(tmp_path, PARTNER + SINK.format(auth=f'"{PLANTED}"'))
     config = loaded(path)
     [warning] = config.warnings
@@ -84,18 +84,18 @@ def test_a_literal_is_warned_about_and_not_shown(tmp_path: Path) -> None:
 
 
 def test_a_secret_in_the_wrong_form_is_masked_too(tmp_path: Path) -> None:
-    """Beside another mistake of the same line."""
+    """Another mistake on the same line does not show the secret."""
     text = PARTNER + SINK.format(auth=f'{{ file = "x", encoding = "rot13", value = "{PLANTED}" }}')
     assert all(PLANTED not in problem.excerpt for problem in refused(written(tmp_path, text)))
 
 
 def test_a_command_is_not_run(tmp_path: Path) -> None:
-    """`check` must be safe to run anywhere."""
+    """`check` must be safe on any machine."""
     loaded(written(tmp_path, PARTNER + SINK.format(auth='{ command = ["/nonexistent"] }')))
 
 
 def test_a_remote_target_is_no_path(tmp_path: Path) -> None:
-    """Nothing of it is resolved: another spelling is another key, and a file of that name is another target."""
+    """No link is resolved. Another spelling is another key, and a file of the same name is another target."""
     tables = [SINK.format(auth='{ env = "KEY" }').replace('"app"', f'"{key}"') for key in ("app", "./app", "x/../app")]
     tables.append('[[providers.partner.sinks]]\nkind = "raw"\npath = "store:app"\n')
     config = loaded(written(tmp_path, PARTNER + "".join(tables)))
@@ -104,7 +104,7 @@ def test_a_remote_target_is_no_path(tmp_path: Path) -> None:
 
 
 def test_two_sinks_on_one_key_are_an_error_that_names_both(tmp_path: Path) -> None:
-    """Of one provider or of two; the same key in another store is another target."""
+    """The sinks may belong to one provider or to two. The same key in another store is another target."""
     sink = SINK.format(auth='{ env = "KEY" }')
     path = written(tmp_path, PARTNER + sink + TT + sink.replace("partner", "tt"))
     problem = only(refused(path))
@@ -114,6 +114,6 @@ def test_two_sinks_on_one_key_are_an_error_that_names_both(tmp_path: Path) -> No
 
 
 def test_names_of_other_tokens_are_checked(tmp_path: Path) -> None:
-    """As for a template."""
+    """The same checks hold as for a template."""
     text = PARTNER + SINK.format(auth='{ env = "KEY" }') + 'tokens = ["nobody"]\n'
     assert only(refused(written(tmp_path, text))).message == 'there is no provider "nobody"'

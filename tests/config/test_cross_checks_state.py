@@ -1,4 +1,4 @@
-"""Place of the state: which kinds of login may be left to systemd's memory."""
+"""The key ``state``: which kinds of login may be kept in systemd's memory."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -12,13 +12,13 @@ from tokend.providers.jwt import Jwt
 
 
 class Rotating(Jwt):
-    """What a kind with refresh tokens that rotate would say of itself."""
+    """A kind whose login rotates."""
 
     rotates: ClassVar[bool] = True
 
 
 def test_memory_is_for_what_may_be_lost(tmp_path: Path) -> None:
-    """A login that rotates would be lost with a stop of the service: refused at the key, and named."""
+    """A stop of the service would lose a login that rotates: an error at the key ``state`` that names the provider."""
     path = written(tmp_path, '[daemon]\nstate = "fdstore"\n' + PARTNER)
     assert loaded(path).daemon.state == "fdstore"
     kinds = PROVIDERS.including({"jwt": Rotating})
@@ -32,7 +32,7 @@ def test_memory_is_for_what_may_be_lost(tmp_path: Path) -> None:
 
 
 def test_there_is_no_third_place(tmp_path: Path) -> None:
-    """The words name both."""
+    """The error names both allowed values."""
     problem = only(refused(written(tmp_path, '[daemon]\nstate = "memory"\n' + PARTNER)))
     assert "directory" in str(problem)
     assert "fdstore" in str(problem)

@@ -1,4 +1,4 @@
-"""Findings: all errors at once, in the order of the file."""
+"""Findings: all errors are reported at once, in the order of the file."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ kind = "raw"
 
 
 def test_every_error_is_reported_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
-    """No error hides another one: neither a wrong table its sinks and secrets, nor one provider the next."""
+    """A wrong table does not hide errors of its sinks and secrets, nor errors of the next provider."""
     path = written(tmp_path, MANY)
     places = [(p.line, p.column) for p in refused(path)]
     assert places == [

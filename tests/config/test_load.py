@@ -1,4 +1,4 @@
-"""All errors at once: each with file, line, column, a sentence, and "did you mean" for a near miss."""
+"""Loading: each error has file, line, column and message; a near miss has "did you mean"."""
 
 from pathlib import Path
 
@@ -26,12 +26,12 @@ from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, load
     ],
 )
 def test_what_the_contract_allows_is_accepted(tmp_path: Path, table: str, line: str) -> None:
-    """The edges of what may be written."""
+    """The limits of each key's values are accepted."""
     loaded(written(tmp_path, table + line + "\n"))
 
 
 def test_the_contract_s_own_example_is_accepted(tmp_path: Path) -> None:
-    """docs/promises.md: these keys with these values; they become what they say."""
+    """The example in docs/promises.md is valid, and its values arrive in the settings."""
     written(tmp_path, "tt key", name="credentials/tt-key")
     written(tmp_path, "tt secret", name="credentials/tt-secret")
     written(tmp_path, "partner secret of more than 32 bytes", name="partner.secret")
@@ -105,7 +105,7 @@ expiration = "2m"
 
 
 def test_equal_files_become_equal_providers(tmp_path: Path) -> None:
-    """Reload is ==: comments, order of tables and forms of tables change nothing; a value does."""
+    """A reload compares with ==. Comments, order and form of tables do not matter; a value does."""
     one = loaded(written(tmp_path, PARTNER + WALLET)).providers
     other = loaded(written(tmp_path, "# new\n" + WALLET + PARTNER.replace('"jwt"', "'jwt'"), name="b.toml")).providers
     assert one == other
@@ -113,7 +113,7 @@ def test_equal_files_become_equal_providers(tmp_path: Path) -> None:
 
 
 def test_relative_paths_start_at_the_directory_of_their_file(tmp_path: Path) -> None:
-    """Wherever the daemon was started."""
+    """The daemon's working directory does not matter."""
     text = '[daemon]\nsocket = "s"\n' + PARTNER + 'sinks = [{ kind = "raw", path = "../x" }]\n'
     config = loaded(written(tmp_path, text))
     assert config.daemon.socket == tmp_path / "s"
@@ -121,7 +121,7 @@ def test_relative_paths_start_at_the_directory_of_their_file(tmp_path: Path) -> 
 
 
 def test_names_that_this_machine_does_not_know_are_warned_about(tmp_path: Path) -> None:
-    """Perhaps another machine does; numbers always do."""
+    """Unknown names cause a warning, because another machine may know them. Numbers are always accepted."""
     text = (
         '[daemon]\nadmins = ["root", "no-such-user", "12345"]\nsocket_group = "no-such-group"\n' + PARTNER +
         'access = { users = ["root"], groups = ["no-such-group"], units = ["no-such.service"] }\n'

@@ -1,4 +1,4 @@
-"""Whatever stands in a configuration, it is accepted or refused: never a crash, never a secret shown."""
+"""Any document is accepted or refused with errors: no crash, and no secret in a message."""
 
 import tempfile
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, load
 from tokend.config import InvalidConfigError
 
 PLANTED = "hunter2-obviously-fake"
-# Files are written: how long that takes is not what is tested.
+# No deadline: each example writes files, and the speed of the disk is not tested.
 ANY_TIME = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KEYS = st.sampled_from(
     [
@@ -66,28 +66,28 @@ def try_it(text: str | bytes) -> None:
 @ANY_TIME
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
 def test_any_table_of_our_words_is_accepted_or_refused(table: dict[str, Any]) -> None:
-    """Right keys at wrong places with wrong values: each error with a place, an excerpt and a caret."""
+    """Known keys at wrong places with wrong values: each error has a place, an excerpt and a caret."""
     try_it("".join(f'"{key}" = {inline(value)}\n' for key, value in table.items()))
 
 
 @ANY_TIME
 @given(st.sampled_from([PARTNER, WALLET, TT, PROJECTX, AUTH_TOKEN]), st.dictionaries(KEYS, VALUES, max_size=3))
 def test_any_addition_to_a_right_table_is_accepted_or_refused(table: str, more: dict[str, Any]) -> None:
-    """The same inside a provider that is right otherwise."""
+    """The same inside an otherwise valid provider."""
     try_it(table + "".join(f'"{key}" = {inline(value)}\n' for key, value in more.items()))
 
 
 @ANY_TIME
 @given(st.text() | st.binary())
 def test_any_text_and_any_bytes_are_refused_in_words(text: str | bytes) -> None:
-    """A picture, a script, an archive: not TOML."""
+    """A picture, a script or an archive is refused as no TOML."""
     try_it(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
 
 
 @ANY_TIME
 @given(st.data())
 def test_a_broken_line_beside_a_secret_never_shows_it(data: st.DataObject) -> None:
-    """Cut or changed anywhere: whatever the syntax error is, the literal is not in it."""
+    """Whatever the syntax error is, its message does not contain the literal."""
     secret = data.draw(st.sampled_from([f'"{PLANTED}"', f"'{PLANTED}'", f'"""\n{PLANTED}"""', f'"""{PLANTED}\n"""']))
     text = PROJECTX.replace('api_key = { env = "KEY" }', f"api_key = {secret}") + "timeout = 5\n"
     at = data.draw(st.integers(0, len(text)))

@@ -1,4 +1,4 @@
-"""A reload takes over what was made of tables that are as they were; its messages are those of a full reading."""
+"""A reload takes over unchanged tables. Its messages are those of a full load."""
 
 import tempfile
 from pathlib import Path
@@ -17,11 +17,11 @@ def sink(provider: str, path: str) -> str:
     return f'[[providers.{provider}.sinks]]\nkind = "raw"\npath = "{path}"\n'
 
 
-# ------------------------------------------------------------------ what is the same, and what is not
+# ------------------------------------------------------------------ equal and different tables
 
 
 def test_tables_that_did_not_change_are_taken_over_as_they_are(tmp_path: Path) -> None:
-    """Ten thousand providers, one of them changed: 9,999 are neither validated again nor held twice."""
+    """If one of ten thousand providers changed, the other 9,999 are neither validated nor copied."""
     before = loaded(written(tmp_path, "# old\n" + PARTNER + sink("partner", "out") + TT + WALLET))
     text = WALLET + "\n# new, and in another order\n" + TT + "required = false\n" + PARTNER + sink("partner", "out")
     after = loaded(written(tmp_path, text), before=before)
@@ -32,7 +32,7 @@ def test_tables_that_did_not_change_are_taken_over_as_they_are(tmp_path: Path) -
 
 
 def test_a_table_that_moves_to_another_directory_means_other_files(tmp_path: Path) -> None:
-    """The same text: its relative paths are those of the file that it stands in now."""
+    """Its relative paths start at the directory of its new file, though its text is the same."""
     table = PARTNER.replace('{ env = "KEY" }', '{ file = "key" }') + sink("partner", "out")
     for name in ("key", "sub/key"):
         written(tmp_path, KEY, name=name)
@@ -47,28 +47,28 @@ def test_a_table_that_moves_to_another_directory_means_other_files(tmp_path: Pat
 @pytest.mark.parametrize("one", ["1", "1.0", "true", '"1"', "[1]", "{ a = 1 }", "-0.0", "0.0"])
 @pytest.mark.parametrize("other", ["1", "1.0", "true", '"1"', "[1]", "{ a = 1 }", "-0.0", "0.0"])
 def test_values_that_toml_keeps_apart_are_kept_apart(tmp_path: Path, one: str, other: str) -> None:
-    """1 and 1.0 and true are one to Python, and three in a token's claims."""
+    """1, 1.0 and true are equal in Python but different in a token's claims."""
     before = loaded(written(tmp_path, PARTNER + f"claims = {{ a = {one} }}\n"))
     after = loaded(written(tmp_path, PARTNER + f"claims = {{ a = {other} }}\n"), before=before)
     assert (after.providers["partner"] is before.providers["partner"]) is (one == other)
-    # What a reload goes by: only what differs is applied.
+    # A reload applies only the providers that differ.
     assert (after.providers["partner"] == before.providers["partner"]) is (one == other)
     assert repr(after) == repr(loaded(tmp_path / "config.toml"))
 
 
 @pytest.mark.parametrize("value", ["nan", "-nan", "inf", "1979-05-27", "1979-05-27T07:32:00Z", "07:32:00"])
 def test_what_json_cannot_say_is_refused_also_where_it_looks_like_what_was_there(tmp_path: Path, value: str) -> None:
-    """A string that says the same was right, and is in force."""
+    """The valid table in force has a string with the same text."""
     before = loaded(written(tmp_path, PARTNER + f'claims = {{ a = "{value}" }}\n'))
     problem = only(refused(written(tmp_path, PARTNER + f"claims = {{ a = {value} }}\n"), before=before))
     assert problem.message.startswith("claims: it holds something that JSON cannot say")
 
 
-# ------------------------------------------------------------------ what is around it is looked at all the same
+# ------------------------------------------------------------------ checks that an unchanged table repeats
 
 
 def test_a_new_sink_on_the_file_of_one_that_was_there_is_an_error(tmp_path: Path) -> None:
-    """At the place of the second, naming the first, in whichever order they stand."""
+    """The error is at the second sink in the file and names the first, whichever of them is new."""
     table = PARTNER + sink("partner", "other") + sink("partner", "out")
     before = loaded(written(tmp_path, table))
     for text in (table + TT + sink("tt", "out"), TT + sink("tt", "out") + table):
@@ -80,7 +80,7 @@ def test_a_new_sink_on_the_file_of_one_that_was_there_is_an_error(tmp_path: Path
 
 
 def test_a_secret_s_file_that_cannot_be_read_any_more_is_an_error(tmp_path: Path) -> None:
-    """Its table did not change."""
+    """The secret's table did not change."""
     key = written(tmp_path, KEY, name="key")
     text = PARTNER.replace('{ env = "KEY" }', '{ file = "./key" }')
     before = loaded(written(tmp_path, text))
@@ -91,7 +91,7 @@ def test_a_secret_s_file_that_cannot_be_read_any_more_is_an_error(tmp_path: Path
 
 
 def test_a_literal_in_a_file_that_others_can_read_now_is_an_error(tmp_path: Path) -> None:
-    """The mode alone changed; and the warning about a literal is said at each reload."""
+    """Only the file's mode changed. The warning about a literal is repeated at each reload."""
     path = written(tmp_path, PARTNER.replace('{ env = "KEY" }', f'"{KEY}"'))
     before = loaded(path)
     assert loaded(path, before=before).warnings == before.warnings != ()
@@ -100,7 +100,7 @@ def test_a_literal_in_a_file_that_others_can_read_now_is_an_error(tmp_path: Path
 
 
 def test_the_proxy_s_password_the_tls_files_and_the_names_are_looked_at_again(tmp_path: Path) -> None:
-    """All that can go wrong beside a table that did not change."""
+    """These checks run at each reload, also for an unchanged table."""
     ca = written(tmp_path, "", name="ca.pem")
     proxy = PROJECTX + 'proxy = "http://user:obviously-fake@proxy:1"\nca_file = "ca.pem"\n'
     path = written(tmp_path, proxy + 'access = { users = ["no-such-user-here"] }\n')
@@ -114,7 +114,7 @@ def test_the_proxy_s_password_the_tls_files_and_the_names_are_looked_at_again(tm
     ]
 
 
-# ------------------------------------------------------------------ whatever is edited
+# ------------------------------------------------------------------ any edit
 
 NAMES = ("a", "b", "c")
 SECRETS = ('{ env = "KEY" }', '{ file = "key" }', '{ file = "sub/key" }', '{ command = ["x"] }', f'"{KEY}"')
@@ -135,7 +135,7 @@ Edits = dict[str, Table | str | None]
 
 
 def edited(tables: Tables, edits: Edits) -> Tables:
-    """None takes a table away, a place moves it."""
+    """Return the tables after ``edits``: None removes a table, a place moves it, a pair replaces it."""
     found = dict(tables)
     for name, edit in edits.items():
         if edit is None:
@@ -167,7 +167,7 @@ def outcome(path: Path, before: Config | None = None) -> Config | tuple[ConfigPr
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], max_examples=60)
 @given(TABLES, EDITS, st.sampled_from([0o600, 0o644]), st.sampled_from([None, "key", "sub/key"]))
 def test_a_reload_says_what_reading_anew_says(tables: Tables, edits: Edits, mode: int, gone: str | None) -> None:
-    """Whatever was changed, taken away or moved, and whatever became of the files around it."""
+    """A reload after any change of tables or files reports the same as a first load."""
     with tempfile.TemporaryDirectory(prefix="tk-") as name:
         directory = Path(name)
         for key in ("key", "sub/key", "sub/sub/key"):
@@ -180,5 +180,5 @@ def test_a_reload_says_what_reading_anew_says(tables: Tables, edits: Edits, mode
         path = put(directory, edited(tables, edits), mode)
         after, anew = outcome(path, before), outcome(path)
         assert after == anew
-        # To == are 1 and true the same, and nothing is said of what an equal configuration does not compare.
+        # `==` treats 1 and true as equal, and ignores the fields that are not compared; their repr differs.
         assert repr(after) == repr(anew)

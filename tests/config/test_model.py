@@ -1,4 +1,4 @@
-"""The loopback port: addresses of this machine only, and never without a secret."""
+"""The key ``listen``: only loopback addresses, and never without a secret."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def daemon(listen: str, secret: str = SECRET) -> str:
     ],
 )
 def test_addresses_of_this_machine_are_accepted(tmp_path: Path, listen: str, address: tuple[str, int]) -> None:
-    """127.0.0.0/8 and [::1]."""
+    """127.0.0.0/8 and [::1] are loopback."""
     settings = loaded(written(tmp_path, daemon(listen))).daemon
     assert settings.listen is not None
     assert loopback_address(settings.listen) == address
@@ -33,7 +33,7 @@ def test_addresses_of_this_machine_are_accepted(tmp_path: Path, listen: str, add
     "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:http", ":9464", "9464", "",
     "127.0.0.256:9464", "127.1:9464", "127.0.0.1.example.com:80", "128.0.0.1:80", "127.0.0.1:9464\\n"])  # fmt: skip
 def test_any_other_address_is_an_error_at_its_line(tmp_path: Path, listen: str) -> None:
-    """Also a name, which somebody else may resolve, and an address without a port."""
+    """A name is refused because another machine may resolve it. An address without a port is refused too."""
     problem = only(refused(written(tmp_path, daemon(listen))))
     assert problem.line == 2
     assert "listen: " in problem.message
@@ -46,7 +46,7 @@ def test_without_a_secret_it_is_an_error_that_names_both(tmp_path: Path) -> None
 
 
 def test_off_is_the_default(tmp_path: Path) -> None:
-    """A secret alone opens nothing."""
+    """A secret alone opens no port."""
     assert loaded(written(tmp_path, PARTNER)).daemon.listen is None
     assert loaded(written(tmp_path, "[daemon]\n" + SECRET + PARTNER)).daemon.listen is None
 
@@ -62,14 +62,14 @@ def test_off_is_the_default(tmp_path: Path) -> None:
     ],
 )
 def test_a_secret_that_cannot_be_used_is_an_error_now(tmp_path: Path, secret: str, message: str) -> None:
-    """As those of the providers; every connecting client would run a command."""
+    """The checks are those of providers' secrets. A command is refused: every client would run it."""
     written(tmp_path, "\n", name="empty")
     text = daemon("127.0.0.1:9464", f"listen_secret = {secret}\n")
     assert message in refused(written(tmp_path, text))[0].message
 
 
 def test_a_secret_in_the_configuration_itself_is_warned_about_and_not_shown(tmp_path: Path) -> None:
-    """An error where others may read it."""
+    """In a file that others can read it is an error."""
     text = daemon("127.0.0.1:9464", 'listen_secret = "obviously-fake-planted"\n')
     config = loaded(written(tmp_path, text))
     [warning] = config.warnings
@@ -81,7 +81,7 @@ def test_a_secret_in_the_configuration_itself_is_warned_about_and_not_shown(tmp_
 
 
 def test_no_token_is_written_over_the_secret(tmp_path: Path) -> None:
-    """It is a file that tokend reads."""
+    """tokend reads the secret's file."""
     written(tmp_path, "obviously-fake", name="secret")
     sink = '[[providers.partner.sinks]]\nkind = "raw"\npath = "secret"\n'
     text = daemon("127.0.0.1:9464", 'listen_secret = { file = "secret" }\n') + sink

@@ -1,4 +1,4 @@
-"""Default places of the configuration, the socket and the state."""
+"""Default paths of the configuration, the socket and the state."""
 
 import os
 import pwd
@@ -13,7 +13,7 @@ from tokend.values.errors import ConfigError
 
 @pytest.fixture
 def places(tmp_path: Path) -> dict[str, Path]:
-    """A configuration at every place that can be named."""
+    """Make a configuration at every possible place."""
     found = {}
     for place in (
         "explicit",
@@ -39,7 +39,7 @@ def everything(places: dict[str, Path]) -> dict[str, str]:
 
 
 def test_the_command_line_goes_before_the_environment_before_the_usual_places(places: dict[str, Path]) -> None:
-    """--config, $TOKEND_CONFIG, the first of $CONFIGURATION_DIRECTORY, $XDG_CONFIG_HOME, ~/.config: in this order."""
+    """The order is --config, $TOKEND_CONFIG, the first of $CONFIGURATION_DIRECTORY, $XDG_CONFIG_HOME, ~/.config."""
     environ = everything(places)
     assert find_config(places["explicit"], environ=environ, uid=1000) == places["explicit"]
     for place, names in (
@@ -55,26 +55,26 @@ def test_the_command_line_goes_before_the_environment_before_the_usual_places(pl
 
 @pytest.mark.parametrize("name", ["TOKEND_CONFIG", "CONFIGURATION_DIRECTORY", "XDG_CONFIG_HOME"])
 def test_an_empty_variable_is_none(places: dict[str, Path], name: str) -> None:
-    """Unit files and shells set variables to nothing."""
+    """Unit files and shells may set a variable to an empty string."""
     environ = {"HOME": str(places["home"].parents[2]), name: ""}
     assert find_config(None, environ=environ, uid=1000) == places["home"]
 
 
 def test_a_relative_xdg_directory_is_ignored(places: dict[str, Path]) -> None:
-    """As its specification says."""
+    """The XDG specification demands it."""
     environ = {"HOME": str(places["home"].parents[2]), "XDG_CONFIG_HOME": "relative"}
     assert find_config(None, environ=environ, uid=1000) == places["home"]
 
 
 def test_root_looks_in_etc_whatever_xdg_says(places: dict[str, Path]) -> None:
-    """uid 0 ignores XDG: sudo leaves somebody else's variables behind."""
+    """sudo can leave the XDG variables of another user."""
     environ = {"XDG_CONFIG_HOME": str(places["xdg"].parents[1]), "HOME": str(places["home"].parents[2])}
     with pytest.raises(ConfigError, match=r"/etc/tokend/config\.toml \(the default for root\): there is none"):
         find_config(None, environ=environ, uid=0)
 
 
 def test_the_home_of_a_user_without_home_is_the_one_of_the_user_database() -> None:
-    """A daemon may have been started with no environment at all."""
+    """A daemon may start with an empty environment."""
     home = pwd.getpwuid(os.getuid()).pw_dir
     assert default_state_directory({}, os.getuid() or 1) in {
         f"{home}/.local/state/tokend",
@@ -100,7 +100,7 @@ def test_what_cannot_be_used_is_told_with_path_reason_and_what_to_do(tmp_path: P
 
 
 def test_a_relative_path_becomes_absolute(tmp_path: Path) -> None:
-    """A reload must find the same file, wherever the daemon has gone since."""
+    """A reload must find the same file after a change of the working directory."""
     (tmp_path / "c.toml").write_text("")
     found = find_config(Path(os.path.relpath(tmp_path / "c.toml")), environ={}, uid=0)
     assert found.is_absolute()
@@ -116,7 +116,7 @@ def test_the_socket_is_where_systemd_or_the_session_says() -> None:
 
 
 def test_the_state_is_where_systemd_says_or_by_user() -> None:
-    """$STATE_DIRECTORY (its first entry), else /var/lib/tokend for root, else below the home."""
+    """$STATE_DIRECTORY (its first entry), else /var/lib/tokend for root, else a directory in the home."""
     assert default_state_directory({"STATE_DIRECTORY": "/a:/b"}, 7) == "/a"
     assert default_state_directory({"HOME": "/h"}, 0) == "/var/lib/tokend"
     assert default_state_directory({"HOME": "/h"}, 7) == "/h/.local/state/tokend"

@@ -80,7 +80,7 @@ from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, only
 def test_each_mistake_is_told_in_words_that_say_what_to_write(
     tmp_path: Path, table: str, line: str, message: str
 ) -> None:
-    """What was expected, what type was found, what the key may have been. One mistake, one error."""
+    """The message has the expected form, the type that was found, and a similar key. One mistake causes one error."""
     text = table + line + "\n"
     problem = only(refused(written(tmp_path, text)))
     assert message in problem.message

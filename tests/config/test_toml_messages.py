@@ -1,4 +1,4 @@
-"""Messages about invalid TOML: the place where a person would look, a sentence that helps, and no secret."""
+"""Messages about invalid TOML: the place where a person would look, a helpful sentence, no secret."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ PLANTED = "hunter2-obviously-fake"
 def test_each_mistake_has_its_place_and_its_sentence(
     tmp_path: Path, text: str, place: tuple[int, int], message: str, excerpt: str
 ) -> None:
-    """Line, column, what is wrong in words, and as much of the line as is surely no secret."""
+    """Line, column, message, and the part of the line that surely holds no secret."""
     problem = only(refused(written(tmp_path, text)))
     assert (problem.line, problem.column) == place
     assert problem.message.startswith("not TOML: ")
@@ -69,21 +69,21 @@ def test_each_mistake_has_its_place_and_its_sentence(
     ],
 )
 def test_a_line_that_cannot_be_understood_shows_no_secret(tmp_path: Path, text: str) -> None:
-    """It may be the inside of a key, and what looks like a name may be base64."""
+    """The line may be part of a PEM key, and its base64 may look like a TOML key."""
     problem = only(refused(written(tmp_path, "[providers.a]\n" + text.replace("PLANTED", PLANTED))))
     assert PLANTED not in str(problem)
     assert problem.excerpt
 
 
 def test_a_byte_order_mark_is_no_mistake_and_moves_no_column(tmp_path: Path) -> None:
-    """Editors of another system leave one."""
+    """Editors on Windows write one."""
     problem = only(refused(written(tmp_path, "\ufeffdaemon = 5 x\n")))
     assert (problem.line, problem.column) == (1, 12)
     assert "ttl" in only(refused(written(tmp_path, "\ufeff" + PARTNER + "ttl = 5\n"))).message
 
 
 def test_bytes_that_are_no_utf8_are_named_by_place(tmp_path: Path) -> None:
-    """Line and column; the byte itself is not shown."""
+    """The error has line and column but not the byte."""
     problem = only(refused(written(tmp_path, b'a = 1\nb = "\xc3\xa4\xff"\n')))
     assert (problem.line, problem.column, problem.excerpt) == (2, 7, "")
 
@@ -100,15 +100,15 @@ def test_bytes_that_are_no_utf8_are_named_by_place(tmp_path: Path) -> None:
     ],
 )
 def test_what_nobody_means_is_refused_without_a_crash(tmp_path: Path, text: str) -> None:
-    """Thousands of brackets overflow the parser's stack, thousands of digits the conversion."""
+    """Thousands of brackets overflow the parser's stack; thousands of digits overflow the conversion."""
     problem = only(refused(written(tmp_path, text)))
     assert problem.line == 1
-    assert "nested deeper" in problem.message or "anybody means" in problem.message
+    assert "nested deeper" in problem.message or "not acceptable TOML" in problem.message
 
 
 @pytest.mark.parametrize("line", [f'literal = "{PLANTED}', f"literal = {PLANTED}", f"literal = '{PLANTED}"])
 def test_a_key_that_a_secret_s_table_has_not_got_is_not_shown(tmp_path: Path, line: str) -> None:
-    """Written where a literal has no key: whatever stands behind it is the secret itself."""
+    """A value after ``literal =`` is the secret itself."""
     problem = only(refused(written(tmp_path, f'[providers.a]\nkind = "jwt"\n[providers.a.secret]\n{line}\n')))
     assert problem.line == 4
     assert PLANTED not in str(problem)

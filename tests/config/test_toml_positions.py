@@ -1,4 +1,4 @@
-"""Places in TOML documents: the scanner agrees with tomllib about every document."""
+"""Positions in TOML documents: the scanner agrees with tomllib about every document."""
 
 import tomllib
 from typing import Any
@@ -65,12 +65,15 @@ def at(text: str, path: Path) -> tuple[int, int]:
     ],
 )
 def test_keys_items_and_headers_stand_where_a_person_sees_them(path: Path, place: tuple[int, int]) -> None:
-    """Line and column from 1, whatever form a key or a table has."""
+    """Line and column count from 1, for every form of a key or a table."""
     assert at(DOCUMENT, path) == place
 
 
 def test_every_value_is_found_as_it_is_written() -> None:
-    """Strings with their quotes, numbers and times without what follows; nothing inside a string or comment counts."""
+    """A string has its quotes.
+
+    A number or time ends before the text that follows. Text in strings and comments does not count.
+    """
     found = {span.path: DOCUMENT[span.start : span.end] for span in layout(DOCUMENT).values}
     assert found["title",] == "'one'"
     assert found["when",] == "1979-05-27 07:32:00"
@@ -83,7 +86,7 @@ def test_every_value_is_found_as_it_is_written() -> None:
 
 
 def test_windows_line_ends_move_nothing() -> None:
-    """CRLF is one line end; columns are the same."""
+    """CRLF is one line end, and columns stay the same."""
     text = DOCUMENT.replace("\n", "\r\n")
     tomllib.loads(text)
     assert at(text, ("array", 1, "sub", "z", "deep", "er", 1)) == (21, 3)
@@ -142,7 +145,7 @@ def paths_of(value: Any, path: Path = ()) -> set[Path]:
 @settings(deadline=None)
 @given(TABLES, st.sampled_from([" ", "\n  ", "", " # not, a = value ]\n"]))
 def test_every_key_and_value_of_any_document_has_its_place(tables: dict[str, Any], gap: str) -> None:
-    """The scanner finds what tomllib finds, no more and no less; each value's text alone gives the value again."""
+    """The scanner finds exactly what tomllib finds, and the text of each value gives the same value again."""
     text = written_out(tables, gap)
     parsed = tomllib.loads(text)
     found: Layout = layout(text)
@@ -157,7 +160,7 @@ def test_every_key_and_value_of_any_document_has_its_place(tables: dict[str, Any
 @settings(deadline=None)
 @given(TABLES, st.data())
 def test_a_document_that_breaks_off_never_confuses_the_scanner(tables: dict[str, Any], data: st.DataObject) -> None:
-    """Where tomllib says that something is open at the end, the scanner answers with an offset or None, no more."""
+    """If tomllib finds something open at the end, the scanner returns an offset or None and does not fail."""
     text = written_out(tables, " ")
     cut = text[: data.draw(st.integers(0, len(text)))]
     offset = unclosed_statement(cut)
@@ -165,7 +168,7 @@ def test_a_document_that_breaks_off_never_confuses_the_scanner(tables: dict[str,
 
 
 def test_an_open_bracket_is_found_where_its_statement_began() -> None:
-    """The end of the document is not where the mistake is."""
+    """The mistake is at the start of the statement, not at the end of the document."""
     text = 'a = 1\nb = [\n  "x",\n'
     assert unclosed_statement(text) == text.index("b = [")
     text = 'a = """\nnever closed ""\n'

@@ -1,4 +1,4 @@
-"""A configuration in a real file, loaded with the built-in kinds: what every test here begins with."""
+"""Functions that write a configuration to a real file and load it with the built-in kinds."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -9,7 +9,7 @@ from tokend.kinds import PROVIDERS, SINKS
 
 KEY = "obviously-fake-secret-of-32-bytes"
 ENVIRON = {"KEY": KEY, "HOME": "/nonexistent"}
-# A provider that is right, and that nothing but a test's own lines makes wrong.
+# A valid provider: only the lines that a test adds can be wrong.
 PARTNER = '[providers.partner]\nkind = "jwt"\nsecret = { env = "KEY" }\n'
 WALLET = '[providers.wallet]\nkind = "request-jwt"\nkey = { env = "KEY" }\nsecret = { env = "KEY" }\n'
 TT = (
@@ -21,7 +21,7 @@ AUTH_TOKEN = '[providers.links]\nkind = "auth-token"\nclient_secret = { env = "K
 
 
 def written(directory: Path, text: str | bytes, *, name: str = "config.toml", mode: int = 0o600) -> Path:
-    """The file, which nobody else can read unless ``mode`` says so."""
+    """Write the file. Nobody else can read it unless ``mode`` allows it."""
     path = directory / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -30,12 +30,12 @@ def written(directory: Path, text: str | bytes, *, name: str = "config.toml", mo
 
 
 def loaded(path: Path, *, environ: Mapping[str, str] = ENVIRON, before: Config | None = None) -> Config:
-    """Load it; raises `InvalidConfigError`."""
+    """Load the file. Raises `InvalidConfigError`."""
     return load(path, providers=PROVIDERS, sinks=SINKS, environ=environ, before=before)
 
 
 def refused(path: Path, *, environ: Mapping[str, str] = ENVIRON, before: Config | None = None) -> list[ConfigProblem]:
-    """The errors of a file that must have some."""
+    """Return the errors of a file that must have some."""
     try:
         loaded(path, environ=environ, before=before)
     except InvalidConfigError as error:
@@ -45,13 +45,13 @@ def refused(path: Path, *, environ: Mapping[str, str] = ENVIRON, before: Config 
 
 
 def only(problems: list[ConfigProblem]) -> ConfigProblem:
-    """The one error there must be."""
+    """Return the only error."""
     assert len(problems) == 1, problems
     return problems[0]
 
 
 def in_words(duration: timedelta) -> str:
-    """A duration as it is written: whole milliseconds, in the largest unit that fits."""
+    """Return a duration as text: whole milliseconds, in the largest unit that fits."""
     for unit, one in (("d", "days"), ("h", "hours"), ("m", "minutes"), ("s", "seconds")):
         if not duration % timedelta(**{one: 1}):
             return f"{duration // timedelta(**{one: 1})}{unit}"

@@ -1,4 +1,4 @@
-"""A class that cannot be a kind says what is missing when it is imported, not at its first attempt."""
+"""The check of a kind's class reports all faults at its import, not at its first attempt."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
@@ -17,14 +17,14 @@ from tokend.plugin.settings import (
 
 
 class Held(HeldSettings):
-    """The least that a held kind has to have."""
+    """The minimal held kind."""
 
     async def fetch(self, runtime: Any, previous: Any) -> Any:
         raise NotImplementedError
 
 
 class Issuing(OnDemandSettings):
-    """The least that an on-demand kind has to have."""
+    """The minimal on-demand kind."""
 
     def check(self, parameters: Mapping[str, str]) -> None:
         raise NotImplementedError
@@ -34,7 +34,7 @@ class Issuing(OnDemandSettings):
 
 
 def test_what_is_built_in_can_be_used() -> None:
-    """And the least that a kind can be."""
+    """The built-in kinds and the minimal kinds have no fault."""
     for name, model in PROVIDERS.all().items():
         assert provider_faults(name, model) == []
     for name, sink in SINKS.all().items():
@@ -102,7 +102,7 @@ FETCH = "write async def fetch(self, runtime, previous)"
     ],
 )
 def test_each_fault_says_what_to_write(found: Callable[..., object], said: list[str]) -> None:
-    """All at once."""
+    """All faults of a class are reported at once."""
     faults = provider_faults("weather", found)
     assert len(faults) == len(said)
     for fault, part in zip(faults, said, strict=True):
@@ -110,7 +110,7 @@ def test_each_fault_says_what_to_write(found: Callable[..., object], said: list[
 
 
 def test_a_sink_is_a_class_with_settings() -> None:
-    """The same for sinks."""
+    """The same rules hold for sinks."""
     assert "inherits SinkSettings" in sink_faults("raw", Held)[0]
     assert 'must be "other"' in sink_faults("other", SINKS.get("raw"))[0]
 
@@ -193,7 +193,7 @@ class Served(SinkSettings):
     ],
 )
 def test_each_fault_of_a_sink_says_what_to_write(found: type, said: list[str]) -> None:
-    """By its family: pushed, remote or served."""
+    """The sink's family decides which methods it needs."""
     faults = sink_faults("weather", found)
     assert len(faults) == len(said)
     for fault, part in zip(faults, said, strict=True):

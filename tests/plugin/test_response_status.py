@@ -1,4 +1,4 @@
-"""Meaning of a bare status, and tokens that are accepted."""
+"""Meaning of a bare status, and the check of a token's text."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -24,7 +24,7 @@ def answer(status: int = 429, *, offset: float = 0.0, date: float | None = None,
 
 
 def refusal(reply: UpstreamReply) -> AttemptError:
-    """The error a reply means."""
+    """Return the error that a reply raises."""
     with pytest.raises(AttemptError) as caught:
         refuse(reply, "host:443")
     assert "host:443" in str(caught.value)
@@ -46,14 +46,14 @@ def test_retry_after_in_seconds_is_clamped(value: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("value", ["0", "-5", "1e30", "soon", "", "30s", "1.5", "NaN", "9" * 40, "Wed", "\x00"])
 def test_a_senseless_retry_after_is_none(value: str) -> None:
-    """docs/promises.md 4: then backoff decides."""
+    """docs/promises.md 4: then the backoff decides."""
     error = refusal(answer(retry_after=value))
     assert isinstance(error, RateLimitedError)
     assert error.retry_after is None
 
 
 def test_retry_after_as_a_date_is_relative_to_the_replys_own_date() -> None:
-    """docs/promises.md 5: by a clock that is a day off, two minutes are two minutes."""
+    """docs/promises.md 5: two minutes stay two minutes if the upstream's clock is a day off."""
     theirs = datetime.fromtimestamp(NOW + 86400, UTC)
     when = format_datetime(theirs + timedelta(seconds=120), usegmt=True)
     assert retry_after(answer(date=NOW + 86400, retry_after=when)) == 120
@@ -63,7 +63,7 @@ def test_retry_after_as_a_date_is_relative_to_the_replys_own_date() -> None:
 
 @given(st.text(max_size=40))
 def test_no_retry_after_is_a_crash(value: str) -> None:
-    """Whatever a header holds: None, or a pause within the clamp."""
+    """Any header gives None or a pause within the limits."""
     pause = retry_after(answer(retry_after=value))
     assert pause is None or 5 <= pause <= 3600
 
@@ -78,7 +78,7 @@ def test_5xx_is_transient_and_repeatable(status: int) -> None:
 
 @pytest.mark.parametrize("status", [204, 400, 403, 404, 407, 409, 418, 422])
 def test_other_statuses_are_transient_and_not_repeatable(status: int) -> None:
-    """docs/promises.md 25: without a vendor's meaning nothing was learned about the credentials."""
+    """docs/promises.md 25: a status without a known meaning says nothing about the credentials."""
     error = refusal(answer(status))
     assert isinstance(error, TransientError)
     assert not error.repeatable
@@ -97,7 +97,7 @@ def test_401_is_a_verdict() -> None:
 
 @pytest.mark.parametrize("offset", [-3600, 61])
 def test_401_with_a_far_clock_may_be_the_clocks_fault(offset: float) -> None:
-    """Learn the offset, retry once."""
+    """The caller learns the offset and retries once."""
     error = refusal(answer(401, offset=offset))
     assert isinstance(error, ClockError)
     assert error.offset == offset

@@ -1,4 +1,4 @@
-"""Places of secrets, each really read."""
+"""Secrets are read from each kind of place, with real files, variables and programs."""
 
 import base64
 import os
@@ -46,7 +46,7 @@ def test_each_place_gives_its_secret(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("written", "read"), [("a\n", "a"), ("a\n\n", "a\n"), ("a\r\n", "a"), (" a ", " a ")])
 def test_one_trailing_newline_is_stripped_and_nothing_else(tmp_path: Path, written: str, read: str) -> None:
-    """One, not all; inner and other white space may be part of a secret."""
+    """Inner and other white space may be part of a secret."""
     (tmp_path / "key").write_bytes(written.encode())
     assert read_secret(source({"file": "key"}, str(tmp_path))).reveal() == read
 
@@ -82,7 +82,7 @@ def test_encoded_keys_become_bytes(encoding: str, text: str) -> None:
 def test_what_cannot_be_read_is_named_without_its_content(
     table: dict[str, Any], environ: dict[str, str], expected: str
 ) -> None:
-    """SecretError: place and reason, never the value, nor what a command printed."""
+    """SecretError names place and reason, never the value, nor the output of a command."""
     with pytest.raises(SecretError, match=expected) as refused:
         read_secret(source(table), environ)
     assert PLANTED not in str(refused.value)
@@ -90,7 +90,7 @@ def test_what_cannot_be_read_is_named_without_its_content(
 
 
 def test_a_file_that_keeps_changing_is_not_believed(tmp_path: Path) -> None:
-    """A file is read until two reads agree: this one never does."""
+    """A file is read until two reads agree. This file changes at each read."""
     fifo = tmp_path / "endless"
     fifo.symlink_to("/proc/sys/kernel/random/uuid")
     with pytest.raises(SecretError, match="keeps changing"):
@@ -98,7 +98,7 @@ def test_a_file_that_keeps_changing_is_not_believed(tmp_path: Path) -> None:
 
 
 def test_a_command_gets_no_input_and_a_limit_of_output() -> None:
-    """Standard input is closed; megabytes are no secret."""
+    """Standard input is closed, and megabytes of output are refused."""
     assert read_secret(source({"command": ["sh", "-c", "cat; echo end"]})).reveal() == "end"
     with pytest.raises(SecretError, match="not a secret"):
         read_secret(source({"command": ["head", "-c", "100000", "/dev/zero"]}))
@@ -106,7 +106,7 @@ def test_a_command_gets_no_input_and_a_limit_of_output() -> None:
 
 
 def test_a_command_gets_no_secret_of_the_daemon_s_environment() -> None:
-    """What a program needs to run at all, and nothing else: the daemon's environment may hold other secrets."""
+    """A command gets only the variables that a program needs to run: the others may hold secrets."""
     environ = {"PATH": os.environ["PATH"], "HOME": "/somewhere", "API_KEY": PLANTED, "NOTIFY_SOCKET": "/x"}
     printed = read_secret(source({"command": ["env"]}), environ).reveal()
     assert "HOME=/somewhere" in printed
@@ -115,7 +115,7 @@ def test_a_command_gets_no_secret_of_the_daemon_s_environment() -> None:
 
 
 def test_a_command_that_prints_without_end_is_cut_off_and_ended(tmp_path: Path) -> None:
-    """64 KiB of it are enough to know that it is no secret; it is not left running, nor what it started."""
+    """After 64 KiB the command and the processes that it started are killed."""
     pids = tmp_path / "pids"
     script = f"sleep 1000 & echo $! $$ > {pids}; exec yes"
     with pytest.raises(SecretError, match="printed more than 65536 bytes"):
@@ -125,7 +125,7 @@ def test_a_command_that_prints_without_end_is_cut_off_and_ended(tmp_path: Path) 
 
 
 def test_what_a_command_started_may_live_on_if_it_let_go(tmp_path: Path) -> None:
-    """An agent (of gpg, of ssh) is started by the first command that needs it, and serves the next one."""
+    """An agent of gpg or ssh, started by the first command that needs one, must serve the next command."""
     pids = tmp_path / "pids"
     script = f"sleep 1000 > /dev/null & echo $! > {pids}; echo {PLANTED}"
     assert read_secret(source({"command": ["sh", "-c", script]})).reveal() == PLANTED
@@ -138,7 +138,7 @@ def test_what_a_command_started_may_live_on_if_it_let_go(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("size", [65536, 65537])
 def test_a_secret_has_at_most_64_kib(tmp_path: Path, size: int) -> None:
-    """By file and by command alike."""
+    """The limit holds for files and commands."""
     (tmp_path / "key").write_bytes(b"k" * size)
     for table in ({"file": "key"}, {"command": ["cat", str(tmp_path / "key")]}):
         if size > 65536:
@@ -149,7 +149,7 @@ def test_a_secret_has_at_most_64_kib(tmp_path: Path, size: int) -> None:
 
 
 def test_neither_a_fifo_nor_a_device_is_read(tmp_path: Path) -> None:
-    """A fifo without a writer would hold the reader for ever; nothing is left open."""
+    """The open of a fifo without a writer must not block. No descriptor is left open."""
     os.mkfifo(tmp_path / "fifo")
     before = set(Path("/proc/self/fd").iterdir())
     for path, reason in (

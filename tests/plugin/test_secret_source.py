@@ -1,4 +1,4 @@
-"""The places of secrets, as the configuration names them."""
+"""Places of secrets, as a configuration names them."""
 
 import pytest
 from pydantic import ValidationError
@@ -9,13 +9,13 @@ from tokend.plugin.secret_source import SecretSource
 
 @pytest.mark.parametrize("table", [{}, {"env": "A", "file": "b"}, {"enf": "A"}, 5, ["a"]])
 def test_a_secret_is_exactly_one_place(table: dict[str, str] | int | list[str]) -> None:
-    """None, two, unknown or no place at all are refused; the input is not quoted."""
+    """No place, two places and unknown places are refused. The error does not quote the input."""
     with pytest.raises(ValidationError):
         source(table)
 
 
 def test_equality_compares_places_and_repr_shows_no_literal() -> None:
-    """A reload sees a change of place; a literal never shows."""
+    """A reload sees a change of place. A repr never shows a literal."""
     assert source({"env": "A"}) == source({"env": "A"}) != source({"env": "B"})
     assert source(PLANTED) == source(PLANTED) != source("other")
     assert PLANTED not in repr(source(PLANTED)) + str(source(PLANTED))
@@ -24,19 +24,19 @@ def test_equality_compares_places_and_repr_shows_no_literal() -> None:
 
 @pytest.mark.parametrize("path", ["", "a\0b", "~/key"])
 def test_a_path_that_cannot_be_meant_is_refused_before_it_is_used(path: str) -> None:
-    """No error of the system's with a meaning of its own, and no directory named ~."""
+    """The system's own error would be unclear, or a directory named ~ would be created."""
     with pytest.raises(ValidationError):
         source({"file": path})
 
 
 @pytest.mark.parametrize("name", ["", "$KEY", "KEY=x", "a\0b"])
 def test_an_environment_variable_is_named_without_a_dollar(name: str) -> None:
-    """There is no interpolation: { env = "$KEY" } would look for a variable of that name."""
+    """Nothing is interpolated: { env = "$KEY" } would mean a variable of that name."""
     with pytest.raises(ValidationError, match="name of an environment variable"):
         source({"env": name})
 
 
 def test_a_key_named_literal_is_not_there() -> None:
-    """A literal is a plain string: two ways to write one would be one too many."""
+    """A literal is written as a plain string only."""
     with pytest.raises(ValidationError, match="there is no key literal"):
         source({"literal": PLANTED})

@@ -1,4 +1,4 @@
-"""A secret written where its place belongs is in no message: neither of a check, nor of an attempt, nor in a repr."""
+"""A secret that was written instead of its place is in no message of a check or an attempt, and in no repr."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ LONG = "A" * 41
     ],
 )
 def test_a_secret_in_the_place_of_a_name_is_not_shown(tmp_path: Path, place: str) -> None:
-    """People paste the value where its name belongs; what they see must be fit for a ticket."""
+    """People paste the value instead of its name, and copy messages into tickets."""
     text = PARTNER.replace('{ env = "KEY" }', place)
     if "command" in place:
         source = loaded(written(tmp_path, text)).providers["partner"].settings.secrets()["secret"]
@@ -54,27 +54,27 @@ def test_a_secret_in_the_place_of_a_name_is_not_shown(tmp_path: Path, place: str
     ],
 )
 def test_a_name_is_shown(tmp_path: Path, place: str, shown: str) -> None:
-    """It is what the operator has to repair; the line is shown with it."""
+    """The operator has to correct the name. The excerpt shows it too."""
     problem = only(refused(written(tmp_path, PARTNER.replace('{ env = "KEY" }', place))))
     assert shown in problem.message
     assert place in problem.excerpt
 
 
 def test_a_syntax_error_shows_no_place(tmp_path: Path) -> None:
-    """What stands in a document that cannot be parsed is not known."""
+    """A value in a document that cannot be parsed may be anything."""
     text = f'[providers.partner]\nkind = "jwt"\n[providers.partner.secret]\nenv = "{PLANTED}\n'
     assert PLANTED not in str(only(refused(written(tmp_path, text))))
 
 
 def test_a_command_is_named_while_it_is_a_program_or_a_path() -> None:
-    """``sh`` is installed; a path is shown, there or not."""
+    """``sh`` is an installed program. A path is shown even if no file is there."""
     assert str(SecretSource(command=("sh", "-c", "x"))) == "command sh"
     assert str(SecretSource(command=("/no/such/program",))) == "command /no/such/program"
     assert str(SecretSource(command=("sk-no-such-program",))) == f"command {NOT_SHOWN}"
 
 
 def test_equal_places_are_equal_however_they_are_shown(tmp_path: Path) -> None:
-    """A reload compares the file, not how it was written."""
+    """A reload compares the files, not their spellings."""
     context = {"directory": str(tmp_path)}
     one = SecretSource.model_validate({"file": "key"}, context=context)
     other = SecretSource.model_validate({"file": f"{tmp_path}/key"}, context=context)

@@ -1,4 +1,4 @@
-"""The values a setting can have: durations, shares, modes; and the JSON schema of every model."""
+"""JSON schemas of all models of settings."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ PROVIDERS, SINKS = kinds.PROVIDERS.all(), kinds.SINKS.all()
 
 @pytest.mark.parametrize("model", [DaemonSettings, *PROVIDERS.values(), *SINKS.values()])
 def test_every_model_has_a_json_schema_of_its_toml_keys(model: type[Any]) -> None:
-    """Durations are strings, a secret is a string or a table, and no key is there that TOML does not have."""
+    """A duration is a string; a secret is a string or a table; each key of the schema is a TOML key."""
     schema = model.model_json_schema()
     assert set(schema["properties"]) == {field.alias or name for name, field in model.model_fields.items()}
     assert schema["additionalProperties"] is False

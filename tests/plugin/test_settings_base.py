@@ -17,7 +17,7 @@ DURATION: TypeAdapter[Any] = TypeAdapter(Duration)
 
 @given(st.integers(1, LONGEST_DURATION // timedelta(milliseconds=1)))
 def test_every_duration_survives_being_written_and_read(milliseconds: int) -> None:
-    """Exactly, in whatever unit."""
+    """Every unit gives exactly the same duration."""
     duration = timedelta(milliseconds=milliseconds)
     assert parse_duration(in_words(duration)) == duration
     assert parse_duration(f"{milliseconds}ms") == duration
@@ -25,7 +25,7 @@ def test_every_duration_survives_being_written_and_read(milliseconds: int) -> No
 
 @given(st.text(max_size=8) | st.from_regex(r"[0-9.+-]{0,3} ?[a-zµ]{0,2}", fullmatch=True))
 def test_nothing_else_is_a_duration(text: str) -> None:
-    """A whole number, not 0, and one of five units; ASCII, with nothing before, between and behind."""
+    """A duration is a whole number above 0 and one of five units, in ASCII, without spaces."""
     number = text.rstrip("smhd")
     right = (
         number.isascii() and number.isdigit() and number[0] != "0" and text[len(number) :] in {"ms", "s", "m", "h", "d"}
@@ -40,20 +40,20 @@ def test_nothing_else_is_a_duration(text: str) -> None:
 
 @pytest.mark.parametrize("value", [5, 5.0, True, None, "", "5", "0s", "05s", "5 s", "5S", "-5s", "1.5h", "1h30m", "٥s"])
 def test_bare_numbers_and_other_spellings_are_errors(value: object) -> None:
-    """Nobody has to guess a unit."""
+    """The unit is never implied."""
     with pytest.raises(ValidationError, match="a duration is"):
         DURATION.validate_python(value)
 
 
 @pytest.mark.parametrize("text", ["3661d", "999999999999d", "99999999999999999999d", "9" * 400 + "ms"])
 def test_more_than_ten_years_is_a_typing_error(text: str) -> None:
-    """And never an overflow."""
+    """No number causes an overflow."""
     with pytest.raises(ValueError, match="at most ten years"):
         parse_duration(text)
 
 
 def test_a_lead_is_a_duration_or_a_share() -> None:
-    """1 % to 99 %."""
+    """A share is 1 % to 99 %."""
     assert LEAD.validate_python("10m") == timedelta(minutes=10)
     for percent in range(1, 100):
         lead = LEAD.validate_python(f"{percent}%")

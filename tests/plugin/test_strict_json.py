@@ -1,4 +1,4 @@
-"""Strict JSON: what is odd is refused, and nothing of it is quoted."""
+"""Strict JSON: unusual input is refused, and errors do not quote it."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tokend.values.errors import TransientError
 
 @pytest.mark.parametrize("body", [b"{}", b' {"a": [1, -2.5, "x", null, true]} ', '{"ü":"✓"}'.encode()])
 def test_ordinary_objects_are_read(body: bytes) -> None:
-    """Strictness is for what is odd."""
+    """Only unusual input is refused."""
     assert parse_object(body, "host") == try_object(body) is not None
 
 
@@ -42,7 +42,7 @@ def test_ordinary_objects_are_read(body: bytes) -> None:
     ids=lambda body: body[:24],
 )
 def test_odd_bodies_are_refused_without_quoting(body: bytes) -> None:
-    """docs/promises.md 7, 8, 12: reject body, which is dropped unread and unlogged."""
+    """docs/promises.md 7, 8, 12: a refused body is neither quoted nor logged."""
     with pytest.raises(TransientError) as caught:
         parse_object(body, "host:443")
     assert "host:443" in str(caught.value)
@@ -52,5 +52,5 @@ def test_odd_bodies_are_refused_without_quoting(body: bytes) -> None:
 
 
 def test_depth_up_to_the_limit_is_read() -> None:
-    """The limit counts objects and lists, not what is in them."""
+    """The limit counts objects and lists, not the values in them."""
     assert parse_object(b'{"a":' + b"[" * (DEEPEST - 1) + b"1" + b"]" * (DEEPEST - 1) + b"}", "host")

@@ -9,7 +9,7 @@ from tokend.values.secret import Secret
 
 @pytest.mark.parametrize("value", ["", " x", "x ", "a\nb", "a\r\nInjected: yes", "ü", "\x7f", b"\xff"])
 def test_a_header_is_one_line_of_ascii(value: str | bytes) -> None:
-    """The error names the secret and does not quote it."""
+    """The error names the secret and does not quote its content."""
     with pytest.raises(SecretError, match="api_key") as caught:
         header_text(Secret(value), "api_key")
     assert "Injected" not in str(caught.value)

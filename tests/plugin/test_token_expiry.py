@@ -1,4 +1,4 @@
-"""Expiry: every unit and form that vendors use, and everything that cannot be true."""
+"""End of a token: every unit and form that vendors use, and every impossible value."""
 
 import base64
 import json
@@ -25,12 +25,12 @@ def answer(*, offset: float = 0.0) -> UpstreamReply:
 
 
 def jwt(**claims: Any) -> Secret:
-    """An unsigned fake."""
+    """Return an unsigned JWT."""
     return Secret(b"e30." + base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=") + b".fake")
 
 
 def life(token: Secret = OPAQUE, *, offset: float = 0.0, **fields: Any) -> float | None:
-    """Seconds of life from the sending."""
+    """Return the token's lifetime in seconds from the sending of the request."""
     reply = answer(offset=offset)
     moment = expiry(reply, token, host="host:443", **fields)
     if moment is None:
@@ -44,7 +44,7 @@ def life(token: Secret = OPAQUE, *, offset: float = 0.0, **fields: Any) -> float
     [(3600, 1, 3600), ("3600", 1, 3600), (1440, 60, DAY), ("1440", 60, DAY), (0.5, 60, 30), (" 90 ", 1, 90)],
 )
 def test_a_relative_life_counts_from_the_sending(value: Any, unit: float, seconds: float) -> None:
-    """Numbers and numeric strings, times the vendor's unit (docs/promises.md 14)."""
+    """A number, or a numeric string, times the vendor's unit (docs/promises.md 14)."""
     assert life(relative=value, unit_seconds=unit) == pytest.approx(seconds)
 
 
@@ -54,7 +54,7 @@ def test_a_relative_life_counts_from_the_sending(value: Any, unit: float, second
     ids=repr,
 )
 def test_what_is_no_time_is_refused(value: Any) -> None:
-    """docs/promises.md 13 and 14: a field that is there and makes no sense voids the answer; no default covers it."""
+    """docs/promises.md 13 and 14: a senseless field makes the reply invalid; no default replaces it."""
     for field in ("relative", "absolute"):
         with pytest.raises(TransientError):
             life(jwt(exp=NOW + 60), default_seconds=DAY, **{field: value})
@@ -62,14 +62,14 @@ def test_what_is_no_time_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [0, "0", -5, -0.1, 1e-320 * 0])
 def test_no_life_is_refused(value: Any) -> None:
-    """docs/promises.md 15: a token that ends at once would be asked for in a loop."""
+    """docs/promises.md 15: a token without a lifetime would cause endless requests."""
     with pytest.raises(TransientError):
         life(relative=value)
 
 
 @pytest.mark.parametrize("seconds", [400 * DAY + 1, 10 * 365 * DAY, 86_400_000])
 def test_more_than_400_days_are_refused(seconds: float) -> None:
-    """docs/promises.md 17: milliseconds for seconds, whatever else the answer says."""
+    """docs/promises.md 17: probably milliseconds instead of seconds. Other fields of the reply do not help."""
     with pytest.raises(TransientError):
         life(relative=seconds)
     with pytest.raises(TransientError):
@@ -81,7 +81,7 @@ def test_more_than_400_days_are_refused(seconds: float) -> None:
 
 
 def test_400_days_are_believed() -> None:
-    """The limit is a limit."""
+    """The limit itself is allowed."""
     assert life(relative=400 * DAY) == 400 * DAY
 
 
@@ -101,12 +101,12 @@ def test_400_days_are_believed() -> None:
     ],
 )
 def test_an_absolute_time_is_read_by_form_and_magnitude(value: Any) -> None:
-    """Seconds, milliseconds, microseconds, nanoseconds, ISO 8601, RFC 1123."""
+    """The forms are seconds, milliseconds, microseconds, nanoseconds, ISO 8601 and RFC 1123."""
     assert life(absolute=value) == pytest.approx(300, abs=0.001)
 
 
 def test_an_absolute_time_is_the_upstreams() -> None:
-    """docs/promises.md 26: by a clock that is two hours ahead, a token of five minutes still lives five minutes."""
+    """docs/promises.md 26: five minutes stay five minutes if the upstream's clock is two hours ahead."""
     assert life(absolute=NOW + 7200 + 300, offset=7200) == pytest.approx(300)
     assert life(jwt(exp=NOW - 7200 + 300), offset=-7200) == pytest.approx(300)
     assert life(relative=300, offset=7200) == 300
@@ -121,7 +121,7 @@ def test_expired_on_arrival_is_refused() -> None:
 
 
 def test_the_earliest_of_all_that_is_said_holds() -> None:
-    """A field and the token's own `exp`: whichever comes first."""
+    """The earlier of the reply's field and the token's own `exp` counts."""
     assert life(jwt(exp=NOW + 60), relative=300) == 60
     assert life(jwt(exp=NOW + 300), relative=60) == 60
     assert life(absolute=NOW + 120, relative=60) == 60
@@ -129,7 +129,7 @@ def test_the_earliest_of_all_that_is_said_holds() -> None:
 
 
 def test_without_a_word_the_vendors_default_holds() -> None:
-    """docs/promises.md 16: the JWT, then the default; without one, no end."""
+    """docs/promises.md 16: the JWT's exp counts, then the default; without both the token does not end."""
     assert life(jwt(exp=NOW + 60), default_seconds=DAY) == 60
     assert life(default_seconds=DAY) == DAY
     assert life(relative=MISSING) is None
@@ -157,7 +157,7 @@ def test_what_is_no_jwt_has_no_expiry(token: str) -> None:
 
 @pytest.mark.parametrize("exp", [True, None, [], "soon", float("nan"), float("inf"), 10**400], ids=repr)
 def test_a_jwt_with_a_senseless_exp_has_no_expiry(exp: Any) -> None:
-    """The claim is a stranger's, too: no crash."""
+    """An untrusted claim must not cause a crash."""
     assert jwt_expiry(jwt(exp=exp)) is None
 
 
@@ -174,7 +174,7 @@ def test_the_seeds_sample_token_has_no_expiry() -> None:
     )
 )
 def test_no_field_is_a_crash(value: Any) -> None:
-    """Whatever stands in a field: a moment within 400 days, or a transient error."""
+    """Any field gives a moment within 400 days or a transient error."""
     for field in ("absolute", "relative"):
         try:
             seconds = life(**{field: value})
@@ -185,7 +185,7 @@ def test_no_field_is_a_crash(value: Any) -> None:
 
 
 def test_a_zero_that_means_never_leaves_the_word_to_what_else_is_said() -> None:
-    """No default life then; an absolute field and the JWT's `exp` still end the token."""
+    """The default does not count then. An absolute field and the JWT's `exp` still end the token."""
     assert life(relative=0, zero_means="never", default_seconds=DAY) is None
     assert life(jwt(exp=NOW + 60), relative=0, zero_means="never") == pytest.approx(60)
     assert life(relative=0, absolute=NOW + 90, zero_means="never") == pytest.approx(90)

@@ -1,4 +1,4 @@
-"""`interfaces.Runtime` by hand, over the real client: a clock that does not move, an environment in a dictionary."""
+"""A `plugin.provider.Runtime` over the real client, with a clock that stands still and a dictionary as environment."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ ENVIRON = {
 
 
 class LiveRuntime:
-    """One provider's runtime."""
+    """The runtime of one provider."""
 
     def __init__(self, settings: ProviderSettings, *, unix: float = NOW, environ: Mapping[str, str] = ENVIRON) -> None:
         self.clock = StandingClock(unix)
@@ -60,7 +60,10 @@ def attempt(
     parameters: Mapping[str, str] | None = None,
     runtime: Mapping[str, Any] | None = None,
 ) -> tuple[Token | AttemptError, Loopback]:
-    """One attempt of a kind at a server that follows ``script``: the token, or the error, and what was asked."""
+    """Make one attempt at a server that follows ``script``.
+
+    Return the token or the error, and the server's requests.
+    """
 
     async def main() -> tuple[Token | AttemptError, Loopback]:
         async with serving(*script) as loopback:
@@ -78,10 +81,10 @@ def attempt(
 
 
 def env(name: str) -> SecretSource:
-    """A secret from `ENVIRON`."""
+    """Return a secret's place in `ENVIRON`."""
     return SecretSource(env=name)
 
 
 def at(unix: float) -> Instant:
-    """A moment as seen from NOW, where the clocks stand."""
+    """Return the instant a number of seconds after NOW, where the clock stands."""
     return StandingClock(NOW).instant().after(unix - NOW)

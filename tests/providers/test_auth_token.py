@@ -1,4 +1,4 @@
-"""Single-use login tokens by a signed request."""
+"""Kind ``auth-token``: single-use login tokens by a signed request."""
 
 import hmac
 import json
@@ -34,13 +34,13 @@ DATA = {
 
 
 def said(status: int = 200, /, *, date: float | None = None, **body: Any) -> Behaviour:
-    """A JSON answer, dated if asked."""
+    """Return a JSON reply, with a `Date` if one is given."""
     headers = {} if date is None else {"Date": format_datetime(at(date).wall, usegmt=True)}
     return reply(json.dumps(body).encode(), status=status, headers=headers)
 
 
 def good(**changes: Any) -> Behaviour:
-    """A success, with changes to its data."""
+    """Return a successful reply, with changes to its data."""
     return said(status="success", message="…", data={**DATA, **changes})
 
 
@@ -55,7 +55,7 @@ def ask(
     prefix: str = "",
     **more: Any,
 ) -> tuple[Token | AttemptError, Loopback]:
-    """One call."""
+    """Make one call."""
     return attempt(
         lambda url: AuthToken.model_validate(
             {"base_url": url + prefix, "client_secret": env("CLIENT_SECRET"), "expiration": "5m", **more}
@@ -67,7 +67,7 @@ def ask(
 
 
 def test_the_published_vector_is_met() -> None:
-    """docs/vendors.md, auth-token: the bytes that are signed are the bytes that are sent."""
+    """docs/vendors.md, auth-token: the signed bytes are the sent bytes."""
     _, loopback = ask(good(), runtime={"unix": 1706802000.9})
     (request,) = loopback.requests
     assert (request.method, request.target) == ("POST", "/api/v1/generate-auth-token")
@@ -81,7 +81,7 @@ def test_the_published_vector_is_met() -> None:
 
 
 def test_the_callers_order_does_not_matter_and_utf8_stays() -> None:
-    """Key order as the vendor documents it; compact UTF-8; the signature covers exactly the body."""
+    """The keys have the vendor's order, the body is compact UTF-8, and the signature covers exactly the body."""
     _, loopback = ask(good(), parameters={**dict(reversed(USER.items())), "displayName": 'Ünï "✓" /\\'})
     (request,) = loopback.requests
     assert request.body.startswith(b'{"clientId":"CLIENT_001","username":')
@@ -91,7 +91,7 @@ def test_the_callers_order_does_not_matter_and_utf8_stays() -> None:
 
 
 def test_a_body_beyond_ascii_is_signed_as_node_does() -> None:
-    """Computed with node: ``createHmac("sha256", secret).update("POST" + path + timestamp + JSON.stringify(body))``."""
+    """Computed with node. ``createHmac("sha256", secret).update("POST" + path + timestamp + JSON.stringify(body))``."""
     user = {"clientId": "C ß", "username": 'ü"\\/', "displayName": "Ünï 😀", "ipAddress": "2001:db8::1"}
     _, loopback = ask(
         good(),
@@ -106,7 +106,7 @@ def test_a_body_beyond_ascii_is_signed_as_node_does() -> None:
 
 
 def test_the_path_that_is_signed_is_the_path_that_is_sent() -> None:
-    """Behind a gateway, too."""
+    """The prefix of a gateway belongs to the path."""
     _, loopback = ask(good(), prefix="/gw")
     (request,) = loopback.requests
     message = request.target.encode() + request.headers["x-timestamp"].encode() + request.body
@@ -115,7 +115,7 @@ def test_the_path_that_is_signed_is_the_path_that_is_sent() -> None:
 
 
 def test_a_token_comes_with_what_the_vendor_says_besides() -> None:
-    """loginLink is a secret; the token is no bearer, so there are no headers; the earliest expiry holds."""
+    """loginLink is a secret. The token is no bearer, so there are no headers. The earliest expiry counts."""
     outcome, _ = ask(good())
     assert isinstance(outcome, Token)
     assert outcome.value.reveal() == VALUE
@@ -133,14 +133,14 @@ def test_a_token_comes_with_what_the_vendor_says_besides() -> None:
 
 
 def test_without_times_the_configured_expiration_holds() -> None:
-    """Missing is not senseless."""
+    """A missing time is no error."""
     outcome, _ = ask(said(status="success", data={"token": VALUE}))
     assert isinstance(outcome, Token)
     assert outcome.life_seconds == 300
 
 
 def test_expiration_by_a_skewed_clock_is_corrected() -> None:
-    """docs/promises.md 26: data.expiration is the upstream's time."""
+    """docs/promises.md 26: data.expiration is a time of the upstream's clock."""
     body = {**DATA, "expiration": "2023-11-15T00:18:20Z"}
     outcome, _ = ask(said(date=NOW + 7200, status="success", data=body))
     assert isinstance(outcome, Token)
@@ -155,14 +155,14 @@ def test_a_link_that_is_none_is_discarded_with_its_token(link: Any) -> None:
 
 @pytest.mark.parametrize("body", [{"status": "failed"}, {"status": "success"}, {"status": "success", "data": []}, {}])
 def test_200_without_success_is_transient(body: dict[str, Any]) -> None:
-    """200 is not success; and not repeated: the user may have been made."""
+    """Not repeatable: the vendor may have created the user."""
     outcome, _ = ask(said(**body))
     assert isinstance(outcome, TransientError)
     assert not outcome.repeatable
 
 
 def test_field_errors_pass_field_by_field() -> None:
-    """Control characters removed, our secret masked."""
+    """Control characters are removed, and our secret is masked."""
     told = {"clientId": ["The clientId field is required.", "is your-secret-key\x1b[31m ok?"]}
     outcome, loopback = ask(said(400, status="failed", message="Validation failed", data={"errors": told}))
     assert isinstance(outcome, InvalidParametersError)
@@ -172,7 +172,7 @@ def test_field_errors_pass_field_by_field() -> None:
 
 @pytest.mark.parametrize("data", [None, {}, {"errors": {}}, {"errors": []}, {"errors": {"a": []}}, "planted"])
 def test_a_400_without_field_errors_is_transient(data: Any) -> None:
-    """A proxy's, perhaps."""
+    """It may be a proxy's reply."""
     outcome, _ = ask(said(400, status="failed", data=data))
     assert isinstance(outcome, TransientError)
     assert not outcome.repeatable
@@ -180,7 +180,7 @@ def test_a_400_without_field_errors_is_transient(data: Any) -> None:
 
 
 def test_500_is_repeatable_and_not_quoted() -> None:
-    """The vendor's own 500 names its database."""
+    """The vendor's own 500 contains the name of its database."""
     outcome, _ = ask(said(500, status="failed", message="…", data={"error": "planted"}))
     assert isinstance(outcome, TransientError)
     assert outcome.repeatable
@@ -190,7 +190,7 @@ def test_500_is_repeatable_and_not_quoted() -> None:
 @pytest.mark.parametrize("body", [UNAUTHORIZED, STALE])
 @pytest.mark.parametrize("skew", [None, 0, 3, -3])
 def test_401_with_clocks_that_agree_is_a_verdict(body: dict[str, Any], skew: int | None) -> None:
-    """No second call: the clock is not measurably off."""
+    """No second call is made: the clock is not measurably off."""
     outcome, _ = ask(said(401, date=None if skew is None else NOW + skew, **body))
     assert isinstance(outcome, RejectedError)
 
@@ -198,14 +198,14 @@ def test_401_with_clocks_that_agree_is_a_verdict(body: dict[str, Any], skew: int
 @pytest.mark.parametrize("body", [UNAUTHORIZED, STALE])
 @pytest.mark.parametrize("skew", [-3600, -30, 30, 3600])
 def test_401_with_a_clock_that_is_off_is_the_clocks(body: dict[str, Any], skew: int) -> None:
-    """Once more, by the upstream's time."""
+    """A second call is signed with the upstream's time."""
     outcome, _ = ask(said(401, date=NOW + skew, **body))
     assert isinstance(outcome, ClockError)
     assert outcome.offset == pytest.approx(skew, abs=1)
 
 
 def test_the_second_try_is_signed_by_the_upstreams_clock_and_then_a_401_is_a_verdict() -> None:
-    """A fresh timestamp and signature each time; a clock that was corrected already excuses nothing."""
+    """Each call has a fresh timestamp and signature. With a corrected clock, a 401 means rejected credentials."""
     from tests.providers.live import LiveRuntime
     from tests.upstream.loopback import serving
 
@@ -240,7 +240,7 @@ def test_the_second_try_is_signed_by_the_upstreams_clock_and_then_a_401_is_a_ver
     ],
 )
 def test_all_wrong_parameters_are_named_without_a_call(change: dict[str, str], fields: set[str]) -> None:
-    """Known limits are checked here; callers cannot set ``expiration``."""
+    """The vendor's limits are checked locally. Callers cannot set ``expiration``."""
     outcome, loopback = ask(good(), parameters={**USER, **change})
     assert isinstance(outcome, InvalidParametersError)
     assert set(outcome.errors) == fields
@@ -248,7 +248,7 @@ def test_all_wrong_parameters_are_named_without_a_call(change: dict[str, str], f
 
 
 def test_the_longest_parameters_pass() -> None:
-    """Limits count characters, not bytes."""
+    """The limits count characters, not bytes."""
     longest = {"clientId": "ü" * 255, "username": "ü" * 100, "displayName": "ü" * 100, "ipAddress": "x" * 45}
     assert isinstance(ask(good(), parameters=longest)[0], Token)
 
@@ -257,19 +257,19 @@ def test_the_longest_parameters_pass() -> None:
     ("text", "minutes"), [("1m", 1), ("2m", 2), ("60s", 1), ("1h", 60), ("24h", 1440), ("1d", 1440)]
 )
 def test_expiration_is_sent_in_minutes(text: str, minutes: int) -> None:
-    """As an integer."""
+    """The number is an integer."""
     assert ask(good(), expiration=text)[1].requests[0].body.endswith(f'"expiration":{minutes}}}'.encode())
 
 
 @pytest.mark.parametrize("text", ["30s", "90s", "1441m", "2d", "5", 5])
 def test_expiration_must_be_whole_minutes(text: Any) -> None:
-    """1 to 1440."""
+    """The limits are 1 and 1440 minutes."""
     with pytest.raises(ValueError, match="expiration"):
         AuthToken.model_validate({"client_secret": "fake", "expiration": text})
 
 
 def test_the_defaults_are_the_vendors() -> None:
-    """Two minutes; held tokens' keys are refused."""
+    """The default is two minutes. Keys of held tokens are refused."""
     made = AuthToken(client_secret=env("CLIENT_SECRET"))
     assert made.expiration.total_seconds() == 120
     assert made.upstream == "wdcf.xerve.online:443"

@@ -1,4 +1,4 @@
-"""The partner's JWT: what is signed, when, and with which knobs."""
+"""Kind ``jwt``: the claims and headers that are signed, the times, and the options."""
 
 import base64
 import json
@@ -25,12 +25,12 @@ VECTOR = (
 
 
 def settings(**more: Any) -> Jwt:
-    """A partner as docs/kinds.md configures one."""
+    """Return the settings of a partner, as in docs/kinds.md."""
     return Jwt.model_validate({"secret": "your-secret-key", "claims": {"clientId": "your-client-id"}, **more})
 
 
 def minted(made: Jwt, unix: float = NOW) -> Token:
-    """One token."""
+    """Mint one token."""
 
     async def main() -> Token:
         return await made.fetch(LiveRuntime(made, unix=unix), None)
@@ -39,7 +39,7 @@ def minted(made: Jwt, unix: float = NOW) -> Token:
 
 
 def parts(token: Token) -> tuple[Any, Any]:
-    """Header and claims, unverified."""
+    """Return header and claims, unverified."""
     head, body, _ = token.value.reveal().split(".")
     decoded = [json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in (head, body)]
     return decoded[0], decoded[1]
@@ -57,7 +57,7 @@ def test_the_published_vector_is_met() -> None:
 
 
 def test_times_are_whole_seconds_rounded_down() -> None:
-    """PyJWT's servers refuse an iat that lies ahead; the token is never held for longer than its exp."""
+    """Servers with PyJWT refuse an iat in the future. The lease never outlives exp."""
     token = minted(settings(), NOW + 0.9)
     assert token.value.reveal() == VECTOR
     assert token.expires_at is not None
@@ -66,14 +66,14 @@ def test_times_are_whole_seconds_rounded_down() -> None:
 
 
 def test_claims_keep_their_order_and_times_follow() -> None:
-    """As the vendor's sample: its own claims, then iat, then exp, then jti."""
+    """The order is that of the vendor's sample: configured claims, iat, exp, jti."""
     _, claims = parts(minted(settings(claims={"z": 1, "a": {"y": [True]}, "clientId": "x"}, jti=True)))
     assert list(claims) == ["z", "a", "clientId", "iat", "exp", "jti"]
     assert claims["a"] == {"y": [True]}
 
 
 def test_the_knobs_turn() -> None:
-    """Milliseconds, an earlier iat, header extras, a fresh nonce and jti each time."""
+    """Milliseconds, an earlier iat, extra headers, and a fresh nonce and jti for each token."""
     made = settings(time_unit="ms", backdate="60s", ttl="10m", header={"kid": "k1", "cty": "x"}, nonce=True, jti=True)
     token = minted(made)
     head, claims = parts(token)
@@ -88,7 +88,7 @@ def test_the_knobs_turn() -> None:
 
 
 def test_an_elliptic_key_in_one_line_signs() -> None:
-    """A PEM with literal newlines, as environment variables hold it."""
+    """Environment variables hold a PEM with literal "\\n" sequences."""
     key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -97,7 +97,7 @@ def test_an_elliptic_key_in_one_line_signs() -> None:
 
 
 def test_a_key_of_another_algorithm_is_a_configuration_error() -> None:
-    """No token, no bug."""
+    """The attempt fails with a configuration error, not as a bug."""
     with pytest.raises(SecretError, match="RS256"):
         minted(settings(algorithm="RS256"))
 
@@ -129,7 +129,7 @@ def test_a_key_of_another_algorithm_is_a_configuration_error() -> None:
     ids=str,
 )
 def test_what_cannot_be_signed_is_a_configuration_error(wrong: dict[str, Any]) -> None:
-    """At load, not at three in the morning."""
+    """The error appears when the configuration is loaded, not at the first attempt."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         settings(**wrong)
 
@@ -138,14 +138,14 @@ def test_what_cannot_be_signed_is_a_configuration_error(wrong: dict[str, Any]) -
     ("secret", "algorithm", "count"), [("x" * 31, "HS256", 1), ("x" * 32, "HS256", 0), ("x", "ES256", 0)]
 )
 def test_a_short_key_is_warned_about(secret: str, algorithm: str, count: int) -> None:
-    """RFC 7518, 3.2; never refused: vendors hand them out."""
+    """RFC 7518, 3.2 demands longer keys, but vendors hand out short ones."""
     warnings = settings(algorithm=algorithm).warnings({"secret": Secret(secret)})
     assert len(warnings) == count
     assert settings().warnings({}) == ()
 
 
 def test_all_that_is_signed_is_the_account() -> None:
-    """Where it changes, the old token belongs to nobody here any more; minting has no minimum interval."""
+    """A change of a signed value withdraws the old token. Minting has no minimum interval."""
     assert settings().account_fields == settings().request_fields() - {"kind"}
     assert Jwt.local
     assert settings().upstream is None

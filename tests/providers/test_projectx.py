@@ -1,4 +1,4 @@
-"""ProjectX: login, validation, initial token, and what its codes mean."""
+"""Kind ``projectx``: login, validation, initial token, and the vendor's error codes."""
 
 import base64
 import json
@@ -20,12 +20,12 @@ OLD = Token(Secret("fake-old"), "Bearer", at(NOW - 100), at(NOW + 3600))
 
 
 def jwt(**claims: Any) -> str:
-    """An unsigned fake."""
+    """Return an unsigned JWT."""
     return "e30." + base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=") + ".fake"
 
 
 def said(status: int = 200, /, **body: Any) -> Behaviour:
-    """A JSON answer."""
+    """Return a JSON reply."""
     return reply(json.dumps(body).encode(), status=status, headers={"Content-Type": "text/plain"})
 
 
@@ -33,7 +33,7 @@ GOOD = said(token="fake-new", success=True, errorCode=0, errorMessage=None)
 
 
 def log_in(*script: Behaviour, previous: Token | None = None, **settings: Any) -> tuple[Token | AttemptError, Loopback]:
-    """One attempt with credentials."""
+    """Make one attempt with credentials."""
     return attempt(
         lambda url: ProjectX(base_url=url, username=env("USERNAME"), api_key=env("API_KEY"), **settings),
         *script,
@@ -42,13 +42,13 @@ def log_in(*script: Behaviour, previous: Token | None = None, **settings: Any) -
 
 
 def token_of(outcome: Token | AttemptError) -> Token:
-    """The token, if it is one."""
+    """Return the token of a result that must be one."""
     assert isinstance(outcome, Token)
     return outcome
 
 
 def test_the_login_is_the_documented_one() -> None:
-    """Path, headers and body to the byte; the documented reply has no life: the vendor's 24 h."""
+    """Path, headers and body are exact. The documented reply has no lifetime: the vendor's 24 h apply."""
     outcome, loopback = log_in(GOOD)
     (request,) = loopback.requests
     assert request.target == "/api/Auth/loginKey"
@@ -63,7 +63,7 @@ def test_the_login_is_the_documented_one() -> None:
 
 
 def test_the_life_is_in_minutes_and_the_jwt_may_end_it_earlier() -> None:
-    """The seed's reply: expiresIn 1440 is a day; the earlier of it and `exp` holds."""
+    """An expiresIn of 1440 is a day. The earlier of expiresIn and `exp` counts."""
     assert token_of(log_in(said(success=True, token="t", expiresIn=1440))[0]).life_seconds == DAY
     assert token_of(log_in(said(success=True, token="t", expiresIn="30"))[0]).life_seconds == 1800
     early = said(success=True, token=jwt(exp=NOW + 60, role=["a", "b"]), expiresIn=1440)
@@ -71,7 +71,7 @@ def test_the_life_is_in_minutes_and_the_jwt_may_end_it_earlier() -> None:
 
 
 def test_a_prefix_of_the_base_url_stays() -> None:
-    """White labels and gateways may have one."""
+    """White labels and gateways have such prefixes."""
     _, loopback = attempt(
         lambda url: ProjectX(base_url=url + "/gateway/", username=env("USERNAME"), api_key=env("API_KEY")), GOOD
     )
@@ -80,7 +80,10 @@ def test_a_prefix_of_the_base_url_stays() -> None:
 
 @pytest.mark.parametrize("code", [*sorted(LOGIN_CODES.keys() - {8}), 42])
 def test_an_error_code_is_a_verdict(code: int) -> None:
-    """Every LoginErrorCode but 0 and 8; registered names are shown, the vendor's message is not."""
+    """Every LoginErrorCode but 0 and 8 rejects the credentials.
+
+    The error shows the code's documented name, not the vendor's message.
+    """
     outcome, _ = log_in(said(token=None, success=False, errorCode=code, errorMessage="planted"))
     assert isinstance(outcome, RejectedError)
     assert LOGIN_CODES.get(code, "undocumented") in str(outcome)
@@ -102,17 +105,17 @@ def test_an_error_code_is_a_verdict(code: int) -> None:
     ids=str,
 )
 def test_what_is_neither_success_nor_verdict_is_transient(body: dict[str, Any]) -> None:
-    """8 is UnknownError; 200 alone is no success."""
+    """Code 8 is UnknownError. Status 200 alone is no success."""
     assert isinstance(log_in(said(**body))[0], TransientError)
 
 
 def test_success_with_an_error_code_is_no_success() -> None:
-    """Both must agree."""
+    """success and errorCode must agree."""
     assert isinstance(log_in(said(success=True, errorCode=3, token="t"))[0], RejectedError)
 
 
 def test_the_vendors_own_400_is_a_verdict() -> None:
-    """ProblemDetails; a proxy's 400 is not."""
+    """The vendor's 400 has a ProblemDetails body; a proxy's has not."""
     problem = {
         "type": "…",
         "title": "One or more validation errors occurred.",
@@ -124,13 +127,13 @@ def test_the_vendors_own_400_is_a_verdict() -> None:
 
 
 def validate(*script: Behaviour, previous: Token | None = OLD) -> tuple[Token | AttemptError, list[str]]:
-    """One attempt with ``refresh = "validate"``."""
+    """Make one attempt with ``refresh = "validate"``."""
     outcome, loopback = log_in(*script, previous=previous, refresh="validate")
     return outcome, [request.target.removeprefix("/api/Auth/") for request in loopback.requests]
 
 
 def test_a_validation_brings_a_new_token() -> None:
-    """Bearer, no body; a non-empty newToken is used."""
+    """The request has a bearer and no body. A newToken that is not empty is used."""
     outcome, loopback = log_in(
         said(success=True, errorCode=0, errorMessage=None, newToken=jwt(exp=NOW + 500)),
         previous=OLD,
@@ -144,7 +147,7 @@ def test_a_validation_brings_a_new_token() -> None:
 
 @pytest.mark.parametrize("new", [None, "", "fake-old"])
 def test_without_a_new_token_the_old_one_keeps_its_expiry(new: str | None) -> None:
-    """Its expiry is never extended because nobody said no."""
+    """A success without newToken does not extend the expiry."""
     assert validate(said(success=True, errorCode=0, newToken=new)) == (OLD, ["validate"])
 
 
@@ -161,7 +164,7 @@ def test_without_a_new_token_the_old_one_keeps_its_expiry(new: str | None) -> No
     ],
 )
 def test_a_failed_validation_falls_back_to_a_login(failure: Behaviour) -> None:
-    """Its codes are not the login's: ExpiredToken does not refuse the credentials."""
+    """Validation has its own codes: ExpiredToken does not reject the credentials."""
     outcome, asked = validate(failure, GOOD)
     assert token_of(outcome).value == Secret("fake-new")
     assert asked == ["validate", "loginKey"]
@@ -169,7 +172,7 @@ def test_a_failed_validation_falls_back_to_a_login(failure: Behaviour) -> None:
 
 @pytest.mark.parametrize("seconds", [None, 60, -5])
 def test_without_a_minute_left_a_login_is_made_at_once(seconds: float | None) -> None:
-    """An extension would come too late."""
+    """The extension would come too late."""
     previous = None if seconds is None else Token(Secret("old"), "Bearer", at(NOW - 100), at(NOW + seconds))
     outcome, asked = validate(GOOD, previous=previous)
     assert token_of(outcome).value == Secret("fake-new")
@@ -177,21 +180,21 @@ def test_without_a_minute_left_a_login_is_made_at_once(seconds: float | None) ->
 
 
 def test_a_validation_that_is_told_to_pause_does_not_log_in() -> None:
-    """docs/promises.md 4: a second request right after a 429 would be the hammer."""
+    """docs/promises.md 4: a 429 must not be followed by another request."""
     outcome, asked = validate(said(429), GOOD)
     assert isinstance(outcome, RateLimitedError)
     assert asked == ["validate"]
 
 
 def test_a_validation_that_nobody_answers_does_not_log_in() -> None:
-    """P3: a dead host is asked once per attempt."""
+    """P3: an attempt sends one request to a host that does not answer."""
     outcome, asked = validate(reset, GOOD)
     assert isinstance(outcome, TransientError)
     assert asked == ["validate"]
 
 
 def initial(value: str | None, **settings: Any) -> Token | None:
-    """What becomes of an initial token."""
+    """Return the result of reading an initial token."""
     made = ProjectX(initial_token=env("JWT_TOKEN"), **settings)
     environ = ENVIRON if value is None else {**ENVIRON, "JWT_TOKEN": value}
 
@@ -202,7 +205,7 @@ def initial(value: str | None, **settings: Any) -> Token | None:
 
 
 def test_an_initial_token_is_used_while_it_is_valid() -> None:
-    """Its own `exp` counts; without one, the vendor's life."""
+    """Its own `exp` counts; without `exp`, the vendor's lifetime."""
     value = jwt(exp=NOW + 500)
     token = initial(value)
     assert token is not None
@@ -215,18 +218,18 @@ def test_an_initial_token_is_used_while_it_is_valid() -> None:
 
 @pytest.mark.parametrize("value", [None, "", jwt(exp=NOW), jwt(exp=1), jwt(exp=-1e30), jwt(exp=1e30)])
 def test_an_initial_token_that_is_absent_or_over_is_none(value: str | None) -> None:
-    """Then the credentials take over."""
+    """The credentials are used instead."""
     assert initial(value) is None
 
 
 def test_an_initial_token_with_line_ends_is_refused() -> None:
-    """docs/promises.md 20: it would be a header of its own."""
+    """docs/promises.md 20: the token's second line would be another header."""
     with pytest.raises(SecretError):
         initial("fake\ntoken")
 
 
 def test_without_credentials_nothing_is_renewed() -> None:
-    """It is served until it ends; status says why."""
+    """The token is served until it ends, and the status has the reason."""
     outcome, loopback = attempt(lambda url: ProjectX(base_url=url, initial_token=env("JWT_TOKEN")), GOOD)
     assert isinstance(outcome, SecretError)
     assert "cannot be renewed" in str(outcome)
@@ -237,7 +240,7 @@ def test_without_credentials_nothing_is_renewed() -> None:
 
 
 def test_unset_credentials_beside_an_initial_token_are_no_credentials() -> None:
-    """The seed's bot starts with JWT_TOKEN alone."""
+    """A bot may start with JWT_TOKEN alone."""
     outcome, loopback = attempt(
         lambda url: ProjectX(base_url=url, initial_token=env("JWT_TOKEN"), username=env("A"), api_key=env("B")), GOOD
     )
@@ -251,7 +254,7 @@ def test_unset_credentials_beside_an_initial_token_are_no_credentials() -> None:
 
 
 def test_an_initial_token_that_looks_wrong_is_warned_of() -> None:
-    """The vendor's guide: it starts with eyJ; quotes of a .env line are the usual mistake. A warning, no more."""
+    """The vendor's guide says that a token starts with eyJ. A usual mistake is the quotes of a .env line."""
     made = ProjectX(initial_token=env("JWT_TOKEN"), username=env("USERNAME"), api_key=env("API_KEY"))
     credentials = {"username": Secret("fake"), "api_key": Secret("fake")}
     assert made.warnings({**credentials, "initial_token": Secret("eyJfake")}) == ()
@@ -264,13 +267,13 @@ def test_an_initial_token_that_looks_wrong_is_warned_of() -> None:
 
 @pytest.mark.parametrize("given", [{}, {"username": "u"}, {"api_key": "k"}, {"username": "u", "initial_token": "t"}])
 def test_half_of_the_credentials_is_an_error(given: dict[str, str]) -> None:
-    """The message names what is missing."""
+    """The message names the missing key."""
     with pytest.raises(ValueError, match=r"missing (username|api_key)"):
         ProjectX.model_validate({key: {"env": value} for key, value in given.items()})
 
 
 def test_the_vendors_limits_are_known() -> None:
-    """At least five minutes of lead; the account is base_url and username; the defaults."""
+    """The minimum lead is five minutes, and base_url and username identify the account."""
     assert ProjectX.minimum_lead_seconds == 300
     made = ProjectX(username=env("A"), api_key=env("B"))
     assert made.account_fields == {"base_url", "username"}
@@ -282,7 +285,7 @@ def test_the_vendors_limits_are_known() -> None:
 
 
 def test_a_username_that_is_no_text_is_named() -> None:
-    """A binary file in the wrong place is a configuration error, not a bug."""
+    """A binary file as user name is a configuration error, not a bug."""
     outcome, loopback = attempt(
         lambda url: ProjectX(base_url=url, username=SecretSource(env="A", encoding="hex"), api_key=env("API_KEY")),
         GOOD,

@@ -1,4 +1,4 @@
-"""Contract of every kind that asks an upstream, whatever the upstream does: one suite, every kind."""
+"""Contract suite: every kind with an upstream, against every behaviour of an upstream."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ LINK = "https://your-app.example/login/" + TOKEN
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind, a good reply of its upstream, where the reply says the token and the life, and a query."""
+    """One kind, a good reply of its upstream, the places of token and lifetime in this reply, and a query."""
 
     make: Callable[..., ProviderSettings]
     good: Mapping[str, Any]
@@ -42,7 +42,7 @@ class Kind:
     secrets: tuple[str, ...] = field(default=())
 
     def answer(self, path: tuple[str, ...] = (), value: Any = None) -> bytes:
-        """The good reply, with one place changed."""
+        """Return the good reply with one value changed."""
         changed = json.loads(json.dumps(self.good))
         place = changed
         for key in path[:-1]:
@@ -53,12 +53,12 @@ class Kind:
 
 
 class Least(HeldSettings, NetworkSettings):
-    """A network kind that declares nothing but its path and its secret: what is safe about it is inherited."""
+    """A network kind that declares only its path and its secret: it inherits all safety."""
 
     key: SecretField
 
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:
-        """Ask once."""
+        """Make one attempt."""
         key = await runtime.reveal(self.key)
         request = UpstreamRequest("POST", f"{self.base_url}/token", {"X-Api-Key": key})
         reply, host = await runtime.exchange(request), host_of(self.base_url)
@@ -120,7 +120,10 @@ each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 
 
 def error_of(kind: Kind, *script: Behaviour, **more: Any) -> AttemptError:
-    """The error of one attempt: one request, and no secret and no body in anything that could be printed."""
+    """Return the error of one attempt.
+
+    Check that there was at most one request, and that no printable form has a secret or the body.
+    """
     outcome, loopback = attempt(lambda url: kind.make(url, **more), *script, parameters=kind.parameters)
     assert isinstance(outcome, AttemptError)
     assert len(loopback.requests) <= 1
@@ -131,7 +134,7 @@ def error_of(kind: Kind, *script: Behaviour, **more: Any) -> AttemptError:
 
 
 def test_the_table_names_every_kind_as_it_names_itself() -> None:
-    """One explicit table; each is held or on demand, and its JSON schema writes itself."""
+    """Each kind is held or on demand, and has a JSON schema."""
     for name, kind in BUILTIN.items():
         assert kind.model_fields["kind"].default == name
         assert issubclass(kind, HeldSettings) != issubclass(kind, OnDemandSettings)
@@ -142,7 +145,7 @@ def test_the_table_names_every_kind_as_it_names_itself() -> None:
 
 @each_kind
 def test_a_good_reply_is_a_token(kind: Kind) -> None:
-    """Value, life and moment; nothing secret in its repr."""
+    """The token has value, lifetime and moment. Its repr contains no secret."""
     outcome, loopback = attempt(kind.make, reply(kind.answer()), parameters=kind.parameters)
     assert isinstance(outcome, Token)
     assert outcome.value.reveal() == TOKEN
@@ -154,7 +157,7 @@ def test_a_good_reply_is_a_token(kind: Kind) -> None:
 
 @each_kind
 def test_the_content_type_does_not_matter(kind: Kind) -> None:
-    """ProjectX says text/plain."""
+    """ProjectX sends text/plain."""
     outcome, _ = attempt(
         kind.make, reply(kind.answer(), headers={"Content-Type": "text/plain"}), parameters=kind.parameters
     )
@@ -163,7 +166,7 @@ def test_the_content_type_does_not_matter(kind: Kind) -> None:
 
 @each_kind
 def test_the_request_keeps_no_secret_in_its_line(kind: Kind) -> None:
-    """Request lines end up in the logs of proxies and servers."""
+    """Proxies and servers log request lines."""
     _, loopback = attempt(kind.make, reply(kind.answer()), parameters=kind.parameters)
     assert loopback.requests[0].method == "POST"
     assert not any(planted in loopback.requests[0].target for planted in kind.secrets)
@@ -195,7 +198,7 @@ def test_the_request_keeps_no_secret_in_its_line(kind: Kind) -> None:
     ],
 )  # fmt: skip
 def test_what_says_nothing_of_the_credentials_is_transient(kind: Kind, behaviour: Behaviour, repeatable: bool) -> None:
-    """docs/promises.md 6 to 12, 21, 25: soft; an issue may repeat it only after a timeout or 5xx."""
+    """docs/promises.md 6 to 12, 21, 25: transient. An issue may be repeated only after a timeout or a 5xx."""
     error = error_of(kind, behaviour)
     assert isinstance(error, TransientError)
     assert error.repeatable is repeatable
@@ -204,7 +207,7 @@ def test_what_says_nothing_of_the_credentials_is_transient(kind: Kind, behaviour
 @each_kind
 @pytest.mark.parametrize("behaviour", [silent, slow_loris], ids=["silent", "slow-loris"])
 def test_a_timeout_is_transient_and_repeatable(kind: Kind, behaviour: Behaviour) -> None:
-    """docs/promises.md 2 and 3: ``timeout`` is the whole exchange's."""
+    """docs/promises.md 2 and 3: ``timeout`` limits the whole exchange."""
     error = error_of(kind, behaviour, timeout=timedelta(milliseconds=300))
     assert isinstance(error, TransientError)
     assert error.repeatable
@@ -212,7 +215,7 @@ def test_a_timeout_is_transient_and_repeatable(kind: Kind, behaviour: Behaviour)
 
 @each_kind
 def test_429_is_a_pause(kind: Kind) -> None:
-    """docs/promises.md 4: whatever the body says."""
+    """docs/promises.md 4: the body does not matter."""
     for body in (b'{"message":"Too Many Requests"}', b'{"status":"Fail"}', b"planted"):
         error = error_of(kind, reply(body, status=429, headers={"Retry-After": "77"}))
         assert isinstance(error, RateLimitedError)
@@ -230,7 +233,7 @@ def test_401_is_a_verdict(kind: Kind) -> None:
     "value", [None, "", " ", True, 17, [], {}, "planted\n", "plan\x1bted", "plänted", "\ud800"], ids=repr
 )
 def test_what_is_no_token_is_discarded(kind: Kind, value: Any) -> None:
-    """docs/promises.md 13 and 20: never echoed."""
+    """docs/promises.md 13 and 20: the error does not quote the value."""
     assert isinstance(error_of(kind, reply(kind.answer(kind.token_at, value))), TransientError)
 
 
@@ -244,7 +247,7 @@ def test_what_is_no_life_is_discarded(kind: Kind, value: Any) -> None:
 @each_kind
 @pytest.mark.parametrize("zero", [0, "0", 0.0], ids=repr)
 def test_a_life_of_zero_may_mean_for_ever_if_the_settings_say_so(kind: Kind, zero: Any) -> None:
-    """``zero_means = "never"``; otherwise it is expired, and discarded (docs/promises.md 15)."""
+    """Without ``zero_means = "never"`` the token counts as expired and is discarded (docs/promises.md 15)."""
     good = reply(kind.answer(kind.life_at, zero))
     outcome, _ = attempt(lambda url: kind.make(url, zero_means="never"), good, parameters=kind.parameters)
     assert isinstance(outcome, Token)
@@ -267,7 +270,7 @@ def test_a_life_may_be_a_string(kind: Kind) -> None:
 
 @each_kind
 def test_an_absent_secret_causes_no_request(kind: Kind) -> None:
-    """A secret that cannot be read is a configuration error."""
+    """An unreadable secret is a configuration error."""
     outcome, loopback = attempt(
         kind.make, reply(kind.answer()), parameters=kind.parameters, runtime={"environ": {"PLANTED": "x"}}
     )
@@ -277,14 +280,14 @@ def test_an_absent_secret_causes_no_request(kind: Kind) -> None:
 
 @each_kind
 def test_a_url_in_clear_is_refused(kind: Kind) -> None:
-    """https://, or http:// to loopback."""
+    """Only https://, or http:// to loopback, is allowed."""
     with pytest.raises(ValueError, match="https"):
         kind.make("http://example.com")
 
 
 @each_kind
 def test_a_host_has_one_rate_limit_for_all_kinds(kind: Kind) -> None:
-    """`upstream` is what the engine counts pauses by."""
+    """The engine counts pauses by `upstream`."""
     assert kind.make("https://Api.example/some/path/").upstream == "api.example:443"
     assert kind.make("http://127.0.0.1:8080").upstream == "127.0.0.1:8080"
 
@@ -298,14 +301,14 @@ def test_a_host_has_one_rate_limit_for_all_kinds(kind: Kind) -> None:
     ],
 )  # fmt: skip
 def test_an_upstream_that_could_be_read_in_two_ways_is_refused(kind: Kind, url: str) -> None:
-    """Secrets are sent there."""
+    """Secrets are sent to this host."""
     with pytest.raises(ValueError, match="base_url"):
         kind.make(url)
 
 
 @each_kind
 def test_a_proxy_sees_no_secret_in_clear(kind: Kind) -> None:
-    """A plain http request would stand in the proxy's log, with its headers and its body."""
+    """A proxy could log the headers and the body of a plain http request."""
     with pytest.raises(ValueError, match=r"(?s)proxy.*http://"):
         kind.make("http://127.0.0.1:8080", proxy="http://proxy.example:3128")
     kind.make("https://a.example", proxy="http://proxy.example:3128")
@@ -313,7 +316,7 @@ def test_a_proxy_sees_no_secret_in_clear(kind: Kind) -> None:
 
 @each_kind
 def test_another_upstream_is_another_account(kind: Kind) -> None:
-    """A token of the old host must not be served as one of the new."""
+    """A token of the old host must not be served for the new host."""
     made = kind.make("https://a.example")
     if isinstance(made, HeldSettings):
         assert "base_url" in made.account_fields
@@ -326,7 +329,7 @@ def test_another_upstream_is_another_account(kind: Kind) -> None:
 
 @each_kind
 def test_equal_tables_are_equal_settings(kind: Kind) -> None:
-    """Reload is ``==``."""
+    """A reload compares with ``==``."""
     assert kind.make("https://a.example") == kind.make("https://a.example/")
     assert kind.make("https://a.example") != kind.make("https://b.example")
 

@@ -1,4 +1,4 @@
-"""One JWT per payment request."""
+"""Kind ``request-jwt``: one JWT per payment request."""
 
 import base64
 import json
@@ -25,12 +25,12 @@ ORDER = {"url": "/path/to/endpoint", "currency": "BTC", "amount": "0.001", "orde
 
 
 def settings(**more: Any) -> RequestJwt:
-    """A wallet as docs/kinds.md configures one."""
+    """Return the settings of a wallet, as in docs/kinds.md."""
     return RequestJwt.model_validate({"key": env("AUTH_KEY"), "secret": env("ENC_KEY"), **more})
 
 
 def issued(parameters: dict[str, str], unix: float = NOW, **more: Any) -> Token:
-    """One token, as the engine asks for it."""
+    """Issue one token, as the engine does."""
     made = settings(**more)
     made.check(parameters)
 
@@ -41,13 +41,13 @@ def issued(parameters: dict[str, str], unix: float = NOW, **more: Any) -> Token:
 
 
 def claims(token: Token) -> Any:
-    """The payload, unverified."""
+    """Return the payload, unverified."""
     body = token.value.reveal().split(".")[1]
     return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
 
 
 def errors(parameters: dict[str, str], **more: Any) -> set[str]:
-    """The fields that `check` names."""
+    """Return the fields that `check` names."""
     with pytest.raises(InvalidParametersError) as caught:
         settings(**more).check(parameters)
     assert all(texts and all(texts) for texts in caught.value.errors.values())
@@ -55,7 +55,7 @@ def errors(parameters: dict[str, str], **more: Any) -> set[str]:
 
 
 def test_the_published_vector_is_met() -> None:
-    """docs/vendors.md, request-jwt; and the headers to send it with."""
+    """docs/vendors.md, request-jwt: the token and its headers."""
     token = issued(ORDER)
     assert token.value.reveal() == VECTOR
     assert {name: value.reveal() for name, value in token.headers.items()} == {
@@ -70,7 +70,7 @@ def test_the_published_vector_is_met() -> None:
 
 
 def test_the_order_of_the_parameters_does_not_matter_and_their_text_does() -> None:
-    """Signed in the configured order, verbatim: `0.0010` is not `0.001`."""
+    """The fields are signed in the configured order, as text: `0.0010` is not `0.001`."""
     assert issued(dict(reversed(ORDER.items()))).value.reveal() == VECTOR
     assert issued({**ORDER, "amount": "0.0010"}).value.reveal() != VECTOR
     assert claims(issued({**ORDER, "url": "/x?a=b#c ü"}))["url"] == "/x?a=b#c ü"
@@ -78,7 +78,7 @@ def test_the_order_of_the_parameters_does_not_matter_and_their_text_does() -> No
 
 @pytest.mark.parametrize("empty", [{}, {"currency": "", "amount": "", "orderId": ""}, {"amount": ""}])
 def test_without_an_order_the_empty_string_is_signed(empty: dict[str, str]) -> None:
-    """docs/vendors.md: sha256 of two quotes."""
+    """docs/vendors.md: the SHA-256 of two quotes."""
     assert claims(issued({"url": "/x", **empty}))["signature"] == EMPTY
 
 
@@ -97,12 +97,12 @@ def test_without_an_order_the_empty_string_is_signed(empty: dict[str, str]) -> N
     ],
 )
 def test_all_wrong_parameters_are_named_at_once(parameters: dict[str, str], fields: set[str]) -> None:
-    """400 with a text per field, before anything is signed."""
+    """The caller gets 400 with a text per field, and nothing is signed."""
     assert errors(parameters) == fields
 
 
 def test_the_settings_shape_the_token() -> None:
-    """The vendor's other pages use another header; times may be seconds; the signed fields are named."""
+    """Another page of the vendor has another header. Times may be seconds. The signed fields are configurable."""
     token = issued(
         {"url": "/x", "a": "1", "b": "2"},
         NOW + 0.75,
@@ -126,7 +126,7 @@ def test_the_settings_shape_the_token() -> None:
 
 
 def test_milliseconds_are_kept() -> None:
-    """iat is Date.now()."""
+    """The vendor's iat is Date.now()."""
     assert claims(issued(ORDER, NOW + 0.123))["iat"] == NOW * 1000 + 123
 
 
@@ -150,13 +150,13 @@ def test_milliseconds_are_kept() -> None:
     ids=str,
 )
 def test_wrong_settings_are_configuration_errors(wrong: dict[str, Any]) -> None:
-    """At load; on-demand kinds refuse the keys of held ones."""
+    """They are found when the configuration is loaded. On-demand kinds refuse the keys of held kinds."""
     with pytest.raises(ValueError, match="validation error"):
         settings(**wrong)
 
 
 def test_a_key_that_no_header_can_carry_is_named() -> None:
-    """The caller would send it as two headers."""
+    """The caller would send the key as two headers."""
     made = settings()
 
     async def main() -> None:
@@ -167,7 +167,7 @@ def test_a_key_that_no_header_can_carry_is_named() -> None:
 
 
 def test_the_defaults_are_the_vendors() -> None:
-    """60 s in milliseconds; nothing to ask, so no host's limit counts."""
+    """The default is 60 s, in milliseconds. There is no upstream, so no rate limit applies."""
     made = settings()
     assert (made.ttl, made.time_unit, made.upstream) == (timedelta(seconds=60), "ms", None)
     assert made.signature_fields == ("currency", "amount", "orderId")

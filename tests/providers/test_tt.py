@@ -1,4 +1,4 @@
-"""TT: the token request, its one redirect, request ids."""
+"""Kind ``tt``: the token request, its one redirect, request ids."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import pytest
 
 from tests.providers.live import NOW, at, attempt
 from tests.upstream.loopback import Behaviour, Conversation, Loopback, reply
-from tokend.plugin.provider import Provider, RequestNumbering
+from tokend.plugin.provider import Provider, RequestIdMaker
 from tokend.providers.tt import TT
 from tokend.values.errors import AttemptError, RejectedError, SecretError, TransientError
 from tokend.values.secret import Secret
@@ -19,7 +19,7 @@ UUID4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 
 def settings(url: str = "https://tt.example", **more: Any) -> TT:
-    """A TT provider with fake keys."""
+    """Return TT settings with fake keys."""
     defaults = {
         "environment": "uat",
         "api_key": "fake-key",
@@ -31,7 +31,7 @@ def settings(url: str = "https://tt.example", **more: Any) -> TT:
 
 
 def said(status: int = 200, /, **body: Any) -> Behaviour:
-    """A JSON answer."""
+    """Return a JSON reply."""
     return reply(json.dumps(body).encode(), status=status)
 
 
@@ -39,7 +39,7 @@ GOOD = said(status="Ok", access_token="fake-token", token_type="bearer", seconds
 
 
 def ask(*script: Behaviour, **more: Any) -> tuple[Token | AttemptError, Loopback]:
-    """One attempt."""
+    """Make one attempt."""
     return attempt(lambda url: settings(url, **more), *script)
 
 
@@ -47,7 +47,7 @@ def ask(*script: Behaviour, **more: Any) -> tuple[Token | AttemptError, Loopback
     ("environment", "path"), [("uat", "ext_uat_cert"), ("live", "ext_prod_live"), ("sim", "ext_prod_sim")]
 )
 def test_the_request_is_the_documented_one(environment: str, path: str) -> None:
-    """Path in lower case, a fresh requestId, the key in a header, the pair in the form."""
+    """The path is in lower case, the requestId is fresh, the key is a header, and the pair is in the form."""
     outcome, loopback = ask(GOOD, environment=environment)
     (request,) = loopback.requests
     assert request.method == "POST"
@@ -63,21 +63,21 @@ def test_the_request_is_the_documented_one(environment: str, path: str) -> None:
 
 
 def test_a_pasted_pair_is_accepted() -> None:
-    """The vendor shows ``key:secret``; people paste the whole."""
+    """The vendor shows ``key:secret``, and people paste the whole pair."""
     for pasted in ("fake-secret", "fake-key:fake-secret"):
         assert ask(GOOD, api_secret=pasted)[1].requests[0].body.endswith(b"app_key=fake-key%3Afake-secret")
 
 
 def test_the_form_is_encoded() -> None:
-    """Secrets hold any character."""
+    """A secret may contain any character."""
     body = ask(GOOD, api_secret="a+b&c=d/e f%ü")[1].requests[0].body
     assert body == b"grant_type=user_app&app_key=fake-key%3Aa%2Bb%26c%3Dd%2Fe%20f%25%C3%BC"
 
 
 def test_every_call_has_an_id_of_its_own() -> None:
-    """New for every call; forbidden characters are dropped, the rest of the names survives in full."""
+    """Forbidden characters are removed; the rest of the names stays."""
     made = settings(app_name="My App!", company_name="A&B, Co. (Ltd)_x")
-    assert isinstance(made, RequestNumbering)
+    assert isinstance(made, RequestIdMaker)
     assert isinstance(made, Provider)
     ids = {made.request_id() for _ in range(50)}
     assert len(ids) == 50
@@ -85,7 +85,7 @@ def test_every_call_has_an_id_of_its_own() -> None:
 
 
 def test_an_id_is_safe_in_a_query() -> None:
-    """What may stand in a name may still need encoding in a URL."""
+    """A character that is allowed in a name may still need encoding in a URL."""
     target = ask(GOOD, app_name="Größe")[1].requests[0].target
     assert target.isascii()
     assert unquote(target.split("requestId=")[1]).startswith("Größe-YourCompany--")
@@ -94,13 +94,13 @@ def test_an_id_is_safe_in_a_query() -> None:
 @pytest.mark.parametrize("name", ["", "   ", "&&&", "\x00\n", '$&+,/:;=?@"<>#%{}|\\^~[]`'])
 @pytest.mark.parametrize("key", ["app_name", "company_name"])
 def test_a_name_of_nothing_is_a_configuration_error(key: str, name: str) -> None:
-    """Empty after cleaning."""
+    """The name is empty without its forbidden characters."""
     with pytest.raises(ValueError, match="requestId"):
         settings(**{key: name})
 
 
 def test_the_documented_303_is_followed_once_by_get() -> None:
-    """Same origin, same headers, no body, no second POST."""
+    """The second request has the same origin and headers and no body. There is no second POST."""
 
     async def elsewhere(conversation: Conversation) -> None:
         await reply(b"", status=303, headers={"Location": "/ttid/other?x=1"})(conversation)
@@ -114,7 +114,7 @@ def test_the_documented_303_is_followed_once_by_get() -> None:
 
 
 def test_a_second_303_is_not_followed() -> None:
-    """Once."""
+    """Only one redirect is documented."""
     outcome, loopback = ask(said(303))
     assert isinstance(outcome, TransientError)
     around = reply(b"", status=303, headers={"Location": "/again"})
@@ -137,7 +137,7 @@ def test_a_second_303_is_not_followed() -> None:
     ],
 )
 def test_a_303_to_another_place_is_refused(location: str) -> None:
-    """docs/promises.md 21: it would get the key."""
+    """docs/promises.md 21: the other host would get the key."""
     outcome, loopback = ask(reply(b"", status=303, headers={"Location": location}))
     assert isinstance(outcome, TransientError)
     assert "obviously-fake" not in str(outcome)
@@ -155,7 +155,7 @@ def test_no_other_redirect_is_followed(status: int) -> None:
 @pytest.mark.parametrize("status", [200, 400, 401, 403])
 @pytest.mark.parametrize("word", ["Fail", "StatusFail"])
 def test_a_failure_below_500_is_a_verdict(status: int, word: str) -> None:
-    """The vendor's word is shown, its message is not."""
+    """The error shows the vendor's status word but not its message."""
     outcome, _ = ask(said(status, status=word, status_message="planted"))
     assert isinstance(outcome, RejectedError)
     assert word in str(outcome)
@@ -164,26 +164,26 @@ def test_a_failure_below_500_is_a_verdict(status: int, word: str) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"status": "ok"}, {"status": "Busy"}, {"status": None}, {"access_token": "t"}])
 def test_anything_but_ok_is_no_success(body: dict[str, Any]) -> None:
-    """200 is not success."""
+    """Status 200 alone is no success."""
     assert isinstance(ask(said(**{"access_token": "t", "seconds_until_expiry": 9, **body}))[0], TransientError)
 
 
 def test_a_missing_life_is_an_error() -> None:
-    """The vendor always says it; a default would be a guess."""
+    """The vendor always sends it, and a default would be a guess."""
     outcome, _ = ask(said(status="Ok", access_token="t"))
     assert isinstance(outcome, TransientError)
     assert "seconds_until_expiry" in str(outcome)
 
 
 def test_a_key_with_a_line_end_causes_no_request() -> None:
-    """It would be a header of its own, also at everybody who sends the ready-made headers."""
+    """The key's second line would be another header, also for clients that send the ready-made headers."""
     outcome, loopback = ask(GOOD, api_key="fake\r\nInjected: yes")
     assert isinstance(outcome, SecretError)
     assert loopback.requests == []
 
 
 def test_the_vendors_limits_are_known() -> None:
-    """Ten minutes of lead, ten seconds between token requests; whose token it is."""
+    """Ten minutes of lead, ten seconds between token requests, and the keys that identify the account."""
     assert (TT.minimum_lead_seconds, TT.request_interval_seconds) == (600, 10)
     assert settings().account_fields == {"base_url", "environment", "api_key"}
     assert settings().upstream == "tt.example:443"

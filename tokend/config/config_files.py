@@ -114,7 +114,7 @@ def read_document(
         findings.errors.append(syntax_problem(path, text, error, vocabulary()))
         return None
     except (RecursionError, ValueError):
-        refused("not TOML that anybody means: hundreds of brackets in brackets, or a number of thousands of digits")
+        refused("not acceptable TOML: brackets are nested hundreds deep, or a number has thousands of digits")
         return None
     if not _is_shallow(values):
         refused(f"tables and arrays are nested deeper than {DEEPEST} levels")
@@ -162,7 +162,7 @@ def check_not_emptied(documents: Iterable[Document], before: Config, findings: F
     for document in documents:
         if not document.values and document.path in held:
             message = (
-                "this file is empty now, and had providers: not believed. If it is meant, write [providers] into it"
+                "this file had providers and is empty now: not accepted. To remove them all, write [providers] into it"
             )
             findings.errors.append(ConfigProblem(str(document.path), 1, 1, message))
 

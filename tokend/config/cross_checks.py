@@ -28,7 +28,7 @@ ELSEWHERE = "use { file = }, { env = }, { credential = } or { command = }"
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedSettings:
     """A table's settings, its document, and its path in the document."""
 
     settings: Any
@@ -43,13 +43,15 @@ class Placed:
 # ------------------------------------------------------------------ targets
 
 
-def check_targets(sinks: Iterable[Placed], inputs: Mapping[str, str], state: Path | None, findings: Findings) -> None:
+def check_targets(
+    sinks: Iterable[PlacedSettings], inputs: Mapping[str, str], state: Path | None, findings: Findings
+) -> None:
     """Report an error for each target, or part of a target, that two sinks share, and for each target that tokend uses.
 
     ``inputs`` maps the real path of each file that tokend reads or listens on to a description. ``state`` is the state
     directory.
     """
-    taken: dict[str, dict[str, Placed]] = {}
+    taken: dict[str, dict[str, PlacedSettings]] = {}
     below_state = None if state is None else real_path(state).rstrip("/") + "/"
     for sink in sinks:
         claims = [_target_and_part(target) for target in sorted(sink.settings.exclusive_targets())]
@@ -68,7 +70,10 @@ def _target_and_part(exclusive: str) -> tuple[str, str]:
 
 
 def _check_clash(
-    claims: Iterable[tuple[str, str]], sink: Placed, taken: dict[str, dict[str, Placed]], findings: Findings
+    claims: Iterable[tuple[str, str]],
+    sink: PlacedSettings,
+    taken: dict[str, dict[str, PlacedSettings]],
+    findings: Findings,
 ) -> None:
     """Report the first of the sink's claims that clashes with an earlier sink's. A whole target clashes with each part.
 
@@ -87,7 +92,7 @@ def _check_clash(
 
 
 def files_read(
-    documents: Iterable[Document], tables: Iterable[Placed], daemon: DaemonSettings | None
+    documents: Iterable[Document], tables: Iterable[PlacedSettings], daemon: DaemonSettings | None
 ) -> dict[str, str]:
     """Return the files that tokend reads or listens on: the real path of each, and a description."""
     found = {real_path(document.path): "the configuration" for document in documents}
@@ -107,7 +112,7 @@ def files_read(
 
 
 def check_tokens(
-    sinks: Iterable[Placed], origins: Mapping[str, object], on_demand: Collection[str], findings: Findings
+    sinks: Iterable[PlacedSettings], origins: Mapping[str, object], on_demand: Collection[str], findings: Findings
 ) -> None:
     """Report an error for each entry of a sink's ``tokens`` that names no provider, or an on-demand provider."""
     for sink in sinks:
@@ -125,7 +130,7 @@ def check_tokens(
 # ------------------------------------------------------------------ secrets
 
 
-def check_secrets(table: Placed, environ: Mapping[str, str], findings: Findings) -> None:
+def check_secrets(table: PlacedSettings, environ: Mapping[str, str], findings: Findings) -> None:
     """Read every secret of a provider or a sink once, except commands. Report unreadable secrets and missing TLS files.
 
     An unreadable secret is an error only if the settings need it (`missing_secrets`). Add the kind's own warnings.
@@ -140,7 +145,7 @@ def check_secrets(table: Placed, environ: Mapping[str, str], findings: Findings)
         findings.warnings += [table.document.problem(table.path, text) for text in warn(revealed)]
 
 
-def check_listen_secret(daemon: Placed, environ: Mapping[str, str], findings: Findings) -> None:
+def check_listen_secret(daemon: PlacedSettings, environ: Mapping[str, str], findings: Findings) -> None:
     """Read ``listen_secret``, the one secret of ``[daemon]``, and report an error if it is unreadable."""
     source: SecretSource | None = daemon.settings.listen_secret
     if source is not None:
@@ -152,7 +157,7 @@ def check_listen_secret(daemon: Placed, environ: Mapping[str, str], findings: Fi
 def check_secrets_of_invalid(
     model: type[ProviderSettings | SinkSettings],
     values: Mapping[str, Any],
-    place: Placed,
+    place: PlacedSettings,
     environ: Mapping[str, str],
     findings: Findings,
 ) -> None:
@@ -192,7 +197,7 @@ def _read_all(
 
 
 def _report_secrets(
-    place: Placed,
+    place: PlacedSettings,
     sources: Mapping[str, SecretSource],
     unreadable: Mapping[str, SecretError],
     missing: frozenset[str],
@@ -212,14 +217,14 @@ def _report_secrets(
             findings.warnings.append(place.document.problem(path, message))
 
 
-def _check_proxy(provider: Placed, findings: Findings) -> None:
+def _check_proxy(provider: PlacedSettings, findings: Findings) -> None:
     proxy = provider.settings.__dict__.get("proxy")
     if proxy is not None and "@" in proxy and provider.document.readable_by_others:
         message = "the proxy's password stands here and others can read this file: chmod 0600 it"
         findings.errors.append(provider.document.problem((*provider.path, "proxy"), message))
 
 
-def _check_files(provider: Placed, findings: Findings) -> None:
+def _check_files(provider: PlacedSettings, findings: Findings) -> None:
     """Report an error for each file of TLS (CA, certificate, key) that cannot be read."""
     for key in ("ca_file", "client_cert", "client_key"):
         path: Path | None = provider.settings.__dict__.get(key)
@@ -236,7 +241,7 @@ def _check_files(provider: Placed, findings: Findings) -> None:
 # ------------------------------------------------------------------ names
 
 
-def check_state(daemon: Placed, providers: Iterable[Placed], findings: Findings) -> None:
+def check_state(daemon: PlacedSettings, providers: Iterable[PlacedSettings], findings: Findings) -> None:
     """Report an error if ``state = "fdstore"`` and a provider's login rotates.
 
     systemd's file-descriptor store does not outlive a stop of the service. If a rotating credential is lost, a person
@@ -249,7 +254,7 @@ def check_state(daemon: Placed, providers: Iterable[Placed], findings: Findings)
                 findings.errors.append(daemon.problem("state", message))
 
 
-def check_names(daemon: Placed | None, tables: Iterable[Placed], findings: Findings) -> None:
+def check_names(daemon: PlacedSettings | None, tables: Iterable[PlacedSettings], findings: Findings) -> None:
     """Warn about users and groups that this machine does not know. No error: the file may be for another machine."""
     known = cache(_is_known)
     for table in [*([daemon] if daemon is not None else []), *tables]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from tokend.config import toml_positions
 from tokend.config.config_files import Document, check_not_emptied, read_document, read_included
 from tokend.config.cross_checks import (
-    Placed,
+    PlacedSettings,
     check_listen_secret,
     check_names,
     check_secrets,
@@ -53,8 +53,8 @@ class _Loading:
     findings: Findings = field(default_factory=Findings)
     origins: dict[str, Document] = field(default_factory=dict)
     found: dict[str, ProviderConfig] = field(default_factory=dict)
-    valid: list[Placed] = field(default_factory=list)
-    placed_sinks: list[Placed] = field(default_factory=list)
+    valid: list[PlacedSettings] = field(default_factory=list)
+    placed_sinks: list[PlacedSettings] = field(default_factory=list)
 
     def error(
         self, document: Document, path: toml_positions.Path, message: str, visibility: Visibility = Visibility.HIDDEN
@@ -120,7 +120,7 @@ def _top_level(loading: _Loading, document: Document) -> None:
         loading.error(document, (key,), message, near)
 
 
-def _daemon(loading: _Loading, main: Document) -> Placed | None:
+def _daemon(loading: _Loading, main: Document) -> PlacedSettings | None:
     values = main.values.get("daemon", {})
     if not isinstance(values, dict):
         loading.error(main, ("daemon",), "daemon is a table: [daemon]")
@@ -130,7 +130,7 @@ def _daemon(loading: _Loading, main: Document) -> Placed | None:
         "state_directory": default_state_directory(loading.environ, os.getuid()),
     }
     settings = _validate(loading, main, DaemonSettings, {**defaults, **values}, ("daemon",))
-    return None if settings is None else Placed(settings, main, ("daemon",))
+    return None if settings is None else PlacedSettings(settings, main, ("daemon",))
 
 
 def _providers(loading: _Loading, document: Document) -> None:
@@ -162,8 +162,8 @@ def _providers(loading: _Loading, document: Document) -> None:
 def _reuse(loading: _Loading, document: Document, known: ProviderConfig) -> None:
     """Take over a provider of the configuration in force: its table is the same."""
     path = ("providers", known.name)
-    loading.placed_sinks += [Placed(sink, document, (*path, "sinks", n)) for n, sink in enumerate(known.sinks)]
-    loading.valid.append(Placed(known.settings, document, path))
+    loading.placed_sinks += [PlacedSettings(sink, document, (*path, "sinks", n)) for n, sink in enumerate(known.sinks)]
+    loading.valid.append(PlacedSettings(known.settings, document, path))
     loading.found[known.name] = known
 
 
@@ -181,10 +181,10 @@ def _provider(loading: _Loading, document: Document, name: str, table: dict[str,
     values = {key: value for key, value in table.items() if key != "sinks"}
     settings = _validate(loading, document, model, values, path)
     if settings is None:
-        place = Placed(None, document, path)
+        place = PlacedSettings(None, document, path)
         check_secrets_of_invalid(model, values, place, loading.environ, loading.findings)
     else:
-        loading.valid.append(Placed(settings, document, path))
+        loading.valid.append(PlacedSettings(settings, document, path))
         loading.found[name] = ProviderConfig(name, settings, tuple(sinks), digest)
 
 
@@ -203,10 +203,12 @@ def _sinks(loading: _Loading, document: Document, tables: Any, path: toml_positi
             continue
         sink = _validate(loading, document, model, table, here)
         if sink is None:
-            check_secrets_of_invalid(model, table, Placed(None, document, here), loading.environ, loading.findings)
+            check_secrets_of_invalid(
+                model, table, PlacedSettings(None, document, here), loading.environ, loading.findings
+            )
         else:
             sinks.append(sink)
-            loading.placed_sinks.append(Placed(sink, document, here))
+            loading.placed_sinks.append(PlacedSettings(sink, document, here))
     return sinks
 
 
@@ -255,7 +257,7 @@ def _validate(
 # ------------------------------------------------------------------ checks of several tables
 
 
-def _check_everything(loading: _Loading, documents: list[Document], daemon: Placed | None) -> None:
+def _check_everything(loading: _Loading, documents: list[Document], daemon: PlacedSettings | None) -> None:
     with directories_resolved_once():
         _check_tables(loading, documents, daemon)
     if daemon is not None:
@@ -265,7 +267,7 @@ def _check_everything(loading: _Loading, documents: list[Document], daemon: Plac
         check_secrets(table, loading.environ, loading.findings)
 
 
-def _check_tables(loading: _Loading, documents: list[Document], daemon: Placed | None) -> None:
+def _check_tables(loading: _Loading, documents: list[Document], daemon: PlacedSettings | None) -> None:
     tables = [*loading.valid, *loading.placed_sinks]
     settings = None if daemon is None else daemon.settings
     inputs = files_read(documents, tables, settings)
@@ -276,7 +278,7 @@ def _check_tables(loading: _Loading, documents: list[Document], daemon: Placed |
     check_names(daemon, tables, loading.findings)
 
 
-def _may_need_secrets(sink: Placed) -> bool:
+def _may_need_secrets(sink: PlacedSettings) -> bool:
     """Return whether a sink may name secrets or files for TLS. Skips thousands of file sinks, which name none."""
     settings: SinkSettings = sink.settings
     return settings.family == "remote" or bool(settings.secrets())

@@ -61,7 +61,7 @@ class DaemonSettings(Settings):
 
     @field_validator("credentials_socket")
     @classmethod
-    def _apart(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+    def _differs_from_socket(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is not None and value == info.data.get("socket"):
             raise ValueError("two sockets cannot have one path")
         return value

@@ -81,7 +81,7 @@ class RawTokenConnection:
     def start(self) -> None:
         """Begin to serve."""
         # Not a task of a task group: cancelled before its first step, it would close its connection without an answer.
-        self._task = asyncio.get_running_loop().create_task(self._attend())
+        self._task = asyncio.get_running_loop().create_task(self._serve())
 
     def close_soon(self) -> None:
         """Refuse the client if it still waits for a token."""
@@ -94,7 +94,7 @@ class RawTokenConnection:
         if self._task is not None:
             self._task.cancel()
 
-    async def _attend(self) -> None:
+    async def _serve(self) -> None:
         home = self._home
         try:
             with self._socket:

@@ -47,9 +47,13 @@ def steps(running: Mapping[str, ProviderConfig], wanted: Mapping[str, ProviderCo
     A name may pass from one provider to another that is renamed to it, or added under it: the former one is renamed
     before that. Two that swap their names are two that change.
     """
-    gone = {name: config for name, config in running.items() if name not in wanted or _passes_on(config, wanted[name])}
+    gone = {
+        name: config
+        for name, config in running.items()
+        if name not in wanted or _is_other_account(config, wanted[name])
+    }
     new = {name: config for name, config in wanted.items() if name not in running or name in gone}
-    origins = _without_circles(_origins(gone, new)) if gone else {}
+    origins = _without_cycles(_origins(gone, new)) if gone else {}
     moved = set(origins.values())
     found = [Step(name, "remove") for name in gone if name not in wanted and name not in moved]
     for name, config in wanted.items():
@@ -62,7 +66,7 @@ def steps(running: Mapping[str, ProviderConfig], wanted: Mapping[str, ProviderCo
     return _in_order(found) if moved & wanted.keys() else found
 
 
-def _passes_on(old: ProviderConfig, new: ProviderConfig) -> bool:
+def _is_other_account(old: ProviderConfig, new: ProviderConfig) -> bool:
     """Return whether nothing held under a name can belong to the provider that has the name next."""
     if old.settings is new.settings:
         return False
@@ -90,7 +94,7 @@ def _origins(gone: Mapping[str, ProviderConfig], new: Mapping[str, ProviderConfi
     return origins
 
 
-def _without_circles(origins: dict[str, str]) -> dict[str, str]:
+def _without_cycles(origins: dict[str, str]) -> dict[str, str]:
     """Leave out renames that wait for each other: two or more providers that swap their names."""
     circling: set[str] = set()
     done: set[str] = set()

@@ -25,7 +25,7 @@ from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
-from tokend.plugin.provider import RequestNumbering
+from tokend.plugin.provider import RequestIdMaker
 from tokend.values.errors import NotSupportedError, UnknownTokenError
 from tokend.values.tokens import Lease, Token
 
@@ -179,7 +179,7 @@ class Supervisor:
     async def request_id(self, name: str) -> str:
         """Make a request id."""
         settings = self._provider(name).settings
-        if not isinstance(settings, RequestNumbering):
+        if not isinstance(settings, RequestIdMaker):
             raise NotSupportedError(f"{name}: kind {settings.kind} needs no request id")
         return settings.request_id()
 

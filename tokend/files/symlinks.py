@@ -42,10 +42,10 @@ def resolve(path: Path, symlink: Symlink) -> Path:
     uid or to the target's owner. In all cases links among the parent directories must belong to root or this uid.
     """
     path = path.absolute()
-    way = _Way(path, symlink)
+    way = _PathWalk(path, symlink)
     with named(path, "lstat"):
         found = way.walk()
-    for culprit, what, uid in way.foreign(None if found is None else found.st_uid):
+    for culprit, what, uid in way.of_other_owners(None if found is None else found.st_uid):
         raise RefusedError(errno.EPERM, f"{what} {culprit} belongs to uid {uid}: not followed", str(path))
     return way.place
 
@@ -67,7 +67,7 @@ def open_directory(path: Path) -> int:
 
 
 @dataclass
-class _Way:
+class _PathWalk:
     """One walk along a path, part by part: the links and directories on it, with their owners."""
 
     path: Path
@@ -101,7 +101,7 @@ class _Way:
                 pending += self._follow(here, found, last=not pending)
         return os.lstat(self.place)
 
-    def foreign(self, target_uid: int | None) -> Iterator[tuple[Path, str, int]]:
+    def of_other_owners(self, target_uid: int | None) -> Iterator[tuple[Path, str, int]]:
         """List the links and directories of owners who must not decide where the token goes."""
         ours = {0, os.geteuid()}
         following = ours | ({target_uid} if target_uid is not None and self.symlink == "follow" else set())

@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._opening: tuple[socket.socket, bytes, bytes] | None = (sock, received, unsent)
         self._application = home.application
         self._answers = home.answers
-        self._find = _nothing if home.answers is None else home.answers.find
+        self._find = _find_nothing if home.answers is None else home.answers.find
         self._loop = asyncio.get_running_loop()
         self._phase = Phase.FIRST
         self._since = self._loop.time()
@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         if (
             self._ready
             and (answer := self._find(data)) is not None
-            and (answer is self._granted or answer.public or self._may_have(answer))
+            and (answer is self._granted or answer.public or self._may_read(answer))
         ):
             self._transport.write(answer.content)
             answer.hits += 1
@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
         if not self._writable:
             expired = waited > limits.write_seconds
         elif self._phase is Phase.ANSWERING:
-            expired = self._given_up_with_client and (self._ended or bool(self._unread)) and self._hung_up()
+            expired = self._given_up_with_client and (self._ended or bool(self._unread)) and self._is_disconnected()
         else:
             allowed = {
                 Phase.FIRST: limits.header_seconds,
@@ -216,9 +216,9 @@ class Connection(asyncio.Protocol):
         if reader.sealed:
             self._unread = b""
         if not self._closing and self._phase is not Phase.LINGERING:
-            self._settle(reader)
+            self._update_phase(reader)
 
-    def _settle(self, reader: RequestReader) -> None:
+    def _update_phase(self, reader: RequestReader) -> None:
         """Choose the phase, read on or pause reading, and close if nothing is left to do."""
         if self._busy:
             phase = Phase.ANSWERING
@@ -246,7 +246,7 @@ class Connection(asyncio.Protocol):
             due = reader.due[0]
             self._text = piece if isinstance(due, Request) and due.is_plain_read else b""
 
-    def _may_have(self, answer: PreparedAnswer) -> bool:
+    def _may_read(self, answer: PreparedAnswer) -> bool:
         if self._answers is None or not self._answers.admits(self.peer, answer):
             return False
         self._granted = answer
@@ -270,7 +270,7 @@ class Connection(asyncio.Protocol):
             if not self._closing:
                 self._transport.write(answer.encode(close=close, head_only=request.method == "HEAD"))
             if answer.stream is not None and request.method != "HEAD":
-                await self._pour(answer.stream)
+                await self._send_stream(answer.stream)
         finally:
             self._task = None
         if self._closing:
@@ -281,7 +281,7 @@ class Connection(asyncio.Protocol):
         else:
             self._advance()
 
-    async def _pour(self, stream: AsyncGenerator[bytes, None]) -> None:
+    async def _send_stream(self, stream: AsyncGenerator[bytes, None]) -> None:
         """Send a stream until its client disconnects or does not keep up; it may resume with Last-Event-ID."""
         self._streaming = True
         async with aclosing(stream):
@@ -299,12 +299,12 @@ class Connection(asyncio.Protocol):
         elif self._transport.can_write_eof():
             self._transport.write_eof()
 
-    def _hung_up(self) -> bool:
+    def _is_disconnected(self) -> bool:
         """Return whether the client has disconnected. The transport does not notice while it does not read."""
         poll = select.poll()
         poll.register(self._transport.get_extra_info("socket").fileno(), 0)
         return any(flags & (select.POLLHUP | select.POLLERR) for _, flags in poll.poll(0))
 
 
-def _nothing(_text: bytes, /) -> None:
+def _find_nothing(_text: bytes, /) -> None:
     """Find no prepared answer: the server has none."""

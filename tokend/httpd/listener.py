@@ -164,7 +164,7 @@ class Listener(Generic[C]):
         family = int(sock.family)
         for _ in range(MOST_AT_ONCE):
             if room.queues and (len(self.connections) >= room.connections or _reserve_is_reached()):
-                self._rest()
+                self._pause_accepting()
                 return
             try:
                 descriptor, address = sock._accept()  # type: ignore[attr-defined]  # accept() asks for much more
@@ -173,8 +173,8 @@ class Listener(Generic[C]):
             except ConnectionAbortedError:
                 continue
             except OSError as error:
-                self._complain(error)
-                self._rest()
+                self._log_failure(error)
+                self._pause_accepting()
                 return
             # The plain C type: the Python class costs three times as much.
             accepted = socket.SocketType(family, _STREAM, 0, descriptor)
@@ -199,14 +199,14 @@ class Listener(Generic[C]):
         if self._socket is not None:
             asyncio.get_running_loop().add_reader(self._socket, self._accept)
 
-    def _rest(self) -> None:
+    def _pause_accepting(self) -> None:
         """Leave new clients in the backlog for a moment."""
         loop = asyncio.get_running_loop()
         if self._socket is not None:
             loop.remove_reader(self._socket)
         self._pause = loop.call_later(PAUSE_SECONDS, self._resume)
 
-    def _complain(self, error: OSError) -> None:
+    def _log_failure(self, error: OSError) -> None:
         """Log that accept fails, once until it succeeds again."""
         if not self._failing:
             self._failing = True

@@ -100,16 +100,16 @@ class LoopbackGuard:
         try:
             secret = await self._threads.run(partial(read_secret, source), seconds=SECRET_SECONDS)
         except SecretError as error:
-            self._complain(error.detail)
+            self._log_failure(error.detail)
         except TimeoutError:
-            self._complain(f"{source} could not be read in time")
+            self._log_failure(f"{source} could not be read in time")
         else:
             self._trouble = None
             return secret
         # The place of the secret is for the administrator only.
         raise _unauthorized("the daemon cannot read the secret of the loopback port; its log has the details")
 
-    def _complain(self, trouble: str) -> None:
+    def _log_failure(self, trouble: str) -> None:
         """Log why the secret cannot be read, once and not with each request."""
         if trouble != self._trouble:
             self._log.error("loopback.no_secret", detail=trouble)

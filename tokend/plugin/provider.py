@@ -53,7 +53,7 @@ class Provider(Protocol):
 
 
 @runtime_checkable
-class Inheriting(Protocol):
+class WithInitialToken(Protocol):
     """A held kind that may be configured with an initial token."""
 
     @property
@@ -76,13 +76,13 @@ class Issuer(Protocol):
 
 
 @runtime_checkable
-class RequestNumbering(Protocol):
+class RequestIdMaker(Protocol):
     """A kind whose upstream requires a unique id in each request (tt)."""
 
     def request_id(self) -> str:
         """Make a new id."""
 
 
-def is_inheriting(settings: object) -> TypeGuard[Inheriting]:
+def takes_initial_token(settings: object) -> TypeGuard[WithInitialToken]:
     """Return whether the kind of these settings may be configured with an initial token."""
-    return implements(settings, Inheriting)
+    return implements(settings, WithInitialToken)

@@ -88,7 +88,7 @@ class HeldSettings(ProviderSettings):
     # Minimum interval between a success and the next scheduled request.
     request_interval_seconds: ClassVar[float] = 1.0
     # True if the vendor counts that interval per account: providers of one account send requests one after another.
-    interval_is_the_accounts: ClassVar[bool] = False
+    interval_is_per_account: ClassVar[bool] = False
     # True if each use of the login replaces it (a refresh token that rotates): a lost login cannot be recovered.
     rotates: ClassVar[bool] = False
 

@@ -56,13 +56,13 @@ def _refuse(_: str) -> NoReturn:
 
 def _finite(text: str) -> float:
     if not math.isfinite(number := float(text)):
-        raise ValueError("a number beyond all measure")
+        raise ValueError("a number out of range")
     return number
 
 
 def _short(text: str) -> int:
     if len(text) > LONGEST_INTEGER:
-        raise ValueError("a number beyond all measure")
+        raise ValueError("a number out of range")
     return int(text)
 
 

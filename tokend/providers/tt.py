@@ -32,7 +32,7 @@ class TT(HeldSettings, NetworkSettings):
     minimum_lead_seconds: ClassVar[float] = 10 * 60.0
     # The vendor allows one token request per 10 s, retries included.
     request_interval_seconds: ClassVar[float] = 10.0
-    interval_is_the_accounts: ClassVar[bool] = True
+    interval_is_per_account: ClassVar[bool] = True
 
     kind: Literal["tt"] = "tt"
     base_url: str = "https://ttrestapi.trade.tt"

@@ -52,7 +52,7 @@ class DescriptorStore(Salted):
             detail = f'{len(left)} of an earlier state = "directory" are still on the disk: remove them'
             log.warning("state.left_on_disk", path=str(path / "tokens"), detail=detail)
         try:
-            self._memory, image = _taken_back(stored) or (_made(notifier), secrets.token_bytes(SALT_BYTES))
+            self._memory, image = _recover(stored) or (_create_file(notifier), secrets.token_bytes(SALT_BYTES))
             self._salt, self._records = image[:SALT_BYTES], dict(_unpacked(image[SALT_BYTES:]))
             self._commit(self._records)
         except OSError as error:
@@ -95,7 +95,7 @@ class DescriptorStore(Salted):
         os.ftruncate(self._memory, max(place + len(image), IMAGES_START))
 
 
-def _made(notifier: Notifier) -> int:
+def _create_file(notifier: Notifier) -> int:
     """Return an empty memory file that systemd stores, too. The store drops other descriptors of the name."""
     memory = os.memfd_create(NAME, os.MFD_CLOEXEC)
     os.fchmod(memory, 0o600)
@@ -104,7 +104,7 @@ def _made(notifier: Notifier) -> int:
     return memory
 
 
-def _taken_back(stored: Sequence[int]) -> tuple[int, bytes] | None:
+def _recover(stored: Sequence[int]) -> tuple[int, bytes] | None:
     """Return the stored file and its image; None if there is none, or if it is damaged."""
     for descriptor in stored:
         if (image := _image(descriptor)) is not None:

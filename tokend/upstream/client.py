@@ -100,7 +100,7 @@ class Upstream:
 
         from tokend.upstream.transport import Network, Transport
 
-        context, proxy = await self._contexts.current(host), await self._through(host, proxy_url)
+        context, proxy = await self._contexts.current(host), await self._make_proxy(host, proxy_url)
         transport = Transport(Network(host, self._resolver), context=context, proxy=proxy)
         sent_at = self._clock.instant()
         try:
@@ -113,7 +113,7 @@ class Upstream:
         except TransientError:
             raise
         except Exception as error:
-            if (what := _broken(error)) is None:
+            if (what := _failure_reason(error)) is None:
                 raise
             raise TransientError(f"{host}: {what}") from None
         received_at = self._clock.instant()
@@ -127,7 +127,7 @@ class Upstream:
             offset=_offset(date, sent_at, received_at),
         )
 
-    async def _through(self, host: str, proxy_url: str | None) -> "httpcore.Proxy | None":
+    async def _make_proxy(self, host: str, proxy_url: str | None) -> "httpcore.Proxy | None":
         if proxy_url is None:
             return None
         import httpcore
@@ -163,7 +163,7 @@ async def _read(response: "httpx.Response", host: str) -> bytes:
     return bytes(body)
 
 
-def _broken(error: Exception) -> str | None:
+def _failure_reason(error: Exception) -> str | None:
     """Say how an exchange broke off once there was a connection, without quoting a library; None where it is a bug."""
     import httpcore
     import httpx

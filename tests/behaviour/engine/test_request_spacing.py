@@ -99,7 +99,7 @@ class FakeShared(FakeHeld):
     """A kind whose vendor counts an account's requests, over all its providers."""
 
     request_interval_seconds: ClassVar[float] = 10.0
-    interval_is_the_accounts: ClassVar[bool] = True
+    interval_is_per_account: ClassVar[bool] = True
 
 
 def test_providers_of_one_account_take_turns() -> None:

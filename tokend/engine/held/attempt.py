@@ -15,7 +15,7 @@ from tokend.engine.records.record import Record
 from tokend.machine.clock import is_plausible
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
-from tokend.plugin.provider import Provider, Runtime, is_inheriting
+from tokend.plugin.provider import Provider, Runtime, takes_initial_token
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import AttemptError, ClockError, RateLimitedError, TransientError
 from tokend.values.instant import Instant
@@ -64,7 +64,7 @@ class AttemptRunner:
         """Make the next attempts under ``settings``."""
         self.settings = settings
         # Kept: it is read whenever the refresher computes its next attempt, and a protocol check is slow.
-        self.renewable = not is_inheriting(settings) or settings.can_renew
+        self.renewable = not takes_initial_token(settings) or settings.can_renew
         self._runtime: Runtime = self._context.runtime(settings)
         # The account whose requests the vendor counts, or None.
         self.account = rate_limited_account(settings, self._digest)
@@ -75,7 +75,7 @@ class AttemptRunner:
 
     async def _identify(self, settings: HeldSettings, runtime: Runtime) -> Identity:
         identity = await identify(settings, runtime, self._digest)
-        if settings is self.settings and settings.interval_is_the_accounts and self.account != identity.account:
+        if settings is self.settings and settings.interval_is_per_account and self.account != identity.account:
             # One account may be named in two ways, by an environment variable here and a file there.
             limits, now = self._context.limits, self._clock.instant()
             limits.block(identity.account, now.after(limits.seconds(self.account, now)))
@@ -105,10 +105,10 @@ class AttemptRunner:
             await self._failed(bug, identity, settings, cost=runtime.requests - requests_before)
             raise
 
-    async def inherit(self) -> None:
+    async def use_initial_token(self) -> None:
         """Hold the token that the settings bring, if there is one. It proves nothing about the credentials."""
         settings = self.settings
-        if not is_inheriting(settings):
+        if not takes_initial_token(settings):
             return
         try:
             account, token = (await self.identify()).account, await settings.initial(self._runtime)

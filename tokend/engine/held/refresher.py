@@ -72,7 +72,7 @@ class Refresher:
             record = self.record
             self._store.show(name, replace(record, attempts=record.attempts.interrupted(self._start_at)))
         self._block_account(self.record.last_attempt)
-        if settings.interval_is_the_accounts and (last := self.record.last_attempt) is not None:
+        if settings.interval_is_per_account and (last := self.record.last_attempt) is not None:
             # Others may name the account in another way: the account of the last token is known without a secret.
             self._context.limits.block(self.record.account, last.after(settings.request_interval_seconds))
 
@@ -205,7 +205,7 @@ class Refresher:
             # send a request.
             await self._store.update(self.name, lambda record: record)
         if not self.is_valid():
-            await self._attempts.inherit()
+            await self._attempts.use_initial_token()
         now, draw = self._clock.instant(), self._context.random.random()
         self._start_at = refresh_timing.start_at(self.settings, now, valid=self.is_valid(), draw=draw)
 

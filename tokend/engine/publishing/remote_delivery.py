@@ -79,7 +79,7 @@ class RemoteDelivery:
         trouble: list[Exception] = []
         async with anyio.create_task_group() as group:
             with anyio.move_on_after(seconds, shield=True) as scope:
-                group.start_soon(_hasten, scope)
+                group.start_soon(_shorten_deadline_when_cancelled, scope)
                 try:
                     done.append(await operation())
                 except Exception as error:
@@ -93,7 +93,7 @@ class RemoteDelivery:
         return done[0]
 
 
-async def _hasten(scope: anyio.CancelScope) -> None:
+async def _shorten_deadline_when_cancelled(scope: anyio.CancelScope) -> None:
     """Move the deadline of a shielded operation when the task group around it is cancelled."""
     try:
         await anyio.sleep_forever()

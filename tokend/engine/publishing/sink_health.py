@@ -62,7 +62,7 @@ class SinkHealth:
 
     def retry_at(self, now: Instant) -> Instant | None:
         """Return the end of the pause; None if there is no pause."""
-        # Counted from now: after a jump of the clock, the wall time of an older instant would be wrong.
+        # Counted from now: after a jump ahead of the clock, the wall time of an older instant would stay in the past.
         return None if self._retry_at is None else now.after(now.until(self._retry_at))
 
     def try_now(self) -> None:

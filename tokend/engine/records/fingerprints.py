@@ -44,7 +44,7 @@ def rate_limited_account(settings: HeldSettings, digest: Callable[[bytes], str])
 
     None for kinds whose vendor counts no account's requests.
     """
-    if not settings.interval_is_the_accounts:
+    if not settings.interval_is_per_account:
         return None
     return digest(_canonical(settings, settings.account_fields, {}))
 
