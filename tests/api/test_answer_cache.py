@@ -20,7 +20,7 @@ from tokend.api.routes import Router
 from tokend.api.token_api import TokenApi
 from tokend.httpd.application import Application, PreparedAnswers
 from tokend.httpd.connection import Connection
-from tokend.httpd.listener import Listener, Room
+from tokend.httpd.listener import ConnectionLimits, Listener
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.unix_socket import SocketFile
 from tokend.values.secret import Secret
@@ -51,7 +51,7 @@ class ConnectionOwner:
         self.listener: Listener[Connection] = Listener(
             SocketFile(Path("/nowhere")),
             lambda *_: pytest.fail("nobody connects"),
-            room=Room(1),
+            limits=ConnectionLimits(1),
             denied=lambda *_: None,
         )
 

@@ -81,6 +81,7 @@ def test_relative_paths_of_an_included_file_start_at_its_own_directory(tmp_path:
         ('["**x"]', 12, "this is no pattern of file names"),
         ('["x\\u0000*"]', 12, "this is no pattern of file names"),
         ('["config.toml/*"]', 12, "Not a directory"),
+        ('[""]', 12, 'include: "": this is a directory: name its files, as in DIRECTORY/*.toml'),
     ],
 )
 def test_what_cannot_be_included_is_an_error_at_its_pattern(

@@ -15,7 +15,7 @@ import uvloop
 
 from tests.httpd.served import logged
 from tokend.access.peer import NOBODY, Peer
-from tokend.httpd.listener import PAUSE_SECONDS, Listener, Room
+from tokend.httpd.listener import PAUSE_SECONDS, ConnectionLimits, Listener
 from tokend.httpd.unix_socket import SocketFile, refuse_descriptors
 
 PATIENCE_SECONDS = 10.0
@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 10.0
 class Owner:
     """Makes connections and notes what becomes of them."""
 
-    room: Room = field(default_factory=lambda: Room(100))
+    limits: ConnectionLimits = field(default_factory=lambda: ConnectionLimits(100))
     stubborn: bool = False
     denials: list[tuple[int, str]] = field(default_factory=list)
     made: "list[Open]" = field(default_factory=list)
@@ -33,7 +33,7 @@ class Owner:
 
     def listen(self, endpoint: SocketFile | socket.socket) -> "Listener[Open]":
         self.listener = Listener(
-            endpoint, lambda sock, _: Open(self, sock), room=self.room, denied=self.denied, path_check_seconds=0.01
+            endpoint, lambda sock, _: Open(self, sock), limits=self.limits, denied=self.denied, path_check_seconds=0.01
         )
         self.listener.start()
         return self.listener
@@ -87,12 +87,12 @@ def test_a_connection_too_many_is_closed_and_reported(tmp_path: Path) -> None:
     """In all, and of one uid; exempt uids count only in all. A place that becomes free is given to the next."""
 
     async def scenario() -> None:
-        for room, detail in (
-            (Room(1), "too many connections"),
-            (Room(9, 1), "too many connections of this uid"),
-            (Room(9, 1, exempt=frozenset((os.geteuid(),))), None),
+        for limits, detail in (
+            (ConnectionLimits(1), "too many connections"),
+            (ConnectionLimits(9, 1), "too many connections of this uid"),
+            (ConnectionLimits(9, 1, exempt=frozenset((os.geteuid(),))), None),
         ):
-            owner = Owner(room)
+            owner = Owner(limits)
             listener = owner.listen(SocketFile(tmp_path / "s"))
             async with client(tmp_path / "s") as one, client(tmp_path / "s") as two:
                 assert await one.readexactly(5) == b"hello"
@@ -111,7 +111,7 @@ def test_a_queueing_listener_leaves_a_connection_too_many_in_the_backlog(tmp_pat
     """It is neither closed nor reported, and served as soon as there is room."""
 
     async def scenario() -> None:
-        owner = Owner(Room(1, queues=True))
+        owner = Owner(ConnectionLimits(1, queues=True))
         listener = owner.listen(SocketFile(tmp_path / "s"))
         async with client(tmp_path / "s") as one, client(tmp_path / "s") as two:
             assert await one.readexactly(5) == b"hello"
@@ -218,7 +218,7 @@ def test_tcp_connections_count_for_nobody(tmp_path: Path) -> None:
     """The kernel names no peer there; what arrives is counted in all."""
 
     async def scenario() -> None:
-        owner = Owner(Room(1))
+        owner = Owner(ConnectionLimits(1))
         listener = owner.listen(socket.create_server(("127.0.0.1", 0)))
         assert listener._socket is not None
         address = listener._socket.getsockname()

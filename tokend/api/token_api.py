@@ -28,9 +28,9 @@ RenderMetrics = Callable[[Collection[str], RequestCounts], Awaitable[bytes]]
 
 
 class TokenApi:
-    """What the routes need of the daemon; one object for all connections.
+    """The parts of the daemon that the routes need: one object for all connections.
 
-    ``changes`` wakes long polls and event streams, ``answers`` holds the prepared answers.
+    ``changes`` wakes long polls and event streams. ``answers`` holds the prepared answers.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ class Host:
         return f"{self.scheme}://{host}" + ("" if self.port == PORTS[self.scheme] else f":{self.port}")
 
     def matches(self, scheme: str | None, host: str, port: int) -> bool:
-        """Say whether a request goes to this host. A request without a scheme (docker) matches either scheme."""
+        """Return whether a request goes to this host. A request without a scheme (docker) matches either scheme."""
         same = host.endswith(self.host[1:]) if self.host.startswith("*.") else host == self.host
         return same and scheme in (None, self.scheme) and port == self.port
 

@@ -25,7 +25,7 @@ def find_row(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def needs_a_person(row: Mapping[str, Any]) -> bool:
-    """Say whether the token stays away until a person acts."""
+    """Return whether a person must act before there is a token again."""
     return row["state"] in {"rejected", "login_required"}
 
 

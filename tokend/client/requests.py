@@ -84,7 +84,7 @@ class _ResponseHook:
 
 
 def _stays_within_origin(response: requests.Response) -> bool:
-    """Say whether a redirect stays within its origin, by every way to read its target."""
+    """Return whether a redirect stays within its origin, however a program reads its target."""
     # http.client decodes header values as latin-1; all other programs read them as UTF-8.
     location = response.headers["location"].encode("latin-1").decode("utf-8", "replace")
     try:

@@ -3,6 +3,7 @@
 A `Document` knows the line and column of each of its keys and values.
 """
 
+import errno
 import re
 import stat
 import time
@@ -181,8 +182,8 @@ def _read_one_included(
 def _matches(base: Path, pattern: str) -> tuple[Path, list[Path]]:
     """Return the directory in which matches can appear, and the matching files, sorted.
 
-    A pattern without a wildcard names one file. Raises OSError if that file does not exist or if a directory cannot be
-    listed, ValueError if the pattern is invalid.
+    A pattern without a wildcard names one file. Raises OSError if that file does not exist or is a directory, or if a
+    directory cannot be listed; ValueError if the pattern is invalid.
     """
     parts = (base / pattern).parts
     # Versions of Python disagree on the meaning of "**x": refuse it in all of them.
@@ -190,7 +191,8 @@ def _matches(base: Path, pattern: str) -> tuple[Path, list[Path]]:
         raise ValueError("this is no pattern")
     wild = next((number for number, part in enumerate(parts) if _WILDCARD.search(part)), None)
     if wild is None:
-        (base / pattern).stat()
+        if stat.S_ISDIR((base / pattern).stat().st_mode):
+            raise IsADirectoryError(errno.EISDIR, "this is a directory: name its files, as in DIRECTORY/*.toml")
         return (base / pattern).parent, [base / pattern]
     fixed = Path(*parts[:wild])
     if fixed.exists():

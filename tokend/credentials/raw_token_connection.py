@@ -45,7 +45,7 @@ class Rule(Protocol):
 
 
 class ConnectionOwner(Protocol):
-    """What a connection needs of its server."""
+    """The attributes of a server that its connections use."""
 
     engine: Engine
     rule: Rule

@@ -17,7 +17,7 @@ from tokend.access.peer import Peer, identify
 from tokend.credentials.raw_token_connection import RawTokenConnection, RefusedError, Rule
 from tokend.engine.context.contract import Engine
 from tokend.httpd.hangup import HangupWatch
-from tokend.httpd.listener import PATH_CHECK_SECONDS, Listener, Room
+from tokend.httpd.listener import PATH_CHECK_SECONDS, ConnectionLimits, Listener
 from tokend.httpd.unix_server import one_endpoint
 from tokend.httpd.unix_socket import SocketFile
 from tokend.values.tokens import Lease
@@ -28,7 +28,7 @@ SEND_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What clients may use up: connections in all and of one uid (root's and our own count only in all)."""
+    """Limits for clients: connections in all and of one uid, and times. root and our own uid have no limit per uid."""
 
     connections: int = 1024
     per_uid: int = 64
@@ -73,11 +73,11 @@ class RawTokenServer:
         or was taken from us for good.
         """
         bounds = self._bounds
-        room = Room(bounds.connections, bounds.per_uid, exempt=frozenset((0, os.geteuid())), queues=True)
+        limits = ConnectionLimits(bounds.connections, bounds.per_uid, exempt=frozenset((0, os.geteuid())), queues=True)
         self._listener = Listener(
             self._endpoint,
             partial(RawTokenConnection, self),
-            room=room,
+            limits=limits,
             denied=lambda peer, detail: self.denied(peer, RefusedError(detail)),
             path_check_seconds=bounds.path_check_seconds,
         )

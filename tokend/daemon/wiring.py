@@ -67,7 +67,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EngineParts:
-    """What keeps tokens fresh, and the configuration that it follows."""
+    """The objects that keep tokens fresh, and the configuration in force."""
 
     store: TokenStore
     in_force: ConfigInForce
@@ -78,11 +78,11 @@ class EngineParts:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ServiceParts:
-    """What answers readers and systemd.
+    """The objects that answer readers and systemd.
 
-    ``servers`` start in this order and close in the opposite one; ``events`` closes after them.
-    ``credentials`` serves credentials.sock as a task;
-    None where that is off, as are ``status_line`` without systemd and ``watchdog`` without WatchdogSec=.
+    ``servers`` start in this order and close in the opposite order; ``events`` closes after them. ``credentials`` is
+    the task of credentials.sock, None if that socket is off. ``status_line`` is None without systemd, ``watchdog``
+    without WatchdogSec=.
     """
 
     servers: tuple[SocketServer | LoopbackServer, ...]

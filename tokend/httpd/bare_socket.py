@@ -20,7 +20,7 @@ _UNHARMED = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
 class BareSocketOwner(ConnectionOwner, Protocol):
-    """What bare sockets need of their server."""
+    """The attributes and methods of a server that its bare sockets use."""
 
     def identify(self, connection: socket.SocketType, /) -> Peer:
         """Return the peer's identity; raises OSError."""

@@ -27,7 +27,10 @@ LINGER_SECONDS = 1.0
 
 
 class ConnectionOwner(Protocol):
-    """What a connection needs of its server. ``answers`` is None for a server without prepared answers."""
+    """The attributes and methods of a server that its connections use.
+
+    ``answers`` is None for a server without prepared answers.
+    """
 
     application: Application
     answers: PreparedAnswers | None
@@ -39,7 +42,7 @@ class ConnectionOwner(Protocol):
 
 
 class Phase(Enum):
-    """What the connection waits for. Each phase has its time limit, except `ANSWERING`."""
+    """The phases of a connection. Each phase except `ANSWERING` has a time limit."""
 
     FIRST = "first"
     IDLE = "idle"

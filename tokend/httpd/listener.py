@@ -50,11 +50,11 @@ C = TypeVar("C", bound=OpenConnection)
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """How many connections may be open: in all, and of one uid (None: any number).
+class ConnectionLimits:
+    """The largest numbers of open connections: in all, and of one uid (None: any number).
 
-    ``exempt`` uids count only in all. A connection that is too many is closed; with ``queues``, one that is too many
-    in all stays in the kernel's backlog until there is room.
+    Connections of ``exempt`` uids count only in all. A connection above a limit is closed. With ``queues``, a
+    connection above the limit in all stays in the kernel's backlog until another one ends.
     """
 
     connections: int
@@ -77,7 +77,7 @@ class Listener(Generic[C]):
         endpoint: SocketFile | socket.socket,
         make: Callable[[socket.SocketType, object], C],
         *,
-        room: Room,
+        limits: ConnectionLimits,
         denied: Callable[[Peer, str], None],
         path_check_seconds: float = PATH_CHECK_SECONDS,
     ) -> None:
@@ -85,7 +85,7 @@ class Listener(Generic[C]):
         self.connections: dict[C, int] = {}
         self._place = endpoint if isinstance(endpoint, SocketFile) else None
         self._socket = endpoint if isinstance(endpoint, socket.socket) else None
-        self._make, self._room, self._denied = make, room, denied
+        self._make, self._limits, self._denied = make, limits, denied
         self._path_check_seconds = path_check_seconds
         self._per_uid: Counter[int] = Counter()
         self._left = asyncio.Event()  # set whenever a connection is closed
@@ -158,12 +158,12 @@ class Listener(Generic[C]):
     # ---------------------------------------------------------------- accepting
 
     def _accept(self) -> None:
-        sock, room, reserved = self._socket, self._room, _first_reserved()
+        sock, limits, reserved = self._socket, self._limits, _first_reserved()
         if sock is None:
             return
         family = int(sock.family)
         for _ in range(MOST_AT_ONCE):
-            if room.queues and (len(self.connections) >= room.connections or _reserve_is_reached()):
+            if limits.queues and (len(self.connections) >= limits.connections or _reserve_is_reached()):
                 self._pause_accepting()
                 return
             try:
@@ -184,8 +184,10 @@ class Listener(Generic[C]):
             except OSError:
                 accepted.close()
                 continue
-            full = len(self.connections) >= room.connections or (descriptor >= reserved and not room.queues)
-            if full or (room.per_uid is not None and self._per_uid[uid] >= room.per_uid and uid not in room.exempt):
+            full = len(self.connections) >= limits.connections or (descriptor >= reserved and not limits.queues)
+            if full or (
+                limits.per_uid is not None and self._per_uid[uid] >= limits.per_uid and uid not in limits.exempt
+            ):
                 self._denied(Peer(uid, frozenset()), "too many connections" + ("" if full else " of this uid"))
                 accepted.close()
                 continue

@@ -14,7 +14,7 @@ import structlog
 from tokend.access.peer import NOBODY
 from tokend.httpd.application import Application, PreparedAnswers
 from tokend.httpd.connection import Connection
-from tokend.httpd.listener import CLOSE_SECONDS, Listener, Room
+from tokend.httpd.listener import CLOSE_SECONDS, ConnectionLimits, Listener
 from tokend.httpd.loopback_guard import LoopbackGuard
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.time_limits import LimitedConnection, enforce_time_limits
@@ -56,7 +56,10 @@ class LoopbackServer:
         self.port = sock.getsockname()[1]
         self.application = LoopbackGuard(self.application, self.port, self._source, threads=self._threads)
         self.listener = Listener(
-            sock, self._connect, room=Room(self.limits.max_connections), denied=self.application.log_denial
+            sock,
+            self._connect,
+            limits=ConnectionLimits(self.limits.max_connections),
+            denied=self.application.log_denial,
         )
         self.listener.start()
         self._time_limits = asyncio.create_task(enforce_time_limits(self.listener, self.limits))

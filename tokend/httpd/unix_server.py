@@ -9,7 +9,7 @@ from functools import partial
 from tokend.access.peer import Peer, identify
 from tokend.httpd.application import Application, PreparedAnswers
 from tokend.httpd.bare_socket import BareConnection, BareSockets
-from tokend.httpd.listener import CLOSE_SECONDS, PATH_CHECK_SECONDS, Listener, Room
+from tokend.httpd.listener import CLOSE_SECONDS, PATH_CHECK_SECONDS, ConnectionLimits, Listener
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.time_limits import LimitedConnection, enforce_time_limits
 from tokend.httpd.unix_socket import SocketFile
@@ -44,7 +44,7 @@ class SocketServer:
         self.listener: Listener[LimitedConnection] = Listener(
             one_endpoint(place, sock),
             partial(BareConnection, self._bare_sockets),
-            room=Room(self.limits.max_connections, self.limits.max_connections_per_uid),
+            limits=ConnectionLimits(self.limits.max_connections, self.limits.max_connections_per_uid),
             denied=application.log_denial,
             path_check_seconds=path_check_seconds,
         )

@@ -164,7 +164,7 @@ async def _read(response: "httpx.Response", host: str) -> bytes:
 
 
 def _failure_reason(error: Exception) -> str | None:
-    """Say how an exchange broke off once there was a connection, without quoting a library; None where it is a bug."""
+    """Return the reason for which an open connection failed, in our own words; None if the error is a bug."""
     import httpcore
     import httpx
 

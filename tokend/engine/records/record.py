@@ -33,10 +33,10 @@ class HostPause:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of one provider.
+    """The stored state of one provider.
 
-    ``generation`` is the last one ever used under this name. ``account`` says whose the last token was, ``request``
-    what was last asked for, ``proven`` with which secrets a token last came (`fingerprints`; None: never).
+    ``generation`` is the last one ever used under this name. ``account``, ``request`` and ``proven`` are `fingerprints`
+    of the last token's account, of the last request, and of the secrets that last gave a token (None: never).
     ``host_pause`` is the last pause that a host asked for; it may be over.
     """
 
