@@ -176,7 +176,7 @@ def test_a_bug_in_one_provider_stays_its_own(home: Home) -> None:
         until(lambda: daemon.lease("px"), "the token")
         row = until(lambda: (row := daemon.row("bad"))["last_error"] and row, "the bug")
         assert row["last_error"]["class"] == "internal"
-        assert row["last_error"]["detail"] == "a bug in tokend; the log has its traceback"
+        assert row["last_error"]["detail"] == "a bug in kind buggy (__main__); the log has its traceback"
         began = time.monotonic()
         renewed(daemon, "px", times=2)
         crashes = daemon.log("worker.crashed")

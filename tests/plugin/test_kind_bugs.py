@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeHeld, literal
-from tokend.plugin.kind_bugs import bug_behind, bug_in, is_built_in
+from tokend.plugin.kind_bugs import bug_behind, bug_in, exits_refused, is_built_in
 from tokend.plugin.settings import HeldSettings
 from tokend.providers.jwt import Jwt
 
@@ -30,3 +30,8 @@ def test_the_traceback_shows_which_kind_raised() -> None:
     with pytest.raises(ZeroDivisionError) as own:
         1 / 0  # noqa: B018
     assert bug_behind(own.value) == "a bug in tokend"
+
+
+def test_an_exit_becomes_an_error_that_the_supervisor_handles() -> None:
+    with pytest.raises(RuntimeError, match="SystemExit"), exits_refused():
+        raise SystemExit(3)

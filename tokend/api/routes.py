@@ -9,6 +9,7 @@ from tokend.api.token_api import Call, TokenApi
 from tokend.httpd.problem import RequestError, internal, not_supported, problem
 from tokend.httpd.request import BROWSER_HEADERS, Request
 from tokend.httpd.response import Response
+from tokend.plugin.kind_bugs import bug_behind
 from tokend.values.errors import ConfigError, DeniedError, InvalidParametersError, ReaderError
 
 
@@ -121,4 +122,4 @@ def _place(error: BaseException) -> dict[str, object]:
     while trace is not None:
         frames.append(f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}")
         trace = trace.tb_next
-    return {"error": type(error).__name__, "trace": " > ".join(frames)}
+    return {"detail": bug_behind(error), "error": type(error).__name__, "trace": " > ".join(frames)}

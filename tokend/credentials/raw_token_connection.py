@@ -17,6 +17,7 @@ from tokend.access.peer import Peer
 from tokend.access.policy import answerable
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.hangup import HangupWatch
+from tokend.plugin.kind_bugs import exits_refused
 from tokend.values.tokens import Lease
 
 # CREDENTIAL_SIZE_MAX of systemd is 1 MiB; it must be exceeded.
@@ -125,7 +126,8 @@ class RawTokenConnection:
             lease = entry.lease
             if lease is not None and answerable(lease, home.engine.clock.instant()):
                 _log.debug("client.read", uid=peer.uid, token=entry.name, path=home.name)
-                return home.offer(lease)
+                with exits_refused():
+                    return home.offer(lease)
             if not await self._wait_for(home.changed(entry.name)) and not self._ending:
                 return None
         return REFUSAL

@@ -16,6 +16,7 @@ from tokend.machine import logs
 from tokend.machine.clock import Clock
 from tokend.machine.file_watch import LOOK_SECONDS, FileWatch
 from tokend.machine.thread_pool import ThreadPool
+from tokend.plugin.kind_bugs import bug_behind
 from tokend.service_manager.notify import Notifier
 from tokend.values.errors import ConfigError
 
@@ -90,10 +91,10 @@ class Reloader:
             except ConfigError as error:
                 self._refuse(error)
                 raise
-            except Exception:
+            except Exception as error:
                 # A bug here must not end the daemon: the running providers go on.
                 log.exception("config.crashed")
-                bug = ConfigError("the configuration was not applied: a bug in tokend, whose log has the traceback")
+                bug = ConfigError(f"the configuration was not applied: {bug_behind(error)}; the log has its traceback")
                 self._refuse(bug)
                 raise bug from None
             finally:

@@ -1,5 +1,8 @@
 """Names of faulty kinds in messages: a bug of a kind from another package is not a bug in tokend."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tokend.plugin.settings_base import Settings
 
 
@@ -14,6 +17,15 @@ def bug_in(settings: object) -> str:
     if is_built_in(model):
         return "a bug in tokend"
     return f"a bug in kind {getattr(settings, 'kind', model.__name__)} ({model.__module__})"
+
+
+@contextmanager
+def exits_refused() -> Iterator[None]:
+    """Turn a SystemExit of a kind's method into a RuntimeError: it would end the event loop, and so the daemon."""
+    try:
+        yield
+    except SystemExit:
+        raise RuntimeError("a method of a kind raised SystemExit") from None
 
 
 def bug_behind(error: BaseException) -> str:

@@ -3,11 +3,12 @@
 import anyio
 
 from tests.expecting import present
-from tests.fakes import HOUR, FakeGiven, World, provider
-from tests.virtual import VirtualClock, run_virtually
+from tests.fakes import HOUR, FakeGiven, FakeHeld, World, provider
+from tests.virtual import VirtualClock, run_virtually, until
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import RejectedError
 from tokend.values.status import State
+from tokend.values.tokens import Token
 
 GIVEN = SecretSource(env="GIVEN")
 
@@ -74,5 +75,52 @@ def test_a_given_token_that_cannot_be_read_is_no_obstacle() -> None:
             await anyio.sleep(10)
             assert supervisor.entries["a"].status().state is State.VALID
             assert await supervisor.request_id("a") == "fake-request-id"
+
+    run_virtually(main)
+
+
+def test_an_unusable_token_is_neither_kept_nor_served() -> None:
+    """It is a failed attempt; the next token is the first."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        world.upstreams["one"].script = ["one\r\ntwo"]
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await until(lambda: supervisor.entries["a"].status().last_error is not None, seconds=10)
+            status = supervisor.entries["a"].status()
+            assert supervisor.entries["a"].lease is None
+            assert present(status.last_error).reason == "transient"
+            assert "the kind made an unusable token: its value holds control" in present(status.last_error).detail
+            await until(lambda: supervisor.ready, seconds=60)
+            assert present(supervisor.entries["a"].lease).token.value.reveal() == "fake-token-1"
+
+    run_virtually(main)
+
+
+def test_an_unusable_given_token_is_not_used() -> None:
+    """The credentials take over at once."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock, environ={"GIVEN": "fake given\x01"})
+        async with world.running(provider("a", FakeGiven(given=GIVEN))) as supervisor:
+            await until(lambda: supervisor.ready, seconds=60)
+            assert present(supervisor.entries["a"].lease).token.value.reveal() == "fake-token-1"
+
+    run_virtually(main)
+
+
+def test_an_exit_in_fetch_is_a_bug_of_its_kind() -> None:
+    """The event loop would end with it, and so the daemon."""
+
+    class Exits(FakeHeld):
+        async def fetch(self, runtime: object, previous: object) -> Token:
+            raise SystemExit(3)
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        async with world.running(provider("a", Exits()), provider("b", FakeHeld())) as supervisor:
+            await until(lambda: supervisor.entries["b"].lease is not None, seconds=5)
+            detail = present(supervisor.entries["a"].status().last_error).detail
+            assert detail == f"a bug in kind fake ({__name__}); the log has its traceback"
 
     run_virtually(main)

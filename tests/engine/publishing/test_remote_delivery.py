@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -11,10 +11,13 @@ from tests.expecting import present
 from tests.fakes import HOUR, FakeHeld, FakeSink, Upstream, World, literal, provider
 from tests.publishing_sinks import PASSWORD, Network, Store, StoreSink
 from tests.virtual import VirtualClock, run_virtually, until
+from tokend.engine.publishing.remote_delivery import LAST_SECONDS, RemoteDelivery
+from tokend.engine.publishing.sink_runtime import WriteRuntime
+from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.supervisor import Supervisor
 from tokend.plugin.secret_source import SecretSource
-from tokend.plugin.sink import Content, SinkRuntime
-from tokend.values.errors import TransientError
+from tokend.plugin.sink import Content, Mark, SinkRuntime
+from tokend.values.errors import SinkError, TransientError
 from tokend.values.status import SinkStatus
 from tokend.values.tokens import Lease
 
@@ -305,9 +308,84 @@ def test_a_bug_in_a_remote_sink_stays_its_own() -> None:
         sink = Buggy(key="app", auth=literal(PASSWORD))
         async with world.running(provider("a", FakeHeld(), sink)) as supervisor:
             await anyio.sleep(1)
-            assert row(supervisor).error == "a bug in tokend; the log has its traceback"
+            assert row(supervisor).error == f"a bug in kind store ({__name__}); the log has its traceback"
             await until(lambda: supervisor.ready, seconds=20)
             assert store.held == {"app": (1, "fake-token-1")}
 
     bugs = ["a bug"]
     run_virtually(main)
+
+
+def test_an_exit_in_a_remote_sink_is_a_bug_of_its_kind() -> None:
+    """The event loop would end with it, and so the daemon."""
+
+    class Exits(StoreSink):
+        async def put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
+            raise SystemExit(3)
+
+    async def main(clock: VirtualClock) -> None:
+        world, _, _ = world_with_store(clock)
+        async with world.running(provider("a", FakeHeld(), Exits(key="app", auth=literal(PASSWORD)))) as supervisor:
+            await anyio.sleep(1)
+            assert row(supervisor).error == f"a bug in kind store ({__name__}); the log has its traceback"
+            assert present(supervisor.entries["a"].lease).token.value.reveal() == "fake-token-1"
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"), [(None, "put returned no Mark"), (True, "put returned bool, a Mark is expected")]
+)
+def test_a_put_without_a_mark_has_not_written(returned: Any, said: str) -> None:
+    """Whether the store holds the token is unknown."""
+
+    class Forgetful(StoreSink):
+        async def put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
+            await super().put(runtime, content, known)
+            return cast(Mark, returned)
+
+    async def main(clock: VirtualClock) -> None:
+        world, _, store = world_with_store(clock)
+        store.readable = False
+        sink = Forgetful(key="app", auth=literal(PASSWORD))
+        async with world.running(provider("a", FakeHeld(), sink)) as supervisor:
+            await anyio.sleep(1)
+            assert (row(supervisor).state, row(supervisor).error) == ("failing", f"store:app: kind store: {said}")
+
+    run_virtually(main)
+
+
+def test_the_shorter_limit_at_the_end_is_logged() -> None:
+    """The store hangs, and the daemon ends: the operation ended after `LAST_SECONDS`, not after ``timeout``."""
+
+    class Hanging(StoreSink):
+        async def put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    said: list[str] = []
+
+    async def main(clock: VirtualClock) -> None:
+        hanging = Hanging(key="other", auth=literal(PASSWORD))
+        sink = RemoteDelivery(hanging)
+        world, _, _ = world_with_store(clock)
+
+        async def write(lease: Lease) -> None:
+            try:
+                await sink.write(
+                    WriteRuntime(Hanging(key="app", auth=literal(PASSWORD)), TargetLock(), world.context), lease
+                )
+            except SinkError as error:
+                said.append(error.detail)
+
+        async with world.running(provider("a", FakeHeld(), store_sink())) as supervisor:
+            await until(lambda: supervisor.ready, seconds=5)
+            began = clock.instant()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(write, present(supervisor.entries["a"].lease))
+                await anyio.sleep(1)
+                tasks.cancel_scope.cancel()
+            assert began.until(clock.instant()) == pytest.approx(1 + LAST_SECONDS)
+
+    run_virtually(main)
+    assert said == [f"store:other: no answer within {LAST_SECONDS:g} s at the end of the daemon or of this sink"]

@@ -59,7 +59,7 @@ def test_a_bug_in_serving_is_shown_and_ends_nothing() -> None:
         world.stumbles["serve", "a-socket"] = ZeroDivisionError("a bug")
         async with world.running(provider("a", FakeHeld(), FakeListeningSink())) as supervisor:
             await anyio.sleep(1)
-            assert "a bug in tokend" in present(supervisor.entries["a"].status().sinks[0].error)
+            assert "a bug in kind fake-socket (tests.fakes)" in present(supervisor.entries["a"].status().sinks[0].error)
             world.stumbles.clear()
             await until(lambda: world.served == ["a-socket"], seconds=70)
 

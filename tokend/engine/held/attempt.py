@@ -15,8 +15,10 @@ from tokend.engine.records.record import Record
 from tokend.machine.clock import is_plausible
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
+from tokend.plugin.kind_bugs import bug_in, exits_refused
 from tokend.plugin.provider import Provider, Runtime, takes_initial_token
 from tokend.plugin.settings import HeldSettings
+from tokend.plugin.token_check import check_token
 from tokend.values.errors import AttemptError, ClockError, RateLimitedError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.tokens import Token
@@ -93,7 +95,9 @@ class AttemptRunner:
             await self._note_request(identity.request)
             await self._wait_for_account(started)
             self._refuse_paused(settings)
-            token = await _as_provider(settings).fetch(runtime, self._previous(identity, started))
+            with exits_refused():
+                token = await _as_provider(settings).fetch(runtime, self._previous(identity, started))
+            check_token(token)
             await self._refuse_stale(settings, identity)
             await self._succeeded(token, identity, started)
         except AttemptError as error:
@@ -101,7 +105,7 @@ class AttemptRunner:
             raise
         except Exception:
             # The worker group logs it and restarts the worker; a bug has a backoff like any other failure.
-            bug = AttemptError("a bug in tokend; the log has its traceback")
+            bug = AttemptError(f"{bug_in(settings)}; the log has its traceback")
             await self._failed(bug, identity, settings, cost=runtime.requests - requests_before)
             raise
 
@@ -111,7 +115,10 @@ class AttemptRunner:
         if not takes_initial_token(settings):
             return
         try:
-            account, token = (await self.identify()).account, await settings.initial(self._runtime)
+            with exits_refused():
+                account, token = (await self.identify()).account, await settings.initial(self._runtime)
+            if token is not None:
+                check_token(token)
         except AttemptError as error:
             log.warning("token.not_inherited", token=self._name, reason=error.reason, detail=error.detail)
             return

@@ -24,8 +24,10 @@ from tokend.engine.records.record import Record
 from tokend.engine.records.rename import generations_only, is_blank
 from tokend.machine.lock import Lock
 from tokend.machine.logs import get_logger
+from tokend.plugin.kind_bugs import exits_refused
 from tokend.plugin.provider import Issuer
 from tokend.plugin.settings import OnDemandSettings
+from tokend.plugin.token_check import check_token
 from tokend.values.errors import (
     AttemptError,
     InvalidParametersError,
@@ -96,7 +98,8 @@ class TokenIssuer:
         `ThrottledError` while the host asked for a pause, `TokenUnavailableError` where no token came.
         """
         issuer = _as_issuer(self.settings)
-        issuer.check(parameters)
+        with exits_refused():
+            issuer.check(parameters)
         deadline = self._context.clock.instant().after(self.settings.timeout.total_seconds())
         self._refuse_unsent()
         async with self._trial_of_credentials():
@@ -182,10 +185,12 @@ class TokenIssuer:
 
     async def _call(self, issuer: Issuer, parameters: Mapping[str, str], *, seconds: float) -> Token:
         try:
-            with anyio.fail_after(seconds):
-                return await issuer.issue(self._runtime, parameters)
+            with anyio.fail_after(seconds), exits_refused():
+                token = await issuer.issue(self._runtime, parameters)
         except TimeoutError:
             raise TransientError(f"the upstream did not answer within {seconds:.1f} s", repeatable=True) from None
+        check_token(token)
+        return token
 
     async def _failed(self, error: AttemptError) -> ReaderError:
         """Store, count and log a failure; return the reader's error. What binds the next query is saved."""

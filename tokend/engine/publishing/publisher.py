@@ -10,11 +10,12 @@ from typing import Literal, cast
 
 from tokend.engine.context.context import Context
 from tokend.engine.publishing.remote_delivery import RemoteDelivery
-from tokend.engine.publishing.sink_health import BUG, SinkHealth
+from tokend.engine.publishing.sink_health import SinkHealth
 from tokend.engine.publishing.sink_runtime import AnnounceRuntime, WriteRuntime
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.records.record import Record
 from tokend.machine.logs import get_logger
+from tokend.plugin.kind_bugs import exits_refused
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.sink import CombiningSink, RemoteSink, SinkRuntime
 from tokend.values.errors import SinkError
@@ -154,7 +155,8 @@ class Publisher:
         """Warn at the start of a write that would fail. A failed probe does not end the task."""
         try:
             async with self._target.lock:
-                await self._delivery.probe(self._runtime)
+                with exits_refused():
+                    await self._delivery.probe(self._runtime)
         except SinkError as error:
             self._health.error = error.detail
             log.warning("sink.not_writable", token=self.name, sink=self.label, detail=error.detail)
@@ -162,7 +164,8 @@ class Publisher:
     async def _apply(self, wanted: _Wanted) -> None:
         self._secret_changed = False
         try:
-            changed = await self._deliver(wanted)
+            with exits_refused():
+                changed = await self._deliver(wanted)
         except SinkError as error:
             self._health.failed(error.detail)
             if self._secret_changed:  # during the attempt, which may have used the old secret
@@ -170,7 +173,7 @@ class Publisher:
             return
         except Exception:
             # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
-            self._health.failed(BUG)
+            self._health.crashed()
             raise
         self._context.counters.wrote(self.name, self.label, "success" if changed else "unchanged")
         self._announce_due |= changed
@@ -194,11 +197,12 @@ class Publisher:
     async def _announce(self) -> None:
         """Announce the last change. A failed announcement is retried without a write; one covers all changes so far."""
         try:
-            await self._delivery.announce(AnnounceRuntime(self.sink, self._target, self._context))
+            with exits_refused():
+                await self._delivery.announce(AnnounceRuntime(self.sink, self._target, self._context))
         except SinkError as error:
             self._health.failed(error.detail)
         except Exception:
-            self._health.failed(BUG)
+            self._health.crashed()
             raise
         else:
             self._announce_due = False

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import anyio
 
+from tokend.plugin.kind_bugs import exits_refused
 from tokend.plugin.sink import Content, Mark, RemoteSink, SinkRuntime
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease
@@ -58,7 +59,7 @@ class RemoteDelivery:
 
     async def _put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
         self._known = None  # unknown until the answer arrives
-        return await self._sink.put(runtime, content, known)
+        return self._mark_of("put", await self._sink.put(runtime, content, known))
 
     async def _remove(self, runtime: SinkRuntime) -> bool:
         known = await self._last_mark(runtime)
@@ -66,22 +67,34 @@ class RemoteDelivery:
             self._known = known
             return False
         self._known = None
-        self._known = await self._sink.remove(runtime, known)
+        self._known = self._mark_of("remove", await self._sink.remove(runtime, known))
         return True
 
     async def _last_mark(self, runtime: SinkRuntime) -> Mark | None:
-        return self._known if self._known is not None else await self._sink.inspect(runtime)
+        if self._known is not None:
+            return self._known
+        found: object = await self._sink.inspect(runtime)
+        return None if found is None else self._mark_of("inspect", found)
+
+    def _mark_of(self, method: str, found: object) -> Mark:
+        """Return what a method returned. Raises `SinkError` if it is no mark: the store's state is unknown then."""
+        if not isinstance(found, Mark):
+            what = f"{method} returned {'no Mark' if found is None else type(found).__name__ + ', a Mark is expected'}"
+            raise SinkError(f"{self._sink.target}: kind {self._sink.kind}: {what}")
+        return found
 
     async def _in_time(self, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Await an operation for at most the sink's ``timeout``, and for `LAST_SECONDS` more after a cancellation."""
         seconds = self._sink.timeout.total_seconds()
         done: list[T] = []
         trouble: list[Exception] = []
+        ends = anyio.current_time() + seconds
         async with anyio.create_task_group() as group:
             with anyio.move_on_after(seconds, shield=True) as scope:
                 group.start_soon(_shorten_deadline_when_cancelled, scope)
                 try:
-                    done.append(await operation())
+                    with exits_refused():
+                        done.append(await operation())
                 except Exception as error:
                     # Raised after the task group, which would wrap the error in a group.
                     trouble.append(error)
@@ -89,7 +102,9 @@ class RemoteDelivery:
         if trouble:
             raise trouble[0]
         if not done:
-            raise SinkError(f"{self._sink.target}: no answer within {seconds:g} s")
+            shortened = scope.deadline < ends
+            within = f"{LAST_SECONDS:g} s at the end of the daemon or of this sink" if shortened else f"{seconds:g} s"
+            raise SinkError(f"{self._sink.target}: no answer within {within}")
         return done[0]
 
 

@@ -2,6 +2,7 @@
 
 from tokend.engine.context.context import Context
 from tokend.machine.logs import get_logger
+from tokend.plugin.kind_bugs import bug_in
 from tokend.plugin.sink import Destination
 from tokend.values.instant import Instant
 from tokend.values.status import SinkStatus
@@ -9,7 +10,6 @@ from tokend.values.status import SinkStatus
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 LARGEST_EXPONENT = 6
-BUG = "a bug in tokend; the log has its traceback"
 
 log = get_logger()
 
@@ -87,3 +87,7 @@ class SinkHealth:
             log.warning("sink.failed", **self.log_fields, detail=detail)
         self.error = detail
         context.store.touch(self._name)
+
+    def crashed(self) -> None:
+        """Record a failure now whose cause is a bug. The supervisor logs the traceback and restarts the task."""
+        self.failed(f"{bug_in(self._sink)}; the log has its traceback")

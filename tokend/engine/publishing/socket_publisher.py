@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tokend.engine.context.context import Context
-from tokend.engine.publishing.sink_health import BUG, SinkHealth
+from tokend.engine.publishing.sink_health import SinkHealth
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
@@ -60,7 +60,7 @@ class SocketPublisher:
             self._health.failed(error.detail)
         except Exception:
             # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
-            self._health.failed(BUG)
+            self._health.crashed()
             raise
         finally:
             self._listening = False

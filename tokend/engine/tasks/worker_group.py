@@ -8,6 +8,7 @@ from anyio.abc import TaskGroup
 
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
+from tokend.plugin.kind_bugs import bug_behind
 
 # A bug that kills a task at once must not become a busy loop.
 RESTART_SECONDS = 5.0
@@ -44,9 +45,9 @@ class WorkerGroup:
             while True:
                 try:
                     await body()
-                except Exception:
+                except Exception as error:
                     # Anything that is not a TokendError is a bug; other providers go on.
-                    log.exception("worker.crashed", token=name)
+                    log.exception("worker.crashed", token=name, detail=bug_behind(error))
                 await self._clock.sleep(RESTART_SECONDS)
 
     async def _end_with_the_group(self) -> None:
