@@ -47,6 +47,7 @@ KINDS: dict[str, Any] = {
 DURATION_ERRORS = {
     'a duration is a whole number with a unit: "500ms", "30s", "15m", "12h", "1d"',
     "a duration is at most ten years",
+    "a duration is at least 1ms",
 }
 PARAMETERS = {"clientId": "C1", "username": "u", "displayName": "d", "ipAddress": "::1"}
 PREVIOUS = Token(Secret("obviously-fake-token-before"), "Bearer", CLOCK.instant(), CLOCK.instant().after(7200))

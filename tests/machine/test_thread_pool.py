@@ -236,7 +236,7 @@ def test_at_the_end_a_call_that_hangs_is_waited_for_no_longer() -> None:
         pool, release = ThreadPool(1), threading.Event()
 
         async def call() -> None:
-            with pytest.raises(TimeoutError):
+            with pytest.raises(TimeoutError, match="no result within 2 s at the end of the daemon"):
                 await pool.run(release.wait, seconds=600)
             ends.append(anyio.current_time())
 

@@ -38,6 +38,13 @@ def test_nothing_else_is_a_duration(text: str) -> None:
         assert right
 
 
+@pytest.mark.parametrize("text", ["0s", "00ms", "0d"])
+def test_a_duration_of_nothing_is_refused_as_too_short(text: str) -> None:
+    """The form of these texts is right."""
+    with pytest.raises(ValueError, match=r"^a duration is at least 1ms$"):
+        parse_duration(text)
+
+
 @pytest.mark.parametrize("value", [5, 5.0, True, None, "", "5", "0s", "05s", "5 s", "5S", "-5s", "1.5h", "1h30m", "٥s"])
 def test_bare_numbers_and_other_spellings_are_errors(value: object) -> None:
     """The unit is never implied."""

@@ -148,7 +148,7 @@ class ThreadPool:
     async def run(self, call: Callable[[], T], *, seconds: float) -> T:
         """Run ``call`` in a thread and return its result. Raises TimeoutError after ``seconds``; the call runs on then.
 
-        Also raises TimeoutError, with a message, where the machine has no more threads or too many of them hang.
+        Also raises TimeoutError, with a message, after `hasten`, and where the machine has no more threads or too many hang.
         """
         crew = self._crew
         if crew.stuck >= MOST_STUCK:
@@ -164,6 +164,7 @@ class ThreadPool:
                 raise TimeoutError(f"no thread can be started: {error}") from None
             try:
                 with anyio.move_on_after(seconds) as wait:
+                    deadline = wait.deadline
                     self._waits.add(wait)
                     await job.done.wait()
             finally:
@@ -173,7 +174,9 @@ class ThreadPool:
                     job.given_up = not job.ended
                     crew.stuck += job.given_up
         if not job.ended:
-            raise TimeoutError
+            raise TimeoutError(
+                f"no result within {LAST_SECONDS:g} s at the end of the daemon" if wait.deadline < deadline else ""
+            )
         if (trouble := job.error) is not None:
             job.error = None  # its traceback refers to the job: a cycle would keep both alive
             try:

@@ -21,7 +21,7 @@ def provider_faults(kind: str, found: object) -> list[str]:
     held = isinstance(found, type) and issubclass(found, HeldSettings)
     on_demand = isinstance(found, type) and issubclass(found, OnDemandSettings)
     if not isinstance(found, type) or held == on_demand:
-        return ["it must be a class that inherits either HeldSettings or OnDemandSettings (tokend.plugin.settings)"]
+        return ["it must be a class that inherits either HeldSettings or OnDemandSettings (tokend.plugin.authoring)"]
     return [
         *_field_faults(kind, found),
         *_method_faults(found, Provider if held else Issuer),
@@ -32,7 +32,10 @@ def provider_faults(kind: str, found: object) -> list[str]:
 def sink_faults(kind: str, found: object) -> list[str]:
     """Return the faults of ``found`` as the class of sink kind ``kind``, one text each. Empty if it is usable."""
     if not isinstance(found, type) or not issubclass(found, SinkSettings):
-        return ["it must be a class that inherits SinkSettings (tokend.plugin.settings)"]
+        return [
+            "it must be a class that inherits SinkSettings or RemoteSinkSettings (tokend.plugin.authoring), "
+            "or FileSink (tokend.sinks.files.base)"
+        ]
     faults = [*_field_faults(kind, found), *_upstream_faults(found, UpstreamSettings), *found.own_faults()]
     if found.target is SinkSettings.target:
         faults.append("it has no property target: write def target(self) -> str")

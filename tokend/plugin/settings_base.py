@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 _DURATION = re.compile(r"([1-9][0-9]*)(ms|s|m|h|d)", re.ASCII)
+_NO_TIME = re.compile(r"0+(ms|s|m|h|d)", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _PERCENTAGE = re.compile(r"([1-9][0-9]?)%", re.ASCII)
 # RFC 9110, 5.1 (a header's name) and 5.5 without bytes above ASCII (a value that every server and reader accepts).
@@ -65,9 +66,11 @@ class Percentage(float):
 
 
 def parse_duration(text: str) -> timedelta:
-    """Parse ``[1-9][0-9]*(ms|s|m|h|d)``, at most ten years. Raises ValueError, whose message shows the form."""
+    """Parse ``[1-9][0-9]*(ms|s|m|h|d)``, 1 ms to ten years. Raises ValueError, whose message shows the form."""
     match = _DURATION.fullmatch(text)
     if match is None:
+        if _NO_TIME.fullmatch(text):
+            raise ValueError("a duration is at least 1ms")
         raise ValueError('a duration is a whole number with a unit: "500ms", "30s", "15m", "12h", "1d"')
     number, unit = match.groups()
     # Compare whole numbers: a timedelta of so many days would overflow.

@@ -144,3 +144,13 @@ def test_a_pause_that_the_host_asked_for_is_answered_without_a_call() -> None:
         assert len(world.upstreams["one"].calls) == 1
         await anyio.sleep(61)
         await supervisor.issue("o", {})
+
+
+def test_an_unusable_token_is_not_given_out() -> None:
+    """It is a failed call, which is not repeated: the upstream has issued something."""
+
+    @running(["one\r\ntwo"])
+    async def _(world: World, supervisor: Supervisor) -> None:
+        with pytest.raises(TokenUnavailableError, match="the kind made an unusable token: its value holds control"):
+            await supervisor.issue("o", {})
+        assert len(world.upstreams["one"].calls) == 1

@@ -65,8 +65,8 @@ class WriteRuntime:
             with anyio.CancelScope(shield=True):
                 result = await self._context.threads.run(self._target.tracked(call), seconds=WRITE_SECONDS)
         except TimeoutError as error:
-            why = f"not written within {WRITE_SECONDS:.0f} s: {str(error) or 'the filesystem hangs'}"
-            raise SinkError(f"{self._sink.target}: {why}") from None
+            why = f": {error}" if str(error) else f" within {WRITE_SECONDS:.0f} s: the filesystem hangs"
+            raise SinkError(f"{self._sink.target}: not written{why}") from None
         return result
 
     def lease_of(self, name: str) -> Lease | None:
