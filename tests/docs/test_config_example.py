@@ -16,7 +16,7 @@ from tokend import kinds
 from tokend.config import Config, DaemonSettings
 from tokend.config.fields import known_keys
 from tokend.config.paths import default_socket, default_state_directory
-from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.secret_source import SecretSource, is_shown
 from tokend.plugin.settings import Access
 from tokend.sinks.files.announce import Signal, Systemd
 
@@ -174,3 +174,10 @@ def test_prose_and_keys_can_be_told_apart_and_lines_are_short() -> None:
         assert line in {"", "#"} or re.match(r"# |#\[{1,2}[a-z.-]+\]{1,2}$|#[a-z_]+ = \S", line), line
         assert line == line.rstrip()
         assert "# required" not in line or MARK.search(line) or line.startswith("# "), line
+
+
+def test_messages_show_the_files_of_the_example() -> None:
+    """A file's name without ./ before it may be a secret, and is not shown."""
+    files = re.findall(r'[{ ]file = "([^"]*)"', text())
+    assert len(files) >= 4
+    assert all(is_shown("file", name) for name in files)

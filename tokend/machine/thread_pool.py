@@ -148,7 +148,7 @@ class ThreadPool:
     async def run(self, call: Callable[[], T], *, seconds: float) -> T:
         """Run ``call`` in a thread and return its result. Raises TimeoutError after ``seconds``; the call runs on then.
 
-        Also raises TimeoutError, with a message, after `hasten`, and where the machine has no more threads or too many hang.
+        Also raises TimeoutError, with a message, after `hasten`, and if the machine has no more threads or many hang.
         """
         crew = self._crew
         if crew.stuck >= MOST_STUCK:
