@@ -11,6 +11,9 @@ from tokend.providers.jwt import Jwt
 
 
 class Acme(HeldSettings):
+    def optional_secrets(self) -> frozenset[str]:
+        raise SystemExit(3)
+
     def secrets(self) -> dict[str, Any]:
         raise RuntimeError("planted")
 
@@ -33,5 +36,6 @@ def test_the_traceback_shows_which_kind_raised() -> None:
 
 
 def test_an_exit_becomes_an_error_that_the_supervisor_handles() -> None:
-    with pytest.raises(RuntimeError, match="SystemExit"), exits_refused():
-        raise SystemExit(3)
+    with pytest.raises(RuntimeError, match="SystemExit") as raised, exits_refused():
+        Acme(kind="acme").optional_secrets()
+    assert bug_behind(raised.value) == f"a bug in kind acme ({__name__})"

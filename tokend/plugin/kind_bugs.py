@@ -24,8 +24,8 @@ def exits_refused() -> Iterator[None]:
     """Turn a SystemExit of a kind's method into a RuntimeError: it would end the event loop, and so the daemon."""
     try:
         yield
-    except SystemExit:
-        raise RuntimeError("a method of a kind raised SystemExit") from None
+    except SystemExit as error:
+        raise RuntimeError("a method of a kind raised SystemExit") from error
 
 
 def bug_behind(error: BaseException) -> str:
@@ -36,4 +36,4 @@ def bug_behind(error: BaseException) -> str:
         if isinstance(owner, Settings) and not is_built_in(type(owner)):
             return bug_in(owner)
         trace = trace.tb_next
-    return "a bug in tokend"
+    return "a bug in tokend" if error.__cause__ is None else bug_behind(error.__cause__)
