@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from tokend import kinds
 from tokend.config import Config, InvalidConfigError, load
 from tokend.kinds import PROVIDERS, SINKS, KindTable
 from tokend.plugin.kind_check import provider_faults
-from tokend.plugin.settings import ProviderSettings
+from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.providers.jwt import Jwt
+from tokend.values.errors import ConfigError
 
 LOADED = """
 import json, sys
@@ -107,6 +109,8 @@ def test_a_package_adds_a_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ("source", "said"),
     [
         ("import not_there", "ModuleNotFoundError: No module named 'not_there'"),
+        ("import sys\nsys.exit('no licence')", "faulty_kind:Faulty: SystemExit: no licence; repair its package"),
+        ("class Stop(BaseException): pass\nraise Stop", "faulty_kind:Faulty: Stop: "),
         ("x = 1", "AttributeError: module 'faulty_kind' has no attribute 'Faulty'"),
         ("class Faulty: pass", "must be a class that inherits either HeldSettings or OnDemandSettings"),
         (
@@ -114,7 +118,7 @@ def test_a_package_adds_a_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             "it has no method fetch: write async def fetch(self, runtime, previous)",
         ),
     ],
-    ids=["import", "attribute", "class", "method"],
+    ids=["import", "exit", "base-exception", "attribute", "class", "method"],
 )
 def test_a_kind_that_cannot_be_used_is_an_error_of_the_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str
@@ -127,6 +131,30 @@ def test_a_kind_that_cannot_be_used_is_an_error_of_the_configuration(
     assert (problems[0].line, problems[0].column) == (2, 1)
     assert said in problems[0].message
     assert len(problems) == 2
+
+
+def test_ctrl_c_during_an_import_ends_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a thread, where no signal arrives, it can only come from the module."""
+    package(tmp_path / "site", "raise KeyboardInterrupt", name="ctrl", value="ctrl_kind:C", module="ctrl_kind")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    with pytest.raises(KeyboardInterrupt):
+        PROVIDERS.get("ctrl")
+    with ThreadPoolExecutor(1) as threads, pytest.raises(ConfigError, match="KeyboardInterrupt"):
+        threads.submit(PROVIDERS.get, "ctrl").result()
+
+
+def test_a_class_that_its_check_cannot_handle_is_a_configuration_error() -> None:
+    """The family decides which methods are checked; there are three."""
+
+    class Odd(SinkSettings):
+        family = "fourth"  # type: ignore[assignment]  # this is what the check meets
+
+        @property
+        def target(self) -> str:
+            return "odd"
+
+    with pytest.raises(ConfigError, match=r'kind "odd".*is not usable'):
+        SINKS.including({"odd": Odd}).get("odd")
 
 
 def test_a_kind_that_two_packages_offer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import importlib
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -62,15 +63,34 @@ class KindTable(Generic[M]):
                 return None
             place = offered[0]
         found = _imported(kind, place) if isinstance(place, str) else place
-        if faults := self._faults(kind, found):
+        try:
+            faults = self._faults(kind, found)
+        except Exception as error:
+            # A class may declare anything; its check must not crash the daemon's reload.
+            faults = [f"the check of its class failed ({type(error).__name__})"]
+        if faults:
             raise ConfigError(f'kind "{kind}" ({_name(place)}) is not usable: {"; ".join(faults)}')
         self._imported[kind] = found
         return found
 
     def all(self) -> dict[str, type[M]]:
         """Import all kinds and return their classes by name. Raises `ConfigError` for the first unusable kind."""
-        found = {name: self.get(name) for name in self.names()}
-        return {name: model for name, model in found.items() if model is not None}
+        found, unusable = self.usable()
+        if unusable:
+            raise unusable[0]
+        return found
+
+    def usable(self) -> tuple[dict[str, type[M]], list[ConfigError]]:
+        """Import all kinds. Return the usable classes by name, and one error for each unusable kind."""
+        found: dict[str, type[M]] = {}
+        unusable: list[ConfigError] = []
+        for name in self.names():
+            try:
+                if (model := self.get(name)) is not None:
+                    found[name] = model
+            except ConfigError as error:
+                unusable.append(error)
+        return found, unusable
 
     def including(self, more: Mapping[str, str | type[M]]) -> "KindTable[M]":
         """Return a table that also has the kinds of ``more``, which override kinds of the same name."""
@@ -136,7 +156,10 @@ def _imported(kind: str, place: str) -> "type[M]":
         )
     try:
         found: type[M] = getattr(importlib.import_module(module), name)
-    except Exception as error:
+    except BaseException as error:
+        # A module that calls sys.exit must not end the daemon. Only the main thread gets a real Ctrl-C.
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
         said = str(error).partition("\n")[0]
         advice = "restart needed, if tokend was upgraded" if own else "repair its package; then restart needed"
         raise ConfigError(

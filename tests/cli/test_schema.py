@@ -1,7 +1,10 @@
 """`tokend schema`: what loads is valid, and what a schema can see to be wrong is not."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 from tests.cli.running import CONFIG, tokend
 from tests.docs.pages import configuration
+from tests.test_kinds import package
 from tokend.cli.schema import configuration_schema
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +26,7 @@ KINDS = configuration(ROOT / "docs" / "kinds.md")
 
 def wrong(document: dict[str, Any]) -> list[str]:
     """Where a configuration is invalid."""
-    return [error.json_path for error in Draft202012Validator(configuration_schema()).iter_errors(document)]
+    return [error.json_path for error in Draft202012Validator(configuration_schema()[0]).iter_errors(document)]
 
 
 def test_the_command_prints_a_schema_of_2020_12() -> None:
@@ -66,3 +70,36 @@ HEAD = '[providers.a]\nkind = "jwt"\n'
 def test_what_can_be_seen_to_be_wrong_is_invalid_there(text: str, place: str) -> None:
     """Unknown keys, missing ones, bare numbers, secrets with two places: each where it stands."""
     assert place in wrong(tomllib.loads(text))
+
+
+UNUSABLE = {
+    "not importable": ("import sys\nsys.exit(3)\n", "SystemExit"),
+    "without a schema": (
+        "from tokend.plugin.authoring import HeldSettings\n"
+        "class Odd:\n    pass\n"
+        "class Faulty(HeldSettings):\n"
+        "    odd: Odd\n"
+        "    async def fetch(self, runtime, previous):\n        raise NotImplementedError\n",
+        "has no schema (PydanticInvalidForJsonSchema)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "said"), UNUSABLE.values(), ids=UNUSABLE)
+def test_an_unusable_kind_is_left_out(tmp_path: Path, source: str, said: str) -> None:
+    """The schema of all other kinds is printed; a line on stderr names the kind that is missing."""
+    package(tmp_path, source, name="faulty", value="faulty_schema:Faulty", module="faulty_schema")
+    done = subprocess.run(
+        [sys.executable, "-m", "tokend", "schema"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])},
+    )
+    assert done.returncode == 0, done.stderr
+    kinds = json.loads(done.stdout)["$defs"]["provider"]["properties"]["kind"]["enum"]
+    assert "jwt" in kinds
+    assert "faulty" not in kinds
+    assert done.stderr.startswith('tokend: left out: kind "faulty"')
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1

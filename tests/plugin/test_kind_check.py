@@ -7,6 +7,7 @@ import pytest
 
 from tokend.kinds import PROVIDERS, SINKS
 from tokend.plugin.kind_check import provider_faults, sink_faults
+from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import (
     HeldSettings,
     NetworkSettings,
@@ -74,6 +75,22 @@ class Named(Held):
     kind: Literal["other"] = "other"
 
 
+class Numbered(Held):
+    kind: int = 4  # type: ignore[assignment]  # this is what the check finds
+
+
+class NamedWithoutDefault(Held):
+    kind: Literal["other"]
+
+
+class Unfinished(Held):
+    part: "Elsewhere"  # type: ignore[name-defined]  # noqa: F821  (this is what the check finds)
+
+
+class Listed(Held):
+    many: list[SecretField]
+
+
 class Unchecked(Held):
     base_url: str = "https://api.example"
 
@@ -97,6 +114,10 @@ FETCH = "write async def fetch(self, runtime, previous)"
         (dict, ["either HeldSettings or OnDemandSettings"]),
         (len, ["either HeldSettings or OnDemandSettings"]),
         (Named, ['kind is "other": it must be "weather"']),
+        (Numbered, ['kind has another type: write kind: Literal["weather"] = "weather", or leave it out']),
+        (NamedWithoutDefault, ['kind has another type: write kind: Literal["weather"] = "weather"']),
+        (Unfinished, ["not fully defined (PydanticUndefinedAnnotation: Elsewhere is unknown); import the types"]),
+        (Listed, ["field many holds a secret inside a list; declare it as many: SecretField"]),
         (Unchecked, ["does not inherit NetworkSettings"]),
         (InClear, ["the default of base_url: http:// would send secrets in clear"]),
     ],

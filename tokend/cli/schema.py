@@ -8,6 +8,9 @@ import click
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
+from tokend.cli.streams import complain
+from tokend.plugin.kind_bugs import is_built_in
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NAME_PATTERN = "^[a-z0-9][a-z0-9._-]{0,63}$"
 PLACES = ("env", "file", "credential", "command")
@@ -17,17 +20,24 @@ PLACES = ("env", "file", "credential", "command")
 def command() -> None:
     """Print the JSON Schema (2020-12) of the configuration.
 
+    A kind of another package that cannot be used is left out; a line on stderr names it.
+
     Only `tokend check` finds the errors that no schema can express (a missing secret, one file in two sinks).
     """
-    click.echo(json.dumps(configuration_schema(), indent=2))
+    schema, left_out = configuration_schema()
+    for reason in left_out:
+        complain(f"left out: {reason}")
+    click.echo(json.dumps(schema, indent=2))
 
 
-def configuration_schema() -> dict[str, Any]:
-    """Return the schema of a configuration file, as a JSON object."""
+def configuration_schema() -> tuple[dict[str, Any], list[str]]:
+    """Return the schema of a configuration file, as a JSON object, and a sentence for each kind that is left out."""
     from tokend import kinds
     from tokend.config import DaemonSettings
 
-    providers, sinks = kinds.PROVIDERS.all(), kinds.SINKS.all()
+    (providers, faulty_providers), (sinks, faulty_sinks) = kinds.PROVIDERS.usable(), kinds.SINKS.usable()
+    left_out = [error.detail for error in (*faulty_providers, *faulty_sinks)]
+    left_out += [*_drop_without_schema(providers), *_drop_without_schema(sinks)]
     models: list[type[BaseModel]] = [DaemonSettings, *providers.values(), *sinks.values()]
     references, found = models_json_schema([(model, "validation") for model in models], schema_generator=_Toml)
     definitions = _untitled(found["$defs"])
@@ -43,7 +53,7 @@ def configuration_schema() -> dict[str, Any]:
             _definition(definitions, refer[model])["properties"]["sinks"] = sinks_key
     definitions["sink"] = _by_kind(sinks, refer)
     definitions["provider"] = _by_kind(providers, refer)
-    return {
+    schema = {
         "$schema": DIALECT,
         "title": "tokend's configuration",
         "type": "object",
@@ -59,6 +69,21 @@ def configuration_schema() -> dict[str, Any]:
         },
         "$defs": definitions,
     }
+    return schema, left_out
+
+
+def _drop_without_schema(models: dict[str, Any]) -> list[str]:
+    """Remove the kinds that have a field without a JSON schema; return a sentence for each."""
+    reasons = []
+    for kind, model in list(models.items()):
+        if is_built_in(model):
+            continue
+        try:
+            model.model_json_schema(schema_generator=_Toml)
+        except Exception as error:
+            del models[kind]
+            reasons.append(f'kind "{kind}" ({model.__module__}) has no schema ({type(error).__name__})')
+    return reasons
 
 
 class _Toml(GenerateJsonSchema):

@@ -24,6 +24,7 @@ from tokend.config.cross_checks import (
 )
 from tokend.config.fields import Visibility, known_and_public_keys, visibility
 from tokend.config.findings import Findings, InvalidConfigError, did_you_mean, in_order
+from tokend.config.kind_failures import check_methods, failure_of_kind
 from tokend.config.kind_lookup import KindLookup, LoadKinds
 from tokend.config.model import Config, DaemonSettings, ProviderConfig, table_digest
 from tokend.config.paths import default_socket, default_state_directory
@@ -246,12 +247,17 @@ def _validate(
     loading: _Loading, document: Document, model: type[M], values: dict[str, Any], path: toml_positions.Path
 ) -> M | None:
     try:
-        return model.model_validate(values, context={"directory": str(document.path.parent)})
+        settings = model.model_validate(values, context={"directory": str(document.path.parent)})
+        check_methods(settings)
     except ValidationError as error:
         for details in error.errors(include_url=False, include_input=True):
             where, message = explain(details, model, values)
             loading.error(document, (*path, *where), message, visibility(model, where))
         return None
+    except (Exception, SystemExit) as error:
+        loading.error(document, path, failure_of_kind(model, values.get("kind"), error))
+        return None
+    return settings
 
 
 # ------------------------------------------------------------------ checks of several tables
@@ -264,7 +270,10 @@ def _check_everything(loading: _Loading, documents: list[Document], daemon: Plac
         check_state(daemon, loading.valid, loading.findings)
         check_listen_secret(daemon, loading.environ, loading.findings)
     for table in (*loading.valid, *filter(_may_need_secrets, loading.placed_sinks)):
-        check_secrets(table, loading.environ, loading.findings)
+        try:
+            check_secrets(table, loading.environ, loading.findings)
+        except (Exception, SystemExit) as error:
+            loading.error(table.document, table.path, failure_of_kind(type(table.settings), table.settings.kind, error))
 
 
 def _check_tables(loading: _Loading, documents: list[Document], daemon: PlacedSettings | None) -> None:

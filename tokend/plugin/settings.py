@@ -165,6 +165,11 @@ class SinkSettings(Settings):
         """Return the ``unreadable`` secrets that a write needs. Each of them is a configuration error."""
         return unreadable
 
+    @classmethod
+    def own_faults(cls) -> list[str]:
+        """Return the faults of this class as a kind that its family's base class knows. See `plugin.kind_check`."""
+        return []
+
 
 class RemoteSinkSettings(SinkSettings):
     """The keys that every remote sink takes. A subclass implements `plugin.sink.RemoteSink`."""

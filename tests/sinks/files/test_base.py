@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tests.sinks.leases import lease
 from tokend.files import Ownership
+from tokend.plugin.kind_check import sink_faults
 from tokend.sinks.files.base import IN_PLACE_ADVICE, FileSink
 from tokend.values.errors import SinkError
+from tokend.values.tokens import Lease
 
 
 class Plain(FileSink):
@@ -66,3 +69,56 @@ def test_a_kind_must_say_what_it_writes() -> None:
     """The family has no content."""
     with pytest.raises(NotImplementedError):
         made("/t").render(None)  # type: ignore[arg-type]  # it is not looked at
+
+
+class Rendering(FileSink):
+    def render(self, lease: Lease) -> bytes:
+        return b"x"
+
+
+class AsyncRender(FileSink):
+    async def render(self, lease: Lease) -> bytes:  # type: ignore[override]  # this is what the check finds
+        return b"x"
+
+
+class ShortRender(FileSink):
+    def render(self) -> bytes:  # type: ignore[override]  # this is what the check finds
+        return b"x"
+
+
+class OddProbe(Rendering):
+    async def probe_blocking(self) -> None:  # type: ignore[override]  # this is what the check finds
+        pass
+
+
+class Uncombined(Rendering):
+    tokens: tuple[str, ...] = ()
+
+
+class TextRender(FileSink):
+    def render(self, lease: Lease) -> bytes:
+        return "not bytes"  # type: ignore[return-value]  # this is what the write finds
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Rendering, []),
+        (Plain, ["it has no method render: write def render(self, lease), which returns bytes"]),
+        (AsyncRender, ["its method render has another signature: write def render(self, lease)"]),
+        (ShortRender, ["its method render has another signature: write def render(self, lease)"]),
+        (OddProbe, ["its method probe_blocking has another signature: write def probe_blocking(self)"]),
+        (Uncombined, ["it has no method write_all_blocking: write def write_all_blocking(self, lease, others)"]),
+    ],
+)
+def test_the_check_of_the_class_finds_missing_and_wrong_methods(model: type[FileSink], said: list[str]) -> None:
+    """They would fail at each write."""
+    assert sink_faults("plain", model) == said
+
+
+def test_a_text_instead_of_bytes_is_a_failure_of_the_sink(tmp_path: Path) -> None:
+    """The message names the kind, not the text, which holds the token."""
+    sink = TextRender.model_validate({"kind": "acme", "path": str(tmp_path / "x")})
+    with pytest.raises(SinkError) as raised:
+        sink.write_blocking(lease())
+    assert str(raised.value) == f"{tmp_path}/x: kind acme: render returned str, bytes are expected"

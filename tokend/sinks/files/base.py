@@ -15,6 +15,7 @@ from pydantic import Field, field_validator
 
 from tokend import files
 from tokend.files import Ownership, OwnershipError, Version
+from tokend.plugin.kind_check import method_fault
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.settings_base import AnchoredPath, Mode, Name, is_number
 from tokend.plugin.sink import SinkRuntime
@@ -65,6 +66,17 @@ class FileSink(SinkSettings):
         """Return the file's real path: links and other spellings of the path lead to the same file."""
         return frozenset({files.real_path(self.path)})
 
+    @classmethod
+    def own_faults(cls) -> list[str]:
+        """Return a fault for each method that a kind lacks or declares with another signature."""
+        if not _overrides(cls, "render", "write_blocking", "write"):
+            return ["it has no method render: write def render(self, lease), which returns bytes"]
+        wanted = [name for name in _IN_A_THREAD if _overrides(cls, name)]
+        faults = [method_fault(cls, name, vars(FileSink)[name]) for name in wanted]
+        if "tokens" in cls.model_fields and not _overrides(cls, "write_all_blocking", "write_all"):
+            faults.append("it has no method write_all_blocking: write def write_all_blocking(self, lease, others)")
+        return [fault for fault in faults if fault is not None]
+
     # ------------------------------------------------------------------ plugin.sink.Sink
 
     async def write(self, runtime: SinkRuntime, lease: Lease) -> bool:
@@ -97,7 +109,10 @@ class FileSink(SinkSettings):
 
     def write_blocking(self, lease: Lease) -> bool:
         """Write the rendered content. True if the file changed."""
-        content = self.render(lease)
+        content: object = self.render(lease)
+        if not isinstance(content, bytes):
+            what = f"render returned {type(content).__name__}, bytes are expected"
+            raise SinkError(f"{self.target}: kind {self.kind}: {what}")
         with self.operator_errors():
             return self.put(content)
 
@@ -147,6 +162,14 @@ class FileSink(SinkSettings):
                 advice = f"; {IN_PLACE_ADVICE}"
             where = error.filename if isinstance(error.filename, str) else self.target
             raise SinkError(f"{where}: {error.strerror or type(error).__name__}{advice}") from None
+
+
+_IN_A_THREAD = ("render", "write_blocking", "write_all_blocking", "remove_blocking", "probe_blocking")
+
+
+def _overrides(model: type[FileSink], *names: str) -> bool:
+    """Return whether a kind declares at least one of these methods itself."""
+    return any(getattr(model, name) is not vars(FileSink)[name] for name in names)
 
 
 def _number(name: str, what: str, target: str) -> int:
