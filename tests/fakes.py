@@ -226,7 +226,7 @@ class FakeListeningSink(SinkSettings):
 
 @dataclass
 class FakeRuntime:
-    """`interfaces.Runtime` without a network."""
+    """`plugin.provider.Runtime` without a network."""
 
     clock: VirtualClock
     upstreams: Mapping[str, Upstream]
@@ -248,7 +248,7 @@ class FakeRuntime:
 
 
 class InlineThreads:
-    """`interfaces.Threads` in the loop itself."""
+    """`machine.thread_pool.Threads` in the loop itself."""
 
     async def run(self, call: Callable[[], T], *, seconds: float) -> T:
         return call()

@@ -56,7 +56,7 @@ class Running:
     """A running hand-out; ``failed`` is what ended it."""
 
     path: Path
-    handout: RawTokenServer
+    server: RawTokenServer
     loop: asyncio.AbstractEventLoop
     failed: list[BaseException] = field(default_factory=list)
 
@@ -71,7 +71,7 @@ class Running:
     @property
     def open(self) -> int:
         """How many clients it attends to."""
-        return self.inside(lambda: self.handout.connections)
+        return self.inside(lambda: self.server.connections)
 
 
 def connected(path: Path, name: bytes | None = None) -> socket.socket:
@@ -141,20 +141,20 @@ def handing_out(
 
     async def main() -> None:
         where: dict[str, Any] = {"place": SocketFile(path, mode=mode)} if sock is None else {"sock": sock}
-        handout = RawTokenServer(engine, rule(engine), bounds=bounds, **where)
+        server = RawTokenServer(engine, rule(engine), bounds=bounds, **where)
         stop.append(asyncio.Event())
-        found.append(Running(path, handout, asyncio.get_running_loop(), failed))
+        found.append(Running(path, server, asyncio.get_running_loop(), failed))
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(serve, handout, tasks)
+                tasks.start_soon(serve, server, tasks)
                 await stop[0].wait()
                 tasks.cancel_scope.cancel()
         finally:
             started.set()
 
-    async def serve(handout: RawTokenServer, tasks: Any) -> None:
+    async def serve(server: RawTokenServer, tasks: Any) -> None:
         try:
-            await handout.serve(started.set)
+            await server.serve(started.set)
         except OSError as error:
             failed.append(error)
             tasks.cancel_scope.cancel()

@@ -54,7 +54,7 @@ PREVIOUS = Token(Secret("obviously-fake-token-before"), "Bearer", CLOCK.instant(
 
 
 class ScriptedRuntime:
-    """`interfaces.Runtime` whose exchanges were held already; the last one is held again and again."""
+    """`plugin.provider.Runtime` whose exchanges were held already; the last one is held again and again."""
 
     clock = CLOCK
 

@@ -193,7 +193,7 @@ def test_the_request_keeps_no_secret_in_its_line(kind: Kind) -> None:
         (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{"), False),
     ],
     ids=[
-        "500", "503 with a verdict", "html", "400 html", "403", "truncated json", "other object", "list", "204", "407",
+        "500", "503 with a refusal", "html", "400 html", "403", "truncated json", "other object", "list", "204", "407",
         "307", "gzip", "huge", "reset", "truncated",
     ],
 )  # fmt: skip

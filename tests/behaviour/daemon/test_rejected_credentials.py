@@ -13,7 +13,7 @@ def test_a_rejected_secret_is_not_presented_again_until_it_changes(home: Home) -
     """At most 2 requests; the state survives restart, reload and readers; a changed secret file recovers by itself."""
     home.secret("px-key", "a-wrong-key")
     daemon = home.start(PX)
-    until(lambda: daemon.row("px").get("state") == "rejected", "the verdict")
+    until(lambda: daemon.row("px").get("state") == "rejected", "the rejection")
     assert home.requests("projectx") <= 2
     count = home.requests("projectx")
     row = daemon.row("px")
@@ -44,7 +44,7 @@ def test_a_secret_that_was_mended_while_nobody_ran_is_tried_at_the_next_start(ho
     """What was rejected is remembered by its fingerprint: another secret is another matter."""
     home.secret("px-key", "a-wrong-key")
     daemon = home.start(PX)
-    until(lambda: daemon.row("px").get("state") == "rejected", "the verdict")
+    until(lambda: daemon.row("px").get("state") == "rejected", "the rejection")
     daemon.end()
     count = home.requests("projectx")
     assert count <= 2
