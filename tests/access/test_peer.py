@@ -90,7 +90,7 @@ socket.send_fds(socket.socket(fileno=int(sys.argv[2])), [b"x"], [client.fileno()
 
 @as_root
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
-def test_a_connection_is_of_who_connected_whoever_holds_it_now() -> None:
+def test_a_connection_is_of_who_connected_not_of_its_present_holder() -> None:
     """docs/promises.md 96: root that uses a stranger's connection gets what the stranger may have."""
     engine = FakeEngine()
     engine.hold("roots", access=Access(users=("root",)))

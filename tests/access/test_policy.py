@@ -58,7 +58,7 @@ def test_the_unit_is_asked_for_only_where_nothing_else_passes_and_once() -> None
     assert asked(None) == asked(Access(users=("1001",))) == asked(Access()) == 0
 
 
-def test_a_host_that_does_not_tell_is_warned_of_once() -> None:
+def test_a_host_that_does_not_show_units_is_warned_of_once() -> None:
     """An old kernel: nobody passes by units, the others do, and one line says what to do."""
     rules = AccessPolicy(lambda: ())
     with logged() as lines:

@@ -78,7 +78,7 @@ def _events(client: Any, count: int) -> list[dict[str, str]]:
     return found
 
 
-def test_events_tell_new_generations_and_states_and_can_be_resumed(running: Served) -> None:
+def test_events_show_new_generations_and_states_and_can_be_resumed(running: Served) -> None:
     """token and state events with rising integer ids and rows as data; Last-Event-ID continues after that one."""
     with running.client() as client:
         client.send(b"GET /v1/events HTTP/1.1\r\n\r\n")
@@ -111,7 +111,7 @@ def test_what_happened_after_an_unknown_event_is_replaced_by_the_present(running
     assert LAST_EVENT < int(events[0]["id"]) < int(events[1]["id"])
 
 
-def test_what_happened_after_a_known_event_is_told_once(running: Served) -> None:
+def test_what_happened_after_a_known_event_is_sent_once(running: Served) -> None:
     """Nothing where nothing happened; and not the present rows that another stream was given meanwhile."""
     changes = running.service.changes
     with _follow(running, LAST_EVENT) as client:

@@ -87,7 +87,7 @@ def test_web_pages_are_refused(running: Served, header: str, path: str) -> None:
     assert (reply.status, reply.code) == (403, "denied")
 
 
-def test_a_bug_is_a_500_that_tells_nothing_and_harms_nobody(running: Served) -> None:
+def test_a_bug_is_a_500_that_shows_nothing_and_harms_nobody(running: Served) -> None:
     """The connection survives, the answer and the log hold no value of the exception."""
     running.engine.raises = ZeroDivisionError("planted-fake-secret")
     with logged() as lines, running.client() as client:

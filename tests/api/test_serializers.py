@@ -92,7 +92,7 @@ def test_the_list_shows_rows_without_secrets(running: Served) -> None:
     assert rows["wallet"]["generation"] is None
 
 
-def test_status_tells_how_everything_fares(running: Served) -> None:
+def test_status_shows_how_everything_fares(running: Served) -> None:
     """The row plus required, seconds_left, failures, last_error, next_attempt_at, sinks; and the configuration."""
     at = datetime(2025, 1, 1, 0, 0, 5, tzinfo=UTC)
     running.engine.entries["demo"].changes = {
@@ -127,7 +127,7 @@ def test_status_tells_how_everything_fares(running: Served) -> None:
     ]
 
 
-def test_a_standing_remark_is_a_note_in_status(running: Served) -> None:
+def test_a_permanent_remark_is_a_note_in_status(running: Served) -> None:
     """Only where there is one: the documented row has no such key."""
     running.engine.entries["demo"].changes = {"note": "cannot be renewed"}
     rows = {one["name"]: one for one in running.get("/v1/status").json["tokens"]}

@@ -62,7 +62,7 @@ kind, nonce, on_expiry, refresh_before, required, secret, time_unit, timeout, tt
     )
 
 
-def test_json_tells_the_same_to_programs(tmp_path: Path) -> None:
+def test_json_shows_the_same_to_programs(tmp_path: Path) -> None:
     """On standard output, an object with version 1; warnings have places too."""
     path = str(written(tmp_path, PARTNER + 'timout = "5m"\nttl = 5\n'))
     done = tokend("check", "-o", "json", path)

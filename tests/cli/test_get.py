@@ -157,7 +157,7 @@ def test_an_upstream_that_is_away_is_7(running: Running) -> None:
 
 
 @pytest.mark.parametrize(("duration", "least"), [("300ms", 0.3), ("1s", 1.0)])
-def test_a_wait_in_vain_is_124_in_time_with_the_reason(running: Running, duration: str, least: float) -> None:
+def test_a_wait_without_result_is_124_in_time_with_the_reason(running: Running, duration: str, least: float) -> None:
     """`--wait` ran out: exit code 124, not before its time, and the reason is the token's, not the clock's."""
     began = time.monotonic()
     done = running.tokend("get", "away", "--wait", duration)

@@ -62,7 +62,7 @@ def test_a_refused_refresh_is_asked_for_with_the_generation_that_will_not_do() -
     assert b"If-None-Match" not in fake.requests[3]
 
 
-def test_the_reason_of_a_wait_in_vain_is_the_tokens() -> None:
+def test_the_reason_of_a_wait_without_result_is_the_tokens() -> None:
     """That the daemon's own wait ended says less than why there is no token."""
     why = problem(503, "login_required", "the credentials were rejected")
     with answering(why, problem(504, "timeout", "no valid token within 1 s")) as fake:

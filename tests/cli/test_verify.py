@@ -15,7 +15,7 @@ from tests.cli.running import Running
         ("wallet", 2, ""),
     ],
 )
-def test_verify_tells_by_sentence_and_exit_code(running: Running, name: str, code: int, said: str) -> None:
+def test_verify_shows_by_sentence_and_exit_code(running: Running, name: str, code: int, said: str) -> None:
     """0 valid, 7 not valid, 4 a person must act, 5 unknown, 2 nothing to verify."""
     running.becomes("refused", "rejected")
     done = running.tokend("verify", name)

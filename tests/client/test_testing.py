@@ -61,7 +61,7 @@ def test_a_script_is_played_token_by_token() -> None:
         assert fake.reports == [("tt", 1, "unauthorized"), ("tt", 1, None), ("tt", 2, None), ("tt", 3, None)]
 
 
-def test_a_rotation_reaches_whoever_watches() -> None:
+def test_a_rotation_reaches_every_watcher() -> None:
     """`rotate` answers long polls; with a token it needs no script."""
     with FakeTokend({"tt": "first"}, environ=False) as fake:
         seen: list[str] = []

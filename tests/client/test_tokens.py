@@ -128,7 +128,7 @@ def test_watch_gives_the_token_now_and_each_newer_one(running: Running) -> None:
     leases.close()  # type: ignore[attr-defined]  # it is a generator, which `watch` does not promise
 
 
-def test_watch_waits_through_an_absence_and_raises_what_waiting_cannot_mend() -> None:
+def test_watch_waits_through_an_absence_and_raises_what_waiting_cannot_fix() -> None:
     """No token yet, a torn answer: asked again. Denied or unknown: raised."""
     token = http(json.dumps(document()).encode())
     with answering(problem(503, "token_unavailable"), token, problem(403, "denied")) as fake:

@@ -166,7 +166,7 @@ def outcome(path: Path, before: Config | None = None) -> Config | tuple[ConfigPr
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], max_examples=60)
 @given(TABLES, EDITS, st.sampled_from([0o600, 0o644]), st.sampled_from([None, "key", "sub/key"]))
-def test_a_reload_says_what_reading_anew_says(tables: Tables, edits: Edits, mode: int, gone: str | None) -> None:
+def test_a_reload_says_what_reading_again_says(tables: Tables, edits: Edits, mode: int, gone: str | None) -> None:
     """A reload after any change of tables or files reports the same as a first load."""
     with tempfile.TemporaryDirectory(prefix="tk-") as name:
         directory = Path(name)

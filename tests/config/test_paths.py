@@ -90,7 +90,7 @@ def test_the_home_of_a_user_without_home_is_the_one_of_the_user_database() -> No
         ("x" * 300, "File name too long"),
     ],
 )
-def test_what_cannot_be_used_is_told_with_path_reason_and_what_to_do(tmp_path: Path, path: str, why: str) -> None:
+def test_what_cannot_be_used_is_reported_with_path_reason_and_what_to_do(tmp_path: Path, path: str, why: str) -> None:
     """Never a traceback, whatever stands in the way."""
     with pytest.raises(ConfigError) as refused:
         find_config(tmp_path / path, environ={}, uid=0)

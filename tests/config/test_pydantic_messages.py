@@ -77,7 +77,7 @@ from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, only
         ("[provider.a]\n", "", 'known are daemon, include, providers; did you mean "providers"?'),
     ],
 )  # fmt: skip
-def test_each_mistake_is_told_in_words_that_say_what_to_write(
+def test_each_mistake_is_reported_in_words_that_say_what_to_write(
     tmp_path: Path, table: str, line: str, message: str
 ) -> None:
     """The message has the expected form, the type that was found, and a similar key. One mistake causes one error."""

@@ -23,7 +23,7 @@ from tokend.credentials.raw_token_server import Bounds
 from tokend.engine.context.contract import Entry
 
 
-def test_whoever_connects_is_sent_the_token_and_then_the_end(engine: FakeEngine, path: Path) -> None:
+def test_each_client_is_sent_the_token_and_then_the_end(engine: FakeEngine, path: Path) -> None:
     """Exactly the token, as often as somebody asks; the newest."""
     with handing_out(engine, rule, path=path) as running:
         assert [given(path), given(path)] == [RAW.encode()] * 2
@@ -75,7 +75,7 @@ def test_a_refusal_is_more_than_systemd_accepts(engine: FakeEngine, path: Path) 
     assert sum(line["event"] == "client.denied" for line in lines) == 1
 
 
-def test_a_read_is_told_at_debug_and_never_the_token(engine: FakeEngine, path: Path) -> None:
+def test_a_read_is_reported_at_debug_and_never_the_token(engine: FakeEngine, path: Path) -> None:
     """Issue 4: an audit line per read at debug level."""
     with logged() as lines, handing_out(engine, rule, path=path):
         given(path)

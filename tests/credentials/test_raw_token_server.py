@@ -39,7 +39,7 @@ def test_a_noisy_peer_hides_no_other_ones_denial(engine: FakeEngine, path: Path)
     assert denied == [(0, 0), (STRANGER, 0), (0, 2)]
 
 
-def test_whoever_waits_at_the_end_is_refused(engine: FakeEngine, path: Path) -> None:
+def test_a_waiting_client_is_refused_at_the_end(engine: FakeEngine, path: Path) -> None:
     """A stop or a restart must not start a unit with an empty credential; and the path is gone."""
     without_token(engine)
     with handing_out(engine, rule, path=path) as running:

@@ -63,7 +63,7 @@ def test_a_unit_of_the_list_gets_the_token(engine: FakeEngine, path: Path, unit:
         ("bot.service", "wallet"),
     ],
 )
-def test_everything_else_is_refused_and_told(engine: FakeEngine, path: Path, unit: str, name: str) -> None:
+def test_everything_else_is_refused_and_reported(engine: FakeEngine, path: Path, unit: str, name: str) -> None:
     """Another unit; a token without units; an unknown one; one that is issued on demand. Each is a warning."""
     with logged() as lines, handing_out(engine, rule, path=path):
         assert is_refusal(given(path, asked_by(unit, name)))
@@ -112,7 +112,7 @@ def test_the_name_is_believed_of_root_and_our_own_user_alone(engine: FakeEngine,
     assert user(Peer(STRANGER, frozenset()), asked_by("bot.service")).name == "demo"
 
 
-def test_many_units_that_are_refused_are_all_told(engine: FakeEngine, path: Path) -> None:
+def test_many_units_that_are_refused_are_all_reported(engine: FakeEngine, path: Path) -> None:
     """Only systemd can cause these lines: none is held back, as those that anybody can cause are."""
     with logged() as lines, handing_out(engine, rule, path=path):
         for number in range(5):

@@ -114,7 +114,7 @@ def test_a_daemon_that_was_frozen_refreshes_when_it_goes_on() -> None:
         assert until(lambda: daemon.lease("px"), "a new token")["generation"] > first["generation"]
 
 
-def test_run_once_ends_with_the_verdict(home: Home) -> None:
+def test_run_once_ends_with_the_refusal(home: Home) -> None:
     """0: everything where it belongs, hooks included; 4: rejected; 7: no token now. Nothing listens meanwhile."""
     marker = home.out("told")
     home.write(PX + f'on_change = ["sh", "-c", "sleep 0.3; echo yes > {marker}"]\n' + PARTNER)

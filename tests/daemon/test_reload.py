@@ -67,7 +67,7 @@ def test_a_new_provider_comes_by_each_of_the_three_ways(home: Home, way: str) ->
     assert len([line for line in daemon.log("sink.written") if "token=px" in line]) == 1
 
 
-def test_a_bad_reload_changes_nothing_and_is_told_everywhere(home: Home) -> None:
+def test_a_bad_reload_changes_nothing_and_is_reported_everywhere(home: Home) -> None:
     """docs/promises.md 77, 78: the log has all of it, status and metrics show it, `tokend reload` exits 2. After the
     fix all of them show that."""
     daemon = home.start(PX, PARTNER).settled().quiet()
@@ -102,7 +102,7 @@ def test_a_bad_reload_changes_nothing_and_is_told_everywhere(home: Home) -> None
     assert home.requests("projectx") == 1
 
 
-def test_a_dry_run_tells_the_plan_and_does_nothing(home: Home) -> None:
+def test_a_dry_run_shows_the_plan_and_does_nothing(home: Home) -> None:
     """--dry-run: names and actions; nothing is applied, nothing is said to systemd."""
     daemon = home.start(PX, PARTNER).settled()
     before = daemon.lease("px")

@@ -167,7 +167,7 @@ def test_with_every_line_in_force_it_is_accepted(everything: Config) -> None:
     assert all("on this machine" in warning.message for warning in everything.warnings)
 
 
-def test_prose_and_keys_can_be_told_apart_and_lines_are_short() -> None:
+def test_prose_and_keys_can_be_distinguished_and_lines_are_short() -> None:
     """The convention at its top holds everywhere, so that taking away one # is all there is to do."""
     for line in text().split("\n"):
         assert len(line) <= 120, line

@@ -88,7 +88,7 @@ def test_a_state_that_hangs_holds_nothing_back_for_long_and_ends_at_once(home: H
         assert home.requests("projectx") == 1
 
 
-def test_an_fsync_that_fails_once_is_nobodys_affair_and_one_that_fails_always_is_told(home: Home) -> None:
+def test_an_fsync_that_fails_once_is_nobodys_affair_and_one_that_fails_always_is_reported(home: Home) -> None:
     """docs/promises.md 43, 44: a new temporary, the directory's again; for good, the old file stays."""
     disk = disk_of(home)
     with fuse(disk) as filesystem:

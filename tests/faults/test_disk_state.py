@@ -68,7 +68,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("how", [pytest.param(how, marks=when_asked_for) for how in DAMAGES])
-def test_a_damaged_record_is_set_aside_and_made_anew(home: Home, how: str) -> None:
+def test_a_damaged_record_is_set_aside_and_made_again(home: Home, how: str) -> None:
     """docs/promises.md 64: never a crash loop, never a wait; the other provider's token is served without a request."""
     first = home.start(PX, PARTNER).settled()
     other = first.lease("px")

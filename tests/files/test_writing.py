@@ -173,7 +173,7 @@ def test_errors_name_the_path_and_the_call(tmp_path: Path) -> None:
     assert refused.value.filename == str(tmp_path / "file" / "token")
 
 
-def test_an_unwritable_directory_is_told_by_probe_and_by_write() -> None:
+def test_an_unwritable_directory_is_reported_by_probe_and_by_write() -> None:
     """docs/promises.md 42; in place only the file itself must be writable."""
     with public_directory() as directory:
         path = directory / "token"

@@ -67,7 +67,7 @@ def test_no_inode_left_leaves_the_old_token(tmp_path: Path) -> None:
     assert left == "b'old' ['token']"
 
 
-def test_a_read_only_filesystem_is_told_at_start_and_at_the_write(tmp_path: Path) -> None:
+def test_a_read_only_filesystem_is_reported_at_start_and_at_the_write(tmp_path: Path) -> None:
     """docs/promises.md 41."""
     mounts = "mkdir place; printf old >place/token; mount --bind place place; mount -o remount,ro,bind place"
     code = ATTEMPT + (

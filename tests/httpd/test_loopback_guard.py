@@ -14,7 +14,7 @@ WRONG = "obviously-fake-guess"
 
 @pytest.mark.parametrize("target", ["/v1/tokens/demo", "/v1/tokens/nobody", "/v1/tokens", "/v1/status", "/v1/events",
                                     "/metrics", "/openapi.json", "/nowhere", "/livez/", "/v1/../livez"])  # fmt: skip
-def test_nothing_but_health_is_told_without_the_secret(port: Port, target: str) -> None:
+def test_nothing_but_health_is_shown_without_the_secret(port: Port, target: str) -> None:
     """401 as a problem document, with the scheme that is wanted; the answer does not say whether a token exists."""
     reply = port.ask("GET", target)
     assert reply.status == 401
@@ -23,7 +23,7 @@ def test_nothing_but_health_is_told_without_the_secret(port: Port, target: str) 
     assert json.loads(reply.body)["code"] == "denied"
 
 
-def test_health_is_told_to_whoever_asks(port: Port) -> None:
+def test_health_is_shown_to_every_client(port: Port) -> None:
     """Supervisors have no secret, and the answer says nothing of tokens."""
     assert json.loads(port.ask("GET", "/livez").body) == {"live": True}
     assert port.ask("GET", "/readyz").status == 200

@@ -90,7 +90,7 @@ def test_a_redirect_is_refused_in_words(status: int) -> None:
     assert "redirect" in str(refusal(answer(status)))
 
 
-def test_401_is_a_verdict() -> None:
+def test_401_is_a_refusal() -> None:
     """docs/promises.md 24."""
     assert isinstance(refusal(answer(401, offset=59)), RejectedError)
 

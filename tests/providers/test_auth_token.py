@@ -189,7 +189,7 @@ def test_500_is_repeatable_and_not_quoted() -> None:
 
 @pytest.mark.parametrize("body", [UNAUTHORIZED, STALE])
 @pytest.mark.parametrize("skew", [None, 0, 3, -3])
-def test_401_with_clocks_that_agree_is_a_verdict(body: dict[str, Any], skew: int | None) -> None:
+def test_401_with_clocks_that_agree_is_a_refusal(body: dict[str, Any], skew: int | None) -> None:
     """No second call is made: the clock is not measurably off."""
     outcome, _ = ask(said(401, date=None if skew is None else NOW + skew, **body))
     assert isinstance(outcome, RejectedError)
@@ -204,7 +204,7 @@ def test_401_with_a_clock_that_is_off_is_the_clocks(body: dict[str, Any], skew: 
     assert outcome.offset == pytest.approx(skew, abs=1)
 
 
-def test_the_second_try_is_signed_by_the_upstreams_clock_and_then_a_401_is_a_verdict() -> None:
+def test_the_second_try_is_signed_by_the_upstreams_clock_and_then_a_401_is_a_refusal() -> None:
     """Each call has a fresh timestamp and signature. With a corrected clock, a 401 means rejected credentials."""
     from tests.providers.live import LiveRuntime
     from tests.upstream.loopback import serving

@@ -79,7 +79,7 @@ def test_a_prefix_of_the_base_url_stays() -> None:
 
 
 @pytest.mark.parametrize("code", [*sorted(LOGIN_CODES.keys() - {8}), 42])
-def test_an_error_code_is_a_verdict(code: int) -> None:
+def test_an_error_code_is_a_refusal(code: int) -> None:
     """Every LoginErrorCode but 0 and 8 rejects the credentials.
 
     The error shows the code's documented name, not the vendor's message.
@@ -104,7 +104,7 @@ def test_an_error_code_is_a_verdict(code: int) -> None:
     ],
     ids=str,
 )
-def test_what_is_neither_success_nor_verdict_is_transient(body: dict[str, Any]) -> None:
+def test_what_is_neither_success_nor_refusal_is_transient(body: dict[str, Any]) -> None:
     """Code 8 is UnknownError. Status 200 alone is no success."""
     assert isinstance(log_in(said(**body))[0], TransientError)
 
@@ -114,7 +114,7 @@ def test_success_with_an_error_code_is_no_success() -> None:
     assert isinstance(log_in(said(success=True, errorCode=3, token="t"))[0], RejectedError)
 
 
-def test_the_vendors_own_400_is_a_verdict() -> None:
+def test_the_vendors_own_400_is_a_refusal() -> None:
     """The vendor's 400 has a ProblemDetails body; a proxy's has not."""
     problem = {
         "type": "…",
@@ -179,7 +179,7 @@ def test_without_a_minute_left_a_login_is_made_at_once(seconds: float | None) ->
     assert asked == ["loginKey"]
 
 
-def test_a_validation_that_is_told_to_pause_does_not_log_in() -> None:
+def test_a_validation_with_a_retry_after_does_not_log_in() -> None:
     """docs/promises.md 4: a 429 must not be followed by another request."""
     outcome, asked = validate(said(429), GOOD)
     assert isinstance(outcome, RateLimitedError)

@@ -223,7 +223,7 @@ def test_429_is_a_pause(kind: Kind) -> None:
 
 
 @each_kind
-def test_401_is_a_verdict(kind: Kind) -> None:
+def test_401_is_a_refusal(kind: Kind) -> None:
     """docs/promises.md 24."""
     assert isinstance(error_of(kind, reply(b'{"message":"planted"}', status=401)), RejectedError)
 

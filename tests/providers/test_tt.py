@@ -154,7 +154,7 @@ def test_no_other_redirect_is_followed(status: int) -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403])
 @pytest.mark.parametrize("word", ["Fail", "StatusFail"])
-def test_a_failure_below_500_is_a_verdict(status: int, word: str) -> None:
+def test_a_failure_below_500_is_a_refusal(status: int, word: str) -> None:
     """The error shows the vendor's status word but not its message."""
     outcome, _ = ask(said(status, status=word, status_message="planted"))
     assert isinstance(outcome, RejectedError)

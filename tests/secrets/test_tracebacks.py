@@ -56,7 +56,7 @@ def shown(form: str, script: str) -> str:
 @pytest.mark.parametrize(
     ("way", "form"), [*((way, "console") for way in WAYS), ("logged", "logfmt"), ("logged", "json")]
 )
-def test_a_bug_is_told_by_class_and_place_without_values(way: str, form: str) -> None:
+def test_a_bug_is_reported_by_class_and_place_without_values(way: str, form: str) -> None:
     """docs/promises.md 107: in every form of the log, and where nobody catches it."""
     text = shown(form, WAYS[way])
     assert traces({"it": SECRET}, text.encode()) == []
@@ -64,7 +64,7 @@ def test_a_bug_is_told_by_class_and_place_without_values(way: str, form: str) ->
         assert told in text, told
 
 
-def test_what_is_written_for_the_operator_is_told() -> None:
+def test_what_is_written_for_the_operator_is_reported() -> None:
     """Our own errors, and those of Python that only name names."""
     for raised, told in {
         'StoreError("the state is damaged")': "tokend.values.errors.StoreError: the state is damaged",

@@ -171,7 +171,7 @@ def test_owner_and_group_are_set_by_name_or_number(make: Callable[..., Any], tmp
     assert (path.stat().st_uid, path.group(), stat.S_IMODE(path.stat().st_mode)) == (STRANGER, "daemon", 0o640)
 
 
-def test_a_name_that_this_machine_does_not_know_is_told(make: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_name_that_this_machine_does_not_know_is_reported(make: Callable[..., Any], tmp_path: Path) -> None:
     """Nothing is written to the wrong owner instead."""
     for keys in ({"owner": "no-such-user"}, {"group": "no-such-group"}):
         made = make(tmp_path / "file", **keys)
@@ -181,7 +181,7 @@ def test_a_name_that_this_machine_does_not_know_is_told(make: Callable[..., Any]
     assert names(tmp_path) == set()
 
 
-def test_an_owner_that_cannot_be_given_is_told_with_advice(make: Callable[..., Any]) -> None:
+def test_an_owner_that_cannot_be_given_is_reported_with_advice(make: Callable[..., Any]) -> None:
     """docs/sinks.md: the sink fails with the advice to write in place, and leaves the file alone."""
     with public_directory() as directory:
         path = directory / "file"
@@ -208,7 +208,7 @@ def test_the_token_can_be_taken_away(make: Callable[..., Any], tmp_path: Path) -
     assert make(tmp_path / "nowhere" / "file").remove() is False
 
 
-def test_probe_tells_what_a_write_would(make: Callable[..., Any], tmp_path: Path) -> None:
+def test_probe_reports_what_a_write_would(make: Callable[..., Any], tmp_path: Path) -> None:
     """A directory that is not there; and one more thing: it writes nothing."""
     made = make(tmp_path / "nowhere" / "file")
     for call in (made.probe, lambda: made.write(lease())):
@@ -219,7 +219,7 @@ def test_probe_tells_what_a_write_would(make: Callable[..., Any], tmp_path: Path
     assert names(tmp_path / "nowhere") == set()
 
 
-def test_probe_tells_of_a_directory_that_is_not_writable(make: Callable[..., Any]) -> None:
+def test_probe_reports_a_directory_that_is_not_writable(make: Callable[..., Any]) -> None:
     """docs/promises.md 42: path and call; the log and `status` show it at start."""
     with public_directory() as directory, acting_as(STRANGER):
         made = make(directory / "file")
@@ -306,7 +306,7 @@ def test_a_full_disk_leaves_the_old_token_whole(kind: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_bind_mounted_file_is_told_with_advice(kind: str, tmp_path: Path) -> None:
+def test_a_bind_mounted_file_is_reported_with_advice(kind: str, tmp_path: Path) -> None:
     """docs/promises.md 51: EBUSY, what to do about it; and it works in place, also to take the token away."""
     mounts = "mkdir place; touch place/file mounted; chmod 600 mounted; mount --bind mounted place/file"
     code = (

@@ -40,7 +40,7 @@ def the_sink(daemon: Daemon, name: str = "partner") -> dict[str, object]:
     return dict(daemon.row(name)["sinks"][-1])
 
 
-def test_whoever_connects_is_sent_the_token(home: Home) -> None:
+def test_each_client_is_sent_the_token(home: Home) -> None:
     """With the mode of its file; status says that it listens; at the end the path is gone."""
     daemon = home.start(partner())
     until(lambda: the_sink(daemon)["state"] == "ok")

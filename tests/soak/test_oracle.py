@@ -154,7 +154,7 @@ def test_a_minute_counts_where_it_and_the_one_before_left_time_to_spare() -> Non
     assert sampling.calm_minutes(samples) == {0, 3, 4}
 
 
-def test_a_daemon_that_begins_anew_is_measured_anew() -> None:
+def test_a_daemon_that_begins_again_is_measured_again() -> None:
     """Its processor time starts at nothing, and so does its memory."""
     cpu, samples = 0.0, []
     for second in range(120):

@@ -141,7 +141,7 @@ def test_the_memory_stays_small_and_keeps_nothing_that_was_dropped(tmp_path: Pat
 
 
 @pytest.mark.parametrize("content", [b"", b"somebody else's", bytes(9000)])
-def test_what_is_not_ours_is_dropped_and_begun_anew(tmp_path: Path, keeper: Any, content: bytes) -> None:
+def test_what_is_not_ours_is_dropped_and_begun_again(tmp_path: Path, keeper: Any, content: bytes) -> None:
     """A damaged or a strange descriptor costs a login, not the service."""
     with tempfile.TemporaryFile() as strange:
         strange.write(content)

@@ -48,7 +48,7 @@ def test_readers_get_in_by_group_and_units_by_their_environment(inside: Inside) 
     inside("readers")
 
 
-def test_units_are_told_apart_on_the_socket_with_the_drop_in(inside: Inside) -> None:
+def test_units_are_distinguished_on_the_socket_with_the_drop_in(inside: Inside) -> None:
     """`access.units` on tokend.sock and a sink's socket: not a person's unit of that name, nor one that is made up."""
     inside("units-on-the-socket")
 

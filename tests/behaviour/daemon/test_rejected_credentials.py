@@ -40,7 +40,7 @@ def test_a_rejected_secret_is_not_presented_again_until_it_changes(home: Home) -
     assert daemon.row("px")["last_error"] is None
 
 
-def test_a_secret_that_was_mended_while_nobody_ran_is_tried_at_the_next_start(home: Home) -> None:
+def test_a_secret_that_was_fixed_while_nobody_ran_is_tried_at_the_next_start(home: Home) -> None:
     """What was rejected is remembered by its fingerprint: another secret is another matter."""
     home.secret("px-key", "a-wrong-key")
     daemon = home.start(PX)

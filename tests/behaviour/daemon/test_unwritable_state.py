@@ -4,7 +4,7 @@ from tests.daemon.harness import Home, metric, until
 from tests.daemon.tables import PARTNER, PX
 
 
-def test_a_state_that_cannot_be_written_is_told_by_status_and_metrics_until_it_can(home: Home) -> None:
+def test_a_state_that_cannot_be_written_is_reported_by_status_and_metrics_until_it_can(home: Home) -> None:
     """docs/promises.md 53: the directory is gone; then it is there again, and nobody has to do anything."""
     daemon = home.start(PX, PARTNER).settled()
     assert metric(daemon, "tokend_state_unsaved") == 0

@@ -48,7 +48,7 @@ def test_nobody_asks_once_the_host_has_asked_for_a_pause() -> None:
 
 
 @pytest.mark.parametrize("how", ["removed", "another kind"])
-def test_a_restart_forgets_no_pause_also_where_the_one_it_was_told_is_gone(how: str) -> None:
+def test_a_restart_forgets_no_pause_also_where_the_provider_that_heard_it_is_gone(how: str) -> None:
     """Retry-After binds all providers of the host (P3)."""
 
     async def main(clock: VirtualClock) -> None:

@@ -72,7 +72,7 @@ def test_an_outage_has_its_budget_also_while_readers_hammer() -> None:
     run_virtually(main)
 
 
-def test_readers_are_told_when_a_long_outage_lets_them_ask_again_and_an_admin_need_not_wait() -> None:
+def test_readers_learn_when_a_long_outage_lets_them_ask_again_and_an_admin_need_not_wait() -> None:
     """429 with retry_at; for admins only the minimum interval of 5 s counts."""
 
     async def main(clock: VirtualClock) -> None:

@@ -252,7 +252,7 @@ def test_a_request_that_left_long_after_it_was_noted_counts_from_the_crash() -> 
     run_virtually(main)
 
 
-def test_a_daemon_that_dies_every_three_seconds_asks_again_once_the_floor_is_over() -> None:
+def test_a_daemon_that_dies_every_three_seconds_asks_again_once_the_minimum_interval_is_over() -> None:
     """The minimum interval counts from the first start after the crash, not from each start."""
 
     async def main(clock: VirtualClock) -> None:
@@ -274,7 +274,7 @@ def test_a_daemon_that_dies_every_three_seconds_asks_again_once_the_floor_is_ove
     run_virtually(main)
 
 
-def test_a_secret_that_was_mended_right_after_a_refusal_waits_for_the_floor_also_across_a_restart() -> None:
+def test_a_secret_that_was_fixed_right_after_a_refusal_waits_for_the_minimum_interval_also_across_a_restart() -> None:
     """The refusal is forgiven, and that it was a failure is not (P3)."""
 
     async def main(clock: VirtualClock) -> None:

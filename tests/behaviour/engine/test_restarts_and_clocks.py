@@ -40,7 +40,7 @@ def test_a_restart_is_no_way_around_a_rejection_but_a_new_secret_is() -> None:
     run_virtually(main)
 
 
-def test_a_clock_verdict_is_asked_again_once_and_counts() -> None:
+def test_a_clock_refusal_is_asked_again_once_and_counts() -> None:
     """Clock: learn the offset, retry once; a second refusal rejects the credentials."""
 
     async def main(clock: VirtualClock) -> None:
@@ -152,7 +152,7 @@ def test_a_restart_makes_no_login_and_keeps_generation_and_moment() -> None:
     run_virtually(main)
 
 
-def test_after_a_reboot_the_boot_line_is_laid_anew_from_the_wall() -> None:
+def test_after_a_reboot_the_boot_line_is_computed_from_the_wall() -> None:
     """docs/promises.md 35: the token still ends when it ends."""
 
     async def main(clock: VirtualClock) -> None:
@@ -188,7 +188,7 @@ def test_generations_only_rise_also_when_the_state_was_lost() -> None:
     run_virtually(main)
 
 
-def test_a_damaged_state_file_is_set_aside_and_the_token_fetched_anew() -> None:
+def test_a_damaged_state_file_is_set_aside_and_the_token_fetched_again() -> None:
     """docs/promises.md 64."""
 
     async def main(clock: VirtualClock) -> None:

@@ -96,7 +96,7 @@ def test_rejected_credentials_cost_one_request_without_a_token_and_never_a_timer
     run_virtually(main)
 
 
-def test_while_a_valid_token_is_held_one_verdict_is_asked_again_and_the_second_stops() -> None:
+def test_while_a_valid_token_is_held_one_refusal_is_asked_again_and_the_second_stops() -> None:
     """A single odd 401 must not stop the timer while tokens are good; the second does. The token stays served."""
 
     async def main(clock: VirtualClock) -> None:

@@ -82,7 +82,7 @@ def test_a_silent_upstream_gets_three_calls_within_the_timeout() -> None:
     run_virtually(main)
 
 
-def test_two_verdicts_in_a_row_reject_and_then_nothing_is_sent() -> None:
+def test_two_refusals_in_a_row_reject_and_then_nothing_is_sent() -> None:
     """Then issues answer 503 unsent until something changes."""
 
     @running([NO, NO], key=literal("wrong"))
@@ -99,7 +99,7 @@ def test_two_verdicts_in_a_row_reject_and_then_nothing_is_sent() -> None:
         assert supervisor.entries["o"].status().state is State.ON_DEMAND
 
 
-def test_a_success_between_two_verdicts_clears_the_first() -> None:
+def test_a_success_between_two_refusals_clears_the_first() -> None:
     """In a row means in a row."""
 
     @running([NO, "fake", NO])

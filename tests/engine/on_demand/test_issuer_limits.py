@@ -115,7 +115,7 @@ def test_a_first_silence_leaves_room_for_a_second_call() -> None:
         assert len(up.calls) == 2
 
 
-def test_two_clock_verdicts_of_one_query_are_two_in_a_row() -> None:
+def test_two_clock_refusals_of_one_query_are_two_in_a_row() -> None:
     """Rejected credentials: at most 2 requests, also where a wrong clock was suspected first."""
 
     @running([ClockError("behind", offset=3600.0)] * 9, key=literal("wrong"))
@@ -126,7 +126,7 @@ def test_two_clock_verdicts_of_one_query_are_two_in_a_row() -> None:
         assert len(world.upstreams["one"].calls) == 2
 
 
-def test_a_clock_verdict_after_a_verdict_is_the_second() -> None:
+def test_a_clock_refusal_after_a_refusal_is_the_second() -> None:
     """It is not worth a third call."""
 
     @running([NO, ClockError("behind", offset=3600.0), NO], key=literal("wrong"))
@@ -209,7 +209,7 @@ def test_a_secret_that_cannot_be_read_costs_no_call_and_rejected_waits_for_anoth
     run_virtually(main)
 
 
-def test_a_secret_that_vanishes_with_the_second_verdict_leaves_nothing_to_be_rejected() -> None:
+def test_a_secret_that_vanishes_with_the_second_refusal_leaves_nothing_to_be_rejected() -> None:
     """It has changed already: the next query reads what is there then."""
 
     async def main(clock: VirtualClock) -> None:

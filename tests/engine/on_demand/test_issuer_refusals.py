@@ -37,7 +37,7 @@ def issuing(script: list[Any], body: Callable[[World, Supervisor], Awaitable[Non
     run_virtually(main)
 
 
-def test_a_refusal_that_the_learned_clock_does_not_mend_was_the_second_in_a_row() -> None:
+def test_a_refusal_that_the_learned_clock_does_not_fix_was_the_second_in_a_row() -> None:
     """P3: a wrong secret behind a wrong clock costs two requests, not three."""
 
     async def body(world: World, supervisor: Supervisor) -> None:

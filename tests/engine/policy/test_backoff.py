@@ -8,7 +8,9 @@ from tokend.engine.policy.backoff import backoff_seconds
 
 
 @given(failures=st.integers(1, 10_000), left=st.none() | st.floats(-1e6, 1e6), draw=st.floats(0, 1, exclude_max=True))
-def test_backoff_stays_between_the_floor_and_five_minutes(failures: int, left: float | None, draw: float) -> None:
+def test_backoff_stays_between_the_minimum_interval_and_five_minutes(
+    failures: int, left: float | None, draw: float
+) -> None:
     """uniform(0.6, 1) × min(300 s, 5 s × 2ⁿ, a quarter of what is left), at least 5 s."""
     assert 5.0 <= backoff_seconds(failures, seconds_left=left, draw=draw) <= 300.0
 

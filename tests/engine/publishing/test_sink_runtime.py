@@ -29,7 +29,7 @@ def test_a_secret_that_cannot_be_read_names_its_place(tmp_path: Path) -> None:
     run_virtually(main)
 
 
-def test_marks_tell_contents_and_targets_apart_and_show_nothing() -> None:
+def test_marks_distinguish_contents_and_targets_and_show_nothing() -> None:
     """Keyed, over target and values; no two different sets of values make the same bytes."""
 
     async def main(clock: VirtualClock) -> None:

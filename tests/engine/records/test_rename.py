@@ -82,7 +82,7 @@ def test_a_provider_that_leaves_its_name_to_another_keeps_its_token_without_a_re
     run_virtually(main)
 
 
-def test_the_generations_of_a_name_rise_whoever_has_it() -> None:
+def test_the_generations_of_a_name_rise_under_every_provider() -> None:
     """PRODUCT: they only rise. A name is left, another takes it, is renamed, and the first comes back; with a crash."""
 
     async def main(clock: VirtualClock) -> None:

@@ -71,7 +71,7 @@ def test_a_token_is_published_although_the_disk_hangs() -> None:
     run_virtually(main)
 
 
-def test_a_watcher_that_left_is_told_nothing() -> None:
+def test_a_watcher_that_left_receives_nothing() -> None:
     """subscribe returns how to stop."""
 
     async def main(clock: VirtualClock) -> None:

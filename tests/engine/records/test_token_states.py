@@ -30,7 +30,7 @@ def test_a_wrong_clock_at_boot_neither_expires_a_token_nor_lengthens_its_life(ho
     assert -HOUR <= now.until(present(record.last_attempt)) <= 0
 
 
-def test_a_clock_set_after_boot_dates_the_token_anew() -> None:
+def test_a_clock_set_after_boot_dates_the_token_again() -> None:
     """P6, wrong clock at boot: what had run out while the machine was off is noticed when the clock is right."""
     record = loaded(FULL, boot_id="other", now=booted(0))
     assert re_anchored(record, booted(0, boot=40.0)) is not record
@@ -40,7 +40,7 @@ def test_a_clock_set_after_boot_dates_the_token_anew() -> None:
 
 
 @pytest.mark.parametrize("hours", [-5, 24 * 365 * 73])
-def test_a_clock_that_cannot_be_right_dates_nothing_anew(hours: int) -> None:
+def test_a_clock_that_cannot_be_right_dates_nothing_again(hours: int) -> None:
     """Before the issue, or in another century."""
     record = loaded(FULL, boot_id="other", now=booted(1))
     assert re_anchored(record, booted(hours, boot=20.0)) is record

@@ -85,7 +85,7 @@ def test_every_login_error_code_can_be_asked_for(play: Play, code: Any) -> None:
     assert (answer.status, answer.json["success"], answer.json["errorCode"]) == (200, False, code)
 
 
-def test_the_older_guides_dialect_tells_the_life_in_minutes(play: Play) -> None:
+def test_the_older_guides_dialect_shows_the_life_in_minutes(play: Play) -> None:
     """expiresIn is minutes, rounded up; a shorter life is in exp."""
     assert login(play(projectx_expires_in_field=True)).json["expiresIn"] == 1440
     answer = login(play(projectx_expires_in_field=True, ttl=30.0)).json

@@ -33,7 +33,7 @@ def planted_environment() -> Iterator[str]:
     del os.environ["PLANTED_FAKE_API_KEY"]
 
 
-def test_a_command_is_told_of_the_file_and_of_nothing_else(tmp_path: Path, planted_environment: str) -> None:
+def test_a_command_learns_the_file_and_nothing_else(tmp_path: Path, planted_environment: str) -> None:
     """No shell, no token in argv or environment; the path is TOKEND_FILE. The file is written already."""
     record = tmp_path / "record"
     argv = [sys.executable, "-c", RECORDER, str(record), "$(false)", "a b", "*"]
@@ -62,7 +62,7 @@ def test_a_command_is_told_of_the_file_and_of_nothing_else(tmp_path: Path, plant
         (["a\0b"], "cannot be run"),
     ],
 )
-def test_a_command_that_fails_is_told(
+def test_a_command_that_fails_is_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], argv: list[str], told: str
 ) -> None:
     """By its name and its status; its output goes nowhere. The token stays written."""
@@ -113,7 +113,7 @@ def test_a_signal_is_sent_to_the_process_of_the_pid_file(tmp_path: Path, name: s
 @pytest.mark.parametrize(
     "content", [b"", b"0", b"1", b"-1", b"12x", b"\xff\xfe", b"\xc2\xb2", b"9" * 30, b"4194305", None]
 )
-def test_a_pid_file_that_names_no_process_is_told(tmp_path: Path, content: bytes | None) -> None:
+def test_a_pid_file_that_names_no_process_is_reported(tmp_path: Path, content: bytes | None) -> None:
     """Never process 0 (our own group), 1 (init) or -1 (everybody)."""
     if content is not None:
         (tmp_path / "pid").write_bytes(content)
@@ -121,7 +121,7 @@ def test_a_pid_file_that_names_no_process_is_told(tmp_path: Path, content: bytes
         sink("raw", tmp_path / "token", signal={"pid_file": str(tmp_path / "pid")}).announce()
 
 
-def test_a_process_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_process_that_is_gone_is_reported(tmp_path: Path) -> None:
     """A stale pid file."""
     done = subprocess.Popen(["true"])
     done.wait()

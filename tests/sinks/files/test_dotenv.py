@@ -134,7 +134,7 @@ def test_a_link_that_is_replaced_leaves_no_key_behind(tmp_path: Path) -> None:
     assert (tmp_path / "shared").read_text() == "A=1\n"
 
 
-def test_a_token_that_cannot_be_written_is_told_without_itself(tmp_path: Path) -> None:
+def test_a_token_that_cannot_be_written_is_reported_without_itself(tmp_path: Path) -> None:
     """The file stays as it was; other styles may do."""
     path = tmp_path / ".env"
     path.write_text("JWT_TOKEN=old\n")
@@ -146,7 +146,7 @@ def test_a_token_that_cannot_be_written_is_told_without_itself(tmp_path: Path) -
     assert path.read_text() == 'JWT_TOKEN="planted\\$fake"\n'
 
 
-def test_a_file_that_cannot_be_edited_is_told_at_start(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_edited_is_reported_at_start(tmp_path: Path) -> None:
     """UTF-16, as some editors and shells on Windows write it; not readable; too large."""
     path = tmp_path / ".env"
     content = "\ufeffJWT_TOKEN=old\r\n".encode("utf-16-le")

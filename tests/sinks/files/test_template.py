@@ -57,7 +57,7 @@ def test_a_template_may_be_a_file_that_is_read_at_each_write(tmp_path: Path) -> 
         ("{{ '\\ud800' }}", "the template failed (UnicodeEncodeError)"),
     ],
 )
-def test_a_template_s_fault_is_told_without_the_token(tmp_path: Path, template: str, told: str) -> None:
+def test_a_template_s_fault_is_reported_without_the_token(tmp_path: Path, template: str, told: str) -> None:
     """P4: Jinja's own messages quote what was looked up, and that may be the token or a part of it."""
     with pytest.raises(SinkError) as refused:
         render(tmp_path, template)
