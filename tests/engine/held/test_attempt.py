@@ -3,7 +3,7 @@
 import anyio
 
 from tests.expecting import present
-from tests.fakes import HOUR, FakeGiven, FakeHeld, World, provider
+from tests.fakes import HOUR, FakeGiven, FakeHeld, FakeRuntime, World, provider
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import RejectedError
@@ -122,5 +122,22 @@ def test_an_exit_in_fetch_is_a_bug_of_its_kind() -> None:
             await until(lambda: supervisor.entries["b"].lease is not None, seconds=5)
             detail = present(supervisor.entries["a"].status().last_error).detail
             assert detail == f"a bug in kind fake ({__name__}); the log has its traceback"
+
+    run_virtually(main)
+
+
+def test_settings_without_a_given_token_begin_with_a_login() -> None:
+    """``initial`` returns None, as projectx does without ``initial_token``."""
+
+    class WithoutToken(FakeGiven):
+        async def initial(self, runtime: FakeRuntime) -> Token | None:
+            return None
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock, environ={"GIVEN": "fake-unused"})
+        async with world.running(provider("a", WithoutToken(given=GIVEN))) as supervisor:
+            await anyio.sleep(10)
+            assert present(supervisor.entries["a"].lease).token.value.reveal() == "fake-token-1"
+        assert len(world.upstreams["one"].calls) == 1
 
     run_virtually(main)
