@@ -1,4 +1,4 @@
-"""Which peers are in a container: the kernel's answers for real processes in real namespaces."""
+"""Peers in containers: the kernel's answers for real processes in real namespaces."""
 
 import errno
 import os

@@ -25,8 +25,8 @@ def open_process(connection: socket.SocketType) -> int:
 def is_contained(connection: socket.SocketType) -> bool:
     """Return whether the process that connected is in a process namespace of its own, or is not visible from ours.
 
-    A process that has ended counts as not visible: its child would hold the connection. False before Linux 6.5, which
-    does not tell.
+    A process that has ended counts as not visible: its child would hold the connection. False before Linux 6.5, whose
+    kernel does not show it.
     """
     try:
         process = open_process(connection)
@@ -42,7 +42,7 @@ def is_contained(connection: socket.SocketType) -> bool:
 
 
 def containers_are_told() -> bool:
-    """Return whether this machine tells root of a container from root of the machine: Linux 6.5 or later, with /proc.
+    """Return whether this machine shows which peers are in containers: Linux 6.5 or later.
 
     Where it does not, a container that has a socket of tokend and runs as uid 0 is root.
     """

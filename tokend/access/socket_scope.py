@@ -1,4 +1,4 @@
-"""What one of ``[[sockets]]`` is for: some tokens, and administrators or none."""
+"""The scope of one of ``[[sockets]]``: some tokens, and administrators or none."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

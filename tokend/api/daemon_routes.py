@@ -27,7 +27,7 @@ async def show_status(call: Call) -> Response:
             "version": 1,
             "ready": call.service.engine.ready,
             "config": {"loaded_at": utc(loaded_at), "error": error},
-            "tokens": [status_row(entry.status()) async for entry in entries],
+            "tokens": [status_row(entry.status(), admin=call.admin) async for entry in entries],
         }
     )
 

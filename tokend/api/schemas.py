@@ -50,6 +50,32 @@ class TokenList(TypedDict):
 LastError = TypedDict("LastError", {"class": str, "detail": str, "at": Moment})
 
 
+class Warned(TypedDict):
+    """Something that looks wrong and stops nothing."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    code: str
+    message: str
+
+
+class Reports(TypedDict):
+    """Reports of clients that an upstream refused the token; ``uid`` (of the last one) for admins only."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    count: int
+    last_at: Moment | None
+    reason: Literal["unauthorized", "other"] | None
+    uid: NotRequired[int | None]
+
+
+class Hook(TypedDict):
+    """What runs after a write of a sink."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    state: Literal["idle", "running", "failed"]
+    since: Moment | None
+
+
 class SinkRow(TypedDict):
     """One sink of a token."""
 
@@ -57,9 +83,12 @@ class SinkRow(TypedDict):
     kind: str
     target: str
     path: str | None
-    state: Literal["pending", "ok", "failing"]
+    state: Literal["pending", "ok", "failing", "rejected", "conflict", "removed", "waiting"]
     last_success_at: Moment | None
     error: str | None
+    repairs: int
+    found_uid: int | None
+    hook: Hook | None
 
 
 class StatusRow(TokenRow):
@@ -70,6 +99,10 @@ class StatusRow(TokenRow):
     failures: int
     last_error: LastError | None
     next_attempt_at: Moment | None
+    paused_until: Moment | None
+    paused_by: str | None
+    reports: Reports
+    warnings: list[Warned]
     sinks: list[SinkRow]
     note: NotRequired[str]
 
