@@ -173,9 +173,8 @@ class _Reading:
         text, before = pattern.text, self._before
         if text not in self.present:
             lost = before is not None and text in before.include_present
-            what = (
-                f"the directory {pattern.directory} is gone" if lost else f"there is no directory {pattern.directory}"
-            )
+            place = f"directory {pattern.directory}"
+            what = f"the {place} is gone" if lost else f"there is no {place} on this machine"
         elif text not in self.matched:
             lost = before is not None and text in before.include_matched
             what = "it matched files before and matches none now" if lost else "it matches no file"
