@@ -9,7 +9,7 @@ from tokend.cli.options import OUTPUT, SOCKET, name_argument
 from tokend.cli.streams import complain
 from tokend.cli.token_rows import needs_a_person, rows_by_name
 from tokend.client import DeniedError, TokenClient, TokendError, UnavailableError
-from tokend.client.tokens import token_target
+from tokend.client.calls import token_target
 
 REASON = "command line"
 

@@ -33,7 +33,7 @@ async def refused_twice(supervisor: Supervisor) -> None:
 
 
 async def ask(supervisor: Supervisor) -> None:
-    """Ask in vain."""
+    """Ask, and get no token."""
     with pytest.raises(LoginRequiredError):
         await supervisor.issue("o", {})
 
@@ -175,7 +175,7 @@ def test_a_rejection_that_0_1_0_stored_has_no_pause_yet_and_lets_the_first_query
 
 
 def test_a_person_lets_the_next_query_try_and_one_more_refusal_rejects_again() -> None:
-    """`tokend refresh NAME`; the pauses begin anew."""
+    """`tokend refresh NAME`; the pauses begin with the first one again."""
 
     @running([NO, NO, NO], key=literal("wrong"))
     async def _(world: World, supervisor: Supervisor) -> None:
