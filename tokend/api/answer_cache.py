@@ -106,7 +106,7 @@ class AnswerCache:
 
     def admits(self, peer: Peer, answer: PreparedAnswer, /) -> bool:
         """Return whether the peer may read the token that the answer holds."""
-        return isinstance(answer, TokenAnswer) and self._policy.may_read(peer, answer.settings)
+        return isinstance(answer, TokenAnswer) and self._policy.may_read(peer, answer.settings, answer.name)
 
     def remember(self, text: bytes, response: Response, /) -> TokenAnswer | None:
         """Answer this request text from the cache from now on; None while texts are not remembered."""

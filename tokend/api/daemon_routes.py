@@ -41,7 +41,7 @@ async def follow_events(call: Call) -> Response:
 
     def may_see(name: str) -> bool:
         entry = service.engine.entries.get(name)
-        return entry is not None and service.policy.may_read(peer, entry.settings)
+        return entry is not None and service.policy.may_read(peer, entry.settings, name)
 
     stream = service.changes.follow(None if last is None else int(last), may_see)
     return Response(200, content_type="text/event-stream", stream=stream)

@@ -58,7 +58,7 @@ class TokenApi:
     def visible(self, peer: Peer, name: str) -> Entry:
         """Return the entry of a name. Raises the same `UnknownTokenError` for a missing and for a hidden token."""
         entry = self.engine.entries.get(name)
-        if entry is not None and self.policy.may_read(peer, entry.settings):
+        if entry is not None and self.policy.may_read(peer, entry.settings, name):
             return entry
         if entry is not None:
             self.denied(peer, token=name)
@@ -67,7 +67,7 @@ class TokenApi:
     def entries_for(self, peer: Peer) -> list[Entry]:
         """Return all entries that the peer may see, sorted by name."""
         entries = self.engine.entries
-        return [e for _, e in sorted(entries.items()) if self.policy.may_read(peer, e.settings)]
+        return [e for name, e in sorted(entries.items()) if self.policy.may_read(peer, e.settings, name)]
 
     def valid(self, entry: Entry) -> PreparedBody:
         """Return the prepared body of an entry's valid token; raises the typed 503 if it has no valid token now."""
@@ -129,8 +129,15 @@ class Call:
 
     def only_admins(self, what: str) -> None:
         """Raise `DeniedError` unless the peer is an administrator; ``what`` completes "only admins may"."""
-        if not self.admin:
-            raise DeniedError(f"only admins may {what}: your uid {self.request.peer.uid} is none of them")
+        if self.admin:
+            return
+        peer = self.request.peer
+        reason = f"your uid {peer.uid} is none of them"
+        if peer.scope is not None and not peer.scope.admin:
+            reason = "this socket has none (admin = true of its [[sockets]] allows them)"
+        elif peer.is_contained:
+            reason = f"your uid {peer.uid} is none of them in a container, which chooses its uids"
+        raise DeniedError(f"only admins may {what}: {reason}")
 
 
 def unavailable(entry: Entry) -> TokenUnavailableError | LoginRequiredError:
