@@ -24,7 +24,7 @@ from tokend.engine.policy.failure import (
 from tokend.engine.policy.rate_limits import UidRates
 from tokend.engine.records.fingerprints import identify
 from tokend.engine.records.record import Record
-from tokend.engine.records.rename import generations_only, is_blank
+from tokend.engine.records.rename import emptied, is_blank
 from tokend.machine.counted_log import CountedLog
 from tokend.machine.lock import Lock
 from tokend.machine.logs import get_logger
@@ -102,7 +102,7 @@ class TokenIssuer:
             return
         secrets = await self._secrets()
         if secrets is not None and secrets != rejected:
-            await self._context.store.update(self.name, generations_only)
+            await self._context.store.update(self.name, emptied)
 
     async def resume(self) -> None:
         """Let the next query try rejected credentials again. Raises `NotSupportedError` if they are not rejected."""
@@ -183,14 +183,14 @@ class TokenIssuer:
             # The vendor read the fields: it had accepted the credentials.
             self._accepted = True
             if self.record.rejected:
-                await store.update(self.name, generations_only)
+                await store.update(self.name, emptied)
             else:
                 store.show(self.name, with_refusals(self.record, 0))
             raise
         except AttemptError as error:
             raise await self._failed(error, uid) from None
         if not is_blank(self.record):
-            await store.update(self.name, generations_only)
+            await store.update(self.name, emptied)
         return token
 
     async def _within_timeout(
