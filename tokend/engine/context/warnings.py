@@ -13,7 +13,7 @@ class Warnings:
     """The current warnings by provider, of several sources: the configuration, the secrets, and what else looks.
 
     A source says all that it has to say about a provider at once (`put`), and says nothing more with an empty list.
-    Whoever puts warnings logs the new ones: `put` returns them.
+    The caller logs the new ones: `put` returns them.
     """
 
     __slots__ = ("_by_name",)
