@@ -104,6 +104,10 @@ def _line(label: str, text: str) -> str:
 
 def _next(row: Mapping[str, Any]) -> str:
     """Say what the daemon does next with this token, or what a person has to do."""
+    if row["next_attempt_at"] is not None and row["state"] == "rejected":
+        seconds = seconds_until(row["next_attempt_at"])
+        when = f"in {describe_seconds(seconds)}" if seconds >= 1 else "now"
+        return f"the next `tokend issue` is sent {when}, or after `tokend refresh {row['name']}`"
     if row["next_attempt_at"] is not None:
         what = "refresh" if row["state"] == "valid" else "attempt"
         seconds = seconds_until(row["next_attempt_at"])

@@ -176,9 +176,14 @@ class Supervisor:
         log.debug("token.refresh_asked", token=name, reason=reason, if_generation=if_generation)
         return await self._provider(name).refresh(if_generation, admin=admin)
 
-    async def issue(self, name: str, parameters: Mapping[str, str]) -> Token:
+    async def resume(self, name: str) -> None:
+        """Let the next query try rejected credentials of an on-demand kind again."""
+        log.info("token.resumed", token=name)
+        await self._provider(name).resume()
+
+    async def issue(self, name: str, parameters: Mapping[str, str], *, uid: int = 0) -> Token:
         """Issue one on-demand token."""
-        return await self._provider(name).issue(parameters)
+        return await self._provider(name).issue(parameters, uid)
 
     async def request_id(self, name: str) -> str:
         """Make a request id."""
