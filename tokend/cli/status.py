@@ -92,6 +92,8 @@ def _block(row: Mapping[str, Any]) -> Iterator[str]:
         yield _line("next", _next(row))
     if row.get("note"):
         yield _line("note", row["note"])
+    for warning in row.get("warnings", ()):
+        yield _line("warning", warning["message"])
     for sink in row["sinks"]:
         yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}")
 

@@ -77,8 +77,8 @@ def load(
 
     Warnings are in the result. With ``starting``, what this machine lacks for a part of the configuration is a warning.
     On a reload, ``before`` is the configuration in force. Each file is then read until two reads agree, and a file that
-    became empty is an error. A provider whose table did not change is taken over from
-    ``before`` without another validation. Checks of several tables, and of this machine, cover all tables.
+    became empty is an error. A provider whose table did not change is taken over from ``before`` without another
+    validation. Checks of several tables, and of this machine, cover all tables.
     """
     kinds, sink_kinds = LoadKinds(providers), LoadKinds(sinks)
     loading = _Loading(kinds, sink_kinds, environ, {} if before is None else before.providers)
