@@ -6,7 +6,7 @@ import pytest
 
 from tests.engine.policy.test_refresh_timing import START
 from tests.expecting import present
-from tokend.engine.policy.rate_limits import Allowance, HostLimits
+from tokend.engine.policy.rate_limits import MOST_UIDS, Allowance, HostLimits, UidRates
 from tokend.engine.records.adrift import Adrift
 from tokend.values.instant import Instant
 
@@ -55,3 +55,19 @@ def test_a_pause_of_an_earlier_boot_neither_hides_a_new_one_nor_is_hidden_by_it(
     assert present(limits.pause("one:443", behind)).by == "a"
     assert limits.pause("one:443", START.after(61)) is None
     assert limits.seconds("one:443", Instant(behind.wall, START.boot + 61)) == pytest.approx(539)
+
+
+def test_uids_have_buckets_of_their_own_within_bounded_memory() -> None:
+    """A user may have thousands of uids: those beyond the bound share one bucket, which is no way around the limit."""
+    rates, at = UidRates(), START
+
+    def take(uid: int, now: Instant = at) -> float:
+        return rates.take(uid, now, per_second=0.5, burst=2)
+
+    for uid in range(MOST_UIDS):
+        assert take(uid) == 0
+    assert [take(10_000 + uid) for uid in range(4)] == [0, 0, 2, 2]
+    assert [take(0), take(0)] == [0, 2]
+    # Buckets that are full again make room.
+    later = at.after(2)
+    assert [take(20_000, later), take(20_000, later), take(20_001, later)] == [0, 0, 0]

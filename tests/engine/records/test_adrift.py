@@ -31,7 +31,7 @@ def test_what_was_left_when_it_was_saved_is_the_most_that_is_left(wall_seconds: 
 
 
 def test_a_clock_that_is_set_corrects_the_moment() -> None:
-    """Booted a day behind, or a day ahead; five seconds later the clock is right, and ten have passed since the save."""
+    """Booted a day behind, or a day ahead; five seconds later the clock is right, ten after the save."""
     for wrong in (-DAY, DAY):
         moment = taken_over(30, at(wrong + 5))
         assert seconds_until(moment, at(10, boot=25.0)) == pytest.approx(20)

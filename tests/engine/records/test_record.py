@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.expecting import present
+from tokend.engine.policy.probes import next_probe
 from tokend.engine.records.adrift import seconds_until
 from tokend.engine.records.attempt_states import (
     NO_FAILURES,
     Failing,
     Failures,
     Interrupted,
+    Probe,
+    Probe,
     Rejected,
     Settled,
     UnderWay,
@@ -54,6 +57,7 @@ STATES = [
     Interrupted(START, START.after(5)),
     Failing(START, None, FAILURES),
     Rejected(START, FAILURES, "sec"),
+    Rejected(START, FAILURES, "sec", Probe(2, START.after(1200))),
     UnderWay(START, START.after(5), NO_FAILURES, None),
     UnderWay(START, START.after(5), FAILURES, "sec"),
 ]
@@ -93,6 +97,18 @@ def test_a_reboot_makes_no_pause_longer_whatever_the_clock_says(hours: float, sa
     assert seconds_until(present(record.host_pause).until, now) == pytest.approx(30)
     age = -seconds_until(present(record.attempts.failures.since), now)
     assert age == pytest.approx(60 if hours else late.until(START) + 60, abs=1)
+
+
+def test_a_probe_of_rejected_credentials_is_a_pause_too() -> None:
+    """It is saved with the moment from which it counts."""
+    rejected = Record(attempts=Rejected(None, FAILURES, "sec", Probe(0, START.after(300))))
+    assert rejected.has_pauses
+    assert not Record(attempts=Rejected(None, NO_FAILURES, "sec")).has_pauses
+    now = booted(-24)
+    _, record = load(dump("a", rejected, "boot", START), boot_id="other", now=now)
+    assert now.until(present(next_probe(record, now))) == pytest.approx(300)
+    right = Instant(booted(0.05).wall, now.boot + 5)
+    assert right.until(present(next_probe(record, right))) == pytest.approx(120)
 
 
 def test_an_hour_off_ends_every_pause_and_a_restart_keeps_what_is_left() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from tokend.engine.records import token_states
 from tokend.engine.records.adrift import adrift
-from tokend.engine.records.attempt_states import AttemptState, Moves, Settled
+from tokend.engine.records.attempt_states import AttemptState, Moves, Rejected, Settled
 from tokend.engine.records.forgotten import Forgotten, remembered
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, TokenState, Withdrawn
 from tokend.values.instant import Instant
@@ -89,7 +89,8 @@ class Record:
     def has_pauses(self) -> bool:
         """Whether the record has moments that count from when it is saved (`after_reboot`)."""
         attempts = self.attempts
-        moments = (attempts.next_attempt, attempts.failures.since, self.host_pause)
+        probe = attempts.probe if isinstance(attempts, Rejected) else None
+        moments = (attempts.next_attempt, attempts.failures.since, self.host_pause, probe)
         return bool(self.forgotten) or any(moment is not None for moment in moments)
 
     def ended(self, now: Instant) -> Instant | None:
