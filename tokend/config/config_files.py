@@ -172,7 +172,7 @@ def _read_one_included(
     path: Path, main: Document, findings: Findings, vocabulary: Callable[[], Vocabulary], *, reloading: bool
 ) -> Document | None:
     document = read_document(path, findings, vocabulary, reloading=reloading)
-    for key in ("include", "daemon") if document is not None else ():
+    for key in ("include", "daemon", "sockets") if document is not None else ():
         if document is not None and key in document.values:
             message = f"{key} belongs into the main file {main.path}: included files hold providers only"
             findings.errors.append(document.problem((key,), message))

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from tokend.config.findings import ConfigProblem
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import ProviderSettings, SinkSettings
-from tokend.plugin.settings_base import AnchoredPath, Settings, SocketPath, Strings
+from tokend.plugin.settings_base import AnchoredPath, Name, Settings, SocketPath, Strings
 from tokend.values.url import is_loopback
 
 _MODE = re.compile(r"0[0-7]{3}", re.ASCII)
@@ -80,6 +80,17 @@ class DaemonSettings(Settings):
         return self
 
 
+class SocketSettings(Settings):
+    """A table of ``[[sockets]]``: a socket beside the daemon's own that serves some tokens; for a container."""
+
+    path: SocketPath
+    tokens: Annotated[Strings, Field(min_length=1)]
+    admin: bool = False
+    mode: Annotated[str, BeforeValidator(_octal)] = "0660"
+    owner: Name | None = None
+    group: Name | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderConfig:
     """One provider's settings and sinks. Two are equal if no key of the provider or its sinks differs."""
@@ -119,6 +130,7 @@ class Config:
     directories: tuple[Path, ...]
     secret_files: tuple[Path, ...]
     warnings: tuple[ConfigProblem, ...] = ()
+    sockets: tuple[SocketSettings, ...] = ()
     origins: Mapping[str, Path] = field(default_factory=dict)
     digests: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
 
