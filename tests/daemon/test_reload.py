@@ -102,6 +102,32 @@ def test_a_bad_reload_changes_nothing_and_is_reported_everywhere(home: Home) -> 
     assert home.requests("projectx") == 1
 
 
+def test_a_directory_of_providers_that_is_away_for_a_moment_takes_none_of_them_away(home: Home) -> None:
+    """A mount or a deploy by rename: the old configuration stays in force, and status has the ways out."""
+    directory, away = home.path / "conf.d", home.path / "away"
+    directory.mkdir(mode=0o700)
+    partner = PARTNER.replace('"s/', '"../s/').replace('"out/', '"../out/')
+    home.save(directory / "partner.toml", home.text(partner, daemon=""))
+    home.save(directory / ".#partner.toml", "an editor's lock, no TOML")
+    home.write(PX, daemon='include = ["conf.d/*.toml"]\n' + DAEMON)
+    daemon = home.start().settled()
+    before = daemon.lease("partner")
+    directory.rename(away)
+    until(lambda: "conf.d is gone. Delete the pattern" in str(daemon.status()["config"]["error"]), "the error")
+    assert home.run("reload").returncode == 2
+    assert (names(daemon), daemon.lease("partner")) == ({"px", "partner"}, before)
+    away.rename(directory)
+    until(lambda: daemon.status()["config"]["error"] is None, "the directory")
+    assert daemon.lease("partner") == before
+
+    directory.rename(away)
+    daemon.end()
+    daemon = home.start().settled()
+    assert any("there is no directory" in line for line in daemon.log("config.warning"))
+    away.rename(directory)
+    until(lambda: daemon.lease("partner") == before, "the token of the state directory")
+
+
 def test_a_dry_run_shows_the_plan_and_does_nothing(home: Home) -> None:
     """--dry-run: names and actions; nothing is applied, nothing is said to systemd."""
     daemon = home.start(PX, PARTNER).settled()

@@ -35,10 +35,18 @@ class ConfigProblem:
 
 @dataclass(slots=True)
 class Findings:
-    """The errors and warnings collected so far while a configuration is read."""
+    """The errors and warnings collected so far while a configuration is read; ``starting``: for a start."""
 
     errors: list[ConfigProblem] = field(default_factory=list)
     warnings: list[ConfigProblem] = field(default_factory=list)
+    starting: bool = False
+
+    def of_this_machine(self, problem: ConfigProblem) -> None:
+        """Add a problem that is not in the configuration's text, as a file that cannot be read now.
+
+        It is an error of a check and of a reload. A start goes on without what is missing: there it is a warning.
+        """
+        (self.warnings if self.starting else self.errors).append(problem)
 
 
 class InvalidConfigError(ConfigError):

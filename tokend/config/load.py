@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tokend.config import toml_positions
-from tokend.config.config_files import Document, check_not_emptied, read_document, read_included
+from tokend.config.config_files import Document, check_not_emptied, read_document
 from tokend.config.cross_checks import (
     PlacedSettings,
     check_listen_secret,
@@ -25,6 +25,7 @@ from tokend.config.cross_checks import (
 )
 from tokend.config.fields import Visibility, known_and_public_keys, visibility
 from tokend.config.findings import Findings, InvalidConfigError, did_you_mean, in_order
+from tokend.config.included_files import read_included
 from tokend.config.kind_failures import check_methods, failure_of_kind
 from tokend.config.kind_lookup import KindLookup, LoadKinds
 from tokend.config.model import Config, DaemonSettings, ProviderConfig, SocketSettings, table_digest
@@ -72,15 +73,18 @@ def load(
     sinks: KindLookup[SinkSettings],
     environ: Mapping[str, str] = os.environ,
     before: Config | None = None,
+    starting: bool = False,
 ) -> Config:
     """Read ``path`` and the files that it includes. Raises `InvalidConfigError` with every error.
 
-    Warnings are in the result. On a reload, ``before`` is the configuration in force. Each file is then read until two
-    reads agree, and a file that became empty is an error. A provider whose table did not change is taken over from
+    Warnings are in the result. With ``starting``, what this machine lacks for a part of the configuration is a warning.
+    On a reload, ``before`` is the configuration in force. Each file is then read until two reads agree, and a file that
+    became empty is an error. A provider whose table did not change is taken over from
     ``before`` without another validation. Checks of several tables, and of this machine, cover all tables.
     """
     kinds, sink_kinds = LoadKinds(providers), LoadKinds(sinks)
     loading = _Loading(kinds, sink_kinds, environ, {} if before is None else before.providers)
+    loading.findings.starting = starting
     findings = loading.findings
 
     def vocabulary() -> Vocabulary:
@@ -92,8 +96,8 @@ def load(
     main = read_document(path, findings, vocabulary, reloading=before is not None)
     if main is None:
         raise InvalidConfigError(findings.errors)
-    included, directories = read_included(main, findings, vocabulary, reloading=before is not None)
-    documents = [main, *included]
+    included = read_included(main, findings, vocabulary, before=before)
+    documents = [main, *included.documents]
     if before is not None:
         check_not_emptied(documents, before, findings)
     daemon = _daemon(loading, main)
@@ -108,12 +112,14 @@ def load(
         daemon=daemon.settings,
         providers=loading.found,
         files=tuple(document.path for document in documents),
-        directories=directories,
+        directories=included.directories,
         secret_files=_secret_files(loading.found),
         warnings=in_order(findings.warnings),
         sockets=tuple(place.settings for place in loading.sockets),
         origins={name: document.path for name, document in loading.origins.items()},
         digests=tuple(document.digest for document in documents),
+        include_present=included.present,
+        include_matched=included.matched,
     )
 
 

@@ -121,7 +121,8 @@ class Config:
 
     The daemon watches ``files`` (the files that were read, the main file first), ``directories`` (which can contain
     included files) and ``secret_files`` (which contain secrets). ``origins`` maps each provider's name to its file.
-    ``digests`` are those of ``files``.
+    ``digests`` are those of ``files``. ``include_present`` has the patterns of ``include`` whose directory exists, and
+    ``include_matched`` those that match a file.
     """
 
     daemon: DaemonSettings
@@ -133,6 +134,8 @@ class Config:
     sockets: tuple[SocketSettings, ...] = ()
     origins: Mapping[str, Path] = field(default_factory=dict)
     digests: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
+    include_present: frozenset[str] = frozenset()
+    include_matched: frozenset[str] = frozenset()
 
     def is_on_disk(self) -> bool:
         """Return whether the files still have the content that was read. Blocks.

@@ -16,6 +16,7 @@ from tokend.engine.records.attempt_states import (
     UnderWay,
 )
 from tokend.engine.records.codec import dump, load
+from tokend.engine.records.forgotten import Forgotten
 from tokend.engine.records.record import HostPause, Record
 from tokend.engine.records.token_states import NO_TOKEN, Held
 from tokend.values.instant import Instant
@@ -44,6 +45,7 @@ FULL = Record(
     token=HELD,
     attempts=Failing(START, START.after(60), FAILURES),
     host_pause=HostPause("one:443", START.after(600)),
+    forgotten=(Forgotten("0123456789ab", START.after(HOUR)), Forgotten("ba9876543210", None)),
 )
 STATES = [
     Settled(),

@@ -21,7 +21,7 @@ from tokend.engine.policy.failure import (
 )
 from tokend.engine.records.fingerprints import identify
 from tokend.engine.records.record import Record
-from tokend.engine.records.rename import generations_only, is_blank
+from tokend.engine.records.rename import emptied, is_blank
 from tokend.machine.lock import Lock
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import exits_refused
@@ -89,7 +89,7 @@ class TokenIssuer:
             return
         secrets = await self._secrets()
         if secrets is not None and secrets != rejected:
-            await self._context.store.update(self.name, generations_only)
+            await self._context.store.update(self.name, emptied)
 
     async def issue(self, parameters: Mapping[str, str]) -> Token:
         """Issue one token.
@@ -144,7 +144,7 @@ class TokenIssuer:
         except AttemptError as error:
             raise await self._failed(error) from None
         if not is_blank(self.record):
-            await self._context.store.update(self.name, generations_only)
+            await self._context.store.update(self.name, emptied)
         return token
 
     async def _within_timeout(self, issuer: Issuer, parameters: Mapping[str, str], deadline: Instant) -> Token:

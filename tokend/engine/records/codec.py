@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from tokend.engine.records.attempt_states import NO_FAILURES, AttemptState, Failures, UnderWay, at_rest
+from tokend.engine.records.forgotten import Forgotten
 from tokend.engine.records.record import HostPause, Record, after_reboot
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, TokenState
 from tokend.values.errors import StoreError
@@ -52,6 +53,8 @@ def dump(name: str, record: Record, boot_id: str) -> bytes:
             "cost": failures.cost,
             "under_way": attempts.under_way,
             "last_error": _dump_failure(failures.last_error),
+            # 0.1.0 ignores members that it does not know.
+            **({"forgotten": _dump_forgotten(record.forgotten)} if record.forgotten else {}),
         },
         option=orjson.OPT_INDENT_2,
     )
@@ -82,6 +85,9 @@ def _record(document: Mapping[str, Any]) -> Record:
         token=_token_state(document),
         attempts=_attempt_state(document),
         host_pause=_host_pause(document),
+        forgotten=tuple(
+            Forgotten(fingerprint, _load_instant(until)) for fingerprint, until in document.get("forgotten", {}).items()
+        ),
     )
 
 
@@ -180,6 +186,10 @@ def _load_failure(document: Mapping[str, Any] | None) -> Failure | None:
     if document is None:
         return None
     return Failure(_text(document["reason"]), _text(document["detail"]), _aware(document["at"]))
+
+
+def _dump_forgotten(forgotten: tuple[Forgotten, ...]) -> dict[str, Any]:
+    return {one.fingerprint: _dump_instant(one.until) for one in forgotten}
 
 
 def _dump_instant(instant: Instant | None) -> list[Any] | None:
