@@ -188,6 +188,15 @@ class IssuedToken(Token):
     extra: dict[str, object]
 
 
+class Resumed(TypedDict):
+    """An on-demand token whose rejected credentials are tried again."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    version: Literal[1]
+    name: str
+    state: State
+
+
 class RequestId(TypedDict):
     """An id for one upstream call."""
 

@@ -165,7 +165,7 @@ def check_secrets(table: PlacedSettings, environ: Mapping[str, str], findings: F
     _check_proxy(table, findings)
     _check_files(table, findings)
     if (warn := getattr(settings, "warnings", None)) is not None:
-        findings.warnings += [table.document.problem(table.path, text) for text in warn(revealed)]
+        findings.warnings += [table.document.problem(table.path, text, code="kind") for text in warn(revealed)]
 
 
 def check_listen_secret(daemon: PlacedSettings, environ: Mapping[str, str], findings: Findings) -> None:
@@ -237,7 +237,7 @@ def _report_secrets(
             findings.errors.append(place.document.problem(path, message))
         elif source.literal is not None:
             message = f"a secret stands in the file itself: {ELSEWHERE}"
-            findings.warnings.append(place.document.problem(path, message))
+            findings.warnings.append(place.document.problem(path, message, code="literal_secret"))
 
 
 def _check_proxy(provider: PlacedSettings, findings: Findings) -> None:
@@ -285,7 +285,8 @@ def check_names(daemon: PlacedSettings | None, tables: Iterable[PlacedSettings],
             if not name.isdigit() and not known(kind, name):
                 message = f'there is no {kind} "{name}" on this machine'
                 place = (*table.path, *path)
-                findings.warnings.append(table.document.problem(place, message, visibility=Visibility.PUBLIC))
+                problem = table.document.problem(place, message, visibility=Visibility.PUBLIC, code="unknown_name")
+                findings.warnings.append(problem)
 
 
 def _names(settings: Settings) -> Iterable[tuple[toml_positions.Path, str, str]]:

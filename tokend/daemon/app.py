@@ -97,8 +97,6 @@ async def _start_engine(given: Launch, tasks: TaskGroup) -> EngineParts:
 
 
 async def _apply_first_config(given: Launch, engine: EngineParts) -> None:
-    for warning in given.config.warnings:
-        log.warning("config.warning", detail=warning.headline)
     await engine.reloader.begin()
     await engine.supervisor.apply(given.config)
 

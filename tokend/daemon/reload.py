@@ -76,6 +76,7 @@ class Reloader:
         self._sockets = sockets
         self._lock = anyio.Lock()
         self._wanted = anyio.Event()
+        self._warned: frozenset[tuple[object, ...]] = frozenset()  # the warnings that were logged
 
     def want(self) -> None:
         """Request a reload soon. Several requests before it begins cause one reload."""
@@ -115,10 +116,11 @@ class Reloader:
             await self._clock.sleep(RELOAD_SECONDS)
 
     async def begin(self) -> None:
-        """Record the present state of the watched files.
+        """Log the warnings of the configuration in force, and record the present state of the watched files.
 
         Call it before the first secret is read, so that no change is missed.
         """
+        self._log_warnings(self._in_force.config)
         await self._watch.follow(_watched(self._in_force.config))
 
     async def watch_files(self) -> None:
@@ -167,14 +169,20 @@ class Reloader:
             await self._sockets(config.sockets)
             await self._watch.follow(_watched(config))
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
-        for warning in config.warnings:
-            log.warning("config.warning", detail=warning.headline)
+        self._log_warnings(config)
         for row in rows:
             if row["name"] == DAEMON:
                 log.warning("config.restart_needed", detail=row["action"])
         log.info("config.loaded", changes=len(rows))
         self._in_force.announce()
         return rows
+
+    def _log_warnings(self, config: Config) -> None:
+        """Log each warning once: a warning that the last configuration had, too, is not logged again."""
+        for warning in config.warnings:
+            if warning.identity not in self._warned:
+                log.warning("config.warning", code=warning.code, detail=warning.headline)
+        self._warned = frozenset(warning.identity for warning in config.warnings)
 
     def _refuse(self, error: ConfigError) -> None:
         # A saved file and the `tokend reload` after it cause the same refusal twice: it is logged as an error once.

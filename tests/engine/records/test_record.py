@@ -11,6 +11,7 @@ from tokend.engine.records.attempt_states import (
     Failing,
     Failures,
     Interrupted,
+    Probe,
     Rejected,
     Settled,
     UnderWay,
@@ -53,6 +54,7 @@ STATES = [
     Interrupted(START, START.after(5)),
     Failing(START, None, FAILURES),
     Rejected(START, FAILURES, "sec"),
+    Rejected(START, FAILURES, "sec", Probe(2, START.after(1200))),
     UnderWay(START, START.after(5), NO_FAILURES, None),
     UnderWay(START, START.after(5), FAILURES, "sec"),
 ]

@@ -5,12 +5,13 @@ does not have are null, 0 or false (docs/decisions/0012). The count of refusals 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
 
-from tokend.engine.records.attempt_states import NO_FAILURES, AttemptState, Failures, UnderWay, at_rest
+from tokend.engine.records.attempt_states import NO_FAILURES, AttemptState, Failures, Probe, Rejected, UnderWay, at_rest
 from tokend.engine.records.forgotten import Forgotten
 from tokend.engine.records.record import HostPause, Record, after_reboot
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, TokenState
@@ -28,6 +29,7 @@ def dump(name: str, record: Record, boot_id: str) -> bytes:
     """Encode a record as JSON. It holds the token in clear: for a 0600 file in the state directory only."""
     held = record.token if isinstance(record.token, Held) else None
     attempts, failures, pause = record.attempts, record.attempts.failures, record.host_pause
+    probe = attempts.probe if isinstance(attempts, Rejected) else None
     return orjson.dumps(
         {
             "version": VERSION,
@@ -49,6 +51,7 @@ def dump(name: str, record: Record, boot_id: str) -> bytes:
             "failing_since": _dump_instant(failures.since),
             "verdicts": failures.refusals,
             "rejected": attempts.rejected_secrets,
+            **({} if probe is None else {"probes": probe.made, "next_probe": _dump_instant(probe.at)}),
             "withdrawn": record.withdrawn,
             "cost": failures.cost,
             "under_way": attempts.under_way,
@@ -106,7 +109,10 @@ def _attempt_state(document: Mapping[str, Any]) -> AttemptState:
     # Versions before 0.1.0 did not write ``under_way``.
     if _flag(document.get("under_way", False)) and last is not None and upcoming is not None:
         return UnderWay(last, upcoming, failures, rejected)
-    return at_rest(last, upcoming, failures, rejected)
+    state = at_rest(last, upcoming, failures, rejected)
+    # 0.1.0 knew no probes.
+    made, at = _count(document.get("probes", 0)), _load_instant(document.get("next_probe"))
+    return replace(state, probe=Probe(made, at)) if isinstance(state, Rejected) and at is not None else state
 
 
 def _failures(document: Mapping[str, Any]) -> Failures:
