@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,8 +79,8 @@ def load(
 
     Warnings are in the result. With ``starting``, what this machine lacks for a part of the configuration is a warning.
     On a reload, ``before`` is the configuration in force. Each file is then read until two reads agree, and a file that
-    became empty is an error. A provider whose table did not change is taken over from
-    ``before`` without another validation. Checks of several tables, and of this machine, cover all tables.
+    became empty is an error. A provider whose table did not change is taken over from ``before`` without another
+    validation. Checks of several tables, and of this machine, cover all tables.
     """
     kinds, sink_kinds = LoadKinds(providers), LoadKinds(sinks)
     loading = _Loading(kinds, sink_kinds, environ, {} if before is None else before.providers)
@@ -142,8 +142,30 @@ def _daemon(loading: _Loading, main: Document) -> PlacedSettings | None:
         "socket": default_socket(loading.environ),
         "state_directory": default_state_directory(loading.environ, os.getuid()),
     }
-    settings = _validate(loading, main, DaemonSettings, {**defaults, **values}, ("daemon",))
-    return None if settings is None else PlacedSettings(settings, main, ("daemon",))
+    path: toml_positions.Path = ("daemon",)
+    settings = _validate(loading, main, DaemonSettings, {**defaults, **values}, path)
+    if settings is None:
+        settings = _valid_part(loading, main, {**defaults, **values}, defaults)
+    return None if settings is None else PlacedSettings(settings, main, path)
+
+
+def _valid_part(
+    loading: _Loading, main: Document, values: dict[str, Any], defaults: Mapping[str, Any]
+) -> DaemonSettings | None:
+    """Return the settings without the keys that have errors: the other checks must not wait until they are corrected.
+
+    Adds errors that concern several of the other keys.
+    """
+    context = {"directory": str(main.path.parent)}
+    try:
+        DaemonSettings.model_validate(values, context=context)
+    except ValidationError as error:
+        wrong = {str(details["loc"][0]) for details in error.errors() if details["loc"]}
+        if "listen_secret" in wrong or not wrong:
+            wrong.add("listen")
+        left = {key: value for key, value in values.items() if key not in wrong}
+        return _validate(loading, main, DaemonSettings, {**defaults, **left}, ("daemon",))
+    return None
 
 
 def _sockets(loading: _Loading, main: Document) -> None:
@@ -164,16 +186,22 @@ def _providers(loading: _Loading, document: Document) -> None:
         return
     for name, table in tables.items():
         path = ("providers", name)
+        twice = name in loading.origins
         if not NAME.fullmatch(name):
             lower = f'; did you mean "{name.lower()}"?' if NAME.fullmatch(name.lower()) else ""
             message = f'"{name}" is no name: a to z, 0 to 9, and . _ - but not first; at most 64{lower}'
             loading.error(document, path, message)
-        elif name in loading.origins:
+        elif twice:
             first = loading.origins[name]
             message = f'provider "{name}" is defined twice; first at {first.path}:{first.line(path)}'
             loading.error(document, path, message)
         elif not isinstance(table, dict):
             loading.error(document, path, f"a provider is a table: [providers.{name}]")
+        if not isinstance(table, dict):
+            continue
+        if twice:
+            # Its own errors are reported, but not what both definitions have in common, like their sinks' files.
+            _provider(replace(loading, found={}, placed_sinks=[]), document, name, table, b"")
         else:
             loading.origins[name] = document
             digest = table_digest(document.path.parent, table)
@@ -203,7 +231,8 @@ def _provider(loading: _Loading, document: Document, name: str, table: dict[str,
     if model is None:
         return
     values = {key: value for key, value in table.items() if key != "sinks"}
-    settings = _validate(loading, document, model, values, path)
+    beside = () if issubclass(model, OnDemandSettings) else ("sinks",)
+    settings = _validate(loading, document, model, values, path, beside)
     if settings is None:
         place = PlacedSettings(None, document, path)
         check_secrets_of_invalid(model, values, place, loading.environ, loading.findings)
@@ -267,14 +296,20 @@ def _kind(
 
 
 def _validate(
-    loading: _Loading, document: Document, model: type[M], values: dict[str, Any], path: toml_positions.Path
+    loading: _Loading,
+    document: Document,
+    model: type[M],
+    values: dict[str, Any],
+    path: toml_positions.Path,
+    beside: Collection[str] = (),
 ) -> M | None:
+    """Validate a table. Add its errors and return None if it has some. Keys in ``beside`` are validated apart."""
     try:
         settings = model.model_validate(values, context={"directory": str(document.path.parent)})
         check_methods(settings)
     except ValidationError as error:
         for details in error.errors(include_url=False, include_input=True):
-            where, message = explain(details, model, values)
+            where, message = explain(details, model, values, beside)
             loading.error(document, (*path, *where), message, visibility(model, where))
         return None
     except (Exception, SystemExit) as error:
