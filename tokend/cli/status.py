@@ -63,6 +63,9 @@ def _headline(answer: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
     if config["error"]:
         lines[1] += ", " + click.style("a newer one was refused", fg="red") + ":"
         lines += ["  " + line for line in str(config["error"]).splitlines()]
+    for one in answer.get("sockets", ()):
+        if one["error"]:
+            lines.append(f"socket {one['path']}: {click.style(one['state'], fg='red')}: {one['error']}")
     return "\n".join(lines)
 
 
