@@ -14,7 +14,6 @@ from tokend.engine.records.attempt_states import (
     Failures,
     Interrupted,
     Probe,
-    Probe,
     Rejected,
     Settled,
     UnderWay,
