@@ -25,6 +25,8 @@ async def show_status(call: Call) -> Response:
     if error is not None and not call.admin:
         # The sentence quotes the file, which may name tokens that are hidden from this peer.
         error = "the configuration has errors; the administrator's `tokend status` shows them"
+    admin = call.admin
+    sockets = [dict(socket) for socket in call.service.sockets()] if admin else []
     entries = with_pauses(call.service.entries_for(call.request.peer))
     return json_response(
         {
@@ -35,7 +37,8 @@ async def show_status(call: Call) -> Response:
                 "error": error,
                 "restart_needed": config.restart_needed,
             },
-            "tokens": [status_row(entry.status(), admin=call.admin) async for entry in entries],
+            "tokens": [status_row(entry.status(), admin=admin) async for entry in entries],
+            **({"sockets": sockets} if sockets else {}),
         }
     )
 

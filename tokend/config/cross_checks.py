@@ -24,6 +24,8 @@ from tokend.plugin.settings_base import Settings
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 
+# In ``tokens`` of ``[[sockets]]``: every token.
+ALL = "*"
 # A shorter secret of the loopback port could be guessed.
 LEAST_LISTEN_SECRET_BYTES = 32
 ELSEWHERE = "use { file = }, { env = }, { credential = } or { command = }"
@@ -127,6 +129,27 @@ def check_tokens(
                 continue
             place = (*sink.path, "tokens", index)
             findings.errors.append(sink.document.problem(place, message, visibility=Visibility.PUBLIC))
+
+
+def check_sockets(
+    sockets: Iterable[PlacedSettings], inputs: dict[str, str], origins: Mapping[str, object], findings: Findings
+) -> None:
+    """Report an error for each of ``[[sockets]]`` whose path is in use, or whose ``tokens`` name no provider.
+
+    The paths are added to ``inputs``, the result of `files_read`, so that no sink writes there.
+    """
+    for place in sockets:
+        path = real_path(place.settings.path)
+        if path in inputs:
+            findings.errors.append(
+                place.problem("path", f"{place.settings.path} is {inputs[path]}: choose another path")
+            )
+        inputs.setdefault(path, "a socket of [[sockets]]")
+        for index, name in enumerate(place.settings.tokens):
+            if name != ALL and name not in origins:
+                message = f'there is no provider "{name}"{did_you_mean(name, origins)}; "{ALL}" is every token'
+                where = (*place.path, "tokens", index)
+                findings.errors.append(place.document.problem(where, message, visibility=Visibility.PUBLIC))
 
 
 # ------------------------------------------------------------------ secrets

@@ -17,6 +17,7 @@ from tokend.config.cross_checks import (
     check_names,
     check_secrets,
     check_secrets_of_invalid,
+    check_sockets,
     check_state,
     check_targets,
     check_tokens,
@@ -27,7 +28,7 @@ from tokend.config.findings import Findings, InvalidConfigError, did_you_mean, i
 from tokend.config.included_files import read_included
 from tokend.config.kind_failures import check_methods, failure_of_kind
 from tokend.config.kind_lookup import KindLookup, LoadKinds
-from tokend.config.model import Config, DaemonSettings, ProviderConfig, table_digest
+from tokend.config.model import Config, DaemonSettings, ProviderConfig, SocketSettings, table_digest
 from tokend.config.paths import default_socket, default_state_directory
 from tokend.config.pydantic_messages import explain
 from tokend.config.toml_messages import Vocabulary
@@ -37,7 +38,7 @@ from tokend.plugin.settings import OnDemandSettings, ProviderSettings, SinkSetti
 M = TypeVar("M", bound=BaseModel)
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
-TOP_LEVEL = ("daemon", "include", "providers")
+TOP_LEVEL = ("daemon", "include", "providers", "sockets")
 NOT_ON_DEMAND = ("refresh_before", "on_expiry", "sinks")
 
 
@@ -57,6 +58,7 @@ class _Loading:
     found: dict[str, ProviderConfig] = field(default_factory=dict)
     valid: list[PlacedSettings] = field(default_factory=list)
     placed_sinks: list[PlacedSettings] = field(default_factory=list)
+    sockets: list[PlacedSettings] = field(default_factory=list)
 
     def error(
         self, document: Document, path: toml_positions.Path, message: str, visibility: Visibility = Visibility.HIDDEN
@@ -87,7 +89,9 @@ def load(
 
     def vocabulary() -> Vocabulary:
         # Imports all kinds: a key that is harmless in one kind may hold a secret in another.
-        return Vocabulary(*known_and_public_keys([DaemonSettings, *kinds.usable(), *sink_kinds.usable()]))
+        return Vocabulary(
+            *known_and_public_keys([DaemonSettings, SocketSettings, *kinds.usable(), *sink_kinds.usable()])
+        )
 
     main = read_document(path, findings, vocabulary, reloading=before is not None)
     if main is None:
@@ -97,6 +101,7 @@ def load(
     if before is not None:
         check_not_emptied(documents, before, findings)
     daemon = _daemon(loading, main)
+    _sockets(loading, main)
     for document in documents:
         _top_level(loading, document)
         _providers(loading, document)
@@ -110,6 +115,7 @@ def load(
         directories=included.directories,
         secret_files=_secret_files(loading.found),
         warnings=in_order(findings.warnings),
+        sockets=tuple(place.settings for place in loading.sockets),
         origins={name: document.path for name, document in loading.origins.items()},
         digests=tuple(document.digest for document in documents),
         include_present=included.present,
@@ -160,6 +166,17 @@ def _valid_part(
         left = {key: value for key, value in values.items() if key not in wrong}
         return _validate(loading, main, DaemonSettings, {**defaults, **left}, ("daemon",))
     return None
+
+
+def _sockets(loading: _Loading, main: Document) -> None:
+    tables = main.values.get("sockets", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        loading.error(main, ("sockets",), "sockets are an array of tables: [[sockets]]")
+        return
+    for index, table in enumerate(tables):
+        path = ("sockets", index)
+        if (settings := _validate(loading, main, SocketSettings, table, path)) is not None:
+            loading.sockets.append(PlacedSettings(settings, main, path))
 
 
 def _providers(loading: _Loading, document: Document) -> None:
@@ -321,11 +338,12 @@ def _check_tables(loading: _Loading, documents: list[Document], daemon: PlacedSe
     tables = [*loading.valid, *loading.placed_sinks]
     settings = None if daemon is None else daemon.settings
     inputs = files_read(documents, tables, settings)
+    check_sockets(loading.sockets, inputs, loading.origins, loading.findings)
     state = None if settings is None else settings.state_directory
     check_targets(loading.placed_sinks, inputs, state, loading.findings)
     on_demand = {str(place.path[-1]) for place in loading.valid if isinstance(place.settings, OnDemandSettings)}
     check_tokens(loading.placed_sinks, loading.origins, on_demand, loading.findings)
-    check_names(daemon, tables, loading.findings)
+    check_names(daemon, [*loading.sockets, *tables], loading.findings)
 
 
 def _may_need_secrets(sink: PlacedSettings) -> bool:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from tokend.config.findings import ConfigProblem
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import ProviderSettings, SinkSettings
-from tokend.plugin.settings_base import AnchoredPath, Settings, SocketPath, Strings
+from tokend.plugin.settings_base import AnchoredPath, Name, Settings, SocketPath, Strings
 from tokend.values.status import StatusWarning
 from tokend.values.url import is_loopback
 
@@ -85,6 +85,17 @@ class DaemonSettings(Settings):
         return self
 
 
+class SocketSettings(Settings):
+    """A table of ``[[sockets]]``: a socket beside the daemon's own that serves some tokens; for a container."""
+
+    path: SocketPath
+    tokens: Annotated[Strings, Field(min_length=1)]
+    admin: bool = False
+    mode: Annotated[str, BeforeValidator(_octal)] = "0660"
+    owner: Name | None = None
+    group: Name | None = None
+
+
 def _for_status(problem: ConfigProblem) -> StatusWarning:
     """Return a warning as the status shows it: below its token, and without line and column."""
     key = ".".join(map(str, problem.where[2:]))
@@ -132,6 +143,7 @@ class Config:
     directories: tuple[Path, ...]
     secret_files: tuple[Path, ...]
     warnings: tuple[ConfigProblem, ...] = ()
+    sockets: tuple[SocketSettings, ...] = ()
     origins: Mapping[str, Path] = field(default_factory=dict)
     digests: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
     include_present: frozenset[str] = frozenset()

@@ -109,6 +109,7 @@ async def _start_service(service: ServiceParts, tasks: TaskGroup, stack: AsyncEx
         await tasks.start(service.credentials)
     for server in others:
         await _start_server(server, stack)
+    await tasks.start(service.sockets)
 
 
 async def _start_server(server: SocketServer | LoopbackServer, stack: AsyncExitStack) -> None:

@@ -1,12 +1,13 @@
 """Replacement of the configuration in force: read, validate, plan, apply; all or nothing."""
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import anyio
 
-from tokend.config import Config
+from tokend.config import Config, SocketSettings
 from tokend.daemon.config_in_force import ConfigInForce
 from tokend.engine.context.contract import ReloadAnswer
 from tokend.engine.reload_plan import ReloadPlan
@@ -27,14 +28,17 @@ LOAD_SECONDS = 60.0
 # A configuration names the files to watch, so it may have changed before they were watched. Each further read is caused
 # by a program that is writing at that moment.
 READ_TRIES = 5
+# Name in a plan for the tables of additional sockets.
+SOCKETS = "[[sockets]]"
+
 log = logs.get_logger()
 
 
 class Reloader:
     """Replace the configuration in force: on request, after `want`, and when its files change.
 
-    ``explicit`` is the configuration's path in argv. After `begin`, run `watch_files`, `reload_when_wanted` and
-    `retry_refused` as tasks.
+    ``explicit`` is the configuration's path in argv. ``sockets`` applies the tables of ``[[sockets]]``. After `begin`,
+    run `watch_files`, `reload_when_wanted` and `retry_refused` as tasks.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Reloader:
         threads: ThreadPool,
         watch_threads: ThreadPool,
         notifier: Notifier,
+        sockets: Callable[[Sequence[SocketSettings]], Awaitable[None]],
     ) -> None:
         self._in_force = in_force
         self._supervisor = supervisor
@@ -55,6 +60,7 @@ class Reloader:
         self._clock = clock
         self._threads = threads
         self._notifier = notifier
+        self._sockets = sockets
         self._lock = anyio.Lock()
         self._wanted = anyio.Event()
         self._warned: frozenset[tuple[object, ...]] = frozenset()  # the warnings that were logged
@@ -148,6 +154,7 @@ class Reloader:
         with anyio.CancelScope(shield=True):
             await self._supervisor.carry_out(plan)
             self._in_force.replace(config, self._clock.instant().wall)
+            await self._sockets(config.sockets)
             await self._watch.follow(_watched(config))
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
         self._log_warnings(config)
@@ -200,7 +207,20 @@ class Reloader:
         return config
 
     def _answer(self, plan: ReloadPlan) -> ReloadAnswer:
-        return ReloadAnswer(list(plan), self._in_force.restart_needed(plan.config))
+        """Return the plan's rows, before it is carried out, and the keys that need a restart."""
+        rows = [*plan, *_socket_rows(self._in_force.config.sockets, plan.config.sockets)]
+        return ReloadAnswer(rows, self._in_force.restart_needed(plan.config))
+
+
+def _socket_rows(now: Sequence[SocketSettings], new: Sequence[SocketSettings]) -> list[Mapping[str, str]]:
+    before, after = ({socket.path: socket for socket in sockets} for sockets in (now, new))
+    actions = [f"remove {path}" for path in before.keys() - after.keys()]
+    for path, socket in after.items():
+        if path not in before:
+            actions.append(f"add {path}")
+        elif socket != before[path]:
+            actions.append(f"change {path}")
+    return [{"name": SOCKETS, "action": action} for action in sorted(actions)]
 
 
 def _watched(config: Config) -> set[Path]:
