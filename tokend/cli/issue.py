@@ -7,7 +7,7 @@ import click
 from tokend.cli.options import SOCKET, name_argument
 from tokend.cli.output_formats import render
 from tokend.client import BadRequestError, TokenClient
-from tokend.client.tokens import token_target
+from tokend.client.calls import token_target
 
 
 @click.command("issue", epilog="Example: tokend issue wallet url=/pay currency=BTC amount=0.001 orderId=12345")

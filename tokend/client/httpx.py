@@ -18,8 +18,9 @@ from typing import Any
 import httpx
 
 from tokend.client import worker_threads
+from tokend.client.leases import Lease
 from tokend.client.reporting import newer
-from tokend.client.tokens import Lease, TokenClient
+from tokend.client.tokens import TokenClient
 
 # Safe methods: such a request may be repeated after any answer (RFC 9110, 9.2.1).
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

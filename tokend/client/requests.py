@@ -18,8 +18,9 @@ from requests.auth import AuthBase
 from requests.utils import requote_uri
 from urllib3.util import parse_url
 
+from tokend.client.leases import Lease
 from tokend.client.reporting import newer
-from tokend.client.tokens import Lease, TokenClient
+from tokend.client.tokens import TokenClient
 
 
 class TokendAuth(AuthBase):

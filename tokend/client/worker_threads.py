@@ -6,8 +6,9 @@ from typing import TypeVar
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
 
+from tokend.client.leases import Lease
 from tokend.client.reporting import newer
-from tokend.client.tokens import Lease, TokenClient
+from tokend.client.tokens import TokenClient
 
 T = TypeVar("T")
 # Separate limits instead of the event loop's own: a report may wait 30 s for an upstream. It must delay neither the

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.engine.policy.test_refresh_timing import START
-from tokend.engine.policy.rate_limits import Allowance, HostLimits
+from tokend.engine.policy.rate_limits import MOST_UIDS, Allowance, HostLimits, UidRates
+from tokend.values.instant import Instant
 
 
 def test_readers_have_three_attempts_and_then_one_per_five_minutes() -> None:
@@ -25,3 +26,19 @@ def test_a_hosts_pause_is_never_shortened_and_ends_by_itself() -> None:
     assert limits.seconds("other:443", START) == 0.0
     assert limits.seconds("one:443", START.after(101)) == 0.0
     assert limits.seconds(None, START) == 0.0
+
+
+def test_uids_have_buckets_of_their_own_within_bounded_memory() -> None:
+    """A user may have thousands of uids: those beyond the bound share one bucket, which is no way around the limit."""
+    rates, at = UidRates(), START
+
+    def take(uid: int, now: Instant = at) -> float:
+        return rates.take(uid, now, per_second=0.5, burst=2)
+
+    for uid in range(MOST_UIDS):
+        assert take(uid) == 0
+    assert [take(10_000 + uid) for uid in range(4)] == [0, 0, 2, 2]
+    assert [take(0), take(0)] == [0, 2]
+    # Buckets that are full again make room.
+    later = at.after(2)
+    assert [take(20_000, later), take(20_000, later), take(20_001, later)] == [0, 0, 0]

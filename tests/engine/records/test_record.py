@@ -11,11 +11,13 @@ from tokend.engine.records.attempt_states import (
     Failing,
     Failures,
     Interrupted,
+    Probe,
     Rejected,
     Settled,
     UnderWay,
 )
 from tokend.engine.records.codec import dump, load
+from tokend.engine.records.forgotten import Forgotten
 from tokend.engine.records.record import HostPause, Record
 from tokend.engine.records.token_states import NO_TOKEN, Held
 from tokend.values.instant import Instant
@@ -44,6 +46,7 @@ FULL = Record(
     token=HELD,
     attempts=Failing(START, START.after(60), FAILURES),
     host_pause=HostPause("one:443", START.after(600)),
+    forgotten=(Forgotten("0123456789ab", START.after(HOUR)), Forgotten("ba9876543210", None)),
 )
 STATES = [
     Settled(),
@@ -51,6 +54,7 @@ STATES = [
     Interrupted(START, START.after(5)),
     Failing(START, None, FAILURES),
     Rejected(START, FAILURES, "sec"),
+    Rejected(START, FAILURES, "sec", Probe(2, START.after(1200))),
     UnderWay(START, START.after(5), NO_FAILURES, None),
     UnderWay(START, START.after(5), FAILURES, "sec"),
 ]

@@ -15,6 +15,7 @@ from tokend.engine.policy.backoff import (
     MINIMUM_INTERVAL_SECONDS,
     backoff_seconds,
 )
+from tokend.engine.policy.probes import unheard, with_first_probe
 from tokend.engine.records.attempt_states import Failures
 from tokend.engine.records.record import HostPause, Record
 from tokend.values.errors import AttemptError, ClockError, RateLimitedError, RejectedError, SecretError, TransientError
@@ -143,20 +144,23 @@ def after_failed_call(record: Record, error: AttemptError, *, now: Instant, host
     """Compute the record after a failed query of an on-demand kind. `rejected_on_demand` follows after a refusal."""
     failures = _counted(record, error, now=now, cost=1)
     after = replace(record, attempts=record.attempts.failed(failures, ended=record.last_attempt, next_attempt=None))
+    if not meaning_of(error).is_refusal:
+        after = unheard(after, now)
     if not meaning_of(error).pauses_host or host is None:
         return after
     return replace(after, host_pause=HostPause(host, now.after(_retry_after(error) or DEFAULT_PAUSE_SECONDS)))
 
 
-def rejected_on_demand(record: Record, error: AttemptError, *, secrets: str | None) -> Record:
-    """Reject an on-demand kind's credentials if their refusals are as many as they get.
+def rejected_on_demand(record: Record, error: AttemptError, *, now: Instant, secrets: str | None) -> Record:
+    """Reject an on-demand kind's credentials if their refusals are as many as they get, and plan the first probe.
 
     ``secrets`` is None where they cannot be read any more: then they have changed, and nothing is rejected.
     """
     at, attempts = meaning_of(error).rejects_at, record.attempts
     if at is None or secrets is None or attempts.failures.refusals < at.on_demand:
         return record
-    return replace(record, attempts=attempts.refused(attempts.failures, ended=attempts.last_attempt, secrets=secrets))
+    refused = attempts.refused(attempts.failures, ended=attempts.last_attempt, secrets=secrets)
+    return with_first_probe(replace(record, attempts=refused), now)
 
 
 def with_refusals(record: Record, refusals: int) -> Record:

@@ -1,4 +1,7 @@
-"""Rate limits: attempts that readers may cause, requests of the whole daemon, pauses of hosts. Takes no time itself."""
+"""Rate limits: attempts that readers may cause, queries per uid, requests of the whole daemon, pauses of hosts.
+
+Takes no time itself.
+"""
 
 import math
 
@@ -7,6 +10,9 @@ from tokend.values.instant import Instant
 # Attempts that readers may cause: three at once, then one per five minutes.
 ALLOWANCE_BURST = 3
 ALLOWANCE_REFILL_SECONDS = 300.0
+# Uids with a bucket of their own at a time. All others share one: a user may have thousands (subuid(5)).
+MOST_UIDS = 256
+_OTHER_UIDS = -2  # no uid, and not the loopback port's
 # An exchange costs some 3 ms of the loop's time, which readers share; no vendor would take more from one client.
 REQUESTS_BURST = 50
 REQUESTS_PER_SECOND = 100.0
@@ -31,6 +37,36 @@ class Allowance:
             self._level -= 1.0
             return 0.0
         return (1.0 - self._level) * ALLOWANCE_REFILL_SECONDS
+
+
+class UidRates:
+    """Queries that each uid may make of one provider: a bucket per uid, within bounded memory."""
+
+    __slots__ = ("_buckets",)
+
+    def __init__(self) -> None:
+        # Level and boot time of the last query, by uid.
+        self._buckets: dict[int, tuple[float, float]] = {}
+
+    def take(self, uid: int, now: Instant, *, per_second: float, burst: int) -> float:
+        """Take one of ``burst``, which fill up by ``per_second``.
+
+        Returns 0.0, or the seconds until the uid has one (then nothing was taken).
+        """
+        if uid not in self._buckets and len(self._buckets) >= MOST_UIDS:
+            full = [one for one in self._buckets if self._level(one, now, per_second, burst) >= burst]
+            for one in full:
+                del self._buckets[one]
+            uid = uid if full else _OTHER_UIDS
+        level = self._level(uid, now, per_second, burst)
+        if level < 1.0:
+            return (1.0 - level) / per_second
+        self._buckets[uid] = level - 1.0, now.boot
+        return 0.0
+
+    def _level(self, uid: int, now: Instant, per_second: float, burst: int) -> float:
+        level, seen = self._buckets.get(uid, (float(burst), now.boot))
+        return min(float(burst), level + (now.boot - seen) * per_second)
 
 
 class RequestRate:

@@ -5,12 +5,14 @@ does not have are null, 0 or false (docs/decisions/0012). The count of refusals 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
 
-from tokend.engine.records.attempt_states import NO_FAILURES, AttemptState, Failures, UnderWay, at_rest
+from tokend.engine.records.attempt_states import NO_FAILURES, AttemptState, Failures, Probe, Rejected, UnderWay, at_rest
+from tokend.engine.records.forgotten import Forgotten
 from tokend.engine.records.record import HostPause, Record, after_reboot
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, TokenState
 from tokend.values.errors import StoreError
@@ -27,6 +29,7 @@ def dump(name: str, record: Record, boot_id: str) -> bytes:
     """Encode a record as JSON. It holds the token in clear: for a 0600 file in the state directory only."""
     held = record.token if isinstance(record.token, Held) else None
     attempts, failures, pause = record.attempts, record.attempts.failures, record.host_pause
+    probe = attempts.probe if isinstance(attempts, Rejected) else None
     return orjson.dumps(
         {
             "version": VERSION,
@@ -48,10 +51,13 @@ def dump(name: str, record: Record, boot_id: str) -> bytes:
             "failing_since": _dump_instant(failures.since),
             "verdicts": failures.refusals,
             "rejected": attempts.rejected_secrets,
+            **({} if probe is None else {"probes": probe.made, "next_probe": _dump_instant(probe.at)}),
             "withdrawn": record.withdrawn,
             "cost": failures.cost,
             "under_way": attempts.under_way,
             "last_error": _dump_failure(failures.last_error),
+            # 0.1.0 ignores members that it does not know.
+            **({"forgotten": _dump_forgotten(record.forgotten)} if record.forgotten else {}),
         },
         option=orjson.OPT_INDENT_2,
     )
@@ -82,6 +88,9 @@ def _record(document: Mapping[str, Any]) -> Record:
         token=_token_state(document),
         attempts=_attempt_state(document),
         host_pause=_host_pause(document),
+        forgotten=tuple(
+            Forgotten(fingerprint, _load_instant(until)) for fingerprint, until in document.get("forgotten", {}).items()
+        ),
     )
 
 
@@ -100,7 +109,10 @@ def _attempt_state(document: Mapping[str, Any]) -> AttemptState:
     # Versions before 0.1.0 did not write ``under_way``.
     if _flag(document.get("under_way", False)) and last is not None and upcoming is not None:
         return UnderWay(last, upcoming, failures, rejected)
-    return at_rest(last, upcoming, failures, rejected)
+    state = at_rest(last, upcoming, failures, rejected)
+    # 0.1.0 knew no probes.
+    made, at = _count(document.get("probes", 0)), _load_instant(document.get("next_probe"))
+    return replace(state, probe=Probe(made, at)) if isinstance(state, Rejected) and at is not None else state
 
 
 def _failures(document: Mapping[str, Any]) -> Failures:
@@ -180,6 +192,10 @@ def _load_failure(document: Mapping[str, Any] | None) -> Failure | None:
     if document is None:
         return None
     return Failure(_text(document["reason"]), _text(document["detail"]), _aware(document["at"]))
+
+
+def _dump_forgotten(forgotten: tuple[Forgotten, ...]) -> dict[str, Any]:
+    return {one.fingerprint: _dump_instant(one.until) for one in forgotten}
 
 
 def _dump_instant(instant: Instant | None) -> list[Any] | None:

@@ -5,10 +5,12 @@ Moments are kept as wall time and boot time together with the boot id. After a r
 computed from the wall clock: only then is the wall clock trusted for a duration.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from tokend.engine.records import token_states
 from tokend.engine.records.attempt_states import AttemptState, Moves, Settled
+from tokend.engine.records.forgotten import Forgotten, remembered
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, TokenState, Withdrawn
 from tokend.values.instant import Instant
 from tokend.values.status import Failure
@@ -37,7 +39,8 @@ class Record:
 
     ``generation`` is the last one ever used under this name. ``account``, ``request`` and ``proven`` are `fingerprints`
     of the last token's account, of the last request, and of the secrets that last gave a token (None: never).
-    ``host_pause`` is the last pause that a host asked for; it may be over.
+    ``host_pause`` is the last pause that a host asked for; it may be over. ``forgotten`` are the tokens that must not
+    be published again.
     """
 
     generation: int = 0
@@ -47,6 +50,7 @@ class Record:
     token: TokenState = NO_TOKEN
     attempts: AttemptState = SETTLED
     host_pause: HostPause | None = None
+    forgotten: tuple[Forgotten, ...] = ()
 
     @property
     def lease(self) -> Lease | None:
@@ -94,6 +98,10 @@ class Record:
     def without_token(self) -> "Record":
         """Take the token away; the sinks must not hold it any longer either."""
         return replace(self, token=WITHDRAWN)
+
+    def with_forgotten(self, leases: Iterable[Lease | None], now: Instant) -> "Record":
+        """Take the token away, and remember it and those of ``leases``: none of them may be published again."""
+        return replace(self.without_token(), forgotten=remembered(self.forgotten, (*leases, self.lease), now))
 
 
 def re_anchored(record: Record, now: Instant) -> Record:
