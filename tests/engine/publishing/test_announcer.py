@@ -12,7 +12,6 @@ from tokend.plugin.settings import AnnouncementTiming
 from tokend.values.errors import SinkError
 from tokend.values.status import SinkStatus
 
-
 T = TypeVar("T")
 
 
@@ -60,11 +59,13 @@ def hook(world: World) -> tuple[str, float]:
     return found.state, (world.clock.instant().wall - found.since).total_seconds()
 
 
-async def announced(world: World) -> None:
-    """Wait for the first announcement."""
-    with anyio.fail_after(1000):
-        while not world.announced:
-            await anyio.sleep(0.1)
+async def until(look: Callable[[], object]) -> None:
+    """Look each tenth of a second, for a thousand seconds."""
+    for _ in range(10_000):
+        if look():
+            return
+        await anyio.sleep(0.1)
+    raise AssertionError("waited a thousand seconds in vain")
 
 
 def test_an_announcement_that_hangs_delays_no_write() -> None:
@@ -76,7 +77,8 @@ def test_an_announcement_that_hangs_delays_no_write() -> None:
         world = World(clock, commands=commands)
         async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
             await anyio.sleep(12)
-            assert hook(world) == ("running", pytest.approx(12, abs=1))
+            state, seconds = hook(world)
+            assert (state, round(seconds)) in {("running", 11), ("running", 12)}
             assert (sink_of(world).state, supervisor.ready) == ("ok", True)
             await supervisor.refresh("a", if_generation=None, reason="other", admin=True)
             await anyio.sleep(0.1)
@@ -117,7 +119,7 @@ def test_debounce_waits_for_a_quiet_time(changes: int, announced_after: float) -
             for _ in range(changes - 1):
                 await anyio.sleep(6)
                 await supervisor.refresh("a", if_generation=None, reason="other", admin=True)
-            await announced(world)
+            await until(lambda: world.announced)
             assert start.until(clock.instant()) == pytest.approx(announced_after, abs=0.5)
             await anyio.sleep(300)
             assert world.announced == ["somewhere"]
@@ -149,11 +151,9 @@ def test_splay_differs_from_host_to_host() -> None:
         for seed in range(8):
             world = World(clock, seed=seed)
             async with world.running(provider("a", FakeHeld(), DelayedSink(splay=30.0))):
-                with anyio.fail_after(100):
-                    while not world.disk:
-                        await anyio.sleep(0.1)
+                await until(lambda world=world: world.disk)  # type: ignore[misc]
                 start = clock.instant()
-                await announced(world)
+                await until(lambda world=world: world.announced)  # type: ignore[misc]
                 delays.append(start.until(clock.instant()))
 
     run_virtually(main)

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import field_validator
 
 from tokend.machine.command import run_command
+from tokend.machine.pid_file import send_signal
 from tokend.plugin.settings_base import AnchoredPath, Settings
-from tokend.sinks.files.pid_file import send_signal
 from tokend.values.errors import SinkError
 
 COMMAND_SECONDS = 30

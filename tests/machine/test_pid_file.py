@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tokend.sinks.files.pid_file import send_signal
+from tokend.machine.pid_file import send_signal
 from tokend.values.errors import SinkError
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: files and processes of several users")
@@ -93,7 +93,7 @@ def test_only_a_small_regular_file_is_read(tmp_path: Path, reader: "subprocess.P
 def test_a_readers_file_reaches_only_that_readers_processes(
     tmp_path: Path, reader: "subprocess.Popen[bytes]", owner: int
 ) -> None:
-    """A root daemon would otherwise signal any process for whoever writes the file."""
+    """Otherwise every user who may write the file could have any process signalled by root."""
     os.chown(tmp_path / "pid", owner, owner)
     assert f"belongs to uid {owner}, process {reader.pid} runs as uid 0" in refusal(tmp_path / "pid")
     assert reader.poll() is None
