@@ -117,7 +117,8 @@ class FileSink(SinkSettings):
 
     async def announce(self, runtime: SinkRuntime) -> None:
         """Run the command, send the signal and reload the unit, if they are configured."""
-        announcement = self._announcement()
+        if not (announcement := self._announcement()):
+            return
         await runtime.run_in_thread(lambda: announcement.make(self.target))
 
     # ------------------------------------------------------------------ in a thread
