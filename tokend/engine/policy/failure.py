@@ -16,6 +16,7 @@ from tokend.engine.policy.backoff import (
     backoff_seconds,
 )
 from tokend.engine.policy.probes import unheard, with_first_probe
+from tokend.engine.records.adrift import seconds_until
 from tokend.engine.records.attempt_states import Failures
 from tokend.engine.records.record import HostPause, Record
 from tokend.values.errors import AttemptError, ClockError, RateLimitedError, RejectedError, SecretError, TransientError
@@ -199,7 +200,7 @@ def _pause_seconds(
         return max(MINIMUM_INTERVAL_SECONDS, interval_seconds)
     lease, since = record.lease, failures.since
     left = None if lease is None or (expires := lease.token.expires_at) is None else now.until(expires)
-    long_outage = since is not None and since.until(now) >= LONG_OUTAGE_SECONDS
+    long_outage = since is not None and -seconds_until(since, now) >= LONG_OUTAGE_SECONDS
     # An outage that began with an hour's Retry-After has no short pauses left: those are for the first hour.
     steps = max(failures.count, LARGEST_EXPONENT + 1) if long_outage else failures.count
     # Two requests (an extension that is refused, then a login) are paid for with twice the pause.
