@@ -23,7 +23,7 @@ def test_who_has_no_token_goes_first_then_who_ends_first_then_who_asked_longest_
         urgency(5),
         urgency(None),
     ]
-    assert sorted(reversed(order)) == order
+    assert sorted(order[::-1]) == order
 
 
 def test_only_those_that_are_due_and_of_one_account_count() -> None:

@@ -10,8 +10,8 @@ from tokend.engine.context.context import Context
 from tokend.engine.held.attempt import AttemptResult, AttemptRunner
 from tokend.engine.policy import refresh_timing
 from tokend.engine.policy.failure import resumed
-from tokend.engine.policy.turns import LONGEST_YIELD_SECONDS, Urgency
 from tokend.engine.policy.settings_change import is_surely_another_account, reconcile
+from tokend.engine.policy.turns import LONGEST_YIELD_SECONDS, Urgency
 from tokend.engine.records.fingerprints import request_fingerprint
 from tokend.engine.records.record import Record, re_anchored
 from tokend.engine.tasks.heartbeat import HEARTBEAT, Heartbeat

@@ -43,7 +43,7 @@ class Turns:
         self._accounts: dict[str, str] = {}
 
     def wait(self, account: str | None, name: str, *, due: Instant, urgency: Urgency) -> None:
-        """Let ``name`` wait for a turn of ``account``, from ``due`` on. An earlier wait of ``name`` is over."""
+        """Let ``name`` wait for ``account``, from ``due`` on. An earlier wait of ``name`` is over."""
         self.leave(name)
         if account is not None:
             self._waiting.setdefault(account, {})[name] = _Turn(due.boot, urgency)
