@@ -6,6 +6,7 @@ import click
 
 from tokend.cli.options import SOCKET, name_argument
 from tokend.cli.output_formats import render
+from tokend.cli.streams import payload
 from tokend.client import BadRequestError, TokenClient
 from tokend.client.calls import token_target
 
@@ -30,7 +31,8 @@ def command(name: str, parameters: tuple[str, ...], output: str, socket: str | N
         if error.code == "not_supported":
             raise BadRequestError(f"{name!r} is held ready: use `tokend get {name}`", code=error.code) from None
         raise
-    click.echo(json.dumps(answer) if output == "json" else render(answer, output))
+    text = json.dumps(answer) if output == "json" else render(answer, output)
+    click.echo(payload(text.encode(errors="backslashreplace")))
 
 
 def _values(parameters: tuple[str, ...]) -> dict[str, str]:

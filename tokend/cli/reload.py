@@ -3,7 +3,7 @@
 import click
 
 from tokend.cli.options import SOCKET
-from tokend.cli.streams import complain
+from tokend.cli.streams import complain, escaped
 from tokend.client import BadRequestError, TokenClient
 
 
@@ -20,11 +20,11 @@ def command(dry_run: bool, socket: str | None) -> int:
     except BadRequestError as error:
         if error.code != "config_invalid":
             raise
-        click.echo(str(error), err=True)
+        click.echo(escaped(str(error), kept="\n"), err=True)
         complain("the configuration was refused; everything goes on as before")
         return 2
     for step in plan:
-        click.echo(f"{step['action']:<8} {step['name']}")
+        click.echo(escaped(f"{step['action']:<8} {step['name']}"))
     if not plan:
         click.echo("nothing would change" if dry_run else "nothing changed")
     return 0
