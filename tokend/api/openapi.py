@@ -12,7 +12,7 @@ from tokend.api import schemas
 _SHAPES = (
     schemas.TokenList, schemas.Status, schemas.Token, schemas.KeyPair, schemas.IssuedToken, schemas.RequestId,
     schemas.Forgotten, schemas.Plan, schemas.Live, schemas.Ready, schemas.Problem, schemas.TokenEvent,
-    schemas.ConfigEvent, schemas.Resumed,
+    schemas.ConfigEvent, schemas.Resumed, schemas.Signed,
 )  # fmt: skip
 _PREFIX = "#/components/schemas/"
 _TEXT = {"type": "string"}
@@ -115,6 +115,19 @@ _REFRESH = _body(
     },
     required=False,
 )
+_SIGN = _body(
+    {
+        "properties": {
+            "method": _TEXT,
+            "path": {**_TEXT, "description": "without the host; the query may follow a ?"},
+            "query": {"type": ["string", "object", "null"], "additionalProperties": _TEXT},
+            "body": {"type": ["string", "object", "array", "null"], "description": "the text, or JSON to send compact"},
+        },
+        "required": ["method", "path"],
+        "additionalProperties": False,
+    },
+    required=True,
+)
 _PLAIN = _text("text/plain")
 # A stream has no schema in OpenAPI 3.1: the schema given is that of each event.
 _EVENTS = _content(schemas.Problem, schemas.TokenEvent, schemas.ConfigEvent, media="text/event-stream")
@@ -152,6 +165,15 @@ _PATHS: dict[str, Any] = {
             *_NAMED, 406, *_BODY, *_FRESH,
             parameters=_NAMES,
             requestBody=_PARAMETERS,
+        )
+    },
+    "/v1/tokens/{name}/sign": {
+        "post": _operation(
+            "headers that sign one call to the upstream, among the provider's sign_paths",
+            _good(_content(schemas.Signed)),
+            *_NAMED, *_BODY, 429, 503,
+            parameters=_NAMES,
+            requestBody=_SIGN,
         )
     },
     "/v1/tokens/{name}/request-id": {

@@ -185,6 +185,13 @@ class Resumed(TypedDict):
     state: State
 
 
+class Signed(TypedDict):
+    """The headers that sign one call to the upstream."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    headers: dict[str, str]
+
+
 class RequestId(TypedDict):
     """An id for one upstream call."""
 

@@ -26,7 +26,9 @@ from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
 from tokend.plugin.provider import RequestIdMaker
+from tokend.plugin.request_signing import CallToSign
 from tokend.values.errors import NotSupportedError, UnknownTokenError
+from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token
 
 log = get_logger()
@@ -180,6 +182,10 @@ class Supervisor:
     async def issue(self, name: str, parameters: Mapping[str, str], *, uid: int = 0) -> Token:
         """Issue one on-demand token."""
         return await self._provider(name).issue(parameters, uid)
+
+    async def sign(self, name: str, call: CallToSign, *, uid: int) -> Mapping[str, Secret | str]:
+        """Sign a caller's own call to an upstream."""
+        return await self._provider(name).sign(call, uid)
 
     async def request_id(self, name: str) -> str:
         """Make a request id."""

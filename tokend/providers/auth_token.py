@@ -13,6 +13,7 @@ from pydantic import field_validator
 from tokend.plugin.field_errors import field_errors
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime
+from tokend.plugin.request_signing import CallToSign, SigningSettings
 from tokend.plugin.response_status import refuse, token_value
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import NetworkSettings, OnDemandSettings
@@ -20,7 +21,7 @@ from tokend.plugin.settings_base import Duration
 from tokend.plugin.strict_json import parse_object, try_object
 from tokend.plugin.text import is_text
 from tokend.plugin.token_expiry import MISSING, expiry
-from tokend.signing.request_hash import request_hmac
+from tokend.signing.request_hash import request_hmac, sorted_query
 from tokend.upstream.client import OFFSET_SECONDS
 from tokend.values.errors import ClockError, InvalidParametersError, RejectedError, TransientError
 from tokend.values.secret import Secret
@@ -31,7 +32,7 @@ PATH = "/api/v1/generate-auth-token"
 LONGEST = {"clientId": 255, "username": 100, "displayName": 100, "ipAddress": 45}
 
 
-class AuthToken(OnDemandSettings, NetworkSettings):
+class AuthToken(OnDemandSettings, NetworkSettings, SigningSettings):
     """An on-demand login token. One call per query, because each call creates or updates a user at the vendor."""
 
     kind: Literal["auth-token"] = "auth-token"
@@ -77,13 +78,30 @@ class AuthToken(OnDemandSettings, NetworkSettings):
         headers: dict[str, str | Secret] = {
             "Content-Type": "application/json",
             "Accept": "application/json",
-            "x-timestamp": str(timestamp),
-            "x-signature": request_hmac(secret, method="POST", path=path_of(url), timestamp=timestamp, body=body),
+            **_signature(secret, method="POST", path=path_of(url), timestamp=timestamp, payload=body),
         }
         reply = await runtime.exchange(UpstreamRequest("POST", url, headers, body))
         if reply.status != 200:
             _refuse(reply, host_of(self.base_url), secret=secret, signed_at=timestamp)
         return self._token_of(reply)
+
+    async def sign(self, runtime: Runtime, call: CallToSign) -> Mapping[str, Secret | str]:
+        """Sign a call to another endpoint of the vendor, such as the balance.
+
+        The payload of a GET is its query, sorted by name; that of any other call is its body. Raises
+        `InvalidParametersError` for a body of a GET and a query of another call: the signature would not cover them.
+        """
+        in_the_query = call.method in ("GET", "HEAD")
+        uncovered, where = ("body", call.body) if in_the_query else ("query", call.query)
+        if where:
+            sent = "in the query" if in_the_query else "in the body"
+            text = f"is not covered by the signature of a {call.method}: send the parameters {sent}"
+            raise InvalidParametersError({uncovered: [text]})
+        secret = await runtime.reveal(self.client_secret)
+        payload = sorted_query(call.query).encode() if in_the_query else call.body
+        timestamp = int(runtime.upstream_now().timestamp())
+        headers = _signature(secret, method=call.method, path=call.path, timestamp=timestamp, payload=payload)
+        return headers if in_the_query else {"Content-Type": "application/json", **headers}
 
     def _token_of(self, reply: UpstreamReply) -> Token:
         host = host_of(self.base_url)
@@ -107,6 +125,11 @@ class AuthToken(OnDemandSettings, NetworkSettings):
             expires_at=expires,
             extra=extra,
         )
+
+
+def _signature(secret: Secret, *, method: str, path: str, timestamp: int, payload: bytes) -> dict[str, str | Secret]:
+    signature = request_hmac(secret, method=method, path=path, timestamp=timestamp, body=payload)
+    return {"x-timestamp": str(timestamp), "x-signature": signature}
 
 
 def _refuse(reply: UpstreamReply, host: str, *, secret: Secret, signed_at: int) -> NoReturn:
