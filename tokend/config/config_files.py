@@ -39,7 +39,12 @@ class Document:
     digest: bytes = b""
 
     def problem(
-        self, path: toml_positions.Path, message: str, *, visibility: Visibility = Visibility.HIDDEN
+        self,
+        path: toml_positions.Path,
+        message: str,
+        *,
+        visibility: Visibility = Visibility.HIDDEN,
+        code: str = "config",
     ) -> ConfigProblem:
         """Return a problem at the position of ``path``, or of its nearest parent that has a known position."""
         offset = self._offset(path)
@@ -51,7 +56,8 @@ class Document:
             return is_visible(value, path, visibility) and is_no_secret(value, self.values)
 
         shown, caret = excerpt(self.text, (start, end), offset, self._layout, is_shown_here)
-        return ConfigProblem(str(self.path), number, offset - start + 1, one_line(message), shown, caret)
+        column = offset - start + 1
+        return ConfigProblem(str(self.path), number, column, one_line(message), shown, caret, tuple(path), code)
 
     def line(self, path: toml_positions.Path) -> int:
         """Return the number of the line that contains ``path``, from 1."""

@@ -162,7 +162,7 @@ class _Reading:
         )
         if document is None:
             return
-        for key in ("include", "daemon"):
+        for key in ("include", "daemon", "sockets"):
             if key in document.values:
                 message = f"{key} belongs into the main file {self._main.path}: included files hold providers only"
                 self._findings.errors.append(document.problem((key,), message))

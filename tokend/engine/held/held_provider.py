@@ -111,6 +111,7 @@ class HeldProvider:
             next_attempt_at=None if upcoming is None else upcoming.wall,
             sinks=self._sinks.statuses(),
             note="; ".join(note for note in notes if note is not None) or None,
+            warnings=self._context.warnings.of(self.name),
         )
 
     def is_settled(self) -> bool:

@@ -96,6 +96,7 @@ class OnDemandProvider:
             next_attempt_at=None if probe is None else probe.wall,
             sinks=self._sinks.statuses(),
             note=self._context.store.unsaved_note(self.name),
+            warnings=self._context.warnings.of(self.name),
         )
 
     def is_settled(self) -> bool:
