@@ -19,8 +19,8 @@ async def sign(issuer: TokenIssuer, call: CallToSign, uid: int) -> Mapping[str, 
     """Sign a call with the secrets of ``issuer``, for a caller's ``uid``. Sends nothing.
 
     Raises `NotSupportedError` for kinds that do not sign and without ``sign_paths``, `DeniedError` for a call that is
-    not among them, `ThrottledError` beyond ``issue_rate``, `InvalidParametersError`, and `TokenUnavailableError` where a
-    secret cannot be read.
+    not among them, `ThrottledError` beyond ``issue_rate``, `InvalidParametersError`, and `TokenUnavailableError` where
+    a secret cannot be read.
     """
     name, settings = issuer.name, issuer.settings
     if not isinstance(settings, SigningSettings) or not isinstance(settings, RequestSigner):

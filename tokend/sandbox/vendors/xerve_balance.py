@@ -32,16 +32,17 @@ class XerveBalance:
             client = next(iter(request.parameters("clientId")), "")
             return self._shown(request.path, client)
         body = request.json_object(verbatim_numbers=True) or {}
-        client, amount = body.get("clientId"), _amount(body.get("amount"))
+        amount, named = _amount(body.get("amount")), body.get("clientId")
+        client = named if isinstance(named, str) else ""
         errors: dict[str, list[str]] = {}
-        if not isinstance(client, str) or not client.strip():
+        if not client.strip():
             errors["clientId"] = ["The clientId field is required."]
         if amount is None:
             errors["amount"] = ["The amount must be a number greater than 0 with at most 2 decimals."]
         if errors or amount is None:
             return _failed(400, "Validation failed", {"errors": errors})
         change = amount if request.path == CREDIT else -amount
-        moved = self._database.move(str(client), change, now=self._clock.now())
+        moved = self._database.move(client, change, now=self._clock.now())
         if isinstance(moved, str):
             return _failed(404, "User not found") if moved == "unknown" else _failed(400, "Insufficient balance")
         done = "credited" if change > 0 else "debited"
