@@ -104,6 +104,9 @@ def _body(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
     return {"required": required, "content": {"application/json": {"schema": {"type": "object", **schema}}}}
 
 
+_PLANNED = _body(
+    {"properties": {"path": {"type": "string", "pattern": "^/"}}, "additionalProperties": False}, required=False
+)
 _PARAMETERS = _body({"additionalProperties": _TEXT}, required=True)
 _REFRESH = _body(
     {
@@ -190,7 +193,8 @@ _PATHS: dict[str, Any] = {
     "/v1/status": {"get": _operation("the daemon's and each token's condition", _good(_content(schemas.Status)))},
     "/v1/reload": {
         "post": _operation(
-            "admins: apply the configuration", _good(_content(schemas.Plan)), *_BODY, 422, parameters=(_DRY_RUN,)
+            "admins: apply the configuration, or plan that or (root and the daemon's user) another file",
+            _good(_content(schemas.Plan)), *_BODY, 422, parameters=(_DRY_RUN,), requestBody=_PLANNED,
         )
     },
     "/livez": {"get": _operation("the daemon answers", _good(_content(schemas.Live)))},

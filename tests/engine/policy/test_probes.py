@@ -15,7 +15,7 @@ def test_credentials_that_are_not_rejected_have_no_probe() -> None:
     """Nothing changes."""
     for change in (with_first_probe, probing, unheard):
         assert change(Record(), NOW) == Record()
-    assert next_probe(Record()) is None
+    assert next_probe(Record(), NOW) is None
     assert unheard(REJECTED, NOW) == REJECTED  # a held kind
 
 
@@ -23,7 +23,7 @@ def test_each_probe_is_followed_by_a_longer_pause_up_to_an_hour() -> None:
     """5, 10, 20, 40 min, then hourly."""
     record, now, pauses = with_first_probe(REJECTED, NOW), NOW, []
     for _ in range(6):
-        at = next_probe(record)
+        at = next_probe(record, NOW)
         assert at is not None
         assert not is_due(record, at.after(-1))
         assert is_due(record, at)
@@ -41,6 +41,6 @@ def test_a_second_rejection_does_not_move_the_probe() -> None:
 def test_a_probe_that_nobody_heard_is_repeated_after_the_same_pause() -> None:
     """The first and a later one; a rejection of 0.1.0 has no moment, and is probed at once."""
     record = probing(with_first_probe(REJECTED, NOW), NOW)
-    assert next_probe(unheard(record, NOW)) == NOW.after(300)
+    assert next_probe(unheard(record, NOW), NOW) == NOW.after(300)
     assert is_due(REJECTED, NOW)
-    assert next_probe(probing(REJECTED, NOW)) == NOW.after(600)
+    assert next_probe(probing(REJECTED, NOW), NOW) == NOW.after(600)

@@ -1,9 +1,13 @@
 """Rate limits of readers and of hosts."""
 
+from datetime import timedelta
+
 import pytest
 
 from tests.engine.policy.test_refresh_timing import START
+from tests.expecting import present
 from tokend.engine.policy.rate_limits import MOST_UIDS, Allowance, HostLimits, UidRates
+from tokend.engine.records.adrift import Adrift
 from tokend.values.instant import Instant
 
 
@@ -26,6 +30,31 @@ def test_a_hosts_pause_is_never_shortened_and_ends_by_itself() -> None:
     assert limits.seconds("other:443", START) == 0.0
     assert limits.seconds("one:443", START.after(101)) == 0.0
     assert limits.seconds(None, START) == 0.0
+    limits.block(None, START.after(10))
+    assert limits.pause("other:443", START) is None
+
+
+def test_a_host_knows_whose_request_it_answered_with_the_pause() -> None:
+    """The longest pause counts."""
+    limits = HostLimits()
+    limits.block("one:443", START.after(10), by="a")
+    limits.block("one:443", START.after(100), by="b")
+    limits.block("one:443", START.after(50), by="c")
+    assert present(limits.pause("one:443", START)).by == "b"
+
+
+def test_a_pause_of_an_earlier_boot_neither_hides_a_new_one_nor_is_hidden_by_it() -> None:
+    """It ends as soon as the wall clock says so; until then the later of the two counts."""
+    limits = HostLimits()
+    limits.block("one:443", Adrift(START.wall + timedelta(seconds=20), START.boot + 600), by="a")
+    limits.block("one:443", START.after(60), by="b")
+    limits.block("one:443", START.after(30), by="c")
+    assert limits.seconds("one:443", START) == pytest.approx(60)
+    behind = Instant(START.wall - timedelta(days=1), START.boot)
+    assert limits.seconds("one:443", behind) == pytest.approx(600)
+    assert present(limits.pause("one:443", behind)).by == "a"
+    assert limits.pause("one:443", START.after(61)) is None
+    assert limits.seconds("one:443", Instant(behind.wall, START.boot + 61)) == pytest.approx(539)
 
 
 def test_uids_have_buckets_of_their_own_within_bounded_memory() -> None:

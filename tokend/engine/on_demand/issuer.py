@@ -260,7 +260,7 @@ class TokenIssuer:
 
     def _rejected(self) -> LoginRequiredError:
         """Make the error for a query while the credentials are rejected: why, and when a query is sent again."""
-        error, at = self.record.last_error, probes.next_probe(self.record)
+        error, at = self.record.last_error, probes.next_probe(self.record, self._context.clock.instant())
         detail = "the credentials were rejected" if error is None else error.detail
         when = "now" if at is None else f"at {at.wall:%H:%M:%S} UTC"
         text = f"{self.name}: {detail}; the next query is sent {when}, or after `tokend refresh {self.name}`"

@@ -79,7 +79,7 @@ class OnDemandProvider:
     def status(self) -> ProviderStatus:
         """Return its status now. ``next_attempt_at`` is when a query is sent although the credentials are rejected."""
         record = self.issuer.record
-        probe = next_probe(record)
+        probe = next_probe(record, self._context.clock.instant())
         return ProviderStatus(
             name=self.name,
             kind=self.settings.kind,

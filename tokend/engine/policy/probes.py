@@ -7,6 +7,7 @@ vendor that locks out who tries again sees no more than that.
 
 from dataclasses import replace
 
+from tokend.engine.records.adrift import seconds_until
 from tokend.engine.records.attempt_states import Probe, Rejected
 from tokend.engine.records.record import Record
 from tokend.values.instant import Instant
@@ -23,15 +24,16 @@ def with_first_probe(record: Record, now: Instant) -> Record:
     return replace(record, attempts=replace(attempts, probe=_planned(0, now)))
 
 
-def next_probe(record: Record) -> Instant | None:
+def next_probe(record: Record, now: Instant) -> Instant | None:
     """Return when a query may be sent as a probe; None where the credentials are not rejected, or at once."""
     attempts = record.attempts
-    return attempts.probe.at if isinstance(attempts, Rejected) and attempts.probe is not None else None
+    probe = attempts.probe if isinstance(attempts, Rejected) else None
+    return None if probe is None else now.after(seconds_until(probe.at, now))  # on the wall clock of now
 
 
 def is_due(record: Record, now: Instant) -> bool:
     """Return whether a query may be sent although the credentials are rejected."""
-    at = next_probe(record)
+    at = next_probe(record, now)
     return at is None or now.until(at) <= 0
 
 

@@ -4,7 +4,9 @@ Takes no time itself.
 """
 
 import math
+from dataclasses import dataclass
 
+from tokend.engine.records.adrift import Adrift, seconds_until
 from tokend.values.instant import Instant
 
 # Attempts that readers may cause: three at once, then one per five minutes.
@@ -86,6 +88,14 @@ class RequestRate:
         return now.after(max(0.0, at - now.boot))
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing may be sent before ``until``. ``by`` is the provider whose request was answered with the pause."""
+
+    until: Instant
+    by: str | None = None
+
+
 class HostLimits:
     """The pauses that upstream hosts asked for, shared by all providers of a host.
 
@@ -94,18 +104,31 @@ class HostLimits:
     """
 
     def __init__(self) -> None:
-        self._until: dict[str, Instant] = {}
+        # Several only after a reboot: how long a pause of an earlier boot lasts changes with the clock (`Adrift`).
+        self._pauses: dict[str, list[Pause]] = {}
 
-    def block(self, host: str | None, until: Instant) -> None:
+    def block(self, host: str | None, until: Instant, *, by: str | None = None) -> None:
         """Send nothing to ``host`` before ``until``; an earlier moment than the known one changes nothing."""
-        if host is not None and ((known := self._until.get(host)) is None or known.boot < until.boot):
-            self._until[host] = until
+        if host is None:
+            return
+        known = self._pauses.setdefault(host, [])
+        if isinstance(until, Adrift):
+            known.append(Pause(until, by))
+        elif all(isinstance(one.until, Adrift) or one.until.boot < until.boot for one in known):
+            known[:] = [one for one in known if isinstance(one.until, Adrift)] + [Pause(until, by)]
 
     def seconds(self, host: str | None, now: Instant) -> float:
         """Compute the seconds during which nothing may be sent to ``host``, 0.0 if none."""
-        if host is None or (until := self._until.get(host)) is None:
-            return 0.0
-        if (left := now.until(until)) <= 0:
-            del self._until[host]
-            return 0.0
-        return left
+        pause = self.pause(host, now)
+        return 0.0 if pause is None else seconds_until(pause.until, now)
+
+    def pause(self, host: str | None, now: Instant) -> Pause | None:
+        """Return the pause during which nothing may be sent to ``host``, None if there is none."""
+        if host is None or (known := self._pauses.get(host)) is None:
+            return None
+        known[:] = [one for one in known if now.until(one.until) > 0]
+        if not known:
+            del self._pauses[host]
+            return None
+        longest = max(known, key=lambda one: seconds_until(one.until, now))
+        return longest if seconds_until(longest.until, now) > 0 else None

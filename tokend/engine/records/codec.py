@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from tokend.engine.records.adrift import Adrift
 from tokend.engine.records.attempt_states import NO_FAILURES, AttemptState, Failures, Probe, Rejected, UnderWay, at_rest
 from tokend.engine.records.forgotten import Forgotten
 from tokend.engine.records.record import HostPause, Record, after_reboot
@@ -25,8 +26,11 @@ T = TypeVar("T")
 VERSION = 1
 
 
-def dump(name: str, record: Record, boot_id: str) -> bytes:
-    """Encode a record as JSON. It holds the token in clear: for a 0600 file in the state directory only."""
+def dump(name: str, record: Record, boot_id: str, saved_at: Instant | None = None) -> bytes:
+    """Encode a record as JSON. It holds the token in clear: for a 0600 file in the state directory only.
+
+    ``saved_at`` is now, None if nothing of the record counts from it.
+    """
     held = record.token if isinstance(record.token, Held) else None
     attempts, failures, pause = record.attempts, record.attempts.failures, record.host_pause
     probe = attempts.probe if isinstance(attempts, Rejected) else None
@@ -57,6 +61,7 @@ def dump(name: str, record: Record, boot_id: str) -> bytes:
             "under_way": attempts.under_way,
             "last_error": _dump_failure(failures.last_error),
             # 0.1.0 ignores members that it does not know.
+            **({} if saved_at is None else {"saved_at": _dump_instant(saved_at)}),
             **({"forgotten": _dump_forgotten(record.forgotten)} if record.forgotten else {}),
         },
         option=orjson.OPT_INDENT_2,
@@ -73,8 +78,9 @@ def load(content: bytes, *, boot_id: str, now: Instant) -> tuple[str, Record]:
         if document["version"] != VERSION:
             raise StoreError(f"it has version {document['version']!r}, this tokend reads version {VERSION}")
         record = _record(document)
+        saved_at = _load_instant(document.get("saved_at"))
         same_boot = bool(boot_id) and document["boot_id"] == boot_id
-        return _text(document["name"]), record if same_boot else after_reboot(record, now)
+        return _text(document["name"]), record if same_boot else after_reboot(record, now, saved_at=saved_at)
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         raise StoreError("it is damaged: not a record that tokend wrote") from None
 
@@ -199,13 +205,18 @@ def _dump_forgotten(forgotten: tuple[Forgotten, ...]) -> dict[str, Any]:
 
 
 def _dump_instant(instant: Instant | None) -> list[Any] | None:
-    return None if instant is None else [instant.wall.isoformat(), instant.boot]
+    if instant is None:
+        return None
+    plain = [instant.wall.isoformat(), instant.boot]
+    return [*plain, True] if isinstance(instant, Adrift) else plain  # 0.1.0 does not look at a third element
 
 
 def _load_instant(value: Any) -> Instant | None:
     if value is None:
         return None
     boot = value[1]
+    if len(value) > 2 and _flag(value[2]):
+        return Adrift(_aware(value[0]), _number(boot))
     return Instant(_aware(value[0]), boot if type(boot) is float else _number(boot))  # three of them in each lease
 
 

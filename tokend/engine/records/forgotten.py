@@ -1,8 +1,10 @@
 """Fingerprints of the tokens that an admin has dropped with ``forget``: none of them is published again. Pure."""
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tokend.engine.records.adrift import adrift
 from tokend.values.instant import Instant
 from tokend.values.tokens import Lease
 
@@ -20,6 +22,13 @@ class Forgotten:
     def is_over(self, now: Instant) -> bool:
         """Return whether the token has ended on both time lines: a clock that is set must not bring it back."""
         return self.until is not None and now.until(self.until) <= 0 and self.until.wall <= now.wall
+
+    def after_reboot(self, saved_at: Instant | None, now: Instant) -> "Forgotten":
+        """Give it the boot times of another boot: it is remembered for what was left of its life, at least."""
+        if self.until is None:
+            return self
+        until = adrift(self.until, saved_at=saved_at, now=now, earliest=0.0, latest=math.inf)
+        return replace(self, until=Instant(self.until.wall, until.boot))
 
 
 def remembered(forgotten: tuple[Forgotten, ...], leases: Iterable[Lease | None], now: Instant) -> tuple[Forgotten, ...]:

@@ -147,7 +147,7 @@ class TokenStore:
         if name in self._hanging:
             # That write may still end, and must not overwrite something newer.
             raise StoreError(f"state of {name} was not written: an earlier write still hangs in the filesystem")
-        content = dump(name, record, self.state.boot_id)
+        content = dump(name, record, self.state.boot_id, self._clock.instant() if record.has_pauses else None)
 
         def save() -> None:
             self._hanging.add(name)
