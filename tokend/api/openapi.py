@@ -32,7 +32,16 @@ def _headers(*, required: bool = True, **names: dict[str, Any]) -> dict[str, Any
 
 
 _RETRY_AFTER = _headers(required=False, Retry_After={"type": "integer", "minimum": 1})
-_ETAG = _headers(ETag={"type": "string", "pattern": '^"[0-9]+"$'})
+_ETAG: dict[str, Any] = {
+    "headers": {
+        "ETag": {"required": True, "schema": {"type": "string", "pattern": '^"[0-9]+"$'}},
+        "Request-Id-Parameter": {
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "the query parameter in which each call to the upstream needs a new request id (tt)",
+        },
+    }
+}
 _ANY_TEXT: dict[str, Any] = {"schema": _TEXT}
 # Every problem by its status: its code, and its headers.
 _PROBLEMS: dict[int, tuple[str, dict[str, Any]]] = {
