@@ -31,6 +31,7 @@ from tokend.plugin.sink import SinkRuntime
 from tokend.values.errors import AttemptError, SinkError, StoreError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
+from tokend.values.status import StatusWarning
 from tokend.values.tokens import Lease, Token
 
 T = TypeVar("T")
@@ -333,6 +334,11 @@ class FakeConfig:
     """As much of a `Config` as the supervisor looks at."""
 
     providers: Mapping[str, ProviderConfig]
+    warnings: Mapping[str, tuple[StatusWarning, ...]] = field(default_factory=dict)
+
+    def warnings_by_provider(self, *, of_secrets: bool) -> Mapping[str, tuple[StatusWarning, ...]]:
+        """The warnings of the configuration itself; the secrets of these tests have none."""
+        return {} if of_secrets else self.warnings
 
 
 @dataclass
@@ -424,9 +430,9 @@ def hang() -> None:
         HOLDING.pop()()
 
 
-def config(*providers: ProviderConfig) -> Any:
+def config(*providers: ProviderConfig, warnings: Mapping[str, tuple[StatusWarning, ...]] | None = None) -> Any:
     """A configuration of these providers."""
-    return FakeConfig({provider.name: provider for provider in providers})
+    return FakeConfig({provider.name: provider for provider in providers}, warnings or {})
 
 
 def provider(name: str, settings: Any, *sinks: Any) -> ProviderConfig:

@@ -96,6 +96,7 @@ class FakeEngine:
         self.ready = True
         self.calls: list[tuple[Any, ...]] = []
         self.raises: BaseException | None = None
+        self.uid: int | None = None  # of the last issue
         self.gate: asyncio.Event | None = None
         self.subscribers: list[Callable[[str], None]] = []
         self.issued = Token(Secret("fake-issued"), "Bearer", START, START.after(60))
@@ -148,7 +149,12 @@ class FakeEngine:
         await self._asked("refresh", name, if_generation, reason, admin)
         return self._lease(name)
 
-    async def issue(self, name: str, parameters: Mapping[str, str]) -> Token:
+    async def resume(self, name: str) -> None:
+        await self._asked("resume", name)
+        self.entries[name].changes.clear()
+
+    async def issue(self, name: str, parameters: Mapping[str, str], *, uid: int) -> Token:
+        self.uid = uid
         await self._asked("issue", name, dict(parameters))
         return self.issued
 

@@ -65,4 +65,6 @@ def test_tokens_and_calls_are_as_described(running: Served) -> None:
         reply = running.post(f"/v1/tokens/{name}/{call}", body)
         assert reply.status in (200, 201)
         agrees(running, reply, f"{NAMED}/{call}", "post")
+    running.engine.entries["wallet"].changes["state"] = State.REJECTED
+    agrees(running, running.post("/v1/tokens/wallet/refresh"), f"{NAMED}/refresh", "post")
     agrees(running, running.post("/v1/reload"), "/v1/reload", "post")

@@ -1,6 +1,7 @@
 """Routes with effects: refresh, issue, request-id, forget, reload, and the bodies that they take."""
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tests.api.fake_engine import RAW, START
 from tests.httpd.served import Served, eventually
 from tokend.values import errors
 from tokend.values.secret import Secret
+from tokend.values.status import State
 from tokend.values.tokens import Token
 
 
@@ -100,6 +102,17 @@ def test_issue_gives_a_token_in_the_same_shape_plus_extra(running: Served) -> No
     assert reply.json["headers"] == {"Authorization": "Bearer fake-issued"}
     assert reply.json["extra"] == {"loginLink": "https://fake.example/login", "user": {"id": 7}}
     assert running.engine.calls == [("issue", "wallet", {"amount": "0.001", "url": "/x"})]
+    assert running.engine.uid == os.getuid()  # whose queries are counted
+
+
+def test_a_refresh_lets_rejected_credentials_of_an_on_demand_token_be_tried_again(running: Served) -> None:
+    """For admins; the answer is the state. Where nothing is rejected it is a 405 as before."""
+    running.engine.entries["wallet"].changes["state"] = State.REJECTED
+    reply = running.post("/v1/tokens/wallet/refresh", {"reason": "command line"})
+    assert (reply.status, reply.json) == (200, {"version": 1, "name": "wallet", "state": "on_demand"})
+    reply = running.post("/v1/tokens/wallet/refresh")
+    assert (reply.status, reply.code) == (405, "not_supported")
+    assert running.engine.calls == [("resume", "wallet")]
 
 
 def test_issue_parameters_are_strings(running: Served) -> None:

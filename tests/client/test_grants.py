@@ -1,4 +1,4 @@
-"""A `Grant`: the headers of a token, and a request id where the upstream wants one. `test_adapters` has it with HTTP."""
+"""A `Grant`: the headers of a token, and a request id where the upstream wants one. `test_adapters` has the rest."""
 
 import pytest
 

@@ -60,14 +60,17 @@ def uid_of(connection: socket.SocketType) -> int:
     return int(uid)
 
 
-def identify(connection: socket.SocketType) -> Peer:
-    """Return the identity of the process at the other end of a connected Unix socket; raises OSError."""
+def identify(connection: socket.SocketType, *, scope: SocketScope | None = None) -> Peer:
+    """Return the identity of the process at the other end of a connected Unix socket; raises OSError.
+
+    ``scope`` is what the socket is for, if it is not for everything.
+    """
     _pid, uid, gid = _UCRED.unpack(connection.getsockopt(_SOCKET, _PEERCRED, _UCRED.size))
     try:
         packed = connection.getsockopt(_SOCKET, _SO_PEERGROUPS, _PYTHON_BUFFER_BYTES)
     except OSError:
         packed = _many_groups(connection.fileno())
-    return Peer(uid, frozenset((gid, *struct.unpack(f"{len(packed) // 4}I", packed))), connection)
+    return Peer(uid, frozenset((gid, *struct.unpack(f"{len(packed) // 4}I", packed))), connection, scope)
 
 
 def _many_groups(descriptor: int) -> bytes:

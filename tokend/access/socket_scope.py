@@ -11,11 +11,15 @@ ALL = "*"
 class SocketScope:
     """The tokens that a socket serves, by name, and whether administrators are administrators there.
 
-    The peers of a socket share the object. A reload sets its fields, which counts for open connections at once.
+    The peers of a socket share the object. A reload changes it, which counts for open connections at once.
     """
 
     tokens: Collection[str]
     admin: bool = False
+
+    def change(self, tokens: Collection[str], *, admin: bool) -> None:
+        """Serve these tokens from now on, with administrators or without."""
+        self.tokens, self.admin = tokens, admin
 
     def has(self, name: str) -> bool:
         """Return whether the socket serves this token."""

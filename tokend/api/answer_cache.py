@@ -16,6 +16,7 @@ import orjson
 
 from tokend.access.peer import Peer
 from tokend.access.policy import AccessPolicy, is_public
+from tokend.access.socket_scope import SocketScope
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.application import PreparedAnswer
 from tokend.httpd.response import PLAIN_TYPE, Response
@@ -30,6 +31,8 @@ MOST_REMEMBERED = 512
 SECONDS_PER_ANSWER = 0.0005
 # Header of a token's answer: the query parameter in which each call to the upstream needs a new request id.
 REQUEST_ID_PARAMETER = "Request-Id-Parameter"
+# `ScopedAnswers` have nothing to sweep.
+SCOPED_SWEEP_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +188,27 @@ class AnswerCache:
     def _drop(self, text: bytes) -> None:
         answer = self._texts.pop(text)
         self._past_hits[answer.name] += answer.hits
+
+
+class ScopedAnswers:
+    """The prepared answers about the tokens of one of ``[[sockets]]``; implements `PreparedAnswers`.
+
+    The texts are those of the `AnswerCache`, which sweeps them: the same request has the same answer on every socket
+    that serves its token.
+    """
+
+    def __init__(self, answers: AnswerCache, scope: SocketScope) -> None:
+        self._find, self._scope = answers.find, scope
+        self.admits, self.remember = answers.admits, answers.remember
+
+    def find(self, text: bytes, /) -> TokenAnswer | None:
+        """Return the answer to a request text if it is right, and about a token of this socket."""
+        answer = self._find(text)
+        return answer if answer is not None and self._scope.has(answer.name) else None
+
+    def sweep(self) -> float:
+        """Leave sweeping to the `AnswerCache`."""
+        return SCOPED_SWEEP_SECONDS
 
 
 def _is_current(answer: TokenAnswer, entries: Mapping[str, Entry]) -> bool:

@@ -21,13 +21,16 @@ async def show_status(call: Call) -> Response:
     if error is not None and not call.admin:
         # The sentence quotes the file, which may name tokens that are hidden from this peer.
         error = "the configuration has errors; the administrator's `tokend status` shows them"
+    admin = call.admin
+    sockets = [dict(socket) for socket in call.service.sockets()] if admin else []
     entries = with_pauses(call.service.entries_for(call.request.peer))
     return json_response(
         {
             "version": 1,
             "ready": call.service.engine.ready,
             "config": {"loaded_at": utc(loaded_at), "error": error},
-            "tokens": [status_row(entry.status(), admin=call.admin) async for entry in entries],
+            "tokens": [status_row(entry.status(), admin=admin) async for entry in entries],
+            **({"sockets": sockets} if sockets else {}),
         }
     )
 

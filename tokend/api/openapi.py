@@ -12,7 +12,7 @@ from tokend.api import schemas
 _SHAPES = (
     schemas.TokenList, schemas.Status, schemas.Token, schemas.KeyPair, schemas.IssuedToken, schemas.RequestId,
     schemas.Forgotten, schemas.Plan, schemas.Live, schemas.Ready, schemas.Problem, schemas.TokenEvent,
-    schemas.ConfigEvent,
+    schemas.ConfigEvent, schemas.Resumed,
 )  # fmt: skip
 _PREFIX = "#/components/schemas/"
 _TEXT = {"type": "string"}
@@ -32,16 +32,22 @@ def _headers(*, required: bool = True, **names: dict[str, Any]) -> dict[str, Any
 
 
 _RETRY_AFTER = _headers(required=False, Retry_After={"type": "integer", "minimum": 1})
-_ETAG: dict[str, Any] = {
-    "headers": {
-        "ETag": {"required": True, "schema": {"type": "string", "pattern": '^"[0-9]+"$'}},
-        "Request-Id-Parameter": {
-            "required": False,
-            "schema": {"type": "string"},
-            "description": "the query parameter in which each call to the upstream needs a new request id (tt)",
-        },
+_ETAG_SCHEMA = {"type": "string", "pattern": '^"[0-9]+"$'}
+_REQUEST_ID_PARAMETER = {
+    "Request-Id-Parameter": {
+        "required": False,
+        "schema": _TEXT,
+        "description": "the query parameter in which each call to the upstream needs a new request id (tt)",
     }
 }
+
+
+def _of_a_token(*, required: bool) -> dict[str, Any]:
+    return {"headers": _headers(required=required, ETag=_ETAG_SCHEMA)["headers"] | _REQUEST_ID_PARAMETER}
+
+
+_ETAG = _of_a_token(required=True)
+_ETAG_OF_A_TOKEN = _of_a_token(required=False)
 _ANY_TEXT: dict[str, Any] = {"schema": _TEXT}
 # Every problem by its status: its code, and its headers.
 _PROBLEMS: dict[int, tuple[str, dict[str, Any]]] = {
@@ -146,8 +152,8 @@ _PATHS: dict[str, Any] = {
     },
     "/v1/tokens/{name}/refresh": {
         "post": _operation(
-            "a newer token than if_generation",
-            _good(_content(schemas.Token) | _PLAIN, **_ETAG),
+            "a newer token than if_generation; admins: try an on-demand token's rejected credentials again",
+            _good(_content(schemas.Token, schemas.Resumed) | _PLAIN, **_ETAG_OF_A_TOKEN),
             *_NAMED, 406, 409, *_BODY, *_FRESH,
             parameters=_NAMES,
             requestBody=_REFRESH,

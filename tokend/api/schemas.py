@@ -133,14 +133,26 @@ class ConfigEvent(TypedDict):
     data: Annotated[str, _json_of("ConfigState")]
 
 
+class SocketRow(TypedDict):
+    """One of ``[[sockets]]``."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    path: str
+    tokens: list[str]
+    admin: bool
+    state: Literal["pending", "ok", "failing"]
+    error: str | None
+
+
 class Status(TypedDict):
-    """The daemon's and each token's condition."""
+    """The daemon's and each token's condition. Only admins see ``sockets``, if there are any."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     version: Literal[1]
     ready: bool
     config: ConfigState
     tokens: list[StatusRow]
+    sockets: NotRequired[list[SocketRow]]
 
 
 class Token(TypedDict):
@@ -174,6 +186,15 @@ class IssuedToken(Token):
     """An on-demand token, and the vendor's other members."""
 
     extra: dict[str, object]
+
+
+class Resumed(TypedDict):
+    """An on-demand token whose rejected credentials are tried again."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    version: Literal[1]
+    name: str
+    state: State
 
 
 class RequestId(TypedDict):

@@ -1,7 +1,7 @@
 """State and decisions that all routes share: engine, visibility of tokens, prepared answers, counts, audit lines."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,8 @@ from tokend.values.tokens import Lease
 ConfigState = Callable[[], tuple[datetime, str | None]]
 # Answers by (token, HTTP status).
 RequestCounts = Mapping[tuple[str, int], int]
+# The rows of ``[[sockets]]`` for administrators. Must not block.
+SocketRows = Callable[[], Sequence[Mapping[str, Any]]]
 # Given the names that the peer may see, and the answers so far: the page in Prometheus' text format.
 RenderMetrics = Callable[[Collection[str], RequestCounts], Awaitable[bytes]]
 
@@ -42,10 +44,12 @@ class TokenApi:
         metrics: RenderMetrics | None = None,
         audit_reads: bool = False,
         last_event: int = 0,
+        sockets: SocketRows = tuple,
     ) -> None:
         self.engine = engine
         self.policy = policy
         self.config_state = config_state
+        self.sockets = sockets
         self.audit_reads = audit_reads
         self.answers = AnswerCache(engine, policy)
         self.answers.remember_texts(not audit_reads)

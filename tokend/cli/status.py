@@ -63,6 +63,9 @@ def _headline(answer: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
     if config["error"]:
         lines[1] += ", " + click.style("a newer one was refused", fg="red") + ":"
         lines += ["  " + line for line in str(config["error"]).splitlines()]
+    for one in answer.get("sockets", ()):
+        if one["error"]:
+            lines.append(f"socket {one['path']}: {click.style(one['state'], fg='red')}: {one['error']}")
     return "\n".join(lines)
 
 
@@ -92,6 +95,8 @@ def _block(row: Mapping[str, Any]) -> Iterator[str]:
         yield _line("next", _next(row))
     if row.get("note"):
         yield _line("note", row["note"])
+    for warning in row.get("warnings", ()):
+        yield _line("warning", warning["message"])
     for sink in row["sinks"]:
         yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}")
 
@@ -102,6 +107,10 @@ def _line(label: str, text: str) -> str:
 
 def _next(row: Mapping[str, Any]) -> str:
     """Say what the daemon does next with this token, or what a person has to do."""
+    if row["next_attempt_at"] is not None and row["state"] == "rejected":
+        seconds = seconds_until(row["next_attempt_at"])
+        when = f"in {describe_seconds(seconds)}" if seconds >= 1 else "now"
+        return f"the next `tokend issue` is sent {when}, or after `tokend refresh {row['name']}`"
     if row["next_attempt_at"] is not None:
         what = "refresh" if row["state"] == "valid" else "attempt"
         seconds = seconds_until(row["next_attempt_at"])

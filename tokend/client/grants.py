@@ -1,4 +1,4 @@
-"""A `Grant`: all that an adapter adds to one request, that is headers, and a request id where the upstream wants one."""
+"""A `Grant`: all that an adapter adds to one request: headers, and a request id where the upstream wants one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -97,8 +97,6 @@ async def _start_engine(given: Launch, tasks: TaskGroup) -> EngineParts:
 
 
 async def _apply_first_config(given: Launch, engine: EngineParts) -> None:
-    for warning in given.config.warnings:
-        log.warning("config.warning", detail=warning.headline)
     await engine.reloader.begin()
     await engine.supervisor.apply(given.config)
 
@@ -111,6 +109,7 @@ async def _start_service(service: ServiceParts, tasks: TaskGroup, stack: AsyncEx
         await tasks.start(service.credentials)
     for server in others:
         await _start_server(server, stack)
+    await tasks.start(service.sockets)
 
 
 async def _start_server(server: SocketServer | LoopbackServer, stack: AsyncExitStack) -> None:

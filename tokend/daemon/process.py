@@ -44,7 +44,7 @@ def run(config_path: str | None, *, once: bool = False) -> int:
     notifier.extend()
     try:
         inherited = activation.inherit()
-        config = load_config(explicit)
+        config = load_config(explicit, starting=True)
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
         state = _state(config, inherited, notifier)
         last_event = event_ids.take(config.daemon.state_directory, SystemClock().instant().wall)

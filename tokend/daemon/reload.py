@@ -1,13 +1,13 @@
 """Replacement of the configuration in force: read, validate, plan, apply; all or nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import anyio
 
-from tokend.config import Config
+from tokend.config import Config, SocketSettings
 from tokend.daemon.config_in_force import ConfigInForce
 from tokend.engine.reload_plan import ReloadPlan
 from tokend.engine.supervisor import Supervisor
@@ -29,6 +29,8 @@ LOAD_SECONDS = 60.0
 READ_TRIES = 5
 # Name in a plan for the daemon's own keys; no provider can have this name.
 DAEMON = "[daemon]"
+# Name in a plan for the tables of additional sockets.
+SOCKETS = "[[sockets]]"
 # Keys that are read at start only.
 NEEDS_RESTART = (
     "socket",
@@ -48,8 +50,8 @@ log = logs.get_logger()
 class Reloader:
     """Replace the configuration in force: on request, after `want`, and when its files change.
 
-    ``explicit`` is the configuration's path in argv. After `begin`, run `watch_files`, `reload_when_wanted` and
-    `retry_refused` as tasks.
+    ``explicit`` is the configuration's path in argv. ``sockets`` applies the tables of ``[[sockets]]``. After `begin`,
+    run `watch_files`, `reload_when_wanted` and `retry_refused` as tasks.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Reloader:
         threads: ThreadPool,
         watch_threads: ThreadPool,
         notifier: Notifier,
+        sockets: Callable[[Sequence[SocketSettings]], Awaitable[None]],
     ) -> None:
         self._in_force = in_force
         self._supervisor = supervisor
@@ -70,8 +73,10 @@ class Reloader:
         self._clock = clock
         self._threads = threads
         self._notifier = notifier
+        self._sockets = sockets
         self._lock = anyio.Lock()
         self._wanted = anyio.Event()
+        self._warned: frozenset[tuple[object, ...]] = frozenset()  # the warnings that were logged
 
     def want(self) -> None:
         """Request a reload soon. Several requests before it begins cause one reload."""
@@ -111,10 +116,11 @@ class Reloader:
             await self._clock.sleep(RELOAD_SECONDS)
 
     async def begin(self) -> None:
-        """Record the present state of the watched files.
+        """Log the warnings of the configuration in force, and record the present state of the watched files.
 
         Call it before the first secret is read, so that no change is missed.
         """
+        self._log_warnings(self._in_force.config)
         await self._watch.follow(_watched(self._in_force.config))
 
     async def watch_files(self) -> None:
@@ -160,16 +166,23 @@ class Reloader:
         with anyio.CancelScope(shield=True):
             await self._supervisor.carry_out(plan)
             self._in_force.replace(config, self._clock.instant().wall)
+            await self._sockets(config.sockets)
             await self._watch.follow(_watched(config))
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
-        for warning in config.warnings:
-            log.warning("config.warning", detail=warning.headline)
+        self._log_warnings(config)
         for row in rows:
             if row["name"] == DAEMON:
                 log.warning("config.restart_needed", detail=row["action"])
         log.info("config.loaded", changes=len(rows))
         self._in_force.announce()
         return rows
+
+    def _log_warnings(self, config: Config) -> None:
+        """Log each warning once: a warning that the last configuration had, too, is not logged again."""
+        for warning in config.warnings:
+            if warning.identity not in self._warned:
+                log.warning("config.warning", code=warning.code, detail=warning.headline)
+        self._warned = frozenset(warning.identity for warning in config.warnings)
 
     def _refuse(self, error: ConfigError) -> None:
         # A saved file and the `tokend reload` after it cause the same refusal twice: it is logged as an error once.
@@ -207,9 +220,21 @@ class Reloader:
         rows = list(plan)
         now, new = self._in_force.config.daemon, plan.config.daemon
         fixed = [key for key in NEEDS_RESTART if getattr(new, key) != getattr(now, key)]
+        rows += _socket_rows(self._in_force.config.sockets, plan.config.sockets)
         if fixed:
             rows.append({"name": DAEMON, "action": "restart needed for " + ", ".join(fixed)})
         return rows
+
+
+def _socket_rows(now: Sequence[SocketSettings], new: Sequence[SocketSettings]) -> list[Mapping[str, str]]:
+    before, after = ({socket.path: socket for socket in sockets} for sockets in (now, new))
+    actions = [f"remove {path}" for path in before.keys() - after.keys()]
+    for path, socket in after.items():
+        if path not in before:
+            actions.append(f"add {path}")
+        elif socket != before[path]:
+            actions.append(f"change {path}")
+    return [{"name": SOCKETS, "action": action} for action in sorted(actions)]
 
 
 def _watched(config: Config) -> set[Path]:

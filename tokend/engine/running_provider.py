@@ -66,7 +66,10 @@ class RunningProvider(Entry, Protocol):
     async def refresh(self, if_generation: int | None, *, admin: bool) -> Lease:
         """See `contract.Engine.refresh`."""
 
-    async def issue(self, parameters: Mapping[str, str]) -> Token:
+    async def resume(self) -> None:
+        """See `contract.Engine.resume`."""
+
+    async def issue(self, parameters: Mapping[str, str], uid: int) -> Token:
         """See `contract.Engine.issue`."""
 
     async def forget(self) -> None:

@@ -14,6 +14,7 @@ from tokend.config import Config, ProviderConfig
 from tokend.engine import reload_plan, running_provider
 from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.warnings import CONFIG, SECRETS, Warnings
 from tokend.engine.publishing.running_sinks import RunningSinks
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.records.fingerprints import request_fingerprint
@@ -79,6 +80,8 @@ class Supervisor:
         for step in plan.steps:
             if step.action != "remove":
                 await self._carry_out(step, plan.config.providers[step.name], orphans)
+        self.warnings.replace(CONFIG, plan.config.warnings_by_provider(of_secrets=False))
+        self.warnings.replace(SECRETS, plan.config.warnings_by_provider(of_secrets=True))
         for step in plan.steps:
             self._context.store.touch(step.name)
             log.info("config.applied", token=step.name, action=step.action)
@@ -130,6 +133,7 @@ class Supervisor:
         """Stop a provider. Its files stay, and its state, for the day when it is configured again."""
         self._providers.pop(name).stop()
         self._sinks.pop(name).stop()
+        self.warnings.drop(name)
 
     async def _change(self, config: ProviderConfig) -> None:
         provider = self._providers[config.name]
@@ -172,9 +176,14 @@ class Supervisor:
         log.debug("token.refresh_asked", token=name, reason=reason, if_generation=if_generation)
         return await self._provider(name).refresh(if_generation, admin=admin)
 
-    async def issue(self, name: str, parameters: Mapping[str, str]) -> Token:
+    async def resume(self, name: str) -> None:
+        """Let the next query try rejected credentials of an on-demand kind again."""
+        log.info("token.resumed", token=name)
+        await self._provider(name).resume()
+
+    async def issue(self, name: str, parameters: Mapping[str, str], *, uid: int = 0) -> Token:
         """Issue one on-demand token."""
-        return await self._provider(name).issue(parameters)
+        return await self._provider(name).issue(parameters, uid)
 
     async def request_id(self, name: str) -> str:
         """Make a request id."""
@@ -194,6 +203,11 @@ class Supervisor:
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call ``callback(name)`` at each change."""
         return self._context.store.subscribe(callback)
+
+    @property
+    def warnings(self) -> Warnings:
+        """The warnings about each provider."""
+        return self._context.warnings
 
     @property
     def counters(self) -> Counters:

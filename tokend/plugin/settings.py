@@ -20,6 +20,9 @@ from tokend.plugin.sink import Content, SinkRuntime
 from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.values.tokens import Lease
 
+# Queries of an on-demand kind that calls an upstream, per uid: per second, and at once.
+ISSUE_RATE, ISSUE_BURST = 5.0, 20
+
 
 class Access(Settings):
     """The peers that may read a token: a peer passes if any of these matches. Root and the daemon's uid always pass."""
@@ -108,7 +111,21 @@ class HeldSettings(ProviderSettings):
 
 
 class OnDemandSettings(ProviderSettings):
-    """The keys of a token that is issued per query. No token is prefetched, cached or written."""
+    """The keys of a token that is issued per query. No token is prefetched, cached or written.
+
+    ``issue_rate`` queries per second and ``issue_burst`` at once are allowed per uid and provider. A kind that signs
+    locally has no limit unless one of them is set.
+    """
+
+    issue_rate: Annotated[float | None, Role.HANDLING] = Field(default=None, gt=0, le=10_000, allow_inf_nan=False)
+    issue_burst: Annotated[int | None, Role.HANDLING] = Field(default=None, ge=1, le=100_000)
+
+    @property
+    def issue_limit(self) -> tuple[float, int] | None:
+        """The queries per second and at once that each uid may make; None for no limit."""
+        if self.local and self.issue_rate is None and self.issue_burst is None:
+            return None
+        return self.issue_rate or ISSUE_RATE, self.issue_burst or ISSUE_BURST
 
 
 class NetworkSettings(UpstreamSettings, ProviderSettings):

@@ -83,8 +83,14 @@ class Engine(Protocol):
         above the newest generation, raise `GenerationConflictError`. Raises also the errors of `fresh`.
         """
 
-    async def issue(self, name: str, parameters: Mapping[str, str]) -> Token:
-        """Issue one on-demand token.
+    async def resume(self, name: str) -> None:
+        """Let the next query try an on-demand provider's rejected credentials again. For admins.
+
+        Raises `NotSupportedError` also if the credentials are not rejected.
+        """
+
+    async def issue(self, name: str, parameters: Mapping[str, str], *, uid: int) -> Token:
+        """Issue one on-demand token for a caller's ``uid``, whose queries are counted.
 
         Raises `InvalidParametersError`, `ThrottledError`, `TokenUnavailableError` and `LoginRequiredError`.
         """

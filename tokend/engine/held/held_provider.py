@@ -109,6 +109,7 @@ class HeldProvider:
             next_attempt_at=None if upcoming is None else upcoming.wall,
             sinks=self._sinks.statuses(),
             note="; ".join(note for note in notes if note is not None) or None,
+            warnings=self._context.warnings.of(self.name),
         )
 
     def is_settled(self) -> bool:
@@ -130,7 +131,11 @@ class HeldProvider:
         """Make one attempt now, unless the token is newer than ``if_generation`` already."""
         return await self._demand.newer_than(if_generation, admin=admin)
 
-    async def issue(self, parameters: Mapping[str, str]) -> Token:  # noqa: ARG002  # of the interface
+    async def resume(self) -> None:
+        """Raise `NotSupportedError`: a held token is refreshed."""
+        raise NotSupportedError(f"{self.name} is a held token: POST /v1/tokens/{self.name}/refresh")
+
+    async def issue(self, parameters: Mapping[str, str], uid: int) -> Token:  # noqa: ARG002  # of the interface
         """Raise `NotSupportedError`: the token is held."""
         raise NotSupportedError(f"{self.name} is a held token: GET it")
 

@@ -161,8 +161,13 @@ class Refresher:
         self._reconcile_soon()
 
     async def forget(self) -> None:
-        """Drop the token from memory and state (publishers drop it from the files), then make an attempt."""
-        await self._store.update(self.name, Record.without_token)
+        """Drop the token from memory and state (publishers drop it from the files), then make an attempt.
+
+        Its fingerprint is remembered until its end: the same token is not published again.
+        """
+        # The token that the admin sees now, and the one that an attempt under way may have stored meanwhile.
+        seen = self.lease
+        await self._store.update(self.name, lambda record: record.with_forgotten((seen,), self._clock.instant()))
         self._want_attempt()
 
     def request_attempt(self, *, despite_rejection: bool) -> AttemptResult:
