@@ -357,6 +357,7 @@ class World:
     full: bool = False
     stumbles: dict[tuple[str, str], Exception] = field(default_factory=dict)  # by sink method and path
     threads: Any = field(default_factory=InlineThreads)
+    commands: Any = None  # threads of announcements; None: `threads`
     disk_threads: Any = field(default_factory=InlineThreads)
     limits: HostLimits = field(default_factory=HostLimits)
     counters: Counters = field(default_factory=Counters)
@@ -384,7 +385,7 @@ class World:
             runtime=self._runtime,
             sink_upstream=self._sink_upstream,
             threads=self.threads,
-            commands=self.threads,
+            commands=self.commands or self.threads,
             serve=self._serve,
         )
         async with anyio.create_task_group() as tasks:

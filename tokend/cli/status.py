@@ -13,6 +13,7 @@ from tokend.cli.token_rows import (
     describe_seconds,
     find_row,
     needs_a_person,
+    seconds_since,
     seconds_until,
     state_colour,
     use_colours,
@@ -98,7 +99,7 @@ def _block(row: Mapping[str, Any]) -> Iterator[str]:
     for warning in row.get("warnings", ()):
         yield _line("warning", warning["message"])
     for sink in row["sinks"]:
-        yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}")
+        yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}{_hook(sink)}")
 
 
 def _line(label: str, text: str) -> str:
@@ -132,3 +133,11 @@ def _sink(sink: Mapping[str, Any]) -> str:
     if sink["error"]:
         return click.style(sink["state"], fg="red") + f": {sink['error']}" + (f" (last {written})" if written else "")
     return str(sink["state"])
+
+
+def _hook(sink: Mapping[str, Any]) -> str:
+    """Say since when the hook of a sink runs; a failed one is the error of its sink."""
+    hook = sink.get("hook") or {"state": "idle"}
+    if hook["state"] != "running":
+        return ""
+    return f", hook: running {describe_seconds(seconds_since(hook['since']))}"
