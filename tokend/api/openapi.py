@@ -32,8 +32,22 @@ def _headers(*, required: bool = True, **names: dict[str, Any]) -> dict[str, Any
 
 
 _RETRY_AFTER = _headers(required=False, Retry_After={"type": "integer", "minimum": 1})
-_ETAG = _headers(ETag={"type": "string", "pattern": '^"[0-9]+"$'})
-_ETAG_OF_A_TOKEN = _headers(required=False, ETag={"type": "string", "pattern": '^"[0-9]+"$'})
+_ETAG_SCHEMA = {"type": "string", "pattern": '^"[0-9]+"$'}
+_REQUEST_ID_PARAMETER = {
+    "Request-Id-Parameter": {
+        "required": False,
+        "schema": _TEXT,
+        "description": "the query parameter in which each call to the upstream needs a new request id (tt)",
+    }
+}
+
+
+def _of_a_token(*, required: bool) -> dict[str, Any]:
+    return {"headers": _headers(required=required, ETag=_ETAG_SCHEMA)["headers"] | _REQUEST_ID_PARAMETER}
+
+
+_ETAG = _of_a_token(required=True)
+_ETAG_OF_A_TOKEN = _of_a_token(required=False)
 _ANY_TEXT: dict[str, Any] = {"schema": _TEXT}
 # Every problem by its status: its code, and its headers.
 _PROBLEMS: dict[int, tuple[str, dict[str, Any]]] = {
