@@ -5,7 +5,7 @@ import hmac
 import json
 import random
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ import anyio
 from tests.virtual import VirtualClock
 from tokend.config import ProviderConfig
 from tokend.engine.context.context import Context
+from tokend.engine.context.contract import ReloadAnswer
 from tokend.engine.context.counters import Counters
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
@@ -357,6 +358,7 @@ class World:
     full: bool = False
     stumbles: dict[tuple[str, str], Exception] = field(default_factory=dict)  # by sink method and path
     threads: Any = field(default_factory=InlineThreads)
+    commands: Any = None  # threads of announcements; None: `threads`
     disk_threads: Any = field(default_factory=InlineThreads)
     limits: HostLimits = field(default_factory=HostLimits)
     counters: Counters = field(default_factory=Counters)
@@ -384,7 +386,7 @@ class World:
             runtime=self._runtime,
             sink_upstream=self._sink_upstream,
             threads=self.threads,
-            commands=self.threads,
+            commands=self.commands or self.threads,
             serve=self._serve,
         )
         async with anyio.create_task_group() as tasks:
@@ -445,8 +447,8 @@ def literal(value: str) -> SecretSource:
     return SecretSource(literal=Secret(value))
 
 
-async def _no_reload(dry_run: bool) -> Sequence[Mapping[str, str]]:
-    return [{"name": "nothing", "action": "dry" if dry_run else "wet"}]
+async def _no_reload(dry_run: bool, path: Path | None) -> ReloadAnswer:
+    return ReloadAnswer([{"name": str(path), "action": "dry" if dry_run else "wet"}])
 
 
 def minutes(number: float) -> timedelta:

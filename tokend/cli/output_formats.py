@@ -37,7 +37,7 @@ def render(answer: "Mapping[str, Any]", output: str, *, host: "str | None" = Non
 
     Formats of lines refuse control characters in any field. ``host`` is for `netrc` alone: ``[LOGIN@]HOST``.
     """
-    _check(answer)
+    _check(answer, output)
     if output == "netrc":
         text = _netrc(answer, host or "")
     else:
@@ -47,9 +47,10 @@ def render(answer: "Mapping[str, Any]", output: str, *, host: "str | None" = Non
     return text
 
 
-def _check(answer: "Mapping[str, Any]") -> None:
+def _check(answer: "Mapping[str, Any]", output: str) -> None:
     """Raise `TokendError` if this is no answer of tokend: the server may be another program."""
-    headers, end = answer.get("headers"), answer.get("expires_at_unix", "missing")
+    # A signature is headers alone.
+    headers, end = answer.get("headers"), answer.get("expires_at_unix", None if output in ("header", "curl") else "")
     texts = [answer.get("name"), answer.get("access_token"), answer.get("issued_at", "")]
     texts += headers.values() if isinstance(headers, dict) else [None]
     if not all(isinstance(text, str) for text in texts) or not (end is None or type(end) is int):
@@ -128,7 +129,7 @@ def git_credential(answer: "Mapping[str, Any]", username: str) -> str:
     """Format the answer of a git credential helper (gitcredentials(7)): lines of key=value."""
     if any(character in answer["access_token"] + username for character in "\n\r\0"):
         raise TokendError(f"{answer['name']} has a line break, which git's protocol cannot carry: use -o raw")
-    _check(answer)
+    _check(answer, "git")
     _check_controls(answer, "git")
     lines = [f"username={username}", f"password={answer['access_token']}"]
     if answer["expires_at_unix"] is not None:

@@ -14,6 +14,7 @@ from tokend.cli.token_rows import (
     describe_seconds,
     find_row,
     needs_a_person,
+    seconds_since,
     seconds_until,
     state_colour,
     use_colours,
@@ -72,6 +73,8 @@ def _headline(answer: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
     if config["error"]:
         lines[1] += ", " + click.style("a newer one was refused", fg="red") + ":"
         lines += ["  " + line for line in str(config["error"]).splitlines()]
+    if restart := config.get("restart_needed"):
+        lines.append(click.style("restart needed", fg="yellow") + f" for {', '.join(restart)}")
     for one in answer.get("sockets", ()):
         if one["error"]:
             lines.append(f"socket {one['path']}: {click.style(one['state'], fg='red')}: {one['error']}")
@@ -107,7 +110,7 @@ def _block(row: Mapping[str, Any]) -> Iterator[str]:
     for warning in row.get("warnings", ()):
         yield _line("warning", warning["message"])
     for sink in row["sinks"]:
-        yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}")
+        yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}{_hook(sink)}")
 
 
 def _line(label: str, text: str) -> str:
@@ -141,3 +144,11 @@ def _sink(sink: Mapping[str, Any]) -> str:
     if sink["error"]:
         return click.style(sink["state"], fg="red") + f": {sink['error']}" + (f" (last {written})" if written else "")
     return str(sink["state"])
+
+
+def _hook(sink: Mapping[str, Any]) -> str:
+    """Say since when the hook of a sink runs; a failed one is the error of its sink."""
+    hook = sink.get("hook") or {"state": "idle"}
+    if hook["state"] != "running":
+        return ""
+    return f", hook: running {describe_seconds(seconds_since(hook['since']))}"

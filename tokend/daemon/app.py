@@ -15,6 +15,7 @@ from tokend.httpd.loopback_server import LoopbackServer
 from tokend.httpd.unix_server import SocketServer
 from tokend.machine import logs
 from tokend.machine.clock import Clock
+from tokend.machine.command import kill_commands
 from tokend.service_manager.notify import EXTEND_SECONDS
 from tokend.values.errors import StoreError
 
@@ -164,6 +165,7 @@ async def _stop_at(signals: AsyncIterator[signal.Signals], stop: anyio.Event) ->
     async for number in signals:
         if stop.is_set():
             # Second signal: exit immediately. Safe, because all writes are atomic.
+            kill_commands()
             os._exit(128 + number)
         stop.set()
 

@@ -5,6 +5,7 @@ compares two tables by ``==``. `field_roles` defines the effect of a changed fie
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -37,6 +38,8 @@ class ProviderSettings(Settings):
 
     # True for a kind without an upstream: no request, no rate limit, no interval between two attempts.
     local: ClassVar[bool] = True
+    # Query parameter in which each call to the upstream needs a new id, for kinds with a method `request_id`.
+    request_id_parameter: ClassVar[str | None] = None
 
     kind: str
     required: Annotated[bool, Role.HANDLING] = True
@@ -139,6 +142,17 @@ class NetworkSettings(UpstreamSettings, ProviderSettings):
     zero_means: Annotated[Literal["expired", "never"], Role.HANDLING] = "expired"
 
 
+@dataclass(frozen=True, slots=True)
+class AnnouncementTiming:
+    """When a sink announces a change: after ``debounce_seconds`` without another, and a random part of ``splay``."""
+
+    debounce_seconds: float = 0.0
+    splay_seconds: float = 0.0
+
+
+AT_ONCE = AnnouncementTiming()
+
+
 class SinkSettings(Settings):
     """The keys that every sink takes.
 
@@ -173,6 +187,10 @@ class SinkSettings(Settings):
         others: tuple[str, ...] = self.__dict__.get("tokens", ())
         return others
 
+    def announcement_timing(self) -> AnnouncementTiming | None:
+        """Return when a pushed sink announces its changes; None if it has nothing to announce."""
+        return AT_ONCE
+
     def secrets(self) -> dict[str, SecretSource]:
         """Return the configured secrets by field name."""
         # See `ProviderSettings.secrets`: a reload calls this for ten thousand file sinks.
@@ -194,6 +212,10 @@ class RemoteSinkSettings(SinkSettings):
     family: ClassVar[Literal["pushed", "remote", "served"]] = "remote"
 
     timeout: Duration = timedelta(seconds=30)
+
+    def announcement_timing(self) -> AnnouncementTiming | None:
+        """Return None: the store itself notifies its readers."""
+        return None
 
     async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:  # noqa: ARG002
         """Make the wanted content: the raw token. ``expires_at`` is the earliest end of all the tokens."""
