@@ -175,7 +175,6 @@ def test_a_control_character_in_any_field_is_refused_where_it_could_begin_a_line
         assert control not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a:b", 'a"b', "a\\b", "é"])
 def test_a_signature_has_headers_and_no_token() -> None:
     """`tokend sign` prints headers; every other form needs a whole answer."""
     signature = {"name": "links", "access_token": "", "headers": {"x-signature": "fake"}}
@@ -186,6 +185,7 @@ def test_a_signature_has_headers_and_no_token() -> None:
             render(signature, output)
 
 
+@pytest.mark.parametrize("name", ["", "a b", "a:b", 'a"b', "a\\b", "é"])
 def test_a_header_has_the_name_of_a_header(name: str) -> None:
     """Anything else could be read as more than a name."""
     for output in ("curl", "header"):
