@@ -126,7 +126,7 @@ def test_status_shows_how_everything_fares(running: Served) -> None:
     running.config_error = "c.toml:1:1: bad"
     status = running.get("/v1/status").json
     assert (status["version"], status["ready"]) == (1, True)
-    assert status["config"] == {"loaded_at": "2025-01-01T00:00:00Z", "error": "c.toml:1:1: bad"}
+    assert status["config"] == {"loaded_at": "2025-01-01T00:00:00Z", "error": "c.toml:1:1: bad", "restart_needed": []}
     row = next(one for one in status["tokens"] if one["name"] == "demo")
     listed = next(one for one in running.get("/v1/tokens").json["tokens"] if one["name"] == "demo")
     more = {"required", "seconds_left", "failures", "last_error", "next_attempt_at", "sinks"}

@@ -66,6 +66,8 @@ def _headline(answer: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
     if config["error"]:
         lines[1] += ", " + click.style("a newer one was refused", fg="red") + ":"
         lines += ["  " + line for line in str(config["error"]).splitlines()]
+    if restart := config.get("restart_needed"):
+        lines.append(click.style("restart needed", fg="yellow") + f" for {', '.join(restart)}")
     for one in answer.get("sockets", ()):
         if one["error"]:
             lines.append(f"socket {one['path']}: {click.style(one['state'], fg='red')}: {one['error']}")

@@ -35,6 +35,18 @@ class StatusWarning:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigStatus:
+    """The configuration in force: when it was loaded (aware UTC), and why a newer one was refused, or None.
+
+    ``restart_needed`` has the keys whose values in the file count only after a restart, as in ``daemon.socket``.
+    """
+
+    loaded_at: datetime
+    error: str | None
+    restart_needed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ClientReports:
     """Reports of clients that an upstream refused this token.
 

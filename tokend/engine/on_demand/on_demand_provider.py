@@ -8,12 +8,15 @@ from anyio.abc import TaskGroup
 from tokend.config import ProviderConfig
 from tokend.engine.context.context import Context
 from tokend.engine.context.contract import SinkReport
+from tokend.engine.on_demand.call_signer import sign
 from tokend.engine.on_demand.issuer import TokenIssuer
 from tokend.engine.policy.probes import next_probe
 from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
+from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import OnDemandSettings
 from tokend.values.errors import NotSupportedError
+from tokend.values.secret import Secret
 from tokend.values.status import ProviderStatus
 from tokend.values.tokens import Lease, Token
 
@@ -43,7 +46,7 @@ class OnDemandProvider:
     def start(self, tasks: TaskGroup, workers: WorkerGroup) -> None:  # noqa: ARG002  # of the interface
         """Leave `Rejected` soon if secrets changed while the daemon was stopped."""
         self._tasks = tasks
-        self.issuer.start(tasks)
+        self.issuer.callers.start(tasks)
         if self.is_rejected:
             tasks.start_soon(self.issuer.reconsider)
 
@@ -125,6 +128,10 @@ class OnDemandProvider:
     async def issue(self, parameters: Mapping[str, str], uid: int) -> Token:
         """Issue one token."""
         return await self.issuer.issue(parameters, uid)
+
+    async def sign(self, call: CallToSign, uid: int) -> Mapping[str, Secret | str]:
+        """Sign a caller's own call to the upstream."""
+        return await sign(self.issuer, call, uid)
 
     async def forget(self) -> None:
         """Raise `NotSupportedError`: nothing is held."""
