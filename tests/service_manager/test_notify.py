@@ -63,8 +63,10 @@ def words(statuses: list[ProviderStatus], *, config_refused: bool = False) -> st
 def test_an_expired_token_that_a_pause_of_its_host_holds_back_says_so() -> None:
     """It has no error of its own: another provider met the rate limit."""
     until = datetime(2026, 1, 1, 6, 21, 10, tzinfo=UTC)
-    pause = {"paused_until": until, "paused_by": "api.example:443", "paused_token": "topstepx"}
-    held_back = [replace(status(state, state), **pause) for state in (State.EXPIRED, State.PENDING, State.VALID)]
+    held_back = [
+        replace(status(state, state), paused_until=until, paused_by="api.example:443", paused_token="topstepx")
+        for state in (State.EXPIRED, State.PENDING, State.VALID)
+    ]
     assert words(held_back) == (
         "3 tokens, 1 failing: expired (expired: paused until 06:21:10 UTC: api.example:443 answered 429 to topstepx)"
     )

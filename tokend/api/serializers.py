@@ -58,7 +58,7 @@ def row(status: ProviderStatus) -> dict[str, Any]:
 def status_row(status: ProviderStatus, *, admin: bool = False, readable: Container[str] = ()) -> dict[str, Any]:
     """Serialize one token for `GET /v1/status`; ``note`` only if there is one, uids of clients only for admins.
 
-    ``readable`` are the tokens that the peer may read: it is told the names of no others.
+    ``readable`` are the tokens that the peer may read: it learns the names of no others.
     """
     return {
         **row(status),

@@ -65,7 +65,7 @@ def limiting() -> Iterator[str]:
 
 
 def test_who_is_held_back_by_anothers_rate_limit_says_until_when_and_by_whom() -> None:
-    """In words, in the API and as a metric; who may not read the other token is not told its name."""
+    """In words, in the API and as a metric; who may not read the other token does not learn its name."""
     with (
         short_directory() as directory,
         limiting() as url,
