@@ -5,7 +5,7 @@ import hmac
 import json
 import random
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ import anyio
 from tests.virtual import VirtualClock
 from tokend.config import ProviderConfig
 from tokend.engine.context.context import Context
+from tokend.engine.context.contract import ReloadAnswer
 from tokend.engine.context.counters import Counters
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
@@ -31,6 +32,7 @@ from tokend.plugin.sink import SinkRuntime
 from tokend.values.errors import AttemptError, SinkError, StoreError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
+from tokend.values.status import StatusWarning
 from tokend.values.tokens import Lease, Token
 
 T = TypeVar("T")
@@ -333,6 +335,11 @@ class FakeConfig:
     """As much of a `Config` as the supervisor looks at."""
 
     providers: Mapping[str, ProviderConfig]
+    warnings: Mapping[str, tuple[StatusWarning, ...]] = field(default_factory=dict)
+
+    def warnings_by_provider(self, *, of_secrets: bool) -> Mapping[str, tuple[StatusWarning, ...]]:
+        """The warnings of the configuration itself; the secrets of these tests have none."""
+        return {} if of_secrets else self.warnings
 
 
 @dataclass
@@ -351,6 +358,7 @@ class World:
     full: bool = False
     stumbles: dict[tuple[str, str], Exception] = field(default_factory=dict)  # by sink method and path
     threads: Any = field(default_factory=InlineThreads)
+    commands: Any = None  # threads of announcements; None: `threads`
     disk_threads: Any = field(default_factory=InlineThreads)
     limits: HostLimits = field(default_factory=HostLimits)
     counters: Counters = field(default_factory=Counters)
@@ -378,7 +386,7 @@ class World:
             runtime=self._runtime,
             sink_upstream=self._sink_upstream,
             threads=self.threads,
-            commands=self.threads,
+            commands=self.commands or self.threads,
             serve=self._serve,
         )
         async with anyio.create_task_group() as tasks:
@@ -424,9 +432,9 @@ def hang() -> None:
         HOLDING.pop()()
 
 
-def config(*providers: ProviderConfig) -> Any:
+def config(*providers: ProviderConfig, warnings: Mapping[str, tuple[StatusWarning, ...]] | None = None) -> Any:
     """A configuration of these providers."""
-    return FakeConfig({provider.name: provider for provider in providers})
+    return FakeConfig({provider.name: provider for provider in providers}, warnings or {})
 
 
 def provider(name: str, settings: Any, *sinks: Any) -> ProviderConfig:
@@ -439,8 +447,8 @@ def literal(value: str) -> SecretSource:
     return SecretSource(literal=Secret(value))
 
 
-async def _no_reload(dry_run: bool) -> Sequence[Mapping[str, str]]:
-    return [{"name": "nothing", "action": "dry" if dry_run else "wet"}]
+async def _no_reload(dry_run: bool, path: Path | None) -> ReloadAnswer:
+    return ReloadAnswer([{"name": str(path), "action": "dry" if dry_run else "wet"}])
 
 
 def minutes(number: float) -> timedelta:

@@ -133,15 +133,19 @@ SINKS: KindTable[SinkSettings] = KindTable(
 
 
 def load_config(
-    explicit: Path | None, *, environ: Mapping[str, str] = os.environ, before: config.Config | None = None
+    explicit: Path | None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    before: config.Config | None = None,
+    starting: bool = False,
 ) -> config.Config:
     """Find, read and validate the configuration. Blocks.
 
-    ``explicit`` is the path on the command line, ``before`` the configuration in force at a reload. Raises
-    `ConfigError` with all errors at once.
+    ``explicit`` is the path on the command line, ``before`` the configuration in force at a reload, ``starting`` true
+    for a start, which goes on without what this machine lacks. Raises `ConfigError` with all errors at once.
     """
     path = config.find_config(explicit, environ=environ, uid=os.getuid())
-    return config.load(path, providers=PROVIDERS, sinks=SINKS, environ=environ, before=before)
+    return config.load(path, providers=PROVIDERS, sinks=SINKS, environ=environ, before=before, starting=starting)
 
 
 def _imported(kind: str, place: str) -> "type[M]":

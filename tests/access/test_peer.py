@@ -80,6 +80,35 @@ def test_root_of_a_user_namespace_is_who_it_is_outside() -> None:
             assert _as(0, "", running.path, "/v1/reload", "POST", inside=("unshare", "--user")) == 200
 
 
+@as_root
+@pytest.mark.skipif(not (shutil.which("setpriv") and shutil.which("curl")), reason="setpriv or curl is not installed")
+def test_root_of_a_container_is_neither_admin_nor_exempt_from_access() -> None:
+    """A container without a user namespace, as Docker makes it, that has the socket mounted; nor with the uid of an
+    admin or of the daemon."""
+    container = ("unshare", "--mount", "--pid", "--fork", "--ipc", "--uts", "--net", "--mount-proc")
+    if subprocess.run([*container, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this machine allows no namespaces")
+    engine = FakeEngine()
+    engine.hold("users", access=Access(users=("12345",)))
+    engine.hold("open")
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        place = SocketFile(directory / "s", mode=0o666)
+        with served(directory, engine, place=place, admins=("root", "20001"), own_uid=20002) as running:
+
+            def statuses(uid: int, *inside: str) -> list[int]:
+                become = (*inside, "setpriv", f"--reuid={uid}", "--regid=30000", "--clear-groups")
+                read = [_as(0, "", running.path, f"/v1/tokens/{one}", inside=become) for one in ("users", "open")]
+                return [*read, _as(0, "", running.path, "/v1/reload", "POST", inside=become)]
+
+            assert statuses(0) == statuses(20002) == [200, 200, 200]
+            assert statuses(20001) == [404, 200, 200]
+            for uid in (0, 20001, 20002):
+                assert statuses(uid, *container) == [404, 200, 403]
+            assert statuses(12345, *container) == [200, 200, 403]
+
+
 CONNECT_AND_PASS_ON = """
 import socket, sys
 client = socket.socket(socket.AF_UNIX)

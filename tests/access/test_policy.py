@@ -11,6 +11,7 @@ from tests.api.fake_engine import START, FakeHeld
 from tests.httpd.served import logged
 from tokend.access.peer import Peer
 from tokend.access.policy import AccessPolicy, answerable, is_public, unit_may_read
+from tokend.access.socket_scope import SocketScope
 from tokend.plugin.settings import Access
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -47,14 +48,16 @@ def test_the_unit_is_asked_for_only_where_nothing_else_passes_and_once() -> None
     rules = AccessPolicy(lambda: (), own_uid=4242)
 
     def asked(access: Access | None, uid: int = STRANGER, *groups: int) -> int:
-        connection = Answering(failing(errno.ESRCH))
+        connection = Answering(failing(errno.ENOPROTOOPT if uid in (0, 4242) else errno.ESRCH))
         peer = Peer(uid, frozenset(groups), cast("socket.SocketType", connection))
         rules.may_read(peer, FakeHeld(access=access))
         rules.may_read(peer, FakeHeld(access=access))
         return connection.asked
 
     assert asked(BOT) == 1
-    assert asked(BOT, 1001) == asked(BOT, STRANGER, 2002) == asked(BOT, 0) == asked(BOT, 4242) == 0
+    assert asked(BOT, 1001) == asked(BOT, STRANGER, 2002) == 0
+    # Root and the daemon are exempt unless they are in a container: that is asked once.
+    assert asked(BOT, 0) == asked(BOT, 4242) == 1
     assert asked(None) == asked(Access(users=("1001",))) == asked(Access()) == 0
 
 
@@ -99,6 +102,60 @@ def test_admins_are_root_the_daemon_and_those_that_are_named_now() -> None:
     assert [policy.is_admin(Peer(uid, frozenset())) for uid in (0, OWN_UID, 7, 8)] == [True, True, True, False]
     admins[:] = ["8"]
     assert [policy.is_admin(Peer(uid, frozenset())) for uid in (7, 8)] == [False, True]
+
+
+def contained(uid: int, *groups: int) -> Peer:
+    peer = Peer(uid, frozenset(groups))
+    peer.__dict__["is_contained"] = True
+    return peer
+
+
+def test_in_a_container_nobody_is_an_admin_and_access_counts_for_every_uid() -> None:
+    """Who starts a container chooses its uids: those of root, of the daemon and of admins prove nothing."""
+    policy = AccessPolicy(lambda: ("root", "7"), own_uid=OWN_UID)
+    for uid in (0, OWN_UID, 7, 8):
+        assert not policy.is_admin(contained(uid))
+        assert not policy.may_read(contained(uid), FakeHeld(access=BOT))
+        assert policy.may_read(contained(uid), FakeHeld(access=None))
+    assert policy.may_read(contained(0), FakeHeld(access=Access(users=("root",))))
+    assert policy.may_read(contained(OWN_UID, 2002), FakeHeld(access=BOT))
+
+
+def test_a_socket_of_some_tokens_serves_only_those_and_access_counts_on_top() -> None:
+    """Also for root and the daemon's uid; without a name nothing is served, unless the socket is for all tokens."""
+    policy = AccessPolicy(lambda: (), own_uid=OWN_UID)
+
+    def may(uid: int, access: Access | None, name: str, *tokens: str) -> bool:
+        return policy.may_read(Peer(uid, frozenset(), scope=SocketScope(tokens)), FakeHeld(access=access), name)
+
+    for uid in (0, OWN_UID, 5):
+        assert may(uid, None, "a", "a", "b")
+        assert may(uid, None, "a", "*")
+        assert not may(uid, None, "c", "a", "b")
+        assert not may(uid, None, "", "a", "b")
+        assert not may(uid, BOT, "a", "a")
+        assert not may(uid, BOT, "a", "*")
+    assert may(1001, BOT, "a", "a")
+    assert not may(1001, BOT, "b", "a")
+
+
+def test_only_root_and_the_daemon_s_uid_may_read_what_the_daemon_may() -> None:
+    """Other admins may not, nor anybody in a container or on a socket without admins."""
+    policy = AccessPolicy(lambda: ("7",), own_uid=OWN_UID)
+    uids = (0, OWN_UID, 7, 8)
+    assert [policy.is_root_or_ours(Peer(uid, frozenset())) for uid in uids] == [True, True, False, False]
+    assert not any(policy.is_root_or_ours(contained(uid)) for uid in uids)
+    assert not any(policy.is_root_or_ours(Peer(uid, frozenset(), scope=SocketScope(("*",)))) for uid in uids)
+
+
+def test_a_socket_has_admins_only_if_it_says_so() -> None:
+    """A reload changes that for connections that are open."""
+    policy = AccessPolicy(lambda: ("7",), own_uid=OWN_UID)
+    scope = SocketScope(("*",))
+    peers = [Peer(uid, frozenset(), scope=scope) for uid in (0, OWN_UID, 7, 8)]
+    assert [policy.is_admin(peer) for peer in peers] == [False, False, False, False]
+    scope.admin = True
+    assert [policy.is_admin(peer) for peer in peers] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(

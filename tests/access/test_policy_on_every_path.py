@@ -48,10 +48,10 @@ HEADS = {
 BODIES = {"refresh": b'{"if_generation":1}'}
 
 
-def peer_of(uid: int, groups: frozenset[int] = frozenset(), unit: str | None = None) -> Peer:
-    """A peer whose unit is known already."""
+def peer_of(uid: int, groups: frozenset[int] = frozenset(), unit: str | None = None, contained: bool = False) -> Peer:
+    """A peer of which it is known already in which unit it is, and whether in a container."""
     peer = Peer(uid, groups)
-    peer.__dict__["unit"] = unit
+    peer.__dict__.update(unit=unit, is_contained=contained)
     return peer
 
 
@@ -198,7 +198,11 @@ def change(engine: FakeEngine, case: Case) -> None:
 
 UNITS = st.sampled_from([None, "a.service", "b.service"])
 PEERS = st.builds(
-    peer_of, st.sampled_from([0, 1, 2, OWN_UID]), st.frozensets(st.sampled_from([10, 11]), max_size=2), UNITS
+    peer_of,
+    st.sampled_from([0, 1, 2, OWN_UID]),
+    st.frozensets(st.sampled_from([10, 11]), max_size=2),
+    UNITS,
+    st.booleans(),
 )
 CHANGES = ("nothing", "expired", "nearly expired", "none", "newer", "endless", "hidden", "reloaded")
 
@@ -226,6 +230,8 @@ def paths() -> Iterator[Paths]:
 @example(Case(peer_of(1), None, "none", False))
 @example(Case(peer_of(0), None, "newer", False))
 @example(Case(peer_of(2), Access(users=("1",)), "nothing", False))
+@example(Case(peer_of(0, contained=True), Access(units=("?.service",)), "nothing", False))
+@example(Case(peer_of(OWN_UID, contained=True), None, "nothing", True))
 def test_every_path_gives_the_token_exactly_to_those_who_may_have_it(paths: Paths, case: Case) -> None:
     """The same peer, table and lease: the bytes come on all paths, or on none; and they are the newest token's."""
     api, engine = paths.api, paths.api.engine
@@ -275,4 +281,5 @@ def test_every_path_gives_the_token_exactly_to_those_who_may_have_it(paths: Path
     for unit in ("a.service", "b.service"):
         address = f"\0{next(paths.numbers):x}/unit/{unit}/demo"
         by_unit = b"fake" in paths.raw(paths.credentials, "cred", address)
-        assert by_unit == (case.peer.uid in (0, OWN_UID) and unit_may_read(unit, settings_now) and valid)
+        systemd = case.peer.uid in (0, OWN_UID) and not case.peer.is_contained
+        assert by_unit == (systemd and unit_may_read(unit, settings_now) and valid)

@@ -8,7 +8,7 @@ from jsonschema import ValidationError
 
 from tests.api.described import NAMED, agrees, fits
 from tests.httpd.served import Served
-from tokend.values.status import Failure, SinkStatus, State
+from tokend.values.status import ClientReports, Failure, HookStatus, SinkStatus, State, StatusWarning
 
 AT = datetime(2025, 1, 1, 0, 0, 5, tzinfo=UTC)
 
@@ -32,7 +32,12 @@ def test_a_status_of_everything_that_can_go_wrong_is_as_described(running: Serve
             SinkStatus("raw", "raw-1", "/run/x", "/run/x", "failing", True, None, "no space"),
             SinkStatus("json", "json-1", "/run/y", "/run/y", "ok", True, AT, None),
             SinkStatus("socket", "socket-1", "/run/z", "/run/z", "pending", False, None, None),
+            SinkStatus("raw", "raw-2", "/a", "/a", "conflict", True, AT, None, 1, 4242, HookStatus("idle", None)),
         ),
+        "paused_until": AT,
+        "paused_by": "api.example",
+        "reports": ClientReports(1, AT, "other", 4242),
+        "warnings": (StatusWarning("odd_secret", "key: it ends with spaces"),),
         "note": "cannot be renewed",
     }
     running.config_error = "c.toml:1:1: bad"
@@ -54,10 +59,13 @@ def test_tokens_and_calls_are_as_described(running: Served) -> None:
         ("demo", "refresh", None),
         ("wallet", "issue", {"amount": "1"}),
         ("demo", "request-id", None),
+        ("wallet", "sign", {"method": "GET", "path": "/x", "query": {"a": "1"}}),
         ("demo", "forget", None),
     ]
     for name, call, body in posts:
         reply = running.post(f"/v1/tokens/{name}/{call}", body)
         assert reply.status in (200, 201)
         agrees(running, reply, f"{NAMED}/{call}", "post")
+    running.engine.entries["wallet"].changes["state"] = State.REJECTED
+    agrees(running, running.post("/v1/tokens/wallet/refresh"), f"{NAMED}/refresh", "post")
     agrees(running, running.post("/v1/reload"), "/v1/reload", "post")

@@ -10,7 +10,8 @@ import pytest
 
 from tests.api.fake_engine import RAW, FakeEngine
 from tests.httpd.served import Reply, Served, served
-from tokend.values.status import Failure, SinkStatus, State
+from tokend.api.serializers import status_row
+from tokend.values.status import ClientReports, Failure, HookStatus, SinkStatus, State, StatusWarning
 
 KEYS = {"AccessKeyId": "AKIAFAKE", "SecretAccessKey": "fake-secret"}
 TARGET = "/v1/tokens/demo?format=aws"
@@ -92,6 +93,21 @@ def test_the_list_shows_rows_without_secrets(running: Served) -> None:
     assert rows["wallet"]["generation"] is None
 
 
+FAILING_SINK = SinkStatus(
+    "raw",
+    "raw-1",
+    "/run/x",
+    "/run/x",
+    "failing",
+    True,
+    None,
+    "no space",
+    repairs=2,
+    found_uid=4242,
+    hook=HookStatus("running", datetime(2025, 1, 1, 0, 0, 5, tzinfo=UTC)),
+)
+
+
 def test_status_shows_how_everything_fares(running: Served) -> None:
     """The row plus required, seconds_left, failures, last_error, next_attempt_at, sinks; and the configuration."""
     at = datetime(2025, 1, 1, 0, 0, 5, tzinfo=UTC)
@@ -100,16 +116,26 @@ def test_status_shows_how_everything_fares(running: Served) -> None:
         "failures": 2,
         "last_error": Failure("transient", "timed out", at),
         "next_attempt_at": at,
-        "sinks": (SinkStatus("raw", "raw-1", "/run/x", "/run/x", "failing", True, None, "no space"),),
+        "paused_until": at,
+        "paused_by": "api.example",
+        "reports": ClientReports(3, at, "unauthorized", 4242),
+        "warnings": (StatusWarning("odd_secret", "key: it ends with spaces"),),
+        "sinks": (FAILING_SINK,),
     }
     running.config_error = "c.toml:1:1: bad"
     status = running.get("/v1/status").json
     assert (status["version"], status["ready"]) == (1, True)
-    assert status["config"] == {"loaded_at": "2025-01-01T00:00:00Z", "error": "c.toml:1:1: bad"}
+    assert status["config"] == {"loaded_at": "2025-01-01T00:00:00Z", "error": "c.toml:1:1: bad", "restart_needed": []}
     row = next(one for one in status["tokens"] if one["name"] == "demo")
     listed = next(one for one in running.get("/v1/tokens").json["tokens"] if one["name"] == "demo")
     more = {"required", "seconds_left", "failures", "last_error", "next_attempt_at", "sinks"}
+    more |= {"paused_until", "paused_by", "reports", "warnings"}
     assert row == {**listed, **{key: row[key] for key in more}}
+    assert (row["paused_until"], row["paused_by"]) == ("2025-01-01T00:00:05Z", "api.example")
+    reports = {"count": 3, "last_at": "2025-01-01T00:00:05Z", "reason": "unauthorized"}
+    assert row["reports"] == {**reports, "uid": 4242}
+    assert row["warnings"] == [{"code": "odd_secret", "message": "key: it ends with spaces"}]
+    assert "uid" not in status_row(running.engine.entries["demo"].status(), admin=False)["reports"]
     assert row["seconds_left"] == 3600.0
     assert row["required"] is True
     assert row["failures"] == 2
@@ -123,6 +149,9 @@ def test_status_shows_how_everything_fares(running: Served) -> None:
             "state": "failing",
             "last_success_at": None,
             "error": "no space",
+            "repairs": 2,
+            "found_uid": 4242,
+            "hook": {"state": "running", "since": "2025-01-01T00:00:05Z"},
         }
     ]
 

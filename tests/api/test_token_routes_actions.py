@@ -1,6 +1,8 @@
 """Routes with effects: refresh, issue, request-id, forget, reload, and the bodies that they take."""
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from tests.api.fake_engine import RAW, START
 from tests.httpd.served import Served, eventually
 from tokend.values import errors
 from tokend.values.secret import Secret
+from tokend.values.status import State
 from tokend.values.tokens import Token
 
 
@@ -100,6 +103,17 @@ def test_issue_gives_a_token_in_the_same_shape_plus_extra(running: Served) -> No
     assert reply.json["headers"] == {"Authorization": "Bearer fake-issued"}
     assert reply.json["extra"] == {"loginLink": "https://fake.example/login", "user": {"id": 7}}
     assert running.engine.calls == [("issue", "wallet", {"amount": "0.001", "url": "/x"})]
+    assert running.engine.uid == os.getuid()  # whose queries are counted
+
+
+def test_a_refresh_lets_rejected_credentials_of_an_on_demand_token_be_tried_again(running: Served) -> None:
+    """For admins; the answer is the state. Where nothing is rejected it is a 405 as before."""
+    running.engine.entries["wallet"].changes["state"] = State.REJECTED
+    reply = running.post("/v1/tokens/wallet/refresh", {"reason": "command line"})
+    assert (reply.status, reply.json) == (200, {"version": 1, "name": "wallet", "state": "on_demand"})
+    reply = running.post("/v1/tokens/wallet/refresh")
+    assert (reply.status, reply.code) == (405, "not_supported")
+    assert running.engine.calls == [("resume", "wallet")]
 
 
 def test_issue_parameters_are_strings(running: Served) -> None:
@@ -120,14 +134,21 @@ def test_request_ids_are_made_per_call(running: Served) -> None:
 
 
 def test_forget_and_reload_are_for_admins_and_reach_the_engine(running: Served) -> None:
-    """Forget names the token; reload answers the plan, dry or not."""
+    """Forget names the token; reload answers the plan, dry or not, and the keys that need a restart."""
+    running.engine.restart_needed = ("daemon.socket",)
     running.engine.plan = ({"name": "demo", "action": "keep"},)
     assert running.post("/v1/tokens/demo/forget").status == 200
-    plan = {"version": 1, "plan": [{"name": "demo", "action": "keep"}]}
+    plan = {"version": 1, "plan": [{"name": "demo", "action": "keep"}], "restart_needed": ["daemon.socket"]}
     assert running.post("/v1/reload").json == plan
     assert running.post("/v1/reload?dry_run=true").json == plan
+    assert running.post("/v1/reload?dry_run=true", {"path": "/other.toml"}).json == plan
     assert running.post("/v1/reload?dry_run=maybe").status == 400
-    assert running.engine.calls == [("forget", "demo"), ("reload", False), ("reload", True)]
+    assert running.engine.calls == [
+        ("forget", "demo"),
+        ("reload", False),
+        ("reload", True),
+        ("reload", True, Path("/other.toml")),
+    ]
 
 
 def test_what_has_effects_is_finished_without_its_client(running: Served) -> None:

@@ -4,7 +4,17 @@ import json
 
 import pytest
 
-from tests.cli.running import SOMEBODY, Running, as_root, tokend_as
+from tests.cli.running import (
+    SECRETS,
+    SOMEBODY,
+    Running,
+    as_root,
+    daemon,
+    short_directory,
+    tokend_as,
+    write_config,
+)
+from tokend.sandbox import Options, start
 
 
 def test_refresh_fetches_a_newer_token_and_names_it_by_its_fingerprint(running: Running) -> None:
@@ -61,3 +71,39 @@ def test_a_reader_may_refresh_but_neither_forget_nor_reload(own: Running) -> Non
         done = tokend_as(SOMEBODY, *arguments, TOKEND_SOCKET=where)
         assert (done.code, done.out) == (6, ""), arguments
         assert "only admins may" in done.err
+
+
+WRONG_LINKS = """
+[daemon]
+socket = "tokend.sock"
+state_directory = "state"
+
+[providers.links]
+kind = "auth-token"
+base_url = "{url}"
+client_secret = {{ file = "secrets/wrong" }}
+"""
+USER = ("clientId=C1", "username=ann", "displayName=Ann", "ipAddress=192.0.2.7")
+
+
+def test_refresh_lets_rejected_credentials_of_an_on_demand_token_be_tried_again() -> None:
+    """Status names the probe and the command, and the command works; with nothing rejected it is a 2."""
+    with (
+        short_directory() as directory,
+        start(Options()) as sandbox,
+        daemon(write_config(directory, WRONG_LINKS, url=sandbox.url)) as own,
+    ):
+        assert own.tokend("refresh", "links").code == 2
+        assert [own.tokend("issue", "links", *USER).code for _ in range(3)] == [7, 4, 4]
+        shown = own.tokend("status", "links").out
+        assert "links (auth-token): rejected" in shown
+        assert "the next `tokend issue` is sent in 4 min" in shown
+        assert "or after `tokend refresh links`" in shown
+        done = own.tokend("refresh", "links")
+        assert (done.code, done.out) == (0, "links: the next `tokend issue links` tries the credentials again\n")
+        assert own.row("links")["state"] == "on_demand"
+        assert own.tokend("issue", "links", *USER).code == 4
+        answer = json.loads(own.tokend("refresh", "--all", "-o", "json").out)
+        assert answer["tokens"] == [{"name": "links", "ok": True, "generation": None, "fingerprint": None}]
+        (directory / "secrets" / "wrong").write_text(SECRETS["xerve"])
+        assert own.tokend("issue", "links", *USER).code == 0

@@ -10,6 +10,11 @@ from tests.cli.running import Running, environment
 ROOT = str(Path(tokend.__file__).parent.parent)
 
 
+OWN = ["tokend", "tokend.client"] + [
+    f"tokend.client.{name}" for name in ("calls", "errors", "leases", "tokens", "transport")
+]
+
+
 def isolated(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run Python without site-packages: only the standard library and this tree."""
     start = f"import sys; sys.path.insert(0, {ROOT!r})\n"
@@ -34,9 +39,20 @@ def test_the_client_imports_only_the_standard_library_and_itself() -> None:
         "print(sorted(foreign), sorted(own))"
     )
     assert done.stderr == ""
-    assert done.stdout.strip() == (
-        "[] ['tokend', 'tokend.client', 'tokend.client.errors', 'tokend.client.tokens', 'tokend.client.transport']"
+    assert done.stdout.strip() == f"[] {OWN}"
+
+
+def test_the_asyncio_client_works_without_any_installed_package(running: Running) -> None:
+    """Of this package it imports itself and its transport in addition."""
+    done = isolated(
+        "import asyncio\nfrom tokend.client import AsyncTokenClient\n"
+        "print(asyncio.run(AsyncTokenClient().get('tt')).access_token)\n"
+        "print(sorted(name for name in sys.modules if name.startswith('tokend')))",
+        TOKEND_SOCKET=str(running.socket),
     )
+    modules = sorted([*OWN, "tokend.client.async_tokens", "tokend.client.async_transport"])
+    modules.remove("tokend.client.tokens")
+    assert (done.stdout, done.stderr) == (f"{running.client.get('tt').access_token}\n{modules}\n", "")
 
 
 def test_importing_the_package_alone_costs_nothing() -> None:

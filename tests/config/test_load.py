@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, loaded, written
+from tests.config.written import AUTH_TOKEN, ENVIRON, PARTNER, PROJECTX, TT, WALLET, loaded, only, refused, written
+from tokend.config import load
+from tokend.kinds import PROVIDERS, SINKS
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,8 @@ def test_the_contract_s_own_example_is_accepted(tmp_path: Path) -> None:
     written(tmp_path, "partner secret of more than 32 bytes", name="partner.secret")
     names = ("PROJECT_X_USERNAME", "PROJECT_X_API_KEY", "WALLET_AUTH_KEY", "WALLET_ENC_KEY", "CLIENT_SECRET")
     environ = dict.fromkeys(names, "fake") | {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
-    config = loaded(written(tmp_path, CONTRACT), environ=environ)
+    # As at a start: this machine need not know the group.
+    config = load(written(tmp_path, CONTRACT), providers=PROVIDERS, sinks=SINKS, environ=environ, starting=True)
     assert list(config.providers) == ["topstepx", "tt", "partner", "wallet", "login-links"]
     assert config.daemon.socket_group == "tokend-clients"
     assert [sink.target for sink in config.providers["tt"].sinks] == ["/run/tokend/tt_token.json"]
@@ -123,14 +126,50 @@ def test_relative_paths_start_at_the_directory_of_their_file(tmp_path: Path) -> 
 def test_names_that_this_machine_does_not_know_are_warned_about(tmp_path: Path) -> None:
     """Unknown names cause a warning, because another machine may know them. Numbers are always accepted."""
     text = (
-        '[daemon]\nadmins = ["root", "no-such-user", "12345"]\nsocket_group = "no-such-group"\n' + PARTNER +
+        '[daemon]\nadmins = ["root", "no-such-user", "12345"]\nsocket_group = "0"\n' + PARTNER +
         'access = { users = ["root"], groups = ["no-such-group"], units = ["no-such.service"] }\n'
         'sinks = [{ kind = "raw", path = "x", owner = "no-such-user", group = "0" }]\n'
     )  # fmt: skip
     warnings = loaded(written(tmp_path, text)).warnings
     assert [(w.line, w.message) for w in warnings] == [
         (2, 'there is no user "no-such-user" on this machine'),
-        (3, 'there is no group "no-such-group" on this machine'),
         (7, 'there is no group "no-such-group" on this machine'),
         (8, 'there is no user "no-such-user" on this machine'),
     ]
+
+
+def test_a_socket_for_an_unknown_group_is_an_error(tmp_path: Path) -> None:
+    """No program could reach it. A start warns, and is repeated by systemd: the directory service may be late."""
+    main = written(tmp_path, '[daemon]\nsocket_group = "no-such-group"\n')
+    problem = only(refused(main))
+    assert (problem.line, problem.message) == (2, 'there is no group "no-such-group" on this machine')
+    assert load(main, providers=PROVIDERS, sinks=SINKS, environ=ENVIRON, starting=True).warnings == (problem,)
+
+
+@pytest.mark.parametrize(("key", "meant"), [("sink", "sinks"), ("zzz", None), ("time_out", "timeout")])
+def test_an_unknown_key_of_a_provider_names_all_known_ones(tmp_path: Path, key: str, meant: str | None) -> None:
+    """``sinks`` is one of them, but not for kinds that keep no token."""
+    table = f'[[providers.partner.{key}]]\nkind = "raw"\npath = "x"\n'
+    message = only(refused(written(tmp_path, PARTNER + table))).message
+    known = message.partition("known are ")[2].partition(";")[0].split(", ")
+    assert known == sorted(known)
+    assert "sinks" in known
+    assert message.partition("did you mean ")[2] == (f'"{meant}"?' if meant else "")
+    assert "sinks" not in only(refused(written(tmp_path, WALLET + "zzz = 1\n"))).message
+
+
+@pytest.mark.parametrize("name", ["Partner", '"with space"', '"\\u001b[0m"', '""'])
+def test_a_bad_name_hides_no_other_error(tmp_path: Path, name: str) -> None:
+    """Unknown keys, unreadable secrets and wrong sinks of that provider are reported, too."""
+    table = f'[providers.{name}]\nkind = "jwt"\nsecret = {{ env = "NOT_SET" }}\nzzz = 1\n'
+    text = table + 'sinks = [{ kind = "raw", path = "config.toml" }, { kind = "raw" }]\n'
+    assert [p.line for p in refused(written(tmp_path, text))] == [1, 3, 4, 5, 5]
+
+
+def test_a_name_that_is_used_twice_hides_no_other_error(tmp_path: Path) -> None:
+    """Only what both definitions have in common is no error of its own."""
+    sinks = 'sinks = [{ kind = "raw", path = "x" }]\n'
+    written(tmp_path, PARTNER + sinks, name="a.toml")
+    written(tmp_path, PARTNER + sinks + "zzz = 1\n", name="b.toml")
+    messages = [p.message.split(";")[0] for p in refused(written(tmp_path, 'include = ["a.toml", "b.toml"]\n'))]
+    assert messages == ['provider "partner" is defined twice', 'unknown key "zzz"']

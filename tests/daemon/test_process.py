@@ -1,11 +1,13 @@
 """End of a run and start of the next one: kill -9, SIGTERM, a second instance."""
 
 import http.client
+import json
 import os
 import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 from tests.daemon.harness import PATIENCE_SECONDS, Home, until
 from tests.daemon.tables import ALL_KINDS, PARTNER, PX, TT
@@ -107,6 +109,42 @@ def test_sigterm_does_not_wait_for_what_hangs(home: Home) -> None:
     began = time.monotonic()
     assert daemon.end(signal.SIGTERM) == 0
     assert time.monotonic() - began < END_SECONDS
+
+
+def test_a_hook_ends_with_the_daemon_and_all_that_it_started(home: Home) -> None:
+    """Status says that it runs; neither the end of the daemon nor the next token waits for it."""
+    pids = home.path / "pids"
+    script = f"trap '' TERM; sleep 300 & echo $! $$ >{pids}.new; mv {pids}.new {pids}; wait; wait; sleep 300"
+    daemon = home.start(PARTNER + f"on_change = {json.dumps(['sh', '-c', script])}\n")
+    until(pids.exists, "the hook")
+    (sink,) = daemon.row("partner")["sinks"]
+    assert (sink["state"], sink["hook"]["state"]) == ("ok", "running")
+    assert "hook: running" in home.run("status", "partner").stdout
+    before = home.out("partner.jwt").read_text()
+    assert daemon.ask("POST", "/v1/tokens/partner/refresh").status == 200
+    until(lambda: home.out("partner.jwt").read_text() != before, "the next token")
+    began = time.monotonic()
+    assert daemon.end(signal.SIGTERM) == 0
+    assert time.monotonic() - began < END_SECONDS
+    for pid in pids.read_text().split():
+        until(lambda pid=pid: not _lives(pid), "the end of the hook")  # type: ignore[misc]
+
+
+def _lives(pid: str) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_signals_that_mean_nothing_end_nothing(home: Home) -> None:
+    """SIGUSR1 and SIGUSR2 end a process that has no handler for them."""
+    daemon = home.start(PARTNER).settled()
+    daemon.send(signal.SIGUSR1)
+    daemon.send(signal.SIGUSR2)
+    daemon.send(signal.SIGHUP)
+    assert daemon.get("/livez").status == 200
+    assert daemon.end(signal.SIGTERM) == 0
 
 
 def test_a_second_sigterm_ends_whatever_happens(home: Home) -> None:

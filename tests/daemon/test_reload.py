@@ -102,6 +102,32 @@ def test_a_bad_reload_changes_nothing_and_is_reported_everywhere(home: Home) -> 
     assert home.requests("projectx") == 1
 
 
+def test_a_directory_of_providers_that_is_away_for_a_moment_takes_none_of_them_away(home: Home) -> None:
+    """A mount or a deploy by rename: the old configuration stays in force, and status has the ways out."""
+    directory, away = home.path / "conf.d", home.path / "away"
+    directory.mkdir(mode=0o700)
+    partner = PARTNER.replace('"s/', '"../s/').replace('"out/', '"../out/')
+    home.save(directory / "partner.toml", home.text(partner, daemon=""))
+    home.save(directory / ".#partner.toml", "an editor's lock, no TOML")
+    home.write(PX, daemon='include = ["conf.d/*.toml"]\n' + DAEMON)
+    daemon = home.start().settled()
+    before = daemon.lease("partner")
+    directory.rename(away)
+    until(lambda: "conf.d is gone. Delete the pattern" in str(daemon.status()["config"]["error"]), "the error")
+    assert home.run("reload").returncode == 2
+    assert (names(daemon), daemon.lease("partner")) == ({"px", "partner"}, before)
+    away.rename(directory)
+    until(lambda: daemon.status()["config"]["error"] is None, "the directory")
+    assert daemon.lease("partner") == before
+
+    directory.rename(away)
+    daemon.end()
+    daemon = home.start().settled()
+    assert any("there is no directory" in line for line in daemon.log("config.warning"))
+    away.rename(directory)
+    until(lambda: daemon.lease("partner") == before, "the token of the state directory")
+
+
 def test_a_dry_run_shows_the_plan_and_does_nothing(home: Home) -> None:
     """--dry-run: names and actions; nothing is applied, nothing is said to systemd."""
     daemon = home.start(PX, PARTNER).settled()
@@ -234,10 +260,20 @@ def test_what_is_read_only_at_start_is_said(home: Home) -> None:
     daemon = home.start(PARTNER).settled()
     home.write(PARTNER, daemon=DAEMON.replace("t.sock", "other.sock") + 'log_level = "debug"\n')
     daemon.ask("POST", "/v1/reload")
+    for _ in range(2):  # the first one may come after the watcher's, and stays until the restart all the same
+        answer = daemon.ask("POST", "/v1/reload").json
+        assert answer == {"version": 1, "plan": [], "restart_needed": ["daemon.socket"]}
     assert len([line for line in daemon.log("config.restart_needed") if "restart needed for socket" in line]) == 1
+    assert daemon.status()["config"]["restart_needed"] == ["daemon.socket"]
+    done = home.run("reload")
+    assert (done.returncode, done.stdout.split(":")[0]) == (0, "restart needed for daemon.socket")
+    assert "restart needed for daemon.socket" in home.run("status").stdout
     daemon.lease("partner")
     until(lambda: any("level=debug" in line for line in daemon.log()), "the new level")
     assert home.socket.exists()
+    home.write(PARTNER)
+    assert daemon.ask("POST", "/v1/reload?dry_run=true").json["restart_needed"] == []
+    until(lambda: daemon.status()["config"]["restart_needed"] == [], "the former value")
 
 
 def test_a_storm_of_sighups_is_one_reload_a_second(home: Home) -> None:
@@ -273,3 +309,37 @@ def test_a_reload_survives_its_client(home: Home) -> None:
         client.sendall(b"POST /v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
     until(lambda: daemon.lease("other"), "the new provider")
     until(lambda: daemon.noted("READY=1") == 1 + daemon.noted("RELOADING=1"), "READY=1")
+
+
+def literals(daemon: Daemon) -> list[str]:
+    """The warnings in the log about secrets in the configuration itself."""
+    return [line for line in daemon.log("config.warning") if "code=literal_secret" in line]
+
+
+def test_a_warning_is_logged_once_until_it_changes(home: Home) -> None:
+    """A literal secret: no line at a reload, nor where the lines before it move. A new warning is logged."""
+    literal = PARTNER.replace('{{ file = "s/partner" }}', '"obviously-fake-secret-of-32-bytes"')
+    daemon = home.start(literal).settled()
+    assert len(literals(daemon)) == 1
+    assert "a secret stands in the file itself" in literals(daemon)[0]
+    reloaded(daemon, OTHER, literal)
+    reloaded(daemon, literal)
+    assert len(literals(daemon)) == 1
+    reloaded(daemon, literal, literal.replace("partner", "second"))
+    assert len(literals(daemon)) == 2
+    # What was put right and comes back is a warning again.
+    reloaded(daemon, OTHER, literal)
+    reloaded(daemon, literal, literal.replace("partner", "second"))
+    assert len(literals(daemon)) == 3
+
+
+def test_the_status_shows_the_warnings_about_a_token(home: Home) -> None:
+    """Each with a code for programs; they go when the configuration is put right."""
+    literal = PARTNER.replace('{{ file = "s/partner" }}', '"obviously-fake-secret-of-32-bytes"')
+    daemon = home.start(literal, OTHER).settled()
+    warning = next(one for one in daemon.row("partner")["warnings"] if one["code"] == "literal_secret")
+    assert warning["message"].startswith("secret: a secret stands in the file itself: use { file = }")
+    assert [one["code"] for one in daemon.row("other")["warnings"]] == ["kind"]  # its key is short
+    assert warning["message"] in home.run("status", "partner").stdout
+    reloaded(daemon, PARTNER, OTHER)
+    assert [one["code"] for one in daemon.row("partner")["warnings"]] == ["kind"]

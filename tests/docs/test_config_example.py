@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from tests.config.written import in_words, loaded, written
 from tokend import kinds
-from tokend.config import Config, DaemonSettings
+from tokend.config import Config, DaemonSettings, SocketSettings
 from tokend.config.fields import known_keys
 from tokend.config.paths import default_socket, default_state_directory
 from tokend.plugin.secret_source import SecretSource, is_shown
@@ -42,6 +42,8 @@ def tables() -> Iterator[tuple[str, type[BaseModel], dict[str, Any]]]:
     """Every table of the example with the model it is written for."""
     document = tomllib.loads(uncommented())
     yield "[daemon]", DaemonSettings, document["daemon"]
+    for number, socket in enumerate(document["sockets"], 1):
+        yield f"[[sockets]] {number}", SocketSettings, socket
     for name, table in document["providers"].items():
         yield f"[providers.{name}]", PROVIDERS[table["kind"]], table
         for number, sink in enumerate(table.get("sinks", []), 1):
@@ -90,11 +92,11 @@ def as_duration(value: Any) -> Any:
 def test_every_kind_of_provider_and_sink_is_shown() -> None:
     """Also one that will be added."""
     models = {model for _, model, _ in tables()}
-    assert models == {DaemonSettings, *PROVIDERS.values(), *SINKS.values()}
+    assert models == {DaemonSettings, SocketSettings, *PROVIDERS.values(), *SINKS.values()}
 
 
 @pytest.mark.parametrize(
-    "model", [DaemonSettings, *PROVIDERS.values(), *SINKS.values()], ids=lambda model: model.__name__
+    "model", [DaemonSettings, SocketSettings, *PROVIDERS.values(), *SINKS.values()], ids=lambda model: model.__name__
 )
 def test_every_key_of_every_table_is_there_and_no_other(model: type[BaseModel]) -> None:
     """Derived from the models: a new field has to be written down here."""
@@ -158,7 +160,9 @@ def everything(tmp_path: Path) -> Config:
         written(tmp_path, "obviously-fake", name=f"credentials/{name}")
     environ = dict.fromkeys(re.findall(r'env = "([A-Z_]+)"', text()), "eyJ-obviously-fake")
     environ["CREDENTIALS_DIRECTORY"] = str(tmp_path / "credentials")
-    return loaded(written(tmp_path, uncommented()), environ=environ)
+    # A group that every machine has: an unknown one is an error, because no program could reach the socket.
+    example = uncommented().replace('socket_group = "tokend-clients"', 'socket_group = "root"')
+    return loaded(written(tmp_path, example), environ=environ)
 
 
 def test_with_every_line_in_force_it_is_accepted(everything: Config) -> None:

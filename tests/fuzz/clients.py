@@ -9,8 +9,8 @@ from urllib3.util import parse_url as urllib3_parse
 
 from tokend.cli.credential_hosts import Host, HostError, parse_url
 from tokend.client.errors import NotRunningError, TokendError, refusal
-from tokend.client.tokens import _lease
-from tokend.client.transport import _parse, json_object
+from tokend.client.leases import read_lease
+from tokend.client.transport import json_object, parse_answer
 
 GIVEN = (
     Host.parse("git.example.com=forge"),
@@ -23,13 +23,13 @@ GIVEN = (
 def answer(data: bytes) -> None:
     """Any bytes instead of tokend's answer: a token, a refusal, or the sentence that this is not tokend."""
     with suppress(NotRunningError):
-        status, headers, body = _parse(data, "/run/fake.sock")
+        status, headers, body = parse_answer(data, "/run/fake.sock")
         assert 0 <= status <= 999
         assert all(name == name.lower() for name in headers)
         error = refusal(status, body)
         assert isinstance(error, TokendError)
         assert str(error)
-        lease = _lease(json_object(body, "/run/fake.sock"), "/run/fake.sock")
+        lease = read_lease(json_object(body, "/run/fake.sock"), "/run/fake.sock")
         assert len(lease.access_token) < 12 or lease.access_token not in repr(lease).replace(lease.name, "")
 
 

@@ -6,6 +6,8 @@ import struct
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from tokend.access.peer_process import is_contained
+from tokend.access.socket_scope import SocketScope
 from tokend.access.units import unit_of
 
 _UCRED = struct.Struct("iII")
@@ -21,18 +23,30 @@ _MOST_GROUPS = 65536
 
 @dataclass(frozen=True)
 class Peer:
-    """One process's identity when it connected, in our user namespace; ``groups`` include the primary one."""
+    """One process's identity when it connected, in our user namespace; ``groups`` include the primary one.
+
+    ``scope`` is what the peer's socket is for; None for sockets that are for everything.
+    """
 
     uid: int
     groups: frozenset[int]
     # For `unit`, which is rarely needed. The object, not its number: after the connection is closed, the number may be
     # another one's.
     connection: socket.SocketType | None = field(default=None, repr=False, compare=False)
+    scope: SocketScope | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def unit(self) -> str | None:
         """The peer's systemd unit at the first access; None if it has none or has ended. Raises `UnitUnknownError`."""
         return None if self.connection is None else unit_of(self.connection)
+
+    @cached_property
+    def is_contained(self) -> bool:
+        """Whether the peer is in a process namespace of its own (a container), or is not visible, at the first access.
+
+        Its uid is then worth no more than that of any user: who may make containers chooses it.
+        """
+        return self.connection is not None and is_contained(self.connection)
 
 
 # The peer of a TCP connection, which the kernel does not identify. No process has this uid: (uid_t) -1 means "none" to
@@ -46,14 +60,17 @@ def uid_of(connection: socket.SocketType) -> int:
     return int(uid)
 
 
-def identify(connection: socket.SocketType) -> Peer:
-    """Return the identity of the process at the other end of a connected Unix socket; raises OSError."""
+def identify(connection: socket.SocketType, *, scope: SocketScope | None = None) -> Peer:
+    """Return the identity of the process at the other end of a connected Unix socket; raises OSError.
+
+    ``scope`` is what the socket is for, if it is not for everything.
+    """
     _pid, uid, gid = _UCRED.unpack(connection.getsockopt(_SOCKET, _PEERCRED, _UCRED.size))
     try:
         packed = connection.getsockopt(_SOCKET, _SO_PEERGROUPS, _PYTHON_BUFFER_BYTES)
     except OSError:
         packed = _many_groups(connection.fileno())
-    return Peer(uid, frozenset((gid, *struct.unpack(f"{len(packed) // 4}I", packed))), connection)
+    return Peer(uid, frozenset((gid, *struct.unpack(f"{len(packed) // 4}I", packed))), connection, scope)
 
 
 def _many_groups(descriptor: int) -> bytes:

@@ -38,7 +38,10 @@ def unit_may_read(unit: str, settings: ProviderSettings) -> bool:
 
 
 class AccessPolicy:
-    """Decide what a peer may do. Root and the daemon's own uid may do everything.
+    """Decide what a peer may do. Root and the daemon's own uid may do everything, except in containers.
+
+    In a container (`Peer.is_contained`) nobody is an administrator, and ``access`` counts for every uid. On a socket
+    with a scope ``access`` counts for every uid, too, and there are administrators only if the scope says so.
 
     ``admins`` returns user names or numeric uids as configured now. If the host cannot name units, one warning says
     why.
@@ -53,17 +56,28 @@ class AccessPolicy:
 
     def is_admin(self, peer: Peer) -> bool:
         """Return whether the peer may reload, forget, and refresh unconditionally."""
-        return peer.uid in self._almighty or any(self._users.number(name) == peer.uid for name in self._admins())
+        return (
+            (peer.scope is None or peer.scope.admin)
+            and (peer.uid in self._almighty or any(self._users.number(name) == peer.uid for name in self._admins()))
+            and not peer.is_contained
+        )
 
-    def may_read(self, peer: Peer, settings: ProviderSettings) -> bool:
-        """Return whether the peer may read a token, and see that there is one.
+    def is_root_or_ours(self, peer: Peer) -> bool:
+        """Return whether the peer may read what the daemon may read: root's uid or the daemon's own, and an admin."""
+        return peer.uid in self._almighty and self.is_admin(peer)
 
-        Without an ``access`` table, every peer that can connect may.
+    def may_read(self, peer: Peer, settings: ProviderSettings, name: str = "") -> bool:
+        """Return whether the peer may read the token ``name``, and see that there is one.
+
+        Without an ``access`` table, every peer that can connect may. Without ``name``, a peer of a socket that is for
+        some tokens may not.
         """
-        access = settings.access
+        access, scope = settings.access, peer.scope
+        if scope is not None and not scope.has(name):
+            return False
         return (
             access is None
-            or peer.uid in self._almighty
+            or (peer.uid in self._almighty and scope is None and not peer.is_contained)
             or any(self._users.number(name) == peer.uid for name in access.users)
             or any(self._groups.number(name) in peer.groups for name in access.groups)
             or (bool(access.units) and self._in_units(peer, access.units))

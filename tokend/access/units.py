@@ -13,9 +13,8 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-_SOCKET = int(socket.SOL_SOCKET)
-# <asm-generic/socket.h>, since Linux 6.5; Python has no name for it. The process is the one that called connect().
-_SO_PEERPIDFD = 77
+from tokend.access.peer_process import open_process
+
 # systemd.unit(5); these kinds have processes. systemd puts "_" before what could be a file of the kernel's.
 _UNIT = re.compile(rb"_?([A-Za-z0-9:_.\\@-]{1,255}\.(?:service|scope|socket|mount|swap))", re.ASCII)
 _PID = re.compile(rb"^Pid:\s*(-?\d+)$", re.MULTILINE | re.ASCII)
@@ -33,7 +32,7 @@ def matches(unit: str, patterns: Iterable[str]) -> bool:
 def unit_of(connection: socket.SocketType) -> str | None:
     """Return the unit of the process that connected; None if it has ended or has none. Raises `UnitUnknownError`."""
     try:
-        process = connection.getsockopt(_SOCKET, _SO_PEERPIDFD)
+        process = open_process(connection)
     except OSError as error:
         if error.errno == errno.ENOPROTOOPT:
             raise UnitUnknownError("access.units on a socket needs Linux 6.5 or later; use users or groups") from None

@@ -16,6 +16,7 @@ import orjson
 
 from tokend.access.peer import Peer
 from tokend.access.policy import AccessPolicy, is_public
+from tokend.access.socket_scope import SocketScope
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.application import PreparedAnswer
 from tokend.httpd.response import PLAIN_TYPE, Response
@@ -28,6 +29,10 @@ from tokend.values.tokens import Lease, native, ready_headers
 MOST_REMEMBERED = 512
 # One answer is checked in 2 µs. The more there are, the less often: half a percent of a core.
 SECONDS_PER_ANSWER = 0.0005
+# Header of a token's answer: the query parameter in which each call to the upstream needs a new request id.
+REQUEST_ID_PARAMETER = "Request-Id-Parameter"
+# `ScopedAnswers` have nothing to sweep.
+SCOPED_SWEEP_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,10 @@ def prepare(lease: Lease, settings: ProviderSettings) -> PreparedBody:
     expires = lease.token.expires_at
     basis = Basis(lease, settings, math.inf if expires is None else expires.boot)
     body = orjson.dumps({**native(lease), "headers": ready_headers(lease.token, settings.headers)})
-    return PreparedBody(basis, Response(200, body, headers=(("ETag", etag(lease)),), basis=basis))
+    headers: tuple[tuple[str, str], ...] = (("ETag", etag(lease)),)
+    if (parameter := settings.request_id_parameter) is not None:
+        headers = (*headers, (REQUEST_ID_PARAMETER, parameter))
+    return PreparedBody(basis, Response(200, body, headers=headers, basis=basis))
 
 
 class AnswerCache:
@@ -106,7 +114,7 @@ class AnswerCache:
 
     def admits(self, peer: Peer, answer: PreparedAnswer, /) -> bool:
         """Return whether the peer may read the token that the answer holds."""
-        return isinstance(answer, TokenAnswer) and self._policy.may_read(peer, answer.settings)
+        return isinstance(answer, TokenAnswer) and self._policy.may_read(peer, answer.settings, answer.name)
 
     def remember(self, text: bytes, response: Response, /) -> TokenAnswer | None:
         """Answer this request text from the cache from now on; None while texts are not remembered."""
@@ -180,6 +188,27 @@ class AnswerCache:
     def _drop(self, text: bytes) -> None:
         answer = self._texts.pop(text)
         self._past_hits[answer.name] += answer.hits
+
+
+class ScopedAnswers:
+    """The prepared answers about the tokens of one of ``[[sockets]]``; implements `PreparedAnswers`.
+
+    The texts are those of the `AnswerCache`, which sweeps them: the same request has the same answer on every socket
+    that serves its token.
+    """
+
+    def __init__(self, answers: AnswerCache, scope: SocketScope) -> None:
+        self._find, self._scope = answers.find, scope
+        self.admits, self.remember = answers.admits, answers.remember
+
+    def find(self, text: bytes, /) -> TokenAnswer | None:
+        """Return the answer to a request text if it is right, and about a token of this socket."""
+        answer = self._find(text)
+        return answer if answer is not None and self._scope.has(answer.name) else None
+
+    def sweep(self) -> float:
+        """Leave sweeping to the `AnswerCache`."""
+        return SCOPED_SWEEP_SECONDS
 
 
 def _is_current(answer: TokenAnswer, entries: Mapping[str, Entry]) -> bool:

@@ -50,6 +50,32 @@ class TokenList(TypedDict):
 LastError = TypedDict("LastError", {"class": str, "detail": str, "at": Moment})
 
 
+class Warned(TypedDict):
+    """Something that looks wrong and stops nothing."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    code: str
+    message: str
+
+
+class Reports(TypedDict):
+    """Reports of clients that an upstream refused the token; ``uid`` (of the last one) for admins only."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    count: int
+    last_at: Moment | None
+    reason: Literal["unauthorized", "other"] | None
+    uid: NotRequired[int | None]
+
+
+class Hook(TypedDict):
+    """What runs after a write of a sink."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    state: Literal["idle", "running", "failed"]
+    since: Moment | None
+
+
 class SinkRow(TypedDict):
     """One sink of a token."""
 
@@ -57,9 +83,12 @@ class SinkRow(TypedDict):
     kind: str
     target: str
     path: str | None
-    state: Literal["pending", "ok", "failing"]
+    state: Literal["pending", "ok", "failing", "rejected", "conflict", "removed", "waiting"]
     last_success_at: Moment | None
     error: str | None
+    repairs: int
+    found_uid: int | None
+    hook: Hook | None
 
 
 class StatusRow(TokenRow):
@@ -70,16 +99,21 @@ class StatusRow(TokenRow):
     failures: int
     last_error: LastError | None
     next_attempt_at: Moment | None
+    paused_until: Moment | None
+    paused_by: str | None
+    reports: Reports
+    warnings: list[Warned]
     sinks: list[SinkRow]
     note: NotRequired[str]
 
 
 class ConfigState(TypedDict):
-    """When the configuration in force was loaded, and why a newer one was refused."""
+    """When the configuration in force was loaded, why a newer one was refused, and keys that count after a restart."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     loaded_at: Moment
     error: str | None
+    restart_needed: list[str]
 
 
 class TokenEvent(TypedDict):
@@ -100,14 +134,26 @@ class ConfigEvent(TypedDict):
     data: Annotated[str, _json_of("ConfigState")]
 
 
+class SocketRow(TypedDict):
+    """One of ``[[sockets]]``."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    path: str
+    tokens: list[str]
+    admin: bool
+    state: Literal["pending", "ok", "failing"]
+    error: str | None
+
+
 class Status(TypedDict):
-    """The daemon's and each token's condition."""
+    """The daemon's and each token's condition. Only admins see ``sockets``, if there are any."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     version: Literal[1]
     ready: bool
     config: ConfigState
     tokens: list[StatusRow]
+    sockets: NotRequired[list[SocketRow]]
 
 
 class Token(TypedDict):
@@ -143,6 +189,22 @@ class IssuedToken(Token):
     extra: dict[str, object]
 
 
+class Resumed(TypedDict):
+    """An on-demand token whose rejected credentials are tried again."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    version: Literal[1]
+    name: str
+    state: State
+
+
+class Signed(TypedDict):
+    """The headers that sign one call to the upstream."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    headers: dict[str, str]
+
+
 class RequestId(TypedDict):
     """An id for one upstream call."""
 
@@ -159,7 +221,7 @@ class Forgotten(TypedDict):
 
 
 class Step(TypedDict):
-    """One step of a reload: a provider and its action, or a key of the daemon's table that needs a restart."""
+    """One step of a reload: a provider and its action."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     name: str
@@ -167,11 +229,12 @@ class Step(TypedDict):
 
 
 class Plan(TypedDict):
-    """The steps of a reload, done or planned."""
+    """The steps of a reload, done or planned, and the keys whose new values count only after a restart."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     version: Literal[1]
     plan: list[Step]
+    restart_needed: list[str]
 
 
 class Live(TypedDict):

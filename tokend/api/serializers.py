@@ -7,7 +7,7 @@ from typing import Any
 
 from tokend.plugin.settings import ProviderSettings
 from tokend.values.secret import Secret
-from tokend.values.status import Failure, ProviderStatus, SinkStatus
+from tokend.values.status import ClientReports, Failure, HookStatus, ProviderStatus, SinkStatus
 from tokend.values.tokens import Lease, Token, native, ready_headers, utc
 
 # AWS's SDKs keep credentials until the end that the answer names, and most refuse an answer without one. So a key pair
@@ -55,8 +55,8 @@ def row(status: ProviderStatus) -> dict[str, Any]:
     }
 
 
-def status_row(status: ProviderStatus) -> dict[str, Any]:
-    """Serialize one token for `GET /v1/status`; ``note`` only if there is one."""
+def status_row(status: ProviderStatus, *, admin: bool = False) -> dict[str, Any]:
+    """Serialize one token for `GET /v1/status`; ``note`` only if there is one, uids of clients only for admins."""
     return {
         **row(status),
         "required": status.required,
@@ -64,6 +64,10 @@ def status_row(status: ProviderStatus) -> dict[str, Any]:
         "failures": status.failures,
         "last_error": _failure(status.last_error),
         "next_attempt_at": _utc(status.next_attempt_at),
+        "paused_until": _utc(status.paused_until),
+        "paused_by": status.paused_by,
+        "reports": _reports(status.reports, admin=admin),
+        "warnings": [{"code": one.code, "message": one.message} for one in status.warnings],
         "sinks": [_sink(sink) for sink in status.sinks],
         **({} if status.note is None else {"note": status.note}),
     }
@@ -75,6 +79,15 @@ def _failure(failure: Failure | None) -> Mapping[str, str] | None:
     return {"class": failure.reason, "detail": failure.detail, "at": utc(failure.at)}
 
 
+def _reports(reports: ClientReports, *, admin: bool) -> dict[str, Any]:
+    shown = {"count": reports.count, "last_at": _utc(reports.last_at), "reason": reports.reason}
+    return {**shown, "uid": reports.uid} if admin else shown
+
+
+def _hook(hook: HookStatus | None) -> dict[str, Any] | None:
+    return None if hook is None else {"state": hook.state, "since": _utc(hook.since)}
+
+
 def _sink(sink: SinkStatus) -> dict[str, Any]:
     return {
         "kind": sink.kind,
@@ -83,6 +96,9 @@ def _sink(sink: SinkStatus) -> dict[str, Any]:
         "state": sink.state,
         "last_success_at": _utc(sink.last_success_at),
         "error": sink.error,
+        "repairs": sink.repairs,
+        "found_uid": sink.found_uid,
+        "hook": _hook(sink.hook),
     }
 
 

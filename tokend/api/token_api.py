@@ -1,9 +1,8 @@
 """State and decisions that all routes share: engine, visibility of tokens, prepared answers, counts, audit lines."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import structlog
@@ -16,13 +15,15 @@ from tokend.api.events import EventBus
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.request import Request
 from tokend.values.errors import DeniedError, LoginRequiredError, TokenUnavailableError, UnknownTokenError
-from tokend.values.status import State
+from tokend.values.status import ConfigStatus, State
 from tokend.values.tokens import Lease
 
-# When the configuration in force was loaded (aware UTC), and why a later one was refused, or None. Must not block.
-ConfigState = Callable[[], tuple[datetime, str | None]]
+# Must not block.
+ConfigState = Callable[[], ConfigStatus]
 # Answers by (token, HTTP status).
 RequestCounts = Mapping[tuple[str, int], int]
+# The rows of ``[[sockets]]`` for administrators. Must not block.
+SocketRows = Callable[[], Sequence[Mapping[str, Any]]]
 # Given the names that the peer may see, and the answers so far: the page in Prometheus' text format.
 RenderMetrics = Callable[[Collection[str], RequestCounts], Awaitable[bytes]]
 
@@ -42,10 +43,12 @@ class TokenApi:
         metrics: RenderMetrics | None = None,
         audit_reads: bool = False,
         last_event: int = 0,
+        sockets: SocketRows = tuple,
     ) -> None:
         self.engine = engine
         self.policy = policy
         self.config_state = config_state
+        self.sockets = sockets
         self.audit_reads = audit_reads
         self.answers = AnswerCache(engine, policy)
         self.answers.remember_texts(not audit_reads)
@@ -58,7 +61,7 @@ class TokenApi:
     def visible(self, peer: Peer, name: str) -> Entry:
         """Return the entry of a name. Raises the same `UnknownTokenError` for a missing and for a hidden token."""
         entry = self.engine.entries.get(name)
-        if entry is not None and self.policy.may_read(peer, entry.settings):
+        if entry is not None and self.policy.may_read(peer, entry.settings, name):
             return entry
         if entry is not None:
             self.denied(peer, token=name)
@@ -67,7 +70,7 @@ class TokenApi:
     def entries_for(self, peer: Peer) -> list[Entry]:
         """Return all entries that the peer may see, sorted by name."""
         entries = self.engine.entries
-        return [e for _, e in sorted(entries.items()) if self.policy.may_read(peer, e.settings)]
+        return [e for name, e in sorted(entries.items()) if self.policy.may_read(peer, e.settings, name)]
 
     def valid(self, entry: Entry) -> PreparedBody:
         """Return the prepared body of an entry's valid token; raises the typed 503 if it has no valid token now."""
@@ -129,8 +132,15 @@ class Call:
 
     def only_admins(self, what: str) -> None:
         """Raise `DeniedError` unless the peer is an administrator; ``what`` completes "only admins may"."""
-        if not self.admin:
-            raise DeniedError(f"only admins may {what}: your uid {self.request.peer.uid} is none of them")
+        if self.admin:
+            return
+        peer = self.request.peer
+        reason = f"your uid {peer.uid} is none of them"
+        if peer.scope is not None and not peer.scope.admin:
+            reason = "this socket has none (admin = true of its [[sockets]] allows them)"
+        elif peer.is_contained:
+            reason = f"your uid {peer.uid} is none of them in a container, which chooses its uids"
+        raise DeniedError(f"only admins may {what}: {reason}")
 
 
 def unavailable(entry: Entry) -> TokenUnavailableError | LoginRequiredError:

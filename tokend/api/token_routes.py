@@ -10,6 +10,7 @@ from tokend.httpd.problem import RequestError, bad_request, not_supported
 from tokend.httpd.response import PLAIN_TYPE, Response, json_response
 from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import DeniedError, WaitTimeoutError
+from tokend.values.status import State
 from tokend.values.tokens import Lease
 
 # A reason is one word for the log, such as "unauthorized".
@@ -43,7 +44,7 @@ async def refresh_token(call: Call) -> Response:
     """POST …/refresh: one attempt now, unless the token is already newer than ``if_generation``."""
     entry = call.token
     if entry.is_on_demand:
-        raise not_supported(f"{entry.name!r} is issued on demand and never refreshed", allow="")
+        return await _resume(call)
     plain = _wants_plain(call)
     body = call.request.json_object(frozenset(("if_generation", "reason")))
     generation, reason = body.get("if_generation"), body.get("reason")
@@ -59,6 +60,18 @@ async def refresh_token(call: Call) -> Response:
     return _lease_answer(call, lease, plain=plain)
 
 
+async def _resume(call: Call) -> Response:
+    """Let the next `issue` try an on-demand provider's rejected credentials again."""
+    entry = call.token
+    if entry.status().state is not State.REJECTED:
+        text = f"{entry.name!r} is issued on demand and never refreshed; its credentials are not rejected"
+        raise not_supported(text, allow="")
+    call.only_admins("let rejected credentials be tried again")
+    call.request.json_object(frozenset(("if_generation", "reason")))
+    await call.service.engine.resume(entry.name)
+    return json_response({"version": 1, "name": entry.name, "state": entry.status().state.value})
+
+
 async def issue_token(call: Call) -> Response:
     """POST …/issue: one on-demand token for the caller's parameters."""
     entry = call.token
@@ -70,7 +83,7 @@ async def issue_token(call: Call) -> Response:
     parameters = call.request.json_object()
     if wrong := {key: ["must be a string"] for key, value in parameters.items() if not isinstance(value, str)}:
         raise bad_request("parameters must be strings: " + ", ".join(sorted(wrong)), errors=wrong)
-    token = await call.service.engine.issue(entry.name, parameters)
+    token = await call.service.engine.issue(entry.name, parameters, uid=call.request.peer.uid)
     if plain:
         return Response(201, token.value.reveal().encode(), PLAIN_TYPE)
     return json_response(issued(entry.name, token, entry.settings), status=201)

@@ -16,7 +16,7 @@ from tokend.cli.credential_hosts import Host, HostError, parse_url
 from tokend.cli.options import SOCKET
 from tokend.cli.output_formats import asked_again_at, git_credential
 from tokend.client import BadRequestError, TokenClient, TokendError
-from tokend.client.tokens import token_target
+from tokend.client.calls import token_target
 
 # Docker clients that find this text on stdout go on without credentials (docker-credential-helpers, errors.go).
 NOT_FOUND = "credentials not found in native keychain"

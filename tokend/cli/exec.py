@@ -11,7 +11,7 @@ from tokend.cli.options import SOCKET, duration
 from tokend.cli.restart_on_change import Environment, run
 from tokend.cli.streams import complain
 from tokend.client import TokenClient
-from tokend.client.tokens import token_target
+from tokend.client.calls import token_target
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 

@@ -33,12 +33,12 @@ def command() -> None:
 def configuration_schema() -> tuple[dict[str, Any], list[str]]:
     """Return the schema of a configuration file, as a JSON object, and a sentence for each kind that is left out."""
     from tokend import kinds
-    from tokend.config import DaemonSettings
+    from tokend.config import DaemonSettings, SocketSettings
 
     (providers, faulty_providers), (sinks, faulty_sinks) = kinds.PROVIDERS.usable(), kinds.SINKS.usable()
     left_out = [error.detail for error in (*faulty_providers, *faulty_sinks)]
     left_out += [*_drop_without_schema(providers), *_drop_without_schema(sinks)]
-    models: list[type[BaseModel]] = [DaemonSettings, *providers.values(), *sinks.values()]
+    models: list[type[BaseModel]] = [DaemonSettings, SocketSettings, *providers.values(), *sinks.values()]
     references, found = models_json_schema([(model, "validation") for model in models], schema_generator=_Toml)
     definitions = _untitled(found["$defs"])
     refer = {model: references[model, "validation"] for model in models}
@@ -61,6 +61,7 @@ def configuration_schema() -> tuple[dict[str, Any], list[str]]:
         "properties": {
             "include": {"type": "array", "items": {"type": "string", "minLength": 1}},
             "daemon": refer[DaemonSettings],
+            "sockets": {"type": "array", "items": refer[SocketSettings]},
             "providers": {
                 "type": "object",
                 "propertyNames": {"pattern": NAME_PATTERN},

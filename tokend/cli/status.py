@@ -13,6 +13,7 @@ from tokend.cli.token_rows import (
     describe_seconds,
     find_row,
     needs_a_person,
+    seconds_since,
     seconds_until,
     state_colour,
     use_colours,
@@ -63,6 +64,11 @@ def _headline(answer: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
     if config["error"]:
         lines[1] += ", " + click.style("a newer one was refused", fg="red") + ":"
         lines += ["  " + line for line in str(config["error"]).splitlines()]
+    if restart := config.get("restart_needed"):
+        lines.append(click.style("restart needed", fg="yellow") + f" for {', '.join(restart)}")
+    for one in answer.get("sockets", ()):
+        if one["error"]:
+            lines.append(f"socket {one['path']}: {click.style(one['state'], fg='red')}: {one['error']}")
     return "\n".join(lines)
 
 
@@ -92,8 +98,10 @@ def _block(row: Mapping[str, Any]) -> Iterator[str]:
         yield _line("next", _next(row))
     if row.get("note"):
         yield _line("note", row["note"])
+    for warning in row.get("warnings", ()):
+        yield _line("warning", warning["message"])
     for sink in row["sinks"]:
-        yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}")
+        yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}{_hook(sink)}")
 
 
 def _line(label: str, text: str) -> str:
@@ -102,6 +110,10 @@ def _line(label: str, text: str) -> str:
 
 def _next(row: Mapping[str, Any]) -> str:
     """Say what the daemon does next with this token, or what a person has to do."""
+    if row["next_attempt_at"] is not None and row["state"] == "rejected":
+        seconds = seconds_until(row["next_attempt_at"])
+        when = f"in {describe_seconds(seconds)}" if seconds >= 1 else "now"
+        return f"the next `tokend issue` is sent {when}, or after `tokend refresh {row['name']}`"
     if row["next_attempt_at"] is not None:
         what = "refresh" if row["state"] == "valid" else "attempt"
         seconds = seconds_until(row["next_attempt_at"])
@@ -123,3 +135,11 @@ def _sink(sink: Mapping[str, Any]) -> str:
     if sink["error"]:
         return click.style(sink["state"], fg="red") + f": {sink['error']}" + (f" (last {written})" if written else "")
     return str(sink["state"])
+
+
+def _hook(sink: Mapping[str, Any]) -> str:
+    """Say since when the hook of a sink runs; a failed one is the error of its sink."""
+    hook = sink.get("hook") or {"state": "idle"}
+    if hook["state"] != "running":
+        return ""
+    return f", hook: running {describe_seconds(seconds_since(hook['since']))}"

@@ -57,7 +57,12 @@ def describe_time_left(row: Mapping[str, Any]) -> str:
 
 def describe_age(moment: str) -> str:
     """Say how long ago an RFC 3339 moment was, as in "5 min 3 s ago"."""
-    return describe_seconds(max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())) + " ago"
+    return describe_seconds(seconds_since(moment)) + " ago"
+
+
+def seconds_since(moment: str) -> float:
+    """Return the seconds since an RFC 3339 moment, 0 if it is to come."""
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
 
 
 def seconds_until(moment: str) -> float:

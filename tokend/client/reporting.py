@@ -3,7 +3,8 @@
 import logging
 
 from tokend.client.errors import TokendError
-from tokend.client.tokens import Lease, TokenClient
+from tokend.client.leases import Lease
+from tokend.client.tokens import TokenClient
 
 _log = logging.getLogger("tokend.client")
 

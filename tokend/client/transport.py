@@ -68,11 +68,7 @@ def exchange(
 
     Raises `DeniedError`, `WaitTimeoutError`, or `NotRunningError`, also for an answer that is not HTTP or not whole.
     """
-    lines = [f"{method} {target} HTTP/1.1", "Host: tokend", "Connection: close"]
-    lines += [f"{name}: {value}" for name, value in headers]
-    if body or method == "POST":
-        lines.append(f"Content-Length: {len(body)}")
-    request = "\r\n".join([*lines, "", ""]).encode() + body
+    request = request_bytes(method, target, headers, body)
     deadline = time.monotonic() + timeout
     try:
         raw = _ask(path, request, deadline)
@@ -81,8 +77,27 @@ def exchange(
             # next daemon answers it.
             raw = _ask(path, request, deadline)
     except TimeoutError:
-        raise WaitTimeoutError(f"tokend at {path} did not answer within {timeout:g} s", code="timeout") from None
-    return _parse(raw, path)
+        raise no_answer_within(timeout, path) from None
+    return parse_answer(raw, path)
+
+
+def request_bytes(method: str, target: str, headers: "Sequence[tuple[str, str]]", body: bytes) -> bytes:
+    """Return a whole HTTP request that asks for one answer and the end of the connection."""
+    lines = [f"{method} {target} HTTP/1.1", "Host: tokend", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    if body or method == "POST":
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def no_answer_within(timeout: float, path: str) -> WaitTimeoutError:
+    """Return the error for an answer that did not come in time."""
+    return WaitTimeoutError(f"tokend at {path} did not answer within {timeout:g} s", code="timeout")
+
+
+def broken_off(error: OSError, path: str) -> NotRunningError:
+    """Return the error for a connection that failed after it was made."""
+    return NotRunningError(f"the connection to tokend at {path} broke off ({error.strerror})")
 
 
 def _ask(path: str, request: bytes, deadline: float) -> bytes:
@@ -98,7 +113,7 @@ def _ask(path: str, request: bytes, deadline: float) -> bytes:
     except TimeoutError:
         raise
     except OSError as error:
-        raise NotRunningError(f"the connection to tokend at {path} broke off ({error.strerror})") from None
+        raise broken_off(error, path) from None
     finally:
         connection.close()
 
@@ -126,14 +141,19 @@ def _connect(connection: unix_socket, path: str, deadline: float) -> None:
             time.sleep(BUSY_SECONDS)
         except TimeoutError:
             raise
-        except PermissionError:
-            raise DeniedError(_denial(path), code="denied") from None
         except OSError as error:
-            raise NotRunningError(
-                f"no daemon at {path} ({error.strerror or error}): is it running? try: systemctl status tokend"
-            ) from None
+            raise unconnected(error, path) from None
         else:
             return
+
+
+def unconnected(error: OSError, path: str) -> "DeniedError | NotRunningError":
+    """Return the error for a connection that was not made. Looks up users, which may take time."""
+    if isinstance(error, PermissionError):
+        return DeniedError(_denial(path), code="denied")
+    return NotRunningError(
+        f"no daemon at {path} ({error.strerror or error}): is it running? try: systemctl status tokend"
+    )
 
 
 def _denial(path: str) -> str:
@@ -182,7 +202,8 @@ def _receive(connection: unix_socket, deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def _parse(raw: bytes, path: str) -> "tuple[int, dict[str, str], bytes]":
+def parse_answer(raw: bytes, path: str) -> "tuple[int, dict[str, str], bytes]":
+    """Parse all bytes of a connection as one answer. Raises `NotRunningError` if they are none, or not whole."""
     if not raw:
         raise NotRunningError(f"tokend at {path} closed the connection without an answer: is it stopping?")
     head, separator, body = raw.partition(b"\r\n\r\n")

@@ -5,7 +5,16 @@ The caller passes in the tables of kinds. The engine's supervisor applies a relo
 
 from tokend.config.findings import ConfigProblem, InvalidConfigError
 from tokend.config.load import load
-from tokend.config.model import Config, DaemonSettings, ProviderConfig
+from tokend.config.model import Config, DaemonSettings, ProviderConfig, SocketSettings
 from tokend.config.paths import find_config
 
-__all__ = ["Config", "ConfigProblem", "DaemonSettings", "InvalidConfigError", "ProviderConfig", "find_config", "load"]
+__all__ = [
+    "Config",
+    "ConfigProblem",
+    "DaemonSettings",
+    "InvalidConfigError",
+    "ProviderConfig",
+    "SocketSettings",
+    "find_config",
+    "load",
+]

@@ -1,11 +1,8 @@
-"""Configuration files: the main file and the files that it includes, each read whole and parsed.
+"""Configuration files, each read whole and parsed.
 
 A `Document` knows the line and column of each of its keys and values.
 """
 
-import errno
-import re
-import stat
 import time
 import tomllib
 from bisect import bisect_right
@@ -29,11 +26,6 @@ AGAIN_SECONDS = 0.02
 OTHERS_CAN_READ = 0o007
 # Deepest nesting. A configuration has five levels; a thousand would overflow the stack of a recursive function.
 DEEPEST = 32
-# File names that a pattern may include. Like cron and run-parts, tokend skips editors' backups and the leftovers of
-# package managers.
-INCLUDED_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.toml", re.ASCII)
-_BACKUP = re.compile(r"\..*|.*~|#.*#", re.DOTALL)
-_WILDCARD = re.compile(r"[*?\[]")
 
 
 @dataclass
@@ -47,7 +39,12 @@ class Document:
     digest: bytes = b""
 
     def problem(
-        self, path: toml_positions.Path, message: str, *, visibility: Visibility = Visibility.HIDDEN
+        self,
+        path: toml_positions.Path,
+        message: str,
+        *,
+        visibility: Visibility = Visibility.HIDDEN,
+        code: str = "config",
     ) -> ConfigProblem:
         """Return a problem at the position of ``path``, or of its nearest parent that has a known position."""
         offset = self._offset(path)
@@ -59,7 +56,8 @@ class Document:
             return is_visible(value, path, visibility) and is_no_secret(value, self.values)
 
         shown, caret = excerpt(self.text, (start, end), offset, self._layout, is_shown_here)
-        return ConfigProblem(str(self.path), number, offset - start + 1, one_line(message), shown, caret)
+        column = offset - start + 1
+        return ConfigProblem(str(self.path), number, column, one_line(message), shown, caret, tuple(path), code)
 
     def line(self, path: toml_positions.Path) -> int:
         """Return the number of the line that contains ``path``, from 1."""
@@ -85,12 +83,12 @@ def one_line(message: str) -> str:
 
 
 def read_document(
-    path: Path, findings: Findings, vocabulary: Callable[[], Vocabulary], *, reloading: bool
+    path: Path, findings: Findings, vocabulary: Callable[[], Vocabulary], *, reloading: bool, included: bool = False
 ) -> Document | None:
     """Read and parse one file. If that fails, add an error to ``findings`` and return None.
 
     With ``reloading``, read the file until two reads agree: another program may be writing the file. ``vocabulary`` is
-    called only for a syntax error.
+    called only for a syntax error. A start goes on without an ``included`` file that cannot be read.
     """
 
     def refused(message: str, line: int = 1, column: int = 1) -> None:
@@ -100,7 +98,11 @@ def read_document(
         raw = _read_until_stable(path) if reloading else path.read_bytes()
         others = bool(path.stat().st_mode & OTHERS_CAN_READ)
     except OSError as error:
-        refused(f"this file cannot be read: {error.strerror or error}")
+        problem = ConfigProblem(str(path), 1, 1, f"this file cannot be read: {error.strerror or error}")
+        if included:
+            findings.of_this_machine(problem)
+        else:
+            findings.errors.append(problem)
         return None
     try:
         text = raw.decode("utf-8").removeprefix("\ufeff")
@@ -123,40 +125,6 @@ def read_document(
     return Document(path, text, values, others, digest_of(raw))
 
 
-def read_included(
-    main: Document, findings: Findings, vocabulary: Callable[[], Vocabulary], *, reloading: bool
-) -> tuple[list[Document], tuple[Path, ...]]:
-    """Read the files that ``include`` names. Return the documents and the directories that can contain such files.
-
-    The files of one pattern are in sorted order, and no file is read twice. Errors are added to ``findings``.
-    """
-    patterns = main.values.get("include", [])
-    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
-        message = 'include is an array of patterns: ["conf.d/*.toml"]'
-        findings.errors.append(main.problem(("include",), message, visibility=Visibility.PUBLIC))
-        return [], ()
-    documents, directories, seen = [], [], {main.path.resolve()}
-    for index, pattern in enumerate(patterns):
-        try:
-            fixed, paths = _matches(main.path.parent, pattern)
-        except (OSError, ValueError, NotImplementedError) as error:
-            reason = getattr(error, "strerror", None) or "this is no pattern of file names"
-            problem = main.problem(("include", index), f'include: "{pattern}": {reason}', visibility=Visibility.PUBLIC)
-            findings.errors.append(problem)
-            continue
-        directories.append(fixed)
-        directories += [path.parent for path in paths]
-        for path in paths:
-            if _WILDCARD.search(pattern) and not INCLUDED_NAME.fullmatch(path.name):
-                if not _BACKUP.fullmatch(path.name):
-                    message = f'{path} is left out: included files are named like "name.toml"'
-                    findings.warnings.append(main.problem(("include", index), message, visibility=Visibility.PUBLIC))
-            elif path.resolve() not in seen:
-                seen.add(path.resolve())
-                documents.append(_read_one_included(path, main, findings, vocabulary, reloading=reloading))
-    return [document for document in documents if document is not None], tuple(dict.fromkeys(directories))
-
-
 def check_not_emptied(documents: Iterable[Document], before: Config, findings: Findings) -> None:
     """Report an error for each file that contained providers and is empty now: a half-done write, or an accident."""
     held = {*before.origins.values(), *(before.files[:1] if before.providers else ())}
@@ -166,40 +134,6 @@ def check_not_emptied(documents: Iterable[Document], before: Config, findings: F
                 "this file had providers and is empty now: not accepted. To remove them all, write [providers] into it"
             )
             findings.errors.append(ConfigProblem(str(document.path), 1, 1, message))
-
-
-def _read_one_included(
-    path: Path, main: Document, findings: Findings, vocabulary: Callable[[], Vocabulary], *, reloading: bool
-) -> Document | None:
-    document = read_document(path, findings, vocabulary, reloading=reloading)
-    for key in ("include", "daemon") if document is not None else ():
-        if document is not None and key in document.values:
-            message = f"{key} belongs into the main file {main.path}: included files hold providers only"
-            findings.errors.append(document.problem((key,), message))
-    return document
-
-
-def _matches(base: Path, pattern: str) -> tuple[Path, list[Path]]:
-    """Return the directory in which matches can appear, and the matching files, sorted.
-
-    A pattern without a wildcard names one file. Raises OSError if that file does not exist or is a directory, or if a
-    directory cannot be listed; ValueError if the pattern is invalid.
-    """
-    parts = (base / pattern).parts
-    # Versions of Python disagree on the meaning of "**x": refuse it in all of them.
-    if any("\0" in part or ("**" in part and part != "**") for part in parts):
-        raise ValueError("this is no pattern")
-    wild = next((number for number, part in enumerate(parts) if _WILDCARD.search(part)), None)
-    if wild is None:
-        if stat.S_ISDIR((base / pattern).stat().st_mode):
-            raise IsADirectoryError(errno.EISDIR, "this is a directory: name its files, as in DIRECTORY/*.toml")
-        return (base / pattern).parent, [base / pattern]
-    fixed = Path(*parts[:wild])
-    if fixed.exists():
-        # glob silently skips a directory that it may not list, and its providers would be lost: fail here instead.
-        next(fixed.iterdir(), None)
-    found = sorted(fixed.glob(str(Path(*parts[wild:]))))
-    return fixed, [path for path in found if stat.S_ISREG(path.stat().st_mode)]
 
 
 def _read_until_stable(path: Path) -> bytes:

@@ -24,6 +24,10 @@ from tokend.plugin.settings_base import Settings
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 
+# In ``tokens`` of ``[[sockets]]``: every token.
+ALL = "*"
+# A shorter secret of the loopback port could be guessed.
+LEAST_LISTEN_SECRET_BYTES = 32
 ELSEWHERE = "use { file = }, { env = }, { credential = } or { command = }"
 
 
@@ -127,6 +131,27 @@ def check_tokens(
             findings.errors.append(sink.document.problem(place, message, visibility=Visibility.PUBLIC))
 
 
+def check_sockets(
+    sockets: Iterable[PlacedSettings], inputs: dict[str, str], origins: Mapping[str, object], findings: Findings
+) -> None:
+    """Report an error for each of ``[[sockets]]`` whose path is in use, or whose ``tokens`` name no provider.
+
+    The paths are added to ``inputs``, the result of `files_read`, so that no sink writes there.
+    """
+    for place in sockets:
+        path = real_path(place.settings.path)
+        if path in inputs:
+            findings.errors.append(
+                place.problem("path", f"{place.settings.path} is {inputs[path]}: choose another path")
+            )
+        inputs.setdefault(path, "a socket of [[sockets]]")
+        for index, name in enumerate(place.settings.tokens):
+            if name != ALL and name not in origins:
+                message = f'there is no provider "{name}"{did_you_mean(name, origins)}; "{ALL}" is every token'
+                where = (*place.path, "tokens", index)
+                findings.errors.append(place.document.problem(where, message, visibility=Visibility.PUBLIC))
+
+
 # ------------------------------------------------------------------ secrets
 
 
@@ -142,16 +167,27 @@ def check_secrets(table: PlacedSettings, environ: Mapping[str, str], findings: F
     _check_proxy(table, findings)
     _check_files(table, findings)
     if (warn := getattr(settings, "warnings", None)) is not None:
-        findings.warnings += [table.document.problem(table.path, text) for text in warn(revealed)]
+        findings.warnings += [table.document.problem(table.path, text, code="kind") for text in warn(revealed)]
 
 
 def check_listen_secret(daemon: PlacedSettings, environ: Mapping[str, str], findings: Findings) -> None:
-    """Read ``listen_secret``, the one secret of ``[daemon]``, and report an error if it is unreadable."""
+    """Read ``listen_secret``, the one secret of ``[daemon]``; report an error if it is unreadable or short.
+
+    Every user of the machine may connect to the port, and guess.
+    """
     source: SecretSource | None = daemon.settings.listen_secret
     if source is not None:
         sources = {"listen_secret": source}
-        _, unreadable = _read_all(sources, environ)
+        revealed, unreadable = _read_all(sources, environ)
         _report_secrets(daemon, sources, unreadable, frozenset(unreadable), findings)
+        for secret in revealed.values():
+            if (length := len(secret.reveal_bytes())) < LEAST_LISTEN_SECRET_BYTES:
+                message = (
+                    f"listen_secret: it has {length} bytes, and at least {LEAST_LISTEN_SECRET_BYTES} are needed: "
+                    "every user of this machine can connect and guess. openssl rand -hex 32 makes one"
+                )
+                path = (*daemon.path, "listen_secret")
+                findings.of_this_machine(daemon.document.problem(path, message, visibility=Visibility.PLACES))
 
 
 def check_secrets_of_invalid(
@@ -214,7 +250,7 @@ def _report_secrets(
             findings.errors.append(place.document.problem(path, message))
         elif source.literal is not None:
             message = f"a secret stands in the file itself: {ELSEWHERE}"
-            findings.warnings.append(place.document.problem(path, message))
+            findings.warnings.append(place.document.problem(path, message, code="literal_secret"))
 
 
 def _check_proxy(provider: PlacedSettings, findings: Findings) -> None:
@@ -255,14 +291,22 @@ def check_state(daemon: PlacedSettings, providers: Iterable[PlacedSettings], fin
 
 
 def check_names(daemon: PlacedSettings | None, tables: Iterable[PlacedSettings], findings: Findings) -> None:
-    """Warn about users and groups that this machine does not know. No error: the file may be for another machine."""
+    """Warn about users and groups that this machine does not know. No error: the file may be for another machine.
+
+    Without ``socket_group`` no program could reach the socket: an unknown one is an error of a check and of a reload.
+    A start fails when the socket is made, and systemd repeats it: the directory service may be late.
+    """
     known = cache(_is_known)
     for table in [*([daemon] if daemon is not None else []), *tables]:
         for path, name, kind in _names(table.settings):
             if not name.isdigit() and not known(kind, name):
                 message = f'there is no {kind} "{name}" on this machine'
                 place = (*table.path, *path)
-                findings.warnings.append(table.document.problem(place, message, visibility=Visibility.PUBLIC))
+                problem = table.document.problem(place, message, visibility=Visibility.PUBLIC, code="unknown_name")
+                if path == ("socket_group",):
+                    findings.of_this_machine(problem)
+                else:
+                    findings.warnings.append(problem)
 
 
 def _names(settings: Settings) -> Iterable[tuple[toml_positions.Path, str, str]]:

@@ -14,7 +14,8 @@ class ConfigProblem:
     """One error or warning: its place, its message, and an excerpt.
 
     ``line`` and ``column`` count from 1. ``excerpt`` is the line as it may be shown, or empty. ``caret`` is the number
-    of terminal cells before the place in ``excerpt``.
+    of terminal cells before the place in ``excerpt``. ``where`` is the path in the document, as in
+    ``("providers", "tt", "api_key")``; empty if the problem has none. ``code`` names a kind of warnings.
     """
 
     file: str
@@ -23,6 +24,18 @@ class ConfigProblem:
     message: str
     excerpt: str = ""
     caret: int = 0
+    where: tuple[str | int, ...] = ()
+    code: str = "config"
+
+    @property
+    def provider(self) -> str | None:
+        """The name of the provider whose table has the problem; None for any other table."""
+        return str(self.where[1]) if len(self.where) > 1 and self.where[0] == "providers" else None
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What stays equal when the file is edited elsewhere: a warning is logged once until this changes."""
+        return (self.file, self.where, self.code, self.message)
 
     @property
     def headline(self) -> str:
@@ -35,10 +48,18 @@ class ConfigProblem:
 
 @dataclass(slots=True)
 class Findings:
-    """The errors and warnings collected so far while a configuration is read."""
+    """The errors and warnings collected so far while a configuration is read; ``starting``: for a start."""
 
     errors: list[ConfigProblem] = field(default_factory=list)
     warnings: list[ConfigProblem] = field(default_factory=list)
+    starting: bool = False
+
+    def of_this_machine(self, problem: ConfigProblem) -> None:
+        """Add a problem that is not in the configuration's text, as a file that cannot be read now.
+
+        It is an error of a check and of a reload. A start goes on without what is missing: there it is a warning.
+        """
+        (self.warnings if self.starting else self.errors).append(problem)
 
 
 class InvalidConfigError(ConfigError):

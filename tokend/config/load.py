@@ -2,21 +2,22 @@
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from tokend.config import toml_positions
-from tokend.config.config_files import Document, check_not_emptied, read_document, read_included
+from tokend.config.config_files import Document, check_not_emptied, read_document
 from tokend.config.cross_checks import (
     PlacedSettings,
     check_listen_secret,
     check_names,
     check_secrets,
     check_secrets_of_invalid,
+    check_sockets,
     check_state,
     check_targets,
     check_tokens,
@@ -24,9 +25,10 @@ from tokend.config.cross_checks import (
 )
 from tokend.config.fields import Visibility, known_and_public_keys, visibility
 from tokend.config.findings import Findings, InvalidConfigError, did_you_mean, in_order
+from tokend.config.included_files import read_included
 from tokend.config.kind_failures import check_methods, failure_of_kind
 from tokend.config.kind_lookup import KindLookup, LoadKinds
-from tokend.config.model import Config, DaemonSettings, ProviderConfig, table_digest
+from tokend.config.model import Config, DaemonSettings, ProviderConfig, SocketSettings, table_digest
 from tokend.config.paths import default_socket, default_state_directory
 from tokend.config.pydantic_messages import explain
 from tokend.config.toml_messages import Vocabulary
@@ -36,7 +38,7 @@ from tokend.plugin.settings import OnDemandSettings, ProviderSettings, SinkSetti
 M = TypeVar("M", bound=BaseModel)
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
-TOP_LEVEL = ("daemon", "include", "providers")
+TOP_LEVEL = ("daemon", "include", "providers", "sockets")
 NOT_ON_DEMAND = ("refresh_before", "on_expiry", "sinks")
 
 
@@ -56,6 +58,7 @@ class _Loading:
     found: dict[str, ProviderConfig] = field(default_factory=dict)
     valid: list[PlacedSettings] = field(default_factory=list)
     placed_sinks: list[PlacedSettings] = field(default_factory=list)
+    sockets: list[PlacedSettings] = field(default_factory=list)
 
     def error(
         self, document: Document, path: toml_positions.Path, message: str, visibility: Visibility = Visibility.HIDDEN
@@ -70,29 +73,35 @@ def load(
     sinks: KindLookup[SinkSettings],
     environ: Mapping[str, str] = os.environ,
     before: Config | None = None,
+    starting: bool = False,
 ) -> Config:
     """Read ``path`` and the files that it includes. Raises `InvalidConfigError` with every error.
 
-    Warnings are in the result. On a reload, ``before`` is the configuration in force. Each file is then read until two
-    reads agree, and a file that became empty is an error. A provider whose table did not change is taken over from
-    ``before`` without another validation. Checks of several tables, and of this machine, cover all tables.
+    Warnings are in the result. With ``starting``, what this machine lacks for a part of the configuration is a warning.
+    On a reload, ``before`` is the configuration in force. Each file is then read until two reads agree, and a file that
+    became empty is an error. A provider whose table did not change is taken over from ``before`` without another
+    validation. Checks of several tables, and of this machine, cover all tables.
     """
     kinds, sink_kinds = LoadKinds(providers), LoadKinds(sinks)
     loading = _Loading(kinds, sink_kinds, environ, {} if before is None else before.providers)
+    loading.findings.starting = starting
     findings = loading.findings
 
     def vocabulary() -> Vocabulary:
         # Imports all kinds: a key that is harmless in one kind may hold a secret in another.
-        return Vocabulary(*known_and_public_keys([DaemonSettings, *kinds.usable(), *sink_kinds.usable()]))
+        return Vocabulary(
+            *known_and_public_keys([DaemonSettings, SocketSettings, *kinds.usable(), *sink_kinds.usable()])
+        )
 
     main = read_document(path, findings, vocabulary, reloading=before is not None)
     if main is None:
         raise InvalidConfigError(findings.errors)
-    included, directories = read_included(main, findings, vocabulary, reloading=before is not None)
-    documents = [main, *included]
+    included = read_included(main, findings, vocabulary, before=before)
+    documents = [main, *included.documents]
     if before is not None:
         check_not_emptied(documents, before, findings)
     daemon = _daemon(loading, main)
+    _sockets(loading, main)
     for document in documents:
         _top_level(loading, document)
         _providers(loading, document)
@@ -103,11 +112,14 @@ def load(
         daemon=daemon.settings,
         providers=loading.found,
         files=tuple(document.path for document in documents),
-        directories=directories,
+        directories=included.directories,
         secret_files=_secret_files(loading.found),
         warnings=in_order(findings.warnings),
+        sockets=tuple(place.settings for place in loading.sockets),
         origins={name: document.path for name, document in loading.origins.items()},
         digests=tuple(document.digest for document in documents),
+        include_present=included.present,
+        include_matched=included.matched,
     )
 
 
@@ -130,8 +142,41 @@ def _daemon(loading: _Loading, main: Document) -> PlacedSettings | None:
         "socket": default_socket(loading.environ),
         "state_directory": default_state_directory(loading.environ, os.getuid()),
     }
-    settings = _validate(loading, main, DaemonSettings, {**defaults, **values}, ("daemon",))
-    return None if settings is None else PlacedSettings(settings, main, ("daemon",))
+    path: toml_positions.Path = ("daemon",)
+    settings = _validate(loading, main, DaemonSettings, {**defaults, **values}, path)
+    if settings is None:
+        settings = _valid_part(loading, main, {**defaults, **values}, defaults)
+    return None if settings is None else PlacedSettings(settings, main, path)
+
+
+def _valid_part(
+    loading: _Loading, main: Document, values: dict[str, Any], defaults: Mapping[str, Any]
+) -> DaemonSettings | None:
+    """Return the settings without the keys that have errors: the other checks must not wait until they are corrected.
+
+    Adds errors that concern several of the other keys.
+    """
+    context = {"directory": str(main.path.parent)}
+    try:
+        DaemonSettings.model_validate(values, context=context)
+    except ValidationError as error:
+        wrong = {str(details["loc"][0]) for details in error.errors() if details["loc"]}
+        if "listen_secret" in wrong or not wrong:
+            wrong.add("listen")
+        left = {key: value for key, value in values.items() if key not in wrong}
+        return _validate(loading, main, DaemonSettings, {**defaults, **left}, ("daemon",))
+    return None
+
+
+def _sockets(loading: _Loading, main: Document) -> None:
+    tables = main.values.get("sockets", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        loading.error(main, ("sockets",), "sockets are an array of tables: [[sockets]]")
+        return
+    for index, table in enumerate(tables):
+        path = ("sockets", index)
+        if (settings := _validate(loading, main, SocketSettings, table, path)) is not None:
+            loading.sockets.append(PlacedSettings(settings, main, path))
 
 
 def _providers(loading: _Loading, document: Document) -> None:
@@ -141,16 +186,22 @@ def _providers(loading: _Loading, document: Document) -> None:
         return
     for name, table in tables.items():
         path = ("providers", name)
+        twice = name in loading.origins
         if not NAME.fullmatch(name):
             lower = f'; did you mean "{name.lower()}"?' if NAME.fullmatch(name.lower()) else ""
             message = f'"{name}" is no name: a to z, 0 to 9, and . _ - but not first; at most 64{lower}'
             loading.error(document, path, message)
-        elif name in loading.origins:
+        elif twice:
             first = loading.origins[name]
             message = f'provider "{name}" is defined twice; first at {first.path}:{first.line(path)}'
             loading.error(document, path, message)
         elif not isinstance(table, dict):
             loading.error(document, path, f"a provider is a table: [providers.{name}]")
+        if not isinstance(table, dict):
+            continue
+        if twice:
+            # Its own errors are reported, but not what both definitions have in common, like their sinks' files.
+            _provider(replace(loading, found={}, placed_sinks=[]), document, name, table, b"")
         else:
             loading.origins[name] = document
             digest = table_digest(document.path.parent, table)
@@ -180,7 +231,8 @@ def _provider(loading: _Loading, document: Document, name: str, table: dict[str,
     if model is None:
         return
     values = {key: value for key, value in table.items() if key != "sinks"}
-    settings = _validate(loading, document, model, values, path)
+    beside = () if issubclass(model, OnDemandSettings) else ("sinks",)
+    settings = _validate(loading, document, model, values, path, beside)
     if settings is None:
         place = PlacedSettings(None, document, path)
         check_secrets_of_invalid(model, values, place, loading.environ, loading.findings)
@@ -244,14 +296,20 @@ def _kind(
 
 
 def _validate(
-    loading: _Loading, document: Document, model: type[M], values: dict[str, Any], path: toml_positions.Path
+    loading: _Loading,
+    document: Document,
+    model: type[M],
+    values: dict[str, Any],
+    path: toml_positions.Path,
+    beside: Collection[str] = (),
 ) -> M | None:
+    """Validate a table. Add its errors and return None if it has some. Keys in ``beside`` are validated apart."""
     try:
         settings = model.model_validate(values, context={"directory": str(document.path.parent)})
         check_methods(settings)
     except ValidationError as error:
         for details in error.errors(include_url=False, include_input=True):
-            where, message = explain(details, model, values)
+            where, message = explain(details, model, values, beside)
             loading.error(document, (*path, *where), message, visibility(model, where))
         return None
     except (Exception, SystemExit) as error:
@@ -280,11 +338,12 @@ def _check_tables(loading: _Loading, documents: list[Document], daemon: PlacedSe
     tables = [*loading.valid, *loading.placed_sinks]
     settings = None if daemon is None else daemon.settings
     inputs = files_read(documents, tables, settings)
+    check_sockets(loading.sockets, inputs, loading.origins, loading.findings)
     state = None if settings is None else settings.state_directory
     check_targets(loading.placed_sinks, inputs, state, loading.findings)
     on_demand = {str(place.path[-1]) for place in loading.valid if isinstance(place.settings, OnDemandSettings)}
     check_tokens(loading.placed_sinks, loading.origins, on_demand, loading.findings)
-    check_names(daemon, tables, loading.findings)
+    check_names(daemon, [*loading.sockets, *tables], loading.findings)
 
 
 def _may_need_secrets(sink: PlacedSettings) -> bool:

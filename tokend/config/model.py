@@ -12,9 +12,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from tokend.config.findings import ConfigProblem
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import ProviderSettings, SinkSettings
-from tokend.plugin.settings_base import AnchoredPath, Settings, SocketPath, Strings
+from tokend.plugin.settings_base import AnchoredPath, Name, Settings, SocketPath, Strings
+from tokend.values.status import StatusWarning
 from tokend.values.url import is_loopback
 
+# Codes of the warnings that may change while a secret changes and the configuration does not.
+SECRET_CODES = frozenset(
+    {"secret_unreadable", "secret_format", "secret_exposed", "unsafe_path", "doubtful_path", "kind"}
+)
 _MODE = re.compile(r"0[0-7]{3}", re.ASCII)
 # A bytes object of this length takes 48 bytes of memory; one byte more would take 64, for each provider.
 TABLE_DIGEST_BYTES = 15
@@ -80,6 +85,24 @@ class DaemonSettings(Settings):
         return self
 
 
+class SocketSettings(Settings):
+    """A table of ``[[sockets]]``: a socket beside the daemon's own that serves some tokens; for a container."""
+
+    path: SocketPath
+    tokens: Annotated[Strings, Field(min_length=1)]
+    admin: bool = False
+    mode: Annotated[str, BeforeValidator(_octal)] = "0660"
+    owner: Name | None = None
+    group: Name | None = None
+
+
+def _for_status(problem: ConfigProblem) -> StatusWarning:
+    """Return a warning as the status shows it: below its token, and without line and column."""
+    key = ".".join(map(str, problem.where[2:]))
+    named = not key or problem.message.startswith(f"{key}: ")
+    return StatusWarning(problem.code, problem.message if named else f"{key}: {problem.message}")
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderConfig:
     """One provider's settings and sinks. Two are equal if no key of the provider or its sinks differs."""
@@ -110,7 +133,8 @@ class Config:
 
     The daemon watches ``files`` (the files that were read, the main file first), ``directories`` (which can contain
     included files) and ``secret_files`` (which contain secrets). ``origins`` maps each provider's name to its file.
-    ``digests`` are those of ``files``.
+    ``digests`` are those of ``files``. ``include_present`` has the patterns of ``include`` whose directory exists, and
+    ``include_matched`` those that match a file.
     """
 
     daemon: DaemonSettings
@@ -119,8 +143,19 @@ class Config:
     directories: tuple[Path, ...]
     secret_files: tuple[Path, ...]
     warnings: tuple[ConfigProblem, ...] = ()
+    sockets: tuple[SocketSettings, ...] = ()
     origins: Mapping[str, Path] = field(default_factory=dict)
     digests: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
+    include_present: frozenset[str] = frozenset()
+    include_matched: frozenset[str] = frozenset()
+
+    def warnings_by_provider(self, *, of_secrets: bool) -> dict[str, tuple[StatusWarning, ...]]:
+        """Return the warnings about each provider for its status: those about its secrets and files, or the others."""
+        found: dict[str, tuple[StatusWarning, ...]] = {}
+        for problem in self.warnings:
+            if problem.provider is not None and (problem.code in SECRET_CODES) == of_secrets:
+                found[problem.provider] = (*found.get(problem.provider, ()), _for_status(problem))
+        return found
 
     def is_on_disk(self) -> bool:
         """Return whether the files still have the content that was read. Blocks.

@@ -3,7 +3,7 @@
 No message contains the value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -26,11 +26,16 @@ _EXPECTED = {
 }
 
 
-def explain(error: ErrorDetails, model: type[BaseModel], values: Mapping[str, Any]) -> tuple[Where, str]:
-    """Return the error's path below the table, and its message."""
+def explain(
+    error: ErrorDetails, model: type[BaseModel], values: Mapping[str, Any], beside: Collection[str] = ()
+) -> tuple[Where, str]:
+    """Return the error's path below the table, and its message.
+
+    ``beside`` are keys of the table that are no fields of ``model``.
+    """
     kind, where = error["type"], _where(error["loc"], values)
     if kind == "extra_forbidden":
-        known = known_keys(model, where[:-1])
+        known = sorted({*known_keys(model, where[:-1]), *(beside if len(where) == 1 else ())})
         return where, f'unknown key "{where[-1]}"; known are {", ".join(known)}{did_you_mean(str(where[-1]), known)}'
     if kind == "missing":
         return where, f"{where[-1]} is missing"

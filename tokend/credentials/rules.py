@@ -39,6 +39,8 @@ def units_rule(engine: Engine, *, own_uid: int | None = None) -> Rule:
     def rule(peer: Peer, address: object) -> Entry:
         if peer.uid not in systemd:
             raise RefusedError("only systemd may ask here")
+        if peer.is_contained:
+            raise RefusedError(f"only systemd may ask here, and this uid {peer.uid} is in a container")
         match = _ADDRESS.fullmatch(address) if isinstance(address, bytes) else None
         if match is None:
             raise RefusedError("this is not systemd: it connects from a name with a unit in it", trusted=True)
@@ -66,7 +68,7 @@ def readers_rule(engine: Engine, rules: AccessPolicy, name: str) -> Rule:
         entry = engine.entries.get(name)
         if entry is None:
             raise RefusedError("the token is not configured any more", token=name)
-        if not rules.may_read(peer, entry.settings):
+        if not rules.may_read(peer, entry.settings, name):
             raise RefusedError("the peer passes none of the token's access", token=name)
         return entry
 

@@ -15,6 +15,7 @@ from tokend.httpd.loopback_server import LoopbackServer
 from tokend.httpd.unix_server import SocketServer
 from tokend.machine import logs
 from tokend.machine.clock import Clock
+from tokend.machine.command import kill_commands
 from tokend.service_manager.notify import EXTEND_SECONDS
 from tokend.values.errors import StoreError
 
@@ -97,8 +98,6 @@ async def _start_engine(given: Launch, tasks: TaskGroup) -> EngineParts:
 
 
 async def _apply_first_config(given: Launch, engine: EngineParts) -> None:
-    for warning in given.config.warnings:
-        log.warning("config.warning", detail=warning.headline)
     await engine.reloader.begin()
     await engine.supervisor.apply(given.config)
 
@@ -111,6 +110,7 @@ async def _start_service(service: ServiceParts, tasks: TaskGroup, stack: AsyncEx
         await tasks.start(service.credentials)
     for server in others:
         await _start_server(server, stack)
+    await tasks.start(service.sockets)
 
 
 async def _start_server(server: SocketServer | LoopbackServer, stack: AsyncExitStack) -> None:
@@ -165,6 +165,7 @@ async def _stop_at(signals: AsyncIterator[signal.Signals], stop: anyio.Event) ->
     async for number in signals:
         if stop.is_set():
             # Second signal: exit immediately. Safe, because all writes are atomic.
+            kill_commands()
             os._exit(128 + number)
         stop.set()
 

@@ -15,6 +15,7 @@ from tokend.daemon.wiring import launch
 from tokend.kinds import load_config
 from tokend.machine import hardening, logs
 from tokend.machine.clock import SystemClock
+from tokend.machine.command import end_commands
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import Notifier
@@ -34,6 +35,9 @@ def run(config_path: str | None, *, once: bool = False) -> int:
     if not once:
         # SIGHUP means "reload". The configuration is about to be read; the default action would end the process.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # The default action of these would end it, too, and nobody has a reason to send them.
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, lambda *_: None)
     hardening.harden()
     gc.set_threshold(*GARBAGE_LIMITS)
     gc.freeze()  # what was imported stays until the end: no collection need look at it
@@ -44,7 +48,7 @@ def run(config_path: str | None, *, once: bool = False) -> int:
     notifier.extend()
     try:
         inherited = activation.inherit()
-        config = load_config(explicit)
+        config = load_config(explicit, starting=True)
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
         state = _state(config, inherited, notifier)
         last_event = event_ids.take(config.daemon.state_directory, SystemClock().instant().wall)
@@ -65,6 +69,7 @@ def run(config_path: str | None, *, once: bool = False) -> int:
             sys.stderr.write(f"tokend: {one}\n")
         code = EXIT_OTHER
     finally:
+        end_commands()
         state.close()
     if given.pools.running:
         # A thread that waits for a hanging filesystem or for a command would keep the interpreter from ending.

@@ -1,14 +1,15 @@
 """Replacement of the configuration in force: read, validate, plan, apply; all or nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import anyio
 
-from tokend.config import Config
+from tokend.config import Config, SocketSettings
 from tokend.daemon.config_in_force import ConfigInForce
+from tokend.engine.context.contract import ReloadAnswer
 from tokend.engine.reload_plan import ReloadPlan
 from tokend.engine.supervisor import Supervisor
 from tokend.kinds import load_config
@@ -27,20 +28,8 @@ LOAD_SECONDS = 60.0
 # A configuration names the files to watch, so it may have changed before they were watched. Each further read is caused
 # by a program that is writing at that moment.
 READ_TRIES = 5
-# Name in a plan for the daemon's own keys; no provider can have this name.
-DAEMON = "[daemon]"
-# Keys that are read at start only.
-NEEDS_RESTART = (
-    "socket",
-    "socket_mode",
-    "socket_group",
-    "credentials_socket",
-    "listen",
-    "state",
-    "state_directory",
-    "max_connections",
-    "max_connections_per_uid",
-)
+# Name in a plan for the tables of additional sockets.
+SOCKETS = "[[sockets]]"
 
 log = logs.get_logger()
 
@@ -48,8 +37,8 @@ log = logs.get_logger()
 class Reloader:
     """Replace the configuration in force: on request, after `want`, and when its files change.
 
-    ``explicit`` is the configuration's path in argv. After `begin`, run `watch_files`, `reload_when_wanted` and
-    `retry_refused` as tasks.
+    ``explicit`` is the configuration's path in argv. ``sockets`` applies the tables of ``[[sockets]]``. After `begin`,
+    run `watch_files`, `reload_when_wanted` and `retry_refused` as tasks.
     """
 
     def __init__(
@@ -62,6 +51,7 @@ class Reloader:
         threads: ThreadPool,
         watch_threads: ThreadPool,
         notifier: Notifier,
+        sockets: Callable[[Sequence[SocketSettings]], Awaitable[None]],
     ) -> None:
         self._in_force = in_force
         self._supervisor = supervisor
@@ -70,21 +60,24 @@ class Reloader:
         self._clock = clock
         self._threads = threads
         self._notifier = notifier
+        self._sockets = sockets
         self._lock = anyio.Lock()
         self._wanted = anyio.Event()
+        self._warned: frozenset[tuple[object, ...]] = frozenset()  # the warnings that were logged
 
     def want(self) -> None:
         """Request a reload soon. Several requests before it begins cause one reload."""
         self._wanted.set()
 
-    async def reload(self, dry_run: bool = False) -> Sequence[Mapping[str, str]]:
+    async def reload(self, dry_run: bool = False, path: Path | None = None) -> ReloadAnswer:
         """Read, validate, plan, apply; returns the plan. With ``dry_run`` nothing is applied.
 
-        Raises `ConfigError`; the running providers are unchanged then.
+        With ``path``, that file is planned instead of the one in force; only with ``dry_run``. Raises `ConfigError`;
+        the running providers are unchanged then.
         """
         async with self._lock:
             if dry_run:
-                return self._rows(self._supervisor.plan(await self._load()))
+                return self._answer(self._supervisor.plan(await self._load(path)))
             self._notifier.reloading()
             try:
                 return await self._replace()
@@ -111,10 +104,11 @@ class Reloader:
             await self._clock.sleep(RELOAD_SECONDS)
 
     async def begin(self) -> None:
-        """Record the present state of the watched files.
+        """Log the warnings of the configuration in force, and record the present state of the watched files.
 
         Call it before the first secret is read, so that no change is missed.
         """
+        self._log_warnings(self._in_force.config)
         await self._watch.follow(_watched(self._in_force.config))
 
     async def watch_files(self) -> None:
@@ -152,35 +146,45 @@ class Reloader:
             log.info("secret.changed", files=len(secrets))
             self._supervisor.secrets_changed(secrets)
 
-    async def _replace(self) -> Sequence[Mapping[str, str]]:
+    async def _replace(self) -> ReloadAnswer:
         config = await self._load_watched()
         plan = self._supervisor.plan(config)
-        rows = self._rows(plan)
+        answer, waiting = self._answer(plan), self._in_force.restart_needed()
         # The client may disconnect, and the daemon may be stopped: half a configuration must not be in force.
         with anyio.CancelScope(shield=True):
             await self._supervisor.carry_out(plan)
             self._in_force.replace(config, self._clock.instant().wall)
+            await self._sockets(config.sockets)
             await self._watch.follow(_watched(config))
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
-        for warning in config.warnings:
-            log.warning("config.warning", detail=warning.headline)
-        for row in rows:
-            if row["name"] == DAEMON:
-                log.warning("config.restart_needed", detail=row["action"])
-        log.info("config.loaded", changes=len(rows))
+        self._log_warnings(config)
+        if answer.restart_needed and answer.restart_needed != waiting:
+            keys = ", ".join(key.removeprefix("daemon.") for key in answer.restart_needed)
+            log.warning("config.restart_needed", detail=f"restart needed for {keys}")
+        log.info("config.loaded", changes=len(answer.plan))
         self._in_force.announce()
-        return rows
+        return answer
+
+    def _log_warnings(self, config: Config) -> None:
+        """Log each warning once: a warning that the last configuration had, too, is not logged again."""
+        for warning in config.warnings:
+            if warning.identity not in self._warned:
+                log.warning("config.warning", code=warning.code, detail=warning.headline)
+        self._warned = frozenset(warning.identity for warning in config.warnings)
 
     def _refuse(self, error: ConfigError) -> None:
         # A saved file and the `tokend reload` after it cause the same refusal twice: it is logged as an error once.
         (log.debug if error.detail == self._in_force.error else log.error)("config.refused", detail=error.detail)
         self._in_force.refuse(error.detail)
 
-    async def _load(self) -> Config:
+    async def _load(self, planned: Path | None = None) -> Config:
+        load = partial(load_config, self._explicit, before=self._in_force.config)
+        if planned is not None:
+            from tokend.daemon.planned_file import load_planned  # rarely asked for
+
+            load = partial(load_planned, planned)
         try:
-            return await self._threads.run(
-                partial(load_config, self._explicit, before=self._in_force.config), seconds=LOAD_SECONDS
-            )
+            return await self._threads.run(load, seconds=LOAD_SECONDS)
         except TimeoutError as error:
             why = str(error) or f"a disk hangs, for {LOAD_SECONDS:.0f} s"
             raise ConfigError(f"the configuration could not be read: {why}") from None
@@ -202,14 +206,21 @@ class Reloader:
             config = await self._load()
         return config
 
-    def _rows(self, plan: ReloadPlan) -> list[Mapping[str, str]]:
-        """Return the plan's rows, and one for daemon keys that need a restart; before it is carried out."""
-        rows = list(plan)
-        now, new = self._in_force.config.daemon, plan.config.daemon
-        fixed = [key for key in NEEDS_RESTART if getattr(new, key) != getattr(now, key)]
-        if fixed:
-            rows.append({"name": DAEMON, "action": "restart needed for " + ", ".join(fixed)})
-        return rows
+    def _answer(self, plan: ReloadPlan) -> ReloadAnswer:
+        """Return the plan's rows, before it is carried out, and the keys that need a restart."""
+        rows = [*plan, *_socket_rows(self._in_force.config.sockets, plan.config.sockets)]
+        return ReloadAnswer(rows, self._in_force.restart_needed(plan.config))
+
+
+def _socket_rows(now: Sequence[SocketSettings], new: Sequence[SocketSettings]) -> list[Mapping[str, str]]:
+    before, after = ({socket.path: socket for socket in sockets} for sockets in (now, new))
+    actions = [f"remove {path}" for path in before.keys() - after.keys()]
+    for path, socket in after.items():
+        if path not in before:
+            actions.append(f"add {path}")
+        elif socket != before[path]:
+            actions.append(f"change {path}")
+    return [{"name": SOCKETS, "action": action} for action in sorted(actions)]
 
 
 def _watched(config: Config) -> set[Path]:

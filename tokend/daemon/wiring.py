@@ -5,6 +5,7 @@ each other are joined by a callable that looks up a local variable of the same f
 """
 
 import random
+import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,10 @@ from typing import Any
 
 from anyio.abc import TaskGroup
 
+from tokend.access.peer import identify
 from tokend.access.policy import AccessPolicy
+from tokend.access.socket_scope import SocketScope
+from tokend.api.answer_cache import ScopedAnswers
 from tokend.api.events import EventBus
 from tokend.api.metrics_page import MetricsPage
 from tokend.api.routes import Router
@@ -24,6 +28,7 @@ from tokend.credentials.rules import serve_credentials, serve_sink
 from tokend.daemon.config_in_force import ConfigInForce
 from tokend.daemon.reload import Reloader
 from tokend.daemon.status_line import StatusLine
+from tokend.daemon.token_sockets import MakeServer, TokenSockets
 from tokend.daemon.watchdog import Watchdog
 from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
@@ -74,6 +79,7 @@ class EngineParts:
     rules: AccessPolicy
     supervisor: Supervisor
     reloader: Reloader
+    sockets: TokenSockets
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -81,14 +87,15 @@ class ServiceParts:
     """The objects that answer readers and systemd.
 
     ``servers`` start in this order and close in the opposite order; ``events`` closes after them. ``credentials`` is
-    the task of credentials.sock, None if that socket is off. ``status_line`` is None without systemd, ``watchdog``
-    without WatchdogSec=.
+    the task of credentials.sock, None if that socket is off; ``sockets`` is that of ``[[sockets]]``. ``status_line`` is
+    None without systemd, ``watchdog`` without WatchdogSec=.
     """
 
     servers: tuple[SocketServer | LoopbackServer, ...]
     events: EventBus
     socket: str
     credentials: Callable[..., Coroutine[Any, Any, None]] | None
+    sockets: Callable[..., Coroutine[Any, Any, None]]
     status_line: StatusLine | None
     watchdog: Watchdog | None
 
@@ -137,7 +144,8 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         commands=given.pools.commands,
         serve=serve,
     )
-    supervisor = Supervisor(tasks, context, reload=lambda dry_run: reloader.reload(dry_run))
+    supervisor = Supervisor(tasks, context, reload=lambda dry_run, path: reloader.reload(dry_run, path))
+    sockets = TokenSockets(given.pools.disk)
     reloader = Reloader(
         config,
         supervisor,
@@ -146,8 +154,9 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         threads=given.pools.disk,
         watch_threads=given.pools.looks,
         notifier=given.notifier,
+        sockets=sockets.apply,
     )
-    return EngineParts(store, config, rules, supervisor, reloader)
+    return EngineParts(store, config, rules, supervisor, reloader, sockets)
 
 
 def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
@@ -172,6 +181,7 @@ def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
         api.changes,
         str(settings.socket if passed is None else passed.getsockname()),
         _credentials(given, engine),
+        partial(engine.sockets.serve, _token_socket(engine, api), engine.in_force.config.sockets),
         status_line,
         watchdog,
     )
@@ -191,6 +201,7 @@ def _api(given: Launch, engine: EngineParts) -> TokenApi:
         metrics=metrics.page,
         audit_reads=engine.in_force.config.daemon.log_level == "debug",
         last_event=given.last_event,
+        sockets=engine.sockets.rows,
     )
 
 
@@ -203,6 +214,19 @@ def _unix_server(given: Launch, engine: EngineParts, api: TokenApi) -> SocketSer
         return SocketServer(Router(api), answers=api.answers, sock=passed, limits=limits)
     place = SocketFile(settings.socket, mode=int(settings.socket_mode, 8), group=settings.socket_group)
     return SocketServer(Router(api), answers=api.answers, place=place, limits=limits)
+
+
+def _token_socket(engine: EngineParts, api: TokenApi) -> MakeServer:
+    """Return the function that makes the servers of ``[[sockets]]``. Their limits are those of the daemon's socket."""
+    settings = engine.in_force.config.daemon
+    limits = Limits(max_connections=settings.max_connections, max_connections_per_uid=settings.max_connections_per_uid)
+
+    def make(place: SocketFile, scope: SocketScope, bound: socket.socket) -> SocketServer:
+        answers = ScopedAnswers(api.answers, scope)
+        who = partial(identify, scope=scope)
+        return SocketServer(Router(api), answers=answers, place=place, bound=bound, limits=limits, identify=who)
+
+    return make
 
 
 def _loopback_server(given: Launch, engine: EngineParts, api: TokenApi, listen: str) -> LoopbackServer:

@@ -15,7 +15,9 @@ from tokend.engine.held.held_provider import HeldProvider
 from tokend.engine.on_demand.on_demand_provider import OnDemandProvider
 from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
+from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import HeldSettings, OnDemandSettings
+from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token
 
 
@@ -66,8 +68,14 @@ class RunningProvider(Entry, Protocol):
     async def refresh(self, if_generation: int | None, *, admin: bool) -> Lease:
         """See `contract.Engine.refresh`."""
 
-    async def issue(self, parameters: Mapping[str, str]) -> Token:
+    async def resume(self) -> None:
+        """See `contract.Engine.resume`."""
+
+    async def issue(self, parameters: Mapping[str, str], uid: int) -> Token:
         """See `contract.Engine.issue`."""
+
+    async def sign(self, call: CallToSign, uid: int) -> Mapping[str, Secret | str]:
+        """See `contract.Engine.sign`."""
 
     async def forget(self) -> None:
         """See `contract.Engine.forget`."""

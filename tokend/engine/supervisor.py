@@ -4,7 +4,7 @@ A start is a reload from nothing. One worker runs for each held provider, one fo
 tokens.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,7 +13,9 @@ from anyio.abc import TaskGroup
 from tokend.config import Config, ProviderConfig
 from tokend.engine import reload_plan, running_provider
 from tokend.engine.context.context import Context
+from tokend.engine.context.contract import Reload, ReloadAnswer
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.warnings import CONFIG, SECRETS, Warnings
 from tokend.engine.publishing.running_sinks import RunningSinks
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.records.fingerprints import request_fingerprint
@@ -26,7 +28,9 @@ from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
 from tokend.plugin.provider import RequestIdMaker
+from tokend.plugin.request_signing import CallToSign
 from tokend.values.errors import NotSupportedError, UnknownTokenError
+from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token
 
 log = get_logger()
@@ -40,7 +44,7 @@ class Supervisor:
         tasks: TaskGroup,
         context: Context,
         *,
-        reload: Callable[[bool], Awaitable[Sequence[Mapping[str, str]]]],
+        reload: Reload,
     ) -> None:
         self._tasks = tasks
         self._workers = WorkerGroup(tasks, context.clock)
@@ -79,6 +83,8 @@ class Supervisor:
         for step in plan.steps:
             if step.action != "remove":
                 await self._carry_out(step, plan.config.providers[step.name], orphans)
+        self.warnings.replace(CONFIG, plan.config.warnings_by_provider(of_secrets=False))
+        self.warnings.replace(SECRETS, plan.config.warnings_by_provider(of_secrets=True))
         for step in plan.steps:
             self._context.store.touch(step.name)
             log.info("config.applied", token=step.name, action=step.action)
@@ -130,6 +136,7 @@ class Supervisor:
         """Stop a provider. Its files stay, and its state, for the day when it is configured again."""
         self._providers.pop(name).stop()
         self._sinks.pop(name).stop()
+        self.warnings.drop(name)
 
     async def _change(self, config: ProviderConfig) -> None:
         provider = self._providers[config.name]
@@ -172,9 +179,18 @@ class Supervisor:
         log.debug("token.refresh_asked", token=name, reason=reason, if_generation=if_generation)
         return await self._provider(name).refresh(if_generation, admin=admin)
 
-    async def issue(self, name: str, parameters: Mapping[str, str]) -> Token:
+    async def resume(self, name: str) -> None:
+        """Let the next query try rejected credentials of an on-demand kind again."""
+        log.info("token.resumed", token=name)
+        await self._provider(name).resume()
+
+    async def issue(self, name: str, parameters: Mapping[str, str], *, uid: int = 0) -> Token:
         """Issue one on-demand token."""
-        return await self._provider(name).issue(parameters)
+        return await self._provider(name).issue(parameters, uid)
+
+    async def sign(self, name: str, call: CallToSign, *, uid: int) -> Mapping[str, Secret | str]:
+        """Sign a caller's own call to an upstream."""
+        return await self._provider(name).sign(call, uid)
 
     async def request_id(self, name: str) -> str:
         """Make a request id."""
@@ -187,13 +203,18 @@ class Supervisor:
         """Drop the token everywhere, then make an attempt."""
         await self._provider(name).forget()
 
-    async def reload(self, *, dry_run: bool) -> Sequence[Mapping[str, str]]:
+    async def reload(self, *, dry_run: bool, path: Path | None = None) -> ReloadAnswer:
         """Read the configuration again and apply it."""
-        return await self._reload(dry_run)
+        return await self._reload(dry_run, path)
 
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call ``callback(name)`` at each change."""
         return self._context.store.subscribe(callback)
+
+    @property
+    def warnings(self) -> Warnings:
+        """The warnings about each provider."""
+        return self._context.warnings
 
     @property
     def counters(self) -> Counters:

@@ -1,13 +1,15 @@
 """Writing and reading of files. Only this folder writes files: a file appears whole, with its owner and mode, or not.
 
 `writing` writes and `reading` reads. `ownership` sets owner, mode and ACL; `symlinks` decides which links are followed;
-`temporaries` names temporary files; `descriptors` keeps a reserve of descriptors; `real_paths` resolves paths.
+`trust` decides whether somebody else could change what is at a path. `temporaries` names temporary files; `descriptors`
+keeps a reserve of descriptors; `real_paths` resolves paths.
 """
 
 from tokend.files.ownership import Ownership, OwnershipError
 from tokend.files.reading import ChangedError, Version, read_version, read_whole
 from tokend.files.real_paths import directories_resolved_once, real_path
 from tokend.files.symlinks import RefusedError, Symlink
+from tokend.files.trust import Level, Trust, UnsafePathError, judged_once, require_safe, trusted
 from tokend.files.writing import (
     make_directory,
     probe,
@@ -20,12 +22,16 @@ from tokend.files.writing import (
 
 __all__ = [
     "ChangedError",
+    "Level",
     "Ownership",
     "OwnershipError",
     "RefusedError",
     "Symlink",
+    "Trust",
+    "UnsafePathError",
     "Version",
     "directories_resolved_once",
+    "judged_once",
     "make_directory",
     "probe",
     "read_version",
@@ -34,6 +40,8 @@ __all__ = [
     "remove_file",
     "replace_file",
     "replace_private",
+    "require_safe",
     "sweep_directory",
+    "trusted",
     "write_in_place",
 ]

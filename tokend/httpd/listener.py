@@ -81,7 +81,8 @@ class Listener(Generic[C]):
     ``endpoint`` is either a place, where the socket is made, watched and at the end unlinked, or a listening socket
     that somebody else made. ``make`` turns an accepted socket and the peer's address into a connection, which calls
     `leave` when it is closed. ``denied`` is called with the reason for each connection that is closed at once.
-    ``connections`` maps each open connection to the uid that it counts for, that of `NOBODY` over TCP.
+    ``connections`` maps each open connection to the uid that it counts for, that of `NOBODY` over TCP. ``bound`` is the
+    socket that `bind_socket` made at the place already.
     """
 
     def __init__(
@@ -92,11 +93,12 @@ class Listener(Generic[C]):
         limits: ConnectionLimits,
         denied: Callable[[Peer, str], None],
         path_check_seconds: float = PATH_CHECK_SECONDS,
+        bound: socket.socket | None = None,
     ) -> None:
         self.closing = False
         self.connections: dict[C, int] = {}
         self._place = endpoint if isinstance(endpoint, SocketFile) else None
-        self._socket = endpoint if isinstance(endpoint, socket.socket) else None
+        self._socket = endpoint if isinstance(endpoint, socket.socket) else bound
         self._make, self._limits, self._denied = make, limits, denied
         self._path_check_seconds = path_check_seconds
         self._per_uid: Counter[int] = Counter()

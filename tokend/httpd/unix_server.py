@@ -22,7 +22,8 @@ class SocketServer:
     """Serve an application on one Unix socket, from `start` to `close`, on the running asyncio (uvloop) loop.
 
     Give either ``place``, where the socket is made, watched and at the end unlinked, or ``sock``, a listening socket
-    that somebody else made (socket activation). ``identify`` returns the identity of a connection's peer.
+    that somebody else made (socket activation). ``bound`` is the socket that `bind_socket` made at the place already;
+    without it `start` makes it, in the loop. ``identify`` returns the identity of a connection's peer.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class SocketServer:
         limits: Limits | None = None,
         path_check_seconds: float = PATH_CHECK_SECONDS,
         identify: Callable[[socket.SocketType], Peer] = identify,
+        bound: socket.socket | None = None,
     ) -> None:
         self.application = application
         self.answers = answers
@@ -47,6 +49,7 @@ class SocketServer:
             limits=ConnectionLimits(self.limits.max_connections, self.limits.max_connections_per_uid),
             denied=application.log_denial,
             path_check_seconds=path_check_seconds,
+            bound=bound,
         )
         self._chores: list[asyncio.Task[None]] = []
 

@@ -222,8 +222,7 @@ def _digest(path: str, mode: int) -> bytes | None:
     """Return the digest of a file's content or of a directory's names; None if there is nothing to read."""
     try:
         if stat.S_ISDIR(mode):
-            # Temporary files and backups are never read as configuration.
-            names = sorted(name for name in os.listdir(path) if name[0] != "." and name[-1] != "~")
+            names = sorted(filter(_may_be_configuration, os.listdir(path)))
             return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).digest()
         if not stat.S_ISREG(mode):
             return None  # opening a fifo could block for ever
@@ -231,3 +230,9 @@ def _digest(path: str, mode: int) -> bytes | None:
             return hashlib.sha256(file.read(LARGEST_FILE_BYTES)).digest()
     except OSError:
         return None
+
+
+def _may_be_configuration(name: str) -> bool:
+    """Return False for temporary files, backups and locks. A pattern may spell the dot of ``.name.toml``."""
+    hidden = name[0] == "." and (name[:2] == ".#" or not name.endswith(".toml"))
+    return not hidden and name[-1] != "~"

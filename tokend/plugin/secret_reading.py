@@ -3,14 +3,11 @@
 import base64
 import binascii
 import os
-import select
-import signal
 import stat
-import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tokend.machine.command import run_command
 from tokend.plugin.secret_source import SecretSource, is_shown
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
@@ -106,51 +103,16 @@ def _read_once(path: Path) -> bytes:
 
 
 def _run(argv: tuple[str, ...], environ: Mapping[str, str], what: str) -> bytes:
+    passed_on = {key: environ[key] for key in PASSED_ON if key in environ}
     try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={key: environ[key] for key in PASSED_ON if key in environ},
-            start_new_session=True,
-        )
+        ended = run_command(argv, passed_on, seconds=COMMAND_SECONDS, output_limit=LARGEST_SECRET_BYTES)
+    except TimeoutError:
+        raise SecretError(f"{what} did not end within {COMMAND_SECONDS} s") from None
     except (OSError, ValueError) as error:
         raise SecretError(f"{what} cannot be run: {getattr(error, 'strerror', error)}") from None
-    deadline = time.monotonic() + COMMAND_SECONDS
-    with process:
-        try:
-            output = _output(process, deadline)
-            status = process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            raise SecretError(f"{what} did not end within {COMMAND_SECONDS} s") from None
-        if len(output) > LARGEST_SECRET_BYTES:
-            raise SecretError(f"{what} printed more than {LARGEST_SECRET_BYTES} bytes: not a secret")
-    if status != 0:
+    if len(ended.output) > LARGEST_SECRET_BYTES:
+        raise SecretError(f"{what} printed more than {LARGEST_SECRET_BYTES} bytes: not a secret")
+    if ended.status != 0:
         # The command's output may contain the secret: do not show it.
-        raise SecretError(f"{what} failed with exit status {status}")
-    return output
-
-
-def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """Return what the command prints. If it prints more than `LARGEST_SECRET_BYTES`, cut the output and kill it."""
-    assert process.stdout is not None  # noqa: S101  (Popen was called with a pipe)
-    pipe, output = process.stdout.fileno(), b""
-    ready = select.poll()
-    ready.register(pipe, select.POLLIN)
-    while len(output) <= LARGEST_SECRET_BYTES:
-        if not ready.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise subprocess.TimeoutExpired(process.args, COMMAND_SECONDS)
-        chunk = os.read(pipe, LARGEST_SECRET_BYTES + 1 - len(output))
-        if not chunk:
-            return output
-        output += chunk
-    _kill(process)
-    return output
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a command and its children. The process was not waited for, so no other process can have its id."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        raise SecretError(f"{what} failed with exit status {ended.status}")
+    return ended.output

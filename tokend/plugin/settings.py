@@ -5,6 +5,7 @@ compares two tables by ``==``. `field_roles` defines the effect of a changed fie
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,9 @@ from tokend.plugin.sink import Content, SinkRuntime
 from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.values.tokens import Lease
 
+# Queries of an on-demand kind that calls an upstream, per uid: per second, and at once.
+ISSUE_RATE, ISSUE_BURST = 5.0, 20
+
 
 class Access(Settings):
     """The peers that may read a token: a peer passes if any of these matches. Root and the daemon's uid always pass."""
@@ -34,6 +38,8 @@ class ProviderSettings(Settings):
 
     # True for a kind without an upstream: no request, no rate limit, no interval between two attempts.
     local: ClassVar[bool] = True
+    # Query parameter in which each call to the upstream needs a new id, for kinds with a method `request_id`.
+    request_id_parameter: ClassVar[str | None] = None
 
     kind: str
     required: Annotated[bool, Role.HANDLING] = True
@@ -106,7 +112,21 @@ class HeldSettings(ProviderSettings):
 
 
 class OnDemandSettings(ProviderSettings):
-    """The keys of a token that is issued per query. No token is prefetched, cached or written."""
+    """The keys of a token that is issued per query. No token is prefetched, cached or written.
+
+    ``issue_rate`` queries per second and ``issue_burst`` at once are allowed per uid and provider. A kind that signs
+    locally has no limit unless one of them is set.
+    """
+
+    issue_rate: Annotated[float | None, Role.HANDLING] = Field(default=None, gt=0, le=10_000, allow_inf_nan=False)
+    issue_burst: Annotated[int | None, Role.HANDLING] = Field(default=None, ge=1, le=100_000)
+
+    @property
+    def issue_limit(self) -> tuple[float, int] | None:
+        """The queries per second and at once that each uid may make; None for no limit."""
+        if self.local and self.issue_rate is None and self.issue_burst is None:
+            return None
+        return self.issue_rate or ISSUE_RATE, self.issue_burst or ISSUE_BURST
 
 
 class NetworkSettings(UpstreamSettings, ProviderSettings):
@@ -120,6 +140,17 @@ class NetworkSettings(UpstreamSettings, ProviderSettings):
 
     # The meaning of a lifetime of 0 in a reply.
     zero_means: Annotated[Literal["expired", "never"], Role.HANDLING] = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncementTiming:
+    """When a sink announces a change: after ``debounce_seconds`` without another, and a random part of ``splay``."""
+
+    debounce_seconds: float = 0.0
+    splay_seconds: float = 0.0
+
+
+AT_ONCE = AnnouncementTiming()
 
 
 class SinkSettings(Settings):
@@ -156,6 +187,10 @@ class SinkSettings(Settings):
         others: tuple[str, ...] = self.__dict__.get("tokens", ())
         return others
 
+    def announcement_timing(self) -> AnnouncementTiming | None:
+        """Return when a pushed sink announces its changes; None if it has nothing to announce."""
+        return AT_ONCE
+
     def secrets(self) -> dict[str, SecretSource]:
         """Return the configured secrets by field name."""
         # See `ProviderSettings.secrets`: a reload calls this for ten thousand file sinks.
@@ -177,6 +212,10 @@ class RemoteSinkSettings(SinkSettings):
     family: ClassVar[Literal["pushed", "remote", "served"]] = "remote"
 
     timeout: Duration = timedelta(seconds=30)
+
+    def announcement_timing(self) -> AnnouncementTiming | None:
+        """Return None: the store itself notifies its readers."""
+        return None
 
     async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:  # noqa: ARG002
         """Make the wanted content: the raw token. ``expires_at`` is the earliest end of all the tokens."""

@@ -43,6 +43,12 @@ class TransientError(AttemptError):
         self.repeatable = repeatable
 
 
+class SameAsForgottenError(TransientError):
+    """The upstream returned a token that an admin has forgotten. It is not published again; try again by backoff."""
+
+    reason = "same_as_forgotten"
+
+
 class RateLimitedError(AttemptError):
     """The upstream asked for a pause (429). ``retry_after`` is in seconds, None without a usable value."""
 

@@ -27,11 +27,59 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class SinkStatus:
-    """One sink. ``label`` is its kind and index (``raw-1``); ``state`` is ``pending``, ``ok``, ``failing``.
+class StatusWarning:
+    """Something that looks wrong and stops nothing: a stable code for programs, and the operator's sentence."""
 
-    ``path`` is the file or socket on this machine, None for remote sinks. ``required`` says whether the sink counts for
-    readiness; ``error`` is the operator's sentence or None.
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigStatus:
+    """The configuration in force: when it was loaded (aware UTC), and why a newer one was refused, or None.
+
+    ``restart_needed`` has the keys whose values in the file count only after a restart, as in ``daemon.socket``.
+    """
+
+    loaded_at: datetime
+    error: str | None
+    restart_needed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClientReports:
+    """Reports of clients that an upstream refused this token.
+
+    ``reason`` is ``unauthorized`` or ``other``; it, ``last_at`` (aware UTC) and ``uid`` are those of the last report,
+    None before the first one. Only admins are shown ``uid``.
+    """
+
+    count: int = 0
+    last_at: datetime | None = None
+    reason: str | None = None
+    uid: int | None = None
+
+
+NO_REPORTS = ClientReports()
+
+
+@dataclass(frozen=True, slots=True)
+class HookStatus:
+    """What runs after a write of a sink: ``idle``, ``running`` or ``failed``, and since when (aware UTC)."""
+
+    state: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SinkStatus:
+    """One sink. ``label`` is its kind and index (``raw-1``).
+
+    ``state`` is ``pending``, ``ok``, ``failing``, ``rejected``, ``conflict``, ``removed`` or ``waiting``. ``path`` is
+    the file or socket on this machine, None for remote sinks. ``required`` says whether the sink counts for readiness;
+    ``error`` is the operator's sentence or None. ``repairs`` counts how often the target was written again after it had
+    been changed by others; ``found_uid`` is the owner of a target that belongs to somebody else; ``hook`` is None for a
+    sink without one.
     """
 
     kind: str
@@ -42,13 +90,17 @@ class SinkStatus:
     required: bool
     last_success_at: datetime | None
     error: str | None
+    repairs: int = 0
+    found_uid: int | None = None
+    hook: HookStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderStatus:
     """One provider. Times are aware UTC; ``seconds_left`` is boot time and never below 0.
 
-    ``note`` is a permanent remark for the operator (for example: the token cannot be renewed), or None.
+    ``note`` is a permanent remark for the operator (for example: the token cannot be renewed), or None. While a rate
+    limit of a host holds back the next attempt, ``paused_until`` is its end and ``paused_by`` the host.
     """
 
     name: str
@@ -66,3 +118,7 @@ class ProviderStatus:
     next_attempt_at: datetime | None
     sinks: tuple[SinkStatus, ...]
     note: str | None = None
+    paused_until: datetime | None = None
+    paused_by: str | None = None
+    reports: ClientReports = NO_REPORTS
+    warnings: tuple[StatusWarning, ...] = ()

@@ -52,29 +52,31 @@ def test_a_client_with_an_address_and_a_token_file_gets_the_token(home: Home) ->
     assert credentials().json["access_token"] == daemon.lease("partner")["access_token"]
     assert get(listen, "/v1/tokens/partner").status == 401
     assert b"tokend_token_valid" in get(listen, "/metrics", f"Bearer {SECRET}").body
-    home.secret("listen", "another-fake-secret")
+    home.secret("listen", "another-fake-secret-of-32-bytes.")
     assert credentials().status == 200
     assert get(listen, "/v1/tokens/partner", SECRET).status == 401
     assert daemon.end() == 0
     assert SECRET not in home.log.read_text()
-    assert "another-fake-secret" not in home.log.read_text()
+    assert "another-fake-secret-of-32-bytes." not in home.log.read_text()
 
 
 def test_it_is_off_by_default_and_a_change_needs_a_restart(home: Home) -> None:
     """The log says so; a change of the secret's place counts at once."""
     listen = address()
     home.secret("listen", SECRET)
-    home.secret("other", "another-fake-secret")
+    home.secret("other", "another-fake-secret-of-32-bytes.")
     home.write(PARTNER, daemon=listening(listen))
     daemon = home.start().settled()
     home.write(PARTNER, daemon=listening(listen).replace("s/listen", "s/other"))
-    until(lambda: get(listen, "/v1/tokens/partner", "another-fake-secret").status == 200, "the other secret")
+    until(
+        lambda: get(listen, "/v1/tokens/partner", "another-fake-secret-of-32-bytes.").status == 200, "the other secret"
+    )
     assert not daemon.log("config.restart_needed")
     assert get(listen, "/v1/tokens/partner", SECRET).status == 401
     home.write(PARTNER)
     [line] = until(lambda: daemon.log("config.restart_needed"), "the warning")
     assert "restart needed for listen" in line
-    assert get(listen, "/v1/tokens/partner", "another-fake-secret").status == 401
+    assert get(listen, "/v1/tokens/partner", "another-fake-secret-of-32-bytes.").status == 401
     daemon.end()
     home.start().settled()
     host, _, port = listen.partition(":")

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from tests.fakes import FakeHeld, FakeLocal, InlineThreads, T, World, config, literal, provider
+from tests.expecting import present
+from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, InlineThreads, T, World, config, literal, provider
 from tests.virtual import VirtualClock, run_virtually
 from tokend.config.model import ProviderConfig
 from tokend.plugin.settings_base import Percentage
-from tokend.values.errors import RateLimitedError
+from tokend.values.errors import RateLimitedError, ReaderError, TokenUnavailableError, TransientError
 
 ASKED = 900.0
 
@@ -70,5 +71,77 @@ def test_a_restart_forgets_no_pause_also_where_the_provider_that_heard_it_is_gon
             assert len(upstream.calls) == asked
             await anyio.sleep(120)
             assert len(upstream.calls) > asked
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize("kind", ["held", "on demand"])
+@pytest.mark.parametrize("wrong", [-24 * HOUR, 24 * HOUR, 0.0])
+def test_a_boot_with_a_wrong_clock_makes_no_pause_longer_than_was_asked_for(wrong: float, kind: str) -> None:
+    """Retry-After: 30 is over 30 s after the boot at the latest, for timers and admins, whatever the clock says."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        up = world.upstreams["one"]
+        limited = RateLimitedError("429", retry_after=30)
+        crowd = [provider("a", FakeHeld() if kind == "held" else FakeOnDemand()), provider("b", FakeHeld(username="b"))]
+        async with world.running(*crowd) as supervisor:
+            await anyio.sleep(10)
+            up.script = [limited]
+            with pytest.raises(ReaderError, match="429"):
+                await (supervisor.issue("a", {}) if kind == "on demand" else ask(world, "a"))
+            assert world.limits.seconds("one", clock.instant()) == pytest.approx(30, abs=1)
+        world.state.boot_id = "boot-2"
+        clock.suspend(5)
+        clock.step(wrong)
+        async with world.running(*crowd):
+            await anyio.sleep(1)
+            assert world.limits.seconds("one", clock.instant()) <= 30
+            if wrong < 0:  # it is not known how long the machine was off
+                with pytest.raises(ReaderError, match=r"pause of 2\d more seconds|429"):
+                    await ask(world, "b", 0.1)
+            clock.step(-wrong)
+            await anyio.sleep(0.1)
+            assert world.limits.seconds("one", clock.instant()) == pytest.approx(30 - 5 - 1, abs=1)
+            await anyio.sleep(25)
+            asked = len(up.calls)
+            await ask(world, "b")
+            assert len(up.calls) == asked + 1
+
+    run_virtually(main)
+
+
+async def ask(world: World, name: str, seconds: float = 60.0) -> None:
+    """Refresh as an admin."""
+    try:
+        with anyio.fail_after(seconds):
+            await world.supervisor.refresh(name, if_generation=None, reason="test", admin=True)
+    except TimeoutError:
+        raise TokenUnavailableError("pause of 29 more seconds: it waits") from None
+
+
+def test_a_clock_that_is_set_after_the_boot_ends_a_failures_pause_too() -> None:
+    """The backoff of a failing provider: booted behind, it waits for what was left; set right, no longer than that."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        up = world.upstreams["one"]
+        up.broken = lambda now: TransientError("down")
+        async with world.running(provider("a", FakeHeld())):
+            await anyio.sleep(1800)
+            upcoming = present(world.store.get("a").next_attempt)
+            left = clock.instant().until(upcoming)
+            assert left > 30
+        world.state.boot_id = "boot-2"
+        clock.suspend(left - 20)
+        clock.step(-24 * HOUR)
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            waits = clock.instant()
+            shown = present(supervisor.entries["a"].status().next_attempt_at) - waits.wall
+            assert left < shown.total_seconds() <= 300
+            clock.step(24 * HOUR)
+            asked = len(up.calls)
+            await anyio.sleep(21)
+            assert len(up.calls) == asked + 1
 
     run_virtually(main)

@@ -66,8 +66,8 @@ def test_a_malformed_answer_is_not_repeated() -> None:
         assert len(world.upstreams["one"].calls) == 1
 
 
-def test_a_silent_upstream_gets_three_calls_within_the_timeout() -> None:
-    """All within ``timeout``."""
+def test_a_silent_upstream_is_called_once_because_one_call_may_take_the_whole_timeout() -> None:
+    """A call that is cut short may have had its effect: three of them are three single-use tokens."""
 
     async def main(clock: VirtualClock) -> None:
         world = World(clock)
@@ -76,8 +76,8 @@ def test_a_silent_upstream_gets_three_calls_within_the_timeout() -> None:
             start = clock.instant()
             with pytest.raises(TokenUnavailableError):
                 await supervisor.issue("o", {})
-            assert start.until(clock.instant()) <= 30.1
-            assert len(world.upstreams["one"].calls) == 3
+            assert start.until(clock.instant()) == pytest.approx(30, abs=0.1)
+            assert len(world.upstreams["one"].calls) == 1
 
     run_virtually(main)
 

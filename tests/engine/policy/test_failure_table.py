@@ -49,7 +49,9 @@ def held(error: AttemptError, record: Record) -> Record:
 
 
 def on_demand(error: AttemptError, record: Record) -> Record:
-    return rejected_on_demand(after_failed_call(record, error, now=NOW, host="one:443"), error, secrets="shown")
+    return rejected_on_demand(
+        after_failed_call(record, error, now=NOW, host="one:443"), error, now=NOW, secrets="shown"
+    )
 
 
 CREDENTIALS = {
@@ -142,5 +144,5 @@ def test_secrets_that_cannot_be_read_any_more_are_not_rejected() -> None:
     """They have changed already."""
     error = ERRORS["rejected"]
     twice = after_failed_call(after_failed_call(Record(), error, now=NOW, host=None), error, now=NOW, host=None)
-    assert not rejected_on_demand(twice, error, secrets=None).rejected
-    assert rejected_on_demand(twice, error, secrets="shown").rejected
+    assert not rejected_on_demand(twice, error, now=NOW, secrets=None).rejected
+    assert rejected_on_demand(twice, error, now=NOW, secrets="shown").rejected

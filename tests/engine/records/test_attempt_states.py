@@ -1,6 +1,7 @@
 """States of attempts: every state and every transition, against the written table."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from tokend.engine.records.attempt_states import (
     Failures,
     Interrupted,
     Moves,
+    Probe,
     Rejected,
     Settled,
     UnderWay,
@@ -34,6 +36,7 @@ STATES: list[AttemptState] = [
     Failing(None, None, THREE),
     Rejected(NOW, THREE, "secrets"),
     Rejected(None, THREE, "secrets"),
+    Rejected(NOW, THREE, "secrets", Probe(1, LATER)),
     UnderWay(NOW, LATER, NO_FAILURES, None),
     UnderWay(NOW, LATER, THREE, None),
     UnderWay(NOW, LATER, THREE, "secrets"),
@@ -124,6 +127,22 @@ def test_a_state_between_two_attempts_follows_from_its_values() -> None:
     for state in STATES:
         if not state.under_way:
             again = at_rest(state.last_attempt, state.next_attempt, state.failures, state.rejected_secrets)
-            assert again == state
+            assert again == (replace(state, probe=None) if isinstance(state, Rejected) else state)
     with pytest.raises(NotImplementedError):
         AttemptState.moved(Settled(), attempt_states.Moves(*[lambda moment: moment] * 3))
+
+
+def test_rejected_credentials_keep_their_probe_until_they_are_tried_again() -> None:
+    """Neither a failure nor a count of refusals nor a reboot forgets it."""
+    state = Rejected(NOW, THREE, "secrets", Probe(1, LATER))
+    for after in (
+        state.failed(THREE, ended=NOW, next_attempt=None),
+        state.refused(THREE, ended=NOW, secrets="secrets"),
+        state.with_refusals(5),
+    ):
+        assert isinstance(after, Rejected)
+        assert after.probe == state.probe
+    assert state.with_refusals(5).failures.refusals == 5
+    moved = state.moved(Moves(*[lambda moment: moment.after(7)] * 3))
+    assert isinstance(moved, Rejected)
+    assert moved.probe == Probe(1, LATER.after(7))

@@ -7,8 +7,9 @@ from tests.expecting import present
 from tests.fakes import FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World, config, literal, provider
 from tests.virtual import BOOT, EPOCH, VirtualClock, run_virtually
 from tokend.config.model import ProviderConfig
+from tokend.engine.records.forgotten import Forgotten
 from tokend.engine.records.record import Record
-from tokend.engine.records.rename import for_another_kind, generations_only, is_blank, renamed
+from tokend.engine.records.rename import emptied, for_another_kind, is_blank, renamed
 from tokend.engine.records.token_states import WITHDRAWN, Held
 from tokend.engine.supervisor import Supervisor
 from tokend.values.errors import TokenUnavailableError, TransientError
@@ -28,21 +29,28 @@ FULL = Record(
 
 def test_a_renamed_record_keeps_its_generation_unless_the_name_has_used_it_up() -> None:
     """Generations of a name only rise."""
-    kept = renamed(FULL, "b", above=3)
+    kept = renamed(FULL, "b", there=Record(generation=3))
     assert (present(kept.lease).name, present(kept.lease).generation, kept.generation) == ("b", 7, 7)
-    raised = renamed(FULL, "b", above=90)
+    raised = renamed(FULL, "b", there=Record(generation=90))
     assert (present(raised.lease).generation, raised.generation) == (91, 91)
-    assert renamed(Record(generation=4), "b", above=9) == Record(generation=9)
+    assert renamed(Record(generation=4), "b", there=Record(generation=9)) == Record(generation=9)
+
+
+def test_every_name_keeps_what_was_forgotten_under_it() -> None:
+    """Neither another kind nor another name is a way around it."""
+    first, second = Forgotten("1" * 12, START.after(900)), Forgotten("2" * 12, None)
+    there, record = Record(generation=3, forgotten=(first,)), Record(generation=4, forgotten=(second,))
+    assert renamed(record, "b", there=there).forgotten == (first, second)
+    assert [change(there).forgotten for change in (emptied, for_another_kind)] == [(first,)] * 2
+    assert is_blank(there)
 
 
 def test_what_is_left_of_a_record_is_its_generation() -> None:
     """And, where its name goes on under another kind, that the sinks must not hold its token."""
-    assert generations_only(FULL) == Record(generation=7)
+    assert emptied(FULL) == Record(generation=7)
     assert for_another_kind(FULL) == Record(generation=7, token=WITHDRAWN)
     assert for_another_kind(for_another_kind(FULL)) == for_another_kind(FULL)
-    assert [is_blank(r) for r in (Record(), generations_only(FULL), for_another_kind(FULL), FULL)] == [True] * 2 + [
-        False
-    ] * 2
+    assert [is_blank(r) for r in (Record(), emptied(FULL), for_another_kind(FULL), FULL)] == [True] * 2 + [False] * 2
 
 
 def held(name: str, username: str, *sinks: FakeSink) -> ProviderConfig:

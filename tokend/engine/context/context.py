@@ -9,7 +9,9 @@ import anyio
 
 from tokend.engine.context.contract import Serve
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.warnings import Warnings
 from tokend.engine.policy.rate_limits import HostLimits, RequestRate
+from tokend.engine.policy.turns import Turns
 from tokend.engine.records.store import TokenStore
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import Threads
@@ -29,7 +31,7 @@ class Context:
     reads its secrets and sends its requests, from the sink's settings. ``threads`` run the calls of sinks; the store
     has threads of its own, so that a hanging sink delays no token. ``commands`` run the programs that a sink starts
     after a write: they may take half a minute and must not delay other sinks. ``serve`` serves the sinks of the family
-    ``served``.
+    ``served``. ``warnings`` are about providers, for their status.
     """
 
     clock: Clock
@@ -42,5 +44,7 @@ class Context:
     threads: Threads
     commands: Threads
     serve: Serve
+    warnings: Warnings = field(default_factory=Warnings)
     request_rate: RequestRate = field(default_factory=RequestRate)
+    turns: Turns = field(default_factory=Turns)
     reconciling: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(RECONCILIATIONS, fast_acquire=True))

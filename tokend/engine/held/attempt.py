@@ -19,12 +19,21 @@ from tokend.plugin.kind_bugs import bug_in, exits_refused
 from tokend.plugin.provider import Provider, Runtime, takes_initial_token
 from tokend.plugin.settings import HeldSettings
 from tokend.plugin.token_check import check_token
-from tokend.values.errors import AttemptError, ClockError, RateLimitedError, TransientError
+from tokend.values.errors import (
+    AttemptError,
+    ClockError,
+    RateLimitedError,
+    SameAsForgottenError,
+    TransientError,
+)
 from tokend.values.instant import Instant
 from tokend.values.tokens import Token
 
 # A repeated failure of one class is logged at most this often.
 LOG_SECONDS = 60.0
+# A kind that signs here makes the same token twice in one second.
+MOST_MINTED = 3
+FORGOTTEN = "it is the token that was forgotten: not published again; the upstream must end it and give another one"
 
 log = get_logger()
 
@@ -95,9 +104,7 @@ class AttemptRunner:
             await self._note_request(identity.request)
             await self._wait_for_account(started)
             self._refuse_paused(settings)
-            with exits_refused():
-                token = await _as_provider(settings).fetch(runtime, self._previous(identity, started))
-            check_token(token)
+            token = await self._fetch(settings, runtime, self._previous(identity, started))
             await self._refuse_stale(settings, identity)
             await self._succeeded(token, identity, started)
         except AttemptError as error:
@@ -121,6 +128,9 @@ class AttemptRunner:
                 check_token(token)
         except AttemptError as error:
             log.warning("token.not_inherited", token=self._name, reason=error.reason, detail=error.detail)
+            return
+        if token is not None and self._is_forgotten(token):
+            log.warning("token.not_inherited", token=self._name, reason=SameAsForgottenError.reason, detail=FORGOTTEN)
             return
         held = self._store.get(self._name).lease
         # A token that expired here does not start a second life because it is still in the settings.
@@ -163,6 +173,27 @@ class AttemptRunner:
         if (pause := self._context.limits.seconds(settings.upstream, self._clock.instant())) > 0:
             raise RateLimitedError("the upstream has just asked another provider for a pause", retry_after=pause)
 
+    async def _fetch(self, settings: HeldSettings, runtime: Runtime, previous: Token | None) -> Token:
+        """Get a token. Raises `SameAsForgottenError` for one that was forgotten."""
+        for _ in range(MOST_MINTED if settings.local else 1):
+            with exits_refused():
+                token = await _as_provider(settings).fetch(runtime, previous)
+            check_token(token)
+            if not self._is_forgotten(token):
+                return token
+            if settings.local:
+                # Times in a token are whole seconds: the next one makes another token of the same claims.
+                now = self._clock.instant().wall
+                await self._clock.sleep(1.0 - now.microsecond / 1e6)
+        raise SameAsForgottenError(FORGOTTEN)
+
+    def _is_forgotten(self, token: Token) -> bool:
+        """Return whether the token was forgotten. A token that this name holds is not published again by being kept."""
+        held = self._store.get(self._name).lease
+        if held is not None and held.token.value == token.value:
+            return False
+        return self._store.is_forgotten(self._store.state.fingerprint(token.value.reveal_bytes()))
+
     def _previous(self, identity: Identity, now: Instant) -> Token | None:
         record = self._store.get(self._name)
         if record.lease is None or is_foreign(record, identity.account) or not record.lease.token.is_valid(now):
@@ -182,9 +213,13 @@ class AttemptRunner:
             raise TransientError("the token had expired when it arrived (was this machine suspended?)")
         before = self._store.get(self._name).generation
         new = self._new(token, now)
-        record = await self._store.update(
-            self._name, lambda record: after_success(record, new, self.settings, identity)
-        )
+
+        def succeeded(record: Record) -> Record:
+            if self._is_forgotten(token):
+                raise SameAsForgottenError(FORGOTTEN)  # it was forgotten while it was on its way
+            return after_success(record, new, self.settings, identity)
+
+        record = await self._store.update(self._name, succeeded)
         self._logged = None
         same = record.generation == before
         self._context.counters.refreshed(self._name, "unchanged" if same else "success")

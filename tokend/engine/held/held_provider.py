@@ -13,8 +13,10 @@ from tokend.engine.held.demand import Demand
 from tokend.engine.held.refresher import Refresher
 from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
+from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import NotSupportedError
+from tokend.values.secret import Secret
 from tokend.values.status import ProviderStatus
 from tokend.values.tokens import Lease, Token
 
@@ -109,6 +111,7 @@ class HeldProvider:
             next_attempt_at=None if upcoming is None else upcoming.wall,
             sinks=self._sinks.statuses(),
             note="; ".join(note for note in notes if note is not None) or None,
+            warnings=self._context.warnings.of(self.name),
         )
 
     def is_settled(self) -> bool:
@@ -130,9 +133,17 @@ class HeldProvider:
         """Make one attempt now, unless the token is newer than ``if_generation`` already."""
         return await self._demand.newer_than(if_generation, admin=admin)
 
-    async def issue(self, parameters: Mapping[str, str]) -> Token:  # noqa: ARG002  # of the interface
+    async def resume(self) -> None:
+        """Raise `NotSupportedError`: a held token is refreshed."""
+        raise NotSupportedError(f"{self.name} is a held token: POST /v1/tokens/{self.name}/refresh")
+
+    async def issue(self, parameters: Mapping[str, str], uid: int) -> Token:  # noqa: ARG002  # of the interface
         """Raise `NotSupportedError`: the token is held."""
         raise NotSupportedError(f"{self.name} is a held token: GET it")
+
+    async def sign(self, call: CallToSign, uid: int) -> Mapping[str, Secret | str]:  # noqa: ARG002  # of the interface
+        """Raise `NotSupportedError`: a held token is sent as it is."""
+        raise NotSupportedError(f"{self.name}: kind {self.settings.kind} signs no calls")
 
     async def forget(self) -> None:
         """Drop the token everywhere, then make an attempt."""

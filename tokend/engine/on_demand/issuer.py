@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 import anyio
 
 from tokend.engine.context.context import Context
+from tokend.engine.on_demand.callers import Callers
+from tokend.engine.policy import probes
 from tokend.engine.policy.failure import (
     Meaning,
     Repeat,
@@ -21,7 +23,7 @@ from tokend.engine.policy.failure import (
 )
 from tokend.engine.records.fingerprints import identify
 from tokend.engine.records.record import Record
-from tokend.engine.records.rename import generations_only, is_blank
+from tokend.engine.records.rename import emptied, is_blank
 from tokend.machine.lock import Lock
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import exits_refused
@@ -32,6 +34,7 @@ from tokend.values.errors import (
     AttemptError,
     InvalidParametersError,
     LoginRequiredError,
+    NotSupportedError,
     ReaderError,
     SecretError,
     ThrottledError,
@@ -44,7 +47,9 @@ from tokend.values.tokens import Token
 
 # After a timeout or 5xx: up to two more calls, this much later.
 REPEAT_SECONDS = (0.5, 1.0)
-SHORTEST_CALL_SECONDS = 1.0
+# A call may take the whole ``timeout``. It is repeated only where at least this is left of it: each call may have had
+# its effect, so none is made that is unlikely to be answered.
+SHORTEST_REPEAT_SECONDS = 1.0
 MOST_CALLS = 1 + len(REPEAT_SECONDS)
 
 log = get_logger()
@@ -53,15 +58,16 @@ log = get_logger()
 class TokenIssuer:
     """Issue one provider's tokens. Calls may run side by side; each is one query's."""
 
-    __slots__ = ("_accepted", "_context", "_runtime", "_trial", "name", "settings")
+    __slots__ = ("_accepted", "_context", "_trial", "callers", "name", "runtime", "settings")
 
     def __init__(self, name: str, settings: OnDemandSettings, context: Context) -> None:
         self.name = name
         self.settings = settings
         self._context = context
-        self._runtime = context.runtime(settings)
+        self.runtime = context.runtime(settings)
         self._accepted = False  # the upstream accepted these credentials the last time
         self._trial = Lock()
+        self.callers = Callers(name, context)
 
     @property
     def record(self) -> Record:
@@ -76,7 +82,7 @@ class TokenIssuer:
     async def reconfigure(self, settings: OnDemandSettings) -> None:
         """Apply new settings."""
         old, self.settings = self.settings, settings
-        self._runtime = self._context.runtime(settings)
+        self.runtime = self._context.runtime(settings)
         if self.record.rejected and not settings.has_connection_of(old):
             # Another way to the upstream (a proxy, a certificate) may be what was missing.
             self._context.store.show(self.name, resumed(self.record))
@@ -89,25 +95,36 @@ class TokenIssuer:
             return
         secrets = await self._secrets()
         if secrets is not None and secrets != rejected:
-            await self._context.store.update(self.name, generations_only)
+            await self._context.store.update(self.name, emptied)
 
-    async def issue(self, parameters: Mapping[str, str]) -> Token:
-        """Issue one token.
+    async def resume(self) -> None:
+        """Let the next query try rejected credentials again. Raises `NotSupportedError` if they are not rejected."""
+        if not self.record.rejected:
+            raise NotSupportedError(
+                f"{self.name} is issued on demand and never refreshed; its credentials are not rejected: "
+                f"POST /v1/tokens/{self.name}/issue"
+            )
+        await self._context.store.update(self.name, resumed)
+
+    async def issue(self, parameters: Mapping[str, str], uid: int) -> Token:
+        """Issue one token for a caller's ``uid``.
 
         Raises `InvalidParametersError` (locally known ones without a call), `LoginRequiredError` while rejected,
-        `ThrottledError` while the host asked for a pause, `TokenUnavailableError` where no token came.
+        `ThrottledError` beyond ``issue_rate`` or while the host asked for a pause, `TokenUnavailableError` where no
+        token came.
         """
         issuer = _as_issuer(self.settings)
         with exits_refused():
             issuer.check(parameters)
         deadline = self._context.clock.instant().after(self.settings.timeout.total_seconds())
         self._refuse_unsent()
+        self.callers.count(self.settings, uid)
         async with self._trial_of_credentials():
             self._refuse_unsent()
-            token = await self._issue(issuer, parameters, deadline)
+            token = await self._issue(issuer, parameters, deadline, uid)
             self._accepted = True
         self._context.counters.refreshed(self.name, "success")
-        log.info("token.issued", token=self.name)
+        self.callers.issued(uid)
         return token
 
     @asynccontextmanager
@@ -132,32 +149,39 @@ class TokenIssuer:
             if held:
                 self._trial.release()
 
-    async def _issue(self, issuer: Issuer, parameters: Mapping[str, str], deadline: Instant) -> Token:
+    async def _issue(self, issuer: Issuer, parameters: Mapping[str, str], deadline: Instant, uid: int) -> Token:
         """Issue a token; store a failure and raise it as a `ReaderError`."""
+        store, calls = self._context.store, MOST_CALLS
+        if self.record.rejected:
+            # A probe. Saved before it is sent: a restart is no way around the pauses.
+            calls, now = 1, self._context.clock.instant()
+            await store.update(self.name, lambda record: probes.probing(record, now))
         try:
-            token = await self._within_timeout(issuer, parameters, deadline)
+            token = await self._within_timeout(issuer, parameters, deadline, calls)
         except InvalidParametersError:
             # The vendor read the fields: it had accepted the credentials.
             self._accepted = True
-            self._context.store.show(self.name, with_refusals(self.record, 0))
+            if self.record.rejected:
+                await store.update(self.name, emptied)
+            else:
+                store.show(self.name, with_refusals(self.record, 0))
             raise
         except AttemptError as error:
-            raise await self._failed(error) from None
+            raise await self._failed(error, uid) from None
         if not is_blank(self.record):
-            await self._context.store.update(self.name, generations_only)
+            await store.update(self.name, emptied)
         return token
 
-    async def _within_timeout(self, issuer: Issuer, parameters: Mapping[str, str], deadline: Instant) -> Token:
+    async def _within_timeout(
+        self, issuer: Issuer, parameters: Mapping[str, str], deadline: Instant, calls_left: int
+    ) -> Token:
         """Make the call, and repeat it where its failure allows that, all before ``deadline``."""
         clock = self._context.clock
         pauses, clock_learned = list(REPEAT_SECONDS), False
-        calls_left = MOST_CALLS
         while True:
             calls_left -= 1
             try:
-                return await self._call(
-                    issuer, parameters, seconds=_call_seconds(clock.instant().until(deadline), pauses)
-                )
+                return await self._call(issuer, parameters, seconds=clock.instant().until(deadline))
             except AttemptError as error:
                 meaning = meaning_of(error)
                 if clock_learned and meaning.is_refusal:
@@ -167,7 +191,7 @@ class TokenIssuer:
                 left = clock.instant().until(deadline)
                 if not calls_left:
                     raise
-                if meaning.repeat is Repeat.AFTER_A_PAUSE and pauses and left > pauses[0]:
+                if meaning.repeat is Repeat.AFTER_A_PAUSE and pauses and left >= pauses[0] + SHORTEST_REPEAT_SECONDS:
                     await clock.sleep(pauses.pop(0))
                 elif not clock_learned and self._is_worth_the_learned_clock(meaning):
                     clock_learned = True
@@ -186,63 +210,61 @@ class TokenIssuer:
     async def _call(self, issuer: Issuer, parameters: Mapping[str, str], *, seconds: float) -> Token:
         try:
             with anyio.fail_after(seconds), exits_refused():
-                token = await issuer.issue(self._runtime, parameters)
+                token = await issuer.issue(self.runtime, parameters)
         except TimeoutError:
             raise TransientError(f"the upstream did not answer within {seconds:.1f} s", repeatable=True) from None
         check_token(token)
         return token
 
-    async def _failed(self, error: AttemptError) -> ReaderError:
+    async def _failed(self, error: AttemptError, uid: int) -> ReaderError:
         """Store, count and log a failure; return the reader's error. What binds the next query is saved."""
         store, now, meaning = self._context.store, self._context.clock.instant(), meaning_of(error)
         host = self.settings.upstream
         self._context.counters.failed(self.name, error.reason)
-        log.warning("token.issue_failed", token=self.name, reason=error.reason, detail=error.detail)
+        self.callers.failed(uid, error)
         # At once: queries side by side count from here.
         store.show(self.name, after_failed_call(self.record, error, now=now, host=host))
         if meaning.is_refusal:
             self._accepted = False
             secrets = await self._secrets()
-            record = await store.update(self.name, lambda record: rejected_on_demand(record, error, secrets=secrets))
+            record = await store.update(
+                self.name, lambda record: rejected_on_demand(record, error, now=now, secrets=secrets)
+            )
             if record.rejected:
-                log.warning("token.rejected", token=self.name, detail=error.detail, advice="fix the credentials")
+                advice = f"fix the credentials, or run `tokend refresh {self.name}`"
+                log.warning("token.rejected", token=self.name, detail=error.detail, advice=advice)
         pause = self.record.host_pause
         if meaning.pauses_host and pause is not None:
             self._context.limits.block(pause.host, pause.until)
             await store.update(self.name, lambda record: record)
             return ThrottledError(f"{self.name}: {error.detail}", retry_at=pause.until.wall.timestamp())
-        message = f"{self.name}: {error.detail}"
-        return LoginRequiredError(message) if self.record.rejected else TokenUnavailableError(message)
+        return self._rejected() if self.record.rejected else TokenUnavailableError(f"{self.name}: {error.detail}")
 
     async def _secrets(self) -> str | None:
         """Fingerprint what is presented; None if it cannot be read any more: then it has changed."""
         try:
-            return (await identify(self.settings, self._runtime, self._context.store.state.digest)).secrets
+            return (await identify(self.settings, self.runtime, self._context.store.state.digest)).secrets
         except SecretError:
             return None
 
     def _refuse_unsent(self) -> None:
         """Raise where no call may be made now."""
-        if self.record.rejected:
-            error = self.record.last_error
-            detail = "the credentials were rejected" if error is None else error.detail
-            raise LoginRequiredError(f"{self.name}: {detail}")
         now = self._context.clock.instant()
+        if self.record.rejected and not probes.is_due(self.record, now):
+            raise self._rejected()
         if (pause := self._context.limits.seconds(self.settings.upstream, now)) > 0:
             raise ThrottledError(
                 f"{self.name}: the upstream asked for a pause of {pause:.0f} more seconds",
                 retry_at=now.after(pause).wall.timestamp(),
             )
 
-
-def _call_seconds(left: float, pauses: list[float]) -> float:
-    """Compute how long one call may take.
-
-    It is half of what is left while others may follow, so that a silent upstream leaves them time; but never so little
-    that an upstream that is merely slow cannot answer.
-    """
-    shared = (left - sum(pauses)) / 2 if pauses else left
-    return max(shared, min(left, SHORTEST_CALL_SECONDS))
+    def _rejected(self) -> LoginRequiredError:
+        """Make the error for a query while the credentials are rejected: why, and when a query is sent again."""
+        error, at = self.record.last_error, probes.next_probe(self.record, self._context.clock.instant())
+        detail = "the credentials were rejected" if error is None else error.detail
+        when = "now" if at is None else f"at {at.wall:%H:%M:%S} UTC"
+        text = f"{self.name}: {detail}; the next query is sent {when}, or after `tokend refresh {self.name}`"
+        return LoginRequiredError(text, retry_at=None if at is None else at.wall.timestamp())
 
 
 def _as_issuer(settings: OnDemandSettings) -> Issuer:

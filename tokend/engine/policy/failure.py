@@ -14,7 +14,10 @@ from tokend.engine.policy.backoff import (
     LONG_OUTAGE_SECONDS,
     MINIMUM_INTERVAL_SECONDS,
     backoff_seconds,
+    longest_backoff_seconds,
 )
+from tokend.engine.policy.probes import unheard, with_first_probe
+from tokend.engine.records.adrift import seconds_until
 from tokend.engine.records.attempt_states import Failures
 from tokend.engine.records.record import HostPause, Record
 from tokend.values.errors import AttemptError, ClockError, RateLimitedError, RejectedError, SecretError, TransientError
@@ -30,7 +33,7 @@ DEFAULT_PAUSE_SECONDS = 5.0
 class Wait(Enum):
     """The wait of a held kind before its next attempt."""
 
-    BACKOFF = "the backoff, or what the upstream asked for, whichever is longer"
+    BACKOFF = "the backoff, or what the upstream asked for; for longer than any backoff only if it pauses the host"
     MINIMUM_INTERVAL = "the minimum interval: a refusal is not an outage"
 
 
@@ -143,20 +146,23 @@ def after_failed_call(record: Record, error: AttemptError, *, now: Instant, host
     """Compute the record after a failed query of an on-demand kind. `rejected_on_demand` follows after a refusal."""
     failures = _counted(record, error, now=now, cost=1)
     after = replace(record, attempts=record.attempts.failed(failures, ended=record.last_attempt, next_attempt=None))
+    if not meaning_of(error).is_refusal:
+        after = unheard(after, now)
     if not meaning_of(error).pauses_host or host is None:
         return after
     return replace(after, host_pause=HostPause(host, now.after(_retry_after(error) or DEFAULT_PAUSE_SECONDS)))
 
 
-def rejected_on_demand(record: Record, error: AttemptError, *, secrets: str | None) -> Record:
-    """Reject an on-demand kind's credentials if their refusals are as many as they get.
+def rejected_on_demand(record: Record, error: AttemptError, *, now: Instant, secrets: str | None) -> Record:
+    """Reject an on-demand kind's credentials if their refusals are as many as they get, and plan the first probe.
 
     ``secrets`` is None where they cannot be read any more: then they have changed, and nothing is rejected.
     """
     at, attempts = meaning_of(error).rejects_at, record.attempts
     if at is None or secrets is None or attempts.failures.refusals < at.on_demand:
         return record
-    return replace(record, attempts=attempts.refused(attempts.failures, ended=attempts.last_attempt, secrets=secrets))
+    refused = attempts.refused(attempts.failures, ended=attempts.last_attempt, secrets=secrets)
+    return with_first_probe(replace(record, attempts=refused), now)
 
 
 def with_refusals(record: Record, refusals: int) -> Record:
@@ -195,13 +201,16 @@ def _pause_seconds(
         return max(MINIMUM_INTERVAL_SECONDS, interval_seconds)
     lease, since = record.lease, failures.since
     left = None if lease is None or (expires := lease.token.expires_at) is None else now.until(expires)
-    long_outage = since is not None and since.until(now) >= LONG_OUTAGE_SECONDS
+    long_outage = since is not None and -seconds_until(since, now) >= LONG_OUTAGE_SECONDS
     # An outage that began with an hour's Retry-After has no short pauses left: those are for the first hour.
     steps = max(failures.count, LARGEST_EXPONENT + 1) if long_outage else failures.count
     # Two requests (an extension that is refused, then a login) are paid for with twice the pause.
     backoff = failures.cost * backoff_seconds(steps, seconds_left=left, draw=draw)
+    asked = _retry_after(error) or 0.0
+    if not meaning.pauses_host:
+        asked = min(asked, longest_backoff_seconds(left))
     # An upstream that asks for five seconds again and again must not be asked 720 times an hour: backoff counts too.
-    return max(backoff, _retry_after(error) or 0.0, interval_seconds)
+    return max(backoff, asked, interval_seconds)
 
 
 def _retry_after(error: AttemptError) -> float | None:

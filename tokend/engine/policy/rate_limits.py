@@ -1,12 +1,20 @@
-"""Rate limits: attempts that readers may cause, requests of the whole daemon, pauses of hosts. Takes no time itself."""
+"""Rate limits: attempts that readers may cause, queries per uid, requests of the whole daemon, pauses of hosts.
+
+Takes no time itself.
+"""
 
 import math
+from dataclasses import dataclass
 
+from tokend.engine.records.adrift import Adrift, seconds_until
 from tokend.values.instant import Instant
 
 # Attempts that readers may cause: three at once, then one per five minutes.
 ALLOWANCE_BURST = 3
 ALLOWANCE_REFILL_SECONDS = 300.0
+# Uids with a bucket of their own at a time. All others share one: a user may have thousands (subuid(5)).
+MOST_UIDS = 256
+_OTHER_UIDS = -2  # no uid, and not the loopback port's
 # An exchange costs some 3 ms of the loop's time, which readers share; no vendor would take more from one client.
 REQUESTS_BURST = 50
 REQUESTS_PER_SECOND = 100.0
@@ -33,6 +41,36 @@ class Allowance:
         return (1.0 - self._level) * ALLOWANCE_REFILL_SECONDS
 
 
+class UidRates:
+    """Queries that each uid may make of one provider: a bucket per uid, within bounded memory."""
+
+    __slots__ = ("_buckets",)
+
+    def __init__(self) -> None:
+        # Level and boot time of the last query, by uid.
+        self._buckets: dict[int, tuple[float, float]] = {}
+
+    def take(self, uid: int, now: Instant, *, per_second: float, burst: int) -> float:
+        """Take one of ``burst``, which fill up by ``per_second``.
+
+        Returns 0.0, or the seconds until the uid has one (then nothing was taken).
+        """
+        if uid not in self._buckets and len(self._buckets) >= MOST_UIDS:
+            full = [one for one in self._buckets if self._level(one, now, per_second, burst) >= burst]
+            for one in full:
+                del self._buckets[one]
+            uid = uid if full else _OTHER_UIDS
+        level = self._level(uid, now, per_second, burst)
+        if level < 1.0:
+            return (1.0 - level) / per_second
+        self._buckets[uid] = level - 1.0, now.boot
+        return 0.0
+
+    def _level(self, uid: int, now: Instant, per_second: float, burst: int) -> float:
+        level, seen = self._buckets.get(uid, (float(burst), now.boot))
+        return min(float(burst), level + (now.boot - seen) * per_second)
+
+
 class RequestRate:
     """Rate limit of all requests of a daemon: a burst, then one request after the other.
 
@@ -50,6 +88,14 @@ class RequestRate:
         return now.after(max(0.0, at - now.boot))
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing may be sent before ``until``. ``by`` is the provider whose request was answered with the pause."""
+
+    until: Instant
+    by: str | None = None
+
+
 class HostLimits:
     """The pauses that upstream hosts asked for, shared by all providers of a host.
 
@@ -58,18 +104,31 @@ class HostLimits:
     """
 
     def __init__(self) -> None:
-        self._until: dict[str, Instant] = {}
+        # Several only after a reboot: how long a pause of an earlier boot lasts changes with the clock (`Adrift`).
+        self._pauses: dict[str, list[Pause]] = {}
 
-    def block(self, host: str | None, until: Instant) -> None:
+    def block(self, host: str | None, until: Instant, *, by: str | None = None) -> None:
         """Send nothing to ``host`` before ``until``; an earlier moment than the known one changes nothing."""
-        if host is not None and ((known := self._until.get(host)) is None or known.boot < until.boot):
-            self._until[host] = until
+        if host is None:
+            return
+        known = self._pauses.setdefault(host, [])
+        if isinstance(until, Adrift):
+            known.append(Pause(until, by))
+        elif all(isinstance(one.until, Adrift) or one.until.boot < until.boot for one in known):
+            known[:] = [one for one in known if isinstance(one.until, Adrift)] + [Pause(until, by)]
 
     def seconds(self, host: str | None, now: Instant) -> float:
         """Compute the seconds during which nothing may be sent to ``host``, 0.0 if none."""
-        if host is None or (until := self._until.get(host)) is None:
-            return 0.0
-        if (left := now.until(until)) <= 0:
-            del self._until[host]
-            return 0.0
-        return left
+        pause = self.pause(host, now)
+        return 0.0 if pause is None else seconds_until(pause.until, now)
+
+    def pause(self, host: str | None, now: Instant) -> Pause | None:
+        """Return the pause during which nothing may be sent to ``host``, None if there is none."""
+        if host is None or (known := self._pauses.get(host)) is None:
+            return None
+        known[:] = [one for one in known if now.until(one.until) > 0]
+        if not known:
+            del self._pauses[host]
+            return None
+        longest = max(known, key=lambda one: seconds_until(one.until, now))
+        return longest if seconds_until(longest.until, now) > 0 else None

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from tokend.engine.policy.backoff import LONG_OUTAGE_PAUSE_SECONDS, LONG_OUTAGE_SECONDS, MINIMUM_INTERVAL_SECONDS
 from tokend.engine.policy.rate_limits import HostLimits
+from tokend.engine.records.adrift import seconds_until
 from tokend.engine.records.record import Record
 from tokend.plugin.settings import HeldSettings
 from tokend.plugin.settings_base import Percentage
@@ -75,7 +76,7 @@ def timer_seconds(
     if record.rejected or (lease is not None and not renewable):
         return None
     if record.next_attempt is not None:
-        return now.until(record.next_attempt)
+        return seconds_until(record.next_attempt, now)
     if lease is None or not lease.token.is_valid(now):
         return now.until(start_at)
     if lease.refresh_at is None:
@@ -134,7 +135,7 @@ def blocked_seconds(
 def long_outage_seconds(record: Record, now: Instant) -> float:
     """Compute the seconds during which readers may cause no attempt: the timer's own use up the hour's budget."""
     since = record.attempts.failures.since
-    if since is None or record.last_attempt is None or since.until(now) < LONG_OUTAGE_SECONDS:
+    if since is None or record.last_attempt is None or -seconds_until(since, now) < LONG_OUTAGE_SECONDS:
         return 0.0
     return now.until(record.last_attempt) + record.attempts.failures.cost * LONG_OUTAGE_PAUSE_SECONDS
 

@@ -4,20 +4,21 @@ A failure of a sink never delays or fails a refresher.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
 from tokend.engine.context.context import Context
+from tokend.engine.publishing.announcer import Announcer
 from tokend.engine.publishing.remote_delivery import RemoteDelivery
 from tokend.engine.publishing.sink_health import SinkHealth
-from tokend.engine.publishing.sink_runtime import AnnounceRuntime, WriteRuntime
+from tokend.engine.publishing.sink_runtime import WriteRuntime
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.records.record import Record
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import exits_refused
 from tokend.plugin.settings import SinkSettings
-from tokend.plugin.sink import CombiningSink, RemoteSink, SinkRuntime
+from tokend.plugin.sink import CombiningSink, RemoteSink, Sink, SinkRuntime
 from tokend.values.errors import SinkError
 from tokend.values.instant import Instant
 from tokend.values.status import SinkStatus
@@ -44,7 +45,6 @@ class Publisher:
     """
 
     __slots__ = (
-        "_announce_due",
         "_context",
         "_delivery",
         "_done",
@@ -55,6 +55,7 @@ class Publisher:
         "_runtime",
         "_secret_changed",
         "_target",
+        "announcer",
         "label",
         "name",
         "sink",
@@ -84,13 +85,23 @@ class Publisher:
         self._health = SinkHealth(name, sink, label=label, context=context)
         self._probed = False
         self._done: _Wanted | None = None
-        self._announce_due = False
+        timing = sink.announcement_timing()
+        # Its task runs beside `run`. None for a sink without announcements.
+        self.announcer: Announcer | None = None
+        if timing is not None:
+            announce = cast(Sink, sink).announce
+            self.announcer = Announcer(name, sink, announce, timing, label=label, target=target, context=context)
         self._secret_changed = False
 
     @property
     def status(self) -> SinkStatus:
         """The sink's status row."""
-        return self._health.status
+        status = self._health.status
+        if self.announcer is None:
+            return status
+        if (error := self.announcer.error) is not None and status.error is None:
+            status = replace(status, state="failing", error=error)
+        return replace(status, hook=self.announcer.status)
 
     def holds(self, lease: Lease | None) -> bool:
         """Return whether the target is up to date, that is, holds ``lease``. False for None."""
@@ -98,7 +109,8 @@ class Publisher:
 
     def owes_announcement(self) -> bool:
         """Return whether the first announcement of the last change is still to come."""
-        return self._announce_due and self._health.error is None
+        announcer = self.announcer
+        return announcer is not None and announcer.is_due and announcer.error is None
 
     def secrets_changed(self, paths: set[Path]) -> None:
         """End the pause after a failure if one of the changed files contains a secret of the sink."""
@@ -119,8 +131,6 @@ class Publisher:
             wanted = self._wanted(now)
             if wanted is not None and wanted != self._done and self._health.may_try(now):
                 await self._apply(wanted)
-            elif self._announce_due and self._health.may_try(now):
-                await self._announce()
             else:
                 await clock.wait(self._health.retry_at(now), event)
 
@@ -176,8 +186,10 @@ class Publisher:
             self._health.crashed()
             raise
         self._context.counters.wrote(self.name, self.label, "success" if changed else "unchanged")
-        self._announce_due |= changed
-        self._succeeded(wanted)
+        if changed and self.announcer is not None:
+            self.announcer.want()
+        self._done = wanted
+        self._health.succeeded()
         if changed:
             event = "sink.written" if wanted.action == "write" else "sink.removed"
             log.info(event, **self._health.log_fields, generation=wanted.generations[0])
@@ -193,21 +205,3 @@ class Publisher:
             if self._others:
                 return await self._delivery.write_all(self._runtime, lease, leases)
             return await self._delivery.write(self._runtime, lease)
-
-    async def _announce(self) -> None:
-        """Announce the last change. A failed announcement is retried without a write; one covers all changes so far."""
-        try:
-            with exits_refused():
-                await self._delivery.announce(AnnounceRuntime(self.sink, self._target, self._context))
-        except SinkError as error:
-            self._health.failed(error.detail)
-        except Exception:
-            self._health.crashed()
-            raise
-        else:
-            self._announce_due = False
-            self._succeeded(self._done)
-
-    def _succeeded(self, wanted: _Wanted | None) -> None:
-        self._done = wanted
-        self._health.succeeded()

@@ -45,7 +45,7 @@ class RemoteDelivery:
         """Do nothing: no request is sent to a store before there is a token to write."""
 
     async def announce(self, runtime: SinkRuntime) -> None:
-        """Do nothing: the store itself notifies its readers."""
+        """Do nothing: the store itself notifies its readers, and `announcement_timing` of a remote sink is None."""
 
     async def _write(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
         content = await self._sink.content(runtime, lease, others)

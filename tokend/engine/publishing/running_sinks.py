@@ -41,7 +41,7 @@ class RunningSinks:
         self._locks = locks
         self._removes = removes
         # In the order of the configuration.
-        self._publishers: dict[Publisher | SocketPublisher, anyio.CancelScope] = {}
+        self._publishers: dict[Publisher | SocketPublisher, tuple[anyio.CancelScope, ...]] = {}
 
     def match(self, sinks: Sequence[SinkSettings]) -> None:
         """Start and stop publishers so that they match ``sinks``. Publishers of unchanged sinks keep running."""
@@ -52,11 +52,12 @@ class RunningSinks:
             publisher = next((one for one in before if (one.label, one.sink) == wanted), None)
             if publisher is None:
                 publisher = self._make(sink, label)
-                self._publishers[publisher] = self._workers.start(self._name, publisher.run)
+                self._publishers[publisher] = self._start(publisher)
             else:
                 self._publishers[publisher] = before.pop(publisher)
-        for scope in before.values():
-            scope.cancel()
+        for scopes in before.values():
+            for scope in scopes:
+                scope.cancel()
 
     def secrets_changed(self, paths: set[Path]) -> None:
         """Let each sink that reads a secret from one of ``paths`` try again at once."""
@@ -78,6 +79,12 @@ class RunningSinks:
     def owe_announcement(self) -> bool:
         """Return whether a sink has written and not yet announced the change."""
         return any(publisher.owes_announcement() for publisher in self._publishers)
+
+    def _start(self, publisher: Publisher | SocketPublisher) -> tuple[anyio.CancelScope, ...]:
+        bodies = [publisher.run]
+        if isinstance(publisher, Publisher) and publisher.announcer is not None:
+            bodies.append(publisher.announcer.run)
+        return tuple(self._workers.start(self._name, body) for body in bodies)
 
     def _make(self, sink: SinkSettings, label: str) -> Publisher | SocketPublisher:
         lock = self._locks.setdefault(sink.target, TargetLock())

@@ -5,7 +5,8 @@ Rules:
 1. A request is noted (`UnderWay`) and saved before it is sent: a crash must not forget the request.
 2. A success ends a run of failures (`Settled`).
 3. A failure that says nothing about the credentials leads to `Failing`. It does not lead out of `Rejected`.
-4. Rejected credentials lead to `Rejected`: no timer makes another attempt. `policy.failure` says what a rejection is.
+4. Rejected credentials lead to `Rejected`: no timer makes another attempt. `policy.failure` says what a rejection is,
+   `policy.probes` which queries of on-demand kinds are sent nevertheless.
 5. Only a success, other settings or secrets, or a person leads out of `Rejected` (``resumed``).
 6. The daemon may die during an attempt, and a reload may cancel one. Such an attempt counts as ``interrupted``: the
    next attempt waits until the moment that was noted.
@@ -41,6 +42,17 @@ class Failures:
 
 
 NO_FAILURES = Failures()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The next probe of rejected credentials of an on-demand kind: ``made`` probes failed before, ``at`` is its moment.
+
+    A probe is a real caller's query; no timer makes it. Held kinds have none.
+    """
+
+    made: int
+    at: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,26 +179,36 @@ class Failing(AttemptState):
 
 @dataclass(frozen=True, slots=True)
 class Rejected(AttemptState):
-    """The credentials were rejected; no timer makes another attempt."""
+    """The credentials were rejected; no timer makes another attempt. ``probe`` is None for held kinds."""
 
     last_attempt: Instant | None
     failures: Failures
     rejected_secrets: str
+    probe: Probe | None = None
 
     next_attempt: ClassVar[None] = None  # type: ignore[misc]
 
     def failed(self, failures: Failures, *, ended: Instant | None, next_attempt: Instant | None) -> AttemptState:  # noqa: ARG002
         """Stay rejected: a secret that vanished and came back is the same secret."""
-        return Rejected(ended, failures, self.rejected_secrets)
+        return Rejected(ended, failures, self.rejected_secrets, self.probe)
+
+    def refused(self, failures: Failures, *, ended: Instant | None, secrets: str) -> AttemptState:
+        """Stay rejected after one more refusal."""
+        return Rejected(ended, failures, secrets, self.probe)
+
+    def with_refusals(self, refusals: int) -> AttemptState:
+        """Count ``refusals`` of the credentials; the rest stays."""
+        return replace(self, failures=replace(self.failures, refusals=refusals))
 
     def resumed(self, refusals: int) -> AttemptState:
         """Leave `Rejected`; the failures stay until a success."""
         return Failing(self.last_attempt, None, replace(self.failures, refusals=refusals))
 
     def moved(self, moves: Moves) -> AttemptState:
-        """Move the last attempt and the beginning of the failures."""
+        """Move the last attempt, the beginning of the failures, and the probe."""
         last = None if self.last_attempt is None else moves.last_attempt(self.last_attempt)
-        return Rejected(last, moves.of_failures(self.failures), self.rejected_secrets)
+        probe = None if self.probe is None else replace(self.probe, at=moves.next_attempt(self.probe.at))
+        return Rejected(last, moves.of_failures(self.failures), self.rejected_secrets, probe)
 
 
 @dataclass(frozen=True, slots=True)

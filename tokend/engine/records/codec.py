@@ -5,12 +5,15 @@ does not have are null, 0 or false (docs/decisions/0012). The count of refusals 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
 
-from tokend.engine.records.attempt_states import NO_FAILURES, AttemptState, Failures, UnderWay, at_rest
+from tokend.engine.records.adrift import Adrift
+from tokend.engine.records.attempt_states import NO_FAILURES, AttemptState, Failures, Probe, Rejected, UnderWay, at_rest
+from tokend.engine.records.forgotten import Forgotten
 from tokend.engine.records.record import HostPause, Record, after_reboot
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, TokenState
 from tokend.values.errors import StoreError
@@ -23,10 +26,14 @@ T = TypeVar("T")
 VERSION = 1
 
 
-def dump(name: str, record: Record, boot_id: str) -> bytes:
-    """Encode a record as JSON. It holds the token in clear: for a 0600 file in the state directory only."""
+def dump(name: str, record: Record, boot_id: str, saved_at: Instant | None = None) -> bytes:
+    """Encode a record as JSON. It holds the token in clear: for a 0600 file in the state directory only.
+
+    ``saved_at`` is now, None if nothing of the record counts from it.
+    """
     held = record.token if isinstance(record.token, Held) else None
     attempts, failures, pause = record.attempts, record.attempts.failures, record.host_pause
+    probe = attempts.probe if isinstance(attempts, Rejected) else None
     return orjson.dumps(
         {
             "version": VERSION,
@@ -48,10 +55,14 @@ def dump(name: str, record: Record, boot_id: str) -> bytes:
             "failing_since": _dump_instant(failures.since),
             "verdicts": failures.refusals,
             "rejected": attempts.rejected_secrets,
+            **({} if probe is None else {"probes": probe.made, "next_probe": _dump_instant(probe.at)}),
             "withdrawn": record.withdrawn,
             "cost": failures.cost,
             "under_way": attempts.under_way,
             "last_error": _dump_failure(failures.last_error),
+            # 0.1.0 ignores members that it does not know.
+            **({} if saved_at is None else {"saved_at": _dump_instant(saved_at)}),
+            **({"forgotten": _dump_forgotten(record.forgotten)} if record.forgotten else {}),
         },
         option=orjson.OPT_INDENT_2,
     )
@@ -67,8 +78,9 @@ def load(content: bytes, *, boot_id: str, now: Instant) -> tuple[str, Record]:
         if document["version"] != VERSION:
             raise StoreError(f"it has version {document['version']!r}, this tokend reads version {VERSION}")
         record = _record(document)
+        saved_at = _load_instant(document.get("saved_at"))
         same_boot = bool(boot_id) and document["boot_id"] == boot_id
-        return _text(document["name"]), record if same_boot else after_reboot(record, now)
+        return _text(document["name"]), record if same_boot else after_reboot(record, now, saved_at=saved_at)
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         raise StoreError("it is damaged: not a record that tokend wrote") from None
 
@@ -82,6 +94,9 @@ def _record(document: Mapping[str, Any]) -> Record:
         token=_token_state(document),
         attempts=_attempt_state(document),
         host_pause=_host_pause(document),
+        forgotten=tuple(
+            Forgotten(fingerprint, _load_instant(until)) for fingerprint, until in document.get("forgotten", {}).items()
+        ),
     )
 
 
@@ -100,7 +115,10 @@ def _attempt_state(document: Mapping[str, Any]) -> AttemptState:
     # Versions before 0.1.0 did not write ``under_way``.
     if _flag(document.get("under_way", False)) and last is not None and upcoming is not None:
         return UnderWay(last, upcoming, failures, rejected)
-    return at_rest(last, upcoming, failures, rejected)
+    state = at_rest(last, upcoming, failures, rejected)
+    # 0.1.0 knew no probes.
+    made, at = _count(document.get("probes", 0)), _load_instant(document.get("next_probe"))
+    return replace(state, probe=Probe(made, at)) if isinstance(state, Rejected) and at is not None else state
 
 
 def _failures(document: Mapping[str, Any]) -> Failures:
@@ -182,14 +200,23 @@ def _load_failure(document: Mapping[str, Any] | None) -> Failure | None:
     return Failure(_text(document["reason"]), _text(document["detail"]), _aware(document["at"]))
 
 
+def _dump_forgotten(forgotten: tuple[Forgotten, ...]) -> dict[str, Any]:
+    return {one.fingerprint: _dump_instant(one.until) for one in forgotten}
+
+
 def _dump_instant(instant: Instant | None) -> list[Any] | None:
-    return None if instant is None else [instant.wall.isoformat(), instant.boot]
+    if instant is None:
+        return None
+    plain = [instant.wall.isoformat(), instant.boot]
+    return [*plain, True] if isinstance(instant, Adrift) else plain  # 0.1.0 does not look at a third element
 
 
 def _load_instant(value: Any) -> Instant | None:
     if value is None:
         return None
     boot = value[1]
+    if len(value) > 2 and _flag(value[2]):
+        return Adrift(_aware(value[0]), _number(boot))
     return Instant(_aware(value[0]), boot if type(boot) is float else _number(boot))  # three of them in each lease
 
 

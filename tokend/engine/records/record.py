@@ -5,20 +5,20 @@ Moments are kept as wall time and boot time together with the boot id. After a r
 computed from the wall clock: only then is the wall clock trusted for a duration.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from tokend.engine.records import token_states
-from tokend.engine.records.attempt_states import AttemptState, Moves, Settled
+from tokend.engine.records.adrift import adrift
+from tokend.engine.records.attempt_states import AttemptState, Moves, Rejected, Settled
+from tokend.engine.records.forgotten import Forgotten, remembered
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, TokenState, Withdrawn
 from tokend.values.instant import Instant
 from tokend.values.status import Failure
 from tokend.values.tokens import Lease
 
-# The longest pause that an upstream can ask for (`plugin.response_status`): a wall clock that moved must not make it
-# longer.
+# The longest pause that an upstream can ask for (`plugin.response_status`).
 LONGEST_PAUSE_SECONDS = 3600.0
-# A wall clock that shows a time before the last attempt says nothing about the next one. Our own pauses are not longer.
-LONGEST_PAUSE_WITHOUT_A_CLOCK_SECONDS = 300.0
 
 SETTLED = Settled()
 
@@ -37,7 +37,8 @@ class Record:
 
     ``generation`` is the last one ever used under this name. ``account``, ``request`` and ``proven`` are `fingerprints`
     of the last token's account, of the last request, and of the secrets that last gave a token (None: never).
-    ``host_pause`` is the last pause that a host asked for; it may be over.
+    ``host_pause`` is the last pause that a host asked for; it may be over. ``forgotten`` are the tokens that must not
+    be published again.
     """
 
     generation: int = 0
@@ -47,6 +48,7 @@ class Record:
     token: TokenState = NO_TOKEN
     attempts: AttemptState = SETTLED
     host_pause: HostPause | None = None
+    forgotten: tuple[Forgotten, ...] = ()
 
     @property
     def lease(self) -> Lease | None:
@@ -83,6 +85,14 @@ class Record:
         """Whether the credentials were rejected: no timer makes an attempt."""
         return self.attempts.rejected_secrets is not None
 
+    @property
+    def has_pauses(self) -> bool:
+        """Whether the record has moments that count from when it is saved (`after_reboot`)."""
+        attempts = self.attempts
+        probe = attempts.probe if isinstance(attempts, Rejected) else None
+        moments = (attempts.next_attempt, attempts.failures.since, self.host_pause, probe)
+        return bool(self.forgotten) or any(moment is not None for moment in moments)
+
     def ended(self, now: Instant) -> Instant | None:
         """Compute ``last_attempt`` for an attempt that ends now; None for kinds that make no request.
 
@@ -94,6 +104,10 @@ class Record:
     def without_token(self) -> "Record":
         """Take the token away; the sinks must not hold it any longer either."""
         return replace(self, token=WITHDRAWN)
+
+    def with_forgotten(self, leases: Iterable[Lease | None], now: Instant) -> "Record":
+        """Take the token away, and remember it and those of ``leases``: none of them may be published again."""
+        return replace(self.without_token(), forgotten=remembered(self.forgotten, (*leases, self.lease), now))
 
 
 def re_anchored(record: Record, now: Instant) -> Record:
@@ -107,25 +121,29 @@ def re_anchored(record: Record, now: Instant) -> Record:
     return replace(record, token=after)
 
 
-def after_reboot(record: Record, now: Instant) -> Record:
-    """Compute boot times of this boot. A pause lasts at most as long as pauses do."""
-    token, last = record.token, record.last_attempt
-    behind = last is not None and last.wall > now.wall
-    longest = LONGEST_PAUSE_WITHOUT_A_CLOCK_SECONDS if behind else LONGEST_PAUSE_SECONDS
-    moves = Moves(
-        # It was before this boot. A clock that may be wrong does not say how long before; the minimum intervals that
-        # count from it are over when most machines have booted.
-        last_attempt=lambda _: now.after(-min(now.boot, LONGEST_PAUSE_SECONDS)),
-        next_attempt=lambda moment: _within(moment, now, earliest=0.0, latest=longest),
-        since=lambda moment: _within(moment, now, earliest=-LONGEST_PAUSE_SECONDS, latest=0.0),
+def after_reboot(record: Record, now: Instant, *, saved_at: Instant | None) -> Record:
+    """Compute the times of this boot. ``saved_at`` is when the record was saved, None if that is not known.
+
+    A pause is never longer than what was left of it when it was saved (`adrift`).
+    """
+    token, pause, last = record.token, record.host_pause, record.last_attempt
+    # Files of 0.1.0 do not say when they were saved; pauses begin with the end of an attempt.
+    saved_at = saved_at or last
+
+    def upcoming(moment: Instant) -> Instant:
+        return adrift(moment, saved_at=saved_at, now=now, earliest=0.0, latest=LONGEST_PAUSE_SECONDS)
+
+    def past(moment: Instant) -> Instant:
+        return adrift(moment, saved_at=saved_at, now=now, earliest=-LONGEST_PAUSE_SECONDS, latest=0.0)
+
+    # It was before this boot. A clock that may be wrong does not say how long before; the minimum intervals that count
+    # from it are over when most machines have booted.
+    before_this_boot = now.after(-min(now.boot, LONGEST_PAUSE_SECONDS))
+    moves = Moves(last_attempt=lambda _: before_this_boot, next_attempt=upcoming, since=past)
+    return replace(
+        record,
+        token=token_states.after_reboot(token, now) if isinstance(token, Held) else token,
+        attempts=record.attempts.moved(moves),
+        host_pause=None if pause is None else replace(pause, until=upcoming(pause.until)),
+        forgotten=tuple(one.after_reboot(saved_at, now) for one in record.forgotten),
     )
-    pause = record.host_pause
-    if pause is not None:
-        pause = replace(pause, until=_within(pause.until, now, earliest=0.0, latest=LONGEST_PAUSE_SECONDS))
-    if isinstance(token, Held):
-        token = token_states.after_reboot(token, now)
-    return replace(record, token=token, attempts=record.attempts.moved(moves), host_pause=pause)
-
-
-def _within(moment: Instant, now: Instant, *, earliest: float, latest: float) -> Instant:
-    return now.after(min(max((moment.wall - now.wall).total_seconds(), earliest), latest))

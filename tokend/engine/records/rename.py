@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
+from tokend.engine.records.forgotten import merged
 from tokend.engine.records.record import Record
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, NoToken
 
 
-def renamed(record: Record, name: str, *, above: int) -> Record:
-    """Give a record another name, under which generations up to ``above`` were used: generations only rise."""
-    token = record.token
+def renamed(record: Record, name: str, *, there: Record) -> Record:
+    """Give a record another name. Of ``there``, what the name was used for before, the generations stay: they only
+    rise. So does what was forgotten."""
+    token, above = record.token, there.generation
+    record = replace(record, forgotten=merged(there.forgotten, record.forgotten))
     if not isinstance(token, Held):
         return replace(record, generation=max(record.generation, above))
     generation = record.generation if record.generation > above else above + 1
@@ -17,17 +20,17 @@ def renamed(record: Record, name: str, *, above: int) -> Record:
 
 
 def for_another_kind(record: Record) -> Record:
-    """Keep what stays when a name passes to another kind: the generations, the host's pause, and that sinks must not
-    hold the token."""
+    """Keep what stays when a name passes to another kind: what every name keeps, the host's pause, and that sinks must
+    not hold the token."""
     token = NO_TOKEN if isinstance(record.token, NoToken) else WITHDRAWN
-    return Record(generation=record.generation, token=token, host_pause=record.host_pause)
+    return replace(emptied(record), token=token, host_pause=record.host_pause)
 
 
-def generations_only(record: Record) -> Record:
-    """Keep what stays under a name whose record moved to another: the generations."""
-    return Record(generation=record.generation)
+def emptied(record: Record) -> Record:
+    """Keep what every name keeps: the generations that were used, and the tokens that were forgotten."""
+    return Record(generation=record.generation, forgotten=record.forgotten)
 
 
 def is_blank(record: Record) -> bool:
-    """Return whether nothing is known but the generations that were used."""
-    return record == generations_only(record)
+    """Return whether nothing is known but what every name keeps."""
+    return record == emptied(record)

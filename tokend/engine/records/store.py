@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tokend.engine.records.codec import dump, load
 from tokend.engine.records.record import Record
-from tokend.engine.records.rename import generations_only, is_blank, renamed
+from tokend.engine.records.rename import emptied, is_blank, renamed
 from tokend.machine.clock import Clock
 from tokend.machine.event import Event
 from tokend.machine.lock import Lock
@@ -69,6 +69,7 @@ class TokenStore:
         self._unsaved: dict[str, _Unsaved] = {}
         self._unsaved_event = Event()
         self._hanging: set[str] = set()
+        self._forgetful: set[str] = set()  # names under which tokens were forgotten
 
     def load(self) -> None:
         """Read all persisted records. Blocks. Damaged files are set aside with a warning, never fatal."""
@@ -80,7 +81,7 @@ class TokenStore:
                 log.warning("state.damaged", path=str(path), detail=error.detail)
                 self.state.set_aside(path)
             else:
-                self._records[name] = record
+                self._put(name, record)
 
     @property
     def records(self) -> Mapping[str, Record]:
@@ -146,7 +147,7 @@ class TokenStore:
         if name in self._hanging:
             # That write may still end, and must not overwrite something newer.
             raise StoreError(f"state of {name} was not written: an earlier write still hangs in the filesystem")
-        content = dump(name, record, self.state.boot_id)
+        content = dump(name, record, self.state.boot_id, self._clock.instant() if record.has_pauses else None)
 
         def save() -> None:
             self._hanging.add(name)
@@ -164,8 +165,22 @@ class TokenStore:
 
     def show(self, name: str, record: Record) -> None:
         """Make a record visible and wake waiters, without saving."""
-        self._records[name] = record
+        self._put(name, record)
         self.touch(name)
+
+    def _put(self, name: str, record: Record) -> None:
+        self._records[name] = record
+        if record.forgotten:
+            self._forgetful.add(name)
+
+    def is_forgotten(self, fingerprint: str) -> bool:
+        """Return whether a token was forgotten, under any name: another name of its account must not bring it back."""
+        now = self._clock.instant()
+        return any(
+            one.fingerprint == fingerprint and not one.is_over(now)
+            for name in self._forgetful
+            for one in self.get(name).forgotten
+        )
 
     def touch(self, name: str) -> None:
         """Wake waiters for ``name``: something about it changed that is not in the record (an expiry)."""
@@ -191,10 +206,10 @@ class TokenStore:
         """Move a record to another name; the token stays. The old name keeps its generation: generations only rise."""
         record = self._records.get(old)
         if record is not None:
-            self._records[old] = generations_only(record)
+            self._records[old] = emptied(record)
             waiting = self._unsaved.pop(old, None)
             older = old if waiting is None or waiting.older is None else waiting.older
-            await self.update(new, lambda there: renamed(record, new, above=there.generation))
+            await self.update(new, lambda there: renamed(record, new, there=there))
             if new in self._unsaved:
                 self._unsaved[new].older = older  # the only file of this record until then
             else:

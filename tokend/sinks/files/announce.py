@@ -5,20 +5,17 @@ No shell is started, and no token is passed on.
 
 import os
 import signal as signal_module
-import subprocess
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import field_validator
 
+from tokend.machine.command import run_command
+from tokend.machine.pid_file import send_signal
 from tokend.plugin.settings_base import AnchoredPath, Settings
 from tokend.values.errors import SinkError
 
 COMMAND_SECONDS = 30
-# proc(5): the largest possible pid_max.
-LARGEST_PID = 2**22
-LONGEST_PID_FILE = 64
 # Environment variables that a program needs to run. The others are not passed on: they may hold secrets.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 
@@ -71,37 +68,20 @@ class Announcement:
         if self.command is not None:
             _run(self.command, "on_change", target)
         if self.signal is not None:
-            _send(self.signal)
+            send_signal(self.signal.pid_file, signal_module.Signals[self.signal.signal])
         if self.systemd is not None:
             _run(("systemctl", "--no-ask-password", self.systemd.action, "--", self.systemd.unit), "systemd", target)
 
 
 def _run(argv: tuple[str, ...], what: str, target: str) -> None:
     environ = {key: os.environ[key] for key in PASSED_ON if key in os.environ} | {"TOKEND_FILE": target}
-    null = subprocess.DEVNULL
     try:
-        # A session of its own: a timeout kills the command together with the processes that it started.
-        process = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, env=environ, start_new_session=True)
+        status = run_command(argv, environ, seconds=COMMAND_SECONDS).status
+    except TimeoutError:
+        raise SinkError(f"{what}: {argv[0]} did not end within {COMMAND_SECONDS} s") from None
     except (OSError, ValueError) as error:
         raise SinkError(f"{what}: {argv[0]} cannot be run: {getattr(error, 'strerror', error)}") from None
-    with process:
-        try:
-            status = process.wait(COMMAND_SECONDS)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal_module.SIGKILL)
-            raise SinkError(f"{what}: {argv[0]} did not end within {COMMAND_SECONDS} s") from None
     if status < 0:
         raise SinkError(f"{what}: {argv[0]} was ended by signal {-status}")
     if status > 0:
         raise SinkError(f"{what}: {argv[0]} failed with exit status {status}")
-
-
-def _send(setting: Signal) -> None:
-    try:
-        text = setting.pid_file.read_bytes()[:LONGEST_PID_FILE].strip()
-        if not text.isdigit() or not 1 < int(text) <= LARGEST_PID:
-            raise SinkError(f"signal: {setting.pid_file} holds no process id")
-        os.kill(int(text), signal_module.Signals[setting.signal])
-    except OSError as error:
-        raise SinkError(f"signal: {setting.pid_file}: {error.strerror}") from None

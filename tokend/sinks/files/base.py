@@ -8,16 +8,17 @@ import grp
 import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from tokend import files
 from tokend.files import Ownership, OwnershipError, Version
 from tokend.plugin.kind_check import method_fault
-from tokend.plugin.settings import SinkSettings
-from tokend.plugin.settings_base import AnchoredPath, Mode, Name, is_number
+from tokend.plugin.settings import AnnouncementTiming, SinkSettings
+from tokend.plugin.settings_base import AnchoredPath, Duration, Mode, Name, is_number
 from tokend.plugin.sink import SinkRuntime
 from tokend.sinks.files.announce import Announcement, Signal, Systemd
 from tokend.values.errors import SinkError
@@ -44,12 +45,21 @@ class FileSink(SinkSettings):
     on_change: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     signal: Signal | None = None
     systemd: Systemd | None = None
+    debounce: Duration | None = None
+    splay: Duration | None = None
 
     @field_validator("path")
     @classmethod
     def _is_a_file(cls, value: Path) -> Path:
         if value.name in {"", ".."}:
             raise ValueError("write the path of a file, not of a directory")
+        return value
+
+    @field_validator("debounce", "splay")
+    @classmethod
+    def _delays_something(cls, value: timedelta | None, info: ValidationInfo) -> timedelta | None:
+        if value is not None and not any(info.data.get(key, "invalid") for key in ("on_change", "signal", "systemd")):
+            raise ValueError(f"{info.field_name} delays on_change, signal and systemd, and none of them is set")
         return value
 
     @property
@@ -65,6 +75,16 @@ class FileSink(SinkSettings):
     def exclusive_targets(self) -> frozenset[str]:
         """Return the file's real path: links and other spellings of the path lead to the same file."""
         return frozenset({files.real_path(self.path)})
+
+    def announcement_timing(self) -> AnnouncementTiming | None:
+        """Return the delays of the announcement, None if there is none."""
+        if not self._announcement():
+            return None
+        debounce, splay = (0.0 if value is None else value.total_seconds() for value in (self.debounce, self.splay))
+        return AnnouncementTiming(debounce, splay)
+
+    def _announcement(self) -> Announcement:
+        return Announcement(self.on_change, self.signal, self.systemd)
 
     @classmethod
     def own_faults(cls) -> list[str]:
@@ -97,9 +117,9 @@ class FileSink(SinkSettings):
 
     async def announce(self, runtime: SinkRuntime) -> None:
         """Run the command, send the signal and reload the unit, if they are configured."""
-        announcement = Announcement(self.on_change, self.signal, self.systemd)
-        if announcement:
-            await runtime.run_in_thread(lambda: announcement.make(self.target))
+        if not (announcement := self._announcement()):
+            return
+        await runtime.run_in_thread(lambda: announcement.make(self.target))
 
     # ------------------------------------------------------------------ in a thread
 

@@ -1,0 +1,36 @@
+"""Leases and signatures, as they are read from answers. `test_tokens` has what files and answers must not be."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tokend.client import NotRunningError
+from tokend.client.leases import files_directory, read_headers, read_lease
+
+FAKE = "eyJhbGciOiJub25lIn0.e30.fake"
+
+
+def test_an_end_in_another_zone_is_the_same_moment() -> None:
+    """Aware times only."""
+    answer = {"name": "tt", "access_token": FAKE, "token_type": "Bearer", "expires_at": "2030-01-01T02:00:00+02:00"}
+    lease = read_lease(answer, "a file")
+    assert lease.expires_at == datetime(2030, 1, 1, tzinfo=UTC)
+    assert lease.expires_at.utcoffset() == timedelta(hours=2)
+
+
+@pytest.mark.parametrize("headers", [None, [], "x-signature", {"x-signature": None}, {"x-signature": ""}, {"": "a"}])
+def test_an_answer_without_whole_headers_is_no_signature(headers: object) -> None:
+    """A typed error instead of a request that is signed with nothing."""
+    with pytest.raises(NotRunningError, match="what a file gives is no signature of tokend"):
+        read_headers({"headers": headers}, "a file")
+    with pytest.raises(NotRunningError):
+        read_headers({}, "a file")
+
+
+def test_the_directory_is_the_callers_else_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty variable is none."""
+    monkeypatch.setenv("TOKEND_FILES", "")
+    assert str(files_directory(None)) == "/run/tokend"
+    monkeypatch.setenv("TOKEND_FILES", "/a")
+    assert str(files_directory(None)) == "/a"
+    assert str(files_directory("/b")) == "/b"

@@ -1,0 +1,117 @@
+"""Commands: their output and status, their limits, and their end together with the daemon."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.files.children import until
+from tokend.machine import command
+from tokend.machine.command import EndedCommand, end_commands, kill_commands, run_command
+
+ENVIRON = {"PATH": os.environ["PATH"]}
+
+
+def ended(pid: int) -> bool:
+    """Whether a process has ended, waited for or not."""
+    try:
+        return " Z " in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True
+
+
+class Running(threading.Thread):
+    """A command in a thread; ``result`` is its end or its exception."""
+
+    def __init__(self, script: str, seconds: float = 300) -> None:
+        super().__init__(daemon=True)
+        self.script, self.seconds = script, seconds
+        self.result: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.result = run_command(["sh", "-c", self.script], ENVIRON, seconds=self.seconds)
+        except Exception as error:
+            self.result = error
+
+
+def test_output_and_status_are_returned() -> None:
+    """The output is not in the repr: it may be a secret."""
+    done = run_command(["sh", "-c", "printf planted-fake; exit 3"], ENVIRON, seconds=60, output_limit=100)
+    assert (done.status, done.output) == (3, b"planted-fake")
+    assert "planted-fake" not in repr(done)
+    assert run_command(["sh", "-c", "kill -9 $$"], ENVIRON, seconds=60).status == -9
+    assert run_command(["sh", "-c", "echo unread"], ENVIRON, seconds=60).output == b""
+
+
+def test_an_endless_output_is_cut_and_its_command_killed() -> None:
+    """At one byte more than the limit."""
+    done = run_command(["cat", "/dev/zero"], ENVIRON, seconds=60, output_limit=1000)
+    assert (done.status, done.output) == (-signal.SIGKILL, bytes(1001))
+
+
+def test_a_command_that_cannot_be_started_is_an_error() -> None:
+    """As `subprocess.Popen` raises it."""
+    with pytest.raises(FileNotFoundError):
+        run_command(["/nonexistent/program"], ENVIRON, seconds=60)
+
+
+@pytest.mark.parametrize("output_limit", [0, 100])
+def test_a_command_out_of_time_is_killed_with_all_it_started(tmp_path: Path, output_limit: int) -> None:
+    """Whether its output is read or not."""
+    script = f"sleep 300 & echo $! >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait"
+    with pytest.raises(TimeoutError):
+        run_command(["sh", "-c", script], ENVIRON, seconds=0.5, output_limit=output_limit)
+    until(lambda: ended(int((tmp_path / "pid").read_text())), "the end of the child")
+
+
+@pytest.mark.parametrize(("end", "trap", "status"), [
+    (end_commands, "", -signal.SIGTERM), (end_commands, "trap '' TERM;", -signal.SIGKILL),
+    (end_commands, "trap 'exit 5' TERM;", 5), (kill_commands, "trap '' TERM;", -signal.SIGKILL),
+])  # fmt: skip
+def test_all_commands_end_with_the_daemon(tmp_path: Path, end: Any, trap: str, status: int) -> None:
+    """With their children; those that hear nothing are killed."""
+    script = f"{trap} sleep 300 & echo $! >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait; wait; wait"
+    running = Running(script)
+    until((tmp_path / "pid").exists, "the start")
+    child = int((tmp_path / "pid").read_text())
+    end()
+    running.join(60)
+    assert isinstance(running.result, EndedCommand)
+    assert running.result.status == status
+    until(lambda: ended(child), "the end of the child")
+    assert not command._running.pids
+
+
+def test_a_command_that_is_being_started_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end comes between the start of the process and its registration."""
+    start = subprocess.Popen
+
+    def ends_meanwhile(*arguments: Any, **keys: Any) -> Any:
+        process = start(*arguments, **keys)
+        kill_commands()
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", ends_meanwhile)
+    assert run_command(["sleep", "300"], ENVIRON, seconds=60).status == -signal.SIGKILL
+
+
+def test_a_second_end_finds_nothing(tmp_path: Path) -> None:
+    """What has ended is signalled no more: another process may have its id."""
+    code = textwrap.dedent("""
+        from tokend.machine.command import end_commands, run_command
+        run_command(["true"], {"PATH": "/usr/bin:/bin"}, seconds=60)
+        import os
+        os.killpg = None  # would raise
+        end_commands()
+        end_commands()
+    """)
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(root)})

@@ -1,0 +1,105 @@
+"""`Lease`: one token as a Python value, read from an answer of the daemon or from a token file."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tokend.client.errors import NotRunningError
+from tokend.client.transport import json_object
+
+DEFAULT_FILES = "/run/tokend"
+# Header of the daemon's answers, in lower case as `transport` returns it.
+REQUEST_ID_PARAMETER = "request-id-parameter"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One token. The repr shows no secret.
+
+    ``headers`` are ready to send. ``expires_at`` is aware UTC, None for a token without end. ``generation`` rises with
+    each new token of a name, None for on-demand tokens. ``extra`` holds further values of an `issue`.
+    ``request_id_parameter`` is the query parameter in which each call to the upstream needs a new request id (tt), None
+    if it needs none.
+    """
+
+    name: str
+    access_token: str = field(repr=False)
+    token_type: str = "Bearer"  # noqa: S105  (a scheme's name)
+    expires_at: datetime | None = None
+    generation: int | None = None
+    fingerprint: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    request_id_parameter: str | None = None
+
+
+def read_lease(answer: Mapping[str, Any], path: str, headers: Mapping[str, str] | None = None) -> Lease:
+    """Read a lease from an answer and its HTTP headers, or from a token file.
+
+    Raises `NotRunningError` if there is none in it.
+    """
+    try:
+        value, expires = _text(answer["access_token"]), _moment(answer.get("expires_at"))
+        return Lease(
+            name=_text(answer["name"]),
+            access_token=value,
+            token_type=_text(answer["token_type"]),
+            expires_at=expires,
+            generation=answer.get("generation"),
+            fingerprint=answer.get("fingerprint"),
+            # A file has no headers; this one is right for nearly all upstreams.
+            headers=answer.get("headers", {"Authorization": f"Bearer {value}"}),
+            extra=answer.get("extra", {}),
+            request_id_parameter=(headers or {}).get(REQUEST_ID_PARAMETER),
+        )
+    except (ValueError, KeyError):
+        raise NotRunningError(f"what {path} gives is no token of tokend") from None
+
+
+def read_headers(answer: Mapping[str, Any], path: str) -> dict[str, str]:
+    """Read the headers of a signature. Raises `NotRunningError` if there are none in the answer."""
+    try:
+        return {_text(name): _text(value) for name, value in answer["headers"].items()}
+    except (ValueError, KeyError, AttributeError):
+        raise NotRunningError(f"what {path} gives is no signature of tokend") from None
+
+
+def files_directory(explicit: str | None) -> Path:
+    """Return the directory of the token files: ``explicit``, else $TOKEND_FILES, else /run/tokend."""
+    return Path(explicit or os.environ.get("TOKEND_FILES") or DEFAULT_FILES)
+
+
+def lease_from_file(directory: Path, name: str, min_ttl: float) -> Lease | None:
+    """Return the token of its file (native layout); None unless it is this token and valid for ``min_ttl`` seconds."""
+    if not _NAME.fullmatch(name):
+        return None  # such a name is no file name, or leads out of the directory
+    path = directory / f"{name}.json"
+    try:
+        answer = json_object(path.read_bytes(), str(path))
+        lease = read_lease(answer, str(path))
+    except (OSError, NotRunningError):
+        return None
+    if answer.get("version") != 1 or lease.name != name or "expires_at" not in answer:
+        return None
+    if lease.expires_at is None:
+        return lease
+    left = (lease.expires_at - datetime.now(UTC)).total_seconds()
+    return lease if left > 0 and left >= min_ttl else None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    return value
+
+
+def _moment(value: object) -> datetime | None:
+    moment = None if value is None else datetime.fromisoformat(_text(value))
+    if moment is not None and moment.tzinfo is None:
+        raise ValueError
+    return moment

@@ -1,0 +1,149 @@
+"""Commands of the operator: run in a session of their own, limited in time, and ended together with the daemon."""
+
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+# One read takes at most this much.
+READ_BYTES = 64 * 1024
+# A command that is ended together with the daemon may tidy up for this long. The daemon must end within 5 s.
+GRACE_SECONDS = 1.0
+LOOK_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class EndedCommand:
+    """A command that has ended: ``status`` as in `subprocess.Popen.returncode`, ``output`` at most one byte too long.
+
+    The output may be a secret: it is not in the repr.
+    """
+
+    status: int
+    output: bytes
+
+
+class _Running:
+    """The process ids of the commands that nobody has waited for: no other process or group can have such an id."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.pids: set[int] = set()
+        self.ends = 0
+
+    def add(self, pid: int, ends_before: int) -> None:
+        with self.lock:
+            self.pids.add(pid)
+            missed = self.ends != ends_before
+        if missed:  # `end_commands` was called while the process was being started
+            _kill_group(pid, signal.SIGKILL)
+
+    def remove(self, pid: int) -> None:
+        with self.lock:
+            self.pids.discard(pid)
+
+
+_running = _Running()
+
+
+def run_command(
+    argv: Sequence[str], environ: Mapping[str, str], *, seconds: float, output_limit: int = 0
+) -> EndedCommand:
+    """Run a command and wait until it has ended; its standard output is read if ``output_limit`` (bytes) is not 0.
+
+    Raises OSError or ValueError if it cannot be started, and TimeoutError after ``seconds``. A command that is out of
+    time, or that prints more than ``output_limit`` bytes, is killed with its whole process group. Blocks.
+    """
+    null, ends_before = subprocess.DEVNULL, _running.ends
+    process = subprocess.Popen(
+        argv,
+        stdin=null,
+        stdout=subprocess.PIPE if output_limit else null,
+        stderr=null,
+        env=environ,
+        start_new_session=True,
+    )
+    with process:
+        _running.add(process.pid, ends_before)
+        try:
+            return _wait(process, time.monotonic() + seconds, output_limit)
+        finally:
+            # Last: the process has ended, and `with` waits for it next.
+            _running.remove(process.pid)
+
+
+def end_commands() -> None:
+    """End all running commands with their process groups: SIGTERM, and SIGKILL after `GRACE_SECONDS`. Blocks."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    running = _signal_all(signal.SIGTERM)
+    while running and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+        running = _signal_all(None)
+    kill_commands()
+
+
+def kill_commands() -> None:
+    """Kill all running commands with their process groups, now."""
+    _signal_all(signal.SIGKILL)
+
+
+def _signal_all(number: signal.Signals | None) -> int:
+    """Send a signal to the process groups of all running commands; returns their number."""
+    with _running.lock:
+        _running.ends += 1
+        if number is not None:
+            for pid in _running.pids:
+                _kill_group(pid, number)
+        return len(_running.pids)
+
+
+def _wait(process: subprocess.Popen[bytes], deadline: float, output_limit: int) -> EndedCommand:
+    ended = -1
+    try:
+        ended = os.pidfd_open(process.pid)
+        output = b"" if process.stdout is None else _read(process.stdout.fileno(), deadline, output_limit)
+        if len(output) > output_limit:
+            _kill_group(process.pid, signal.SIGKILL)
+        _poll(ended, deadline)
+    except BaseException:
+        _kill_group(process.pid, signal.SIGKILL)
+        if ended >= 0:
+            _poll(ended, None)
+        raise
+    finally:
+        if ended >= 0:
+            os.close(ended)
+    # Nobody else knows this process's group id after `_Running.remove`.
+    with _running.lock:
+        _running.pids.discard(process.pid)
+        return EndedCommand(process.wait(), output)
+
+
+def _read(pipe: int, deadline: float, limit: int) -> bytes:
+    """Read until the end, or until the output is longer than ``limit``."""
+    output = b""
+    while len(output) <= limit:
+        _poll(pipe, deadline)
+        chunk = os.read(pipe, min(READ_BYTES, limit + 1 - len(output)))
+        if not chunk:
+            break
+        output += chunk
+    return output
+
+
+def _poll(descriptor: int, deadline: float | None) -> None:
+    """Wait until a descriptor is readable. Raises TimeoutError at the deadline."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    if not waiting.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000):
+        raise TimeoutError
+
+
+def _kill_group(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # a set-user-ID program may be beyond our reach
+        os.killpg(pid, number)
