@@ -20,6 +20,7 @@ class Noted(asyncio.Protocol):
         self.calls: list[str] = []
         self.received = b""
         self.half = half
+        self.news = asyncio.Event()
         self.lost = asyncio.get_running_loop().create_future()
 
     def connection_made(self, _transport: asyncio.BaseTransport) -> None:
@@ -27,9 +28,11 @@ class Noted(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.received += data
+        self.news.set()
 
     def eof_received(self) -> bool:
         self.calls.append("eof")
+        self.news.set()
         return self.half
 
     def pause_writing(self) -> None:
@@ -63,7 +66,7 @@ async def everything(sock: socket.socket) -> bytes:
 
 
 def test_much_is_sent_in_order_before_it_closes() -> None:
-    """The protocol is told to pause and to go on; nothing is lost at the close."""
+    """The transport asks the protocol to pause and to go on; nothing is lost at the close."""
 
     async def scenario(near: socket.socket, far: DrainedSocket) -> None:
         protocol = Noted()
@@ -92,7 +95,8 @@ def test_the_end_of_the_clients_half_is_reported_once(half: bool) -> None:
         await asyncio.get_running_loop().sock_sendall(near, b"question")
         near.shutdown(socket.SHUT_WR)
         while "eof" not in protocol.calls:
-            await asyncio.sleep(0)
+            await protocol.news.wait()
+            protocol.news.clear()
         transport.resume_reading()
         assert protocol.received == b"question"
         if half:
@@ -132,8 +136,8 @@ def test_reading_pauses_and_goes_on() -> None:
             await asyncio.sleep(0)
         assert protocol.received == b""
         transport.resume_reading()
-        while not protocol.received:
-            await asyncio.sleep(0)
+        await protocol.news.wait()
+        assert protocol.received == b"later"
         transport.abort()
         await protocol.lost
 

@@ -1,4 +1,4 @@
-"""Descriptors that clients pass along: nobody waits for their close, whoever receives them.
+"""Descriptors that clients pass along: nobody else waits for their close.
 
 Linux 6.16 refuses them. The other way, for older kernels, is tested on every kernel by the switch.
 """
@@ -45,13 +45,13 @@ def answer_takes(running: Served) -> float:
 
 
 def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.parametrize("data", [LIVE, b"\0", LIVE[:10], LIVE * 3])
 @pytest.mark.parametrize("number", [1, 20])
 def test_a_passed_descriptor_delays_nobody(receiving: Served, data: bytes, number: int) -> None:
-    """A request, no request, a part of one, several: whoever passes descriptors with them, others are answered."""
+    """A request, no request, a part of one, several: other clients are answered meanwhile."""
     with lingering(number) as slow, pass_along(str(receiving.path), data, slow) as client:
         assert answer_takes(receiving) < PROMPT_SECONDS
         if data[:10] == LIVE[:10] and len(data) > 10:
@@ -87,7 +87,7 @@ def test_urgent_data_hides_no_descriptor(receiving: Served) -> None:
 def test_every_descriptor_of_the_largest_message_is_closed(receiving: Served) -> None:
     """253 in one message, in several messages: the table is as before."""
     before = descriptors()
-    with open(os.devnull) as null, Client(receiving.path) as client:
+    with Path(os.devnull).open() as null, Client(receiving.path) as client:
         for _ in range(5):
             socket.send_fds(client.socket, [LIVE], [null.fileno()] * MOST_IN_MESSAGE)
             assert client.reply().status == 200
@@ -176,10 +176,10 @@ def test_descriptors_in_the_backlog_of_an_inherited_socket_delay_nobody(tmp_path
 def test_an_inherited_socket_that_passes_credentials_leaves_room_for_descriptors(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """PassCredentials=, PassPIDFD= and PassSecurity= of a socket unit add messages; the kernel drops what has no room."""
+    """PassCredentials=, PassPIDFD=, PassSecurity= of a socket unit add messages; the kernel drops what has no room."""
     monkeypatch.setenv(SWITCH, RECEIVE)
     path = tmp_path / "s"
-    with socket.socket(socket.AF_UNIX) as listening, open(os.devnull) as null:
+    with socket.socket(socket.AF_UNIX) as listening, Path(os.devnull).open() as null:
         for option in passed_descriptors._OTHER_MESSAGES:
             listening.setsockopt(socket.SOL_SOCKET, option, 1)
         listening.bind(str(path))
