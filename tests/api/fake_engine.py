@@ -9,6 +9,7 @@ from typing import Any
 
 from tokend.engine.context.contract import ReloadAnswer
 from tokend.machine.event import Event
+from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import Access, HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.values.errors import UnknownTokenError
 from tokend.values.instant import Instant
@@ -160,6 +161,11 @@ class FakeEngine:
         self.uid = uid
         await self._asked("issue", name, dict(parameters))
         return self.issued
+
+    async def sign(self, name: str, call: CallToSign, *, uid: int) -> Mapping[str, Secret | str]:
+        self.uid = uid
+        await self._asked("sign", name, call)
+        return {"x-signature": Secret("fake")}
 
     async def request_id(self, name: str) -> str:
         await self._asked("request_id", name)

@@ -101,6 +101,7 @@ class StatusRow(TokenRow):
     next_attempt_at: Moment | None
     paused_until: Moment | None
     paused_by: str | None
+    paused_token: str | None
     reports: Reports
     warnings: list[Warned]
     sinks: list[SinkRow]
@@ -196,6 +197,13 @@ class Resumed(TypedDict):
     version: Literal[1]
     name: str
     state: State
+
+
+class Signed(TypedDict):
+    """The headers that sign one call to the upstream."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    headers: dict[str, str]
 
 
 class RequestId(TypedDict):

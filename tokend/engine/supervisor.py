@@ -28,7 +28,9 @@ from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
 from tokend.plugin.provider import RequestIdMaker
+from tokend.plugin.request_signing import CallToSign
 from tokend.values.errors import NotSupportedError, UnknownTokenError
+from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token
 
 log = get_logger()
@@ -55,10 +57,10 @@ class Supervisor:
         self._target_locks: dict[str, TargetLock] = {}
         self._expiry = ExpiryWatch(context, is_held=self._providers.__contains__)
         self._workers.start(None, self._expiry.run)
-        for record in context.store.records.values():
+        for name, record in context.store.records.items():
             # Honour a persisted Retry-After after a restart, even if the provider that received it is gone.
             if record.host_pause is not None:
-                context.limits.block(record.host_pause.host, record.host_pause.until)
+                context.limits.block(record.host_pause.host, record.host_pause.until, by=name)
 
     # -------------------------------------------------------------- configuration
 
@@ -185,6 +187,10 @@ class Supervisor:
     async def issue(self, name: str, parameters: Mapping[str, str], *, uid: int = 0) -> Token:
         """Issue one on-demand token."""
         return await self._provider(name).issue(parameters, uid)
+
+    async def sign(self, name: str, call: CallToSign, *, uid: int) -> Mapping[str, Secret | str]:
+        """Sign a caller's own call to an upstream."""
+        return await self._provider(name).sign(call, uid)
 
     async def request_id(self, name: str) -> str:
         """Make a request id."""

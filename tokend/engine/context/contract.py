@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from tokend.machine.clock import Clock
+from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import ProviderSettings
 from tokend.plugin.sink import ListeningSink
+from tokend.values.secret import Secret
 from tokend.values.status import ProviderStatus, SinkStatus
 from tokend.values.tokens import Lease, Token
 
@@ -107,6 +109,13 @@ class Engine(Protocol):
         """Issue one on-demand token for a caller's ``uid``, whose queries are counted.
 
         Raises `InvalidParametersError`, `ThrottledError`, `TokenUnavailableError` and `LoginRequiredError`.
+        """
+
+    async def sign(self, name: str, call: CallToSign, *, uid: int) -> Mapping[str, Secret | str]:
+        """Return the headers that sign a caller's own call to the upstream. Sends no request.
+
+        Raises `NotSupportedError` also without ``sign_paths``, `DeniedError` for a call that is not among them, and
+        the errors of `issue`.
         """
 
     async def request_id(self, name: str) -> str:
