@@ -5,7 +5,7 @@ import hmac
 import json
 import random
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ import anyio
 from tests.virtual import VirtualClock
 from tokend.config import ProviderConfig
 from tokend.engine.context.context import Context
+from tokend.engine.context.contract import ReloadAnswer
 from tokend.engine.context.counters import Counters
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
@@ -446,8 +447,8 @@ def literal(value: str) -> SecretSource:
     return SecretSource(literal=Secret(value))
 
 
-async def _no_reload(dry_run: bool) -> Sequence[Mapping[str, str]]:
-    return [{"name": "nothing", "action": "dry" if dry_run else "wet"}]
+async def _no_reload(dry_run: bool, path: Path | None) -> ReloadAnswer:
+    return ReloadAnswer([{"name": str(path), "action": "dry" if dry_run else "wet"}])
 
 
 def minutes(number: float) -> timedelta:

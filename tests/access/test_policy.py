@@ -139,6 +139,15 @@ def test_a_socket_of_some_tokens_serves_only_those_and_access_counts_on_top() ->
     assert not may(1001, BOT, "b", "a")
 
 
+def test_only_root_and_the_daemon_s_uid_may_read_what_the_daemon_may() -> None:
+    """Other admins may not, nor anybody in a container or on a socket without admins."""
+    policy = AccessPolicy(lambda: ("7",), own_uid=OWN_UID)
+    uids = (0, OWN_UID, 7, 8)
+    assert [policy.is_root_or_ours(Peer(uid, frozenset())) for uid in uids] == [True, True, False, False]
+    assert not any(policy.is_root_or_ours(contained(uid)) for uid in uids)
+    assert not any(policy.is_root_or_ours(Peer(uid, frozenset(), scope=SocketScope(("*",)))) for uid in uids)
+
+
 def test_a_socket_has_admins_only_if_it_says_so() -> None:
     """A reload changes that for connections that are open."""
     policy = AccessPolicy(lambda: ("7",), own_uid=OWN_UID)

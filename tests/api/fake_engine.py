@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from tokend.engine.context.contract import ReloadAnswer
 from tokend.machine.event import Event
+from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import Access, HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.values.errors import UnknownTokenError
 from tokend.values.instant import Instant
@@ -101,6 +104,7 @@ class FakeEngine:
         self.subscribers: list[Callable[[str], None]] = []
         self.issued = Token(Secret("fake-issued"), "Bearer", START, START.after(60))
         self.plan: Sequence[Mapping[str, str]] = ()
+        self.restart_needed: tuple[str, ...] = ()
 
     def hold(self, name: str = "demo", *, generation: int = 17, value: str = RAW, **settings: Any) -> FakeEntry:
         """Let the engine hold a token valid for an hour."""
@@ -158,6 +162,11 @@ class FakeEngine:
         await self._asked("issue", name, dict(parameters))
         return self.issued
 
+    async def sign(self, name: str, call: CallToSign, *, uid: int) -> Mapping[str, Secret | str]:
+        self.uid = uid
+        await self._asked("sign", name, call)
+        return {"x-signature": Secret("fake")}
+
     async def request_id(self, name: str) -> str:
         await self._asked("request_id", name)
         return "app-company--1"
@@ -165,9 +174,9 @@ class FakeEngine:
     async def forget(self, name: str) -> None:
         await self._asked("forget", name)
 
-    async def reload(self, *, dry_run: bool) -> Sequence[Mapping[str, str]]:
-        await self._asked("reload", dry_run)
-        return self.plan
+    async def reload(self, *, dry_run: bool, path: Path | None = None) -> ReloadAnswer:
+        await self._asked("reload", dry_run, *([] if path is None else [path]))
+        return ReloadAnswer(self.plan, self.restart_needed)
 
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
         self.subscribers.append(callback)

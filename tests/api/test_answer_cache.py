@@ -24,6 +24,7 @@ from tokend.httpd.listener import ConnectionLimits, Listener
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.unix_socket import SocketFile
 from tokend.values.secret import Secret
+from tokend.values.status import ConfigStatus
 
 TEXT = b"GET /v1/tokens/a HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -64,7 +65,7 @@ def test_a_prepared_answer_costs_three_calls(monkeypatch: pytest.MonkeyPatch) ->
     async def main(clock: VirtualClock) -> None:
         async with World(clock).running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(10)
-            service = TokenApi(supervisor, AccessPolicy(lambda: ()), config_state=lambda: (EPOCH, None))
+            service = TokenApi(supervisor, AccessPolicy(lambda: ()), config_state=lambda: ConfigStatus(EPOCH, None))
             transport = Transport()
             ours, theirs = socket.socketpair()
             connection = Connection(ConnectionOwner(service), Peer(0, frozenset()), ours)

@@ -59,6 +59,7 @@ def test_tokens_and_calls_are_as_described(running: Served) -> None:
         ("demo", "refresh", None),
         ("wallet", "issue", {"amount": "1"}),
         ("demo", "request-id", None),
+        ("wallet", "sign", {"method": "GET", "path": "/x", "query": {"a": "1"}}),
         ("demo", "forget", None),
     ]
     for name, call, body in posts:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,14 +134,21 @@ def test_request_ids_are_made_per_call(running: Served) -> None:
 
 
 def test_forget_and_reload_are_for_admins_and_reach_the_engine(running: Served) -> None:
-    """Forget names the token; reload answers the plan, dry or not."""
+    """Forget names the token; reload answers the plan, dry or not, and the keys that need a restart."""
+    running.engine.restart_needed = ("daemon.socket",)
     running.engine.plan = ({"name": "demo", "action": "keep"},)
     assert running.post("/v1/tokens/demo/forget").status == 200
-    plan = {"version": 1, "plan": [{"name": "demo", "action": "keep"}]}
+    plan = {"version": 1, "plan": [{"name": "demo", "action": "keep"}], "restart_needed": ["daemon.socket"]}
     assert running.post("/v1/reload").json == plan
     assert running.post("/v1/reload?dry_run=true").json == plan
+    assert running.post("/v1/reload?dry_run=true", {"path": "/other.toml"}).json == plan
     assert running.post("/v1/reload?dry_run=maybe").status == 400
-    assert running.engine.calls == [("forget", "demo"), ("reload", False), ("reload", True)]
+    assert running.engine.calls == [
+        ("forget", "demo"),
+        ("reload", False),
+        ("reload", True),
+        ("reload", True, Path("/other.toml")),
+    ]
 
 
 def test_what_has_effects_is_finished_without_its_client(running: Served) -> None:

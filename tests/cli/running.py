@@ -82,6 +82,7 @@ secret = {{ file = "secrets/wallet-secret" }}
 kind = "auth-token"
 base_url = "{url}"
 client_secret = {{ file = "secrets/xerve" }}
+sign_paths = ["GET /api/v1/get-balance", "POST /api/v1/credit-balance"]
 
 [providers.refused]
 kind = "projectx"

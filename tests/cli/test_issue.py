@@ -32,6 +32,36 @@ def test_issue_can_print_the_headers(running: Running) -> None:
     assert names == ["Authorization", "x-auth-key", "Content-Type"]
 
 
+def test_issue_can_print_what_curl_and_shells_read(running: Running) -> None:
+    """`-o curl`: the headers of this one request, never in argv; `-o env` and `-o shell`: NAME_TOKEN."""
+    done = running.tokend("issue", "wallet", *ORDER, "-o", "curl")
+    assert [re.sub(r"eyJ[\w.-]+", "JWT", line) for line in lines(done.out)] == [
+        'header = "Authorization: Bearer JWT"',
+        'header = "x-auth-key: sandbox-wallet-key"',
+        'header = "Content-Type: application/json"',
+    ]
+    assert re.fullmatch(r"WALLET_TOKEN=eyJ[\w.-]+\n", running.tokend("issue", "wallet", *ORDER, "-o", "env").out)
+    shell = running.tokend("issue", "login-links", *USER, "-o", "shell").out
+    assert re.fullmatch(r"export LOGIN_LINKS_TOKEN='\w+'\n", shell)
+
+
+def test_a_token_that_no_header_carries_has_no_lines_for_curl(running: Running) -> None:
+    """A login token is used by its link: nothing on stdout, and the forms that there are."""
+    for output in ("header", "curl"):
+        done = running.tokend("issue", "login-links", *USER, "-o", output)
+        assert (done.code, done.out) == (1, "")
+        assert "use -o raw, json, env or shell" in done.err
+
+
+def test_a_life_can_be_asked_for(running: Running) -> None:
+    """`expiration=1m`; beyond the configured one it is refused by name."""
+    answer = json.loads(running.tokend("issue", "login-links", *USER, "expiration=1m", "-o", "json").out)
+    assert answer["extra"]["expiresIn"] == 60
+    done = running.tokend("issue", "login-links", *USER, "expiration=3m")
+    assert done.code == 2
+    assert "expiration: is at most 2m (expiration_max of the provider)" in done.err
+
+
 def test_each_wrong_parameter_is_named(running: Running) -> None:
     """Missing and unknown parameters: exit code 2, a line for each, nothing on stdout."""
     done = running.tokend("issue", "login-links", "clientId=C", "ipAddress=1", "colour=red")

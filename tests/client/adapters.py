@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import anyio
@@ -38,15 +38,21 @@ class Got:
     body: bytes
 
 
-# (socket, origin of the token, calls to make at once)
-Adapter = Callable[[str, str, list[Call]], list[Got]]
+class Adapter(Protocol):
+    """Makes calls at once, or (``in_turn``) one after another. ``auth`` are further options of `TokendAuth`."""
+
+    __name__: str
+
+    def __call__(
+        self, socket: str, calls: list[Call], /, *, name: str = "tt", in_turn: bool = False, **auth: Any
+    ) -> list[Got]: ...
 
 
-def httpx_sync(socket: str, origin: str, calls: list[Call]) -> list[Got]:
+def httpx_sync(socket: str, calls: list[Call], /, *, name: str = "tt", in_turn: bool = False, **auth: Any) -> list[Got]:
     """One Client, many threads."""
-    auth = HttpxAuth("tt", client=TokenClient(socket))
+    added = HttpxAuth(name, client=TokenClient(socket), **auth)
     with httpx.Client(
-        auth=auth, follow_redirects=True, trust_env=False, timeout=PATIENCE_SECONDS, limits=_MANY
+        auth=added, follow_redirects=True, trust_env=False, timeout=PATIENCE_SECONDS, limits=_MANY
     ) as http:
 
         def one(call: Call) -> Got:
@@ -54,17 +60,19 @@ def httpx_sync(socket: str, origin: str, calls: list[Call]) -> list[Got]:
             done = http.request(call.method, call.url, content=content, headers=call.headers)
             return Got(done.status_code, done.content)
 
-        return _at_once(one, calls)
+        return _each(one, calls, in_turn)
 
 
-def httpx_async(socket: str, origin: str, calls: list[Call], *, backend: str = "asyncio") -> list[Got]:
+def httpx_async(
+    socket: str, calls: list[Call], /, *, name: str = "tt", in_turn: bool = False, backend: str = "asyncio", **auth: Any
+) -> list[Got]:
     """One AsyncClient, many tasks."""
 
     async def main() -> list[Got]:
-        auth = HttpxAuth("tt", client=TokenClient(socket))
+        added = HttpxAuth(name, client=TokenClient(socket), **auth)
         found: dict[int, Got] = {}
         async with httpx.AsyncClient(
-            auth=auth, follow_redirects=True, trust_env=False, timeout=PATIENCE_SECONDS, limits=_MANY
+            auth=added, follow_redirects=True, trust_env=False, timeout=PATIENCE_SECONDS, limits=_MANY
         ) as http:
 
             async def one(number: int, call: Call) -> None:
@@ -72,40 +80,48 @@ def httpx_async(socket: str, origin: str, calls: list[Call], *, backend: str = "
                 done = await http.request(call.method, call.url, content=content, headers=call.headers)
                 found[number] = Got(done.status_code, done.content)
 
+            for number, call in enumerate(calls if in_turn else ()):
+                await one(number, call)
             async with anyio.create_task_group() as group:
-                for number, call in enumerate(calls):
+                for number, call in enumerate(() if in_turn else calls):
                     group.start_soon(one, number, call)
         return [found[number] for number in range(len(calls))]
 
     return anyio.run(main, backend=backend)
 
 
-def requests_session(socket: str, origin: str, calls: list[Call]) -> list[Got]:
+def requests_session(
+    socket: str, calls: list[Call], /, *, name: str = "tt", in_turn: bool = False, **auth: Any
+) -> list[Got]:
     """One Session, many threads."""
     with requests.Session() as session:
         session.trust_env = False
-        session.auth = RequestsAuth("tt", client=TokenClient(socket))
+        session.auth = RequestsAuth(name, client=TokenClient(socket), **auth)
 
         def one(call: Call) -> Got:
             data: Any = iter(call.pieces) if call.pieces else call.body
             done = session.request(call.method, call.url, data=data, headers=call.headers, timeout=PATIENCE_SECONDS)
             return Got(done.status_code, done.content)
 
-        return _at_once(one, calls)
+        return _each(one, calls, in_turn)
 
 
-def aiohttp_session(socket: str, origin: str, calls: list[Call]) -> list[Got]:
+def aiohttp_session(
+    socket: str, calls: list[Call], /, *, name: str = "tt", in_turn: bool = False, **auth: Any
+) -> list[Got]:
     """One ClientSession, many tasks."""
 
     async def main() -> list[Got]:
-        auth = AiohttpAuth("tt", origin=origin, client=TokenClient(socket))
-        async with aiohttp.ClientSession(middlewares=[auth]) as session:
+        added = AiohttpAuth(name, client=TokenClient(socket), **auth)
+        async with aiohttp.ClientSession(middlewares=[added]) as session:
 
             async def one(call: Call) -> Got:
                 data = _drip(call.pieces) if call.pieces else call.body
                 async with session.request(call.method, call.url, data=data, headers=call.headers) as done:
                     return Got(done.status, await done.read())
 
+            if in_turn:
+                return [await one(call) for call in calls]
             return list(await asyncio.gather(*map(one, calls)))
 
     return asyncio.run(main())
@@ -115,7 +131,9 @@ ADAPTERS: list[Adapter] = [httpx_sync, httpx_async, requests_session, aiohttp_se
 _MANY = httpx.Limits(max_connections=None)
 
 
-def _at_once(one: Callable[[Call], Got], calls: list[Call]) -> list[Got]:
+def _each(one: Callable[[Call], Got], calls: list[Call], in_turn: bool) -> list[Got]:
+    if in_turn:
+        return list(map(one, calls))
     with ThreadPoolExecutor(len(calls)) as pool:
         return list(pool.map(one, calls))
 

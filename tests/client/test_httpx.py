@@ -7,7 +7,7 @@ from tokend.client.httpx import TokendAuth as HttpxAuth
 from tokend.client.testing import FakeTokend
 
 KEY = {"tt": {"x-api-key": "fake-key"}}
-PLACE = "http://upgrade.example/0"
+PLACE = "http://127.0.0.1/0"
 
 
 def upgraded(seen: list[httpx.Request]) -> httpx.MockTransport:
@@ -60,7 +60,7 @@ def test_httpx_headers_read_and_change_as_any() -> None:
 
         transport = httpx.MockTransport(answer)
         with httpx.Client(transport=transport, auth=auth, event_hooks={"request": [hook]}) as http:
-            http.get("http://a.example/")
+            http.get("https://a.example/")
     headers = seen[0].headers
     plain = httpx.Headers(headers.raw)
     assert (headers["X-API-KEY"], headers["x-hook"], headers.get("authorization")) == ("fake-key", "1", "Bearer first")

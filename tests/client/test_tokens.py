@@ -266,3 +266,12 @@ def test_a_timeout_is_the_callers(make: Make, files: Path) -> None:
     write(files, document())
     with answering(lambda connection: connection.recv(1) and None) as fake, pytest.raises(UnavailableError):
         make(fake.path, files=str(files), timeout=0.2).get("tt")
+
+
+def test_a_lease_says_whether_calls_need_request_ids(client: Any) -> None:
+    """By the daemon's word: `tt` in the query, the others not; from every way to get a lease."""
+    assert client.get("tt").request_id_parameter == "requestId"
+    assert next(client.watch("tt")).request_id_parameter == "requestId"
+    generation = client.get("tt").generation
+    assert client.refresh("tt", if_generation=generation - 1).request_id_parameter == "requestId"
+    assert client.get("topstepx").request_id_parameter is None

@@ -6,6 +6,7 @@ import anyio
 
 from tests.client.fake_daemon import answering
 from tokend.client import Lease, TokenClient, worker_threads
+from tokend.client.reporting import newer
 from tokend.client.testing import FakeTokend
 
 
@@ -21,9 +22,11 @@ def test_a_report_that_waits_holds_up_neither_loop_nor_readers() -> None:
         async def reading() -> str:
             async with anyio.create_task_group() as group:
                 for _ in range(3 * worker_threads.REPORTING_THREADS):
-                    group.start_soon(worker_threads.newer_than, TokenClient(stuck.path), Lease("tt", "a", generation=1))
+                    group.start_soon(
+                        worker_threads.report, newer, TokenClient(stuck.path), Lease("tt", "a", generation=1)
+                    )
                 await anyio.wait_all_tasks_blocked()
-                found = await worker_threads.get(TokenClient(fake.socket), "tt")
+                found = await worker_threads.read(TokenClient(fake.socket).get, "tt")
                 group.cancel_scope.cancel()
             return found.access_token
 

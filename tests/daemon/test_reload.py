@@ -260,10 +260,20 @@ def test_what_is_read_only_at_start_is_said(home: Home) -> None:
     daemon = home.start(PARTNER).settled()
     home.write(PARTNER, daemon=DAEMON.replace("t.sock", "other.sock") + 'log_level = "debug"\n')
     daemon.ask("POST", "/v1/reload")
+    for _ in range(2):  # the first one may come after the watcher's, and stays until the restart all the same
+        answer = daemon.ask("POST", "/v1/reload").json
+        assert answer == {"version": 1, "plan": [], "restart_needed": ["daemon.socket"]}
     assert len([line for line in daemon.log("config.restart_needed") if "restart needed for socket" in line]) == 1
+    assert daemon.status()["config"]["restart_needed"] == ["daemon.socket"]
+    done = home.run("reload")
+    assert (done.returncode, done.stdout.split(":")[0]) == (0, "restart needed for daemon.socket")
+    assert "restart needed for daemon.socket" in home.run("status").stdout
     daemon.lease("partner")
     until(lambda: any("level=debug" in line for line in daemon.log()), "the new level")
     assert home.socket.exists()
+    home.write(PARTNER)
+    assert daemon.ask("POST", "/v1/reload?dry_run=true").json["restart_needed"] == []
+    until(lambda: daemon.status()["config"]["restart_needed"] == [], "the former value")
 
 
 def test_a_storm_of_sighups_is_one_reload_a_second(home: Home) -> None:

@@ -27,7 +27,7 @@ from tokend.sandbox import Options, Sandbox, start
 PATIENCE_SECONDS = 60.0
 KINDS = ROOT / "docs/kinds.md"
 HOSTS = re.compile(
-    r"https://(?:api\.topstepx\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|partner\.example\.com)(?=[\"'/\s:?]|$)"
+    r"https://(?:api\.topstepx\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|(?:partner|wallet)\.example\.com)(?=[\"'/\s:?]|$)"
 )
 PLACES = re.compile(r"(?<![\w/.])/(?:run/tokend|etc/tokend|srv/bot)(?=[\"'/\s.:,)]|$)")
 MARK = "<end of a command>"

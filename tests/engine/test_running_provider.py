@@ -289,7 +289,8 @@ def test_the_engine_answers_what_the_socket_asks() -> None:
             await anyio.sleep(10)
             assert supervisor.outcome() == 0
             assert supervisor.counters.refreshes["a", "success"] == 1
-            assert await supervisor.reload(dry_run=True) == [{"name": "nothing", "action": "dry"}]
+            planned = await supervisor.reload(dry_run=True, path=Path("/other.toml"))
+            assert planned.plan == [{"name": "/other.toml", "action": "dry"}]
             assert "a" in told
             leave()
             await supervisor.forget("a")

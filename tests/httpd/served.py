@@ -24,6 +24,7 @@ from tokend.api.token_api import TokenApi
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.unix_server import SocketServer
 from tokend.httpd.unix_socket import SocketFile
+from tokend.values.status import ConfigStatus
 
 T = TypeVar("T")
 # Longer than anything here takes on a busy machine; only a failing test waits for it.
@@ -107,6 +108,7 @@ class Served:
     service: TokenApi
     loop: asyncio.AbstractEventLoop
     config_error: str | None = None
+    restart_needed: tuple[str, ...] = ()
 
     def client(self) -> Client:
         return Client(self.path)
@@ -190,7 +192,7 @@ def served(
             service = TokenApi(
                 engine,
                 AccessPolicy(lambda: admins, own_uid=own_uid),
-                config_state=lambda: (LOADED_AT, found[0].config_error),
+                config_state=lambda: ConfigStatus(LOADED_AT, found[0].config_error, found[0].restart_needed),
                 metrics=metrics,
                 audit_reads=audit_reads,
                 last_event=LAST_EVENT,

@@ -5,11 +5,13 @@ import json
 from email.utils import format_datetime
 from typing import Any
 
+import anyio
 import pytest
 
-from tests.providers.live import NOW, at, attempt, env
+from tests.providers.live import NOW, LiveRuntime, at, attempt, env
 from tests.upstream.loopback import Behaviour, Loopback, reply
 from tokend.plugin.provider import Issuer
+from tokend.plugin.request_signing import CallToSign
 from tokend.providers.auth_token import AuthToken
 from tokend.values.errors import AttemptError, ClockError, InvalidParametersError, RejectedError, TransientError
 from tokend.values.secret import Secret
@@ -206,7 +208,6 @@ def test_401_with_a_clock_that_is_off_is_the_clocks(body: dict[str, Any], skew: 
 
 def test_the_second_try_is_signed_by_the_upstreams_clock_and_then_a_401_is_a_refusal() -> None:
     """Each call has a fresh timestamp and signature. With a corrected clock, a 401 means rejected credentials."""
-    from tests.providers.live import LiveRuntime
     from tests.upstream.loopback import serving
 
     async def main() -> None:
@@ -222,8 +223,6 @@ def test_the_second_try_is_signed_by_the_upstreams_clock_and_then_a_401_is_a_ref
             assert stamps[1] == pytest.approx(NOW + 3600, abs=1)
             assert len({request.headers["x-signature"] for request in loopback.requests}) == 2
 
-    import anyio
-
     anyio.run(main)
 
 
@@ -234,13 +233,13 @@ def test_the_second_try_is_signed_by_the_upstreams_clock_and_then_a_401_is_a_ref
         ({"clientId": "x" * 256}, {"clientId"}),
         ({"username": "x" * 101, "displayName": "x" * 101}, {"username", "displayName"}),
         ({"ipAddress": "x" * 46}, {"ipAddress"}),
-        ({"expiration": "5"}, {"expiration"}),
+        *(({"expiration": text}, {"expiration"}) for text in ("5", "", "0m", "30s", "6m", "1441m", "2d", "5 m")),
         ({"more": "x"}, {"more"}),
         ({"username": "\ud800"}, {"username"}),
     ],
 )
 def test_all_wrong_parameters_are_named_without_a_call(change: dict[str, str], fields: set[str]) -> None:
-    """The vendor's limits are checked locally. Callers cannot set ``expiration``."""
+    """The vendor's limits are checked locally. A life is a duration in whole minutes, up to the configured one."""
     outcome, loopback = ask(good(), parameters={**USER, **change})
     assert isinstance(outcome, InvalidParametersError)
     assert set(outcome.errors) == fields
@@ -276,3 +275,74 @@ def test_the_defaults_are_the_vendors() -> None:
     assert isinstance(made, Issuer)
     with pytest.raises(ValueError, match="refresh_before"):
         AuthToken.model_validate({"client_secret": "fake", "refresh_before": "1m"})
+
+
+@pytest.mark.parametrize(("asked", "minutes"), [("1m", 1), ("120s", 2), ("5m", 5), ("1h", 60)])
+def test_a_caller_may_ask_for_a_life_up_to_expiration_max(asked: str, minutes: int) -> None:
+    """Without that key: up to ``expiration``, which counts where a caller asks for nothing."""
+    more: dict[str, Any] = {} if minutes <= 5 else {"expiration_max": "1h"}
+    outcome, loopback = ask(good(), parameters={**USER, "expiration": asked}, expiration="5m", **more)
+    assert isinstance(outcome, Token)
+    assert loopback.requests[0].body.endswith(f'"expiration":{minutes}}}'.encode())
+    too_long, _ = ask(good(), parameters={**USER, "expiration": "61m"}, expiration="5m", **more)
+    assert isinstance(too_long, InvalidParametersError)
+    longest = 5 if minutes <= 5 else 60
+    assert too_long.errors == {"expiration": (f"is at most {longest}m (expiration_max of the provider)",)}
+
+
+def test_a_life_that_the_reply_does_not_state_is_the_one_that_was_asked_for() -> None:
+    """Not the configured one."""
+    timeless = {key: value for key, value in DATA.items() if not key.startswith("expir")}
+    reply = said(status="success", data=timeless)
+    outcome, _ = ask(reply, parameters={**USER, "expiration": "1m"}, expiration="5m")
+    assert isinstance(outcome, Token)
+    assert outcome.expires_at is not None
+    assert outcome.issued_at.until(outcome.expires_at) == 60
+
+
+def test_expiration_max_is_whole_minutes_and_not_below_expiration() -> None:
+    """A life that nobody can ask for is a mistake."""
+    for text in ("90s", "2d", "1m"):
+        with pytest.raises(ValueError, match="expiration_max"):
+            AuthToken.model_validate({"client_secret": "fake", "expiration": "2m", "expiration_max": text})
+
+
+async def signed(call: CallToSign, *, unix: float = 1706802000.9) -> dict[str, str]:
+    """Sign a call with the secret of the published vector."""
+    settings = AuthToken(client_secret=env("CLIENT_SECRET"))
+    headers = await settings.sign(LiveRuntime(settings, unix=unix), call)
+    return {name: str(value) for name, value in headers.items()}
+
+
+def test_a_get_is_signed_with_its_query_sorted_as_node_does() -> None:
+    """Computed with node: ``Object.keys(payload).sort().map(k => k + "=" + payload[k]).join("&")``, decoded values."""
+    query = (("clientId", "C ß&1"), ("a", ""), ("B", "2"))
+    assert anyio.run(signed, CallToSign("GET", "/api/v1/get-balance", query)) == {
+        "x-timestamp": "1706802000",
+        "x-signature": "b44d969c14cf17b0bfa6af646ba4e535c5214e183242200feb08a1cc57da88df",
+    }
+
+
+def test_a_post_is_signed_with_its_body_as_node_does() -> None:
+    """Computed with node: ``JSON.stringify(payload)``; the type goes with it."""
+    body = '{"clientId":"C ß","amount":12.5}'.encode()
+    assert anyio.run(signed, CallToSign("POST", "/api/v1/credit-balance", (), body)) == {
+        "Content-Type": "application/json",
+        "x-timestamp": "1706802000",
+        "x-signature": "911b89224f7f1196a94ac2eaf33b0a06558955c801f606c294d48d8d3c499a89",
+    }
+
+
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        (CallToSign("GET", "/x", (), b"{}"), "body"),
+        (CallToSign("POST", "/x", (("a", "1"),), b"{}"), "query"),
+        (CallToSign("DELETE", "/x", (("a", "1"),)), "query"),
+    ],
+)
+def test_what_the_signature_would_not_cover_is_refused(call: CallToSign, field: str) -> None:
+    """Somebody could change it on the way."""
+    with pytest.raises(InvalidParametersError) as refused:
+        anyio.run(signed, call)
+    assert set(refused.value.errors) == {field}

@@ -44,7 +44,14 @@ def ask(*script: Behaviour, **more: Any) -> tuple[Token | AttemptError, Loopback
 
 
 @pytest.mark.parametrize(
-    ("environment", "path"), [("uat", "ext_uat_cert"), ("live", "ext_prod_live"), ("sim", "ext_prod_sim")]
+    ("environment", "path"),
+    [
+        ("uat", "ext_uat_cert"),
+        ("live", "ext_prod_live"),
+        ("sim", "ext_prod_sim"),
+        ("UAT", "ext_uat_cert"),
+        ("Live", "ext_prod_live"),
+    ],
 )
 def test_the_request_is_the_documented_one(environment: str, path: str) -> None:
     """The path is in lower case, the requestId is fresh, the key is a header, and the pair is in the form."""

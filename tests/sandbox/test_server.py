@@ -136,3 +136,16 @@ def test_ipv6_loopback_has_brackets_in_its_url() -> None:
         connection.request("GET", "/portfolio")
         assert connection.getresponse().status == 401
         connection.close()
+
+
+def test_a_port_can_be_taken_again_at_once_although_connections_were_open() -> None:
+    """The end of a connection that the server closed is kept by the kernel for a minute (TIME_WAIT)."""
+    with start(Options()) as sandbox:
+        port = sandbox.port
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.sendall(b"GET /_sandbox HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(1)
+    with connection:
+        assert b"".join(iter(lambda: connection.recv(65536), b""))  # the server closed first
+    with start(Options(port=port)) as again:
+        assert again.port == port

@@ -20,3 +20,16 @@ def test_latency_delays_every_answer(play: Play) -> None:
 def test_an_unknown_path_is_a_404(play: Play, path: str) -> None:
     """Paths are exact."""
     assert play().call("GET", path).status == 404
+
+
+def test_an_unknown_path_is_answered_with_the_paths_that_there_are(play: Play) -> None:
+    """Each can be called as it stands there; none has a placeholder."""
+    player = play()
+    answer = player.call("GET", "/nosuch")
+    assert answer.status == 404
+    assert set(answer.json["paths"]) == {"projectx", "partner", "tt", "wallet", "xerve"}
+    for call in (call for calls in answer.json["paths"].values() for call in calls):
+        method, path = call.split(" ")
+        assert not set("<>{}…") & set(path)
+        assert player.call(method, path).status not in (404, 405), call
+    assert player.control("").json["paths"] == answer.json["paths"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokend.signing.request_hash import json_string_sha256, request_hmac
+from tokend.signing.request_hash import json_string_sha256, request_hmac, sorted_query
 from tokend.values.secret import Secret
 
 ORDER = b'{"clientId":"CLIENT_001","username":"testuser001","displayName":"Client One","ipAddress":"192.168.1.100","expiration":5}'  # noqa: E501  (to the byte)
@@ -53,3 +53,10 @@ def test_the_auth_token_vector() -> None:
     assert request_hmac(
         Secret("your-secret-key"), method="post", path="/api/v1/generate-auth-token", timestamp=1706802000, body=spaced
     ).startswith("98baa772")
+
+
+def test_a_query_is_sorted_as_javascript_sorts() -> None:
+    """By UTF-16 code units: a character beyond the first plane comes before U+FFFD."""
+    pairs = [("b", "1"), ("a", "x=y&z"), ("B", ""), ("\ufffd", "2"), ("\U0001f600", "3")]
+    assert sorted_query(pairs) == "B=&a=x=y&z&b=1&\U0001f600=3&\ufffd=2"
+    assert sorted_query([]) == ""

@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
@@ -13,6 +14,7 @@ from tests.fakes import FakeConfig
 from tests.simulation.kinds import HERE, MARK
 from tests.simulation.machine import SimulatedClock
 from tokend.engine.context.context import Context
+from tokend.engine.context.contract import ReloadAnswer
 from tokend.engine.context.counters import Counters
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
@@ -281,5 +283,5 @@ async def _serve_nothing(*_: Any) -> None:
     await anyio.sleep_forever()
 
 
-async def _no_reload(dry_run: bool) -> Sequence[Any]:
-    return []
+async def _no_reload(dry_run: bool, path: Path | None) -> ReloadAnswer:
+    return ReloadAnswer([])

@@ -62,6 +62,10 @@ class AccessPolicy:
             and not peer.is_contained
         )
 
+    def is_root_or_ours(self, peer: Peer) -> bool:
+        """Return whether the peer may read what the daemon may read: root's uid or the daemon's own, and an admin."""
+        return peer.uid in self._almighty and self.is_admin(peer)
+
     def may_read(self, peer: Peer, settings: ProviderSettings, name: str = "") -> bool:
         """Return whether the peer may read the token ``name``, and see that there is one.
 

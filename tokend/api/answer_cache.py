@@ -29,6 +29,8 @@ from tokend.values.tokens import Lease, native, ready_headers
 MOST_REMEMBERED = 512
 # One answer is checked in 2 µs. The more there are, the less often: half a percent of a core.
 SECONDS_PER_ANSWER = 0.0005
+# Header of a token's answer: the query parameter in which each call to the upstream needs a new request id.
+REQUEST_ID_PARAMETER = "Request-Id-Parameter"
 # `ScopedAnswers` have nothing to sweep.
 SCOPED_SWEEP_SECONDS = 3600.0
 
@@ -88,7 +90,10 @@ def prepare(lease: Lease, settings: ProviderSettings) -> PreparedBody:
     expires = lease.token.expires_at
     basis = Basis(lease, settings, math.inf if expires is None else expires.boot)
     body = orjson.dumps({**native(lease), "headers": ready_headers(lease.token, settings.headers)})
-    return PreparedBody(basis, Response(200, body, headers=(("ETag", etag(lease)),), basis=basis))
+    headers: tuple[tuple[str, str], ...] = (("ETag", etag(lease)),)
+    if (parameter := settings.request_id_parameter) is not None:
+        headers = (*headers, (REQUEST_ID_PARAMETER, parameter))
+    return PreparedBody(basis, Response(200, body, headers=headers, basis=basis))
 
 
 class AnswerCache:

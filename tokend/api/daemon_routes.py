@@ -1,11 +1,14 @@
 """Routes about the daemon as a whole: list, status, events, reload, health, metrics, description."""
 
+from pathlib import Path
+
 from tokend.access.peer import NOBODY
 from tokend.api.serializers import row, status_row
 from tokend.api.token_api import Call
 from tokend.httpd.problem import RequestError, bad_request
 from tokend.httpd.response import Response, json_response
 from tokend.machine.yielding import with_pauses
+from tokend.values.errors import DeniedError
 from tokend.values.tokens import utc
 
 
@@ -17,19 +20,25 @@ async def list_tokens(call: Call) -> Response:
 
 async def show_status(call: Call) -> Response:
     """GET /v1/status: the state of the daemon and of each token that the peer may read."""
-    loaded_at, error = call.service.config_state()
+    config = call.service.config_state()
+    error = config.error
     if error is not None and not call.admin:
         # The sentence quotes the file, which may name tokens that are hidden from this peer.
         error = "the configuration has errors; the administrator's `tokend status` shows them"
     admin = call.admin
     sockets = [dict(socket) for socket in call.service.sockets()] if admin else []
-    entries = with_pauses(call.service.entries_for(call.request.peer))
+    entries = call.service.entries_for(call.request.peer)
+    names = frozenset(entry.name for entry in entries)
     return json_response(
         {
             "version": 1,
             "ready": call.service.engine.ready,
-            "config": {"loaded_at": utc(loaded_at), "error": error},
-            "tokens": [status_row(entry.status(), admin=admin) async for entry in entries],
+            "config": {
+                "loaded_at": utc(config.loaded_at),
+                "error": error,
+                "restart_needed": config.restart_needed,
+            },
+            "tokens": [status_row(entry.status(), admin=admin, readable=names) async for entry in with_pauses(entries)],
             **({"sockets": sockets} if sockets else {}),
         }
     )
@@ -51,14 +60,33 @@ async def follow_events(call: Call) -> Response:
 
 
 async def reload_config(call: Call) -> Response:
-    """POST /v1/reload: read and apply the configuration, or (dry_run) only return the plan."""
+    """POST /v1/reload: read and apply the configuration, or (dry_run) only return the plan.
+
+    With ``path`` in the body, the plan is that of another file.
+    """
     call.only_admins("reload the configuration")
     dry_run = call.query.get("dry_run", "false")
     if dry_run not in ("true", "false"):
         raise bad_request("dry_run must be true or false", errors={"dry_run": ["must be true or false"]})
-    call.request.json_object(frozenset())
-    plan = await call.service.engine.reload(dry_run=dry_run == "true")
-    return json_response({"version": 1, "plan": [dict(step) for step in plan]})
+    path = _planned_path(call, dry_run=dry_run == "true")
+    answer = await call.service.engine.reload(dry_run=dry_run == "true", path=path)
+    plan = [dict(step) for step in answer.plan]
+    return json_response({"version": 1, "plan": plan, "restart_needed": answer.restart_needed})
+
+
+def _planned_path(call: Call, *, dry_run: bool) -> Path | None:
+    """Return the file that the body names. Only who may read all that the daemon reads may name one."""
+    path = call.request.json_object(frozenset(("path",))).get("path")
+    if path is None:
+        return None
+    if not dry_run:
+        raise bad_request("path is only for dry_run=true", errors={"path": ["only for dry_run=true"]})
+    if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
+        raise bad_request("path must be an absolute path", errors={"path": ["must be an absolute path"]})
+    if not call.service.policy.is_root_or_ours(call.request.peer):
+        uid = call.request.peer.uid
+        raise DeniedError(f"only root and the daemon's user may plan another file: your uid {uid} is neither")
+    return Path(path)
 
 
 async def show_live(_call: Call) -> Response:

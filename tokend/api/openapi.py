@@ -12,7 +12,7 @@ from tokend.api import schemas
 _SHAPES = (
     schemas.TokenList, schemas.Status, schemas.Token, schemas.KeyPair, schemas.IssuedToken, schemas.RequestId,
     schemas.Forgotten, schemas.Plan, schemas.Live, schemas.Ready, schemas.Problem, schemas.TokenEvent,
-    schemas.ConfigEvent, schemas.Resumed,
+    schemas.ConfigEvent, schemas.Resumed, schemas.Signed,
 )  # fmt: skip
 _PREFIX = "#/components/schemas/"
 _TEXT = {"type": "string"}
@@ -32,8 +32,22 @@ def _headers(*, required: bool = True, **names: dict[str, Any]) -> dict[str, Any
 
 
 _RETRY_AFTER = _headers(required=False, Retry_After={"type": "integer", "minimum": 1})
-_ETAG = _headers(ETag={"type": "string", "pattern": '^"[0-9]+"$'})
-_ETAG_OF_A_TOKEN = _headers(required=False, ETag={"type": "string", "pattern": '^"[0-9]+"$'})
+_ETAG_SCHEMA = {"type": "string", "pattern": '^"[0-9]+"$'}
+_REQUEST_ID_PARAMETER = {
+    "Request-Id-Parameter": {
+        "required": False,
+        "schema": _TEXT,
+        "description": "the query parameter in which each call to the upstream needs a new request id (tt)",
+    }
+}
+
+
+def _of_a_token(*, required: bool) -> dict[str, Any]:
+    return {"headers": _headers(required=required, ETag=_ETAG_SCHEMA)["headers"] | _REQUEST_ID_PARAMETER}
+
+
+_ETAG = _of_a_token(required=True)
+_ETAG_OF_A_TOKEN = _of_a_token(required=False)
 _ANY_TEXT: dict[str, Any] = {"schema": _TEXT}
 # Every problem by its status: its code, and its headers.
 _PROBLEMS: dict[int, tuple[str, dict[str, Any]]] = {
@@ -104,6 +118,9 @@ def _body(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
     return {"required": required, "content": {"application/json": {"schema": {"type": "object", **schema}}}}
 
 
+_PLANNED = _body(
+    {"properties": {"path": {"type": "string", "pattern": "^/"}}, "additionalProperties": False}, required=False
+)
 _PARAMETERS = _body({"additionalProperties": _TEXT}, required=True)
 _REFRESH = _body(
     {
@@ -114,6 +131,19 @@ _REFRESH = _body(
         "additionalProperties": False,
     },
     required=False,
+)
+_SIGN = _body(
+    {
+        "properties": {
+            "method": _TEXT,
+            "path": {**_TEXT, "description": "without the host; the query may follow a ?"},
+            "query": {"type": ["string", "object", "null"], "additionalProperties": _TEXT},
+            "body": {"type": ["string", "object", "array", "null"], "description": "the text, or JSON to send compact"},
+        },
+        "required": ["method", "path"],
+        "additionalProperties": False,
+    },
+    required=True,
 )
 _PLAIN = _text("text/plain")
 # A stream has no schema in OpenAPI 3.1: the schema given is that of each event.
@@ -154,6 +184,15 @@ _PATHS: dict[str, Any] = {
             requestBody=_PARAMETERS,
         )
     },
+    "/v1/tokens/{name}/sign": {
+        "post": _operation(
+            "headers that sign one call to the upstream, among the provider's sign_paths",
+            _good(_content(schemas.Signed)),
+            *_NAMED, *_BODY, 429, 503,
+            parameters=_NAMES,
+            requestBody=_SIGN,
+        )
+    },
     "/v1/tokens/{name}/request-id": {
         "post": _operation(
             "an id for one upstream call", _good(_content(schemas.RequestId)), *_NAMED, *_BODY, parameters=_NAMES
@@ -168,7 +207,8 @@ _PATHS: dict[str, Any] = {
     "/v1/status": {"get": _operation("the daemon's and each token's condition", _good(_content(schemas.Status)))},
     "/v1/reload": {
         "post": _operation(
-            "admins: apply the configuration", _good(_content(schemas.Plan)), *_BODY, 422, parameters=(_DRY_RUN,)
+            "admins: apply the configuration, or plan that or (root and the daemon's user) another file",
+            _good(_content(schemas.Plan)), *_BODY, 422, parameters=(_DRY_RUN,), requestBody=_PLANNED,
         )
     },
     "/livez": {"get": _operation("the daemon answers", _good(_content(schemas.Live)))},

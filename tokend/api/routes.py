@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from tokend.access.peer import Peer
-from tokend.api import daemon_routes, problems, token_routes
+from tokend.api import daemon_routes, problems, signing_route, token_routes
 from tokend.api.token_api import Call, TokenApi
 from tokend.httpd.problem import RequestError, internal, not_supported, problem
 from tokend.httpd.request import BROWSER_HEADERS, Request
@@ -35,6 +35,7 @@ TOKEN_PLACES: Mapping[str, Mapping[str, Route]] = {
     "": {"GET": Route(token_routes.read_token, frozenset(("min_ttl", "format")))},
     "refresh": {"POST": Route(token_routes.refresh_token)},
     "issue": {"POST": Route(token_routes.issue_token)},
+    "sign": {"POST": Route(signing_route.sign_call)},
     "request-id": {"POST": Route(token_routes.make_request_id)},
     "forget": {"POST": Route(token_routes.forget_token)},
 }

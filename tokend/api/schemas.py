@@ -101,6 +101,7 @@ class StatusRow(TokenRow):
     next_attempt_at: Moment | None
     paused_until: Moment | None
     paused_by: str | None
+    paused_token: str | None
     reports: Reports
     warnings: list[Warned]
     sinks: list[SinkRow]
@@ -108,11 +109,12 @@ class StatusRow(TokenRow):
 
 
 class ConfigState(TypedDict):
-    """When the configuration in force was loaded, and why a newer one was refused."""
+    """When the configuration in force was loaded, why a newer one was refused, and keys that count after a restart."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     loaded_at: Moment
     error: str | None
+    restart_needed: list[str]
 
 
 class TokenEvent(TypedDict):
@@ -197,6 +199,13 @@ class Resumed(TypedDict):
     state: State
 
 
+class Signed(TypedDict):
+    """The headers that sign one call to the upstream."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    headers: dict[str, str]
+
+
 class RequestId(TypedDict):
     """An id for one upstream call."""
 
@@ -213,7 +222,7 @@ class Forgotten(TypedDict):
 
 
 class Step(TypedDict):
-    """One step of a reload: a provider and its action, or a key of the daemon's table that needs a restart."""
+    """One step of a reload: a provider and its action."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     name: str
@@ -221,11 +230,12 @@ class Step(TypedDict):
 
 
 class Plan(TypedDict):
-    """The steps of a reload, done or planned."""
+    """The steps of a reload, done or planned, and the keys whose new values count only after a restart."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     version: Literal[1]
     plan: list[Step]
+    restart_needed: list[str]
 
 
 class Live(TypedDict):

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import structlog
@@ -16,11 +15,11 @@ from tokend.api.events import EventBus
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.request import Request
 from tokend.values.errors import DeniedError, LoginRequiredError, TokenUnavailableError, UnknownTokenError
-from tokend.values.status import State
+from tokend.values.status import ConfigStatus, State
 from tokend.values.tokens import Lease
 
-# When the configuration in force was loaded (aware UTC), and why a later one was refused, or None. Must not block.
-ConfigState = Callable[[], tuple[datetime, str | None]]
+# Must not block.
+ConfigState = Callable[[], ConfigStatus]
 # Answers by (token, HTTP status).
 RequestCounts = Mapping[tuple[str, int], int]
 # The rows of ``[[sockets]]`` for administrators. Must not block.

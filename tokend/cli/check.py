@@ -7,18 +7,54 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tokend.cli.options import OUTPUT, SOCKET
+from tokend.cli.plan import print_plan
+from tokend.client import BadRequestError, TokenClient
+
 if TYPE_CHECKING:
     from tokend.config import ConfigProblem
 
 
 @click.command("check")
 @click.argument("file", required=False)
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def command(file: str | None, output: str) -> int:
+@click.option("--plan", is_flag=True, help="Ask the running daemon what a reload to this configuration would change.")
+@OUTPUT
+@SOCKET
+def command(file: str | None, plan: bool, output: str, socket: str | None) -> int:
     """Check a configuration without running it. Reports every error at once; exit code 2 if there is one.
 
-    Reads the secrets' sources (not commands) and makes no request.
+    Reads the secrets' sources (not commands) and makes no request. With --plan the daemon checks FILE, with its own
+    environment and files, and prints the plan; only for root and the daemon's user. Without FILE it plans the
+    configuration that it runs with, which it usually has applied already.
     """
+    if plan:
+        return _plan(file, output, socket)
+    return _check(file, output)
+
+
+def _plan(file: str | None, output: str, socket: str | None) -> int:
+    """Let the daemon plan a file; returns the exit code."""
+    body = None if file is None else {"path": str(Path(file).absolute())}
+    try:
+        answer = TokenClient(socket).call("POST", "/v1/reload?dry_run=true", body)
+    except BadRequestError as error:
+        if error.code != "config_invalid":
+            raise
+        errors = list(error.errors or ())
+        if output == "json":
+            _print_result(errors=errors, warnings=[])
+        else:
+            click.echo(f"{error}\n{_count(len(errors), 'error')}", err=True)
+        return 2
+    if output == "json":
+        click.echo(json.dumps(answer))
+    else:
+        print_plan(answer, done=False)
+    return 0
+
+
+def _check(file: str | None, output: str) -> int:
+    """Check a file; returns the exit code."""
     from tokend.config import InvalidConfigError
     from tokend.kinds import load_config
     from tokend.values.errors import ConfigError

@@ -26,6 +26,7 @@ SECTIONS = {
         "get": ("tokend.cli.get_help", "Print a token."),  # this module only explains; `get` does the work
         "header": ("tokend.cli.header", "Print the headers to send with each call."),
         "issue": ("tokend.cli.issue", "Issue one on-demand token."),
+        "sign": ("tokend.cli.sign", "Print the headers that sign one call (kinds that sign calls)."),
         "request-id": ("tokend.cli.request_id", "Print a new request id (kinds that need one per call)."),
         "watch": ("tokend.cli.watch", "Print a line for each new token."),
         "exec": ("tokend.cli.exec", "Run a program with tokens in its environment."),

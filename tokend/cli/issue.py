@@ -6,16 +6,21 @@ import click
 
 from tokend.cli.options import SOCKET, name_argument
 from tokend.cli.output_formats import render
-from tokend.client import BadRequestError, TokenClient
+from tokend.client import BadRequestError, TokenClient, TokendError
 from tokend.client.calls import token_target
 
 
-@click.command("issue", epilog="Example: tokend issue wallet url=/pay currency=BTC amount=0.001 orderId=12345")
+@click.command(
+    "issue",
+    epilog="Example: tokend issue wallet url=/pay currency=BTC amount=0.001 orderId=12345 -o curl | curl -K - …",
+)
 @name_argument(issued=True)
 @click.argument("parameters", nargs=-1, metavar="KEY=VALUE…")
 @click.option(
-    "-o", "--output", type=click.Choice(["raw", "json", "header"]), default="raw", show_default=True,
-    help="The token alone; the whole answer, with everything else that the upstream returned; a line per header.",
+    "-o", "--output", type=click.Choice(["raw", "json", "header", "curl", "env", "shell"]), default="raw",
+    show_default=True,
+    help="The token alone; the whole answer, with everything else that the upstream returned; a line per header of "
+    "this one request; the same for `curl -K -`; NAME_TOKEN=…; export NAME_TOKEN='…'.",
 )  # fmt: skip
 @SOCKET
 def command(name: str, parameters: tuple[str, ...], output: str, socket: str | None) -> None:
@@ -30,6 +35,8 @@ def command(name: str, parameters: tuple[str, ...], output: str, socket: str | N
         if error.code == "not_supported":
             raise BadRequestError(f"{name!r} is held ready: use `tokend get {name}`", code=error.code) from None
         raise
+    if output in ("header", "curl") and not answer["headers"]:
+        raise TokendError(f"{name!r} has no headers: such a token is not sent as one; use -o raw, json, env or shell")
     click.echo(json.dumps(answer) if output == "json" else render(answer, output))
 
 

@@ -3,6 +3,7 @@
 import click
 
 from tokend.cli.options import SOCKET
+from tokend.cli.plan import print_plan
 from tokend.cli.streams import complain
 from tokend.client import BadRequestError, TokenClient
 
@@ -13,18 +14,16 @@ from tokend.client import BadRequestError, TokenClient
 def command(dry_run: bool, socket: str | None) -> int:
     """Make the daemon read its configuration again, and wait until it is applied. For admins.
 
-    Exit code 2 if the daemon refuses the configuration: the one before stays in force.
+    Exit code 2 if the daemon refuses the configuration: the one before stays in force. Some keys of [daemon] are read
+    at a start only: the output names those that need a restart.
     """
     try:
-        plan = TokenClient(socket).reload(dry_run=dry_run)
+        answer = TokenClient(socket).call("POST", "/v1/reload" + ("?dry_run=true" if dry_run else ""))
     except BadRequestError as error:
         if error.code != "config_invalid":
             raise
         click.echo(str(error), err=True)
         complain("the configuration was refused; everything goes on as before")
         return 2
-    for step in plan:
-        click.echo(f"{step['action']:<8} {step['name']}")
-    if not plan:
-        click.echo("nothing would change" if dry_run else "nothing changed")
+    print_plan(answer, done=not dry_run)
     return 0

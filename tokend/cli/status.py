@@ -1,6 +1,7 @@
 """``tokend status``: the state of the daemon and of each token, for people and, with ``-o json``, for programs."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from tokend.cli.token_rows import (
     describe_seconds,
     find_row,
     needs_a_person,
+    paused_until,
     seconds_since,
     seconds_until,
     state_colour,
@@ -64,6 +66,8 @@ def _headline(answer: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
     if config["error"]:
         lines[1] += ", " + click.style("a newer one was refused", fg="red") + ":"
         lines += ["  " + line for line in str(config["error"]).splitlines()]
+    if restart := config.get("restart_needed"):
+        lines.append(click.style("restart needed", fg="yellow") + f" for {', '.join(restart)}")
     for one in answer.get("sockets", ()):
         if one["error"]:
             lines.append(f"socket {one['path']}: {click.style(one['state'], fg='red')}: {one['error']}")
@@ -92,14 +96,27 @@ def _block(row: Mapping[str, Any]) -> Iterator[str]:
     if error := row["last_error"]:
         times = f", {row['failures']} failures in a row" if row["failures"] > 1 else ""
         yield _line("error", f"{error['detail']} ({error['class']}, {describe_age(error['at'])}{times})")
-    if row["state"] != "on_demand":
+    paused = paused_until(row)
+    held_back = paused is not None and seconds_until(row["paused_until"]) + 1 >= _seconds_until_next(row)
+    if paused is not None and held_back:
+        yield _line("next", paused)
+    elif row["state"] != "on_demand":
         yield _line("next", _next(row))
+    if paused is not None and not held_back:
+        yield _line("note", paused)
     if row.get("note"):
         yield _line("note", row["note"])
     for warning in row.get("warnings", ()):
         yield _line("warning", warning["message"])
     for sink in row["sinks"]:
         yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}{_hook(sink)}")
+
+
+def _seconds_until_next(row: Mapping[str, Any]) -> float:
+    """Return when the daemon would send something; an on-demand token whenever a client asks for one."""
+    if row["next_attempt_at"] is not None:
+        return seconds_until(row["next_attempt_at"])
+    return 0.0 if row["state"] == "on_demand" else math.inf
 
 
 def _line(label: str, text: str) -> str:

@@ -54,7 +54,7 @@ class AsyncTokenClient:
 
         ``query`` is the text after the ``?``, which ``path`` may have as well; ``body`` the very text that is sent.
         """
-        place, answer = await self._answer(calls.sign(name, method, path, query, body))
+        place, _, answer = await self._answer(calls.sign(name, method, path, query, body))
         return read_headers(answer, place)
 
     async def request_id(self, name: str) -> str:
@@ -82,34 +82,36 @@ class AsyncTokenClient:
         generation: int | None = None
         while True:
             try:
-                path, status, body = await self._exchange(calls.watch(name, generation), calls.LONG_POLL_SECONDS + 10)
+                path, status, found, body = await self._exchange(
+                    calls.watch(name, generation), calls.LONG_POLL_SECONDS + 10
+                )
                 if status >= 400:
                     raise refusal(status, body)
             except (NotRunningError, UnavailableError):
                 await asyncio.sleep(calls.PAUSE_SECONDS)
                 continue
             if status == 200:
-                lease = read_lease(json_object(body, path), path)
+                lease = read_lease(json_object(body, path), path, found)
                 generation = lease.generation
                 yield lease
 
     async def call(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Make any request of the HTTP interface whose answer is a JSON object; return that object."""
-        return (await self._answer(calls.call(method, target, body)))[1]
+        return (await self._answer(calls.call(method, target, body)))[2]
 
     async def _leased(self, call: Call) -> Lease:
-        path, answer = await self._answer(call)
-        return read_lease(answer, path)
+        path, found, answer = await self._answer(call)
+        return read_lease(answer, path, found)
 
-    async def _answer(self, call: Call) -> tuple[str, dict[str, Any]]:
-        path, status, answer = await self._exchange(call, self._timeout)
+    async def _answer(self, call: Call) -> tuple[str, dict[str, str], dict[str, Any]]:
+        path, status, found, answer = await self._exchange(call, self._timeout)
         if status >= 400:
             raise refusal(status, answer)
-        return path, json_object(answer, path)
+        return path, found, json_object(answer, path)
 
-    async def _exchange(self, call: Call, seconds: float) -> tuple[str, int, bytes]:
+    async def _exchange(self, call: Call, seconds: float) -> tuple[str, int, dict[str, str], bytes]:
         path = find_socket(self._socket)
-        status, _, answer = await exchange(
+        status, found, answer = await exchange(
             path, call.method, call.target, headers=call.headers, body=call.body, timeout=seconds
         )
-        return path, status, answer
+        return path, status, found, answer

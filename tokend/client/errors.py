@@ -68,6 +68,15 @@ class WaitTimeoutError(UnavailableError):
     """The wait ended without a result."""
 
 
+class OriginError(TokendError):
+    """An adapter was asked to send a token to an origin that is not the token's, or in clear. Nothing was sent."""
+
+    exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="origin")
+
+
 _ERRORS: "dict[str, type[TokendError]]" = {
     "bad_request": BadRequestError,
     "config_invalid": BadRequestError,

@@ -12,6 +12,8 @@ from tokend.client.errors import NotRunningError
 from tokend.client.transport import json_object
 
 DEFAULT_FILES = "/run/tokend"
+# Header of the daemon's answers, in lower case as `transport` returns it.
+REQUEST_ID_PARAMETER = "request-id-parameter"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -21,6 +23,8 @@ class Lease:
 
     ``headers`` are ready to send. ``expires_at`` is aware UTC, None for a token without end. ``generation`` rises with
     each new token of a name, None for on-demand tokens. ``extra`` holds further values of an `issue`.
+    ``request_id_parameter`` is the query parameter in which each call to the upstream needs a new request id (tt), None
+    if it needs none.
     """
 
     name: str
@@ -31,10 +35,14 @@ class Lease:
     fingerprint: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    request_id_parameter: str | None = None
 
 
-def read_lease(answer: Mapping[str, Any], path: str) -> Lease:
-    """Read a lease from an answer or a token file. Raises `NotRunningError` if there is none in it."""
+def read_lease(answer: Mapping[str, Any], path: str, headers: Mapping[str, str] | None = None) -> Lease:
+    """Read a lease from an answer and its HTTP headers, or from a token file.
+
+    Raises `NotRunningError` if there is none in it.
+    """
     try:
         value, expires = _text(answer["access_token"]), _moment(answer.get("expires_at"))
         return Lease(
@@ -47,6 +55,7 @@ def read_lease(answer: Mapping[str, Any], path: str) -> Lease:
             # A file has no headers; this one is right for nearly all upstreams.
             headers=answer.get("headers", {"Authorization": f"Bearer {value}"}),
             extra=answer.get("extra", {}),
+            request_id_parameter=(headers or {}).get(REQUEST_ID_PARAMETER),
         )
     except (ValueError, KeyError):
         raise NotRunningError(f"what {path} gives is no token of tokend") from None

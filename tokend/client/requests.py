@@ -10,7 +10,8 @@ Each request asks tokend for the token, which is never kept. One TokendAuth ther
 sessions, and a token that tokend dropped is not sent again.
 """
 
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 from urllib.parse import urljoin
 
 import requests
@@ -18,39 +19,60 @@ from requests.auth import AuthBase
 from requests.utils import requote_uri
 from urllib3.util import parse_url
 
-from tokend.client.leases import Lease
-from tokend.client.reporting import newer
+from tokend.client.grants import Grant, TokenSource
+from tokend.client.origins import Origin, Origins, origin
 from tokend.client.tokens import TokenClient
+
+# Parameters of an issue, made from the request that the token is for.
+Parameters: TypeAlias = "Callable[[requests.PreparedRequest], Mapping[str, str]]"
 
 
 class TokendAuth(AuthBase):
     """Send tokend's token ``name`` with each request. Raises a `TokendError` if there is no token.
 
-    On 401 the token is reported. If tokend then has a newer one, and the body is bytes or text (never a generator, a
-    file or an encoder that streams), the request is repeated once.
+    The token goes to ``origins`` only, without them to the origin of the first request only: a request elsewhere, or
+    over http except to loopback, raises `OriginError` before anything is sent. A redirect to another origin is followed
+    without the token; http and https of one host are two origins.
 
-    The token goes only to the origin of the request. A redirect to another origin is followed without the token; http
-    and https of one host are two origins. ``client`` chooses the tokend to ask.
+    On 401 the token is reported. If tokend then has a newer one, and the body is bytes or text (never a generator, a
+    file or an encoder that streams), the request is repeated once. Where the upstream wants a request id in each call
+    (tt), the query gets one, unless it has one already.
+
+    ``parameters`` is for tokens that are issued per request: a function of the prepared request that returns the
+    parameters of `TokenClient.issue`. Such a token is not reported, and no redirect carries it. ``client`` chooses the
+    tokend to ask.
     """
 
-    def __init__(self, name: str, *, client: TokenClient | None = None) -> None:
-        self._name = name
-        self._client = client or TokenClient()
+    def __init__(
+        self,
+        name: str,
+        *,
+        origins: str | Iterable[str] | None = None,
+        parameters: "Parameters | None" = None,
+        client: TokenClient | None = None,
+    ) -> None:
+        """Raises ValueError if one of ``origins`` is no origin."""
+        self._source = TokenSource(name, client or TokenClient())
+        self._origins = Origins(name, origins, _origin)
+        self._parameters = parameters
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the token to a request; requests calls this for each request that no redirect caused."""
-        lease = self._client.get(self._name)
-        request.headers.update(lease.headers)
-        request.register_hook("response", _ResponseHook(self._client, lease))
+        self._origins.admit(_origin(request.url or ""))
+        parameters = None if self._parameters is None else self._parameters(request)
+        grant = self._source.first(_query(request.url or ""), parameters)
+        _add(request, grant)
+        request.register_hook("response", _ResponseHook(self._source, grant, issued=parameters is not None))
         return request
 
 
 class _ResponseHook:
     """Response hook: gets the answer to a request, and to each hop of its redirects, before requests acts on it."""
 
-    def __init__(self, client: TokenClient, lease: Lease) -> None:
-        self._client = client
-        self._lease = lease
+    def __init__(self, source: TokenSource, grant: Grant, *, issued: bool) -> None:
+        self._source = source
+        self._grant = grant
+        self._issued = issued
         self._retried = False
 
     def __call__(self, response: requests.Response, **options: Any) -> requests.Response:
@@ -58,30 +80,57 @@ class _ResponseHook:
         request = response.request
         if response.status_code == 401 and not self._retried and self._token_is_in(request):
             response = self._repeat(response, request, options)
-        if response.is_redirect and not _stays_within_origin(response):
-            for name in self._lease.headers:
-                request.headers.pop(name, None)
+        if response.is_redirect:
+            self._prepare_hop(response, request)
         return response
 
     def _repeat(
         self, response: requests.Response, request: requests.PreparedRequest, options: dict[str, Any]
     ) -> requests.Response:
         self._retried = True
-        lease = newer(self._client, self._lease)
-        if lease is None or not isinstance(request.body, (str, bytes, type(None))):
+        grant = self._source.newer(self._grant)
+        if grant is None or not isinstance(request.body, (str, bytes, type(None))):
             return response
-        for name in self._lease.headers:
-            request.headers.pop(name, None)
-        request.headers.update(lease.headers)
-        self._lease = lease
+        self._take_token_from(request)
+        self._grant = grant
+        _add(request, grant)
         _ = response.content  # a connection can be used again only after its answer was read to the end
         response.close()
         answer: requests.Response = response.connection.send(request.copy(), **options)
         answer.history.append(response)
         return answer
 
+    def _prepare_hop(self, response: requests.Response, request: requests.PreparedRequest) -> None:
+        """Let the next hop of a redirect have the token, with a new request id, only within the origin."""
+        if self._issued or not _stays_within_origin(response):
+            self._take_token_from(request)
+        elif self._grant.request_id is not None and self._token_is_in(request):
+            self._grant = self._source.again(self._grant, None)
+            response.headers["location"] = _with_query(response.headers["location"], self._grant)
+
+    def _take_token_from(self, request: requests.PreparedRequest) -> None:
+        for name in self._grant.headers:
+            request.headers.pop(name, None)
+
     def _token_is_in(self, request: requests.PreparedRequest) -> bool:
-        return all(request.headers.get(name) == value for name, value in self._lease.headers.items())
+        return all(request.headers.get(name) == value for name, value in self._grant.headers.items())
+
+
+def _add(request: requests.PreparedRequest, grant: Grant) -> None:
+    request.headers.update(grant.headers)
+    if grant.request_id is not None:
+        request.url = _with_query(request.url or "", grant)
+
+
+def _with_query(url: str, grant: Grant) -> str:
+    """Return a URL, absolute or relative, with the query of a grant."""
+    place, sharp, fragment = url.partition("#")
+    place, _, query = place.partition("?")
+    return f"{place}?{grant.query(query)}{sharp}{fragment}"
+
+
+def _query(url: str) -> str:
+    return url.partition("#")[0].partition("?")[2]
 
 
 def _stays_within_origin(response: requests.Response) -> bool:
@@ -96,6 +145,6 @@ def _stays_within_origin(response: requests.Response) -> bool:
         return False
 
 
-def _origin(address: str) -> tuple[str | None, str | None, int | None]:
+def _origin(address: str) -> Origin:
     url = parse_url(address)  # the parser that decides where the connection goes
-    return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme or "")
+    return origin(url.scheme, url.host, url.port)

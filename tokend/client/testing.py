@@ -14,6 +14,7 @@ import shutil
 import socketserver
 import tempfile
 import threading
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -30,9 +31,11 @@ class FakeTokend:
 
     ``tokens`` has one token or several for each name. A refresh (and `rotate`) goes on to the next; after the last, a
     refresh returns the same token, like an upstream that has no other. Generations count from 1. ``headers`` are those
-    of a token in addition to ``Authorization``. Without ``environ``, $TOKEND_SOCKET stays unchanged.
+    of a token in addition to ``Authorization``. ``request_ids`` maps a name to the query parameter in which its
+    upstream wants an id in each call (tt: ``requestId``). Without ``environ``, $TOKEND_SOCKET stays unchanged.
 
-    Reads (with long polls and text/plain), refreshes and the list work; all other requests are answered with 405.
+    Reads (with long polls and text/plain), refreshes, request ids and the list work; all other requests are answered
+    with 405.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class FakeTokend:
         tokens: Mapping[str, str | Sequence[str]],
         *,
         headers: Mapping[str, Mapping[str, str]] | None = None,
+        request_ids: Mapping[str, str] | None = None,
         environ: bool = True,
     ) -> None:
         self._changed = threading.Condition()
@@ -49,6 +53,7 @@ class FakeTokend:
             )
             for name, given in tokens.items()
         }
+        self._request_ids = dict(request_ids or {})
         self._environ = environ
         self._before: str | None = None
         self._closing = False
@@ -113,6 +118,8 @@ class FakeTokend:
                 return _problem(404, "unknown_token", "no such token")
             if (method, action) == ("POST", "refresh"):
                 return self._refresh(scripted, body)
+            if (method, action) == ("POST", "request-id") and scripted.name in self._request_ids:
+                return _answered({"request_id": f"FakeApp-FakeCompany--{uuid.uuid4()}"})
             if (method, action) != ("GET", ""):
                 return _problem(405, "not_supported", "FakeTokend does not have this request")
             return self._read(scripted, target, headers)
@@ -131,7 +138,7 @@ class FakeTokend:
             return _problem(503, "token_unavailable", "a fresh token does not live that long")
         if headers.get("Accept") == "text/plain":
             return 200, "text/plain", scripted.token.encode(), {"ETag": scripted.etag}
-        return _answered(scripted.lease(), ETag=scripted.etag)
+        return self._lease(scripted)
 
     def _refresh(self, scripted: "_Scripted", body: bytes) -> "_Answer":
         given = json.loads(body or b"{}")
@@ -143,7 +150,12 @@ class FakeTokend:
             return _problem(503, "login_required", scripted.rejection)
         if generation in (None, scripted.generation) and scripted.advance():
             self._changed.notify_all()
-        return _answered(scripted.lease())
+        return self._lease(scripted)
+
+    def _lease(self, scripted: "_Scripted") -> "_Answer":
+        parameter = self._request_ids.get(scripted.name)
+        further = {} if parameter is None else {"Request-Id-Parameter": parameter}
+        return _answered(scripted.lease(), {"ETag": scripted.etag, **further})
 
 
 # Status, content type, body, further headers.
@@ -248,8 +260,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-def _answered(value: Mapping[str, Any], **headers: str) -> _Answer:
-    return 200, "application/json", json.dumps(value).encode(), headers
+def _answered(value: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> _Answer:
+    return 200, "application/json", json.dumps(value).encode(), headers or {}
 
 
 def _problem(status: int, code: str, detail: str) -> _Answer:

@@ -50,7 +50,7 @@ class TokenClient:
 
         ``query`` is the text after the ``?``, which ``path`` may have as well; ``body`` the very text that is sent.
         """
-        place, answer = self._answer(calls.sign(name, method, path, query, body))
+        place, _, answer = self._answer(calls.sign(name, method, path, query, body))
         return read_headers(answer, place)
 
     def request_id(self, name: str) -> str:
@@ -78,37 +78,37 @@ class TokenClient:
         generation: int | None = None
         while True:
             try:
-                path, status, body = self._exchange(calls.watch(name, generation), calls.LONG_POLL_SECONDS + 10)
+                path, status, found, body = self._exchange(calls.watch(name, generation), calls.LONG_POLL_SECONDS + 10)
                 if status >= 400:
                     raise refusal(status, body)
             except (NotRunningError, UnavailableError):
                 time.sleep(calls.PAUSE_SECONDS)
                 continue
             if status == 200:
-                lease = read_lease(json_object(body, path), path)
+                lease = read_lease(json_object(body, path), path, found)
                 generation = lease.generation
                 yield lease
 
     def call(self, method: str, target: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Make any request of the HTTP interface whose answer is a JSON object; return that object."""
-        return self._answer(calls.call(method, target, body))[1]
+        return self._answer(calls.call(method, target, body))[2]
 
     def _leased(self, call: Call) -> Lease:
-        path, answer = self._answer(call)
-        return read_lease(answer, path)
+        path, found, answer = self._answer(call)
+        return read_lease(answer, path, found)
 
-    def _answer(self, call: Call) -> tuple[str, dict[str, Any]]:
-        path, status, answer = self._exchange(call, self._timeout)
+    def _answer(self, call: Call) -> tuple[str, dict[str, str], dict[str, Any]]:
+        path, status, found, answer = self._exchange(call, self._timeout)
         if status >= 400:
             raise refusal(status, answer)
-        return path, json_object(answer, path)
+        return path, found, json_object(answer, path)
 
-    def _exchange(self, call: Call, timeout: float) -> tuple[str, int, bytes]:
+    def _exchange(self, call: Call, timeout: float) -> tuple[str, int, dict[str, str], bytes]:
         path = find_socket(self._socket)
-        status, _, answer = exchange(
+        status, found, answer = exchange(
             path, call.method, call.target, headers=call.headers, body=call.body, timeout=timeout
         )
-        return path, status, answer
+        return path, status, found, answer
 
 
 def token(name: str, *, min_ttl: float | None = None) -> str:

@@ -1,16 +1,13 @@
-"""Calls of a `TokenClient` in threads, for event loops of asyncio and trio."""
+"""Blocking calls of the adapters in threads, for event loops of asyncio and trio."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
 
-from tokend.client.leases import Lease
-from tokend.client.reporting import newer
-from tokend.client.tokens import TokenClient
-
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 # Separate limits instead of the event loop's own: a report may wait 30 s for an upstream. It must delay neither the
 # program's other threads (name resolution, for example) nor a read, which takes half a millisecond.
 READING_THREADS = 8
@@ -19,20 +16,20 @@ _reading: RunVar[CapacityLimiter] = RunVar("tokend_client_reading")
 _reporting: RunVar[CapacityLimiter] = RunVar("tokend_client_reporting")
 
 
-async def get(client: TokenClient, name: str) -> Lease:
-    """Call `TokenClient.get` in a thread."""
-    return await _in_thread(lambda: client.get(name), _reading, READING_THREADS)
+async def read(call: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    """Make a call that returns at once."""
+    return await _in_thread(_reading, READING_THREADS, call, *arguments)
 
 
-async def newer_than(client: TokenClient, lease: Lease) -> Lease | None:
-    """Call `reporting.newer` in a thread."""
-    return await _in_thread(lambda: newer(client, lease), _reporting, REPORTING_THREADS)
+async def report(call: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    """Make a call that may wait for an upstream."""
+    return await _in_thread(_reporting, REPORTING_THREADS, call, *arguments)
 
 
-async def _in_thread(call: Callable[[], T], limiter: RunVar[CapacityLimiter], threads: int) -> T:
+async def _in_thread(limiter: RunVar[CapacityLimiter], threads: int, call: Callable[[*Ts], T], *arguments: *Ts) -> T:
     try:
         limit = limiter.get()
     except LookupError:
         limit = CapacityLimiter(threads)
         limiter.set(limit)
-    return await to_thread.run_sync(call, abandon_on_cancel=True, limiter=limit)
+    return await to_thread.run_sync(call, *arguments, abandon_on_cancel=True, limiter=limit)

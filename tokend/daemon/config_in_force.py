@@ -4,7 +4,21 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from tokend.config import Config
+from tokend.values.status import ConfigStatus
 from tokend.values.tokens import utc
+
+# Keys of [daemon] that are read at start only.
+READ_AT_START = (
+    "socket",
+    "socket_mode",
+    "socket_group",
+    "credentials_socket",
+    "listen",
+    "state",
+    "state_directory",
+    "max_connections",
+    "max_connections_per_uid",
+)
 
 
 class ConfigInForce:
@@ -17,6 +31,7 @@ class ConfigInForce:
         self.config = config
         self.loaded_at = loaded_at
         self.error: str | None = None
+        self._started = config.daemon
         self._subscribers: list[Callable[[], None]] = []
 
     def subscribe(self, callback: Callable[[], None]) -> None:
@@ -37,10 +52,22 @@ class ConfigInForce:
         for callback in self._subscribers:
             callback()
 
-    def state(self) -> tuple[datetime, str | None]:
-        """Return ``loaded_at`` and ``error``."""
-        return self.loaded_at, self.error
+    def restart_needed(self, config: Config | None = None) -> tuple[str, ...]:
+        """Return the keys of ``config`` (default: the one in force) that differ from the start's and count only there.
 
-    def event(self) -> Mapping[str, str | None]:
+        A reload cannot change them, so they stay until the restart: a later reload that changes nothing has them, too.
+        """
+        new = (self.config if config is None else config).daemon
+        return tuple(f"daemon.{key}" for key in READ_AT_START if getattr(new, key) != getattr(self._started, key))
+
+    def state(self) -> ConfigStatus:
+        """Return the status."""
+        return ConfigStatus(self.loaded_at, self.error, self.restart_needed())
+
+    def event(self) -> Mapping[str, object]:
         """Return the body of the event ``config``. The error's text may name files: readers get one word."""
-        return {"loaded_at": utc(self.loaded_at), "error": None if self.error is None else "refused"}
+        return {
+            "loaded_at": utc(self.loaded_at),
+            "error": None if self.error is None else "refused",
+            "restart_needed": list(self.restart_needed()),
+        }

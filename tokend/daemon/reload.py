@@ -9,6 +9,7 @@ import anyio
 
 from tokend.config import Config, SocketSettings
 from tokend.daemon.config_in_force import ConfigInForce
+from tokend.engine.context.contract import ReloadAnswer
 from tokend.engine.reload_plan import ReloadPlan
 from tokend.engine.supervisor import Supervisor
 from tokend.kinds import load_config
@@ -27,22 +28,8 @@ LOAD_SECONDS = 60.0
 # A configuration names the files to watch, so it may have changed before they were watched. Each further read is caused
 # by a program that is writing at that moment.
 READ_TRIES = 5
-# Name in a plan for the daemon's own keys; no provider can have this name.
-DAEMON = "[daemon]"
 # Name in a plan for the tables of additional sockets.
 SOCKETS = "[[sockets]]"
-# Keys that are read at start only.
-NEEDS_RESTART = (
-    "socket",
-    "socket_mode",
-    "socket_group",
-    "credentials_socket",
-    "listen",
-    "state",
-    "state_directory",
-    "max_connections",
-    "max_connections_per_uid",
-)
 
 log = logs.get_logger()
 
@@ -82,14 +69,15 @@ class Reloader:
         """Request a reload soon. Several requests before it begins cause one reload."""
         self._wanted.set()
 
-    async def reload(self, dry_run: bool = False) -> Sequence[Mapping[str, str]]:
+    async def reload(self, dry_run: bool = False, path: Path | None = None) -> ReloadAnswer:
         """Read, validate, plan, apply; returns the plan. With ``dry_run`` nothing is applied.
 
-        Raises `ConfigError`; the running providers are unchanged then.
+        With ``path``, that file is planned instead of the one in force; only with ``dry_run``. Raises `ConfigError`;
+        the running providers are unchanged then.
         """
         async with self._lock:
             if dry_run:
-                return self._rows(self._supervisor.plan(await self._load()))
+                return self._answer(self._supervisor.plan(await self._load(path)))
             self._notifier.reloading()
             try:
                 return await self._replace()
@@ -158,10 +146,10 @@ class Reloader:
             log.info("secret.changed", files=len(secrets))
             self._supervisor.secrets_changed(secrets)
 
-    async def _replace(self) -> Sequence[Mapping[str, str]]:
+    async def _replace(self) -> ReloadAnswer:
         config = await self._load_watched()
         plan = self._supervisor.plan(config)
-        rows = self._rows(plan)
+        answer, waiting = self._answer(plan), self._in_force.restart_needed()
         # The client may disconnect, and the daemon may be stopped: half a configuration must not be in force.
         with anyio.CancelScope(shield=True):
             await self._supervisor.carry_out(plan)
@@ -170,12 +158,12 @@ class Reloader:
             await self._watch.follow(_watched(config))
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
         self._log_warnings(config)
-        for row in rows:
-            if row["name"] == DAEMON:
-                log.warning("config.restart_needed", detail=row["action"])
-        log.info("config.loaded", changes=len(rows))
+        if answer.restart_needed and answer.restart_needed != waiting:
+            keys = ", ".join(key.removeprefix("daemon.") for key in answer.restart_needed)
+            log.warning("config.restart_needed", detail=f"restart needed for {keys}")
+        log.info("config.loaded", changes=len(answer.plan))
         self._in_force.announce()
-        return rows
+        return answer
 
     def _log_warnings(self, config: Config) -> None:
         """Log each warning once: a warning that the last configuration had, too, is not logged again."""
@@ -189,11 +177,14 @@ class Reloader:
         (log.debug if error.detail == self._in_force.error else log.error)("config.refused", detail=error.detail)
         self._in_force.refuse(error.detail)
 
-    async def _load(self) -> Config:
+    async def _load(self, planned: Path | None = None) -> Config:
+        load = partial(load_config, self._explicit, before=self._in_force.config)
+        if planned is not None:
+            from tokend.daemon.planned_file import load_planned  # rarely asked for
+
+            load = partial(load_planned, planned)
         try:
-            return await self._threads.run(
-                partial(load_config, self._explicit, before=self._in_force.config), seconds=LOAD_SECONDS
-            )
+            return await self._threads.run(load, seconds=LOAD_SECONDS)
         except TimeoutError as error:
             why = str(error) or f"a disk hangs, for {LOAD_SECONDS:.0f} s"
             raise ConfigError(f"the configuration could not be read: {why}") from None
@@ -215,15 +206,10 @@ class Reloader:
             config = await self._load()
         return config
 
-    def _rows(self, plan: ReloadPlan) -> list[Mapping[str, str]]:
-        """Return the plan's rows, and one for daemon keys that need a restart; before it is carried out."""
-        rows = list(plan)
-        now, new = self._in_force.config.daemon, plan.config.daemon
-        fixed = [key for key in NEEDS_RESTART if getattr(new, key) != getattr(now, key)]
-        rows += _socket_rows(self._in_force.config.sockets, plan.config.sockets)
-        if fixed:
-            rows.append({"name": DAEMON, "action": "restart needed for " + ", ".join(fixed)})
-        return rows
+    def _answer(self, plan: ReloadPlan) -> ReloadAnswer:
+        """Return the plan's rows, before it is carried out, and the keys that need a restart."""
+        rows = [*plan, *_socket_rows(self._in_force.config.sockets, plan.config.sockets)]
+        return ReloadAnswer(rows, self._in_force.restart_needed(plan.config))
 
 
 def _socket_rows(now: Sequence[SocketSettings], new: Sequence[SocketSettings]) -> list[Mapping[str, str]]:

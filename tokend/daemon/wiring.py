@@ -144,7 +144,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         commands=given.pools.commands,
         serve=serve,
     )
-    supervisor = Supervisor(tasks, context, reload=lambda dry_run: reloader.reload(dry_run))
+    supervisor = Supervisor(tasks, context, reload=lambda dry_run, path: reloader.reload(dry_run, path))
     sockets = TokenSockets(given.pools.disk)
     reloader = Reloader(
         config,

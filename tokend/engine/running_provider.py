@@ -15,7 +15,9 @@ from tokend.engine.held.held_provider import HeldProvider
 from tokend.engine.on_demand.on_demand_provider import OnDemandProvider
 from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
+from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import HeldSettings, OnDemandSettings
+from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token
 
 
@@ -71,6 +73,9 @@ class RunningProvider(Entry, Protocol):
 
     async def issue(self, parameters: Mapping[str, str], uid: int) -> Token:
         """See `contract.Engine.issue`."""
+
+    async def sign(self, call: CallToSign, uid: int) -> Mapping[str, Secret | str]:
+        """See `contract.Engine.sign`."""
 
     async def forget(self) -> None:
         """See `contract.Engine.forget`."""

@@ -4,7 +4,7 @@ A start is a reload from nothing. One worker runs for each held provider, one fo
 tokens.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 from tokend.config import Config, ProviderConfig
 from tokend.engine import reload_plan, running_provider
 from tokend.engine.context.context import Context
+from tokend.engine.context.contract import Reload, ReloadAnswer
 from tokend.engine.context.counters import Counters
 from tokend.engine.context.warnings import CONFIG, SECRETS, Warnings
 from tokend.engine.publishing.running_sinks import RunningSinks
@@ -27,7 +28,9 @@ from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
 from tokend.plugin.provider import RequestIdMaker
+from tokend.plugin.request_signing import CallToSign
 from tokend.values.errors import NotSupportedError, UnknownTokenError
+from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token
 
 log = get_logger()
@@ -41,7 +44,7 @@ class Supervisor:
         tasks: TaskGroup,
         context: Context,
         *,
-        reload: Callable[[bool], Awaitable[Sequence[Mapping[str, str]]]],
+        reload: Reload,
     ) -> None:
         self._tasks = tasks
         self._workers = WorkerGroup(tasks, context.clock)
@@ -54,10 +57,10 @@ class Supervisor:
         self._target_locks: dict[str, TargetLock] = {}
         self._expiry = ExpiryWatch(context, is_held=self._providers.__contains__)
         self._workers.start(None, self._expiry.run)
-        for record in context.store.records.values():
+        for name, record in context.store.records.items():
             # Honour a persisted Retry-After after a restart, even if the provider that received it is gone.
             if record.host_pause is not None:
-                context.limits.block(record.host_pause.host, record.host_pause.until)
+                context.limits.block(record.host_pause.host, record.host_pause.until, by=name)
 
     # -------------------------------------------------------------- configuration
 
@@ -185,6 +188,10 @@ class Supervisor:
         """Issue one on-demand token."""
         return await self._provider(name).issue(parameters, uid)
 
+    async def sign(self, name: str, call: CallToSign, *, uid: int) -> Mapping[str, Secret | str]:
+        """Sign a caller's own call to an upstream."""
+        return await self._provider(name).sign(call, uid)
+
     async def request_id(self, name: str) -> str:
         """Make a request id."""
         settings = self._provider(name).settings
@@ -196,9 +203,9 @@ class Supervisor:
         """Drop the token everywhere, then make an attempt."""
         await self._provider(name).forget()
 
-    async def reload(self, *, dry_run: bool) -> Sequence[Mapping[str, str]]:
+    async def reload(self, *, dry_run: bool, path: Path | None = None) -> ReloadAnswer:
         """Read the configuration again and apply it."""
-        return await self._reload(dry_run)
+        return await self._reload(dry_run, path)
 
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call ``callback(name)`` at each change."""

@@ -9,6 +9,7 @@ from tokend.plugin.field_errors import field_errors
 from tokend.plugin.field_roles import Absence, Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Issuer, Provider, Runtime
+from tokend.plugin.request_signing import CallToSign, RequestSigner, SigningSettings
 from tokend.plugin.response_status import refuse, token_value
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import (
@@ -41,11 +42,12 @@ from tokend.values.tokens import Lease, Token
 from tokend.values.url import host_of, path_of
 
 __all__ = [
-    "MISSING", "Absence", "AnchoredPath", "AttemptError", "Clock", "ClockError", "Content", "Duration",
-    "HeldSettings", "Instant", "InvalidParametersError", "Issuer", "Lease", "ListeningSink", "Mark", "Mode", "Name",
-    "NetworkSettings", "OnDemandSettings", "Provider", "RateLimitedError", "RejectedError", "RemoteSink",
-    "RemoteSinkSettings", "Role", "Runtime", "Secret", "SecretError", "SecretField", "SecretSource", "Sink",
-    "SinkError", "SinkRuntime", "SinkSettings", "SocketPath", "Strings", "Token", "TransientError", "UpstreamReply",
-    "UpstreamRequest", "UpstreamSettings", "bearer_token", "expiry", "field_errors", "header_text", "host_of",
-    "is_text", "parse_object", "part_of", "path_of", "refuse", "reply_object", "text_of", "token_value", "try_object",
+    "MISSING", "Absence", "AnchoredPath", "AttemptError", "CallToSign", "Clock", "ClockError", "Content",
+    "Duration", "HeldSettings", "Instant", "InvalidParametersError", "Issuer", "Lease", "ListeningSink", "Mark",
+    "Mode", "Name", "NetworkSettings", "OnDemandSettings", "Provider", "RateLimitedError", "RejectedError",
+    "RemoteSink", "RemoteSinkSettings", "RequestSigner", "Role", "Runtime", "Secret", "SecretError", "SecretField",
+    "SecretSource", "SigningSettings", "Sink", "SinkError", "SinkRuntime", "SinkSettings", "SocketPath", "Strings",
+    "Token", "TransientError", "UpstreamReply", "UpstreamRequest", "UpstreamSettings", "bearer_token", "expiry",
+    "field_errors", "header_text", "host_of", "is_text", "parse_object", "part_of", "path_of", "refuse",
+    "reply_object", "text_of", "token_value", "try_object",
 ]  # fmt: skip

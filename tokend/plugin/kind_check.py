@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from tokend.plugin.provider import Issuer, Provider
+from tokend.plugin.request_signing import RequestSigner, SigningSettings
 from tokend.plugin.secret_check import secret_faults
 from tokend.plugin.settings import HeldSettings, NetworkSettings, OnDemandSettings, SinkSettings
 from tokend.plugin.sink import CombiningSink, ListeningSink, RemoteSink, Sink
@@ -25,6 +26,7 @@ def provider_faults(kind: str, found: object) -> list[str]:
     return [
         *_field_faults(kind, found),
         *_method_faults(found, Provider if held else Issuer),
+        *(_method_faults(found, RequestSigner) if issubclass(found, SigningSettings) else ()),
         *_upstream_faults(found, NetworkSettings),
     ]
 

@@ -77,7 +77,10 @@ class Issuer(Protocol):
 
 @runtime_checkable
 class RequestIdMaker(Protocol):
-    """A kind whose upstream requires a unique id in each request (tt)."""
+    """A kind whose upstream requires a unique id in each request (tt).
+
+    Its class attribute ``request_id_parameter`` names the query parameter: `TokendAuth` sets it.
+    """
 
     def request_id(self) -> str:
         """Make a new id."""

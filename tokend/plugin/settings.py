@@ -38,6 +38,8 @@ class ProviderSettings(Settings):
 
     # True for a kind without an upstream: no request, no rate limit, no interval between two attempts.
     local: ClassVar[bool] = True
+    # Query parameter in which each call to the upstream needs a new id, for kinds with a method `request_id`.
+    request_id_parameter: ClassVar[str | None] = None
 
     kind: str
     required: Annotated[bool, Role.HANDLING] = True

@@ -33,6 +33,7 @@ class TT(HeldSettings, NetworkSettings):
     # The vendor allows one token request per 10 s, retries included.
     request_interval_seconds: ClassVar[float] = 10.0
     interval_is_per_account: ClassVar[bool] = True
+    request_id_parameter: ClassVar[str | None] = "requestId"
 
     kind: Literal["tt"] = "tt"
     base_url: str = "https://ttrestapi.trade.tt"
@@ -41,6 +42,12 @@ class TT(HeldSettings, NetworkSettings):
     api_secret: SecretField
     app_name: str
     company_name: str
+
+    @field_validator("environment", mode="before")
+    @classmethod
+    def _in_lower_case(cls, value: object) -> object:
+        """Accept ``UAT`` as well: the vendor's package writes it so."""
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("app_name", "company_name")
     @classmethod

@@ -27,9 +27,9 @@ change its state: faults, credentials, the clock. The variable TOKEND_SANDBOX_<O
 _SECTIONS = {
     "projectx": "ProjectX: POST /api/Auth/loginKey, /api/Auth/validate, /api/Account/search",
     "partner": "Partner JWT: GET /portfolio",
-    "tt": "Trading Technologies: POST /ttid/<env>/token, GET /ttuser/<env>/users",
+    "tt": "Trading Technologies: POST /ttid/ext_uat_cert/token, GET /ttuser/ext_uat_cert/users",
     "wallet": "Wallet, a JWT per request: POST /api/wallet/transfer, GET /api/wallet/balance",
-    "xerve": "Xerve: POST /api/v1/generate-auth-token, GET /login/<token>",
+    "xerve": "Xerve: POST /api/v1/generate-auth-token, GET the loginLink, GET /api/v1/get-balance",
 }
 
 

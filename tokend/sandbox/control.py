@@ -49,6 +49,7 @@ class Control:
             "version": 1,
             "control": [f"{method} {path}" for method, path in self._table],
             "vendors": {name: sorted(vendor.credentials) for name, vendor in self._stage.vendors.items()},
+            "paths": {name: vendor.paths for name, vendor in self._stage.vendors.items()},
             "modes": MODES,
         }
 

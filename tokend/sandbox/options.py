@@ -53,7 +53,7 @@ class Options:
     projectx_validate: str = _option("new", VALIDATE_ANSWERS, "What validate answers to a valid bearer.")
     projectx_expires_in_field: bool = _option(False, "flag", "Answer in the form with expiresIn (whole minutes).")
     no_projectx_exp: bool = _option(False, "flag", "Issue JWTs without an exp claim.")
-    projectx_limit: int = _option(200, "integer", "Requests allowed in 60 s, logins included.")
+    projectx_limit: int = _option(200, "integer", "Requests allowed in 60 s, logins included; 0 is no limit.")
 
     partner_client_id: str = _option("sandbox-client", "text", "Accepted clientId.")
     partner_secret: str = _option("sandbox-partner-secret", "text", "Secret its callers sign with.")
@@ -83,6 +83,8 @@ class Options:
     def __post_init__(self) -> None:
         if not is_loopback(self.host):
             raise ValueError(f"host {self.host!r} is not a loopback address: use 127.0.0.1 or ::1")
+        if self.projectx_limit < 0:
+            raise ValueError(f"projectx limit {self.projectx_limit} is below 0; 0 is no limit")
         if not 0 <= self.fail_rate <= 1:
             raise ValueError(f"fail rate {self.fail_rate} is not between 0 and 1")
         if not abs(self.clock_skew) <= _LONGEST_SECONDS * 5:  # 50 years: 1976 to 2076, without OverflowError

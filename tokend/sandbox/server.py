@@ -79,6 +79,8 @@ class _Server(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
+        # A sandbox that was just ended on this port leaves connections in TIME_WAIT.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # HTTPServer.server_bind would ask the resolver for the name of the address.
         socket.socket.bind(self.socket, self.server_address[:2])
         self.server_address = self.socket.getsockname()

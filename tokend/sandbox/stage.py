@@ -55,7 +55,8 @@ class Stage:
                 return reply
         # An unknown path may hold a token: it is not recorded.
         self.journal.add(Entry("none", request.method, "(unknown)", self.clock.now(), 404))
-        return json_reply(404, {"error": "no vendor has this path; GET /_sandbox lists the vendors"})
+        paths = {vendor.name: vendor.paths for vendor in self.vendors.values()}
+        return json_reply(404, {"error": "no vendor has this path; paths lists theirs", "paths": paths})
 
     def close(self) -> None:
         """End delays and close the database."""

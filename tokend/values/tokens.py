@@ -85,7 +85,7 @@ def native(lease: Lease) -> dict[str, JSON]:
         "version": 1,
         "name": lease.name,
         "access_token": token.value.reveal(),
-        "token_type": token.token_type,
+        "token_type": _scheme(token.token_type),
         "issued_at": utc(token.issued_at.wall),
         "expires_at": None if token.expires_at is None else utc(token.expires_at.wall),
         "expires_at_unix": None if token.expires_at is None else unix(token.expires_at.wall),
@@ -93,3 +93,8 @@ def native(lease: Lease) -> dict[str, JSON]:
         "generation": lease.generation,
         "fingerprint": lease.fingerprint,
     }
+
+
+def _scheme(token_type: str) -> str:
+    """Spell ``bearer`` as `Authorization` headers do: readers join type and token, and some upstreams compare case."""
+    return "Bearer" if token_type.lower() == "bearer" else token_type

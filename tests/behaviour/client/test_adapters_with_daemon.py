@@ -52,7 +52,7 @@ def test_a_hundred_programs_whose_token_was_revoked_cause_one_login(
     post(here, LOGOUT, {}, **old.headers)
     url = here.sandbox.url + ACCOUNTS
     call = Call(url, "POST", b'{"onlyActiveAccounts": true}', headers={"Content-Type": "application/json"})
-    found = adapter(str(here.socket), here.sandbox.url, [call] * HUNDRED)
+    found = adapter(str(here.socket), [call] * HUNDRED)
     assert [answer.status for answer in found] == [200] * HUNDRED
     assert all(json.loads(answer.body)["success"] for answer in found)
     assert logins(here) == before + 1
@@ -68,6 +68,6 @@ def test_a_token_that_expired_by_the_servers_clock_is_replaced(adapter: Adapter)
         here.start(TABLE).settled()
         post(here, "/_sandbox/clock", {"skew": 2 * DAY_SECONDS})
         call = Call(here.sandbox.url + ACCOUNTS, "POST", b"{}", headers={"Content-Type": "application/json"})
-        assert [answer.status for answer in adapter(str(here.socket), here.sandbox.url, [call])] == [200]
+        assert [answer.status for answer in adapter(str(here.socket), [call])] == [200]
         asked = [(entry.path, entry.status) for entry in here.sandbox.stage.journal.entries("projectx")]
         assert asked[-3:] == [(ACCOUNTS, 401), (LOGIN, 200), (ACCOUNTS, 200)]

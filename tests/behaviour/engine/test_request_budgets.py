@@ -260,7 +260,7 @@ def test_an_outage_that_begins_with_an_hours_pause_has_no_burst_after_it() -> No
         async with world.running(provider("a", Twice())) as supervisor:
             await anyio.sleep(10)
             ends = present(present(supervisor.entries["a"].lease).token.expires_at).boot
-            up.script = [TransientError("answered 503", retry_after=3600)]
+            up.script = [RateLimitedError("answered 429", retry_after=3600)]
             up.broken = lambda now: DOWN
             await until(lambda: len(up.calls) > 2, seconds=13 * HOUR)
             (_, begun, again, *_) = [call.boot for call in up.calls]

@@ -5,7 +5,7 @@ import pytest
 
 from tests.expecting import held, present
 from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeSink, Upstream, World, minutes, provider
-from tests.virtual import VirtualClock, run_virtually
+from tests.virtual import VirtualClock, run_virtually, until
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import RateLimitedError, RejectedError, TransientError
@@ -230,5 +230,27 @@ def test_refresh_before_is_obeyed() -> None:
         async with world.running(provider("a", settings)):
             await anyio.sleep(12 * HOUR)
             assert 0.93 * 12 * HOUR <= gaps(world.upstreams["one"])[0] <= 12 * HOUR - 600 + 5
+
+    run_virtually(main)
+
+
+def test_a_503_that_asks_for_an_hour_does_not_let_the_token_run_out() -> None:
+    """The upstream is back after five minutes; the token would end before its Retry-After is over."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        up = world.upstreams["one"]
+        up.life = HOUR
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(10)
+            up.broken = lambda now: TransientError("answered 503", retry_after=HOUR, repeatable=True)
+            await until(lambda: len(up.calls) == 2, seconds=HOUR)
+            await anyio.sleep(300)
+            assert 3 <= len(up.calls) <= 10
+            up.broken = lambda now: None
+            await anyio.sleep(180)
+            status = supervisor.entries["a"].status()
+            assert status.state is State.VALID
+            assert present(status.seconds_left) > HOUR / 2
 
     run_virtually(main)

@@ -53,6 +53,7 @@ def judged(
         (DOWN, 3, 40),
         (TransientError("503", retry_after=60), 0, 60),
         (TransientError("503", retry_after=60), 5, 160),
+        (TransientError("503", retry_after=3600), 0, 300),
         (RateLimitedError("429"), 2, 20),
         (RateLimitedError("429", retry_after=900), 0, 900),
         (RateLimitedError("429", retry_after=5), 8, 300),  # P3: five seconds for ever are 720 requests an hour
@@ -84,6 +85,16 @@ def test_while_a_token_is_valid_a_quarter_of_what_is_left_bounds_the_pause() -> 
     assert judged(DOWN, Record(token=Held(lease), attempts=failed(9)))[1] == pytest.approx(100)
     ended = Lease("a", Token(Secret("x"), "Bearer", NOW, NOW.after(-1)), 1, None, "f")
     assert judged(DOWN, Record(token=Held(ended), attempts=failed(9)))[1] == pytest.approx(300)
+
+
+@pytest.mark.parametrize(("left", "expected"), [(400, 100), (40, 10), (8, 5), (12 * 3600, 300), (-1, 300)])
+def test_only_a_rate_limit_binds_for_longer_than_any_backoff(left: float, expected: float) -> None:
+    """A 503 that asks for an hour does not let the token run out: a quarter of what is left, 300 s at most."""
+    held = Record(token=Held(Lease("a", Token(Secret("x"), "Bearer", NOW, NOW.after(left)), 1, None, "f")))
+    assert judged(TransientError("503", retry_after=3600), held)[1] == pytest.approx(expected)
+    assert judged(TransientError("503", retry_after=3600), held, interval=30)[1] == pytest.approx(max(expected, 30))
+    after, pause = judged(RateLimitedError("429", retry_after=3600), held)
+    assert (pause, after.failures) == (3600, 1)
 
 
 def test_proven_credentials_have_two_refusals_and_unproven_ones_one() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.player import Answer, Play, Player
+from tokend.sandbox import Options
 
 CREDENTIALS = {"userName": "sandbox-user", "apiKey": "sandbox-projectx-key"}
 
@@ -180,3 +181,26 @@ def test_too_many_requests_within_a_minute_are_a_429(play: Play) -> None:
     """200 in 60 s by default, logins included; the limit is an option."""
     player = play(projectx_limit=3)
     assert [login(player).status for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_a_limit_of_zero_is_no_limit(play: Play) -> None:
+    """More requests in a minute than the default allows."""
+    player = play(projectx_limit=0)
+    assert [player.call("POST", "/api/Auth/validate").status for _ in range(210)] == [401] * 210
+    with pytest.raises(ValueError, match="projectx limit -1 is below 0; 0 is no limit"):
+        Options(projectx_limit=-1)
+
+
+def test_accounts_have_every_field_of_the_documented_model(play: Play) -> None:
+    """Public clients read all of them."""
+    player = play()
+    account = {"userName": "sandbox-user", "apiKey": "sandbox-projectx-key"}
+    token = player.call("POST", "/api/Auth/loginKey", account).json["token"]
+    found = player.call(
+        "POST", "/api/Account/search", {"onlyActiveAccounts": True}, headers={"Authorization": f"Bearer {token}"}
+    ).json
+    assert set(found) == {"accounts", "success", "errorCode", "errorMessage"}
+    (first,) = found["accounts"]
+    assert {key: type(value) for key, value in first.items()} == {
+        "id": int, "name": str, "balance": float, "canTrade": bool, "isVisible": bool, "simulated": bool,
+    }  # fmt: skip

@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -14,24 +15,25 @@ from hypothesis import strategies as st
 from tests.files.children import environment
 from tests.sinks.leases import ISSUED, PLANTED, lease, sink
 
-# How that program reads tt_token.json: `datetime.now()` and what it saved are naive local times.
+# How that program reads tt_token.json: `datetime.now()` and what it saved are naive local times. Its second generation
+# reads the newer member, and drops a file without it.
 CONSUMER = """
 import json, sys
 from datetime import datetime, timedelta
 
 class TTTokenManager:
     TOKEN_BUFFER_SECONDS = 600
-    def __init__(self, token_file):
+    def __init__(self, token_file, life):
         with open(token_file) as file:
             data = json.load(file)
         assert data["status"] == "Ok"
         self.token, self.token_type = data["access_token"], data["token_type"]
         acquired = datetime.fromisoformat(data["acquisition_time"])
-        self.expiry_time = acquired + timedelta(seconds=data["seconds_until_expiry"])
+        self.expiry_time = acquired + timedelta(seconds=data[life])
     def is_token_valid(self, now):
         return now < self.expiry_time - timedelta(seconds=self.TOKEN_BUFFER_SECONDS)
 
-manager = TTTokenManager(sys.argv[1])
+manager = TTTokenManager(sys.argv[1], sys.argv[4])
 now = datetime.fromtimestamp(float(sys.argv[2]))
 print(json.dumps([manager.token, manager.token_type, manager.is_token_valid(now),
                   manager.is_token_valid(now + timedelta(seconds=float(sys.argv[3])))]))
@@ -49,7 +51,7 @@ def test_the_native_layout_is_the_documented_object(tmp_path: Path) -> None:
         "version": 1,
         "name": "tt",
         "access_token": PLANTED,
-        "token_type": "bearer",
+        "token_type": "Bearer",
         "issued_at": "2026-03-01T12:00:00Z",
         "expires_at": "2026-03-02T12:00:00Z",
         "expires_at_unix": 1772452800,
@@ -67,11 +69,15 @@ def test_a_token_without_end_has_no_expiry(tmp_path: Path) -> None:
 
 
 def test_the_tt_layout_has_exactly_its_members(tmp_path: Path) -> None:
-    """docs/sinks.md: in this order; the life is an integer, the time naive."""
+    """docs/sinks.md: in this order; the life is an integer, the time naive; the type is the vendor's word."""
     sink("json", tmp_path / "tt_token.json", layout="tt").write(lease())
     read = json.loads((tmp_path / "tt_token.json").read_text())
-    assert list(read) == ["status", "access_token", "token_type", "seconds_until_expiry", "acquisition_time"]
-    assert read["seconds_until_expiry"] == 86_400
+    assert list(read) == [
+        "status", "access_token", "token_type", "seconds_until_expiry", "seconds_until_expiry_on_save",
+        "acquisition_time",
+    ]  # fmt: skip
+    assert read["seconds_until_expiry"] == read["seconds_until_expiry_on_save"] == 86_400
+    assert read["token_type"] == "bearer"
     assert datetime.fromisoformat(read["acquisition_time"]).tzinfo is None
 
 
@@ -84,7 +90,8 @@ def test_the_life_as_issued_is_never_a_second_off(life: int, tmp_path_factory: p
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/Chicago", "Asia/Kolkata", "Pacific/Auckland"])
-def test_the_program_that_read_the_file_before_reads_it_still(tmp_path: Path, zone: str) -> None:
+@pytest.mark.parametrize("member", ["seconds_until_expiry", "seconds_until_expiry_on_save"])
+def test_the_program_that_read_the_file_before_reads_it_still(tmp_path: Path, zone: str, member: str) -> None:
     """In the daemon's own time zone: its token is valid, and stops being so ten minutes before the expiry."""
     path = tmp_path / "tt_token.json"
     code = (
@@ -96,6 +103,31 @@ def test_the_program_that_read_the_file_before_reads_it_still(tmp_path: Path, zo
     subprocess.run([sys.executable, "-c", code, path], env=environ, check=True)
     now = ISSUED.wall + timedelta(seconds=1)
     for ahead, valid in ((86_400 - 600 - 5, True), (86_400 - 600 + 5, False)):
-        argv = [sys.executable, "-I", "-c", CONSUMER, str(path), str(now.timestamp()), str(ahead)]
+        argv = [sys.executable, "-I", "-c", CONSUMER, str(path), str(now.timestamp()), str(ahead), member]
         read = json.loads(subprocess.run(argv, env={**os.environ, "TZ": zone}, capture_output=True, check=True).stdout)
         assert read == [PLANTED, "bearer", True, valid]
+
+
+@pytest.mark.parametrize(
+    "issued", ["2026-11-01T05:59:51+00:00", "2026-03-08T06:59:51+00:00", "2026-06-01T12:00:00+00:00"]
+)
+def test_readers_find_the_right_end_where_the_clocks_are_changed(tmp_path: Path, issued: str) -> None:
+    """Over the end and the beginning of summer time: what a reader adds up is the naive local time of the expiry."""
+    path = tmp_path / "tt_token.json"
+    code = (
+        "import pathlib, sys\n"
+        "from dataclasses import replace\n"
+        "from datetime import datetime\n"
+        "from tests.sinks.leases import lease, sink\n"
+        "from tokend.values.instant import Instant\n"
+        "start = Instant(datetime.fromisoformat(sys.argv[2]), 50.0)\n"
+        "made = lease()\n"
+        "token = replace(made.token, issued_at=start, expires_at=start.after(86_400.0))\n"
+        "sink('json', pathlib.Path(sys.argv[1]), layout='tt').write(replace(made, token=token))\n"
+    )
+    environ = {**environment(), "TZ": "America/New_York"}
+    subprocess.run([sys.executable, "-c", code, path, issued], env=environ, check=True)
+    read = json.loads(path.read_text())
+    believed = datetime.fromisoformat(read["acquisition_time"]) + timedelta(seconds=read["seconds_until_expiry"])
+    new_york = ZoneInfo("America/New_York")
+    assert believed.replace(tzinfo=new_york).astimezone(UTC) == datetime.fromisoformat(issued) + timedelta(days=1)

@@ -11,6 +11,7 @@ from tokend.engine.context.contract import Serve
 from tokend.engine.context.counters import Counters
 from tokend.engine.context.warnings import Warnings
 from tokend.engine.policy.rate_limits import HostLimits, RequestRate
+from tokend.engine.policy.turns import Turns
 from tokend.engine.records.store import TokenStore
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import Threads
@@ -45,4 +46,5 @@ class Context:
     serve: Serve
     warnings: Warnings = field(default_factory=Warnings)
     request_rate: RequestRate = field(default_factory=RequestRate)
+    turns: Turns = field(default_factory=Turns)
     reconciling: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(RECONCILIATIONS, fast_acquire=True))

@@ -1,13 +1,29 @@
 """Interfaces between the engine and the servers that answer readers."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from tokend.machine.clock import Clock
+from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import ProviderSettings
 from tokend.plugin.sink import ListeningSink
+from tokend.values.secret import Secret
 from tokend.values.status import ProviderStatus, SinkStatus
 from tokend.values.tokens import Lease, Token
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadAnswer:
+    """The result of a reload, done or planned.
+
+    ``plan`` has a row per changed provider: ``name`` and ``action``. ``restart_needed`` has the keys whose new values
+    count only after a restart, as in ``daemon.socket``.
+    """
+
+    plan: Sequence[Mapping[str, str]]
+    restart_needed: Sequence[str] = ()
 
 
 class Serve(Protocol):
@@ -95,16 +111,24 @@ class Engine(Protocol):
         Raises `InvalidParametersError`, `ThrottledError`, `TokenUnavailableError` and `LoginRequiredError`.
         """
 
+    async def sign(self, name: str, call: CallToSign, *, uid: int) -> Mapping[str, Secret | str]:
+        """Return the headers that sign a caller's own call to the upstream. Sends no request.
+
+        Raises `NotSupportedError` also without ``sign_paths``, `DeniedError` for a call that is not among them, and
+        the errors of `issue`.
+        """
+
     async def request_id(self, name: str) -> str:
         """Make a request id, for kinds that need one."""
 
     async def forget(self, name: str) -> None:
         """Drop the token everywhere (memory, state, sinks), then make an attempt in the background."""
 
-    async def reload(self, *, dry_run: bool) -> Sequence[Mapping[str, str]]:
+    async def reload(self, *, dry_run: bool, path: Path | None = None) -> ReloadAnswer:
         """Read the configuration again, apply it unless ``dry_run``, and return the plan.
 
-        Raises `ConfigError`; the configuration in force is unchanged then.
+        With ``path``, plan that file instead; only with ``dry_run``. Raises `ConfigError`; the configuration in force
+        is unchanged then.
         """
 
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
@@ -115,5 +139,5 @@ class Engine(Protocol):
         """Whether every required token is valid, and every required sink holds it."""
 
 
-Reload = Callable[[bool], Awaitable[Sequence[Mapping[str, str]]]]
-"""The function behind `Engine.reload`; its argument is ``dry_run``."""
+Reload = Callable[[bool, Path | None], Awaitable[ReloadAnswer]]
+"""The function behind `Engine.reload`; its arguments are ``dry_run`` and ``path``."""

@@ -13,8 +13,10 @@ from tokend.engine.held.demand import Demand
 from tokend.engine.held.refresher import Refresher
 from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
+from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import NotSupportedError
+from tokend.values.secret import Secret
 from tokend.values.status import ProviderStatus
 from tokend.values.tokens import Lease, Token
 
@@ -93,6 +95,7 @@ class HeldProvider:
         expires = None if lease is None else lease.token.expires_at
         upcoming = self.refresher.next_attempt()
         notes = (self.refresher.note, self._context.store.unsaved_note(self.name))
+        pause = self._context.limits.pause(self.settings.upstream, now)
         return ProviderStatus(
             name=self.name,
             kind=self.settings.kind,
@@ -108,6 +111,9 @@ class HeldProvider:
             last_error=record.last_error,
             next_attempt_at=None if upcoming is None else upcoming.wall,
             sinks=self._sinks.statuses(),
+            paused_until=None if pause is None else pause.ends_at(now),
+            paused_by=None if pause is None else self.settings.upstream,
+            paused_token=None if pause is None else pause.by,
             note="; ".join(note for note in notes if note is not None) or None,
             warnings=self._context.warnings.of(self.name),
         )
@@ -138,6 +144,10 @@ class HeldProvider:
     async def issue(self, parameters: Mapping[str, str], uid: int) -> Token:  # noqa: ARG002  # of the interface
         """Raise `NotSupportedError`: the token is held."""
         raise NotSupportedError(f"{self.name} is a held token: GET it")
+
+    async def sign(self, call: CallToSign, uid: int) -> Mapping[str, Secret | str]:  # noqa: ARG002  # of the interface
+        """Raise `NotSupportedError`: a held token is sent as it is."""
+        raise NotSupportedError(f"{self.name}: kind {self.settings.kind} signs no calls")
 
     async def forget(self) -> None:
         """Drop the token everywhere, then make an attempt."""

@@ -11,6 +11,7 @@ from tokend.engine.held.attempt import AttemptResult, AttemptRunner
 from tokend.engine.policy import refresh_timing
 from tokend.engine.policy.failure import resumed
 from tokend.engine.policy.settings_change import is_surely_another_account, reconcile
+from tokend.engine.policy.turns import LONGEST_YIELD_SECONDS, Urgency
 from tokend.engine.records.fingerprints import request_fingerprint
 from tokend.engine.records.record import Record, re_anchored
 from tokend.engine.tasks.heartbeat import HEARTBEAT, Heartbeat
@@ -45,6 +46,7 @@ class Refresher:
         "_unreconciled",
         "_wake",
         "_wanted",
+        "_yields_until",
         "heartbeat",
         "name",
     )
@@ -62,6 +64,7 @@ class Refresher:
         self._unreconciled = True  # the record must be reconciled with settings and secrets
         self._wanted = False  # somebody, or new settings, want an attempt as soon as one may be made
         self._slot: Instant | None = None  # in the daemon's request rate
+        self._yields_until: Instant | None = None  # to a more urgent provider of the account
         self._begun = False
         self._start_at = self._clock.instant()
         self._clock_absurd = False  # the last attempt failed because our own clock cannot be believed
@@ -135,10 +138,11 @@ class Refresher:
         seconds = self._seconds_until_due(now)
         return None if seconds is None else now.after(max(0.0, seconds))
 
-    def blocked_seconds(self, now: Instant, *, on_demand: bool) -> float:
-        """Compute the seconds during which nobody may make an attempt."""
+    def blocked_seconds(self, now: Instant, *, on_demand: bool, alone: bool = False) -> float:
+        """Compute the seconds during which nobody may make an attempt; ``alone``: but for others of the account."""
+        account = None if alone else self._attempts.account
         return refresh_timing.blocked_seconds(
-            self.record, self.settings, self._context.limits, now, on_demand=on_demand, account=self._attempts.account
+            self.record, self.settings, self._context.limits, now, on_demand=on_demand, account=account
         )
 
     # -------------------------------------------------------------- commands
@@ -200,9 +204,12 @@ class Refresher:
         if not self._begun:
             await self._begin()
             self._begun = True
-        while True:
-            await self._rest()
-            await self._attempt()
+        try:
+            while True:
+                await self._rest()
+                await self._attempt()
+        finally:
+            self._context.turns.leave(self.name)
 
     async def _begin(self) -> None:
         if self._interrupted:
@@ -226,9 +233,10 @@ class Refresher:
             if (record := re_anchored(self.record, now)) is not self.record:
                 self._store.show(self.name, record)
             seconds = self._seconds_until_due(now)
+            self._wait_for_turn(now)
             if seconds is None or seconds > 0:
-                self._slot = None
-            elif (seconds := self._seconds_until_slot(now)) <= 0:
+                self._slot = self._yields_until = None
+            elif (seconds := self._seconds_until_turn(now) or self._seconds_until_slot(now)) <= 0:
                 return
             expires = None if record.lease is None else record.lease.token.expires_at
             moments = [s for s in (seconds, None if expires is None else now.until(expires)) if s is not None and s > 0]
@@ -236,10 +244,13 @@ class Refresher:
             self.heartbeat.rests(None if until is None else until.boot)
             await self._clock.wait(until, self._wake, ends=expires)
 
-    def _seconds_until_due(self, now: Instant) -> float | None:
-        """Compute the seconds until the next attempt; None if no timer makes one."""
+    def _seconds_until_due(self, now: Instant, *, alone: bool = False) -> float | None:
+        """Compute the seconds until the next attempt; None if no timer makes one.
+
+        ``alone``: as if no other provider used the account.
+        """
         if self._wanted or (self._clock_absurd and is_plausible(now.wall)):
-            return self.blocked_seconds(now, on_demand=True)
+            return self.blocked_seconds(now, on_demand=True, alone=alone)
         wanted = refresh_timing.timer_seconds(
             self.record,
             now,
@@ -247,7 +258,24 @@ class Refresher:
             renewable=self._attempts.renewable,
             stepped_back=self._stepped_back,
         )
-        return None if wanted is None else max(wanted, self.blocked_seconds(now, on_demand=False))
+        return None if wanted is None else max(wanted, self.blocked_seconds(now, on_demand=False, alone=alone))
+
+    def _wait_for_turn(self, now: Instant) -> None:
+        """Note when this provider is due, for the others of its account."""
+        account, record = self._attempts.account, self.record
+        if account is not None and (seconds := self._seconds_until_due(now, alone=True)) is not None:
+            ends = None if record.lease is None else record.lease.token.expires_at
+            urgency = Urgency.of(ends, record.last_attempt, holds=record.lease is not None)
+            self._context.turns.wait(account, self.name, due=now.after(seconds), urgency=urgency)
+        else:
+            self._context.turns.leave(self.name)
+
+    def _seconds_until_turn(self, now: Instant) -> float:
+        """Compute how long an attempt that is due lets a more urgent one of the account go first."""
+        if self._context.turns.is_first(self.name, now):
+            return 0.0
+        self._yields_until = self._yields_until or now.after(LONGEST_YIELD_SECONDS)
+        return max(0.0, now.until(self._yields_until))
 
     def _seconds_until_slot(self, now: Instant) -> float:
         """Compute how long an attempt that is due waits for its slot: 0 for local kinds, and while a reader waits."""
@@ -259,7 +287,8 @@ class Refresher:
     async def _attempt(self) -> None:
         """Make one attempt. A failure is stored and logged already; waiting readers get it as their result."""
         self.heartbeat.works()
-        self._in_flight, self._wanted, self._slot = True, False, None
+        self._in_flight, self._wanted, self._slot, self._yields_until = True, False, None, None
+        self._context.turns.leave(self.name)
         started = self._clock.instant()
         self._block_account(started)
         self._clock_absurd = not is_plausible(started.wall)

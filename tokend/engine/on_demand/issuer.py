@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
-from anyio.abc import TaskGroup
 
 from tokend.engine.context.context import Context
+from tokend.engine.on_demand.callers import Callers
 from tokend.engine.policy import probes
 from tokend.engine.policy.failure import (
     Meaning,
@@ -21,11 +21,9 @@ from tokend.engine.policy.failure import (
     resumed,
     with_refusals,
 )
-from tokend.engine.policy.rate_limits import UidRates
 from tokend.engine.records.fingerprints import identify
 from tokend.engine.records.record import Record
 from tokend.engine.records.rename import emptied, is_blank
-from tokend.machine.counted_log import CountedLog
 from tokend.machine.lock import Lock
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import exits_refused
@@ -60,21 +58,16 @@ log = get_logger()
 class TokenIssuer:
     """Issue one provider's tokens. Calls may run side by side; each is one query's."""
 
-    __slots__ = ("_accepted", "_context", "_lines", "_rates", "_runtime", "_trial", "name", "settings")
+    __slots__ = ("_accepted", "_context", "_trial", "callers", "name", "runtime", "settings")
 
     def __init__(self, name: str, settings: OnDemandSettings, context: Context) -> None:
         self.name = name
         self.settings = settings
         self._context = context
-        self._runtime = context.runtime(settings)
+        self.runtime = context.runtime(settings)
         self._accepted = False  # the upstream accepted these credentials the last time
         self._trial = Lock()
-        self._rates = UidRates()
-        self._lines: CountedLog  # from `start` on
-
-    def start(self, tasks: TaskGroup) -> None:
-        """Begin; log lines are counted in ``tasks``."""
-        self._lines = CountedLog(tasks, self._context.clock)
+        self.callers = Callers(name, context)
 
     @property
     def record(self) -> Record:
@@ -89,7 +82,7 @@ class TokenIssuer:
     async def reconfigure(self, settings: OnDemandSettings) -> None:
         """Apply new settings."""
         old, self.settings = self.settings, settings
-        self._runtime = self._context.runtime(settings)
+        self.runtime = self._context.runtime(settings)
         if self.record.rejected and not settings.has_connection_of(old):
             # Another way to the upstream (a proxy, a certificate) may be what was missing.
             self._context.store.show(self.name, resumed(self.record))
@@ -125,28 +118,14 @@ class TokenIssuer:
             issuer.check(parameters)
         deadline = self._context.clock.instant().after(self.settings.timeout.total_seconds())
         self._refuse_unsent()
-        self.count(uid)
+        self.callers.count(self.settings, uid)
         async with self._trial_of_credentials():
             self._refuse_unsent()
             token = await self._issue(issuer, parameters, deadline, uid)
             self._accepted = True
         self._context.counters.refreshed(self.name, "success")
-        self._lines.line(("issued", uid), lambda n: log.info("token.issued", token=self.name, uid=uid, count=n))
+        self.callers.issued(uid)
         return token
-
-    def count(self, uid: int) -> None:
-        """Count a query against the limits of its caller. Raises `ThrottledError`."""
-        limit = self.settings.issue_limit
-        if limit is None:
-            return
-        per_second, burst = limit
-        now = self._context.clock.instant()
-        if (wait := self._rates.take(uid, now, per_second=per_second, burst=burst)) > 0:
-            raise ThrottledError(
-                f"{self.name}: uid {uid} asks more than issue_rate = {per_second:g} times a second "
-                f"(issue_burst = {burst})",
-                retry_at=now.after(wait).wall.timestamp(),
-            )
 
     @asynccontextmanager
     async def _trial_of_credentials(self) -> AsyncIterator[None]:
@@ -231,7 +210,7 @@ class TokenIssuer:
     async def _call(self, issuer: Issuer, parameters: Mapping[str, str], *, seconds: float) -> Token:
         try:
             with anyio.fail_after(seconds), exits_refused():
-                token = await issuer.issue(self._runtime, parameters)
+                token = await issuer.issue(self.runtime, parameters)
         except TimeoutError:
             raise TransientError(f"the upstream did not answer within {seconds:.1f} s", repeatable=True) from None
         check_token(token)
@@ -242,8 +221,7 @@ class TokenIssuer:
         store, now, meaning = self._context.store, self._context.clock.instant(), meaning_of(error)
         host = self.settings.upstream
         self._context.counters.failed(self.name, error.reason)
-        facts = {"token": self.name, "uid": uid, "reason": error.reason, "detail": error.detail}
-        self._lines.line(("failed", uid), lambda n: log.warning("token.issue_failed", **facts, count=n))
+        self.callers.failed(uid, error)
         # At once: queries side by side count from here.
         store.show(self.name, after_failed_call(self.record, error, now=now, host=host))
         if meaning.is_refusal:
@@ -257,7 +235,7 @@ class TokenIssuer:
                 log.warning("token.rejected", token=self.name, detail=error.detail, advice=advice)
         pause = self.record.host_pause
         if meaning.pauses_host and pause is not None:
-            self._context.limits.block(pause.host, pause.until)
+            self._context.limits.block(pause.host, pause.until, by=self.name)
             await store.update(self.name, lambda record: record)
             return ThrottledError(f"{self.name}: {error.detail}", retry_at=pause.until.wall.timestamp())
         return self._rejected() if self.record.rejected else TokenUnavailableError(f"{self.name}: {error.detail}")
@@ -265,7 +243,7 @@ class TokenIssuer:
     async def _secrets(self) -> str | None:
         """Fingerprint what is presented; None if it cannot be read any more: then it has changed."""
         try:
-            return (await identify(self.settings, self._runtime, self._context.store.state.digest)).secrets
+            return (await identify(self.settings, self.runtime, self._context.store.state.digest)).secrets
         except SecretError:
             return None
 

@@ -8,12 +8,15 @@ from anyio.abc import TaskGroup
 from tokend.config import ProviderConfig
 from tokend.engine.context.context import Context
 from tokend.engine.context.contract import SinkReport
+from tokend.engine.on_demand.call_signer import sign
 from tokend.engine.on_demand.issuer import TokenIssuer
 from tokend.engine.policy.probes import next_probe
 from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
+from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import OnDemandSettings
 from tokend.values.errors import NotSupportedError
+from tokend.values.secret import Secret
 from tokend.values.status import ProviderStatus
 from tokend.values.tokens import Lease, Token
 
@@ -43,7 +46,7 @@ class OnDemandProvider:
     def start(self, tasks: TaskGroup, workers: WorkerGroup) -> None:  # noqa: ARG002  # of the interface
         """Leave `Rejected` soon if secrets changed while the daemon was stopped."""
         self._tasks = tasks
-        self.issuer.start(tasks)
+        self.issuer.callers.start(tasks)
         if self.is_rejected:
             tasks.start_soon(self.issuer.reconsider)
 
@@ -75,8 +78,9 @@ class OnDemandProvider:
 
     def status(self) -> ProviderStatus:
         """Return its status now. ``next_attempt_at`` is when a query is sent although the credentials are rejected."""
-        record = self.issuer.record
-        probe = next_probe(record, self._context.clock.instant())
+        record, now = self.issuer.record, self._context.clock.instant()
+        probe = next_probe(record, now)
+        pause = self._context.limits.pause(self.settings.upstream, now)
         return ProviderStatus(
             name=self.name,
             kind=self.settings.kind,
@@ -92,6 +96,9 @@ class OnDemandProvider:
             last_error=record.last_error,
             next_attempt_at=None if probe is None else probe.wall,
             sinks=self._sinks.statuses(),
+            paused_until=None if pause is None else pause.ends_at(now),
+            paused_by=None if pause is None else self.settings.upstream,
+            paused_token=None if pause is None else pause.by,
             note=self._context.store.unsaved_note(self.name),
             warnings=self._context.warnings.of(self.name),
         )
@@ -121,6 +128,10 @@ class OnDemandProvider:
     async def issue(self, parameters: Mapping[str, str], uid: int) -> Token:
         """Issue one token."""
         return await self.issuer.issue(parameters, uid)
+
+    async def sign(self, call: CallToSign, uid: int) -> Mapping[str, Secret | str]:
+        """Sign a caller's own call to the upstream."""
+        return await sign(self.issuer, call, uid)
 
     async def forget(self) -> None:
         """Raise `NotSupportedError`: nothing is held."""

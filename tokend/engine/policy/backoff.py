@@ -20,7 +20,12 @@ def backoff_seconds(failures: int, *, seconds_left: float | None, draw: float) -
     ``seconds_left`` of the token held, None or not positive if there is none; ``draw`` from [0, 1).
     """
     exponent = min(max(failures - 1, 0), LARGEST_EXPONENT)
-    longest = min(LONGEST_BACKOFF_SECONDS, MINIMUM_INTERVAL_SECONDS * 2.0**exponent)
-    if seconds_left is not None and seconds_left > 0:
-        longest = min(longest, seconds_left * SHARE_OF_WHAT_IS_LEFT)
+    longest = min(longest_backoff_seconds(seconds_left), MINIMUM_INTERVAL_SECONDS * 2.0**exponent)
     return max(MINIMUM_INTERVAL_SECONDS, (0.6 + 0.4 * draw) * longest)
+
+
+def longest_backoff_seconds(seconds_left: float | None) -> float:
+    """Compute the longest wait that leaves room for more tries, with so many ``seconds_left`` of the token held."""
+    if seconds_left is None or seconds_left <= 0:
+        return LONGEST_BACKOFF_SECONDS
+    return min(LONGEST_BACKOFF_SECONDS, seconds_left * SHARE_OF_WHAT_IS_LEFT)

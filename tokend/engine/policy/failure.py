@@ -14,6 +14,7 @@ from tokend.engine.policy.backoff import (
     LONG_OUTAGE_SECONDS,
     MINIMUM_INTERVAL_SECONDS,
     backoff_seconds,
+    longest_backoff_seconds,
 )
 from tokend.engine.policy.probes import unheard, with_first_probe
 from tokend.engine.records.adrift import seconds_until
@@ -32,7 +33,7 @@ DEFAULT_PAUSE_SECONDS = 5.0
 class Wait(Enum):
     """The wait of a held kind before its next attempt."""
 
-    BACKOFF = "the backoff, or what the upstream asked for, whichever is longer"
+    BACKOFF = "the backoff, or what the upstream asked for; for longer than any backoff only if it pauses the host"
     MINIMUM_INTERVAL = "the minimum interval: a refusal is not an outage"
 
 
@@ -205,8 +206,11 @@ def _pause_seconds(
     steps = max(failures.count, LARGEST_EXPONENT + 1) if long_outage else failures.count
     # Two requests (an extension that is refused, then a login) are paid for with twice the pause.
     backoff = failures.cost * backoff_seconds(steps, seconds_left=left, draw=draw)
+    asked = _retry_after(error) or 0.0
+    if not meaning.pauses_host:
+        asked = min(asked, longest_backoff_seconds(left))
     # An upstream that asks for five seconds again and again must not be asked 720 times an hour: backoff counts too.
-    return max(backoff, _retry_after(error) or 0.0, interval_seconds)
+    return max(backoff, asked, interval_seconds)
 
 
 def _retry_after(error: AttemptError) -> float | None:

@@ -1,6 +1,7 @@
 """Partner API: one protected endpoint, which checks JWTs that the caller signed with a shared secret."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from tokend.sandbox.clock import SandboxClock
 from tokend.sandbox.hs256 import BadTokenError, verify
@@ -14,6 +15,7 @@ class Partner:
     """Partner API by the rules of jsonwebtoken: ``now >= exp`` is expired, and a future ``iat`` is ignored."""
 
     name = "partner"
+    paths: ClassVar[tuple[str, ...]] = (f"GET {PORTFOLIO}",)
 
     def __init__(self, options: Options, clock: SandboxClock) -> None:
         self.credentials: Mapping[str, str] = {"client_id": options.partner_client_id, "secret": options.partner_secret}

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
+from typing import ClassVar
 
 from tokend.sandbox.clock import SandboxClock
 from tokend.sandbox.hs256 import ISSUER_KEY, BadTokenError, sign, verify
@@ -33,6 +34,7 @@ class ProjectX:
     """ProjectX Gateway. A new login leaves older tokens valid; only a logout ends a token early."""
 
     name = "projectx"
+    paths: ClassVar[tuple[str, ...]] = tuple(f"POST {path}" for path in (LOGIN, VALIDATE, LOGOUT, ACCOUNTS))
 
     def __init__(self, options: Options, clock: SandboxClock) -> None:
         self.credentials: Mapping[str, str] = {
@@ -82,11 +84,13 @@ class ProjectX:
         return Reply(status=status, content_type="text/plain")
 
     def _admit(self) -> bool:
-        now = time.monotonic()
+        limit, now = self._options.projectx_limit, time.monotonic()
+        if not limit:
+            return True
         with self._lock:
             while self._requests and self._requests[0] <= now - LIMIT_WINDOW_SECONDS:
                 self._requests.popleft()
-            if len(self._requests) >= self._options.projectx_limit:
+            if len(self._requests) >= limit:
                 return False
             self._requests.append(now)
             return True
@@ -157,7 +161,14 @@ class ProjectX:
         return _validated(request, token=session.token if wanted == "same" else self._issue(session.user))
 
     def _accounts(self, request: Request) -> Reply:
-        account = {"id": 1, "name": "SANDBOX-50K", "balance": 50000.0, "canTrade": True, "isVisible": True}
+        account = {
+            "id": 1,
+            "name": "SANDBOX-50K",
+            "balance": 50000.0,
+            "canTrade": True,
+            "isVisible": True,
+            "simulated": True,
+        }
         return _result(request, {"accounts": [account], "success": True, "errorCode": 0, "errorMessage": None})
 
 

@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from math import ceil
+from typing import ClassVar
 from urllib.parse import unquote, urlencode
 
 from tokend.sandbox.clock import SandboxClock
@@ -36,6 +37,7 @@ class TT:
     """TT REST 2.0 with one account. A token is valid in the environment that issued it."""
 
     name = "tt"
+    paths: ClassVar[tuple[str, ...]] = ("POST /ttid/ext_uat_cert/token", "GET /ttuser/ext_uat_cert/users")
 
     def __init__(self, options: Options, clock: SandboxClock) -> None:
         self.credentials: Mapping[str, str] = {"api_key": options.tt_api_key, "api_secret": options.tt_api_secret}

@@ -1,7 +1,7 @@
 """Interface between the stage and a vendor."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from tokend.sandbox.messages import Reply, Request
 
@@ -15,6 +15,8 @@ class Vendor(Protocol):
     name: str  # also in option names, control requests and the journal
     # Accepted account: {field: value}, replaced as a whole. No answer holds a value; control endpoints list the fields.
     credentials: Mapping[str, str]
+    # Methods and paths, as a caller writes them: for help and for the answer to an unknown path.
+    paths: ClassVar[tuple[str, ...]]
 
     def route(self, path: str) -> str | None:
         """Return the path for the journal, with secrets masked; None if the path is not this vendor's."""

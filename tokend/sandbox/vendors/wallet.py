@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import ClassVar
 
 from tokend.sandbox.clock import SandboxClock
 from tokend.sandbox.hs256 import BadTokenError, verify
@@ -21,6 +22,7 @@ class Wallet:
     """Wallet API. Its error bodies are not documented: the sandbox's name the broken rule."""
 
     name = "wallet"
+    paths: ClassVar[tuple[str, ...]] = (f"POST {TRANSFER}", f"GET {BALANCE}", f"POST {EXAMPLE}")
 
     def __init__(self, options: Options, clock: SandboxClock) -> None:
         self.credentials: Mapping[str, str] = {"key": options.wallet_key, "secret": options.wallet_secret}

@@ -1,4 +1,4 @@
-"""Xerve's Generate Auth Token: signed requests that create users and single-use login links, and those links."""
+"""Xerve: signed requests that create users and single-use login links, and those links; signatures of all requests."""
 
 import hashlib
 import hmac
@@ -7,11 +7,14 @@ import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import ceil
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl
 
 from tokend.sandbox.clock import SandboxClock
 from tokend.sandbox.messages import Reply, Request, json_reply
 from tokend.sandbox.options import Options
+from tokend.sandbox.vendors import xerve_balance
+from tokend.sandbox.vendors.xerve_balance import XerveBalance
 from tokend.sandbox.vendors.xerve_database import User, XerveDatabase
 
 GENERATE, LOGIN = "/api/v1/generate-auth-token", "/login/"
@@ -25,26 +28,36 @@ class Xerve:
     """Xerve. Each valid call creates or updates a user and adds a token; older tokens stay valid."""
 
     name = "xerve"
+    paths: ClassVar[tuple[str, ...]] = (
+        f"POST {GENERATE}",
+        *(f"{method} {path}" for path, method in xerve_balance.METHODS.items()),
+    )
 
     def __init__(self, options: Options, clock: SandboxClock, database: XerveDatabase) -> None:
         self.credentials: Mapping[str, str] = {"client_secret": options.xerve_client_secret}
         self._life = options.xerve_ttl or options.ttl
         self._clock = clock
         self._database = database
+        self._balance = XerveBalance(clock, database)
 
     def route(self, path: str) -> str | None:
-        """Accept the API's path and the login links; mask the links' tokens."""
-        return path if path == GENERATE else f"{LOGIN}…" if path.startswith(LOGIN) else None
+        """Accept the API's paths and the login links; mask the links' tokens."""
+        if path == GENERATE or path in xerve_balance.METHODS:
+            return path
+        return f"{LOGIN}…" if path.startswith(LOGIN) else None
 
     def answer(self, request: Request) -> Reply:
-        """Generate a token, or log its user in once."""
-        if request.path != GENERATE:
+        """Generate a token, log its user in once, or show and change a balance."""
+        method = "POST" if request.path == GENERATE else xerve_balance.METHODS.get(request.path)
+        if method is None:
             return self._log_in(request)
-        if request.method != "POST":
+        if request.method != method:
             return _error(405, "Method not allowed")
         problem = self._signature_problem(request)
         if problem:
             return _error(401, problem)
+        if request.path != GENERATE:
+            return self._balance.answer(request)
         body = request.json_object() or {}  # like Laravel: a body that is no JSON object has no fields
         errors = validate(body)
         if errors:
@@ -73,8 +86,9 @@ class Xerve:
         fresh = _DIGITS.fullmatch(timestamp) and abs(self._clock.now() - int(timestamp)) <= WINDOW_SECONDS
         if not (signature and fresh and secret):
             return "Missing required signature headers or secret"
-        # The body as received, and no separator between the parts.
-        message = f"{request.method}{request.path}{timestamp}".encode() + request.body
+        # The body as received, or the query of a GET, and no separator between the parts.
+        payload = _sorted_query(request.query) if request.method == "GET" else request.body
+        message = f"{request.method}{request.path}{timestamp}".encode() + payload
         expected = hmac.digest(secret.encode(), message, hashlib.sha256).hex()
         return None if hmac.compare_digest(signature.encode(), expected.encode()) else "Invalid signature"
 
@@ -126,6 +140,12 @@ def validate(body: dict[str, Any]) -> dict[str, list[str]]:
     elif minutes > MOST_MINUTES:
         errors["expiration"] = [f"The expiration may not be greater than {MOST_MINUTES}."]
     return errors
+
+
+def _sorted_query(query: str) -> bytes:
+    """Return the decoded ``name=value`` pairs of a query, sorted by name and joined by ``&``."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return "&".join(f"{name}={value}" for name, value in sorted(pairs, key=lambda pair: pair[0])).encode()
 
 
 def _user(user: User) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 _ALPHABET = string.ascii_letters + string.digits
@@ -26,7 +27,12 @@ CREATE TABLE IF NOT EXISTS wallets (
 CREATE TABLE IF NOT EXISTS tokens (
     token_hash TEXT PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users (id), ip_address TEXT NOT NULL,
     expires_at REAL NOT NULL, used_at REAL);
+CREATE TABLE IF NOT EXISTS movements (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, user_id INTEGER NOT NULL REFERENCES users (id), kind TEXT NOT NULL,
+    amount TEXT NOT NULL, balance TEXT NOT NULL, at REAL NOT NULL);
 """
+
+_BALANCE = "SELECT user_id, balance FROM wallets JOIN users ON users.id = user_id WHERE client_id = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,17 @@ class User:
     username: str
     display_id: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A credit or a debit of a wallet, and the balance after it. Amounts have two decimals."""
+
+    id: int
+    kind: str
+    amount: str
+    balance: str
+    at: float
 
 
 class XerveDatabase:
@@ -92,6 +109,39 @@ class XerveDatabase:
                 return "expired"
             connection.execute("UPDATE tokens SET used_at = ? WHERE token_hash = ?", (now, _hash(token)))
             return User(*row[:4])
+
+    def balance(self, client_id: str) -> str | None:
+        """Return the balance of a user's wallet; None without such a user."""
+        with self._transaction() as connection:
+            row = connection.execute(_BALANCE, (client_id,)).fetchone()
+        return None if row is None else str(row[1])
+
+    def move(self, client_id: str, change: Decimal, *, now: float) -> Movement | Literal["unknown", "insufficient"]:
+        """Credit a wallet, or debit it by a negative change. Returns the movement, or the reason why there is none."""
+        with self._transaction() as connection:
+            row = connection.execute(_BALANCE, (client_id,)).fetchone()
+            if row is None:
+                return "unknown"
+            after = Decimal(row[1]) + change
+            if after < 0:
+                return "insufficient"
+            kind, amount, balance = "credit" if change > 0 else "debit", f"{abs(change):.2f}", f"{after:.2f}"
+            connection.execute("UPDATE wallets SET balance = ? WHERE user_id = ?", (balance, row[0]))
+            inserted = connection.execute(
+                "INSERT INTO movements (user_id, kind, amount, balance, at) VALUES (?, ?, ?, ?, ?)",
+                (row[0], kind, amount, balance, now),
+            )
+            return Movement(int(inserted.lastrowid or 0), kind, amount, balance, now)
+
+    def movements(self, client_id: str) -> list[Movement]:
+        """Return the movements of a user's wallet, the newest first."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT movements.id, kind, amount, balance, at FROM movements JOIN users ON users.id = user_id"
+                " WHERE client_id = ? ORDER BY movements.id DESC",
+                (client_id,),
+            ).fetchall()
+        return [Movement(*row) for row in rows]
 
     def report(self) -> list[dict[str, Any]]:
         """Return users with wallets and counts of tokens; no passwords, no tokens."""
