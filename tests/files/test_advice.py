@@ -68,7 +68,7 @@ def test_a_group_that_was_joined_after_the_start(directory: Path) -> None:
         group="54399",
         mode="0640",
         uid=DAEMON.pw_uid,
-        wrap=f"mount --bind {directory}/group /etc/group",,
+        wrap=f"mount --bind {directory}/group /etc/group",
     )
     assert joined.endswith("user daemon has joined group desk since tokend was started: restart tokend")
 
