@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tokend.cli.options import OUTPUT, SOCKET, name_argument
+from tokend.cli.streams import escaped, escaped_values
 from tokend.cli.token_rows import (
     describe_age,
     describe_life,
@@ -41,10 +42,18 @@ def command(name: str | None, output: str, socket: str | None) -> int:
     if output == "json":
         click.echo(json.dumps({**answer, "tokens": rows}))
     else:
-        blocks = [] if name is not None else [_headline(answer, rows)]
+        rows = escaped_values(rows)
+        blocks = [] if name is not None else [_headline(_printable(answer), rows)]
         blocks += ["\n".join(_block(row)) for row in rows]
         click.echo("\n\n".join(blocks), color=use_colours())
     return 0 if name is None else _exit_code(rows[0])
+
+
+def _printable(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Escape control characters; the error of a configuration keeps its lines."""
+    error = answer["config"]["error"]
+    shown: dict[str, Any] = escaped_values(dict(answer))
+    return {**shown, "config": {**shown["config"], "error": error and escaped(str(error), kept="\n")}}
 
 
 def _exit_code(row: Mapping[str, Any]) -> int:
