@@ -28,14 +28,17 @@ _PLACES = ((0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19))
 USERNAME = "x-access-token"
 
 
-def render(answer: "Mapping[str, Any]", output: str, *, host: "str | None" = None) -> str:
+def render(answer: "Mapping[str, Any]", output: str, *, host: "str | None" = None, key: "str | None" = None) -> str:
     """Format a token's answer, without a newline at the end. Raises `TokendError` if the format cannot hold the token.
 
-    ``host`` is for `netrc` alone: ``[LOGIN@]HOST``.
+    ``host`` is for `netrc` alone: ``[LOGIN@]HOST``. ``key`` is the variable of `env` and `shell` [default: that of the
+    name].
     """
     value = str(answer["access_token"])
     if output == "netrc":
         return _netrc(answer, host or "")
+    if output in ("env", "shell"):
+        return (_env if output == "env" else _shell)(answer, key or variable(str(answer["name"])))
     return _FORMS[output](answer) if output in _FORMS else value
 
 
@@ -70,16 +73,20 @@ def _curl(answer: "Mapping[str, Any]") -> str:
     )
 
 
-def _env(answer: "Mapping[str, Any]") -> str:
+def _headers_json(answer: "Mapping[str, Any]") -> str:
+    return json.dumps({"version": 1, "name": answer["name"], "headers": answer["headers"]})
+
+
+def _env(answer: "Mapping[str, Any]", key: str) -> str:
     name, value = str(answer["name"]), str(answer["access_token"])
     if not _BARE.match(value):
         raise TokendError(f"{name} needs quotes, which not all .env readers read alike: use -o shell or -o raw")
-    return f"{variable(name)}={value}"
+    return f"{key}={value}"
 
 
-def _shell(answer: "Mapping[str, Any]") -> str:
+def _shell(answer: "Mapping[str, Any]", key: str) -> str:
     quoted = str(answer["access_token"]).replace("'", "'\\''")
-    return f"export {variable(str(answer['name']))}='{quoted}'"
+    return f"export {key}='{quoted}'"
 
 
 def _git(answer: "Mapping[str, Any]") -> str:
@@ -180,5 +187,5 @@ def _unix(moment: str) -> int:
 
 
 _FORMS = {
-    "header": _header, "curl": _curl, "env": _env, "shell": _shell, "git": _git, "k8s": _k8s, "aws": _aws, "gcp": _gcp,
+    "header": _header, "headers-json": _headers_json, "curl": _curl, "git": _git, "k8s": _k8s, "aws": _aws, "gcp": _gcp,
 }  # fmt: skip
