@@ -224,7 +224,8 @@ class _Query:
             return body.rstrip(b"\n")
         from tokend.cli.output_formats import render
 
-        return render(json_object(body, path), self._output, **self._options).encode()
+        text = render(json_object(body, path), self._output, **self._options)
+        return text.encode(errors="backslashreplace")
 
 
 def quoted(name: str) -> str:

@@ -6,7 +6,7 @@ import click
 
 from tokend.cli.options import OUTPUT, SOCKET
 from tokend.cli.plan import print_plan
-from tokend.cli.streams import complain
+from tokend.cli.streams import complain, escaped
 from tokend.client import BadRequestError, TokenClient
 
 
@@ -27,7 +27,7 @@ def command(dry_run: bool, output: str, socket: str | None) -> int:
             raise
         if output == "json":
             click.echo(json.dumps({"version": 1, "errors": error.errors}))
-        click.echo(str(error), err=True)
+        click.echo(escaped(str(error), kept="\n"), err=True)
         complain("the configuration was refused; everything goes on as before")
         return 2
     if output == "json":

@@ -5,6 +5,7 @@ import json
 import click
 
 from tokend.cli.options import NAME, OUTPUT, SOCKET
+from tokend.cli.streams import payload
 from tokend.client import TokenClient
 
 
@@ -15,4 +16,5 @@ from tokend.client import TokenClient
 def command(name: str, output: str, socket: str | None) -> None:
     """Print a new request id, for kinds that need one for every call (tt)."""
     made = TokenClient(socket).request_id(name)
-    click.echo(json.dumps({"version": 1, "name": name, "request_id": made}) if output == "json" else made)
+    text = json.dumps({"version": 1, "name": name, "request_id": made}) if output == "json" else made
+    click.echo(payload(text.encode()))

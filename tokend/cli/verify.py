@@ -5,6 +5,7 @@ import json
 import click
 
 from tokend.cli.options import NAME, OUTPUT, SOCKET
+from tokend.cli.streams import escaped_values
 from tokend.cli.token_rows import describe_life, find_row, needs_a_person
 from tokend.client import BadRequestError, TokenClient
 
@@ -21,7 +22,7 @@ def command(name: str, output: str, socket: str | None) -> int:
 
     Exit code 0: valid; 7: not valid; 4: not valid, and a person must act.
     """
-    row = find_row(TokenClient(socket).status(), name)
+    row = escaped_values(find_row(TokenClient(socket).status(), name))
     if output == "json" and row["state"] != "on_demand":
         click.echo(json.dumps({"version": 1, **{key: row[key] for key in SHOWN}}))
     elif row["valid"]:

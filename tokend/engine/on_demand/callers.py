@@ -13,7 +13,7 @@ log = get_logger()
 
 
 class Callers:
-    """Limits and log lines per uid. A line stands for all events of a second."""
+    """Limits and log lines per uid. One line a second has the number of its events."""
 
     __slots__ = ("_clock", "_lines", "_name", "_rates")
 
