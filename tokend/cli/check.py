@@ -12,24 +12,71 @@ from tokend.cli.plan import print_plan
 from tokend.client import BadRequestError, TokenClient
 
 if TYPE_CHECKING:
-    from tokend.config import ConfigProblem
+    from tokend.config import Config, ConfigProblem
 
 
 @click.command("check")
 @click.argument("file", required=False)
 @click.option("--plan", is_flag=True, help="Ask the running daemon what a reload to this configuration would change.")
+@click.option("--try", "tried", multiple=True, metavar="NAME", help="Make one real attempt to get this token.")
+@click.option("--try-all", is_flag=True, help="Make one real attempt for each token that is held.")
 @OUTPUT
 @SOCKET
-def command(file: str | None, plan: bool, output: str, socket: str | None) -> int:
+def command(
+    file: str | None, plan: bool, tried: tuple[str, ...], try_all: bool, output: str, socket: str | None
+) -> int:
     """Check a configuration without running it. Reports every error at once; exit code 2 if there is one.
 
     Reads the secrets' sources (not commands) and makes no request. With --plan the daemon checks FILE, with its own
     environment and files, and prints the plan; only for root and the daemon's user. Without FILE it plans the
     configuration that it runs with, which it usually has applied already.
+
+    --try and --try-all make one real attempt each, without a daemon; they write no sink. Pauses and minimum intervals of
+    the state directory are kept. Exit code 4 if credentials are refused, 7 if a token could not be had.
     """
+    if plan and (tried or try_all):
+        raise click.UsageError("--plan asks the daemon, and --try does without it: use one of them")
     if plan:
         return _plan(file, output, socket)
-    return _check(file, output)
+    config = _checked(file, output, last=not (tried or try_all))
+    if isinstance(config, int):
+        return config
+    names = list(config.providers) if try_all else list(tried)
+    if not (tried or try_all):
+        return 0
+    return _try(config, names, output)
+
+
+def _try(config: "Config", names: Sequence[str], output: str) -> int:
+    """Make one attempt for each of ``names``; returns the exit code."""
+    from tokend.config.findings import did_you_mean
+    from tokend.daemon.trial import try_providers
+    from tokend.values.tokens import utc
+
+    for name in names:
+        if name not in config.providers:
+            raise click.UsageError(f'there is no provider "{name}"{did_you_mean(name, config.providers)}')
+    trials = try_providers(config, names)
+    outcomes = [trial.outcome for trial in trials.results]
+    code = 4 if "refused" in outcomes else 7 if "failed" in outcomes else 0
+    if output == "json":
+        rows = [
+            {
+                "name": one.name,
+                "outcome": one.outcome,
+                "detail": one.detail,
+                "expires_at": None if one.expires_at is None else utc(one.expires_at),
+            }
+            for one in trials.results
+        ]
+        _print_result(errors=[], warnings=_rows(config.warnings), ok=code == 0, trials=rows, note=trials.note)
+        return code
+    if trials.note is not None:
+        click.echo(f"note: {trials.note}", err=True)
+    for one in trials.results:
+        until = "" if one.expires_at is None else f", valid until {utc(one.expires_at)}"
+        click.echo(f"{one.name}: {one.outcome.replace('_', ' ')}: {one.detail}{until}")
+    return code
 
 
 def _plan(file: str | None, output: str, socket: str | None) -> int:
@@ -53,8 +100,8 @@ def _plan(file: str | None, output: str, socket: str | None) -> int:
     return 0
 
 
-def _check(file: str | None, output: str) -> int:
-    """Check a file; returns the exit code."""
+def _checked(file: str | None, output: str, *, last: bool) -> "Config | int":
+    """Check a file. Prints what is wrong, and if it is the ``last`` step the result; returns an exit code if it is over."""
     from tokend.config import InvalidConfigError
     from tokend.kinds import load_config
     from tokend.values.errors import ConfigError
@@ -74,21 +121,25 @@ def _check(file: str | None, output: str) -> int:
             click.echo(str(error), err=True)
         return 2
     if output == "json":
-        _print_result(errors=[], warnings=_rows(config.warnings))
-        return 0
+        if last:
+            _print_result(errors=[], warnings=_rows(config.warnings))
+        return config
     for warning in config.warnings:
         click.echo(f"warning: {warning}", err=True)
     providers, warnings = _count(len(config.providers), "provider"), _count(len(config.warnings), "warning")
     click.echo(f"{config.files[0]}: ok, {providers}, {warnings}")
-    return 0
+    return config
 
 
 def _rows(problems: "Sequence[ConfigProblem]") -> list[dict[str, object]]:
     return [{"file": p.file, "line": p.line, "column": p.column, "message": p.message} for p in problems]
 
 
-def _print_result(*, errors: Sequence[object], warnings: Sequence[object]) -> None:
-    click.echo(json.dumps({"version": 1, "ok": not errors, "errors": errors, "warnings": warnings}))
+def _print_result(
+    *, errors: Sequence[object], warnings: Sequence[object], ok: bool | None = None, **more: object
+) -> None:
+    answer = {"version": 1, "ok": not errors if ok is None else ok, "errors": errors, "warnings": warnings}
+    click.echo(json.dumps({**answer, **more}))
 
 
 def _count(number: int, what: str) -> str:
