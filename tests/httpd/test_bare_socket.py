@@ -94,7 +94,7 @@ class FullTable:
     """A listening socket for which there is no descriptor left until `room`."""
 
     def __init__(self, real: socket.socket) -> None:
-        self.real, self.family = real, real.family
+        self.real, self.family, self.shutdown = real, real.family, real.shutdown
         self.room = False
         self.times: list[float] = []
         self.fileno, self.close = real.fileno, real.close

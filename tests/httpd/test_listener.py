@@ -16,7 +16,8 @@ import uvloop
 from tests.httpd.served import logged
 from tokend.access.peer import NOBODY, Peer
 from tokend.httpd.listener import PAUSE_SECONDS, ConnectionLimits, Listener
-from tokend.httpd.unix_socket import SocketFile, refuse_descriptors
+from tokend.httpd.passed_descriptors import refuse_descriptors
+from tokend.httpd.unix_socket import SocketFile
 
 PATIENCE_SECONDS = 10.0
 
@@ -179,7 +180,8 @@ class FullTable:
     """A listening socket for which there is no descriptor; counts the attempts."""
 
     def __init__(self, real: socket.socket) -> None:
-        self.real, self.family, self.fileno, self.close = real, real.family, real.fileno, real.close
+        self.real, self.family, self.fileno = real, real.family, real.fileno
+        self.close, self.shutdown = real.close, real.shutdown
         self.attempts = 0
         self.room = False
 
@@ -237,11 +239,10 @@ def test_tcp_connections_count_for_nobody(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("inherited", [False, True])
 def test_clients_cannot_send_descriptors(tmp_path: Path, inherited: bool) -> None:
-    """CASES A1: a passed TCP socket with SO_LINGER would block the loop when it is closed unread."""
-    probe = socket.socket(socket.AF_UNIX)
-    if not refuse_descriptors(probe):
-        pytest.skip("this kernel cannot refuse descriptors (Linux 6.16)")
-    probe.close()
+    """A passed TCP socket with SO_LINGER would block the loop when it is closed unread."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        if not refuse_descriptors(probe):
+            pytest.skip("this kernel cannot refuse descriptors (Linux 6.16)")
 
     async def scenario() -> None:
         endpoint: SocketFile | socket.socket = SocketFile(tmp_path / "s")

@@ -27,7 +27,8 @@ async def show_status(call: Call) -> Response:
         error = "the configuration has errors; the administrator's `tokend status` shows them"
     admin = call.admin
     sockets = [dict(socket) for socket in call.service.sockets()] if admin else []
-    entries = with_pauses(call.service.entries_for(call.request.peer))
+    entries = call.service.entries_for(call.request.peer)
+    names = frozenset(entry.name for entry in entries)
     return json_response(
         {
             "version": 1,
@@ -37,7 +38,7 @@ async def show_status(call: Call) -> Response:
                 "error": error,
                 "restart_needed": config.restart_needed,
             },
-            "tokens": [status_row(entry.status(), admin=admin) async for entry in entries],
+            "tokens": [status_row(entry.status(), admin=admin, readable=names) async for entry in with_pauses(entries)],
             **({"sockets": sockets} if sockets else {}),
         }
     )

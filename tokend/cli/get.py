@@ -212,7 +212,8 @@ class _Query:
             return body.rstrip(b"\n")
         from tokend.cli.output_formats import render
 
-        return render(json_object(body, path), self._output, host=self._host).encode()
+        text = render(json_object(body, path), self._output, host=self._host)
+        return text.encode(errors="backslashreplace")
 
 
 def quoted(name: str) -> str:

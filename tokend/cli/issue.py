@@ -6,6 +6,7 @@ import click
 
 from tokend.cli.options import SOCKET, name_argument
 from tokend.cli.output_formats import render
+from tokend.cli.streams import payload
 from tokend.client import BadRequestError, TokenClient, TokendError
 from tokend.client.calls import token_target
 
@@ -37,7 +38,8 @@ def command(name: str, parameters: tuple[str, ...], output: str, socket: str | N
         raise
     if output in ("header", "curl") and not answer["headers"]:
         raise TokendError(f"{name!r} has no headers: such a token is not sent as one; use -o raw, json, env or shell")
-    click.echo(json.dumps(answer) if output == "json" else render(answer, output))
+    text = json.dumps(answer) if output == "json" else render(answer, output)
+    click.echo(payload(text.encode(errors="backslashreplace")))
 
 
 def _values(parameters: tuple[str, ...]) -> dict[str, str]:

@@ -4,7 +4,7 @@ import click
 
 from tokend.cli.options import SOCKET
 from tokend.cli.plan import print_plan
-from tokend.cli.streams import complain
+from tokend.cli.streams import complain, escaped
 from tokend.client import BadRequestError, TokenClient
 
 
@@ -22,7 +22,7 @@ def command(dry_run: bool, socket: str | None) -> int:
     except BadRequestError as error:
         if error.code != "config_invalid":
             raise
-        click.echo(str(error), err=True)
+        click.echo(escaped(str(error), kept="\n"), err=True)
         complain("the configuration was refused; everything goes on as before")
         return 2
     print_plan(answer, done=not dry_run)

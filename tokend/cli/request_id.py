@@ -3,6 +3,7 @@
 import click
 
 from tokend.cli.options import NAME, SOCKET
+from tokend.cli.streams import payload
 from tokend.client import TokenClient
 
 
@@ -11,4 +12,4 @@ from tokend.client import TokenClient
 @SOCKET
 def command(name: str, socket: str | None) -> None:
     """Print a new request id, for kinds that need one for every call (tt)."""
-    click.echo(TokenClient(socket).request_id(name))
+    click.echo(payload(TokenClient(socket).request_id(name).encode()))

@@ -3,6 +3,7 @@
 import click
 
 from tokend.cli.options import NAME, SOCKET
+from tokend.cli.streams import escaped_values
 from tokend.cli.token_rows import describe_life, find_row, needs_a_person
 from tokend.client import BadRequestError, TokenClient
 
@@ -15,7 +16,7 @@ def command(name: str, socket: str | None) -> int:
 
     Exit code 0: valid; 7: not valid; 4: not valid, and a person must act.
     """
-    row = find_row(TokenClient(socket).status(), name)
+    row = escaped_values(find_row(TokenClient(socket).status(), name))
     if row["valid"]:
         click.echo(f"{name}: valid, {describe_life(row)}, fingerprint {row['fingerprint']}, state {row['state']}")
         return 0

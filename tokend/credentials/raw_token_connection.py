@@ -17,6 +17,7 @@ from tokend.access.peer import Peer
 from tokend.access.policy import answerable
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.hangup import HangupWatch
+from tokend.httpd.passed_descriptors import as_python_socket
 from tokend.plugin.kind_bugs import exits_refused
 from tokend.values.tokens import Lease
 
@@ -73,7 +74,7 @@ class RawTokenConnection:
 
     def __init__(self, home: ConnectionOwner, accepted: socket.SocketType, address: object) -> None:
         self._home = home
-        self._socket = socket.socket(accepted.family, accepted.type, 0, fileno=accepted.detach())
+        self._socket = as_python_socket(accepted)
         self._address = address
         self._ending = False
         self._wait: anyio.CancelScope | None = None

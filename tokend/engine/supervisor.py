@@ -57,10 +57,10 @@ class Supervisor:
         self._target_locks: dict[str, TargetLock] = {}
         self._expiry = ExpiryWatch(context, is_held=self._providers.__contains__)
         self._workers.start(None, self._expiry.run)
-        for record in context.store.records.values():
+        for name, record in context.store.records.items():
             # Honour a persisted Retry-After after a restart, even if the provider that received it is gone.
             if record.host_pause is not None:
-                context.limits.block(record.host_pause.host, record.host_pause.until)
+                context.limits.block(record.host_pause.host, record.host_pause.until, by=name)
 
     # -------------------------------------------------------------- configuration
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tokend.access.peer import Peer
 from tokend.httpd.connection import Connection, ConnectionOwner
+from tokend.httpd.passed_descriptors import DrainedSocket, as_python_socket
 from tokend.httpd.request_parser import SLICE_BYTES
 
 # As plain numbers: at each use an enum's member costs as much as a system call.
@@ -83,8 +84,11 @@ class BareSockets:
 
     def close(self, bare: BareConnection) -> None:
         """Close a connection that has not become a `Connection`."""
-        # The kernel removes a closed descriptor from the epoll, because no second one refers to this socket.
         del self._here[bare.descriptor]
+        # The kernel removes a closed descriptor from the epoll, because no second one refers to this socket. A drained
+        # socket may stay open for a while.
+        if isinstance(bare.socket, DrainedSocket):
+            self._epoll.unregister(bare.descriptor)
         bare.socket.close()
         self.home.listener.leave(bare)
 
@@ -96,8 +100,6 @@ class BareSockets:
                 self._read(bare)
 
     def _read(self, bare: BareConnection) -> None:
-        # recv(2) drops passed descriptors in this thread, which may block (SO_LINGER). `refuse_descriptors` prevents
-        # that from Linux 6.16 on; before it, this is the place of a recvmsg(2) that takes them away.
         try:
             data = bare.socket.recv(SLICE_BYTES, _AT_ONCE)
         except (BlockingIOError, InterruptedError):
@@ -133,7 +135,7 @@ class BareSockets:
         """Go on as a `Connection`, with the bytes that are not answered and those that are not sent."""
         del self._here[bare.descriptor]
         self._epoll.unregister(bare.descriptor)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=bare.socket.detach())
+        sock = as_python_socket(bare.socket)
         try:
             peer = self.home.identify(sock)
         except OSError:

@@ -15,7 +15,9 @@ from typing import Any, Protocol
 
 from tokend.access.peer import Peer
 from tokend.httpd.application import Application, PreparedAnswer, PreparedAnswers
+from tokend.httpd.drained_transport import DrainedTransport
 from tokend.httpd.listener import Listener
+from tokend.httpd.passed_descriptors import DrainedSocket
 from tokend.httpd.problem import RequestError
 from tokend.httpd.request import Request
 from tokend.httpd.request_parser import SLICE_BYTES, Limits, RequestReader
@@ -93,6 +95,10 @@ class Connection(asyncio.Protocol):
         if self._opening is not None:
             sock = self._opening[0]
             sock.setblocking(False)
+            if isinstance(sock, DrainedSocket):
+                DrainedTransport(sock, self)
+                self._opener = None
+                return
             try:
                 await self._loop.connect_accepted_socket(lambda: self, sock)
             except OSError:

@@ -17,10 +17,22 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 
 from tokend.access.peer import NOBODY, Peer, uid_of
-from tokend.httpd.unix_socket import SocketFile, bind_socket, is_ours, refuse_descriptors, withdraw
+from tokend.httpd.passed_descriptors import (
+    MOST_UNFINISHED,
+    SPARE_DESCRIPTORS,
+    DrainedSocket,
+    drain_backlog,
+    refuse_descriptors,
+    spare_threads,
+)
+from tokend.httpd.unix_socket import SocketFile, bind_socket, is_ours, withdraw
 
 # The last descriptors are for upstreams, state, files and reloads, however many clients come (docs/promises.md 71).
+# `SPARE_DESCRIPTORS` more are kept while descriptors of clients have to be received.
 RESERVED_DESCRIPTORS = 64
+# A connection whose client connected before the kernel refused descriptors has been in the backlog since. After this
+# time an empty backlog proves that there is none left.
+BACKLOG_SECONDS = 1.0
 # Accepted in one go; then the connections that are open already are served.
 MOST_AT_ONCE = 64
 # Without a free descriptor accept fails and the socket stays readable: to try again at once would be a busy loop.
@@ -93,6 +105,10 @@ class Listener(Generic[C]):
         self._left = asyncio.Event()  # set whenever a connection is closed
         self._pause: asyncio.TimerHandle | None = None
         self._failing = False
+        # Whether connections may hold passed descriptors: always before Linux 6.16, later while the backlog of a socket
+        # that somebody else made may be older than the kernel's refusal.
+        self._drains = self._only_backlog = False
+        self._started = 0.0
         self._log = structlog.get_logger("tokend.api")
 
     def start(self) -> None:
@@ -101,7 +117,10 @@ class Listener(Generic[C]):
             self._socket = bind_socket(self._place)
         elif self._socket is not None:
             self._socket.setblocking(False)
-            refuse_descriptors(self._socket)
+            self._only_backlog = self._drains = self._socket.family == socket.AF_UNIX
+        if self._socket is not None and not refuse_descriptors(self._socket):
+            self._drains, self._only_backlog = True, False
+        self._started = asyncio.get_running_loop().time()
         self._resume()
 
     async def keep_path(self) -> None:
@@ -160,17 +179,22 @@ class Listener(Generic[C]):
     # ---------------------------------------------------------------- accepting
 
     def _accept(self) -> None:
-        sock, limits, reserved = self._socket, self._limits, _first_reserved()
+        sock, limits = self._socket, self._limits
+        reserved = _first_reserved(SPARE_DESCRIPTORS if self._drains else 0)
         if sock is None:
+            return
+        if self._drains and spare_threads.unfinished >= MOST_UNFINISHED:
+            self._pause_accepting()
             return
         family = int(sock.family)
         for _ in range(MOST_AT_ONCE):
-            if limits.queues and (len(self.connections) >= limits.connections or _reserve_is_reached()):
+            if limits.queues and (len(self.connections) >= limits.connections or _is_reached(reserved, sock)):
                 self._pause_accepting()
                 return
             try:
                 descriptor, address = sock._accept()  # type: ignore[attr-defined]  # accept() asks for much more
             except (BlockingIOError, InterruptedError):
+                self._backlog_is_empty()
                 return
             except ConnectionAbortedError:
                 continue
@@ -179,7 +203,7 @@ class Listener(Generic[C]):
                 self._pause_accepting()
                 return
             # The plain C type: the Python class costs three times as much.
-            accepted = socket.SocketType(family, _STREAM, 0, descriptor)
+            accepted = self._drained(descriptor) if self._drains else socket.SocketType(family, _STREAM, 0, descriptor)
             self._failing = False
             try:
                 uid = uid_of(accepted) if family == socket.AF_UNIX else NOBODY.uid
@@ -197,6 +221,17 @@ class Listener(Generic[C]):
             self.connections[connection] = uid
             self._per_uid[uid] += 1
             connection.start()
+
+    def _drained(self, descriptor: int) -> socket.SocketType:
+        """Return an accepted connection on which descriptors may have been passed."""
+        accepted = DrainedSocket.adopt(descriptor)
+        if self._only_backlog and not accepted.was_open:
+            return socket.SocketType(socket.AF_UNIX, _STREAM, 0, accepted.detach())
+        return accepted
+
+    def _backlog_is_empty(self) -> None:
+        if self._only_backlog and asyncio.get_running_loop().time() - self._started > BACKLOG_SECONDS:
+            self._drains = self._only_backlog = False
 
     def _resume(self) -> None:
         self._pause = None
@@ -222,21 +257,23 @@ class Listener(Generic[C]):
             self._pause = None
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
+            if self._drains and self._place is not None:
+                drain_backlog(self._socket)
             self._socket.close()
             self._socket = None
 
 
-def _first_reserved() -> float:
+def _first_reserved(spare: int) -> float:
     """Return the first of the last descriptors: the kernel gives the lowest free number. The limit may change."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return float("inf") if soft == resource.RLIM_INFINITY else soft - RESERVED_DESCRIPTORS
+    return float("inf") if soft == resource.RLIM_INFINITY else soft - RESERVED_DESCRIPTORS - spare
 
 
-def _reserve_is_reached() -> bool:
+def _is_reached(reserved: float, listening: socket.socket) -> bool:
     """Return whether the next descriptor would be a reserved one, before a connection is accepted that must stay."""
     try:
-        lowest = os.open("/", os.O_PATH | os.O_CLOEXEC)
+        lowest = os.dup(listening.fileno())
     except OSError:
         return True
     os.close(lowest)
-    return lowest >= _first_reserved()
+    return lowest >= reserved

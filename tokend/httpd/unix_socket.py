@@ -1,6 +1,5 @@
 """The file of a Unix socket: made without a moment of wrong permissions, never taken from a process that listens."""
 
-import errno
 import grp
 import os
 import pwd
@@ -10,13 +9,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tokend.httpd.passed_descriptors import refuse_descriptors
+
 # At least 128 (a burst of connects otherwise fails with EAGAIN); the kernel cuts it at net.core.somaxconn.
 BACKLOG = 1024
 # sun_path of unix(7), without the final NUL.
 LONGEST_PATH_BYTES = 107
 DIRECTORY_MODE = 0o750
-# <asm-generic/socket.h>, since Linux 6.16; Python has no name for it.
-_SO_PASSRIGHTS = 83
 
 
 class SocketInUseError(OSError):
@@ -72,23 +71,6 @@ def bind_socket(place: SocketFile, *, take_back: bool = False) -> socket.socket:
         listening.close()
         raise
     return listening
-
-
-def refuse_descriptors(listening: socket.socket) -> bool:
-    """Let the kernel refuse descriptors that clients send along (SCM_RIGHTS); False where it cannot (before 6.16).
-
-    Accepted sockets inherit it. A received descriptor would be closed by our read, and closing a TCP socket with
-    SO_LINGER blocks the whole loop as long as its sender likes.
-    """
-    if listening.family != socket.AF_UNIX:
-        return True
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
-    except OSError as error:
-        if error.errno != errno.ENOPROTOOPT:
-            raise
-        return False
-    return True
 
 
 def is_ours(place: SocketFile) -> bool:

@@ -109,7 +109,8 @@ class ProviderStatus:
     """One provider. Times are aware UTC; ``seconds_left`` is boot time and never below 0.
 
     ``note`` is a permanent remark for the operator (for example: the token cannot be renewed), or None. While a rate
-    limit of a host holds back the next attempt, ``paused_until`` is its end and ``paused_by`` the host.
+    limit of a host holds back requests, ``paused_until`` is its end, ``paused_by`` the host, and ``paused_token`` the
+    provider whose request the host answered with it.
     """
 
     name: str
@@ -129,5 +130,6 @@ class ProviderStatus:
     note: str | None = None
     paused_until: datetime | None = None
     paused_by: str | None = None
+    paused_token: str | None = None
     reports: ClientReports = NO_REPORTS
     warnings: tuple[StatusWarning, ...] = ()

@@ -260,7 +260,7 @@ class AttemptRunner:
             )
             if after.host_pause is not None:
                 # Before it is saved: another provider of the host may be about to send a request.
-                self._context.limits.block(after.host_pause.host, after.host_pause.until)
+                self._context.limits.block(after.host_pause.host, after.host_pause.until, by=self._name)
             if identity is not None and is_foreign(after, identity.account):
                 # Local kinds mint before they withdraw; minting failed, so the old token goes now.
                 after = after.without_token()

@@ -95,6 +95,7 @@ class HeldProvider:
         expires = None if lease is None else lease.token.expires_at
         upcoming = self.refresher.next_attempt()
         notes = (self.refresher.note, self._context.store.unsaved_note(self.name))
+        pause = self._context.limits.pause(self.settings.upstream, now)
         return ProviderStatus(
             name=self.name,
             kind=self.settings.kind,
@@ -110,6 +111,9 @@ class HeldProvider:
             last_error=record.last_error,
             next_attempt_at=None if upcoming is None else upcoming.wall,
             sinks=self._sinks.statuses(),
+            paused_until=None if pause is None else pause.ends_at(now),
+            paused_by=None if pause is None else self.settings.upstream,
+            paused_token=None if pause is None else pause.by,
             note="; ".join(note for note in notes if note is not None) or None,
             warnings=self._context.warnings.of(self.name),
         )

@@ -235,7 +235,7 @@ class TokenIssuer:
                 log.warning("token.rejected", token=self.name, detail=error.detail, advice=advice)
         pause = self.record.host_pause
         if meaning.pauses_host and pause is not None:
-            self._context.limits.block(pause.host, pause.until)
+            self._context.limits.block(pause.host, pause.until, by=self.name)
             await store.update(self.name, lambda record: record)
             return ThrottledError(f"{self.name}: {error.whole}", retry_at=pause.until.wall.timestamp())
         if self.record.rejected:
