@@ -16,7 +16,7 @@ from tokend.values.secret import Secret
 LONGEST_CHARACTERS = 300
 # Only the first part of a text is looked at: a reply may have 256 KiB.
 LONGEST_READ = 4096
-# Members in which vendors and standards (RFC 6749, RFC 9457) have a sentence, the most telling first.
+# Members in which vendors and standards (RFC 6749, RFC 9457) have a sentence, the most specific first.
 _MEMBERS = ("message", "errorMessage", "status_message", "error_description", "detail", "title", "error")
 
 E = TypeVar("E", bound=AttemptError)
