@@ -3,7 +3,6 @@
 `FileSink` implements `plugin.sink.Sink`: each asynchronous method runs its ``…_blocking`` counterpart in a thread.
 """
 
-import errno
 import grp
 import pwd
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,9 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from tokend import files
-from tokend.files import Ownership, OwnershipError, Version
+from tokend.files import Ownership, Version
+from tokend.files.advice import advice_on
+from tokend.files.ownership import own_group
 from tokend.plugin.kind_check import method_fault
 from tokend.plugin.settings import AnnouncementTiming, SinkSettings
 from tokend.plugin.settings_base import AnchoredPath, Duration, Mode, Name, is_number
@@ -24,8 +25,7 @@ from tokend.sinks.files.announce import Announcement, Signal, Systemd
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease
 
-IN_PLACE_ADVICE = 'set write = "in-place" (readers may then see a half-written file), or mount the directory instead'
-OWNER_ADVICE = 'let the daemon run as root or as the owner, or set write = "in-place", which keeps the file as it is'
+GROUP_BITS = 0o070
 
 
 class FileSink(SinkSettings):
@@ -164,10 +164,16 @@ class FileSink(SinkSettings):
         return write(self.path, content, self.ownership(), symlink=self.symlink, edited=edited)
 
     def ownership(self) -> Ownership:
-        """Return mode, owner and group as numbers. Raises `SinkError` for a name that this machine does not know."""
+        """Return mode, owner and group as numbers. Raises `SinkError` for a name that this machine does not know.
+
+        Without a key ``group``, rights of the group are for the daemon's own group, also in a file that exists.
+        """
         uid = None if self.owner is None else _number(self.owner, "owner", self.target)
         gid = None if self.group is None else _number(self.group, "group", self.target)
-        return Ownership(mode=None if self.mode is None else int(self.mode, 8), uid=uid, gid=gid)
+        mode = None if self.mode is None else int(self.mode, 8)
+        if gid is None and mode is not None and mode & GROUP_BITS and self.write_mode == "replace":
+            gid = own_group()
+        return Ownership(mode=mode, uid=uid, gid=gid)
 
     @contextmanager
     def operator_errors(self) -> Iterator[None]:
@@ -175,13 +181,10 @@ class FileSink(SinkSettings):
         try:
             yield
         except OSError as error:
-            advice = ""
-            if isinstance(error, OwnershipError):
-                advice = f"; {OWNER_ADVICE}"
-            elif error.errno in {errno.EBUSY, errno.EXDEV}:
-                advice = f"; {IN_PLACE_ADVICE}"
+            gid = None if self.group is None or self.owner is not None else _number(self.group, "group", self.target)
+            advice = advice_on(error, self.path, gid=gid)
             where = error.filename if isinstance(error.filename, str) else self.target
-            raise SinkError(f"{where}: {error.strerror or type(error).__name__}{advice}") from None
+            raise SinkError(f"{where}: {error.strerror or type(error).__name__}{advice and '; '}{advice}") from None
 
 
 _IN_A_THREAD = ("render", "write_blocking", "write_all_blocking", "remove_blocking", "probe_blocking")
