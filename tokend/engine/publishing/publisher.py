@@ -17,6 +17,7 @@ from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.records.record import Record
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import exits_refused
+from tokend.plugin.secret_reading import files_of
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.sink import CombiningSink, RemoteSink, Sink, SinkRuntime
 from tokend.values.errors import SinkError
@@ -113,9 +114,13 @@ class Publisher:
         return announcer is not None and announcer.is_due and announcer.error is None
 
     def secrets_changed(self, paths: set[Path]) -> None:
-        """End the pause after a failure if one of the changed files contains a secret of the sink."""
-        if paths & {source.file for source in self.sink.secrets().values() if source.file is not None}:
+        """Write again, without a pause, if one of the changed files is a secret of the sink or its template.
+
+        Equal content is not written twice.
+        """
+        if not paths.isdisjoint(files_of(self.sink)):
             self._secret_changed = True
+            self._done = None
             self._health.try_now()
             self._context.store.touch(self.name)
 
@@ -188,7 +193,8 @@ class Publisher:
         self._context.counters.wrote(self.name, self.label, "success" if changed else "unchanged")
         if changed and self.announcer is not None:
             self.announcer.want()
-        self._done = wanted
+        # A file that the write read may have changed meanwhile.
+        self._done = None if self._secret_changed else wanted
         self._health.succeeded()
         if changed:
             event = "sink.written" if wanted.action == "write" else "sink.removed"
