@@ -96,12 +96,6 @@ class SecretError(AttemptError):
     reason = "config"
 
 
-class UnsafePathError(SecretError):
-    """Somebody else decides what is in a file that the attempt needs (`files.trusted`). The file was not read."""
-
-    reason = "unsafe_path"
-
-
 class InvalidParametersError(AttemptError):
     """The caller's parameters to `issue` are wrong: ``errors`` maps each field to its texts."""
 
@@ -125,6 +119,14 @@ class SinkError(TokendError):
     """A token could not be written; the target is unchanged. Only the publisher retries."""
 
     reason = "sink"
+
+
+class NewerGenerationError(SinkError):
+    """The target holds a newer token of ours, with this ``generation``: the saved state is old. Nothing was written."""
+
+    def __init__(self, message: str, *, generation: int) -> None:
+        super().__init__(message)
+        self.generation = generation
 
 
 class StoreError(TokendError):
