@@ -1,18 +1,19 @@
 """``tokend check``: validate a configuration without running it."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tokend.cli.check_result import count, print_json, rows
 from tokend.cli.options import OUTPUT, SOCKET
 from tokend.cli.plan import print_plan
+from tokend.cli.trials import try_tokens
 from tokend.client import BadRequestError, TokenClient
 
 if TYPE_CHECKING:
-    from tokend.config import Config, ConfigProblem
+    from tokend.config import Config
 
 
 @click.command("check")
@@ -31,8 +32,8 @@ def command(
     environment and files, and prints the plan; only for root and the daemon's user. Without FILE it plans the
     configuration that it runs with, which it usually has applied already.
 
-    --try and --try-all make one real attempt each, without a daemon; they write no sink. Pauses and minimum intervals of
-    the state directory are kept. Exit code 4 if credentials are refused, 7 if a token could not be had.
+    --try and --try-all make one real attempt each, without a daemon; they write no sink. Pauses and minimum intervals
+    of the state directory are kept. Exit code 4 if credentials are refused, 7 if a token could not be had.
     """
     if plan and (tried or try_all):
         raise click.UsageError("--plan asks the daemon, and --try does without it: use one of them")
@@ -44,39 +45,7 @@ def command(
     names = list(config.providers) if try_all else list(tried)
     if not (tried or try_all):
         return 0
-    return _try(config, names, output)
-
-
-def _try(config: "Config", names: Sequence[str], output: str) -> int:
-    """Make one attempt for each of ``names``; returns the exit code."""
-    from tokend.config.findings import did_you_mean
-    from tokend.daemon.trial import try_providers
-    from tokend.values.tokens import utc
-
-    for name in names:
-        if name not in config.providers:
-            raise click.UsageError(f'there is no provider "{name}"{did_you_mean(name, config.providers)}')
-    trials = try_providers(config, names)
-    outcomes = [trial.outcome for trial in trials.results]
-    code = 4 if "refused" in outcomes else 7 if "failed" in outcomes else 0
-    if output == "json":
-        rows = [
-            {
-                "name": one.name,
-                "outcome": one.outcome,
-                "detail": one.detail,
-                "expires_at": None if one.expires_at is None else utc(one.expires_at),
-            }
-            for one in trials.results
-        ]
-        _print_result(errors=[], warnings=_rows(config.warnings), ok=code == 0, trials=rows, note=trials.note)
-        return code
-    if trials.note is not None:
-        click.echo(f"note: {trials.note}", err=True)
-    for one in trials.results:
-        until = "" if one.expires_at is None else f", valid until {utc(one.expires_at)}"
-        click.echo(f"{one.name}: {one.outcome.replace('_', ' ')}: {one.detail}{until}")
-    return code
+    return try_tokens(config, names, output)
 
 
 def _plan(file: str | None, output: str, socket: str | None) -> int:
@@ -89,9 +58,9 @@ def _plan(file: str | None, output: str, socket: str | None) -> int:
             raise
         errors = list(error.errors or ())
         if output == "json":
-            _print_result(errors=errors, warnings=[])
+            print_json(errors=errors, warnings=[])
         else:
-            click.echo(f"{error}\n{_count(len(errors), 'error')}", err=True)
+            click.echo(f"{error}\n{count(len(errors), 'error')}", err=True)
         return 2
     if output == "json":
         click.echo(json.dumps(answer))
@@ -101,7 +70,10 @@ def _plan(file: str | None, output: str, socket: str | None) -> int:
 
 
 def _checked(file: str | None, output: str, *, last: bool) -> "Config | int":
-    """Check a file. Prints what is wrong, and if it is the ``last`` step the result; returns an exit code if it is over."""
+    """Check a file and print what is wrong; returns an exit code if it has errors.
+
+    Prints the result as JSON only if this is the ``last`` step.
+    """
     from tokend.config import InvalidConfigError
     from tokend.kinds import load_config
     from tokend.values.errors import ConfigError
@@ -110,37 +82,22 @@ def _checked(file: str | None, output: str, *, last: bool) -> "Config | int":
         config = load_config(None if file is None else Path(file))
     except InvalidConfigError as error:
         if output == "json":
-            _print_result(errors=_rows(error.errors), warnings=[])
+            print_json(errors=rows(error.errors), warnings=[])
         else:
-            click.echo(f"{error}\n{_count(len(error.errors), 'error')}", err=True)
+            click.echo(f"{error}\n{count(len(error.errors), 'error')}", err=True)
         return 2
     except ConfigError as error:  # there is no file
         if output == "json":
-            _print_result(errors=[{"file": file, "line": None, "column": None, "message": str(error)}], warnings=[])
+            print_json(errors=[{"file": file, "line": None, "column": None, "message": str(error)}], warnings=[])
         else:
             click.echo(str(error), err=True)
         return 2
     if output == "json":
         if last:
-            _print_result(errors=[], warnings=_rows(config.warnings))
+            print_json(errors=[], warnings=rows(config.warnings))
         return config
     for warning in config.warnings:
         click.echo(f"warning: {warning}", err=True)
-    providers, warnings = _count(len(config.providers), "provider"), _count(len(config.warnings), "warning")
+    providers, warnings = count(len(config.providers), "provider"), count(len(config.warnings), "warning")
     click.echo(f"{config.files[0]}: ok, {providers}, {warnings}")
     return config
-
-
-def _rows(problems: "Sequence[ConfigProblem]") -> list[dict[str, object]]:
-    return [{"file": p.file, "line": p.line, "column": p.column, "message": p.message} for p in problems]
-
-
-def _print_result(
-    *, errors: Sequence[object], warnings: Sequence[object], ok: bool | None = None, **more: object
-) -> None:
-    answer = {"version": 1, "ok": not errors if ok is None else ok, "errors": errors, "warnings": warnings}
-    click.echo(json.dumps({**answer, **more}))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
