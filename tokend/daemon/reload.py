@@ -145,6 +145,7 @@ class Reloader:
         if secrets := paths & set(config.secret_files):
             log.info("secret.changed", files=len(secrets))
             self._supervisor.secrets_changed(secrets)
+        self._supervisor.connection_files_changed(paths)
 
     async def _replace(self) -> ReloadAnswer:
         config = await self._load_watched()
@@ -224,4 +225,8 @@ def _socket_rows(now: Sequence[SocketSettings], new: Sequence[SocketSettings]) -
 
 
 def _watched(config: Config) -> set[Path]:
-    return {*config.files, *config.directories, *config.secret_files}
+    return {*config.files, *config.directories, *config.secret_files, *_connection_files(config)}
+
+
+def _connection_files(config: Config) -> set[Path]:
+    return {path for provider in config.providers.values() for path in provider.settings.connection_files()}

@@ -110,6 +110,12 @@ class Supervisor:
             if paths & {source.file for source in provider.settings.secrets().values() if source.file is not None}:
                 provider.secrets_changed()
 
+    def connection_files_changed(self, paths: set[Path]) -> None:
+        """Let the providers react that reach their upstream by the files at ``paths``: authorities, certificates."""
+        for provider in self._providers.values():
+            if paths & provider.settings.connection_files():
+                provider.connection_changed()
+
     def _orphans(self, config: Config) -> dict[str, str]:
         """Find the stored names that are not configured any more, by the fingerprint of what was asked for."""
         records = self._context.store.records
