@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tokend.cli.options import OUTPUT, SOCKET, name_argument
+from tokend.cli.streams import escaped, escaped_values
 from tokend.cli.token_rows import (
     describe_age,
     describe_life,
@@ -41,10 +42,18 @@ def command(name: str | None, output: str, socket: str | None) -> int:
     if output == "json":
         click.echo(json.dumps({**answer, "tokens": rows}))
     else:
-        blocks = [] if name is not None else [_headline(answer, rows)]
+        rows = escaped_values(rows)
+        blocks = [] if name is not None else [_headline(_printable(answer), rows)]
         blocks += ["\n".join(_block(row)) for row in rows]
         click.echo("\n\n".join(blocks), color=use_colours())
     return 0 if name is None else _exit_code(rows[0])
+
+
+def _printable(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Escape control characters; the error of a configuration keeps its lines."""
+    error = answer["config"]["error"]
+    shown: dict[str, Any] = escaped_values(dict(answer))
+    return {**shown, "config": {**shown["config"], "error": error and escaped(str(error), kept="\n")}}
 
 
 def _exit_code(row: Mapping[str, Any]) -> int:
@@ -145,8 +154,12 @@ def _target(sink: Mapping[str, Any]) -> str:
 
 def _sink(sink: Mapping[str, Any]) -> str:
     written = "" if sink["last_success_at"] is None else f"written {describe_age(sink['last_success_at'])}"
+    if repairs := sink.get("repairs"):  # a daemon of 0.1.0 repairs nothing
+        written += f", repaired {repairs} times" if repairs > 1 else ", repaired once"
     if sink["state"] == "ok":
         return written or "ok"
+    if sink["state"] == "removed":
+        return "removed " + describe_age(sink["last_success_at"])
     if sink["error"]:
         return click.style(sink["state"], fg="red") + f": {sink['error']}" + (f" (last {written})" if written else "")
     return str(sink["state"])

@@ -28,6 +28,7 @@ from tokend.values.secret import Secret
 ALL = "*"
 # A shorter secret of the loopback port could be guessed.
 LEAST_LISTEN_SECRET_BYTES = 32
+GROUP_BITS = 0o070
 ELSEWHERE = "use { file = }, { env = }, { credential = } or { command = }"
 
 
@@ -275,6 +276,23 @@ def _check_files(provider: PlacedSettings, findings: Findings) -> None:
 
 
 # ------------------------------------------------------------------ names
+
+
+def check_group_modes(sinks: Iterable[PlacedSettings], findings: Findings) -> None:
+    """Report an error for each file whose mode gives rights to a group that the sink does not name.
+
+    The daemon's own group is no answer: under the unit it has every client as a member. Sockets are exempt: `access`
+    decides about each connection.
+    """
+    for sink in sinks:
+        settings: SinkSettings = sink.settings
+        mode, group = settings.__dict__.get("mode"), settings.__dict__.get("group")
+        if settings.family == "pushed" and group is None and isinstance(mode, str) and int(mode, 8) & GROUP_BITS:
+            message = f'mode {mode} gives rights to a group, and none is named: add group = "…", or use mode "0600"'
+            problem = sink.document.problem(
+                (*sink.path, "mode"), message, visibility=Visibility.PUBLIC, code="mode_without_group"
+            )
+            findings.of_this_machine(problem)
 
 
 def check_state(daemon: PlacedSettings, providers: Iterable[PlacedSettings], findings: Findings) -> None:

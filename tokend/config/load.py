@@ -13,6 +13,7 @@ from tokend.config import toml_positions
 from tokend.config.config_files import Document, check_not_emptied, read_document
 from tokend.config.cross_checks import (
     PlacedSettings,
+    check_group_modes,
     check_listen_secret,
     check_names,
     check_secrets,
@@ -343,6 +344,7 @@ def _check_tables(loading: _Loading, documents: list[Document], daemon: PlacedSe
     check_targets(loading.placed_sinks, inputs, state, loading.findings)
     on_demand = {str(place.path[-1]) for place in loading.valid if isinstance(place.settings, OnDemandSettings)}
     check_tokens(loading.placed_sinks, loading.origins, on_demand, loading.findings)
+    check_group_modes(loading.placed_sinks, loading.findings)
     check_names(daemon, [*loading.sockets, *tables], loading.findings)
 
 

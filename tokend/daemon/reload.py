@@ -28,7 +28,7 @@ LOAD_SECONDS = 60.0
 # A configuration names the files to watch, so it may have changed before they were watched. Each further read is caused
 # by a program that is writing at that moment.
 READ_TRIES = 5
-# Name in a plan for the tables of additional sockets.
+# The beginning of the name in a plan for a table of additional sockets; its path follows.
 SOCKETS = "[[sockets]]"
 
 log = logs.get_logger()
@@ -156,6 +156,7 @@ class Reloader:
             await self._supervisor.carry_out(plan)
             self._in_force.replace(config, self._clock.instant().wall)
             await self._sockets(config.sockets)
+            self._supervisor.repair_sinks()
             await self._watch.follow(_watched(config))
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
         self._log_warnings(config)
@@ -215,13 +216,9 @@ class Reloader:
 
 def _socket_rows(now: Sequence[SocketSettings], new: Sequence[SocketSettings]) -> list[Mapping[str, str]]:
     before, after = ({socket.path: socket for socket in sockets} for sockets in (now, new))
-    actions = [f"remove {path}" for path in before.keys() - after.keys()]
-    for path, socket in after.items():
-        if path not in before:
-            actions.append(f"add {path}")
-        elif socket != before[path]:
-            actions.append(f"change {path}")
-    return [{"name": SOCKETS, "action": action} for action in sorted(actions)]
+    actions = {path: "remove" if path not in after else "add" for path in before.keys() ^ after.keys()}
+    actions |= {path: "change" for path in before.keys() & after.keys() if before[path] != after[path]}
+    return [{"name": f"{SOCKETS} {path}", "action": action} for path, action in sorted(actions.items())]
 
 
 def _watched(config: Config) -> set[Path]:
