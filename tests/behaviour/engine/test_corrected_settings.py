@@ -1,4 +1,4 @@
-"""What a request is sent to, or through, has changed: the failures begin again, after the minimum interval."""
+"""Corrected settings: where requests go elsewhere or in another way, the failures begin again after the interval."""
 
 from itertools import pairwise
 from pathlib import Path
