@@ -27,6 +27,7 @@ async def show_status(call: Call) -> Response:
         error = "the configuration has errors; the administrator's `tokend status` shows them"
     admin = call.admin
     sockets = [dict(socket) for socket in call.service.sockets()] if admin else []
+    listeners = [dict(listener) for listener in call.service.listeners()] if admin else []
     entries = with_pauses(call.service.entries_for(call.request.peer))
     return json_response(
         {
@@ -38,6 +39,7 @@ async def show_status(call: Call) -> Response:
                 "restart_needed": config.restart_needed,
             },
             "tokens": [status_row(entry.status(), admin=admin) async for entry in entries],
+            **({"listeners": listeners} if listeners else {}),
             **({"sockets": sockets} if sockets else {}),
         }
     )
