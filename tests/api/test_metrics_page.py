@@ -31,7 +31,8 @@ def test_the_metrics_page_has_every_documented_name() -> None:
     engine, counters = FakeEngine(), Counters()
     entry, _ = engine.hold("demo"), engine.hold("hidden")
     engine.offer("wallet")
-    entry.changes = {"sinks": (SinkStatus("raw", "raw-1", "/run/x", "/run/x", "ok", True, START.wall, None),)}
+    pause = {"paused_until": START.after(60).wall, "paused_by": "api.example", "paused_token": "hidden"}
+    entry.changes = {**pause, "sinks": (SinkStatus("raw", "raw-1", "/run/x", "/run/x", "ok", True, START.wall, None),)}
     counters.refreshed("demo", "success")
     counters.failed("demo", "transient")
     counters.took("demo", 0.5)
@@ -43,6 +44,7 @@ def test_the_metrics_page_has_every_documented_name() -> None:
         'tokend_token_expiry_timestamp_seconds{token="demo"}': START.after(3600).wall.timestamp(),
         'tokend_token_issued_timestamp_seconds{token="demo"}': START.wall.timestamp(),
         'tokend_token_next_refresh_timestamp_seconds{token="demo"}': START.after(3000).wall.timestamp(),
+        'tokend_token_paused_until_timestamp_seconds{token="demo"}': START.after(60).wall.timestamp(),
         'tokend_token_valid{token="demo"}': 1,
         'tokend_token_consecutive_failures{token="demo"}': 0,
         'tokend_token_refreshes_total{result="success",token="demo"}': 1,

@@ -118,6 +118,7 @@ def test_status_shows_how_everything_fares(running: Served) -> None:
         "next_attempt_at": at,
         "paused_until": at,
         "paused_by": "api.example",
+        "paused_token": "hidden",
         "reports": ClientReports(3, at, "unauthorized", 4242),
         "warnings": (StatusWarning("odd_secret", "key: it ends with spaces"),),
         "sinks": (FAILING_SINK,),
@@ -129,9 +130,13 @@ def test_status_shows_how_everything_fares(running: Served) -> None:
     row = next(one for one in status["tokens"] if one["name"] == "demo")
     listed = next(one for one in running.get("/v1/tokens").json["tokens"] if one["name"] == "demo")
     more = {"required", "seconds_left", "failures", "last_error", "next_attempt_at", "sinks"}
-    more |= {"paused_until", "paused_by", "reports", "warnings"}
+    more |= {"paused_until", "paused_by", "paused_token", "reports", "warnings"}
     assert row == {**listed, **{key: row[key] for key in more}}
     assert (row["paused_until"], row["paused_by"]) == ("2025-01-01T00:00:05Z", "api.example")
+    known = running.engine.entries["demo"].status()
+    assert row["paused_token"] == "hidden"  # the peer is an admin
+    assert status_row(known, readable={"demo"})["paused_token"] is None
+    assert status_row(known, readable={"demo", "hidden"})["paused_token"] == "hidden"
     reports = {"count": 3, "last_at": "2025-01-01T00:00:05Z", "reason": "unauthorized"}
     assert row["reports"] == {**reports, "uid": 4242}
     assert row["warnings"] == [{"code": "odd_secret", "message": "key: it ends with spaces"}]
@@ -162,3 +167,13 @@ def test_a_permanent_remark_is_a_note_in_status(running: Served) -> None:
     rows = {one["name"]: one for one in running.get("/v1/status").json["tokens"]}
     assert rows["demo"]["note"] == "cannot be renewed"
     assert "note" not in rows["wallet"]
+
+
+def test_the_vendors_words_are_shown_to_admins_only(running: Served) -> None:
+    """They may name another caller's user; what tokend itself says is for all who may see the token."""
+    at = datetime(2025, 1, 1, 0, 0, 5, tzinfo=UTC)
+    running.engine.entries["demo"].changes = {"last_error": Failure("rejected", "answered 401", at, "Account locked")}
+    (row,) = [row for row in running.get("/v1/status").json["tokens"] if row["name"] == "demo"]
+    assert row["last_error"]["detail"] == "answered 401; the upstream said: Account locked"
+    shown = status_row(running.engine.entries["demo"].status(), admin=False)
+    assert shown["last_error"] == {"class": "rejected", "detail": "answered 401", "at": "2025-01-01T00:00:05Z"}

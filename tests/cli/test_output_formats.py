@@ -154,3 +154,53 @@ def test_netrc_refuses_what_readers_take_differently(value: str, host: str) -> N
     """Rather no line than one that means another machine or another password."""
     with pytest.raises(TokendError):
         render(answer(value), "netrc", host=host)
+
+
+@pytest.mark.parametrize("output", ["curl", "header", "env", "shell", "git", "netrc"])
+@pytest.mark.parametrize("control", ["\n", "\r", "\0", "\x1b", "\t", "\x7f", "\x9b", "\u2028", "\ud800"])
+def test_a_control_character_in_any_field_is_refused_where_it_could_begin_a_line(output: str, control: str) -> None:
+    """A hostile server's newline would be an option of curl, a line of a shell, or another machine."""
+    evil = f"fake{control}url = http://evil.example"
+    for changed in (
+        {"access_token": evil},
+        {"name": evil},
+        {"token_type": evil},
+        {"issued_at": evil},
+        {"headers": {"Authorization": evil}},
+        {"headers": {evil: "fake"}},
+    ):
+        with pytest.raises(TokendError) as caught:
+            render(answer(**changed), output, host="example.com")
+        assert "evil" not in str(caught.value)
+        assert control not in str(caught.value)
+
+
+def test_a_signature_has_headers_and_no_token() -> None:
+    """`tokend sign` prints headers; every other form needs a whole answer."""
+    signature = {"name": "links", "access_token": "", "headers": {"x-signature": "fake"}}
+    assert render(signature, "header") == "x-signature: fake"
+    assert render(signature, "curl") == 'header = "x-signature: fake"'
+    for output in ("env", "shell", "git", "k8s", "gcp"):
+        with pytest.raises(TokendError, match="is it tokend that listens there"):
+            render(signature, output)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", 'a"b', "a\\b", "é"])
+def test_a_header_has_the_name_of_a_header(name: str) -> None:
+    """Anything else could be read as more than a name."""
+    for output in ("curl", "header"):
+        with pytest.raises(TokendError, match="name"):
+            render(answer(headers={name: "fake"}), output)
+
+
+@pytest.mark.parametrize("output", ["raw", "curl", "header", "env", "shell", "git", "netrc", "k8s", "gcp", "aws"])
+@pytest.mark.parametrize(
+    "changed",
+    [{"access_token": 7}, {"access_token": None}, {"headers": ["a"]}, {"headers": {"a": 7}}, {"name": None},
+     {"expires_at_unix": "1\nhost=evil.example"}, {"expires_at_unix": True}, {"issued_at": []}],
+)  # fmt: skip
+def test_an_answer_of_another_shape_is_no_token(output: str, changed: dict[str, Any]) -> None:
+    """What listens is not tokend: a sentence, no traceback, and nothing of the answer."""
+    with pytest.raises(TokendError, match="is it tokend that listens there") as caught:
+        render(answer(**changed), output, host="example.com")
+    assert "evil" not in str(caught.value)

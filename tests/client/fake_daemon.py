@@ -76,7 +76,9 @@ def _serve(server: socket.socket, fake: FakeDaemon, answers: tuple[Answer, ...])
 def _request(connection: socket.socket) -> bytes:
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        if not (part := connection.recv(65536)):
+            raise ConnectionError("the client left")
+        data += part
     head, _, body = data.partition(b"\r\n\r\n")
     lengths = [line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
     while lengths and len(body) < int(lengths[0]):

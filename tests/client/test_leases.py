@@ -18,6 +18,21 @@ def test_an_end_in_another_zone_is_the_same_moment() -> None:
     assert lease.expires_at.utcoffset() == timedelta(hours=2)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [None, [], "x", {"a": None}, {"a": ""}, {"": "b"}, {"a": "b\r\nx-evil: c"}, {"a\nx-evil": "b"}, {"a": "b\0"}],
+)
+def test_a_lease_has_headers_that_can_be_sent_or_is_none(headers: object) -> None:
+    """A program that adds the headers to its request must not add one that the server made up."""
+    answer = {"name": "tt", "access_token": FAKE, "token_type": "Bearer", "expires_at": None}
+    assert read_lease(answer, "a file").headers == {"Authorization": f"Bearer {FAKE}"}
+    assert read_lease({**answer, "headers": {"a": "b\tc"}}, "a file").headers == {"a": "b\tc"}
+    with pytest.raises(NotRunningError, match="what a file gives is no token of tokend"):
+        read_lease({**answer, "headers": headers}, "a file")
+    with pytest.raises(NotRunningError):
+        read_headers({"headers": headers}, "a file")
+
+
 @pytest.mark.parametrize("headers", [None, [], "x-signature", {"x-signature": None}, {"x-signature": ""}, {"": "a"}])
 def test_an_answer_without_whole_headers_is_no_signature(headers: object) -> None:
     """A typed error instead of a request that is signed with nothing."""

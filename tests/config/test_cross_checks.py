@@ -114,3 +114,20 @@ def test_the_other_tokens_of_a_template_have_to_be_there_and_be_kept(tmp_path: P
         ('"wallet"', "wallet is issued on demand: there is no token of it to write"),
     ]
     loaded(written(tmp_path, PARTNER + sink("partner", "template", "x", 'template = ""\ntokens = ["tt"]') + TT))
+
+
+@pytest.mark.parametrize("kind", ['raw"\npath = "out', 'json"\npath = "out', 'dotenv"\nkey = "A"\npath = "out'])
+@pytest.mark.parametrize("mode", ["0640", "0660", "0610"])
+def test_rights_of_a_group_need_the_groups_name(tmp_path: Path, kind: str, mode: str) -> None:
+    """The daemon's own group has every client as a member. At a start it is a warning: the file gets another group."""
+    table = f'[[providers.partner.sinks]]\nkind = "{kind}"\nmode = "{mode}"\n'
+    path = written(tmp_path, PARTNER + table)
+    message = f'mode {mode} gives rights to a group, and none is named: add group = "…", or use mode "0600"'
+    assert only(refused(path)).message == message
+    assert message in [one.message for one in loaded(path, starting=True).warnings]
+    loaded(written(tmp_path, PARTNER + table + 'group = "daemon"\n'))
+
+
+def test_the_group_of_a_socket_need_not_be_named(tmp_path: Path) -> None:
+    """`access` decides about each connection."""
+    loaded(written(tmp_path, PARTNER + '[[providers.partner.sinks]]\nkind = "socket"\npath = "out"\nmode = "0660"\n'))

@@ -29,9 +29,11 @@ def written(directory: Path, text: str | bytes, *, name: str = "config.toml", mo
     return path
 
 
-def loaded(path: Path, *, environ: Mapping[str, str] = ENVIRON, before: Config | None = None) -> Config:
+def loaded(
+    path: Path, *, environ: Mapping[str, str] = ENVIRON, before: Config | None = None, starting: bool = False
+) -> Config:
     """Load the file. Raises `InvalidConfigError`."""
-    return load(path, providers=PROVIDERS, sinks=SINKS, environ=environ, before=before)
+    return load(path, providers=PROVIDERS, sinks=SINKS, environ=environ, before=before, starting=starting)
 
 
 def refused(path: Path, *, environ: Mapping[str, str] = ENVIRON, before: Config | None = None) -> list[ConfigProblem]:

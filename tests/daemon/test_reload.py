@@ -249,7 +249,7 @@ def test_a_changed_sink_is_written_and_the_others_are_left_alone(home: Home) -> 
     daemon.ask("POST", "/v1/reload")
     until(lambda: home.out("partner.json").exists(), "the added file")
     assert json.loads(home.out("partner.json").read_text())["generation"] == before["generation"]
-    home.write(PARTNER + second + 'mode = "0640"\n')
+    home.write(PARTNER + second + 'mode = "0640"\ngroup = "daemon"\n')
     daemon.ask("POST", "/v1/reload")
     until(lambda: home.out("partner.json").stat().st_mode & 0o777 == 0o640, "the new mode")
     assert (look(home, "partner.jwt"), daemon.lease("partner")) == (raw, before)

@@ -137,8 +137,8 @@ def test_a_reload_adds_and_removes_sockets(home: Home, daemon: Daemon) -> None:
     """When the reload has ended, the new socket listens, and the old one's path is gone. The plan names both."""
     write(home, table("run/new.sock", '"other"'))
     planned = daemon.ask("POST", "/v1/reload?dry_run=true").json["plan"]
-    assert {"name": "[[sockets]]", "action": f"add {home.path}/run/new.sock"} in planned
-    assert {"name": "[[sockets]]", "action": f"remove {home.path}/run/bot.sock"} in planned
+    assert {"name": f"[[sockets]] {home.path}/run/new.sock", "action": "add"} in planned
+    assert {"name": f"[[sockets]] {home.path}/run/bot.sock", "action": "remove"} in planned
     with connected(home) as connection:
         assert asked(connection, "/v1/tokens/partner")[0] == 200
         assert daemon.ask("POST", "/v1/reload").status == 200

@@ -59,7 +59,7 @@ class Stage:
         """Replace the places and hosts of a page by those of this stage."""
         text = PLACES.sub(lambda match: f"{self.path}{match[0]}", text)
         text = HOSTS.sub(self.sandbox.url, text).replace(LISTEN, self.listen)
-        return text.replace('"trading"', f'"{grp.getgrgid(os.getgid()).gr_name}"')
+        return text.replace('"tokend-clients"', f'"{grp.getgrgid(os.getgid()).gr_name}"')
 
     def unmapped(self, text: str) -> str:
         """Replace the places of this stage by those of a page."""

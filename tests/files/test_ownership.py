@@ -1,7 +1,10 @@
 """Files are exact in mode, owner and ACL, and have been so before anybody could open them."""
 
 import os
+import pwd
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -124,3 +127,28 @@ def test_a_directory_s_default_acl_lets_nobody_in_behind_the_mode(tmp_path: Path
     replace_file(path, b"new", Ownership(mode=0o640))
     assert "system.posix_acl_access" not in os.listxattr(path)
     assert mode_of(path) == 0o640
+
+
+UNIT = """
+import os, sys
+from pathlib import Path
+from tokend.files import replace_file
+from tokend.files.ownership import Ownership
+os.setgroups({groups})
+os.setresgid({gid}, {gid}, {gid})
+os.setresuid({uid}, {uid}, {uid})
+replace_file(Path(sys.argv[1]), b"new", Ownership(mode=0o640))
+"""
+
+
+@pytest.mark.parametrize(("member", "group"), [(True, "own"), (False, "process")])
+def test_a_file_belongs_to_the_users_own_group_and_not_to_the_group_of_the_process(member: bool, group: str) -> None:
+    """A unit gives the daemon the group of all clients. A user who is no member of his own group keeps that one."""
+    needs_root()
+    user = pwd.getpwnam("daemon")
+    code = UNIT.format(groups=[user.pw_gid] if member else [], gid=STRANGER, uid=user.pw_uid)
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with public_directory() as directory:
+        directory.chmod(0o777)
+        subprocess.run([sys.executable, "-c", code, str(directory / "token")], check=True, env=environ)
+        assert (directory / "token").stat().st_gid == {"own": user.pw_gid, "process": STRANGER}[group]

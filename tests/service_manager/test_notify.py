@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def words(statuses: list[ProviderStatus], *, config_refused: bool = False) -> st
     reasons = {one.name: trouble(one) for one in statuses}
     wrong = {name: reason for name, reason in reasons.items() if reason is not None}
     return sentence(len(statuses), wrong, config_refused=config_refused)
+
+
+def test_an_expired_token_that_a_pause_of_its_host_holds_back_says_so() -> None:
+    """It has no error of its own: another provider met the rate limit."""
+    until = datetime(2026, 1, 1, 6, 21, 10, tzinfo=UTC)
+    held_back = [
+        replace(status(state, state), paused_until=until, paused_by="api.example:443", paused_token="topstepx")
+        for state in (State.EXPIRED, State.PENDING, State.VALID)
+    ]
+    assert words(held_back) == (
+        "3 tokens, 1 failing: expired (expired: paused until 06:21:10 UTC: api.example:443 answered 429 to topstepx)"
+    )
 
 
 def test_the_words_name_what_is_not_well_and_why() -> None:

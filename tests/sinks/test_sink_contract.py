@@ -191,8 +191,13 @@ def test_an_owner_that_cannot_be_given_is_reported_with_advice(make: Callable[..
         os.chown(directory, STRANGER, STRANGER)
         os.chown(path, STRANGER, STRANGER)
         with acting_as(STRANGER), pytest.raises(SinkError, match=r'fchown.*write = "in-place"') as refused:
-            make(path, group="0").write(lease(SECOND))
+            make(path, owner="0").write(lease(SECOND))
         assert str(path) in str(refused.value)
+        with (
+            acting_as(STRANGER),
+            pytest.raises(SinkError, match=f"fchown.*user {STRANGER} is not in group root: `adduser"),
+        ):
+            make(path, group="0").write(lease(SECOND))
         assert path.read_bytes() == before
         assert names(directory) == {"file"}
 

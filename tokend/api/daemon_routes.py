@@ -28,7 +28,8 @@ async def show_status(call: Call) -> Response:
     admin = call.admin
     sockets = [dict(socket) for socket in call.service.sockets()] if admin else []
     listeners = [dict(listener) for listener in call.service.listeners()] if admin else []
-    entries = with_pauses(call.service.entries_for(call.request.peer))
+    entries = call.service.entries_for(call.request.peer)
+    names = frozenset(entry.name for entry in entries)
     return json_response(
         {
             "version": 1,
@@ -38,7 +39,7 @@ async def show_status(call: Call) -> Response:
                 "error": error,
                 "restart_needed": config.restart_needed,
             },
-            "tokens": [status_row(entry.status(), admin=admin) async for entry in entries],
+            "tokens": [status_row(entry.status(), admin=admin, readable=names) async for entry in with_pauses(entries)],
             **({"listeners": listeners} if listeners else {}),
             **({"sockets": sockets} if sockets else {}),
         }

@@ -24,6 +24,10 @@ _GAUGES: Mapping[str, tuple[str, Callable[[ProviderStatus], float | None]]] = {
         "When tokend means to replace the token.",
         lambda status: None if status.refresh_at is None else status.refresh_at.timestamp(),
     ),
+    "tokend_token_paused_until_timestamp_seconds": (
+        "When the rate limit of the token's host ends, while there is one.",
+        lambda status: None if status.paused_until is None else status.paused_until.timestamp(),
+    ),
     # On-demand kinds hold nothing that could be valid: an alert on 0 would never end.
     "tokend_token_valid": (
         "Whether there is a valid token.",
@@ -97,6 +101,12 @@ class MetricsPage:
             ("tokend_token_refreshes", "Attempts by result.", ["token", "result"], count.refreshes),
             ("tokend_token_refresh_errors", "Failed attempts.", ["token", "reason"], count.refresh_errors),
             ("tokend_sink_writes", "Writes by result.", ["token", "sink", "result"], count.sink_writes),
+            (
+                "tokend_sink_repairs",
+                "Targets written again after others changed them.",
+                ["token", "sink"],
+                count.sink_repairs,
+            ),
             ("tokend_client_requests", "Answers on the socket.", ["token", "code"], requests),
         ]
         for name, text, labels, table in tables:

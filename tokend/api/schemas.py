@@ -101,6 +101,7 @@ class StatusRow(TokenRow):
     next_attempt_at: Moment | None
     paused_until: Moment | None
     paused_by: str | None
+    paused_token: str | None
     reports: Reports
     warnings: list[Warned]
     sinks: list[SinkRow]

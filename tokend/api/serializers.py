@@ -1,7 +1,7 @@
 """Serializers: tokens, statuses and failures as JSON-ready objects (`schemas` describes them)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -55,17 +55,21 @@ def row(status: ProviderStatus) -> dict[str, Any]:
     }
 
 
-def status_row(status: ProviderStatus, *, admin: bool = False) -> dict[str, Any]:
-    """Serialize one token for `GET /v1/status`; ``note`` only if there is one, uids of clients only for admins."""
+def status_row(status: ProviderStatus, *, admin: bool = False, readable: Container[str] = ()) -> dict[str, Any]:
+    """Serialize one token for `GET /v1/status`; ``note`` only if there is one, uids of clients only for admins.
+
+    ``readable`` are the tokens that the peer may read: it learns the names of no others.
+    """
     return {
         **row(status),
         "required": status.required,
         "seconds_left": None if status.seconds_left is None else round(status.seconds_left, 3),
         "failures": status.failures,
-        "last_error": _failure(status.last_error),
+        "last_error": _failure(status.last_error, admin=admin),
         "next_attempt_at": _utc(status.next_attempt_at),
         "paused_until": _utc(status.paused_until),
         "paused_by": status.paused_by,
+        "paused_token": status.paused_token if admin or status.paused_token in readable else None,
         "reports": _reports(status.reports, admin=admin),
         "warnings": [{"code": one.code, "message": one.message} for one in status.warnings],
         "sinks": [_sink(sink) for sink in status.sinks],
@@ -73,10 +77,10 @@ def status_row(status: ProviderStatus, *, admin: bool = False) -> dict[str, Any]
     }
 
 
-def _failure(failure: Failure | None) -> Mapping[str, str] | None:
+def _failure(failure: Failure | None, *, admin: bool) -> Mapping[str, str] | None:
     if failure is None:
         return None
-    return {"class": failure.reason, "detail": failure.detail, "at": utc(failure.at)}
+    return {"class": failure.reason, "detail": failure.whole if admin else failure.detail, "at": utc(failure.at)}
 
 
 def _reports(reports: ClientReports, *, admin: bool) -> dict[str, Any]:

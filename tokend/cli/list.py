@@ -5,6 +5,7 @@ import json
 import click
 
 from tokend.cli.options import OUTPUT, SOCKET
+from tokend.cli.streams import escaped_values
 from tokend.cli.token_rows import describe_time_left, state_colour, use_colours
 from tokend.client import TokenClient
 
@@ -18,6 +19,7 @@ def command(output: str, socket: str | None) -> None:
     if output == "json":
         click.echo(json.dumps({"version": 1, "tokens": rows}))
         return
+    rows = escaped_values(rows)
     table = [["NAME", "KIND", "STATE", "LEFT", "GENERATION", "FINGERPRINT"]]
     for row in rows:
         generation, fingerprint = str(row["generation"] or "-"), row["fingerprint"] or "-"

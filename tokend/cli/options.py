@@ -1,5 +1,6 @@
 """Arguments and options that several commands share, and their completion by a shell."""
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -7,10 +8,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from tokend.cli.get import OPTIONS, duration_seconds
+from tokend.cli.streams import escaped
 from tokend.client import TokenClient, TokendError
 
 # A person who pressed Tab waits for the answer.
 COMPLETION_SECONDS = 2.0
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 _SOCKET_HELP = next(text for names, _, _, text in OPTIONS if "--socket" in names)
 SOCKET = click.option("--socket", metavar="PATH", help=_SOCKET_HELP)
@@ -32,9 +35,12 @@ def name_argument(*, issued: bool | None = False, **attributes: Any) -> Callable
         except TokendError:
             return []
         return [
-            CompletionItem(row["name"], help=f"{row['kind']}, {row['state']}")
+            CompletionItem(row["name"], help=escaped(f"{row['kind']}, {row['state']}"))
             for row in rows
-            if row["name"].startswith(incomplete) and issued in (None, row["state"] == "on_demand")
+            # The shell puts a name into the command line as it stands.
+            if _NAME.fullmatch(row["name"])
+            and row["name"].startswith(incomplete)
+            and issued in (None, row["state"] == "on_demand")
         ]
 
     return click.argument("name", shell_complete=complete, **attributes)

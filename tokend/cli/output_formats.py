@@ -22,21 +22,63 @@ _NETRC_PLACE = re.compile(r"(?:([^@]+)@)?([A-Za-z0-9.-]+)\Z", re.ASCII)
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*\Z", re.ASCII)
 # Kubernetes and Bazel ask again only after the expiry that they were given. 30 s earlier, a new token exists for sure.
 MARGIN_SECONDS = 30
+# RFC 9110, 5.1: the name of a header is a token.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", re.ASCII)
+# Formats of lines: a control character in a value would begin another line.
+LINES = frozenset(("curl", "header", "env", "shell", "git", "netrc"))
 # Positions of year, month, day, hour, minute and second in RFC 3339.
 _PLACES = ((0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19))
 # User name beside a token: GitHub's documentation names it, GitLab accepts any.
 USERNAME = "x-access-token"
 
 
-def render(answer: "Mapping[str, Any]", output: str, *, host: "str | None" = None) -> str:
+def render(answer: "Mapping[str, Any]", output: str, *, host: "str | None" = None, key: "str | None" = None) -> str:
     """Format a token's answer, without a newline at the end. Raises `TokendError` if the format cannot hold the token.
 
-    ``host`` is for `netrc` alone: ``[LOGIN@]HOST``.
+    Formats of lines refuse control characters in any field. ``host`` is for `netrc` alone: ``[LOGIN@]HOST``. ``key`` is
+    the variable of `env` and `shell` [default: that of the name].
     """
-    value = str(answer["access_token"])
+    _check(answer, output)
     if output == "netrc":
-        return _netrc(answer, host or "")
-    return _FORMS[output](answer) if output in _FORMS else value
+        text = _netrc(answer, host or "")
+    elif output in ("env", "shell"):
+        text = (_env if output == "env" else _shell)(answer, key or variable(str(answer["name"])))
+    else:
+        text = _FORMS[output](answer) if output in _FORMS else str(answer["access_token"])
+    if output in LINES:
+        _check_controls(answer, output)
+    return text
+
+
+def _check(answer: "Mapping[str, Any]", output: str) -> None:
+    """Raise `TokendError` if this is no answer of tokend: the server may be another program."""
+    # A signature is headers alone.
+    headers, end = answer.get("headers"), answer.get("expires_at_unix", None if output in ("header", "curl") else "")
+    texts = [answer.get("name"), answer.get("access_token"), answer.get("issued_at", "")]
+    texts += headers.values() if isinstance(headers, dict) else [None]
+    if not all(isinstance(text, str) for text in texts) or not (end is None or type(end) is int):
+        raise TokendError("the answer is no token of tokend: is it tokend that listens there?")
+
+
+def _check_controls(answer: "Mapping[str, Any]", output: str) -> None:
+    """Raise `TokendError` for a control character: it would begin a line, an option or a field of its own."""
+    headers = answer["headers"]
+    fields = {name: answer.get(name) for name in ("name", "access_token", "token_type", "issued_at")}
+    for field, text in [*fields.items(), *(("a header", text) for text in headers.values())]:
+        if isinstance(text, str) and any(map(_is_control, text)):
+            raise TokendError(f"{field} has a control character, which -o {output} cannot carry: use -o json")
+    if not all(map(_HEADER_NAME.match, headers)):
+        raise TokendError(f"a header's name has characters that no header has: use -o json instead of -o {output}")
+
+
+def _is_control(character: str) -> bool:
+    """Return whether a character controls a terminal, ends a line, or is half of a character (a surrogate)."""
+    return (
+        character < " "
+        or "\x7f" <= character <= "\x9f"
+        or character in "\u2028\u2029"
+        or "\ud800" <= character <= "\udfff"
+    )
 
 
 def variable(name: str) -> str:
@@ -70,16 +112,20 @@ def _curl(answer: "Mapping[str, Any]") -> str:
     )
 
 
-def _env(answer: "Mapping[str, Any]") -> str:
+def _headers_json(answer: "Mapping[str, Any]") -> str:
+    return json.dumps({"version": 1, "name": answer["name"], "headers": answer["headers"]})
+
+
+def _env(answer: "Mapping[str, Any]", key: str) -> str:
     name, value = str(answer["name"]), str(answer["access_token"])
     if not _BARE.match(value):
         raise TokendError(f"{name} needs quotes, which not all .env readers read alike: use -o shell or -o raw")
-    return f"{variable(name)}={value}"
+    return f"{key}={value}"
 
 
-def _shell(answer: "Mapping[str, Any]") -> str:
+def _shell(answer: "Mapping[str, Any]", key: str) -> str:
     quoted = str(answer["access_token"]).replace("'", "'\\''")
-    return f"export {variable(str(answer['name']))}='{quoted}'"
+    return f"export {key}='{quoted}'"
 
 
 def _git(answer: "Mapping[str, Any]") -> str:
@@ -90,6 +136,8 @@ def git_credential(answer: "Mapping[str, Any]", username: str) -> str:
     """Format the answer of a git credential helper (gitcredentials(7)): lines of key=value."""
     if any(character in answer["access_token"] + username for character in "\n\r\0"):
         raise TokendError(f"{answer['name']} has a line break, which git's protocol cannot carry: use -o raw")
+    _check(answer, "git")
+    _check_controls(answer, "git")
     lines = [f"username={username}", f"password={answer['access_token']}"]
     if answer["expires_at_unix"] is not None:
         lines.append(f"password_expiry_utc={answer['expires_at_unix']}")
@@ -180,5 +228,5 @@ def _unix(moment: str) -> int:
 
 
 _FORMS = {
-    "header": _header, "curl": _curl, "env": _env, "shell": _shell, "git": _git, "k8s": _k8s, "aws": _aws, "gcp": _gcp,
+    "header": _header, "headers-json": _headers_json, "curl": _curl, "git": _git, "k8s": _k8s, "aws": _aws, "gcp": _gcp,
 }  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from tokend.cli.options import OUTPUT, SOCKET, name_argument
-from tokend.cli.streams import complain
+from tokend.cli.streams import complain, escaped_values
 from tokend.cli.token_rows import needs_a_person, rows_by_name
 from tokend.client import DeniedError, TokenClient, TokendError, UnavailableError
 from tokend.client.calls import token_target
@@ -36,7 +36,7 @@ def command(name: str | None, every: bool, output: str, socket: str | None) -> i
     if output == "json":
         click.echo(json.dumps({"version": 1, "tokens": rows}))
         return code
-    for row in rows:
+    for row in escaped_values(rows):
         if row["ok"] and row["generation"] is None:
             click.echo(f"{row['name']}: the next `tokend issue {row['name']}` tries the credentials again")
         elif row["ok"]:
@@ -58,7 +58,8 @@ def _refresh_each(client: TokenClient, names: list[str], *, skip_on_demand: bool
             rows.append({"name": name, "ok": False, "error": str(error), "code": error.code})
             code = code or _exit_code(client, name, error)
         else:
-            shown = {"generation": answer.get("generation"), "fingerprint": answer.get("fingerprint")}
+            shown = {key: answer.get(key) for key in ("generation", "fingerprint")}
+            shown |= {key: answer[key] for key in ("expires_at", "refresh_at") if key in answer}
             rows.append({"name": name, "ok": True, **shown})
     return rows, code
 

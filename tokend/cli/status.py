@@ -1,18 +1,21 @@
 """``tokend status``: the state of the daemon and of each token, for people and, with ``-o json``, for programs."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
 
 from tokend.cli.options import OUTPUT, SOCKET, name_argument
+from tokend.cli.streams import escaped, escaped_values
 from tokend.cli.token_rows import (
     describe_age,
     describe_life,
     describe_seconds,
     find_row,
     needs_a_person,
+    paused_until,
     seconds_since,
     seconds_until,
     state_colour,
@@ -39,10 +42,18 @@ def command(name: str | None, output: str, socket: str | None) -> int:
     if output == "json":
         click.echo(json.dumps({**answer, "tokens": rows}))
     else:
-        blocks = [] if name is not None else [_headline(answer, rows)]
+        rows = escaped_values(rows)
+        blocks = [] if name is not None else [_headline(_printable(answer), rows)]
         blocks += ["\n".join(_block(row)) for row in rows]
         click.echo("\n\n".join(blocks), color=use_colours())
     return 0 if name is None else _exit_code(rows[0])
+
+
+def _printable(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Escape control characters; the error of a configuration keeps its lines."""
+    error = answer["config"]["error"]
+    shown: dict[str, Any] = escaped_values(dict(answer))
+    return {**shown, "config": {**shown["config"], "error": error and escaped(str(error), kept="\n")}}
 
 
 def _exit_code(row: Mapping[str, Any]) -> int:
@@ -97,14 +108,27 @@ def _block(row: Mapping[str, Any]) -> Iterator[str]:
     if error := row["last_error"]:
         times = f", {row['failures']} failures in a row" if row["failures"] > 1 else ""
         yield _line("error", f"{error['detail']} ({error['class']}, {describe_age(error['at'])}{times})")
-    if row["state"] != "on_demand":
+    paused = paused_until(row)
+    held_back = paused is not None and seconds_until(row["paused_until"]) + 1 >= _seconds_until_next(row)
+    if paused is not None and held_back:
+        yield _line("next", paused)
+    elif row["state"] != "on_demand":
         yield _line("next", _next(row))
+    if paused is not None and not held_back:
+        yield _line("note", paused)
     if row.get("note"):
         yield _line("note", row["note"])
     for warning in row.get("warnings", ()):
         yield _line("warning", warning["message"])
     for sink in row["sinks"]:
         yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}{_hook(sink)}")
+
+
+def _seconds_until_next(row: Mapping[str, Any]) -> float:
+    """Return when the daemon would send something; an on-demand token whenever a client asks for one."""
+    if row["next_attempt_at"] is not None:
+        return seconds_until(row["next_attempt_at"])
+    return 0.0 if row["state"] == "on_demand" else math.inf
 
 
 def _line(label: str, text: str) -> str:
@@ -133,8 +157,12 @@ def _target(sink: Mapping[str, Any]) -> str:
 
 def _sink(sink: Mapping[str, Any]) -> str:
     written = "" if sink["last_success_at"] is None else f"written {describe_age(sink['last_success_at'])}"
+    if repairs := sink.get("repairs"):  # a daemon of 0.1.0 repairs nothing
+        written += f", repaired {repairs} times" if repairs > 1 else ", repaired once"
     if sink["state"] == "ok":
         return written or "ok"
+    if sink["state"] == "removed":
+        return "removed " + describe_age(sink["last_success_at"])
     if sink["error"]:
         return click.style(sink["state"], fg="red") + f": {sink['error']}" + (f" (last {written})" if written else "")
     return str(sink["state"])

@@ -4,9 +4,17 @@ import io
 import os
 import sys
 
+TYPE_CHECKING = False  # `typing` costs a tenth of `tokend get`; type checkers know the name
+if TYPE_CHECKING:
+    from typing import Any
+
 
 def write(data: bytes) -> int:
-    """Write everything to stdout. Returns the exit code: 0, or 1 if it could not be written."""
+    """Write everything to stdout. Returns the exit code: 0, or 1 if it could not be written.
+
+    On a terminal, control characters are escaped. A file or a pipe gets the bytes as they are.
+    """
+    data = payload(data)
     try:
         while data:
             data = data[os.write(1, data) :]
@@ -18,13 +26,35 @@ def write(data: bytes) -> int:
     return 0
 
 
+def payload(data: bytes) -> bytes:
+    """Return the bytes for stdout: with control characters escaped if it is a terminal, else unchanged."""
+    return escaped(data.decode(errors="backslashreplace"), kept="\n").encode() if os.isatty(1) else data
+
+
 def complain(text: object) -> None:
     """Print ``tokend: TEXT`` to stderr, with control characters escaped. Does nothing if stderr is closed."""
-    line = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in f"tokend: {text}")
+    line = escaped(f"tokend: {text}", kept="\n")
     try:
         os.write(2, f"{line}\n".encode())
     except OSError:
         return
+
+
+def escaped(text: str, *, kept: str = "") -> str:
+    """Return ``text`` with each unprintable character as Python writes it, except the characters in ``kept``.
+
+    The server at the socket may be another program's, and its answers may hold anything.
+    """
+    return "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in text)
+
+
+def escaped_values(value: "Any") -> "Any":
+    """Return a JSON value with all its strings and keys `escaped`."""
+    if isinstance(value, str):
+        return escaped(value)
+    if isinstance(value, dict):
+        return {escaped_values(key): escaped_values(inner) for key, inner in value.items()}
+    return [escaped_values(inner) for inner in value] if isinstance(value, list) else value
 
 
 def prepare_streams() -> None:

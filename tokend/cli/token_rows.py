@@ -55,6 +55,15 @@ def describe_time_left(row: Mapping[str, Any]) -> str:
     return describe_seconds(seconds_until(row["expires_at"]) if seconds is None else seconds)
 
 
+def paused_until(row: Mapping[str, Any]) -> str | None:
+    """Say until when a host's rate limit holds back requests, in local time, and who met it; None without one."""
+    until = row.get("paused_until")  # a daemon of 0.2.0 has no such member
+    if until is None or seconds_until(until) <= 0:
+        return None
+    clock = datetime.fromisoformat(until).astimezone()
+    return f"paused until {clock:%H:%M:%S}: {row['paused_by']} answered 429 to {row['paused_token'] or 'another token'}"
+
+
 def describe_age(moment: str) -> str:
     """Say how long ago an RFC 3339 moment was, as in "5 min 3 s ago"."""
     return describe_seconds(seconds_since(moment)) + " ago"

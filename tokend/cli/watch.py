@@ -8,7 +8,7 @@ import threading
 import click
 
 from tokend.cli.options import NAME, OUTPUT, SOCKET
-from tokend.cli.streams import complain
+from tokend.cli.streams import complain, escaped
 from tokend.client import Lease, NotRunningError, TokenClient
 
 
@@ -33,7 +33,7 @@ def _line(lease: Lease, output: str) -> str:
     row = {"version": 1, "name": lease.name, "generation": lease.generation, "fingerprint": lease.fingerprint,
            "expires_at": expires}  # fmt: skip
     text = f"{lease.name}: generation {lease.generation}, fingerprint {lease.fingerprint}, expires {expires or 'never'}"
-    return json.dumps(row) if output == "json" else text
+    return json.dumps(row) if output == "json" else escaped(text)
 
 
 def _exit_when_the_reader_closes() -> None:

@@ -10,6 +10,7 @@ from tokend.client.transport import (
     LARGEST_ANSWER_BYTES,
     TIMEOUT_SECONDS,
     broken_off,
+    check_server,
     no_answer_within,
     parse_answer,
     request_bytes,
@@ -50,6 +51,7 @@ async def _ask(path: str, request: bytes) -> bytes:
         connection.setblocking(False)
         await _connect(connection, path)
         try:
+            check_server(connection, path)
             await loop.sock_sendall(connection, request)
             return await _receive(loop, connection)
         except ConnectionError:

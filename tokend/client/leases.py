@@ -14,6 +14,7 @@ from tokend.client.transport import json_object
 DEFAULT_FILES = "/run/tokend"
 # Header of the daemon's answers, in lower case as `transport` returns it.
 REQUEST_ID_PARAMETER = "request-id-parameter"
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -53,7 +54,7 @@ def read_lease(answer: Mapping[str, Any], path: str, headers: Mapping[str, str] 
             generation=answer.get("generation"),
             fingerprint=answer.get("fingerprint"),
             # A file has no headers; this one is right for nearly all upstreams.
-            headers=answer.get("headers", {"Authorization": f"Bearer {value}"}),
+            headers=_headers(answer.get("headers", {"Authorization": f"Bearer {value}"})),
             extra=answer.get("extra", {}),
             request_id_parameter=(headers or {}).get(REQUEST_ID_PARAMETER),
         )
@@ -64,8 +65,8 @@ def read_lease(answer: Mapping[str, Any], path: str, headers: Mapping[str, str] 
 def read_headers(answer: Mapping[str, Any], path: str) -> dict[str, str]:
     """Read the headers of a signature. Raises `NotRunningError` if there are none in the answer."""
     try:
-        return {_text(name): _text(value) for name, value in answer["headers"].items()}
-    except (ValueError, KeyError, AttributeError):
+        return _headers(answer["headers"])
+    except (ValueError, KeyError):
         raise NotRunningError(f"what {path} gives is no signature of tokend") from None
 
 
@@ -90,6 +91,16 @@ def lease_from_file(directory: Path, name: str, min_ttl: float) -> Lease | None:
         return lease
     left = (lease.expires_at - datetime.now(UTC)).total_seconds()
     return lease if left > 0 and left >= min_ttl else None
+
+
+def _headers(value: object) -> dict[str, str]:
+    """Return headers to send. One with a control character would be another one, or two."""
+    if not isinstance(value, dict):
+        raise ValueError  # noqa: TRY004  (one error for all that is no answer)
+    headers = {_text(name): _text(text) for name, text in value.items()}
+    if _CONTROL.search("".join((*headers, *headers.values()))):
+        raise ValueError
+    return headers
 
 
 def _text(value: object) -> str:

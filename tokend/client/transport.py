@@ -4,8 +4,9 @@
 """
 
 import os
+import sys
 import time
-from _socket import AF_UNIX, SOCK_STREAM
+from _socket import AF_UNIX, SO_PEERCRED, SOCK_STREAM, SOL_SOCKET
 from _socket import socket as unix_socket
 
 from tokend.client.errors import DeniedError, NotRunningError, WaitTimeoutError
@@ -13,6 +14,7 @@ from tokend.client.errors import DeniedError, NotRunningError, WaitTimeoutError
 TYPE_CHECKING = False  # `typing` is as costly as `socket`; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from socket import socket as any_socket
     from typing import Any
 
 TIMEOUT_SECONDS = 40.0  # the daemon itself answers within 30 s
@@ -25,6 +27,18 @@ LONGEST_NUMBER = 19
 BUSY_SECONDS = 0.01
 
 
+# struct ucred of unix(7): pid, uid and gid, each of four bytes.
+CREDENTIALS_BYTES = 12
+# Bits of a directory's mode with which others may put a socket into it.
+OTHERS_MAY_WRITE = 0o022
+
+
+class UsualPlace(str):
+    """A socket's path that was searched for, not named: its server must show whose it is (`check_server`)."""
+
+    __slots__ = ()
+
+
 def usual_places(environ: "Mapping[str, str]" = os.environ) -> "list[str]":
     """Return the paths to search for the socket, in this order."""
     runtime = environ.get("XDG_RUNTIME_DIR")
@@ -35,7 +49,7 @@ def usual_places(environ: "Mapping[str, str]" = os.environ) -> "list[str]":
 def find_socket(explicit: "str | None" = None, environ: "Mapping[str, str]" = os.environ) -> str:
     """Return the socket's path: ``explicit``, else $TOKEND_SOCKET, else the first of `usual_places` that exists.
 
-    Raises `NotRunningError` if none exists.
+    The last is a `UsualPlace`. Raises `NotRunningError` if none exists.
     """
     if explicit:
         return explicit
@@ -46,10 +60,10 @@ def find_socket(explicit: "str | None" = None, environ: "Mapping[str, str]" = os
         try:
             os.stat(place)  # noqa: PTH116  (pathlib costs ten times this module)
         except PermissionError:
-            return place  # the socket may exist: connecting gives the right error
+            return UsualPlace(place)  # the socket may exist: connecting gives the right error
         except OSError:
             continue
-        return place
+        return UsualPlace(place)
     raise NotRunningError(
         f"no daemon: there is no socket at {' or '.join(places)}; start tokend, or name its socket by $TOKEND_SOCKET"
     )
@@ -81,6 +95,28 @@ def exchange(
     return parse_answer(raw, path)
 
 
+def check_server(connection: "unix_socket | any_socket", path: str) -> None:
+    """Raise `DeniedError` if a socket that was searched for is served by somebody who need not be trusted.
+
+    The server must run as root, as this user, or as the owner of the socket's directory if others may not write there.
+    A path that the user named is the user's choice.
+    """
+    if not isinstance(path, UsualPlace):
+        return
+    credentials = connection.getsockopt(SOL_SOCKET, SO_PEERCRED, CREDENTIALS_BYTES)
+    uid = int.from_bytes(credentials[4:8], sys.byteorder)
+    if uid in (0, os.geteuid()):
+        return
+    directory = os.stat(os.path.dirname(path))  # noqa: PTH116, PTH120
+    if uid != directory.st_uid or directory.st_mode & OTHERS_MAY_WRITE:
+        raise DeniedError(
+            f"{path} is served by uid {uid}, which is neither root nor you, and its directory belongs to uid "
+            f"{directory.st_uid}, mode {directory.st_mode & 0o7777:04o}: nothing was sent; if this is your tokend, "
+            "name the socket by --socket or $TOKEND_SOCKET",
+            code="denied",
+        )
+
+
 def request_bytes(method: str, target: str, headers: "Sequence[tuple[str, str]]", body: bytes) -> bytes:
     """Return a whole HTTP request that asks for one answer and the end of the connection."""
     lines = [f"{method} {target} HTTP/1.1", "Host: tokend", "Connection: close"]
@@ -105,6 +141,7 @@ def _ask(path: str, request: bytes, deadline: float) -> bytes:
     connection = unix_socket(AF_UNIX, SOCK_STREAM)
     try:
         _connect(connection, path, deadline)
+        check_server(connection, path)
         connection.settimeout(_left(deadline))
         connection.sendall(request)
         return _receive(connection, deadline)

@@ -112,7 +112,13 @@ async def _start_service(service: ServiceParts, tasks: TaskGroup, stack: AsyncEx
 def _tasks(engine: EngineParts, service: ServiceParts) -> Sequence[Callable[[], Awaitable[None]]]:
     """Return the daemon's own tasks; the engine has started those of its providers."""
     reloader = engine.reloader
-    tasks = [reloader.reload_when_wanted, reloader.watch_files, reloader.retry_refused, engine.store.keep_saved]
+    tasks = [
+        reloader.reload_when_wanted,
+        reloader.watch_files,
+        reloader.retry_refused,
+        reloader.inspect_secrets,
+        engine.store.keep_saved,
+    ]
     if service.status_line is not None:
         tasks.append(service.status_line.report)
     if service.watchdog is not None:

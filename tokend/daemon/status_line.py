@@ -78,5 +78,13 @@ def trouble(status: ProviderStatus) -> str | None:
     parts = [f"sink {sink.label}: {sink.error}" for sink in status.sinks if sink.error is not None]
     well = status.state in (State.VALID, State.ON_DEMAND)
     if not well and (status.state is not State.PENDING or status.last_error is not None):
-        parts.insert(0, f"{status.state}: {status.last_error.detail}" if status.last_error else str(status.state))
+        reason = status.last_error.detail if status.last_error else _pause(status)
+        parts.insert(0, f"{status.state}: {reason}" if reason else str(status.state))
     return "; ".join(parts) or None
+
+
+def _pause(status: ProviderStatus) -> str | None:
+    """Return the pause of another provider of the host that holds this one back; None without one."""
+    if status.paused_until is None:
+        return None
+    return f"paused until {status.paused_until:%H:%M:%S} UTC: {status.paused_by} answered 429 to {status.paused_token}"

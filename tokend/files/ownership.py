@@ -2,10 +2,12 @@
 
 import errno
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -37,6 +39,15 @@ class Ownership:
         wanted = ((self.mode, found.mode), (self.uid, found.uid), (self.gid, found.gid))
         return all(mine in (None, theirs) for mine, theirs in wanted)
 
+    def unlike(self, found: "Ownership") -> "Ownership":
+        """Keep what an existing file does not have already."""
+        return Ownership(
+            mode=None if self.mode == found.mode else self.mode,
+            uid=None if self.uid == found.uid else self.uid,
+            gid=None if self.gid == found.gid else self.gid,
+            acl=self.acl,
+        )
+
     def over(self, found: "Ownership") -> "Ownership":
         """Replace each None by the value of an existing file. A wanted mode is exact: no ACL is copied beside it."""
         return Ownership(
@@ -50,6 +61,24 @@ class Ownership:
 PRIVATE = Ownership(mode=0o600)
 
 
+def own_group() -> int | None:
+    """Return the group that the user database names for this process's user; None if no file can be given to it.
+
+    The process may run with another group: the unit's is the group of all clients, who must not read every file.
+    Blocks at the first call.
+    """
+    return _group_of(os.geteuid())
+
+
+@cache
+def _group_of(uid: int) -> int | None:
+    try:
+        gid = pwd.getpwuid(uid).pw_gid
+    except KeyError:
+        return None
+    return gid if uid == 0 or gid in {os.getegid(), *os.getgroups()} else None
+
+
 def acl_of(directory: int, name: str) -> bytes | None:
     """Return a file's ACL; None if the file has none or the filesystem does not support ACLs."""
     with suppress(OSError):
@@ -60,12 +89,14 @@ def acl_of(directory: int, name: str) -> bytes | None:
 def apply_new_ownership(descriptor: int, path: Path, wanted: Ownership) -> None:
     """Give a file that was just created the wanted ownership. Raises `OwnershipError`.
 
-    The directory's default ACL could give access beyond the mode; it is removed.
+    Without a wanted group it gets `own_group`. The directory's default ACL could give access beyond the mode; it is
+    removed.
     """
     if wanted.acl is None:
         with suppress(OSError):
             os.removexattr(descriptor, ACL)
-    apply_ownership(descriptor, path, Ownership(0o600 if wanted.mode is None else wanted.mode, wanted.uid, wanted.gid))
+    mode, gid = 0o600 if wanted.mode is None else wanted.mode, own_group() if wanted.gid is None else wanted.gid
+    apply_ownership(descriptor, path, Ownership(mode, wanted.uid, gid))
     if wanted.acl is not None:
         # After the mode: an ACL has its own entry for the group's bits.
         with _ownership_errors(path, "setxattr of its ACL"):

@@ -19,11 +19,20 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last error: its class (`TokendError.reason`), the operator's sentence, and when (aware UTC)."""
+    """The last error: its class (`TokendError.reason`), the operator's sentence, and when (aware UTC).
+
+    ``said`` are the vendor's own words, for admins only (`values.errors.AttemptError`).
+    """
 
     reason: str
     detail: str
     at: datetime
+    said: str | None = None
+
+    @property
+    def whole(self) -> str:
+        """The operator's sentence, and what the upstream said."""
+        return self.detail if self.said is None else f"{self.detail}; the upstream said: {self.said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +109,8 @@ class ProviderStatus:
     """One provider. Times are aware UTC; ``seconds_left`` is boot time and never below 0.
 
     ``note`` is a permanent remark for the operator (for example: the token cannot be renewed), or None. While a rate
-    limit of a host holds back the next attempt, ``paused_until`` is its end and ``paused_by`` the host.
+    limit of a host holds back requests, ``paused_until`` is its end, ``paused_by`` the host, and ``paused_token`` the
+    provider whose request the host answered with it.
     """
 
     name: str
@@ -120,5 +130,6 @@ class ProviderStatus:
     note: str | None = None
     paused_until: datetime | None = None
     paused_by: str | None = None
+    paused_token: str | None = None
     reports: ClientReports = NO_REPORTS
     warnings: tuple[StatusWarning, ...] = ()

@@ -1,6 +1,7 @@
 """A pause that a host asked for binds all of its providers, from the moment it is known, also across restarts."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import anyio
 import pytest
@@ -143,5 +144,36 @@ def test_a_clock_that_is_set_after_the_boot_ends_a_failures_pause_too() -> None:
             asked = len(up.calls)
             await anyio.sleep(21)
             assert len(up.calls) == asked + 1
+
+    run_virtually(main)
+
+
+def test_status_says_until_when_and_by_whose_rate_limit_a_provider_is_held_back() -> None:
+    """The host, and the provider that it answered; also after a restart, until the pause is over."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        up = world.upstreams["one"]
+        others = [provider("b", FakeHeld(username="b")), provider("links", FakeOnDemand())]
+        every = [provider("a", FakeHeld()), *others, provider("c", FakeLocal(secret=literal("fake-key")))]
+        async with world.running(*every) as supervisor:
+            await anyio.sleep(10)
+            assert supervisor.entries["b"].status().paused_until is None
+            up.script = [RateLimitedError("429", retry_after=ASKED)]
+            with pytest.raises(ReaderError, match="429"):
+                await ask(world, "a")
+            until = clock.instant().wall + timedelta(seconds=ASKED)
+        async with world.running(*every) as supervisor:
+            for name in ("a", "b", "links"):
+                status = supervisor.entries[name].status()
+                assert abs(present(status.paused_until) - until) < timedelta(seconds=1)
+                assert (status.paused_by, status.paused_token) == ("one", "a")
+            assert supervisor.entries["c"].status().paused_until is None
+            clock.step(-HOUR)
+            shown = present(supervisor.entries["b"].status().paused_until)
+            assert abs(shown + timedelta(hours=1) - until) < timedelta(seconds=1)
+            await anyio.sleep(ASKED)
+            status = supervisor.entries["b"].status()
+            assert (status.paused_until, status.paused_by, status.paused_token) == (None, None, None)
 
     run_virtually(main)

@@ -8,8 +8,10 @@ from pydantic import ValidationError
 
 from tests.sinks.leases import lease
 from tokend.files import Ownership
+from tokend.files.advice import IN_PLACE
+from tokend.files.ownership import own_group
 from tokend.plugin.kind_check import sink_faults
-from tokend.sinks.files.base import IN_PLACE_ADVICE, FileSink
+from tokend.sinks.files.base import FileSink
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease
 
@@ -44,6 +46,8 @@ def test_owner_and_group_are_numbers_or_known_names() -> None:
     """A name is looked up at each write: the account may be made later."""
     assert made("/t", owner="root", group="0", mode="0640").ownership() == Ownership(mode=0o640, uid=0, gid=0)
     assert made("/t").ownership() == Ownership(mode=0o600)
+    assert made("/t", mode="0640").ownership() == Ownership(mode=0o640, gid=own_group())
+    assert made("/t", mode="0640", write="in-place").ownership() == Ownership(mode=0o640)
     for key in ("owner", "group"):
         with pytest.raises(SinkError, match=rf"/t: {key} 'no-such-name' is not known on this machine"):
             made("/t", **{key: "no-such-name"}).ownership()
@@ -54,7 +58,7 @@ def test_a_file_that_cannot_be_renamed_over_comes_with_advice(code: int) -> None
     """It is bind-mounted, as containers do it."""
     with pytest.raises(SinkError) as refused, made("/t").operator_errors():
         raise OSError(code, "busy", "/t")
-    assert refused.value.detail == f"/t: busy; {IN_PLACE_ADVICE}"
+    assert refused.value.detail == f"/t: busy; {IN_PLACE}"
 
 
 def test_an_error_without_a_file_name_names_the_target() -> None:

@@ -25,6 +25,7 @@ from tokend.values.errors import (
     RateLimitedError,
     SameAsForgottenError,
     TransientError,
+    UnsafePathError,
 )
 from tokend.values.instant import Instant
 from tokend.values.tokens import Token
@@ -85,6 +86,8 @@ class AttemptRunner:
         return await self._identify(self.settings, self._runtime)
 
     async def _identify(self, settings: HeldSettings, runtime: Runtime) -> Identity:
+        if (unsafe := self._context.unsafe.get(self._name)) is not None:
+            raise UnsafePathError(unsafe.detail)
         identity = await identify(settings, runtime, self._digest)
         if settings is self.settings and settings.interval_is_per_account and self.account != identity.account:
             # One account may be named in two ways, by an environment variable here and a file there.
@@ -260,7 +263,7 @@ class AttemptRunner:
             )
             if after.host_pause is not None:
                 # Before it is saved: another provider of the host may be about to send a request.
-                self._context.limits.block(after.host_pause.host, after.host_pause.until)
+                self._context.limits.block(after.host_pause.host, after.host_pause.until, by=self._name)
             if identity is not None and is_foreign(after, identity.account):
                 # Local kinds mint before they withdraw; minting failed, so the old token goes now.
                 after = after.without_token()

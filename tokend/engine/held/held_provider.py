@@ -61,6 +61,10 @@ class HeldProvider:
         """Reconcile the token with a secret's new content."""
         self.refresher.secrets_changed()
 
+    async def outdated(self, generation: int) -> None:
+        """Refresh at once: a newer token than the one held was published, with this generation."""
+        await self.refresher.outdated(generation)
+
     # -------------------------------------------------------------- status
 
     @property
@@ -95,6 +99,7 @@ class HeldProvider:
         expires = None if lease is None else lease.token.expires_at
         upcoming = self.refresher.next_attempt()
         notes = (self.refresher.note, self._context.store.unsaved_note(self.name))
+        pause = self._context.limits.pause(self.settings.upstream, now)
         return ProviderStatus(
             name=self.name,
             kind=self.settings.kind,
@@ -107,9 +112,12 @@ class HeldProvider:
             required=self.is_required,
             seconds_left=None if expires is None else max(0.0, now.until(expires)),
             failures=record.failures,
-            last_error=record.last_error,
+            last_error=record.last_error or self.refresher.unreadable,
             next_attempt_at=None if upcoming is None else upcoming.wall,
             sinks=self._sinks.statuses(),
+            paused_until=None if pause is None else pause.ends_at(now),
+            paused_by=None if pause is None else self.settings.upstream,
+            paused_token=None if pause is None else pause.by,
             note="; ".join(note for note in notes if note is not None) or None,
             warnings=self._context.warnings.of(self.name),
         )

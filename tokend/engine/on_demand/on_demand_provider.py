@@ -64,6 +64,9 @@ class OnDemandProvider:
         """Leave `Rejected` soon if the rejected secrets changed."""
         self._tasks.start_soon(self.issuer.reconsider)
 
+    async def outdated(self, generation: int) -> None:
+        """Do nothing: on-demand kinds have no sinks."""
+
     # -------------------------------------------------------------- status
 
     @property
@@ -78,8 +81,9 @@ class OnDemandProvider:
 
     def status(self) -> ProviderStatus:
         """Return its status now. ``next_attempt_at`` is when a query is sent although the credentials are rejected."""
-        record = self.issuer.record
-        probe = next_probe(record, self._context.clock.instant())
+        record, now = self.issuer.record, self._context.clock.instant()
+        probe = next_probe(record, now)
+        pause = self._context.limits.pause(self.settings.upstream, now)
         return ProviderStatus(
             name=self.name,
             kind=self.settings.kind,
@@ -92,9 +96,12 @@ class OnDemandProvider:
             required=False,
             seconds_left=None,
             failures=record.failures,
-            last_error=record.last_error,
+            last_error=record.last_error or self._context.unsafe.get(self.name),
             next_attempt_at=None if probe is None else probe.wall,
             sinks=self._sinks.statuses(),
+            paused_until=None if pause is None else pause.ends_at(now),
+            paused_by=None if pause is None else self.settings.upstream,
+            paused_token=None if pause is None else pause.by,
             note=self._context.store.unsaved_note(self.name),
             warnings=self._context.warnings.of(self.name),
         )

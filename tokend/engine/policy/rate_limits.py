@@ -5,6 +5,7 @@ Takes no time itself.
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 
 from tokend.engine.records.adrift import Adrift, seconds_until
 from tokend.values.instant import Instant
@@ -94,6 +95,10 @@ class Pause:
 
     until: Instant
     by: str | None = None
+
+    def ends_at(self, now: Instant) -> datetime:
+        """Return its end on the wall clock of ``now``."""
+        return now.after(seconds_until(self.until, now)).wall
 
 
 class HostLimits:
