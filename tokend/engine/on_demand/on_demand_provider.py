@@ -60,6 +60,10 @@ class OnDemandProvider:
         if changed:
             await self.issuer.reconfigure(self.settings)
 
+    def connection_changed(self) -> None:
+        """Begin the failures again: a file that decides how the upstream is reached has other content."""
+        self.issuer.connection_changed()
+
     def secrets_changed(self) -> None:
         """Leave `Rejected` soon if the rejected secrets changed."""
         self._tasks.start_soon(self.issuer.reconsider)
@@ -96,7 +100,7 @@ class OnDemandProvider:
             required=False,
             seconds_left=None,
             failures=record.failures,
-            last_error=record.last_error,
+            last_error=record.last_error or self._context.unsafe.get(self.name),
             next_attempt_at=None if probe is None else probe.wall,
             sinks=self._sinks.statuses(),
             paused_until=None if pause is None else pause.ends_at(now),

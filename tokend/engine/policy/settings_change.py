@@ -4,28 +4,35 @@ Pure.
 
 from dataclasses import replace
 
-from tokend.engine.policy.failure import resumed, with_refusals
+from tokend.engine.policy.failure import in_another_way, resumed, with_refusals, without_failures
 from tokend.engine.policy.refresh_timing import lead_seconds, refresh_moment
 from tokend.engine.records.fingerprints import Identity
 from tokend.engine.records.record import Record
 from tokend.engine.records.token_states import Held
 from tokend.plugin.settings import HeldSettings
-from tokend.values.errors import SecretError
+from tokend.values.errors import SecretError, UnsafePathError
 
+# Reasons of failures that end when a file can be read again.
+UNREADABLE = frozenset({SecretError.reason, UnsafePathError.reason})
 # After a reboot boot times are computed from wall times in microseconds: a smaller difference is no other lead.
 SAME_LEAD_SECONDS = 1.0
 
 
 def reconcile(
-    record: Record, settings: HeldSettings, *, request: str, identity: Identity | None
+    record: Record, settings: HeldSettings, *, request: str, connection: str, identity: Identity | None
 ) -> tuple[Record, bool]:
     """Compute the record under ``settings``, and whether an attempt should follow as soon as one may be made.
 
-    ``request`` is the settings' fingerprint without secrets. ``identity`` is None where a secret cannot be read: then
-    nothing is known of the account, and the attempt will report why.
+    ``request`` and ``connection`` are the settings' fingerprints without secrets. ``identity`` is None where a secret
+    cannot be read: then nothing is known of the account, and the attempt will report why.
     """
     record = _with_lead(record, settings)
     ask = another_request = record.request is not None and record.request != request
+    another_connection = record.connection is not None and record.connection != connection
+    if another_connection and (record.failures or record.rejected):
+        record, ask = in_another_way(record), True
+    elif another_request and not record.rejected:
+        record = without_failures(record, 0)
     if identity is None:
         return record, ask and not record.rejected
     if is_foreign(record, identity.account):
@@ -38,7 +45,7 @@ def reconcile(
         record, ask = resumed(record, refusals=0), True
     if another_request:
         record = with_refusals(record, 0)
-    if record.last_error is not None and record.last_error.reason == SecretError.reason:
+    if record.last_error is not None and record.last_error.reason in UNREADABLE:
         ask = True  # the secret can be read now
     return (resumed(record, record.attempts.failures.refusals) if ask else record), ask
 
