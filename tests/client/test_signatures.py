@@ -1,4 +1,4 @@
-"""What an adapter asks tokend to sign of a request. With real daemons: tests/behaviour/client."""
+"""The parts of a request that an adapter lets tokend sign. With real daemons: tests/behaviour/client."""
 
 import pytest
 

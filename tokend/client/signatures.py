@@ -1,4 +1,4 @@
-"""What an adapter adds to one request of an upstream that wants each call signed: the headers of `TokenClient.sign`."""
+"""Headers that sign one request of an adapter, by `TokenClient.sign`, for upstreams that want each call signed."""
 
 from collections.abc import Mapping
 
