@@ -1,5 +1,7 @@
 """`tokend forget`: a compromised token is dropped and replaced."""
 
+import json
+
 from tests.cli.running import Running
 
 
@@ -15,3 +17,8 @@ def test_forget_drops_the_token_and_logs_in_again(own: Running) -> None:
 def test_an_on_demand_token_cannot_be_forgotten(running: Running) -> None:
     """Nothing of it is kept: exit code 2."""
     assert running.tokend("forget", "wallet").code == 2
+
+
+def test_forget_prints_json_for_programs(own: Running) -> None:
+    """`-o json`: the name."""
+    assert json.loads(own.tokend("forget", "one", "-o", "json").out) == {"version": 1, "name": "one"}

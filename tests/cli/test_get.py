@@ -75,6 +75,32 @@ def test_every_output_that_the_help_lists_works(running: Running) -> None:
         assert value in done.out
 
 
+def test_a_variable_may_have_another_name(running: Running) -> None:
+    """`--key`: what an existing `.env` file or program calls it."""
+    token = running.client.get("topstepx").access_token
+    assert running.tokend("get", "topstepx", "-o", "env", "--key", "JWT_TOKEN").out == f"JWT_TOKEN={token}\n"
+    assert running.tokend("get", "-oshell", "topstepx", "--key=JWT_TOKEN").out == f"export JWT_TOKEN='{token}'\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--key", "JWT_TOKEN"), "--key is for -o env and -o shell"),
+        (("-o", "header", "--key", "JWT_TOKEN"), "--key is for -o env and -o shell"),
+        (("-o", "env", "--key", "2FA"), "no digit first"),
+        (("-o", "shell", "--key", "A-B"), "letters, digits and _"),
+        (("-o", "shell", "--key", "A;rm"), "letters, digits and _"),
+        (("-o", "env", "--key", "Ä"), "letters, digits and _"),
+        (("-o", "env", "--key", ""), "letters, digits and _"),
+    ],
+)
+def test_a_variable_that_is_none_is_refused(running: Running, arguments: tuple[str, ...], said: str) -> None:
+    """Exit code 2, and nothing on stdout: a shell would run what stands in its place."""
+    done = running.tokend("get", "topstepx", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
 @pytest.mark.parametrize("arguments", [("-o", "netrc"), ("--host", "a.example"), ("-o", "raw", "--host=a.example")])
 def test_a_host_belongs_to_netrc_and_nothing_else(running: Running, arguments: tuple[str, ...]) -> None:
     """`-o netrc` without `--host`, `--host` without it: exit code 2, one says what the other needs."""

@@ -19,8 +19,8 @@ WORDS = st.one_of(
     st.sampled_from(["", "-", "--", "-x", "-h", "--help", "0s", "1.5h", "-njson", "-o=json", "--output=", "--min"]),
     st.sampled_from([f"{name}={value}" for name in NAMES for value in ("30s", "netrc", "")]),
 )
-DEFAULTS = {"output": "raw", "host": None, "min_ttl": None, "wait": None, "refresh": False, "no_newline": False,
-            "socket": None}  # fmt: skip
+DEFAULTS = {"output": "raw", "host": None, "key": None, "min_ttl": None, "wait": None, "refresh": False,
+            "no_newline": False, "socket": None}  # fmt: skip
 
 
 @settings(max_examples=2000, deadline=None)
@@ -38,6 +38,7 @@ def test_the_fast_parser_agrees_with_click(arguments: list[str]) -> None:
     [
         ["tt"], ["tt", "-o", "json"], ["-ojson", "tt"], ["--output=json", "tt"], ["tt", "-n"], ["tt", "--refresh"],
         ["tt", "--min-ttl", "30s", "--wait=5m"], ["tt", "--socket", "/run/a"], ["tt", "-o", "netrc", "--host", "a@b"],
+        ["tt", "-o", "env", "--key", "JWT_TOKEN"],
     ],
 )  # fmt: skip
 def test_usual_command_lines_take_the_fast_path(arguments: list[str]) -> None:

@@ -38,6 +38,8 @@ def test_refresh_of_everything_goes_on_after_a_failure(running: Running) -> None
     rows = {row["name"]: row for row in answer["tokens"]}
     assert set(rows) == {"away", "partner", "private", "refused", "topstepx", "tt"}
     assert [name for name, row in rows.items() if not row["ok"]] == ["away", "refused"]
+    assert rows["partner"]["expires_at"] == running.row("partner")["expires_at"]
+    assert rows["partner"]["refresh_at"] == running.row("partner")["refresh_at"]
     assert (rows["away"]["code"], rows["refused"]["code"]) == ("token_unavailable", "login_required")
     assert done.code == 7
 

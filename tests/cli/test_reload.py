@@ -1,5 +1,7 @@
 """`tokend reload`: the plan, its application, and a refused configuration."""
 
+import json
+
 from tests.cli.one_provider import CONFIG
 from tests.cli.running import Running, lines, write_config
 
@@ -34,3 +36,13 @@ def test_a_refused_reload_is_2_and_shows_every_error(own: Running) -> None:
     said = own.tokend("status").out
     assert "a newer one was refused:" in said
     assert all(place in said for place in places)
+
+
+def test_reload_prints_json_for_programs(own: Running) -> None:
+    """`-o json`: the plan, or the errors with exit code 2."""
+    assert json.loads(own.tokend("reload", "--dry-run", "-o", "json").out)["plan"] == []
+    write_config(own.directory, CONFIG.replace('"15m"', "15"))
+    done = own.tokend("reload", "-o", "json")
+    assert done.code == 2
+    (error,) = json.loads(done.out)["errors"]
+    assert (error["file"], set(error)) == (str(own.config), {"file", "line", "column", "message"})

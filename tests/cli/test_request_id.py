@@ -1,5 +1,6 @@
 """`tokend request-id`: a new id for each call."""
 
+import json
 import re
 
 from tests.cli.running import Running
@@ -18,3 +19,10 @@ def test_kinds_without_request_ids_say_so(running: Running) -> None:
     assert (done.code, done.out) == (2, "")
     assert "kind jwt needs no request id" in done.err
     assert running.tokend("request-id", "nosuch").code == 5
+
+
+def test_a_request_id_as_json(running: Running) -> None:
+    """`-o json`: with the token's name."""
+    answer = json.loads(running.tokend("request-id", "tt", "-o", "json").out)
+    assert answer.pop("request_id").startswith("Test-YourCompany--")
+    assert answer == {"version": 1, "name": "tt"}

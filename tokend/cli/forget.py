@@ -1,15 +1,19 @@
 """``tokend forget``: drop a compromised token."""
 
+import json
+
 import click
 
-from tokend.cli.options import NAME, SOCKET
+from tokend.cli.options import NAME, OUTPUT, SOCKET
 from tokend.client import TokenClient
 
 
 @click.command("forget")
 @NAME
+@OUTPUT
 @SOCKET
-def command(name: str, socket: str | None) -> None:
+def command(name: str, output: str, socket: str | None) -> None:
     """Drop a compromised token from memory, state and files, and log in again. For admins."""
     TokenClient(socket).forget(name)
-    click.echo(f"{name}: forgotten; a new login follows")
+    text = f"{name}: forgotten; a new login follows"
+    click.echo(json.dumps({"version": 1, "name": name}) if output == "json" else text)

@@ -31,6 +31,7 @@ OPTIONS: "tuple[tuple[tuple[str, ...], str, str | tuple[str, ...] | None, str], 
      "The token alone; the daemon's JSON; a NAME_TOKEN=… line for .env files or for the shell; a line per header; the "
      "headers for `curl -K -`; or the format of the program with that name, as described above."),
     (("--host",), "host", "[LOGIN@]HOST", "Machine that the line is for. Required with -o netrc."),
+    (("--key",), "key", "KEY", "Name of the variable, with -o env and -o shell [default: NAME_TOKEN]."),
     (("--min-ttl",), "min_ttl", DURATION, "Refresh first if the token ends sooner than this."),
     (("--wait",), "wait", DURATION, "Wait at most this long for a valid token, then exit with 124."),
     (("--refresh",), "refresh", None, "Fetch a newer token first."),
@@ -82,7 +83,7 @@ def parse(arguments: "Sequence[str]") -> "dict[str, Any] | None":
     output = options.get("output", OUTPUTS[0])
     if not names or output not in OUTPUTS or None in map(duration_seconds, durations):
         return None
-    if not host_matches(output, options.get("host")):
+    if misused(output, options.get("host"), options.get("key")) is not None:
         return None
     return {"name": names[0], **options}
 
@@ -97,12 +98,13 @@ def get(
     no_newline: bool = False,
     socket: "str | None" = None,
     host: "str | None" = None,
+    key: "str | None" = None,
 ) -> int:
     """Print one token and return the exit code.
 
-    ``min_ttl`` and ``wait`` are texts that `duration_seconds` accepts. ``host`` is for the output netrc only.
+    ``min_ttl`` and ``wait`` are texts that `duration_seconds` accepts, ``host`` and ``key`` what `misused` permits.
     """
-    query = _Query(name, output, min_ttl, socket, host)
+    query = _Query(name, output, min_ttl, socket, {"host": host, "key": key})
     try:
         data = query.answer(None if wait is None else duration_seconds(wait), refresh)
     except TokendError as error:
@@ -125,20 +127,30 @@ def duration_seconds(duration: str) -> "float | None":
     return float(int(number) * unit)
 
 
-def host_matches(output: str, host: "str | None") -> bool:
-    """Check that ``--host`` is given with ``-o netrc``, and only then."""
-    return (output == "netrc") == (host is not None)
+def misused(output: str, host: "str | None", key: "str | None") -> "str | None":
+    """Explain what is wrong with ``--host`` and ``--key`` for an output; None if nothing is."""
+    if (output == "netrc") != (host is not None):
+        return "-o netrc needs --host [LOGIN@]HOST, and no other output takes it"
+    if key is None:
+        return None
+    if output not in ("env", "shell"):
+        return "--key is for -o env and -o shell: no other output has a variable"
+    return (
+        None if key.isascii() and key.isidentifier() else "--key is a variable: letters, digits and _, no digit first"
+    )
 
 
 class _Query:
     """One ``tokend get``: the requests to the daemon, repeated until the answer is suitable or the wait ends."""
 
-    def __init__(self, name: str, output: str, min_ttl: "str | None", socket: "str | None", host: "str | None") -> None:
+    def __init__(
+        self, name: str, output: str, min_ttl: "str | None", socket: "str | None", options: "dict[str, str | None]"
+    ) -> None:
         self._name = name
         self._output = output
         self._min_ttl = min_ttl
         self._socket = socket
-        self._host = host
+        self._options = options
         # Generation that is not suitable: the one before a refresh that failed.
         self._unsuitable: int | None = None
 
@@ -212,7 +224,7 @@ class _Query:
             return body.rstrip(b"\n")
         from tokend.cli.output_formats import render
 
-        text = render(json_object(body, path), self._output, host=self._host)
+        text = render(json_object(body, path), self._output, **self._options)
         return text.encode(errors="backslashreplace")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tokend.cli.get import DURATION, OPTIONS, get, host_matches
+from tokend.cli.get import DURATION, OPTIONS, get, misused
 from tokend.cli.options import duration, name_argument
 
 
@@ -24,8 +24,8 @@ def _run(**options: Any) -> int:
     git    the answer of a credential helper (`tokend credential git` is one)
     netrc  a line for curl --netrc-file and others; needs --host
     """
-    if not host_matches(options["output"], options["host"]):
-        raise click.UsageError("-o netrc needs --host [LOGIN@]HOST, and no other output takes it")
+    if wrong := misused(options["output"], options["host"], options["key"]):
+        raise click.UsageError(wrong)
     return get(**options)
 
 

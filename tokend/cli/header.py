@@ -3,12 +3,13 @@
 import click
 
 from tokend.cli.get import get
-from tokend.cli.options import NAME, SOCKET
+from tokend.cli.options import NAME, OUTPUT, SOCKET
 
 
 @click.command("header", epilog="Example: curl -H @<(tokend header tt) https://…")
 @NAME
+@OUTPUT
 @SOCKET
-def command(name: str, socket: str | None) -> int:
+def command(name: str, output: str, socket: str | None) -> int:
     """Print a line per header that each call needs (Authorization: Bearer …)."""
-    return get(name, output="header", socket=socket)
+    return get(name, output="headers-json" if output == "json" else "header", socket=socket)

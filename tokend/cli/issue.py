@@ -4,6 +4,7 @@ import json
 
 import click
 
+from tokend.cli.get import misused
 from tokend.cli.options import SOCKET, name_argument
 from tokend.cli.output_formats import render
 from tokend.cli.streams import payload
@@ -23,12 +24,15 @@ from tokend.client.calls import token_target
     help="The token alone; the whole answer, with everything else that the upstream returned; a line per header of "
     "this one request; the same for `curl -K -`; NAME_TOKEN=…; export NAME_TOKEN='…'.",
 )  # fmt: skip
+@click.option("--key", metavar="KEY", help="Name of the variable, with -o env and -o shell [default: NAME_TOKEN].")
 @SOCKET
-def command(name: str, parameters: tuple[str, ...], output: str, socket: str | None) -> None:
+def command(name: str, parameters: tuple[str, ...], output: str, key: str | None, socket: str | None) -> None:
     """Issue one on-demand token from parameters, and print it.
 
     The token's kind decides which parameters exist; the error names each one that is wrong or missing.
     """
+    if wrong := misused(output, None, key):
+        raise click.UsageError(wrong)
     values = _values(parameters)
     try:
         answer = TokenClient(socket).call("POST", token_target(name, "issue"), values)
@@ -38,7 +42,7 @@ def command(name: str, parameters: tuple[str, ...], output: str, socket: str | N
         raise
     if output in ("header", "curl") and not answer["headers"]:
         raise TokendError(f"{name!r} has no headers: such a token is not sent as one; use -o raw, json, env or shell")
-    text = json.dumps(answer) if output == "json" else render(answer, output)
+    text = json.dumps(answer) if output == "json" else render(answer, output, key=key)
     click.echo(payload(text.encode(errors="backslashreplace")))
 
 

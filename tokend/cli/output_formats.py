@@ -32,14 +32,17 @@ _PLACES = ((0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19))
 USERNAME = "x-access-token"
 
 
-def render(answer: "Mapping[str, Any]", output: str, *, host: "str | None" = None) -> str:
+def render(answer: "Mapping[str, Any]", output: str, *, host: "str | None" = None, key: "str | None" = None) -> str:
     """Format a token's answer, without a newline at the end. Raises `TokendError` if the format cannot hold the token.
 
-    Formats of lines refuse control characters in any field. ``host`` is for `netrc` alone: ``[LOGIN@]HOST``.
+    Formats of lines refuse control characters in any field. ``host`` is for `netrc` alone: ``[LOGIN@]HOST``. ``key`` is
+    the variable of `env` and `shell` [default: that of the name].
     """
     _check(answer, output)
     if output == "netrc":
         text = _netrc(answer, host or "")
+    elif output in ("env", "shell"):
+        text = (_env if output == "env" else _shell)(answer, key or variable(str(answer["name"])))
     else:
         text = _FORMS[output](answer) if output in _FORMS else str(answer["access_token"])
     if output in LINES:
@@ -109,16 +112,20 @@ def _curl(answer: "Mapping[str, Any]") -> str:
     )
 
 
-def _env(answer: "Mapping[str, Any]") -> str:
+def _headers_json(answer: "Mapping[str, Any]") -> str:
+    return json.dumps({"version": 1, "name": answer["name"], "headers": answer["headers"]})
+
+
+def _env(answer: "Mapping[str, Any]", key: str) -> str:
     name, value = str(answer["name"]), str(answer["access_token"])
     if not _BARE.match(value):
         raise TokendError(f"{name} needs quotes, which not all .env readers read alike: use -o shell or -o raw")
-    return f"{variable(name)}={value}"
+    return f"{key}={value}"
 
 
-def _shell(answer: "Mapping[str, Any]") -> str:
+def _shell(answer: "Mapping[str, Any]", key: str) -> str:
     quoted = str(answer["access_token"]).replace("'", "'\\''")
-    return f"export {variable(str(answer['name']))}='{quoted}'"
+    return f"export {key}='{quoted}'"
 
 
 def _git(answer: "Mapping[str, Any]") -> str:
@@ -221,5 +228,5 @@ def _unix(moment: str) -> int:
 
 
 _FORMS = {
-    "header": _header, "curl": _curl, "env": _env, "shell": _shell, "git": _git, "k8s": _k8s, "aws": _aws, "gcp": _gcp,
+    "header": _header, "headers-json": _headers_json, "curl": _curl, "git": _git, "k8s": _k8s, "aws": _aws, "gcp": _gcp,
 }  # fmt: skip

@@ -58,7 +58,8 @@ def _refresh_each(client: TokenClient, names: list[str], *, skip_on_demand: bool
             rows.append({"name": name, "ok": False, "error": str(error), "code": error.code})
             code = code or _exit_code(client, name, error)
         else:
-            shown = {"generation": answer.get("generation"), "fingerprint": answer.get("fingerprint")}
+            shown = {key: answer.get(key) for key in ("generation", "fingerprint")}
+            shown |= {key: answer[key] for key in ("expires_at", "refresh_at") if key in answer}
             rows.append({"name": name, "ok": True, **shown})
     return rows, code
 

@@ -1,15 +1,20 @@
 """``tokend request-id``: an id for one call to an upstream that requires one per call."""
 
+import json
+
 import click
 
-from tokend.cli.options import NAME, SOCKET
+from tokend.cli.options import NAME, OUTPUT, SOCKET
 from tokend.cli.streams import payload
 from tokend.client import TokenClient
 
 
 @click.command("request-id")
 @NAME
+@OUTPUT
 @SOCKET
-def command(name: str, socket: str | None) -> None:
+def command(name: str, output: str, socket: str | None) -> None:
     """Print a new request id, for kinds that need one for every call (tt)."""
-    click.echo(payload(TokenClient(socket).request_id(name).encode()))
+    made = TokenClient(socket).request_id(name)
+    text = json.dumps({"version": 1, "name": name, "request_id": made}) if output == "json" else made
+    click.echo(payload(text.encode()))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from tokend.client.errors import BadRequestError
+
 LONG_POLL_SECONDS = 60
 # Pause of `watch` between two requests while there is no daemon or no token.
 PAUSE_SECONDS = 1.0
@@ -50,9 +52,15 @@ def issue(name: str, parameters: Mapping[str, str]) -> Call:
 
 
 def sign(name: str, method: str, path: str, query: str, body: str | bytes) -> Call:
-    """Return the request for the headers that sign one call to the upstream."""
+    """Return the request for the headers that sign one call to the upstream.
+
+    Raises `BadRequestError` for a body that is no UTF-8: the daemon signs texts.
+    """
     target, _, rest = path.partition("?")
-    text = body.decode() if isinstance(body, bytes) else body
+    try:
+        text = body.decode() if isinstance(body, bytes) else body
+    except UnicodeDecodeError:
+        raise BadRequestError("the body to be signed is not UTF-8") from None
     content = {"method": method, "path": target, "query": query or rest, "body": text}
     return call("POST", token_target(name, "sign"), content)
 
