@@ -39,7 +39,10 @@ def test_readers_get_what_getfacl_shows(path: Path) -> None:
     assert os.getxattr(path, ACL) == acl_of_readers(0o600, [("user", 54321), ("user", 54322), ("group", 7)])
 
 
-@pytest.mark.parametrize(("mode", "group", "mask"), [(0o640, "r--", "r--"), (0o664, "rw-", "rw-"), (0o610, "--x", "r-x")])
+RIGHTS = [(0o640, "r--", "r--"), (0o664, "rw-", "rw-"), (0o610, "--x", "r-x")]
+
+
+@pytest.mark.parametrize(("mode", "group", "mask"), RIGHTS)
 def test_the_mask_covers_the_group_of_the_mode(path: Path, mode: int, group: str, mask: str) -> None:
     """Otherwise the readers would take a right from the group."""
     os.setxattr(path, ACL, acl_of_readers(mode, [("user", 54321)]))
