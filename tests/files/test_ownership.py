@@ -210,18 +210,6 @@ def test_readers_have_their_rights_with_the_name(with_acls: Path, write: Callabl
     assert os.getxattr(path, ACL) == acl_of_readers(0o600, READERS)
 
 
-def test_an_edited_file_keeps_its_mode_beside_its_readers(with_acls: Path) -> None:
-    """Without a mode: the rights of the file's group, not its mask."""
-    path = with_acls / ".env"
-    path.write_bytes(b"A=1")
-    path.chmod(0o640)
-    for _ in range(2):
-        version = read_version(path)
-        replace_file(path, version.content or b"", Ownership(readers=READERS), edited=version)
-        assert os.getxattr(path, ACL) == acl_of_readers(0o640, READERS)
-        path.write_bytes(b"B=2")
-
-
 def test_a_filesystem_without_acls_fails_the_write_and_keeps_the_file(tmp_path: Path) -> None:
     """Readers without their rights would look like success."""
     needs_root()

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-from tokend.files.acl import Reader, acl_of_readers, mode_without_mask, with_mode
+from tokend.files.acl import Reader, acl_of_readers, with_mode
 from tokend.files.symlinks import named
 
 ACL = "system.posix_acl_access"
@@ -46,6 +46,16 @@ class Ownership:
         wanted = (rights, (self.uid, found.uid), (self.gid, found.gid))
         return all(mine in (None, theirs) for mine, theirs in wanted)
 
+    def unlike(self, found: "Ownership") -> "Ownership":
+        """Keep what an existing file does not have already."""
+        return Ownership(
+            mode=None if self.mode == found.mode else self.mode,
+            uid=None if self.uid == found.uid else self.uid,
+            gid=None if self.gid == found.gid else self.gid,
+            acl=self.acl,
+            readers=self.readers,
+        )
+
     def over(self, found: "Ownership") -> "Ownership":
         """Replace each None by the value of an existing file."""
         acl = self.completed(found).acl
@@ -64,9 +74,7 @@ class Ownership:
         """
         acl, mode = self.acl, self.mode
         if self.readers:
-            if mode is None:
-                mode = 0o600 if found is None or found.mode is None else mode_without_mask(found.mode, found.acl)
-            acl = acl_of_readers(mode, self.readers)
+            acl = acl_of_readers(0o600 if mode is None else mode, self.readers)
         elif acl is None and mode is not None and found is not None and found.acl is not None:
             acl = with_mode(found.acl, mode)
         return replace(self, acl=acl, readers=())

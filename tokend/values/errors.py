@@ -121,6 +121,14 @@ class SinkError(TokendError):
     reason = "sink"
 
 
+class NewerGenerationError(SinkError):
+    """The target holds a newer token of ours, with this ``generation``: the saved state is old. Nothing was written."""
+
+    def __init__(self, message: str, *, generation: int) -> None:
+        super().__init__(message)
+        self.generation = generation
+
+
 class StoreError(TokendError):
     """The state could not be read or written; the token in memory is unchanged."""
 
