@@ -17,12 +17,12 @@ from tokend.cli.commands import COMMANDS, group
 SHARED = {
     "__init__", "commands", "options", "streams", "token_rows", "output_formats",
     "get", "run",  # the paths without click; their commands are in get_help and run_help
-    "credential_hosts", "restart_on_change",
+    "credential_hosts", "restart_on_change", "plan", "example", "config_schema",
 }  # fmt: skip
 # All commands that people were promised.
 PROMISED = {
     "run", "get", "header", "issue", "request-id", "list", "status", "refresh", "forget", "verify", "reload", "check",
-    "sandbox", "demo", "version", "watch", "exec", "credential", "schema", "completion",
+    "sandbox", "demo", "version", "watch", "exec", "credential", "schema", "completion", "init",
 }  # fmt: skip
 CODES = (0, 1, 2, 3, 4, 5, 6, 7, 75, 78, 124)
 

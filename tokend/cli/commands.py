@@ -40,6 +40,7 @@ SECTIONS = {
         "forget": ("tokend.cli.forget", "Drop a compromised token everywhere and log in again."),
     },
     "The daemon": {
+        "init": ("tokend.cli.init", "Write a commented configuration to begin with."),
         "check": ("tokend.cli.check", "Check a configuration; report every error at once."),
         "run": ("tokend.cli.run_help", "Run the daemon."),  # this module only explains; `run` does the work
         "reload": ("tokend.cli.reload", "Make the daemon read its configuration again."),

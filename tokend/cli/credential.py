@@ -32,8 +32,8 @@ def _hosts(_: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 FOR = click.option(
     "--for", "hosts", multiple=True, required=True, envvar="TOKEND_HOSTS", callback=_hosts,
     metavar="[USER@]HOST[:PORT]=NAME",
-    help="Host and the token for it; repeatable. HOST may begin with *. and is reached by https (http://HOST only "
-    "on loopback). [default: $TOKEND_HOSTS, several separated by blanks]",
+    help="Host and the token for it; repeatable. HOST may begin with *. (before two labels) and is reached by https "
+    "(http://HOST only on loopback). [default: $TOKEND_HOSTS, several separated by blanks]",
 )  # fmt: skip
 
 

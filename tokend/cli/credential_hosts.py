@@ -1,6 +1,12 @@
-"""Map from hosts to tokens for ``tokend credential``: ``[USER@]HOST[:PORT]=NAME``, and the match with a URL."""
+"""Map from hosts to tokens for ``tokend credential``: ``[USER@]HOST[:PORT]=NAME``, and the match with a URL.
 
+A host is a name of RFC 1123, or an IP address as it is usually written. Everything else matches nothing: the program
+that asks may read it as another host than we do.
+"""
+
+import re
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
@@ -10,6 +16,12 @@ from tokend.client.loopback import is_loopback
 PORTS = {"https": 443, "http": 80}
 # Bazel uses gRPC's schemes for remote caches.
 _SAME_AS = {"grpcs": "https", "grpc": "http"}
+LONGEST_NAME = 253
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
+# Programs read a name whose last label is a number as an IPv4 address, in more forms than we do.
+_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)", re.ASCII)
+_PLACE = re.compile(r"(?:(?P<user>[^@]*)@)?(?P<host>[^@:\[\]]+|\[[^@\[\]]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 
 
 class HostError(ValueError):
@@ -31,12 +43,19 @@ class Host:
         """Read ``[https://][USER@]HOST[:PORT]=NAME``; raises `HostError`. http:// is for loopback only."""
         place, _, name = text.rpartition("=")
         parts = _split(place if "://" in place else f"https://{place}")
-        if parts is None or not parts.hostname or not name or parts.path not in ("", "/") or parts.password is not None:
+        found = None if parts is None else _PLACE.fullmatch(parts.netloc)
+        if parts is None or found is None or not name or parts.path not in ("", "/") or ":" in (found["user"] or ""):
             # The text may hold a password.
             raise HostError("a host and its token are [USER@]HOST[:PORT]=NAME, as in git.example.com=forge")
-        if parts.scheme not in PORTS or (parts.scheme == "http" and not is_loopback(parts.hostname)):
-            raise HostError(f"{parts.hostname}: a token goes over https only, or over http to loopback")
-        return cls(parts.scheme, parts.hostname, _port(parts), name, parts.username)
+        wildcard = found["host"].startswith("*.")
+        host, port = _host(found["host"].removeprefix("*.")), _port(parts.scheme, found["port"])
+        if host is None or port is None or parts.query or parts.fragment:
+            raise HostError("a host is a name such as git.example.com, or an IP address; a port is 1 to 65535")
+        if wildcard and ("." not in host or _NUMBER.fullmatch(host)):
+            raise HostError("*. stands before two labels or more, as in *.example.com: before one it would be any host")
+        if parts.scheme not in PORTS or (parts.scheme == "http" and not is_loopback(host)):
+            raise HostError(f"{host}: a token goes over https only, or over http to loopback")
+        return cls(parts.scheme, f"*.{host}" if wildcard else host, port, name, found["user"])
 
     @property
     def username(self) -> str:
@@ -61,20 +80,38 @@ def parse_url(url: str) -> tuple[str | None, str, int] | None:
         return None  # some programs read a backslash as a slash, and so find another host in the URL
     bare = "://" not in url
     parts = _split(f"https://{url}" if bare else url)
-    if parts is None or not parts.hostname:
+    found = None if parts is None else _PLACE.fullmatch(parts.netloc)
+    if parts is None or found is None:
         return None
     scheme = _SAME_AS.get(parts.scheme, parts.scheme)
-    return None if scheme not in PORTS else (None if bare else scheme, parts.hostname, _port(parts))
+    host, port = _host(found["host"]), _port(scheme, found["port"])
+    return None if scheme not in PORTS or host is None or port is None else (None if bare else scheme, host, port)
 
 
 def _split(url: str) -> SplitResult | None:
+    """Split a URL of visible ASCII. urlsplit drops some other characters, and so finds another host in the URL."""
+    if not all("!" <= character <= "~" for character in url):
+        return None
     try:
-        parts = urlsplit(url)
-        _ = parts.port  # urlsplit parses the port only here; it may be no number
+        return urlsplit(url)
     except ValueError:
         return None
-    return parts
 
 
-def _port(parts: SplitResult) -> int:
-    return parts.port or PORTS[_SAME_AS.get(parts.scheme, parts.scheme)]
+def _host(text: str) -> str | None:
+    """Return a host in its usual form: lower case, without brackets. None for what is no host."""
+    try:
+        if text.startswith("["):
+            address = IPv6Address(text[1:-1])
+            return None if address.scope_id else address.compressed
+        if _NUMBER.fullmatch(text):
+            return str(IPv4Address(text))
+    except ValueError:
+        return None
+    return text.lower() if len(text) <= LONGEST_NAME and _NAME.fullmatch(text) else None
+
+
+def _port(scheme: str, text: str | None) -> int | None:
+    """Return the port; that of the scheme if none is given. None for a number that is no port."""
+    port = PORTS.get(scheme, 0) if text is None else int(text)
+    return port if 0 < port < 65536 else None

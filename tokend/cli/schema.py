@@ -1,19 +1,10 @@
-"""``tokend schema``: the configuration's JSON Schema, generated from the pydantic models of the configuration."""
+"""``tokend schema``: print the configuration's JSON Schema."""
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 import click
-from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from tokend.cli.streams import complain
-from tokend.plugin.kind_bugs import is_built_in
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-NAME_PATTERN = "^[a-z0-9][a-z0-9._-]{0,63}$"
-PLACES = ("env", "file", "credential", "command")
 
 
 @click.command("schema", epilog="Example: tokend schema > tokend.schema.json, for editors that check TOML.")
@@ -24,121 +15,9 @@ def command() -> None:
 
     Only `tokend check` finds the errors that no schema can express (a missing secret, one file in two sinks).
     """
+    from tokend.cli.config_schema import configuration_schema
+
     schema, left_out = configuration_schema()
     for reason in left_out:
         complain(f"left out: {reason}")
     click.echo(json.dumps(schema, indent=2))
-
-
-def configuration_schema() -> tuple[dict[str, Any], list[str]]:
-    """Return the schema of a configuration file, as a JSON object, and a sentence for each kind that is left out."""
-    from tokend import kinds
-    from tokend.config import DaemonSettings, SocketSettings
-
-    (providers, faulty_providers), (sinks, faulty_sinks) = kinds.PROVIDERS.usable(), kinds.SINKS.usable()
-    left_out = [error.detail for error in (*faulty_providers, *faulty_sinks)]
-    left_out += [*_drop_without_schema(providers), *_drop_without_schema(sinks)]
-    models: list[type[BaseModel]] = [DaemonSettings, SocketSettings, *providers.values(), *sinks.values()]
-    references, found = models_json_schema([(model, "validation") for model in models], schema_generator=_Toml)
-    definitions = _untitled(found["$defs"])
-    refer = {model: references[model, "validation"] for model in models}
-    # The required paths have defaults, which `load_config` fills in.
-    _definition(definitions, refer[DaemonSettings]).pop("required", None)
-    definitions["SecretSource"] = _secret(definitions["SecretSource"])
-    for kind, model in _kinds(providers, sinks):
-        _name_kind(_definition(definitions, refer[model]), kind)
-    for model in providers.values():
-        if "refresh_before" in model.model_fields:  # on-demand kinds have no sinks
-            sinks_key = {"type": "array", "items": {"$ref": "#/$defs/sink"}}
-            _definition(definitions, refer[model])["properties"]["sinks"] = sinks_key
-    definitions["sink"] = _by_kind(sinks, refer)
-    definitions["provider"] = _by_kind(providers, refer)
-    schema = {
-        "$schema": DIALECT,
-        "title": "tokend's configuration",
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "include": {"type": "array", "items": {"type": "string", "minLength": 1}},
-            "daemon": refer[DaemonSettings],
-            "sockets": {"type": "array", "items": refer[SocketSettings]},
-            "providers": {
-                "type": "object",
-                "propertyNames": {"pattern": NAME_PATTERN},
-                "additionalProperties": {"$ref": "#/$defs/provider"},
-            },
-        },
-        "$defs": definitions,
-    }
-    return schema, left_out
-
-
-def _drop_without_schema(models: dict[str, Any]) -> list[str]:
-    """Remove the kinds that have a field without a JSON schema; return a sentence for each."""
-    reasons = []
-    for kind, model in list(models.items()):
-        if is_built_in(model):
-            continue
-        try:
-            model.model_json_schema(schema_generator=_Toml)
-        except Exception as error:
-            del models[kind]
-            reasons.append(f'kind "{kind}" ({model.__module__}) has no schema ({type(error).__name__})')
-    return reasons
-
-
-class _Toml(GenerateJsonSchema):
-    """Schema without nulls, which TOML does not have, and without defaults, which TOML may write in another form."""
-
-    def nullable_schema(self, schema: Any) -> Any:
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: Any) -> Any:
-        return self.generate_inner(schema["schema"])
-
-
-def _untitled(schema: Any) -> Any:
-    """Drop pydantic's titles, which repeat each key in capitals."""
-    if isinstance(schema, list):
-        return [_untitled(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {key: _untitled(one) for key, one in schema.items() if not (key == "title" and isinstance(one, str))}
-
-
-def _secret(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a secret: a string, or a table with exactly one key of `PLACES`."""
-    text, table = definition["anyOf"]
-    places = {**table, "oneOf": [{"required": [place]} for place in PLACES]}
-    del places["description"]
-    return {"description": "A secret: where it is, or (tokend check warns) itself.", "oneOf": [text, places]}
-
-
-def _kinds(*tables: Mapping[str, type[BaseModel]]) -> Iterable[tuple[str, type[BaseModel]]]:
-    for table in tables:
-        yield from table.items()
-
-
-def _name_kind(definition: dict[str, Any], kind: str) -> None:
-    """Require the key ``kind`` with this value."""
-    definition["properties"]["kind"] = {"const": kind}
-    definition["required"] = sorted({*definition.get("required", []), "kind"})
-
-
-def _by_kind(table: Mapping[str, type[BaseModel]], refer: Mapping[Any, Any]) -> dict[str, Any]:
-    """Choose the schema by ``kind``. Conditions instead of oneOf: a validator then reports errors of that kind only."""
-    return {
-        "type": "object",
-        "required": ["kind"],
-        "properties": {"kind": {"enum": list(table)}},
-        "allOf": [
-            {"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": refer[model]}
-            for kind, model in table.items()
-        ],
-    }
-
-
-def _definition(definitions: dict[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
-    found = definitions[reference["$ref"].rpartition("/")[2]]
-    assert isinstance(found, dict)  # noqa: S101  (pydantic makes an object of each model)
-    return found

@@ -154,8 +154,12 @@ def _target(sink: Mapping[str, Any]) -> str:
 
 def _sink(sink: Mapping[str, Any]) -> str:
     written = "" if sink["last_success_at"] is None else f"written {describe_age(sink['last_success_at'])}"
+    if repairs := sink.get("repairs"):  # a daemon of 0.1.0 repairs nothing
+        written += f", repaired {repairs} times" if repairs > 1 else ", repaired once"
     if sink["state"] == "ok":
         return written or "ok"
+    if sink["state"] == "removed":
+        return "removed " + describe_age(sink["last_success_at"])
     if sink["error"]:
         return click.style(sink["state"], fg="red") + f": {sink['error']}" + (f" (last {written})" if written else "")
     return str(sink["state"])

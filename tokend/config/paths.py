@@ -8,21 +8,28 @@ from pathlib import Path
 from tokend.values.errors import ConfigError
 
 
+def config_path(explicit: Path | None, *, environ: Mapping[str, str], uid: int) -> tuple[Path, str]:
+    """Return the configuration's path, which need not exist, and why it is this one.
+
+    It is the first that is given, else the user's default.
+    """
+    if explicit is not None:
+        return explicit, "named on the command line"
+    if environ.get("TOKEND_CONFIG"):
+        return Path(environ["TOKEND_CONFIG"]), "named by $TOKEND_CONFIG"
+    if directory := _first(environ, "CONFIGURATION_DIRECTORY"):
+        return Path(directory) / "config.toml", "in $CONFIGURATION_DIRECTORY"
+    if uid == 0:
+        return Path("/etc/tokend/config.toml"), "the default for root"
+    return _xdg_config(environ, uid) / "tokend" / "config.toml", "the default for users"
+
+
 def find_config(explicit: Path | None, *, environ: Mapping[str, str], uid: int) -> Path:
-    """Return the configuration's absolute path: the first that is given, else the user's default.
+    """Return the configuration's absolute path (`config_path`).
 
     Raises `ConfigError` if there is no file; the message says why this path was chosen.
     """
-    if explicit is not None:
-        path, why = explicit, "named on the command line"
-    elif environ.get("TOKEND_CONFIG"):
-        path, why = Path(environ["TOKEND_CONFIG"]), "named by $TOKEND_CONFIG"
-    elif directory := _first(environ, "CONFIGURATION_DIRECTORY"):
-        path, why = Path(directory) / "config.toml", "in $CONFIGURATION_DIRECTORY"
-    elif uid == 0:
-        path, why = Path("/etc/tokend/config.toml"), "the default for root"
-    else:
-        path, why = _xdg_config(environ, uid) / "tokend" / "config.toml", "the default for users"
+    path, why = config_path(explicit, environ=environ, uid=uid)
     try:
         if path.is_file():
             return path.absolute()
@@ -30,8 +37,8 @@ def find_config(explicit: Path | None, *, environ: Mapping[str, str], uid: int) 
     except OSError as error:  # a directory that may not be entered
         reason = error.strerror or type(error).__name__
     raise ConfigError(
-        f"tokend: no configuration at {path} ({why}): {reason}; write one (config.toml.example has every key), "
-        "or name another with --config"
+        f"tokend: no configuration at {path} ({why}): {reason}; write one (`tokend init`; config.toml.example "
+        "has every key), or name another with --config"
     )
 
 

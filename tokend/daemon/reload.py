@@ -155,6 +155,7 @@ class Reloader:
             await self._supervisor.carry_out(plan)
             self._in_force.replace(config, self._clock.instant().wall)
             await self._sockets(config.sockets)
+            self._supervisor.repair_sinks()
             await self._watch.follow(_watched(config))
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
         self._log_warnings(config)

@@ -142,6 +142,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         sink_upstream=sink_upstream,
         threads=given.pools.sinks,
         commands=given.pools.commands,
+        looks=given.pools.targets,
         serve=serve,
     )
     supervisor = Supervisor(tasks, context, reload=lambda dry_run, path: reloader.reload(dry_run, path))

@@ -16,6 +16,8 @@ from tokend.engine.context.context import Context
 from tokend.engine.context.contract import Reload, ReloadAnswer
 from tokend.engine.context.counters import Counters
 from tokend.engine.context.warnings import CONFIG, SECRETS, Warnings
+from tokend.engine.publishing import newer_targets
+from tokend.engine.publishing.drift_watch import DriftWatch
 from tokend.engine.publishing.running_sinks import RunningSinks
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.records.fingerprints import request_fingerprint
@@ -57,6 +59,8 @@ class Supervisor:
         self._target_locks: dict[str, TargetLock] = {}
         self._expiry = ExpiryWatch(context, is_held=self._providers.__contains__)
         self._workers.start(None, self._expiry.run)
+        self._drift = DriftWatch(context)
+        self._workers.start(None, self._drift.run)
         for name, record in context.store.records.items():
             # Honour a persisted Retry-After after a restart, even if the provider that received it is gone.
             if record.host_pause is not None:
@@ -80,6 +84,9 @@ class Supervisor:
             if step.action == "remove":
                 self._stop(step.name)
         orphans = self._orphans(plan.config)
+        await newer_targets.note(
+            self._context, [plan.config.providers[s.name] for s in plan.steps if s.action == "add"]
+        )
         for step in plan.steps:
             if step.action != "remove":
                 await self._carry_out(step, plan.config.providers[step.name], orphans)
@@ -110,6 +117,12 @@ class Supervisor:
             if paths & {source.file for source in provider.settings.secrets().values() if source.file is not None}:
                 provider.secrets_changed()
 
+    def repair_sinks(self) -> None:
+        """Look at all targets at once, and end the pauses of sinks: a person asked for it."""
+        for sinks in self._sinks.values():
+            sinks.try_now()
+        self._drift.look_soon()
+
     def _orphans(self, config: Config) -> dict[str, str]:
         """Find the stored names that are not configured any more, by the fingerprint of what was asked for."""
         records = self._context.store.records
@@ -126,7 +139,15 @@ class Supervisor:
 
     def _start(self, config: ProviderConfig) -> None:
         name, context = config.name, self._context
-        sinks = RunningSinks(name, context, self._workers, locks=self._target_locks, removes=self._removes_when_expired)
+        sinks = RunningSinks(
+            name,
+            context,
+            self._workers,
+            locks=self._target_locks,
+            removes=self._removes_when_expired,
+            outdated=lambda generation: provider.outdated(generation),
+            watch=self._drift,
+        )
         provider = running_provider.make(config, context, sinks)
         self._providers[name], self._sinks[name] = provider, sinks
         provider.start(self._tasks, self._workers)

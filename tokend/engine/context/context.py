@@ -30,8 +30,8 @@ class Context:
     ``runtime`` makes a provider's runtime from its settings. ``sink_upstream`` makes the runtime with which a sink
     reads its secrets and sends its requests, from the sink's settings. ``threads`` run the calls of sinks; the store
     has threads of its own, so that a hanging sink delays no token. ``commands`` run the programs that a sink starts
-    after a write: they may take half a minute and must not delay other sinks. ``serve`` serves the sinks of the family
-    ``served``. ``warnings`` are about providers, for their status.
+    after a write: they may take half a minute and must not delay other sinks. ``looks`` look at the targets of sinks.
+    ``serve`` serves the sinks of the family ``served``. ``warnings`` are about providers, for their status.
     """
 
     clock: Clock
@@ -43,6 +43,7 @@ class Context:
     sink_upstream: Callable[[SinkSettings], Runtime]
     threads: Threads
     commands: Threads
+    looks: Threads
     serve: Serve
     warnings: Warnings = field(default_factory=Warnings)
     request_rate: RequestRate = field(default_factory=RequestRate)

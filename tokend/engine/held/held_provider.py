@@ -61,6 +61,10 @@ class HeldProvider:
         """Reconcile the token with a secret's new content."""
         self.refresher.secrets_changed()
 
+    async def outdated(self, generation: int) -> None:
+        """Refresh at once: a newer token than the one held was published, with this generation."""
+        await self.refresher.outdated(generation)
+
     # -------------------------------------------------------------- status
 
     @property

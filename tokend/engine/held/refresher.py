@@ -24,6 +24,8 @@ from tokend.values.instant import Instant
 from tokend.values.status import State
 from tokend.values.tokens import Lease
 
+OUTDATED = "a file holds a newer token than the saved state: it is kept, and a refresh is due"
+
 log = get_logger()
 
 
@@ -119,6 +121,8 @@ class Refresher:
     @property
     def note(self) -> str | None:
         """A lasting remark for the operator, or None."""
+        if self.record.is_outdated:
+            return OUTDATED
         if self._attempts.renewable:
             return None
         return "cannot be renewed: no credentials are configured; it is served until it expires"
@@ -173,6 +177,12 @@ class Refresher:
         seen = self.lease
         await self._store.update(self.name, lambda record: record.with_forgotten((seen,), self._clock.instant()))
         self._want_attempt()
+
+    async def outdated(self, generation: int) -> None:
+        """Note that this ``generation`` was published, which is above that of the token held: an attempt is due."""
+        log.warning("token.outdated", token=self.name, generation=generation, detail=OUTDATED)
+        await self._store.update(self.name, lambda record: record.outdated_by(generation))
+        self._wake.set()
 
     def request_attempt(self, *, despite_rejection: bool) -> AttemptResult:
         """Have an attempt made as soon as one may be, or join the one under way; returns its future result."""

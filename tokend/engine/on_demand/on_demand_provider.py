@@ -64,6 +64,9 @@ class OnDemandProvider:
         """Leave `Rejected` soon if the rejected secrets changed."""
         self._tasks.start_soon(self.issuer.reconsider)
 
+    async def outdated(self, generation: int) -> None:
+        """Do nothing: on-demand kinds have no sinks."""
+
     # -------------------------------------------------------------- status
 
     @property

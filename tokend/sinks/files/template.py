@@ -47,6 +47,10 @@ class TemplateSink(FileSink):
         with self.operator_errors():
             return self.put(content)
 
+    def rendered(self, lease: Lease, others: Mapping[str, Lease]) -> bytes:
+        """Render the template for these tokens."""
+        return self.render_all(lease, others)
+
     def render_all(self, lease: Lease, others: Mapping[str, Lease]) -> bytes:
         """Render the template for these tokens as UTF-8.
 

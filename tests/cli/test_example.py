@@ -1,0 +1,62 @@
+"""The example, cut down to some kinds: valid, with the required keys in force and nothing else."""
+
+import tomllib
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from tests.config.written import KEY, loaded, refused, written
+from tokend.cli import example
+from tokend.config import load
+from tokend.kinds import PROVIDERS, SINKS
+
+OWN = ("projectx", "tt", "jwt", "request-jwt", "auth-token")
+
+
+def test_the_example_has_every_kind_of_our_own() -> None:
+    """In the order of the table of kinds."""
+    assert example.kinds() == [kind for kind in PROVIDERS.names() if kind in OWN] == list(OWN)
+
+
+@pytest.mark.parametrize(
+    "wanted", [*((kind,) for kind in OWN), *combinations(OWN, 2), OWN, tuple(reversed(OWN))], ids=" ".join
+)
+def test_only_secrets_are_missing_in_a_configuration_for_some_kinds(tmp_path: Path, wanted: tuple[str, ...]) -> None:
+    """It is complete but for the secrets. Each kind stands there once; a table of another kind does not."""
+    text = example.of_kinds(wanted)
+    document = tomllib.loads(text)
+    assert [table["kind"] for table in document["providers"].values()] == list(wanted)
+    assert text.startswith(f"# tokend: a configuration for {', '.join(wanted)}.\n")
+    assert text.count("#include") == text.count("#[daemon]") == 1
+    assert max(map(len, text.splitlines())) <= 120
+    main = written(tmp_path, text)
+    keys = {p.message.split(":")[0] for p in refused(main, environ={})} if wanted != ("auth-token",) else set()
+    assert keys <= {"username", "api_key", "api_secret", "secret", "key", "client_secret"}
+    written(tmp_path, KEY, name="partner.secret")
+    for name in ("tt-key", "tt-secret"):
+        written(tmp_path, KEY, name=f"credentials/{name}")
+    names = ("PROJECT_X_USERNAME", "PROJECT_X_API_KEY", "WALLET_AUTH_KEY", "WALLET_ENC_KEY")
+    environ = dict.fromkeys(names, KEY) | {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    config = load(main, providers=PROVIDERS, sinks=SINKS, environ=environ)
+    assert [provider.settings.kind for provider in config.providers.values()] == list(wanted)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "table"), [(("jwt",), "partner"), (("request-jwt", "jwt"), "partner"), (("tt",), "tt")]
+)
+def test_a_kind_that_holds_a_token_comes_with_a_sink_to_uncomment(wanted: tuple[str, ...], table: str) -> None:
+    """Where its own part of the example has none, the others' are there, for its table."""
+    text = example.of_kinds(wanted)
+    assert f"#[[providers.{table}.sinks]]" in text
+    assert "topstepx" not in text.replace("topstepx:", "").replace("topstepx.token", "").replace("topstepx.sock", "")
+
+
+def test_kinds_that_hold_no_token_come_without_sinks() -> None:
+    """They would be refused there."""
+    assert "sinks]]" not in example.of_kinds(("request-jwt", "auth-token"))
+
+
+def test_the_whole_example_is_a_valid_configuration(tmp_path: Path) -> None:
+    """Nothing in it is in force."""
+    assert loaded(written(tmp_path, example.whole()), environ={}).providers == {}

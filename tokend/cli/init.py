@@ -1,0 +1,74 @@
+"""``tokend init``: write a commented configuration to begin with."""
+
+import os
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from tokend.cli.streams import complain
+
+FILE_MODE = 0o600
+DIRECTORY_MODE = 0o755
+
+
+def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from tokend.cli.example import kinds
+
+    return [CompletionItem(kind) for kind in kinds() if kind.startswith(incomplete)]
+
+
+@click.command("init")
+@click.argument("kinds", nargs=-1, metavar="[KIND]...", shell_complete=_complete)
+@click.option("--output", metavar="PATH", help="Write to PATH; - is standard output.  [default: what `run` reads]")
+def command(kinds: tuple[str, ...], output: str | None) -> int:
+    """Write a configuration for these kinds of tokens, or without KIND the example with every key, all of it comments.
+
+    For each KIND the keys that it must have are in force, with values to fill in; `tokend check` names what is missing.
+    The file is made with mode 0600, by default where `tokend run` looks for it. A file that exists is left alone, and
+    the exit code is 2.
+    """
+    from tokend.cli import example
+    from tokend.config.findings import did_you_mean
+
+    known = example.kinds()
+    for kind in kinds:
+        if kind not in known:
+            has = ", ".join(known) + did_you_mean(kind, known)
+            raise click.UsageError(f'there is no kind "{kind}" in the example; it has {has}')
+    text = example.of_kinds(list(dict.fromkeys(kinds))) if kinds else example.whole()
+    if output == "-":
+        click.echo(text, nl=False)
+        return 0
+    path = _default_path() if output is None else Path(output)
+    try:
+        _write(path, text)
+    except FileExistsError:
+        complain(f"{path} exists and was left alone: name another file with --output, or print it with --output -")
+        return 2
+    click.echo(f"{path} written. Fill in its values, then run: tokend check" + ("" if output is None else f" {path}"))
+    return 0
+
+
+def _default_path() -> Path:
+    """Return the path that ``run`` would read, and make its directory."""
+    from tokend.config.paths import config_path
+
+    path, _ = config_path(None, environ=os.environ, uid=os.getuid())
+    path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a new file. Raises FileExistsError where there is anything already, also a link that leads nowhere."""
+    # Exclusive: nothing that another program puts there meanwhile is overwritten.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, FILE_MODE)
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)  # half a configuration would be taken for a whole one
+        raise
