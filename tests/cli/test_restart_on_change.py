@@ -75,8 +75,8 @@ def test_who_asks_for_the_end_gets_no_new_program(running: Running) -> None:
         assert len(child.began()) == 1
 
 
-# A shell that starts a program in the background and waits for it: the program is tokend's grandchild. It ignores SIGTERM
-# if $STUBBORN is set.
+# A program that starts another and goes on: the other one is the grandchild of tokend. It ignores SIGTERM if
+# $STUBBORN is set.
 FAMILY = """\
 import os, signal, sys, time
 def say(text):
