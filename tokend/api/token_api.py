@@ -22,7 +22,7 @@ from tokend.values.tokens import Lease
 ConfigState = Callable[[], ConfigStatus]
 # Answers by (token, HTTP status).
 RequestCounts = Mapping[tuple[str, int], int]
-# The rows of ``[[sockets]]`` for administrators. Must not block.
+# The rows of ``[[sockets]]``, or of the daemon's own listeners, for administrators. Must not block.
 SocketRows = Callable[[], Sequence[Mapping[str, Any]]]
 # Given the names that the peer may see, and the answers so far: the page in Prometheus' text format.
 RenderMetrics = Callable[[Collection[str], RequestCounts], Awaitable[bytes]]
@@ -44,11 +44,12 @@ class TokenApi:
         audit_reads: bool = False,
         last_event: int = 0,
         sockets: SocketRows = tuple,
+        listeners: SocketRows = tuple,
     ) -> None:
         self.engine = engine
         self.policy = policy
         self.config_state = config_state
-        self.sockets = sockets
+        self.sockets, self.listeners = sockets, listeners
         self.audit_reads = audit_reads
         self.answers = AnswerCache(engine, policy)
         self.answers.remember_texts(not audit_reads)

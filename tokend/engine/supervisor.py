@@ -31,8 +31,10 @@ from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
 from tokend.plugin.provider import RequestIdMaker
 from tokend.plugin.request_signing import CallToSign
-from tokend.values.errors import NotSupportedError, UnknownTokenError
+from tokend.plugin.secret_reading import files_of
+from tokend.values.errors import NotSupportedError, UnknownTokenError, UnsafePathError
 from tokend.values.secret import Secret
+from tokend.values.status import Failure
 from tokend.values.tokens import Lease, Token
 
 log = get_logger()
@@ -83,6 +85,11 @@ class Supervisor:
         for step in plan.steps:
             if step.action == "remove":
                 self._stop(step.name)
+        now = self._context.clock.instant().wall
+        self._context.unsafe.clear()
+        for name, config in plan.config.providers.items():
+            if config.unsafe is not None:
+                self._context.unsafe[name] = Failure(UnsafePathError.reason, config.unsafe, now)
         orphans = self._orphans(plan.config)
         await newer_targets.note(
             self._context, [plan.config.providers[s.name] for s in plan.steps if s.action == "add"]
@@ -110,11 +117,11 @@ class Supervisor:
             await self._change(config)
 
     def secrets_changed(self, paths: set[Path]) -> None:
-        """Let the providers and sinks that read the secret files at ``paths`` react to their new content."""
+        """Let the providers and sinks that read the files at ``paths`` react to what is there now."""
         for sinks in self._sinks.values():
             sinks.secrets_changed(paths)
         for provider in self._providers.values():
-            if paths & {source.file for source in provider.settings.secrets().values() if source.file is not None}:
+            if not paths.isdisjoint(files_of(provider.settings)):
                 provider.secrets_changed()
 
     def repair_sinks(self) -> None:
@@ -162,7 +169,10 @@ class Supervisor:
     async def _change(self, config: ProviderConfig) -> None:
         provider = self._providers[config.name]
         if type(provider.settings) is type(config.settings):
+            was_unsafe = provider.config.unsafe is not None
             await provider.reconfigure(config)
+            if was_unsafe:
+                provider.secrets_changed()
             self._sinks[config.name].match(config.sinks)
             return
         # Another kind is another account: it uses nothing of the old one, not even for a moment.

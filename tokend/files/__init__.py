@@ -10,7 +10,7 @@ from tokend.files.ownership import Ownership, OwnershipError
 from tokend.files.reading import LARGEST_EDITED_BYTES, ChangedError, Version, read_version, read_whole
 from tokend.files.real_paths import directories_resolved_once, real_path
 from tokend.files.symlinks import RefusedError, Symlink
-from tokend.files.trust import Level, Trust, UnsafePathError, judged_once, require_safe, trusted
+from tokend.files.trust import Level, Trust, UntrustedError, be_strict, judged_once, require_safe, trusted
 from tokend.files.writing import (
     make_directory,
     probe,
@@ -31,8 +31,9 @@ __all__ = [
     "Stamp",
     "Symlink",
     "Trust",
-    "UnsafePathError",
+    "UntrustedError",
     "Version",
+    "be_strict",
     "directories_resolved_once",
     "judged_once",
     "make_directory",

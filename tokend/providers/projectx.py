@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
 import orjson
 from pydantic import model_validator
 
-from tokend.plugin.field_roles import Absence, Role
+from tokend.plugin.field_roles import Absence, Disclosure, Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime
 from tokend.plugin.response_status import RATE_LIMITED, refuse, token_value
@@ -50,7 +50,7 @@ class ProjectX(HeldSettings, NetworkSettings):
 
     kind: Literal["projectx"] = "projectx"
     base_url: str = "https://api.topstepx.com"
-    username: Annotated[SecretField | None, Role.ACCOUNT] = None
+    username: Annotated[SecretField | None, Role.ACCOUNT, Disclosure.HARMLESS] = None
     api_key: SecretField | None = None
     refresh: Annotated[Literal["login", "validate"], Role.HANDLING] = "login"
     initial_token: Annotated[SecretField | None, Role.HANDLING, Absence.ALLOWED] = None

@@ -96,6 +96,12 @@ class SecretError(AttemptError):
     reason = "config"
 
 
+class UnsafePathError(SecretError):
+    """Somebody else decides what is in a file that the attempt needs (`files.trusted`). The file was not read."""
+
+    reason = "unsafe_path"
+
+
 class InvalidParametersError(AttemptError):
     """The caller's parameters to `issue` are wrong: ``errors`` maps each field to its texts."""
 

@@ -21,7 +21,7 @@ FILES = FakeShowingFile(path="shown"), FakeFile(path="raw"), FakeSink(path="plai
 
 
 async def an_older_state(clock: VirtualClock) -> tuple[World, int]:
-    """The engine after its newest token went to the files only: its state has the one before. And the generation of the newest."""
+    """The engine after its newest token went into the files only, and the generation of that token."""
     world = World(clock)
     async with world.running(provider("a", FakeHeld(), *FILES)) as supervisor:
         await until(lambda: supervisor.ready, seconds=5)

@@ -251,6 +251,8 @@ class TokenIssuer:
 
     def _refuse_unsent(self) -> None:
         """Raise where no call may be made now."""
+        if (unsafe := self._context.unsafe.get(self.name)) is not None:
+            raise TokenUnavailableError(f"{self.name}: {unsafe.detail}")
         now = self._context.clock.instant()
         if self.record.rejected and not probes.is_due(self.record, now):
             # Without the upstream's words: they may be about another caller's parameters.

@@ -96,7 +96,7 @@ class OnDemandProvider:
             required=False,
             seconds_left=None,
             failures=record.failures,
-            last_error=record.last_error,
+            last_error=record.last_error or self._context.unsafe.get(self.name),
             next_attempt_at=None if probe is None else probe.wall,
             sinks=self._sinks.statuses(),
             paused_until=None if pause is None else pause.ends_at(now),

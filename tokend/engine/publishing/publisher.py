@@ -19,6 +19,7 @@ from tokend.engine.records.record import Record
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import exits_refused
 from tokend.plugin.protocol_check import implements
+from tokend.plugin.secret_reading import files_of
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.sink import CombiningSink, RemoteSink, Sink, WatchedSink
 from tokend.values.errors import NewerGenerationError, SinkError
@@ -133,9 +134,13 @@ class Publisher:
         return announcer is not None and announcer.is_due and announcer.error is None
 
     def secrets_changed(self, paths: set[Path]) -> None:
-        """End the pause after a failure if one of the changed files contains a secret of the sink."""
-        if paths & {source.file for source in self.sink.secrets().values() if source.file is not None}:
+        """Write again, without a pause, if one of the changed files is a secret of the sink or its template.
+
+        Equal content is not written twice.
+        """
+        if not paths.isdisjoint(files_of(self.sink)):
             self._secret_changed = True
+            self._done = None
             self._health.try_now()
             self._context.store.touch(self.name)
 
@@ -218,7 +223,8 @@ class Publisher:
         if self.drift is not None:
             self.drift.written(removed=wanted.action == "remove")
         self._context.counters.wrote(self.name, self.label, "success" if changed else "unchanged")
-        self._succeeded(wanted, changed=changed)
+        # A file that the write read may have changed meanwhile.
+        self._succeeded(None if self._secret_changed else wanted, changed=changed)
         if changed:
             event = "sink.written" if wanted.action == "write" else "sink.removed"
             log.info(event, **self._health.log_fields, generation=wanted.generations[0])

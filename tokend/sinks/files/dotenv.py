@@ -1,5 +1,6 @@
 """Kind ``dotenv``: sets one key of a `.env` file and keeps every other byte."""
 
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
@@ -53,6 +54,17 @@ class DotenvSink(FileSink):
         """Return the keys as parts of the file: sinks with different keys may share the file."""
         keys = (self.key,) if self.expires_key is None else (self.key, self.expires_key)
         return frozenset(part_of(file, key) for file in super().exclusive_targets() for key in keys)
+
+    def exposure(self) -> str | None:
+        """Return a warning if every user may read the file, by its mode or by the one that it will get."""
+        try:
+            mode = stat.S_IMODE(self.path.stat().st_mode) if self.mode is None else int(self.mode, 8)
+        except OSError:
+            return None  # a new file is for its owner only
+        if not mode & stat.S_IROTH:
+            return None
+        advice = f"chmod o-r {self.path}" if self.mode is None else 'mode = "0640" with a group of its readers'
+        return f"every user may read {self.path} (mode {mode:04o}), which gets the token: {advice}"
 
     def write_blocking(self, lease: Lease) -> bool:
         """Set the keys. True if the file changed."""
