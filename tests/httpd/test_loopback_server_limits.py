@@ -6,6 +6,7 @@ import os
 import resource
 import socket
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,13 +71,16 @@ def test_a_port_that_is_taken_is_named_in_one_sentence(tmp_path: Path) -> None:
             starting.result(PATIENCE_SECONDS)
 
 
+def _same(source: SecretSource | None) -> SecretSource | None:
+    return source
+
+
 def test_a_port_without_a_readable_secret_is_not_opened(tmp_path: Path) -> None:
     """It would serve nobody; the error says what is wrong, and the port stays free."""
     with listening(tmp_path) as port:
         for source, words in ((None, "no listen_secret"), (SecretSource(file=tmp_path / "gone"), "listen_secret: ")):
-            server = LoopbackServer(
-                Router(port.beside.service), "127.0.0.1", 0, lambda source=source: source, threads=ThreadPool(1)
-            )
+            kept = partial(_same, source)
+            server = LoopbackServer(Router(port.beside.service), "127.0.0.1", 0, kept, threads=ThreadPool(1))
             starting = asyncio.run_coroutine_threadsafe(server.start(), port.beside.loop)
             with pytest.raises(OSError, match=words):
                 starting.result(PATIENCE_SECONDS)

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tokend.files import Level, UnsafePathError, require_safe
+from tokend.files import Level, UntrustedError, require_safe
 from tokend.httpd.passed_descriptors import refuse_descriptors
 
 # At least 128 (a burst of connects otherwise fails with EAGAIN); the kernel cuts it at net.core.somaxconn.
@@ -42,7 +42,7 @@ def bind_socket(place: SocketFile, *, take_back: bool = False) -> socket.socket:
 
     A socket in the way is unlinked only if it belongs to our uid or to ``owner``, and no process listens on it. With
     ``take_back``, for a path that was ours, a socket that listens is unlinked, too. Raises `SocketInUseError` or
-    OSError, naming the path; `UnsafePathError` if somebody else could put another file at the path.
+    OSError, naming the path; `UntrustedError` if somebody else could put another file at the path.
     """
     if len(os.fsencode(place.path)) > LONGEST_PATH_BYTES:
         raise OSError(f"the socket's path {place.path} is longer than {LONGEST_PATH_BYTES} bytes: choose a shorter one")
@@ -71,10 +71,10 @@ def bind_socket(place: SocketFile, *, take_back: bool = False) -> socket.socket:
 
 
 def _require_safe(directory: Path, owner: int) -> None:
-    """Raise `UnsafePathError` if a user other than root, us and ``owner`` could replace what is in the directory."""
+    """Raise `UntrustedError` if a user other than root, us and ``owner`` could replace what is in the directory."""
     try:
         require_safe(directory, foreign=Level.UNSAFE)
-    except UnsafePathError:
+    except UntrustedError:
         if owner == -1 or directory.stat().st_uid != owner:
             raise
         require_safe(directory)
