@@ -71,7 +71,7 @@ async def _serve(given: Launch, stop: anyio.Event) -> None:
         await _apply_first_config(given, engine)
         service = wire_service(given, engine)
         await _start_service(service, tasks, stack)
-        for task in _tasks(engine, service):
+        for task in _tasks(given, engine, service):
             tasks.start_soon(_keep_running, given.clock, task)
         starting.cancel()
         given.notifier.ready()
@@ -124,10 +124,11 @@ async def _close(server: SocketServer | LoopbackServer) -> None:
         await server.close()
 
 
-def _tasks(engine: EngineParts, service: ServiceParts) -> Sequence[Callable[[], Awaitable[None]]]:
+def _tasks(given: Launch, engine: EngineParts, service: ServiceParts) -> Sequence[Callable[[], Awaitable[None]]]:
     """Return the daemon's own tasks; the engine has started those of its providers."""
     reloader = engine.reloader
     tasks = [reloader.reload_when_wanted, reloader.watch_files, reloader.retry_refused, engine.store.keep_saved]
+    tasks.append(given.event_ids.keep)
     if service.status_line is not None:
         tasks.append(service.status_line.report)
     if service.watchdog is not None:
