@@ -28,8 +28,8 @@ from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
-from tokend.plugin.sink import SinkRuntime
-from tokend.values.errors import AttemptError, SinkError, StoreError, TransientError
+from tokend.plugin.sink import Difference, SinkRuntime
+from tokend.values.errors import AttemptError, NewerGenerationError, SinkError, StoreError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.status import StatusWarning
@@ -188,6 +188,44 @@ class FakeSink(SinkSettings):
     def _announce(self) -> None:
         WORLDS[-1].stumble("announce", self.path)
         WORLDS[-1].announced.append(self.path)
+
+
+class FakeFile(FakeSink):
+    """A sink whose target others can change: in `World.disk`; `World.owners` are the strangers who own targets."""
+
+    kind: Literal["fake-file"] = "fake-file"  # type: ignore[assignment]  # each kind has a name of its own
+    drift: Literal["repair", "report"] = "repair"
+
+    def stamp(self) -> object:
+        WORLDS[-1].stumble("stamp", self.path)
+        return WORLDS[-1].disk.get(self.path), WORLDS[-1].owners.get(self.path), WORLDS[-1].touched
+
+    def difference(self, lease: Lease, others: Mapping[str, Lease], good: object) -> Difference | None:
+        WORLDS[-1].stumble("difference", self.path)
+        found, owner = WORLDS[-1].disk.get(self.path), WORLDS[-1].owners.get(self.path)
+        if found == lease.token.value.reveal() and owner is None:
+            return None
+        return Difference("it was deleted" if found is None else "it was overwritten", owner, owner is not None)
+
+    async def repair(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease], good: object) -> bool:
+        return await self.write(runtime, lease)
+
+
+class FakeShowingFile(FakeFile):
+    """A sink whose target shows a generation: that in `World.shown`."""
+
+    kind: Literal["fake-showing"] = "fake-showing"  # type: ignore[assignment]  # each kind has a name of its own
+
+    def newer_generation(self, name: str, above: int, fingerprint: Callable[[Secret], str]) -> int | None:
+        WORLDS[-1].stumble("newer", self.path)
+        assert fingerprint(Secret("fake")) == WORLDS[-1].state.fingerprint(b"fake")
+        shown = WORLDS[-1].shown.get(self.path, 0)
+        return shown if shown > above else None
+
+    async def write(self, runtime: SinkRuntime, lease: Lease) -> bool:
+        if (shown := self.newer_generation(lease.name, lease.generation, runtime.fingerprint)) is not None:
+            raise NewerGenerationError(f"{self.path}: it holds generation {shown}", generation=shown)
+        return await super().write(runtime, lease)
 
 
 class FakeCombiningSink(FakeSink):
@@ -355,6 +393,10 @@ class World:
     written: list[tuple[str, str]] = field(default_factory=list)
     announced: list[str] = field(default_factory=list)
     served: list[str] = field(default_factory=list)
+    owners: dict[str, int] = field(default_factory=dict)
+    shown: dict[str, int] = field(default_factory=dict)
+    touched: int = 0
+    looks: Any = field(default_factory=InlineThreads)
     full: bool = False
     stumbles: dict[tuple[str, str], Exception] = field(default_factory=dict)  # by sink method and path
     threads: Any = field(default_factory=InlineThreads)
@@ -387,6 +429,7 @@ class World:
             sink_upstream=self._sink_upstream,
             threads=self.threads,
             commands=self.commands or self.threads,
+            looks=_LooksOf(self),
             serve=self._serve,
         )
         async with anyio.create_task_group() as tasks:
@@ -420,6 +463,17 @@ class World:
 
     def _sink_upstream(self, settings: Any) -> Runtime:
         return FakeRuntime(self.clock, self.upstreams, self.environ, network=self.network)
+
+
+@dataclass
+class _LooksOf:
+    """The present threads for looks: a test may replace them while the engine runs."""
+
+    world: World
+
+    async def run(self, call: Callable[[], T], *, seconds: float) -> T:
+        result: T = await self.world.looks.run(call, seconds=seconds)
+        return result
 
 
 WORLDS: list[World] = []

@@ -167,3 +167,13 @@ def test_a_permanent_remark_is_a_note_in_status(running: Served) -> None:
     rows = {one["name"]: one for one in running.get("/v1/status").json["tokens"]}
     assert rows["demo"]["note"] == "cannot be renewed"
     assert "note" not in rows["wallet"]
+
+
+def test_the_vendors_words_are_shown_to_admins_only(running: Served) -> None:
+    """They may name another caller's user; what tokend itself says is for all who may see the token."""
+    at = datetime(2025, 1, 1, 0, 0, 5, tzinfo=UTC)
+    running.engine.entries["demo"].changes = {"last_error": Failure("rejected", "answered 401", at, "Account locked")}
+    (row,) = [row for row in running.get("/v1/status").json["tokens"] if row["name"] == "demo"]
+    assert row["last_error"]["detail"] == "answered 401; the upstream said: Account locked"
+    shown = status_row(running.engine.entries["demo"].status(), admin=False)
+    assert shown["last_error"] == {"class": "rejected", "detail": "answered 401", "at": "2025-01-01T00:00:05Z"}

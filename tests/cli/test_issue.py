@@ -3,7 +3,8 @@
 import json
 import re
 
-from tests.cli.running import Running, lines
+from tests.cli.running import CONFIG, Running, daemon, lines, short_directory, write_config
+from tokend.sandbox import Options, start
 
 USER = ("clientId=CLIENT_001", "username=demo", "displayName=Demo User", "ipAddress=127.0.0.1")
 ORDER = ("url=/pay", "currency=BTC", "amount=0.001", "orderId=12345")
@@ -108,3 +109,23 @@ def test_issuing_an_unknown_token_is_5(running: Running) -> None:
     """Whatever its name is made of."""
     for name in ("nosuch", "a b", "../wallet"):
         assert running.tokend("issue", name, "a=b").code == 5
+
+
+def test_the_vendors_own_words_reach_the_caller_and_admins_and_never_the_log() -> None:
+    """On demand and held: each failure says what the vendor said."""
+    with (
+        short_directory() as directory,
+        start(Options(xerve_status=500, tt_status="Fail")) as sandbox,
+        daemon(write_config(directory, CONFIG, url=sandbox.url)) as own,
+    ):
+        done = own.tokend("issue", "login-links", *USER)
+        assert done.code == 7
+        words = "the upstream said: Failed to generate auth token: Database connection failed"
+        assert words in done.err
+        assert words in own.tokend("status", "login-links").out
+        own.becomes("tt", "rejected")
+        assert "the upstream said: Invalid application key or secret" in own.tokend("status", "tt").out
+        log = (directory / "tokend.log").read_text()
+        assert "token.issue_failed" in log
+        for words in ("the upstream said", "Database connection failed", "Invalid application key"):
+            assert words not in log

@@ -76,6 +76,7 @@ def test_a_literal_in_a_file_that_others_can_open_is_an_error(tmp_path: Path, mo
     """The mode's bits 0o007 decide. The error is reported beside other errors of the table."""
     text = with_secret(f'"{PLANTED}"') + "zzz = 1\n"
     messages = [p.message for p in refused(written(tmp_path, text, mode=mode))]
+    messages = [one for one in messages if "unsafe path" not in one]  # of a file that others may write
     assert messages[0].startswith("a secret stands here and others can read this file: chmod 0600 it")
     assert messages[1].startswith('unknown key "zzz"')
     assert PLANTED not in "".join(messages)

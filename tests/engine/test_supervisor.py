@@ -1,5 +1,6 @@
 """The supervisor: a reload changes what changed, and nothing else."""
 
+from dataclasses import replace
 from typing import NoReturn
 
 import anyio
@@ -8,7 +9,7 @@ import pytest
 from tests.expecting import held, present
 from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, FakeSink, Upstream, World, config, literal, provider
 from tests.virtual import VirtualClock, run_virtually
-from tokend.values.errors import NotSupportedError, TransientError, UnknownTokenError
+from tokend.values.errors import NotSupportedError, TokenUnavailableError, TransientError, UnknownTokenError
 from tokend.values.status import State
 
 
@@ -211,5 +212,40 @@ def test_an_on_demand_kind_shows_nothing_that_an_earlier_daemon_held_under_its_n
             assert supervisor.entries["a"].lease is None
             status = supervisor.entries["a"].status()
             assert (status.state, status.generation, status.fingerprint) == (State.ON_DEMAND, None, None)
+
+    run_virtually(main)
+
+
+def test_a_provider_from_an_unsafe_file_makes_no_attempt_until_the_file_is_safe() -> None:
+    """Somebody else may have written its settings: nothing of it is asked for, held or on demand; both say why."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        safe = provider("held", FakeHeld(key=literal("fake"))), provider("asked", FakeOnDemand())
+        unsafe = [replace(one, unsafe="every user may write to conf.d") for one in safe]
+        async with world.running(*unsafe) as supervisor:
+            await anyio.sleep(HOUR)
+            assert world.upstreams["one"].calls == []
+            for name, state in (("held", State.PENDING), ("asked", State.ON_DEMAND)):
+                status = supervisor.entries[name].status()
+                error = present(status.last_error)
+                assert (status.state, error.reason) == (state, "unsafe_path")
+                assert error.detail == "every user may write to conf.d"
+            with pytest.raises(TokenUnavailableError, match="every user may write"):
+                await supervisor.issue("asked", {})
+            await supervisor.apply(config(*safe))
+            await anyio.sleep(6)
+            assert supervisor.entries["held"].status().state is State.VALID
+            assert supervisor.entries["asked"].status().last_error is None
+            await supervisor.issue("asked", {})
+            # At a reload the file is an error: only a start meets it, with the token of the state.
+        async with world.running(*unsafe) as supervisor:
+            await anyio.sleep(1)
+            status = supervisor.entries["held"].status()
+            assert (status.state, status.valid, present(status.last_error).reason) == (
+                State.FAILING,
+                True,
+                "unsafe_path",
+            )
 
     run_virtually(main)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.files.children import STRANGER, acting_as, environment, needs_root, public_directory
-from tokend.files.trust import ACL, Level, UnsafePathError, be_strict, judged_once, require_safe, trusted
+from tokend.files.trust import ACL, Level, UntrustedError, be_strict, judged_once, require_safe, trusted
 
 OK, DOUBTFUL, UNSAFE = Level.OK, Level.DOUBTFUL, Level.UNSAFE
 OTHER_GROUP = 54322
@@ -204,11 +204,11 @@ def test_strict_paths_take_doubtful_for_unsafe(place: Path) -> None:
         assert trusted(file(place / "fine")).level is OK
     be_strict(True)
     try:
-        with pytest.raises(UnsafePathError, match="unsafe path: group"):
+        with pytest.raises(UntrustedError, match="group gid"):
             require_safe(path)
         with judged_once(strict=False):
             require_safe(path)
-        with judged_once(), pytest.raises(UnsafePathError):
+        with judged_once(), pytest.raises(UntrustedError):
             require_safe(path)
     finally:
         be_strict(False)

@@ -339,3 +339,20 @@ def test_unknown_keys_are_refused(kind: type[ProviderSettings]) -> None:
     """A misspelt key is an error, not a default."""
     with pytest.raises(ValueError, match=r"extra_forbidden|Extra inputs"):
         TypeAdapter(kind).validate_python({"planted_key": 1})
+
+
+@each_kind
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 429, 500])
+def test_the_vendors_words_come_beside_the_message_without_any_secret(kind: Kind, status: int) -> None:
+    """The words are for admins and callers; an upstream may echo what it was sent. A plain kind shows none."""
+    echo = "Account locked. " + " ".join((*kind.secrets, *(secret.encode().hex() for secret in kind.secrets)))
+    body = {"status": "Fail", "status_message": echo, "success": False, "errorCode": 3, "errorMessage": echo,
+            "message": echo}  # fmt: skip
+    error = error_of(kind, reply(json.dumps(body).encode(), status=status))
+    assert "Account locked" not in str(error)
+    if kind is KINDS["least"]:
+        assert error.said is None
+    else:
+        assert error.said is not None
+        assert error.said.startswith("Account locked. ***")
+        assert not any(secret in error.said or secret.encode().hex() in error.said for secret in kind.secrets)

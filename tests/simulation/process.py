@@ -59,6 +59,7 @@ class Process:
             sink_upstream=lambda settings: Line(settings, self),  # no simulated sink asks for it
             threads=sinks,
             commands=sinks,
+            looks=sinks,
             serve=_serve_nothing,
         )
         async with anyio.create_task_group() as tasks:

@@ -101,6 +101,12 @@ class MetricsPage:
             ("tokend_token_refreshes", "Attempts by result.", ["token", "result"], count.refreshes),
             ("tokend_token_refresh_errors", "Failed attempts.", ["token", "reason"], count.refresh_errors),
             ("tokend_sink_writes", "Writes by result.", ["token", "sink", "result"], count.sink_writes),
+            (
+                "tokend_sink_repairs",
+                "Targets written again after others changed them.",
+                ["token", "sink"],
+                count.sink_repairs,
+            ),
             ("tokend_client_requests", "Answers on the socket.", ["token", "code"], requests),
         ]
         for name, text, labels, table in tables:

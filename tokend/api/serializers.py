@@ -65,7 +65,7 @@ def status_row(status: ProviderStatus, *, admin: bool = False, readable: Contain
         "required": status.required,
         "seconds_left": None if status.seconds_left is None else round(status.seconds_left, 3),
         "failures": status.failures,
-        "last_error": _failure(status.last_error),
+        "last_error": _failure(status.last_error, admin=admin),
         "next_attempt_at": _utc(status.next_attempt_at),
         "paused_until": _utc(status.paused_until),
         "paused_by": status.paused_by,
@@ -77,10 +77,10 @@ def status_row(status: ProviderStatus, *, admin: bool = False, readable: Contain
     }
 
 
-def _failure(failure: Failure | None) -> Mapping[str, str] | None:
+def _failure(failure: Failure | None, *, admin: bool) -> Mapping[str, str] | None:
     if failure is None:
         return None
-    return {"class": failure.reason, "detail": failure.detail, "at": utc(failure.at)}
+    return {"class": failure.reason, "detail": failure.whole if admin else failure.detail, "at": utc(failure.at)}
 
 
 def _reports(reports: ClientReports, *, admin: bool) -> dict[str, Any]:

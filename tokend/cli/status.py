@@ -77,6 +77,9 @@ def _headline(answer: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
         lines += ["  " + line for line in str(config["error"]).splitlines()]
     if restart := config.get("restart_needed"):
         lines.append(click.style("restart needed", fg="yellow") + f" for {', '.join(restart)}")
+    for one in answer.get("listeners", ()):
+        if one["error"]:
+            lines.append(f"{one['name']} at {one['address']}: {click.style(one['state'], fg='red')}: {one['error']}")
     for one in answer.get("sockets", ()):
         if one["error"]:
             lines.append(f"socket {one['path']}: {click.style(one['state'], fg='red')}: {one['error']}")
@@ -154,8 +157,12 @@ def _target(sink: Mapping[str, Any]) -> str:
 
 def _sink(sink: Mapping[str, Any]) -> str:
     written = "" if sink["last_success_at"] is None else f"written {describe_age(sink['last_success_at'])}"
+    if repairs := sink.get("repairs"):  # a daemon of 0.1.0 repairs nothing
+        written += f", repaired {repairs} times" if repairs > 1 else ", repaired once"
     if sink["state"] == "ok":
         return written or "ok"
+    if sink["state"] == "removed":
+        return "removed " + describe_age(sink["last_success_at"])
     if sink["error"]:
         return click.style(sink["state"], fg="red") + f": {sink['error']}" + (f" (last {written})" if written else "")
     return str(sink["state"])

@@ -15,13 +15,12 @@ from tokend.config.config_files import Document
 from tokend.config.fields import Visibility, secret_fields
 from tokend.config.findings import ConfigProblem, Findings, did_you_mean
 from tokend.config.model import DaemonSettings
+from tokend.config.secret_checks import Finding, findings_of, inspect_all, of_secrets
 from tokend.files import real_path
-from tokend.plugin.field_roles import fields_that_may_be_absent
-from tokend.plugin.secret_reading import read_secret
+from tokend.plugin.field_roles import fields_that_may_be_absent, fields_without_secret
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import PART, HeldSettings, ProviderSettings, SinkSettings
 from tokend.plugin.settings_base import Settings
-from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 
 # In ``tokens`` of ``[[sockets]]``: every token.
@@ -40,9 +39,9 @@ class PlacedSettings:
     document: Document
     path: toml_positions.Path
 
-    def problem(self, key: str, message: str) -> ConfigProblem:
+    def problem(self, key: str, message: str, code: str = "config") -> ConfigProblem:
         """Return a problem at one of the table's keys. The key's value may be shown."""
-        return self.document.problem((*self.path, key), message, visibility=Visibility.PUBLIC)
+        return self.document.problem((*self.path, key), message, visibility=Visibility.PUBLIC, code=code)
 
 
 # ------------------------------------------------------------------ targets
@@ -157,31 +156,32 @@ def check_sockets(
 
 
 def check_secrets(table: PlacedSettings, environ: Mapping[str, str], findings: Findings) -> None:
-    """Read every secret of a provider or a sink once, except commands. Report unreadable secrets and missing TLS files.
+    """Read every secret of a provider or a sink once, except commands, and inspect them and the files for TLS.
 
-    An unreadable secret is an error only if the settings need it (`missing_secrets`). Add the kind's own warnings.
+    An unreadable secret is an error only if the settings need it (`missing_secrets`). At a start it is a warning: the
+    provider or the sink fails until it can be read. Add the kind's own warnings.
     """
     settings: ProviderSettings | SinkSettings = table.settings
-    sources = settings.secrets()
-    revealed, unreadable = _read_all(sources, environ)
-    _report_secrets(table, sources, unreadable, settings.missing_secrets(frozenset(unreadable)), findings)
+    for finding in findings_of(settings, environ):
+        _report(table, finding, findings)
+    _report_literals(table, settings.secrets(), fields_without_secret(type(settings)), findings)
     _check_proxy(table, findings)
     _check_files(table, findings)
-    if (warn := getattr(settings, "warnings", None)) is not None:
-        findings.warnings += [table.document.problem(table.path, text, code="kind") for text in warn(revealed)]
 
 
 def check_listen_secret(daemon: PlacedSettings, environ: Mapping[str, str], findings: Findings) -> None:
     """Read ``listen_secret``, the one secret of ``[daemon]``; report an error if it is unreadable or short.
 
-    Every user of the machine may connect to the port, and guess.
+    Every user of the machine may connect to the port, and guess. At a start it is a warning: the port stays closed.
     """
     source: SecretSource | None = daemon.settings.listen_secret
     if source is not None:
         sources = {"listen_secret": source}
-        revealed, unreadable = _read_all(sources, environ)
-        _report_secrets(daemon, sources, unreadable, frozenset(unreadable), findings)
-        for secret in revealed.values():
+        inspected = inspect_all(sources, environ)
+        for finding in of_secrets(inspected, frozenset(sources)):
+            _report(daemon, finding, findings)
+        _report_literals(daemon, sources, frozenset(), findings)
+        for secret in (one.secret for one in inspected.values() if one.secret is not None):
             if (length := len(secret.reveal_bytes())) < LEAST_LISTEN_SECRET_BYTES:
                 message = (
                     f"listen_secret: it has {length} bytes, and at least {LEAST_LISTEN_SECRET_BYTES} are needed: "
@@ -213,43 +213,38 @@ def check_secrets_of_invalid(
                 sources[key] = SecretSource.model_validate(value, context=context)
             except ValidationError:
                 continue
-    _, unreadable = _read_all(sources, environ)
     # An optional secret may replace the others: only valid settings can say which secrets are missing.
-    missing = frozenset() if fields_that_may_be_absent(model) & values.keys() else frozenset(unreadable)
-    _report_secrets(place, sources, unreadable, missing, findings)
+    missing = frozenset() if fields_that_may_be_absent(model) & values.keys() else frozenset(sources)
+    harmless = fields_without_secret(model)
+    for finding in of_secrets(inspect_all(sources, environ, harmless), missing):
+        _report(place, finding, findings)
+    _report_literals(place, sources, harmless, findings)
 
 
-def _read_all(
-    sources: Mapping[str, SecretSource], environ: Mapping[str, str]
-) -> tuple[dict[str, Secret], dict[str, SecretError]]:
-    """Return the readable secrets and the errors of the unreadable ones. Commands are not run."""
-    revealed, unreadable = {}, {}
-    for key, source in sources.items():
-        if source.command is None:
-            try:
-                revealed[key] = read_secret(source, environ)
-            except SecretError as error:
-                unreadable[key] = error
-    return revealed, unreadable
+def _report(place: PlacedSettings, finding: Finding, findings: Findings) -> None:
+    path = place.path if finding.key is None else (*place.path, finding.key)
+    code, message = finding.warning.code, finding.warning.message
+    problem = place.document.problem(path, message, visibility=Visibility.PLACES, code=code)
+    if finding.is_of_text:
+        findings.errors.append(problem)
+    elif finding.is_error:
+        findings.of_this_machine(problem)
+    else:
+        findings.warnings.append(problem)
 
 
-def _report_secrets(
-    place: PlacedSettings,
-    sources: Mapping[str, SecretSource],
-    unreadable: Mapping[str, SecretError],
-    missing: frozenset[str],
-    findings: Findings,
+def _report_literals(
+    place: PlacedSettings, sources: Mapping[str, SecretSource], harmless: frozenset[str], findings: Findings
 ) -> None:
-    """Report an error for each missing secret, and an error or a warning for each literal secret."""
+    """Report an error for each secret that stands in a file that others can read, else a warning."""
     for key, source in sources.items():
         path = (*place.path, key)
-        if key in missing:
-            message = f"{key}: {unreadable[key].detail}"
-            findings.errors.append(place.document.problem(path, message, visibility=Visibility.PLACES))
-        if source.literal is not None and place.document.readable_by_others:
+        if source.literal is None or key in harmless:
+            continue
+        if place.document.readable_by_others:
             message = f"a secret stands here and others can read this file: chmod 0600 it, or {ELSEWHERE}"
             findings.errors.append(place.document.problem(path, message))
-        elif source.literal is not None:
+        else:
             message = f"a secret stands in the file itself: {ELSEWHERE}"
             findings.warnings.append(place.document.problem(path, message, code="literal_secret"))
 
@@ -272,7 +267,7 @@ def _check_files(provider: PlacedSettings, findings: Findings) -> None:
                 file.read(1)
         except OSError as error:
             message = f"{key}: file {path} cannot be read: {error.strerror or error}"
-            findings.errors.append(provider.problem(key, message))
+            findings.of_this_machine(provider.problem(key, message, code="file_unusable"))
 
 
 # ------------------------------------------------------------------ names

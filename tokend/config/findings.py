@@ -75,6 +75,13 @@ def in_order(problems: Iterable[ConfigProblem]) -> tuple[ConfigProblem, ...]:
     return tuple(sorted(dict.fromkeys(problems), key=lambda one: (one.file, one.line, one.column)))
 
 
+def in_status(keys: tuple[str | int | None, ...], message: str) -> str:
+    """Return a message as the status shows it below its token: with the path of its key, once."""
+    path = ".".join(str(key) for key in keys if key is not None)
+    last = f"{keys[-1]}: " if keys else ""
+    return f"{path}: {message.removeprefix(last)}" if path else message
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean "…"?`` if ``word`` is a near miss of a known word, else an empty string."""
     near = nearest(word, known)

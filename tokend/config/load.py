@@ -32,9 +32,11 @@ from tokend.config.kind_lookup import KindLookup, LoadKinds
 from tokend.config.model import Config, DaemonSettings, ProviderConfig, SocketSettings, table_digest
 from tokend.config.paths import default_socket, default_state_directory
 from tokend.config.pydantic_messages import explain
+from tokend.config.secret_checks import check_documents, secret_files
 from tokend.config.toml_messages import Vocabulary
-from tokend.files import directories_resolved_once
-from tokend.plugin.settings import OnDemandSettings, ProviderSettings, SinkSettings
+from tokend.files import directories_resolved_once, judged_once
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import Access, OnDemandSettings, ProviderSettings, SinkSettings
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -106,7 +108,11 @@ def load(
     for document in documents:
         _top_level(loading, document)
         _providers(loading, document)
-    _check_everything(loading, documents, daemon)
+    with judged_once(strict=daemon is not None and daemon.settings.strict_paths):
+        check_documents(main, included.documents, findings)
+        _check_everything(loading, documents, daemon)
+    if starting:
+        _stop_providers_of_unsafe_files(loading)
     if findings.errors or daemon is None:
         raise InvalidConfigError(findings.errors)
     return Config(
@@ -114,7 +120,7 @@ def load(
         providers=loading.found,
         files=tuple(document.path for document in documents),
         directories=included.directories,
-        secret_files=_secret_files(loading.found),
+        secret_files=secret_files(loading.found, environ),
         warnings=in_order(findings.warnings),
         sockets=tuple(place.settings for place in loading.sockets),
         origins={name: document.path for name, document in loading.origins.items()},
@@ -319,6 +325,20 @@ def _validate(
     return settings
 
 
+def _stop_providers_of_unsafe_files(loading: _Loading) -> None:
+    """Let the providers of unsafe included files fail at a start: somebody else may have written their settings.
+
+    They make no attempt and write to no sink, and only root and the daemon's user may read what is still held.
+    """
+    unsafe = {one.file: one.message for one in loading.findings.warnings if one.code == "unsafe_path" and not one.where}
+    for name, document in loading.origins.items():
+        reason, known = unsafe.get(str(document.path)), loading.found.get(name)
+        if reason is not None and known is not None:
+            closed = known.settings.model_copy(update={"access": Access()})
+            # Without the digest of the table: a reload must validate it again.
+            loading.found[name] = ProviderConfig(name, closed, (), unsafe=reason)
+
+
 # ------------------------------------------------------------------ checks of several tables
 
 
@@ -328,7 +348,7 @@ def _check_everything(loading: _Loading, documents: list[Document], daemon: Plac
     if daemon is not None:
         check_state(daemon, loading.valid, loading.findings)
         check_listen_secret(daemon, loading.environ, loading.findings)
-    for table in (*loading.valid, *filter(_may_need_secrets, loading.placed_sinks)):
+    for table in (*loading.valid, *filter(_names_files, loading.placed_sinks)):
         try:
             check_secrets(table, loading.environ, loading.findings)
         except (Exception, SystemExit) as error:
@@ -348,14 +368,13 @@ def _check_tables(loading: _Loading, documents: list[Document], daemon: PlacedSe
     check_names(daemon, [*loading.sockets, *tables], loading.findings)
 
 
-def _may_need_secrets(sink: PlacedSettings) -> bool:
-    """Return whether a sink may name secrets or files for TLS. Skips thousands of file sinks, which name none."""
+def _names_files(sink: PlacedSettings) -> bool:
+    """Return whether a sink may name secrets, files or commands. Skips thousands of file sinks, which name none."""
     settings: SinkSettings = sink.settings
-    return settings.family == "remote" or bool(settings.secrets())
-
-
-def _secret_files(providers: Mapping[str, ProviderConfig]) -> tuple[Path, ...]:
-    secrets = [provider.settings.secrets() for provider in providers.values()]
-    secrets += [sink.secrets() for provider in providers.values() for sink in provider.sinks]
-    files = (source.file for sources in secrets for source in sources.values())
-    return tuple(dict.fromkeys(file for file in files if file is not None))
+    values = settings.__dict__
+    if settings.family == "remote" or type(settings).exposure is not SinkSettings.exposure:
+        return True
+    return any(
+        (key != "path" and isinstance(value, SecretSource | Path)) or (key == "on_change" and value is not None)
+        for key, value in values.items()
+    )

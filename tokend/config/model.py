@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from tokend.config.findings import ConfigProblem
+from tokend.config.findings import ConfigProblem, in_status
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.plugin.settings_base import AnchoredPath, Name, Settings, SocketPath, Strings
@@ -18,7 +18,7 @@ from tokend.values.url import is_loopback
 
 # Codes of the warnings that may change while a secret changes and the configuration does not.
 SECRET_CODES = frozenset(
-    {"secret_unreadable", "secret_format", "secret_exposed", "unsafe_path", "doubtful_path", "kind"}
+    {"secret_unreadable", "secret_format", "secret_exposed", "unsafe_path", "doubtful_path", "kind", "target_exposed"}
 )
 _MODE = re.compile(r"0[0-7]{3}", re.ASCII)
 # A bytes object of this length takes 48 bytes of memory; one byte more would take 64, for each provider.
@@ -61,6 +61,7 @@ class DaemonSettings(Settings):
     state_directory: AnchoredPath
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "logfmt", "json"] = "auto"
+    strict_paths: bool = False
     max_connections: Annotated[int, Field(ge=1, le=65536)] = 4096
     max_connections_per_uid: Annotated[int, Field(ge=1, le=65536)] = 2500
 
@@ -98,20 +99,22 @@ class SocketSettings(Settings):
 
 def _for_status(problem: ConfigProblem) -> StatusWarning:
     """Return a warning as the status shows it: below its token, and without line and column."""
-    key = ".".join(map(str, problem.where[2:]))
-    named = not key or problem.message.startswith(f"{key}: ")
-    return StatusWarning(problem.code, problem.message if named else f"{key}: {problem.message}")
+    return StatusWarning(problem.code, in_status(problem.where[2:], problem.message))
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderConfig:
-    """One provider's settings and sinks. Two are equal if no key of the provider or its sinks differs."""
+    """One provider's settings and sinks. Two are equal if no key of the provider or its sinks differs.
+
+    ``unsafe`` says why its file is not trusted; None if it is. Such a provider makes no attempt.
+    """
 
     name: str
     settings: ProviderSettings
     sinks: tuple[SinkSettings, ...]
     # `table_digest` of the provider's table: a reload that finds the same digest does not validate the table again.
     table: bytes = field(default=b"", compare=False, repr=False)
+    unsafe: str | None = None
 
 
 def digest_of(raw: bytes) -> bytes:
@@ -155,6 +158,9 @@ class Config:
         for problem in self.warnings:
             if problem.provider is not None and (problem.code in SECRET_CODES) == of_secrets:
                 found[problem.provider] = (*found.get(problem.provider, ()), _for_status(problem))
+        for name, provider in self.providers.items() if not of_secrets else ():
+            if provider.unsafe is not None:
+                found[name] = (StatusWarning("unsafe_path", provider.unsafe), *found.get(name, ()))
         return found
 
     def is_on_disk(self) -> bool:

@@ -11,8 +11,6 @@ from anyio.abc import TaskGroup
 from tokend import __version__
 from tokend.daemon.wiring import EngineParts, Launch, ServiceParts, wire_engine, wire_service
 from tokend.engine.records.store import TokenStore
-from tokend.httpd.loopback_server import LoopbackServer
-from tokend.httpd.unix_server import SocketServer
 from tokend.machine import logs
 from tokend.machine.clock import Clock
 from tokend.machine.command import kill_commands
@@ -104,31 +102,24 @@ async def _apply_first_config(given: Launch, engine: EngineParts) -> None:
 
 async def _start_service(service: ServiceParts, tasks: TaskGroup, stack: AsyncExitStack) -> None:
     stack.callback(service.events.close)
-    api, *others = service.servers
-    await _start_server(api, stack)
+    stack.push_async_callback(service.listeners.close)
+    await tasks.start(service.listeners.serve)
     if service.credentials is not None:
         await tasks.start(service.credentials)
-    for server in others:
-        await _start_server(server, stack)
     await tasks.start(service.sockets)
-
-
-async def _start_server(server: SocketServer | LoopbackServer, stack: AsyncExitStack) -> None:
-    await server.start()
-    stack.push_async_callback(_close, server)
-
-
-async def _close(server: SocketServer | LoopbackServer) -> None:
-    # Requests that are being answered get their answers, although everything else has been cancelled.
-    with anyio.CancelScope(shield=True):
-        await server.close()
 
 
 def _tasks(given: Launch, engine: EngineParts, service: ServiceParts) -> Sequence[Callable[[], Awaitable[None]]]:
     """Return the daemon's own tasks; the engine has started those of its providers."""
     reloader = engine.reloader
-    tasks = [reloader.reload_when_wanted, reloader.watch_files, reloader.retry_refused, engine.store.keep_saved]
-    tasks.append(given.event_ids.keep)
+    tasks = [
+        reloader.reload_when_wanted,
+        reloader.watch_files,
+        reloader.retry_refused,
+        reloader.inspect_secrets,
+        engine.store.keep_saved,
+        given.event_ids.keep,
+    ]
     if service.status_line is not None:
         tasks.append(service.status_line.report)
     if service.watchdog is not None:

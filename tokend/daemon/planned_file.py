@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tokend.config import Config, InvalidConfigError
-from tokend.files import Level, UnsafePathError, require_safe
+from tokend.files import Level, UntrustedError, require_safe
 from tokend.kinds import load_config
 from tokend.values.errors import ConfigError
 
@@ -26,8 +26,8 @@ def load_planned(path: Path) -> Config:
         if status.st_size > LARGEST_BYTES:
             raise ConfigError(f"{path}: it has {status.st_size} bytes, and at most {LARGEST_BYTES} are planned")
         require_safe(path, foreign=Level.UNSAFE)
-    except UnsafePathError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
+    except UntrustedError as error:
+        raise ConfigError(f"{path}: unsafe path: {error.strerror}") from None
     except OSError as error:
         who = "root" if os.geteuid() == 0 else f"uid {os.geteuid()}"
         why = f"the daemon runs as {who}, and its unit may hide /home and /tmp from it"

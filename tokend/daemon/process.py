@@ -12,6 +12,7 @@ import anyio
 from tokend.config import Config
 from tokend.daemon.app import serve, serve_once
 from tokend.daemon.wiring import launch
+from tokend.files import be_strict
 from tokend.kinds import load_config
 from tokend.machine import hardening, logs
 from tokend.machine.clock import SystemClock
@@ -49,6 +50,7 @@ def run(config_path: str | None, *, once: bool = False) -> int:
     try:
         inherited = activation.inherit()
         config = load_config(explicit, starting=True)
+        be_strict(config.daemon.strict_paths)
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
         state = _state(config, inherited, notifier)
         last_event = event_ids.take(config.daemon.state_directory, SystemClock().instant().wall)

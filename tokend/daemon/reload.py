@@ -8,18 +8,23 @@ from pathlib import Path
 import anyio
 
 from tokend.config import Config, SocketSettings
+from tokend.config.secret_checks import secret_warnings
 from tokend.daemon.config_in_force import ConfigInForce
 from tokend.engine.context.contract import ReloadAnswer
+from tokend.engine.context.warnings import SECRETS
 from tokend.engine.reload_plan import ReloadPlan
 from tokend.engine.supervisor import Supervisor
+from tokend.files import be_strict, judged_once
 from tokend.kinds import load_config
 from tokend.machine import logs
 from tokend.machine.clock import Clock
 from tokend.machine.file_watch import LOOK_SECONDS, FileWatch
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.kind_bugs import bug_behind
+from tokend.plugin.secret_reading import files_of
 from tokend.service_manager.notify import Notifier
 from tokend.values.errors import ConfigError
+from tokend.values.status import StatusWarning
 
 # Many signals or saves in a row cause one reload a second.
 RELOAD_SECONDS = 1.0
@@ -38,7 +43,7 @@ class Reloader:
     """Replace the configuration in force: on request, after `want`, and when its files change.
 
     ``explicit`` is the configuration's path in argv. ``sockets`` applies the tables of ``[[sockets]]``. After `begin`,
-    run `watch_files`, `reload_when_wanted` and `retry_refused` as tasks.
+    run `watch_files`, `reload_when_wanted`, `retry_refused` and `inspect_secrets` as tasks.
     """
 
     def __init__(
@@ -63,6 +68,8 @@ class Reloader:
         self._sockets = sockets
         self._lock = anyio.Lock()
         self._wanted = anyio.Event()
+        self._uninspected: set[Path] = set()  # secret files that changed
+        self._secrets_changed = anyio.Event()
         self._warned: frozenset[tuple[object, ...]] = frozenset()  # the warnings that were logged
 
     def want(self) -> None:
@@ -138,6 +145,20 @@ class Reloader:
                         continue
                 self.want()
 
+    async def inspect_secrets(self) -> None:
+        """Inspect secrets that changed, for the warnings in log and status. Runs until cancelled."""
+        while True:
+            await self._secrets_changed.wait()
+            self._secrets_changed = anyio.Event()
+            config, paths, self._uninspected = self._in_force.config, self._uninspected, set()
+            try:
+                found = await self._threads.run(partial(_warnings_about, config, paths), seconds=LOAD_SECONDS)
+            except TimeoutError:
+                continue  # the watch reports a disk that hangs
+            for name, warnings in found.items() if config is self._in_force.config else ():
+                for warning in self._supervisor.warnings.put(name, SECRETS, warnings):
+                    log.warning("secret.warning", token=name, code=warning.code, detail=warning.message)
+
     def _changed(self, paths: set[Path]) -> None:
         config = self._in_force.config
         if paths & {*config.files, *config.directories}:
@@ -145,6 +166,8 @@ class Reloader:
         if secrets := paths & set(config.secret_files):
             log.info("secret.changed", files=len(secrets))
             self._supervisor.secrets_changed(secrets)
+            self._uninspected |= secrets
+            self._secrets_changed.set()
 
     async def _replace(self) -> ReloadAnswer:
         config = await self._load_watched()
@@ -154,7 +177,9 @@ class Reloader:
         with anyio.CancelScope(shield=True):
             await self._supervisor.carry_out(plan)
             self._in_force.replace(config, self._clock.instant().wall)
+            be_strict(config.daemon.strict_paths)
             await self._sockets(config.sockets)
+            self._supervisor.repair_sinks()
             await self._watch.follow(_watched(config))
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
         self._log_warnings(config)
@@ -217,6 +242,16 @@ def _socket_rows(now: Sequence[SocketSettings], new: Sequence[SocketSettings]) -
     actions = {path: "remove" if path not in after else "add" for path in before.keys() ^ after.keys()}
     actions |= {path: "change" for path in before.keys() & after.keys() if before[path] != after[path]}
     return [{"name": f"{SOCKETS} {path}", "action": action} for path, action in sorted(actions.items())]
+
+
+def _warnings_about(config: Config, paths: set[Path]) -> dict[str, tuple[StatusWarning, ...]]:
+    """Inspect the secrets of the providers that read one of ``paths``, and those of their sinks. Blocks."""
+    with judged_once(strict=config.daemon.strict_paths):
+        return {
+            name: secret_warnings(provider)
+            for name, provider in config.providers.items()
+            if any(not paths.isdisjoint(files_of(one)) for one in (provider.settings, *provider.sinks))
+        }
 
 
 def _watched(config: Config) -> set[Path]:

@@ -56,6 +56,9 @@ class RunningProvider(Entry, Protocol):
     def secrets_changed(self) -> None:
         """React to the new content of a secret. Returns at once."""
 
+    async def outdated(self, generation: int) -> None:
+        """Note that a newer token than the one held was published, with this generation: the saved state is old."""
+
     def is_settled(self) -> bool:
         """Return whether a single run has nothing to wait for: a valid token is in every required sink."""
 

@@ -16,6 +16,8 @@ from tokend.engine.context.context import Context
 from tokend.engine.context.contract import Reload, ReloadAnswer
 from tokend.engine.context.counters import Counters
 from tokend.engine.context.warnings import CONFIG, SECRETS, Warnings
+from tokend.engine.publishing import newer_targets
+from tokend.engine.publishing.drift_watch import DriftWatch
 from tokend.engine.publishing.running_sinks import RunningSinks
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.records.fingerprints import request_fingerprint
@@ -29,8 +31,10 @@ from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
 from tokend.plugin.provider import RequestIdMaker
 from tokend.plugin.request_signing import CallToSign
-from tokend.values.errors import NotSupportedError, UnknownTokenError
+from tokend.plugin.secret_reading import files_of
+from tokend.values.errors import NotSupportedError, UnknownTokenError, UnsafePathError
 from tokend.values.secret import Secret
+from tokend.values.status import Failure
 from tokend.values.tokens import Lease, Token
 
 log = get_logger()
@@ -57,6 +61,8 @@ class Supervisor:
         self._target_locks: dict[str, TargetLock] = {}
         self._expiry = ExpiryWatch(context, is_held=self._providers.__contains__)
         self._workers.start(None, self._expiry.run)
+        self._drift = DriftWatch(context)
+        self._workers.start(None, self._drift.run)
         for name, record in context.store.records.items():
             # Honour a persisted Retry-After after a restart, even if the provider that received it is gone.
             if record.host_pause is not None:
@@ -79,7 +85,15 @@ class Supervisor:
         for step in plan.steps:
             if step.action == "remove":
                 self._stop(step.name)
+        now = self._context.clock.instant().wall
+        self._context.unsafe.clear()
+        for name, config in plan.config.providers.items():
+            if config.unsafe is not None:
+                self._context.unsafe[name] = Failure(UnsafePathError.reason, config.unsafe, now)
         orphans = self._orphans(plan.config)
+        await newer_targets.note(
+            self._context, [plan.config.providers[s.name] for s in plan.steps if s.action == "add"]
+        )
         for step in plan.steps:
             if step.action != "remove":
                 await self._carry_out(step, plan.config.providers[step.name], orphans)
@@ -103,12 +117,18 @@ class Supervisor:
             await self._change(config)
 
     def secrets_changed(self, paths: set[Path]) -> None:
-        """Let the providers and sinks that read the secret files at ``paths`` react to their new content."""
+        """Let the providers and sinks that read the files at ``paths`` react to what is there now."""
         for sinks in self._sinks.values():
             sinks.secrets_changed(paths)
         for provider in self._providers.values():
-            if paths & {source.file for source in provider.settings.secrets().values() if source.file is not None}:
+            if not paths.isdisjoint(files_of(provider.settings)):
                 provider.secrets_changed()
+
+    def repair_sinks(self) -> None:
+        """Look at all targets at once, and end the pauses of sinks: a person asked for it."""
+        for sinks in self._sinks.values():
+            sinks.try_now()
+        self._drift.look_soon()
 
     def _orphans(self, config: Config) -> dict[str, str]:
         """Find the stored names that are not configured any more, by the fingerprint of what was asked for."""
@@ -126,7 +146,15 @@ class Supervisor:
 
     def _start(self, config: ProviderConfig) -> None:
         name, context = config.name, self._context
-        sinks = RunningSinks(name, context, self._workers, locks=self._target_locks, removes=self._removes_when_expired)
+        sinks = RunningSinks(
+            name,
+            context,
+            self._workers,
+            locks=self._target_locks,
+            removes=self._removes_when_expired,
+            outdated=lambda generation: provider.outdated(generation),
+            watch=self._drift,
+        )
         provider = running_provider.make(config, context, sinks)
         self._providers[name], self._sinks[name] = provider, sinks
         provider.start(self._tasks, self._workers)
@@ -141,7 +169,10 @@ class Supervisor:
     async def _change(self, config: ProviderConfig) -> None:
         provider = self._providers[config.name]
         if type(provider.settings) is type(config.settings):
+            was_unsafe = provider.config.unsafe is not None
             await provider.reconfigure(config)
+            if was_unsafe:
+                provider.secrets_changed()
             self._sinks[config.name].match(config.sinks)
             return
         # Another kind is another account: it uses nothing of the old one, not even for a moment.

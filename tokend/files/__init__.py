@@ -5,11 +5,12 @@
 keeps a reserve of descriptors; `real_paths` resolves paths.
 """
 
+from tokend.files.observing import Stamp, observe, read_own_file, stamp
 from tokend.files.ownership import Ownership, OwnershipError
-from tokend.files.reading import ChangedError, Version, read_version, read_whole
+from tokend.files.reading import LARGEST_EDITED_BYTES, ChangedError, Version, read_version, read_whole
 from tokend.files.real_paths import directories_resolved_once, real_path
 from tokend.files.symlinks import RefusedError, Symlink
-from tokend.files.trust import Level, Trust, UnsafePathError, judged_once, require_safe, trusted
+from tokend.files.trust import Level, Trust, UntrustedError, be_strict, judged_once, require_safe, trusted
 from tokend.files.writing import (
     make_directory,
     probe,
@@ -21,19 +22,24 @@ from tokend.files.writing import (
 )
 
 __all__ = [
+    "LARGEST_EDITED_BYTES",
     "ChangedError",
     "Level",
     "Ownership",
     "OwnershipError",
     "RefusedError",
+    "Stamp",
     "Symlink",
     "Trust",
-    "UnsafePathError",
+    "UntrustedError",
     "Version",
+    "be_strict",
     "directories_resolved_once",
     "judged_once",
     "make_directory",
+    "observe",
     "probe",
+    "read_own_file",
     "read_version",
     "read_whole",
     "real_path",
@@ -41,6 +47,7 @@ __all__ = [
     "replace_file",
     "replace_private",
     "require_safe",
+    "stamp",
     "sweep_directory",
     "trusted",
     "write_in_place",

@@ -39,6 +39,15 @@ class Ownership:
         wanted = ((self.mode, found.mode), (self.uid, found.uid), (self.gid, found.gid))
         return all(mine in (None, theirs) for mine, theirs in wanted)
 
+    def unlike(self, found: "Ownership") -> "Ownership":
+        """Keep what an existing file does not have already."""
+        return Ownership(
+            mode=None if self.mode == found.mode else self.mode,
+            uid=None if self.uid == found.uid else self.uid,
+            gid=None if self.gid == found.gid else self.gid,
+            acl=self.acl,
+        )
+
     def over(self, found: "Ownership") -> "Ownership":
         """Replace each None by the value of an existing file. A wanted mode is exact: no ACL is copied beside it."""
         return Ownership(

@@ -45,7 +45,7 @@ class Trust:
     reason: str = ""
 
 
-class UnsafePathError(OSError):
+class UntrustedError(OSError):
     """A path is unsafe: somebody else decides what tokend would read there. Nothing was read."""
 
 
@@ -69,10 +69,10 @@ def trusted(path: str | Path, *, foreign: Level = Level.DOUBTFUL) -> Trust:
 
 
 def require_safe(path: str | Path, *, foreign: Level = Level.DOUBTFUL) -> None:
-    """Raise `UnsafePathError`, with the reason, if ``path`` is unsafe. Raises OSError as `trusted` does."""
+    """Raise `UntrustedError`, with the reason, if ``path`` is unsafe. Raises OSError as `trusted` does."""
     found = trusted(path, foreign=foreign)
     if found.level is Level.UNSAFE:
-        raise UnsafePathError(errno.EPERM, f"unsafe path: {found.reason}", str(path))
+        raise UntrustedError(errno.EPERM, found.reason, str(path))
 
 
 def be_strict(strict: bool) -> None:

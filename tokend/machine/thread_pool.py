@@ -195,6 +195,7 @@ class Pools:
         self.sinks = ThreadPool(SINK_THREADS)
         self.commands = ThreadPool(COMMAND_THREADS)
         self.looks = ThreadPool(1)
+        self.targets = ThreadPool(1)
         self.guards = ThreadPool(1)
         self.lookups = ThreadPool(LOOKUP_THREADS)
 
@@ -205,7 +206,7 @@ class Pools:
 
     @property
     def _every(self) -> tuple[ThreadPool, ...]:
-        return (self.disk, self.sinks, self.commands, self.looks, self.guards, self.lookups)
+        return (self.disk, self.sinks, self.commands, self.looks, self.targets, self.guards, self.lookups)
 
     def hasten(self) -> None:
         """Call `ThreadPool.hasten` of all pools."""
@@ -214,5 +215,5 @@ class Pools:
 
     def open(self) -> None:
         """Create all threads, except the one for the loopback port, which few configurations open."""
-        for pool in (self.disk, self.sinks, self.commands, self.looks, self.lookups):
+        for pool in (self.disk, self.sinks, self.commands, self.looks, self.targets, self.lookups):
             pool.open()

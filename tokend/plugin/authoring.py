@@ -6,7 +6,7 @@ tokend's own modules import each name from the module that defines it.
 from tokend.machine.clock import Clock
 from tokend.plugin.bearer_token import bearer_token, reply_object
 from tokend.plugin.field_errors import field_errors
-from tokend.plugin.field_roles import Absence, Role
+from tokend.plugin.field_roles import Absence, Disclosure, Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Issuer, Provider, Runtime
 from tokend.plugin.request_signing import CallToSign, RequestSigner, SigningSettings
@@ -42,7 +42,7 @@ from tokend.values.tokens import Lease, Token
 from tokend.values.url import host_of, path_of
 
 __all__ = [
-    "MISSING", "Absence", "AnchoredPath", "AttemptError", "CallToSign", "Clock", "ClockError", "Content",
+    "MISSING", "Absence", "AnchoredPath", "AttemptError", "CallToSign", "Clock", "ClockError", "Content", "Disclosure",
     "Duration", "HeldSettings", "Instant", "InvalidParametersError", "Issuer", "Lease", "ListeningSink", "Mark",
     "Mode", "Name", "NetworkSettings", "OnDemandSettings", "Provider", "RateLimitedError", "RejectedError",
     "RemoteSink", "RemoteSinkSettings", "RequestSigner", "Role", "Runtime", "Secret", "SecretError", "SecretField",

@@ -1,5 +1,6 @@
 """The usual reply of an upstream: status 200 and a JSON object with a bearer token and its lifetime."""
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from tokend.plugin.http_exchange import UpstreamReply
@@ -10,10 +11,13 @@ from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
 
-def reply_object(reply: UpstreamReply, host: str) -> dict[str, Any]:
-    """Return the JSON object of a reply with status 200; raise an `AttemptError` for any other reply."""
+def reply_object(reply: UpstreamReply, host: str, *, secrets: Iterable[Secret] | None = None) -> dict[str, Any]:
+    """Return the JSON object of a reply with status 200; raise an `AttemptError` for any other reply.
+
+    See `refuse` for ``secrets``.
+    """
     if reply.status != 200:
-        refuse(reply, host)
+        refuse(reply, host, secrets=secrets)
     return parse_object(reply.body, host)
 
 

@@ -3,9 +3,11 @@
 The texts are untrusted, and may echo what tokend sent.
 """
 
+import base64
 import json
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 from tokend.values.secret import Secret
 
@@ -20,7 +22,7 @@ def field_errors(found: Any, *, secrets: Iterable[Secret]) -> dict[str, list[str
     ``found`` is the vendor's JSON: an object with a text or a list of texts for each field. Anything else counts as no
     text. The result is empty if there is no text.
     """
-    hidden = [form for secret in secrets for form in _echoed_forms(secret)]
+    hidden = [form for secret in secrets for form in echoed_forms(secret)]
     errors: dict[str, list[str]] = {}
     for field, texts in found.items() if isinstance(found, dict) else ():
         name = _clean(field, hidden)
@@ -35,10 +37,12 @@ def field_errors(found: Any, *, secrets: Iterable[Secret]) -> dict[str, list[str
     return errors
 
 
-def _echoed_forms(secret: Secret) -> list[str]:
-    """Return the texts as which a vendor may echo the secret: as it is, and in hexadecimal."""
+def echoed_forms(secret: Secret) -> list[str]:
+    """Return the texts as which a vendor may echo the secret: as it is, in hexadecimal and base64, and URL-encoded."""
     raw = secret.reveal_bytes()
-    return [form for form in (_printable(raw.decode("utf-8", "ignore")), raw.hex()) if form]
+    text = raw.decode("utf-8", "ignore")
+    encoded = base64.b64encode(raw).decode().rstrip("=")
+    return [form for form in (_printable(text), raw.hex(), encoded, quote(text, safe="")) if form]
 
 
 def _printable(text: str) -> str:

@@ -7,6 +7,7 @@ gives another one.
 """
 
 from enum import Enum
+from functools import cache
 
 from pydantic import BaseModel
 
@@ -31,6 +32,13 @@ class Absence(Enum):
 
     # The secret's absence is no error. If the secret is there, other secrets of the table may be absent.
     ALLOWED = "allowed"
+
+
+class Disclosure(Enum):
+    """Statement about who may know the value of a field that is written like a secret."""
+
+    # The value is no secret, as a user name: it may stand in a file that others can read.
+    HARMLESS = "harmless"
 
 
 _IN_THE_REQUEST = frozenset({Role.REQUEST, Role.ACCOUNT, Role.UPSTREAM})
@@ -69,3 +77,9 @@ def account_fields(model: type[BaseModel]) -> frozenset[str]:
 def fields_that_may_be_absent(model: type[BaseModel]) -> frozenset[str]:
     """Return the names of the secrets that may be absent at their place."""
     return frozenset(name for name, field in model.model_fields.items() if Absence.ALLOWED in field.metadata)
+
+
+@cache
+def fields_without_secret(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the fields that are written like secrets and hold none."""
+    return frozenset(name for name, field in model.model_fields.items() if Disclosure.HARMLESS in field.metadata)

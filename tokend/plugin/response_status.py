@@ -1,11 +1,13 @@
 """Meaning of an HTTP status without knowledge of the vendor, and the check of a token's text."""
 
 import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from tokend.plugin.http_date import http_date
 from tokend.plugin.http_exchange import UpstreamReply
-from tokend.values.errors import ClockError, RateLimitedError, RejectedError, TransientError
+from tokend.plugin.vendor_words import with_words
+from tokend.values.errors import AttemptError, ClockError, RateLimitedError, RejectedError, TransientError
 from tokend.values.secret import Secret
 
 # Limits of a `Retry-After`: a shorter pause does not help the upstream, a longer one is usually a mistake.
@@ -16,8 +18,18 @@ RATE_LIMITED = 429
 _VSCHAR = re.compile(r"[\x20-\x7e]+", re.ASCII)
 
 
-def refuse(reply: UpstreamReply, host: str) -> NoReturn:
-    """Raise the `AttemptError` for the status of a reply without a token."""
+def refuse(reply: UpstreamReply, host: str, *, secrets: Iterable[Secret] | None = None) -> NoReturn:
+    """Raise the `AttemptError` for the status of a reply without a token.
+
+    ``secrets`` are all secrets that the request was made of: with them the error has the vendor's words.
+    """
+    try:
+        _raise_for_status(reply, host)
+    except AttemptError as error:
+        raise with_words(error, reply, secrets) from None
+
+
+def _raise_for_status(reply: UpstreamReply, host: str) -> NoReturn:
     status = reply.status
     if status == RATE_LIMITED:
         raise RateLimitedError(f"{host} answered 429: too many requests", retry_after=retry_after(reply))

@@ -3,13 +3,15 @@
 import base64
 import binascii
 import os
+import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tokend.files import Level, UntrustedError, require_safe
 from tokend.machine.command import run_command
-from tokend.plugin.secret_source import SecretSource, is_shown
-from tokend.values.errors import SecretError
+from tokend.plugin.secret_source import SecretSource, is_shown, shows_path
+from tokend.values.errors import SecretError, UnsafePathError
 from tokend.values.secret import Secret
 
 COMMAND_SECONDS = 10
@@ -26,9 +28,13 @@ def read_secret(source: SecretSource, environ: Mapping[str, str] = os.environ) -
     """Read and decode a secret now. Blocks.
 
     Strips one trailing newline before decoding. Reads a file until two reads agree. Raises `SecretError`, which names
-    the secret's place, never its content.
+    the secret's place, never its content; `UnsafePathError` if somebody else decides the content.
     """
-    raw = _read_raw(source, environ)
+    return decoded(source, read_raw(source, environ))
+
+
+def decoded(source: SecretSource, raw: bytes) -> Secret:
+    """Decode what `read_raw` returned. Raises `SecretError`."""
     raw = raw.removesuffix(b"\n").removesuffix(b"\r") if raw.endswith(b"\n") else raw
     if not raw:
         raise SecretError(f"{source} is empty")
@@ -46,7 +52,8 @@ def read_secret(source: SecretSource, environ: Mapping[str, str] = os.environ) -
     return Secret(raw)
 
 
-def _read_raw(source: SecretSource, environ: Mapping[str, str]) -> bytes:
+def read_raw(source: SecretSource, environ: Mapping[str, str]) -> bytes:
+    """Read what is at the secret's place, as it is. Blocks. Raises as `read_secret` does."""
     if source.literal is not None:
         return source.literal.reveal_bytes()
     if source.env is not None:
@@ -55,11 +62,55 @@ def _read_raw(source: SecretSource, environ: Mapping[str, str]) -> bytes:
             raise SecretError(f"{source} is not set")
         return os.fsencode(value)
     if source.command is not None:
+        check_path(source, environ)
         return _run(source.command, environ, str(source))
-    return _read_file(_path(source, environ), str(source))
+    check_path(source, environ)
+    return _read_file(_file_of(source, environ), str(source))
 
 
-def _path(source: SecretSource, environ: Mapping[str, str]) -> Path:
+def path_of(source: SecretSource, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the file that holds the secret, or the program that prints it. None if there is none, or not yet."""
+    if source.command is not None:
+        found = shutil.which(source.command[0], path=environ.get("PATH"))
+        return None if found is None else Path(found)
+    if source.file is None and source.credential is None:
+        return None
+    try:
+        return _file_of(source, environ)
+    except SecretError:
+        return None
+
+
+def files_of(settings: object, environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
+    """Yield the files that a provider or a sink reads at each use: secrets, files for TLS, a template."""
+    written = getattr(settings, "file_path", None)
+    for value in settings.__dict__.values():
+        if type(value) is SecretSource:
+            if value.command is None and (path := path_of(value, environ)) is not None:
+                yield path
+        elif isinstance(value, Path) and value is not written:
+            yield value
+
+
+def foreign_level(source: SecretSource) -> Level:
+    """Return how far a path of another user is trusted: a program of his is run, his file is only read."""
+    return Level.DOUBTFUL if source.command is None else Level.UNSAFE
+
+
+def check_path(source: SecretSource, environ: Mapping[str, str] = os.environ) -> None:
+    """Raise `UnsafePathError` if somebody else decides what is at the secret's place. Blocks."""
+    if (path := path_of(source, environ)) is None:
+        return
+    try:
+        require_safe(path, foreign=foreign_level(source))
+    except UntrustedError as error:
+        reason = error.strerror if shows_path(source) else "others may change what is there"
+        raise UnsafePathError(f"{source} is at an unsafe path: {reason}") from None
+    except OSError:
+        return  # reading the file fails as well, and says why
+
+
+def _file_of(source: SecretSource, environ: Mapping[str, str]) -> Path:
     if source.file is not None:
         return source.file
     directory = environ.get("CREDENTIALS_DIRECTORY", "").split(":")[0]

@@ -114,6 +114,15 @@ class SecretSource(CompactModel):
         return "literal in the configuration"
 
 
+def shows_path(source: SecretSource) -> bool:
+    """Return whether messages may name the file or the program of a secret: it looks like a place."""
+    if source.file is not None:
+        return not isinstance(source.file, UnshownPath)
+    if source.credential is not None:
+        return is_shown("credential", source.credential)
+    return source.command is None or _is_program(source.command[0])
+
+
 def _is_program(name: str) -> bool:
     """Return whether a command's first word is a path or the name of an installed program."""
     return is_shown("file", name) or (name.isprintable() and shutil.which(name) is not None)

@@ -196,6 +196,10 @@ class SinkSettings(Settings):
         # See `ProviderSettings.secrets`: a reload calls this for ten thousand file sinks.
         return {name: value for name, value in self.__dict__.items() if type(value) is SecretSource}
 
+    def exposure(self) -> str | None:
+        """Return a warning if every user may read the target; None if not, or if the settings say so. Blocks."""
+        return None
+
     def missing_secrets(self, unreadable: frozenset[str]) -> frozenset[str]:
         """Return the ``unreadable`` secrets that a write needs. Each of them is a configuration error."""
         return unreadable

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from tokend.machine.clock import Clock
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
@@ -81,6 +81,9 @@ class SinkRuntime(Protocol):
     def mark(self, values: Values | None, *, version: str | None = None) -> Mark:
         """Make the mark of the sink's target with these values; None for a target without values of ours."""
 
+    def fingerprint(self, value: Secret) -> str:
+        """Make the fingerprint of a token, as leases have it."""
+
 
 class Destination(Protocol):
     """The properties that every sink has."""
@@ -109,7 +112,8 @@ class Sink(Destination, Protocol):
     """A pushed sink: a `SinkSettings` model with these methods.
 
     The engine makes one call at a time per target. Implementers must not block the loop (use
-    `SinkRuntime.run_in_thread`), retry, sleep or log. They raise only `SinkError`, and the target is unchanged then.
+    `SinkRuntime.run_in_thread`), retry, sleep or log. They raise only `SinkError`, and the target is unchanged then;
+    `NewerGenerationError` says that it holds a newer token of ours.
     """
 
     async def write(self, runtime: SinkRuntime, lease: Lease) -> bool:
@@ -133,6 +137,58 @@ class CombiningSink(Sink, Protocol):
 
     async def write_all(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
         """Make the target hold these tokens; ``others`` has the other tokens by name. Returns as `write` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The difference between a target and what it must hold, made by another program.
+
+    ``what`` is the operator's phrase for it. ``found_uid`` is the owner of the target now, None for a target that is
+    gone. ``is_foreign``: the target belongs to somebody else, in a place where others may have put it: it must not be
+    overwritten. ``content`` is false if only owner, group or mode differ.
+    """
+
+    what: str
+    found_uid: int | None = None
+    is_foreign: bool = False
+    content: bool = True
+
+
+@runtime_checkable
+class WatchedSink(Sink, Protocol):
+    """A pushed sink whose target other programs can change. The engine looks at it and has it repaired."""
+
+    @property
+    def drift(self) -> Literal["repair", "report"]:
+        """Whether a changed target is written again, or only reported."""
+
+    def stamp(self) -> object:
+        """Return a value that changes with the target: its identity, size, times, owner and mode.
+
+        Blocks: the engine calls it in a thread, for thousands of sinks in a row. It must be cheap, read no content and
+        raise nothing.
+        """
+
+    def difference(self, lease: Lease, others: Mapping[str, Lease], good: object) -> Difference | None:
+        """Compare the target with what it must hold. Blocks. Raises `SinkError` if the target cannot be looked at.
+
+        ``good`` is the stamp of the target when it was last seen right, None if it never was.
+        """
+
+    async def repair(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease], good: object) -> bool:
+        """Make the target hold these tokens again. Returns as `write` does; ``good`` as in `difference`."""
+
+
+@runtime_checkable
+class GenerationSink(Destination, Protocol):
+    """A pushed sink whose target shows the generation of its token."""
+
+    def newer_generation(self, name: str, above: int, fingerprint: Callable[[Secret], str]) -> int | None:
+        """Return the generation that the target shows for the token ``name``, if it is above ``above``; else None.
+
+        Blocks. ``fingerprint`` is `SinkRuntime.fingerprint`. A target counts only if nobody but tokend can have written
+        it. Raises nothing.
+        """
 
 
 class RemoteSink(Destination, Protocol):

@@ -22,6 +22,7 @@ from tokend.plugin.settings_base import Duration, parse_duration
 from tokend.plugin.strict_json import parse_object, try_object
 from tokend.plugin.text import is_text
 from tokend.plugin.token_expiry import MISSING, expiry
+from tokend.plugin.vendor_words import with_words
 from tokend.signing.request_hash import request_hmac, sorted_query
 from tokend.upstream.client import OFFSET_SECONDS
 from tokend.values.errors import ClockError, InvalidParametersError, RejectedError, TransientError
@@ -95,7 +96,7 @@ class AuthToken(OnDemandSettings, NetworkSettings, SigningSettings):
         reply = await runtime.exchange(UpstreamRequest("POST", url, headers, body))
         if reply.status != 200:
             _refuse(reply, host_of(self.base_url), secret=secret, signed_at=timestamp)
-        return self._token_of(reply, life)
+        return self._token_of(reply, life, secret)
 
     async def sign(self, runtime: Runtime, call: CallToSign) -> Mapping[str, Secret | str]:
         """Sign a call to another endpoint of the vendor, such as the balance.
@@ -125,12 +126,12 @@ class AuthToken(OnDemandSettings, NetworkSettings, SigningSettings):
             raise ValueError(f"is at most {longest // timedelta(minutes=1)}m (expiration_max of the provider)")
         return asked
 
-    def _token_of(self, reply: UpstreamReply, life: timedelta) -> Token:
+    def _token_of(self, reply: UpstreamReply, life: timedelta, secret: Secret) -> Token:
         host = host_of(self.base_url)
         answer = parse_object(reply.body, host)
         data = answer.get("data")
         if answer.get("status") != "success" or not isinstance(data, dict):
-            raise TransientError(f"{host} answered 200 without success")
+            raise with_words(TransientError(f"{host} answered 200 without success"), reply, [secret])
         token = token_value(data.get("token"), host)
         expires = expiry(
             reply, token, host=host, absolute=data.get("expiration", MISSING), relative=data.get("expiresIn", MISSING),
@@ -166,11 +167,12 @@ def _refuse(reply: UpstreamReply, host: str, *, secret: Secret, signed_at: int) 
         # Compare with the timestamp that was sent: an earlier reply may have corrected it already.
         wrong_by = reply.offset - (signed_at - reply.sent_at.wall.timestamp())
         if reply.date is not None and abs(wrong_by) > OFFSET_SECONDS + 1:  # the timestamp was rounded down
-            raise ClockError(f"{message}: it was {wrong_by:.0f} s behind the upstream's clock", offset=reply.offset)
-        raise RejectedError(message)
+            error = ClockError(f"{message}: it was {wrong_by:.0f} s behind the upstream's clock", offset=reply.offset)
+            raise with_words(error, reply, [secret])
+        raise with_words(RejectedError(message), reply, [secret])
     if reply.status == 400:
         answer = try_object(reply.body)
         data = None if answer is None else answer.get("data")
         if errors := field_errors(data.get("errors") if isinstance(data, dict) else None, secrets=[secret]):
             raise InvalidParametersError(errors)
-    refuse(reply, host)
+    refuse(reply, host, secrets=[secret])

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
 import orjson
 from pydantic import model_validator
 
-from tokend.plugin.field_roles import Absence, Role
+from tokend.plugin.field_roles import Absence, Disclosure, Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime
 from tokend.plugin.response_status import RATE_LIMITED, refuse, token_value
@@ -15,7 +15,8 @@ from tokend.plugin.settings import HeldSettings, NetworkSettings
 from tokend.plugin.strict_json import parse_object, try_object
 from tokend.plugin.text import header_text, text_of
 from tokend.plugin.token_expiry import LONGEST_LIFE_SECONDS, MISSING, expiry, jwt_expiry
-from tokend.values.errors import RejectedError, SecretError, TransientError
+from tokend.plugin.vendor_words import with_words
+from tokend.values.errors import AttemptError, RejectedError, SecretError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
@@ -49,7 +50,7 @@ class ProjectX(HeldSettings, NetworkSettings):
 
     kind: Literal["projectx"] = "projectx"
     base_url: str = "https://api.topstepx.com"
-    username: Annotated[SecretField | None, Role.ACCOUNT] = None
+    username: Annotated[SecretField | None, Role.ACCOUNT, Disclosure.HARMLESS] = None
     api_key: SecretField | None = None
     refresh: Annotated[Literal["login", "validate"], Role.HANDLING] = "login"
     initial_token: Annotated[SecretField | None, Role.HANDLING, Absence.ALLOWED] = None
@@ -137,15 +138,15 @@ class ProjectX(HeldSettings, NetworkSettings):
         body = orjson.dumps({"userName": text_of(user, "username"), "apiKey": text_of(key, "api_key")})
         headers: dict[str, str | Secret] = {"Content-Type": "application/json", "Accept": "text/plain"}
         url = f"{self.base_url}/api/Auth/loginKey"
-        return self._token_of_login(await runtime.exchange(UpstreamRequest("POST", url, headers, body)))
+        return self._token_of_login(await runtime.exchange(UpstreamRequest("POST", url, headers, body)), (user, key))
 
-    def _token_of_login(self, reply: UpstreamReply) -> Token:
+    def _token_of_login(self, reply: UpstreamReply, sent: tuple[Secret, ...]) -> Token:
         host = host_of(self.base_url)
         if reply.status != 200:
-            _refuse_status(reply, host)
+            _refuse_status(reply, host, sent)
         answer = parse_object(reply.body, host)
         if answer.get("success") is not True or answer.get("errorCode") not in (0, None):
-            _refuse_code(answer, host)
+            raise with_words(_refusal(answer, host), reply, sent)
         token = token_value(answer.get("token"), host)
         expires = expiry(
             reply, token, host=host,
@@ -164,7 +165,7 @@ class ProjectX(HeldSettings, NetworkSettings):
         headers: dict[str, str | Secret] = {"Authorization": _bearer(previous.value), "Accept": "text/plain"}
         reply = await runtime.exchange(UpstreamRequest("POST", f"{self.base_url}/api/Auth/validate", headers))
         if reply.status == RATE_LIMITED:
-            refuse(reply, host)
+            refuse(reply, host, secrets=[previous.value])
         answer = try_object(reply.body) if reply.status == 200 else None
         if answer is None or answer.get("success") is not True or answer.get("errorCode") not in (0, None):
             return None
@@ -196,7 +197,7 @@ def _seconds_left(token: Token, runtime: Runtime) -> float:
     return float("inf") if token.expires_at is None else runtime.clock.instant().until(token.expires_at)
 
 
-def _refuse_status(reply: UpstreamReply, host: str) -> NoReturn:
+def _refuse_status(reply: UpstreamReply, host: str, sent: tuple[Secret, ...]) -> NoReturn:
     """Raise the error for a status. The vendor's 400 has a ProblemDetails body and means that a field is missing.
 
     A 400 with any other body is a proxy's.
@@ -204,15 +205,17 @@ def _refuse_status(reply: UpstreamReply, host: str) -> NoReturn:
     if reply.status == 400:
         problem = try_object(reply.body)
         if problem is not None and ("errors" in problem or ("title" in problem and "status" in problem)):
-            raise RejectedError(f"{host} answered 400: userName or apiKey is missing or malformed")
-    refuse(reply, host)
+            error = RejectedError(f"{host} answered 400: userName or apiKey is missing or malformed")
+            raise with_words(error, reply, sent)
+    refuse(reply, host, secrets=sent)
 
 
-def _refuse_code(answer: dict[str, Any], host: str) -> NoReturn:
+def _refusal(answer: dict[str, Any], host: str) -> AttemptError:
+    """Make the error for an error code of the login."""
     code = answer.get("errorCode")
     if isinstance(code, bool) or not isinstance(code, int) or code == 0:
-        raise TransientError(f"{host} answered without success and without an error code")
+        return TransientError(f"{host} answered without success and without an error code")
     name = LOGIN_CODES.get(code, "an undocumented code")
     if code == UNKNOWN_ERROR:
-        raise TransientError(f"{host} answered with error code {code} ({name})")
-    raise RejectedError(f"{host} rejected the login: {name} (error code {code})")
+        return TransientError(f"{host} answered with error code {code} ({name})")
+    return RejectedError(f"{host} rejected the login: {name} (error code {code})")

@@ -16,6 +16,7 @@ from tokend.plugin.settings import HeldSettings, NetworkSettings
 from tokend.plugin.strict_json import parse_object, try_object
 from tokend.plugin.text import header_text, text_of
 from tokend.plugin.token_expiry import expiry
+from tokend.plugin.vendor_words import with_words
 from tokend.values.errors import RejectedError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
@@ -71,7 +72,7 @@ class TT(HeldSettings, NetworkSettings):
         reply = await runtime.exchange(UpstreamRequest("POST", url, headers, body))
         if reply.status == 303:
             reply = await self._follow(runtime, url, headers, reply)
-        return self._token_of(reply, key)
+        return self._token_of(reply, key, (key, secret))
 
     async def _follow(
         self, runtime: Runtime, url: str, headers: dict[str, str | Secret], reply: UpstreamReply
@@ -89,19 +90,19 @@ class TT(HeldSettings, NetworkSettings):
             raise TransientError(f"{host_of(url)} answered 303 to another place: not followed, it would get the key")
         return await runtime.exchange(UpstreamRequest("GET", target, headers))
 
-    def _token_of(self, reply: UpstreamReply, key: Secret) -> Token:
+    def _token_of(self, reply: UpstreamReply, key: Secret, sent: tuple[Secret, ...]) -> Token:
         host = host_of(self.base_url)
         if reply.status == RATE_LIMITED:
-            refuse(reply, host)
+            refuse(reply, host, secrets=sent)
         answer = try_object(reply.body) if reply.status != 200 else parse_object(reply.body, host)
         if answer is not None and reply.status < 500 and answer.get("status") in ("Fail", "StatusFail"):
-            raise RejectedError(
-                f"{host} answered {reply.status} with status {answer['status']}: the key is not accepted"
-            )
+            text = f"{host} answered {reply.status} with status {answer['status']}: the key is not accepted"
+            raise with_words(RejectedError(text), reply, sent)
         if reply.status != 200 or answer is None:
-            refuse(reply, host)
+            refuse(reply, host, secrets=sent)
         if answer.get("status") != "Ok":
-            raise TransientError(f"{host} answered with a status that is neither Ok nor Fail")
+            text = f"{host} answered with a status that is neither Ok nor Fail"
+            raise with_words(TransientError(text), reply, sent)
         token = token_value(answer.get("access_token"), host)
         if "seconds_until_expiry" not in answer:
             raise TransientError(f"{host} answered without seconds_until_expiry")

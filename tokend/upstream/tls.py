@@ -10,9 +10,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from tokend.files import UntrustedError, require_safe
 from tokend.machine.thread_pool import Threads
 from tokend.plugin.upstream_settings import UpstreamSettings
-from tokend.values.errors import TransientError
+from tokend.values.errors import TransientError, UnsafePathError
 
 T = TypeVar("T")
 
@@ -38,7 +39,10 @@ class Contexts:
         self._own: tuple[object, ssl.SSLContext] | None = None
 
     async def current(self, host: str) -> ssl.SSLContext:
-        """Return the context for ``host``. Raises `TransientError` where a file of the settings cannot be used."""
+        """Return the context for ``host``. Raises `TransientError` where a file of the settings cannot be used.
+
+        `UnsafePathError` where somebody else decides its content.
+        """
         if self._network is None or not self._files:
             return await self.shared(host)
         call = partial(_make_own, self._network, self._files, self._own)
@@ -55,6 +59,8 @@ class Contexts:
         """Run ``call``, which reads files, in a thread. Raises `TransientError`, which begins with ``what``."""
         try:
             return await self._threads.run(call, seconds=READ_SECONDS)
+        except UntrustedError as error:
+            raise UnsafePathError(f"{what} is at an unsafe path: {error.strerror}") from None
         except TimeoutError as error:
             raise TransientError(f"{what} cannot be read: {error or 'the disk hangs'}") from None
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
@@ -106,6 +112,8 @@ def _make_own(
     network: UpstreamSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
 ) -> tuple[object, ssl.SSLContext]:
     """Return the stamps of the files and a context; those from ``before`` if the stamps are the same."""
+    for path in files:
+        require_safe(path)
     seen = [(found.st_ino, found.st_size, found.st_mtime_ns) for found in map(os.stat, files)]
     if before is not None and before[0] == seen:
         return before

@@ -24,7 +24,18 @@ class TokendError(Exception):
 
 
 class AttemptError(TokendError):
-    """One attempt at an upstream (or at local signing) produced no token."""
+    """One attempt at an upstream (or at local signing) produced no token.
+
+    ``said`` are the vendor's own words about it (`plugin.vendor_words`), for admins and for the caller of an `issue`.
+    They never go to the log.
+    """
+
+    said: str | None = None
+
+    @property
+    def whole(self) -> str:
+        """The operator's sentence, and what the upstream said."""
+        return self.detail if self.said is None else f"{self.detail}; the upstream said: {self.said}"
 
 
 class TransientError(AttemptError):
@@ -85,6 +96,12 @@ class SecretError(AttemptError):
     reason = "config"
 
 
+class UnsafePathError(SecretError):
+    """Somebody else decides what is in a file that the attempt needs (`files.trusted`). The file was not read."""
+
+    reason = "unsafe_path"
+
+
 class InvalidParametersError(AttemptError):
     """The caller's parameters to `issue` are wrong: ``errors`` maps each field to its texts."""
 
@@ -108,6 +125,14 @@ class SinkError(TokendError):
     """A token could not be written; the target is unchanged. Only the publisher retries."""
 
     reason = "sink"
+
+
+class NewerGenerationError(SinkError):
+    """The target holds a newer token of ours, with this ``generation``: the saved state is old. Nothing was written."""
+
+    def __init__(self, message: str, *, generation: int) -> None:
+        super().__init__(message)
+        self.generation = generation
 
 
 class StoreError(TokendError):

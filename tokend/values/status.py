@@ -19,11 +19,20 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last error: its class (`TokendError.reason`), the operator's sentence, and when (aware UTC)."""
+    """The last error: its class (`TokendError.reason`), the operator's sentence, and when (aware UTC).
+
+    ``said`` are the vendor's own words, for admins only (`values.errors.AttemptError`).
+    """
 
     reason: str
     detail: str
     at: datetime
+    said: str | None = None
+
+    @property
+    def whole(self) -> str:
+        """The operator's sentence, and what the upstream said."""
+        return self.detail if self.said is None else f"{self.detail}; the upstream said: {self.said}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,3 +113,34 @@ def test_a_learned_clock_that_does_not_help_ends_in_rejected_after_two_requests(
                 await supervisor.fresh("a", 1, admin=False)
 
     run_virtually(main)
+
+
+def test_a_token_of_the_state_is_failing_while_its_secret_cannot_be_read_since_the_start() -> None:
+    """No request is made for it, then or when the secret is there: the token is not due. A secret that was read once
+    and vanishes later leaves the state as it is."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock, environ={"KEY": "right"})
+        configured = provider("a", FakeHeld(key=SecretSource(env="KEY")))
+        async with world.running(configured):
+            await anyio.sleep(10)
+        del world.environ["KEY"]
+        async with world.running(configured) as supervisor:
+            entry, shown = supervisor.entries["a"], []
+            supervisor.subscribe(lambda name: shown.append(entry.status().state))
+            await anyio.sleep(60)
+            status = entry.status()
+            assert (status.state, status.valid, present(status.last_error).reason) == (State.FAILING, True, "config")
+            assert State.FAILING in shown
+            world.environ["KEY"] = "right"
+            held(entry).refresher.secrets_changed()
+            await anyio.sleep(60)
+            assert (entry.status().state, entry.status().last_error) == (State.VALID, None)
+            assert shown[-1] is State.VALID
+            assert len(world.upstreams["one"].calls) == 1
+            del world.environ["KEY"]
+            held(entry).refresher.secrets_changed()
+            await anyio.sleep(60)
+            assert entry.status().state is State.VALID
+
+    run_virtually(main)

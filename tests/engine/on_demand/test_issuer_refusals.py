@@ -7,9 +7,11 @@ import anyio
 import pytest
 
 from tests.fakes import FakeHeld, FakeOnDemand, World, literal, provider
+from tests.httpd.served import logged
 from tests.virtual import VirtualClock, run_virtually
 from tokend.engine.supervisor import Supervisor
 from tokend.values.errors import (
+    AttemptError,
     ClockError,
     InvalidParametersError,
     LoginRequiredError,
@@ -95,3 +97,35 @@ def test_a_restart_is_no_way_around_a_pause_that_the_host_asked_for() -> None:
             assert supervisor.entries["p"].status().state is State.VALID
 
     run_virtually(main)
+
+
+def with_words(error: AttemptError) -> AttemptError:
+    """Let the upstream say something of its own."""
+    error.said = "Planted words"
+    return error
+
+
+def test_the_vendors_words_reach_the_caller_and_the_status_and_not_the_log() -> None:
+    """Each class of error; a caller who was not sent gets tokend's words alone: they may be about somebody else."""
+
+    async def body(world: World, supervisor: Supervisor) -> None:
+        with logged() as lines:
+            for error in (TokenUnavailableError, LoginRequiredError):
+                with pytest.raises(error, match="the upstream said: Planted words"):
+                    await supervisor.issue("o", {})
+            with pytest.raises(LoginRequiredError) as unsent:
+                await supervisor.issue("o", {})
+            assert "Planted" not in str(unsent.value)
+            last = supervisor.entries["o"].status().last_error
+            assert last is not None
+            assert (last.detail, last.said) == ("no", "Planted words")
+        assert lines
+        assert "Planted" not in str(lines)
+
+    issuing([with_words(RejectedError("no")), with_words(RejectedError("no"))], body)
+
+    async def paused(world: World, supervisor: Supervisor) -> None:
+        with pytest.raises(ThrottledError, match="the upstream said: Planted words"):
+            await supervisor.issue("o", {})
+
+    issuing([with_words(RateLimitedError("429", retry_after=60))], paused)

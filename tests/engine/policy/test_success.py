@@ -107,3 +107,11 @@ def test_only_the_pause_of_another_host_stays() -> None:
     kept = HostPause("two", NOW.after(600))
     assert arrived(Record(host_pause=kept)).host_pause == kept
     assert arrived(Record(host_pause=HostPause("one", NOW.after(600)))).host_pause is None
+
+
+def test_a_token_over_an_outdated_one_gets_a_generation_above_the_newer_one() -> None:
+    """Also where it is the token held: a newer one was published since."""
+    old = arrived(Record()).outdated_by(2**40)
+    for value in ("fake-token", "another-fake-token"):
+        after = arrived(old, value)
+        assert (present(after.lease).generation, after.generation, after.is_outdated) == (2**40 + 1, 2**40 + 1, False)

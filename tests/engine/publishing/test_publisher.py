@@ -1,9 +1,12 @@
 """One sink: it retries alone, announces apart, hangs alone, and says how it stands."""
 
+from pathlib import Path
+from typing import Literal
+
 import anyio
 import pytest
 
-from tests.fakes import FakeHeld, FakeSink, World, provider
+from tests.fakes import HOLDING, FakeHeld, FakeSink, World, provider
 from tests.virtual import VirtualClock, run_virtually
 from tokend.values.errors import SinkError
 
@@ -67,5 +70,50 @@ def test_a_bug_in_a_probe_or_an_announcement_keeps_no_token_from_its_file() -> N
             world.stumbles.clear()
             await anyio.sleep(70)
             assert supervisor.entries["a"].status().sinks[0].state == "ok"
+
+    run_virtually(main)
+
+
+class FakeTemplate(FakeSink):
+    """A sink that reads a file at each write."""
+
+    kind: Literal["fake-template"] = "fake-template"  # type: ignore[assignment]  # each kind has a name of its own
+    source: Path = Path("/obviously/fake.j2")
+
+
+def test_a_sink_is_written_again_when_a_file_that_it_reads_changes() -> None:
+    """A template: at once, without another token. Other sinks and other files notice nothing."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        sinks = FakeTemplate(path="rendered"), FakeSink(path="plain")
+        async with world.running(provider("a", FakeHeld(), *sinks)) as supervisor:
+            await anyio.sleep(10)
+            world.disk.clear()
+            supervisor.secrets_changed({Path("/obviously/other.j2")})
+            await anyio.sleep(10)
+            assert world.disk == {}
+            supervisor.secrets_changed({Path("/obviously/fake.j2")})
+            await anyio.sleep(1)
+            assert world.disk.keys() == {"rendered"}
+            assert len(world.upstreams["one"].calls) == 1
+
+    run_virtually(main)
+
+
+def test_a_change_during_a_write_causes_another_write() -> None:
+    """The write under way may have read the file before the change."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        async with world.running(provider("a", FakeHeld(), FakeTemplate(path="rendered"))) as supervisor:
+            await anyio.sleep(10)
+            changed = {Path("/obviously/fake.j2")}
+            HOLDING.append(lambda: supervisor.secrets_changed(changed))
+            supervisor.secrets_changed(changed)
+            await anyio.sleep(5)
+            writes = world.counters.sink_writes
+            assert writes["a", "fake-template-1", "success"] == 1
+            assert writes["a", "fake-template-1", "unchanged"] == 2
 
     run_virtually(main)

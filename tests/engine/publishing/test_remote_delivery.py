@@ -159,7 +159,7 @@ def test_a_lost_answer_to_a_removal_is_looked_into_as_well() -> None:
             await supervisor.forget("a")
             await anyio.sleep(10)
             assert store.requests == ["GET app", "PUT app", "DELETE app", "GET app"]
-            assert row(supervisor).state == "ok"
+            assert row(supervisor).state == "removed"
 
     run_virtually(main)
 

@@ -39,7 +39,7 @@ TOKEN = Token(
     renewal=Secret("fake-renewal"),
 )
 HELD = Held(Lease("a", TOKEN, 7, START.after(9 * HOUR), "0123456789ab"), lead_seconds=2.5 * HOUR, jitter=0.25)
-FAILURES = Failures(3, 1, START.after(-60), Failure("transient", "down", START.wall), 2)
+FAILURES = Failures(3, 1, START.after(-60), Failure("transient", "down", START.wall, "the vendor's words"), 2)
 FULL = Record(
     generation=7,
     account="acc",
@@ -150,3 +150,14 @@ def test_the_last_attempt_was_before_this_boot_whatever_the_clock_says(hours: in
     assert late.until(
         present(loaded(Record(attempts=Settled(START)), boot_id="other", now=late).last_attempt)
     ) == pytest.approx(-HOUR)
+
+
+def test_a_record_is_outdated_by_a_higher_generation_only() -> None:
+    """And a restart knows it."""
+    assert not FULL.is_outdated
+    assert FULL.outdated_by(7) is FULL
+    assert FULL.outdated_by(6) is FULL
+    after = FULL.outdated_by(8)
+    assert (after.is_outdated, after.generation, present(after.lease).generation) == (True, 8, 7)
+    assert load(dump("a", after, "boot"), boot_id="boot", now=START)[1].is_outdated
+    assert not Record().outdated_by(8).is_outdated

@@ -45,6 +45,13 @@ def test_every_name_keeps_what_was_forgotten_under_it() -> None:
     assert is_blank(there)
 
 
+def test_a_renamed_record_that_is_out_of_date_stays_so() -> None:
+    """Its token does not get the generation of the newer one."""
+    old = FULL.outdated_by(12)
+    kept = renamed(old, "b", there=Record(generation=3))
+    assert (present(kept.lease).generation, kept.generation, kept.is_outdated) == (7, 12, True)
+
+
 def test_what_is_left_of_a_record_is_its_generation() -> None:
     """And, where its name goes on under another kind, that the sinks must not hold its token."""
     assert emptied(FULL) == Record(generation=7)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from tests.files.children import STRANGER, acting_as, environment, names, needs_root, public_directory, stopped_at
 from tests.sinks.leases import PLANTED, lease, sink
+from tokend.sinks.files.dotenv import DotenvSink
 from tokend.values.errors import SinkError
 
 EDITOR = """
@@ -200,3 +201,27 @@ def test_a_key_that_not_every_reader_knows_is_an_error(tmp_path: Path, key: str)
     for name in ("key", "expires_key"):
         with pytest.raises(ValidationError):
             sink("dotenv", tmp_path / ".env", **{"key": "A", name: key})
+
+
+@pytest.mark.parametrize(
+    ("found", "mode", "warned"),
+    [
+        (0o644, None, True),  # the file keeps its mode
+        (0o604, None, True),
+        (0o640, None, False),
+        (None, None, False),  # a new file gets 0600
+        (0o600, "0644", True),
+        (0o644, "0600", False),  # the mode that it will get counts
+    ],
+)
+def test_a_file_that_every_user_may_read_is_a_warning(
+    tmp_path: Path, found: int | None, mode: str | None, warned: bool
+) -> None:
+    """A token among settings that others read: the warning names the file, its mode and what to do."""
+    path = tmp_path / ".env"
+    if found is not None:
+        path.write_text("A=1\n")
+        path.chmod(found)
+    told = DotenvSink(path=path, key="JWT_TOKEN", mode=mode).exposure()
+    assert (told is not None) is warned
+    assert told is None or told.startswith(f"every user may read {path} (mode {mode or oct(found or 0)[2:].zfill(4)})")

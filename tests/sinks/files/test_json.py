@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,8 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.files.children import environment
-from tests.sinks.leases import ISSUED, PLANTED, lease, sink
+from tests.files.children import STRANGER, environment, needs_root, public_directory
+from tests.sinks.leases import ISSUED, PLANTED, InlineRuntime, lease, sink
+from tokend.sinks.files.json import JsonSink
+from tokend.values.errors import NewerGenerationError
+from tokend.values.secret import Secret
 
 # How that program reads tt_token.json: `datetime.now()` and what it saved are naive local times. Its second generation
 # reads the newer member, and drops a file without it.
@@ -106,6 +110,99 @@ def test_the_program_that_read_the_file_before_reads_it_still(tmp_path: Path, zo
         argv = [sys.executable, "-I", "-c", CONSUMER, str(path), str(now.timestamp()), str(ahead), member]
         read = json.loads(subprocess.run(argv, env={**os.environ, "TZ": zone}, capture_output=True, check=True).stdout)
         assert read == [PLANTED, "bearer", True, valid]
+
+
+def fingerprint(value: Secret) -> str:
+    return "f" + value.reveal()[-11:]
+
+
+def shown(path: Path, **members: object) -> Path:
+    """A native file of the token tt as tokend wrote it, with these members changed."""
+    sink("json", path).write(lease())
+    found = json.loads(path.read_text())
+    found = {**found, "fingerprint": fingerprint(Secret(found["access_token"])), "generation": 9, **members}
+    path.write_text(json.dumps({key: value for key, value in found.items() if value is not None}))
+    path.chmod(0o600)
+    return path
+
+
+def newer(path: Path, *, above: int = 8, **keys: str) -> int | None:
+    model = sink("json", path, **keys).model
+    assert isinstance(model, JsonSink)
+    return model.newer_generation("tt", above, fingerprint)
+
+
+def test_a_native_file_of_ours_proves_its_generation(tmp_path: Path) -> None:
+    """The saved state may be old; the file is not."""
+    path = shown(tmp_path / "token.json")
+    assert newer(path) == 9
+    assert newer(path, above=9) is None
+    assert newer(path, above=10) is None
+    assert newer(tmp_path / "missing.json") is None
+    assert newer(path, layout="tt") is None
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"name": "other"},
+        {"fingerprint": "0123456789ab"},
+        {"fingerprint": None},
+        {"access_token": 7},
+        {"generation": 2**53},
+        {"generation": 9.5},
+        {"generation": True},
+        {"generation": "9"},
+        {"generation": None},
+    ],
+)
+def test_a_file_that_is_not_ours_proves_nothing(tmp_path: Path, members: dict[str, object]) -> None:
+    """Another name, another salt, an impossible generation."""
+    assert newer(shown(tmp_path / "token.json", **members), above=0) is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{", '"text"', '{"generation":9}'])
+def test_what_is_no_native_file_proves_nothing(tmp_path: Path, content: str) -> None:
+    """Cut, emptied, or written by another program."""
+    path = tmp_path / "token.json"
+    path.write_text(content)
+    assert newer(path) is None
+
+
+def test_a_file_that_others_can_have_written_proves_nothing() -> None:
+    """By its mode, by its owner, or because the directory is theirs."""
+    with public_directory() as directory:
+        path = shown(directory / "token.json")
+        assert newer(path) == 9
+        path.chmod(0o660)
+        assert newer(path) is None
+        path.chmod(0o640)
+        directory.chmod(0o777)
+        assert newer(path) is None
+        directory.chmod(0o755)
+        assert newer(path) == 9
+        needs_root()
+        os.chown(path, STRANGER, -1)
+        assert newer(path) is None
+        os.chown(path, 0, -1)
+        os.chown(directory, STRANGER, -1)
+        assert newer(path) is None
+
+
+def test_an_older_token_is_not_written_over_a_newer_one_of_ours(tmp_path: Path) -> None:
+    """The message names both generations; the file is unchanged."""
+    path = tmp_path / "token.json"
+    made = sink("json", path)
+    real = InlineRuntime().fingerprint(Secret(PLANTED))
+    newest = lease(generation=9)
+    made.write(replace(newest, fingerprint=real))
+    before = path.read_bytes()
+    with pytest.raises(NewerGenerationError, match="it holds generation 9, newer than 7: not overwritten") as refused:
+        made.write(lease(generation=7))
+    assert refused.value.generation == 9
+    assert path.read_bytes() == before
+    assert made.write(lease(generation=10)) is True
+    assert made.remove() is True
 
 
 @pytest.mark.parametrize(

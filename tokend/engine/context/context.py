@@ -17,6 +17,7 @@ from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import Threads
 from tokend.plugin.provider import Runtime
 from tokend.plugin.settings import SinkSettings
+from tokend.values.status import Failure
 
 # Limit of concurrent reconciliations. At a start all providers read their secrets in threads; a task that waits for a
 # thread takes 5 KB more memory than a task that waits for this semaphore.
@@ -30,8 +31,9 @@ class Context:
     ``runtime`` makes a provider's runtime from its settings. ``sink_upstream`` makes the runtime with which a sink
     reads its secrets and sends its requests, from the sink's settings. ``threads`` run the calls of sinks; the store
     has threads of its own, so that a hanging sink delays no token. ``commands`` run the programs that a sink starts
-    after a write: they may take half a minute and must not delay other sinks. ``serve`` serves the sinks of the family
-    ``served``. ``warnings`` are about providers, for their status.
+    after a write: they may take half a minute and must not delay other sinks. ``looks`` look at the targets of sinks.
+    ``serve`` serves the sinks of the family ``served``. ``warnings`` are about providers, for their status.
+    ``unsafe`` has the providers whose settings somebody else may have written: they make no attempt.
     """
 
     clock: Clock
@@ -43,8 +45,10 @@ class Context:
     sink_upstream: Callable[[SinkSettings], Runtime]
     threads: Threads
     commands: Threads
+    looks: Threads
     serve: Serve
     warnings: Warnings = field(default_factory=Warnings)
+    unsafe: dict[str, Failure] = field(default_factory=dict)
     request_rate: RequestRate = field(default_factory=RequestRate)
     turns: Turns = field(default_factory=Turns)
     reconciling: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(RECONCILIATIONS, fast_acquire=True))

@@ -12,6 +12,7 @@ class Counters:
         self.refresh_seconds: defaultdict[str, float] = defaultdict(float)
         self.refresh_samples: Counter[str] = Counter()
         self.sink_writes: Counter[tuple[str, str, str]] = Counter()  # (token, sink, result)
+        self.sink_repairs: Counter[tuple[str, str]] = Counter()  # (token, sink)
 
     def refreshed(self, token: str, result: str) -> None:
         """Count a successful attempt; ``result`` is ``success``, or ``unchanged`` for the same token again."""
@@ -30,3 +31,7 @@ class Counters:
     def wrote(self, token: str, sink: str, result: str) -> None:
         """Count a write of a sink; ``result`` is ``success``, ``unchanged`` or ``failure``."""
         self.sink_writes[token, sink, result] += 1
+
+    def repaired(self, token: str, sink: str) -> None:
+        """Count a target that was written again because another program had changed it."""
+        self.sink_repairs[token, sink] += 1

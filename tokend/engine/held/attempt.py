@@ -25,6 +25,7 @@ from tokend.values.errors import (
     RateLimitedError,
     SameAsForgottenError,
     TransientError,
+    UnsafePathError,
 )
 from tokend.values.instant import Instant
 from tokend.values.tokens import Token
@@ -85,6 +86,8 @@ class AttemptRunner:
         return await self._identify(self.settings, self._runtime)
 
     async def _identify(self, settings: HeldSettings, runtime: Runtime) -> Identity:
+        if (unsafe := self._context.unsafe.get(self._name)) is not None:
+            raise UnsafePathError(unsafe.detail)
         identity = await identify(settings, runtime, self._digest)
         if settings is self.settings and settings.interval_is_per_account and self.account != identity.account:
             # One account may be named in two ways, by an environment variable here and a file there.

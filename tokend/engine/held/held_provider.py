@@ -61,6 +61,10 @@ class HeldProvider:
         """Reconcile the token with a secret's new content."""
         self.refresher.secrets_changed()
 
+    async def outdated(self, generation: int) -> None:
+        """Refresh at once: a newer token than the one held was published, with this generation."""
+        await self.refresher.outdated(generation)
+
     # -------------------------------------------------------------- status
 
     @property
@@ -108,7 +112,7 @@ class HeldProvider:
             required=self.is_required,
             seconds_left=None if expires is None else max(0.0, now.until(expires)),
             failures=record.failures,
-            last_error=record.last_error,
+            last_error=record.last_error or self.refresher.unreadable,
             next_attempt_at=None if upcoming is None else upcoming.wall,
             sinks=self._sinks.statuses(),
             paused_until=None if pause is None else pause.ends_at(now),

@@ -21,8 +21,10 @@ from tokend.machine.logs import get_logger
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import AttemptError, SecretError, TransientError
 from tokend.values.instant import Instant
-from tokend.values.status import State
+from tokend.values.status import Failure, State
 from tokend.values.tokens import Lease
+
+OUTDATED = "a file holds a newer token than the saved state: it is kept, and a refresh is due"
 
 log = get_logger()
 
@@ -46,9 +48,11 @@ class Refresher:
         "_unreconciled",
         "_wake",
         "_wanted",
+        "_was_readable",
         "_yields_until",
         "heartbeat",
         "name",
+        "unreadable",
     )
 
     def __init__(self, name: str, settings: HeldSettings, context: Context) -> None:
@@ -66,6 +70,9 @@ class Refresher:
         self._slot: Instant | None = None  # in the daemon's request rate
         self._yields_until: Instant | None = None  # to a more urgent provider of the account
         self._begun = False
+        self._was_readable = False  # the secrets, since the start
+        # Why they could not be read since then: a token from the state is served, and could not be refreshed.
+        self.unreadable: Failure | None = None
         self._start_at = self._clock.instant()
         self._clock_absurd = False  # the last attempt failed because our own clock cannot be believed
         self._stepped_back = refresh_timing.NEVER_STEPPED_BACK
@@ -113,12 +120,14 @@ class Refresher:
         if record.rejected:
             return State.REJECTED
         if self.is_valid():
-            return State.FAILING if record.failures else State.VALID
+            return State.FAILING if record.failures or self.unreadable is not None else State.VALID
         return State.PENDING if record.lease is None else State.EXPIRED
 
     @property
     def note(self) -> str | None:
         """A lasting remark for the operator, or None."""
+        if self.record.is_outdated:
+            return OUTDATED
         if self._attempts.renewable:
             return None
         return "cannot be renewed: no credentials are configured; it is served until it expires"
@@ -173,6 +182,12 @@ class Refresher:
         seen = self.lease
         await self._store.update(self.name, lambda record: record.with_forgotten((seen,), self._clock.instant()))
         self._want_attempt()
+
+    async def outdated(self, generation: int) -> None:
+        """Note that this ``generation`` was published, which is above that of the token held: an attempt is due."""
+        log.warning("token.outdated", token=self.name, generation=generation, detail=OUTDATED)
+        await self._store.update(self.name, lambda record: record.outdated_by(generation))
+        self._wake.set()
 
     def request_attempt(self, *, despite_rejection: bool) -> AttemptResult:
         """Have an attempt made as soon as one may be, or join the one under way; returns its future result."""
@@ -297,6 +312,7 @@ class Refresher:
         try:
             await self._attempts.attempt()
             failure = None
+            self._secrets_were_read()
         except AttemptError as error:
             failure = error
         finally:
@@ -312,13 +328,24 @@ class Refresher:
         if last is not None:
             self._context.limits.block(self._attempts.account, last.after(self.settings.request_interval_seconds))
 
+    def _secrets_were_read(self) -> None:
+        self._was_readable = True
+        if self.unreadable is not None:
+            self.unreadable = None
+            self._store.touch(self.name)
+
     async def _reconcile(self) -> None:
         """Reconcile the record with settings and secrets: withdraw, make an attempt, or leave `Rejected`."""
         try:
             async with self._context.reconciling:
                 identity = await self._attempts.identify()
-        except SecretError:
+        except SecretError as error:
             identity = None
+            if not self._was_readable:
+                self.unreadable = Failure(error.reason, error.detail, self._clock.instant().wall)
+                self._store.touch(self.name)
+        else:
+            self._secrets_were_read()
         settings, before = self.settings, self.record
         request = request_fingerprint(settings, self._store.state.digest)
         after, wanted = reconcile(before, settings, request=request, identity=identity)

@@ -237,8 +237,10 @@ class TokenIssuer:
         if meaning.pauses_host and pause is not None:
             self._context.limits.block(pause.host, pause.until, by=self.name)
             await store.update(self.name, lambda record: record)
-            return ThrottledError(f"{self.name}: {error.detail}", retry_at=pause.until.wall.timestamp())
-        return self._rejected() if self.record.rejected else TokenUnavailableError(f"{self.name}: {error.detail}")
+            return ThrottledError(f"{self.name}: {error.whole}", retry_at=pause.until.wall.timestamp())
+        if self.record.rejected:
+            return self._rejected(error.whole)
+        return TokenUnavailableError(f"{self.name}: {error.whole}")
 
     async def _secrets(self) -> str | None:
         """Fingerprint what is presented; None if it cannot be read any more: then it has changed."""
@@ -249,19 +251,22 @@ class TokenIssuer:
 
     def _refuse_unsent(self) -> None:
         """Raise where no call may be made now."""
+        if (unsafe := self._context.unsafe.get(self.name)) is not None:
+            raise TokenUnavailableError(f"{self.name}: {unsafe.detail}")
         now = self._context.clock.instant()
         if self.record.rejected and not probes.is_due(self.record, now):
-            raise self._rejected()
+            # Without the upstream's words: they may be about another caller's parameters.
+            known = self.record.last_error
+            raise self._rejected("the credentials were rejected" if known is None else known.detail)
         if (pause := self._context.limits.seconds(self.settings.upstream, now)) > 0:
             raise ThrottledError(
                 f"{self.name}: the upstream asked for a pause of {pause:.0f} more seconds",
                 retry_at=now.after(pause).wall.timestamp(),
             )
 
-    def _rejected(self) -> LoginRequiredError:
+    def _rejected(self, detail: str) -> LoginRequiredError:
         """Make the error for a query while the credentials are rejected: why, and when a query is sent again."""
-        error, at = self.record.last_error, probes.next_probe(self.record, self._context.clock.instant())
-        detail = "the credentials were rejected" if error is None else error.detail
+        at = probes.next_probe(self.record, self._context.clock.instant())
         when = "now" if at is None else f"at {at.wall:%H:%M:%S} UTC"
         text = f"{self.name}: {detail}; the next query is sent {when}, or after `tokend refresh {self.name}`"
         return LoginRequiredError(text, retry_at=None if at is None else at.wall.timestamp())

@@ -64,6 +64,9 @@ class OnDemandProvider:
         """Leave `Rejected` soon if the rejected secrets changed."""
         self._tasks.start_soon(self.issuer.reconsider)
 
+    async def outdated(self, generation: int) -> None:
+        """Do nothing: on-demand kinds have no sinks."""
+
     # -------------------------------------------------------------- status
 
     @property
@@ -93,7 +96,7 @@ class OnDemandProvider:
             required=False,
             seconds_left=None,
             failures=record.failures,
-            last_error=record.last_error,
+            last_error=record.last_error or self._context.unsafe.get(self.name),
             next_attempt_at=None if probe is None else probe.wall,
             sinks=self._sinks.statuses(),
             paused_until=None if pause is None else pause.ends_at(now),

@@ -182,7 +182,7 @@ def _counted(record: Record, error: AttemptError, *, now: Instant, cost: int) ->
         count=before.count + 1,
         refusals=before.refusals + meaning_of(error).is_refusal,
         since=before.since,
-        last_error=Failure(error.reason, error.detail, now.wall),
+        last_error=Failure(error.reason, error.detail, now.wall, error.said),
         cost=cost,
     )
 

@@ -79,6 +79,8 @@ def timer_seconds(
         return seconds_until(record.next_attempt, now)
     if lease is None or not lease.token.is_valid(now):
         return now.until(start_at)
+    if record.is_outdated:
+        return 0.0
     if lease.refresh_at is None:
         return None
     # Either line may call: a wall clock that jumped ahead causes one request too many, never one too few.

@@ -10,8 +10,10 @@ from tokend.engine.records.fingerprints import Identity
 from tokend.engine.records.record import Record
 from tokend.engine.records.token_states import Held
 from tokend.plugin.settings import HeldSettings
-from tokend.values.errors import SecretError
+from tokend.values.errors import SecretError, UnsafePathError
 
+# Reasons of failures that end when a file can be read again.
+UNREADABLE = frozenset({SecretError.reason, UnsafePathError.reason})
 # After a reboot boot times are computed from wall times in microseconds: a smaller difference is no other lead.
 SAME_LEAD_SECONDS = 1.0
 
@@ -38,7 +40,7 @@ def reconcile(
         record, ask = resumed(record, refusals=0), True
     if another_request:
         record = with_refusals(record, 0)
-    if record.last_error is not None and record.last_error.reason == SecretError.reason:
+    if record.last_error is not None and record.last_error.reason in UNREADABLE:
         ask = True  # the secret can be read now
     return (resumed(record, record.attempts.failures.refusals) if ask else record), ask
 

@@ -29,7 +29,9 @@ def after_success(record: Record, new: NewToken, settings: HeldSettings, identit
     """Compute the record after a success. Raises `TransientError` for a token that had expired already."""
     held = record.token
     # A token that an earlier boot dated gets new dates: until then its end is not known for certain.
-    if isinstance(held, Held) and not held.adrift and _is_same(record, held, new, identity):
+    # So does one that is published again although a newer one was: generations never fall.
+    renewed = isinstance(held, Held) and (held.adrift or record.is_outdated)
+    if isinstance(held, Held) and not renewed and _is_same(record, held, new, identity):
         after = replace(record, token=_with_same_token(held, new.now, settings))
     else:
         after = with_new_token(record, new, settings)

@@ -3,13 +3,14 @@
 A failure of a sink never delays or fails a refresher.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
 from tokend.engine.context.context import Context
 from tokend.engine.publishing.announcer import Announcer
+from tokend.engine.publishing.drift_repair import DriftRepair, Leases
 from tokend.engine.publishing.remote_delivery import RemoteDelivery
 from tokend.engine.publishing.sink_health import SinkHealth
 from tokend.engine.publishing.sink_runtime import WriteRuntime
@@ -17,9 +18,11 @@ from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.records.record import Record
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import exits_refused
+from tokend.plugin.protocol_check import implements
+from tokend.plugin.secret_reading import files_of
 from tokend.plugin.settings import SinkSettings
-from tokend.plugin.sink import CombiningSink, RemoteSink, Sink, SinkRuntime
-from tokend.values.errors import SinkError
+from tokend.plugin.sink import CombiningSink, RemoteSink, Sink, WatchedSink
+from tokend.values.errors import NewerGenerationError, SinkError
 from tokend.values.instant import Instant
 from tokend.values.status import SinkStatus
 from tokend.values.tokens import Lease
@@ -41,7 +44,8 @@ class _Wanted:
 class Publisher:
     """The task that keeps one sink up to date with one token or several; see `run`.
 
-    ``removes`` returns, for a token's name, whether the sink must remove the token at its end.
+    ``removes`` returns, for a token's name, whether the sink must remove the token at its end. ``outdated`` is called
+    with the generation of a newer token that the target holds. ``drift`` is None for a remote sink.
     """
 
     __slots__ = (
@@ -50,12 +54,14 @@ class Publisher:
         "_done",
         "_health",
         "_others",
+        "_outdated",
         "_probed",
         "_removes",
         "_runtime",
         "_secret_changed",
         "_target",
         "announcer",
+        "drift",
         "label",
         "name",
         "sink",
@@ -68,6 +74,7 @@ class Publisher:
         *,
         label: str,
         removes: Callable[[str], bool],
+        outdated: Callable[[int], Awaitable[None]],
         target: TargetLock,
         context: Context,
     ) -> None:
@@ -76,13 +83,26 @@ class Publisher:
         self.label = label
         self._others = tuple(dict.fromkeys(other for other in sink.other_tokens() if other != name))
         self._removes = removes
+        self._outdated = outdated
         self._target = target
         self._context = context
         # `plugin.kind_check` has checked that the model implements the interface of its family.
         is_remote = sink.family == "remote"
         self._delivery = RemoteDelivery(cast(RemoteSink, sink)) if is_remote else cast(CombiningSink, sink)
-        self._runtime: SinkRuntime = WriteRuntime(sink, target, context)
+        self._runtime = WriteRuntime(sink, target, context)
         self._health = SinkHealth(name, sink, label=label, context=context)
+        self.drift: DriftRepair | None = None
+        if implements(sink, WatchedSink):
+            watched = cast(WatchedSink, sink)
+            self.drift = DriftRepair(
+                name,
+                watched,
+                label=label,
+                leases=self._compared_leases,
+                health=self._health,
+                runtime=self._runtime,
+                context=context,
+            )
         self._probed = False
         self._done: _Wanted | None = None
         timing = sink.announcement_timing()
@@ -105,7 +125,8 @@ class Publisher:
 
     def holds(self, lease: Lease | None) -> bool:
         """Return whether the target is up to date, that is, holds ``lease``. False for None."""
-        return lease is not None and self._done == _Wanted("write", self._generations())
+        is_right = self.drift is None or self.drift.is_right
+        return is_right and lease is not None and self._done == _Wanted("write", self._generations())
 
     def owes_announcement(self) -> bool:
         """Return whether the first announcement of the last change is still to come."""
@@ -113,11 +134,22 @@ class Publisher:
         return announcer is not None and announcer.is_due and announcer.error is None
 
     def secrets_changed(self, paths: set[Path]) -> None:
-        """End the pause after a failure if one of the changed files contains a secret of the sink."""
-        if paths & {source.file for source in self.sink.secrets().values() if source.file is not None}:
+        """Write again, without a pause, if one of the changed files is a secret of the sink or its template.
+
+        Equal content is not written twice.
+        """
+        if not paths.isdisjoint(files_of(self.sink)):
             self._secret_changed = True
+            self._done = None
             self._health.try_now()
             self._context.store.touch(self.name)
+
+    def try_now(self) -> None:
+        """End all pauses: a person asked for it."""
+        if self.drift is not None:
+            self.drift.repair_now()
+        self._health.try_now()
+        self._context.store.touch(self.name)
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -131,8 +163,15 @@ class Publisher:
             wanted = self._wanted(now)
             if wanted is not None and wanted != self._done and self._health.may_try(now):
                 await self._apply(wanted)
+            elif self.drift is not None and self.drift.is_due(now) and self._health.may_try(now):
+                await self._repair(self.drift)
             else:
-                await clock.wait(self._health.retry_at(now), event)
+                await clock.wait(self._next_moment(now), event)
+
+    def _next_moment(self, now: Instant) -> Instant | None:
+        """Compute when a timer must wake the task."""
+        retry = self._health.retry_at(now)
+        return retry if retry is not None or self.drift is None else self.drift.next_repair(now)
 
     def _records(self) -> dict[str, Record]:
         return {name: self._context.store.get(name) for name in (self.name, *self._others)}
@@ -145,8 +184,12 @@ class Publisher:
 
         Return None if the target must stay as it is.
         """
-        missing = []
+        if self.drift is not None and self.drift.is_foreign:
+            return None
+        missing, older = [], []
         for name, record in self._records().items():
+            if record.is_outdated:
+                older.append(name)
             if record.lease is None:
                 if record.withdrawn:
                     return _Wanted("remove", self._generations())
@@ -155,11 +198,14 @@ class Publisher:
                 if self._removes(name):
                     return _Wanted("remove", self._generations())
                 missing.append(name)
-        if not missing:
-            return _Wanted("write", self._generations())
-        if self.name not in missing:
-            self._health.error = f"{self.sink.target}: waits for a valid token of {', '.join(missing)}"
-        return None
+        if self.name in missing:
+            return None
+        if missing or older:
+            what = f"a valid token of {', '.join(missing)}" if missing else f"a newer token of {', '.join(older)}"
+            self._health.waits(f"{self.sink.target}: waits for {what}")
+            return None
+        self._health.waits(None)
+        return _Wanted("write", self._generations())
 
     async def _probe(self) -> None:
         """Warn at the start of a write that would fail. A failed probe does not end the task."""
@@ -168,40 +214,76 @@ class Publisher:
                 with exits_refused():
                     await self._delivery.probe(self._runtime)
         except SinkError as error:
-            self._health.error = error.detail
+            self._health.unusable(error.detail)
             log.warning("sink.not_writable", token=self.name, sink=self.label, detail=error.detail)
 
     async def _apply(self, wanted: _Wanted) -> None:
-        self._secret_changed = False
-        try:
-            with exits_refused():
-                changed = await self._deliver(wanted)
-        except SinkError as error:
-            self._health.failed(error.detail)
-            if self._secret_changed:  # during the attempt, which may have used the old secret
-                self._health.try_now()
+        if (changed := await self._tried(lambda: self._deliver(wanted))) is None:
             return
-        except Exception:
-            # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
-            self._health.crashed()
-            raise
+        if self.drift is not None:
+            self.drift.written(removed=wanted.action == "remove")
         self._context.counters.wrote(self.name, self.label, "success" if changed else "unchanged")
-        if changed and self.announcer is not None:
-            self.announcer.want()
-        self._done = wanted
-        self._health.succeeded()
+        # A file that the write read may have changed meanwhile.
+        self._succeeded(None if self._secret_changed else wanted, changed=changed)
         if changed:
             event = "sink.written" if wanted.action == "write" else "sink.removed"
             log.info(event, **self._health.log_fields, generation=wanted.generations[0])
 
+    async def _repair(self, drift: DriftRepair) -> None:
+        """Write the target again, which another program has changed."""
+
+        async def repair() -> bool:
+            async with self._target.lock:
+                return await drift.repair()
+
+        if (changed := await self._tried(repair)) is not None:
+            self._succeeded(self._done, changed=changed)
+
+    async def _tried(self, operation: Callable[[], Awaitable[bool]]) -> bool | None:
+        """Await an operation on the target. None if it failed; the failure is recorded then."""
+        self._secret_changed = False
+        try:
+            with exits_refused():
+                return await operation()
+        except NewerGenerationError as error:
+            await self._outdated(error.generation)
+        except SinkError as error:
+            self._health.failed(error.detail)
+            if self._secret_changed:  # during the attempt, which may have used the old secret
+                self._health.try_now()
+        except Exception:
+            # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
+            self._health.crashed()
+            raise
+        return None
+
     async def _deliver(self, wanted: _Wanted) -> bool:
         """Bring the target to the wanted state. Return whether the target changed."""
         # Before the wait for the lock: the leases must be those of ``wanted``.
-        leases = {name: record.lease for name, record in self._records().items() if record.lease is not None}
-        lease = leases.pop(self.name, None)
+        lease, leases = self._leases()
         async with self._target.lock:
             if wanted.action == "remove" or lease is None:
                 return await self._delivery.remove(self._runtime)
             if self._others:
                 return await self._delivery.write_all(self._runtime, lease, leases)
             return await self._delivery.write(self._runtime, lease)
+
+    def _leases(self) -> tuple[Lease | None, dict[str, Lease]]:
+        """Return the lease of the sink's token, and those of the other tokens by name."""
+        leases = {name: record.lease for name, record in self._records().items() if record.lease is not None}
+        return leases.pop(self.name, None), leases
+
+    def _compared_leases(self) -> Leases | None:
+        """Return the valid leases that the target must hold as far as is known; None if it need hold none."""
+        (lease, others), records = self._leases(), self._records().values()
+        is_right = self._done == _Wanted("write", self._generations()) or (self.drift and self.drift.is_foreign)
+        if lease is None or not is_right or any(one.lease is None or one.is_outdated for one in records):
+            return None
+        now = self._context.clock.instant()
+        return (lease, others) if all(one.token.is_valid(now) for one in (lease, *others.values())) else None
+
+    def _succeeded(self, wanted: _Wanted | None, *, changed: bool) -> None:
+        self._done = wanted
+        if changed and self.announcer is not None:
+            self.announcer.want()
+        self._health.succeeded(removed=wanted is not None and wanted.action == "remove")

@@ -1,12 +1,13 @@
 """Running sinks of one provider: a publisher and a task for each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import cast
 
 import anyio
 
 from tokend.engine.context.context import Context
+from tokend.engine.publishing.drift_watch import DriftWatch
 from tokend.engine.publishing.publisher import Publisher
 from tokend.engine.publishing.socket_publisher import SocketPublisher
 from tokend.engine.publishing.target_lock import TargetLock
@@ -21,10 +22,11 @@ class RunningSinks:
     """The running sinks of the token ``name``. Implements `contract.SinkReport`.
 
     ``locks`` has the locks of all targets of the daemon. ``removes`` returns, for a token's name, whether sinks must
-    remove the token at its end.
+    remove the token at its end. ``outdated`` is called with the generation of a newer token of this name that a target
+    holds. ``watch`` looks at the targets that other programs can change.
     """
 
-    __slots__ = ("_context", "_locks", "_name", "_publishers", "_removes", "_workers")
+    __slots__ = ("_context", "_locks", "_name", "_outdated", "_publishers", "_removes", "_watch", "_workers")
 
     def __init__(
         self,
@@ -34,12 +36,16 @@ class RunningSinks:
         *,
         locks: dict[str, TargetLock],
         removes: Callable[[str], bool],
+        outdated: Callable[[int], Awaitable[None]],
+        watch: DriftWatch,
     ) -> None:
         self._name = name
         self._context = context
         self._workers = workers
         self._locks = locks
         self._removes = removes
+        self._outdated = outdated
+        self._watch = watch
         # In the order of the configuration.
         self._publishers: dict[Publisher | SocketPublisher, tuple[anyio.CancelScope, ...]] = {}
 
@@ -55,14 +61,21 @@ class RunningSinks:
                 self._publishers[publisher] = self._start(publisher)
             else:
                 self._publishers[publisher] = before.pop(publisher)
-        for scopes in before.values():
+        for publisher, scopes in before.items():
             for scope in scopes:
                 scope.cancel()
+            if publisher.drift is not None:
+                self._watch.discard(publisher.drift)
 
     def secrets_changed(self, paths: set[Path]) -> None:
         """Let each sink that reads a secret from one of ``paths`` try again at once."""
         for publisher in self._publishers:
             publisher.secrets_changed(paths)
+
+    def try_now(self) -> None:
+        """Let each sink that fails, or whose target others have changed, write again at once: a person asked for it."""
+        for publisher in self._publishers:
+            publisher.try_now()
 
     def stop(self) -> None:
         """Stop all publishers. The targets stay unchanged."""
@@ -91,4 +104,15 @@ class RunningSinks:
         if sink.family == "served":
             served = cast(ListeningSink, sink)  # `plugin.kind_check` has checked the interface of the family
             return SocketPublisher(self._name, served, label=label, target=lock, context=self._context)
-        return Publisher(self._name, sink, label=label, removes=self._removes, target=lock, context=self._context)
+        publisher = Publisher(
+            self._name,
+            sink,
+            label=label,
+            removes=self._removes,
+            outdated=self._outdated,
+            target=lock,
+            context=self._context,
+        )
+        if publisher.drift is not None:
+            self._watch.add(publisher.drift)
+        return publisher

@@ -1,5 +1,7 @@
 """Health of one sink: its status row, and the pause after a failure."""
 
+from typing import Literal
+
 from tokend.engine.context.context import Context
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import bug_in
@@ -17,13 +19,28 @@ log = get_logger()
 class SinkHealth:
     """The record of one sink's successes and failures.
 
-    ``error`` is the message for the operator while the sink fails, else None.
+    ``error`` is the message for the operator while the target is not right, else None; ``trouble`` is the state that
+    status shows with it. ``found_uid`` is the owner of a target that others have changed.
     """
 
-    __slots__ = ("_context", "_failures", "_label", "_last_success", "_name", "_retry_at", "_sink", "error")
+    __slots__ = (
+        "_context",
+        "_failures",
+        "_label",
+        "_last_success",
+        "_name",
+        "_removed",
+        "_retry_at",
+        "_sink",
+        "error",
+        "found_uid",
+        "trouble",
+    )
 
     def __init__(self, name: str, sink: Destination, *, label: str, context: Context) -> None:
         self.error: str | None = None
+        self.trouble: Literal["failing", "conflict", "waiting"] = "failing"
+        self.found_uid: int | None = None
         self._name = name
         self._sink = sink
         self._label = label
@@ -31,21 +48,32 @@ class SinkHealth:
         self._failures = 0
         self._retry_at: Instant | None = None
         self._last_success: Instant | None = None
+        self._removed = False
+
+    @property
+    def state(self) -> str:
+        """The state of `SinkStatus`."""
+        if self.error is not None:
+            return self.trouble
+        if self._last_success is None:
+            return "pending"
+        return "removed" if self._removed else "ok"
 
     @property
     def status(self) -> SinkStatus:
         """The sink's status row."""
-        state = "failing" if self.error is not None else "pending" if self._last_success is None else "ok"
         path = self._sink.file_path
         return SinkStatus(
             kind=self._sink.kind,
             label=self._label,
             target=self._sink.target,
             path=None if path is None else str(path),
-            state=state,
+            state=self.state,
             required=self._sink.required,
             last_success_at=None if self._last_success is None else self._last_success.wall,
             error=self.error,
+            repairs=self._context.counters.sink_repairs[self._name, self._label],
+            found_uid=self.found_uid,
         )
 
     @property
@@ -69,11 +97,15 @@ class SinkHealth:
         """End the pause, because the cause of the failure has changed."""
         self._retry_at = None
 
-    def succeeded(self) -> None:
-        """Record a success now."""
-        self._failures, self._retry_at, self.error = 0, None, None
+    def succeeded(self, *, removed: bool = False) -> None:
+        """Record a success now; ``removed``: the target holds no token any more, as it must."""
+        self._failures, self._retry_at, self._removed = 0, None, removed
         self._last_success = self._context.clock.instant()
-        self._context.store.touch(self._name)
+        self._clear()
+
+    def recovered(self) -> None:
+        """Record that the target was found right: others have undone their change of it."""
+        self._clear()
 
     def failed(self, detail: str) -> None:
         """Record a failure now, and set the pause, which grows. Log it unless ``detail`` is the current error."""
@@ -85,9 +117,31 @@ class SinkHealth:
         context.counters.wrote(self._name, self._label, "failure")
         if detail != self.error:
             log.warning("sink.failed", **self.log_fields, detail=detail)
-        self.error = detail
+        self.error, self.trouble = detail, "failing"
         context.store.touch(self._name)
 
     def crashed(self) -> None:
         """Record a failure now whose cause is a bug. The supervisor logs the traceback and restarts the task."""
         self.failed(f"{bug_in(self._sink)}; the log has its traceback")
+
+    def unusable(self, detail: str) -> None:
+        """Record that the next write would fail. It is tried all the same, without a pause."""
+        self.error, self.trouble = detail, "failing"
+
+    def waits(self, detail: str | None) -> None:
+        """Record what the sink waits for: a valid token of another provider, or a newer one. None: for nothing."""
+        if detail is not None:
+            self.error, self.trouble = detail, "waiting"
+        elif self.trouble == "waiting":
+            self.error, self.trouble = None, "failing"
+
+    def differs(self, detail: str, found_uid: int | None) -> None:
+        """Record that others changed the target, and that it is not written again now. Logged once per ``detail``."""
+        if detail != self.error:
+            log.warning("sink.drifted", **self.log_fields, detail=detail, found_uid=found_uid)
+        self.error, self.trouble, self.found_uid = detail, "conflict", found_uid
+        self._context.store.touch(self._name)
+
+    def _clear(self) -> None:
+        self.error, self.trouble, self.found_uid = None, "failing", None
+        self._context.store.touch(self._name)

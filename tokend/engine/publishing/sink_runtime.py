@@ -1,7 +1,7 @@
 """Implementations of `plugin.sink.SinkRuntime`: threads with a deadline, secrets, requests, marks, other leases."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import anyio
 
@@ -9,10 +9,11 @@ from tokend.engine.context.context import Context
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.machine.clock import Clock
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
+from tokend.plugin.protocol_check import implements
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import SinkSettings
-from tokend.plugin.sink import Mark, Values
+from tokend.plugin.sink import Mark, Values, WatchedSink
 from tokend.values.errors import AttemptError, SinkError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease
@@ -26,14 +27,19 @@ ANNOUNCE_SECONDS = 35.0
 
 
 class WriteRuntime:
-    """The runtime of a sink's writes, removals and probes, which run one at a time per target."""
+    """The runtime of a sink's writes, removals and probes, which run one at a time per target.
 
-    __slots__ = ("_context", "_sink", "_target", "_upstream")
+    ``last_stamp`` is the stamp of a `WatchedSink` right after the last call in a thread, else None.
+    """
+
+    __slots__ = ("_context", "_sink", "_stamped", "_target", "_upstream", "last_stamp")
 
     def __init__(self, sink: SinkSettings, target: TargetLock, context: Context) -> None:
         self._sink = sink
         self._target = target
         self._context = context
+        self._stamped = cast(WatchedSink, sink) if implements(sink, WatchedSink) else None
+        self.last_stamp: object = None
         # Made at the first use: thousands of file sinks read no secret and send no request.
         self._upstream: Runtime | None = None
 
@@ -63,10 +69,18 @@ class WriteRuntime:
         try:
             # Shielded: a shutdown waits for a write that has begun, so that the file is not left stale.
             with anyio.CancelScope(shield=True):
-                result = await self._context.threads.run(self._target.tracked(call), seconds=WRITE_SECONDS)
+                result = await self._context.threads.run(
+                    self._target.tracked(lambda: self._make(call)), seconds=WRITE_SECONDS
+                )
         except TimeoutError as error:
             why = f": {error}" if str(error) else f" within {WRITE_SECONDS:.0f} s: the filesystem hangs"
             raise SinkError(f"{self._sink.target}: not written{why}") from None
+        return result
+
+    def _make(self, call: Callable[[], T]) -> T:
+        result = call()
+        if self._stamped is not None:
+            self.last_stamp = self._stamped.stamp()
         return result
 
     def lease_of(self, name: str) -> Lease | None:
@@ -84,6 +98,10 @@ class WriteRuntime:
         parts = [self._sink.target.encode(), *(key.encode() for key in keys), *(one.reveal_bytes() for one in members)]
         content = b"".join(b"%d:%b" % (len(part), part) for part in parts)
         return Mark(self._context.store.state.digest(b"sink\0" + content), version)
+
+    def fingerprint(self, value: Secret) -> str:
+        """Make the fingerprint of a token, as leases have it."""
+        return self._context.store.state.fingerprint(value.reveal_bytes())
 
     def _upstream_runtime(self) -> Runtime:
         if self._upstream is None:

@@ -1,6 +1,7 @@
 """Publishing task of one served sink: serve the sink, and serve it again after a failure."""
 
 from pathlib import Path
+from typing import ClassVar
 
 from tokend.engine.context.context import Context
 from tokend.engine.publishing.sink_health import SinkHealth
@@ -18,6 +19,8 @@ log = get_logger()
 class SocketPublisher:
     """The task that serves one sink; see `run`. A client gets the newest token at the time of its connection."""
 
+    drift: ClassVar[None] = None  # its server watches the path itself
+
     def __init__(self, name: str, sink: ListeningSink, *, label: str, target: TargetLock, context: Context) -> None:
         self.sink = sink
         self.label = label
@@ -28,6 +31,7 @@ class SocketPublisher:
         self._serve = context.serve
         self._health = SinkHealth(name, sink, label=label, context=context)
         self._listening = False
+        self._wake = Event()
 
     @property
     def status(self) -> SinkStatus:
@@ -41,6 +45,11 @@ class SocketPublisher:
     def secrets_changed(self, paths: set[Path]) -> None:
         """Do nothing: a served sink reads no secret."""
 
+    def try_now(self) -> None:
+        """End the pause after a failure: a person asked for it."""
+        self._health.try_now()
+        self._wake.set()
+
     def owes_announcement(self) -> bool:
         """Return False: a client reads the current token, so there is no change to announce."""
         return False
@@ -51,7 +60,8 @@ class SocketPublisher:
             # An earlier sink on the same path (before a change, a rename or a new order) may not have ended yet.
             async with self._target.lock:
                 await self._listen()
-            await self._clock.wait(self._health.retry_at(self._clock.instant()), Event())
+            self._wake = Event()
+            await self._clock.wait(self._health.retry_at(self._clock.instant()), self._wake)
 
     async def _listen(self) -> None:
         try:

@@ -191,13 +191,15 @@ def _load_token(document: Mapping[str, Any]) -> Token:
 def _dump_failure(failure: Failure | None) -> dict[str, str] | None:
     if failure is None:
         return None
-    return {"reason": failure.reason, "detail": failure.detail, "at": failure.at.isoformat()}
+    said = {} if failure.said is None else {"said": failure.said}
+    return {"reason": failure.reason, "detail": failure.detail, "at": failure.at.isoformat(), **said}
 
 
 def _load_failure(document: Mapping[str, Any] | None) -> Failure | None:
     if document is None:
         return None
-    return Failure(_text(document["reason"]), _text(document["detail"]), _aware(document["at"]))
+    said = _maybe(_text, document.get("said"))  # 0.1.0 had none
+    return Failure(_text(document["reason"]), _text(document["detail"]), _aware(document["at"]), said)
 
 
 def _dump_forgotten(forgotten: tuple[Forgotten, ...]) -> dict[str, Any]:

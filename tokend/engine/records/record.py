@@ -35,10 +35,10 @@ class HostPause:
 class Record:
     """The stored state of one provider.
 
-    ``generation`` is the last one ever used under this name. ``account``, ``request`` and ``proven`` are `fingerprints`
-    of the last token's account, of the last request, and of the secrets that last gave a token (None: never).
-    ``host_pause`` is the last pause that a host asked for; it may be over. ``forgotten`` are the tokens that must not
-    be published again.
+    ``generation`` is the last one ever used under this name, that of the lease unless the record `is_outdated`.
+    ``account``, ``request`` and ``proven`` are `fingerprints` of the last token's account, of the last request, and of
+    the secrets that last gave a token (None: never). ``host_pause`` is the last pause that a host asked for; it may be
+    over. ``forgotten`` are the tokens that must not be published again.
     """
 
     generation: int = 0
@@ -54,6 +54,12 @@ class Record:
     def lease(self) -> Lease | None:
         """The token held, valid or not."""
         return self.token.lease
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a newer token than the one held was published: this record was read from an old state."""
+        lease = self.token.lease
+        return lease is not None and lease.generation < self.generation
 
     @property
     def withdrawn(self) -> bool:
@@ -100,6 +106,10 @@ class Record:
         resolved, TLS is spoken), and a vendor counts from when it arrives.
         """
         return None if self.last_attempt is None else now
+
+    def outdated_by(self, generation: int) -> "Record":
+        """Note that ``generation`` was published under this name: generations never fall. The token held stays."""
+        return self if generation <= self.generation else replace(self, generation=generation)
 
     def without_token(self) -> "Record":
         """Take the token away; the sinks must not hold it any longer either."""

@@ -15,7 +15,9 @@ def renamed(record: Record, name: str, *, there: Record) -> Record:
     if not isinstance(token, Held):
         return replace(record, generation=max(record.generation, above))
     generation = record.generation if record.generation > above else above + 1
-    lease = replace(token.lease, name=name, generation=generation)
+    # The generation of a record that is out of date is another token's: this one does not get it.
+    own = token.lease.generation if record.is_outdated else generation
+    lease = replace(token.lease, name=name, generation=own)
     return replace(record, token=replace(token, lease=lease), generation=generation)
 
 

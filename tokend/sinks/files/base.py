@@ -4,9 +4,11 @@
 """
 
 import grp
+import os
 import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,8 +22,9 @@ from tokend.files.ownership import own_group
 from tokend.plugin.kind_check import method_fault
 from tokend.plugin.settings import AnnouncementTiming, SinkSettings
 from tokend.plugin.settings_base import AnchoredPath, Duration, Mode, Name, is_number
-from tokend.plugin.sink import SinkRuntime
+from tokend.plugin.sink import Difference, SinkRuntime
 from tokend.sinks.files.announce import Announcement, Signal, Systemd
+from tokend.sinks.files.drift import Expected, content_phrase, is_trusted_place, ownership_phrases
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease
 
@@ -47,6 +50,8 @@ class FileSink(SinkSettings):
     systemd: Systemd | None = None
     debounce: Duration | None = None
     splay: Duration | None = None
+    # Whether a file that another program has changed is written again.
+    drift: Literal["repair", "report"] = "repair"
 
     @field_validator("path")
     @classmethod
@@ -121,6 +126,63 @@ class FileSink(SinkSettings):
             return
         await runtime.run_in_thread(lambda: announcement.make(self.target))
 
+    # ------------------------------------------------------------------ plugin.sink.WatchedSink
+
+    def stamp(self) -> files.Stamp:
+        """Return the file's stamp."""
+        return files.stamp(self.path)
+
+    def difference(self, lease: Lease, others: Mapping[str, Lease], good: object) -> Difference | None:
+        """Compare the file with what it must hold: content, owner, group and mode."""
+        with self.operator_errors():
+            expected = self.expected(lease, others)
+            found = files.observe(self.path, at_most=expected.at_most, symlink=self.symlink)
+            if found.content is None:
+                return Difference("it was deleted")
+            wanted = self.kept_ownership(good)
+            is_right = expected.holds(found.content)
+            phrases = [*ownership_phrases(found.ownership, wanted)]
+            if not is_right:
+                phrases.insert(0, content_phrase(found.content))
+            if not phrases:
+                return None
+            foreign = wanted.uid is not None and found.ownership.uid != wanted.uid
+            return Difference(
+                ", ".join(phrases),
+                found_uid=found.ownership.uid,
+                is_foreign=foreign and not is_trusted_place(self.path),
+                content=not is_right,
+            )
+
+    async def repair(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease], good: object) -> bool:  # noqa: ARG002  # of the interface
+        """Write the file again. True if it changed."""
+        return await (self.write_all(runtime, lease, others) if others else self.write(runtime, lease))
+
+    def expected(self, lease: Lease, others: Mapping[str, Lease]) -> Expected:
+        """Make what the file must hold with these tokens.
+
+        A kind that edits its file is not compared: its edit finds out whether something has changed.
+        """
+        if not _overrides(type(self), "render"):
+            return Expected(0, lambda _: self.drift == "report")
+        content = self.rendered(lease, others)
+        return Expected(len(content) + 1, lambda found: found == content)
+
+    def rendered(self, lease: Lease, others: Mapping[str, Lease]) -> bytes:  # noqa: ARG002  # for kinds with tokens
+        """Make the file's whole content from several tokens."""
+        return self.render(lease)
+
+    def kept_ownership(self, good: object) -> Ownership:
+        """Return the ownership that the file must have now: as configured, else as it was when tokend saw it right.
+
+        A file that is replaced as a whole belongs to this process.
+        """
+        wanted = self.ownership()
+        if self.mode is not None and self.write_mode == "replace":
+            return replace(wanted, uid=os.geteuid() if wanted.uid is None else wanted.uid)
+        seen = good.ownership if isinstance(good, files.Stamp) else None
+        return wanted if seen is None else wanted.over(seen)
+
     # ------------------------------------------------------------------ in a thread
 
     def render(self, lease: Lease) -> bytes:
@@ -154,14 +216,15 @@ class FileSink(SinkSettings):
             self.ownership()
             files.probe(self.path, symlink=self.symlink, in_place=self.write_mode == "in-place")
 
-    def put(self, content: bytes, edited: Version | None = None) -> bool:
+    def put(self, content: bytes, edited: Version | None = None, ownership: Ownership | None = None) -> bool:
         """Replace or overwrite the file as the settings say. True if the file changed.
 
-        ``edited`` is the version of the file that ``content`` was made from. Raises OSError; its subclass
-        `ChangedError` if the file is not ``edited`` any more.
+        ``edited`` is the version of the file that ``content`` was made from. ``ownership`` is used instead of the
+        configured one. Raises OSError; its subclass `ChangedError` if the file is not ``edited`` any more.
         """
         write = files.write_in_place if self.write_mode == "in-place" else files.replace_file
-        return write(self.path, content, self.ownership(), symlink=self.symlink, edited=edited)
+        wanted = self.kept_ownership(None) if ownership is None else ownership
+        return write(self.path, content, wanted, symlink=self.symlink, edited=edited)
 
     def ownership(self) -> Ownership:
         """Return mode, owner and group as numbers. Raises `SinkError` for a name that this machine does not know.

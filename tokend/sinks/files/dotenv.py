@@ -1,17 +1,20 @@
 """Kind ``dotenv``: sets one key of a `.env` file and keeps every other byte."""
 
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
 from pydantic import ValidationInfo, field_validator
 
 from tokend import files
-from tokend.files import ChangedError, Version
+from tokend.files import LARGEST_EDITED_BYTES, ChangedError, Ownership, Version
 from tokend.plugin.settings import part_of
 from tokend.plugin.settings_base import Mode
+from tokend.plugin.sink import SinkRuntime
 from tokend.sinks.files.base import FileSink
 from tokend.sinks.files.dotenv_format import KEY, Style, UneditableError, UnencodableError, edit, encode
+from tokend.sinks.files.drift import Expected
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease, utc
 
@@ -52,17 +55,46 @@ class DotenvSink(FileSink):
         keys = (self.key,) if self.expires_key is None else (self.key, self.expires_key)
         return frozenset(part_of(file, key) for file in super().exclusive_targets() for key in keys)
 
+    def exposure(self) -> str | None:
+        """Return a warning if every user may read the file, by its mode or by the one that it will get."""
+        try:
+            mode = stat.S_IMODE(self.path.stat().st_mode) if self.mode is None else int(self.mode, 8)
+        except OSError:
+            return None  # a new file is for its owner only
+        if not mode & stat.S_IROTH:
+            return None
+        advice = f"chmod o-r {self.path}" if self.mode is None else 'mode = "0640" with a group of its readers'
+        return f"every user may read {self.path} (mode {mode:04o}), which gets the token: {advice}"
+
     def write_blocking(self, lease: Lease) -> bool:
         """Set the keys. True if the file changed."""
+        return self._set(self._encoded(lease), append=True)
+
+    async def repair(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease], good: object) -> bool:  # noqa: ARG002  # of the interface
+        """Set the keys again, and owner, group and mode as they were. True if the file changed."""
+        return await runtime.run_in_thread(
+            lambda: self._set(self._encoded(lease), append=True, kept=self.kept_ownership(good))
+        )
+
+    def expected(self, lease: Lease, others: Mapping[str, Lease]) -> Expected:  # noqa: ARG002  # of the interface
+        """Make what the file must hold: the keys, whatever stands beside them."""
+        encoded = self._encoded(lease)
+
+        def holds(found: bytes) -> bool:
+            with self._editable():
+                return edit(found, encoded, append=True) == found
+
+        return Expected(LARGEST_EDITED_BYTES + 1, holds)
+
+    def _encoded(self, lease: Lease) -> dict[str, str]:
         expires = lease.token.expires_at
         values = {self.key: lease.token.value.reveal()}
         if self.expires_key is not None:
             values[self.expires_key] = "" if expires is None else utc(expires.wall)
         try:
-            encoded = {key: encode(value, self.style) for key, value in values.items()}
+            return {key: encode(value, self.style) for key, value in values.items()}
         except UnencodableError as error:
             raise SinkError(f"{self.target}: the token cannot be written as {self.key}: {error}") from None
-        return self._set(encoded, append=True)
 
     def remove_blocking(self) -> bool:
         """Set the keys that the file has to empty values (``KEY=``). True if the file changed."""
@@ -75,23 +107,25 @@ class DotenvSink(FileSink):
         with self.operator_errors(), self._editable():
             edit(self._read().content or b"", {}, append=False)
 
-    def _set(self, values: dict[str, str], *, append: bool) -> bool:
+    def _set(self, values: dict[str, str], *, append: bool, kept: Ownership | None = None) -> bool:
         with self.operator_errors(), self._editable():
             for _ in range(EDIT_TRIES):
                 try:
-                    return self._edit(values, append=append)
+                    return self._edit(values, append=append, kept=kept)
                 except ChangedError:
                     continue
         raise SinkError(f"{self.target}: another program keeps changing the file")
 
-    def _edit(self, values: dict[str, str], *, append: bool) -> bool:
+    def _edit(self, values: dict[str, str], *, append: bool, kept: Ownership | None) -> bool:
         before = self._read()
         if before.content is None and not append:
             return False
         after = edit(before.content or b"", values, append=append)
-        if after == before.content and (not append or self.ownership().is_met_by(before.ownership)):
+        wanted = self.ownership() if kept is None else kept
+        if after == before.content and (not append or wanted.is_met_by(before.ownership)):
             return False
-        return self.put(after, before)
+        # What was kept and is right still is not set again: a mode that is set takes an ACL away.
+        return self.put(after, before, wanted if kept is None else kept.unlike(before.ownership))
 
     def _read(self) -> Version:
         # With symlink = "replace" the new file needs the other keys, which are in the link's target.

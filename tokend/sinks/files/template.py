@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tokend.files import read_whole
+from tokend.files import UntrustedError, read_whole, require_safe
 from tokend.plugin.settings_base import AnchoredPath
 from tokend.sinks.files.base import FileSink
 from tokend.values.errors import SinkError
@@ -47,6 +47,10 @@ class TemplateSink(FileSink):
         with self.operator_errors():
             return self.put(content)
 
+    def rendered(self, lease: Lease, others: Mapping[str, Lease]) -> bytes:
+        """Render the template for these tokens."""
+        return self.render_all(lease, others)
+
     def render_all(self, lease: Lease, others: Mapping[str, Lease]) -> bytes:
         """Render the template for these tokens as UTF-8.
 
@@ -79,7 +83,10 @@ class TemplateSink(FileSink):
         if self.template_file is None:
             return self.template or ""
         try:
+            require_safe(self.template_file)
             return read_whole(self.template_file, at_most=LARGEST_TEMPLATE_BYTES).decode("utf-8")
+        except UntrustedError as error:
+            raise SinkError(f"{self.template_file}: unsafe_path: {error.strerror}") from None
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             raise SinkError(f"{self.template_file}: {reason}") from None

@@ -1,0 +1,127 @@
+"""Checks of the secrets and of the other files that a table names: readable, safe, and nobody else's business. Blocks.
+
+`load` reports the findings with their places in the document. `secret_warnings` finds them again for the status of a
+running daemon, when a secret has changed and the configuration has not.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokend.config.config_files import Document, one_line
+from tokend.config.findings import ConfigProblem, Findings, in_status
+from tokend.config.model import ProviderConfig
+from tokend.files import Level, trusted
+from tokend.plugin.field_roles import fields_without_secret
+from tokend.plugin.secret_inspection import Inspected, inspect_secret
+from tokend.plugin.secret_reading import files_of
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.settings import ProviderSettings, SinkSettings
+from tokend.values.errors import UnsafePathError
+from tokend.values.status import StatusWarning
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with one key of a table; None: with the table. ``is_error`` at a check and at a reload.
+
+    ``is_of_text``: an error of the configuration's text, which ends a start, too.
+    """
+
+    key: str | None
+    warning: StatusWarning
+    is_error: bool = False
+    is_of_text: bool = False
+
+
+def findings_of(settings: ProviderSettings | SinkSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Inspect the secrets and the files of one provider or sink."""
+    inspected = inspect_all(settings.secrets(), environ, fields_without_secret(type(settings)))
+    unreadable = frozenset(key for key, one in inspected.items() if one.error is not None)
+    yield from of_secrets(inspected, settings.missing_secrets(unreadable))
+    yield from _of_paths(settings)
+    if isinstance(settings, SinkSettings) and (exposed := settings.exposure()) is not None:
+        yield Finding("path", StatusWarning("target_exposed", exposed))
+    if (warn := getattr(settings, "warnings", None)) is not None:
+        revealed = {key: one.secret for key, one in inspected.items() if one.secret is not None}
+        for text in warn(revealed):
+            yield Finding(None, StatusWarning("kind", text))
+
+
+def inspect_all(
+    sources: Mapping[str, SecretSource], environ: Mapping[str, str], harmless: frozenset[str] = frozenset()
+) -> dict[str, Inspected]:
+    """Inspect secrets by key; the ``harmless`` keys hold no secret."""
+    return {key: inspect_secret(key, one, environ, confidential=key not in harmless) for key, one in sources.items()}
+
+
+def of_secrets(inspected: Mapping[str, Inspected], missing: frozenset[str]) -> Iterator[Finding]:
+    """Return the findings about secrets. ``missing`` are the unreadable ones that the settings need."""
+    for key, one in inspected.items():
+        if isinstance(one.error, UnsafePathError):
+            yield Finding(key, StatusWarning("unsafe_path", f"{key}: {one.error.detail}"), is_error=True)
+        elif one.error is not None and key in missing:
+            yield Finding(key, StatusWarning("secret_unreadable", f"{key}: {one.error.detail}"), True, one.is_literal)
+        for warning in one.warnings:
+            yield Finding(key, warning)
+
+
+def secret_warnings(provider: ProviderConfig, environ: Mapping[str, str] = os.environ) -> tuple[StatusWarning, ...]:
+    """Inspect the secrets and files of a provider and of its sinks; return what its status shows of them."""
+    found = [one.warning for one in findings_of(provider.settings, environ)]
+    for index, sink in enumerate(provider.sinks):
+        found += [_of_sink(index, one) for one in findings_of(sink, environ)]
+    return tuple(found)
+
+
+def check_documents(main: Document, included: Iterable[Document], findings: Findings) -> None:
+    """Judge the paths of the configuration files. An unsafe main file is an error at a start, too."""
+    for document in (main, *included):
+        with suppress(OSError):
+            found = trusted(document.path, foreign=Level.UNSAFE)
+            unsafe = found.level is Level.UNSAFE
+            message = f"this file is at {'an unsafe' if unsafe else 'a doubtful'} path: {found.reason}"
+            code = "unsafe_path" if unsafe else "doubtful_path"
+            problem = ConfigProblem(str(document.path), 1, 1, one_line(message), code=code)
+            if found.level is Level.DOUBTFUL:
+                findings.warnings.append(problem)
+            elif unsafe and document is main:
+                findings.errors.append(problem)
+            elif unsafe:
+                findings.of_this_machine(problem)
+
+
+def secret_files(providers: Mapping[str, ProviderConfig], environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files with secrets, and the templates: their changes count at once. Commands have none."""
+    found: dict[Path, None] = {}
+    for provider in providers.values():
+        for settings in (provider.settings, *provider.sinks):
+            found.update(dict.fromkeys(files_of(settings, environ)))
+    return tuple(found)
+
+
+def _of_sink(index: int, finding: Finding) -> StatusWarning:
+    return StatusWarning(finding.warning.code, in_status(("sinks", index, finding.key), finding.warning.message))
+
+
+def _of_paths(settings: Any) -> Iterator[Finding]:
+    """Judge the paths of the other files that are read or run: templates, authorities, certificates, commands."""
+    written = settings.file_path if isinstance(settings, SinkSettings) else None
+    for key, value in settings.__dict__.items():
+        if isinstance(value, Path) and value is not written:
+            yield from _of_path(key, value, Level.DOUBTFUL)
+    if (argv := settings.__dict__.get("on_change")) and (program := shutil.which(argv[0])) is not None:
+        yield from _of_path("on_change", Path(program), Level.UNSAFE)
+
+
+def _of_path(key: str, path: Path, foreign: Level) -> Iterator[Finding]:
+    with suppress(OSError):  # what cannot be looked at cannot be read: that is reported
+        found = trusted(path, foreign=foreign)
+        unsafe = found.level is Level.UNSAFE
+        if found.level is not Level.OK:
+            message = f"{key}: {path} is at {'an unsafe' if unsafe else 'a doubtful'} path: {found.reason}"
+            yield Finding(key, StatusWarning("unsafe_path" if unsafe else "doubtful_path", message), is_error=unsafe)

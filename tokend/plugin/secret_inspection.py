@@ -1,0 +1,78 @@
+"""Inspection of a secret and of its place, for ``tokend check``, the log and the status. Blocks.
+
+Warnings say what is odd, who else may read the secret, and who may change it; never the secret itself.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from tokend.files import Level, trusted
+from tokend.plugin.secret_oddities import oddities
+from tokend.plugin.secret_reading import check_path, decoded, foreign_level, path_of, read_raw
+from tokend.plugin.secret_source import SecretSource, shows_path
+from tokend.values.errors import SecretError
+from tokend.values.secret import Secret
+from tokend.values.status import StatusWarning
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """A secret, or the error why it cannot be read, and the warnings about it. Both are None for a command.
+
+    ``is_literal`` says that the secret stands in the configuration itself.
+    """
+
+    secret: Secret | None
+    error: SecretError | None
+    warnings: tuple[StatusWarning, ...]
+    is_literal: bool = False
+
+
+def inspect_secret(
+    key: str, source: SecretSource, environ: Mapping[str, str] = os.environ, *, confidential: bool = True
+) -> Inspected:
+    """Read and inspect the secret of one key. A command is not run: only its program's path is looked at.
+
+    ``confidential`` is false for a value that everybody may read, as a user name.
+    """
+    warnings = [*_doubts(key, source, environ)]
+    if confidential:
+        warnings += _readers(key, source)
+    if source.command is not None:
+        try:
+            check_path(source, environ)
+        except SecretError as error:
+            return Inspected(None, error, ())
+        return Inspected(None, None, tuple(warnings))
+    try:
+        raw = read_raw(source, environ)
+        secret = decoded(source, raw)
+    except SecretError as error:
+        return Inspected(None, error, tuple(warnings), source.literal is not None)
+    if source.encoding == "text" and (odd := oddities(raw)):
+        message = f"{key}: {source} {', '.join(odd)}; it is used as it is: put the secret there alone, if that is wrong"
+        warnings.append(StatusWarning("secret_format", message))
+    return Inspected(secret, None, tuple(warnings), source.literal is not None)
+
+
+def _doubts(key: str, source: SecretSource, environ: Mapping[str, str]) -> list[StatusWarning]:
+    """Warn of a path that others may change. Unsafe paths are errors of the reading."""
+    path = path_of(source, environ)
+    with suppress(OSError):
+        if path is not None and (found := trusted(path, foreign=foreign_level(source))).level is Level.DOUBTFUL:
+            reason = found.reason if shows_path(source) else "others may change what is there"
+            return [StatusWarning("doubtful_path", f"{key}: {source} is at a doubtful path: {reason}")]
+    return []
+
+
+def _readers(key: str, source: SecretSource) -> list[StatusWarning]:
+    """Warn of a file that every user may read."""
+    with suppress(OSError):
+        if source.file is not None and stat.S_ISREG(mode := source.file.stat().st_mode) and mode & stat.S_IROTH:
+            advice = f": chmod o-r {source.file}" if shows_path(source) else ""
+            message = f"{key}: every user may read {source} (mode {stat.S_IMODE(mode):04o}){advice}"
+            return [StatusWarning("secret_exposed", message)]
+    return []
