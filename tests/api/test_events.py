@@ -244,7 +244,7 @@ def test_a_present_state_can_be_resumed_after_its_end_only(running: Served) -> N
 
 
 def test_changes_of_hidden_tokens_do_not_move_the_comments() -> None:
-    """The time between two comments would tell of them."""
+    """The time between two comments would otherwise depend on them."""
 
     async def listen() -> bool:
         engine = FakeEngine()
