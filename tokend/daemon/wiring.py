@@ -174,7 +174,7 @@ def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
     status_line, watchdog = _status_line(given, engine, listeners), _watchdog(given, engine)
 
     def config_changed() -> None:
-        api.audit(engine.in_force.config.daemon.log_level == "debug")
+        api.audit(logs.level_in_force(engine.in_force.config.daemon.log_level) == "debug")
         api.changes.config_changed(dict(engine.in_force.event()))
         if status_line is not None:
             status_line.send_soon()
@@ -213,7 +213,7 @@ def _api(given: Launch, engine: EngineParts, listeners: Listeners) -> TokenApi:
         engine.rules,
         config_state=engine.in_force.state,
         metrics=metrics.page,
-        audit_reads=engine.in_force.config.daemon.log_level == "debug",
+        audit_reads=logs.level_in_force(engine.in_force.config.daemon.log_level) == "debug",
         last_event=given.event_ids.last_before,
         event_id_used=given.event_ids.used,
         sockets=engine.sockets.rows,
