@@ -69,7 +69,7 @@ async def _serve(given: Launch, stop: anyio.Event) -> None:
         await _apply_first_config(given, engine)
         service = wire_service(given, engine)
         await _start_service(service, tasks, stack)
-        for task in _tasks(engine, service):
+        for task in _tasks(given, engine, service):
             tasks.start_soon(_keep_running, given.clock, task)
         starting.cancel()
         given.notifier.ready()
@@ -109,7 +109,7 @@ async def _start_service(service: ServiceParts, tasks: TaskGroup, stack: AsyncEx
     await tasks.start(service.sockets)
 
 
-def _tasks(engine: EngineParts, service: ServiceParts) -> Sequence[Callable[[], Awaitable[None]]]:
+def _tasks(given: Launch, engine: EngineParts, service: ServiceParts) -> Sequence[Callable[[], Awaitable[None]]]:
     """Return the daemon's own tasks; the engine has started those of its providers."""
     reloader = engine.reloader
     tasks = [
@@ -118,6 +118,7 @@ def _tasks(engine: EngineParts, service: ServiceParts) -> Sequence[Callable[[], 
         reloader.retry_refused,
         reloader.inspect_secrets,
         engine.store.keep_saved,
+        given.event_ids.keep,
     ]
     if service.status_line is not None:
         tasks.append(service.status_line.report)
