@@ -15,14 +15,14 @@ def main(lock: str, report: str, log: str) -> int:
         rows = json.loads(Path(report).read_text(encoding="utf-8"))["dependencies"]
     except (ValueError, KeyError, OSError):
         last = (Path(log).read_text(encoding="utf-8").strip().splitlines() or ["no output"])[-1]
-        print(f"{lock}: not audited: {last}")
+        sys.stdout.write(f"{lock}: not audited: {last}\n")
         return 0
     audited = [row for row in rows if "skip_reason" not in row]
     found = [(row["name"], row["version"], one["id"]) for row in audited for one in row["vulns"]]
     for name, version, vulnerability in found:
-        print(f"{lock}: {name} {version}: {vulnerability}")
+        sys.stdout.write(f"{lock}: {name} {version}: {vulnerability}\n")
     unknown = "" if len(audited) == len(rows) else f", {len(rows) - len(audited)} unknown to this index"
-    print(f"{lock}: {len(audited)} versions audited, {len(found)} vulnerabilities{unknown}")
+    sys.stdout.write(f"{lock}: {len(audited)} versions audited, {len(found)} vulnerabilities{unknown}\n")
     return 1 if found else 0
 
 
