@@ -184,18 +184,6 @@ def test_a_second_instance_names_the_first_and_leaves(home: Home) -> None:
     assert home.run("run", "--once", "--config", str(home.config)).returncode == 0  # the lock went with its holder
 
 
-def test_a_socket_of_somebody_else_who_lives_is_not_taken(home: Home) -> None:
-    """Another state directory, the same socket: one sentence, exit code 1, and the path stays the other's."""
-    first = home.start(PARTNER).settled()
-    elsewhere = home.path / "other.toml"
-    home.save(elsewhere, home.text(PARTNER.replace("partner.jwt", "second.jwt")).replace('"state"', '"state2"'))
-    second = home.run("run", "--config", str(elsewhere))
-    assert second.returncode == 1
-    assert f"another process listens on {home.socket}" in second.stderr
-    assert "Traceback" not in second.stderr
-    assert first.lease("partner")
-
-
 def test_a_wrong_configuration_starts_nothing(home: Home) -> None:
     """Every error at once, exit code 2, and 78 under systemd."""
     home.write(PX.replace("username", "usrname") + TT.replace('"uat"', '"utah"'))

@@ -32,11 +32,11 @@ class Owner:
     made: "list[Open]" = field(default_factory=list)
     listener: "Listener[Open]" = field(init=False)
 
-    def listen(self, endpoint: SocketFile | socket.socket) -> "Listener[Open]":
+    async def listen(self, endpoint: SocketFile | socket.socket) -> "Listener[Open]":
         self.listener = Listener(
             endpoint, lambda sock, _: Open(self, sock), limits=self.limits, denied=self.denied, path_check_seconds=0.01
         )
-        self.listener.start()
+        await self.listener.start()
         return self.listener
 
     def denied(self, peer: Peer, detail: str) -> None:
@@ -94,7 +94,7 @@ def test_a_connection_too_many_is_closed_and_reported(tmp_path: Path) -> None:
             (ConnectionLimits(9, 1, exempt=frozenset((os.geteuid(),))), None),
         ):
             owner = Owner(limits)
-            listener = owner.listen(SocketFile(tmp_path / "s"))
+            listener = await owner.listen(SocketFile(tmp_path / "s"))
             async with client(tmp_path / "s") as one, client(tmp_path / "s") as two:
                 assert await one.readexactly(5) == b"hello"
                 assert await two.read(5) == (b"" if detail else b"hello")
@@ -113,7 +113,7 @@ def test_a_queueing_listener_leaves_a_connection_too_many_in_the_backlog(tmp_pat
 
     async def scenario() -> None:
         owner = Owner(ConnectionLimits(1, queues=True))
-        listener = owner.listen(SocketFile(tmp_path / "s"))
+        listener = await owner.listen(SocketFile(tmp_path / "s"))
         async with client(tmp_path / "s") as one, client(tmp_path / "s") as two:
             assert await one.readexactly(5) == b"hello"
             with pytest.raises(TimeoutError):
@@ -134,7 +134,7 @@ def test_a_removed_path_is_taken_back_and_a_foreign_file_raises(tmp_path: Path) 
 
     async def scenario() -> None:
         owner = Owner()
-        listener = owner.listen(SocketFile(path))
+        listener = await owner.listen(SocketFile(path))
         keeping = asyncio.create_task(listener.keep_path())
         async with client(path) as one:
             assert await one.readexactly(5) == b"hello"
@@ -164,7 +164,7 @@ def test_at_the_end_connections_get_their_grace_and_are_then_cut(tmp_path: Path,
 
     async def scenario() -> None:
         owner = Owner(stubborn=stubborn)
-        listener = owner.listen(SocketFile(tmp_path / "s"))
+        listener = await owner.listen(SocketFile(tmp_path / "s"))
         async with client(tmp_path / "s") as one:
             assert await one.readexactly(5) == b"hello"
             await listener.close(grace_seconds=0.01)
@@ -197,7 +197,7 @@ def test_a_failing_accept_pauses_and_is_logged_once(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         owner = Owner()
-        listener = owner.listen(SocketFile(tmp_path / "s"))
+        listener = await owner.listen(SocketFile(tmp_path / "s"))
         assert listener._socket is not None
         listener._socket = full = FullTable(listener._socket)  # type: ignore[assignment]  # as much of a socket as is used
         with logged() as lines:
@@ -221,7 +221,7 @@ def test_tcp_connections_count_for_nobody(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         owner = Owner(ConnectionLimits(1))
-        listener = owner.listen(socket.create_server(("127.0.0.1", 0)))
+        listener = await owner.listen(socket.create_server(("127.0.0.1", 0)))
         assert listener._socket is not None
         address = listener._socket.getsockname()
         one, first = await asyncio.open_connection(*address)
@@ -250,7 +250,7 @@ def test_clients_cannot_send_descriptors(tmp_path: Path, inherited: bool) -> Non
             endpoint = socket.socket(socket.AF_UNIX)
             endpoint.bind(str(tmp_path / "s"))
             endpoint.listen()
-        listener = Owner().listen(endpoint)
+        listener = await Owner().listen(endpoint)
         with socket.socket(socket.AF_UNIX) as sender, socket.socket() as passed:
             passed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
             sender.connect(str(tmp_path / "s"))

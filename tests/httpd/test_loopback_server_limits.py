@@ -6,6 +6,7 @@ import os
 import resource
 import socket
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tokend.httpd.listener import RESERVED_DESCRIPTORS
 from tokend.httpd.loopback_server import LoopbackServer
 from tokend.httpd.request_parser import Limits
 from tokend.machine.thread_pool import ThreadPool
+from tokend.plugin.secret_source import SecretSource
 
 
 def test_one_connection_too_many_is_closed(tmp_path: Path) -> None:
@@ -62,10 +64,26 @@ def test_a_port_that_is_taken_is_named_in_one_sentence(tmp_path: Path) -> None:
     """OSError, as where the Unix socket cannot be made."""
     with listening(tmp_path) as port:
         service, number = port.beside.service, port.server.port
-        second = LoopbackServer(Router(service), "127.0.0.1", number, lambda: None, threads=ThreadPool(1))
+        source = SecretSource(file=port.secret)
+        second = LoopbackServer(Router(service), "127.0.0.1", number, lambda: source, threads=ThreadPool(1))
         starting = asyncio.run_coroutine_threadsafe(second.start(), port.beside.loop)
         with pytest.raises(OSError, match=rf"^cannot listen on 127\.0\.0\.1:{number}: Address already in use$"):
             starting.result(PATIENCE_SECONDS)
+
+
+def _same(source: SecretSource | None) -> SecretSource | None:
+    return source
+
+
+def test_a_port_without_a_readable_secret_is_not_opened(tmp_path: Path) -> None:
+    """It would serve nobody; the error says what is wrong, and the port stays free."""
+    with listening(tmp_path) as port:
+        for source, words in ((None, "no listen_secret"), (SecretSource(file=tmp_path / "gone"), "listen_secret: ")):
+            kept = partial(_same, source)
+            server = LoopbackServer(Router(port.beside.service), "127.0.0.1", 0, kept, threads=ThreadPool(1))
+            starting = asyncio.run_coroutine_threadsafe(server.start(), port.beside.loop)
+            with pytest.raises(OSError, match=words):
+                starting.result(PATIENCE_SECONDS)
 
 
 @pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")

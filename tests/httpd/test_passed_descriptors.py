@@ -124,7 +124,7 @@ def test_a_listener_ends_at_once_although_its_backlog_holds_descriptors(
             def connect_while_the_loop_is_busy() -> None:
                 clients.enter_context(pass_along(str(running.path), b"x", slow[:1]))
                 clients.enter_context(pass_along(str(running.path), b"x", slow[1:]))
-                running.server.listener.stop_accepting()
+                running.server.listener._close_socket()
 
             started = time.monotonic()
             running.inside(connect_while_the_loop_is_busy)

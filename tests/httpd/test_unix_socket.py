@@ -54,7 +54,7 @@ def test_an_unknown_group_is_a_clear_error_and_leaves_nothing(tmp_path: Path) ->
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_there_is_no_moment_of_wrong_permissions(tmp_path: Path) -> None:
-    """docs/promises.md 93: the file appears with at most 0600 even without a umask, and is opened by one chmod."""
+    """docs/promises.md 93: the file appears with at most 0600 even without a umask, opened by one chmod."""
     seen: list[int] = []
     real = socket.socket(socket.AF_UNIX)
     os.fchmod(real.fileno(), 0o600)
@@ -74,8 +74,58 @@ def test_there_is_no_moment_of_wrong_permissions(tmp_path: Path) -> None:
         real.close()
     calls = [line.split(maxsplit=1)[1].partition("(")[0] for line in trace.read_text().splitlines()]
     assert seen == [0o600]
-    assert calls[-4:-1] == ["fchmod", "bind", "listen"]
-    assert calls[-1] in ("chmod", "fchmodat")
+    assert calls[-4:-2] == ["fchmod", "bind"]
+    assert calls[-2] in ("chmod", "fchmodat")
+    assert calls[-1] == "listen"
+
+
+_SWAPPED = """
+import os, sys
+from pathlib import Path
+from tokend.httpd.unix_socket import SocketFile, bind_socket
+path, victim, what = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+
+def swap(event, arguments):
+    # Between bind and the first look at the file: the moment that an attacker waits for.
+    if event == "open" and arguments[0] == str(path):
+        path.unlink()
+        {"link": path.symlink_to, "hard link": path.hardlink_to}[what](victim)
+
+sys.addaudithook(swap)
+try:
+    bind_socket(SocketFile(path, mode=0o666))
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("what", ["link", "hard link"])
+def test_a_file_that_takes_the_place_of_the_new_socket_is_left_alone(tmp_path: Path, what: str) -> None:
+    """Neither the link nor what it leads to gets the socket's mode."""
+    victim = tmp_path / "precious"
+    victim.write_text("fake-precious")
+    victim.chmod(0o600)
+    arguments = [str(tmp_path / "s"), str(victim), what]
+    done = subprocess.run([sys.executable, "-c", _SWAPPED, *arguments], capture_output=True, text=True, check=True)
+    assert "another file took the place of the socket" in done.stdout
+    assert _mode(victim) == 0o600
+    assert os.path.lexists(tmp_path / "s")
+
+
+@as_root
+def test_a_directory_of_another_user_is_refused_unless_he_owns_the_socket(tmp_path: Path) -> None:
+    """He could put any file in the socket's place; his own socket he may do with as he likes."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 12345, -1)
+    with pytest.raises(OSError, match="unsafe path"):
+        bind_socket(SocketFile(theirs / "s"))
+    assert list(theirs.iterdir()) == []
+    with bind_socket(SocketFile(theirs / "s", owner="12345")):
+        assert (theirs / "s").stat().st_uid == 12345
+    theirs.chmod(0o777)
+    with pytest.raises(OSError, match="unsafe path"):
+        bind_socket(SocketFile(theirs / "s", owner="12345"))
 
 
 def test_a_dead_socket_is_replaced(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_what_was_passed_to_another_process_is_not_touched(short: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        ("tokend.socket", "FileDescriptorName=api or =credentials"),
+        ("tokend.socket", "FileDescriptorName=api, =credentials or =loopback"),
         (None, "named 'unknown'"),
         ("api:api", "two sockets named 'api'"),
         ("credentials:api", "the socket named 'api' is no listening Unix stream socket"),

@@ -27,6 +27,7 @@ async def show_status(call: Call) -> Response:
         error = "the configuration has errors; the administrator's `tokend status` shows them"
     admin = call.admin
     sockets = [dict(socket) for socket in call.service.sockets()] if admin else []
+    listeners = [dict(listener) for listener in call.service.listeners()] if admin else []
     entries = call.service.entries_for(call.request.peer)
     names = frozenset(entry.name for entry in entries)
     return json_response(
@@ -39,6 +40,7 @@ async def show_status(call: Call) -> Response:
                 "restart_needed": config.restart_needed,
             },
             "tokens": [status_row(entry.status(), admin=admin, readable=names) async for entry in with_pauses(entries)],
+            **({"listeners": listeners} if listeners else {}),
             **({"sockets": sockets} if sockets else {}),
         }
     )

@@ -146,14 +146,25 @@ class SocketRow(TypedDict):
     error: str | None
 
 
+class ListenerRow(TypedDict):
+    """One of the daemon's own listeners."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    name: Literal["api", "credentials", "loopback"]
+    address: str
+    state: Literal["pending", "ok", "failing"]
+    error: str | None
+
+
 class Status(TypedDict):
-    """The daemon's and each token's condition. Only admins see ``sockets``, if there are any."""
+    """The daemon's and each token's condition. Only admins see ``listeners``, and ``sockets`` if there are any."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     version: Literal[1]
     ready: bool
     config: ConfigState
     tokens: list[StatusRow]
+    listeners: NotRequired[list[ListenerRow]]
     sockets: NotRequired[list[SocketRow]]
 
 

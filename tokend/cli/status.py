@@ -77,6 +77,9 @@ def _headline(answer: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
         lines += ["  " + line for line in str(config["error"]).splitlines()]
     if restart := config.get("restart_needed"):
         lines.append(click.style("restart needed", fg="yellow") + f" for {', '.join(restart)}")
+    for one in answer.get("listeners", ()):
+        if one["error"]:
+            lines.append(f"{one['name']} at {one['address']}: {click.style(one['state'], fg='red')}: {one['error']}")
     for one in answer.get("sockets", ()):
         if one["error"]:
             lines.append(f"socket {one['path']}: {click.style(one['state'], fg='red')}: {one['error']}")

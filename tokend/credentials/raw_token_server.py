@@ -20,6 +20,7 @@ from tokend.httpd.hangup import HangupWatch
 from tokend.httpd.listener import PATH_CHECK_SECONDS, ConnectionLimits, Listener
 from tokend.httpd.unix_server import one_endpoint
 from tokend.httpd.unix_socket import SocketFile
+from tokend.machine.thread_pool import Threads
 from tokend.values.tokens import Lease
 
 # A slower reader is cut off, also at shutdown. A token fits into the socket's buffer: only refusals need a reader.
@@ -53,7 +54,9 @@ class RawTokenServer:
         offer: Callable[[Lease], bytes] = lambda lease: lease.token.value.reveal_bytes(),
         bounds: Bounds | None = None,
         identify: Callable[[socket.SocketType], Peer] = identify,
+        threads: Threads | None = None,
     ) -> None:
+        self._threads = threads
         self._endpoint = one_endpoint(place, sock)
         self._bounds = bounds or Bounds()
         self.engine, self.rule, self.offer, self.identify = engine, rule, offer, identify
@@ -80,11 +83,12 @@ class RawTokenServer:
             limits=limits,
             denied=lambda peer, detail: self.denied(peer, RefusedError(detail)),
             path_check_seconds=bounds.path_check_seconds,
+            threads=self._threads,
         )
         self.hangups = HangupWatch()
         unsubscribe = self.engine.subscribe(self._wake)
         try:
-            self._listener.start()
+            await self._listener.start()
             listening()
             await self._listener.keep_path()
             await anyio.sleep_forever()

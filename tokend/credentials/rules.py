@@ -20,12 +20,15 @@ from tokend.credentials.raw_token_connection import RefusedError, Rule
 from tokend.credentials.raw_token_server import RawTokenServer
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.unix_socket import SocketFile
+from tokend.machine.thread_pool import Threads
 from tokend.plugin.sink import ListeningSink
 from tokend.values.errors import SinkError
 
 # The characters of a unit's name are those of systemd.unit(5). A credential is named for the token that it holds.
 _ADDRESS = re.compile(rb"\0[0-9a-f]{1,16}/unit/([A-Za-z0-9:_.\\@-]{1,255})/([a-z0-9][a-z0-9._-]{0,63})", re.ASCII)
 
+# The directory of a sink's socket may be on a disk that hangs.
+DISK_SECONDS = 5.0
 # After this time a path that was taken from us is tried again.
 RETRY_SECONDS = 10.0
 
@@ -80,44 +83,65 @@ async def serve_credentials(
     path: Path | None,
     passed: socket.socket | None,
     *,
+    threads: Threads,
+    report: Callable[[OSError | None], object],
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve credentials.sock until cancelled: on the ``passed`` socket (activation) if there is one, else at ``path``.
 
-    Raises OSError if the socket cannot be made at the start. If it is lost later, it is tried again.
+    A socket that cannot be made, or is lost, is tried again. ``report`` is called with each error, and with None as
+    soon as clients can connect. ``task_status`` starts after the first of these calls.
     """
     # Only root and our own user are served, and root needs no permission.
     place = SocketFile(path, mode=0o600) if path is not None and passed is None else None
     begun = False
 
-    def listening() -> None:
+    def tried(error: OSError | None) -> None:
         nonlocal begun
-        where = path if place is not None or passed is None else passed.getsockname()
-        _log.info("credentials.listening", path=str(where))
+        report(error)
         if not begun:
             begun = True
             task_status.started()
 
+    def listening() -> None:
+        where = path if place is not None or passed is None else passed.getsockname()
+        _log.info("credentials.listening", path=str(where))
+        tried(None)
+
     while True:
+        server = RawTokenServer(engine, units_rule(engine), place=place, sock=passed, threads=threads)
         try:
-            await RawTokenServer(engine, units_rule(engine), place=place, sock=passed).serve(listening)
+            await server.serve(listening)
         except OSError as error:
-            if not begun:
-                raise
-            _log.error("credentials.lost", detail=str(error))
+            tried(error)
             await anyio.sleep(RETRY_SECONDS)
 
 
 async def serve_sink(
-    engine: Engine, rules: AccessPolicy, name: str, sink: ListeningSink, listening: Callable[[], object]
+    engine: Engine,
+    rules: AccessPolicy,
+    name: str,
+    sink: ListeningSink,
+    listening: Callable[[], object],
+    *,
+    threads: Threads,
 ) -> None:
     """Serve a sink's socket until cancelled; calls ``listening`` when clients can connect. Raises `SinkError`."""
     place = SocketFile(sink.path, mode=int(sink.mode, 8), owner=sink.owner, group=sink.group)
-    if not sink.path.parent.is_dir():
+    if not await _in_thread(threads, sink.path.parent.is_dir, sink):
         # As for files: a directory made by us could have the wrong owner or mode.
         raise SinkError(f"{sink.target}: the directory {sink.path.parent} does not exist")
+    rule = readers_rule(engine, rules, name)
+    server = RawTokenServer(engine, rule, place=place, offer=sink.offer, threads=threads)
     try:
-        await RawTokenServer(engine, readers_rule(engine, rules, name), place=place, offer=sink.offer).serve(listening)
+        await server.serve(listening)
     except OSError as error:
         where = "" if str(place.path) in str(error.strerror or error) else f"{place.path}: "
         raise SinkError(f"{where}{error.strerror or error}") from None
+
+
+async def _in_thread(threads: Threads, call: Callable[[], bool], sink: ListeningSink) -> bool:
+    try:
+        return await threads.run(call, seconds=DISK_SECONDS)
+    except TimeoutError:
+        raise SinkError(f"{sink.target}: the directory {sink.path.parent} does not answer: its disk hangs") from None

@@ -1,6 +1,6 @@
 """STATUS= for systemd: one sentence about the health of all tokens, sent when it changes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import anyio
 
@@ -18,19 +18,26 @@ class StatusLine:
     """Remember which providers fail, and why. Only providers that changed are asked again: there may be thousands."""
 
     def __init__(
-        self, supervisor: Supervisor, notifier: Notifier, *, clock: Clock, config_refused: Callable[[], bool]
+        self,
+        supervisor: Supervisor,
+        notifier: Notifier,
+        *,
+        clock: Clock,
+        config_refused: Callable[[], bool],
+        troubles: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._supervisor = supervisor
         self._notifier = notifier
         self._clock = clock
         self._config_refused = config_refused
+        self._troubles = troubles
         self._wrong: dict[str, str] = {}
         self._changed = set(supervisor.entries)
         self._news = anyio.Event()
         supervisor.subscribe(self._note)
 
-    def config_changed(self) -> None:
-        """Send a new status soon: a configuration was applied or refused."""
+    def send_soon(self) -> None:
+        """Send a new status soon: a configuration was applied or refused, or a listener fails or recovered."""
         self._news.set()
 
     async def report(self) -> None:
@@ -46,6 +53,7 @@ class StatusLine:
                 else:
                     self._wrong.pop(name, None)
             text = sentence(len(self._supervisor.entries), self._wrong, config_refused=self._config_refused())
+            text = "; ".join([text, *self._troubles()])
             if text != before:
                 self._notifier.status(text)
                 before = text

@@ -69,10 +69,10 @@ class TokenSocket:
             self.server, self.error = server, None
             log.info("socket.listening", path=str(settings.path), tokens=", ".join(settings.tokens))
 
-    def stop_accepting(self) -> None:
+    async def stop_accepting(self) -> None:
         """Remove the socket's file; open connections stay."""
         if self.server is not None:
-            self.server.listener.stop_accepting()
+            await self.server.listener.stop_accepting()
 
     async def close(self) -> None:
         """Close every connection, after due answers."""
@@ -151,7 +151,7 @@ class TokenSockets:
         """Remove the sockets that are not wanted, and make those that are missing."""
         gone = [one for one in self._sockets if not any(one.is_at(settings) for settings in wanted)]
         for one in gone:
-            one.stop_accepting()
+            await one.stop_accepting()
         known = {_file(one.settings): one for one in self._sockets if one not in gone}
         self._sockets = [known.get(_file(settings)) or TokenSocket(settings) for settings in wanted]
         for one in self._sockets:

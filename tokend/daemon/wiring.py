@@ -26,6 +26,7 @@ from tokend.config import Config
 from tokend.config.model import loopback_address
 from tokend.credentials.rules import serve_credentials, serve_sink
 from tokend.daemon.config_in_force import ConfigInForce
+from tokend.daemon.listeners import Listeners
 from tokend.daemon.reload import Reloader
 from tokend.daemon.status_line import StatusLine
 from tokend.daemon.token_sockets import MakeServer, TokenSockets
@@ -48,6 +49,7 @@ from tokend.plugin.sink import ListeningSink
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import Notifier
+from tokend.state.event_ids import EventIds
 from tokend.upstream.provider_runtime import ProviderRuntime
 from tokend.upstream.resolver import Resolver
 
@@ -61,7 +63,7 @@ class Launch:
     config: Config
     explicit: Path | None
     state: StateBackend
-    last_event: int
+    event_ids: EventIds
     inherited: Inherited
     notifier: Notifier
     clock: SystemClock
@@ -80,18 +82,19 @@ class EngineParts:
     supervisor: Supervisor
     reloader: Reloader
     sockets: TokenSockets
+    limits: HostLimits
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ServiceParts:
     """The objects that answer readers and systemd.
 
-    ``servers`` start in this order and close in the opposite order; ``events`` closes after them. ``credentials`` is
-    the task of credentials.sock, None if that socket is off; ``sockets`` is that of ``[[sockets]]``. ``status_line`` is
-    None without systemd, ``watchdog`` without WatchdogSec=.
+    ``listeners`` are the daemon's own; ``events`` closes after them. ``credentials`` is the task of credentials.sock,
+    None if that socket is off; ``sockets`` is that of ``[[sockets]]``. ``status_line`` is None without systemd,
+    ``watchdog`` without WatchdogSec=.
     """
 
-    servers: tuple[SocketServer | LoopbackServer, ...]
+    listeners: Listeners
     events: EventBus
     socket: str
     credentials: Callable[..., Coroutine[Any, Any, None]] | None
@@ -111,9 +114,8 @@ def launch(
 ) -> Launch:
     """Complete what a run starts with. Needs no running loop."""
     pools = Pools()
-    return Launch(
-        config, explicit, state, last_event, inherited, notifier, SystemClock(), pools, TrackedThreads(pools.disk)
-    )
+    ids = EventIds(config.daemon.state_directory, last_event, threads=pools.disk)
+    return Launch(config, explicit, state, ids, inherited, notifier, SystemClock(), pools, TrackedThreads(pools.disk))
 
 
 def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EngineParts:
@@ -130,7 +132,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         return ProviderRuntime(settings, clock=given.clock, threads=given.pools.sinks, resolver=resolver)
 
     async def serve(name: str, sink: ListeningSink, listening: Callable[[], None]) -> None:
-        await serve_sink(supervisor, rules, name, sink, listening)
+        await serve_sink(supervisor, rules, name, sink, listening, threads=given.pools.sinks)
 
     context = Context(
         clock=given.clock,
@@ -157,38 +159,50 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         notifier=given.notifier,
         sockets=sockets.apply,
     )
-    return EngineParts(store, config, rules, supervisor, reloader, sockets)
+    return EngineParts(store, config, rules, supervisor, reloader, sockets, context.limits)
 
 
 def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
     """Build the servers and the reports to systemd. The engine's configuration has been applied."""
     settings = engine.in_force.config.daemon
-    api = _api(given, engine)
-    passed = given.inherited.sockets.get(activation.API)
-    servers: list[SocketServer | LoopbackServer] = [_unix_server(given, engine, api)]
-    if settings.listen is not None:
-        servers.append(_loopback_server(given, engine, api, settings.listen))
-    status_line, watchdog = _status_line(given, engine), _watchdog(given, engine)
+    listeners = Listeners()
+    api = _api(given, engine, listeners)
+    where = _where(given, activation.API, settings.socket)
+    listeners.add("api", where, _unix_server(given, engine, api))
+    credentials = _credentials(given, engine, listeners)
+    if settings.listen is not None or activation.LOOPBACK in given.inherited.sockets:
+        listeners.add("loopback", *_loopback_server(given, engine, api))
+    status_line, watchdog = _status_line(given, engine, listeners), _watchdog(given, engine)
 
     def config_changed() -> None:
-        api.audit(engine.in_force.config.daemon.log_level == "debug")
+        api.audit(logs.level_in_force(engine.in_force.config.daemon.log_level) == "debug")
         api.changes.config_changed(dict(engine.in_force.event()))
         if status_line is not None:
-            status_line.config_changed()
+            status_line.send_soon()
 
     engine.in_force.subscribe(config_changed)
     return ServiceParts(
-        tuple(servers),
+        listeners,
         api.changes,
-        str(settings.socket if passed is None else passed.getsockname()),
-        _credentials(given, engine),
+        where,
+        credentials,
         partial(engine.sockets.serve, _token_socket(engine, api), engine.in_force.config.sockets),
         status_line,
         watchdog,
     )
 
 
-def _api(given: Launch, engine: EngineParts) -> TokenApi:
+def _where(given: Launch, name: str, configured: object) -> str:
+    """Return the address of a listener: that of the passed socket, or the configured one."""
+    if (passed := given.inherited.sockets.get(name)) is None:
+        return str(configured)
+    address = passed.getsockname()
+    if isinstance(address, tuple):
+        return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
+    return str(address)
+
+
+def _api(given: Launch, engine: EngineParts, listeners: Listeners) -> TokenApi:
     metrics = MetricsPage(
         engine.supervisor,
         engine.supervisor.counters,
@@ -200,21 +214,24 @@ def _api(given: Launch, engine: EngineParts) -> TokenApi:
         engine.rules,
         config_state=engine.in_force.state,
         metrics=metrics.page,
-        audit_reads=engine.in_force.config.daemon.log_level == "debug",
-        last_event=given.last_event,
+        audit_reads=logs.level_in_force(engine.in_force.config.daemon.log_level) == "debug",
+        last_event=given.event_ids.last_before,
+        event_id_used=given.event_ids.used,
         sockets=engine.sockets.rows,
+        listeners=listeners.rows,
     )
 
 
-def _unix_server(given: Launch, engine: EngineParts, api: TokenApi) -> SocketServer:
+def _unix_server(given: Launch, engine: EngineParts, api: TokenApi) -> Callable[[], SocketServer]:
     settings = engine.in_force.config.daemon
     limits = Limits(max_connections=settings.max_connections, max_connections_per_uid=settings.max_connections_per_uid)
     if (passed := given.inherited.sockets.get(activation.API)) is not None:
         # The socket unit sets path and permissions, and goes on listening after this process has ended.
         log.info("socket.activated", path=passed.getsockname(), instead_of=str(settings.socket))
-        return SocketServer(Router(api), answers=api.answers, sock=passed, limits=limits)
+        return lambda: SocketServer(Router(api), answers=api.answers, sock=passed, limits=limits)
     place = SocketFile(settings.socket, mode=int(settings.socket_mode, 8), group=settings.socket_group)
-    return SocketServer(Router(api), answers=api.answers, place=place, limits=limits)
+    threads = given.pools.disk
+    return lambda: SocketServer(Router(api), answers=api.answers, place=place, limits=limits, threads=threads)
 
 
 def _token_socket(engine: EngineParts, api: TokenApi) -> MakeServer:
@@ -230,31 +247,50 @@ def _token_socket(engine: EngineParts, api: TokenApi) -> MakeServer:
     return make
 
 
-def _loopback_server(given: Launch, engine: EngineParts, api: TokenApi, listen: str) -> LoopbackServer:
-    return LoopbackServer(
-        Router(api),
-        *loopback_address(listen),
-        lambda: engine.in_force.config.daemon.listen_secret,
-        threads=given.pools.guards,
-        limits=Limits(max_connections=engine.in_force.config.daemon.max_connections),
-    )
+def _loopback_server(given: Launch, engine: EngineParts, api: TokenApi) -> tuple[str, Callable[[], LoopbackServer]]:
+    """Return the address of the loopback port and the function that makes its server."""
+    settings = engine.in_force.config.daemon
+    passed = given.inherited.sockets.get(activation.LOOPBACK)
+    where = _where(given, activation.LOOPBACK, settings.listen)
+    if passed is not None:
+        log.info("socket.activated", path=where, instead_of=settings.listen)
+
+    def make() -> LoopbackServer:
+        return LoopbackServer(
+            Router(api),
+            *loopback_address(where),
+            lambda: engine.in_force.config.daemon.listen_secret,
+            threads=given.pools.guards,
+            limits=Limits(max_connections=settings.max_connections),
+            sock=passed,
+        )
+
+    return where, make
 
 
-def _credentials(given: Launch, engine: EngineParts) -> Callable[..., Coroutine[Any, Any, None]] | None:
+def _credentials(
+    given: Launch, engine: EngineParts, listeners: Listeners
+) -> Callable[..., Coroutine[Any, Any, None]] | None:
     path = engine.in_force.config.daemon.credentials_socket
     passed = given.inherited.sockets.get(activation.CREDENTIALS)
-    return None if path is None and passed is None else partial(serve_credentials, engine.supervisor, path, passed)
+    if path is None and passed is None:
+        return None
+    report = listeners.add("credentials", _where(given, activation.CREDENTIALS, path))
+    return partial(serve_credentials, engine.supervisor, path, passed, threads=given.pools.disk, report=report)
 
 
-def _status_line(given: Launch, engine: EngineParts) -> StatusLine | None:
+def _status_line(given: Launch, engine: EngineParts, listeners: Listeners) -> StatusLine | None:
     if not given.notifier.connected:  # asking a thousand providers for their status takes a while
         return None
-    return StatusLine(
+    line = StatusLine(
         engine.supervisor,
         given.notifier,
         clock=given.clock,
         config_refused=lambda: engine.in_force.error is not None,
+        troubles=listeners.troubles,
     )
+    listeners.subscribe(line.send_soon)
+    return line
 
 
 def _watchdog(given: Launch, engine: EngineParts) -> Watchdog | None:

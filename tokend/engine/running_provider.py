@@ -53,6 +53,9 @@ class RunningProvider(Entry, Protocol):
     async def reconfigure(self, config: ProviderConfig) -> None:
         """Apply a configuration of the same kind and name."""
 
+    def connection_changed(self) -> None:
+        """React to the new content of a file that decides how the upstream is reached. Returns at once."""
+
     def secrets_changed(self) -> None:
         """React to the new content of a secret. Returns at once."""
 

@@ -124,6 +124,12 @@ class Supervisor:
             if not paths.isdisjoint(files_of(provider.settings)):
                 provider.secrets_changed()
 
+    def connection_files_changed(self, paths: set[Path]) -> None:
+        """Let the providers react that reach their upstream by the files at ``paths``: authorities, certificates."""
+        for provider in self._providers.values():
+            if paths & provider.settings.connection_files():
+                provider.connection_changed()
+
     def repair_sinks(self) -> None:
         """Look at all targets at once, and end the pauses of sinks: a person asked for it."""
         for sinks in self._sinks.values():

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import structlog
@@ -26,6 +27,7 @@ from tokend.httpd.passed_descriptors import (
     spare_threads,
 )
 from tokend.httpd.unix_socket import SocketFile, bind_socket, is_ours, withdraw
+from tokend.machine.thread_pool import ThreadPool, Threads
 
 # The last descriptors are for upstreams, state, files and reloads, however many clients come (docs/promises.md 71).
 # `SPARE_DESCRIPTORS` more are kept while descriptors of clients have to be received.
@@ -39,6 +41,8 @@ MOST_AT_ONCE = 64
 PAUSE_SECONDS = 0.1
 # How soon a removed or replaced path is noticed. A stat costs microseconds.
 PATH_CHECK_SECONDS = 2.0
+# The socket's file may be on a disk that hangs, and its group in a directory service that does.
+DISK_SECONDS = 5.0
 # Due answers may take this long at shutdown; then their connections are cut.
 CLOSE_SECONDS = 2.0
 # A plain number: at each accept an enum's member would cost as much as a system call.
@@ -79,10 +83,10 @@ class Listener(Generic[C]):
     """Accept connections on one socket, from `start` to `close`, on the running asyncio (uvloop) loop.
 
     ``endpoint`` is either a place, where the socket is made, watched and at the end unlinked, or a listening socket
-    that somebody else made. ``make`` turns an accepted socket and the peer's address into a connection, which calls
-    `leave` when it is closed. ``denied`` is called with the reason for each connection that is closed at once.
-    ``connections`` maps each open connection to the uid that it counts for, that of `NOBODY` over TCP. ``bound`` is the
-    socket that `bind_socket` made at the place already.
+    that somebody else made. ``threads`` make the socket and watch its path. ``make`` turns an accepted socket and the
+    peer's address into a connection, which calls `leave` when it is closed. ``denied`` is called with the reason for
+    each connection that is closed at once. ``connections`` maps each open connection to the uid that it counts for,
+    that of `NOBODY` over TCP. ``bound`` is the socket that `bind_socket` made at the place already.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class Listener(Generic[C]):
         denied: Callable[[Peer, str], None],
         path_check_seconds: float = PATH_CHECK_SECONDS,
         bound: socket.socket | None = None,
+        threads: Threads | None = None,
     ) -> None:
         self.closing = False
         self.connections: dict[C, int] = {}
@@ -101,6 +106,7 @@ class Listener(Generic[C]):
         self._socket = endpoint if isinstance(endpoint, socket.socket) else bound
         self._make, self._limits, self._denied = make, limits, denied
         self._path_check_seconds = path_check_seconds
+        self._threads = threads or ThreadPool(1)
         self._per_uid: Counter[int] = Counter()
         self._left = asyncio.Event()  # set whenever a connection is closed
         self._pause: asyncio.TimerHandle | None = None
@@ -111,10 +117,10 @@ class Listener(Generic[C]):
         self._started = 0.0
         self._log = structlog.get_logger("tokend.api")
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Accept from now on. Raises OSError or `SocketInUseError`, naming the path; nothing is left behind then."""
         if self._socket is None and self._place is not None:
-            self._socket = bind_socket(self._place)
+            self._socket = await self._bind(self._place, take_back=False)
         elif self._socket is not None:
             self._socket.setblocking(False)
             self._only_backlog = self._drains = self._socket.family == socket.AF_UNIX
@@ -131,10 +137,13 @@ class Listener(Generic[C]):
         """
         while (place := self._place) is not None:
             await asyncio.sleep(self._path_check_seconds)
-            if is_ours(place):
+            try:
+                if await self._threads.run(partial(is_ours, place), seconds=DISK_SECONDS):
+                    continue
+            except TimeoutError:
                 continue
             try:
-                fresh = bind_socket(place, take_back=True)
+                fresh = await self._bind(place, take_back=True)
             except OSError as error:
                 self._log.error("socket.lost", path=str(place.path), error=str(error))
                 raise
@@ -143,16 +152,17 @@ class Listener(Generic[C]):
             self._resume()
             self._log.warning("socket.rebound", path=str(place.path))
 
-    def stop_accepting(self) -> None:
+    async def stop_accepting(self) -> None:
         """Accept no more and unlink the path, if it is ours; open connections stay."""
         self.closing = True
         if self._socket is not None and self._place is not None:
-            withdraw(self._place, self._socket)
+            with suppress(OSError):
+                await self._threads.run(partial(withdraw, self._place, self._socket), seconds=DISK_SECONDS)
         self._close_socket()
 
     async def close(self, *, grace_seconds: float | None = CLOSE_SECONDS) -> None:
         """Stop accepting, and close every connection; due answers get ``grace_seconds`` (None: any time)."""
-        self.stop_accepting()
+        await self.stop_accepting()
         for connection in list(self.connections):
             connection.close_soon()
         with suppress(TimeoutError):
@@ -175,6 +185,24 @@ class Listener(Generic[C]):
             self._per_uid[uid] -= 1
             if not self._per_uid[uid]:
                 del self._per_uid[uid]
+
+    async def _bind(self, place: SocketFile, *, take_back: bool) -> socket.socket:
+        """Make the socket in a thread: disks and lookups of names may hang. Raises OSError."""
+        given_up = False
+
+        def bind() -> socket.socket:
+            made = bind_socket(place, take_back=take_back)
+            if given_up:  # nobody would accept from it
+                withdraw(place, made)
+                made.close()
+            return made
+
+        try:
+            return await self._threads.run(bind, seconds=DISK_SECONDS)
+        except TimeoutError as error:
+            given_up = True
+            reason = str(error) or f"not made within {DISK_SECONDS:.0f} s: a disk or a lookup of a name hangs"
+            raise OSError(f"the socket {place.path}: {reason}") from None
 
     # ---------------------------------------------------------------- accepting
 

@@ -34,14 +34,15 @@ _BEARER = re.compile(rb"bearer +(.*)", re.IGNORECASE | re.DOTALL)
 class LoopbackGuard:
     """Pass requests with the right Host and secret on to an application, and refuse all others.
 
-    ``source`` returns where the secret is now; while it returns None or the secret cannot be read, nobody is let in.
+    ``port`` is set when it is known. ``source`` returns where the secret is now; while it returns None or the secret
+    cannot be read, nobody is let in.
     """
 
     def __init__(
-        self, application: Application, port: int, source: Callable[[], SecretSource | None], *, threads: Threads
+        self, application: Application, source: Callable[[], SecretSource | None], *, threads: Threads, port: int = 0
     ) -> None:
         self._application = application
-        self._port = port
+        self.port = port
         self._source = source
         self._threads = threads
         self._trouble: str | None = None
@@ -57,6 +58,18 @@ class LoopbackGuard:
             return self.refuse(NOBODY, error)
         return await self._application.respond(request)
 
+    async def require_secret(self) -> None:
+        """Raise OSError unless the secret can be read now: without one the port would serve nobody."""
+        source = self._source()
+        if source is None:
+            raise OSError("the loopback port has no listen_secret: set it in [daemon]")
+        try:
+            await self._threads.run(partial(read_secret, source), seconds=SECRET_SECONDS)
+        except SecretError as error:
+            raise OSError(f"the loopback port is off: listen_secret: {error.detail}") from None
+        except TimeoutError:
+            raise OSError(f"the loopback port is off: {source} could not be read in time") from None
+
     def refuse(self, peer: Peer, error: RequestError) -> Response:
         """Answer a request that is refused here or cannot be read."""
         return self._application.refuse(peer, error)
@@ -69,14 +82,14 @@ class LoopbackGuard:
         """Raise `RequestError` unless the client asked for this machine and this port by name."""
         match = _HOST.fullmatch(request.header(b"host") or "")
         # The absolute form (to a proxy) has a host of its own, which may be another.
-        ours = match is not None and request.target.startswith(b"/") and int(match[2] or 80) == self._port
+        ours = match is not None and request.target.startswith(b"/") and int(match[2] or 80) == self.port
         if match is not None and match[1].startswith("127."):
             try:
                 ipaddress.IPv4Address(match[1])
             except ValueError:
                 ours = False
         if not ours:
-            text = f"Host must be localhost, 127.0.0.1 or [::1], with port {self._port}"
+            text = f"Host must be localhost, 127.0.0.1 or [::1], with port {self.port}"
             raise RequestError(403, "denied", text)
 
     async def _check_secret(self, request: Request) -> None:

@@ -27,7 +27,7 @@ class LoopbackServer:
     """Serve an application on one loopback address, from `start` to `close`.
 
     ``source`` returns where the secret is now. ``port`` may be 0; after `start` it is the number that the kernel
-    chose.
+    chose. ``sock`` is a listening socket that somebody else made (socket activation).
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class LoopbackServer:
         *,
         threads: Threads,
         limits: Limits | None = None,
+        sock: socket.socket | None = None,
     ) -> None:
         self.application = application
         self.answers: PreparedAnswers | None = None
@@ -46,22 +47,25 @@ class LoopbackServer:
         self.limits = limits or Limits()
         self._source = source
         self._threads = threads
+        self._passed = sock
         # Made by `start`.
         self.listener: Listener[LimitedConnection]
         self._time_limits: asyncio.Task[None]
 
     async def start(self) -> None:
-        """Listen. Raises OSError, naming the address; nothing is left behind then."""
-        sock = self._bind()
-        self.port = sock.getsockname()[1]
-        self.application = LoopbackGuard(self.application, self.port, self._source, threads=self._threads)
+        """Listen. Raises OSError, naming the address or the secret's trouble; nothing is left behind then."""
+        guard = LoopbackGuard(self.application, self._source, threads=self._threads)
+        await guard.require_secret()
+        sock = self._bind() if self._passed is None else self._passed
+        self.port = guard.port = sock.getsockname()[1]
+        self.application = guard
         self.listener = Listener(
             sock,
             self._connect,
             limits=ConnectionLimits(self.limits.max_connections),
             denied=self.application.log_denial,
         )
-        self.listener.start()
+        await self.listener.start()
         self._time_limits = asyncio.create_task(enforce_time_limits(self.listener, self.limits))
         structlog.get_logger("tokend.api").info("loopback.listening", host=self.host, port=self.port)
 

@@ -13,6 +13,7 @@ from tokend.httpd.listener import CLOSE_SECONDS, PATH_CHECK_SECONDS, ConnectionL
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.time_limits import LimitedConnection, enforce_time_limits
 from tokend.httpd.unix_socket import SocketFile
+from tokend.machine.thread_pool import Threads
 
 # Prepared answers that are out of date are dropped at most this often.
 SWEEP_SECONDS = 0.5
@@ -37,6 +38,7 @@ class SocketServer:
         path_check_seconds: float = PATH_CHECK_SECONDS,
         identify: Callable[[socket.SocketType], Peer] = identify,
         bound: socket.socket | None = None,
+        threads: Threads | None = None,
     ) -> None:
         self.application = application
         self.answers = answers
@@ -50,13 +52,14 @@ class SocketServer:
             denied=application.log_denial,
             path_check_seconds=path_check_seconds,
             bound=bound,
+            threads=threads,
         )
         self._chores: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Listen. Raises OSError or `SocketInUseError`, naming the path; nothing is left behind then."""
         try:
-            self.listener.start()
+            await self.listener.start()
         except OSError:
             self._bare_sockets.stop()
             raise

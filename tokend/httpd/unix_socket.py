@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tokend.files import Level, UntrustedError, require_safe
 from tokend.httpd.passed_descriptors import refuse_descriptors
 
 # At least 128 (a burst of connects otherwise fails with EAGAIN); the kernel cuts it at net.core.somaxconn.
@@ -37,16 +38,17 @@ class SocketFile:
 
 
 def bind_socket(place: SocketFile, *, take_back: bool = False) -> socket.socket:
-    """Bind and listen; the mode and the group are right before anybody else can connect.
+    """Bind and listen; the mode and the group are right before anybody else can connect. Blocks.
 
     A socket in the way is unlinked only if it belongs to our uid or to ``owner``, and no process listens on it. With
     ``take_back``, for a path that was ours, a socket that listens is unlinked, too. Raises `SocketInUseError` or
-    OSError, naming the path.
+    OSError, naming the path; `UntrustedError` if somebody else could put another file at the path.
     """
     if len(os.fsencode(place.path)) > LONGEST_PATH_BYTES:
         raise OSError(f"the socket's path {place.path} is longer than {LONGEST_PATH_BYTES} bytes: choose a shorter one")
     group = -1 if place.group is None else _group_number(place.group)
     owner = -1 if place.owner is None else _owner_number(place.owner)
+    _require_safe(place.path.parent, owner)
     _make_directory(place.path.parent, group)
     _clear(place.path, owners={os.geteuid(), owner}, take_back=take_back)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -57,20 +59,48 @@ def bind_socket(place: SocketFile, *, take_back: bool = False) -> socket.socket:
             listening.bind(str(place.path))
         except OSError as error:
             raise OSError(error.errno, f"cannot bind the socket: {error.strerror}", str(place.path)) from None
-        place.inode = _inode(place.path)
+        _set_permissions(place, owner, group)
         refuse_descriptors(listening)
         listening.listen(BACKLOG)
-        if group != -1:
-            os.chown(place.path, -1, group, follow_symlinks=False)
-        os.chmod(place.path, place.mode)  # noqa: PTH101  # beside chown
-        if owner != -1:  # last: another user's file cannot be chmodded with CAP_CHOWN alone
-            os.chown(place.path, owner, -1, follow_symlinks=False)
     except OSError:
         if place.inode is not None:
             withdraw(place, listening)
         listening.close()
         raise
     return listening
+
+
+def _require_safe(directory: Path, owner: int) -> None:
+    """Raise `UntrustedError` if a user other than root, us and ``owner`` could replace what is in the directory."""
+    try:
+        require_safe(directory, foreign=Level.UNSAFE)
+    except UntrustedError:
+        if owner == -1 or directory.stat().st_uid != owner:
+            raise
+        require_safe(directory)
+
+
+def _set_permissions(place: SocketFile, owner: int, group: int) -> None:
+    """Give the bound file its mode, group and owner. The file is opened once: the name may lead elsewhere later."""
+    descriptor = os.open(place.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        if (
+            not stat.S_ISSOCK(found.st_mode)
+            or stat.S_IMODE(found.st_mode) & ~0o600  # a umask may have taken more
+            or found.st_uid != os.geteuid()
+            or found.st_nlink != 1
+        ):
+            raise SocketInUseError(f"{place.path}: another file took the place of the socket while it was made")
+        place.inode = found.st_dev, found.st_ino
+        opened = f"/proc/self/fd/{descriptor}"
+        if group != -1:
+            os.chown(opened, -1, group)
+        os.chmod(opened, place.mode)  # noqa: PTH101  # beside chown
+        if owner != -1:  # last: another user's file cannot be chmodded with CAP_CHOWN alone
+            os.chown(opened, owner, -1)
+    finally:
+        os.close(descriptor)
 
 
 def is_ours(place: SocketFile) -> bool:

@@ -78,6 +78,17 @@ class ProviderSettings(Settings):
         """Return the keys that enter the request or the signature. A change of one of them causes a fetch."""
         return _fields_of(cls).request
 
+    @classmethod
+    def connection_fields(cls) -> frozenset[str]:
+        """Return the keys that decide how the upstream is reached. A change of one of them may end a failure."""
+        return _fields_of(cls).connection
+
+    def connection_files(self) -> frozenset[Path]:
+        """Return the files that decide how the upstream is reached. Another content may end a failure."""
+        # A reload calls this for ten thousand providers.
+        values = self.__dict__
+        return frozenset(path for name in _fields_of(type(self)).connection if isinstance(path := values[name], Path))
+
     def has_connection_of(self, other: "ProviderSettings") -> bool:
         """Return whether all connection keys equal those of ``other``. Another connection may end a failure."""
         keys = _fields_of(type(self)).connection | _fields_of(type(other)).connection

@@ -15,13 +15,14 @@ from tokend.values.errors import ConfigError
 FIRST = 3
 # int() refuses thousands of digits, and a process cannot have a billion descriptors.
 LONGEST_COUNT = 10
-# FileDescriptorName= of the two socket units: systemd passes descriptors in any order.
-API, CREDENTIALS = "api", "credentials"
+# FileDescriptorName= of the socket units: systemd passes descriptors in any order.
+API, CREDENTIALS, LOOPBACK = "api", "credentials", "loopback"
+_NAMES = (API, CREDENTIALS, LOOPBACK)
 
 
 @dataclass(slots=True)
 class Inherited:
-    """Passed descriptors by name: listening ``sockets`` (`API`, `CREDENTIALS`); all others, in the order of arrival."""
+    """Passed descriptors by name: listening ``sockets`` (`API`, …); all others, in the order of arrival."""
 
     sockets: dict[str, socket.socket] = field(default_factory=dict)
     stored: dict[str, list[int]] = field(default_factory=dict)
@@ -53,9 +54,10 @@ def _take(found: Inherited, descriptor: int, name: str) -> None:
     if not stat.S_ISSOCK(kind):
         found.stored.setdefault(name, []).append(descriptor)
         return
-    if name not in (API, CREDENTIALS):
+    if name not in _NAMES:
         raise ConfigError(
-            f"systemd passed a socket named {name!r}: its unit needs FileDescriptorName={API} or ={CREDENTIALS}"
+            f"systemd passed a socket named {name!r}: its unit needs FileDescriptorName={API}, ={CREDENTIALS} "
+            f"or ={LOOPBACK}"
         )
     if name in found.sockets:
         raise ConfigError(f"systemd passed two sockets named {name!r}: one ListenStream= for each name")
@@ -65,8 +67,18 @@ def _take(found: Inherited, descriptor: int, name: str) -> None:
 def _listening(descriptor: int, name: str) -> socket.socket:
     """Return the socket in non-blocking mode. systemd has set its path, permissions and backlog."""
     passed = socket.socket(fileno=descriptor)
-    fits = passed.family == socket.AF_UNIX and passed.type == socket.SOCK_STREAM
-    if not fits or not passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    fits = passed.type == socket.SOCK_STREAM and passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    if name == LOOPBACK:
+        if not fits or passed.family not in (socket.AF_INET, socket.AF_INET6) or not _is_loopback(passed):
+            raise ConfigError(
+                f"the socket named {name!r} is no listening TCP socket of loopback: use ListenStream=127.0.0.1:PORT"
+            )
+    elif not fits or passed.family != socket.AF_UNIX:
         raise ConfigError(f"the socket named {name!r} is no listening Unix stream socket: use ListenStream=/a/path")
     passed.setblocking(False)
     return passed
+
+
+def _is_loopback(passed: socket.socket) -> bool:
+    host = str(passed.getsockname()[0])
+    return host == "::1" or host.startswith("127.")

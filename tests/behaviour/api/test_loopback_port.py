@@ -84,20 +84,6 @@ def test_it_is_off_by_default_and_a_change_needs_a_restart(home: Home) -> None:
         assert nobody.connect_ex((host, int(port))) != 0
 
 
-def test_a_port_that_is_taken_ends_the_start_with_one_sentence(home: Home) -> None:
-    """And leaves no socket behind."""
-    listen = address()
-    host, _, port = listen.partition(":")
-    home.secret("listen", SECRET)
-    home.write(PARTNER, daemon=listening(listen))
-    with socket.create_server((host, int(port))):
-        ended = home.run("run", "--config", str(home.config))
-    assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1] == f"tokend: cannot listen on {listen}: Address already in use"
-    assert "Traceback" not in ended.stderr
-    assert not home.socket.exists()
-
-
 def test_a_health_check_needs_no_secret(home: Home) -> None:
     """Over the port as over the socket."""
     listen = address()

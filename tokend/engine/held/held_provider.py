@@ -57,6 +57,10 @@ class HeldProvider:
         if changed:
             self.refresher.reconfigure(self.settings)
 
+    def connection_changed(self) -> None:
+        """Begin the failures again: a file that decides how the upstream is reached has other content."""
+        self.refresher.connection_changed()
+
     def secrets_changed(self) -> None:
         """Reconcile the token with a secret's new content."""
         self.refresher.secrets_changed()

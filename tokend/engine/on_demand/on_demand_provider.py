@@ -60,6 +60,10 @@ class OnDemandProvider:
         if changed:
             await self.issuer.reconfigure(self.settings)
 
+    def connection_changed(self) -> None:
+        """Begin the failures again: a file that decides how the upstream is reached has other content."""
+        self.issuer.connection_changed()
+
     def secrets_changed(self) -> None:
         """Leave `Rejected` soon if the rejected secrets changed."""
         self._tasks.start_soon(self.issuer.reconsider)

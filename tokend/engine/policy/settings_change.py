@@ -4,7 +4,7 @@ Pure.
 
 from dataclasses import replace
 
-from tokend.engine.policy.failure import resumed, with_refusals
+from tokend.engine.policy.failure import in_another_way, resumed, with_refusals, without_failures
 from tokend.engine.policy.refresh_timing import lead_seconds, refresh_moment
 from tokend.engine.records.fingerprints import Identity
 from tokend.engine.records.record import Record
@@ -19,15 +19,20 @@ SAME_LEAD_SECONDS = 1.0
 
 
 def reconcile(
-    record: Record, settings: HeldSettings, *, request: str, identity: Identity | None
+    record: Record, settings: HeldSettings, *, request: str, connection: str, identity: Identity | None
 ) -> tuple[Record, bool]:
     """Compute the record under ``settings``, and whether an attempt should follow as soon as one may be made.
 
-    ``request`` is the settings' fingerprint without secrets. ``identity`` is None where a secret cannot be read: then
-    nothing is known of the account, and the attempt will report why.
+    ``request`` and ``connection`` are the settings' fingerprints without secrets. ``identity`` is None where a secret
+    cannot be read: then nothing is known of the account, and the attempt will report why.
     """
     record = _with_lead(record, settings)
     ask = another_request = record.request is not None and record.request != request
+    another_connection = record.connection is not None and record.connection != connection
+    if another_connection and (record.failures or record.rejected):
+        record, ask = in_another_way(record), True
+    elif another_request and not record.rejected:
+        record = without_failures(record, 0)
     if identity is None:
         return record, ask and not record.rejected
     if is_foreign(record, identity.account):

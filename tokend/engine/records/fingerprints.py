@@ -39,6 +39,11 @@ def request_fingerprint(settings: ProviderSettings, digest: Callable[[bytes], st
     return digest(_canonical(settings, settings.request_fields(), {}))
 
 
+def connection_fingerprint(settings: ProviderSettings, digest: Callable[[bytes], str]) -> str:
+    """Fingerprint the way that requests take: proxy, authorities, certificates."""
+    return digest(_canonical(settings, settings.connection_fields(), {}))
+
+
 def rate_limited_account(settings: HeldSettings, digest: Callable[[bytes], str]) -> str | None:
     """Fingerprint the account whose requests the vendor counts, by the places of its secrets: no secret is read.
 
