@@ -107,18 +107,34 @@ def test_the_daemon_ends_cleanly_and_takes_its_socket_along() -> None:
             assert second.becomes("partner", "valid")["generation"] == generation
 
 
+def test_the_level_of_the_command_line_holds_over_the_configuration() -> None:
+    """Also after a reload that changes `log_level`."""
+    with short_directory() as directory:
+        config = write_config(directory, HEAD + 'log_level = "error"\n' + MINTED)
+        with daemon(config, "--log-level", "debug") as running:
+            assert "event=daemon.ready" in (directory / "tokend.log").read_text()
+            write_config(directory, HEAD + 'log_level = "warning"\n' + MINTED)
+            assert running.tokend("reload").code == 0
+            running.tokend("get", "partner")
+            log = (directory / "tokend.log").read_text()
+        assert "event=config.loaded" in log
+        assert log.count("level=debug") > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
-        ([], (None, False)),
-        (["--once"], (None, True)),
-        (["--config", "a.toml", "--once"], ("a.toml", True)),
-        (["--config=a=b.toml"], ("a=b.toml", False)),
-        (["--config=", "--config", "--once"], ("--once", False)),  # as click reads it
+        ([], (None, False, None)),
+        (["--once"], (None, True, None)),
+        (["--config", "a.toml", "--once"], ("a.toml", True, None)),
+        (["--config=a=b.toml"], ("a=b.toml", False, None)),
+        (["--config=", "--config", "--once"], ("--once", False, None)),  # as click reads it
+        (["--log-level", "debug"], (None, False, "debug")),
+        (["--log-level=error", "--once"], (None, True, "error")),
     ],
 )
 def test_plain_arguments_are_read_as_click_reads_them(
-    arguments: list[str], options: tuple[str | None, bool], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], options: tuple[str | None, bool, str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`run` bypasses click only where both would do the same."""
     seen: list[object] = []
@@ -134,7 +150,9 @@ def test_plain_arguments_are_read_as_click_reads_them(
     assert seen == [options, options]
 
 
-@pytest.mark.parametrize("argument", ["--help", "-h", "--onc", "--once=1", "--config", "--", "file"])
+@pytest.mark.parametrize(
+    "argument", ["--help", "-h", "--onc", "--once=1", "--config", "--", "file", "--log-level", "--log-level=loud"]
+)
 def test_anything_else_is_left_to_click(argument: str) -> None:
     """click explains wrong usage and prints the help."""
     assert run.run([argument]) is None

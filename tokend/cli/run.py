@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
 
 def run(arguments: "Sequence[str]") -> "int | None":
     """Carry out ``tokend run ARGUMENTS``; returns the exit code, None where click should explain."""
@@ -30,7 +32,7 @@ def run(arguments: "Sequence[str]") -> "int | None":
         return 1
 
 
-def run_daemon(config: "str | None", once: bool) -> int:
+def run_daemon(config: "str | None", once: bool, log_level: "str | None") -> int:
     """Import the daemon and run it; returns the exit code."""
     # Imports make no garbage, and the collector would walk through all that they make. `process.run` enables it again.
     gc.disable()
@@ -39,12 +41,12 @@ def run_daemon(config: "str | None", once: bool) -> int:
     lean_imports.keep_out()
     from tokend.daemon.process import run as run_process
 
-    return run_process(config, once=once)
+    return run_process(config, once=once, log_level=log_level)
 
 
-def _parse(arguments: "Sequence[str]") -> "tuple[str | None, bool] | None":
-    """Return the values of --config and --once, None for anything else."""
-    config, once = None, False
+def _parse(arguments: "Sequence[str]") -> "tuple[str | None, bool, str | None] | None":
+    """Return the values of --config, --once and --log-level, None for anything else."""
+    config, once, log_level = None, False, None
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -53,6 +55,10 @@ def _parse(arguments: "Sequence[str]") -> "tuple[str | None, bool] | None":
             once = True
         elif name == "--config" and (has_value or rest):
             config = value if has_value else rest.pop(0)
+        elif name == "--log-level" and (has_value or rest):
+            log_level = value if has_value else rest.pop(0)
+            if log_level not in LOG_LEVELS:
+                return None
         else:
             return None
-    return config, once
+    return config, once, log_level

@@ -2,16 +2,19 @@
 
 import click
 
-from tokend.cli.run import run_daemon
+from tokend.cli.run import LOG_LEVELS, run_daemon
 
 
 @click.command("run")
 @click.option("--config", metavar="FILE", help="Configuration [default: $TOKEND_CONFIG, else the usual places].")
 @click.option("--once", is_flag=True, help="Exit when every token is in its sinks, or certainly cannot get there.")
-def command(config: str | None, once: bool) -> int:
+@click.option(
+    "--log-level", type=click.Choice(LOG_LEVELS), help="Lowest level to show, instead of the configuration's log_level."
+)
+def command(config: str | None, once: bool, log_level: str | None) -> int:
     """Run the daemon in the foreground, until SIGTERM or Ctrl-C. SIGHUP reloads.
 
     Exit code with --once: 0 if every required token is in every required sink, 4 if a required token is rejected,
     else 7.
     """
-    return run_daemon(config, once)
+    return run_daemon(config, once, log_level)

@@ -31,8 +31,12 @@ EXIT_OTHER, EXIT_CONFIG, EXIT_LOCKED, EXIT_CONFIG_SYSTEMD = 1, 2, 75, 78
 GARBAGE_LIMITS = (20_000, 20, 50)
 
 
-def run(config_path: str | None, *, once: bool = False) -> int:
-    """Run tokend until a signal ends it (or, with ``once``, until the tokens are written); returns the exit code."""
+def run(config_path: str | None, *, once: bool = False, log_level: str | None = None) -> int:
+    """Run tokend until a signal ends it (or, with ``once``, until the tokens are written); returns the exit code.
+
+    ``log_level`` holds over the configuration's, also after a reload.
+    """
+    logs.force_level(log_level)
     if not once:
         # SIGHUP means "reload". The configuration is about to be read; the default action would end the process.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

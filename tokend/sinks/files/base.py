@@ -17,11 +17,12 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from tokend import files
 from tokend.files import Ownership, Version
+from tokend.files.acl import Reader
 from tokend.files.advice import advice_on
 from tokend.files.ownership import own_group
 from tokend.plugin.kind_check import method_fault
 from tokend.plugin.settings import AnnouncementTiming, SinkSettings
-from tokend.plugin.settings_base import AnchoredPath, Duration, Mode, Name, is_number
+from tokend.plugin.settings_base import AnchoredPath, Duration, Mode, Name, Strings, is_number
 from tokend.plugin.sink import Difference, SinkRuntime
 from tokend.sinks.files.announce import Announcement, Signal, Systemd
 from tokend.sinks.files.drift import Expected, content_phrase, is_trusted_place, ownership_phrases
@@ -43,6 +44,7 @@ class FileSink(SinkSettings):
     group: Name | None = None
     # None (if the kind allows it) keeps the mode of an existing file. A new file gets 0600.
     mode: Mode | None = "0600"
+    readers: Strings = ()
     symlink: Literal["refuse", "follow", "replace"] = "refuse"
     write_mode: Literal["replace", "in-place"] = Field(default="replace", alias="write")
     on_change: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
@@ -58,6 +60,17 @@ class FileSink(SinkSettings):
     def _is_a_file(cls, value: Path) -> Path:
         if value.name in {"", ".."}:
             raise ValueError("write the path of a file, not of a directory")
+        return value
+
+    @field_validator("readers")
+    @classmethod
+    def _name_users_and_groups(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value and info.data.get("mode", "invalid") is None:
+            raise ValueError("readers needs mode: an ACL hides the mode that the file had")
+        for reader in value:
+            kind, _, name = reader.partition(":")
+            if kind not in {"user", "group"} or not name:
+                raise ValueError('a reader is "user:NAME" or "group:NAME"')
         return value
 
     @field_validator("debounce", "splay")
@@ -139,7 +152,7 @@ class FileSink(SinkSettings):
             found = files.observe(self.path, at_most=expected.at_most, symlink=self.symlink)
             if found.content is None:
                 return Difference("it was deleted")
-            wanted = self.kept_ownership(good)
+            wanted = self.kept_ownership(good).completed(found.ownership)
             is_right = expected.holds(found.content)
             phrases = [*ownership_phrases(found.ownership, wanted)]
             if not is_right:
@@ -236,7 +249,13 @@ class FileSink(SinkSettings):
         mode = None if self.mode is None else int(self.mode, 8)
         if gid is None and mode is not None and mode & GROUP_BITS and self.write_mode == "replace":
             gid = own_group()
-        return Ownership(mode=mode, uid=uid, gid=gid)
+        return Ownership(mode=mode, uid=uid, gid=gid, readers=tuple(self._readers()))
+
+    def _readers(self) -> Iterator[Reader]:
+        for reader in self.readers:
+            kind, _, name = reader.partition(":")
+            what: Literal["user", "group"] = "user" if kind == "user" else "group"
+            yield what, _number(name, what, self.target)
 
     @contextmanager
     def operator_errors(self) -> Iterator[None]:
@@ -258,10 +277,10 @@ def _overrides(model: type[FileSink], *names: str) -> bool:
     return any(getattr(model, name) is not vars(FileSink)[name] for name in names)
 
 
-def _number(name: str, what: str, target: str) -> int:
+def _number(name: str, what: Literal["owner", "user", "group"], target: str) -> int:
     if is_number(name):
         return int(name)
     try:
-        return pwd.getpwnam(name).pw_uid if what == "owner" else grp.getgrnam(name).gr_gid
+        return grp.getgrnam(name).gr_gid if what == "group" else pwd.getpwnam(name).pw_uid
     except KeyError:
         raise SinkError(f"{target}: {what} {name!r} is not known on this machine") from None
