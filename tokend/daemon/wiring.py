@@ -82,6 +82,7 @@ class EngineParts:
     supervisor: Supervisor
     reloader: Reloader
     sockets: TokenSockets
+    limits: HostLimits
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -158,7 +159,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         notifier=given.notifier,
         sockets=sockets.apply,
     )
-    return EngineParts(store, config, rules, supervisor, reloader, sockets)
+    return EngineParts(store, config, rules, supervisor, reloader, sockets, context.limits)
 
 
 def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
