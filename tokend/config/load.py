@@ -42,7 +42,7 @@ M = TypeVar("M", bound=BaseModel)
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 TOP_LEVEL = ("daemon", "include", "providers", "sockets")
-NOT_ON_DEMAND = ("refresh_before", "on_expiry", "sinks")
+NOT_ON_DEMAND = ("refresh_before", "max_age", "on_expiry", "sinks")
 
 
 @dataclass
