@@ -1,4 +1,4 @@
-"""Which variables change what TLS connections trust, and what may be shown of them."""
+"""Variables that change what TLS connections trust: those that are set, and what may be shown of them."""
 
 from tokend.machine.tls_environment import tls_environment
 
