@@ -269,8 +269,8 @@ def test_what_a_user_may_not_make_is_an_error_with_the_user_and_the_way_out(ther
             assert "cannot bind the socket: Permission denied for uid 54321: choose a directory" in done.stdout
         else:
             assert done.stdout == (
-                f"uid 54321 cannot make the socket's directory {path.parent}: Permission denied; set [daemon] socket to "
-                "a path that this user may make, or $XDG_RUNTIME_DIR, which a login session has\n"
+                f"uid 54321 cannot make the socket's directory {path.parent}: Permission denied; set [daemon] socket "
+                "to a path that this user may make, or $XDG_RUNTIME_DIR, which a login session has\n"
             )
     finally:
         shutil.rmtree(directory)
