@@ -41,7 +41,8 @@ def test_a_cause_must_last() -> None:
     """A write that succeeds a second later is no news."""
     episodes = Episodes()
     assert list(episodes.update("a", FAILING, NOW)) == []
-    assert (episodes.waiting(), episodes.begins_at()) == ({"a"}, NOW.after(SINK_SECONDS))
+    assert episodes.waiting() == frozenset({"a"})
+    assert episodes.begins_at() == NOW.after(SINK_SECONDS)
     assert list(episodes.update("a", {}, NOW.after(1))) == []
     assert (episodes.waiting(), episodes.begins_at()) == (frozenset(), None)
     assert list(episodes.update("a", FAILING, NOW.after(2))) == []
@@ -51,7 +52,7 @@ def test_a_cause_must_last() -> None:
 
 
 def test_a_silent_begin_has_an_end_that_is_news() -> None:
-    """The daemon's last life told of the begin."""
+    """The daemon reported the begin before its restart."""
     episodes = Episodes()
     assert list(episodes.update("a", {"credentials": Cause("rejected", "x", silent=True)}, NOW)) == []
     assert [one.event for one in episodes.update("a", {}, NOW)] == ["recovered"]
@@ -79,7 +80,7 @@ def test_a_silent_begin_has_an_end_that_is_news() -> None:
     ],
 )  # fmt: skip
 def test_what_a_person_should_know(status: ProviderStatus, causes: dict[str, tuple[str, bool]]) -> None:
-    """What was so before the start was told then; a token that ended meanwhile may be replaced in a second."""
+    """An episode before the start was reported then; a token that ended meanwhile may be replaced in a second."""
     found = causes_of(status, AT)
     assert {key: (one.event, one.silent) for key, one in found.items()} == causes
     assert all(one.detail for one in found.values())

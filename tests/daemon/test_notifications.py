@@ -32,7 +32,7 @@ def started(home: Home, tables: str, daemon: str) -> Daemon:
 
 
 def test_each_episode_is_told_when_it_begins_and_when_it_ends(home: Home) -> None:
-    """Rejected credentials, a refused configuration, a file that cannot be written; a restart tells nothing twice."""
+    """Rejected credentials, a refused configuration, a file that cannot be written; a restart reports nothing twice."""
     home.secret("px-key", "wrong")
     daemon = started(home, PX, in_home(home))
     until(lambda: notices(home) == [("rejected", "px")], "the first notice")

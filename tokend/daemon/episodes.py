@@ -29,7 +29,7 @@ class News(NamedTuple):
 class Cause(NamedTuple):
     """Why an episode goes on; ``seconds`` must pass before it begins.
 
-    ``silent``: it began before the daemon did, which has told of it in its last life.
+    ``silent``: it began before a restart of the daemon, which reported it then.
     """
 
     event: EventName
