@@ -85,7 +85,7 @@ def test_a_record_that_cannot_be_read_now_stays_for_the_next_start(tmp_path: Pat
     state.close()
 
 
-# What a first start finds on a disk without blocks, without inodes, or read-only; each is mended at "mend".
+# What a first start finds on a disk without blocks, without inodes, or read-only; and what puts it right.
 FULL = {
     "blocks": ("-o size=16k", "dd if=/dev/zero of=disk/filler bs=1k || true", "rm disk/filler"),
     "inodes": ("-o nr_inodes=12", "i=0; while touch disk/f$i; do i=$((i+1)); done", "rm disk/f*"),
@@ -99,7 +99,7 @@ def test_on_a_disk_that_cannot_be_written_the_state_is_in_memory_until_it_can(
     tmp_path: Path, what: str, there: bool
 ) -> None:
     """The first start on a full disk: tokens are served, a save says why it failed, and a later one succeeds."""
-    option, fill, mend = FULL[what]
+    option, fill, fix = FULL[what]
     code = f"""
 import subprocess
 from pathlib import Path
@@ -113,7 +113,7 @@ try:
     state.save("a", b"one")
 except StoreError as error:
     print(error.detail.partition(": ")[2])
-subprocess.run({mend!r}, shell=True, check=True)
+subprocess.run({fix!r}, shell=True, check=True)
 state.save("a", b"one")
 assert state.fingerprint(b"fake") == before
 try:
