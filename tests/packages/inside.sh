@@ -34,6 +34,7 @@ grep -q 'Write /etc/tokend/config.toml' /run/installing || fail "no word of what
   fail "it names the place where it was built"
 systemd-analyze verify /usr/lib/systemd/system/tokend.{service,socket} /usr/lib/systemd/system/tokend-{credentials,loopback}.socket
 [[ $(tokend version) == *0.* ]] || fail "tokend does not run"
+docker-credential-tokend --help | grep -q 'docker' || fail "docker-credential-tokend does not run"
 for page in tokend.1 config.toml.5 tokend-api.7; do
   zcat "/usr/share/man/man${page##*.}/$page.gz" | grep -q '^\.Sh NAME' || fail "no man page $page"
 done
