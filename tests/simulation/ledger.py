@@ -115,7 +115,8 @@ class Ledger:
             self.run, self.ends = [], []
         self.wished(now)
         self.orders.append(now)
-        self.allowed = max(self.allowed, self.verdicts + 1)
+        # Each of several wishes may cause an attempt, before the first of them was refused.
+        self.allowed = max(self.allowed + 1, self.verdicts + 1)
         if anew:
             self.secrets += 1
             self.verdicts, self.allowed = 0, 2

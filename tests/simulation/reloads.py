@@ -102,7 +102,7 @@ class Reloads:
         name = self._draw.choice(["a", "b", "c", f"p{mark[1:]}"])
         if name not in self._context.names.values():
             self._context.names[mark] = name
-            self._context.watch.ledger(mark)
+            self._ordered(mark)
 
     def _lead(self) -> None:
         mark = self._some()

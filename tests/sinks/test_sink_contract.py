@@ -241,6 +241,21 @@ def test_probe_reports_a_directory_that_is_not_writable(make: Callable[..., Any]
                 call()
 
 
+def test_an_error_on_the_way_names_the_file_and_the_part_of_its_path_that_failed(make: Callable[..., Any]) -> None:
+    """Status shows many files: "/home: Permission denied" does not say which one is not written."""
+    with public_directory() as directory:
+        closed = directory / "closed"
+        closed.mkdir(mode=0o700)
+        (closed / "inner").mkdir()
+        made = make(closed / "inner" / "file")
+        with acting_as(STRANGER):
+            for call in (made.probe, lambda: made.write(lease())):
+                with pytest.raises(
+                    SinkError, match=rf"{closed}/inner/file: {closed}/inner: Permission denied \(lstat\)"
+                ):
+                    call()
+
+
 def test_probe_sweeps_what_a_crash_left(make: Callable[..., Any], tmp_path: Path) -> None:
     """docs/promises.md 55, 113: also beside the target of a link that is followed."""
     (tmp_path / "real").mkdir()

@@ -43,6 +43,7 @@ class TokenApi:
         metrics: RenderMetrics | None = None,
         audit_reads: bool = False,
         last_event: int = 0,
+        event_id_used: Callable[[int], None] = lambda _: None,
         sockets: SocketRows = tuple,
         listeners: SocketRows = tuple,
     ) -> None:
@@ -53,19 +54,22 @@ class TokenApi:
         self.audit_reads = audit_reads
         self.answers = AnswerCache(engine, policy)
         self.answers.remember_texts(not audit_reads)
-        self.changes = EventBus(engine, last_event=last_event)
+        self.changes = EventBus(engine, last_event=last_event, used=event_id_used)
         self.log = structlog.get_logger("tokend.api")
         self._metrics = metrics
         self._requests: Counter[tuple[str, int]] = Counter()
         self._denials = DenialLog()
 
     def visible(self, peer: Peer, name: str) -> Entry:
-        """Return the entry of a name. Raises the same `UnknownTokenError` for a missing and for a hidden token."""
+        """Return the entry of a name. Raises the same `UnknownTokenError` for a missing and for a hidden token.
+
+        Both take the same path, so that the time of the answer does not say which it is; both have an audit line.
+        """
         entry = self.engine.entries.get(name)
         if entry is not None and self.policy.may_read(peer, entry.settings, name):
             return entry
-        if entry is not None:
-            self.denied(peer, token=name)
+        if entry is not None or self.policy.could_be_hidden(peer, name):
+            self.denied(peer, token=name[:64])
         raise UnknownTokenError(f"no token {name[:64]!r} here, or none that you may read; `tokend list` shows yours")
 
     def entries_for(self, peer: Peer) -> list[Entry]:

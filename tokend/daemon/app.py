@@ -46,7 +46,7 @@ async def serve_once(given: Launch) -> int:
     """Run until every token is in its sinks, or certainly will not be; returns the exit code."""
     code: int | None = None
     async with anyio.create_task_group() as tasks:
-        engine = await _start_engine(given, tasks)
+        engine = await start_engine(given, tasks)
         tasks.start_soon(_cancel_on_signal, tasks)
         changed = anyio.Event()
         engine.store.subscribe(lambda _: changed.set())
@@ -63,13 +63,13 @@ async def _serve(given: Launch, stop: anyio.Event) -> None:
     async with anyio.create_task_group() as tasks, AsyncExitStack() as stack:
         starting = anyio.CancelScope()
         tasks.start_soon(_extend_while_starting, given, starting, stop, tasks)
-        engine = await _start_engine(given, tasks)
+        engine = await start_engine(given, tasks)
         # The default action would end the process. The handler stays after the signal receivers have closed.
         signal.signal(signal.SIGHUP, lambda *_: engine.reloader.want())
         await _apply_first_config(given, engine)
         service = wire_service(given, engine)
         await _start_service(service, tasks, stack)
-        for task in _tasks(engine, service):
+        for task in _tasks(given, engine, service):
             tasks.start_soon(_keep_running, given.clock, task)
         starting.cancel()
         given.notifier.ready()
@@ -82,7 +82,7 @@ async def _serve(given: Launch, stop: anyio.Event) -> None:
         tasks.cancel_scope.cancel()
 
 
-async def _start_engine(given: Launch, tasks: TaskGroup) -> EngineParts:
+async def start_engine(given: Launch, tasks: TaskGroup) -> EngineParts:
     """Start the threads, read the state, build the engine. Raises `StoreError` where the state cannot be read."""
     given.pools.open()  # all of them now: later the machine may have none left (docs/promises.md 73)
     store = TokenStore(state=given.state, threads=given.tracked_disk, clock=given.clock)
@@ -109,7 +109,7 @@ async def _start_service(service: ServiceParts, tasks: TaskGroup, stack: AsyncEx
     await tasks.start(service.sockets)
 
 
-def _tasks(engine: EngineParts, service: ServiceParts) -> Sequence[Callable[[], Awaitable[None]]]:
+def _tasks(given: Launch, engine: EngineParts, service: ServiceParts) -> Sequence[Callable[[], Awaitable[None]]]:
     """Return the daemon's own tasks; the engine has started those of its providers."""
     reloader = engine.reloader
     tasks = [
@@ -118,6 +118,7 @@ def _tasks(engine: EngineParts, service: ServiceParts) -> Sequence[Callable[[], 
         reloader.retry_refused,
         reloader.inspect_secrets,
         engine.store.keep_saved,
+        given.event_ids.keep,
     ]
     if service.status_line is not None:
         tasks.append(service.status_line.report)

@@ -49,6 +49,7 @@ from tokend.plugin.sink import ListeningSink
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import Notifier
+from tokend.state.event_ids import EventIds
 from tokend.upstream.provider_runtime import ProviderRuntime
 from tokend.upstream.resolver import Resolver
 
@@ -62,7 +63,7 @@ class Launch:
     config: Config
     explicit: Path | None
     state: StateBackend
-    last_event: int
+    event_ids: EventIds
     inherited: Inherited
     notifier: Notifier
     clock: SystemClock
@@ -81,6 +82,7 @@ class EngineParts:
     supervisor: Supervisor
     reloader: Reloader
     sockets: TokenSockets
+    limits: HostLimits
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -112,9 +114,8 @@ def launch(
 ) -> Launch:
     """Complete what a run starts with. Needs no running loop."""
     pools = Pools()
-    return Launch(
-        config, explicit, state, last_event, inherited, notifier, SystemClock(), pools, TrackedThreads(pools.disk)
-    )
+    ids = EventIds(config.daemon.state_directory, last_event, threads=pools.disk)
+    return Launch(config, explicit, state, ids, inherited, notifier, SystemClock(), pools, TrackedThreads(pools.disk))
 
 
 def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EngineParts:
@@ -158,7 +159,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         notifier=given.notifier,
         sockets=sockets.apply,
     )
-    return EngineParts(store, config, rules, supervisor, reloader, sockets)
+    return EngineParts(store, config, rules, supervisor, reloader, sockets, context.limits)
 
 
 def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
@@ -214,7 +215,8 @@ def _api(given: Launch, engine: EngineParts, listeners: Listeners) -> TokenApi:
         config_state=engine.in_force.state,
         metrics=metrics.page,
         audit_reads=logs.level_in_force(engine.in_force.config.daemon.log_level) == "debug",
-        last_event=given.last_event,
+        last_event=given.event_ids.last_before,
+        event_id_used=given.event_ids.used,
         sockets=engine.sockets.rows,
         listeners=listeners.rows,
     )

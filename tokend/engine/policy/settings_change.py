@@ -71,13 +71,16 @@ def is_surely_another_account(old: HeldSettings, new: HeldSettings) -> bool:
 
 
 def _with_lead(record: Record, settings: HeldSettings) -> Record:
-    """Apply another ``refresh_before`` to the token held, too: its jitter stays, its moment moves."""
+    """Apply another ``refresh_before`` or ``max_age`` to the token held, too: its jitter stays, its moment moves."""
     held = record.token
     if not isinstance(held, Held):
         return record
     token = held.lease.token
     lead = lead_seconds(token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds)
-    if lead is None or (held.lead_seconds is not None and abs(lead - held.lead_seconds) < SAME_LEAD_SECONDS):
+    max_age = settings.max_age_seconds
+    same_lead = lead is None or (held.lead_seconds is not None and abs(lead - held.lead_seconds) < SAME_LEAD_SECONDS)
+    if same_lead and held.max_age_seconds == max_age:
         return record
-    moment = refresh_moment(token, lead_seconds=lead, jitter=held.jitter)
-    return replace(record, token=replace(held, lead_seconds=lead, lease=replace(held.lease, refresh_at=moment)))
+    moment = refresh_moment(token, lead_seconds=lead, max_age_seconds=max_age, jitter=held.jitter)
+    lease = replace(held.lease, refresh_at=moment)
+    return replace(record, token=replace(held, lead_seconds=lead, max_age_seconds=max_age, lease=lease))

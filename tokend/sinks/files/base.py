@@ -259,14 +259,16 @@ class FileSink(SinkSettings):
 
     @contextmanager
     def operator_errors(self) -> Iterator[None]:
-        """Turn an OSError into a `SinkError`: path, reason, and advice if there is any."""
+        """Turn an OSError into a `SinkError`: the file's path, the part of it that failed, reason, and any advice."""
         try:
             yield
         except OSError as error:
             gid = None if self.group is None or self.owner is not None else _number(self.group, "group", self.target)
             advice = advice_on(error, self.path, gid=gid)
-            where = error.filename if isinstance(error.filename, str) else self.target
-            raise SinkError(f"{where}: {error.strerror or type(error).__name__}{advice and '; '}{advice}") from None
+            reason = error.strerror or type(error).__name__
+            part = error.filename if isinstance(error.filename, str) else self.target
+            where = self.target if part == self.target or part in reason else f"{self.target}: {part}"
+            raise SinkError(f"{where}: {reason}{advice and '; '}{advice}") from None
 
 
 _IN_A_THREAD = ("render", "write_blocking", "write_all_blocking", "remove_blocking", "probe_blocking")
