@@ -77,6 +77,7 @@ class RawTokenConnection:
         self._socket = as_python_socket(accepted)
         self._address = address
         self._ending = False
+        self._since = asyncio.get_running_loop().time()
         self._wait: anyio.CancelScope | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -95,6 +96,14 @@ class RawTokenConnection:
         """Close now, without an answer."""
         if self._task is not None:
             self._task.cancel()
+
+    def give_way(self) -> None:
+        """Refuse the client if it still waits for a token."""
+        self.close_soon()
+
+    def last_active(self) -> float:
+        """Return the loop's time of the accept: a client does nothing else."""
+        return self._since
 
     async def _serve(self) -> None:
         home = self._home

@@ -76,7 +76,10 @@ class RawTokenServer:
         or was taken from us for good.
         """
         bounds = self._bounds
-        limits = ConnectionLimits(bounds.connections, bounds.per_uid, exempt=frozenset((0, os.geteuid())), queues=True)
+        trusted = frozenset((0, os.geteuid()))
+        limits = ConnectionLimits(
+            bounds.connections, bounds.per_uid, exempt=trusted, queues=True, kept=trusted.__contains__
+        )
         self._listener = Listener(
             self._endpoint,
             partial(RawTokenConnection, self),

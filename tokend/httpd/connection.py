@@ -206,6 +206,15 @@ class Connection(asyncio.Protocol):
         if self._opening is None:
             self._transport.abort()
 
+    def give_way(self) -> None:
+        """Close now. A request with effects runs to its end."""
+        if self._opening is None:
+            self._transport.abort()
+
+    def last_active(self) -> float:
+        """Return the loop's time of the last change: a request began, an answer was sent."""
+        return self._loop.time() if self._touched or self._opening is not None else self._since
+
     # -------------------------------------------------------------- the order of things
 
     @property
