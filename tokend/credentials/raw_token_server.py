@@ -60,6 +60,7 @@ class RawTokenServer:
         self._endpoint = one_endpoint(place, sock)
         self._bounds = bounds or Bounds()
         self.engine, self.rule, self.offer, self.identify = engine, rule, offer, identify
+        self.own_uid = os.geteuid()
         self.send_seconds = self._bounds.send_seconds
         self.name = str(place.path) if place is not None else "inherited"
         # Made by `serve`.
