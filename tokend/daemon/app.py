@@ -151,6 +151,7 @@ async def _extend_while_starting(
             with anyio.move_on_after(EXTEND_EVERY_SECONDS):
                 await stop.wait()
                 given.notifier.stopping()
+                given.pools.hasten()
                 tasks.cancel_scope.cancel()
 
 
