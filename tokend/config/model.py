@@ -63,6 +63,7 @@ class DaemonSettings(Settings):
     audit: Literal["off", "reads"] = "off"
     log_format: Literal["auto", "console", "logfmt", "json"] = "auto"
     strict_paths: bool = False
+    notify: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     max_connections: Annotated[int, Field(ge=1, le=65536)] = 4096
     max_connections_per_uid: Annotated[int, Field(ge=1, le=65536)] = 2500
 

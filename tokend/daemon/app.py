@@ -120,6 +120,7 @@ def _tasks(given: Launch, engine: EngineParts, service: ServiceParts) -> Sequenc
         reloader.inspect_secrets,
         engine.store.keep_saved,
         given.event_ids.keep,
+        service.notifications.run,
     ]
     if service.status_line is not None:
         tasks.append(service.status_line.report)
