@@ -62,6 +62,7 @@ class DaemonSettings(Settings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "logfmt", "json"] = "auto"
     strict_paths: bool = False
+    notify: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     max_connections: Annotated[int, Field(ge=1, le=65536)] = 4096
     max_connections_per_uid: Annotated[int, Field(ge=1, le=65536)] = 2500
 

@@ -25,6 +25,8 @@ from tokend.values.tokens import Lease
 
 # A slower reader is cut off, also at shutdown. A token fits into the socket's buffer: only refusals need a reader.
 SEND_SECONDS = 5.0
+# At the end of the daemon. It must not take longer than 5 s (docs/promises.md 62).
+LAST_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class RawTokenServer:
         finally:
             # Each connection ends by itself within `send_seconds`.
             with anyio.CancelScope(shield=True):
-                await self._listener.close(grace_seconds=None)
+                await self._listener.close(grace_seconds=LAST_SECONDS)
             unsubscribe()
             self.hangups.close()
 

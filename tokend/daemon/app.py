@@ -101,6 +101,7 @@ def _tasks(given: Launch, engine: EngineParts, service: ServiceParts) -> Sequenc
         reloader.inspect_secrets,
         engine.store.keep_saved,
         given.event_ids.keep,
+        service.notifications.run,
     ]
     if service.status_line is not None:
         tasks.append(service.status_line.report)
@@ -132,6 +133,7 @@ async def _extend_while_starting(
             with anyio.move_on_after(EXTEND_EVERY_SECONDS):
                 await stop.wait()
                 given.notifier.stopping()
+                given.pools.hasten()
                 tasks.cancel_scope.cancel()
 
 

@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tokend.kinds import load_config
 from tokend.machine import hardening, logs
 from tokend.machine.clock import SystemClock
 from tokend.machine.command import end_commands
+from tokend.machine.tls_environment import tls_environment
 from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import Notifier
@@ -31,6 +32,8 @@ EXIT_OTHER, EXIT_CONFIG, EXIT_LOCKED, EXIT_CONFIG_SYSTEMD = 1, 2, 75, 78
 # With Python's own limits (700, 10, 10) the garbage collector takes a fifth of a start with thousands of providers, in
 # pauses of half a second, because it walks through every live object. tokend makes hardly any reference cycles.
 GARBAGE_LIMITS = (20_000, 20, 50)
+
+log = logs.get_logger()
 
 
 def run(config_path: str | None, *, once: SingleRun | None = None, log_level: str | None = None) -> int:
@@ -58,6 +61,7 @@ def run(config_path: str | None, *, once: SingleRun | None = None, log_level: st
         config = load_config(explicit, starting=True)
         be_strict(config.daemon.strict_paths)
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
+        _log_tls_environment(os.environ)
         if once is not None and (misuse := once.misused(config)) is not None:
             code, reason = misuse
             sys.stderr.write(f"tokend: {reason}\n")
@@ -89,6 +93,13 @@ def run(config_path: str | None, *, once: SingleRun | None = None, log_level: st
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _log_tls_environment(environ: Mapping[str, str]) -> None:
+    """Log which variables change what OpenSSL trusts or allows. Proxies' variables count for nothing; these do."""
+    if found := tls_environment(environ):
+        text = ", ".join(f"{name}={value}" for name, value in found.items())
+        log.info("tls.environment", detail=f"OpenSSL obeys these variables: {text}")
 
 
 def _state(config: Config, inherited: Inherited, notifier: Notifier) -> StateDirectory | DescriptorStore:

@@ -27,6 +27,7 @@ from tokend.config.model import loopback_address
 from tokend.credentials.rules import serve_credentials, serve_sink
 from tokend.daemon.config_in_force import ConfigInForce
 from tokend.daemon.listeners import Listeners
+from tokend.daemon.notifications import Notifications
 from tokend.daemon.reload import Reloader
 from tokend.daemon.status_line import StatusLine
 from tokend.daemon.token_sockets import MakeServer, TokenSockets
@@ -100,6 +101,7 @@ class ServiceParts:
     credentials: Callable[..., Coroutine[Any, Any, None]] | None
     sockets: Callable[..., Coroutine[Any, Any, None]]
     status_line: StatusLine | None
+    notifications: Notifications
     watchdog: Watchdog | None
 
 
@@ -188,6 +190,7 @@ def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
         credentials,
         partial(engine.sockets.serve, _token_socket(engine, api), engine.in_force.config.sockets),
         status_line,
+        Notifications(engine.supervisor, engine.in_force, clock=given.clock, threads=given.pools.commands),
         watchdog,
     )
 

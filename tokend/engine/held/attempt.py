@@ -141,10 +141,13 @@ class AttemptRunner:
         # A token that expired here does not start a second life because it is still in the settings.
         if token is not None and (held is None or held.token.value != token.value):
             new = self._new(token, self._clock.instant())
-            await self._store.update(
-                self._name, lambda record: replace(with_new_token(record, new, self.settings), account=account)
-            )
+            await self._store.update(self._name, lambda record: self._with_initial_token(record, new, account))
             log.info("token.inherited", token=self._name)
+
+    def _with_initial_token(self, record: Record, new: NewToken, account: str) -> Record:
+        """Compute the record with the token of the settings. Where it is all there is, it ends a failure."""
+        record = replace(with_new_token(record, new, self.settings), account=account)
+        return record if self.renewable else replace(record, attempts=record.attempts.succeeded(record.last_attempt))
 
     # -------------------------------------------------------------- around the request
 

@@ -135,7 +135,8 @@ class Refresher:
             return OUTDATED
         if self._attempts.renewable:
             return None
-        return "cannot be renewed: no credentials are configured; it is served until it expires"
+        then = "it is served until it expires" if self.is_valid() else "a person must give another token"
+        return f"cannot be renewed: no credentials are configured; {then}"
 
     @property
     def is_busy(self) -> bool:
@@ -241,7 +242,7 @@ class Refresher:
             # Saved: a daemon that dies every few seconds would start the minimum interval again each time, and never
             # send a request.
             await self._store.update(self.name, lambda record: record)
-        if not self.is_valid():
+        if not self.is_valid() or not self._attempts.renewable:
             await self._attempts.use_initial_token()
         now, draw = self._clock.instant(), self._context.random.random()
         self._start_at = refresh_timing.start_at(self.settings, now, valid=self.is_valid(), draw=draw)
@@ -346,6 +347,7 @@ class Refresher:
 
     async def _reconcile(self) -> None:
         """Reconcile the record with settings and secrets: withdraw, make an attempt, or leave `Rejected`."""
+        is_first = not self._was_readable
         try:
             async with self._context.reconciling:
                 identity = await self._attempts.identify()
@@ -370,4 +372,8 @@ class Refresher:
             log.info(
                 "token.withdrawn", token=self.name, detail="the account changed: the token held is the old account's"
             )
+        if not self._attempts.renewable:
+            if not is_first:
+                await self._attempts.use_initial_token()  # the settings may bring another one now
+            wanted = wanted and not self.is_valid()
         self._wanted |= wanted

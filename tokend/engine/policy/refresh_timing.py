@@ -81,7 +81,7 @@ def timer_seconds(
     ``start_at`` is when a provider without a valid token may begin.
     """
     lease = record.lease
-    if record.rejected or (lease is not None and not renewable):
+    if record.rejected or (lease is not None and lease.token.is_valid(now) and not renewable):
         return None
     if record.next_attempt is not None:
         return seconds_until(record.next_attempt, now)
