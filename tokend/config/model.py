@@ -60,6 +60,7 @@ class DaemonSettings(Settings):
     state: Literal["directory", "fdstore"] = "directory"
     state_directory: AnchoredPath
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    audit: Literal["off", "reads"] = "off"
     log_format: Literal["auto", "console", "logfmt", "json"] = "auto"
     strict_paths: bool = False
     notify: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None

@@ -49,6 +49,7 @@ async def _serve(given: Launch, stop: anyio.Event) -> None:
         signal.signal(signal.SIGHUP, lambda *_: engine.reloader.want())
         await apply_first_config(given, engine)
         service = wire_service(given, engine)
+        stack.callback(engine.handouts.close)
         await _start_service(service, tasks, stack)
         for task in _tasks(given, engine, service):
             tasks.start_soon(_keep_running, given.clock, task)
