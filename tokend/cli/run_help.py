@@ -6,7 +6,10 @@ from tokend.cli.run import LOG_LEVELS, run_daemon
 
 
 @click.command("run")
-@click.option("--config", metavar="FILE", help="Configuration [default: $TOKEND_CONFIG, else the usual places].")
+@click.option(
+    "--config", type=click.Path(), metavar="FILE",
+    help="Configuration [default: $TOKEND_CONFIG, else the usual places].",
+)  # fmt: skip
 @click.option("--once", is_flag=True, help="Exit when every token is in its sinks, or certainly cannot get there.")
 @click.option(
     "--log-level", type=click.Choice(LOG_LEVELS), help="Lowest level to show, instead of the configuration's log_level."
