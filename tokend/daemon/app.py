@@ -68,6 +68,7 @@ async def _serve(given: Launch, stop: anyio.Event) -> None:
         signal.signal(signal.SIGHUP, lambda *_: engine.reloader.want())
         await _apply_first_config(given, engine)
         service = wire_service(given, engine)
+        stack.callback(engine.handouts.close)
         await _start_service(service, tasks, stack)
         for task in _tasks(given, engine, service):
             tasks.start_soon(_keep_running, given.clock, task)
@@ -119,6 +120,7 @@ def _tasks(given: Launch, engine: EngineParts, service: ServiceParts) -> Sequenc
         reloader.inspect_secrets,
         engine.store.keep_saved,
         given.event_ids.keep,
+        service.notifications.run,
     ]
     if service.status_line is not None:
         tasks.append(service.status_line.report)
@@ -150,6 +152,7 @@ async def _extend_while_starting(
             with anyio.move_on_after(EXTEND_EVERY_SECONDS):
                 await stop.wait()
                 given.notifier.stopping()
+                given.pools.hasten()
                 tasks.cancel_scope.cancel()
 
 
