@@ -92,6 +92,11 @@ class Refresher:
         return self._attempts.settings
 
     @property
+    def is_renewable(self) -> bool:
+        """Whether credentials are configured: without them the token given in the settings is the only one."""
+        return self._attempts.renewable
+
+    @property
     def timeout_seconds(self) -> float:
         """The longest time that one exchange with the upstream may take."""
         return self.settings.timeout.total_seconds()

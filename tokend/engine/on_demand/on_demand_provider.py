@@ -118,6 +118,10 @@ class OnDemandProvider:
         """Return whether the credentials are rejected."""
         return self.is_rejected
 
+    def was_tried(self) -> bool:
+        """Return True: nothing is tried without a query."""
+        return True
+
     # -------------------------------------------------------------- commands of readers
 
     async def fresh(self, min_ttl: float, *, admin: bool) -> Lease:  # noqa: ARG002  # of the interface
