@@ -29,7 +29,14 @@ from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.plugin.sink import Difference, SinkRuntime
-from tokend.values.errors import AttemptError, NewerGenerationError, SinkError, StoreError, TransientError
+from tokend.values.errors import (
+    AttemptError,
+    NewerGenerationError,
+    RejectedError,
+    SinkError,
+    StoreError,
+    TransientError,
+)
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.status import StatusWarning
@@ -94,7 +101,7 @@ class FakeGiven(FakeHeld):
     """A held kind that may be given a token to begin with, perhaps all that it will ever have; it numbers its calls."""
 
     kind: Literal["fake-given"] = "fake-given"  # type: ignore[assignment]  # each kind has a name of its own
-    given: SecretField
+    given: Annotated[SecretField, Role.HANDLING]
     renewable: bool = True
 
     @property
@@ -102,7 +109,12 @@ class FakeGiven(FakeHeld):
         return self.renewable
 
     def optional_secrets(self) -> frozenset[str]:
-        return frozenset({"given"})
+        return frozenset({"given"}) if self.renewable else frozenset()
+
+    async def fetch(self, runtime: "FakeRuntime", previous: Token | None) -> Token:
+        if not self.renewable:
+            raise RejectedError("no credentials, and the token given has ended")
+        return await super().fetch(runtime, previous)
 
     def request_id(self) -> str:
         return "fake-request-id"

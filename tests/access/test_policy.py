@@ -158,6 +158,30 @@ def test_a_socket_has_admins_only_if_it_says_so() -> None:
     assert [policy.is_admin(peer) for peer in peers] == [True, True, True, False]
 
 
+def test_an_unknown_token_costs_what_a_hidden_one_costs() -> None:
+    """The same questions to the kernel; root and the daemon know that nothing is hidden from them."""
+    hidden = FakeHeld(access=BOT)
+
+    def asked(uid: int, *, known: bool, units_before: bool) -> tuple[int, bool]:
+        policy = AccessPolicy(lambda: (), own_uid=OWN_UID)
+        if units_before:
+            policy.may_read(Peer(STRANGER, frozenset()), hidden)
+        connection = Answering(failing(errno.ENOPROTOOPT if uid in (0, OWN_UID) else errno.ESRCH))
+        peer = Peer(uid, frozenset(), cast("socket.SocketType", connection))
+        denied = not policy.may_read(peer, hidden, "a") if known else policy.could_be_hidden(peer, "a")
+        return connection.asked, denied
+
+    assert asked(5, known=True, units_before=True) == asked(5, known=False, units_before=True) == (1, True)
+    assert asked(5, known=False, units_before=False) == (0, True)
+    for uid in (0, OWN_UID):
+        assert asked(uid, known=True, units_before=True) == asked(uid, known=False, units_before=True) == (1, False)
+    scoped = Peer(0, frozenset(), scope=SocketScope(("a",)))
+    policy = AccessPolicy(lambda: (), own_uid=OWN_UID)
+    assert policy.could_be_hidden(scoped, "b")
+    assert policy.could_be_hidden(scoped, "a")
+    assert policy.could_be_hidden(contained(0), "a")
+
+
 @pytest.mark.parametrize(
     ("expires_at", "valid"), [(None, True), (START.after(1), True), (START, False), (START.after(-1), False)]
 )

@@ -1,6 +1,12 @@
 """List, status, health, counts, metrics, audit lines and the description: the daemon as a whole, without secrets."""
 
-from tests.httpd.served import Served
+from pathlib import Path
+
+from tests.api.fake_engine import START, FakeEngine
+from tests.httpd.served import Served, served
+from tokend.access.peer import Peer
+from tokend.plugin.settings import Access
+from tokend.values.status import Failure, SinkStatus, State
 
 
 def test_health_follows_the_engine(running: Served) -> None:
@@ -9,7 +15,41 @@ def test_health_follows_the_engine(running: Served) -> None:
     assert running.get("/readyz").json == {"ready": True}
     running.engine.ready = False
     reply = running.get("/readyz")
-    assert (reply.status, reply.json) == (503, {"ready": False})
+    assert (reply.status, reply.json) == (503, {"ready": False, "reasons": []})
+    assert running.ask("HEAD", "/readyz").status == 503
+
+
+def test_readyz_gives_the_reasons_that_the_peer_may_see(tmp_path: Path) -> None:
+    """Tokens without a valid value, and required sinks that are not right; nothing of hidden or optional ones."""
+    engine = FakeEngine()
+    engine.ready = False
+    failure = Failure("rejected", "the key was refused", START.wall)
+    sinks = tuple(
+        SinkStatus("raw", f"raw-{number}", "/t", "/t", state, required, None, error)
+        for number, (state, required, error) in enumerate(
+            [("ok", True, None), ("failing", True, "no space left"), ("failing", False, "x"), ("pending", True, None)],
+            1,
+        )
+    )
+    engine.hold("fine").changes.update(sinks=sinks[:1])
+    engine.hold("written-late").changes.update(sinks=sinks)
+    engine.hold("optional", required=False).changes.update(valid=False, state=State.EXPIRED)
+    engine.hold("hidden", access=Access(users=("nobody-like-this",))).changes.update(valid=False, state=State.EXPIRED)
+    engine.hold("rejected").changes.update(valid=False, state=State.REJECTED, last_error=failure, sinks=sinks)
+    engine.hold("young").changes.update(valid=False, state=State.PENDING)
+    with served(tmp_path, engine, identify=lambda _: Peer(54321, frozenset())) as running:
+        reply = running.get("/readyz")
+    assert reply.status == 503
+    assert reply.json == {
+        "ready": False,
+        "reasons": [
+            {"token": "rejected", "state": "rejected", "sink": None, "detail": "the key was refused"},
+            {"token": "written-late", "state": "valid", "sink": "raw-2", "detail": "no space left"},
+            {"token": "written-late", "state": "valid", "sink": "raw-4", "detail": "the sink's state is pending"},
+            {"token": "young", "state": "pending", "sink": None,
+             "detail": "there is no valid token, its state is pending"},
+        ],
+    }  # fmt: skip
 
 
 def test_openapi_lists_every_route(running: Served) -> None:

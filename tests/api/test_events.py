@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.api.fake_engine import RAW, FakeEngine
+from tests.api.fake_engine import RAW, START, FakeEngine
 from tests.httpd.served import LAST_EVENT, PATIENCE_SECONDS, Client, Served, eventually, served
 from tokend.api.events import EVENTS_KEPT, EventBus
 from tokend.plugin.settings import Access
+from tokend.state.event_ids import microseconds
 from tokend.values.status import State
 
 
@@ -175,6 +176,99 @@ def test_who_may_not_read_a_token_hears_nothing_of_it(tmp_path: Path) -> None:
             assert [json.loads(event["data"])["name"] for event in _events(client, 2)] == ["hidden", "demo"]
 
 
+HIDDEN = Access(users=("nobody-like-this",))
+
+
+def test_ids_are_the_clocks_microseconds_and_always_rise() -> None:
+    """Gaps say how much time went by, and nothing about events of hidden tokens; also where the clock was set back."""
+
+    async def listen() -> tuple[list[int], list[int]]:
+        engine = FakeEngine()
+        start = microseconds(START.wall)
+        used: list[int] = []
+        changes = EventBus(engine, last_event=start - 5, used=used.append)
+        engine.hold("hidden", access=HIDDEN)
+        for seconds in (0, 0, 1.5, -3600, 7):
+            engine.clock.now = START.after(seconds)
+            changes.config_changed({})
+            engine.renew("hidden", generation=len(used), access=HIDDEN)
+        stream = changes.follow(start - 5, lambda name: name != "hidden")
+        async with asyncio.timeout(PATIENCE_SECONDS), aclosing(stream):
+            text = await anext(stream)
+        changes.close()
+        return [int(line[4:]) for line in text.split(b"\n") if line.startswith(b"id: ")], used
+
+    seen, used = asyncio.run(listen())
+    start = microseconds(START.wall)
+    assert seen == [start, start + 2, start + 1_500_000, start + 1_500_002, start + 7_000_000]
+    assert used == [one for first in seen for one in (first, first + 1)]
+
+
+def test_every_id_that_a_reader_was_not_sent_has_the_same_answer() -> None:
+    """Of a hidden event, a moment between events, the future: the present. So trying ids finds nothing."""
+
+    async def answers() -> list[bytes]:
+        engine = FakeEngine()
+        engine.hold("demo")
+        engine.hold("hidden", access=HIDDEN)
+        changes = EventBus(engine, last_event=7)
+        ids: list[int] = []
+        for number, name in enumerate(("demo", "hidden", "demo", "hidden")):
+            engine.clock.now = START.after(number)
+            engine.renew(name, generation=20 + number)
+            ids.append(changes._number)
+        found = []
+        for last in (ids[0], ids[2], ids[1], ids[3], ids[1] + 1, ids[3] + 1, 0, 10**18 - 1):
+            stream = changes.follow(last, lambda name: name != "hidden")
+            async with asyncio.timeout(PATIENCE_SECONDS), aclosing(stream):
+                text = await anext(stream)
+            found.append(b" ".join(line.split(b" ", 1)[1] for line in text.split(b"\n") if b"event: " in line))
+            engine.clock.now = engine.clock.now.after(1)
+        changes.close()
+        return found
+
+    known, latest, *others = asyncio.run(answers())
+    assert (known, latest) == (b"token", b"")
+    assert others == [b"token"] * 6
+
+
+def test_a_present_state_can_be_resumed_after_its_end_only(running: Served) -> None:
+    """A reader that got a part of it gets all of it again."""
+    with _follow(running, 0) as client:
+        first, last = (int(event["id"]) for event in _events(client, 2))
+    with _follow(running, last) as client:
+        running.inside(lambda: running.service.changes.config_changed({"n": 1}))
+        assert _events(client, 1)[0]["event"] == "config"
+    with _follow(running, first) as client:
+        assert [event["event"] for event in _events(client, 2)] == ["token", "token"]
+
+
+def test_changes_of_hidden_tokens_do_not_move_the_comments() -> None:
+    """The time between two comments would otherwise depend on them."""
+
+    async def listen() -> bool:
+        engine = FakeEngine()
+        engine.hold("hidden", access=HIDDEN)
+        changes = EventBus(engine, heartbeat_seconds=0.2)
+        stream = changes.follow(None, lambda _: False)
+        heard: list[bytes] = []
+
+        async def disturb() -> None:
+            for number in range(10_000):
+                engine.renew("hidden", generation=100 + number, access=HIDDEN)
+                await asyncio.sleep(0.01)
+
+        async with asyncio.timeout(PATIENCE_SECONDS), aclosing(stream):
+            heard.append(await anext(stream))
+            disturbing = asyncio.create_task(disturb())
+            heard.append(await anext(stream))
+            disturbing.cancel()
+        changes.close()
+        return heard == [b": tokend\n\n", b": still here\n\n"]
+
+    assert asyncio.run(listen())
+
+
 def test_a_quiet_stream_has_comments() -> None:
     """They find dead peers, and keep proxies from cutting it; a change is still sent at once."""
 
@@ -193,7 +287,7 @@ def test_a_quiet_stream_has_comments() -> None:
     heard = asyncio.run(listen())
     assert heard[0] == b": tokend\n\n"
     assert set(heard[1:-1]) == {b": still here\n\n"}
-    assert heard[-1] == b"id: 1\nevent: config\ndata: {}\n\n"
+    assert heard[-1] == b"id: %d\nevent: config\ndata: {}\n\n" % microseconds(START.wall)
 
 
 def test_who_does_not_keep_up_is_let_go(running: Served) -> None:

@@ -1,9 +1,16 @@
 """The cost of a read with a prepared answer, counted in Python calls instead of timed."""
 
+import sys
 from pathlib import Path
+from types import FrameType
+
+import pytest
 
 from tests.api.fake_engine import RAW, FakeEngine
 from tests.httpd.served import Served, logged, served
+from tokend.access.peer import Peer
+from tokend.plugin.settings import Access
+from tokend.values.errors import UnknownTokenError
 
 
 def test_reads_are_counted_by_token_and_status(running: Served) -> None:
@@ -39,3 +46,56 @@ def test_auditing_can_begin_while_we_run(running: Served) -> None:
         assert running.get("/v1/tokens/demo").status == 200
     assert [one["event"] for one in lines] == ["client.read"]
     assert running.inside(running.service.requests)["demo", 200] == 5
+
+
+def _calls_of(running: Served, name: str, identity: Peer) -> list[str]:
+    """The names of tokend's functions that run when a peer asks for a token."""
+    names: list[str] = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and "/tokend/" in frame.f_code.co_filename:
+            names.append(frame.f_code.co_name)
+
+    def ask() -> None:
+        sys.setprofile(note)
+        try:
+            with pytest.raises(UnknownTokenError):
+                running.service.visible(identity, name)
+        finally:
+            sys.setprofile(None)
+
+    running.inside(ask)
+    return names
+
+
+def test_hidden_and_unknown_tokens_take_one_path(tmp_path: Path) -> None:
+    """The same functions, the same audit line, and the same words to the client: neither says which of them it is."""
+    engine = FakeEngine()
+    engine.hold("hidden", access=Access(users=("root",), groups=("root",)))
+    peer = Peer(54321, frozenset((54321,)))
+    with logged() as lines, served(tmp_path, engine, identify=lambda _: peer) as running:
+        for name in ("hidden", "absent"):
+            _calls_of(running, name, peer)  # names of users are looked up once
+            running.engine.clock.now = running.engine.clock.now.after(2)
+        hidden = _calls_of(running, "hidden", peer)
+        running.engine.clock.now = running.engine.clock.now.after(2)
+        unknown = _calls_of(running, "absent", peer)
+        questions = [name for name in hidden if name in ("number", "denied", "record")]
+        assert questions == [name for name in unknown if name in ("number", "denied", "record")]
+        assert questions == ["number", "number", "denied", "record"]
+        bodies = [
+            running.get(f"/v1/tokens/{name}").body.replace(name.encode(), b"NAME") for name in ("hidden", "absent")
+        ]
+    assert bodies[0] == bodies[1]
+    found = [(line["event"], line["uid"], line["token"]) for line in lines]
+    assert found[:2] == [("client.denied", 54321, "hidden"), ("client.denied", 54321, "absent")]
+
+
+def test_an_unknown_name_is_logged_and_cut(tmp_path: Path) -> None:
+    """A client chooses it. For root there is nothing hidden, and no line."""
+    with logged() as lines, served(tmp_path, FakeEngine(), identify=lambda _: Peer(54321, frozenset())) as running:
+        assert running.get("/v1/tokens/" + "b" * 100).status == 404
+    assert [line["token"] for line in lines] == ["b" * 64]
+    with logged() as lines, served(tmp_path, FakeEngine(), identify=lambda _: Peer(0, frozenset())) as running:
+        assert running.get("/v1/tokens/typo").status == 404
+    assert lines == []

@@ -217,10 +217,10 @@ def write_config(directory: Path, text: str, *, url: str = NOWHERE) -> Path:
 
 
 @contextmanager
-def daemon(config: Path) -> Iterator[Running]:
+def daemon(config: Path, *options: str) -> Iterator[Running]:
     """Run the daemon of a configuration until the end of the block."""
     running = Running(config.parent, config)
-    argv = [sys.executable, "-m", "tokend", "run", "--config", str(config)]
+    argv = [sys.executable, "-m", "tokend", "run", "--config", str(config), *options]
     with (config.parent / "tokend.log").open("wb") as log:
         process = subprocess.Popen(argv, env=environment(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     try:

@@ -114,6 +114,24 @@ def test_a_token_that_cannot_be_had_starts_nothing() -> None:
     assert (done.code, done.out) == (3, "")
 
 
+@pytest.mark.parametrize("options", [(), ("--restart-on-change",)])
+def test_found_but_not_executable_is_126_and_not_found_is_127(
+    running: Running, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """As shells do it, by a path and by $PATH; a directory is no program either."""
+    file = tmp_path / "my-bot"
+    file.write_text("#!/bin/sh\n")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    for name, code, said in (
+        (str(file), 126, "is not executable"), ("my-bot", 126, "is not executable"),
+        (str(tmp_path), 126, "a directory"),
+        (str(file) + "-2", 127, "command not found"), ("my-bot-2", 127, "command not found"),
+    ):  # fmt: skip
+        done = running.tokend("exec", "--env", "T=tt", *options, "--", name, PATH=path)
+        assert (done.code, done.out) == (code, ""), name
+        assert said in done.err
+
+
 def test_exec_gives_the_token_to_the_program_and_its_status_back() -> None:
     """The variable is set, the exit code is the child's, and nothing of it is in argv."""
     token = b'{"access_token": "abc"}'

@@ -2,11 +2,12 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.cli.running import Running, eventually, short_directory
-from tests.cli.test_exec import PROGRAM, executing
+from tests.cli.test_exec import PROGRAM, Child, executing
 
 
 def test_a_new_token_starts_the_program_again(running: Running) -> None:
@@ -72,3 +73,70 @@ def test_who_asks_for_the_end_gets_no_new_program(running: Running) -> None:
         (directory / "go").touch()
         assert child.status() == 5
         assert len(child.began()) == 1
+
+
+# A program that starts another and goes on: the other one is the grandchild of tokend. It ignores SIGTERM if
+# $STUBBORN is set.
+FAMILY = """\
+import os, signal, sys, time
+def say(text):
+    os.write(1, (text + "\\n").encode())
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if os.environ.get("STUBBORN") else signal.SIG_DFL)
+    say(f"grandchild {os.getpid()} of {os.getppid()}")
+    time.sleep(600)
+    os._exit(0)
+signal.signal(signal.SIGTERM, lambda *_: os._exit(3))
+say(f"{os.getpid()} began with {os.environ['T']}")
+while True:
+    time.sleep(60)
+"""
+
+
+def grandchildren(child: Child) -> list[int]:
+    """Their process ids, in order."""
+    return [int(line.split()[1]) for line in child.lines() if line.startswith("grandchild ")]
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, reaped or not."""
+    try:
+        return " Z " in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
+    except FileNotFoundError:
+        return True
+
+
+def test_a_restart_ends_grandchildren_too(running: Running) -> None:
+    """What a shell or a launcher has started holds the old token as well."""
+    with executing(running, "--restart-on-change", program=FAMILY) as child:
+        child.wait_for(1)
+        assert eventually(lambda: len(grandchildren(child)) == 1)
+        running.client.refresh("partner")
+        child.wait_for(2)
+        assert is_gone(grandchildren(child)[0])
+        child.process.send_signal(signal.SIGTERM)
+        assert child.status() == 3
+        assert eventually(lambda: all(map(is_gone, grandchildren(child))))
+
+
+def test_a_grandchild_that_ignores_sigterm_is_killed(running: Running) -> None:
+    """After the time that a program has to end; at the end as well as at a restart."""
+    with executing(running, "--restart-on-change", program=FAMILY, STUBBORN="1") as child:
+        child.wait_for(1)
+        assert eventually(lambda: len(grandchildren(child)) == 1)
+        child.process.send_signal(signal.SIGTERM)
+        assert child.status() == 3
+        assert is_gone(grandchildren(child)[0])
+
+
+def test_other_signals_go_to_the_program_alone(running: Running) -> None:
+    """SIGHUP is a request to the program, not to its workers."""
+    program = FAMILY.replace("signal.SIGTERM, lambda", "signal.SIGHUP, lambda")
+    with executing(running, "--restart-on-change", program=program) as child:
+        child.wait_for(1)
+        assert eventually(lambda: len(grandchildren(child)) == 1)
+        child.process.send_signal(signal.SIGHUP)
+        assert child.status() == 3
+        (pid,) = grandchildren(child)
+        assert not is_gone(pid)
+        os.kill(pid, signal.SIGKILL)

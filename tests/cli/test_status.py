@@ -1,8 +1,12 @@
 """`tokend status`: readiness, reasons, and the state of each token."""
 
+import json
+from typing import Any
+
 import pytest
 
-from tests.cli.running import Running, lines
+from tests.cli.running import Running, lines, tokend
+from tests.client.fake_daemon import answering, http
 
 
 def test_status_says_what_is_missing_and_what_happens_next(running: Running) -> None:
@@ -40,3 +44,27 @@ def test_the_exit_code_of_status_is_the_tokens_state(running: Running, name: str
         done = running.tokend("status", name, *form)
         assert done.code == code
         assert done.err.count("\n") == (1 if code == 5 else 0)
+
+
+def test_status_shows_what_is_not_required() -> None:
+    """A token or a sink with `required = false` is marked, and is no reason for not being ready."""
+    sink: dict[str, Any] = {
+        "kind": "raw", "target": "/a", "path": "/a", "state": "failing", "last_success_at": None, "error": "no space",
+        "required": False,
+    }  # fmt: skip
+    row: dict[str, Any] = {
+        "name": "spare", "kind": "jwt", "state": "expired", "valid": False, "expires_at": None, "refresh_at": None,
+        "generation": None, "fingerprint": None, "required": False, "seconds_left": None, "failures": 0,
+        "last_error": None, "next_attempt_at": None, "sinks": [],
+    }  # fmt: skip
+    main = {**row, "name": "main", "state": "valid", "valid": True, "required": True, "sinks": [sink]}
+    wallet = {**row, "name": "wallet", "state": "on_demand"}
+    config = {"loaded_at": "2025-01-01T00:00:00Z", "error": None}
+    answer = {"version": 1, "ready": False, "config": config, "tokens": [main, row, wallet]}
+    with answering(http(json.dumps(answer).encode())) as server:
+        shown = tokend("status", TOKEND_SOCKET=server.path).out
+    assert lines(shown)[0] == "tokend is not ready: something that you may not see is missing"
+    assert "spare (jwt): expired (required = false)\n" in shown
+    assert "main (jwt): valid\n" in shown
+    assert "/a, failing: no space (required = false)" in shown
+    assert "wallet (jwt): on_demand\n" in shown

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.config.written import loaded, written
 from tokend.config import find_config
 from tokend.config.paths import default_socket, default_state_directory
 from tokend.values.errors import ConfigError
@@ -107,12 +108,33 @@ def test_a_relative_path_becomes_absolute(tmp_path: Path) -> None:
     assert found.samefile(tmp_path / "c.toml")
 
 
-def test_the_socket_is_where_systemd_or_the_session_says() -> None:
+def test_the_socket_is_where_systemd_or_the_session_says(tmp_path: Path) -> None:
     """$RUNTIME_DIRECTORY (its first entry), else $XDG_RUNTIME_DIR/tokend, else /run/tokend."""
-    session = {"XDG_RUNTIME_DIR": "/run/user/7"}
-    assert default_socket({**session, "RUNTIME_DIRECTORY": "/run/a:/run/b"}) == "/run/a/tokend.sock"
-    assert default_socket(session) == "/run/user/7/tokend/tokend.sock"
-    assert default_socket({}) == "/run/tokend/tokend.sock"
+    session = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    uid = os.getuid()
+    assert default_socket({**session, "RUNTIME_DIRECTORY": "/run/a:/run/b"}, uid) == "/run/a/tokend.sock"
+    assert default_socket(session, uid) == f"{tmp_path}/tokend/tokend.sock"
+    assert default_socket({}, uid) == default_socket({"XDG_RUNTIME_DIR": ""}, uid) == "/run/tokend/tokend.sock"
+
+
+@pytest.mark.parametrize("owner", ["somebody", "nobody: it is missing"])
+def test_another_user_s_runtime_directory_is_not_used(tmp_path: Path, owner: str) -> None:
+    """`su` and `sudo -E` leave it in the environment. A warning says so, unless the path is configured."""
+    runtime = tmp_path / "runtime"
+    why = f"$XDG_RUNTIME_DIR is not used: {runtime}: No such file or directory"
+    if owner == "somebody":
+        if os.getuid() != 0:
+            pytest.skip("only root can give a directory away")
+        runtime.mkdir()
+        os.chown(runtime, 54321, 54321)
+        why = f"$XDG_RUNTIME_DIR is not used: {runtime} belongs to uid 54321, not to 0"
+    environ = {"XDG_RUNTIME_DIR": str(runtime), "HOME": str(tmp_path)}
+    config = loaded(written(tmp_path, ""), environ=environ)
+    assert config.daemon.socket == Path("/run/tokend/tokend.sock")
+    assert [warning.message for warning in config.warnings] == [why]
+    given = written(tmp_path, f'[daemon]\nsocket = "{tmp_path}/s"\n')
+    assert loaded(given, environ=environ).warnings == ()
+    assert loaded(written(tmp_path, ""), environ={**environ, "RUNTIME_DIRECTORY": "/run/a"}).warnings == ()
 
 
 def test_the_state_is_where_systemd_says_or_by_user() -> None:

@@ -196,3 +196,15 @@ def test_a_wrong_configuration_starts_nothing(home: Home) -> None:
     assert sum(vendor.stat().st_size for vendor in (home.path / "out").iterdir()) == 0
     assert not (home.path / "state").exists()
     assert not os.path.lexists(home.socket)
+
+
+def test_variables_that_openssl_obeys_are_logged_at_a_start(home: Home) -> None:
+    """One line; none without them."""
+    authorities = home.path / "ca.pem"
+    authorities.write_text("")
+    daemon = home.start(PARTNER, SSL_CERT_FILE=str(authorities)).settled()
+    [line] = daemon.log("tls.environment")
+    assert f"OpenSSL obeys these variables: SSL_CERT_FILE={authorities}" in line
+    daemon.end()
+    home.log.unlink()
+    assert home.start(SSL_CERT_FILE="").settled().log("tls.environment") == []

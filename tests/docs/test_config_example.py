@@ -69,7 +69,7 @@ def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
 def default_of(model: type[BaseModel], key: str) -> Any:
     """The default as TOML has it; None where there is none, or it is empty."""
     if model is DaemonSettings and key in {"socket", "state_directory"}:
-        return {"socket": default_socket({}), "state_directory": default_state_directory({}, 0)}[key]
+        return {"socket": default_socket({}, 0), "state_directory": default_state_directory({}, 0)}[key]
     field = fields(model)[key]
     value = None if field.is_required() else field.get_default(call_default_factory=True)
     if isinstance(value, timedelta):

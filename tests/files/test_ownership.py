@@ -19,11 +19,9 @@ from tests.files.children import (
     public_directory,
     supports_acl,
 )
-from tokend.files import (
-    read_version,
-    replace_file,
-)
-from tokend.files.ownership import Ownership, OwnershipError
+from tokend.files import read_version, replace_file, write_in_place
+from tokend.files.acl import OTHER, USER_OBJ, Reader, acl_of_readers, entries_of
+from tokend.files.ownership import ACL, Ownership, OwnershipError
 
 MODES = [0o600, 0o640, 0o644, 0o400, 0o777, 0o000]
 UMASKS = [0o000, 0o022, 0o077, 0o777]
@@ -152,3 +150,78 @@ def test_a_file_belongs_to_the_users_own_group_and_not_to_the_group_of_the_proce
         directory.chmod(0o777)
         subprocess.run([sys.executable, "-c", code, str(directory / "token")], check=True, env=environ)
         assert (directory / "token").stat().st_gid == {"own": user.pw_gid, "process": STRANGER}[group]
+
+
+READERS: tuple[Reader, ...] = (("user", STRANGER + 1), ("group", STRANGER + 2))
+
+
+@pytest.fixture
+def with_acls(tmp_path: Path) -> Path:
+    """A directory whose filesystem keeps ACLs."""
+    if not supports_acl(tmp_path):
+        pytest.skip("the filesystem has no ACLs")
+    return tmp_path
+
+
+@pytest.mark.parametrize("write", [replace_file, write_in_place])
+def test_a_replaced_file_keeps_the_acl_that_the_operator_gave_it(with_acls: Path, write: Callable[..., bool]) -> None:
+    """The mode sets the rights of the owner and of others; the mask and the named entries stay."""
+    path = with_acls / "token"
+    path.write_bytes(b"old")
+    os.setxattr(path, ACL, acl(user=STRANGER + 7))
+    before = entries_of(os.getxattr(path, ACL))
+    assert write(path, b"new", Ownership(mode=0o404))
+    after = entries_of(os.getxattr(path, ACL))
+    assert [one for one in before if one.tag not in (USER_OBJ, OTHER)] == after[1:-1]
+    assert (after[0].permissions, after[-1].permissions) == (4, 4)
+    path.read_bytes()
+    assert not write(path, b"new", Ownership(mode=0o404)), "it has the wanted rights already"
+    assert write(path, b"new", Ownership(mode=0o400)), "other rights alone are a reason to write"
+
+
+def test_the_acl_of_a_strangers_file_is_not_copied(with_acls: Path) -> None:
+    """A stranger who had made the file before us would read the token."""
+    needs_root()
+    path = with_acls / "token"
+    path.write_bytes(b"old")
+    os.setxattr(path, ACL, acl(user=STRANGER))
+    os.chown(path, STRANGER, STRANGER)
+    assert replace_file(path, b"new", Ownership(mode=0o600))
+    assert ACL not in os.listxattr(path)
+    os.setxattr(path, ACL, acl(user=STRANGER))
+    os.chown(path, STRANGER, STRANGER)
+    assert replace_file(path, b"newer", Ownership(mode=0o600, uid=STRANGER))
+    assert ACL in os.listxattr(path), "the owner that the file must have may give rights on it"
+
+
+@pytest.mark.parametrize("write", [replace_file, write_in_place])
+@pytest.mark.parametrize("exists", [False, True])
+def test_readers_have_their_rights_with_the_name(with_acls: Path, write: Callable[..., bool], exists: bool) -> None:
+    """And an ACL that differs is corrected although the content is right."""
+    path = with_acls / "token"
+    if exists:
+        path.write_bytes(b"old")
+        os.setxattr(path, ACL, acl(user=STRANGER + 7))
+    assert write(path, b"new", Ownership(mode=0o600, readers=READERS))
+    assert os.getxattr(path, ACL) == acl_of_readers(0o600, READERS)
+    assert not write(path, b"new", Ownership(mode=0o600, readers=READERS))
+    os.removexattr(path, ACL)
+    assert write(path, b"new", Ownership(mode=0o600, readers=READERS))
+    assert os.getxattr(path, ACL) == acl_of_readers(0o600, READERS)
+
+
+def test_a_filesystem_without_acls_fails_the_write_and_keeps_the_file(tmp_path: Path) -> None:
+    """Readers without their rights would look like success."""
+    needs_root()
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom tokend.files import replace_file\n"
+        "from tokend.files.ownership import Ownership, OwnershipError\n"
+        "path = Path(sys.argv[1])\npath.write_bytes(b'old')\n"
+        "try: replace_file(path, b'new', Ownership(mode=0o600, readers=(('user', 7),)))\n"
+        "except OwnershipError as error: print(error.strerror, path.read_bytes(), len(list(path.parent.iterdir())))\n"
+    )
+    script = f'mount -t ramfs none {tmp_path}; exec "$0" -c "$1" {tmp_path}/token'
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    argv = ["unshare", "-m", "sh", "-c", script, sys.executable, code]
+    done = subprocess.run(argv, check=True, env=environ, capture_output=True, text=True)
+    assert done.stdout.strip() == "Operation not supported (setxattr of its ACL) b'old' 1"

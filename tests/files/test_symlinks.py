@@ -1,6 +1,7 @@
 """No symbolic link is followed unasked, and none of a stranger's ever."""
 
 import os
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -180,3 +181,19 @@ def test_a_link_that_turned_elsewhere_meanwhile_is_noticed(tmp_path: Path) -> No
     with pytest.raises(ChangedError):
         replace_file(tmp_path / ".env", b"new", Ownership(), symlink="follow", edited=version)
     assert (tmp_path / "two").read_bytes() == b"two"
+
+
+def test_an_error_names_the_part_of_the_path_that_could_not_be_opened(tmp_path: Path) -> None:
+    """Without descriptors that is the root, before any part of the path."""
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as refused:
+        open_directory(tmp_path / "file" / "inner")
+    assert refused.value.filename == str(tmp_path / "file")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(OSError, match=r"Too many open files \(open\)") as none_left:
+            open_directory(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert none_left.value.filename == "/"

@@ -12,6 +12,7 @@ from tests.api.fake_engine import RAW
 from tests.httpd.loopback_port import BEARER, SECRET, Port
 from tests.httpd.served import PATIENCE_SECONDS, eventually, logged
 from tokend.httpd.loopback_guard import LONGEST_DELAY_SECONDS, WrongSecrets
+from tokend.plugin.settings import Access
 
 WRONG = "obviously-fake-guess"
 
@@ -31,6 +32,23 @@ def test_health_is_shown_to_every_client(port: Port) -> None:
     """Supervisors have no secret, and the answer says nothing of tokens."""
     assert json.loads(port.ask("GET", "/livez").body) == {"live": True}
     assert port.ask("GET", "/readyz").status == 200
+
+
+def test_the_reasons_of_readyz_are_shown_with_the_secret_only(port: Port) -> None:
+    """They name tokens: without access alone, as everywhere on the port. A wrong secret is as good as none."""
+    engine = port.beside.engine
+    engine.ready = False
+    engine.hold("demo").changes.update(valid=False)
+    engine.hold("hidden", access=Access(users=("root",))).changes.update(valid=False)
+
+    def names(headers: dict[str, str]) -> tuple[int, list[str]]:
+        reply = port.ask("GET", "/readyz", headers)
+        return reply.status, [reason["token"] for reason in json.loads(reply.body)["reasons"]]
+
+    assert names({}) == (503, [])
+    assert names({"Authorization": f"Bearer {WRONG}"}) == (503, [])
+    assert names(BEARER) == (503, ["demo"])
+    assert names({"Authorization": SECRET}) == (503, ["demo"])
 
 
 def test_a_bearer_token_opens_and_so_does_the_bare_secret(port: Port) -> None:

@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -247,3 +248,30 @@ def test_curl_can_read_a_token(tmp_path: Path) -> None:
             check=True,
         )
     assert got.stdout == b"fake-token-for-tests" * 2
+
+
+@as_root
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_user_may_not_make_is_an_error_with_the_user_and_the_way_out(there: bool) -> None:
+    """The first start of an ordinary user, without a login session: /run/tokend is root's."""
+    directory = Path(tempfile.mkdtemp(prefix="tk-"))
+    try:
+        directory.chmod(0o755)
+        path = (directory if there else directory / "tokend") / "t.sock"
+        program = (
+            "import os, pwd, grp, sys\nfrom pathlib import Path\n"
+            "from tokend.httpd.unix_socket import SocketFile, bind_socket\n"
+            "os.setgroups([]); os.setresgid(54321, 54321, 54321); os.setresuid(54321, 54321, 54321)\n"
+            "try:\n    bind_socket(SocketFile(Path(sys.argv[1])))\nexcept OSError as error:\n    print(error)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+        assert "uid 54321" in done.stdout
+        if there:
+            assert "cannot bind the socket: Permission denied for uid 54321: choose a directory" in done.stdout
+        else:
+            assert done.stdout == (
+                f"uid 54321 cannot make the socket's directory {path.parent}: Permission denied; set [daemon] socket "
+                "to a path that this user may make, or $XDG_RUNTIME_DIR, which a login session has\n"
+            )
+    finally:
+        shutil.rmtree(directory)

@@ -51,9 +51,12 @@ def swap_link(path: Path) -> None:
     os.replace(link, path)  # noqa: PTH105
 
 
-@pytest.mark.parametrize("act", [lambda p: p.write_text("new"), rename_over, swap_link, lambda p: p.unlink()])
+@pytest.mark.parametrize(
+    "act",
+    [lambda p: p.write_text("new"), rename_over, swap_link, lambda p: p.unlink(), lambda p: p.chmod(0o604)],
+)
 def test_every_way_of_saving_is_noticed(tmp_path: Path, act: Callable[[Path], object]) -> None:
-    """docs/promises.md 85: in place, rename, link swap; and a file that goes."""
+    """docs/promises.md 85: in place, rename, link swap; a file that goes, and one that others may read now."""
     path, other = tmp_path / "config.toml", tmp_path / "other.toml"
     path.write_text("old")
     other.write_text("untouched")

@@ -248,6 +248,28 @@ def test_at_the_end_a_call_that_hangs_is_waited_for_no_longer() -> None:
             pool.hasten()
         assert LAST_SECONDS <= ends[0] - began < 60
         release.set()
-        assert await pool.run(lambda: 1, seconds=10) == 1
+
+    anyio.run(main)
+
+
+def test_at_the_end_calls_behind_one_that_hangs_are_waited_for_no_longer_either() -> None:
+    """docs/promises.md 62: a hundred files on a disk that hangs, and eight threads."""
+
+    async def main() -> None:
+        pool, release = ThreadPool(1), threading.Event()
+
+        async def call() -> None:
+            with pytest.raises(TimeoutError, match="no result within 2 s at the end of the daemon"):
+                await pool.run(release.wait, seconds=600)
+
+        began = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(call)
+            await anyio.wait_all_tasks_blocked()
+            pool.hasten()
+        assert anyio.current_time() - began < 2 * LAST_SECONDS
+        assert pool.stuck == 1
+        release.set()
 
     anyio.run(main)

@@ -32,8 +32,16 @@ grep -q 'Write /etc/tokend/config.toml' /run/installing || fail "no word of what
 ! grep -rlE --exclude=METADATA '/tmp/tmp|/opt/tokend|/srv/project' /usr/lib/tokend/bin /usr/lib/tokend/pyvenv.cfg \
   /usr/lib/tokend/lib/python3*/site-packages/tokend* /usr/lib/systemd/system/tokend* /usr/share/man/man?/tokend* ||
   fail "it names the place where it was built"
+python3 -I - <<'PYTHON' || fail "the list of its parts is not complete, or names the place where it was built"
+import json
+text = open("/usr/share/doc/tokend/sbom.cdx.json").read()
+parts = {part["name"].lower() for part in json.loads(text)["components"]}
+assert parts >= {"tokend", "anyio", "httpx", "pyjwt", "pydantic", "uvloop"}, parts
+assert "file:" not in text and "/tmp" not in text
+PYTHON
 systemd-analyze verify /usr/lib/systemd/system/tokend.{service,socket} /usr/lib/systemd/system/tokend-{credentials,loopback}.socket
 [[ $(tokend version) == *0.* ]] || fail "tokend does not run"
+docker-credential-tokend --help | grep -q 'docker' || fail "docker-credential-tokend does not run"
 for page in tokend.1 config.toml.5 tokend-api.7; do
   zcat "/usr/share/man/man${page##*.}/$page.gz" | grep -q '^\.Sh NAME' || fail "no man page $page"
 done
@@ -49,7 +57,21 @@ claims = { clientId = "a-client" }
 [[providers.partner.sinks]]
 kind = "raw"
 path = "/run/tokend/partner.jwt"
+
+[[providers.partner.sinks]]
+kind = "raw"
+path = "/run/tokend/desk.jwt"
+mode = "0640"
+group = "desk"
+
+# Version 0.1.0 accepted this, and gave the file to the group of all clients.
+[[providers.partner.sinks]]
+kind = "raw"
+path = "/run/tokend/no-group.jwt"
+mode = "0640"
 CONFIG
+groupadd --system desk
+usermod --append --groups desk tokend
 chown root:tokend /etc/tokend/*
 chmod 640 /etc/tokend/*
 useradd --system --no-create-home --user-group reader
@@ -61,7 +83,16 @@ as_reader get --wait 5s partner >/run/before
 [[ $(cat /run/tokend/partner.jwt) == "$(cat /run/before)" ]] || fail "the file holds another token"
 process=$(systemctl show --value --property=MainPID tokend)
 
-# The whole upgrade under readers: what they see of it is one restart.
+groups_of_files() {
+  [[ $(stat -c %U:%G:%a /run/tokend/{desk,no-group}.jwt) == $'tokend:desk:640\ntokend:tokend:640' ]] &&
+    [[ $(stat -c %G /run/tokend) == tokend-clients ]]
+}
+until_true 10 groups_of_files
+if tokend check /etc/tokend/config.toml >/run/check 2>&1; then fail "rights of a group without its name are accepted"; fi
+grep -q 'add group = ' /run/check || fail "no word of the key that helps: $(cat /run/check)"
+
+# The whole upgrade under readers: what they see of it is one restart. As 0.1.0 left it, every client can read the file.
+chgrp tokend-clients /run/tokend/no-group.jwt
 (
   trap - ERR
   while [[ ! -e /run/upgraded ]]; do
@@ -80,6 +111,7 @@ wait "$reader"
 [[ $(systemctl show --value --property=MainPID tokend) != "$process" ]] || fail "the old version still runs"
 [[ $(dpkg-query -W -f '${Version}' tokend) == "$(dpkg-deb -f "$second" Version)" ]] || fail "not upgraded"
 [[ $(as_reader get partner) == "$(cat /run/before)" ]] || fail "the token did not survive the upgrade"
+until_true 10 groups_of_files
 [[ $(cut -d' ' -f2 /run/seen | sort -u | wc -l) == 1 ]] || fail "readers saw more than one token"
 awk '{ gap = ($1 - last) / 1e9; if (NR > 1 && gap > widest) widest = gap; last = $1 }
   END { printf "widest gap between two answers: %.1f s\n", widest; exit widest > 8 }' /run/seen ||

@@ -211,10 +211,13 @@ class Course:
             self._later(self._forget(process, mark))
 
     async def _forget(self, process: Process, mark: str) -> None:
-        seen = self._context.watch.seen[mark]
+        seen, name = self._context.watch.seen[mark], self._context.names[mark]
         seen.may_lose = seen.forgetting = True
+        lease = process.supervisor.entries[name].lease
         try:
-            await process.supervisor.forget(self._context.names[mark])
+            await process.supervisor.forget(name)
+            if lease is not None and not process.dead:
+                seen.forgotten.add(lease.token.value.reveal())
         finally:
             seen.forgetting = False
 

@@ -105,11 +105,18 @@ class Ledger:
         """A reader, or a person, wants an attempt."""
         self.wishes.append(now)
 
-    def ordered(self, now: float, *, anew: bool = False) -> None:
-        """A person changed something, or resumed it. With the flag, the credentials have changed."""
+    def ordered(self, now: float, *, anew: bool = False, elsewhere: bool = False) -> None:
+        """A person changed something, or resumed it.
+
+        With the flags, the credentials have changed; requests go elsewhere from here on, or in another way: the outage
+        was another one's.
+        """
+        if elsewhere:
+            self.run, self.ends = [], []
         self.wished(now)
         self.orders.append(now)
-        self.allowed = max(self.allowed, self.verdicts + 1)
+        # Each of several wishes may cause an attempt, before the first of them was refused.
+        self.allowed = max(self.allowed + 1, self.verdicts + 1)
         if anew:
             self.secrets += 1
             self.verdicts, self.allowed = 0, 2

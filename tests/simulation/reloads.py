@@ -102,7 +102,7 @@ class Reloads:
         name = self._draw.choice(["a", "b", "c", f"p{mark[1:]}"])
         if name not in self._context.names.values():
             self._context.names[mark] = name
-            self._context.watch.ledger(mark)
+            self._ordered(mark)
 
     def _lead(self) -> None:
         mark = self._some()
@@ -144,12 +144,13 @@ class Reloads:
         world.specs[mark] = new
         world.accept(new)
         another = any(getattr(old, key) != getattr(new, key) for key in (*REQUEST, "life"))
-        self._ordered(mark, anew=another)
+        self._ordered(mark, anew=another, elsewhere=another or old.proxy != new.proxy)
         if any(getattr(old, key) != getattr(new, key) for key in ACCOUNT) or (new.kind == "jwt" and another):
             world.watch.seen[mark].may_lose = True
 
-    def _ordered(self, mark: str, *, anew: bool = False) -> None:
-        self._context.watch.ledger(mark).ordered(self._context.machine.elapsed, anew=anew)
+    def _ordered(self, mark: str, *, anew: bool = False, elsewhere: bool = False) -> None:
+        now = self._context.machine.elapsed
+        self._context.watch.ledger(mark).ordered(now, anew=anew, elsewhere=elsewhere)
 
     def _some(self) -> str:
         return str(self._draw.choice(sorted(self._context.names)))

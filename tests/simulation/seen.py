@@ -1,6 +1,6 @@
 """Last observation of one provider."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tokend.engine.records.record import Record
 
@@ -16,6 +16,8 @@ class Seen:
     wall_error: float = 0.0  # when its token was made
     told_expired: int = 0
     may_lose: bool = False
+    given: str | None = None  # the token that the upstream gave last
+    forgotten: set[str] = field(default_factory=set)  # tokens that a person had dropped
     forgetting: bool = False  # a person's wish to forget it is being carried out
     changed_at: float = -1.0
     turn: object = None

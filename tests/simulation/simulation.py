@@ -77,7 +77,7 @@ def _essence(content: bytes) -> Any:
     with suppress(ValueError):
         record = orjson.loads(content)
         times = [record[key] and record[key][0] for key in ("last_attempt", "host_pause")]
-        return record["generation"], record["failures"], *times
+        return record["generation"], record["failures"], list(record.get("forgotten", {})), *times
     return None
 
 

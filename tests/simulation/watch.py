@@ -155,6 +155,7 @@ class Watch:
             believed = upset or value in self.known or ends is None or ends <= made.ends + late
             self.hold(believed, mark, "a token is said to live longer than it does")
         self._context.trace.add(f"{mark} got a token")
+        self.seen[mark].given = value
         # What is refused on arrival is a failure yet.
         if ends is None or ends > self._machine.elapsed:
             self.ledger(mark).succeeded(attempt, ends)
@@ -187,7 +188,8 @@ class Watch:
             else:
                 seen.told_expired = 0
         troubled = worker.state in (State.FAILING, State.REJECTED) or record.failures > 0
-        self.hold(not troubled or record.last_error is not None, mark, "trouble without a reason")
+        reason = record.last_error or worker.unreadable
+        self.hold(not troubled or reason is not None, mark, "trouble without a reason")
         dead = worker.state is not State.REJECTED and worker.next_attempt() is None and lease is None
         self.hold(not dead, mark, "nobody will ask again")
 
@@ -199,7 +201,9 @@ class Watch:
         self.generations[lease.name] = lease.generation
         if value != seen.value:
             worse = seen.ends is not None and ends < seen.ends - 10 and not (seen.may_lose or seen.adrift)
-            self.hold(not worse, mark, "replaced by a worse one")
+            # A token that the upstream has just given replaces the old one, also when it ends sooner (P2).
+            self.hold(not worse or value == seen.given, mark, "replaced by a worse one")
+            self.hold(value not in seen.forgotten, mark, "a token that was forgotten is held again")
             # A reload while it was on its way: it is made and saved under the old lead, and looked at again at once.
             if value not in self.known and seen.changed_at < self._machine.truth(lease.token.issued_at):
                 self._has_lead(mark, lease)

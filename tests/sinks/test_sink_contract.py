@@ -14,7 +14,15 @@ import anyio
 import pytest
 from pydantic import ValidationError
 
-from tests.files.children import STRANGER, acting_as, in_own_mounts, names, needs_root, public_directory
+from tests.files.children import (
+    STRANGER,
+    acting_as,
+    in_own_mounts,
+    names,
+    needs_root,
+    public_directory,
+    supports_acl,
+)
 from tests.sinks.leases import PLANTED, InlineRuntime, ended, lease, sink
 from tokend.files.ownership import Ownership
 from tokend.kinds import SINKS
@@ -233,6 +241,21 @@ def test_probe_reports_a_directory_that_is_not_writable(make: Callable[..., Any]
                 call()
 
 
+def test_an_error_on_the_way_names_the_file_and_the_part_of_its_path_that_failed(make: Callable[..., Any]) -> None:
+    """Status shows many files: "/home: Permission denied" does not say which one is not written."""
+    with public_directory() as directory:
+        closed = directory / "closed"
+        closed.mkdir(mode=0o700)
+        (closed / "inner").mkdir()
+        made = make(closed / "inner" / "file")
+        with acting_as(STRANGER):
+            for call in (made.probe, lambda: made.write(lease())):
+                with pytest.raises(
+                    SinkError, match=rf"{closed}/inner/file: {closed}/inner: Permission denied \(lstat\)"
+                ):
+                    call()
+
+
 def test_probe_sweeps_what_a_crash_left(make: Callable[..., Any], tmp_path: Path) -> None:
     """docs/promises.md 55, 113: also beside the target of a link that is followed."""
     (tmp_path / "real").mkdir()
@@ -365,3 +388,31 @@ def test_a_wrong_key_is_an_error_before_anything_is_written(
     with pytest.raises(ValidationError) as refused:
         make(**{"path": tmp_path / "file", key: wrong})
     assert len(refused.value.errors()) == 1
+
+
+def test_readers_may_read_and_an_acl_that_is_lost_is_noticed(make: Callable[..., Any], tmp_path: Path) -> None:
+    """Repaired like the mode; an ACL that the operator gave to a file without readers is no change."""
+    if not supports_acl(tmp_path):
+        pytest.skip("the filesystem has no ACLs")
+    path = tmp_path / "file"
+    made = make(path, mode="0600", readers=[f"user:{STRANGER}", "group:daemon"])
+    made.write(lease())
+    good, acl = made.stamp(), os.getxattr(path, "system.posix_acl_access")
+    assert made.difference(lease(), {}, good) is None
+    os.removexattr(path, "system.posix_acl_access")
+    found = made.difference(lease(), {}, good)
+    assert "its ACL or its mode has changed" in found.what
+    assert ended(made.model.repair(InlineRuntime(), lease(), {}, good))
+    assert os.getxattr(path, "system.posix_acl_access") == acl
+    plain = make(path, mode="0600")
+    assert plain.difference(lease(), {}, plain.stamp()) is None
+    assert not plain.write(lease())
+
+
+def test_readers_are_users_and_groups_by_name(make: Callable[..., Any], tmp_path: Path) -> None:
+    """And need a mode of the file."""
+    for wrong in ("bot", "other:bot", "user:"):
+        with pytest.raises(ValidationError, match="a reader is"):
+            make(tmp_path / "x", mode="0600", readers=[wrong])
+    with pytest.raises(SinkError, match="user 'no-such-name' is not known"):
+        make(tmp_path / "x", mode="0600", readers=["user:no-such-name"]).write(lease())

@@ -53,6 +53,7 @@ class AccessPolicy:
         self._users = _Names(lambda name: pwd.getpwnam(name).pw_uid)
         self._groups = _Names(lambda name: grp.getgrnam(name).gr_gid)
         self._warned: set[str] = set()
+        self._uses_units = False
 
     def is_admin(self, peer: Peer) -> bool:
         """Return whether the peer may reload, forget, and refresh unconditionally."""
@@ -83,7 +84,25 @@ class AccessPolicy:
             or (bool(access.units) and self._in_units(peer, access.units))
         )
 
+    def could_be_hidden(self, peer: Peer, name: str) -> bool:
+        """Return whether a token that does not exist might exist and be hidden, as far as the peer knows.
+
+        Does the work of `may_read` for a hidden token, so that the time of an answer does not say which tokens exist.
+        Units are looked at if any token has had some.
+        """
+        scope = peer.scope
+        if scope is not None and not scope.has(name):
+            return True
+        if peer.uid in self._almighty and scope is None and not peer.is_contained:
+            return False
+        _ = self._users.number("root") == peer.uid
+        _ = self._groups.number("root") in peer.groups
+        if self._uses_units:
+            self._in_units(peer, ("-",))
+        return True
+
     def _in_units(self, peer: Peer, patterns: Collection[str]) -> bool:
+        self._uses_units = True
         try:
             return peer.unit is not None and matches(peer.unit, patterns)
         except UnitUnknownError as error:

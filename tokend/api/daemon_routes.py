@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tokend.access.peer import NOBODY
-from tokend.api.serializers import row, status_row
+from tokend.api.serializers import not_ready, row, status_row
 from tokend.api.token_api import Call
 from tokend.httpd.problem import RequestError, bad_request
 from tokend.httpd.response import Response, json_response
@@ -97,9 +97,15 @@ async def show_live(_call: Call) -> Response:
 
 
 async def show_ready(call: Call) -> Response:
-    """GET /readyz: 200 if every required token is valid and in every required sink, else 503."""
-    ready = call.service.engine.ready
-    return json_response({"ready": ready}, status=200 if ready else 503)
+    """GET /readyz: 200 if every required token is valid and in every required sink, else 503 with the reasons.
+
+    The reasons are those of tokens that the peer may see.
+    """
+    if call.service.engine.ready:
+        return json_response({"ready": True})
+    entries = with_pauses(call.service.entries_for(call.request.peer))
+    reasons = [reason async for entry in entries for reason in not_ready(entry.status())]
+    return json_response({"ready": False, "reasons": reasons}, status=503)
 
 
 async def show_metrics(call: Call) -> Response:

@@ -77,7 +77,7 @@ class Hook(TypedDict):
 
 
 class SinkRow(TypedDict):
-    """One sink of a token."""
+    """One sink of a token. ``required`` is there only if the sink does not count for readiness."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     kind: str
@@ -89,6 +89,7 @@ class SinkRow(TypedDict):
     repairs: int
     found_uid: int | None
     hook: Hook | None
+    required: NotRequired[Literal[False]]
 
 
 class StatusRow(TokenRow):
@@ -256,11 +257,22 @@ class Live(TypedDict):
     live: bool
 
 
+class NotReadyReason(TypedDict):
+    """A required token that is not valid, or (``sink``: its label, such as raw-1) that is not in a required sink."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    token: str
+    state: State
+    sink: str | None
+    detail: str
+
+
 class Ready(TypedDict):
-    """Whether every required token is valid and in its sinks."""
+    """Whether every required token is valid and in its sinks. If not, the reasons that the peer may see."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     ready: bool
+    reasons: NotRequired[list[NotReadyReason]]
 
 
 class Mistake(TypedDict):

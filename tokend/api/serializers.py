@@ -7,7 +7,7 @@ from typing import Any
 
 from tokend.plugin.settings import ProviderSettings
 from tokend.values.secret import Secret
-from tokend.values.status import ClientReports, Failure, HookStatus, ProviderStatus, SinkStatus
+from tokend.values.status import ClientReports, Failure, HookStatus, ProviderStatus, SinkStatus, State
 from tokend.values.tokens import Lease, Token, native, ready_headers, utc
 
 # AWS's SDKs keep credentials until the end that the answer names, and most refuse an answer without one. So a key pair
@@ -77,6 +77,23 @@ def status_row(status: ProviderStatus, *, admin: bool = False, readable: Contain
     }
 
 
+def not_ready(status: ProviderStatus) -> list[dict[str, str | None]]:
+    """Return the reasons for which a token keeps the daemon from being ready: the token itself, or its sinks."""
+    if not status.required or status.state is State.ON_DEMAND:
+        return []
+    name, state = status.name, status.state.value
+    if not status.valid:
+        detail = f"there is no valid token, its state is {state}"
+        if status.last_error is not None:
+            detail = status.last_error.detail
+        return [{"token": name, "state": state, "sink": None, "detail": detail}]
+    return [
+        {"token": name, "state": state, "sink": sink.label, "detail": sink.error or f"the sink's state is {sink.state}"}
+        for sink in status.sinks
+        if sink.required and sink.state != "ok"
+    ]
+
+
 def _failure(failure: Failure | None, *, admin: bool) -> Mapping[str, str] | None:
     if failure is None:
         return None
@@ -103,6 +120,7 @@ def _sink(sink: SinkStatus) -> dict[str, Any]:
         "repairs": sink.repairs,
         "found_uid": sink.found_uid,
         "hook": _hook(sink.hook),
+        **({} if sink.required else {"required": False}),
     }
 
 

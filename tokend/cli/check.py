@@ -1,35 +1,54 @@
 """``tokend check``: validate a configuration without running it."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tokend.cli.options import OUTPUT, SOCKET
+from tokend.cli.check_result import count, print_json, rows
+from tokend.cli.options import OUTPUT, SOCKET, name_completion
 from tokend.cli.plan import print_plan
+from tokend.cli.trials import try_tokens
 from tokend.client import BadRequestError, TokenClient
 
 if TYPE_CHECKING:
-    from tokend.config import ConfigProblem
+    from tokend.config import Config
 
 
 @click.command("check")
-@click.argument("file", required=False)
+@click.argument("file", type=click.Path(), required=False)
 @click.option("--plan", is_flag=True, help="Ask the running daemon what a reload to this configuration would change.")
+@click.option(
+    "--try", "tried", multiple=True, metavar="NAME", shell_complete=name_completion(),
+    help="Make one real attempt to get this token.",
+)  # fmt: skip
+@click.option("--try-all", is_flag=True, help="Make one real attempt for each token that is held.")
 @OUTPUT
 @SOCKET
-def command(file: str | None, plan: bool, output: str, socket: str | None) -> int:
+def command(
+    file: str | None, plan: bool, tried: tuple[str, ...], try_all: bool, output: str, socket: str | None
+) -> int:
     """Check a configuration without running it. Reports every error at once; exit code 2 if there is one.
 
     Reads the secrets' sources (not commands) and makes no request. With --plan the daemon checks FILE, with its own
     environment and files, and prints the plan; only for root and the daemon's user. Without FILE it plans the
     configuration that it runs with, which it usually has applied already.
+
+    --try and --try-all make one real attempt each, without a daemon; they write no sink. Pauses and minimum intervals
+    of the state directory are kept. Exit code 4 if credentials are refused, 7 if a token could not be had.
     """
+    if plan and (tried or try_all):
+        raise click.UsageError("--plan asks the daemon, and --try does without it: use one of them")
     if plan:
         return _plan(file, output, socket)
-    return _check(file, output)
+    config = _checked(file, output, last=not (tried or try_all))
+    if isinstance(config, int):
+        return config
+    names = list(config.providers) if try_all else list(tried)
+    if not (tried or try_all):
+        return 0
+    return try_tokens(config, names, output)
 
 
 def _plan(file: str | None, output: str, socket: str | None) -> int:
@@ -42,9 +61,9 @@ def _plan(file: str | None, output: str, socket: str | None) -> int:
             raise
         errors = list(error.errors or ())
         if output == "json":
-            _print_result(errors=errors, warnings=[])
+            print_json(errors=errors, warnings=[])
         else:
-            click.echo(f"{error}\n{_count(len(errors), 'error')}", err=True)
+            click.echo(f"{error}\n{count(len(errors), 'error')}", err=True)
         return 2
     if output == "json":
         click.echo(json.dumps(answer))
@@ -53,8 +72,11 @@ def _plan(file: str | None, output: str, socket: str | None) -> int:
     return 0
 
 
-def _check(file: str | None, output: str) -> int:
-    """Check a file; returns the exit code."""
+def _checked(file: str | None, output: str, *, last: bool) -> "Config | int":
+    """Check a file and print what is wrong; returns an exit code if it has errors.
+
+    Prints the result as JSON only if this is the ``last`` step.
+    """
     from tokend.config import InvalidConfigError
     from tokend.kinds import load_config
     from tokend.values.errors import ConfigError
@@ -63,33 +85,22 @@ def _check(file: str | None, output: str) -> int:
         config = load_config(None if file is None else Path(file))
     except InvalidConfigError as error:
         if output == "json":
-            _print_result(errors=_rows(error.errors), warnings=[])
+            print_json(errors=rows(error.errors), warnings=[])
         else:
-            click.echo(f"{error}\n{_count(len(error.errors), 'error')}", err=True)
+            click.echo(f"{error}\n{count(len(error.errors), 'error')}", err=True)
         return 2
     except ConfigError as error:  # there is no file
         if output == "json":
-            _print_result(errors=[{"file": file, "line": None, "column": None, "message": str(error)}], warnings=[])
+            print_json(errors=[{"file": file, "line": None, "column": None, "message": str(error)}], warnings=[])
         else:
             click.echo(str(error), err=True)
         return 2
     if output == "json":
-        _print_result(errors=[], warnings=_rows(config.warnings))
-        return 0
+        if last:
+            print_json(errors=[], warnings=rows(config.warnings))
+        return config
     for warning in config.warnings:
         click.echo(f"warning: {warning}", err=True)
-    providers, warnings = _count(len(config.providers), "provider"), _count(len(config.warnings), "warning")
+    providers, warnings = count(len(config.providers), "provider"), count(len(config.warnings), "warning")
     click.echo(f"{config.files[0]}: ok, {providers}, {warnings}")
-    return 0
-
-
-def _rows(problems: "Sequence[ConfigProblem]") -> list[dict[str, object]]:
-    return [{"file": p.file, "line": p.line, "column": p.column, "message": p.message} for p in problems]
-
-
-def _print_result(*, errors: Sequence[object], warnings: Sequence[object]) -> None:
-    click.echo(json.dumps({"version": 1, "ok": not errors, "errors": errors, "warnings": warnings}))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return config

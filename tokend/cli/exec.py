@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+from pathlib import Path
 
 import click
 
@@ -30,7 +31,10 @@ def command(
     """Run CMD with tokens in its environment. CMD replaces tokend: signals and exit status are its own.
 
     With --restart-on-change tokend stays its parent and passes signals on. When CMD ends by itself, tokend ends with
-    its status (128 + N if signal N ended it). For a restart CMD has 10 s to end, then it is killed.
+    its status (128 + N if signal N ended it). For a restart CMD and all that it has started have 10 s to end, then
+    they are killed.
+
+    Exit code 127 if CMD is not found, 126 if it cannot be run.
     """
     names = _names(pairs)
     client = TokenClient(socket)
@@ -44,10 +48,14 @@ def command(
         return Environment(variables, generations)
 
     first = environment()
-    program = shutil.which(argv[0], path=first.variables.get("PATH"))
-    if program is None:
+    path = first.variables.get("PATH")
+    program = shutil.which(argv[0], path=path)
+    if program is None and shutil.which(argv[0], os.F_OK, path) is None and not Path(argv[0]).is_dir():
         complain(f"{argv[0]}: command not found")
         return 127
+    if program is None:
+        complain(f"{argv[0]}: cannot be run: it is a file that is not executable, or a directory; try: chmod +x")
+        return 126
     try:
         if restart_on_change:
             return run(program, argv, first, client=client, renewed=environment)

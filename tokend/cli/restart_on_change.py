@@ -13,22 +13,20 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TypeAlias
 
+from tokend.cli.child_job import ENDING, ChildJob
 from tokend.cli.streams import complain
 from tokend.client import TokenClient, TokendError
 
 # Container engines, too, give a process this long before they kill it.
 GRACE_SECONDS = 10.0
+# Pause between two looks at a group whose first process has ended.
+POLL_SECONDS = 0.05
 CHANGED = signal.SIGRTMIN
 # Signals that people and supervisors send. SIGTSTP is left to the kernel, which stops parent and child alike.
 PASSED_ON = (
     signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT,
     signal.SIGWINCH, signal.SIGALRM,
 )  # fmt: skip
-# Signals that ask for an end: each cancels a restart that is under way, and no further restart begins.
-ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
-# siginfo's si_code of a signal from the kernel: Ctrl-C, which the terminal sends to the whole foreground group.
-_BY_KERNEL = 0x80
-
 _AWAITED = frozenset({*PASSED_ON, signal.SIGCHLD, CHANGED})
 
 
@@ -51,7 +49,8 @@ def run(
     ``renewed`` is called in a thread. It returns the environment for the next child or raises a `TokendError`.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # while SIGCHLD is ignored, children leave no status
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+    # SIGTTOU: a process outside of the foreground may give the terminal away only while the signal is blocked.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*_AWAITED, signal.SIGTTOU})
     child = _Child(program, argv, first, mask)
     for name, generation in first.generations.items():
         watching = (client, name, generation, renewed, child.environments)
@@ -72,20 +71,22 @@ class _Child:
         self._argv = argv
         self._environment = first
         self._mask = mask
-        # Monotonic time at which the child is killed; None while no restart is under way.
+        # Monotonic time at which the group is killed; None while neither a restart nor the end is under way.
         self._deadline: float | None = None
+        self._killed = False
         self._ending = False
-        self._pid = self._start()
+        # The exit status of the child, while others of its group are left.
+        self._status: int | None = None
+        self._start()
 
     def step(self) -> int | None:
-        """Act on the next signal or deadline. Returns the exit status when the child has ended by itself, else None."""
+        """Act on the next signal or deadline. Returns the exit status when all is over, else None."""
         found = self._next_signal()
         if found is None:
-            os.kill(self._pid, signal.SIGKILL)
-            self._deadline = time.monotonic() + GRACE_SECONDS
-        elif found.si_signo == signal.SIGCHLD:
+            return self._time_passed()
+        if found.si_signo == signal.SIGCHLD:
             return self._reap()
-        elif found.si_signo == CHANGED:
+        if found.si_signo == CHANGED:
             self._renew()
         else:
             self._pass_on(found)
@@ -94,23 +95,44 @@ class _Child:
     def _next_signal(self) -> signal.struct_siginfo | None:
         if self._deadline is None:
             return signal.sigwaitinfo(_AWAITED)
-        return signal.sigtimedwait(_AWAITED, max(0.0, self._deadline - time.monotonic()))
+        left = max(0.0, self._deadline - time.monotonic())
+        # Nobody reports the end of a grandchild.
+        return signal.sigtimedwait(_AWAITED, left if self._status is None else min(left, POLL_SECONDS))
 
-    def _start(self) -> int:
-        defaults = {signal.SIGPIPE, signal.SIGXFSZ}  # Python ignores these two
-        variables = self._environment.variables
-        return os.posix_spawn(self._program, list(self._argv), variables, setsigmask=self._mask, setsigdef=defaults)
+    def _start(self) -> None:
+        self._deadline, self._killed, self._status = None, False, None
+        self._job = ChildJob(self._program, self._argv, self._environment.variables, self._mask)
+
+    def _time_passed(self) -> int | None:
+        if self._status is not None and (self._job.is_empty() or (self._killed and self._is_late())):
+            return self._over()
+        if self._is_late():
+            self._job.kill()
+            self._killed, self._deadline = True, time.monotonic() + GRACE_SECONDS
+        return None
+
+    def _is_late(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
 
     def _reap(self) -> int | None:
-        """Return the status of a child that ended by itself; start the next child if this one ended for a restart."""
-        pid, status = os.waitpid(self._pid, os.WNOHANG)
-        if pid == 0:
-            return None  # SIGCHLD also reports a stop
-        code = os.waitstatus_to_exitcode(status)
-        if self._deadline is None:
-            return code if code >= 0 else 128 - code
-        self._deadline = None
-        self._pid = self._start()
+        """Return the status of a child that ended by itself. If it was asked to end, its group has to end as well."""
+        status = self._job.reap() if self._status is None else None
+        if status is None:
+            return None
+        if self._deadline is None and not self._ending:
+            return status
+        self._status = status
+        if self._job.is_empty():
+            return self._over()
+        self._job.end()
+        self._deadline = self._deadline or time.monotonic() + GRACE_SECONDS
+        return None
+
+    def _over(self) -> int | None:
+        """Return the status if this process has to end, too; else start the next child."""
+        if self._ending:
+            return self._status
+        self._start()
         return None
 
     def _renew(self) -> None:
@@ -121,14 +143,15 @@ class _Child:
         self._environment = newest
         if self._deadline is None:
             self._deadline = time.monotonic() + GRACE_SECONDS
-            os.kill(self._pid, signal.SIGTERM)
-            os.kill(self._pid, signal.SIGCONT)  # a stopped process handles SIGTERM only after SIGCONT
+            self._job.end()
 
     def _pass_on(self, found: signal.struct_siginfo) -> None:
         if found.si_signo in ENDING:
-            self._ending, self._deadline = True, None
-        if found.si_code != _BY_KERNEL:
-            os.kill(self._pid, found.si_signo)
+            self._ending = True
+            if self._status is None:
+                self._deadline = None  # the child may take its time
+        if self._status is None:
+            self._job.pass_on(found)
 
 
 def _watch(

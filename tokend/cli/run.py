@@ -10,7 +10,11 @@ from tokend.cli.streams import complain, prepare_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from tokend.daemon.single_run import SingleRun
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 def run(arguments: "Sequence[str]") -> "int | None":
@@ -30,21 +34,24 @@ def run(arguments: "Sequence[str]") -> "int | None":
         return 1
 
 
-def run_daemon(config: "str | None", once: bool) -> int:
-    """Import the daemon and run it; returns the exit code."""
+def run_daemon(
+    config: "str | None", once: bool, log_level: "str | None", single: "Callable[[], SingleRun] | None" = None
+) -> int:
+    """Import the daemon and run it; returns the exit code. ``single`` makes a single run other than the default one."""
     # Imports make no garbage, and the collector would walk through all that they make. `process.run` enables it again.
     gc.disable()
     from tokend.machine import lean_imports
 
     lean_imports.keep_out()
     from tokend.daemon.process import run as run_process
+    from tokend.daemon.single_run import SingleRun
 
-    return run_process(config, once=once)
+    return run_process(config, once=(single or SingleRun)() if once else None, log_level=log_level)
 
 
-def _parse(arguments: "Sequence[str]") -> "tuple[str | None, bool] | None":
-    """Return the values of --config and --once, None for anything else."""
-    config, once = None, False
+def _parse(arguments: "Sequence[str]") -> "tuple[str | None, bool, str | None] | None":
+    """Return the values of --config, --once and --log-level, None for anything else."""
+    config, once, log_level = None, False, None
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -53,6 +60,10 @@ def _parse(arguments: "Sequence[str]") -> "tuple[str | None, bool] | None":
             once = True
         elif name == "--config" and (has_value or rest):
             config = value if has_value else rest.pop(0)
+        elif name == "--log-level" and (has_value or rest):
+            log_level = value if has_value else rest.pop(0)
+            if log_level not in LOG_LEVELS:
+                return None
         else:
             return None
-    return config, once
+    return config, once, log_level

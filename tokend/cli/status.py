@@ -93,14 +93,15 @@ def _missing(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for row in rows:
         if row["required"] and row["valid"]:
             for sink in row["sinks"]:
-                if sink["state"] != "ok":
+                if sink["state"] != "ok" and sink.get("required", True):
                     yield f"{row['name']} is not in {_target(sink)}"
 
 
 def _block(row: Mapping[str, Any]) -> Iterator[str]:
     """Describe one token: a line with its state, then a line per fact."""
     state = click.style(row["state"], fg=state_colour(row["state"]))
-    yield f"{click.style(row['name'], bold=True)} ({row['kind']}): {state}"
+    optional = "" if row["required"] or row["state"] == "on_demand" else " (required = false)"
+    yield f"{click.style(row['name'], bold=True)} ({row['kind']}): {state}{optional}"
     if row["valid"]:
         yield _line("token", f"{describe_life(row)}, generation {row['generation']}, fingerprint {row['fingerprint']}")
     elif row["state"] != "on_demand":
@@ -121,7 +122,8 @@ def _block(row: Mapping[str, Any]) -> Iterator[str]:
     for warning in row.get("warnings", ()):
         yield _line("warning", warning["message"])
     for sink in row["sinks"]:
-        yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}{_hook(sink)}")
+        optional = "" if sink.get("required", True) else " (required = false)"
+        yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}{_hook(sink)}{optional}")
 
 
 def _seconds_until_next(row: Mapping[str, Any]) -> float:

@@ -22,6 +22,7 @@ from yarl import URL
 from tokend.client import worker_threads
 from tokend.client.grants import Grant, TokenSource
 from tokend.client.origins import Origin, Origins, origin
+from tokend.client.signatures import SignatureSource, call_to_sign
 from tokend.client.tokens import TokenClient
 
 # Parameters of an issue, made from the request that the token is for.
@@ -100,6 +101,27 @@ class TokendAuth:
             return None
         found = self._parameters(request)
         return await found if inspect.isawaitable(found) else found
+
+
+class TokendSignature(TokendAuth):
+    """Sign each request with the headers of `TokenClient.sign`, for upstreams that want that (auth-token).
+
+    The provider's ``sign_paths`` must have the request's method and path. The headers go to ``origins`` only, as the
+    token of `TokendAuth`.
+    """
+
+    def __init__(
+        self, name: str, *, origins: str | Iterable[str] | None = None, client: TokenClient | None = None
+    ) -> None:
+        """Raises ValueError if one of ``origins`` is no origin."""
+        super().__init__(name, origins=origins, parameters=_to_sign, client=client)
+        self._source = SignatureSource(name, client or TokenClient())
+
+
+async def _to_sign(request: ClientRequest) -> Mapping[str, str]:
+    body = request.body
+    content = await body.as_bytes() if isinstance(body, BytesPayload) else body or None
+    return call_to_sign(request.method, request.url.raw_path_qs, content)
 
 
 def _add(request: ClientRequest, grant: Grant) -> None:

@@ -21,6 +21,7 @@ from urllib3.util import parse_url
 
 from tokend.client.grants import Grant, TokenSource
 from tokend.client.origins import Origin, Origins, origin
+from tokend.client.signatures import SignatureSource, call_to_sign
 from tokend.client.tokens import TokenClient
 
 # Parameters of an issue, made from the request that the token is for.
@@ -64,6 +65,25 @@ class TokendAuth(AuthBase):
         _add(request, grant)
         request.register_hook("response", _ResponseHook(self._source, grant, issued=parameters is not None))
         return request
+
+
+class TokendSignature(TokendAuth):
+    """Sign each request with the headers of `TokenClient.sign`, for upstreams that want that (auth-token).
+
+    The provider's ``sign_paths`` must have the request's method and path. The headers go to ``origins`` only, as the
+    token of `TokendAuth`; no redirect carries them.
+    """
+
+    def __init__(
+        self, name: str, *, origins: str | Iterable[str] | None = None, client: TokenClient | None = None
+    ) -> None:
+        """Raises ValueError if one of ``origins`` is no origin."""
+        super().__init__(name, origins=origins, parameters=_to_sign, client=client)
+        self._source = SignatureSource(name, client or TokenClient())
+
+
+def _to_sign(request: requests.PreparedRequest) -> Mapping[str, str]:
+    return call_to_sign(request.method or "GET", request.path_url, request.body)
 
 
 class _ResponseHook:

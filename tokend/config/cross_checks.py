@@ -330,6 +330,9 @@ def _names(settings: Settings) -> Iterable[tuple[toml_positions.Path, str, str]]
             yield (key,), name, kind
     for index, name in enumerate(values.get("admins", ())):
         yield ("admins", index), name, "user"
+    for index, reader in enumerate(values.get("readers", ())):
+        kind, _, name = reader.partition(":")
+        yield ("readers", index), name, kind
     if (access := values.get("access")) is not None:
         for index, name in enumerate(access.users):
             yield ("access", "users", index), name, "user"

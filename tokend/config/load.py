@@ -30,7 +30,7 @@ from tokend.config.included_files import read_included
 from tokend.config.kind_failures import check_methods, failure_of_kind
 from tokend.config.kind_lookup import KindLookup, LoadKinds
 from tokend.config.model import Config, DaemonSettings, ProviderConfig, SocketSettings, table_digest
-from tokend.config.paths import default_socket, default_state_directory
+from tokend.config.paths import default_socket, default_state_directory, foreign_runtime_directory
 from tokend.config.pydantic_messages import explain
 from tokend.config.secret_checks import check_documents, secret_files
 from tokend.config.toml_messages import Vocabulary
@@ -42,7 +42,7 @@ M = TypeVar("M", bound=BaseModel)
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 TOP_LEVEL = ("daemon", "include", "providers", "sockets")
-NOT_ON_DEMAND = ("refresh_before", "on_expiry", "sinks")
+NOT_ON_DEMAND = ("refresh_before", "max_age", "on_expiry", "sinks")
 
 
 @dataclass
@@ -146,10 +146,12 @@ def _daemon(loading: _Loading, main: Document) -> PlacedSettings | None:
         loading.error(main, ("daemon",), "daemon is a table: [daemon]")
         return None
     defaults = {
-        "socket": default_socket(loading.environ),
+        "socket": default_socket(loading.environ, os.getuid()),
         "state_directory": default_state_directory(loading.environ, os.getuid()),
     }
     path: toml_positions.Path = ("daemon",)
+    if "socket" not in values and (why := foreign_runtime_directory(loading.environ, os.getuid())) is not None:
+        loading.findings.warnings.append(main.problem(path, why, code="runtime_directory"))
     settings = _validate(loading, main, DaemonSettings, {**defaults, **values}, path)
     if settings is None:
         settings = _valid_part(loading, main, {**defaults, **values}, defaults)

@@ -42,13 +42,28 @@ def find_config(explicit: Path | None, *, environ: Mapping[str, str], uid: int) 
     )
 
 
-def default_socket(environ: Mapping[str, str]) -> str:
-    """Return the default path of the API's socket."""
+def default_socket(environ: Mapping[str, str], uid: int) -> str:
+    """Return the default path of the API's socket for a daemon of ``uid``."""
     if directory := _first(environ, "RUNTIME_DIRECTORY"):
         return f"{directory}/tokend.sock"
-    if runtime := environ.get("XDG_RUNTIME_DIR"):
+    if (runtime := environ.get("XDG_RUNTIME_DIR")) and foreign_runtime_directory(environ, uid) is None:
         return f"{runtime}/tokend/tokend.sock"
     return "/run/tokend/tokend.sock"
+
+
+def foreign_runtime_directory(environ: Mapping[str, str], uid: int) -> str | None:
+    """Return why $XDG_RUNTIME_DIR is not used, or None. `su` and `sudo -E` leave that of another user.
+
+    Its owner could replace our socket, and would find our directory in it when we have ended.
+    """
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    if not runtime or _first(environ, "RUNTIME_DIRECTORY"):
+        return None
+    try:
+        owner = Path(runtime).stat().st_uid
+    except OSError as error:
+        return f"$XDG_RUNTIME_DIR is not used: {runtime}: {error.strerror}"
+    return None if owner == uid else f"$XDG_RUNTIME_DIR is not used: {runtime} belongs to uid {owner}, not to {uid}"
 
 
 def default_state_directory(environ: Mapping[str, str], uid: int) -> str:

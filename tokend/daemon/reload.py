@@ -168,6 +168,7 @@ class Reloader:
             self._supervisor.secrets_changed(secrets)
             self._uninspected |= secrets
             self._secrets_changed.set()
+        self._supervisor.connection_files_changed(paths)
 
     async def _replace(self) -> ReloadAnswer:
         config = await self._load_watched()
@@ -255,4 +256,8 @@ def _warnings_about(config: Config, paths: set[Path]) -> dict[str, tuple[StatusW
 
 
 def _watched(config: Config) -> set[Path]:
-    return {*config.files, *config.directories, *config.secret_files}
+    return {*config.files, *config.directories, *config.secret_files, *_connection_files(config)}
+
+
+def _connection_files(config: Config) -> set[Path]:
+    return {path for provider in config.providers.values() for path in provider.settings.connection_files()}

@@ -20,6 +20,8 @@ def advice_on(error: OSError, path: Path, *, gid: int | None = None) -> str:
 
     ``gid`` is the group that the file must get.
     """
+    if isinstance(error, OwnershipError) and error.errno == errno.EOPNOTSUPP:
+        return "this filesystem has no ACLs: use group and mode"
     if isinstance(error, OwnershipError):
         return _join_group(gid) or RUN_AS_OWNER
     if error.errno in {errno.EBUSY, errno.EXDEV}:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tokend.files.descriptors import with_reserve
-from tokend.files.ownership import Ownership
+from tokend.files.ownership import Ownership, acl_of
 from tokend.files.reading import Version, directory_of, inspect, read_at
 from tokend.files.symlinks import RefusedError, Symlink, resolve
 
@@ -79,7 +79,7 @@ def observe(path: Path, *, at_most: int, symlink: Symlink = "refuse") -> Version
             content = read_at(directory, place, at_most=at_most)
         except PermissionError:
             content = b""
-        return Version(path, symlink, content, Ownership.of(found))
+        return Version(path, symlink, content, Ownership.of(found, acl_of(directory, place.name)))
 
 
 @with_reserve

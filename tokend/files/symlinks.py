@@ -51,19 +51,26 @@ def resolve(path: Path, symlink: Symlink) -> Path:
 
 
 def open_directory(path: Path) -> int:
-    """Open a directory that `resolve` gave; a link that took the place of a part of it meanwhile is not followed."""
-    with named(path, "open"):
-        descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        parts = path.parts[1:]
-        for index, part in enumerate(parts or (".",)):
-            # Only the last one must be readable (for fsync); the others need search permission only.
-            access = os.O_RDONLY if index >= len(parts) - 1 else os.O_PATH
-            try:
-                inner = os.open(part, access | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
-            finally:
-                os.close(descriptor)
-            descriptor = inner
+    """Open a directory that `resolve` gave; a link that took the place of a part of it meanwhile is not followed.
+
+    An error names the part of the path that could not be opened.
+    """
+    descriptor = _open_part("/", Path("/"), os.O_PATH)
+    parts = path.parts[1:]
+    for index, part in enumerate(parts or (".",)):
+        # Only the last one must be readable (for fsync); the others need search permission only.
+        access = os.O_RDONLY if index >= len(parts) - 1 else os.O_PATH
+        try:
+            inner = _open_part(part, Path("/", *parts[: index + 1]), access, within=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
     return descriptor
+
+
+def _open_part(name: str, path: Path, access: int, *, within: int | None = None) -> int:
+    with named(path, "open"):
+        return os.open(name, access | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=within)
 
 
 @dataclass

@@ -57,14 +57,23 @@ def trusted(path: str | Path, *, foreign: Level = Level.DOUBTFUL) -> Trust:
     or to us. Doubtful is one that a group may write, other than root's group and the owner's primary one. Within
     `strict_paths` doubtful is unsafe. Raises OSError where the path cannot be looked at.
     """
+    judging = _judging.get()
+    if judging is None:
+        return _judge(path, foreign, _always_strict)
+    # A secret is judged before it is read, and by the reading.
+    if (known := judging.files.get((str(path), foreign))) is None:
+        strict = _always_strict if judging.strict is None else judging.strict
+        known = judging.files[str(path), foreign] = _judge(path, foreign, strict)
+    return known
+
+
+def _judge(path: str | Path, foreign: Level, strict: bool) -> Trust:
     walked = _walk(str(Path(path).absolute()), MOST_LINKS)
     findings = [*walked.findings, *_of_end(walked)]
     worst = max(findings, key=lambda one: one.level_if(foreign), default=None)
     level = Level.OK if worst is None else worst.level_if(foreign)
     if worst is None or level is Level.OK:
-        return Trust(Level.OK)
-    judging = _judging.get()
-    strict = _always_strict if judging is None or judging.strict is None else judging.strict
+        return _OK
     return Trust(Level.UNSAFE if strict else level, worst.reason)
 
 
@@ -83,7 +92,7 @@ def be_strict(strict: bool) -> None:
 
 @contextmanager
 def judged_once(*, strict: bool | None = None) -> Iterator[None]:
-    """Have `trusted` look at each directory once in this block; for this thread or task only.
+    """Have `trusted` look at each path once in this block; for this thread or task only.
 
     ``strict`` overrides `be_strict` within the block.
     """
@@ -121,8 +130,10 @@ class _Walked:
 class _Judging:
     strict: bool | None
     directories: dict[str, _Walked] = field(default_factory=dict)
+    files: dict[tuple[str, Level], Trust] = field(default_factory=dict)
 
 
+_OK = Trust(Level.OK)
 _judging: ContextVar[_Judging | None] = ContextVar("_judging", default=None)
 
 

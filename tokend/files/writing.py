@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tokend.files.descriptors import with_reserve
-from tokend.files.ownership import PRIVATE, Ownership, apply_new_ownership, apply_ownership
+from tokend.files.ownership import PRIVATE, Ownership, acl_of, apply_new_ownership, apply_ownership
 from tokend.files.reading import ChangedError, Version, directory_of, inspect, read_at
 from tokend.files.symlinks import RefusedError, Symlink, named, resolve
 from tokend.files.temporaries import sweep, temporary_name
@@ -41,6 +41,8 @@ def replace_file(
     path = resolve(path, symlink)
     with directory_of(path) as directory:
         found = inspect(directory, path, replace_link=symlink == "replace")
+        if found is not None:
+            ownership = _with_acl(directory, path, found, ownership, only_trusted=True)
         # A hard link shares its content with another name: our file gets its own inode.
         if found is not None and found.st_nlink == 1 and _is_there(directory, path, found, content, ownership):
             return False
@@ -67,6 +69,7 @@ def write_in_place(
             return True
         if found.st_nlink > 1:
             raise RefusedError(errno.EMLINK, "it has another name too (hard link), whose content it is", str(path))
+        ownership = _with_acl(directory, path, found, ownership, only_trusted=False)
         if _is_there(directory, path, found, content, ownership):
             return False
         if edited is not None:
@@ -160,9 +163,21 @@ def _closing(descriptor: int, path: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
+def _with_acl(
+    directory: int, path: Path, found: os.stat_result, ownership: Ownership, *, only_trusted: bool
+) -> Ownership:
+    """Complete ``ownership`` with the ACL that the file has.
+
+    With ``only_trusted`` an ACL counts only in a file of root, of this process or of the wanted owner: a new file would
+    give its token to a stranger who had made the old one.
+    """
+    trusted = not only_trusted or found.st_uid in {0, os.geteuid(), ownership.uid}
+    return ownership.completed(Ownership.of(found, acl_of(directory, path.name) if trusted else None))
+
+
 def _is_there(directory: int, path: Path, found: os.stat_result, content: bytes, ownership: Ownership) -> bool:
     """Return whether the file has the wanted content and ownership. An unreadable file has not."""
-    if not ownership.is_met_by(Ownership.of(found)):
+    if not ownership.is_met_by(Ownership.of(found, None if ownership.acl is None else acl_of(directory, path.name))):
         return False
     try:
         return read_at(directory, path, at_most=len(content) + 1) == content

@@ -9,11 +9,14 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 
 import structlog
 
 from tokend.access.peer import NOBODY, Peer
+from tokend.access.socket_scope import SocketScope
 from tokend.httpd.application import Application
 from tokend.httpd.problem import RequestError
 from tokend.httpd.request import Request
@@ -24,8 +27,10 @@ from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 
-# A supervisor may ask for these without the secret: they say nothing about tokens.
+# A supervisor may ask for these without the secret: to `WITHOUT_SECRET` they say nothing about tokens.
 OPEN = frozenset((b"/livez", b"/readyz"))
+# The peer of a TCP connection that has not sent the secret: it may see no token.
+WITHOUT_SECRET = Peer(NOBODY.uid, NOBODY.groups, scope=SocketScope(()))
 # The file is local and small; while its disk hangs, nobody is let in.
 SECRET_SECONDS = 5.0
 _HOST = re.compile(r"(localhost|127\.[0-9.]+|\[::1\])(?::([0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
@@ -74,10 +79,11 @@ class LoopbackGuard:
         """Answer any request. Without the secret, the answer says nothing about tokens."""
         try:
             self._check_host(request)
-            if request.target.partition(b"?")[0] not in OPEN:
-                await self._check_secret(request)
+            await self._check_secret(request)
         except RequestError as error:
-            return self.refuse(NOBODY, error)
+            if error.status != HTTPStatus.UNAUTHORIZED or request.target.partition(b"?")[0] not in OPEN:
+                return self.refuse(NOBODY, error)
+            request = replace(request, peer=WITHOUT_SECRET)
         return await self._application.respond(request)
 
     async def require_secret(self) -> None:

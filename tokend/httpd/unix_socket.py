@@ -58,7 +58,8 @@ def bind_socket(place: SocketFile, *, take_back: bool = False) -> socket.socket:
         try:
             listening.bind(str(place.path))
         except OSError as error:
-            raise OSError(error.errno, f"cannot bind the socket: {error.strerror}", str(place.path)) from None
+            whose = f" for {_who()}: choose a directory that it may write" if isinstance(error, PermissionError) else ""
+            raise OSError(error.errno, f"cannot bind the socket: {error.strerror}{whose}", str(place.path)) from None
         _set_permissions(place, owner, group)
         refuse_descriptors(listening)
         listening.listen(BACKLOG)
@@ -129,6 +130,11 @@ def _make_directory(directory: Path, group: int) -> None:
         directory.mkdir(mode=0o700, parents=True)
     except FileExistsError:
         return
+    except PermissionError as error:
+        raise OSError(
+            f"{_who()} cannot make the socket's directory {directory}: {error.strerror}; set [daemon] socket to a path "
+            "that this user may make, or $XDG_RUNTIME_DIR, which a login session has"
+        ) from None
     os.chown(directory, -1, group)
     directory.chmod(DIRECTORY_MODE)
 
@@ -159,6 +165,14 @@ def _answers(path: Path) -> bool:
     finally:
         probe.close()
     return True
+
+
+def _who() -> str:
+    uid = os.geteuid()
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
 
 
 def _group_number(group: str) -> int:

@@ -47,11 +47,15 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """State of a file at a look: the stamp from stat(2) (None: no file) and the digest of the content."""
+    """State of a file at a look: the stamp from stat(2) (None: no file) and the digest of the content.
+
+    ``access`` is the mode and the owners: they decide who else could read or change the file.
+    """
 
     stamp: tuple[int, ...] | None
     digest: bytes | None
     is_directory: bool
+    access: tuple[int, ...] = ()
 
 
 _ABSENT = _Seen(None, None, False)
@@ -60,8 +64,8 @@ _ABSENT = _Seen(None, None, False)
 class FileWatch:
     """Watch the files that `follow` names. ``changed`` is called with the files whose content changed, came or went.
 
-    Of a directory the names in it are watched. ``threads`` should not be shared: they read often, and hang with the
-    disk.
+    Another mode or owner counts as a change. Of a directory the names in it are watched. ``threads`` should not be
+    shared: they read often, and hang with the disk.
     """
 
     def __init__(self, changed: Callable[[set[Path]], None], *, threads: ThreadPool) -> None:
@@ -96,7 +100,7 @@ class FileWatch:
         now = await self._differing(self._seen, self._seen, read)
         # `follow` may have run during this look: what it removed or added stays as it is.
         now = {path: seen for path, seen in now.items() if path in self._seen}
-        changed = {Path(path) for path, seen in now.items() if self._seen[path].digest != seen.digest}
+        changed = {Path(path) for path, seen in now.items() if _differ(self._seen[path], seen)}
         self._seen.update(now)
         if now:
             self._places = None
@@ -215,7 +219,13 @@ def _look_at(path: str, before: _Seen | None) -> _Seen:
     stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     if before is not None and before.stamp == stamp:
         return before
-    return _Seen(stamp, _digest(path, status.st_mode), stat.S_ISDIR(status.st_mode))
+    access = (status.st_mode, status.st_uid, status.st_gid)
+    return _Seen(stamp, _digest(path, status.st_mode), stat.S_ISDIR(status.st_mode), access)
+
+
+def _differ(before: _Seen, now: _Seen) -> bool:
+    """Return whether the content changed, or who may read or change it."""
+    return (before.digest, before.access) != (now.digest, now.access)
 
 
 def _digest(path: str, mode: int) -> bytes | None:

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from tokend.machine.console_log import ConsoleRenderer
 from tokend.values.errors import TokendError
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -25,10 +26,18 @@ LONGEST_LINE_BYTES = 4096
 # ValueError the text, h11 the header.
 _NAMES_ONLY = (AttributeError, NameError, UnboundLocalError, IndexError, ZeroDivisionError, RecursionError)
 
+# The level of the command line, which holds over the configuration's.
+_forced: str | None = None
+
 
 def get_logger() -> Any:
     """Return the logger of a module. Events have stable dotted names: ``token.refreshed``, ``sink.written``, …"""
     return structlog.get_logger()
+
+
+def get_unfiltered_logger() -> Any:
+    """Return a logger whose lines are written at every level that is configured: for lines that were asked for."""
+    return structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(0))
 
 
 class Descriptor:
@@ -56,8 +65,19 @@ class Descriptor:
     debug = info = warning = error = critical = msg
 
 
+def force_level(level: str | None) -> None:
+    """Show this level and those above it, whatever `configure` is given: the choice of the command line."""
+    global _forced
+    _forced = level
+
+
+def level_in_force(configured: str) -> str:
+    """Return the lowest level that is shown: the forced one, else the configured one."""
+    return _forced or configured
+
+
 def configure(*, level: str, form: str, stream: TextIO = sys.stderr, environ: Mapping[str, str] = os.environ) -> None:
-    """Set the form of the lines (``auto | console | logfmt | json``) and the lowest level that is shown.
+    """Set the form of the lines (``auto | console | logfmt | json``) and the lowest level that is shown, unless forced.
 
     ``auto`` is logfmt with priorities under the journal, console on a terminal, logfmt elsewhere.
     """
@@ -68,11 +88,13 @@ def configure(*, level: str, form: str, stream: TextIO = sys.stderr, environ: Ma
     processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
     if not (journal and form == "logfmt"):
         # The journal adds a timestamp itself.
-        processors.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
+        # A person at a terminal compares with the own clock, a program with other logs.
+        console = form == "console"
+        processors.append(structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console))
     processors.append(structlog.processors.ExceptionRenderer(lambda info: trace(info[1])))
     if form == "console":
         colors = terminal and "NO_COLOR" not in environ
-        processors.append(_console(colors=colors))
+        processors.append(ConsoleRenderer(colors=colors))
     elif form == "json":
         processors.append(structlog.processors.JSONRenderer())
     else:
@@ -82,18 +104,12 @@ def configure(*, level: str, form: str, stream: TextIO = sys.stderr, environ: Ma
     descriptor = Descriptor(stream.fileno())
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level_in_force(level)]),
         logger_factory=lambda *_: descriptor,
         cache_logger_on_first_use=False,
     )
     # Third parties may log URLs and headers at INFO.
     logging.basicConfig(level=logging.WARNING, handlers=[logging.NullHandler()], force=True)
-
-
-def _console(*, colors: bool) -> Any:
-    # structlog's own tracebacks show the values of variables where rich is installed.
-    plain = structlog.dev.plain_traceback
-    return structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=plain)
 
 
 def trace(error: BaseException) -> str:

@@ -5,6 +5,7 @@ docs/decisions/0015 has the reason why neither anyio's threads nor an executor c
 
 import asyncio
 import contextvars
+import math
 import queue
 import threading
 import weakref
@@ -25,6 +26,7 @@ MOST_STUCK = 32
 STATE_THREADS, SINK_THREADS = 16, 8
 # Calls that run when the daemon ends get this long: enough for a disk that works.
 LAST_SECONDS = 2.0
+AT_THE_END = f"no result within {LAST_SECONDS:g} s at the end of the daemon"
 # A command after a write may take half a minute: commands must not delay writes.
 COMMAND_THREADS = 16
 # Each name is looked up once at a time.
@@ -116,6 +118,7 @@ class ThreadPool:
     def __init__(self, size: int) -> None:
         self._limiter: anyio.CapacityLimiter | None = None
         self._waits: set[anyio.CancelScope] = set()
+        self._ends_at = math.inf  # in the loop's time
         self._crew = _Crew(size)
         weakref.finalize(self, self._crew.end).atexit = False
 
@@ -141,9 +144,13 @@ class ThreadPool:
             ) from None
 
     def hasten(self) -> None:
-        """Limit running calls to `LAST_SECONDS` from now, because the daemon ends. Their callers get TimeoutError."""
+        """Limit all calls to `LAST_SECONDS` from now, because the daemon ends. Their callers get TimeoutError.
+
+        That includes calls that wait for a thread: behind a disk that hangs, each would get its whole time otherwise.
+        """
+        self._ends_at = anyio.current_time() + LAST_SECONDS
         for wait in self._waits:
-            wait.deadline = min(wait.deadline, anyio.current_time() + LAST_SECONDS)
+            wait.deadline = min(wait.deadline, self._ends_at)
 
     async def run(self, call: Callable[[], T], *, seconds: float) -> T:
         """Run ``call`` in a thread and return its result. Raises TimeoutError after ``seconds``; the call runs on then.
@@ -157,6 +164,8 @@ class ThreadPool:
             self._limiter = anyio.CapacityLimiter(crew.size)
         # Waiting for an idle thread does not count as time of the call.
         async with self._limiter:
+            if anyio.current_time() >= self._ends_at:
+                raise TimeoutError(AT_THE_END)
             job = _Job(call)
             try:
                 crew.begin(job)
@@ -164,7 +173,7 @@ class ThreadPool:
                 raise TimeoutError(f"no thread can be started: {error}") from None
             try:
                 with anyio.move_on_after(seconds) as wait:
-                    deadline = wait.deadline
+                    deadline, wait.deadline = wait.deadline, min(wait.deadline, self._ends_at)
                     self._waits.add(wait)
                     await job.done.wait()
             finally:
@@ -174,9 +183,7 @@ class ThreadPool:
                     job.given_up = not job.ended
                     crew.stuck += job.given_up
         if not job.ended:
-            raise TimeoutError(
-                f"no result within {LAST_SECONDS:g} s at the end of the daemon" if wait.deadline < deadline else ""
-            )
+            raise TimeoutError(AT_THE_END if wait.deadline < deadline else "")
         if (trouble := job.error) is not None:
             job.error = None  # its traceback refers to the job: a cycle would keep both alive
             try:

@@ -58,10 +58,13 @@ class WithInitialToken(Protocol):
 
     @property
     def can_renew(self) -> bool:
-        """Whether credentials are configured. Without credentials the initial token is served until it ends."""
+        """Whether credentials are configured. Without credentials the initial token is served until it ends.
+
+        `fetch` is called without credentials, too, once no valid token is held: it raises `RejectedError` and says why.
+        """
 
     async def initial(self, runtime: Runtime) -> Token | None:
-        """Return the initial token, None if there is none or it cannot be used. Sends no request."""
+        """Return the initial token, None if there is none. Raises `SecretError` if it cannot be used. No request."""
 
 
 @runtime_checkable

@@ -25,6 +25,10 @@ from tokend.values.tokens import Lease
 ISSUE_RATE, ISSUE_BURST = 5.0, 20
 
 
+# A kind that signs here has no minimum interval.
+SHORTEST_MAX_AGE = timedelta(seconds=1)
+
+
 class Access(Settings):
     """The peers that may read a token: a peer passes if any of these matches. Root and the daemon's uid always pass."""
 
@@ -78,6 +82,17 @@ class ProviderSettings(Settings):
         """Return the keys that enter the request or the signature. A change of one of them causes a fetch."""
         return _fields_of(cls).request
 
+    @classmethod
+    def connection_fields(cls) -> frozenset[str]:
+        """Return the keys that decide how the upstream is reached. A change of one of them may end a failure."""
+        return _fields_of(cls).connection
+
+    def connection_files(self) -> frozenset[Path]:
+        """Return the files that decide how the upstream is reached. Another content may end a failure."""
+        # A reload calls this for ten thousand providers.
+        values = self.__dict__
+        return frozenset(path for name in _fields_of(type(self)).connection if isinstance(path := values[name], Path))
+
     def has_connection_of(self, other: "ProviderSettings") -> bool:
         """Return whether all connection keys equal those of ``other``. Another connection may end a failure."""
         keys = _fields_of(type(self)).connection | _fields_of(type(other)).connection
@@ -99,7 +114,20 @@ class HeldSettings(ProviderSettings):
     rotates: ClassVar[bool] = False
 
     refresh_before: Annotated[Lead | None, Role.HANDLING] = None
+    max_age: Annotated[Duration | None, Role.HANDLING] = None
     on_expiry: Annotated[Literal["keep", "remove"], Role.HANDLING] = "keep"
+
+    @field_validator("max_age")
+    @classmethod
+    def _whole_life(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value < SHORTEST_MAX_AGE:
+            raise ValueError('a token is replaced once per second at most: "1s" or more')
+        return value
+
+    @property
+    def max_age_seconds(self) -> float | None:
+        """The age at which a token is replaced although its end is far; None for no such age."""
+        return None if self.max_age is None else self.max_age.total_seconds()
 
     @property
     def account_fields(self) -> frozenset[str]:

@@ -1,6 +1,7 @@
 """Kind ``projectx``: ProjectX Gateway / TopstepX, a login with user name and API key (docs/vendors.md, projectx)."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
 
 import orjson
@@ -16,10 +17,10 @@ from tokend.plugin.strict_json import parse_object, try_object
 from tokend.plugin.text import header_text, text_of
 from tokend.plugin.token_expiry import LONGEST_LIFE_SECONDS, MISSING, expiry, jwt_expiry
 from tokend.plugin.vendor_words import with_words
-from tokend.values.errors import AttemptError, RejectedError, SecretError, TransientError
+from tokend.values.errors import AttemptError, RejectedError, SecretError, TransientError, UnsafePathError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
-from tokend.values.tokens import Token
+from tokend.values.tokens import Token, utc
 from tokend.values.url import host_of
 
 DEFAULT_LIFE_SECONDS = 24 * 3600.0
@@ -68,8 +69,8 @@ class ProjectX(HeldSettings, NetworkSettings):
         return self.username is not None
 
     def optional_secrets(self) -> frozenset[str]:
-        """Return all three secrets if ``initial_token`` is configured, else none."""
-        if self.initial_token is None:
+        """Return all three secrets if credentials and ``initial_token`` are configured, else none."""
+        if self.initial_token is None or self.username is None:
             return frozenset()
         return frozenset({"initial_token", "username", "api_key"})
 
@@ -83,16 +84,21 @@ class ProjectX(HeldSettings, NetworkSettings):
         return unreadable if self.username is None else unreadable - {"initial_token"}
 
     def warnings(self, secrets: Mapping[str, Secret]) -> tuple[str, ...]:
-        """Return warnings about the readable secrets: missing credentials, and an initial token that is no JWT."""
+        """Return warnings about the readable secrets: missing credentials, and an initial token that is not used."""
         missing = [key for key in ("username", "api_key") if not self._is_given(key, secrets)]
         said = []
-        if missing:
+        initial = secrets.get("initial_token")
+        refusal = None if initial is None else _refusal_of_initial(initial, datetime.now(UTC).timestamp())
+        if missing and refusal is None:
             said.append(
                 f"{' and '.join(missing)} missing: the initial token is served until it expires, and not renewed"
             )
-        initial = secrets.get("initial_token")
-        if initial is not None and not initial.reveal_bytes().startswith(JWT_START):
-            said.append("the initial token does not start with eyJ: did quotes or white space come with it?")
+        elif missing:
+            said.append(f"{' and '.join(missing)} missing, and {refusal}: there is no token until a person gives one")
+        elif refusal is not None:
+            said.append(f"{refusal}: it is not used")
+        if refusal is None and initial is not None and not initial.reveal_bytes().startswith(JWT_START):
+            said.append("the initial token does not start with eyJ, as the vendor's tokens do")
         return tuple(said)
 
     def _is_given(self, key: str, secrets: Mapping[str, Secret]) -> bool:
@@ -100,9 +106,9 @@ class ProjectX(HeldSettings, NetworkSettings):
         return key in secrets or (source is not None and source.command is not None)
 
     async def initial(self, runtime: Runtime) -> Token | None:
-        """Return the initial token; None if it is not readable, or if its own `exp` is past or impossible.
+        """Return the initial token; None if it is not readable.
 
-        Raises `SecretError` if the initial token cannot be sent in a header.
+        Raises `SecretError` if it cannot be a token, or if its own `exp` is past or impossible.
         """
         if self.initial_token is None:
             return None
@@ -110,31 +116,42 @@ class ProjectX(HeldSettings, NetworkSettings):
             value = await runtime.reveal(self.initial_token)
         except SecretError:
             return None
-        token = Secret(header_text(value, "initial_token"))
-        now, exp = runtime.clock.instant(), jwt_expiry(token)
+        now = runtime.clock.instant()
+        if (refusal := _refusal_of_initial(value, now.wall.timestamp())) is not None:
+            raise SecretError(refusal)
+        token = Secret(value.reveal())
+        exp = jwt_expiry(token)
         # Without an exp the vendor's rule applies: a whole lifetime from now.
         left = DEFAULT_LIFE_SECONDS if exp is None else exp - now.wall.timestamp()
-        if not 0 < left <= LONGEST_LIFE_SECONDS:
-            return None
         return _token(token, now, now.after(left))
 
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:
         """Log in. With ``refresh = "validate"``, first try to extend a token with more than a minute left."""
         if self.username is None or self.api_key is None:
-            raise SecretError("it cannot be renewed: there is no username and api_key")
+            raise await self._not_renewable(runtime, previous, "there is no username and api_key")
         if self.refresh == "validate" and previous is not None and _seconds_left(previous, runtime) > VALIDATE_SECONDS:
             extended = await self._validate(runtime, previous)
             if extended is not None:
                 return extended
-        return await self._login(runtime, self.username, self.api_key)
-
-    async def _login(self, runtime: Runtime, username: SecretSource, api_key: SecretSource) -> Token:
         try:
-            user, key = await runtime.reveal(username), await runtime.reveal(api_key)
+            user, key = await runtime.reveal(self.username), await runtime.reveal(self.api_key)
         except SecretError as error:
-            if self.initial_token is None:
+            if self.initial_token is None or isinstance(error, UnsafePathError):
                 raise
-            raise SecretError(f"it cannot be renewed: {error.detail}") from None
+            raise await self._not_renewable(runtime, previous, error.detail) from None
+        return await self._login(runtime, user, key)
+
+    async def _not_renewable(self, runtime: Runtime, previous: Token | None, why: str) -> AttemptError:
+        """Make the error of an attempt without credentials. It is a rejection where a person must give a new token."""
+        try:
+            if previous is not None or await self.initial(runtime) is None:
+                return SecretError(f"it cannot be renewed: {why}")
+            refusal = "initial_token is over"
+        except SecretError as error:
+            refusal = error.detail
+        return RejectedError(f"{refusal}, and it cannot be renewed: {why}")
+
+    async def _login(self, runtime: Runtime, user: Secret, key: Secret) -> Token:
         body = orjson.dumps({"userName": text_of(user, "username"), "apiKey": text_of(key, "api_key")})
         headers: dict[str, str | Secret] = {"Content-Type": "application/json", "Accept": "text/plain"}
         url = f"{self.base_url}/api/Auth/loginKey"
@@ -177,6 +194,29 @@ class ProjectX(HeldSettings, NetworkSettings):
         except TransientError:
             return None
         return previous if token == previous.value else _token(token, reply.sent_at, expires)
+
+
+def _refusal_of_initial(value: Secret, now: float) -> str | None:
+    """Return why a configured token is not used; None if it is. ``now`` is in Unix seconds. Quotes nothing."""
+    try:
+        text = value.reveal()
+    except ValueError:
+        return "initial_token is not UTF-8 text"
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
+        return "initial_token stands in quotes, which must go"
+    if text.lower().startswith("bearer "):
+        return "initial_token begins with Bearer, which must go"
+    if any(character.isspace() for character in text):
+        return "initial_token holds white space, which must go"
+    try:
+        token = Secret(header_text(value, "initial_token"))
+    except SecretError as error:
+        return error.detail
+    if (exp := jwt_expiry(token)) is None:
+        return None
+    if exp - now > LONGEST_LIFE_SECONDS or exp <= 0:
+        return "initial_token has an end that cannot be right"
+    return None if exp > now else f"initial_token expired at {utc(datetime.fromtimestamp(exp, UTC))}"
 
 
 def _token(value: Secret, issued_at: Instant, expires_at: Instant | None) -> Token:

@@ -13,10 +13,13 @@ import requests
 from tests.cli.running import Running
 from tests.client.adapters import ADAPTERS, Adapter, Call
 from tests.client.conftest import running
-from tokend.client import BadRequestError
+from tokend.client import BadRequestError, DeniedError, OriginError
 from tokend.client.aiohttp import TokendAuth as AiohttpAuth
+from tokend.client.aiohttp import TokendSignature as AiohttpSignature
 from tokend.client.httpx import TokendAuth as HttpxAuth
+from tokend.client.httpx import TokendSignature as HttpxSignature
 from tokend.client.requests import TokendAuth as RequestsAuth
+from tokend.client.requests import TokendSignature as RequestsSignature
 
 __all__ = ["running"]
 
@@ -117,3 +120,68 @@ def test_parameters_that_tokend_refuses_are_an_error_before_anything_is_sent(
     error = caught.value.exceptions[0] if isinstance(caught.value, ExceptionGroup) else caught.value
     assert isinstance(error, BadRequestError)
     assert "url" in (error.errors or {})
+
+
+XERVE = "/api/v1/"
+CREDIT: dict[str, Any] = {"clientId": "ÜSER 1", "amount": 5}
+
+
+@pytest.fixture
+def client_of_xerve(running: Running) -> str:
+    """A user that has a wallet."""
+    user = {"clientId": "ÜSER 1", "username": "u", "displayName": "U", "ipAddress": "::1"}
+    running.client.issue("login-links", **user)
+    return user["clientId"]
+
+
+def test_xerve_takes_signed_calls_with_httpx(running: Running, url: str, client_of_xerve: str) -> None:
+    """A GET with a query and a POST with a body, in a Client and in an AsyncClient."""
+    with httpx.Client(auth=HttpxSignature("login-links", client=running.client), trust_env=False) as client:
+        assert client.post(f"{url}{XERVE}credit-balance", json=CREDIT).json()["status"] == "success"
+        found = client.get(f"{url}{XERVE}get-balance", params={"x": "a b&=", "clientId": client_of_xerve})
+        assert found.json()["data"]["currency"] == "USD"
+
+    async def main() -> int:
+        auth = HttpxSignature("login-links", client=running.client)
+        async with httpx.AsyncClient(auth=auth, trust_env=False) as client:
+            return (await client.post(f"{url}{XERVE}credit-balance", json=CREDIT)).status_code
+
+    assert asyncio.run(main()) == 200
+
+
+def test_xerve_takes_signed_calls_with_requests(running: Running, url: str, client_of_xerve: str) -> None:
+    """The signature covers the very bytes that requests sends, spaces included."""
+    with requests.Session() as session:
+        session.trust_env = False
+        session.auth = RequestsSignature("login-links", client=running.client)
+        assert session.post(f"{url}{XERVE}credit-balance", json=CREDIT).json()["status"] == "success"
+        assert session.get(f"{url}{XERVE}get-balance", params={"clientId": client_of_xerve}).status_code == 200
+        with pytest.raises(TypeError, match="a body that streams cannot be signed"):
+            session.post(f"{url}{XERVE}credit-balance", data=iter([b"{}"]))
+
+
+def test_xerve_takes_signed_calls_with_aiohttp(running: Running, url: str, client_of_xerve: str) -> None:
+    """A middleware of the session."""
+
+    async def main() -> list[int]:
+        auth = AiohttpSignature("login-links", client=running.client)
+        async with aiohttp.ClientSession(middlewares=[auth]) as session:
+            async with session.post(f"{url}{XERVE}credit-balance", json=CREDIT) as posted:
+                first = posted.status
+            async with session.get(f"{url}{XERVE}get-balance", params={"clientId": client_of_xerve}) as got:
+                return [first, got.status]
+
+    assert asyncio.run(main()) == [200, 200]
+
+
+def test_a_signature_stays_at_its_origin_and_within_sign_paths(running: Running, url: str) -> None:
+    """Nothing is sent otherwise."""
+    auth = HttpxSignature("login-links", origins=url, client=running.client)
+    with httpx.Client(auth=auth, trust_env=False) as client:
+        with pytest.raises(OriginError):
+            client.get("https://elsewhere.example/api/v1/get-balance?clientId=1")
+        with pytest.raises(DeniedError, match="is not in sign_paths"):
+            client.post(f"{url}{XERVE}debit-balance", json=CREDIT)
+        with pytest.raises(BadRequestError) as refused:
+            client.post(f"{url}{XERVE}credit-balance?x=1", json=CREDIT)
+        assert "is not covered" in str(refused.value.errors)

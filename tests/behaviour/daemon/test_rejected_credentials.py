@@ -1,7 +1,12 @@
 """Wrong credentials: at most two requests, whatever happens, until something changes."""
 
+import base64
+import json
 import signal
+import time
 from datetime import datetime
+
+import pytest
 
 from tests.daemon.harness import Home, until
 from tests.daemon.tables import ALL_KINDS, PX, SECRETS
@@ -71,3 +76,40 @@ def test_a_wrong_secret_of_one_provider_leaves_the_others_alone(home: Home) -> N
     home.secret("xerve", SECRETS["xerve"])
     until(lambda: daemon.row("links")["state"] == "on_demand", "the changed secret")
     assert daemon.ask("POST", "/v1/tokens/links/issue", USER).status == 201
+
+
+def start_token(life: int) -> str:
+    """A token as the vendor makes them, that ends in ``life`` seconds."""
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": int(time.time()) + life}).encode()).decode().rstrip("=")
+    return f"eyJhbGciOiJub25lIn0.{claims}.obviously-fake"
+
+
+ONLY_A_TOKEN = PX.replace('username = {{ file = "s/px-user" }}\napi_key = {{ file = "s/px-key" }}', "{given}")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (start_token(-60), "initial_token expired at "),
+        (f'"{start_token(600)}"', "initial_token stands in quotes, which must go"),
+        (f"{start_token(600)} x", "initial_token holds white space, which must go"),
+    ],
+)
+def test_a_start_token_that_is_over_or_no_token_needs_a_person(home: Home, value: str, reason: str) -> None:
+    """Without credentials: exit code 4 of `run --once`, `get` and `status`, with the reason, and a true note."""
+    home.write(ONLY_A_TOKEN.replace("{given}", 'initial_token = {{ file = "./s/given" }}'))
+    home.secret("given", value)
+    assert reason in home.run("check", str(home.config)).stderr
+    assert home.run("run", "--once", "--config", str(home.config)).returncode == 4
+    daemon = home.start()
+    until(lambda: daemon.row("px").get("state") == "rejected", "the state")
+    row = daemon.row("px")
+    assert row["last_error"]["detail"].startswith(reason)
+    assert row["note"] == "cannot be renewed: no credentials are configured; a person must give another token"
+    assert (home.run("get", "px").returncode, home.run("status", "px").returncode) == (4, 4)
+    assert home.requests("projectx") == 0
+    home.secret("given", good := start_token(600))
+    until(lambda: daemon.row("px")["state"] == "valid", "the new token")
+    assert daemon.lease("px")["access_token"] == good
+    assert daemon.row("px")["note"].endswith("it is served until it expires")
+    assert value not in home.log.read_text()

@@ -2,7 +2,7 @@
 
 import anyio
 
-from tests.expecting import present
+from tests.expecting import held, present
 from tests.fakes import HOUR, FakeGiven, FakeHeld, FakeRuntime, World, provider
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.plugin.secret_source import SecretSource
@@ -30,7 +30,7 @@ def test_a_given_token_is_used_while_valid_and_credentials_take_over() -> None:
 
 
 def test_without_credentials_it_is_served_until_it_expires_and_status_says_so() -> None:
-    """No request, no refresh; and a restart gives it no second life."""
+    """No request, no refresh; and a restart gives it no second life. After its end a person must act."""
 
     async def main(clock: VirtualClock) -> None:
         world = World(clock, environ={"GIVEN": "fake-given"})
@@ -39,11 +39,26 @@ def test_without_credentials_it_is_served_until_it_expires_and_status_says_so() 
             await anyio.sleep(0.99 * HOUR)
             status = supervisor.entries["a"].status()
             assert (status.valid, status.next_attempt_at) == (True, None)
-            assert "cannot be renewed" in present(status.note)
+            assert present(status.note).endswith("it is served until it expires")
             await anyio.sleep(0.02 * HOUR)
+            assert "a person must give another token" in present(supervisor.entries["a"].status().note)
+            assert supervisor.entries["a"].status().state is State.REJECTED
         async with world.running(provider("a", settings)) as supervisor:
             await anyio.sleep(60)
-            assert supervisor.entries["a"].status().state is State.EXPIRED
+            assert supervisor.entries["a"].status().state is State.REJECTED
+            assert supervisor.outcome() == 4
+        # Another token in the settings is a new beginning, while the daemon runs and at a start.
+        for given, restart in (("fake-second", True), ("fake-third", False)):
+            if restart:
+                world.environ["GIVEN"] = given
+            async with world.running(provider("a", settings)) as supervisor:
+                await anyio.sleep(10)
+                world.environ["GIVEN"] = given
+                held(supervisor.entries["a"]).refresher.secrets_changed()
+                await anyio.sleep(10)
+                assert present(supervisor.entries["a"].lease).token.value.reveal() == given
+                status = supervisor.entries["a"].status()
+                assert (status.state, status.failures, status.last_error) == (State.VALID, 0, None)
         assert world.upstreams["one"].calls == []
 
     run_virtually(main)

@@ -53,6 +53,24 @@ def test_a_token_without_an_end_is_never_due() -> None:
     assert refresh_moment(token(None), lead_seconds=None, jitter=0.5) is None
 
 
+@pytest.mark.parametrize(
+    ("life", "max_age", "jitter", "expected"),
+    [
+        (10_000, 1_000, 0.0, 1_000),
+        (10_000, 1_000, 0.8, 960),  # jitter is a share of the age, not of the far longer life
+        (10_000, 9_000, 0.0, 8_000),  # the lead is earlier
+        (None, 1_000, 0.4, 980),
+    ],
+)
+def test_a_token_is_replaced_at_its_greatest_age_or_at_its_lead(
+    life: float | None, max_age: float, jitter: float, expected: float
+) -> None:
+    """Whichever is earlier; also a token without an end."""
+    lead = lead_seconds(token(life), lead=None, minimum_lead_seconds=0)
+    moment = refresh_moment(token(life), lead_seconds=lead, max_age_seconds=max_age, jitter=jitter)
+    assert START.until(present(moment)) == pytest.approx(expected)
+
+
 def test_a_thousand_daemons_with_one_expiry_do_not_come_together() -> None:
     """docs/promises.md 118: with lives of 4 h and more the busiest 10 s see at most 4 % of them."""
     draw = random.Random(118)

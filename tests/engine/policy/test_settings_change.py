@@ -1,5 +1,6 @@
 """Reconciling a record with settings and secrets: what another secret or another request clears. Pure."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -18,8 +19,11 @@ ONCE = Failures(1, 1, NOW, Failure("rejected", "401", NOW.wall))
 REJECTED = Record(request="asked", attempts=Rejected(NOW, TWICE, "old secrets"))
 
 
-def reconciled(record: Record, *, secrets: str = "new secrets", request: str = "asked") -> tuple[Record, bool]:
-    return reconcile(record, FakeHeld(), request=request, identity=Identity("account", request, secrets))
+def reconciled(
+    record: Record, *, secrets: str = "new secrets", request: str = "asked", connection: str = "direct"
+) -> tuple[Record, bool]:
+    identity = Identity("account", request, secrets)
+    return reconcile(record, FakeHeld(), request=request, connection=connection, identity=identity)
 
 
 def test_refusals_of_the_old_secrets_do_not_count_for_new_ones() -> None:
@@ -35,13 +39,37 @@ def test_the_rejected_secrets_stay_rejected() -> None:
     assert reconciled(REJECTED, secrets="old secrets", request="another") == (REJECTED, False)
 
 
-def test_another_request_clears_the_refusals_and_the_backoff() -> None:
-    """The refusal may have been due to what was asked for."""
+def test_another_request_clears_the_refusals_and_the_failures() -> None:
+    """They may have been due to what was asked for, and where. The minimum interval counts from the last attempt."""
     record = Record(request="asked", attempts=Failing(NOW, NOW.after(60), ONCE))
     after, ask = reconciled(record, request="another")
     assert ask
-    assert after.attempts == Failing(NOW, None, Failures(1, 0, NOW, ONCE.last_error))
+    assert after.attempts == Settled(NOW)
     assert reconciled(record) == (record, False)
+
+
+def test_another_way_clears_the_failures_and_keeps_the_refusals() -> None:
+    """The credentials are the same, and go to the same upstream. Without a failure another way causes no attempt."""
+    failing = Record(request="asked", connection="by proxy", attempts=Failing(NOW, NOW.after(60), ONCE))
+    after, ask = reconciled(failing)
+    assert (ask, after.attempts) == (True, Failing(NOW, None, Failures(refusals=1)))
+    assert reconciled(failing, connection="by proxy") == (failing, False)
+    rejected = replace(REJECTED, connection="by proxy")
+    after, ask = reconciled(rejected, secrets="old secrets")
+    assert (ask, after.attempts) == (True, Failing(NOW, None, Failures(refusals=1)))
+    well = Record(request="asked", connection="by proxy", attempts=Settled(NOW))
+    assert reconciled(well) == (well, False)
+
+
+def test_what_goes_elsewhere_begins_again_also_where_a_secret_cannot_be_read() -> None:
+    """Rejected credentials stay so: it is not known whether they are the same."""
+
+    def blindly(record: Record, request: str) -> tuple[Record, bool]:
+        return reconcile(record, FakeHeld(), request=request, connection="direct", identity=None)
+
+    record = Record(request="asked", attempts=Failing(NOW, NOW.after(60), ONCE))
+    assert blindly(record, "another") == (Record(request="asked", attempts=Settled(NOW)), True)
+    assert blindly(REJECTED, "another") == (REJECTED, False)
 
 
 @pytest.mark.parametrize("attempts", [Settled(NOW), Interrupted(NOW, NOW.after(5))])

@@ -1,7 +1,7 @@
 """The record after a token has arrived. Pure."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -115,3 +115,13 @@ def test_a_token_over_an_outdated_one_gets_a_generation_above_the_newer_one() ->
     for value in ("fake-token", "another-fake-token"):
         after = arrived(old, value)
         assert (present(after.lease).generation, after.generation, after.is_outdated) == (2**40 + 1, 2**40 + 1, False)
+
+
+@pytest.mark.parametrize(("life", "waits"), [(10 * HOUR, 600), (900.0, 450), (6.0, 5), (None, 600)])
+def test_the_same_token_again_is_asked_for_at_the_greatest_age_from_now(life: float | None, waits: float) -> None:
+    """Or at half of what remains; a token without an end is not asked for again and again either."""
+    settings = FakeHeld(max_age=timedelta(minutes=10))
+    first = arrived(Record(), life=life, settings=settings)
+    again = arrived(first, life=life, settings=settings)
+    assert present(again.lease).generation == present(first.lease).generation
+    assert NOW.until(present(present(again.lease).refresh_at)) == pytest.approx(waits)

@@ -41,13 +41,14 @@ STATES: list[AttemptState] = [
     UnderWay(NOW, LATER, THREE, None),
     UnderWay(NOW, LATER, THREE, "secrets"),
 ]
-MOVES: dict[str, Callable[[Any], AttemptState]] = {
+MOVES: dict[str, Callable[..., AttemptState]] = {
     "noted": lambda state: state.noted(NOW, LATER),
     "succeeded": lambda state: state.succeeded(NOW),
     "failed": lambda state: state.failed(THREE, ended=NOW, next_attempt=LATER),
     "refused": lambda state: state.refused(THREE, ended=NOW, secrets="secrets"),
     "interrupted": lambda state: state.interrupted(NOW),
     "resumed": lambda state: state.resumed(1),
+    "without_failures": lambda state, refusals=1: state.without_failures(refusals),
 }
 
 
@@ -67,8 +68,8 @@ def test_every_transition_leads_where_the_table_says_and_everywhere_it_says() ->
     }
     for state in STATES:
         for move, make in MOVES.items():
-            after = make(state)
-            reached[type(state), move].add(type(after))
+            for after in [make(state)] if move != "without_failures" else [make(state), make(state, 0)]:
+                reached[type(state), move].add(type(after))
     assert reached == {(kind, move): set(kinds) for kind, row in TRANSITIONS.items() for move, kinds in row.items()}
 
 
@@ -79,6 +80,16 @@ def test_only_a_success_ends_a_run_of_failures(state: Any) -> None:
     for move in ("noted", "interrupted", "resumed"):
         after = MOVES[move](state)
         assert (after.failures.count, after.failures.since) == (state.failures.count, state.failures.since)
+
+
+@pytest.mark.parametrize("state", STATES, ids=repr)
+def test_where_requests_go_elsewhere_the_failures_are_forgotten(state: Any) -> None:
+    """The outage was another one's. The last attempt stays: its minimum interval still counts; refusals may."""
+    for refusals in (0, 1):
+        after = state.without_failures(refusals)
+        assert after.failures == Failures(refusals=refusals)
+        assert (after.last_attempt, after.rejected_secrets) == (state.last_attempt, None)
+        assert after.next_attempt == (state.next_attempt if state.under_way else None)
 
 
 def test_an_interrupted_attempt_counts_from_the_moment_that_it_is_found() -> None:

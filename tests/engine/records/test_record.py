@@ -38,7 +38,12 @@ TOKEN = Token(
     extra={"user": "somebody", "link": Secret("https://fake")},
     renewal=Secret("fake-renewal"),
 )
-HELD = Held(Lease("a", TOKEN, 7, START.after(9 * HOUR), "0123456789ab"), lead_seconds=2.5 * HOUR, jitter=0.25)
+HELD = Held(
+    Lease("a", TOKEN, 7, START.after(9 * HOUR), "0123456789ab"),
+    lead_seconds=2.5 * HOUR,
+    jitter=0.25,
+    max_age_seconds=24 * HOUR,
+)
 FAILURES = Failures(3, 1, START.after(-60), Failure("transient", "down", START.wall, "the vendor's words"), 2)
 FULL = Record(
     generation=7,

@@ -10,7 +10,7 @@ from tokend.engine.policy.backoff import MINIMUM_INTERVAL_SECONDS
 from tokend.engine.policy.failure import after_failure
 from tokend.engine.policy.settings_change import is_foreign
 from tokend.engine.policy.success import NewToken, after_success, with_new_token
-from tokend.engine.records.fingerprints import Identity, identify, rate_limited_account
+from tokend.engine.records.fingerprints import Identity, connection_fingerprint, identify, rate_limited_account
 from tokend.engine.records.record import Record
 from tokend.machine.clock import is_plausible
 from tokend.machine.event import Event
@@ -52,6 +52,7 @@ class AttemptRunner:
 
     __slots__ = (
         "_clock",
+        "_connection",
         "_context",
         "_digest",
         "_logged",
@@ -78,6 +79,7 @@ class AttemptRunner:
         # Kept: it is read whenever the refresher computes its next attempt, and a protocol check is slow.
         self.renewable = not takes_initial_token(settings) or settings.can_renew
         self._runtime: Runtime = self._context.runtime(settings)
+        self._connection = connection_fingerprint(settings, self._digest)
         # The account whose requests the vendor counts, or None.
         self.account = rate_limited_account(settings, self._digest)
 
@@ -139,10 +141,13 @@ class AttemptRunner:
         # A token that expired here does not start a second life because it is still in the settings.
         if token is not None and (held is None or held.token.value != token.value):
             new = self._new(token, self._clock.instant())
-            await self._store.update(
-                self._name, lambda record: replace(with_new_token(record, new, self.settings), account=account)
-            )
+            await self._store.update(self._name, lambda record: self._with_initial_token(record, new, account))
             log.info("token.inherited", token=self._name)
+
+    def _with_initial_token(self, record: Record, new: NewToken, account: str) -> Record:
+        """Compute the record with the token of the settings. Where it is all there is, it ends a failure."""
+        record = replace(with_new_token(record, new, self.settings), account=account)
+        return record if self.renewable else replace(record, attempts=record.attempts.succeeded(record.last_attempt))
 
     # -------------------------------------------------------------- around the request
 
@@ -156,7 +161,9 @@ class AttemptRunner:
             upcoming = now.after(max(MINIMUM_INTERVAL_SECONDS, self.settings.request_interval_seconds))
             await self._store.update(
                 self._name,
-                lambda record: replace(record, attempts=record.attempts.noted(now, upcoming), request=request),
+                lambda record: replace(
+                    record, attempts=record.attempts.noted(now, upcoming), request=request, connection=self._connection
+                ),
             )
 
     async def _wait_for_account(self, started: Instant) -> None:

@@ -57,6 +57,10 @@ class HeldProvider:
         if changed:
             self.refresher.reconfigure(self.settings)
 
+    def connection_changed(self) -> None:
+        """Begin the failures again: a file that decides how the upstream is reached has other content."""
+        self.refresher.connection_changed()
+
     def secrets_changed(self) -> None:
         """Reconcile the token with a secret's new content."""
         self.refresher.secrets_changed()
@@ -127,9 +131,16 @@ class HeldProvider:
         return self.refresher.is_valid() and self._sinks.hold(self.lease)
 
     def has_given_up(self) -> bool:
-        """Return whether a single run need not wait longer: rejected, or a failure that only time can fix."""
-        failures = self.refresher.record.attempts.failures
-        return self.is_rejected or (bool(failures.count) and not failures.refusals and self.lease is None)
+        """Return whether only a person can bring a valid token."""
+        refresher = self.refresher
+        return self.is_rejected or (
+            not refresher.is_renewable and refresher.lease is not None and not refresher.is_valid()
+        )
+
+    def was_tried(self) -> bool:
+        """Return whether an attempt was made, or cannot be made for want of a secret."""
+        refresher = self.refresher
+        return refresher.lease is not None or bool(refresher.record.failures) or refresher.unreadable is not None
 
     # -------------------------------------------------------------- commands of readers
 

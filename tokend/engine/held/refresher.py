@@ -9,10 +9,10 @@ from dataclasses import replace
 from tokend.engine.context.context import Context
 from tokend.engine.held.attempt import AttemptResult, AttemptRunner
 from tokend.engine.policy import refresh_timing
-from tokend.engine.policy.failure import resumed
+from tokend.engine.policy.failure import in_another_way, resumed
 from tokend.engine.policy.settings_change import is_surely_another_account, reconcile
 from tokend.engine.policy.turns import LONGEST_YIELD_SECONDS, Urgency
-from tokend.engine.records.fingerprints import request_fingerprint
+from tokend.engine.records.fingerprints import connection_fingerprint, request_fingerprint
 from tokend.engine.records.record import Record, re_anchored
 from tokend.engine.tasks.heartbeat import HEARTBEAT, Heartbeat
 from tokend.machine.clock import is_plausible
@@ -92,6 +92,11 @@ class Refresher:
         return self._attempts.settings
 
     @property
+    def is_renewable(self) -> bool:
+        """Whether credentials are configured: without them the token given in the settings is the only one."""
+        return self._attempts.renewable
+
+    @property
     def timeout_seconds(self) -> float:
         """The longest time that one exchange with the upstream may take."""
         return self.settings.timeout.total_seconds()
@@ -130,7 +135,8 @@ class Refresher:
             return OUTDATED
         if self._attempts.renewable:
             return None
-        return "cannot be renewed: no credentials are configured; it is served until it expires"
+        then = "it is served until it expires" if self.is_valid() else "a person must give another token"
+        return f"cannot be renewed: no credentials are configured; {then}"
 
     @property
     def is_busy(self) -> bool:
@@ -163,11 +169,16 @@ class Refresher:
         if record.lease is not None and not settings.local and is_surely_another_account(old, settings):
             # At once: an attempt under way for the old account may take long.
             self._store.show(self.name, record.without_token())
-        if not settings.has_connection_of(old) and (record.failures or record.rejected):
-            # Another way to the upstream (a proxy, a certificate) may be what was missing.
-            self._resume()
-            self._wanted = True
+        if not settings.has_connection_of(old):
+            self.connection_changed()
         self._reconcile_soon()
+
+    def connection_changed(self) -> None:
+        """Make an attempt after a failure: another way to the upstream (a proxy, a certificate) may be what was
+        missing."""
+        if (record := self.record).failures or record.rejected:
+            self._store.show(self.name, in_another_way(record))
+            self._want_attempt()
 
     def secrets_changed(self) -> None:
         """Reconcile the record with a secret's new content: mint again (local kinds), or leave `Rejected`."""
@@ -231,7 +242,7 @@ class Refresher:
             # Saved: a daemon that dies every few seconds would start the minimum interval again each time, and never
             # send a request.
             await self._store.update(self.name, lambda record: record)
-        if not self.is_valid():
+        if not self.is_valid() or not self._attempts.renewable:
             await self._attempts.use_initial_token()
         now, draw = self._clock.instant(), self._context.random.random()
         self._start_at = refresh_timing.start_at(self.settings, now, valid=self.is_valid(), draw=draw)
@@ -336,6 +347,7 @@ class Refresher:
 
     async def _reconcile(self) -> None:
         """Reconcile the record with settings and secrets: withdraw, make an attempt, or leave `Rejected`."""
+        is_first = not self._was_readable
         try:
             async with self._context.reconciling:
                 identity = await self._attempts.identify()
@@ -348,13 +360,20 @@ class Refresher:
             self._secrets_were_read()
         settings, before = self.settings, self.record
         request = request_fingerprint(settings, self._store.state.digest)
-        after, wanted = reconcile(before, settings, request=request, identity=identity)
+        connection = connection_fingerprint(settings, self._store.state.digest)
+
+        def reconciled(record: Record) -> tuple[Record, bool]:
+            return reconcile(record, settings, request=request, connection=connection, identity=identity)
+
+        after, wanted = reconciled(before)
         if after != before:
-            await self._store.update(
-                self.name, lambda record: reconcile(record, settings, request=request, identity=identity)[0]
-            )
+            await self._store.update(self.name, lambda record: reconciled(record)[0])
         if before.lease is not None and after.lease is None:
             log.info(
                 "token.withdrawn", token=self.name, detail="the account changed: the token held is the old account's"
             )
+        if not self._attempts.renewable:
+            if not is_first:
+                await self._attempts.use_initial_token()  # the settings may bring another one now
+            wanted = wanted and not self.is_valid()
         self._wanted |= wanted

@@ -16,12 +16,14 @@ from tokend.engine.policy.failure import (
     Meaning,
     Repeat,
     after_failed_call,
+    in_another_way,
     meaning_of,
     rejected_on_demand,
     resumed,
     with_refusals,
+    without_failures,
 )
-from tokend.engine.records.fingerprints import identify
+from tokend.engine.records.fingerprints import identify, request_fingerprint
 from tokend.engine.records.record import Record
 from tokend.engine.records.rename import emptied, is_blank
 from tokend.machine.lock import Lock
@@ -83,10 +85,19 @@ class TokenIssuer:
         """Apply new settings."""
         old, self.settings = self.settings, settings
         self.runtime = self._context.runtime(settings)
-        if self.record.rejected and not settings.has_connection_of(old):
-            # Another way to the upstream (a proxy, a certificate) may be what was missing.
-            self._context.store.show(self.name, resumed(self.record))
+        if not settings.has_connection_of(old):
+            self.connection_changed()
+        elif self._request_of(old) != self._request_of(settings) and not self.record.rejected:
+            self._context.store.show(self.name, without_failures(self.record, 0))
         await self.reconsider()
+
+    def connection_changed(self) -> None:
+        """Leave `Rejected`: another way to the upstream (a proxy, a certificate) may be what was missing."""
+        if self.record.failures or self.record.rejected:
+            self._context.store.show(self.name, in_another_way(self.record))
+
+    def _request_of(self, settings: OnDemandSettings) -> str:
+        return request_fingerprint(settings, self._context.store.state.digest)
 
     async def reconsider(self) -> None:
         """Leave `Rejected` if settings or secrets are no longer those that were rejected."""

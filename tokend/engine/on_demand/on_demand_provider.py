@@ -60,6 +60,10 @@ class OnDemandProvider:
         if changed:
             await self.issuer.reconfigure(self.settings)
 
+    def connection_changed(self) -> None:
+        """Begin the failures again: a file that decides how the upstream is reached has other content."""
+        self.issuer.connection_changed()
+
     def secrets_changed(self) -> None:
         """Leave `Rejected` soon if the rejected secrets changed."""
         self._tasks.start_soon(self.issuer.reconsider)
@@ -113,6 +117,10 @@ class OnDemandProvider:
     def has_given_up(self) -> bool:
         """Return whether the credentials are rejected."""
         return self.is_rejected
+
+    def was_tried(self) -> bool:
+        """Return True: nothing is tried without a query."""
+        return True
 
     # -------------------------------------------------------------- commands of readers
 

@@ -175,6 +175,17 @@ def resumed(record: Record, refusals: int = REFUSALS_AFTER_RESUMING) -> Record:
     return replace(record, attempts=record.attempts.resumed(refusals))
 
 
+def without_failures(record: Record, refusals: int) -> Record:
+    """Begin the failures again: requests are sent elsewhere from here on, or in another way."""
+    return replace(record, attempts=record.attempts.without_failures(refusals))
+
+
+def in_another_way(record: Record) -> Record:
+    """Begin the failures again for credentials that stay the same: those that were rejected have one more refusal."""
+    refusals = REFUSALS_AFTER_RESUMING if record.rejected else record.attempts.failures.refusals
+    return without_failures(record, refusals)
+
+
 def _counted(record: Record, error: AttemptError, *, now: Instant, cost: int) -> Failures:
     """Count one more failure. What is no refusal neither adds to the refusals nor clears them."""
     before = record.attempts.failures

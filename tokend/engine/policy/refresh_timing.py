@@ -46,12 +46,20 @@ def lead_seconds(token: Token, *, lead: timedelta | Percentage | None, minimum_l
     return min(wanted, LONGEST_LEAD_SHARE * life)
 
 
-def refresh_moment(token: Token, *, lead_seconds: float | None, jitter: float) -> Instant | None:
-    """Compute when to replace ``token``; None: it has no end. ``jitter`` from [0, 1) is drawn once per token."""
-    if lead_seconds is None or token.expires_at is None:
-        return None
-    early = jitter * JITTER_SHARE * token.issued_at.until(token.expires_at)
-    return token.expires_at.after(-lead_seconds - early)
+def refresh_moment(
+    token: Token, *, lead_seconds: float | None, jitter: float, max_age_seconds: float | None = None
+) -> Instant | None:
+    """Compute when to replace ``token``: at its lead or at its greatest age, whichever is earlier.
+
+    None: it has no end, and there is no greatest age. ``jitter`` from [0, 1) is drawn once per token.
+    """
+    early, moments = jitter * JITTER_SHARE, []
+    if lead_seconds is not None and token.expires_at is not None:
+        life = token.issued_at.until(token.expires_at)
+        moments.append(token.expires_at.after(-lead_seconds - early * life))
+    if max_age_seconds is not None:
+        moments.append(token.issued_at.after((1 - early) * max_age_seconds))
+    return min(moments, key=lambda moment: moment.boot, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ def timer_seconds(
     ``start_at`` is when a provider without a valid token may begin.
     """
     lease = record.lease
-    if record.rejected or (lease is not None and not renewable):
+    if record.rejected or (lease is not None and lease.token.is_valid(now) and not renewable):
         return None
     if record.next_attempt is not None:
         return seconds_until(record.next_attempt, now)

@@ -4,7 +4,7 @@ Pure.
 
 from dataclasses import replace
 
-from tokend.engine.policy.failure import resumed, with_refusals
+from tokend.engine.policy.failure import in_another_way, resumed, with_refusals, without_failures
 from tokend.engine.policy.refresh_timing import lead_seconds, refresh_moment
 from tokend.engine.records.fingerprints import Identity
 from tokend.engine.records.record import Record
@@ -19,15 +19,20 @@ SAME_LEAD_SECONDS = 1.0
 
 
 def reconcile(
-    record: Record, settings: HeldSettings, *, request: str, identity: Identity | None
+    record: Record, settings: HeldSettings, *, request: str, connection: str, identity: Identity | None
 ) -> tuple[Record, bool]:
     """Compute the record under ``settings``, and whether an attempt should follow as soon as one may be made.
 
-    ``request`` is the settings' fingerprint without secrets. ``identity`` is None where a secret cannot be read: then
-    nothing is known of the account, and the attempt will report why.
+    ``request`` and ``connection`` are the settings' fingerprints without secrets. ``identity`` is None where a secret
+    cannot be read: then nothing is known of the account, and the attempt will report why.
     """
     record = _with_lead(record, settings)
     ask = another_request = record.request is not None and record.request != request
+    another_connection = record.connection is not None and record.connection != connection
+    if another_connection and (record.failures or record.rejected):
+        record, ask = in_another_way(record), True
+    elif another_request and not record.rejected:
+        record = without_failures(record, 0)
     if identity is None:
         return record, ask and not record.rejected
     if is_foreign(record, identity.account):
@@ -66,13 +71,16 @@ def is_surely_another_account(old: HeldSettings, new: HeldSettings) -> bool:
 
 
 def _with_lead(record: Record, settings: HeldSettings) -> Record:
-    """Apply another ``refresh_before`` to the token held, too: its jitter stays, its moment moves."""
+    """Apply another ``refresh_before`` or ``max_age`` to the token held, too: its jitter stays, its moment moves."""
     held = record.token
     if not isinstance(held, Held):
         return record
     token = held.lease.token
     lead = lead_seconds(token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds)
-    if lead is None or (held.lead_seconds is not None and abs(lead - held.lead_seconds) < SAME_LEAD_SECONDS):
+    max_age = settings.max_age_seconds
+    same_lead = lead is None or (held.lead_seconds is not None and abs(lead - held.lead_seconds) < SAME_LEAD_SECONDS)
+    if same_lead and held.max_age_seconds == max_age:
         return record
-    moment = refresh_moment(token, lead_seconds=lead, jitter=held.jitter)
-    return replace(record, token=replace(held, lead_seconds=lead, lease=replace(held.lease, refresh_at=moment)))
+    moment = refresh_moment(token, lead_seconds=lead, max_age_seconds=max_age, jitter=held.jitter)
+    lease = replace(held.lease, refresh_at=moment)
+    return replace(record, token=replace(held, lead_seconds=lead, max_age_seconds=max_age, lease=lease))

@@ -56,10 +56,16 @@ def with_new_token(record: Record, new: NewToken, settings: HeldSettings) -> Rec
         token=token,
         # Unix seconds keep generations unique even where the state was lost.
         generation=max(record.generation + 1, int(new.now.wall.timestamp())),
-        refresh_at=refresh_moment(token, lead_seconds=lead, jitter=new.jitter),
+        refresh_at=refresh_moment(
+            token, lead_seconds=lead, max_age_seconds=settings.max_age_seconds, jitter=new.jitter
+        ),
         fingerprint=new.fingerprint,
     )
-    return replace(record, generation=lease.generation, token=Held(lease, lead, new.jitter))
+    return replace(
+        record,
+        generation=lease.generation,
+        token=Held(lease, lead, new.jitter, max_age_seconds=settings.max_age_seconds),
+    )
 
 
 def _is_same(record: Record, held: Held, new: NewToken, identity: Identity) -> bool:
@@ -67,12 +73,17 @@ def _is_same(record: Record, held: Held, new: NewToken, identity: Identity) -> b
 
 
 def _with_same_token(held: Held, now: Instant, settings: HeldSettings) -> Held:
-    """Keep the lease: there is nothing to publish, and its end stays. Ask again at half of what remains."""
-    expires = held.lease.token.expires_at
-    if expires is None:
+    """Keep the lease: there is nothing to publish, and its end stays. Ask again at half of what remains, or at the
+    greatest age from now."""
+    expires, waits = held.lease.token.expires_at, []
+    if expires is not None:
+        if (left := now.until(expires)) <= 0:
+            raise TransientError("the upstream returned the token that had expired already")
+        waits.append(left / 2)
+    if settings.max_age_seconds is not None:
+        waits.append(settings.max_age_seconds)
+    if not waits:
         return held
-    if (left := now.until(expires)) <= 0:
-        raise TransientError("the upstream returned the token that had expired already")
     # Minting twice within one second gives the same token: no reason to let a short-lived one expire.
     least = 0.0 if settings.local else MINIMUM_INTERVAL_SECONDS
-    return replace(held, lease=replace(held.lease, refresh_at=now.after(max(left / 2, least))))
+    return replace(held, lease=replace(held.lease, refresh_at=now.after(max(min(waits), least))))

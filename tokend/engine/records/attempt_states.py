@@ -7,7 +7,8 @@ Rules:
 3. A failure that says nothing about the credentials leads to `Failing`. It does not lead out of `Rejected`.
 4. Rejected credentials lead to `Rejected`: no timer makes another attempt. `policy.failure` says what a rejection is,
    `policy.probes` which queries of on-demand kinds are sent nevertheless.
-5. Only a success, other settings or secrets, or a person leads out of `Rejected` (``resumed``).
+5. Only a success, other settings or secrets, or a person leads out of `Rejected` (``resumed``). Where requests are sent
+   elsewhere, or in another way, the failures are forgotten, too (``without_failures``).
 6. The daemon may die during an attempt, and a reload may cancel one. Such an attempt counts as ``interrupted``: the
    next attempt waits until the moment that was noted.
 
@@ -107,6 +108,10 @@ class AttemptState:
     def resumed(self, refusals: int) -> "AttemptState":  # noqa: ARG002  # for states after a failure
         """Let the next attempt be made at once; ``refusals`` of the credentials still count."""
         return self
+
+    def without_failures(self, refusals: int) -> "AttemptState":
+        """Forget the failures and the backoff; ``refusals`` of the credentials still count."""
+        return at_rest(self.last_attempt, None, Failures(refusals=refusals) if refusals else NO_FAILURES, None)
 
     def with_refusals(self, refusals: int) -> "AttemptState":
         """Count ``refusals`` of the credentials; the rest stays."""
@@ -241,6 +246,10 @@ class UnderWay(AttemptState):
         """Resume as the state before would."""
         return self.interrupted(self.last_attempt).resumed(refusals)
 
+    def without_failures(self, refusals: int) -> AttemptState:
+        """Forget the failures of the attempts before; this one goes on."""
+        return replace(self, failures=Failures(refusals=refusals) if refusals else NO_FAILURES, rejected_secrets=None)
+
     def moved(self, moves: Moves) -> AttemptState:
         """Move both attempts and the beginning of the failures."""
         last, upcoming = moves.last_attempt(self.last_attempt), moves.next_attempt(self.next_attempt)
@@ -266,15 +275,40 @@ _EACH: Mapping[str, tuple[type[AttemptState], ...]] = {
 # From a state, by a transition: the states that may follow. Several where the state before the attempt decides.
 TRANSITIONS: Mapping[type[AttemptState], Mapping[str, tuple[type[AttemptState], ...]]] = MappingProxyType(
     {
-        Settled: {**_EACH, "failed": (Failing,), "interrupted": (Settled,), "resumed": (Settled,)},
-        Interrupted: {**_EACH, "failed": (Failing,), "interrupted": (Interrupted,), "resumed": (Settled,)},
-        Failing: {**_EACH, "failed": (Failing,), "interrupted": (Failing,), "resumed": (Failing,)},
-        Rejected: {**_EACH, "failed": (Rejected,), "interrupted": (Rejected,), "resumed": (Failing,)},
+        Settled: {
+            **_EACH,
+            "failed": (Failing,),
+            "interrupted": (Settled,),
+            "resumed": (Settled,),
+            "without_failures": (Settled, Failing),
+        },
+        Interrupted: {
+            **_EACH,
+            "failed": (Failing,),
+            "interrupted": (Interrupted,),
+            "resumed": (Settled,),
+            "without_failures": (Settled, Failing),
+        },
+        Failing: {
+            **_EACH,
+            "failed": (Failing,),
+            "interrupted": (Failing,),
+            "resumed": (Failing,),
+            "without_failures": (Settled, Failing),
+        },
+        Rejected: {
+            **_EACH,
+            "failed": (Rejected,),
+            "interrupted": (Rejected,),
+            "resumed": (Failing,),
+            "without_failures": (Settled, Failing),
+        },
         UnderWay: {
             **_EACH,
             "failed": (Failing, Rejected),
             "interrupted": (Interrupted, Failing, Rejected),
             "resumed": (Settled, Failing),
+            "without_failures": (UnderWay,),
         },
     }
 )

@@ -61,6 +61,8 @@ def dump(name: str, record: Record, boot_id: str, saved_at: Instant | None = Non
             "under_way": attempts.under_way,
             "last_error": _dump_failure(failures.last_error),
             # 0.1.0 ignores members that it does not know.
+            **({} if held is None or held.max_age_seconds is None else {"max_age_seconds": held.max_age_seconds}),
+            **({} if record.connection is None else {"connection": record.connection}),
             **({} if saved_at is None else {"saved_at": _dump_instant(saved_at)}),
             **({"forgotten": _dump_forgotten(record.forgotten)} if record.forgotten else {}),
         },
@@ -90,6 +92,7 @@ def _record(document: Mapping[str, Any]) -> Record:
         generation=_count(document["generation"]),
         account=_maybe(_text, document["account"]),
         request=_maybe(_text, document["request"]),
+        connection=_maybe(_text, document.get("connection")),
         proven=_maybe(_text, document["proven"]),
         token=_token_state(document),
         attempts=_attempt_state(document),
@@ -106,7 +109,8 @@ def _token_state(document: Mapping[str, Any]) -> TokenState:
     jitter, adrift = _number(document["jitter"]), _flag(document["adrift"])
     if lease is None:
         return WITHDRAWN if withdrawn else NO_TOKEN
-    return Held(_load_lease(_text(document["name"]), lease), lead, jitter, adrift)
+    max_age = _maybe(_number, document.get("max_age_seconds"))
+    return Held(_load_lease(_text(document["name"]), lease), lead, jitter, adrift, max_age)
 
 
 def _attempt_state(document: Mapping[str, Any]) -> AttemptState:

@@ -1,11 +1,13 @@
 """Salted fingerprints of settings and secrets: whose a token is, and with what it was asked for."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import HeldSettings, ProviderSettings
+from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 
 
@@ -23,20 +25,30 @@ async def identify(settings: ProviderSettings, runtime: Runtime, digest: Callabl
     """Read every secret of ``settings`` once and fingerprint the whole. Raises `SecretError`."""
     optional = settings.optional_secrets()
     revealed: dict[str, Secret] = {}
+    # Credentials that need not be there. They count for ``secrets`` alone: whose the token is must not depend on them.
+    present: dict[str, Secret] = {}
     for name, source in settings.secrets().items():
         if name not in optional:
             revealed[name] = await runtime.reveal(source)
+        elif name in settings.request_fields():
+            with suppress(SecretError):
+                present[name] = await runtime.reveal(source)
     account = settings.account_fields if isinstance(settings, HeldSettings) else settings.request_fields()
     return Identity(
         account=digest(_canonical(settings, account, revealed)),
         request=digest(_canonical(settings, settings.request_fields(), {})),
-        secrets=digest(_canonical(settings, settings.request_fields(), revealed)),
+        secrets=digest(_canonical(settings, settings.request_fields() | revealed.keys(), revealed | present)),
     )
 
 
 def request_fingerprint(settings: ProviderSettings, digest: Callable[[bytes], str]) -> str:
     """Fingerprint the ``request`` part alone: no secret is read."""
     return digest(_canonical(settings, settings.request_fields(), {}))
+
+
+def connection_fingerprint(settings: ProviderSettings, digest: Callable[[bytes], str]) -> str:
+    """Fingerprint the way that requests take: proxy, authorities, certificates."""
+    return digest(_canonical(settings, settings.connection_fields(), {}))
 
 
 def rate_limited_account(settings: HeldSettings, digest: Callable[[bytes], str]) -> str | None:

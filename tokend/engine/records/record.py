@@ -36,14 +36,15 @@ class Record:
     """The stored state of one provider.
 
     ``generation`` is the last one ever used under this name, that of the lease unless the record `is_outdated`.
-    ``account``, ``request`` and ``proven`` are `fingerprints` of the last token's account, of the last request, and of
-    the secrets that last gave a token (None: never). ``host_pause`` is the last pause that a host asked for; it may be
-    over. ``forgotten`` are the tokens that must not be published again.
+    ``account``, ``request``, ``connection`` and ``proven`` are `fingerprints` of the last token's account, of the last
+    request, of the way that it took, and of the secrets that last gave a token (None: never). ``host_pause`` is the
+    last pause that a host asked for; it may be over. ``forgotten`` are the tokens that must not be published again.
     """
 
     generation: int = 0
     account: str | None = None
     request: str | None = None
+    connection: str | None = None
     proven: str | None = None
     token: TokenState = NO_TOKEN
     attempts: AttemptState = SETTLED

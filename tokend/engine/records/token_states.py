@@ -37,7 +37,8 @@ class Withdrawn:
 class Held:
     """A token, valid or not.
 
-    ``lease.refresh_at`` was made of ``lead_seconds`` (None: a token without an end) and ``jitter`` from [0, 1).
+    ``lease.refresh_at`` was made of ``lead_seconds`` (None: a token without an end), ``jitter`` from [0, 1) and
+    ``max_age_seconds`` (None: no greatest age).
     ``adrift`` says that the lease is from an earlier boot: its boot times are estimates (`re_anchored`).
     """
 
@@ -45,6 +46,7 @@ class Held:
     lead_seconds: float | None = None
     jitter: float = 0.0
     adrift: bool = False
+    max_age_seconds: float | None = None
 
 
 TokenState: TypeAlias = NoToken | Withdrawn | Held

@@ -17,11 +17,12 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from tokend import files
 from tokend.files import Ownership, Version
+from tokend.files.acl import Reader
 from tokend.files.advice import advice_on
 from tokend.files.ownership import own_group
 from tokend.plugin.kind_check import method_fault
 from tokend.plugin.settings import AnnouncementTiming, SinkSettings
-from tokend.plugin.settings_base import AnchoredPath, Duration, Mode, Name, is_number
+from tokend.plugin.settings_base import AnchoredPath, Duration, Mode, Name, Strings, is_number
 from tokend.plugin.sink import Difference, SinkRuntime
 from tokend.sinks.files.announce import Announcement, Signal, Systemd
 from tokend.sinks.files.drift import Expected, content_phrase, is_trusted_place, ownership_phrases
@@ -43,6 +44,7 @@ class FileSink(SinkSettings):
     group: Name | None = None
     # None (if the kind allows it) keeps the mode of an existing file. A new file gets 0600.
     mode: Mode | None = "0600"
+    readers: Strings = ()
     symlink: Literal["refuse", "follow", "replace"] = "refuse"
     write_mode: Literal["replace", "in-place"] = Field(default="replace", alias="write")
     on_change: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
@@ -58,6 +60,17 @@ class FileSink(SinkSettings):
     def _is_a_file(cls, value: Path) -> Path:
         if value.name in {"", ".."}:
             raise ValueError("write the path of a file, not of a directory")
+        return value
+
+    @field_validator("readers")
+    @classmethod
+    def _name_users_and_groups(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value and info.data.get("mode", "invalid") is None:
+            raise ValueError("readers needs mode: an ACL hides the mode that the file had")
+        for reader in value:
+            kind, _, name = reader.partition(":")
+            if kind not in {"user", "group"} or not name:
+                raise ValueError('a reader is "user:NAME" or "group:NAME"')
         return value
 
     @field_validator("debounce", "splay")
@@ -139,7 +152,7 @@ class FileSink(SinkSettings):
             found = files.observe(self.path, at_most=expected.at_most, symlink=self.symlink)
             if found.content is None:
                 return Difference("it was deleted")
-            wanted = self.kept_ownership(good)
+            wanted = self.kept_ownership(good).completed(found.ownership)
             is_right = expected.holds(found.content)
             phrases = [*ownership_phrases(found.ownership, wanted)]
             if not is_right:
@@ -236,18 +249,26 @@ class FileSink(SinkSettings):
         mode = None if self.mode is None else int(self.mode, 8)
         if gid is None and mode is not None and mode & GROUP_BITS and self.write_mode == "replace":
             gid = own_group()
-        return Ownership(mode=mode, uid=uid, gid=gid)
+        return Ownership(mode=mode, uid=uid, gid=gid, readers=tuple(self._readers()))
+
+    def _readers(self) -> Iterator[Reader]:
+        for reader in self.readers:
+            kind, _, name = reader.partition(":")
+            what: Literal["user", "group"] = "user" if kind == "user" else "group"
+            yield what, _number(name, what, self.target)
 
     @contextmanager
     def operator_errors(self) -> Iterator[None]:
-        """Turn an OSError into a `SinkError`: path, reason, and advice if there is any."""
+        """Turn an OSError into a `SinkError`: the file's path, the part of it that failed, reason, and any advice."""
         try:
             yield
         except OSError as error:
             gid = None if self.group is None or self.owner is not None else _number(self.group, "group", self.target)
             advice = advice_on(error, self.path, gid=gid)
-            where = error.filename if isinstance(error.filename, str) else self.target
-            raise SinkError(f"{where}: {error.strerror or type(error).__name__}{advice and '; '}{advice}") from None
+            reason = error.strerror or type(error).__name__
+            part = error.filename if isinstance(error.filename, str) else self.target
+            where = self.target if part == self.target or part in reason else f"{self.target}: {part}"
+            raise SinkError(f"{where}: {reason}{advice and '; '}{advice}") from None
 
 
 _IN_A_THREAD = ("render", "write_blocking", "write_all_blocking", "remove_blocking", "probe_blocking")
@@ -258,10 +279,10 @@ def _overrides(model: type[FileSink], *names: str) -> bool:
     return any(getattr(model, name) is not vars(FileSink)[name] for name in names)
 
 
-def _number(name: str, what: str, target: str) -> int:
+def _number(name: str, what: Literal["owner", "user", "group"], target: str) -> int:
     if is_number(name):
         return int(name)
     try:
-        return pwd.getpwnam(name).pw_uid if what == "owner" else grp.getgrnam(name).gr_gid
+        return grp.getgrnam(name).gr_gid if what == "group" else pwd.getpwnam(name).pw_uid
     except KeyError:
         raise SinkError(f"{target}: {what} {name!r} is not known on this machine") from None

@@ -25,12 +25,15 @@ def content_phrase(found: bytes) -> str:
 
 
 def ownership_phrases(found: Ownership, wanted: Ownership) -> Iterator[str]:
-    """Say which of owner, group and mode are not as wanted."""
+    """Say which of owner, group, mode and ACL are not as wanted."""
     if wanted.uid is not None and found.uid != wanted.uid:
         yield f"it belongs to {_user(found.uid)} instead of {_user(wanted.uid)}"
     if wanted.gid is not None and found.gid != wanted.gid:
         yield f"its group is {_group(found.gid)} instead of {_group(wanted.gid)}"
-    if wanted.mode is not None and found.mode != wanted.mode:
+    if wanted.acl is not None:
+        if found.acl != wanted.acl:
+            yield "its ACL or its mode has changed"
+    elif wanted.mode is not None and found.mode != wanted.mode:
         yield f"its mode is {found.mode:04o} instead of {wanted.mode:04o}"
 
 

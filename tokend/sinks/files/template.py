@@ -86,10 +86,10 @@ class TemplateSink(FileSink):
             require_safe(self.template_file)
             return read_whole(self.template_file, at_most=LARGEST_TEMPLATE_BYTES).decode("utf-8")
         except UntrustedError as error:
-            raise SinkError(f"{self.template_file}: unsafe_path: {error.strerror}") from None
+            raise SinkError(f"{self.target}: {self.template_file}: unsafe_path: {error.strerror}") from None
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
-            raise SinkError(f"{self.template_file}: {reason}") from None
+            raise SinkError(f"{self.target}: {self.template_file}: {reason}") from None
 
 
 def _members(lease: Lease) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""A snapshot of a state directory: what the daemon saved, and nothing changed."""
+
+from pathlib import Path
+
+from tests.expecting import present
+from tokend.state.directory import StateDirectory
+from tokend.state.snapshot import StateSnapshot
+
+
+def test_it_has_the_records_of_a_directory_that_a_daemon_holds(tmp_path: Path) -> None:
+    """With the same fingerprints; saving, setting aside and closing change nothing."""
+    held = StateDirectory(tmp_path / "state")
+    held.save("a", b"{}")
+    before = {path: path.stat().st_mtime_ns for path in sorted((tmp_path / "state").rglob("*"))}
+    snapshot = StateSnapshot(tmp_path / "state")
+    assert snapshot.error is None
+    [(path, content)] = snapshot.files()
+    assert (path.name, content) == ("a.json", b"{}")
+    assert snapshot.fingerprint(b"x") == held.fingerprint(b"x")
+    assert snapshot.boot_id == held.boot_id
+    snapshot.save("a", b"changed")
+    snapshot.save("b", b"new")
+    snapshot.set_aside(path)
+    snapshot.close()
+    assert {path: path.stat().st_mtime_ns for path in sorted((tmp_path / "state").rglob("*"))} == before
+    held.close()
+
+
+def test_without_a_directory_it_is_empty_and_says_why(tmp_path: Path) -> None:
+    """Nothing is made."""
+    snapshot = StateSnapshot(tmp_path / "state")
+    assert list(snapshot.files()) == []
+    assert present(snapshot.error).startswith(f"{tmp_path}/state/salt: No such file or directory")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,26 @@
+"""The result of ``tokend check``, as text and as JSON: shared by its ways of checking."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from tokend.config import ConfigProblem
+
+
+def print_json(*, errors: Sequence[object], warnings: Sequence[object], ok: bool | None = None, **more: object) -> None:
+    """Print the JSON object of a check; ``ok`` is by default that there is no error."""
+    answer = {"version": 1, "ok": not errors if ok is None else ok, "errors": errors, "warnings": warnings}
+    click.echo(json.dumps({**answer, **more}))
+
+
+def rows(problems: "Sequence[ConfigProblem]") -> list[dict[str, object]]:
+    """Return problems as objects of JSON."""
+    return [{"file": p.file, "line": p.line, "column": p.column, "message": p.message} for p in problems]
+
+
+def count(number: int, what: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,156 @@
+"""Trial of providers without a daemon: one real attempt each, nothing written to a sink, nothing served."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+import anyio
+
+from tokend.config import Config
+from tokend.daemon.app import start_engine
+from tokend.daemon.wiring import EngineParts, Launch, launch
+from tokend.engine.reload_plan import ReloadPlan, Step
+from tokend.machine import hardening, logs
+from tokend.machine.command import end_commands
+from tokend.plugin.settings import HeldSettings
+from tokend.service_manager.activation import Inherited
+from tokend.service_manager.notify import Notifier
+from tokend.state.directory import StateDirectory
+from tokend.state.snapshot import StateSnapshot
+from tokend.values.errors import ReaderError, StoreError, WaitTimeoutError
+from tokend.values.tokens import Lease
+
+Outcome = Literal["ok", "refused", "failed", "not_tried"]
+
+# What an attempt may take beside its own timeout: minimum intervals and short pauses are waited for.
+PATIENCE_SECONDS = 60.0
+# States and classes of failures in which a person must act.
+_REFUSED = frozenset({"rejected", "login_required"})
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The result of one provider's attempt, and the operator's sentence. ``expires_at`` is that of the new token."""
+
+    name: str
+    outcome: Outcome
+    detail: str
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """The results in the order of the names, and a remark on the state directory, or None."""
+
+    results: Sequence[Trial]
+    note: str | None
+
+
+def try_providers(config: Config, names: Iterable[str]) -> Trials:
+    """Make one attempt for each of ``names``, which ``config`` has. Blocks until each has a result.
+
+    Pauses and minimum intervals that the state directory knows are kept, and the attempts are saved there, unless a
+    daemon holds it or it is another user's.
+    """
+    hardening.harden()
+    logs.configure(level="error", form=config.daemon.log_format)
+    names = list(dict.fromkeys(names))
+    with _state(config) as (state, note):
+        given = launch(config, None, state, last_event=0, inherited=Inherited(), notifier=Notifier())
+        try:
+            results = anyio.run(_try_all, given, names, backend_options={"use_uvloop": True})
+        finally:
+            end_commands()
+    return Trials(results, note)
+
+
+@contextmanager
+def _state(config: Config) -> Iterator[tuple[StateDirectory | StateSnapshot, str | None]]:
+    path = config.daemon.state_directory
+    try:
+        ours = path.stat().st_uid == os.geteuid()
+    except FileNotFoundError:
+        ours = True
+    except OSError:
+        ours = False
+    if ours and config.daemon.state == "directory":
+        try:
+            state = StateDirectory(path)
+        except StoreError as error:
+            why = error.detail
+        else:
+            try:
+                yield state, None
+            finally:
+                state.close()
+            return
+    else:
+        why = f"{path} is another user's" if not ours else 'state = "fdstore" is systemd\'s'
+    snapshot = StateSnapshot(path)
+    unread = "" if snapshot.error is None else f"; its pauses are not known: {snapshot.error}"
+    yield snapshot, f"these attempts are not saved: {why}{unread}"
+
+
+async def _try_all(given: Launch, names: Sequence[str]) -> list[Trial]:
+    found: dict[str, Trial] = {}
+    async with anyio.create_task_group() as tasks:
+        engine = await start_engine(given, tasks)
+        _keep_intervals(engine, given.config)
+        await engine.supervisor.carry_out(_plan(given.config, names))
+
+        async def try_one(name: str) -> None:
+            found[name] = await _try(engine, given.config, name)
+
+        async with anyio.create_task_group() as trials:
+            for name in names:
+                trials.start_soon(try_one, name)
+        given.pools.hasten()
+        tasks.cancel_scope.cancel()
+    return [found[name] for name in names]
+
+
+def _plan(config: Config, names: Sequence[str]) -> ReloadPlan:
+    """Plan to run these providers without their sinks. The others stay configured: their records are not taken over."""
+    alone = {name: replace(config.providers[name], sinks=()) for name in names}
+    return ReloadPlan(
+        replace(config, providers={**config.providers, **alone}), tuple(Step(name, "add") for name in names)
+    )
+
+
+def _keep_intervals(engine: EngineParts, config: Config) -> None:
+    """Keep the minimum interval of an account that other providers share with the ones that are tried."""
+    for name, provider in config.providers.items():
+        settings, record = provider.settings, engine.store.get(name)
+        if isinstance(settings, HeldSettings) and settings.interval_is_per_account and record.last_attempt is not None:
+            engine.limits.block(record.account, record.last_attempt.after(settings.request_interval_seconds))
+
+
+async def _try(engine: EngineParts, config: Config, name: str) -> Trial:
+    settings = config.providers[name].settings
+    if not isinstance(settings, HeldSettings):
+        return Trial(name, "not_tried", "it is issued on demand, from a caller's parameters: tokend issue " + name)
+    with anyio.move_on_after(settings.timeout.total_seconds() + PATIENCE_SECONDS):
+        while True:
+            try:
+                lease = await engine.supervisor.refresh(name, if_generation=None, reason="check", admin=True)
+            except WaitTimeoutError:
+                continue  # it is still under way: join it again
+            except ReaderError as error:
+                return _failed(engine, name, error)
+            return _succeeded(name, lease)
+    return Trial(name, "failed", "no result in time")
+
+
+def _succeeded(name: str, lease: Lease) -> Trial:
+    expires = None if lease.token.expires_at is None else lease.token.expires_at.wall
+    return Trial(name, "ok", "a token was issued", expires)
+
+
+def _failed(engine: EngineParts, name: str, error: ReaderError) -> Trial:
+    status = engine.supervisor.entries[name].status()
+    failure = status.last_error
+    refused = str(status.state) in _REFUSED or (failure is not None and failure.reason in _REFUSED)
+    return Trial(name, "refused" if refused else "failed", str(error).removeprefix(f"{name}: "))
