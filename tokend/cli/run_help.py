@@ -21,7 +21,10 @@ PRINTED = ("raw", "json", "env")
 
 
 @click.command("run")
-@click.option("--config", metavar="FILE", help="Configuration [default: $TOKEND_CONFIG, else the usual places].")
+@click.option(
+    "--config", type=click.Path(), metavar="FILE",
+    help="Configuration [default: $TOKEND_CONFIG, else the usual places].",
+)  # fmt: skip
 @click.option("--once", is_flag=True, help="Exit when every token is in its sinks, or only a person can change that.")
 @click.option("--wait", metavar="DURATION", callback=duration, help="With --once: try for so long [default: 60s].")
 @click.option(
