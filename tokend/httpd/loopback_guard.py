@@ -37,14 +37,14 @@ _HOST = re.compile(r"(localhost|127\.[0-9.]+|\[::1\])(?::([0-9]{1,5}))?", re.ASC
 _BEARER = re.compile(rb"bearer +(.*)", re.IGNORECASE | re.DOTALL)
 
 
-# So many answers to wrong secrets a second leave at once; the others wait their turn, for at most the longest delay.
+# So many answers to wrong secrets a second leave at once; the others wait, for at most the longest delay.
 # Right secrets never wait.
 WRONG_PER_SECOND = 10
 LONGEST_DELAY_SECONDS = 30.0
 
 
 class WrongSecrets:
-    """The pace of answers to wrong secrets, of all clients together: the kernel does not tell one from another."""
+    """Rate limit of answers to wrong secrets, of all clients together: the kernel does not name them."""
 
     def __init__(self) -> None:
         self._next = 0.0
