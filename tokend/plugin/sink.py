@@ -182,7 +182,7 @@ class WatchedSink(Sink, Protocol):
 
 @runtime_checkable
 class RemarkingSink(Destination, Protocol):
-    """A pushed sink that can tell what looks wrong with its target, although the token is there."""
+    """A pushed sink that reports what looks wrong with its target, although the token is there."""
 
     def remarks(self) -> Sequence[StatusWarning]:
         """Return warnings about the target, for the status of its token. Blocks. Raises nothing."""

@@ -1,4 +1,4 @@
-"""What looks wrong with a written file, although the token is in it. Blocks; raises nothing."""
+"""Remarks on a written file: what looks wrong with it, although the token is in it. Blocks; raises nothing."""
 
 import os
 import pwd
