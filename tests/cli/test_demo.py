@@ -65,6 +65,7 @@ def test_it_shows_everything_and_ends_by_itself(directory: Path) -> None:
         assert shown in output
     demo_block = next(block for block in blocks(ROOT / "README.md") if "✓ sandbox" in block.text)
     assert not_shown(demo_block.text.splitlines(), output.splitlines()) == []  # the README shows a real run
+    assert [line for line in output.splitlines() if len(line) > 80 and str(directory) not in line] == []
     assert "\x1b" not in output  # no colours without a terminal
     assert "sandbox-projectx-key" not in output
     assert list(directory.iterdir()) == []

@@ -82,12 +82,16 @@ def program(stage: Stage, block: Block) -> None:
 
 @pytest.mark.parametrize("page", cases(run=False), ids=name)
 def test_commands_that_are_not_run_are_written_correctly(page: Path) -> None:
-    """bash parses them; a path of this project is there; tokend has the command and its options; Python compiles."""
+    """bash, node and Python parse them; a path of this project is there; tokend has the command and its options."""
     for block in blocks(page, *PROGRAMS):
         if runs(page, block):
             continue
         if block.language == "python":
             ast.parse(block.text)
+            continue
+        if block.language == "js":
+            if shutil.which("node") is not None:
+                subprocess.run(["node", "--check", "-"], input=block.text, text=True, check=True)
             continue
         for line in [command.text for command in commands(block)] if block.language == "console" else [block.text]:
             subprocess.run(["bash", "-n", "-c", line], check=True)

@@ -6,6 +6,7 @@ asked, and it recovers by itself.
 
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from tests.daemon.harness import Home, until
 from tests.daemon.tables import PX
-from tests.faults.files_mounted import Mounts, own_mounts
+from tests.faults.files_mounted import Mounts, fuse, own_mounts
 from tests.faults.needs import lack, need, when_asked_for
 from tests.faults.sink_reports import MINTED, fails, mint, recovers
 from tests.files.children import names
@@ -178,3 +179,38 @@ def test_a_directory_that_is_removed_moved_or_replaced(home: Home) -> None:
     (home.path / "moved").rename(disk)
     recovers(daemon, disk / "partner.jwt")
     assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", (disk / "partner.jwt").read_text())
+
+
+@pytest.mark.parametrize("what", ["blocks", "inodes"])
+def test_a_first_start_on_a_full_disk(home: Home, mounts: Mounts, what: str) -> None:
+    """docs/promises.md 39: tokens are fetched, served and published; status says what a restart would lose."""
+    state = home.path / "state"
+    state.mkdir()
+    (home.path / "disk").mkdir()
+    mounts.shell('mount -t tmpfs -o "$2" none "$1"', state, SIZE[what])
+    mounts.shell(FILL[what], state)
+    daemon = home.start(PX, MINTED, wrap=mounts.wrap).settled()
+    assert daemon.log("state.in_memory")
+    assert "No space left on device" in daemon.row("px")["note"]
+    token = daemon.lease("px")["access_token"]
+    mounts.shell('rm "$1"/filler*', state)
+    until(lambda: "note" not in daemon.row("px"), "the next try", seconds=30)
+    daemon.end()
+    again = home.start(wrap=mounts.wrap).settled()
+    assert again.lease("px")["access_token"] == token
+    assert home.requests("projectx") == 1
+
+
+def test_a_disk_that_hangs_under_many_files_does_not_hold_up_the_end(home: Home) -> None:
+    """docs/promises.md 62: more files than threads; each would wait ten seconds for the others."""
+    tables = [MINTED.replace("providers.partner", f"providers.p{n}").replace("partner.jwt", f"p{n}") for n in range(30)]
+    disk = home.path / "disk"
+    disk.mkdir()
+    with fuse(disk) as filesystem:
+        daemon = home.start(PX, *tables, wrap=filesystem.wrap).settled()
+        filesystem.hang("fsync")
+        home.secret("partner", "another-fake-secret-of-some-length")
+        until(lambda: filesystem.held, "the call that hangs")
+        began = time.monotonic()
+        assert daemon.end() == 0
+        assert time.monotonic() - began < 5.0

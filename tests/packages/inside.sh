@@ -41,6 +41,7 @@ assert "file:" not in text and "/tmp" not in text
 PYTHON
 systemd-analyze verify /usr/lib/systemd/system/tokend.{service,socket} /usr/lib/systemd/system/tokend-{credentials,loopback}.socket
 [[ $(tokend version) == *0.* ]] || fail "tokend does not run"
+docker-credential-tokend --help | grep -q 'docker' || fail "docker-credential-tokend does not run"
 for page in tokend.1 config.toml.5 tokend-api.7; do
   zcat "/usr/share/man/man${page##*.}/$page.gz" | grep -q '^\.Sh NAME' || fail "no man page $page"
 done

@@ -59,7 +59,8 @@ def test_browsers_may_not_steer(play: Play) -> None:
         (b"Content-Length: 99999999999999999999", 413),
         (b"Content-Length: x", 411),
         (b"Content-Length: -1", 411),
-        (b"Transfer-Encoding: chunked", 411),
+        (b"Transfer-Encoding: gzip, chunked", 411),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 5", 411),
     ],
 )
 def test_a_body_of_unknown_or_huge_length_is_refused_and_the_connection_ends(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.files.children import STRANGER, acting_as, public_directory
+from tests.files.children import STRANGER, acting_as, in_own_mounts, public_directory
 from tokend.state.directory import StateDirectory
 from tokend.values.errors import StateLockedError, StoreError
 
@@ -83,3 +83,71 @@ def test_a_record_that_cannot_be_read_now_stays_for_the_next_start(tmp_path: Pat
     left = {path.name for path in (tmp_path / "tokens").iterdir()}
     assert left == {"a.json", "b.json", "c.damaged"}
     state.close()
+
+
+# What a first start finds on a disk without blocks, without inodes, or read-only; and what puts it right.
+FULL = {
+    "blocks": ("-o size=16k", "dd if=/dev/zero of=disk/filler bs=1k || true", "rm disk/filler"),
+    "inodes": ("-o nr_inodes=12", "i=0; while touch disk/f$i; do i=$((i+1)); done", "rm disk/f*"),
+    "read-only": ("", "mount -o remount,ro none disk", "mount -o remount,rw none disk"),
+}
+
+
+@pytest.mark.parametrize("what", FULL)
+@pytest.mark.parametrize("there", [False, True])
+def test_on_a_disk_that_cannot_be_written_the_state_is_in_memory_until_it_can(
+    tmp_path: Path, what: str, there: bool
+) -> None:
+    """The first start on a full disk: tokens are served, a save says why it failed, and a later one succeeds."""
+    option, fill, fix = FULL[what]
+    code = f"""
+import subprocess
+from pathlib import Path
+from tokend.state.directory import StateDirectory
+from tokend.values.errors import StateLockedError, StoreError
+path = Path("disk/state")
+state = StateDirectory(path)
+before = state.fingerprint(b"fake")
+print(list(state.files()))
+try:
+    state.save("a", b"one")
+except StoreError as error:
+    print(error.detail.partition(": ")[2])
+subprocess.run({fix!r}, shell=True, check=True)
+state.save("a", b"one")
+assert state.fingerprint(b"fake") == before
+try:
+    StateDirectory(path)
+except StateLockedError:
+    print("locked")
+state.close()
+state = StateDirectory(path)
+assert state.fingerprint(b"fake") == before
+print([content for _, content in state.files()])
+"""
+    made = "mkdir -m 0700 disk/state;" if there else ""
+    mounts = f"mkdir disk; mount -t tmpfs {option} none disk; {made} ({fill}) 2>/dev/null"
+    said = in_own_mounts(mounts, code, tmp_path).splitlines()
+    assert any("state.in_memory" in line for line in said)
+    told = [line for line in said if "state.in_memory" not in line]
+    reason = "Read-only file system" if what == "read-only" else "No space left on device"
+    assert told[0] == "[]"
+    assert told[1].startswith(reason)
+    assert told[2:] == ["locked", "[b'one']"]
+
+
+def test_a_state_on_a_read_only_disk_is_read(tmp_path: Path) -> None:
+    """The tokens of before are served."""
+    code = """
+import subprocess
+from pathlib import Path
+from tokend.state.directory import StateDirectory
+path = Path("disk/state")
+state = StateDirectory(path)
+state.save("a", b"one")
+state.close()
+subprocess.run("mount -o remount,ro none disk", shell=True, check=True)
+state = StateDirectory(path)
+print([content for _, content in state.files()])
+"""
+    assert in_own_mounts("mkdir disk; mount -t tmpfs none disk", code, tmp_path).splitlines()[-1] == "[b'one']"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tokend.cli.check_result import count, print_json, print_text, rows
-from tokend.cli.options import OUTPUT, SOCKET
+from tokend.cli.options import OUTPUT, SOCKET, name_completion
 from tokend.cli.plan import print_plan
 from tokend.cli.trials import try_tokens
 from tokend.client import BadRequestError, TokenClient
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@click.argument("file", required=False)
+@click.argument("file", type=click.Path(), required=False)
 @click.option("--plan", is_flag=True, help="Ask the running daemon what a reload to this configuration would change.")
-@click.option("--try", "tried", multiple=True, metavar="NAME", help="Make one real attempt to get this token.")
+@click.option(
+    "--try", "tried", multiple=True, metavar="NAME", shell_complete=name_completion(),
+    help="Make one real attempt to get this token.",
+)  # fmt: skip
 @click.option("--try-all", is_flag=True, help="Make one real attempt for each token that is held.")
 @click.option("--unit", metavar="UNIT", help="Check with the user, variables, credentials and paths of a systemd unit.")
 @click.option("--user", metavar="NAME", help="Check as this user: files are readable, sinks can be written.")

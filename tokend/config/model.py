@@ -60,8 +60,10 @@ class DaemonSettings(Settings):
     state: Literal["directory", "fdstore"] = "directory"
     state_directory: AnchoredPath
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    audit: Literal["off", "reads"] = "off"
     log_format: Literal["auto", "console", "logfmt", "json"] = "auto"
     strict_paths: bool = False
+    notify: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     max_connections: Annotated[int, Field(ge=1, le=65536)] = 4096
     max_connections_per_uid: Annotated[int, Field(ge=1, le=65536)] = 2500
 

@@ -27,6 +27,10 @@ REFUSAL = bytes(1024 * 1024 + 64 * 1024)
 _log = structlog.get_logger("tokend.api")
 
 
+# Called with the peer, the name that it connects from, and the lease whose token it gets.
+HandedOut = Callable[[Peer, object, Lease], object]
+
+
 class RefusedError(Exception):
     """This peer gets nothing here. ``what`` goes into the audit line; denials of ``trusted`` peers are all logged."""
 
@@ -52,6 +56,7 @@ class ConnectionOwner(Protocol):
     engine: Engine
     rule: Rule
     offer: Callable[[Lease], bytes]
+    handed_out: HandedOut
     hangups: HangupWatch
     send_seconds: float
     name: str
@@ -128,7 +133,9 @@ class RawTokenConnection:
             if lease is not None and answerable(lease, home.engine.clock.instant()):
                 _log.debug("client.read", uid=peer.uid, token=entry.name, path=home.name)
                 with exits_refused():
-                    return home.offer(lease)
+                    content = home.offer(lease)
+                home.handed_out(peer, self._address, lease)
+                return content
             if not await self._wait_for(home.changed(entry.name)) and not self._ending:
                 return None
         return REFUSAL

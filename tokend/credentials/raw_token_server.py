@@ -14,7 +14,7 @@ import structlog
 
 from tokend.access.denial_log import DenialLog
 from tokend.access.peer import Peer, identify
-from tokend.credentials.raw_token_connection import RawTokenConnection, RefusedError, Rule
+from tokend.credentials.raw_token_connection import HandedOut, RawTokenConnection, RefusedError, Rule
 from tokend.engine.context.contract import Engine
 from tokend.httpd.hangup import HangupWatch
 from tokend.httpd.listener import PATH_CHECK_SECONDS, ConnectionLimits, Listener
@@ -25,6 +25,8 @@ from tokend.values.tokens import Lease
 
 # A slower reader is cut off, also at shutdown. A token fits into the socket's buffer: only refusals need a reader.
 SEND_SECONDS = 5.0
+# At the end of the daemon. It must not take longer than 5 s (docs/promises.md 62).
+LAST_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class RawTokenServer:
 
     Give either ``place``, where the socket is made, watched and at the end unlinked, or ``sock``, a listening socket
     that somebody else made (socket activation). ``offer`` turns a lease into the bytes to send.
+    ``handed_out`` is called for each client that gets a token.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class RawTokenServer:
         place: SocketFile | None = None,
         sock: socket.socket | None = None,
         offer: Callable[[Lease], bytes] = lambda lease: lease.token.value.reveal_bytes(),
+        handed_out: HandedOut = lambda *_: None,
         bounds: Bounds | None = None,
         identify: Callable[[socket.SocketType], Peer] = identify,
         threads: Threads | None = None,
@@ -60,6 +64,7 @@ class RawTokenServer:
         self._endpoint = one_endpoint(place, sock)
         self._bounds = bounds or Bounds()
         self.engine, self.rule, self.offer, self.identify = engine, rule, offer, identify
+        self.handed_out = handed_out
         self.send_seconds = self._bounds.send_seconds
         self.name = str(place.path) if place is not None else "inherited"
         # Made by `serve`.
@@ -95,7 +100,7 @@ class RawTokenServer:
         finally:
             # Each connection ends by itself within `send_seconds`.
             with anyio.CancelScope(shield=True):
-                await self._listener.close(grace_seconds=None)
+                await self._listener.close(grace_seconds=LAST_SECONDS)
             unsubscribe()
             self.hangups.close()
 

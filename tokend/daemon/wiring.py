@@ -14,6 +14,7 @@ from typing import Any
 
 from anyio.abc import TaskGroup
 
+from tokend.access.handout_log import HandoutLog
 from tokend.access.peer import identify
 from tokend.access.policy import AccessPolicy
 from tokend.access.socket_scope import SocketScope
@@ -27,6 +28,7 @@ from tokend.config.model import loopback_address
 from tokend.credentials.rules import serve_credentials, serve_sink
 from tokend.daemon.config_in_force import ConfigInForce
 from tokend.daemon.listeners import Listeners
+from tokend.daemon.notifications import Notifications
 from tokend.daemon.reload import Reloader
 from tokend.daemon.status_line import StatusLine
 from tokend.daemon.token_sockets import MakeServer, TokenSockets
@@ -83,6 +85,7 @@ class EngineParts:
     reloader: Reloader
     sockets: TokenSockets
     limits: HostLimits
+    handouts: HandoutLog
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -100,6 +103,7 @@ class ServiceParts:
     credentials: Callable[..., Coroutine[Any, Any, None]] | None
     sockets: Callable[..., Coroutine[Any, Any, None]]
     status_line: StatusLine | None
+    notifications: Notifications
     watchdog: Watchdog | None
 
 
@@ -131,8 +135,10 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         # The sinks' threads: a secret of theirs on a disk that hangs must hold up no refresher.
         return ProviderRuntime(settings, clock=given.clock, threads=given.pools.sinks, resolver=resolver)
 
+    handouts = HandoutLog(on=given.config.daemon.audit == "reads")
+
     async def serve(name: str, sink: ListeningSink, listening: Callable[[], None]) -> None:
-        await serve_sink(supervisor, rules, name, sink, listening, threads=given.pools.sinks)
+        await serve_sink(supervisor, rules, name, sink, listening, handouts=handouts, threads=given.pools.sinks)
 
     context = Context(
         clock=given.clock,
@@ -159,7 +165,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         notifier=given.notifier,
         sockets=sockets.apply,
     )
-    return EngineParts(store, config, rules, supervisor, reloader, sockets, context.limits)
+    return EngineParts(store, config, rules, supervisor, reloader, sockets, context.limits, handouts)
 
 
 def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
@@ -175,6 +181,7 @@ def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
     status_line, watchdog = _status_line(given, engine, listeners), _watchdog(given, engine)
 
     def config_changed() -> None:
+        engine.handouts.switch(engine.in_force.config.daemon.audit == "reads")
         api.audit(logs.level_in_force(engine.in_force.config.daemon.log_level) == "debug")
         api.changes.config_changed(dict(engine.in_force.event()))
         if status_line is not None:
@@ -188,6 +195,7 @@ def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
         credentials,
         partial(engine.sockets.serve, _token_socket(engine, api), engine.in_force.config.sockets),
         status_line,
+        Notifications(engine.supervisor, engine.in_force, clock=given.clock, threads=given.pools.commands),
         watchdog,
     )
 
@@ -215,6 +223,7 @@ def _api(given: Launch, engine: EngineParts, listeners: Listeners) -> TokenApi:
         config_state=engine.in_force.state,
         metrics=metrics.page,
         audit_reads=logs.level_in_force(engine.in_force.config.daemon.log_level) == "debug",
+        handouts=engine.handouts,
         last_event=given.event_ids.last_before,
         event_id_used=given.event_ids.used,
         sockets=engine.sockets.rows,
@@ -276,7 +285,15 @@ def _credentials(
     if path is None and passed is None:
         return None
     report = listeners.add("credentials", _where(given, activation.CREDENTIALS, path))
-    return partial(serve_credentials, engine.supervisor, path, passed, threads=given.pools.disk, report=report)
+    return partial(
+        serve_credentials,
+        engine.supervisor,
+        path,
+        passed,
+        handouts=engine.handouts,
+        threads=given.pools.disk,
+        report=report,
+    )
 
 
 def _status_line(given: Launch, engine: EngineParts, listeners: Listeners) -> StatusLine | None:

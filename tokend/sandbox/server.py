@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from tokend.sandbox.control import PREFIX, Control
 from tokend.sandbox.messages import Reply, Request, json_reply
 from tokend.sandbox.options import Options, is_loopback
+from tokend.sandbox.request_body import BadBodyError, read_body
 from tokend.sandbox.stage import Stage
 
-LARGEST_BODY = 64 * 1024  # far above any documented request
 # Longer than httpx keeps an idle connection (5 s), so that the client closes it first.
 IDLE_SECONDS = 75
 CLOSING_SECONDS = 5.0
@@ -129,17 +129,13 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _respond  # noqa: N815
 
     def _read_body(self) -> bytes | None:
-        length = self.headers.get("content-length", "0")
-        if "transfer-encoding" in self.headers or not (length.isascii() and length.isdigit()):
-            self.send_error(411)
-        elif len(length) > 9 or int(length) > LARGEST_BODY:
-            self.send_error(413)
-        else:
-            body = self.rfile.read(int(length))
-            if len(body) == int(length):
-                return body
+        try:
+            return read_body(self.headers, self.rfile)
+        except BadBodyError as error:
+            if error.status is not None:
+                self.send_error(error.status)
             self.close_connection = True
-        return None
+            return None
 
     def _answer(self, body: bytes) -> Reply:
         try:

@@ -1,9 +1,12 @@
 """State directory: one 0600 file per provider, the salt of all fingerprints, and a lock for one instance."""
 
+import errno
 import fcntl
 import hmac
 import os
 import secrets
+import stat
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
@@ -19,7 +22,14 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # A response of an upstream has at most 256 KiB; a file larger than a few of them is no record.
 LARGEST_RECORD_BYTES = 4 * 1024 * 1024
 
+# Errors of a disk that can be written again later, without a person who changes the configuration.
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
 log = get_logger()
+
+
+class NoSpaceError(StoreError):
+    """The disk is full or read-only."""
 
 
 class Salted:
@@ -46,34 +56,34 @@ class Salted:
 class StateDirectory(Salted):
     """Keep records in a directory. Holds the directory's lock from construction until `close`.
 
-    Raises `StateLockedError` if another instance holds the lock, `StoreError` if the directory cannot be used. All
-    methods block: call them in a thread.
+    Where the disk is full or read-only, what is missing of the directory is made at the first save that can: until then
+    nothing is saved, and `save` says so. Raises `StateLockedError` if another instance holds the lock, `StoreError` if
+    the directory cannot be used. All methods block: call them in a thread.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._tokens = path / "tokens"
-        self._lock = claim(path)
+        self._lock: int | None = None
+        self._completing = threading.Lock()  # several threads may save at once
+        self._is_complete = False
+        self.boot_id = boot_id()
         try:
-            make_directory(self._tokens)
-            # An existing directory may have another mode. The files in it are for the owner only.
-            self._tokens.chmod(0o700)
-        except OSError as error:
-            self.close()
-            raise StoreError(f"state directory {path} cannot be used: {error.strerror}") from None
-        for directory in (path, self._tokens):
-            sweep_directory(directory)
-        try:
-            self._salt = self._load_salt()
+            self._salt = self._read_salt() or secrets.token_bytes(SALT_BYTES)
+            self._complete()
+        except NoSpaceError as error:
+            log.error("state.in_memory", path=str(path), detail=f"{error.detail}: a restart would find nothing newer")
         except StoreError:
             self.close()
             raise
-        self.boot_id = boot_id()
+        for directory in (path, self._tokens):
+            sweep_directory(directory)
 
     def close(self) -> None:
         """Release the lock of the directory."""
-        with suppress(OSError):
-            os.close(self._lock)
+        if self._lock is not None:
+            with suppress(OSError):
+                os.close(self._lock)
 
     def files(self) -> Iterator[tuple[Path, bytes]]:
         """Yield the path and the content of each provider's file. Raises `StoreError` if the directory is unreadable.
@@ -83,6 +93,8 @@ class StateDirectory(Salted):
         try:
             paths = sorted(path for path in self._tokens.iterdir() if path.suffix == SUFFIX)
         except OSError as error:
+            if not self._is_complete and isinstance(error, FileNotFoundError):
+                return
             raise StoreError(f"{self._tokens} cannot be read: {error.strerror}") from None
         for path in paths:
             try:
@@ -97,6 +109,9 @@ class StateDirectory(Salted):
 
     def save(self, name: str, content: bytes) -> None:
         """Write a provider's file durably. Raises `StoreError`; the old file is unchanged then."""
+        with self._completing:
+            if not self._is_complete:
+                self._complete()
         try:
             replace_private(self._tokens / (name + SUFFIX), content)
         except OSError as error:
@@ -110,7 +125,26 @@ class StateDirectory(Salted):
                 path.replace(path.with_suffix(suffix))
                 return
 
-    def _load_salt(self) -> bytes:
+    def _complete(self) -> None:
+        """Make what is missing of the directory. Raises `NoSpaceError` if that is impossible now, else `StoreError`."""
+        self._lock = claim(self.path, held=self._lock)
+        try:
+            make_directory(self._tokens)
+            # An existing directory may have another mode. The files in it are for the owner only.
+            self._tokens.chmod(0o700)
+        except OSError as error:
+            raise _unusable(self.path, "used", error) from None
+        found = self._read_salt()
+        if found is None:
+            try:
+                replace_private(self.path / "salt", self._salt)
+            except OSError as error:
+                raise _unusable(self.path, "written", error) from None
+        elif found != self._salt:
+            raise StoreError(f"state directory {self.path} has got another salt: restart tokend")
+        self._is_complete = True
+
+    def _read_salt(self) -> bytes | None:
         path = self.path / "salt"
         try:
             if len(salt := read_whole(path, at_most=LARGEST_RECORD_BYTES)) == SALT_BYTES:
@@ -120,25 +154,33 @@ class StateDirectory(Salted):
         except OSError as error:
             # A new salt would change every fingerprint: each stored token would count as another account's.
             raise StoreError(f"{path} cannot be read: {error.strerror}") from None
-        salt = secrets.token_bytes(SALT_BYTES)
-        try:
-            replace_private(path, salt)
-        except OSError as error:
-            raise StoreError(f"state directory {self.path} cannot be written: {error.strerror}") from None
-        return salt
+        return None
 
 
-def claim(path: Path) -> int:
-    """Create the state directory if it is missing, and take its lock. The returned descriptor holds the lock."""
+def claim(path: Path, *, held: int | None = None) -> int:
+    """Create the state directory if it is missing, and take its lock. The returned descriptor holds the lock.
+
+    ``held`` is what an earlier call returned: it is kept, or closed where a better lock can be had by now. Raises
+    `NoSpaceError` if the directory cannot be made now, else `StoreError`.
+    """
+    if held is not None and not stat.S_ISDIR(os.fstat(held).st_mode):
+        return held
     try:
         make_directory(path)
-        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = _open_lock(path, or_directory=held is None)
     except OSError as error:
-        raise StoreError(f"state directory {path} cannot be used: {error.strerror}") from None
+        raise _unusable(path, "used", error) from None
+    _take(lock, path)
+    if held is not None:
+        os.close(held)
+    return lock
+
+
+def _take(lock: int, path: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+        holder = _holder(path)
         os.close(lock)
         who = f"process {holder}" if holder.isdigit() else "another process"
         raise StateLockedError(f"state directory {path} is held by {who}: one tokend per directory") from None
@@ -149,7 +191,29 @@ def claim(path: Path) -> int:
     with suppress(OSError):
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
+
+
+def _open_lock(path: Path, *, or_directory: bool) -> int:
+    """Open the file with the lock; if it cannot be made on a full disk, the directory itself (``or_directory``)."""
+    try:
+        return os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in NO_SPACE or not (or_directory or (path / "lock").exists()):
+            raise
+    with suppress(FileNotFoundError):
+        return os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _holder(path: Path) -> str:
+    with suppress(OSError):
+        return read_whole(path / "lock", at_most=32).decode("ascii", "replace").strip()
+    return ""
+
+
+def _unusable(path: Path, how: str, error: OSError) -> StoreError:
+    message = f"state directory {path} cannot be {how}: {error.strerror}"
+    return NoSpaceError(message) if error.errno in NO_SPACE else StoreError(message)
 
 
 def boot_id() -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tokend.machine.logs import get_logger
 from tokend.service_manager.notify import Notifier
-from tokend.state.directory import SALT_BYTES, SUFFIX, Salted, boot_id, claim
+from tokend.state.directory import SALT_BYTES, SUFFIX, NoSpaceError, Salted, boot_id, claim
 from tokend.values.errors import StoreError
 
 # FDNAME= of the descriptor.
@@ -42,7 +42,12 @@ class DescriptorStore(Salted):
 
     def __init__(self, path: Path, *, notifier: Notifier, stored: Sequence[int] = ()) -> None:
         self.boot_id = boot_id()
-        self._lock = claim(path)
+        self._lock: int | None = None
+        try:
+            self._lock = claim(path)
+        except NoSpaceError as error:
+            # The records need no disk.
+            log.warning("state.not_locked", path=str(path), detail=error.detail)
         # Several threads may save at once.
         self._saving = threading.Lock()
         left: list[Path] = []
@@ -56,13 +61,14 @@ class DescriptorStore(Salted):
             self._salt, self._records = image[:SALT_BYTES], dict(_unpacked(image[SALT_BYTES:]))
             self._commit(self._records)
         except OSError as error:
-            os.close(self._lock)
+            self.close()
             raise StoreError(f"no state in the file-descriptor store: {error.strerror or error}") from None
 
     def close(self) -> None:
         """Release the lock of the directory; systemd keeps the records."""
-        with suppress(OSError):
-            os.close(self._lock)
+        if self._lock is not None:
+            with suppress(OSError):
+                os.close(self._lock)
 
     def files(self) -> Iterable[tuple[Path, bytes]]:
         """Return the name, as a path, and the content of each record."""

@@ -33,7 +33,7 @@ def play(stage: Stage) -> None:
     _show_use(stage)
     _show_payment(stage)
     _show_login_link(stage)
-    stage.say("…", "demo", "tokens live 20 s here and are refreshed at half of that: wait a moment")
+    stage.say("…", "demo", "tokens live 20 s here; each is refreshed at half of that")
     for name in ("topstepx", "partner"):
         _show_refresh(stage, name, after=first[name])
     _show_wrong_secret(stage)
@@ -72,10 +72,11 @@ def _start_daemon(stage: Stage) -> None:
         stage.write_secret(name, value)
     config = stage.directory / "config.toml"
     config.write_text(CONFIG.format(url=stage.url))
-    stage.say("✓", "config", f"written to {config}: three held tokens, two on demand")
+    stage.say("✓", "config", "config.toml: three held tokens, two on demand")
+    stage.say("✓", "demo", f"works in {stage.directory}")
     stage.spawn("tokend", "tokend", "run", "--config", str(config))
     stage.until("the daemon answers", stage.client.list)
-    stage.say("✓", "daemon", f"serves {stage.directory / 'tokend.sock'}")
+    stage.say("✓", "daemon", "serves tokend.sock")
 
 
 def _show_arrival(stage: Stage, name: str) -> int:
@@ -92,7 +93,7 @@ def _show_file(stage: Stage, name: str, file: str, extract: Callable[[str], str]
 
     stage.until(f"{path} holds the token of {name}", is_same)
     mode = f"{path.stat().st_mode & 0o777:04o}"
-    stage.say("✓", name, f"written to out/{file}, mode {mode}, the same token as the socket's")
+    stage.say("✓", name, f"written to out/{file}, mode {mode}, the same token")
 
 
 def _show_use(stage: Stage) -> None:
@@ -104,9 +105,9 @@ def _show_payment(stage: Stage) -> None:
     path = "/api/wallet/transfer"
     payment = stage.client.issue("wallet", url=path, **ORDER)
     _expect(200, stage.call(path, payment.headers, ORDER), "the wallet")
-    stage.say("✓", "wallet", "issued a JWT that hashes the order; the wallet accepted the payment: 200")
+    stage.say("✓", "wallet", "issued a JWT that hashes the order; payment accepted: 200")
     _expect(401, stage.call(path, payment.headers, {**ORDER, "amount": "1000"}), "the wallet, to another order,")
-    stage.say("✓", "wallet", "the same JWT with another amount: 401, the hash does not match")
+    stage.say("✓", "wallet", "the same JWT with another amount: 401, another hash")
 
 
 def _show_login_link(stage: Stage) -> None:
@@ -125,15 +126,15 @@ def _show_refresh(stage: Stage, name: str, *, after: int) -> None:
 
 def _show_wrong_secret(stage: Stage) -> None:
     stage.write_secret("projectx-key", "a-wrong-key")
-    stage.say("!", "topstepx", "secrets/projectx-key now holds a wrong api_key; the next refresh sends it")
+    stage.say("!", "topstepx", "secrets/projectx-key now holds a wrong api_key")
     row = stage.until("topstepx is rejected", lambda: stage.row("topstepx", "rejected"))
-    stage.say("!", "topstepx", f"state rejected: {row['last_error']['detail']}; no further attempt is planned")
+    stage.say("!", "topstepx", f"state rejected, no further attempt: {row['last_error']['detail']}")
     others = [name for name in HELD if name != "topstepx"]
     if any(stage.row(name, "valid") is None for name in others):
         raise DemoFailedError("another provider is no longer valid")
     stage.say("✓", "others", f"{', '.join(others)} are still valid")
     stage.write_secret("projectx-key", SECRETS["projectx-key"])
-    stage.say("!", "topstepx", "secrets/projectx-key holds the right api_key again; the daemon was not restarted")
+    stage.say("!", "topstepx", "the right api_key again; the daemon was not restarted")
     stage.until("topstepx recovers", lambda: stage.row("topstepx", "valid"))
     stage.say("✓", "topstepx", f"recovered: {stage.describe('topstepx')}")
 

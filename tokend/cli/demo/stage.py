@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import urllib.error
 import urllib.request
@@ -25,6 +26,9 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 30.0
 LOOK_SECONDS = 0.1
 STOP_SECONDS = 5.0
+# Time, mark and subject stand before the event.
+EVENT_COLUMN = 22
+NARROWEST_COLUMNS, WIDEST_COLUMNS = 80, 100
 # With these variables the demo's daemon would use the user's real configuration, state or supervisor.
 NOT_INHERITED = frozenset(
     {"CONFIGURATION_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "RUNTIME_DIRECTORY", "STATE_DIRECTORY"}
@@ -67,11 +71,14 @@ class Stage:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def say(self, mark: str, who: str, what: str) -> None:
-        """Print one line: seconds since the start, mark, subject, event."""
+        """Print one line: seconds since the start, mark, subject, event. What does not fit goes on below the event."""
         colour = {"✓": "green", "!": "yellow", "✗": "red"}.get(mark)
         elapsed = time.monotonic() - self.started
         colours = False if "NO_COLOR" in os.environ else None  # None: if it is a terminal
-        click.echo(f"{elapsed:5.1f}s {click.style(mark, fg=colour)} {who:<12} {what}", color=colours)
+        width = min(shutil.get_terminal_size((NARROWEST_COLUMNS, 24)).columns, WIDEST_COLUMNS)
+        lines = textwrap.wrap(what, max(width - EVENT_COLUMN, 20), break_long_words=False, break_on_hyphens=False)
+        text = ("\n" + " " * EVENT_COLUMN).join(lines)
+        click.echo(f"{elapsed:5.1f}s {click.style(mark, fg=colour)} {who:<12} {text}", color=colours)
 
     def last_lines(self) -> str:
         """Return the last lines of each process's log, to find the reason of a failure."""
@@ -102,7 +109,7 @@ class Stage:
         if row is None:
             raise DemoFailedError(f"{name} is not in the status")
         left = float(row["seconds_left"] or 0)
-        return f"fingerprint {row['fingerprint']}, generation {row['generation']}, {left:.0f} s left"
+        return f"fingerprint {row['fingerprint']}, {left:.0f} s left"
 
     def call(self, path: str, headers: Mapping[str, str] | None = None, body: object = None) -> int:
         """Send one request to the sandbox, like an app, and return the status of the answer."""

@@ -17,7 +17,7 @@ from tokend.values.tokens import Lease
 T = TypeVar("T")
 
 # Time for an operation to end after a cancellation (shutdown, reload): a complete write leaves the store up to date.
-LAST_SECONDS = 5.0
+LAST_SECONDS = 3.0
 
 
 class RemoteDelivery:

@@ -1,0 +1,115 @@
+"""``[daemon] notify``: run a command when a person should act. Each episode causes a run at its begin and at its end.
+
+The command gets TOKEND_EVENT (`episodes.EventName`), TOKEND_NAME (the token, or empty) and TOKEND_DETAIL (a sentence),
+and neither secrets nor tokens. For an episode that goes on when the daemon starts, the run at its begin is left out.
+"""
+
+import os
+from collections.abc import Sequence
+
+from tokend.daemon.config_in_force import ConfigInForce
+from tokend.daemon.episodes import CONFIG, Cause, Episodes, News, causes_of
+from tokend.engine.supervisor import Supervisor
+from tokend.machine.clock import Clock
+from tokend.machine.command import run_command
+from tokend.machine.event import Event
+from tokend.machine.logs import get_logger
+from tokend.machine.thread_pool import Threads
+from tokend.machine.yielding import with_pauses
+
+COMMAND_SECONDS = 30.0
+# The thread may be needed to end a command that is out of time.
+THREAD_SECONDS = COMMAND_SECONDS + 5.0
+LONGEST_DETAIL = 300
+# An upstream that fails a thousand tokens at once is one fact for a person.
+MOST_AT_ONCE = 20
+# Environment variables that a program needs to run. The others are not passed on: they may hold secrets.
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+
+log = get_logger()
+
+
+class Notifications:
+    """Watch all tokens and the configuration, and run the command of the configuration in force; see `run`."""
+
+    def __init__(self, supervisor: Supervisor, in_force: ConfigInForce, *, clock: Clock, threads: Threads) -> None:
+        self._supervisor = supervisor
+        self._in_force = in_force
+        self._clock = clock
+        self._threads = threads
+        self._episodes = Episodes()
+        self._started = clock.instant().wall
+        self._changed: set[str] = set()
+        self._knows_all = False
+        self._news = Event()
+        supervisor.subscribe(self._note)
+        in_force.subscribe(lambda: self._news.set())
+
+    async def run(self) -> None:
+        """Run the command for each episode, one at a time, until cancelled."""
+        while True:
+            self._news = Event()
+            for news in _bounded(await self._look()):
+                await self._run_command(news)
+            begins_at = self._episodes.begins_at()
+            now = self._clock.instant()
+            await self._clock.wait(None if begins_at is None else now.after(now.until(begins_at)), self._news)
+
+    async def _look(self) -> list[News]:
+        """Compare what has changed with the episodes that go on."""
+        if self._in_force.config.daemon.notify is None:
+            # Statuses of thousands of tokens are made for nobody. All of them count when a reload sets the command.
+            self._episodes, self._changed, self._knows_all = Episodes(), set(), False
+            return []
+        changed = self._changed | self._episodes.waiting() if self._knows_all else set(self._supervisor.entries)
+        self._changed, self._knows_all = set(), True
+        error = self._in_force.error
+        causes = {} if error is None else {CONFIG: Cause("config_refused", _first_line(error))}
+        found = list(self._episodes.update("", causes, self._clock.instant()))
+        async for name in with_pauses(changed - {""}):
+            entry = self._supervisor.entries.get(name)
+            causes = {} if entry is None else causes_of(entry.status(), self._started)
+            news = list(self._episodes.update(name, causes, self._clock.instant()))
+            found += news if entry is not None else ()
+        return found
+
+    async def _run_command(self, news: News) -> None:
+        argv = self._in_force.config.daemon.notify
+        if argv is None:
+            return
+        environ = {key: os.environ[key] for key in PASSED_ON if key in os.environ}
+        environ |= {"TOKEND_EVENT": news.event, "TOKEND_NAME": news.name, "TOKEND_DETAIL": _printable(news.detail)}
+        try:
+            ended = await self._threads.run(
+                lambda: run_command(argv, environ, seconds=COMMAND_SECONDS), seconds=THREAD_SECONDS
+            )
+            failure = None if ended.status == 0 else f"{argv[0]} failed with exit status {ended.status}"
+        except TimeoutError:
+            failure = f"{argv[0]} did not end within {COMMAND_SECONDS:.0f} s"
+        except (OSError, ValueError) as error:
+            failure = f"{argv[0]} cannot be run: {getattr(error, 'strerror', error)}"
+        if failure is None:
+            log.info("notify.sent", notice=news.event, token=news.name or None)
+        else:
+            log.warning("notify.failed", notice=news.event, token=news.name or None, detail=failure)
+
+    def _note(self, name: str) -> None:
+        self._changed.add(name)
+        self._news.set()
+
+
+def _bounded(news: Sequence[News]) -> Sequence[News]:
+    """Cut a long list, and say in its last entry how many more there were."""
+    if len(news) <= MOST_AT_ONCE:
+        return news
+    rest = news[MOST_AT_ONCE - 1 :]
+    return [*news[: MOST_AT_ONCE - 1], News(rest[0].event, "", f"{len(rest)} more; `tokend status` shows them")]
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
+
+
+def _printable(text: str) -> str:
+    """Cut a sentence, and replace what could mean something to a terminal or a mail program."""
+    return "".join(one if one.isprintable() else " " for one in text)[:LONGEST_DETAIL]
