@@ -170,7 +170,7 @@ def test_of_a_thousand_files_only_some_are_read_at_each_look(tmp_path: Path) -> 
 def test_a_large_file_of_another_user_is_never_opened(tmp_path: Path) -> None:
     """Its owner must not keep a core busy. A change is noticed by its stamp."""
     needs_root()
-    path, opened = tmp_path / "secret", []
+    path, opened = tmp_path / "secret", list[str]()
     path.touch()
     os.truncate(path, 2 * 1024 * 1024)
     os.chown(path, STRANGER, -1)

@@ -2,13 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
-from tokend.access.peer import Peer
+from tokend.access.handout_log import HandoutLog
+from tokend.access.peer import NOBODY, Peer
 from tokend.api import daemon_routes, problems, signing_route, token_routes
 from tokend.api.token_api import Call, TokenApi
+from tokend.engine.context.contract import Entry
 from tokend.httpd.problem import RequestError, internal, not_supported, problem
 from tokend.httpd.request import BROWSER_HEADERS, Request
-from tokend.httpd.response import Response
+from tokend.httpd.response import PLAIN_TYPE, Response
 from tokend.plugin.kind_bugs import bug_behind
 from tokend.values.errors import ConfigError, DeniedError, InvalidParametersError, ReaderError
 
@@ -19,6 +22,8 @@ class Route:
 
     handler: Callable[[Call], Awaitable[Response]]
     query: frozenset[str] = frozenset()
+    # The way on which a token leaves by this route, for the audit log; "" for routes without a token.
+    hands_out: str = ""
 
 
 PLACES: Mapping[str, Mapping[str, Route]] = {
@@ -32,9 +37,9 @@ PLACES: Mapping[str, Mapping[str, Route]] = {
     "openapi.json": {"GET": Route(daemon_routes.show_openapi)},
 }
 TOKEN_PLACES: Mapping[str, Mapping[str, Route]] = {
-    "": {"GET": Route(token_routes.read_token, frozenset(("min_ttl", "format")))},
-    "refresh": {"POST": Route(token_routes.refresh_token)},
-    "issue": {"POST": Route(token_routes.issue_token)},
+    "": {"GET": Route(token_routes.read_token, frozenset(("min_ttl", "format")), "get")},
+    "refresh": {"POST": Route(token_routes.refresh_token, hands_out="refresh")},
+    "issue": {"POST": Route(token_routes.issue_token, hands_out="issue")},
     "sign": {"POST": Route(signing_route.sign_call)},
     "request-id": {"POST": Route(token_routes.make_request_id)},
     "forget": {"POST": Route(token_routes.forget_token)},
@@ -57,6 +62,8 @@ class Router:
             entry = None if name is None else service.visible(request.peer, name)
             token = "" if entry is None else entry.name
             answer = await route.handler(Call(service, request, query, entry))
+            if entry is not None and route.hands_out and service.handouts.on:
+                _record(service.handouts, request, query, route, entry, answer)
             if entry is not None and service.audit_reads:
                 service.log.debug("client.read", uid=request.peer.uid, token=token, path=request.segments[-1])
         except Exception as error:
@@ -90,6 +97,18 @@ class Router:
         # A bug fails this request alone. The class and the place only: a message could quote a secret.
         service.log.error("client.failed", uid=request.peer.uid, token=token or None, **_place(error))
         return internal()
+
+
+def _record(
+    handouts: HandoutLog, request: Request, query: Mapping[str, str], route: Route, entry: Entry, answer: Response
+) -> None:
+    """Record a hand-out, if the answer holds a token."""
+    tag = dict(answer.headers).get("ETag", "")
+    if answer.status >= HTTPStatus.MULTIPLE_CHOICES or request.method == "HEAD" or not (tag or entry.is_on_demand):
+        return
+    form = query.get("format") or ("text" if answer.content_type == PLAIN_TYPE else "json")
+    way = f"{route.hands_out} {form}" + (" over loopback" if request.peer is NOBODY else "")
+    handouts.record(request.peer, entry.name, int(tag.strip('"')) if tag else None, way)
 
 
 def _find(request: Request) -> tuple[Route, str | None]:

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from tokend.access.denial_log import DenialLog
+from tokend.access.handout_log import HandoutLog
 from tokend.access.peer import Peer
 from tokend.access.policy import AccessPolicy, answerable
 from tokend.api.answer_cache import AnswerCache, PreparedBody
@@ -42,6 +43,7 @@ class TokenApi:
         config_state: ConfigState,
         metrics: RenderMetrics | None = None,
         audit_reads: bool = False,
+        handouts: HandoutLog | None = None,
         last_event: int = 0,
         event_id_used: Callable[[int], None] = lambda _: None,
         sockets: SocketRows = tuple,
@@ -51,9 +53,9 @@ class TokenApi:
         self.policy = policy
         self.config_state = config_state
         self.sockets, self.listeners = sockets, listeners
-        self.audit_reads = audit_reads
+        self.handouts = handouts or HandoutLog()
         self.answers = AnswerCache(engine, policy)
-        self.answers.remember_texts(not audit_reads)
+        self.audit(audit_reads)
         self.changes = EventBus(engine, last_event=last_event, used=event_id_used)
         self.log = structlog.get_logger("tokend.api")
         self._metrics = metrics
@@ -88,9 +90,10 @@ class TokenApi:
         return answerable(lease, self.engine.clock.instant())
 
     def audit(self, reads: bool) -> None:
-        """Log each read from now on, or none. The log level may change while the daemon runs."""
+        """Log each read from now on, or none. The log level may change while the daemon runs, and ``handouts``, too."""
         self.audit_reads = reads
-        self.answers.remember_texts(not reads)  # the server answers remembered texts without a log line
+        # The server answers remembered texts without a log line.
+        self.answers.remember_texts(not (reads or self.handouts.on))
 
     def count(self, token: str, status: int) -> None:
         """Count one answer; ``token`` is "" unless the request named a token that the peer may see."""

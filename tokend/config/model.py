@@ -60,6 +60,7 @@ class DaemonSettings(Settings):
     state: Literal["directory", "fdstore"] = "directory"
     state_directory: AnchoredPath
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    audit: Literal["off", "reads"] = "off"
     log_format: Literal["auto", "console", "logfmt", "json"] = "auto"
     strict_paths: bool = False
     notify: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
@@ -150,6 +151,7 @@ class Config:
     sockets: tuple[SocketSettings, ...] = ()
     origins: Mapping[str, Path] = field(default_factory=dict)
     digests: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
+    notes: tuple[ConfigProblem, ...] = field(default=(), compare=False)
     include_present: frozenset[str] = frozenset()
     include_matched: frozenset[str] = frozenset()
 

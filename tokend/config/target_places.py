@@ -17,5 +17,5 @@ def check_target_places(sinks: Iterable[PlacedSettings], findings: Findings) -> 
             problem = sink.document.problem(path, found.message, visibility=Visibility.PLACES, code=found.code)
             if found.is_error:
                 findings.of_this_machine(problem)
-            else:
+            elif not findings.starting:  # the first write follows, and says so in log and status
                 findings.warnings.append(problem)

@@ -14,7 +14,7 @@ import structlog
 
 from tokend.access.denial_log import DenialLog
 from tokend.access.peer import Peer, identify
-from tokend.credentials.raw_token_connection import RawTokenConnection, RefusedError, Rule
+from tokend.credentials.raw_token_connection import HandedOut, RawTokenConnection, RefusedError, Rule
 from tokend.engine.context.contract import Engine
 from tokend.httpd.hangup import HangupWatch
 from tokend.httpd.listener import PATH_CHECK_SECONDS, ConnectionLimits, Listener
@@ -44,6 +44,7 @@ class RawTokenServer:
 
     Give either ``place``, where the socket is made, watched and at the end unlinked, or ``sock``, a listening socket
     that somebody else made (socket activation). ``offer`` turns a lease into the bytes to send.
+    ``handed_out`` is called for each client that gets a token.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class RawTokenServer:
         place: SocketFile | None = None,
         sock: socket.socket | None = None,
         offer: Callable[[Lease], bytes] = lambda lease: lease.token.value.reveal_bytes(),
+        handed_out: HandedOut = lambda *_: None,
         bounds: Bounds | None = None,
         identify: Callable[[socket.SocketType], Peer] = identify,
         threads: Threads | None = None,
@@ -62,6 +64,8 @@ class RawTokenServer:
         self._endpoint = one_endpoint(place, sock)
         self._bounds = bounds or Bounds()
         self.engine, self.rule, self.offer, self.identify = engine, rule, offer, identify
+        self.own_uid = os.geteuid()
+        self.handed_out = handed_out
         self.send_seconds = self._bounds.send_seconds
         self.name = str(place.path) if place is not None else "inherited"
         # Made by `serve`.
@@ -78,7 +82,10 @@ class RawTokenServer:
         or was taken from us for good.
         """
         bounds = self._bounds
-        limits = ConnectionLimits(bounds.connections, bounds.per_uid, exempt=frozenset((0, os.geteuid())), queues=True)
+        trusted = frozenset((0, os.geteuid()))
+        limits = ConnectionLimits(
+            bounds.connections, bounds.per_uid, exempt=trusted, queues=True, kept=trusted.__contains__
+        )
         self._listener = Listener(
             self._endpoint,
             partial(RawTokenConnection, self),

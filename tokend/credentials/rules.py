@@ -1,7 +1,6 @@
 """Rules of the raw-token sockets: systemd's LoadCredential= on credentials.sock, and the sockets of sinks.
 
-systemd connects from an abstract name that names the unit: ``\\0<hex>/unit/<unit>/<credential>`` (systemd.exec(5),
-LoadCredential=). Any process can bind such a name, so it counts only from root, and from our own uid for user managers.
+LoadCredential= works on the sockets of sinks, too: systemd asks as root, or as our own user.
 """
 
 import os
@@ -14,6 +13,7 @@ import anyio
 import structlog
 from anyio.abc import TaskStatus
 
+from tokend.access.handout_log import HandoutLog
 from tokend.access.peer import Peer
 from tokend.access.policy import AccessPolicy, unit_may_read
 from tokend.credentials.raw_token_connection import RefusedError, Rule
@@ -23,6 +23,7 @@ from tokend.httpd.unix_socket import SocketFile
 from tokend.machine.thread_pool import Threads
 from tokend.plugin.sink import ListeningSink
 from tokend.values.errors import SinkError
+from tokend.values.tokens import Lease
 
 # The characters of a unit's name are those of systemd.unit(5). A credential is named for the token that it holds.
 _ADDRESS = re.compile(rb"\0[0-9a-f]{1,16}/unit/([A-Za-z0-9:_.\\@-]{1,255})/([a-z0-9][a-z0-9._-]{0,63})", re.ASCII)
@@ -37,10 +38,10 @@ _log = structlog.get_logger("tokend.api")
 
 def units_rule(engine: Engine, *, own_uid: int | None = None) -> Rule:
     """Make the rule of credentials.sock: systemd asks, for a unit that is one of the token's ``access.units``."""
-    systemd = frozenset((0, os.geteuid() if own_uid is None else own_uid))
+    ours = os.geteuid() if own_uid is None else own_uid
 
     def rule(peer: Peer, address: object) -> Entry:
-        if peer.uid not in systemd:
+        if peer.uid not in (0, ours):
             raise RefusedError("only systemd may ask here")
         if peer.is_contained:
             raise RefusedError(f"only systemd may ask here, and this uid {peer.uid} is in a container")
@@ -83,6 +84,7 @@ async def serve_credentials(
     path: Path | None,
     passed: socket.socket | None,
     *,
+    handouts: HandoutLog,
     threads: Threads,
     report: Callable[[OSError | None], object],
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
@@ -103,13 +105,20 @@ async def serve_credentials(
             begun = True
             task_status.started()
 
+    def handed_out(peer: Peer, address: object, lease: Lease) -> None:
+        match = _ADDRESS.fullmatch(address) if isinstance(address, bytes) else None
+        unit = None if match is None else match[1].decode()
+        handouts.record(peer, lease.name, lease.generation, "credentials.sock", unit=unit)
+
     def listening() -> None:
         where = path if place is not None or passed is None else passed.getsockname()
         _log.info("credentials.listening", path=str(where))
         tried(None)
 
     while True:
-        server = RawTokenServer(engine, units_rule(engine), place=place, sock=passed, threads=threads)
+        server = RawTokenServer(
+            engine, units_rule(engine), place=place, sock=passed, threads=threads, handed_out=handed_out
+        )
         try:
             await server.serve(listening)
         except OSError as error:
@@ -124,6 +133,7 @@ async def serve_sink(
     sink: ListeningSink,
     listening: Callable[[], object],
     *,
+    handouts: HandoutLog,
     threads: Threads,
 ) -> None:
     """Serve a sink's socket until cancelled; calls ``listening`` when clients can connect. Raises `SinkError`."""
@@ -132,7 +142,11 @@ async def serve_sink(
         # As for files: a directory made by us could have the wrong owner or mode.
         raise SinkError(f"{sink.target}: the directory {sink.path.parent} does not exist")
     rule = readers_rule(engine, rules, name)
-    server = RawTokenServer(engine, rule, place=place, offer=sink.offer, threads=threads)
+
+    def handed_out(peer: Peer, _: object, lease: Lease) -> None:
+        handouts.record(peer, lease.name, lease.generation, "socket")
+
+    server = RawTokenServer(engine, rule, place=place, offer=sink.offer, threads=threads, handed_out=handed_out)
     try:
         await server.serve(listening)
     except OSError as error:

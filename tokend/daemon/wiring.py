@@ -14,6 +14,7 @@ from typing import Any
 
 from anyio.abc import TaskGroup
 
+from tokend.access.handout_log import HandoutLog
 from tokend.access.peer import identify
 from tokend.access.policy import AccessPolicy
 from tokend.access.socket_scope import SocketScope
@@ -84,6 +85,7 @@ class EngineParts:
     reloader: Reloader
     sockets: TokenSockets
     limits: HostLimits
+    handouts: HandoutLog
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -133,8 +135,10 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         # The sinks' threads: a secret of theirs on a disk that hangs must hold up no refresher.
         return ProviderRuntime(settings, clock=given.clock, threads=given.pools.sinks, resolver=resolver)
 
+    handouts = HandoutLog(on=given.config.daemon.audit == "reads")
+
     async def serve(name: str, sink: ListeningSink, listening: Callable[[], None]) -> None:
-        await serve_sink(supervisor, rules, name, sink, listening, threads=given.pools.sinks)
+        await serve_sink(supervisor, rules, name, sink, listening, handouts=handouts, threads=given.pools.sinks)
 
     context = Context(
         clock=given.clock,
@@ -161,7 +165,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         notifier=given.notifier,
         sockets=sockets.apply,
     )
-    return EngineParts(store, config, rules, supervisor, reloader, sockets, context.limits)
+    return EngineParts(store, config, rules, supervisor, reloader, sockets, context.limits, handouts)
 
 
 def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
@@ -177,6 +181,7 @@ def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
     status_line, watchdog = _status_line(given, engine, listeners), _watchdog(given, engine)
 
     def config_changed() -> None:
+        engine.handouts.switch(engine.in_force.config.daemon.audit == "reads")
         api.audit(logs.level_in_force(engine.in_force.config.daemon.log_level) == "debug")
         api.changes.config_changed(dict(engine.in_force.event()))
         if status_line is not None:
@@ -218,6 +223,7 @@ def _api(given: Launch, engine: EngineParts, listeners: Listeners) -> TokenApi:
         config_state=engine.in_force.state,
         metrics=metrics.page,
         audit_reads=logs.level_in_force(engine.in_force.config.daemon.log_level) == "debug",
+        handouts=engine.handouts,
         last_event=given.event_ids.last_before,
         event_id_used=given.event_ids.used,
         sockets=engine.sockets.rows,
@@ -279,7 +285,15 @@ def _credentials(
     if path is None and passed is None:
         return None
     report = listeners.add("credentials", _where(given, activation.CREDENTIALS, path))
-    return partial(serve_credentials, engine.supervisor, path, passed, threads=given.pools.disk, report=report)
+    return partial(
+        serve_credentials,
+        engine.supervisor,
+        path,
+        passed,
+        handouts=engine.handouts,
+        threads=given.pools.disk,
+        report=report,
+    )
 
 
 def _status_line(given: Launch, engine: EngineParts, listeners: Listeners) -> StatusLine | None:

@@ -35,6 +35,11 @@ def get_logger() -> Any:
     return structlog.get_logger()
 
 
+def get_unfiltered_logger() -> Any:
+    """Return a logger whose lines are written at every level that is configured: for lines that were asked for."""
+    return structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(0))
+
+
 class Descriptor:
     """Write lines to a descriptor and never block. A line that does not fit is dropped and counted in ``dropped``."""
 

@@ -21,7 +21,7 @@ def theirs() -> Iterator[Path]:
 
 
 def found(path: Path, **given: object) -> list[PlaceFinding]:
-    keys = {"mode": None, "group": None, "keeps": True, "in_place": False, **given}
+    keys = {"mode": None, "group": None, "in_place": False, **given}
     return list(place_findings(path, **keys))  # type: ignore[arg-type]  # the keys of a test
 
 
@@ -35,30 +35,16 @@ def test_a_new_file_that_the_owner_of_its_directory_cannot_read_is_warned_of(the
     )
 
 
-def test_a_file_of_ours_that_is_there_already_is_the_same(theirs: Path) -> None:
-    """The next start must not be silent about it. A file that is replaced as a whole becomes ours in any case."""
-    path = theirs / ".env"
-    path.touch(mode=0o600)
-    assert [one.code for one in found(path)] == ["directory_of_another"]
-    os.chown(path, STRANGER, -1)
-    assert found(path) == []
-    assert [one.code for one in found(path, mode="0600", keeps=False)] == ["directory_of_another"]
-
-
-@pytest.mark.parametrize(
-    "given", [{"mode": "0644", "keeps": False}, {"mode": "0640", "group": "daemon", "keeps": False}, {"mode": "0644"}]
-)
+@pytest.mark.parametrize("given", [{"mode": "0644"}, {"mode": "0640", "group": "daemon"}, {"mode": "0644"}])
 def test_a_file_that_its_readers_can_read_is_not(theirs: Path, given: dict[str, object]) -> None:
     """By everybody's bits, or by those of a group that is named."""
     assert found(theirs / "file", **given) == []
 
 
-def test_a_kept_file_that_its_group_can_read_is_not(theirs: Path) -> None:
-    """Its owner made it so."""
-    path = theirs / ".env"
-    path.touch()
-    path.chmod(0o640)
-    assert found(path) == []
+def test_a_file_that_is_there_is_not_judged_here(theirs: Path) -> None:
+    """That is done after each write."""
+    (theirs / ".env").touch(mode=0o600)
+    assert found(theirs / ".env") == []
 
 
 def test_a_directory_of_ours_or_of_root_is_not_of_another_user(tmp_path: Path) -> None:

@@ -10,13 +10,10 @@ from pathlib import Path
 from tokend.plugin.settings import PlaceFinding
 
 
-def place_findings(
-    path: Path, *, mode: str | None, group: str | None, keeps: bool, in_place: bool
-) -> Iterator[PlaceFinding]:
+def place_findings(path: Path, *, mode: str | None, group: str | None, in_place: bool) -> Iterator[PlaceFinding]:
     """Return what is odd about the place of a file. Blocks.
 
-    ``mode`` and ``group`` are the configured ones. ``keeps``: an existing file keeps its owner; ``in_place``: it is
-    overwritten.
+    ``mode`` and ``group`` are the configured ones; ``in_place``: an existing file is overwritten.
     """
     try:
         directory = path.parent.stat()
@@ -35,24 +32,21 @@ def place_findings(
             'or use write = "replace"',
             is_error=True,
         )
-    if not _is_ours(directory.st_uid) and _excludes(directory.st_uid, found if keeps else None, mode, group):
+    # A file that is there is judged after each write (`remarks`).
+    if found is None and not _is_ours(directory.st_uid) and not _may_read(mode, group):
         owner, me = _user(directory.st_uid), f"{_user(os.geteuid())}:{_group(os.getegid())}"
-        bits = mode or "0600"
         yield PlaceFinding(
             "path",
             "directory_of_another",
-            f"{path} will belong to {me} with mode {bits}, and its directory belongs to {owner}, who cannot read it: "
-            f'set owner = "{owner}", or group = "{_group(directory.st_gid)}" with mode = "0640"',
+            f"{path} will belong to {me} with mode {mode or '0600'}, and its directory belongs to {owner}, who cannot "
+            f'read it: set owner = "{owner}", or group = "{_group(directory.st_gid)}" with mode = "0640"',
         )
 
 
-def _excludes(uid: int, kept: os.stat_result | None, mode: str | None, group: str | None) -> bool:
-    """Return whether a user gets no right to read the file from its mode. ``kept`` is an existing file that stays."""
-    if kept is not None:
-        bits = stat.S_IMODE(kept.st_mode) if mode is None else int(mode, 8)
-        return kept.st_uid != uid and not bits & (stat.S_IRGRP | stat.S_IROTH)
+def _may_read(mode: str | None, group: str | None) -> bool:
+    """Return whether a new file gives its readers the right to read, by everybody's bits or by a group's."""
     bits = int(mode or "0600", 8)
-    return not bits & stat.S_IROTH and not (group is not None and bits & stat.S_IRGRP)
+    return bool(bits & stat.S_IROTH or (group is not None and bits & stat.S_IRGRP))
 
 
 def _is_ours(uid: int) -> bool:
