@@ -1,5 +1,6 @@
 """`tokend completion`: the shells themselves complete commands and, from the daemon, tokens."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import PATIENCE_SECONDS, Running, environment, tokend
+from tests.client.fake_daemon import answering, http
+from tokend.cli.commands import COMMANDS
 
 # What Tab does, without a terminal: bash's function is called, fish says what it would offer.
 BASH = """\
@@ -75,6 +78,9 @@ def test_commands_are_completed(running: Running, tmp_path: Path, shell: str) ->
         (("status", "w"), {"wallet"}),
         (("verify", "top"), {"topstepx"}),
         (("get", "-o", "c"), {"curl"}),
+        (("request-id", ""), {"tt"}),
+        (("sign", ""), {"login-links"}),
+        (("check", "--try", "par"), {"partner"}),
     ],
 )
 def test_tokens_are_completed_from_the_daemon(
@@ -82,6 +88,49 @@ def test_tokens_are_completed_from_the_daemon(
 ) -> None:
     """Held ones where they are read, on-demand ones where they are issued, all where both can be asked about."""
     assert offered(running, tmp_path, shell, *words) == names
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize(
+    "words", [("check",), ("run", "--config"), ("init", "--output"), ("get", "--socket"), ("list", "--socket")]
+)
+def test_files_are_completed_where_a_file_is_wanted(
+    running: Running, tmp_path: Path, shell: str, words: tuple[str, ...]
+) -> None:
+    """The shell is asked to complete files by itself."""
+    found = asked(running, shell, *words, "")
+    assert found == ["file"]
+
+
+def asked(running: Running, shell: str, *words: str) -> list[str]:
+    """The kinds of completion that the command asks a shell for."""
+    line = " ".join(("tokend", *words))
+    number = len(words)
+    done = running.tokend(_TOKEND_COMPLETE=f"{shell}_complete", COMP_WORDS=line, COMP_CWORD=str(number))
+    assert (done.code, done.err) == (0, "")
+    return [part.split(",")[0] for part in done.out.split("\n")[:: 1 if shell == "bash" else 3] if part]
+
+
+def test_descriptions_are_whole_sentences(running: Running) -> None:
+    """Those of `tokend --help`, not cut off."""
+    done = running.tokend(_TOKEND_COMPLETE="zsh_complete", COMP_WORDS="tokend ", COMP_CWORD="1")
+    kinds = done.out.splitlines()
+    texts = dict(zip(kinds[1::3], kinds[2::3], strict=True))
+    assert texts == {name: text for name, (_, text) in COMMANDS.items()}
+    assert not [text for text in texts.values() if text.endswith("...")]
+
+
+def test_an_on_demand_token_whose_credentials_were_rejected_is_still_one() -> None:
+    """It is offered where it is issued, and not where it is read."""
+    kinds = {"links": "auth-token", "bot": "projectx"}
+    rows = [{"name": name, "kind": kind, "state": "rejected"} for name, kind in kinds.items()]
+    answer = json.dumps({"version": 1, "tokens": rows}).encode()
+    with answering(http(answer)) as fake:
+        for word, name in (("issue", "links"), ("get", "bot")):
+            done = tokend(
+                TOKEND_SOCKET=fake.path, _TOKEND_COMPLETE="bash_complete", COMP_WORDS=f"tokend {word} ", COMP_CWORD="2"
+            )
+            assert (done.out, done.err) == (f"plain,{name}\n", "")
 
 
 def test_without_a_daemon_nothing_is_offered_and_nothing_said() -> None:

@@ -5,6 +5,7 @@ import pytest
 from tests.cli.running import SECRETS, Running, daemon, short_directory, tokend, write_config
 from tokend.cli import run, run_help
 from tokend.sandbox import Options, start
+from tokend.sandbox.faults import Behaviour
 
 HEAD = """\
 [daemon]
@@ -83,10 +84,64 @@ def test_once_is_4_when_a_required_token_is_rejected() -> None:
 
 
 def test_once_is_7_when_a_required_token_did_not_come() -> None:
-    """`--once` while the upstream is away: 7."""
+    """`--once` while the upstream is away: 7, after `--wait`."""
     with short_directory() as directory:
         config = write_config(directory, HEAD + MINTED + LOGIN.replace("KEY", "projectx-key"))
-        assert tokend("run", "--once", "--config", str(config)).code == 7
+        assert tokend("run", "--once", "--wait", "1s", "--config", str(config)).code == 7
+
+
+def test_once_tries_again_after_a_503() -> None:
+    """As the daemon does, until `--wait`: one odd answer of the upstream is no failure of the run."""
+    with short_directory() as directory, start(Options()) as sandbox:
+        sandbox.stage.faults.set("projectx", Behaviour("error", code=503, count=1))
+        config = write_config(directory, HEAD + LOGIN.replace("KEY", "projectx-key"), url=sandbox.url)
+        assert tokend("run", "--once", "--config", str(config)).code == 0
+
+
+@pytest.mark.parametrize("output", ["raw", "json", "env"])
+def test_once_prints_a_token_as_get_does(output: str) -> None:
+    """The payload and a newline on standard output; the log goes elsewhere. The exit code is that of all tokens."""
+    with short_directory() as directory:
+        config = write_config(directory, HEAD + MINTED + LOGIN.replace("KEY", "projectx-key"))
+        done = tokend("run", "--once", "--wait", "1s", "-o", output, "partner", "--config", str(config))
+        assert done.code == 7  # topstepx is away
+        with daemon(config) as running:
+            assert done.out == running.tokend("get", "partner", "-o", output).out
+
+
+def test_once_prints_nothing_where_there_is_no_valid_token() -> None:
+    """And says why with its exit code."""
+    with short_directory() as directory:
+        config = write_config(directory, HEAD + MINTED + LOGIN.replace("KEY", "projectx-key"))
+        done = tokend("run", "--once", "--wait", "1s", "-o", "raw", "topstepx", "--config", str(config))
+        assert (done.code, done.out) == (7, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (
+            ("--once", "-o", "raw", "nosuch"),
+            5,
+            "no token 'nosuch' in the configuration; its tokens are partner, wallet",
+        ),
+        (("--once", "-o", "raw", "wallet"), 2, "wallet is issued on demand: there is nothing to print"),
+        (("--once", "-o", "raw"), 2, "-o needs the NAME of a token"),
+        (("--once", "partner"), 2, "NAME needs -o raw, -o json or -o env"),
+        (("--wait", "5s"), 2, "are for --once"),
+        (("--once", "--wait", "5"), 2, "'5' is no duration"),
+    ],
+)
+def test_what_a_single_run_cannot_print_is_said_before_anything_runs(
+    arguments: tuple[str, ...], code: int, text: str
+) -> None:
+    """No file is made."""
+    with short_directory() as directory:
+        config = write_config(directory, HEAD + MINTED)
+        done = tokend("run", *arguments, "--config", str(config))
+        assert (done.code, done.out) == (code, "")
+        assert text in done.err
+        assert not (directory / "partner.jwt").exists()
 
 
 def test_once_does_not_mind_what_is_not_required() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tokend.cli.check_result import count, print_json, rows
-from tokend.cli.options import OUTPUT, SOCKET
+from tokend.cli.options import OUTPUT, SOCKET, name_completion
 from tokend.cli.plan import print_plan
 from tokend.cli.trials import try_tokens
 from tokend.client import BadRequestError, TokenClient
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@click.argument("file", required=False)
+@click.argument("file", type=click.Path(), required=False)
 @click.option("--plan", is_flag=True, help="Ask the running daemon what a reload to this configuration would change.")
-@click.option("--try", "tried", multiple=True, metavar="NAME", help="Make one real attempt to get this token.")
+@click.option(
+    "--try", "tried", multiple=True, metavar="NAME", shell_complete=name_completion(),
+    help="Make one real attempt to get this token.",
+)  # fmt: skip
 @click.option("--try-all", is_flag=True, help="Make one real attempt for each token that is held.")
 @OUTPUT
 @SOCKET

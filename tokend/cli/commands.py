@@ -70,9 +70,10 @@ class _LazyGroup(click.Group):
             if near := get_close_matches(cmd_name, COMMANDS, n=1):
                 ctx.fail(f"No such command {cmd_name!r}. Did you mean {near[0]!r}?")
             return None
-        module, _ = COMMANDS[cmd_name]
+        module, text = COMMANDS[cmd_name]
         found = import_module(module).command
         assert isinstance(found, click.Command)  # noqa: S101  (our own table)
+        found.short_help = text  # else a shell shows the beginning of the docstring, cut at 45 characters
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

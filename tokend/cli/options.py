@@ -1,7 +1,7 @@
 """Arguments and options that several commands share, and their completion by a shell."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -16,15 +16,24 @@ COMPLETION_SECONDS = 2.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 _SOCKET_HELP = next(text for names, _, _, text in OPTIONS if "--socket" in names)
-SOCKET = click.option("--socket", metavar="PATH", help=_SOCKET_HELP)
+SOCKET = click.option("--socket", type=click.Path(), metavar="PATH", help=_SOCKET_HELP)
 OUTPUT = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
 _Command = TypeVar("_Command", bound=Callable[..., Any] | click.Command)
 
 
-def name_argument(*, issued: bool | None = False, **attributes: Any) -> Callable[[_Command], _Command]:
-    """Declare the argument NAME. A shell completes it to held tokens, to on-demand tokens (``issued``), or (None) both.
+def name_argument(
+    *, issued: bool | None = False, needs: str | None = None, **attributes: Any
+) -> Callable[[_Command], _Command]:
+    """Declare the argument NAME. A shell completes it by `name_completion`."""
+    return click.argument("name", shell_complete=name_completion(issued=issued, needs=needs), **attributes)
+
+
+def name_completion(
+    *, issued: bool | None = False, needs: str | None = None
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Complete to held tokens, to on-demand tokens (``issued``), or (None) both; only kinds with the method ``needs``.
 
     Completion asks the daemon each time. Without a daemon it offers nothing and prints no error.
     """
@@ -40,10 +49,27 @@ def name_argument(*, issued: bool | None = False, **attributes: Any) -> Callable
             # The shell puts a name into the command line as it stands.
             if _NAME.fullmatch(row["name"])
             and row["name"].startswith(incomplete)
-            and issued in (None, row["state"] == "on_demand")
+            and issued in (None, _is_on_demand(row))
+            and (needs is None or hasattr(_kind(row), needs))
         ]
 
-    return click.argument("name", shell_complete=complete, **attributes)
+    return complete
+
+
+def _is_on_demand(row: Mapping[str, Any]) -> bool:
+    # Rejected credentials are a state of both.
+    return row["state"] == "on_demand" or (row["state"] == "rejected" and hasattr(_kind(row), "issue"))
+
+
+def _kind(row: Mapping[str, Any]) -> object:
+    """Return the class of a token's kind; None if this installation lacks it. The import takes 0.2 s."""
+    from tokend.kinds import PROVIDERS
+    from tokend.values.errors import ConfigError
+
+    try:
+        return PROVIDERS.get(row["kind"])
+    except ConfigError:
+        return None
 
 
 def NAME(command: _Command) -> _Command:  # noqa: N802  (used like the constants above)

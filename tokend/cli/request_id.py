@@ -4,13 +4,13 @@ import json
 
 import click
 
-from tokend.cli.options import NAME, OUTPUT, SOCKET
+from tokend.cli.options import OUTPUT, SOCKET, name_argument
 from tokend.cli.streams import payload
 from tokend.client import TokenClient
 
 
 @click.command("request-id")
-@NAME
+@name_argument(needs="request_id")
 @OUTPUT
 @SOCKET
 def command(name: str, output: str, socket: str | None) -> None:

@@ -10,7 +10,9 @@ from tokend.cli.streams import complain, prepare_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from tokend.daemon.single_run import SingleRun
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -32,16 +34,19 @@ def run(arguments: "Sequence[str]") -> "int | None":
         return 1
 
 
-def run_daemon(config: "str | None", once: bool, log_level: "str | None") -> int:
-    """Import the daemon and run it; returns the exit code."""
+def run_daemon(
+    config: "str | None", once: bool, log_level: "str | None", single: "Callable[[], SingleRun] | None" = None
+) -> int:
+    """Import the daemon and run it; returns the exit code. ``single`` makes a single run other than the default one."""
     # Imports make no garbage, and the collector would walk through all that they make. `process.run` enables it again.
     gc.disable()
     from tokend.machine import lean_imports
 
     lean_imports.keep_out()
     from tokend.daemon.process import run as run_process
+    from tokend.daemon.single_run import SingleRun
 
-    return run_process(config, once=once, log_level=log_level)
+    return run_process(config, once=(single or SingleRun)() if once else None, log_level=log_level)
 
 
 def _parse(arguments: "Sequence[str]") -> "tuple[str | None, bool, str | None] | None":

@@ -16,7 +16,7 @@ from tokend.client import TokenClient
     epilog="Example: tokend sign login-links GET '/api/v1/get-balance?clientId=C1' -o curl | "
     "curl -sS -K - 'https://…/api/v1/get-balance?clientId=C1'",
 )
-@name_argument(issued=True)
+@name_argument(issued=None, needs="sign")
 @click.argument("method")
 @click.argument("path")
 @click.option(

@@ -17,10 +17,8 @@ from tokend.machine.command import kill_commands
 from tokend.service_manager.notify import EXTEND_SECONDS
 from tokend.values.errors import StoreError
 
-EXIT_OK, EXIT_UNAVAILABLE = 0, 7
+EXIT_OK = 0
 
-# `run --once` waits this long for its tokens.
-ONCE_SECONDS = 30.0
 # systemd is asked for more time this often: a third of the time that is asked for.
 EXTEND_EVERY_SECONDS = EXTEND_SECONDS / 3
 # A bug that ends one of the daemon's own tasks at once must not become a busy loop.
@@ -42,23 +40,6 @@ async def serve(given: Launch) -> int:
     return EXIT_OK
 
 
-async def serve_once(given: Launch) -> int:
-    """Run until every token is in its sinks, or certainly will not be; returns the exit code."""
-    code: int | None = None
-    async with anyio.create_task_group() as tasks:
-        engine = await start_engine(given, tasks)
-        tasks.start_soon(_cancel_on_signal, tasks)
-        changed = anyio.Event()
-        engine.store.subscribe(lambda _: changed.set())
-        await _apply_first_config(given, engine)
-        with anyio.move_on_after(ONCE_SECONDS):
-            while (code := engine.supervisor.outcome()) is None:
-                await changed.wait()
-                changed = anyio.Event()
-        tasks.cancel_scope.cancel()
-    return EXIT_UNAVAILABLE if code is None else code
-
-
 async def _serve(given: Launch, stop: anyio.Event) -> None:
     async with anyio.create_task_group() as tasks, AsyncExitStack() as stack:
         starting = anyio.CancelScope()
@@ -66,7 +47,7 @@ async def _serve(given: Launch, stop: anyio.Event) -> None:
         engine = await start_engine(given, tasks)
         # The default action would end the process. The handler stays after the signal receivers have closed.
         signal.signal(signal.SIGHUP, lambda *_: engine.reloader.want())
-        await _apply_first_config(given, engine)
+        await apply_first_config(given, engine)
         service = wire_service(given, engine)
         stack.callback(engine.handouts.close)
         await _start_service(service, tasks, stack)
@@ -96,7 +77,8 @@ async def start_engine(given: Launch, tasks: TaskGroup) -> EngineParts:
     return engine
 
 
-async def _apply_first_config(given: Launch, engine: EngineParts) -> None:
+async def apply_first_config(given: Launch, engine: EngineParts) -> None:
+    """Apply the configuration that the process was started with."""
     await engine.reloader.begin()
     await engine.supervisor.apply(given.config)
 
@@ -163,10 +145,3 @@ async def _stop_at(signals: AsyncIterator[signal.Signals], stop: anyio.Event) ->
             kill_commands()
             os._exit(128 + number)
         stop.set()
-
-
-async def _cancel_on_signal(tasks: TaskGroup) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            tasks.cancel_scope.cancel()
-            return

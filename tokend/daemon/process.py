@@ -5,12 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import anyio
 
 from tokend.config import Config
-from tokend.daemon.app import serve, serve_once
+from tokend.daemon.app import serve
+from tokend.daemon.single_run import SingleRun, serve_once
 from tokend.daemon.wiring import launch
 from tokend.files import be_strict
 from tokend.kinds import load_config
@@ -34,13 +36,13 @@ GARBAGE_LIMITS = (20_000, 20, 50)
 log = logs.get_logger()
 
 
-def run(config_path: str | None, *, once: bool = False, log_level: str | None = None) -> int:
-    """Run tokend until a signal ends it (or, with ``once``, until the tokens are written); returns the exit code.
+def run(config_path: str | None, *, once: SingleRun | None = None, log_level: str | None = None) -> int:
+    """Run tokend until a signal ends it, or for a single run (``once``); returns the exit code.
 
     ``log_level`` holds over the configuration's, also after a reload.
     """
     logs.force_level(log_level)
-    if not once:
+    if once is None:
         # SIGHUP means "reload". The configuration is about to be read; the default action would end the process.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         # The default action of these would end it, too, and nobody has a reason to send them.
@@ -60,6 +62,10 @@ def run(config_path: str | None, *, once: bool = False, log_level: str | None = 
         be_strict(config.daemon.strict_paths)
         logs.configure(level=config.daemon.log_level, form=config.daemon.log_format)
         _log_tls_environment(os.environ)
+        if once is not None and (misuse := once.misused(config)) is not None:
+            code, reason = misuse
+            sys.stderr.write(f"tokend: {reason}\n")
+            return code
         state = _state(config, inherited, notifier)
         last_event = event_ids.take(config.daemon.state_directory, SystemClock().instant().wall)
     except ConfigError as error:
@@ -73,7 +79,8 @@ def run(config_path: str | None, *, once: bool = False, log_level: str | None = 
         return EXIT_OTHER
     given = launch(config, explicit, state, last_event=last_event, inherited=inherited, notifier=notifier)
     try:
-        code = anyio.run(serve_once if once else serve, given, backend_options={"use_uvloop": True})
+        main = partial(serve, given) if once is None else partial(serve_once, given, once)
+        code = anyio.run(main, backend_options={"use_uvloop": True})
     except* (TokendError, OSError) as trouble:
         for one in _leaves(trouble):
             sys.stderr.write(f"tokend: {one}\n")

@@ -66,7 +66,10 @@ class RunningProvider(Entry, Protocol):
         """Return whether a single run has nothing to wait for: a valid token is in every required sink."""
 
     def has_given_up(self) -> bool:
-        """Return whether a single run need not wait longer for it."""
+        """Return whether only a person can change that it is not settled."""
+
+    def was_tried(self) -> bool:
+        """Return whether a single run has done for it what it does for a token that is not required."""
 
     async def fresh(self, min_ttl: float, *, admin: bool) -> Lease:
         """See `contract.Engine.fresh`; here and below `NotSupportedError` where the class cannot do it."""

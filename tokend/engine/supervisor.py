@@ -259,16 +259,26 @@ class Supervisor:
         return self._context.counters
 
     def outcome(self) -> int | None:
-        """Return the exit code of ``run --once``: 0, 4 or 7 as soon as it is certain, else None."""
+        """Return the exit code of ``run --once``, None while trying on may change it.
+
+        What is not required was tried at least once; what is required is tried until it is there, or only a person can
+        change that.
+        """
         providers = self._providers.values()
         if any(sinks.owe_announcement() for sinks in self._sinks.values()):
             return None
-        if not all(provider.is_settled() or provider.has_given_up() for provider in providers):
-            return None
-        required = [provider for provider in providers if provider.is_required]
+        for provider in providers:
+            waits = provider.is_required or not provider.was_tried()
+            if waits and not provider.is_settled() and not provider.has_given_up():
+                return None
+        return self.outcome_now()
+
+    def outcome_now(self) -> int:
+        """Return the exit code of a ``run --once`` that ends now: 0, 4 or 7."""
+        required = [provider for provider in self._providers.values() if provider.is_required]
         if all(provider.is_settled() for provider in required):
             return 0
-        return 4 if any(provider.is_rejected for provider in required) else 7
+        return 4 if any(provider.has_given_up() for provider in required) else 7
 
     def _provider(self, name: str) -> RunningProvider:
         try:

@@ -146,7 +146,7 @@ def test_a_single_run_brings_what_it_can(home: Home, required: bool, code: int) 
     (home.path / "s" / "px-key").unlink()
     table = PX if required else PX.replace('kind = "projectx"', 'kind = "projectx"\nrequired = false')
     home.write(table, PARTNER)
-    done = home.run("run", "--once", "--config", str(home.config), seconds=90)
+    done = home.run("run", "--once", "--wait", "3s", "--config", str(home.config))
     assert done.returncode == code, done.stderr
     assert home.out("partner.jwt").read_text().count(".") == 2
 

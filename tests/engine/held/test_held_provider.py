@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from tests.expecting import present
-from tests.fakes import FakeHeld, FakeSink, World, config, literal, provider
+from tests.fakes import FakeGiven, FakeHeld, FakeSink, World, config, literal, provider
 from tests.virtual import VirtualClock, run_virtually
 from tokend.values.errors import NotSupportedError, RejectedError, TransientError
 
@@ -26,15 +26,13 @@ def test_a_held_token_is_not_issued() -> None:
 @pytest.mark.parametrize(
     ("failures", "given_up"),
     [
-        ([TransientError("down")], True),
+        ([TransientError("down")], False),  # it is tried again
         ([RejectedError("401")], True),  # unproven: rejected at once
         ([], False),  # settled, not given up
     ],
 )
-def test_a_single_run_waits_no_longer_for_what_only_time_or_a_person_can_fix(
-    failures: list[Any], given_up: bool
-) -> None:
-    """`run --once`: a failure without a token, or rejected credentials."""
+def test_a_single_run_waits_for_what_time_may_fix_and_not_for_a_person(failures: list[Any], given_up: bool) -> None:
+    """`run --once` tries like the daemon; rejected credentials are not tried again."""
 
     async def main(clock: VirtualClock) -> None:
         world = World(clock)
@@ -42,7 +40,39 @@ def test_a_single_run_waits_no_longer_for_what_only_time_or_a_person_can_fix(
         async with world.running(provider("a", FakeHeld())) as supervisor:
             await anyio.sleep(4)
             assert supervisor.entries["a"].has_given_up() is given_up
-            assert supervisor.entries["a"].is_settled() is not given_up
+            assert supervisor.entries["a"].is_settled() is not bool(failures)
+            assert supervisor.entries["a"].was_tried()
+            assert supervisor.outcome() == (4 if given_up else None if failures else 0)
+            assert supervisor.outcome_now() == (4 if given_up else 7 if failures else 0)
+
+    run_virtually(main)
+
+
+def test_a_single_run_tries_what_is_not_required_once() -> None:
+    """Its failure is neither waited for nor an error."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        world.upstreams["one"].broken = lambda now: TransientError("down")
+        async with world.running(provider("a", FakeHeld(required=False))) as supervisor:
+            assert (supervisor.outcome(), supervisor.outcome_now()) == (None, 0)
+            await anyio.sleep(4)
+            assert supervisor.outcome() == 0
+
+    run_virtually(main)
+
+
+def test_a_token_that_has_ended_and_cannot_be_renewed_needs_a_person() -> None:
+    """`run --once` ends with 4."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        given = FakeGiven(given=literal("fake"), renewable=False)
+        async with world.running(provider("a", given)) as supervisor:
+            await anyio.sleep(4)
+            assert supervisor.outcome() == 0
+            await anyio.sleep(3600)
+            assert (supervisor.outcome(), supervisor.outcome_now()) == (4, 4)
 
     run_virtually(main)
 

@@ -126,6 +126,7 @@ class HeldProvider:
             reports=self._context.reports.of(self.name),
             warnings=(
                 *self._context.warnings.of(self.name),
+                *self.refresher.clock_warnings(),
                 *self._context.reports.warnings(self.name, signed_here=self.settings.local),
             ),
         )
@@ -135,9 +136,16 @@ class HeldProvider:
         return self.refresher.is_valid() and self._sinks.hold(self.lease)
 
     def has_given_up(self) -> bool:
-        """Return whether a single run need not wait longer: rejected, or a failure that only time can fix."""
-        failures = self.refresher.record.attempts.failures
-        return self.is_rejected or (bool(failures.count) and not failures.refusals and self.lease is None)
+        """Return whether only a person can bring a valid token."""
+        refresher = self.refresher
+        return self.is_rejected or (
+            not refresher.is_renewable and refresher.lease is not None and not refresher.is_valid()
+        )
+
+    def was_tried(self) -> bool:
+        """Return whether an attempt was made, or cannot be made for want of a secret."""
+        refresher = self.refresher
+        return refresher.lease is not None or bool(refresher.record.failures) or refresher.unreadable is not None
 
     # -------------------------------------------------------------- commands of readers
 

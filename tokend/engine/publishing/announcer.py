@@ -31,7 +31,7 @@ class Announcer:
     ``error`` is the message for the operator while the last announcement failed, else None.
     """
 
-    __slots__ = ("_announce", "_at", "_changed", "_context", "_due_since", "_health", "_runtime", "_since",
+    __slots__ = ("_announce", "_at", "_changed", "_context", "_due_since", "_health", "_name", "_runtime", "_since",
                  "_splay_seconds", "_state", "_timing")  # fmt: skip
 
     def __init__(
@@ -45,6 +45,7 @@ class Announcer:
         target: TargetLock,
         context: Context,
     ) -> None:
+        self._name = name
         self._announce = announce
         self._timing = timing
         self._context = context
@@ -70,8 +71,8 @@ class Announcer:
 
     @property
     def is_due(self) -> bool:
-        """Whether a change has not been announced."""
-        return self._due_since is not None
+        """Whether a change has not been announced to its end."""
+        return self._due_since is not None or self._state == "running"
 
     def want(self) -> None:
         """Announce a change of the target, soon."""
@@ -119,6 +120,7 @@ class Announcer:
         else:
             self._enter("idle")
             self._health.succeeded()
+            self._context.store.touch(self._name)  # a single run waits for it
 
     def _again(self, due: Instant | None, at: Instant | None) -> None:
         """Make the announcement due again, unless a later change has."""

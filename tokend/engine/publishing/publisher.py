@@ -284,6 +284,8 @@ class Publisher:
 
     def _succeeded(self, wanted: _Wanted | None, *, changed: bool) -> None:
         self._done = wanted
+        for warning in self._context.warnings.put(self.name, self.label, self._runtime.last_remarks):
+            log.warning("sink.warning", token=self.name, sink=self.label, code=warning.code, detail=warning.message)
         if changed and self.announcer is not None:
             self.announcer.want()
         self._health.succeeded(removed=wanted is not None and wanted.action == "remove")

@@ -26,7 +26,9 @@ from tokend.plugin.settings_base import AnchoredPath, Duration, Mode, Name, Stri
 from tokend.plugin.sink import Difference, SinkRuntime
 from tokend.sinks.files.announce import Announcement, Signal, Systemd
 from tokend.sinks.files.drift import Expected, content_phrase, is_trusted_place, ownership_phrases
+from tokend.sinks.files.remarks import remarks_on
 from tokend.values.errors import SinkError
+from tokend.values.status import StatusWarning
 from tokend.values.tokens import Lease
 
 GROUP_BITS = 0o070
@@ -195,6 +197,12 @@ class FileSink(SinkSettings):
             return replace(wanted, uid=os.geteuid() if wanted.uid is None else wanted.uid)
         seen = good.ownership if isinstance(good, files.Stamp) else None
         return wanted if seen is None else wanted.over(seen)
+
+    def remarks(self) -> list[StatusWarning]:
+        """Return warnings about an ACL that the file keeps, and about a file that nobody else can read."""
+        readers, mode = bool(self.readers), self.mode is not None
+        shared = self.owner is not None or self.group is not None or readers
+        return list(remarks_on(self.path, has_mode=mode, readers=readers, shared=shared))
 
     # ------------------------------------------------------------------ in a thread
 

@@ -1,0 +1,86 @@
+"""A single run (`run --once`): tokens are fetched and written as by the daemon, within a limited time, then it ends."""
+
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from tokend.config import Config
+from tokend.daemon.app import apply_first_config, start_engine
+from tokend.daemon.wiring import EngineParts, Launch
+from tokend.engine.supervisor import Supervisor
+from tokend.plugin.settings import OnDemandSettings
+from tokend.values.tokens import native, ready_headers
+
+WAIT_SECONDS = 60.0
+EXIT_USAGE, EXIT_UNKNOWN, EXIT_UNAVAILABLE = 2, 5, 7
+
+
+@dataclass(frozen=True, slots=True)
+class SingleRun:
+    """How long to try, and the token that ``show`` gets at the end, as the API would answer it.
+
+    ``show`` is called if the token ``name`` is valid then, whatever became of the other tokens.
+    """
+
+    wait_seconds: float = WAIT_SECONDS
+    name: str | None = None
+    show: Callable[[Mapping[str, Any]], None] | None = None
+
+    def misused(self, config: Config) -> tuple[int, str] | None:
+        """Return an exit code and the reason where ``name`` is no held token of the configuration, else None."""
+        if self.name is None:
+            return None
+        if self.name not in config.providers:
+            known = ", ".join(sorted(config.providers)) or "none"
+            return EXIT_UNKNOWN, f"no token {self.name!r} in the configuration; its tokens are {known}"
+        if isinstance(config.providers[self.name].settings, OnDemandSettings):
+            return EXIT_USAGE, f"{self.name} is issued on demand: there is nothing to print; ask a daemon to issue it"
+        return None
+
+
+async def serve_once(given: Launch, single: SingleRun) -> int:
+    """Run until every token is in its sinks, or nothing but a person changes that, or the time is over.
+
+    Returns the exit code (`Supervisor.outcome`); a signal ends the run with that of now.
+    """
+    code = EXIT_UNAVAILABLE
+    async with anyio.create_task_group() as tasks:
+        engine = await start_engine(given, tasks)
+        tasks.start_soon(_cancel_on_signal, tasks)
+        await apply_first_config(given, engine)
+        try:
+            with anyio.move_on_after(single.wait_seconds):
+                await _settled(engine)
+        finally:
+            code = engine.supervisor.outcome_now()
+        _show(single, engine.supervisor)
+        tasks.cancel_scope.cancel()
+    return code
+
+
+async def _settled(engine: EngineParts) -> None:
+    """Return when trying on changes nothing."""
+    changed = anyio.Event()
+    engine.store.subscribe(lambda _: changed.set())
+    while engine.supervisor.outcome() is None:
+        await changed.wait()
+        changed = anyio.Event()
+
+
+def _show(single: SingleRun, supervisor: Supervisor) -> None:
+    entry = None if single.name is None else supervisor.entries.get(single.name)
+    if single.show is None or entry is None or (lease := entry.lease) is None:
+        return
+    if lease.token.is_valid(supervisor.clock.instant()):
+        single.show({**native(lease), "headers": ready_headers(lease.token, entry.settings.headers)})
+
+
+async def _cancel_on_signal(tasks: TaskGroup) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            tasks.cancel_scope.cancel()
+            return
