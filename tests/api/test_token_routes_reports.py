@@ -1,4 +1,4 @@
-"""Which refreshes are reports that an upstream refused the token."""
+"""Refreshes that are reports: the client says that an upstream refused its token."""
 
 from pathlib import Path
 
