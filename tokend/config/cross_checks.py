@@ -3,7 +3,7 @@
 import grp
 import pwd
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tokend.config.config_files import Document
 from tokend.config.fields import Visibility, secret_fields
 from tokend.config.findings import ConfigProblem, Findings, did_you_mean
 from tokend.config.model import DaemonSettings
-from tokend.config.secret_checks import Finding, findings_of, inspect_all, of_secrets
+from tokend.config.secret_checks import CREDENTIAL_OF_UNIT, Finding, findings_of, inspect_all, of_secrets
 from tokend.files import real_path
 from tokend.plugin.field_roles import fields_that_may_be_absent, fields_without_secret
 from tokend.plugin.secret_source import SecretSource
@@ -225,7 +225,10 @@ def _report(place: PlacedSettings, finding: Finding, findings: Findings) -> None
     path = place.path if finding.key is None else (*place.path, finding.key)
     code, message = finding.warning.code, finding.warning.message
     problem = place.document.problem(path, message, visibility=Visibility.PLACES, code=code)
-    if finding.is_of_text:
+    if findings.in_shell and code == CREDENTIAL_OF_UNIT:
+        note = f"{finding.key} is a credential of the unit, which a shell has not: tokend check --unit tokend.service"
+        findings.notes.append(replace(problem, message=f"{note} reads it"))
+    elif finding.is_of_text:
         findings.errors.append(problem)
     elif finding.is_error:
         findings.of_this_machine(problem)

@@ -151,6 +151,7 @@ class Config:
     sockets: tuple[SocketSettings, ...] = ()
     origins: Mapping[str, Path] = field(default_factory=dict)
     digests: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
+    notes: tuple[ConfigProblem, ...] = field(default=(), compare=False)
     include_present: frozenset[str] = frozenset()
     include_matched: frozenset[str] = frozenset()
 

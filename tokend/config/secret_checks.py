@@ -21,8 +21,11 @@ from tokend.plugin.secret_inspection import Inspected, inspect_secret
 from tokend.plugin.secret_reading import files_of
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import ProviderSettings, SinkSettings
-from tokend.values.errors import UnsafePathError
+from tokend.values.errors import NoCredentialsError, UnsafePathError
 from tokend.values.status import StatusWarning
+
+# Code of a finding: the secret is a credential, and this process has none. A check in a shell cannot read it.
+CREDENTIAL_OF_UNIT = "credential_of_unit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ def of_secrets(inspected: Mapping[str, Inspected], missing: frozenset[str]) -> I
     for key, one in inspected.items():
         if isinstance(one.error, UnsafePathError):
             yield Finding(key, StatusWarning("unsafe_path", f"{key}: {one.error.detail}"), is_error=True)
+        elif isinstance(one.error, NoCredentialsError) and key in missing:
+            yield Finding(key, StatusWarning(CREDENTIAL_OF_UNIT, f"{key}: {one.error.detail}"), is_error=True)
         elif one.error is not None and key in missing:
             yield Finding(key, StatusWarning("secret_unreadable", f"{key}: {one.error.detail}"), True, one.is_literal)
         for warning in one.warnings:

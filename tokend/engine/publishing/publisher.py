@@ -263,6 +263,7 @@ class Publisher:
         lease, leases = self._leases()
         async with self._target.lock:
             if wanted.action == "remove" or lease is None:
+                self._done = None  # it may be gone before that is known here
                 return await self._delivery.remove(self._runtime)
             if self._others:
                 return await self._delivery.write_all(self._runtime, lease, leases)
