@@ -41,5 +41,5 @@ def test_versions_user_clock_and_extras_are_always_there() -> None:
     ],
 )
 def test_what_an_older_kernel_lacks_is_said(release: str, expected: set[str]) -> None:
-    """From 6.5 on a peer in a container can be told, from 6.16 on descriptors are refused."""
+    """From 6.5 on a peer in a container is recognised, from 6.16 on descriptors are refused."""
     assert {one.code for one in of_kernel(release)} == expected

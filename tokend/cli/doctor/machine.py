@@ -1,4 +1,4 @@
-"""What the machine gives a daemon: versions, users, clock, environment, extras."""
+"""Findings about the machine: versions, users, clock, environment, extras."""
 
 import ctypes
 import os
@@ -48,7 +48,7 @@ def of_kernel(release: str) -> Iterator[Finding]:
     """Yield what a Linux of this release cannot do for tokend."""
     kernel = _numbers(release)
     if kernel < PIDFD:
-        message = f"Linux {release} cannot tell root of a container from root of this machine (6.5 can)"
+        message = f"Linux {release} cannot distinguish root of a container from root of this machine (6.5 can)"
         yield Finding(
             "warning", "kernel_containers", message, "do not mount the socket into containers: use [[sockets]]"
         )

@@ -1,4 +1,4 @@
-"""What the running daemon says about itself: its status, its user, and what its process was started with."""
+"""The running daemon: its status, its user, and what its process was started with."""
 
 import os
 import socket
