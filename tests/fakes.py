@@ -285,9 +285,10 @@ class FakeRuntime:
     environ: Mapping[str, str]
     requests: int = 0
     network: Any = None  # a `Network` for sinks; None: there is none
+    upstream_offset: Callable[[], float] = lambda: 0.0
 
     def upstream_now(self) -> datetime:
-        return self.clock.instant().wall
+        return self.clock.instant().wall + timedelta(seconds=self.upstream_offset())
 
     async def reveal(self, source: SecretSource) -> Secret:
         return read_secret(source, self.environ)
@@ -417,6 +418,7 @@ class World:
     limits: HostLimits = field(default_factory=HostLimits)
     counters: Counters = field(default_factory=Counters)
     network: Any = None
+    upstream_offset: float = 0.0  # how far the upstreams' clocks are ahead
     supervisor: Any = None
     context: Any = None
     store: Any = None
@@ -471,7 +473,7 @@ class World:
             raise error
 
     def _runtime(self, settings: Any) -> Runtime:
-        return FakeRuntime(self.clock, self.upstreams, self.environ)
+        return FakeRuntime(self.clock, self.upstreams, self.environ, upstream_offset=lambda: self.upstream_offset)
 
     def _sink_upstream(self, settings: Any) -> Runtime:
         return FakeRuntime(self.clock, self.upstreams, self.environ, network=self.network)

@@ -19,6 +19,10 @@ class StandingClock:
         elapsed = time.monotonic() - self._begun if self._goes else 0.0
         return Instant(self._start + timedelta(seconds=elapsed), 1000.0 + elapsed)
 
+    def step(self, seconds: float) -> None:
+        """Set the wall clock."""
+        self._start += timedelta(seconds=seconds)
+
     async def wait(self, until: Instant | None, wake: Event, *, ends: Instant | None = None) -> None:
         raise AssertionError("an attempt does not wait")
 

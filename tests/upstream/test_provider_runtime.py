@@ -83,6 +83,22 @@ def test_the_upstreams_clock_is_learned_from_its_replies() -> None:
     anyio.run(main)
 
 
+def test_the_upstreams_clock_goes_on_when_ours_is_set() -> None:
+    """Ours was wrong, and NTP sets it: the upstream's clock is still what its reply said."""
+    clock = StandingClock(NOW)
+
+    async def main() -> None:
+        ahead = datetime.fromtimestamp(NOW, UTC) + timedelta(hours=1)
+        dated = reply(b"{}", headers={"Date": format_datetime(ahead, usegmt=True)})
+        async with serving(dated) as loopback:
+            one = ProviderRuntime(Reachable(base_url=loopback.url), clock=clock, threads=NotedThreads())
+            await one.exchange(UpstreamRequest("GET", f"{loopback.url}/"))
+            clock.step(3600)
+            assert abs(one.upstream_now() - clock.instant().wall) < timedelta(seconds=2)
+
+    anyio.run(main)
+
+
 def test_a_request_that_fails_counts_too() -> None:
     """It may have arrived: the budget counts what was sent."""
 

@@ -120,7 +120,10 @@ class AuthToken(OnDemandSettings, NetworkSettings, SigningSettings):
         """Return the life to ask for. Raises ValueError for a caller's ``expiration`` that is wrong or too long."""
         if EXPIRATION not in parameters:
             return self.expiration
-        asked = _whole_minutes(parse_duration(parameters[EXPIRATION]))
+        text = parameters[EXPIRATION]
+        if text.isascii() and text.isdigit():
+            raise ValueError(f'is a duration: write "{text[:4]}m" for so many minutes')
+        asked = _whole_minutes(parse_duration(text))
         longest = self.expiration if self.expiration_max is None else self.expiration_max
         if asked > longest:
             raise ValueError(f"is at most {longest // timedelta(minutes=1)}m (expiration_max of the provider)")

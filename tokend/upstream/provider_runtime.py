@@ -13,6 +13,7 @@ from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.upstream.client import Upstream
 from tokend.upstream.resolver import Resolver
 from tokend.values.errors import SecretError
+from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.url import host_of, is_confidential
 
@@ -23,7 +24,7 @@ REVEAL_SECONDS = COMMAND_SECONDS + 5.0
 class ProviderRuntime:
     """Implement `plugin.provider.Runtime` for the settings of one provider or one sink. Opens nothing before use."""
 
-    __slots__ = ("_environ", "_offset", "_resolver", "_settings", "_threads", "_upstream", "clock", "requests")
+    __slots__ = ("_environ", "_resolver", "_settings", "_threads", "_upstream", "_upstream_clock", "clock", "requests")
 
     def __init__(
         self,
@@ -40,12 +41,15 @@ class ProviderRuntime:
         self._settings = settings
         self._resolver = resolver
         self._upstream: Upstream | None = None
-        self._offset = 0.0
+        # What the upstream's clock showed, and when; None if it agreed with ours.
+        self._upstream_clock: Instant | None = None
         self.requests = 0
 
     def upstream_now(self) -> datetime:
         """Return the present moment by the upstream's clock, in aware UTC."""
-        return self.clock.instant().wall + timedelta(seconds=self._offset)
+        now, seen = self.clock.instant(), self._upstream_clock
+        # Boot time goes on from the reply: our own clock may have been set since.
+        return now.wall if seen is None else seen.wall + timedelta(seconds=seen.until(now))
 
     async def reveal(self, source: SecretSource) -> Secret:
         """Read a secret now; files and commands in a thread. Raises `SecretError`."""
@@ -67,5 +71,7 @@ class ProviderRuntime:
             self._upstream = Upstream(self._settings, clock=self.clock, resolver=self._resolver, threads=self._threads)
         reply = await self._upstream.exchange(request)
         if reply.date is not None:
-            self._offset = reply.offset
+            now = self.clock.instant()
+            upstream = now.wall + timedelta(seconds=reply.offset)
+            self._upstream_clock = None if reply.offset == 0 else Instant(upstream, now.boot)
         return reply

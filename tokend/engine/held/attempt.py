@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tokend.engine.context.context import Context
 from tokend.engine.policy.backoff import MINIMUM_INTERVAL_SECONDS
+from tokend.engine.policy.clock_difference import clock_warnings
 from tokend.engine.policy.failure import after_failure
 from tokend.engine.policy.settings_change import is_foreign
 from tokend.engine.policy.success import NewToken, after_success, with_new_token
@@ -28,6 +29,7 @@ from tokend.values.errors import (
     UnsafePathError,
 )
 from tokend.values.instant import Instant
+from tokend.values.status import StatusWarning
 from tokend.values.tokens import Token
 
 # A repeated failure of one class is logged at most this often.
@@ -83,6 +85,11 @@ class AttemptRunner:
         # The account whose requests the vendor counts, or None.
         self.account = rate_limited_account(settings, self._digest)
 
+    def clock_warnings(self) -> tuple[StatusWarning, ...]:
+        """Warn of an upstream's clock that is far from ours, as far as a reply has shown it."""
+        now = self._clock.instant()
+        return clock_warnings(self.settings.upstream, self._runtime.upstream_now(), now)
+
     async def identify(self) -> Identity:
         """Fingerprint whose token the next one will be. Raises `SecretError`."""
         return await self._identify(self.settings, self._runtime)
@@ -102,7 +109,7 @@ class AttemptRunner:
         """Make one attempt. Raises the `AttemptError` of a failure, after it was stored, counted and logged."""
         identity: Identity | None = None
         started, settings, runtime = self._clock.instant(), self.settings, self._runtime
-        requests_before = runtime.requests
+        requests_before, warned = runtime.requests, bool(self.clock_warnings())
         try:
             identity = await self._identify(settings, runtime)
             _require_plausible(started)
@@ -120,6 +127,10 @@ class AttemptRunner:
             bug = AttemptError(f"{bug_in(settings)}; the log has its traceback")
             await self._failed(bug, identity, settings, cost=runtime.requests - requests_before)
             raise
+        finally:
+            if not warned:
+                for warning in self.clock_warnings():
+                    log.warning("clock.differs", token=self._name, detail=warning.message)
 
     async def use_initial_token(self) -> None:
         """Hold the token that the settings bring, if there is one. It proves nothing about the credentials."""

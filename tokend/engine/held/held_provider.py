@@ -123,7 +123,7 @@ class HeldProvider:
             paused_by=None if pause is None else self.settings.upstream,
             paused_token=None if pause is None else pause.by,
             note="; ".join(note for note in notes if note is not None) or None,
-            warnings=self._context.warnings.of(self.name),
+            warnings=(*self._context.warnings.of(self.name), *self.refresher.clock_warnings()),
         )
 
     def is_settled(self) -> bool:

@@ -21,7 +21,7 @@ from tokend.machine.logs import get_logger
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import AttemptError, SecretError, TransientError
 from tokend.values.instant import Instant
-from tokend.values.status import Failure, State
+from tokend.values.status import Failure, State, StatusWarning
 from tokend.values.tokens import Lease
 
 OUTDATED = "a file holds a newer token than the saved state: it is kept, and a refresh is due"
@@ -137,6 +137,10 @@ class Refresher:
             return None
         then = "it is served until it expires" if self.is_valid() else "a person must give another token"
         return f"cannot be renewed: no credentials are configured; {then}"
+
+    def clock_warnings(self) -> tuple[StatusWarning, ...]:
+        """Warn of an upstream's clock that is far from ours."""
+        return self._attempts.clock_warnings()
 
     @property
     def is_busy(self) -> bool:

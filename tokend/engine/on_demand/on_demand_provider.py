@@ -10,6 +10,7 @@ from tokend.engine.context.context import Context
 from tokend.engine.context.contract import SinkReport
 from tokend.engine.on_demand.call_signer import sign
 from tokend.engine.on_demand.issuer import TokenIssuer
+from tokend.engine.policy.clock_difference import clock_warnings
 from tokend.engine.policy.probes import next_probe
 from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
@@ -107,7 +108,10 @@ class OnDemandProvider:
             paused_by=None if pause is None else self.settings.upstream,
             paused_token=None if pause is None else pause.by,
             note=self._context.store.unsaved_note(self.name),
-            warnings=self._context.warnings.of(self.name),
+            warnings=(
+                *self._context.warnings.of(self.name),
+                *clock_warnings(self.settings.upstream, self.issuer.runtime.upstream_now(), now),
+            ),
         )
 
     def is_settled(self) -> bool:
