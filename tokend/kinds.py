@@ -138,14 +138,24 @@ def load_config(
     environ: Mapping[str, str] = os.environ,
     before: config.Config | None = None,
     starting: bool = False,
+    in_shell: bool = False,
 ) -> config.Config:
     """Find, read and validate the configuration. Blocks.
 
     ``explicit`` is the path on the command line, ``before`` the configuration in force at a reload, ``starting`` true
-    for a start, which goes on without what this machine lacks. Raises `ConfigError` with all errors at once.
+    for a start, which goes on without what this machine lacks, ``in_shell`` for a check that is not the daemon's.
+    Raises `ConfigError` with all errors at once.
     """
     path = config.find_config(explicit, environ=environ, uid=os.getuid())
-    return config.load(path, providers=PROVIDERS, sinks=SINKS, environ=environ, before=before, starting=starting)
+    return config.load(
+        path,
+        providers=PROVIDERS,
+        sinks=SINKS,
+        environ=environ,
+        before=before,
+        starting=starting,
+        in_shell=in_shell,
+    )
 
 
 def _imported(kind: str, place: str) -> "type[M]":

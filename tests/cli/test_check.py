@@ -51,7 +51,8 @@ def test_errors_are_exit_code_2_and_a_page_that_can_be_read(tmp_path: Path) -> N
         done.stderr
         == f"""\
 {tmp_path}/config.toml:4:1: unknown key "timout"; known are access, algorithm, backdate, claims, header, headers, jti, \
-kind, nonce, on_expiry, refresh_before, required, secret, sinks, time_unit, timeout, ttl; did you mean "timeout"?
+kind, max_age, nonce, on_expiry, refresh_before, required, secret, sinks, time_unit, timeout, ttl; \
+did you mean "timeout"?
     timout = "5m"
     ^
 {tmp_path}/config.toml:5:1: ttl: a duration is a string with a unit: "500ms", "30s", "15m", "12h", "1d"

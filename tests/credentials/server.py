@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -93,6 +94,11 @@ def everything(client: socket.socket) -> bytes:
 def given(path: Path, name: bytes | None = None) -> bytes:
     """Connect, and read to the end."""
     return everything(connected(path, name))
+
+
+def from_systemd(name: str = "demo") -> bytes:
+    """A name as systemd connects from, which no other test has."""
+    return f"\0{secrets.token_hex(8)}/unit/bot.service/{name}".encode()
 
 
 def is_refusal(got: bytes) -> bool:

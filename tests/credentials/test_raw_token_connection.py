@@ -10,6 +10,7 @@ from tests.credentials.server import (
     NOBODY,
     connected,
     everything,
+    from_systemd,
     given,
     handing_out,
     is_refusal,
@@ -65,9 +66,9 @@ def test_a_refusal_is_more_than_systemd_accepts(engine: FakeEngine, path: Path) 
     """docs: closing without data would start the unit with an empty credential. The denial is a warning."""
     engine.entries["demo"].settings = FakeHeld(access=NOBODY)
     with logged() as lines, handing_out(engine, rule, path=path):
-        assert is_refusal(given(path))
+        assert is_refusal(given(path, from_systemd()))
         engine.entries.clear()
-        assert is_refusal(given(path))
+        assert is_refusal(given(path, from_systemd()))
     first = next(line for line in lines if line["event"] == "client.denied")
     assert first["log_level"] == "warning"
     assert first["token"] == "demo"
@@ -88,7 +89,7 @@ def test_a_read_is_reported_at_debug_and_never_the_token(engine: FakeEngine, pat
 def test_access_is_asked_again_after_the_wait(engine: FakeEngine, path: Path) -> None:
     """What a reload took away while the client waited is not given any more."""
     entry = without_token(engine)
-    with handing_out(engine, rule, path=path) as running, connected(path) as client:
+    with handing_out(engine, rule, path=path) as running, connected(path, from_systemd()) as client:
         assert eventually(lambda: running.open == 1)
 
         def reload() -> None:
@@ -108,7 +109,7 @@ def test_a_provider_that_is_removed_refuses_who_waits(engine: FakeEngine, path: 
         engine.entries.clear()
         engine.announce("demo")
 
-    with handing_out(engine, rule, path=path) as running, connected(path) as client:
+    with handing_out(engine, rule, path=path) as running, connected(path, from_systemd()) as client:
         assert eventually(lambda: running.open == 1)
         running.inside(forget_all)
         assert is_refusal(everything(client))
@@ -130,7 +131,7 @@ def test_a_bug_is_one_clients_own(engine: FakeEngine, path: Path) -> None:
         return one
 
     with logged() as lines, handing_out(engine, stumbling, path=path):
-        assert is_refusal(given(path))
+        assert is_refusal(given(path, from_systemd()))
         assert given(path) == RAW.encode()
     assert RAW not in str(lines)
 
@@ -138,7 +139,8 @@ def test_a_bug_is_one_clients_own(engine: FakeEngine, path: Path) -> None:
 def test_a_client_that_does_not_read_is_cut_off(engine: FakeEngine, path: Path) -> None:
     """A refusal does not fit into the kernel's buffer; nobody waits for its reader for ever."""
     engine.entries["demo"].settings = FakeHeld(access=NOBODY)
-    with handing_out(engine, rule, path=path, bounds=Bounds(send_seconds=0.1)) as running, connected(path) as greedy:
+    bounds = Bounds(send_seconds=0.1)
+    with handing_out(engine, rule, path=path, bounds=bounds) as running, connected(path, from_systemd()) as greedy:
         assert eventually(lambda: running.open == 1)
         assert eventually(lambda: running.open == 0)
         got = everything(greedy)

@@ -14,6 +14,7 @@ from tests.credentials.server import (
     as_root,
     connected,
     everything,
+    from_systemd,
     given,
     given_to,
     handing_out,
@@ -43,7 +44,7 @@ def test_a_waiting_client_is_refused_at_the_end(engine: FakeEngine, path: Path) 
     """A stop or a restart must not start a unit with an empty credential; and the path is gone."""
     without_token(engine)
     with handing_out(engine, rule, path=path) as running:
-        waiting = [connected(path) for _ in range(3)]
+        waiting = [connected(path, from_systemd()) for _ in range(3)]
         assert eventually(lambda: running.open == 3)
         # Somebody must read meanwhile: a refusal does not fit into the kernel's buffer.
         readers = ThreadPoolExecutor(3)

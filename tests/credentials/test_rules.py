@@ -6,11 +6,21 @@ from pathlib import Path
 import pytest
 
 from tests.api.fake_engine import RAW, FakeEngine
-from tests.credentials.server import STRANGER, as_root, given, given_to, handing_out, is_refusal, place
+from tests.credentials.server import (
+    STRANGER,
+    as_root,
+    from_systemd,
+    given,
+    given_to,
+    handing_out,
+    is_refusal,
+    place,
+)
 from tests.httpd.served import logged
 from tokend.access.peer import Peer
+from tokend.access.policy import AccessPolicy
 from tokend.credentials.raw_token_connection import RefusedError, Rule
-from tokend.credentials.rules import units_rule
+from tokend.credentials.rules import readers_rule, units_rule
 from tokend.plugin.settings import Access
 
 ROOT = Peer(0, frozenset((0,)))
@@ -74,24 +84,52 @@ def test_everything_else_is_refused_and_reported(engine: FakeEngine, path: Path,
 @pytest.mark.parametrize(
     "name",
     [
+        b"\0deadbeef/unit/bot.service/demo\n",
+        b"\0/unit/bot.service/demo",
+        b"\x0012345678901234567/unit/bot.service/demo",
+        b"\0nothex00/unit/bot.service/demo",
+        b"\0deadbeef/unit/bot.service/\xff",
+        b"\0deadbeef/unit/bot.service/NO_TOKEN",
+    ],
+)
+def test_a_name_that_may_be_systemds_is_refused_with_more_than_it_accepts(
+    engine: FakeEngine, path: Path, name: bytes
+) -> None:
+    """Closed without data, a unit would start with an empty credential."""
+    with handing_out(engine, rule, path=path):
+        assert is_refusal(given(path, name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
         None,
         b"\0deadbeef",
         b"\0deadbeef/unit/bot.service",
         b"\0deadbeef/unit/bot.service/demo/",
-        b"\0deadbeef/unit/bot.service/demo\n",
         b"\0deadbeef/unit//demo",
-        b"\0/unit/bot.service/demo",
-        b"\x0012345678901234567/unit/bot.service/demo",
-        b"\0nothex00/unit/bot.service/demo",
         b"\0deadbeef/unit/bot.service/../demo",
-        b"\0deadbeef/unit/bot.service/\xff",
         b"\0deadbeef/user/bot.service/demo",
     ],
 )
-def test_a_name_that_systemd_would_not_take_is_refused(engine: FakeEngine, path: Path, name: bytes | None) -> None:
-    """None at all (curl, nc), or one of another shape."""
-    with handing_out(engine, rule, path=path):
-        assert is_refusal(given(path, name))
+def test_a_client_that_is_not_systemd_is_closed_without_data(
+    engine: FakeEngine, path: Path, name: bytes | None
+) -> None:
+    """No name at all (curl, nc), or one of another shape: a refusal of a megabyte would be a burden."""
+    with logged() as lines, handing_out(engine, rule, path=path):
+        assert given(path, name) == b""
+    assert sum(line["event"] == "client.denied" for line in lines) == 1
+
+
+@as_root
+def test_the_socket_of_a_sink_serves_systemd_and_refuses_it_as_systemd_wants(engine: FakeEngine, path: Path) -> None:
+    """LoadCredential= works there too. Another user with such a name is closed without data."""
+    with handing_out(engine, lambda engine: readers_rule(engine, AccessPolicy(lambda: ()), "users"), path=path):
+        assert given(path, from_systemd()) == RAW.encode()
+        assert given_to(STRANGER, path, from_systemd()) == (0, "")
+        engine.entries.clear()
+        assert is_refusal(given(path, from_systemd()))
+        assert given(path) == b""
 
 
 def test_a_path_as_the_peers_name_is_refused(engine: FakeEngine) -> None:
@@ -104,9 +142,7 @@ def test_a_path_as_the_peers_name_is_refused(engine: FakeEngine) -> None:
 def test_the_name_is_believed_of_root_and_our_own_user_alone(engine: FakeEngine, path: Path) -> None:
     """Anybody can bind it: the kernel says who did."""
     with handing_out(engine, rule, path=path):
-        size, content = given_to(STRANGER, path, asked_by("bot.service"))
-        assert size > 0
-        assert content == ""
+        assert given_to(STRANGER, path, asked_by("bot.service")) == (0, "")
         assert given(path, asked_by("bot.service")) == RAW.encode()
     user = units_rule(engine, own_uid=STRANGER)
     assert user(Peer(STRANGER, frozenset()), asked_by("bot.service")).name == "demo"

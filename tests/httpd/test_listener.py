@@ -1,18 +1,23 @@
 """The listener under all three servers, with the smallest connection that there can be."""
 
 import asyncio
+import ctypes
 import errno
 import os
 import socket
 import struct
+import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 import uvloop
 
+from tests.credentials.server import place
 from tests.httpd.served import logged
 from tokend.access.peer import NOBODY, Peer
 from tokend.httpd.listener import PAUSE_SECONDS, ConnectionLimits, Listener
@@ -20,6 +25,10 @@ from tokend.httpd.passed_descriptors import refuse_descriptors
 from tokend.httpd.unix_socket import SocketFile
 
 PATIENCE_SECONDS = 10.0
+SYS_SETRESUID = {"x86_64": 117, "aarch64": 147}.get(os.uname().machine, -1)
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0 or SYS_SETRESUID == -1, reason="only root can connect as other users; known on x86-64 and arm64"
+)
 
 
 @dataclass
@@ -48,6 +57,7 @@ class Open:
 
     def __init__(self, owner: Owner, sock: socket.SocketType) -> None:
         self.owner, self.sock, self.aborted = owner, sock, False
+        self.active = 0.0
         owner.made.append(self)
 
     def start(self) -> None:
@@ -61,6 +71,12 @@ class Open:
     def abort(self) -> None:
         self.aborted = True
         self.close()
+
+    def give_way(self) -> None:
+        self.close()
+
+    def last_active(self) -> float:
+        return self.active
 
     def close(self) -> None:
         self.sock.close()
@@ -104,6 +120,65 @@ def test_a_connection_too_many_is_closed_and_reported(tmp_path: Path) -> None:
             assert owner.denials == ([(os.geteuid(), detail)] if detail else [])
             await listener.close()
             assert listener.connections == {}
+
+    run(scenario)
+
+
+def connect_as(uid: int, path: Path) -> socket.socket:
+    """Connect as another user: the system call changes this thread only, libc's function the whole process."""
+    made: list[socket.socket] = []
+
+    def connect() -> None:
+        set_ids = partial(ctypes.CDLL(None).syscall, SYS_SETRESUID, -1)
+        assert set_ids(uid, -1) == 0
+        try:
+            client = socket.socket(socket.AF_UNIX)
+            client.settimeout(PATIENCE_SECONDS)
+            client.connect(str(path))
+            made.append(client)
+        finally:
+            assert set_ids(0, -1) == 0
+
+    thread = threading.Thread(target=connect)
+    thread.start()
+    thread.join()
+    return made[0]
+
+
+async def received(client: socket.socket) -> bytes:
+    """What a client gets next; nothing if it was closed."""
+    return await asyncio.to_thread(client.recv, 5)
+
+
+@as_root
+def test_when_all_places_are_taken_the_idlest_of_the_uid_with_the_most_goes() -> None:
+    """For another uid with fewer; a client of the uid with the most is refused. Root always has a place."""
+
+    async def scenario() -> None:
+        owner = Owner(ConnectionLimits(48, kept=lambda uid: uid == 0))
+        with place() as directory, ExitStack() as stack:
+            listener = await owner.listen(SocketFile(directory / "s", mode=0o666))
+
+            async def join(uid: int) -> tuple[socket.socket, bytes]:
+                client = stack.enter_context(connect_as(uid, directory / "s"))
+                return client, await received(client)
+
+            strangers = [await join(1001 + number % 3 // 2) for number in range(45)]
+            assert Counter(listener.connections.values()) == {1001: 30, 1002: 15}
+            owner.made[4].active = -1.0
+            assert listener.connections[owner.made[4]] == 1001
+            assert (await join(1003))[1] == b"hello"
+            assert await received(strangers[4][0]) == b""
+            assert (await join(1001))[1] == b""
+            assert [(await join(0))[1] for _ in range(3)] == [b"hello"] * 3
+            assert len(listener.connections) == 48
+            assert (await join(0))[1] == b"hello"
+            assert Counter(listener.connections.values()) == {1001: 28, 1002: 15, 1003: 1, 0: 4}
+            await listener.close()
+        assert {detail for _, detail in owner.denials} == {
+            "too many connections",
+            "too many connections: the idlest was closed",
+        }
 
     run(scenario)
 

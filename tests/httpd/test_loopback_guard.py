@@ -2,12 +2,16 @@
 
 import http.client
 import json
+import select
+import socket
+from contextlib import ExitStack
 
 import pytest
 
 from tests.api.fake_engine import RAW
 from tests.httpd.loopback_port import BEARER, SECRET, Port
 from tests.httpd.served import PATIENCE_SECONDS, eventually, logged
+from tokend.httpd.loopback_guard import LONGEST_DELAY_SECONDS, WrongSecrets
 from tokend.plugin.settings import Access
 
 WRONG = "obviously-fake-guess"
@@ -157,3 +161,26 @@ def test_an_invented_verb_is_no_way_past_the_secret(port: Port) -> None:
     assert port.ask("BREW", "/v1/tokens/demo", BEARER, host="evil.example").status == 403
     reply = port.ask("BREW", "/v1/tokens/demo", BEARER)
     assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_ten_wrong_secrets_a_second_are_answered_at_once_and_the_others_wait_their_turn() -> None:
+    """However long a flood lasts, the wait of the next wrong secret has a bound."""
+    pace = WrongSecrets()
+    assert [pace.delay(1000.0) for _ in range(13)] == pytest.approx([0.0] * 10 + [0.1, 0.2, 0.3])
+    assert pace.delay(1001.0) == 0
+    assert max(pace.delay(1001.0) for _ in range(1000)) == LONGEST_DELAY_SECONDS
+    assert pace.delay(1001.0 + LONGEST_DELAY_SECONDS + 1) == 0
+
+
+def test_a_right_secret_does_not_wait_behind_wrong_ones(port: Port) -> None:
+    """Guesses of all clients together are delayed; a client that knows the secret is answered meanwhile."""
+    guess = f"GET /v1/tokens/demo HTTP/1.1\r\nHost: 127.0.0.1:{port.server.port}\r\nAuthorization: {WRONG}\r\n\r\n"
+    with ExitStack() as stack:
+        guessers = [stack.enter_context(socket.create_connection(("127.0.0.1", port.server.port))) for _ in range(40)]
+        for one in guessers:
+            one.sendall(guess.encode())
+        assert eventually(lambda: bool(select.select(guessers, [], [], 0)[0]))
+        assert port.ask("GET", "/v1/tokens/demo", BEARER).status == 200
+        answered, _, _ = select.select(guessers, [], [], 0)
+        assert 1 <= len(answered) < 40
+        assert guessers[0].recv(12) == b"HTTP/1.1 401"

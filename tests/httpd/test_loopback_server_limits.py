@@ -22,8 +22,8 @@ from tokend.plugin.secret_source import SecretSource
 
 
 def test_one_connection_too_many_is_closed(tmp_path: Path) -> None:
-    """max_connections; a place that becomes free is given to the next."""
-    with listening(tmp_path, limits=Limits(max_connections=2, header_seconds=600)) as port:
+    """An eighth of max_connections; a place that becomes free is given to the next."""
+    with listening(tmp_path, limits=Limits(max_connections=16, header_seconds=600)) as port:
         address = ("127.0.0.1", port.server.port)
         with socket.create_connection(address), socket.create_connection(address) as second:
             third = socket.create_connection(address, PATIENCE_SECONDS)

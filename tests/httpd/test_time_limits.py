@@ -9,6 +9,8 @@ from tests.api.fake_engine import FakeEngine
 from tests.httpd.served import Served, eventually, served
 from tests.httpd.test_unix_server import LIVE
 from tokend.httpd.request_parser import Limits
+from tokend.httpd.response import KEEP_ALIVE_SECONDS
+from tokend.httpd.time_limits import LONGEST_PAUSE_SECONDS
 
 # The real limits are 2 s and more; the rules are the same at 100 ms.
 SHORT = Limits(header_seconds=0.1, body_seconds=0.2, idle_seconds=0.3, write_seconds=0.3)
@@ -79,3 +81,17 @@ def test_a_client_that_never_reads_is_closed(hasty: Served) -> None:
             break
     assert eventually(lambda: hasty.server.connections == 0)
     client.close()
+
+
+def test_an_idle_connection_stays_open_longer_than_the_answer_says(running: Served) -> None:
+    """Keep-Alive: timeout, on parsed and on prepared answers: a client that closes by it never meets our close."""
+    running.engine.hold("demo")
+    with running.client() as client:
+        for text in (LIVE, READ, READ, READ):
+            client.send(text)
+            assert client.reply().headers["keep-alive"] == f"timeout={KEEP_ALIVE_SECONDS}"
+        client.send(LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        last = client.reply()
+        assert last.headers["connection"] == "close"
+        assert "keep-alive" not in last.headers
+    assert Limits().idle_seconds >= KEEP_ALIVE_SECONDS + 2 * LONGEST_PAUSE_SECONDS

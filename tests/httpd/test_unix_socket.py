@@ -14,6 +14,7 @@ import pytest
 
 from tests.api.fake_engine import FakeEngine
 from tests.httpd.served import Client, eventually, logged, served
+from tokend.files import UntrustedError
 from tokend.httpd.unix_socket import LONGEST_PATH_BYTES, SocketFile, SocketInUseError, bind_socket
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as other users")
@@ -119,13 +120,13 @@ def test_a_directory_of_another_user_is_refused_unless_he_owns_the_socket(tmp_pa
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     os.chown(theirs, 12345, -1)
-    with pytest.raises(OSError, match="unsafe path"):
+    with pytest.raises(UntrustedError, match="belongs to uid 12345"):
         bind_socket(SocketFile(theirs / "s"))
     assert list(theirs.iterdir()) == []
     with bind_socket(SocketFile(theirs / "s", owner="12345")):
         assert (theirs / "s").stat().st_uid == 12345
     theirs.chmod(0o777)
-    with pytest.raises(OSError, match="unsafe path"):
+    with pytest.raises(UntrustedError, match="theirs"):
         bind_socket(SocketFile(theirs / "s", owner="12345"))
 
 

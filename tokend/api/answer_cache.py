@@ -19,7 +19,7 @@ from tokend.access.policy import AccessPolicy, is_public
 from tokend.access.socket_scope import SocketScope
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.application import PreparedAnswer
-from tokend.httpd.response import PLAIN_TYPE, Response
+from tokend.httpd.response import KEEP_ALIVE_SECONDS, PLAIN_TYPE, Response
 from tokend.machine.clock import Clock, SystemClock
 from tokend.plugin.settings import ProviderSettings
 from tokend.values.tokens import Lease, native, ready_headers
@@ -125,7 +125,7 @@ class AnswerCache:
         elif len(self._texts) >= MOST_REMEMBERED:
             self.forget_texts()
         self._texts[text] = answer = TokenAnswer(
-            response.encode(close=False),
+            response.encode(close=False, keep_alive_seconds=KEEP_ALIVE_SECONDS),
             is_public(basis.settings),
             name=basis.lease.name,
             lease=basis.lease,

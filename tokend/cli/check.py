@@ -1,12 +1,13 @@
 """``tokend check``: validate a configuration without running it."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tokend.cli.check_result import count, print_json, rows
+from tokend.cli.check_result import count, print_json, print_text, rows
 from tokend.cli.options import OUTPUT, SOCKET, name_completion
 from tokend.cli.plan import print_plan
 from tokend.cli.trials import try_tokens
@@ -24,31 +25,68 @@ if TYPE_CHECKING:
     help="Make one real attempt to get this token.",
 )  # fmt: skip
 @click.option("--try-all", is_flag=True, help="Make one real attempt for each token that is held.")
+@click.option("--unit", metavar="UNIT", help="Check with the user, variables, credentials and paths of a systemd unit.")
+@click.option("--user", metavar="NAME", help="Check as this user: files are readable, sinks can be written.")
 @OUTPUT
 @SOCKET
 def command(
-    file: str | None, plan: bool, tried: tuple[str, ...], try_all: bool, output: str, socket: str | None
+    file: str | None,
+    plan: bool,
+    tried: tuple[str, ...],
+    try_all: bool,
+    unit: str | None,
+    user: str | None,
+    output: str,
+    socket: str | None,
 ) -> int:
     """Check a configuration without running it. Reports every error at once; exit code 2 if there is one.
 
-    Reads the secrets' sources (not commands) and makes no request. With --plan the daemon checks FILE, with its own
-    environment and files, and prints the plan; only for root and the daemon's user. Without FILE it plans the
-    configuration that it runs with, which it usually has applied already.
+    Reads the secrets' sources (not commands) and makes no request. A credential of a unit is a note in a shell: --unit
+    asks systemd about the unit (tokend.service), and checks with its user, variables, credentials, ReadWritePaths= and
+    the like. --user checks as another user. Both need root for another user than yourself.
+
+    With --plan the daemon checks FILE, with its own environment and files, and prints the plan; only for root and the
+    daemon's user. Without FILE it plans the configuration that it runs with, which it usually has applied already.
 
     --try and --try-all make one real attempt each, without a daemon; they write no sink. Pauses and minimum intervals
     of the state directory are kept. Exit code 4 if credentials are refused, 7 if a token could not be had.
     """
-    if plan and (tried or try_all):
-        raise click.UsageError("--plan asks the daemon, and --try does without it: use one of them")
+    tries = bool(tried or try_all)
+    if sum((plan, tries, unit is not None, user is not None)) > 1:
+        raise click.UsageError("use one of --plan, --try, --unit and --user")
     if plan:
         return _plan(file, output, socket)
-    config = _checked(file, output, last=not (tried or try_all))
-    if isinstance(config, int):
-        return config
-    names = list(config.providers) if try_all else list(tried)
-    if not (tried or try_all):
-        return 0
-    return try_tokens(config, names, output)
+    if unit is not None or user is not None:
+        return _check_as(file, unit, user, output)
+    config = _checked(file, output, last=not tries)
+    if isinstance(config, int) or not tries:
+        return config if isinstance(config, int) else 0
+    return try_tokens(config, list(config.providers) if try_all else list(tried), output)
+
+
+def _check_as(file: str | None, unit: str | None, user: str | None, output: str) -> int:
+    """Check with the eyes of a user or of a unit; returns the exit code."""
+    from tokend.cli.check_as import check_as_user, check_unit
+    from tokend.values.errors import ConfigError
+
+    try:
+        report = check_unit(file, unit) if unit is not None else check_as_user(file, str(user))
+    except ConfigError as error:
+        _print_failure(file, str(error), output)
+        return 2
+    if output == "json":
+        print_json(errors=rows(report.errors), warnings=rows(report.warnings), notes=list(report.notes))
+        return 2 if report.errors else 0
+    print_text(report.file, report.providers, report.errors, report.warnings, report.notes)
+    return 2 if report.errors else 0
+
+
+def _print_failure(file: str | None, message: str, output: str) -> None:
+    """Print why nothing could be checked."""
+    if output == "json":
+        print_json(errors=[{"file": file, "line": None, "column": None, "message": message}], warnings=[])
+    else:
+        click.echo(message, err=True)
 
 
 def _plan(file: str | None, output: str, socket: str | None) -> int:
@@ -82,25 +120,20 @@ def _checked(file: str | None, output: str, *, last: bool) -> "Config | int":
     from tokend.values.errors import ConfigError
 
     try:
-        config = load_config(None if file is None else Path(file))
+        config = load_config(None if file is None else Path(file), in_shell=not os.environ.get("CREDENTIALS_DIRECTORY"))
     except InvalidConfigError as error:
         if output == "json":
             print_json(errors=rows(error.errors), warnings=[])
         else:
-            click.echo(f"{error}\n{count(len(error.errors), 'error')}", err=True)
+            print_text("", 0, error.errors, (), ())
         return 2
     except ConfigError as error:  # there is no file
-        if output == "json":
-            print_json(errors=[{"file": file, "line": None, "column": None, "message": str(error)}], warnings=[])
-        else:
-            click.echo(str(error), err=True)
+        _print_failure(file, str(error), output)
         return 2
+    notes = tuple(note.headline for note in config.notes)
     if output == "json":
         if last:
-            print_json(errors=[], warnings=rows(config.warnings))
+            print_json(errors=[], warnings=rows(config.warnings), notes=list(notes))
         return config
-    for warning in config.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    providers, warnings = count(len(config.providers), "provider"), count(len(config.warnings), "warning")
-    click.echo(f"{config.files[0]}: ok, {providers}, {warnings}")
+    print_text(str(config.files[0]), len(config.providers), (), config.warnings, notes)
     return config

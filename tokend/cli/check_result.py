@@ -24,3 +24,23 @@ def rows(problems: "Sequence[ConfigProblem]") -> list[dict[str, object]]:
 def count(number: int, what: str) -> str:
     """Return a number with its noun."""
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def print_text(
+    file: str,
+    providers: int,
+    errors: "Sequence[ConfigProblem]",
+    warnings: "Sequence[ConfigProblem]",
+    notes: Sequence[str],
+) -> None:
+    """Print the result for people: what is wrong on standard error, a line about a good file on standard output."""
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    if not errors:
+        for warning in warnings:
+            click.echo(f"warning: {warning}", err=True)
+        click.echo(f"{file}: ok, {count(providers, 'provider')}, {count(len(warnings), 'warning')}")
+        return
+    for error in errors:
+        click.echo(str(error), err=True)
+    click.echo(count(len(errors), "error"), err=True)

@@ -48,11 +48,16 @@ class ConfigProblem:
 
 @dataclass(slots=True)
 class Findings:
-    """The errors and warnings collected so far while a configuration is read; ``starting``: for a start."""
+    """The errors and warnings collected so far while a configuration is read; ``starting``: for a start.
+
+    ``in_shell``: for a check that is not the daemon's. ``notes`` has what only the daemon's unit can read.
+    """
 
     errors: list[ConfigProblem] = field(default_factory=list)
     warnings: list[ConfigProblem] = field(default_factory=list)
     starting: bool = False
+    in_shell: bool = False
+    notes: list[ConfigProblem] = field(default_factory=list)
 
     def of_this_machine(self, problem: ConfigProblem) -> None:
         """Add a problem that is not in the configuration's text, as a file that cannot be read now.

@@ -33,6 +33,7 @@ from tokend.config.model import Config, DaemonSettings, ProviderConfig, SocketSe
 from tokend.config.paths import default_socket, default_state_directory, foreign_runtime_directory
 from tokend.config.pydantic_messages import explain
 from tokend.config.secret_checks import check_documents, secret_files
+from tokend.config.target_places import check_target_places
 from tokend.config.toml_messages import Vocabulary
 from tokend.files import directories_resolved_once, judged_once
 from tokend.plugin.secret_source import SecretSource
@@ -77,17 +78,19 @@ def load(
     environ: Mapping[str, str] = os.environ,
     before: Config | None = None,
     starting: bool = False,
+    in_shell: bool = False,
 ) -> Config:
     """Read ``path`` and the files that it includes. Raises `InvalidConfigError` with every error.
 
     Warnings are in the result. With ``starting``, what this machine lacks for a part of the configuration is a warning.
+    With ``in_shell``, a secret that only a unit's credentials can have is a note.
     On a reload, ``before`` is the configuration in force. Each file is then read until two reads agree, and a file that
     became empty is an error. A provider whose table did not change is taken over from ``before`` without another
     validation. Checks of several tables, and of this machine, cover all tables.
     """
     kinds, sink_kinds = LoadKinds(providers), LoadKinds(sinks)
     loading = _Loading(kinds, sink_kinds, environ, {} if before is None else before.providers)
-    loading.findings.starting = starting
+    loading.findings.starting, loading.findings.in_shell = starting, in_shell
     findings = loading.findings
 
     def vocabulary() -> Vocabulary:
@@ -125,6 +128,7 @@ def load(
         sockets=tuple(place.settings for place in loading.sockets),
         origins={name: document.path for name, document in loading.origins.items()},
         digests=tuple(document.digest for document in documents),
+        notes=in_order(findings.notes),
         include_present=included.present,
         include_matched=included.matched,
     )
@@ -367,6 +371,7 @@ def _check_tables(loading: _Loading, documents: list[Document], daemon: PlacedSe
     on_demand = {str(place.path[-1]) for place in loading.valid if isinstance(place.settings, OnDemandSettings)}
     check_tokens(loading.placed_sinks, loading.origins, on_demand, loading.findings)
     check_group_modes(loading.placed_sinks, loading.findings)
+    check_target_places(loading.placed_sinks, loading.findings)
     check_names(daemon, [*loading.sockets, *tables], loading.findings)
 
 

@@ -1,10 +1,13 @@
 """One client of a raw-token socket: it gets the token, or a refusal, and then the end of the stream.
 
-Nothing is read from the client. systemd takes a connection that is closed without data for an empty credential and
-starts the unit with it. So a refusal is more than systemd accepts, and the unit fails (243/CREDENTIALS).
+Nothing is read from the client. A refused client is closed without data, except systemd: it takes that for an empty
+credential and starts the unit with it. So systemd is sent more than it accepts, and the unit fails (243/CREDENTIALS).
+systemd connects from an abstract name that names the unit: ``\\0<hex>/unit/<unit>/<credential>`` (systemd.exec(5),
+LoadCredential=). Any process can bind such a name, so it counts only from root, and from our own uid for user managers.
 """
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +27,9 @@ from tokend.values.tokens import Lease
 # CREDENTIAL_SIZE_MAX of systemd is 1 MiB; it must be exceeded.
 REFUSAL = bytes(1024 * 1024 + 64 * 1024)
 
+# Any name of this shape, not only those that a token may have: no unit must start with an empty credential.
+_ADDRESS = re.compile(rb"\0[^/]*/unit/[^/]+/[^/]+", re.DOTALL)
+
 _log = structlog.get_logger("tokend.api")
 
 
@@ -38,6 +44,13 @@ class RefusedError(Exception):
         super().__init__(detail)
         self.what = what
         self.trusted = trusted
+
+
+def is_systemd(peer: Peer, address: object, *, own_uid: int) -> bool:
+    """Return whether systemd asks for the credential of a unit."""
+    if peer.uid not in (0, own_uid) or peer.is_contained or not isinstance(address, bytes):
+        return False
+    return _ADDRESS.fullmatch(address) is not None
 
 
 class Rule(Protocol):
@@ -60,6 +73,7 @@ class ConnectionOwner(Protocol):
     hangups: HangupWatch
     send_seconds: float
     name: str
+    own_uid: int
 
     def identify(self, connection: socket.SocketType, /) -> Peer:
         """Return the peer's identity; raises OSError."""
@@ -82,6 +96,7 @@ class RawTokenConnection:
         self._socket = as_python_socket(accepted)
         self._address = address
         self._ending = False
+        self._since = asyncio.get_running_loop().time()
         self._wait: anyio.CancelScope | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -91,7 +106,7 @@ class RawTokenConnection:
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
     def close_soon(self) -> None:
-        """Refuse the client if it still waits for a token."""
+        """End the client's wait for a token, without one."""
         self._ending = True
         if self._wait is not None:
             self._wait.cancel()
@@ -100,6 +115,14 @@ class RawTokenConnection:
         """Close now, without an answer."""
         if self._task is not None:
             self._task.cancel()
+
+    def give_way(self) -> None:
+        """End the client's wait for a token, without one."""
+        self.close_soon()
+
+    def last_active(self) -> float:
+        """Return the loop's time of the accept: a client does nothing else."""
+        return self._since
 
     async def _serve(self) -> None:
         home = self._home
@@ -112,9 +135,10 @@ class RawTokenConnection:
             home.leave(self)
 
     async def _answer(self, peer: Peer) -> None:
-        content: bytes | None = REFUSAL
+        refusal = REFUSAL if is_systemd(peer, self._address, own_uid=self._home.own_uid) else None
+        content = refusal
         try:
-            content = await self._token(peer)
+            content = await self._token(peer, refusal)
         except RefusedError as error:
             self._home.denied(peer, error)
         except Exception as bug:
@@ -124,8 +148,11 @@ class RawTokenConnection:
             with anyio.move_on_after(self._home.send_seconds):
                 await asyncio.get_running_loop().sock_sendall(self._socket, content)
 
-    async def _token(self, peer: Peer) -> bytes | None:
-        """Return the token as soon as there is a valid one; None if the client disconnects before."""
+    async def _token(self, peer: Peer, refusal: bytes | None) -> bytes | None:
+        """Return the token as soon as there is a valid one, or None if the client disconnects before.
+
+        Returns ``refusal`` if `close_soon` is called before.
+        """
         home = self._home
         while not self._ending:
             entry = home.rule(peer, self._address)
@@ -138,7 +165,7 @@ class RawTokenConnection:
                 return content
             if not await self._wait_for(home.changed(entry.name)) and not self._ending:
                 return None
-        return REFUSAL
+        return refusal
 
     async def _wait_for(self, news: anyio.Event) -> bool:
         """Wait for a change; False if the client disconnects or `close_soon` is called before."""

@@ -64,6 +64,7 @@ class RawTokenServer:
         self._endpoint = one_endpoint(place, sock)
         self._bounds = bounds or Bounds()
         self.engine, self.rule, self.offer, self.identify = engine, rule, offer, identify
+        self.own_uid = os.geteuid()
         self.handed_out = handed_out
         self.send_seconds = self._bounds.send_seconds
         self.name = str(place.path) if place is not None else "inherited"
@@ -81,7 +82,10 @@ class RawTokenServer:
         or was taken from us for good.
         """
         bounds = self._bounds
-        limits = ConnectionLimits(bounds.connections, bounds.per_uid, exempt=frozenset((0, os.geteuid())), queues=True)
+        trusted = frozenset((0, os.geteuid()))
+        limits = ConnectionLimits(
+            bounds.connections, bounds.per_uid, exempt=trusted, queues=True, kept=trusted.__contains__
+        )
         self._listener = Listener(
             self._endpoint,
             partial(RawTokenConnection, self),

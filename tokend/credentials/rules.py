@@ -1,7 +1,6 @@
 """Rules of the raw-token sockets: systemd's LoadCredential= on credentials.sock, and the sockets of sinks.
 
-systemd connects from an abstract name that names the unit: ``\\0<hex>/unit/<unit>/<credential>`` (systemd.exec(5),
-LoadCredential=). Any process can bind such a name, so it counts only from root, and from our own uid for user managers.
+LoadCredential= works on the sockets of sinks, too: systemd asks as root, or as our own user.
 """
 
 import os
@@ -39,10 +38,10 @@ _log = structlog.get_logger("tokend.api")
 
 def units_rule(engine: Engine, *, own_uid: int | None = None) -> Rule:
     """Make the rule of credentials.sock: systemd asks, for a unit that is one of the token's ``access.units``."""
-    systemd = frozenset((0, os.geteuid() if own_uid is None else own_uid))
+    ours = os.geteuid() if own_uid is None else own_uid
 
     def rule(peer: Peer, address: object) -> Entry:
-        if peer.uid not in systemd:
+        if peer.uid not in (0, ours):
             raise RefusedError("only systemd may ask here")
         if peer.is_contained:
             raise RefusedError(f"only systemd may ask here, and this uid {peer.uid} is in a container")

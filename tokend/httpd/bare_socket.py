@@ -56,6 +56,14 @@ class BareConnection:
         """Close now."""
         self._group.close(self)
 
+    def give_way(self) -> None:
+        """Close now."""
+        self._group.close(self)
+
+    def last_active(self) -> float:
+        """Return the loop's time of the accept."""
+        return self.since
+
 
 class BareSockets:
     """All bare sockets of one server, on the running loop, until `stop`."""

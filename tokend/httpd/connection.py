@@ -21,6 +21,7 @@ from tokend.httpd.passed_descriptors import DrainedSocket
 from tokend.httpd.problem import RequestError
 from tokend.httpd.request import Request
 from tokend.httpd.request_parser import SLICE_BYTES, Limits, RequestReader
+from tokend.httpd.response import KEEP_ALIVE_SECONDS
 
 # Longer request texts are parsed each time: to remember them would cost more memory than it saves time.
 LONGEST_REMEMBERED_BYTES = 1024
@@ -206,6 +207,15 @@ class Connection(asyncio.Protocol):
         if self._opening is None:
             self._transport.abort()
 
+    def give_way(self) -> None:
+        """Close now. A request with effects runs to its end."""
+        if self._opening is None:
+            self._transport.abort()
+
+    def last_active(self) -> float:
+        """Return the loop's time of the last change: a request began, an answer was sent."""
+        return self._loop.time() if self._touched or self._opening is not None else self._since
+
     # -------------------------------------------------------------- the order of things
 
     @property
@@ -277,7 +287,9 @@ class Connection(asyncio.Protocol):
                 self._granted = self._answers.remember(text, answer)
             close = not request.keep_alive or answer.stream is not None
             if not self._closing:
-                self._transport.write(answer.encode(close=close, head_only=request.method == "HEAD"))
+                head_only = request.method == "HEAD"
+                encoded = answer.encode(close=close, head_only=head_only, keep_alive_seconds=KEEP_ALIVE_SECONDS)
+                self._transport.write(encoded)
             if answer.stream is not None and request.method != "HEAD":
                 await self._send_stream(answer.stream)
         finally:

@@ -5,6 +5,7 @@ period at the end. The server behind it speaks with the clients: HTTP or raw tok
 """
 
 import asyncio
+import heapq
 import os
 import resource
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Generic, Protocol, TypeVar
 
 import structlog
@@ -32,6 +34,10 @@ from tokend.machine.thread_pool import ThreadPool, Threads
 # The last descriptors are for upstreams, state, files and reloads, however many clients come (docs/promises.md 71).
 # `SPARE_DESCRIPTORS` more are kept while descriptors of clients have to be received.
 RESERVED_DESCRIPTORS = 64
+# Places that only root, the daemon's own user and administrators can take (a sixteenth, if that is less).
+KEPT_PLACES = 64
+# The idlest connections are looked for among thousands: so many are remembered for the next clients.
+REMEMBERED_IDLE = 64
 # A connection whose client connected before the kernel refused descriptors has been in the backlog since. After this
 # time an empty backlog proves that there is none left.
 BACKLOG_SECONDS = 1.0
@@ -61,6 +67,12 @@ class OpenConnection(Protocol):
     def abort(self) -> None:
         """Close now."""
 
+    def give_way(self) -> None:
+        """Close now, because another client needs the place."""
+
+    def last_active(self) -> float:
+        """Return the loop's time when the client last did something."""
+
 
 C = TypeVar("C", bound=OpenConnection)
 
@@ -69,14 +81,23 @@ C = TypeVar("C", bound=OpenConnection)
 class ConnectionLimits:
     """The largest numbers of open connections: in all, and of one uid (None: any number).
 
-    Connections of ``exempt`` uids count only in all. A connection above a limit is closed. With ``queues``, a
-    connection above the limit in all stays in the kernel's backlog until another one ends.
+    Connections of ``exempt`` uids count only in all. A connection above the limit of its uid is closed. When all places
+    are taken, the idlest connection of the uid with the most is closed for one of another uid. The last `KEPT_PLACES`
+    are for uids for which ``kept`` returns True. With ``queues``, a connection above the limit in all, kept places
+    included, stays in the kernel's backlog until another one ends.
     """
 
     connections: int
     per_uid: int | None = None
     exempt: frozenset[int] = frozenset()
     queues: bool = False
+    kept: Callable[[int], bool] | None = None
+
+    @property
+    def common(self) -> int:
+        """The number of places that are for everybody."""
+        kept = 0 if self.kept is None else min(KEPT_PLACES, self.connections // 16)
+        return self.connections - kept
 
 
 class Listener(Generic[C]):
@@ -107,7 +128,11 @@ class Listener(Generic[C]):
         self._make, self._limits, self._denied = make, limits, denied
         self._path_check_seconds = path_check_seconds
         self._threads = threads or ThreadPool(1)
+        self._common = limits.common
         self._per_uid: Counter[int] = Counter()
+        # Connections to be closed if they are still idle then, the idlest one last, with their last activity.
+        self._idlest: list[tuple[float, C]] = []
+        self._going: set[C] = set()
         self._left = asyncio.Event()  # set whenever a connection is closed
         self._pause: asyncio.TimerHandle | None = None
         self._failing = False
@@ -182,6 +207,7 @@ class Listener(Generic[C]):
         """Forget a connection that is closed."""
         if (uid := self.connections.pop(connection, None)) is not None:
             self._left.set()
+            self._going.discard(connection)
             self._per_uid[uid] -= 1
             if not self._per_uid[uid]:
                 del self._per_uid[uid]
@@ -238,17 +264,62 @@ class Listener(Generic[C]):
             except OSError:
                 accepted.close()
                 continue
-            full = len(self.connections) >= limits.connections or (descriptor >= reserved and not limits.queues)
-            if full or (
-                limits.per_uid is not None and self._per_uid[uid] >= limits.per_uid and uid not in limits.exempt
-            ):
-                self._denied(Peer(uid, frozenset()), "too many connections" + ("" if full else " of this uid"))
+            if limits.per_uid is not None and self._per_uid[uid] >= limits.per_uid and uid not in limits.exempt:
+                self._denied(Peer(uid, frozenset()), "too many connections of this uid")
+                accepted.close()
+                continue
+            full = len(self.connections) >= self._common or descriptor >= reserved
+            if full and not self._make_room(uid, descriptor - reserved):
+                self._denied(Peer(uid, frozenset()), "too many connections")
                 accepted.close()
                 continue
             connection = self._make(accepted, address)
             self.connections[connection] = uid
             self._per_uid[uid] += 1
             connection.start()
+
+    def _make_room(self, uid: int, above: float) -> bool:
+        """Close the idlest connection for a new one if there is no place for it; False if none can be closed.
+
+        ``above`` is how far the new connection's descriptor lies in the reserve; negative if it does not.
+        """
+        kept = self._is_kept(uid)
+        taken = len(self.connections) - len(self._going)
+        if above < 0 and taken < (self._limits.connections if kept else self._common):
+            return True
+        # A descriptor of the reserve is given back as soon as the closed connection's is free again.
+        if above >= RESERVED_DESCRIPTORS / 2 and not kept:
+            return False
+        fullest = self._fullest_uid()
+        if fullest is None or (idlest := self._find_idlest(fullest)) is None:
+            return False
+        # A client of the uid with the most makes no room for itself.
+        if self._per_uid[uid] >= self._per_uid[fullest] and (uid == fullest or not kept or self._is_kept(fullest)):
+            return False
+        self._going.add(idlest)
+        self._denied(Peer(self.connections[idlest], frozenset()), "too many connections: the idlest was closed")
+        idlest.give_way()
+        return True
+
+    def _is_kept(self, uid: int) -> bool:
+        return self._limits.kept is not None and self._limits.kept(uid)
+
+    def _fullest_uid(self) -> int | None:
+        """Return the uid with the most connections; one for which places are kept only if there is no other."""
+        return max(self._per_uid, key=lambda uid: (not self._is_kept(uid), self._per_uid[uid]), default=None)
+
+    def _find_idlest(self, fullest: int) -> C | None:
+        """Return the idlest connection of a uid."""
+        connections, going = self.connections, self._going
+        for _ in range(2):
+            while self._idlest:
+                since, one = self._idlest.pop()
+                if connections.get(one) == fullest and one not in going and one.last_active() == since:
+                    return one
+            theirs = (one for one, uid in connections.items() if uid == fullest and one not in going)
+            idlest = heapq.nsmallest(REMEMBERED_IDLE, ((one.last_active(), one) for one in theirs), key=itemgetter(0))
+            self._idlest = idlest[::-1]
+        return None
 
     def _drained(self, descriptor: int) -> socket.SocketType:
         """Return an accepted connection on which descriptors may have been passed."""

@@ -4,6 +4,7 @@ Over TCP the kernel does not say who the peer is, so a secret stands in for iden
 Web pages in a browser reach the port too; their Host (DNS rebinding) is refused here, their Origin by the application.
 """
 
+import asyncio
 import hmac
 import ipaddress
 import re
@@ -36,6 +37,26 @@ _HOST = re.compile(r"(localhost|127\.[0-9.]+|\[::1\])(?::([0-9]{1,5}))?", re.ASC
 _BEARER = re.compile(rb"bearer +(.*)", re.IGNORECASE | re.DOTALL)
 
 
+# So many answers to wrong secrets a second leave at once; the others wait, for at most the longest delay.
+# Right secrets never wait.
+WRONG_PER_SECOND = 10
+LONGEST_DELAY_SECONDS = 30.0
+
+
+class WrongSecrets:
+    """Rate limit of answers to wrong secrets, of all clients together: the kernel does not name them."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def delay(self, now: float) -> float:
+        """Count a wrong secret at ``now`` (monotonic seconds); return how long its answer has to wait."""
+        self._next = min(max(self._next, now - 1 + 1 / WRONG_PER_SECOND), now + LONGEST_DELAY_SECONDS)
+        delay = max(0.0, self._next - now)
+        self._next += 1 / WRONG_PER_SECOND
+        return delay
+
+
 class LoopbackGuard:
     """Pass requests with the right Host and secret on to an application, and refuse all others.
 
@@ -50,6 +71,7 @@ class LoopbackGuard:
         self.port = port
         self._source = source
         self._threads = threads
+        self._wrong = WrongSecrets()
         self._trouble: str | None = None
         self._log = structlog.get_logger("tokend.api")
 
@@ -109,6 +131,7 @@ class LoopbackGuard:
             found = [hmac.compare_digest(one, expected.reveal_bytes()) for one in candidates]
             if any(found):
                 return
+            await asyncio.sleep(self._wrong.delay(asyncio.get_running_loop().time()))
         how = "is wrong" if given else "is missing"
         raise _unauthorized(f"the secret of the loopback port {how}: send Authorization: Bearer SECRET")
 

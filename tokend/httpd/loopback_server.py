@@ -6,6 +6,7 @@ request. There are no prepared answers here, because a request text holds the se
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import Callable
 
@@ -21,6 +22,10 @@ from tokend.httpd.time_limits import LimitedConnection, enforce_time_limits
 from tokend.httpd.unix_socket import BACKLOG
 from tokend.machine.thread_pool import Threads
 from tokend.plugin.secret_source import SecretSource
+
+# Every user of the host can connect here, and cannot be counted: at most this part of the places of the Unix socket and
+# of the descriptors is for this port.
+SHARE = 8
 
 
 class LoopbackServer:
@@ -62,7 +67,7 @@ class LoopbackServer:
         self.listener = Listener(
             sock,
             self._connect,
-            limits=ConnectionLimits(self.limits.max_connections),
+            limits=ConnectionLimits(max(1, min(self.limits.max_connections, _soft_limit()) // SHARE)),
             denied=self.application.log_denial,
         )
         await self.listener.start()
@@ -85,3 +90,8 @@ class LoopbackServer:
     def _connect(self, accepted: socket.SocketType, _address: object) -> Connection:
         sock = socket.socket(accepted.family, accepted.type, 0, fileno=accepted.detach())
         return Connection(self, NOBODY, sock)
+
+
+def _soft_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 30 if soft == resource.RLIM_INFINITY else soft

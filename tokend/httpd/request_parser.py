@@ -36,7 +36,7 @@ class Limits:
     body_bytes: int = 64 * 1024
     header_seconds: float = 2.0
     body_seconds: float = 10.0
-    idle_seconds: float = 60.0
+    idle_seconds: float = 65.0  # some seconds more than answers say (`KEEP_ALIVE_SECONDS`)
     write_seconds: float = 30.0
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import orjson
 
+# Answers say that an idle connection stays open for so long. The server waits longer (`Limits.idle_seconds`): a client
+# that sends a request at the last moment must not meet the end of the connection.
+KEEP_ALIVE_SECONDS = 60
 JSON_TYPE = "application/json"
 PLAIN_TYPE = "text/plain; charset=utf-8"
 
@@ -26,8 +29,11 @@ class Response:
     stream: AsyncGenerator[bytes, None] | None = None
     basis: object = field(default=None, repr=False, compare=False)
 
-    def encode(self, *, close: bool, head_only: bool = False) -> bytes:
-        """Encode as HTTP/1.1; ``close`` announces the end of the connection, ``head_only`` leaves out the body."""
+    def encode(self, *, close: bool, head_only: bool = False, keep_alive_seconds: int | None = None) -> bytes:
+        """Encode as HTTP/1.1; ``close`` announces the end of the connection, ``head_only`` leaves out the body.
+
+        ``keep_alive_seconds`` says how long the client may let an open connection be idle.
+        """
         lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
         if self.content_type is not None:
             lines.append(f"Content-Type: {self.content_type}")
@@ -38,6 +44,8 @@ class Response:
         lines.extend(f"{name}: {value}" for name, value in self.headers)
         if close:
             lines.append("Connection: close")
+        elif keep_alive_seconds is not None:
+            lines.append(f"Keep-Alive: timeout={keep_alive_seconds}")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         return head if head_only else head + self.body
 

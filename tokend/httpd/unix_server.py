@@ -1,6 +1,7 @@
 """HTTP on one Unix socket: a listener, bare sockets for prepared answers, connections for everything else."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,7 +25,8 @@ class SocketServer:
 
     Give either ``place``, where the socket is made, watched and at the end unlinked, or ``sock``, a listening socket
     that somebody else made (socket activation). ``bound`` is the socket that `bind_socket` made at the place already;
-    without it `start` makes it, in the loop. ``identify`` returns the identity of a connection's peer.
+    without it `start` makes it, in the loop. ``identify`` returns the identity of a connection's peer. Places are
+    kept for uids for which ``kept`` returns True (default: root's and our own).
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class SocketServer:
         identify: Callable[[socket.SocketType], Peer] = identify,
         bound: socket.socket | None = None,
         threads: Threads | None = None,
+        kept: Callable[[int], bool] | None = None,
     ) -> None:
         self.application = application
         self.answers = answers
@@ -48,7 +51,11 @@ class SocketServer:
         self.listener: Listener[LimitedConnection] = Listener(
             one_endpoint(place, sock),
             partial(BareConnection, self._bare_sockets),
-            limits=ConnectionLimits(self.limits.max_connections, self.limits.max_connections_per_uid),
+            limits=ConnectionLimits(
+                self.limits.max_connections,
+                self.limits.max_connections_per_uid,
+                kept=kept or frozenset((0, os.geteuid())).__contains__,
+            ),
             denied=application.log_denial,
             path_check_seconds=path_check_seconds,
             bound=bound,

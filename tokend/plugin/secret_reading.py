@@ -11,7 +11,7 @@ from pathlib import Path
 from tokend.files import Level, UntrustedError, require_safe
 from tokend.machine.command import run_command
 from tokend.plugin.secret_source import SecretSource, is_shown, shows_path
-from tokend.values.errors import SecretError, UnsafePathError
+from tokend.values.errors import NoCredentialsError, SecretError, UnsafePathError
 from tokend.values.secret import Secret
 
 COMMAND_SECONDS = 10
@@ -117,7 +117,9 @@ def _file_of(source: SecretSource, environ: Mapping[str, str]) -> Path:
     name = source.credential or ""
     if not directory:
         shown = name if is_shown("credential", name) else "NAME"
-        raise SecretError(f"{source}: $CREDENTIALS_DIRECTORY is not set; add LoadCredential={shown}:… to the unit")
+        raise NoCredentialsError(
+            f"{source}: $CREDENTIALS_DIRECTORY is not set; add LoadCredential={shown}:… to the unit"
+        )
     if "/" in name or "\0" in name or name in {"", ".", ".."}:
         raise SecretError(f"{source}: a credential's name is one file name")
     return Path(directory) / name

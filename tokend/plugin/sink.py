@@ -4,7 +4,7 @@ tokend writes a *pushed* sink (a file) and a *remote* sink (a key in a secret st
 socket). A sink makes one attempt. Retries, backoff, order, logs and status belong to `engine.publishing`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
+from tokend.values.status import StatusWarning
 from tokend.values.tokens import Lease
 
 T = TypeVar("T")
@@ -177,6 +178,14 @@ class WatchedSink(Sink, Protocol):
 
     async def repair(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease], good: object) -> bool:
         """Make the target hold these tokens again. Returns as `write` does; ``good`` as in `difference`."""
+
+
+@runtime_checkable
+class RemarkingSink(Destination, Protocol):
+    """A pushed sink that reports what looks wrong with its target, although the token is there."""
+
+    def remarks(self) -> Sequence[StatusWarning]:
+        """Return warnings about the target, for the status of its token. Blocks. Raises nothing."""
 
 
 @runtime_checkable

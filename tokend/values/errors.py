@@ -96,6 +96,10 @@ class SecretError(AttemptError):
     reason = "config"
 
 
+class NoCredentialsError(SecretError):
+    """A secret is one of a unit's credentials, and this process belongs to no unit that has any."""
+
+
 class UnsafePathError(SecretError):
     """Somebody else decides what is in a file that the attempt needs (`files.trusted`). The file was not read."""
 

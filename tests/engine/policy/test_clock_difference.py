@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
-import structlog
 
 from tests.fakes import FakeHeld, FakeLocal, FakeOnDemand, World, literal, provider
+from tests.httpd.served import logged
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.policy.clock_difference import CODE, clock_warnings
 from tokend.values.instant import Instant
@@ -39,7 +39,7 @@ def test_status_and_one_log_line_say_that_the_vendors_clock_is_off() -> None:
         world = World(clock)
         links, local = FakeOnDemand(), FakeLocal(secret=literal("fake-key"))
         every = [provider("a", FakeHeld()), provider("links", links), provider("c", local)]
-        with structlog.testing.capture_logs() as logs:
+        with logged() as logs:
             async with world.running(*every) as supervisor:
                 world.upstreams["one"].latency = 1.0
                 await until(lambda: bool(world.upstreams["one"].calls), seconds=5)

@@ -6,9 +6,10 @@ from typing import Literal
 import anyio
 import pytest
 
-from tests.fakes import HOLDING, FakeHeld, FakeSink, World, provider
+from tests.fakes import HOLDING, WORLDS, FakeHeld, FakeSink, World, config, provider
 from tests.virtual import VirtualClock, run_virtually
 from tokend.values.errors import SinkError
+from tokend.values.status import StatusWarning
 
 
 @pytest.mark.parametrize(
@@ -115,5 +116,29 @@ def test_a_change_during_a_write_causes_another_write() -> None:
             writes = world.counters.sink_writes
             assert writes["a", "fake-template-1", "success"] == 1
             assert writes["a", "fake-template-1", "unchanged"] == 2
+
+    run_virtually(main)
+
+
+class RemarkingFake(FakeSink):
+    """A sink with something to say about its target."""
+
+    kind: Literal["fake-remarking"] = "fake-remarking"  # type: ignore[assignment]  # each kind has a name of its own
+
+    def remarks(self) -> list[StatusWarning]:
+        return [StatusWarning("odd", f"{self.path} looks odd")] if self.path in WORLDS[-1].disk else []
+
+
+def test_remarks_on_a_target_are_warnings_of_its_token() -> None:
+    """They go with the sink."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        async with world.running(provider("a", FakeHeld(), RemarkingFake())) as supervisor:
+            await anyio.sleep(20)
+            assert supervisor.entries["a"].status().warnings == (StatusWarning("odd", "somewhere looks odd"),)
+            await supervisor.apply(config(provider("a", FakeHeld(), FakeSink(path="elsewhere"))))
+            await anyio.sleep(20)
+            assert supervisor.entries["a"].status().warnings == ()
 
     run_virtually(main)

@@ -1,12 +1,26 @@
 """A sink made of several tokens: written when any changes, while all are valid; never with one that was taken away."""
 
+from collections.abc import Callable
 from functools import partial
 from operator import eq
 from typing import Literal
 
 import anyio
 
-from tests.fakes import HOUR, FakeCombiningSink, FakeHeld, FakeLocal, FakeSink, Upstream, World, literal, provider
+from tests.expecting import held
+from tests.fakes import (
+    HOUR,
+    FakeCombiningSink,
+    FakeHeld,
+    FakeLocal,
+    FakeSink,
+    InlineThreads,
+    T,
+    Upstream,
+    World,
+    literal,
+    provider,
+)
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.config.model import ProviderConfig
 from tokend.values.errors import TransientError
@@ -100,5 +114,35 @@ def test_a_provider_that_is_not_there_holds_nothing_back_but_this_sink() -> None
             await anyio.sleep(10)
             combined, own = supervisor.entries["a"].status().sinks
             assert (combined.state, own.state) == ("waiting", "ok")
+
+    run_virtually(main)
+
+
+class SlowToReturn(InlineThreads):
+    """Each call has its effect at once, and returns two seconds later."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+
+    async def run(self, call: Callable[[], T], *, seconds: float) -> T:
+        result = call()
+        await self._clock.sleep(2.0)
+        return result
+
+
+def test_a_target_that_is_being_removed_is_not_called_up_to_date() -> None:
+    """The token of another provider has ended: the file is gone before the disk says so."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        world.threads = SlowToReturn(clock)
+        up = world.upstreams["two"] = Upstream(clock, life=100.0)
+        both = provider("a", FakeHeld(), FakeCombiningSink(path="both", tokens=("b",)))
+        async with world.running(both, provider("b", FakeHeld(base_url="two", on_expiry="remove"))) as supervisor:
+            await anyio.sleep(10)
+            assert held(supervisor.entries["a"]).is_settled()
+            up.broken = lambda now: TransientError("down")
+            await until(lambda: "both" not in world.disk, seconds=200)
+            assert not held(supervisor.entries["a"]).is_settled()
 
     run_virtually(main)

@@ -16,6 +16,10 @@ LoadCredential=px-key:/etc/tokend/px.key
 LoadCredential=tt-key:/etc/tokend/tt.key
 LoadCredentialEncrypted=tt-secret:/etc/tokend/tt.secret.cred
 END
+# In a shell they are notes; with the unit they are read, as its user gets them.
+notes=$(tokend check /etc/tokend/config.toml 2>&1 >/dev/null)
+[[ $(grep -c 'is a credential of the unit' <<<"$notes") == 3 ]]
+tokend check --unit tokend.service | grep -q ': ok, 2 providers'
 systemctl start tokend
 until_true 20 says "px (rejected: "
 tokend get tt --wait 20s >/dev/null

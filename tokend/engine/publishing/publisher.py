@@ -263,6 +263,7 @@ class Publisher:
         lease, leases = self._leases()
         async with self._target.lock:
             if wanted.action == "remove" or lease is None:
+                self._done = None  # it may be gone before that is known here
                 return await self._delivery.remove(self._runtime)
             if self._others:
                 return await self._delivery.write_all(self._runtime, lease, leases)
@@ -284,6 +285,8 @@ class Publisher:
 
     def _succeeded(self, wanted: _Wanted | None, *, changed: bool) -> None:
         self._done = wanted
+        for warning in self._context.warnings.put(self.name, self.label, self._runtime.last_remarks):
+            log.warning("sink.warning", token=self.name, sink=self.label, code=warning.code, detail=warning.message)
         if changed and self.announcer is not None:
             self.announcer.want()
         self._health.succeeded(removed=wanted is not None and wanted.action == "remove")

@@ -64,6 +64,7 @@ class RunningSinks:
         for publisher, scopes in before.items():
             for scope in scopes:
                 scope.cancel()
+            self._context.warnings.put(self._name, publisher.label, ())
             if publisher.drift is not None:
                 self._watch.discard(publisher.drift)
 

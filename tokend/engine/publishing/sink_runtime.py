@@ -1,6 +1,6 @@
 """Implementations of `plugin.sink.SinkRuntime`: threads with a deadline, secrets, requests, marks, other leases."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
 import anyio
@@ -13,9 +13,10 @@ from tokend.plugin.protocol_check import implements
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import SinkSettings
-from tokend.plugin.sink import Mark, Values, WatchedSink
+from tokend.plugin.sink import Mark, RemarkingSink, Values, WatchedSink
 from tokend.values.errors import AttemptError, SinkError
 from tokend.values.secret import Secret
+from tokend.values.status import StatusWarning
 from tokend.values.tokens import Lease
 
 T = TypeVar("T")
@@ -29,17 +30,20 @@ ANNOUNCE_SECONDS = 35.0
 class WriteRuntime:
     """The runtime of a sink's writes, removals and probes, which run one at a time per target.
 
-    ``last_stamp`` is the stamp of a `WatchedSink` right after the last call in a thread, else None.
+    ``last_stamp`` is the stamp of a `WatchedSink` right after the last call in a thread, else None. ``last_remarks``
+    are those of a `RemarkingSink` at that time.
     """
 
-    __slots__ = ("_context", "_sink", "_stamped", "_target", "_upstream", "last_stamp")
+    __slots__ = ("_context", "_remarking", "_sink", "_stamped", "_target", "_upstream", "last_remarks", "last_stamp")
 
     def __init__(self, sink: SinkSettings, target: TargetLock, context: Context) -> None:
         self._sink = sink
         self._target = target
         self._context = context
         self._stamped = cast(WatchedSink, sink) if implements(sink, WatchedSink) else None
+        self._remarking = cast(RemarkingSink, sink) if implements(sink, RemarkingSink) else None
         self.last_stamp: object = None
+        self.last_remarks: Sequence[StatusWarning] = ()
         # Made at the first use: thousands of file sinks read no secret and send no request.
         self._upstream: Runtime | None = None
 
@@ -81,6 +85,8 @@ class WriteRuntime:
         result = call()
         if self._stamped is not None:
             self.last_stamp = self._stamped.stamp()
+        if self._remarking is not None:
+            self.last_remarks = self._remarking.remarks()
         return result
 
     def lease_of(self, name: str) -> Lease | None:
