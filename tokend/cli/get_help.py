@@ -37,7 +37,7 @@ def _option(names: tuple[str, ...], parameter: str, value: str | tuple[str, ...]
         choice = click.Choice(value)
         return click.Option([*names, parameter], type=choice, default=value[0], show_default=True, help=text)
     check = duration if value == DURATION else None
-    kind = click.Path() if value == "PATH" else None
+    kind = click.Path(readable=False) if value == "PATH" else None
     return click.Option([*names, parameter], type=kind, metavar=value, callback=check, help=text)
 
 
