@@ -2,8 +2,11 @@
 
 import json
 import re
+import subprocess
+import sys
 
-from tests.cli.running import CONFIG, Running, daemon, lines, short_directory, write_config
+from tests.cli.running import CONFIG, Running, daemon, environment, lines, short_directory, tokend, write_config
+from tests.sandbox.player import Player
 from tokend.sandbox import Options, start
 
 USER = ("clientId=CLIENT_001", "username=demo", "displayName=Demo User", "ipAddress=127.0.0.1")
@@ -129,3 +132,39 @@ def test_the_vendors_own_words_reach_the_caller_and_admins_and_never_the_log() -
         assert "token.issue_failed" in log
         for words in ("the upstream said", "Database connection failed", "Invalid application key"):
             assert words not in log
+
+
+SLOW = """
+[daemon]
+socket = "tokend.sock"
+state_directory = "state"
+
+[providers.login-links]
+kind = "auth-token"
+base_url = "{url}"
+client_secret = {{ file = "secrets/xerve" }}
+issue_rate = 0.2
+issue_burst = 1
+"""
+
+
+def test_a_wait_covers_the_start_of_the_daemon_and_the_limits_and_ends_with_124() -> None:
+    """`--wait`: nothing is sent twice; without a daemon, under a limit and behind a slow upstream."""
+    with short_directory() as directory, start(Options(latency=3)) as sandbox:
+        config = write_config(directory, SLOW, url=sandbox.url)
+        where = {"TOKEND_SOCKET": str(directory / "tokend.sock")}
+        done = tokend("issue", "login-links", *USER, "--wait", "500ms", **where)
+        assert (done.code, done.out) == (124, "")
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "tokend", "issue", "login-links", *USER, "--wait", "50s"],
+            env=environment(**where), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        with daemon(config) as own:
+            first, _ = waiting.communicate(timeout=60)
+            assert (waiting.returncode, len(first)) == (0, 65)
+            assert own.tokend("issue", "login-links", *USER, "--wait", "50s").code == 0
+            done = own.tokend("issue", "login-links", *USER, "--wait", "2s")
+            assert (done.code, done.out) == (124, "")
+            assert "no token after 2 s: " in done.err
+            assert own.tokend("issue", "login-links", *USER, "--wait", "soon").code == 2
+            assert Player(sandbox).control("requests?vendor=xerve").json["counts"]["xerve"] <= 3

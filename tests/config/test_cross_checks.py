@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.written import PARTNER, TT, WALLET, loaded, only, refused, written
+from tests.config.written import CA_PEM, PARTNER, TT, WALLET, loaded, only, refused, written
 
 
 def sink(provider: str, kind: str, path: str, more: str = "") -> str:
@@ -70,7 +70,7 @@ def test_a_third_sink_is_an_error_of_its_own(tmp_path: Path) -> None:
 def test_a_token_is_not_written_over_what_tokend_lives_on(tmp_path: Path, target: str, what: str) -> None:
     """A sink must not write tokend's configuration, socket, state or secrets."""
     written(tmp_path, "obviously fake", name="key")
-    written(tmp_path, "", name="ca.pem")
+    written(tmp_path, CA_PEM, name="ca.pem")
     written(tmp_path, PARTNER, name="conf.d/more.toml")
     text = 'include = ["conf.d/*.toml"]\n[daemon]\nsocket = "tokend.sock"\nstate_directory = "state"\n'
     text += WALLET.replace('key = { env = "KEY" }', 'key = { file = "key" }') + TT + 'ca_file = "ca.pem"\n'

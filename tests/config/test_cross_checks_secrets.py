@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, loaded, only, refused, written
+from tests.config.written import AUTH_TOKEN, CLIENT_PEM, PARTNER, PROJECTX, TT, WALLET, loaded, only, refused, written
 
 PLANTED = "hunter2-obviously-fake-and-more-than-32-bytes"
 
@@ -148,7 +148,7 @@ def test_a_short_shared_secret_is_warned_about(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["ca_file", "client_cert", "client_key"])
 def test_what_tls_needs_has_to_be_there(tmp_path: Path, key: str) -> None:
     """A missing CA, certificate or key is a configuration error, not a failed attempt later."""
-    written(tmp_path, "", name="there.pem")
+    written(tmp_path, CLIENT_PEM, name="there.pem")
     lines = "".join(f'{k} = "there.pem"\n' for k in ("client_cert", "client_key") if k != key)
     problem = only(refused(written(tmp_path, PROJECTX + lines + f'{key} = "missing.pem"\n')))
     assert problem.message.startswith(f"{key}: file {tmp_path}/missing.pem cannot be read: No such file")

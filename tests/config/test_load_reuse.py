@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from tests.config.written import KEY, PARTNER, PROJECTX, TT, WALLET, loaded, only, refused, written
+from tests.config.written import CA_PEM, KEY, PARTNER, PROJECTX, TT, WALLET, loaded, only, refused, written
 from tokend.config import Config, ConfigProblem, InvalidConfigError
 
 MAIN = 'include = ["sub/*.toml"]\n[providers]\n'
@@ -101,7 +101,7 @@ def test_a_literal_in_a_file_that_others_can_read_now_is_an_error(tmp_path: Path
 
 def test_the_proxy_s_password_the_tls_files_and_the_names_are_looked_at_again(tmp_path: Path) -> None:
     """These checks run at each reload, also for an unchanged table."""
-    ca = written(tmp_path, "", name="ca.pem")
+    ca = written(tmp_path, CA_PEM, name="ca.pem")
     proxy = PROJECTX + 'proxy = "http://user:obviously-fake@proxy:1"\nca_file = "ca.pem"\n'
     path = written(tmp_path, proxy + 'access = { users = ["no-such-user-here"] }\n')
     before = loaded(path)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.written import KEY, PARTNER, PROJECTX, TT, WALLET, loaded, only, refused, written
+from tests.config.written import CA_PEM, KEY, PARTNER, PROJECTX, TT, WALLET, loaded, only, refused, written
 from tests.files.children import STRANGER, needs_root
 from tokend.config import Config, load
 from tokend.config.secret_checks import secret_warnings
@@ -174,3 +174,17 @@ def test_a_dotenv_file_that_every_user_may_read_is_a_warning_at_its_sink(tmp_pat
     assert (warning.code, warning.line) == ("target_exposed", 6)
     assert f"every user may read {tmp_path}/link (mode 0644)" in warning.message
     assert config.warnings_by_provider(of_secrets=True)["partner"][0].message.startswith("sinks.0.path: every user")
+
+
+def test_a_file_for_tls_that_cannot_be_used_is_an_error_that_says_what_it_is(tmp_path: Path) -> None:
+    """Not a failed attempt every five minutes. At a start it concerns its provider."""
+    text = PROJECTX + 'ca_file = "./ca.pem"\nclient_cert = "./ca.pem"\nclient_key = "./ca.pem"\n'
+    written(tmp_path, CA_PEM[:-80], name="ca.pem")
+    path = written(tmp_path, text)
+    file = f"file {tmp_path}/./ca.pem".replace("/./", "/")
+    assert [one.message for one in refused(path)] == [
+        f"ca_file: {file} is cut: certificate 1 in it has no end",
+        f"client_cert: {file} is cut: certificate 1 in it has no end",
+        f"client_key: {file} is a certificate, not a private key",
+    ]
+    assert [one.code for one in started(path).warnings] == ["file_unusable"] * 3

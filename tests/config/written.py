@@ -4,10 +4,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+import trustme
+
 from tokend.config import Config, ConfigProblem, InvalidConfigError, load
 from tokend.kinds import PROVIDERS, SINKS
 
 KEY = "obviously-fake-secret-of-32-bytes"
+# Certificates as files for TLS need them: of an authority, and of a client with its key.
+AUTHORITY = trustme.CA()
+CA_PEM = AUTHORITY.cert_pem.bytes()
+CLIENT_PEM = AUTHORITY.issue_cert("client.example").private_key_and_cert_chain_pem.bytes()
 ENVIRON = {"KEY": KEY, "HOME": "/nonexistent"}
 # A valid provider: only the lines that a test adds can be wrong.
 PARTNER = '[providers.partner]\nkind = "jwt"\nsecret = { env = "KEY" }\n'

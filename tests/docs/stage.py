@@ -63,6 +63,11 @@ class Stage:
 
     def unmapped(self, text: str) -> str:
         """Replace the places of this stage by those of a page."""
+        # The configuration of a page has https, and no warning about the sandbox's plain http.
+        text = re.sub(r"^ +warning +base_url: plain http.*\n", "", text, flags=re.MULTILINE)
+        text, left_out = re.subn(r"^warning: .*base_url: plain http.*\n(?:    .*\n)*", "", text, flags=re.MULTILINE)
+        if left_out:
+            text = re.sub(rf"\b{left_out} warnings?$", "0 warnings", text, flags=re.MULTILINE)
         text = re.sub(rf"{self.path}(?=/(?:run|etc|srv)/)", "", text)
         return text.replace(f"{self.path}/", "").replace(self.listen, LISTEN)
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from tests.config.written import in_words, loaded, written
+from tests.config.written import AUTHORITY, CA_PEM, in_words, loaded, written
 from tokend import kinds
 from tokend.config import Config, DaemonSettings, SocketSettings
 from tokend.config.fields import known_keys
@@ -152,8 +152,11 @@ def test_the_file_as_it_is_delivered_is_a_configuration(tmp_path: Path) -> None:
 @pytest.fixture
 def everything(tmp_path: Path) -> Config:
     """The example with every line in force, and all that it names at its place."""
-    for name in ("ca.pem", "client.pem", "client.key", "token.yaml.j2"):
-        written(tmp_path, "", name=name)
+    client = AUTHORITY.issue_cert("client.example")
+    written(tmp_path, CA_PEM, name="ca.pem")
+    written(tmp_path, client.cert_chain_pems[0].bytes(), name="client.pem")
+    written(tmp_path, client.private_key_pem.bytes(), name="client.key")
+    written(tmp_path, "", name="token.yaml.j2")
     for name in ("partner.secret", "listen.secret"):
         written(tmp_path, "obviously fake, and longer than 32 bytes", name=name)
     for name in ("tt-key", "tt-secret"):

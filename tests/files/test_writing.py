@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -202,3 +203,53 @@ def test_a_directory_that_only_lets_through_is_enough_on_the_way() -> None:
         with acting_as(STRANGER):
             replace_private(inner / "token", b"new")
         assert (inner / "token").read_bytes() == b"new"
+
+
+def test_in_place_the_owner_is_the_one_that_the_file_must_have() -> None:
+    """It is not given to him: its maker may hold it open, and would read the token."""
+    needs_root()
+    with public_directory() as directory:
+        path = directory / "file"
+        path.write_bytes(b"old")
+        os.chown(path, STRANGER, -1)
+        with pytest.raises(RefusedError, match=f"it belongs to uid {STRANGER}, and its owner must be uid 0"):
+            write_in_place(path, b"new", Ownership(uid=0))
+        assert (path.read_bytes(), path.stat().st_uid) == (b"old", STRANGER)
+        assert write_in_place(path, b"new", Ownership(uid=STRANGER))
+        assert path.read_bytes() == b"new"
+
+
+def test_in_place_hardly_more_is_read_than_is_written(tmp_path: Path) -> None:
+    """A sparse file of 4 GB costs no memory; without its old content a failed write cannot be undone."""
+    path = tmp_path / "file"
+    path.touch()
+    os.truncate(path, 4 * 1024**3)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert write_in_place(path, b"new", Ownership())
+    assert path.read_bytes() == b"new"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+
+
+def test_a_file_that_was_exchanged_between_look_and_open_is_not_written(tmp_path: Path) -> None:
+    """Somebody renames another file into its place at that moment."""
+    path, other = tmp_path / "file", tmp_path / "other"
+    path.write_bytes(b"old")
+    other.write_bytes(b"theirs")
+    code = (
+        "import os, sys\n"
+        "from tokend.files import ChangedError, Ownership, write_in_place\n"
+        "from pathlib import Path\n"
+        "def exchange(event, given):\n"
+        "    if event == 'open' and given[0] == 'file' and given[2] & os.O_WRONLY:\n"
+        "        os.rename('other', 'file')\n"
+        "sys.addaudithook(exchange)\n"
+        "try:\n"
+        "    write_in_place(Path('file'), b'new', Ownership())\n"
+        "except ChangedError:\n"
+        "    print('changed')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, check=True
+    )
+    assert done.stdout == b"changed\n"
+    assert path.read_bytes() == b"theirs"

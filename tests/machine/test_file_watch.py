@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.files.children import STRANGER, needs_root
 from tokend.machine.file_watch import READS, FileWatch
 from tokend.machine.thread_pool import ThreadPool
 
@@ -164,3 +165,18 @@ def test_of_a_thousand_files_only_some_are_read_at_each_look(tmp_path: Path) -> 
         anyio.run(main)
     finally:
         HEARD.clear()
+
+
+def test_a_large_file_of_another_user_is_never_opened(tmp_path: Path) -> None:
+    """Its owner must not keep a core busy. A change is noticed by its stamp."""
+    needs_root()
+    path, opened = tmp_path / "secret", list[str]()
+    path.touch()
+    os.truncate(path, 2 * 1024 * 1024)
+    os.chown(path, STRANGER, -1)
+    HEARD.append(opened.append)
+    try:
+        assert changes_after([path], lambda: os.truncate(path, 3 * 1024 * 1024)) == {path}
+    finally:
+        HEARD.remove(opened.append)
+    assert str(path) not in opened

@@ -22,7 +22,7 @@ from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.upstream import tls
 from tokend.upstream.client import Upstream
-from tokend.values.errors import TransientError
+from tokend.values.errors import TransientError, UnsafePathError
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +107,14 @@ def test_a_common_name_is_no_host_s_name(tmp_path: Path) -> None:
     anyio.run(main)
 
 
-def named_by_common_name_only(name: str) -> dict[str, bytes]:
-    """A server's certificate without subjectAltName, and the files ``ca.pem`` and ``server.pem``."""
+def named_by_common_name_only(name: str, *, alternative: bool = False) -> dict[str, bytes]:
+    """A server's certificate without subjectAltName (``alternative``: with it), as ``ca.pem`` and ``server.pem``."""
     key, ca_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority of this test")])
     now = datetime.now(UTC)
 
     def signed(subject: x509.Name, public: ec.EllipticCurvePublicKey, *, ca: bool) -> x509.Certificate:
-        return (
+        made = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(issuer)
@@ -123,8 +123,10 @@ def named_by_common_name_only(name: str) -> dict[str, bytes]:
             .not_valid_before(now - timedelta(days=1))
             .not_valid_after(now + timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .sign(ca_key, hashes.SHA256())
         )
+        if alternative and not ca:
+            made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        return made.sign(ca_key, hashes.SHA256())
 
     authority = signed(issuer, ca_key.public_key(), ca=True)
     server = signed(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key.public_key(), ca=False)
@@ -243,5 +245,70 @@ def test_a_file_that_is_replaced_counts_from_the_next_exchange_on(tmp_path: Path
         path.unlink()
         with pytest.raises(TransientError, match=r"ca_file, .* cannot be used: No such file"):
             await found.current("host")
+
+    anyio.run(main)
+
+
+def authority_without_key_usage(directory: Path) -> tuple[Path, ssl.SSLContext]:
+    """An authority that RFC 5280 forbids (it has no key usage), as many companies have, and a server."""
+    files = named_by_common_name_only("localhost", alternative=True)
+    for name, content in files.items():
+        (directory / name).write_bytes(content)
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(directory / "server.pem")
+    return directory / "ca.pem", server
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_what_rfc_5280_forbids_is_refused_only_where_the_settings_say_so(tmp_path: Path, strict: bool) -> None:
+    """Python 3.13 refuses such authorities by default; 3.11, curl and most programs accept them."""
+    authority, server = authority_without_key_usage(tmp_path)
+
+    async def main() -> None:
+        async with serving(reply(b"{}"), tls=server) as loopback:
+            upstream = Upstream(Reachable(ca_file=authority, tls_strict=strict), clock=StandingClock(1_700_000_000))
+            request = UpstreamRequest("GET", f"https://localhost:{loopback.port}/")
+            if strict:
+                with pytest.raises(TransientError, match="not trusted"):
+                    await upstream.exchange(request)
+            else:
+                assert (await upstream.exchange(request)).status == 200
+
+    anyio.run(main)
+
+
+def test_strictness_is_off_in_every_context_and_on_where_it_is_asked_for(authority_file: Path) -> None:
+    """The shared one, one with authorities; with ``tls_strict`` also one without any file."""
+
+    async def main() -> None:
+        off = await contexts().shared("host"), await contexts(ca_file=authority_file).current("host")
+        named = contexts(ca_file=authority_file, tls_strict=True)
+        on = await contexts(tls_strict=True).current("host"), await named.current("host")
+        assert not any(one.verify_flags & ssl.VERIFY_X509_STRICT for one in off)
+        assert all(one.verify_flags & ssl.VERIFY_X509_STRICT for one in on)
+
+    anyio.run(main)
+
+
+def test_a_file_that_cannot_be_used_is_named_in_the_failure(tmp_path: Path) -> None:
+    """It may have been replaced since the check."""
+    (tmp_path / "ca.pem").write_bytes(b"")
+
+    async def main() -> None:
+        with pytest.raises(TransientError, match=r"cannot be used: ca_file: file .*/ca\.pem is empty"):
+            await contexts(ca_file=tmp_path / "ca.pem").current("host")
+
+    anyio.run(main)
+
+
+def test_a_file_that_others_may_write_is_not_read(tmp_path: Path, authority_file: Path) -> None:
+    """Somebody else could name the authorities: nothing is sent."""
+    path = tmp_path / "ca.pem"
+    path.write_bytes(authority_file.read_bytes())
+    path.chmod(0o666)
+
+    async def main() -> None:
+        with pytest.raises(UnsafePathError, match="every user may write"):
+            await contexts(ca_file=path).current("host")
 
     anyio.run(main)

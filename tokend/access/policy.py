@@ -132,8 +132,6 @@ class AccessPolicy:
             await self._names.wait(needed, seconds=NAME_SECONDS)
 
     def _unanswered_by(self, peer: Peer, settings: ProviderSettings) -> Collection[Name]:
-        if settings.access is None:
-            return ()
         waiting = self._names.unanswered(names_of(settings))
         return waiting if waiting and not self.may_read(peer, settings) else ()
 

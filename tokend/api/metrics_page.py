@@ -107,6 +107,12 @@ class MetricsPage:
                 ["token", "sink"],
                 count.sink_repairs,
             ),
+            (
+                "tokend_token_reports",
+                "Reports of clients that an upstream refused the token.",
+                ["token", "reason"],
+                count.reports,
+            ),
             ("tokend_client_requests", "Answers on the socket.", ["token", "code"], requests),
         ]
         for name, text, labels, table in tables:

@@ -106,7 +106,7 @@ _DURATION = {
 _READ = (
     _NAME,
     _parameter("query", "min_ttl", _DURATION, "valid for at least that long, refreshed first if need be"),
-    _parameter("query", "format", {"enum": ["aws"]}, "as AWS's SDKs read it"),
+    _parameter("query", "format", {"enum": ["aws"]}, "as AWS's SDKs read it; for kinds that hold a key pair"),
     _parameter("header", "If-None-Match", _TEXT, "the ETag of the token that is known"),
     _parameter("header", "Prefer", _TEXT, "wait=30: seconds, for another token than If-None-Match or a valid one"),
 )

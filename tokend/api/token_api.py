@@ -14,6 +14,8 @@ from tokend.access.policy import AccessPolicy, answerable
 from tokend.api.answer_cache import AnswerCache, PreparedBody
 from tokend.api.events import EventBus
 from tokend.engine.context.contract import Engine, Entry
+from tokend.engine.context.counters import Counters
+from tokend.engine.context.reports import Reports
 from tokend.httpd.request import Request
 from tokend.values.errors import DeniedError, LoginRequiredError, TokenUnavailableError, UnknownTokenError
 from tokend.values.status import ConfigStatus, State
@@ -48,12 +50,14 @@ class TokenApi:
         event_id_used: Callable[[int], None] = lambda _: None,
         sockets: SocketRows = tuple,
         listeners: SocketRows = tuple,
+        reports: Reports | None = None,
     ) -> None:
         self.engine = engine
         self.policy = policy
         self.config_state = config_state
         self.sockets, self.listeners = sockets, listeners
         self.handouts = handouts or HandoutLog()
+        self.reports = reports or Reports(Counters())
         self.answers = AnswerCache(engine, policy)
         self.audit(audit_reads)
         self.changes = EventBus(engine, last_event=last_event, used=event_id_used)

@@ -3,9 +3,11 @@
 import asyncio
 from datetime import timedelta
 
+from tokend.access.peer import NOBODY
 from tokend.api.answer_cache import etag, prepare
 from tokend.api.serializers import issued, key_pair
 from tokend.api.token_api import Call, unavailable
+from tokend.engine.context.reports import UNAUTHORIZED
 from tokend.httpd.problem import RequestError, bad_request, not_supported
 from tokend.httpd.response import PLAIN_TYPE, Response, json_response
 from tokend.plugin.settings_base import parse_duration
@@ -13,6 +15,8 @@ from tokend.values.errors import DeniedError, WaitTimeoutError
 from tokend.values.status import State
 from tokend.values.tokens import Lease
 
+# The reason that `tokend refresh` and `tokend get --refresh` give.
+COMMAND_LINE = "command line"
 # A reason is one word for the log, such as "unauthorized".
 LONGEST_REASON = 200
 
@@ -56,8 +60,27 @@ async def refresh_token(call: Call) -> Response:
     if generation is None and not call.admin:
         raise DeniedError("only admins refresh unconditionally; send if_generation, the generation that failed you")
     shown = "".join(c if c.isprintable() else "?" for c in reason or "")
+    _record_report(call, generation, shown)
     lease = await call.service.engine.refresh(entry.name, if_generation=generation, reason=shown, admin=call.admin)
     return _lease_answer(call, lease, plain=plain)
+
+
+def _record_report(call: Call, generation: int | None, reason: str) -> None:
+    """Record a refresh whose client says that an upstream refused its token; a person's `tokend refresh` does not."""
+    entry = call.token
+    newest = 0 if entry.lease is None else entry.lease.generation
+    if generation is None:
+        generation = newest if reason == UNAUTHORIZED else None
+    if generation is None or generation > newest or reason == COMMAND_LINE:
+        return
+    call.service.reports.record(
+        entry.name,
+        generation,
+        reason=reason,
+        uid=None if call.request.peer is NOBODY else call.request.peer.uid,
+        now=call.service.engine.clock.instant(),
+        signed_here=entry.settings.local,
+    )
 
 
 async def _resume(call: Call) -> Response:

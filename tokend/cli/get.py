@@ -187,7 +187,7 @@ class _Query:
         status, _, body = exchange(path, "POST", target, timeout=timeout)
         if status >= 400 and isinstance(refusal(status, body), DeniedError) and self._unsuitable is not None:
             # Only admins may refresh unconditionally. Every reader may refresh if the generation is still this one.
-            content = b'{"if_generation":%d}' % self._unsuitable
+            content = b'{"if_generation":%d,"reason":"command line"}' % self._unsuitable
             headers = [("Content-Type", "application/json")]
             status, _, body = exchange(path, "POST", target, headers=headers, body=content, timeout=timeout)
         if status >= 400:

@@ -119,11 +119,21 @@ def _block(row: Mapping[str, Any]) -> Iterator[str]:
         yield _line("note", paused)
     if row.get("note"):
         yield _line("note", row["note"])
+    if (reports := row.get("reports") or {}).get("count"):
+        yield _line("reports", _reports(reports))
     for warning in row.get("warnings", ()):
         yield _line("warning", warning["message"])
     for sink in row["sinks"]:
         optional = "" if sink.get("required", True) else " (required = false)"
         yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}{_hook(sink)}{optional}")
+
+
+def _reports(reports: Mapping[str, Any]) -> str:
+    """Say how often clients reported that an upstream refused the token."""
+    times = "once" if reports["count"] == 1 else f"{reports['count']} times"
+    by = "" if reports.get("uid") is None else f", by uid {reports['uid']}"
+    last = f"last {describe_age(reports['last_at'])}{by} ({reports['reason']})"
+    return f"refused by the upstream, {times} as clients say, {last}"
 
 
 def _seconds_until_next(row: Mapping[str, Any]) -> float:

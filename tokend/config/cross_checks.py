@@ -172,7 +172,6 @@ def check_secrets(table: PlacedSettings, environ: Mapping[str, str], findings: F
         _report(table, finding, findings)
     _report_literals(table, settings.secrets(), fields_without_secret(type(settings)), findings)
     _check_proxy(table, findings)
-    _check_files(table, findings)
 
 
 def check_listen_secret(daemon: PlacedSettings, environ: Mapping[str, str], findings: Findings) -> None:
@@ -230,7 +229,8 @@ def check_secrets_of_invalid(
 def _report(place: PlacedSettings, finding: Finding, findings: Findings) -> None:
     path = place.path if finding.key is None else (*place.path, finding.key)
     code, message = finding.warning.code, finding.warning.message
-    problem = place.document.problem(path, message, visibility=Visibility.PLACES, code=code)
+    visibility = Visibility.PUBLIC if finding.is_shown else Visibility.PLACES
+    problem = place.document.problem(path, message, visibility=visibility, code=code)
     if findings.in_shell and code == CREDENTIAL_OF_UNIT:
         note = f"{finding.key} is a credential of the unit, which a shell has not: tokend check --unit tokend.service"
         findings.notes.append(replace(problem, message=f"{note} reads it"))
@@ -263,20 +263,6 @@ def _check_proxy(provider: PlacedSettings, findings: Findings) -> None:
     if proxy is not None and "@" in proxy and provider.document.readable_by_others:
         message = "the proxy's password stands here and others can read this file: chmod 0600 it"
         findings.errors.append(provider.document.problem((*provider.path, "proxy"), message))
-
-
-def _check_files(provider: PlacedSettings, findings: Findings) -> None:
-    """Report an error for each file of TLS (CA, certificate, key) that cannot be read."""
-    for key in ("ca_file", "client_cert", "client_key"):
-        path: Path | None = provider.settings.__dict__.get(key)
-        if path is None:
-            continue
-        try:
-            with path.open("rb") as file:
-                file.read(1)
-        except OSError as error:
-            message = f"{key}: file {path} cannot be read: {error.strerror or error}"
-            findings.of_this_machine(provider.problem(key, message, code="file_unusable"))
 
 
 # ------------------------------------------------------------------ names

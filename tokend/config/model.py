@@ -16,9 +16,20 @@ from tokend.plugin.settings_base import AnchoredPath, Name, Settings, SocketPath
 from tokend.values.status import StatusWarning
 from tokend.values.url import is_loopback
 
-# Codes of the warnings that may change while a secret changes and the configuration does not.
+# Codes of the warnings that `secret_checks.secret_warnings` finds: they may change without the configuration.
 SECRET_CODES = frozenset(
-    {"secret_unreadable", "secret_format", "secret_exposed", "unsafe_path", "doubtful_path", "kind", "target_exposed"}
+    {
+        "credential_of_unit",
+        "doubtful_path",
+        "file_unusable",
+        "kind",
+        "plain_http",
+        "secret_exposed",
+        "secret_format",
+        "secret_unreadable",
+        "target_exposed",
+        "unsafe_path",
+    }
 )
 _MODE = re.compile(r"0[0-7]{3}", re.ASCII)
 # A bytes object of this length takes 48 bytes of memory; one byte more would take 64, for each provider.

@@ -21,6 +21,7 @@ from tokend.plugin.secret_inspection import Inspected, inspect_secret
 from tokend.plugin.secret_reading import files_of
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import ProviderSettings, SinkSettings
+from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.values.errors import NoCredentialsError, UnsafePathError
 from tokend.values.status import StatusWarning
 
@@ -32,13 +33,15 @@ CREDENTIAL_OF_UNIT = "credential_of_unit"
 class Finding:
     """What is wrong with one key of a table; None: with the table. ``is_error`` at a check and at a reload.
 
-    ``is_of_text``: an error of the configuration's text, which ends a start, too.
+    ``is_of_text``: an error of the configuration's text, which ends a start, too. ``is_shown``: the key's value may be
+    shown, because it is a path or a URL.
     """
 
     key: str | None
     warning: StatusWarning
     is_error: bool = False
     is_of_text: bool = False
+    is_shown: bool = False
 
 
 def findings_of(settings: ProviderSettings | SinkSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -47,8 +50,10 @@ def findings_of(settings: ProviderSettings | SinkSettings, environ: Mapping[str,
     unreadable = frozenset(key for key, one in inspected.items() if one.error is not None)
     yield from of_secrets(inspected, settings.missing_secrets(unreadable))
     yield from _of_paths(settings)
+    if isinstance(settings, UpstreamSettings):
+        yield from _of_upstream(settings)
     if isinstance(settings, SinkSettings) and (exposed := settings.exposure()) is not None:
-        yield Finding("path", StatusWarning("target_exposed", exposed))
+        yield Finding("path", StatusWarning("target_exposed", exposed), is_shown=True)
     if (warn := getattr(settings, "warnings", None)) is not None:
         revealed = {key: one.secret for key, one in inspected.items() if one.secret is not None}
         for text in warn(revealed):
@@ -123,10 +128,29 @@ def _of_paths(settings: Any) -> Iterator[Finding]:
         yield from _of_path("on_change", Path(program), Level.UNSAFE)
 
 
+def _of_upstream(settings: UpstreamSettings) -> Iterator[Finding]:
+    if settings.base_url.startswith("http://"):
+        message = (
+            "base_url: plain http: while nothing listens on this port, any user of this machine can, and gets the "
+            "credentials. Use https (ca_file names the authority), or a Unix socket behind a proxy of root's"
+        )
+        yield Finding("base_url", StatusWarning("plain_http", message), is_shown=True)
+    if settings.ca_file or settings.client_cert:
+        from tokend.plugin.tls_files import tls_faults  # few configurations name such files
+
+        for key, fault in tls_faults(settings):
+            yield Finding(key, StatusWarning("file_unusable", f"{key}: {fault}"), is_error=True, is_shown=True)
+
+
 def _of_path(key: str, path: Path, foreign: Level) -> Iterator[Finding]:
     with suppress(OSError):  # what cannot be looked at cannot be read: that is reported
         found = trusted(path, foreign=foreign)
         unsafe = found.level is Level.UNSAFE
         if found.level is not Level.OK:
             message = f"{key}: {path} is at {'an unsafe' if unsafe else 'a doubtful'} path: {found.reason}"
-            yield Finding(key, StatusWarning("unsafe_path" if unsafe else "doubtful_path", message), is_error=unsafe)
+            yield Finding(
+                key,
+                StatusWarning("unsafe_path" if unsafe else "doubtful_path", message),
+                is_error=unsafe,
+                is_shown=True,
+            )

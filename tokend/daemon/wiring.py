@@ -36,6 +36,7 @@ from tokend.daemon.token_sockets import MakeServer, TokenSockets
 from tokend.daemon.watchdog import Watchdog
 from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.reports import Reports
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import StateBackend, TokenStore
 from tokend.engine.supervisor import Supervisor
@@ -88,6 +89,7 @@ class EngineParts:
     sockets: TokenSockets
     limits: HostLimits
     handouts: HandoutLog
+    reports: Reports
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -140,6 +142,8 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         # The sinks' threads: a secret of theirs on a disk that hangs must hold up no refresher.
         return ProviderRuntime(settings, clock=given.clock, threads=given.pools.sinks, resolver=resolver)
 
+    counters = Counters()
+    reports = Reports(counters)
     handouts = HandoutLog(on=given.config.daemon.audit == "reads")
 
     async def serve(name: str, sink: ListeningSink, listening: Callable[[], None]) -> None:
@@ -149,7 +153,8 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         clock=given.clock,
         store=store,
         limits=HostLimits(),
-        counters=Counters(),
+        counters=counters,
+        reports=reports,
         random=random.SystemRandom(),
         runtime=runtime,
         sink_upstream=sink_upstream,
@@ -170,7 +175,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         notifier=given.notifier,
         sockets=sockets.apply,
     )
-    return EngineParts(store, config, names, rules, supervisor, reloader, sockets, context.limits, handouts)
+    return EngineParts(store, config, names, rules, supervisor, reloader, sockets, context.limits, handouts, reports)
 
 
 def configured_names(config: Config) -> frozenset[Name]:
@@ -237,6 +242,7 @@ def _api(given: Launch, engine: EngineParts, listeners: Listeners) -> TokenApi:
         metrics=metrics.page,
         audit_reads=logs.level_in_force(engine.in_force.config.daemon.log_level) == "debug",
         handouts=engine.handouts,
+        reports=engine.reports,
         last_event=given.event_ids.last_before,
         event_id_used=given.event_ids.used,
         sockets=engine.sockets.rows,

@@ -15,8 +15,8 @@ from tokend.files.descriptors import with_reserve
 from tokend.files.ownership import Ownership, acl_of
 from tokend.files.symlinks import RefusedError, Symlink, named, open_directory, resolve
 
-# An edited file is held in memory. No real .env file is larger.
-LARGEST_EDITED_BYTES = 16 * 1024 * 1024
+# An edited file is held in memory, and other users may own it. No real .env file is larger.
+LARGEST_EDITED_BYTES = 1024 * 1024
 
 
 class ChangedError(OSError):
@@ -52,7 +52,10 @@ def read_version(path: Path, *, symlink: Symlink = "refuse") -> Version:
         if found.st_size > LARGEST_EDITED_BYTES:
             raise RefusedError(errno.EFBIG, f"larger than {LARGEST_EDITED_BYTES} bytes: not edited", str(place))
         ownership = Ownership.of(found, acl_of(directory, place.name))
-        return Version(path, symlink, read_at(directory, place), ownership)
+        content = read_at(directory, place, at_most=LARGEST_EDITED_BYTES + 1)
+        if len(content) > LARGEST_EDITED_BYTES:  # it has grown since
+            raise ChangedError(errno.EAGAIN, "somebody else changed it meanwhile", str(place))
+        return Version(path, symlink, content, ownership)
 
 
 @with_reserve
@@ -68,12 +71,15 @@ def read_whole(path: Path, *, at_most: int) -> bytes:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 raise RefusedError(errno.EINVAL, f"it is {_kind(found.st_mode)}, not a regular file", str(path))
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                content = file.read(at_most + 1)
+            # Nothing is read of a file that is too large; one that grows meanwhile is read up to the limit.
+            content = b""
+            if found.st_size <= at_most:
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
+                    content = file.read(at_most + 1)
     finally:
         with suppress(OSError):
             os.close(descriptor)
-    if len(content) > at_most:
+    if max(len(content), found.st_size) > at_most:
         raise RefusedError(errno.EFBIG, f"larger than {at_most} bytes: not read", str(path))
     return content
 
@@ -111,8 +117,8 @@ def _kind(mode: int) -> str:
     return "a socket" if stat.S_ISSOCK(mode) else "a fifo" if stat.S_ISFIFO(mode) else "a device"
 
 
-def read_at(directory: int, path: Path, *, at_most: int = -1) -> bytes:
-    """Read a file by its name in an open directory, at most ``at_most`` bytes (-1: all). Raises OSError."""
+def read_at(directory: int, path: Path, *, at_most: int) -> bytes:
+    """Read a file by its name in an open directory, at most ``at_most`` bytes. Raises OSError."""
     with named(path, "open"):
         descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
     with named(path, "read"), os.fdopen(descriptor, "rb") as file:

@@ -19,6 +19,8 @@ from tokend.files.temporaries import sweep, temporary_name
 
 # After a failed fsync the kernel may have dropped the dirty pages: the same file must never be synced again.
 FSYNC_TRIES = 2
+# The old content of a file that is written in place is kept until the write has succeeded, if it is hardly longer.
+SPARE_BYTES = 64 * 1024
 
 
 @with_reserve
@@ -67,20 +69,18 @@ def write_in_place(
         if found is None:
             _replace(directory, path, content, ownership, edited=edited)
             return True
-        if found.st_nlink > 1:
-            raise RefusedError(errno.EMLINK, "it has another name too (hard link), whose content it is", str(path))
+        _require_overwritable(path, found, ownership)
         ownership = _with_acl(directory, path, found, ownership, only_trusted=False)
         if _is_there(directory, path, found, content, ownership):
             return False
         if edited is not None:
             edited.check()
-        before = None
-        with suppress(PermissionError):  # the process may have write permission without read permission
-            before = read_at(directory, path)
+        before = _content_before(directory, path, found, len(content))
         with named(path, "open"):
             flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
             descriptor = os.open(path.name, flags, dir_fd=directory)
         with _closing(descriptor, path):
+            _require_judged(descriptor, path, found)
             apply_ownership(descriptor, path, ownership)
             _overwrite(descriptor, path, content, before)
         return True
@@ -219,6 +219,37 @@ def _write_temporary(directory: int, name: str, path: Path, content: bytes, owne
     with _closing(descriptor, path):
         apply_new_ownership(descriptor, path, ownership)
         _write_all(descriptor, path, content)
+
+
+def _require_overwritable(path: Path, found: os.stat_result, ownership: Ownership) -> None:
+    """Raise `RefusedError` for a file that somebody else has in hand: by another name, or because it is theirs.
+
+    Its maker may hold it open, and reads what is written whatever its mode becomes.
+    """
+    if found.st_nlink > 1:
+        raise RefusedError(errno.EMLINK, "it has another name too (hard link), whose content it is", str(path))
+    if ownership.uid not in (None, found.st_uid):
+        what = f"it belongs to uid {found.st_uid}, and its owner must be uid {ownership.uid}: not overwritten"
+        raise RefusedError(errno.EPERM, what, str(path))
+
+
+def _require_judged(descriptor: int, path: Path, judged: os.stat_result) -> None:
+    """Raise `ChangedError` if the opened file is not the one that was judged, or is not as it was then."""
+    with named(path, "fstat"):
+        opened = os.fstat(descriptor)
+    if not os.path.samestat(opened, judged) or (opened.st_nlink, opened.st_uid) != (judged.st_nlink, judged.st_uid):
+        raise ChangedError(errno.EAGAIN, "somebody else changed it meanwhile", str(path))
+
+
+def _content_before(directory: int, path: Path, found: os.stat_result, length: int) -> bytes | None:
+    """Read the old content, to restore it after a failed write of ``length`` bytes; None if it cannot be restored."""
+    limit = length + SPARE_BYTES
+    if found.st_size > limit:  # another program has filled it
+        return None
+    with suppress(PermissionError):  # the process may have write permission without read permission
+        content = read_at(directory, path, at_most=limit + 1)
+        return content if len(content) <= limit else None
+    return None
 
 
 def _overwrite(descriptor: int, path: Path, content: bytes, before: bytes | None) -> None:

@@ -4,7 +4,7 @@ A kind inherits from one of these models and adds its own fields; it needs neith
 compares two tables by ``==``. `field_roles` defines the effect of a changed field.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -181,6 +181,19 @@ class AnnouncementTiming:
 AT_ONCE = AnnouncementTiming()
 
 
+@dataclass(frozen=True, slots=True)
+class PlaceFinding:
+    """Something odd about the place of a sink's target: the key concerned, a stable code, and the operator's sentence.
+
+    With ``is_error`` it is an error of a check and of a reload, and a warning at a start.
+    """
+
+    key: str
+    code: str
+    message: str
+    is_error: bool = False
+
+
 class SinkSettings(Settings):
     """The keys that every sink takes.
 
@@ -223,6 +236,10 @@ class SinkSettings(Settings):
         """Return the configured secrets by field name."""
         # See `ProviderSettings.secrets`: a reload calls this for ten thousand file sinks.
         return {name: value for name, value in self.__dict__.items() if type(value) is SecretSource}
+
+    def place_findings(self) -> Iterable[PlaceFinding]:
+        """Return what is odd about the place of the target. Blocks; called for thousands of sinks in a row."""
+        return ()
 
     def exposure(self) -> str | None:
         """Return a warning if every user may read the target; None if not, or if the settings say so. Blocks."""

@@ -21,6 +21,8 @@ class UpstreamSettings(Settings):
     ca_file: Annotated[AnchoredPath | None, Role.CONNECTION] = None
     client_cert: Annotated[AnchoredPath | None, Role.CONNECTION] = None
     client_key: Annotated[AnchoredPath | None, Role.CONNECTION] = None
+    # Refuse certificates of authorities that RFC 5280 forbids, and that curl and most programs accept.
+    tls_strict: Annotated[bool, Role.CONNECTION] = False
     # Not in the repr: the URL may contain a password.
     proxy: Annotated[str | None, Role.CONNECTION] = Field(default=None, repr=False)
 

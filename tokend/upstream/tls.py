@@ -3,6 +3,7 @@
 Verification is never off. A context takes 20-33 ms and up to 0.8 MB: it is created in a thread and shared.
 """
 
+import errno
 import os
 import ssl
 import threading
@@ -12,6 +13,7 @@ from typing import TypeVar
 
 from tokend.files import UntrustedError, require_safe
 from tokend.machine.thread_pool import Threads
+from tokend.plugin.tls_files import tls_faults
 from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.values.errors import TransientError, UnsafePathError
 
@@ -43,7 +45,7 @@ class Contexts:
 
         `UnsafePathError` where somebody else decides its content.
         """
-        if self._network is None or not self._files:
+        if self._network is None or not (self._files or self._network.tls_strict):
             return await self.shared(host)
         call = partial(_make_own, self._network, self._files, self._own)
         self._own = await self.run(call, f"{host}: ca_file, client_cert or client_key")
@@ -103,7 +105,7 @@ def _well_known() -> ssl.SSLContext:
     """Return a context with the machine's authorities and those of certifi: a slim image has only the latter."""
     import certifi
 
-    context = _strict(ssl.create_default_context())
+    context = _adjusted(ssl.create_default_context())
     context.load_verify_locations(cafile=certifi.where())
     return context
 
@@ -111,24 +113,46 @@ def _well_known() -> ssl.SSLContext:
 def _make_own(
     network: UpstreamSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
 ) -> tuple[object, ssl.SSLContext]:
-    """Return the stamps of the files and a context; those from ``before`` if the stamps are the same."""
+    """Return the stamps of the files and a context; those from ``before`` if the stamps are the same.
+
+    Raises OSError or ValueError, which names the file and what it is.
+    """
     for path in files:
         require_safe(path)
     seen = [(found.st_ino, found.st_size, found.st_mtime_ns) for found in map(os.stat, files)]
     if before is not None and before[0] == seen:
         return before
+    try:
+        return seen, _context_of(network)
+    except (OSError, ValueError):
+        if (fault := _named_fault(network)) is None:
+            raise
+        raise fault from None
+
+
+def _context_of(network: UpstreamSettings) -> ssl.SSLContext:
     if network.ca_file is None:
         context = _well_known()
     else:
-        context = _strict(ssl.create_default_context(cafile=str(network.ca_file)))
+        context = _adjusted(ssl.create_default_context(cafile=str(network.ca_file)))
+    if network.tls_strict:
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
     if network.client_cert is not None:
         key = None if network.client_key is None else str(network.client_key)
         # A daemon has no terminal to ask for a passphrase.
         context.load_cert_chain(str(network.client_cert), key, password=lambda: "")
-    return seen, context
+    return context
 
 
-def _strict(context: ssl.SSLContext) -> ssl.SSLContext:
+def _named_fault(network: UpstreamSettings) -> OSError | None:
+    """Return what is wrong with a file, in words that OpenSSL does not have; None if nothing is found."""
+    fault = next(tls_faults(network), None)
+    return None if fault is None else OSError(errno.EINVAL, f"{fault[0]}: {fault[1]}")
+
+
+def _adjusted(context: ssl.SSLContext) -> ssl.SSLContext:
+    # Python 3.13 sets it, and refuses authorities that earlier versions, curl and most programs accept.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     # RFC 9110, 4.3.4: a host is named by subjectAltName; authorities do not check what else stands in a common name.
     context.hostname_checks_common_name = False
     return context

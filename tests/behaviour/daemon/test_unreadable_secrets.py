@@ -90,14 +90,14 @@ def test_an_on_demand_kind_is_there_and_says_why_it_cannot_issue(home: Home) -> 
     (home.path / "s" / "xerve").unlink()
     daemon = home.start(WALLET, LINKS, PARTNER).settled()
     for name in ("wallet", "links"):
-        assert [one["code"] for one in daemon.row(name)["warnings"]] == ["secret_unreadable"]
+        assert "secret_unreadable" in [one["code"] for one in daemon.row(name)["warnings"]]
         assert daemon.row(name)["state"] == "on_demand"
     parameters = {"url": "/api/v1/obviously/fake"}
     answer = daemon.ask("POST", "/v1/tokens/wallet/issue", parameters)
     assert answer.status == 503 and "wallet-key cannot be read" in answer.json["detail"]
     home.secret("wallet-key", SECRETS["wallet-key"])
     until(lambda: daemon.ask("POST", "/v1/tokens/wallet/issue", parameters).status == 201, "a token")
-    until(lambda: not daemon.row("wallet")["warnings"], "the end of the warning")
+    until(lambda: "secret_unreadable" not in str(daemon.row("wallet")["warnings"]), "the end of the warning")
 
 
 def test_a_secret_that_vanishes_is_a_warning_in_log_and_status_at_once(home: Home) -> None:

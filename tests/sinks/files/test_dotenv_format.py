@@ -11,7 +11,7 @@ from hypothesis.strategies import DrawFn
 
 from tests.sinks.files.dotenv_values import values
 from tests.sinks.leases import PLANTED
-from tokend.sinks.files.dotenv_format import Style, UneditableError, UnencodableError, edit, encode
+from tokend.sinks.files.dotenv_format import MOST_ASSIGNMENTS, Style, UneditableError, UnencodableError, edit, encode
 
 # What python-dotenv says about lines that it cannot read.
 logging.getLogger("dotenv.main").disabled = True
@@ -270,3 +270,11 @@ def test_taking_away_appends_nothing() -> None:
     assert edit(b"A=1", {"KEY": ""}, append=False) == b"A=1"
     assert edit(b"KEY = old\nKEY= old\n", {"KEY": ""}, append=False) == b"KEY = \nKEY= \n"
     assert edit(b"KEY = \nKEY= \n", {"KEY": ""}, append=False) == b"KEY = \nKEY= \n"
+
+
+def test_a_file_with_too_many_assignments_is_not_edited() -> None:
+    """Its owner may be somebody else, who would have a core kept busy."""
+    most = b"A=1\n" * (MOST_ASSIGNMENTS - 1) + b"KEY=old\n"
+    assert edit(most, {"KEY": "new"}).endswith(b"A=1\nKEY=new\n")
+    with pytest.raises(UneditableError, match="it has more than 10000 assignments"):
+        edit(b"B=1\n" + most, {"KEY": "new"})

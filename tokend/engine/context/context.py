@@ -9,6 +9,7 @@ import anyio
 
 from tokend.engine.context.contract import Serve
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.reports import Reports
 from tokend.engine.context.warnings import Warnings
 from tokend.engine.policy.rate_limits import HostLimits, RequestRate
 from tokend.engine.policy.turns import Turns
@@ -33,7 +34,8 @@ class Context:
     has threads of its own, so that a hanging sink delays no token. ``commands`` run the programs that a sink starts
     after a write: they may take half a minute and must not delay other sinks. ``looks`` look at the targets of sinks.
     ``serve`` serves the sinks of the family ``served``. ``warnings`` are about providers, for their status.
-    ``unsafe`` has the providers whose settings somebody else may have written: they make no attempt.
+    ``reports`` are those of clients, and count into ``counters``. ``unsafe`` has the providers whose settings somebody
+    else may have written: they make no attempt.
     """
 
     clock: Clock
@@ -48,6 +50,7 @@ class Context:
     looks: Threads
     serve: Serve
     warnings: Warnings = field(default_factory=Warnings)
+    reports: Reports = field(default_factory=lambda: Reports(Counters()))
     unsafe: dict[str, Failure] = field(default_factory=dict)
     request_rate: RequestRate = field(default_factory=RequestRate)
     turns: Turns = field(default_factory=Turns)

@@ -13,6 +13,7 @@ class Counters:
         self.refresh_samples: Counter[str] = Counter()
         self.sink_writes: Counter[tuple[str, str, str]] = Counter()  # (token, sink, result)
         self.sink_repairs: Counter[tuple[str, str]] = Counter()  # (token, sink)
+        self.reports: Counter[tuple[str, str]] = Counter()  # (token, reason)
 
     def refreshed(self, token: str, result: str) -> None:
         """Count a successful attempt; ``result`` is ``success``, or ``unchanged`` for the same token again."""
@@ -35,3 +36,7 @@ class Counters:
     def repaired(self, token: str, sink: str) -> None:
         """Count a target that was written again because another program had changed it."""
         self.sink_repairs[token, sink] += 1
+
+    def reported(self, token: str, reason: str) -> None:
+        """Count a report of a client; ``reason`` is ``unauthorized`` or ``other``."""
+        self.reports[token, reason] += 1

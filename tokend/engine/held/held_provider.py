@@ -123,7 +123,12 @@ class HeldProvider:
             paused_by=None if pause is None else self.settings.upstream,
             paused_token=None if pause is None else pause.by,
             note="; ".join(note for note in notes if note is not None) or None,
-            warnings=(*self._context.warnings.of(self.name), *self.refresher.clock_warnings()),
+            reports=self._context.reports.of(self.name),
+            warnings=(
+                *self._context.warnings.of(self.name),
+                *self.refresher.clock_warnings(),
+                *self._context.reports.warnings(self.name, signed_here=self.settings.local),
+            ),
         )
 
     def is_settled(self) -> bool:

@@ -21,11 +21,12 @@ from tokend.files.acl import Reader
 from tokend.files.advice import advice_on
 from tokend.files.ownership import own_group
 from tokend.plugin.kind_check import method_fault
-from tokend.plugin.settings import AnnouncementTiming, SinkSettings
+from tokend.plugin.settings import AnnouncementTiming, PlaceFinding, SinkSettings
 from tokend.plugin.settings_base import AnchoredPath, Duration, Mode, Name, Strings, is_number
 from tokend.plugin.sink import Difference, SinkRuntime
 from tokend.sinks.files.announce import Announcement, Signal, Systemd
 from tokend.sinks.files.drift import Expected, content_phrase, is_trusted_place, ownership_phrases
+from tokend.sinks.files.places import place_findings
 from tokend.sinks.files.remarks import remarks_on
 from tokend.values.errors import SinkError
 from tokend.values.status import StatusWarning
@@ -105,6 +106,12 @@ class FileSink(SinkSettings):
 
     def _announcement(self) -> Announcement:
         return Announcement(self.on_change, self.signal, self.systemd)
+
+    def place_findings(self) -> Iterator[PlaceFinding]:
+        """Return whether somebody else made a file that is written in place, or cannot read one in his directory."""
+        if self.owner is None and not self.readers:
+            in_place = self.write_mode == "in-place"
+            yield from place_findings(self.path, mode=self.mode, group=self.group, in_place=in_place)
 
     @classmethod
     def own_faults(cls) -> list[str]:

@@ -81,6 +81,8 @@ class DotenvSink(FileSink):
         encoded = self._encoded(lease)
 
         def holds(found: bytes) -> bool:
+            if len(found) > LARGEST_EDITED_BYTES:
+                raise SinkError(f"{self.target}: larger than {LARGEST_EDITED_BYTES} bytes: not edited")
             with self._editable():
                 return edit(found, encoded, append=True) == found
 

@@ -35,6 +35,10 @@ _QUOTED = {
 }
 
 
+# Each edit goes through all of them, twice. No real .env file has as many.
+MOST_ASSIGNMENTS = 10_000
+
+
 class UnencodableError(ValueError):
     """A value that readers would read differently. The message does not quote the value."""
 
@@ -70,8 +74,12 @@ def edit(content: bytes, values: Mapping[str, str], *, append: bool = True) -> b
     if content.startswith(_UTF_16):
         raise UneditableError("it is UTF-16: save it as UTF-8")
     encoded = {key: value.encode() for key, value in values.items()}
-    parts, kept, wanted = [], 0, []
+    parts: list[bytes] = []
+    wanted: list[tuple[str, bytes]] = []
+    kept = 0
     for found in _assignments(content):
+        if len(wanted) == MOST_ASSIGNMENTS:
+            raise UneditableError(f"it has more than {MOST_ASSIGNMENTS} assignments: no .env file is as long")
         value = found.value(content)
         wanted.append((found.key, encoded.get(found.key, value)))
         if wanted[-1][1] != value:

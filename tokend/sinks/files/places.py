@@ -1,0 +1,67 @@
+"""Places of files without a configured owner: who made the file, and whether the directory's owner can read it."""
+
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from tokend.plugin.settings import PlaceFinding
+
+
+def place_findings(path: Path, *, mode: str | None, group: str | None, in_place: bool) -> Iterator[PlaceFinding]:
+    """Return what is odd about the place of a file. Blocks.
+
+    ``mode`` and ``group`` are the configured ones; ``in_place``: an existing file is overwritten.
+    """
+    try:
+        directory = path.parent.stat()
+    except OSError:
+        return  # reported by the sink's probe
+    try:
+        found = path.stat()
+    except OSError:
+        found = None
+    if in_place and found is not None and not _is_ours(found.st_uid):
+        owner = _user(found.st_uid)
+        yield PlaceFinding(
+            "path",
+            "foreign_target",
+            f'{path} belongs to {owner}, who can read what is written into it: add owner = "{owner}" if that is meant, '
+            'or use write = "replace"',
+            is_error=True,
+        )
+    # A file that is there is judged after each write (`remarks`).
+    if found is None and not _is_ours(directory.st_uid) and not _may_read(mode, group):
+        owner, me = _user(directory.st_uid), f"{_user(os.geteuid())}:{_group(os.getegid())}"
+        yield PlaceFinding(
+            "path",
+            "directory_of_another",
+            f"{path} will belong to {me} with mode {mode or '0600'}, and its directory belongs to {owner}, who cannot "
+            f'read it: set owner = "{owner}", or group = "{_group(directory.st_gid)}" with mode = "0640"',
+        )
+
+
+def _may_read(mode: str | None, group: str | None) -> bool:
+    """Return whether a new file gives its readers the right to read, by everybody's bits or by a group's."""
+    bits = int(mode or "0600", 8)
+    return bool(bits & stat.S_IROTH or (group is not None and bits & stat.S_IRGRP))
+
+
+def _is_ours(uid: int) -> bool:
+    return uid in {0, os.geteuid()}
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
