@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tokend import __version__
+from tokend.cli.as_user import Identity
 from tokend.cli.doctor.finding import Finding, Level
 from tokend.client import TokenClient
 from tokend.client.errors import DeniedError, NotRunningError, TokendError
@@ -57,6 +58,26 @@ def ask(explicit: str | None) -> Daemon:
     except (TokendError, OSError) as error:
         return Daemon(path, Finding("error", "no_answer", f"the daemon does not answer: {error}", "look at its log"))
     return Daemon(path, None, status, version, pid, uid, _environ(pid), _config(pid))
+
+
+def is_of_unit(daemon: Daemon, unit: str) -> bool:
+    """Return whether the daemon's process belongs to a unit of the system manager."""
+    try:
+        groups = Path(f"/proc/{daemon.pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.endswith(f"/system.slice/{unit}") for line in groups)
+
+
+def identity_of_daemon(daemon: Daemon) -> Identity | None:
+    """Return the user and the groups that the daemon's process has, None if it cannot be seen."""
+    try:
+        lines = Path(f"/proc/{daemon.pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    uid, gid = (int(fields[key].split()[1]) for key in ("Uid", "Gid"))
+    return Identity(f"uid {uid}", uid, gid, tuple(map(int, fields["Groups"].split())))
 
 
 def findings(daemon: Daemon) -> Iterator[Finding]:
