@@ -135,8 +135,8 @@ _REFRESH = _body(
 _SIGN = _body(
     {
         "properties": {
-            "method": _TEXT,
-            "path": {**_TEXT, "description": "without the host; the query may follow a ?"},
+            "method": {**_TEXT, "pattern": "^[A-Za-z]{1,16}$"},
+            "path": {**_TEXT, "pattern": "^/", "description": "without the host; the query may follow a ?"},
             "query": {"type": ["string", "object", "null"], "additionalProperties": _TEXT},
             "body": {"type": ["string", "object", "array", "null"], "description": "the text, or JSON to send compact"},
         },
