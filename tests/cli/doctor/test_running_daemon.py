@@ -101,11 +101,11 @@ def of(*rows: dict[str, Any], **more: Any) -> Sequence[tuple[str, str]]:
 
 
 def test_pauses_offsets_warnings_sinks_and_listeners_are_findings() -> None:
-    """Optional tokens and sinks are warnings only; a small offset is none."""
+    """Optional tokens and sinks are warnings only. The learned difference of a clock is one of the status' warnings."""
     sink = {"state": "failing", "required": False, "target": "/x", "path": "/x", "error": "full"}
     assert of(row(paused_until="2026-01-01T00:00:00Z", paused_by="api.example")) == [("warning", "paused")]
-    assert of(row(clock_offset_seconds=3600.0)) == [("warning", "clock_offset")]
-    assert of(row(clock_offset_seconds=1.0)) == []
+    offset = {"code": "upstream_clock", "message": "the clock of api.example is 1 h ahead of this machine's"}
+    assert of(row(warnings=[offset])) == [("warning", "upstream_clock")]
     assert of(row(warnings=[{"code": "odd_secret", "message": "it ends with a space"}])) == [("warning", "odd_secret")]
     assert of(row(sinks=[sink])) == [("warning", "sink_failing")]
     assert of(row(sinks=[{**sink, "required": True}])) == [("error", "sink_failing")]

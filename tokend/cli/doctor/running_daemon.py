@@ -17,10 +17,12 @@ from tokend.client.transport import find_socket
 
 _UCRED = struct.Struct("iII")
 SECONDS = 5.0
-# Keys of a status row that may hold the learned offset of the upstream's clock, in seconds.
-OFFSETS = ("clock_offset_seconds", "clock_offset")
-# Below this a clock is right enough for every upstream.
-OFFSET_SECONDS = 5.0
+# What to do about the status' own warnings, by code; their messages say the rest.
+ADVICE = {
+    "upstream_clock": "set this machine's clock (timedatectl), or report theirs to the vendor",
+    "acl_kept": "nothing to do if those users shall read the token",
+}
+OTHER_ADVICE = "tokend check has the place in the configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +127,10 @@ def _of_token(row: Mapping[str, Any]) -> Iterator[Finding]:
     if row.get("paused_until"):
         message = f"{name}: {row.get('paused_by')} asked for a pause until {row['paused_until']}"
         yield Finding("warning", "paused", message, "wait; fewer requests with this account, if it happens again")
-    offset = next((row[key] for key in OFFSETS if isinstance(row.get(key), int | float)), 0)
-    if abs(offset) > OFFSET_SECONDS:
-        message = (
-            f"{name}: the upstream's clock differs from this machine's by {offset:+.0f} s, which tokend allows for"
-        )
-        yield Finding("warning", "clock_offset", message, "check this machine's clock first: timedatectl")
     for warning in row.get("warnings", ()):
-        yield Finding("warning", warning["code"], f"{name}: {warning['message']}", "tokend check has the place")
+        yield Finding(
+            "warning", warning["code"], f"{name}: {warning['message']}", ADVICE.get(warning["code"], OTHER_ADVICE)
+        )
     for sink in row["sinks"]:
         if sink["state"] in {"failing", "rejected", "conflict"}:
             weight: Level = "error" if sink["required"] else "warning"
