@@ -52,7 +52,7 @@ async def _serve(given: Launch, stop: anyio.Event) -> None:
         service = wire_service(given, engine)
         stack.callback(engine.handouts.close)
         # Names that take longer are nobody's until they are answered.
-        await engine.names.wait(engine.names.unanswered(configured_names(given.config)), seconds=NAME_SECONDS)
+        await engine.names.wait(engine.names.unanswered(configured_names(engine.in_force.config)), seconds=NAME_SECONDS)
         await _start_service(service, tasks, stack)
         for task in _tasks(given, engine, service):
             tasks.start_soon(_keep_running, given.clock, task)
