@@ -23,7 +23,7 @@ SHARED = {
 # All commands that people were promised.
 PROMISED = {
     "run", "get", "header", "issue", "request-id", "list", "status", "refresh", "forget", "verify", "reload", "check",
-    "sandbox", "demo", "version", "watch", "exec", "credential", "schema", "completion", "init",
+    "sandbox", "demo", "version", "watch", "exec", "credential", "schema", "completion", "init", "doctor",
 }  # fmt: skip
 CODES = (0, 1, 2, 3, 4, 5, 6, 7, 75, 78, 124)
 

@@ -1,6 +1,7 @@
 """`tokend get` in click and in the fast path: one table of options, one meaning for every command line."""
 
 import re
+from pathlib import Path
 
 import click
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from tests.cli.running import tokend
 from tokend.cli.get import OPTIONS, get, parse
 from tokend.cli.get_help import command
+from tokend.kinds import PROVIDERS
 
+ROOT = Path(__file__).parents[2]
 NAMES = [name for names, _, _, _ in OPTIONS for name in names]
 # Weighted towards command lines that the fast parser accepts: it has to agree with click there.
 WORDS = st.one_of(
@@ -57,6 +60,15 @@ def test_every_option_of_the_table_is_in_the_help() -> None:
     assert set(re.findall(r"(?<=\s)--?[a-z-]+", shown.partition("Options:")[2].partition("Example")[0])) <= {
         *NAMES, "-h", "--help", "-K",
     }  # fmt: skip
+
+
+def test_the_help_says_that_no_built_in_kind_gives_a_key_pair() -> None:
+    """As long as it is true: `command` and `http` will, and this sentence goes then, here and in the pages."""
+    said = "No built-in kind of this version gives one"
+    pages = [ROOT / page for page in ("docs/cli.md", "docs/api.md", "docs/man/tokend-api.7")]
+    texts = [tokend("get", "--help").out, *(page.read_text() for page in pages)]
+    expected = not {"command", "http"} & set(PROVIDERS.names())
+    assert [said in text for text in texts] == [expected] * len(texts)
 
 
 def test_every_option_of_the_table_is_a_parameter_of_get() -> None:

@@ -65,5 +65,6 @@ LINKS = """
 kind = "auth-token"
 base_url = "{url}"
 client_secret = {{ file = "s/xerve" }}
+sign_paths = ["GET /api/v1/get-balance"]
 """
 ALL_KINDS = PX + TT + PARTNER + WALLET + LINKS

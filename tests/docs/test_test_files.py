@@ -14,6 +14,7 @@ TESTED_ELSEWHERE = {
     "cli/demo/config": "tests/cli/test_demo.py runs the demonstration as a whole",
     "cli/demo/scenes": "tests/cli/test_demo.py runs the demonstration as a whole",
     "cli/demo/stage": "tests/cli/test_demo.py runs the demonstration as a whole",
+    "cli/doctor/finding": "a dataclass",
     "cli/run_help": "declares the options of `run`: tests/cli/test_run.py",
     "client/loopback": "tests/values/test_url_loopback.py holds it and its two counterparts to one table",
     "engine/context/context": "a dataclass",

@@ -106,7 +106,7 @@ _DURATION = {
 _READ = (
     _NAME,
     _parameter("query", "min_ttl", _DURATION, "valid for at least that long, refreshed first if need be"),
-    _parameter("query", "format", {"enum": ["aws"]}, "as AWS's SDKs read it"),
+    _parameter("query", "format", {"enum": ["aws"]}, "as AWS's SDKs read it; for kinds that hold a key pair"),
     _parameter("header", "If-None-Match", _TEXT, "the ETag of the token that is known"),
     _parameter("header", "Prefer", _TEXT, "wait=30: seconds, for another token than If-None-Match or a valid one"),
 )
@@ -135,8 +135,8 @@ _REFRESH = _body(
 _SIGN = _body(
     {
         "properties": {
-            "method": _TEXT,
-            "path": {**_TEXT, "description": "without the host; the query may follow a ?"},
+            "method": {**_TEXT, "pattern": "^[A-Za-z]{1,16}$"},
+            "path": {**_TEXT, "pattern": "^/", "description": "without the host; the query may follow a ?"},
             "query": {"type": ["string", "object", "null"], "additionalProperties": _TEXT},
             "body": {"type": ["string", "object", "array", "null"], "description": "the text, or JSON to send compact"},
         },

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@click.argument("file", type=click.Path(), required=False)
+@click.argument("file", type=click.Path(readable=False), required=False)
 @click.option("--plan", is_flag=True, help="Ask the running daemon what a reload to this configuration would change.")
 @click.option(
     "--try", "tried", multiple=True, metavar="NAME", shell_complete=name_completion(),

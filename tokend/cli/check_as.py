@@ -43,7 +43,7 @@ def check_unit(file: str | None, name: str) -> Report:
 
     unit = read_unit(name)
     identity = _identity(unit.user or "root", unit.group, unit.supplementary_groups)
-    environ = {"PATH": os.environ.get("PATH", os.defpath), **unit.environment(), **_variables(unit)}
+    environ = {"PATH": os.environ.get("PATH", os.defpath), **variables_of(unit)}
     with _credentials(unit.credentials, identity) as (directory, notes):
         environ |= {"CREDENTIALS_DIRECTORY": str(directory)}
         return _check(_place(file or _config_of(unit), environ, identity.uid), environ, identity, unit, notes)
@@ -183,11 +183,14 @@ def _config_of(unit: "UnitSettings") -> str | None:
     return None
 
 
-def _variables(unit: "UnitSettings") -> dict[str, str]:
-    """Read the unit's EnvironmentFile=s, as systemd does: as root, and a missing one may be harmless."""
+def variables_of(unit: "UnitSettings") -> dict[str, str]:
+    """Return the unit's variables, those of its files included, which only root may be able to read.
+
+    Raises `ConfigError` if a file cannot be read, unless the unit says that it may be missing.
+    """
     from tokend.values.errors import ConfigError
 
-    found: dict[str, str] = {}
+    found = unit.environment()
     for path, optional in unit.environment_files:
         try:
             text = path.read_text(encoding="utf-8", errors="surrogateescape")

@@ -19,7 +19,8 @@ def _run(**options: Any) -> int:
     \b
     k8s    an ExecCredential for kubectl's exec plugins; its expiry is 30 s early
     aws    for credential_process; only if the token is a JSON object with
-           AccessKeyId, SecretAccessKey (and SessionToken): AWS takes no bearer token
+           AccessKeyId, SecretAccessKey (and SessionToken): AWS takes no bearer token.
+           No built-in kind of this version gives one; kinds of other packages may
     gcp    for external_account with credential_source.executable; only a JWT
     git    the answer of a credential helper (`tokend credential git` is one)
     netrc  a line for curl --netrc-file and others; needs --host
@@ -36,7 +37,7 @@ def _option(names: tuple[str, ...], parameter: str, value: str | tuple[str, ...]
         choice = click.Choice(value)
         return click.Option([*names, parameter], type=choice, default=value[0], show_default=True, help=text)
     check = duration if value == DURATION else None
-    kind = click.Path() if value == "PATH" else None
+    kind = click.Path(readable=False) if value == "PATH" else None
     return click.Option([*names, parameter], type=kind, metavar=value, callback=check, help=text)
 
 

@@ -21,7 +21,7 @@ def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: 
 @click.command("init")
 @click.argument("kinds", nargs=-1, metavar="[KIND]...", shell_complete=_complete)
 @click.option(
-    "--output", type=click.Path(allow_dash=True), metavar="PATH",
+    "--output", type=click.Path(allow_dash=True, readable=False), metavar="PATH",
     help="Write to PATH; - is standard output.  [default: what `run` reads]",
 )  # fmt: skip
 def command(kinds: tuple[str, ...], output: str | None) -> int:

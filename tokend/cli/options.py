@@ -16,7 +16,8 @@ COMPLETION_SECONDS = 2.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 _SOCKET_HELP = next(text for names, _, _, text in OPTIONS if "--socket" in names)
-SOCKET = click.option("--socket", type=click.Path(), metavar="PATH", help=_SOCKET_HELP)
+# click itself would refuse a path that this user may not read, without the owner and the mode that our errors name.
+SOCKET = click.option("--socket", type=click.Path(readable=False), metavar="PATH", help=_SOCKET_HELP)
 OUTPUT = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 

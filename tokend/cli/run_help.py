@@ -22,7 +22,7 @@ PRINTED = ("raw", "json", "env")
 
 @click.command("run")
 @click.option(
-    "--config", type=click.Path(), metavar="FILE",
+    "--config", type=click.Path(readable=False), metavar="FILE",
     help="Configuration [default: $TOKEND_CONFIG, else the usual places].",
 )  # fmt: skip
 @click.option("--once", is_flag=True, help="Exit when every token is in its sinks, or only a person can change that.")

@@ -7,7 +7,7 @@ keeps a reserve of descriptors; `real_paths` resolves paths.
 
 from tokend.files.observing import Stamp, observe, read_own_file, stamp
 from tokend.files.ownership import Ownership, OwnershipError
-from tokend.files.reading import LARGEST_EDITED_BYTES, ChangedError, Version, read_version, read_whole
+from tokend.files.reading import LARGEST_EDITED_BYTES, ChangedError, Version, read_private, read_version, read_whole
 from tokend.files.real_paths import directories_resolved_once, real_path
 from tokend.files.sets import remove_set, replace_set, set_difference, set_stamp
 from tokend.files.symlinks import RefusedError, Symlink
@@ -41,6 +41,7 @@ __all__ = [
     "observe",
     "probe",
     "read_own_file",
+    "read_private",
     "read_version",
     "read_whole",
     "real_path",

@@ -64,11 +64,29 @@ def read_whole(path: Path, *, at_most: int) -> bytes:
 
     The open does not wait: a fifo or a device could block for ever.
     """
+    return _read(path, at_most=at_most, private=False)
+
+
+@with_reserve
+def read_private(path: Path, *, at_most: int) -> bytes:
+    """Read a file that this program wrote. Raises as `read_whole` does; `RefusedError` also for somebody else's file.
+
+    A link is not followed. The file must belong to root or to this user, and other users must not be able to write it.
+    """
+    return _read(path, at_most=at_most, private=True)
+
+
+def _read(path: Path, *, at_most: int, private: bool) -> bytes:
+    no_follow = os.O_NOFOLLOW if private else 0
     with named(path, "open"):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | no_follow)
     try:
         with named(path, "read"):
             found = os.fstat(descriptor)
+            if private and found.st_uid not in {0, os.geteuid()}:
+                raise RefusedError(errno.EPERM, f"it belongs to uid {found.st_uid}: not read", str(path))
+            if private and found.st_mode & stat.S_IWOTH:
+                raise RefusedError(errno.EPERM, "every user may write to it: not read", str(path))
             if not stat.S_ISREG(found.st_mode):
                 raise RefusedError(errno.EINVAL, f"it is {_kind(found.st_mode)}, not a regular file", str(path))
             # Nothing is read of a file that is too large; one that grows meanwhile is read up to the limit.

@@ -12,8 +12,9 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from tokend.files import RefusedError, make_directory, read_whole, replace_private, sweep_directory
+from tokend.files import RefusedError, make_directory, read_private, replace_private, sweep_directory
 from tokend.machine.logs import get_logger
+from tokend.state.ownership import check_directory, check_file, make_private
 from tokend.values.errors import StateLockedError, StoreError
 
 SUFFIX = ".json"
@@ -98,7 +99,7 @@ class StateDirectory(Salted):
             raise StoreError(f"{self._tokens} cannot be read: {error.strerror}") from None
         for path in paths:
             try:
-                content = read_whole(path, at_most=LARGEST_RECORD_BYTES)
+                content = read_private(path, at_most=LARGEST_RECORD_BYTES)
             except RefusedError as error:
                 log.warning("state.damaged", path=str(path), detail=error.strerror)
                 self.set_aside(path)
@@ -129,9 +130,10 @@ class StateDirectory(Salted):
         """Make what is missing of the directory. Raises `NoSpaceError` if that is impossible now, else `StoreError`."""
         self._lock = claim(self.path, held=self._lock)
         try:
-            make_directory(self._tokens)
+            if not self._tokens.is_symlink():
+                make_directory(self._tokens)
             # An existing directory may have another mode. The files in it are for the owner only.
-            self._tokens.chmod(0o700)
+            make_private(self._tokens)
         except OSError as error:
             raise _unusable(self.path, "used", error) from None
         found = self._read_salt()
@@ -147,7 +149,7 @@ class StateDirectory(Salted):
     def _read_salt(self) -> bytes | None:
         path = self.path / "salt"
         try:
-            if len(salt := read_whole(path, at_most=LARGEST_RECORD_BYTES)) == SALT_BYTES:
+            if len(salt := read_private(path, at_most=LARGEST_RECORD_BYTES)) == SALT_BYTES:
                 return salt
         except FileNotFoundError:
             pass
@@ -167,6 +169,7 @@ def claim(path: Path, *, held: int | None = None) -> int:
         return held
     try:
         make_directory(path)
+        check_directory(path)
         lock = _open_lock(path, or_directory=held is None)
     except OSError as error:
         raise _unusable(path, "used", error) from None
@@ -196,18 +199,31 @@ def _take(lock: int, path: Path) -> None:
 def _open_lock(path: Path, *, or_directory: bool) -> int:
     """Open the file with the lock; if it cannot be made on a full disk, the directory itself (``or_directory``)."""
     try:
-        return os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return _open_file(path / "lock", os.O_RDWR | os.O_CREAT)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StoreError(f"{path / 'lock'} is not used: it is a link. Remove it") from None
         if error.errno not in NO_SPACE or not (or_directory or (path / "lock").exists()):
             raise
     with suppress(FileNotFoundError):
-        return os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        return _open_file(path / "lock", os.O_RDONLY)
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _open_file(path: Path, flags: int) -> int:
+    """Open a file of ours. A link is not followed, and nothing is changed in a file of somebody else."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o600)
+    try:
+        check_file(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _holder(path: Path) -> str:
     with suppress(OSError):
-        return read_whole(path / "lock", at_most=32).decode("ascii", "replace").strip()
+        return read_private(path / "lock", at_most=32).decode("ascii", "replace").strip()
     return ""
 
 

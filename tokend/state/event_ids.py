@@ -11,7 +11,7 @@ from pathlib import Path
 
 import anyio
 
-from tokend.files import read_whole, replace_private
+from tokend.files import read_private, replace_private
 from tokend.machine.logs import get_logger
 from tokend.machine.thread_pool import Threads
 
@@ -90,7 +90,7 @@ def _reserve(path: Path, last: int) -> None:
 
 def _taken(path: Path) -> int:
     try:
-        content = read_whole(path, at_most=len(str(MOST)))
+        content = read_private(path, at_most=len(str(MOST)))
         if content.strip().isdigit() and int(content) < MOST - AHEAD:
             return int(content)
         log.warning("state.damaged", path=str(path), detail="this is no number of an event")

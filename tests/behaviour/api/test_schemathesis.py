@@ -57,6 +57,13 @@ PARAMETERS: Mapping[str, dict[str, Any]] = {
         "required": ["clientId", "username", "displayName", "ipAddress"],
     },
 }
+# The one call that `ALL_KINDS` lets be signed. The document allows any path; a query and a body depend on the method.
+SIGNING = {
+    "type": "object",
+    "properties": {"method": {"enum": ["GET"]}, "path": {"enum": ["/api/v1/get-balance"]}},
+    "required": ["method", "path"],
+    "additionalProperties": False,
+}
 # An attempt costs its minimum interval of 5 s, so only the kind that is made here is tried.
 NAMES = {"": ["px", "tt", "partner"], "refresh": ["partner"], "forget": ["partner"], "request-id": ["tt"]}
 
@@ -64,7 +71,7 @@ NAMES = {"": ["px", "tt", "partner"], "refresh": ["partner"], "forget": ["partne
 def of_this_daemon(document: dict[str, Any]) -> dict[str, Any]:
     """The document, with the names of this daemon's tokens, and what they can do and take."""
     found = deepcopy(document)
-    issue = found["paths"].pop("/v1/tokens/{name}/issue")
+    issue, sign = (found["paths"].pop(f"/v1/tokens/{{name}}/{call}") for call in ("issue", "sign"))
     for path, methods in found["paths"].items():
         for parameter in [one for operation in methods.values() for one in operation.get("parameters", ())]:
             if parameter["in"] == "path":
@@ -76,6 +83,9 @@ def of_this_daemon(document: dict[str, Any]) -> dict[str, Any]:
         del own["post"]["parameters"]
         schema = {"type": "object", "additionalProperties": False, **parameters}
         own["post"]["requestBody"]["content"]["application/json"]["schema"] = schema
+    own = found["paths"]["/v1/tokens/links/sign"] = sign
+    del own["post"]["parameters"]
+    own["post"]["requestBody"]["content"]["application/json"]["schema"] = SIGNING
     return found
 
 

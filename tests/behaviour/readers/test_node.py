@@ -2,10 +2,14 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.cli.running import PATIENCE_SECONDS, Running
+from tests.client.upstream import Said, upstream
+from tests.docs.pages import ROOT, blocks
+from tokend.client.testing import FakeTokend
 
 PROGRAM = """
 const http = require('node:http')
@@ -28,3 +32,25 @@ def test_node_reads_a_token_from_the_socket(running: Running) -> None:
     )  # fmt: skip
     assert done.stderr == ""
     assert done.stdout == f"200 Bearer {running.client.get('tt').access_token}\n"
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.parametrize(("good", "printed", "tokens"), [
+    ("first", "200\n", ["first"]), ("second", "200\n", ["first", "second"]), ("third", "401\n", ["first", "second"]),
+])  # fmt: skip
+def test_the_program_of_the_page_reports_a_401_and_tries_once_more(
+    tmp_path: Path, good: str, printed: str, tokens: list[str]
+) -> None:
+    """docs/replacing.md, `makeAuthenticatedRequest`: the newer token, once; a second 401 is the answer."""
+    (program,) = [block.text for block in blocks(ROOT / "docs/replacing.md", "js")]
+    with (
+        FakeTokend({"partner": ["first", "second", "third"]}) as fake,
+        upstream(lambda heard: Said(200 if heard.token == f"Bearer {good}" else 401)) as server,
+    ):
+        file = tmp_path / "bot.js"
+        file.write_text(program.replace("https://partner.example.com", server.origin))
+        environ = {"TOKEND_SOCKET": fake.socket, "PATH": "/usr/bin:/bin:/usr/local/bin"}
+        done = subprocess.run(["node", str(file)], env=environ, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (printed, "")
+    assert [token for _, token in server.tokens()] == [f"Bearer {token}" for token in tokens]
+    assert fake.reports == [("partner", 1, "unauthorized")][: len(tokens) - 1]

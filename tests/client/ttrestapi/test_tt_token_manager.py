@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.cli.running import SOMEBODY, Running, as_root, environment
 from tests.client.conftest import running
 from tests.client.test_standard_library_only import isolated
 from tokend.client import NotRunningError, TokenClient
-from tokend.client.ttrestapi import TTTokenManager
+from tokend.client.ttrestapi import TTTokenManager, format_bearer_token
 
 __all__ = ["running"]
 
@@ -47,6 +48,22 @@ def test_the_programs_own_calls_work_and_its_credentials_are_named_once(running:
     assert "[providers.tt]" in done.stderr
     assert "of-the-program" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tt_accepts_the_call_that_the_programs_make(running: Running) -> None:
+    """Its own key, the formatted token, a request id: the headers and the query of the package's README."""
+    text = running.config.read_text()
+    url = re.search(r'base_url = "(http://[^"]+)"', text)
+    assert url is not None
+    manager = TTTokenManager(api_key="sandbox-tt-key", client=running.client)
+    for _ in range(2):
+        answer = requests.get(
+            f"{url[1]}/ttuser/{manager.env_path_segment}/users",
+            params={"requestId": manager.generate_request_id()},
+            headers={"x-api-key": "sandbox-tt-key", "Authorization": format_bearer_token(manager.get_token())},
+            timeout=40,
+        )
+        assert (answer.status_code, answer.json()["status"]) == (200, "Ok")
 
 
 def test_a_forced_refresh_returns_a_newer_token(running: Running) -> None:
