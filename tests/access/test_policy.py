@@ -10,7 +10,7 @@ from tests.access.test_units import Answering, failing
 from tests.api.fake_engine import START, FakeHeld
 from tests.httpd.served import logged
 from tokend.access.peer import Peer
-from tokend.access.policy import AccessPolicy, answerable, is_public, unit_may_read
+from tokend.access.policy import AccessPolicy, answerable, is_public, names_of, unit_may_read
 from tokend.access.socket_scope import SocketScope
 from tokend.plugin.settings import Access
 from tokend.values.instant import Instant
@@ -199,3 +199,9 @@ def test_a_lease_is_answerable_until_it_expires(expires_at: Instant | None, vali
 def test_a_unit_loads_a_credential_only_if_it_is_named(access: Access | None, may: bool) -> None:
     """Without `units` nobody gets the token on credentials.sock."""
     assert unit_may_read("a.service", FakeHeld(access=access)) is may
+
+
+def test_an_open_token_names_nobody() -> None:
+    """Nothing has to be looked up for it."""
+    assert names_of(FakeHeld()) == []
+    assert {one.text for one in names_of(FakeHeld(access=BOT))} == {"1001", "2002"}

@@ -13,7 +13,7 @@ from tests.httpd.served import logged, served
 from tokend.httpd.listener import CONTAINER_PLACES
 from tokend.httpd.request_parser import Limits
 
-# Opens as many connections as it is told, says how many stay open, and keeps them.
+# Opens a number of connections, prints how many stay open, and keeps them.
 CROWD = """
 import select, socket, sys
 clients = []

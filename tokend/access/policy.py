@@ -1,21 +1,19 @@
 """Access decisions: which peer may read or manage which token, and which tokens may be handed out at all."""
 
-import grp
 import os
-import pwd
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 import structlog
 
+from tokend.access.names import Kind, Name, Names, NamesInPlace
 from tokend.access.peer import Peer
 from tokend.access.units import UnitUnknownError, matches
 from tokend.plugin.settings import ProviderSettings
 from tokend.values.instant import Instant
 from tokend.values.tokens import Lease
 
-# A change of the user database is noticed after this time; a lookup per request would overload LDAP.
-NAMES_KEPT_SECONDS = 30.0
+# A request that needs a name which was never answered waits this long. Then the name is nobody's.
+NAME_SECONDS = 2.0
 
 
 def answerable(lease: Lease | None, now: Instant) -> bool:
@@ -37,6 +35,14 @@ def unit_may_read(unit: str, settings: ProviderSettings) -> bool:
     return access is not None and matches(unit, access.units)
 
 
+def names_of(settings: ProviderSettings) -> list[Name]:
+    """Return the users and groups in ``access``."""
+    access = settings.access
+    if access is None:
+        return []
+    return [*(Name(Kind.USER, one) for one in access.users), *(Name(Kind.GROUP, one) for one in access.groups)]
+
+
 class AccessPolicy:
     """Decide what a peer may do. Root and the daemon's own uid may do everything, except in containers.
 
@@ -47,11 +53,12 @@ class AccessPolicy:
     why.
     """
 
-    def __init__(self, admins: Callable[[], Collection[str]], *, own_uid: int | None = None) -> None:
+    def __init__(
+        self, admins: Callable[[], Collection[str]], *, own_uid: int | None = None, names: Names | None = None
+    ) -> None:
         self._almighty = frozenset((0, os.geteuid() if own_uid is None else own_uid))
         self._admins = admins
-        self._users = _Names(lambda name: pwd.getpwnam(name).pw_uid)
-        self._groups = _Names(lambda name: grp.getgrnam(name).gr_gid)
+        self._names = names or NamesInPlace()
         self._warned: set[str] = set()
         self._uses_units = False
 
@@ -59,7 +66,7 @@ class AccessPolicy:
         """Return whether the peer may reload, forget, and refresh unconditionally."""
         return (
             (peer.scope is None or peer.scope.admin)
-            and (peer.uid in self._almighty or any(self._users.number(name) == peer.uid for name in self._admins()))
+            and (peer.uid in self._almighty or self._is_admin_uid(peer.uid))
             and not peer.is_contained
         )
 
@@ -79,8 +86,8 @@ class AccessPolicy:
         return (
             access is None
             or (peer.uid in self._almighty and scope is None and not peer.is_contained)
-            or any(self._users.number(name) == peer.uid for name in access.users)
-            or any(self._groups.number(name) in peer.groups for name in access.groups)
+            or any(self._user(name) == peer.uid for name in access.users)
+            or any(self._group(name) in peer.groups for name in access.groups)
             or (bool(access.units) and self._in_units(peer, access.units))
         )
 
@@ -95,11 +102,47 @@ class AccessPolicy:
             return True
         if peer.uid in self._almighty and scope is None and not peer.is_contained:
             return False
-        _ = self._users.number("root") == peer.uid
-        _ = self._groups.number("root") in peer.groups
+        _ = self._user("root") == peer.uid
+        _ = self._group("root") in peer.groups
         if self._uses_units:
             self._in_units(peer, ("-",))
         return True
+
+    def has_kept_place(self, uid: int) -> bool:
+        """Return whether a uid gets a connection although strangers have taken all places: root, ours, an admin."""
+        return uid in self._almighty or self._is_admin_uid(uid)
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether a name was never answered, so that `settle` may have to wait."""
+        return self._names.any_unanswered
+
+    async def settle(self, peer: Peer, settings: Iterable[ProviderSettings] = (), *, admins: bool = False) -> None:
+        """Wait for names that were never answered and that decide about this peer, for at most `NAME_SECONDS`.
+
+        Those are the names in ``access`` of ``settings`` which no other rule lets the peer read, and with ``admins``
+        those of the administrators.
+        """
+        needed: set[Name] = set()
+        for one in settings:
+            needed.update(self._unanswered_by(peer, one))
+        if admins and not self.has_kept_place(peer.uid):
+            needed.update(self._names.unanswered(Name(Kind.USER, name) for name in self._admins()))
+        if needed:
+            await self._names.wait(needed, seconds=NAME_SECONDS)
+
+    def _unanswered_by(self, peer: Peer, settings: ProviderSettings) -> Collection[Name]:
+        waiting = self._names.unanswered(names_of(settings))
+        return waiting if waiting and not self.may_read(peer, settings) else ()
+
+    def _is_admin_uid(self, uid: int) -> bool:
+        return any(self._user(name) == uid for name in self._admins())
+
+    def _user(self, name: str) -> int | None:
+        return self._names.number(Name(Kind.USER, name))
+
+    def _group(self, name: str) -> int | None:
+        return self._names.number(Name(Kind.GROUP, name))
 
     def _in_units(self, peer: Peer, patterns: Collection[str]) -> bool:
         self._uses_units = True
@@ -110,25 +153,3 @@ class AccessPolicy:
                 self._warned.add(str(error))
                 structlog.get_logger("tokend.api").warning("units.unknown", detail=str(error))
             return False
-
-
-class _Names:
-    """Names to numbers, kept for a short while. A numeric name is its own number; an unknown name has none (None)."""
-
-    def __init__(self, look_up: Callable[[str], int]) -> None:
-        self._look_up = look_up
-        self._known: dict[str, tuple[float, int | None]] = {}
-
-    def number(self, name: str) -> int | None:
-        now = time.monotonic()
-        until, number = self._known.get(name, (0.0, None))
-        if now >= until:
-            number = self._fresh(name)
-            self._known[name] = (now + NAMES_KEPT_SECONDS, number)
-        return number
-
-    def _fresh(self, name: str) -> int | None:
-        try:
-            return self._look_up(name)
-        except (KeyError, OSError, ValueError):
-            return int(name) if name.isascii() and name.isdigit() else None

@@ -46,6 +46,10 @@ TOKEN_PLACES: Mapping[str, Mapping[str, Route]] = {
 }
 
 
+# Routes without a token's name that show what the peer may see of all tokens.
+_ABOUT_ALL = (("tokens",), ("status",), ("events",), ("metrics",))
+
+
 class Router:
     """Dispatch requests to the routes; implements `tokend.httpd.application.Application`."""
 
@@ -59,6 +63,9 @@ class Router:
             _refuse_browsers(request)
             route, name = _find(request)
             query = request.query(route.query)
+            if service.policy.is_unsettled:
+                about_all, admins = request.segments[-1:] in _ABOUT_ALL, request.method == "POST"
+                await service.settle(request.peer, name, about_all=about_all, admins=admins)
             entry = None if name is None else service.visible(request.peer, name)
             token = "" if entry is None else entry.name
             answer = await route.handler(Call(service, request, query, entry))

@@ -78,6 +78,19 @@ class TokenApi:
             self.denied(peer, token=name[:64])
         raise UnknownTokenError(f"no token {name[:64]!r} here, or none that you may read; `tokend list` shows yours")
 
+    async def settle(self, peer: Peer, name: str | None, *, about_all: bool, admins: bool) -> None:
+        """Wait for users and groups that a directory service has not answered yet, where this request needs them.
+
+        ``name`` is the token of the request. An unknown one waits like a request ``about_all`` tokens.
+        """
+        entries = self.engine.entries
+        if (entry := entries.get(name or "")) is not None:
+            await self.policy.settle(peer, (entry.settings,), admins=admins)
+        elif about_all or name is not None:
+            await self.policy.settle(peer, [one.settings for one in entries.values()], admins=admins)
+        elif admins:
+            await self.policy.settle(peer, admins=True)
+
     def entries_for(self, peer: Peer) -> list[Entry]:
         """Return all entries that the peer may see, sorted by name."""
         entries = self.engine.entries

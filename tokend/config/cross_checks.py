@@ -2,9 +2,12 @@
 
 import grp
 import pwd
+import queue
+import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,9 @@ ALL = "*"
 # A shorter secret of the loopback port could be guessed.
 LEAST_LISTEN_SECRET_BYTES = 32
 GROUP_BITS = 0o070
+# A check waits this long for a directory service, a start hardly at all: it looks the names up again while it goes on.
+NAMES_SECONDS, START_NAMES_SECONDS = 5.0, 0.3
+MOST_LOOKUPS = 16
 ELSEWHERE = "use { file = }, { env = }, { credential = } or { command = }"
 
 
@@ -298,10 +304,12 @@ def check_names(daemon: PlacedSettings | None, tables: Iterable[PlacedSettings],
     Without ``socket_group`` no program could reach the socket: an unknown one is an error of a check and of a reload.
     A start fails when the socket is made, and systemd repeats it: the directory service may be late.
     """
-    known = cache(_is_known)
-    for table in [*([daemon] if daemon is not None else []), *tables]:
+    all_tables = [*([daemon] if daemon is not None else []), *tables]
+    names = {(kind, name) for table in all_tables for _, name, kind in _names(table.settings) if not name.isdigit()}
+    unknown = _unknown(names, seconds=START_NAMES_SECONDS if findings.starting else NAMES_SECONDS)
+    for table in all_tables:
         for path, name, kind in _names(table.settings):
-            if not name.isdigit() and not known(kind, name):
+            if (kind, name) in unknown:
                 message = f'there is no {kind} "{name}" on this machine'
                 place = (*table.path, *path)
                 problem = table.document.problem(place, message, visibility=Visibility.PUBLIC, code="unknown_name")
@@ -327,6 +335,33 @@ def _names(settings: Settings) -> Iterable[tuple[toml_positions.Path, str, str]]
             yield ("access", "users", index), name, "user"
         for index, name in enumerate(access.groups):
             yield ("access", "groups", index), name, "group"
+
+
+def _unknown(names: Collection[tuple[str, str]], *, seconds: float) -> Collection[tuple[str, str]]:
+    """Return the names that this machine does not know. A name that takes longer than ``seconds`` in all may be known.
+
+    Each is looked up in a thread: a directory service may take seconds for one, or never answer.
+    """
+    waiting: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[tuple[tuple[str, str], bool]] = queue.SimpleQueue()
+    for name in sorted(names):
+        waiting.put(name)
+
+    def work() -> None:
+        with suppress(queue.Empty):
+            while True:
+                name = waiting.get_nowait()
+                answers.put((name, _is_known(*name)))
+
+    for _ in range(min(len(names), MOST_LOOKUPS)):
+        threading.Thread(target=work, name="tokend-names", daemon=True).start()
+    unknown, deadline = set(), time.monotonic() + seconds
+    with suppress(queue.Empty):
+        for _ in names:
+            name, is_known = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            if not is_known:
+                unknown.add(name)
+    return unknown
 
 
 def _is_known(kind: str, name: str) -> bool:

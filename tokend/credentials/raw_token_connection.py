@@ -78,6 +78,9 @@ class ConnectionOwner(Protocol):
     def identify(self, connection: socket.SocketType, /) -> Peer:
         """Return the peer's identity; raises OSError."""
 
+    async def settle(self, peer: Peer, /) -> None:
+        """Wait, for a bounded time, until the rule can be asked about a peer."""
+
     def changed(self, name: str) -> anyio.Event:
         """Return an event that is set at the next change of the token."""
 
@@ -155,6 +158,7 @@ class RawTokenConnection:
         """
         home = self._home
         while not self._ending:
+            await home.settle(peer)
             entry = home.rule(peer, self._address)
             lease = entry.lease
             if lease is not None and answerable(lease, home.engine.clock.instant()):

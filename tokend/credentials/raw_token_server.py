@@ -5,9 +5,10 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import anyio
 import structlog
@@ -39,6 +40,10 @@ class Bounds:
     path_check_seconds: float = PATH_CHECK_SECONDS
 
 
+async def _settled(_peer: Peer) -> None:
+    """Wait for nothing: the rule of this server depends on no names."""
+
+
 class RawTokenServer:
     """Send tokens on one Unix socket.
 
@@ -59,12 +64,14 @@ class RawTokenServer:
         bounds: Bounds | None = None,
         identify: Callable[[socket.SocketType], Peer] = identify,
         threads: Threads | None = None,
+        settle: Callable[[Peer], Coroutine[Any, Any, None]] = _settled,
     ) -> None:
         self._threads = threads
         self._endpoint = one_endpoint(place, sock)
         self._bounds = bounds or Bounds()
         self.engine, self.rule, self.offer, self.identify = engine, rule, offer, identify
         self.own_uid = os.geteuid()
+        self.settle = settle
         self.handed_out = handed_out
         self.send_seconds = self._bounds.send_seconds
         self.name = str(place.path) if place is not None else "inherited"

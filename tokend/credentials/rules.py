@@ -146,7 +146,13 @@ async def serve_sink(
     def handed_out(peer: Peer, _: object, lease: Lease) -> None:
         handouts.record(peer, lease.name, lease.generation, "socket")
 
-    server = RawTokenServer(engine, rule, place=place, offer=sink.offer, threads=threads, handed_out=handed_out)
+    async def settle(peer: Peer) -> None:
+        if rules.is_unsettled and (entry := engine.entries.get(name)) is not None:
+            await rules.settle(peer, (entry.settings,))
+
+    server = RawTokenServer(
+        engine, rule, place=place, offer=sink.offer, threads=threads, handed_out=handed_out, settle=settle
+    )
     try:
         await server.serve(listening)
     except OSError as error:

@@ -9,7 +9,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from tokend import __version__
-from tokend.daemon.wiring import EngineParts, Launch, ServiceParts, wire_engine, wire_service
+from tokend.access.policy import NAME_SECONDS
+from tokend.daemon.wiring import EngineParts, Launch, ServiceParts, configured_names, wire_engine, wire_service
 from tokend.engine.records.store import TokenStore
 from tokend.machine import logs
 from tokend.machine.clock import Clock
@@ -50,6 +51,8 @@ async def _serve(given: Launch, stop: anyio.Event) -> None:
         await apply_first_config(given, engine)
         service = wire_service(given, engine)
         stack.callback(engine.handouts.close)
+        # Names that take longer are nobody's until they are answered.
+        await engine.names.wait(engine.names.unanswered(configured_names(given.config)), seconds=NAME_SECONDS)
         await _start_service(service, tasks, stack)
         for task in _tasks(given, engine, service):
             tasks.start_soon(_keep_running, given.clock, task)
@@ -96,6 +99,7 @@ def _tasks(given: Launch, engine: EngineParts, service: ServiceParts) -> Sequenc
     """Return the daemon's own tasks; the engine has started those of its providers."""
     reloader = engine.reloader
     tasks = [
+        engine.names.keep_fresh,
         reloader.reload_when_wanted,
         reloader.watch_files,
         reloader.retry_refused,

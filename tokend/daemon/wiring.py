@@ -15,8 +15,9 @@ from typing import Any
 from anyio.abc import TaskGroup
 
 from tokend.access.handout_log import HandoutLog
+from tokend.access.names import Kind, Name, NamesAhead
 from tokend.access.peer import identify
-from tokend.access.policy import AccessPolicy
+from tokend.access.policy import AccessPolicy, names_of
 from tokend.access.socket_scope import SocketScope
 from tokend.api.answer_cache import ScopedAnswers
 from tokend.api.events import EventBus
@@ -81,6 +82,7 @@ class EngineParts:
 
     store: TokenStore
     in_force: ConfigInForce
+    names: NamesAhead
     rules: AccessPolicy
     supervisor: Supervisor
     reloader: Reloader
@@ -127,7 +129,10 @@ def launch(
 def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EngineParts:
     """Build the engine. ``store`` has been loaded; the supervisor's tasks will run in ``tasks``."""
     config = ConfigInForce(given.config, given.clock.instant().wall)
-    rules = AccessPolicy(lambda: config.config.daemon.admins)
+    names = NamesAhead(given.pools.names)
+    names.follow(configured_names(given.config))
+    config.subscribe(lambda: names.follow(configured_names(config.config)))
+    rules = AccessPolicy(lambda: config.config.daemon.admins, names=names)
     resolver = Resolver(given.pools.lookups)
 
     def runtime(settings: ProviderSettings) -> ProviderRuntime:
@@ -170,7 +175,15 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         notifier=given.notifier,
         sockets=sockets.apply,
     )
-    return EngineParts(store, config, rules, supervisor, reloader, sockets, context.limits, handouts, reports)
+    return EngineParts(store, config, names, rules, supervisor, reloader, sockets, context.limits, handouts, reports)
+
+
+def configured_names(config: Config) -> frozenset[Name]:
+    """Return the users and groups that ``admins`` and ``access`` name."""
+    found = {Name(Kind.USER, name) for name in config.daemon.admins}
+    for provider in config.providers.values():
+        found.update(names_of(provider.settings))
+    return frozenset(found)
 
 
 def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
@@ -238,26 +251,30 @@ def _api(given: Launch, engine: EngineParts, listeners: Listeners) -> TokenApi:
 
 
 def _unix_server(given: Launch, engine: EngineParts, api: TokenApi) -> Callable[[], SocketServer]:
-    settings = engine.in_force.config.daemon
+    settings, kept = engine.in_force.config.daemon, engine.rules.has_kept_place
     limits = Limits(max_connections=settings.max_connections, max_connections_per_uid=settings.max_connections_per_uid)
     if (passed := given.inherited.sockets.get(activation.API)) is not None:
         # The socket unit sets path and permissions, and goes on listening after this process has ended.
         log.info("socket.activated", path=passed.getsockname(), instead_of=str(settings.socket))
-        return lambda: SocketServer(Router(api), answers=api.answers, sock=passed, limits=limits)
+        return lambda: SocketServer(Router(api), answers=api.answers, sock=passed, limits=limits, kept=kept)
     place = SocketFile(settings.socket, mode=int(settings.socket_mode, 8), group=settings.socket_group)
     threads = given.pools.disk
-    return lambda: SocketServer(Router(api), answers=api.answers, place=place, limits=limits, threads=threads)
+    return lambda: SocketServer(
+        Router(api), answers=api.answers, place=place, limits=limits, threads=threads, kept=kept
+    )
 
 
 def _token_socket(engine: EngineParts, api: TokenApi) -> MakeServer:
     """Return the function that makes the servers of ``[[sockets]]``. Their limits are those of the daemon's socket."""
-    settings = engine.in_force.config.daemon
+    settings, kept = engine.in_force.config.daemon, engine.rules.has_kept_place
     limits = Limits(max_connections=settings.max_connections, max_connections_per_uid=settings.max_connections_per_uid)
 
     def make(place: SocketFile, scope: SocketScope, bound: socket.socket) -> SocketServer:
         answers = ScopedAnswers(api.answers, scope)
         who = partial(identify, scope=scope)
-        return SocketServer(Router(api), answers=answers, place=place, bound=bound, limits=limits, identify=who)
+        return SocketServer(
+            Router(api), answers=answers, place=place, bound=bound, limits=limits, identify=who, kept=kept
+        )
 
     return make
 

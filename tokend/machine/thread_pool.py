@@ -205,6 +205,8 @@ class Pools:
         self.targets = ThreadPool(1)
         self.guards = ThreadPool(1)
         self.lookups = ThreadPool(LOOKUP_THREADS)
+        # A directory service that hangs must not delay the names of upstreams.
+        self.names = ThreadPool(LOOKUP_THREADS)
 
     @property
     def running(self) -> int:
@@ -213,7 +215,7 @@ class Pools:
 
     @property
     def _every(self) -> tuple[ThreadPool, ...]:
-        return (self.disk, self.sinks, self.commands, self.looks, self.targets, self.guards, self.lookups)
+        return (self.disk, self.sinks, self.commands, self.looks, self.targets, self.guards, self.lookups, self.names)
 
     def hasten(self) -> None:
         """Call `ThreadPool.hasten` of all pools."""
