@@ -2,6 +2,7 @@
 
 import grp  # noqa: F401  (another user may not be able to import it)
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from tests.cli.running import SOMEBODY, Running, as_root, eventually, running, t
 from tests.expecting import present
 from tokend import __version__
 from tokend.cli.as_user import Identity, run_as
-from tokend.cli.doctor.running_daemon import Daemon, ask, findings
+from tokend.cli.doctor.running_daemon import Daemon, ask, findings, identity_of_daemon, is_of_unit
 
 __all__ = ["own", "running"]
 
@@ -35,7 +36,7 @@ def test_a_daemon_that_is_well_has_no_errors(own: Running) -> None:
     codes = found(done.out)
     assert (done.code, done.err) == (0, "")
     assert {"version", "user", "daemon", "config", "state_directory", "socket", "extras"} <= codes.keys()
-    assert codes["config"][0]["message"] == f"{own.config}: 1 providers, no errors"
+    assert codes["config"][0]["message"] == f"{own.config}: 1 provider, no errors"
     assert str(own.socket) in codes["daemon"][0]["message"]
     text = own.tokend("doctor")
     assert text.code == 0
@@ -100,11 +101,11 @@ def of(*rows: dict[str, Any], **more: Any) -> Sequence[tuple[str, str]]:
 
 
 def test_pauses_offsets_warnings_sinks_and_listeners_are_findings() -> None:
-    """Optional tokens and sinks are warnings only; a small offset is none."""
+    """Optional tokens and sinks are warnings only. The learned difference of a clock is one of the status' warnings."""
     sink = {"state": "failing", "required": False, "target": "/x", "path": "/x", "error": "full"}
     assert of(row(paused_until="2026-01-01T00:00:00Z", paused_by="api.example")) == [("warning", "paused")]
-    assert of(row(clock_offset_seconds=3600.0)) == [("warning", "clock_offset")]
-    assert of(row(clock_offset_seconds=1.0)) == []
+    offset = {"code": "upstream_clock", "message": "the clock of api.example is 1 h ahead of this machine's"}
+    assert of(row(warnings=[offset])) == [("warning", "upstream_clock")]
     assert of(row(warnings=[{"code": "odd_secret", "message": "it ends with a space"}])) == [("warning", "odd_secret")]
     assert of(row(sinks=[sink])) == [("warning", "sink_failing")]
     assert of(row(sinks=[{**sink, "required": True}])) == [("error", "sink_failing")]
@@ -113,6 +114,16 @@ def test_pauses_offsets_warnings_sinks_and_listeners_are_findings() -> None:
     assert of(row(state="on_demand", valid=False)) == []
     listener = {"name": "loopback", "address": "127.0.0.1:1", "state": "failing", "error": "in use"}
     assert of(listeners=[listener]) == [("error", "listener_failing")]
+
+
+def test_the_user_and_the_groups_of_a_process_are_the_kernel_s_word() -> None:
+    """Not those of the user database. A test belongs to no unit of tokend."""
+    me = Daemon("/s", None, pid=os.getpid())
+    identity = present(identity_of_daemon(me))
+    assert (identity.uid, identity.gid, set(identity.groups)) == (os.geteuid(), os.getegid(), set(os.getgroups()))
+    assert identity_of_daemon(Daemon("/s", None, pid=None)) is None
+    assert not is_of_unit(me, "tokend.service")
+    assert not is_of_unit(Daemon("/s", None, pid=None), "tokend.service")
 
 
 def test_another_version_is_a_warning() -> None:

@@ -29,3 +29,7 @@ echo sandbox-projectx-key >/etc/tokend/px.key
 systemctl restart tokend
 tokend get px --wait 20s >/dev/null
 [[ $(requests tt) == 1 ]]
+
+# It reads the configuration as the daemon's user does, with its variables and credentials: nothing is wrong.
+tokend doctor
+tokend doctor -o json | grep -q '"code": "unit"'

@@ -2,12 +2,14 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tokend.cli.as_user import identity_of, run_as
 from tokend.cli.check_result import count
 from tokend.cli.doctor import machine, places, running_daemon
 from tokend.cli.doctor.finding import NOTHING_TO_DO, Finding, Level
@@ -55,27 +57,48 @@ def _look(file: str | None, socket: str | None) -> tuple[list[Finding], bool]:
     environ = os.environ if daemon.environ is None else daemon.environ
     findings = [*machine.findings(environ, daemon.uid), *places.runtime_directory(os.environ)]
     findings += running_daemon.findings(daemon)
-    of_config, wrong = _of_config(file, daemon)
+    unit = _unit() if running_daemon.is_of_unit(daemon, UNIT) or (daemon.trouble and file is None) else None
+    variables = daemon.environ
+    if variables is None:
+        variables = {**({} if unit is None else _unit_environment(unit)), **os.environ}
+    of_config, wrong = _as_the_daemon(daemon, unit, lambda: _of_config(file, daemon, unit, variables))
     return [*findings, *of_config], wrong
 
 
-def _of_config(file: str | None, daemon: Daemon) -> tuple[list[Finding], bool]:
+def _as_the_daemon(
+    daemon: Daemon, unit: "UnitSettings | None", look: Callable[[], tuple[list[Finding], bool]]
+) -> tuple[list[Finding], bool]:
+    """Look with the daemon's rights, if we are root and it is not: root can read everything."""
+    if os.geteuid() != 0:
+        return look()
+    try:
+        identity = running_daemon.identity_of_daemon(daemon)
+        if identity is None and unit is not None:
+            identity = identity_of(unit.user or "root", unit.group, unit.supplementary_groups)
+    except KeyError:
+        identity = None
+    if identity is None or identity.is_ours:
+        return look()
+    with suppress(Exception):
+        look()  # imports everything: the daemon's user may not be able to read this program
+    return run_as(identity, look)
+
+
+def _of_config(
+    file: str | None, daemon: Daemon, unit: "UnitSettings | None", environ: Mapping[str, str]
+) -> tuple[list[Finding], bool]:
     """Return the findings about the configuration and its unit, and whether it has errors.
 
-    It is read with the daemon's variables, or with those of its unit, as far as they can be seen.
+    ``environ`` has the daemon's variables, or those of its unit, as far as they can be seen.
     """
     from tokend.config import InvalidConfigError, find_config
     from tokend.kinds import load_config
     from tokend.values.errors import ConfigError
 
-    runs, unit = daemon.trouble is None, _unit()
-    environ = daemon.environ
-    if environ is None:
-        environ = {**(_unit_environment(unit) if unit is not None and os.geteuid() == 0 else {}), **os.environ}
+    runs = daemon.trouble is None
     explicit = daemon.config if file is None else Path(file)
-    uid = os.getuid() if daemon.environ is None or daemon.uid is None else daemon.uid
     try:
-        path = find_config(explicit, environ=environ, uid=uid)
+        path = find_config(explicit, environ=environ, uid=os.getuid())
     except ConfigError as error:
         # The system's daemon has a configuration that this user need not see.
         level: Level = "info" if runs and file is None else "error"
@@ -88,7 +111,7 @@ def _of_config(file: str | None, daemon: Daemon) -> tuple[list[Finding], bool]:
         return [Finding("error", "config_invalid", one.headline, advice) for one in error.errors], True
     except ConfigError as error:
         return [Finding("error", "config_invalid", str(error), f"tokend check {path}")], True
-    found = [Finding("info", "config", f"{path}: {len(config.providers)} providers, no errors")]
+    found = [Finding("info", "config", f"{path}: {count(len(config.providers), 'provider')}, no errors")]
     if unit is not None:
         found.append(Finding("info", "unit", f"{UNIT} runs as {unit.user or 'root'}"))
     return [*found, *places.findings_of_config(config, daemon.uid, unit)], False

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tokend import __version__
+from tokend.cli.as_user import Identity
 from tokend.cli.doctor.finding import Finding, Level
 from tokend.client import TokenClient
 from tokend.client.errors import DeniedError, NotRunningError, TokendError
@@ -16,10 +17,12 @@ from tokend.client.transport import find_socket
 
 _UCRED = struct.Struct("iII")
 SECONDS = 5.0
-# Keys of a status row that may hold the learned offset of the upstream's clock, in seconds.
-OFFSETS = ("clock_offset_seconds", "clock_offset")
-# Below this a clock is right enough for every upstream.
-OFFSET_SECONDS = 5.0
+# What to do about the status' own warnings, by code; their messages say the rest.
+ADVICE = {
+    "upstream_clock": "set this machine's clock (timedatectl), or report theirs to the vendor",
+    "acl_kept": "nothing to do if those users shall read the token",
+}
+OTHER_ADVICE = "tokend check has the place in the configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,26 @@ def ask(explicit: str | None) -> Daemon:
     except (TokendError, OSError) as error:
         return Daemon(path, Finding("error", "no_answer", f"the daemon does not answer: {error}", "look at its log"))
     return Daemon(path, None, status, version, pid, uid, _environ(pid), _config(pid))
+
+
+def is_of_unit(daemon: Daemon, unit: str) -> bool:
+    """Return whether the daemon's process belongs to a unit of the system manager."""
+    try:
+        groups = Path(f"/proc/{daemon.pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.endswith(f"/system.slice/{unit}") for line in groups)
+
+
+def identity_of_daemon(daemon: Daemon) -> Identity | None:
+    """Return the user and the groups that the daemon's process has, None if it cannot be seen."""
+    try:
+        lines = Path(f"/proc/{daemon.pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    uid, gid = (int(fields[key].split()[1]) for key in ("Uid", "Gid"))
+    return Identity(f"uid {uid}", uid, gid, tuple(map(int, fields["Groups"].split())))
 
 
 def findings(daemon: Daemon) -> Iterator[Finding]:
@@ -104,14 +127,10 @@ def _of_token(row: Mapping[str, Any]) -> Iterator[Finding]:
     if row.get("paused_until"):
         message = f"{name}: {row.get('paused_by')} asked for a pause until {row['paused_until']}"
         yield Finding("warning", "paused", message, "wait; fewer requests with this account, if it happens again")
-    offset = next((row[key] for key in OFFSETS if isinstance(row.get(key), int | float)), 0)
-    if abs(offset) > OFFSET_SECONDS:
-        message = (
-            f"{name}: the upstream's clock differs from this machine's by {offset:+.0f} s, which tokend allows for"
-        )
-        yield Finding("warning", "clock_offset", message, "check this machine's clock first: timedatectl")
     for warning in row.get("warnings", ()):
-        yield Finding("warning", warning["code"], f"{name}: {warning['message']}", "tokend check has the place")
+        yield Finding(
+            "warning", warning["code"], f"{name}: {warning['message']}", ADVICE.get(warning["code"], OTHER_ADVICE)
+        )
     for sink in row["sinks"]:
         if sink["state"] in {"failing", "rejected", "conflict"}:
             weight: Level = "error" if sink["required"] else "warning"
