@@ -104,7 +104,7 @@ async def show_ready(call: Call) -> Response:
     if call.service.engine.ready:
         return json_response({"ready": True})
     entries = with_pauses(call.service.entries_for(call.request.peer))
-    reasons = [reason async for entry in entries for reason in not_ready(entry.status())]
+    reasons = [reason async for entry in entries for reason in not_ready(entry.status(), entry.lease)]
     return json_response({"ready": False, "reasons": reasons}, status=503)
 
 
