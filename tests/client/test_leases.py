@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tokend.client import NotRunningError
+from tokend.client import BadRequestError, NotRunningError
 from tokend.client.leases import files_directory, read_headers, read_lease
 
 FAKE = "eyJhbGciOiJub25lIn0.e30.fake"
@@ -49,3 +49,11 @@ def test_the_directory_is_the_callers_else_the_environments(monkeypatch: pytest.
     monkeypatch.setenv("TOKEND_FILES", "/a")
     assert str(files_directory(None)) == "/a"
     assert str(files_directory("/b")) == "/b"
+
+
+def test_the_refresh_of_an_on_demand_token_gives_no_lease() -> None:
+    """Its credentials are tried again; the error is that of the method, not of a foreign server."""
+    answer = {"version": 1, "name": "login-links", "state": "on_demand"}
+    with pytest.raises(BadRequestError, match="the next issue tries its credentials again") as refused:
+        read_lease(answer, "a-socket")
+    assert refused.value.code == "not_supported"

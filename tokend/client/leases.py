@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tokend.client.errors import NotRunningError
+from tokend.client.errors import BadRequestError, NotRunningError
 from tokend.client.transport import json_object
 
 DEFAULT_FILES = "/run/tokend"
@@ -42,8 +42,15 @@ class Lease:
 def read_lease(answer: Mapping[str, Any], path: str, headers: Mapping[str, str] | None = None) -> Lease:
     """Read a lease from an answer and its HTTP headers, or from a token file.
 
-    Raises `NotRunningError` if there is none in it.
+    Raises `NotRunningError` if there is none in it, and `BadRequestError` for the answer to a refresh of an on-demand
+    token, whose rejected credentials the next issue tries again.
     """
+    if "access_token" not in answer and answer.get("state") == "on_demand":
+        raise BadRequestError(
+            f"{answer.get('name')!r} is issued on demand, and a refresh gives no token; the next issue tries its "
+            "credentials again",
+            code="not_supported",
+        )
     try:
         value, expires = _text(answer["access_token"]), _moment(answer.get("expires_at"))
         return Lease(
