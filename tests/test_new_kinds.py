@@ -10,6 +10,7 @@ import pytest
 from tests.providers.test_provider_contract import KINDS as NETWORK_KINDS
 from tests.sinks.test_remote_sink_contract import KINDS as REMOTE_SINK_KINDS
 from tests.sinks.test_sink_contract import KINDS as FILE_SINK_KINDS
+from tests.sinks.test_sink_contract import OF_SEVERAL_FILES
 from tokend.kinds import PROVIDERS, SINKS
 from tokend.plugin.settings import HeldSettings, NetworkSettings, OnDemandSettings, ProviderSettings, SinkSettings
 from tokend.sandbox.guide import guide
@@ -71,7 +72,7 @@ def is_in_the_network_contract(kind: str, model: Model) -> str:
 
 def is_in_the_file_sink_contract(kind: str, model: Model) -> str:
     what = "tests/sinks/test_sink_contract.py: a row in KINDS"
-    known = {name for name, _ in FILE_SINK_KINDS.values()}
+    known = {name for name, _ in FILE_SINK_KINDS.values()} | OF_SEVERAL_FILES
     return "" if not issubclass(model, FileSink) or kind in known else what
 
 

@@ -126,6 +126,7 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "dotenv": "tokend.sinks.files.dotenv:DotenvSink",
         "raw": "tokend.sinks.files.raw:RawSink",
         "template": "tokend.sinks.files.template:TemplateSink",
+        "directory": "tokend.sinks.files.directory:DirectorySink",
         "socket": "tokend.sinks.socket:SocketSink",
     },
     sink_faults,

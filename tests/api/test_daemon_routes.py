@@ -1,5 +1,6 @@
 """List, status, health, counts, metrics, audit lines and the description: the daemon as a whole, without secrets."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tests.api.fake_engine import START, FakeEngine
@@ -33,6 +34,8 @@ def test_readyz_gives_the_reasons_that_the_peer_may_see(tmp_path: Path) -> None:
     )
     engine.hold("fine").changes.update(sinks=sinks[:1])
     engine.hold("written-late").changes.update(sinks=sinks)
+    behind = replace(sinks[0], last_success_at=START.after(-1).wall)
+    engine.hold("behind").changes.update(sinks=(behind, replace(sinks[0], last_success_at=START.wall)))
     engine.hold("optional", required=False).changes.update(valid=False, state=State.EXPIRED)
     engine.hold("hidden", access=Access(users=("nobody-like-this",))).changes.update(valid=False, state=State.EXPIRED)
     engine.hold("rejected").changes.update(valid=False, state=State.REJECTED, last_error=failure, sinks=sinks)
@@ -43,6 +46,8 @@ def test_readyz_gives_the_reasons_that_the_peer_may_see(tmp_path: Path) -> None:
     assert reply.json == {
         "ready": False,
         "reasons": [
+            {"token": "behind", "state": "valid", "sink": "raw-1",
+             "detail": "the sink does not hold the newest token yet"},
             {"token": "rejected", "state": "rejected", "sink": None, "detail": "the key was refused"},
             {"token": "written-late", "state": "valid", "sink": "raw-2", "detail": "no space left"},
             {"token": "written-late", "state": "valid", "sink": "raw-4", "detail": "the sink's state is pending"},

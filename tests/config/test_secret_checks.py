@@ -188,3 +188,15 @@ def test_a_file_for_tls_that_cannot_be_used_is_an_error_that_says_what_it_is(tmp
         f"client_key: {file} is a certificate, not a private key",
     ]
     assert [one.code for one in started(path).warnings] == ["file_unusable"] * 3
+
+
+def test_the_program_of_notify_is_judged_too(tmp_path: Path) -> None:
+    """It runs as the daemon's user. At a start it is a warning, and the program is not run."""
+    program = written(tmp_path, "#!/bin/sh\n", name="program", mode=0o757)
+    path = written(tmp_path, f'[daemon]\nnotify = ["{program}"]\n')
+    problem = only(refused(path))
+    assert (problem.line, problem.message.startswith(f"notify: {program} is at an unsafe path: every user")) == (
+        2,
+        True,
+    )
+    assert [one.code for one in started(path).warnings] == ["unsafe_path"]

@@ -88,7 +88,9 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint in (float, int):
         return isinstance(value, int | hint) and not isinstance(value, bool) and value - value == 0
     if origin is not None:
-        _, inner = get_args(hint)
+        first, inner = get_args(hint)
+        if inner is ...:
+            return isinstance(value, origin) and all(_fits(one, first) for one in value)
         return isinstance(value, origin) and all(isinstance(k, str) and _fits(v, inner) for k, v in value.items())
     if not isinstance(value, hint):
         return False

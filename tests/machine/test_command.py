@@ -57,6 +57,20 @@ def test_an_endless_output_is_cut_and_its_command_killed() -> None:
     assert (done.status, done.output) == (-signal.SIGKILL, bytes(1001))
 
 
+def test_a_program_that_others_could_change_is_not_started(tmp_path: Path) -> None:
+    """It would run as the daemon's user: by its path, and by its name in $PATH."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    program.chmod(0o757)
+    for name in (str(program), "program"):
+        with pytest.raises(PermissionError, match=f"unsafe_path: every user may write to {program}"):
+            run_command([name], {"PATH": f"{tmp_path}:{os.environ['PATH']}"}, seconds=10)
+    assert not (tmp_path / "ran").exists()
+    program.chmod(0o755)
+    assert run_command([str(program)], ENVIRON, seconds=10).status == 0
+    assert (tmp_path / "ran").exists()
+
+
 def test_a_command_that_cannot_be_started_is_an_error() -> None:
     """As `subprocess.Popen` raises it."""
     with pytest.raises(FileNotFoundError):

@@ -10,7 +10,7 @@ import pytest
 
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.response_status import refuse
-from tokend.plugin.vendor_words import LONGEST_CHARACTERS, cleaned, with_words
+from tokend.plugin.vendor_words import LONGEST_CHARACTERS, cleaned, with_words, without_values
 from tokend.values.errors import AttemptError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -116,3 +116,18 @@ def test_every_status_carries_the_words_beside_its_message_and_only_for_who_give
         assert error.said == expected
         assert "Planted" not in str(error) + repr(error) + error.detail
         assert error.whole == error.detail + ("" if expected is None else "; the upstream said: Planted words")
+
+
+def test_the_values_of_a_caller_are_masked_in_the_words_that_others_see() -> None:
+    """Whole, and where the cut has halved them. Short ones would be masked in the middle of words."""
+    values = {"clientId": "CLIENT_001", "amount": "1", "user": "somebody@example"}
+    error = TransientError("refused")
+    error.said = "user somebody@example of CLIENT_001 may not order 1"
+    kept = without_values(error, values)
+    assert (kept.said, kept.detail) == ("user *** of *** may not order 1", "refused")
+    assert error.said.startswith("user somebody")
+    error.said = ("x" * LONGEST_CHARACTERS + " somebody@example")[9:][:LONGEST_CHARACTERS]
+    assert error.said.endswith(" somebody")
+    assert without_values(error, values).said == "x" * (LONGEST_CHARACTERS - 9)
+    error.said = None
+    assert without_values(error, values).said is None

@@ -97,7 +97,9 @@ class _Handler(BaseHTTPRequestHandler):
         decoded = [
             base64.b64decode(v.split()[-1]).decode("latin-1") for v in self.headers.get_all("Proxy-Authorization", [])
         ]
-        seen = " ".join([self.path, *map(str, self.headers.values()), *text.splitlines(), *decoded, self.server.knows])
+        # Only the vendor of the login links can know the secret that their requests are signed with.
+        knows = [self.server.knows] if "generate-auth-token" in self.path else []
+        seen = " ".join([self.path, *map(str, self.headers.values()), *text.splitlines(), *decoded, *knows])
         self.server.received.append(seen)
         where = self.server.elsewhere
         mode = "redirect" if where is None else "proxy" if self.command == "CONNECT" else self.path.split("/")[1]

@@ -4,6 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
+import trustme
+
 from tests.daemon.harness import Home
 from tests.daemon.tables import ALL_KINDS, DAEMON
 from tests.secrets.echo import MODES
@@ -70,8 +72,10 @@ def lay_out(home: Home) -> dict[str, str]:
     out = home.path / "out"
     (out / "bot.env").write_text(f"# {SECRETS['old-comment']}\nTHEIRS='{SECRETS['neighbour']}'\nJWT_TOKEN=\n")
     (out / "open.env").write_text(f'A="{SECRETS["open-quote"]}\nKEY=1\n')
+    # A real certificate with its key: a broken one is refused. Text between the blocks of PEM is allowed.
+    issued = trustme.CA().issue_cert("client.example")
     home.save(
-        home.path / "s" / "client.pem", f"-----BEGIN PRIVATE KEY-----\n{SECRETS['pem']}\n-----END PRIVATE KEY-----\n"
+        home.path / "s" / "client.pem", f"{SECRETS['pem']}\n{issued.private_key_and_cert_chain_pem.bytes().decode()}"
     )
     (home.path / "c").mkdir(mode=0o700)
     home.save(home.path / "c" / "credential", SECRETS["credential"])

@@ -77,8 +77,11 @@ def status_row(status: ProviderStatus, *, admin: bool = False, readable: Contain
     }
 
 
-def not_ready(status: ProviderStatus) -> list[dict[str, str | None]]:
-    """Return the reasons for which a token keeps the daemon from being ready: the token itself, or its sinks."""
+def not_ready(status: ProviderStatus, lease: Lease | None) -> list[dict[str, str | None]]:
+    """Return the reasons for which a token keeps the daemon from being ready: the token itself, or its sinks.
+
+    A sink that was right with an older token than ``lease`` is still being written to.
+    """
     if not status.required or status.state is State.ON_DEMAND:
         return []
     name, state = status.name, status.state.value
@@ -87,11 +90,21 @@ def not_ready(status: ProviderStatus) -> list[dict[str, str | None]]:
         if status.last_error is not None:
             detail = status.last_error.detail
         return [{"token": name, "state": state, "sink": None, "detail": detail}]
+    issued = None if lease is None else lease.token.issued_at.wall
     return [
-        {"token": name, "state": state, "sink": sink.label, "detail": sink.error or f"the sink's state is {sink.state}"}
+        {"token": name, "state": state, "sink": sink.label, "detail": why}
         for sink in status.sinks
-        if sink.required and sink.state != "ok"
+        if sink.required and (why := _lateness(sink, issued)) is not None
     ]
+
+
+def _lateness(sink: SinkStatus, issued: datetime | None) -> str | None:
+    """Say why a sink does not hold a token that was issued then; None if it does."""
+    if sink.state != "ok":
+        return sink.error or f"the sink's state is {sink.state}"
+    if issued is not None and sink.last_success_at is not None and sink.last_success_at < issued:
+        return "the sink does not hold the newest token yet"
+    return None
 
 
 def _failure(failure: Failure | None, *, admin: bool) -> Mapping[str, str] | None:

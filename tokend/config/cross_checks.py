@@ -18,7 +18,7 @@ from tokend.config.config_files import Document
 from tokend.config.fields import Visibility, secret_fields
 from tokend.config.findings import ConfigProblem, Findings, did_you_mean
 from tokend.config.model import DaemonSettings
-from tokend.config.secret_checks import CREDENTIAL_OF_UNIT, Finding, findings_of, inspect_all, of_secrets
+from tokend.config.secret_checks import CREDENTIAL_OF_UNIT, Finding, findings_of, inspect_all, of_command, of_secrets
 from tokend.files import real_path
 from tokend.plugin.field_roles import fields_that_may_be_absent, fields_without_secret
 from tokend.plugin.secret_source import SecretSource
@@ -194,6 +194,12 @@ def check_listen_secret(daemon: PlacedSettings, environ: Mapping[str, str], find
                 )
                 path = (*daemon.path, "listen_secret")
                 findings.of_this_machine(daemon.document.problem(path, message, visibility=Visibility.PLACES))
+
+
+def check_notify(daemon: PlacedSettings, findings: Findings) -> None:
+    """Report an error if somebody else could change the program of ``notify``."""
+    for finding in of_command("notify", daemon.settings.notify):
+        _report(daemon, finding, findings)
 
 
 def check_secrets_of_invalid(

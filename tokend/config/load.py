@@ -16,6 +16,7 @@ from tokend.config.cross_checks import (
     check_group_modes,
     check_listen_secret,
     check_names,
+    check_notify,
     check_secrets,
     check_secrets_of_invalid,
     check_sockets,
@@ -354,6 +355,7 @@ def _check_everything(loading: _Loading, documents: list[Document], daemon: Plac
     if daemon is not None:
         check_state(daemon, loading.valid, loading.findings)
         check_listen_secret(daemon, loading.environ, loading.findings)
+        check_notify(daemon, loading.findings)
     for table in (*loading.valid, *filter(_names_files, loading.placed_sinks)):
         try:
             check_secrets(table, loading.environ, loading.findings)

@@ -6,7 +6,7 @@ running daemon, when a secret has changed and the configuration has not.
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,8 +124,13 @@ def _of_paths(settings: Any) -> Iterator[Finding]:
     for key, value in settings.__dict__.items():
         if isinstance(value, Path) and value is not written:
             yield from _of_path(key, value, Level.DOUBTFUL)
-    if (argv := settings.__dict__.get("on_change")) and (program := shutil.which(argv[0])) is not None:
-        yield from _of_path("on_change", Path(program), Level.UNSAFE)
+    yield from of_command("on_change", settings.__dict__.get("on_change"))
+
+
+def of_command(key: str, argv: Sequence[str] | None) -> Iterator[Finding]:
+    """Judge the path of the program that a key runs."""
+    if argv and (program := shutil.which(argv[0])) is not None:
+        yield from _of_path(key, Path(program), Level.UNSAFE)
 
 
 def _of_upstream(settings: UpstreamSettings) -> Iterator[Finding]:

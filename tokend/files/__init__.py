@@ -9,6 +9,7 @@ from tokend.files.observing import Stamp, observe, read_own_file, stamp
 from tokend.files.ownership import Ownership, OwnershipError
 from tokend.files.reading import LARGEST_EDITED_BYTES, ChangedError, Version, read_private, read_version, read_whole
 from tokend.files.real_paths import directories_resolved_once, real_path
+from tokend.files.sets import remove_set, replace_set, set_difference, set_stamp
 from tokend.files.symlinks import RefusedError, Symlink
 from tokend.files.trust import Level, Trust, UntrustedError, be_strict, judged_once, require_safe, trusted
 from tokend.files.writing import (
@@ -45,9 +46,13 @@ __all__ = [
     "read_whole",
     "real_path",
     "remove_file",
+    "remove_set",
     "replace_file",
     "replace_private",
+    "replace_set",
     "require_safe",
+    "set_difference",
+    "set_stamp",
     "stamp",
     "sweep_directory",
     "trusted",

@@ -20,6 +20,7 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 
 from tokend.access.peer import NOBODY, Peer, uid_of
+from tokend.access.peer_process import is_contained
 from tokend.httpd.passed_descriptors import (
     MOST_UNFINISHED,
     SPARE_DESCRIPTORS,
@@ -36,6 +37,10 @@ from tokend.machine.thread_pool import ThreadPool, Threads
 RESERVED_DESCRIPTORS = 64
 # Places that only root, the daemon's own user and administrators can take (a sixteenth, if that is less).
 KEPT_PLACES = 64
+# Connections of a container (`access.peer_process`) that count for a uid with kept places. Those above count for a
+# number of their own, so that a container that runs as root takes no place of root's.
+CONTAINER_PLACES = 64
+_IN_CONTAINER = -1000  # minus the uid: no process has such a uid
 # The idlest connections are looked for among thousands: so many are remembered for the next clients.
 REMEMBERED_IDLE = 64
 # A connection whose client connected before the kernel refused descriptors has been in the backlog since. After this
@@ -264,13 +269,15 @@ class Listener(Generic[C]):
             except OSError:
                 accepted.close()
                 continue
+            if self._per_uid[uid] >= CONTAINER_PLACES and self._is_privileged(uid) and is_contained(accepted):
+                uid = _IN_CONTAINER - uid
             if limits.per_uid is not None and self._per_uid[uid] >= limits.per_uid and uid not in limits.exempt:
-                self._denied(Peer(uid, frozenset()), "too many connections of this uid")
+                self._denied(_peer(uid), "too many connections of this uid")
                 accepted.close()
                 continue
             full = len(self.connections) >= self._common or descriptor >= reserved
             if full and not self._make_room(uid, descriptor - reserved):
-                self._denied(Peer(uid, frozenset()), "too many connections")
+                self._denied(_peer(uid), "too many connections")
                 accepted.close()
                 continue
             connection = self._make(accepted, address)
@@ -297,9 +304,12 @@ class Listener(Generic[C]):
         if self._per_uid[uid] >= self._per_uid[fullest] and (uid == fullest or not kept or self._is_kept(fullest)):
             return False
         self._going.add(idlest)
-        self._denied(Peer(self.connections[idlest], frozenset()), "too many connections: the idlest was closed")
+        self._denied(_peer(self.connections[idlest]), "too many connections: the idlest was closed")
         idlest.give_way()
         return True
+
+    def _is_privileged(self, uid: int) -> bool:
+        return uid in self._limits.exempt or self._is_kept(uid)
 
     def _is_kept(self, uid: int) -> bool:
         return self._limits.kept is not None and self._limits.kept(uid)
@@ -376,3 +386,8 @@ def _is_reached(reserved: float, listening: socket.socket) -> bool:
         return True
     os.close(lowest)
     return lowest >= reserved
+
+
+def _peer(counted: int) -> Peer:
+    """Return the peer that a connection counts for, for the audit line of a denial."""
+    return Peer(_IN_CONTAINER - counted if counted <= _IN_CONTAINER else counted, frozenset())

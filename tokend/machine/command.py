@@ -1,7 +1,9 @@
 """Commands of the operator: run in a session of their own, limited in time, and ended together with the daemon."""
 
+import errno
 import os
 import select
+import shutil
 import signal
 import subprocess
 import threading
@@ -9,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+
+from tokend.files import Level, UntrustedError, require_safe
 
 # One read takes at most this much.
 READ_BYTES = 64 * 1024
@@ -56,9 +60,11 @@ def run_command(
 ) -> EndedCommand:
     """Run a command and wait until it has ended; its standard output is read if ``output_limit`` (bytes) is not 0.
 
-    Raises OSError or ValueError if it cannot be started, and TimeoutError after ``seconds``. A command that is out of
-    time, or that prints more than ``output_limit`` bytes, is killed with its whole process group. Blocks.
+    Raises OSError or ValueError if it cannot be started, and TimeoutError after ``seconds``. A program that somebody
+    else could change is not started (`files.trusted`): it would run as this user. A command that is out of time, or
+    that prints more than ``output_limit`` bytes, is killed with its whole process group. Blocks.
     """
+    _require_safe_program(argv[0], environ)
     null, ends_before = subprocess.DEVNULL, _running.ends
     process = subprocess.Popen(
         argv,
@@ -75,6 +81,14 @@ def run_command(
         finally:
             # Last: the process has ended, and `with` waits for it next.
             _running.remove(process.pid)
+
+
+def _require_safe_program(name: str, environ: Mapping[str, str]) -> None:
+    if (path := shutil.which(name, path=environ.get("PATH"))) is not None:
+        try:
+            require_safe(path, foreign=Level.UNSAFE)
+        except UntrustedError as error:
+            raise PermissionError(errno.EPERM, f"unsafe_path: {error.strerror}", path) from None
 
 
 def end_commands() -> None:

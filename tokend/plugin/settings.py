@@ -30,7 +30,7 @@ SHORTEST_MAX_AGE = timedelta(seconds=1)
 
 
 class Access(Settings):
-    """The peers that may read a token: a peer passes if any of these matches. Root and the daemon's uid always pass."""
+    """The peers that may read a token: a peer passes if any of these matches. `AccessPolicy` has the exemptions."""
 
     users: Strings = ()
     groups: Strings = ()

@@ -4,6 +4,7 @@ They never go to the log. The words are untrusted, and may echo what tokend sent
 shows no words.
 """
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -16,6 +17,8 @@ from tokend.values.secret import Secret
 LONGEST_CHARACTERS = 300
 # Only the first part of a text is looked at: a reply may have 256 KiB.
 LONGEST_READ = 4096
+# A shorter value, such as an amount or a currency, would be masked in the middle of words.
+SHORTEST_VALUE = 4
 # Members in which vendors and standards (RFC 6749, RFC 9457) have a sentence, the most specific first.
 _MEMBERS = ("message", "errorMessage", "status_message", "error_description", "detail", "title", "error")
 
@@ -30,6 +33,25 @@ def with_words(error: E, reply: UpstreamReply, secrets: Iterable[Secret] | None)
     if secrets is not None:
         error.said = cleaned(_found(reply), secrets)
     return error
+
+
+def without_values(error: E, parameters: Mapping[str, str]) -> E:
+    """Return a copy of an error that may be stored and shown to others: the caller's values are masked in its words."""
+    kept = copy.copy(error)
+    if error.said is not None:
+        values = [value for value in parameters.values() if len(value) >= SHORTEST_VALUE]
+        halved = max((_length_of_beginning(value, error.said) for value in values), default=0)
+        words = error.said[: len(error.said) - halved]
+        kept.said = cleaned(words, map(Secret, values))
+    return kept
+
+
+def _length_of_beginning(value: str, text: str) -> int:
+    """Return the length of the beginning of ``value`` that the cut has left at the end of ``text``."""
+    if len(text) < LONGEST_CHARACTERS:
+        return 0
+    lengths = range(min(len(value), len(text)) - 1, SHORTEST_VALUE - 1, -1)
+    return next((length for length in lengths if text.endswith(value[:length])), 0)
 
 
 def cleaned(text: str, secrets: Iterable[Secret]) -> str | None:

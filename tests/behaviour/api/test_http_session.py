@@ -118,7 +118,7 @@ def test_a_whole_session_on_one_connection(daemon: Daemon) -> None:
 def test_reload_answers_its_plan_and_touches_nothing_else(daemon: Daemon) -> None:
     """`POST /v1/reload`: the dry run's plan is carried out by the next; who did not change keeps its token."""
     before = daemon.ask("GET", "/v1/tokens/partner")[1]
-    assert daemon.ask("POST", "/v1/reload") == (200, {"version": 1, "plan": []})
+    assert daemon.ask("POST", "/v1/reload") == (200, {"version": 1, "plan": [], "restart_needed": []})
     plan = [{"name": "wallet", "action": "remove"}]
     daemon.configure(CONFIG.partition("[providers.wallet]")[0])
     # The file's watcher may have been faster: then there is nothing left to do.

@@ -32,6 +32,7 @@ from tokend.plugin.kind_bugs import exits_refused
 from tokend.plugin.provider import Issuer
 from tokend.plugin.settings import OnDemandSettings
 from tokend.plugin.token_check import check_token
+from tokend.plugin.vendor_words import without_values
 from tokend.values.errors import (
     AttemptError,
     InvalidParametersError,
@@ -178,7 +179,7 @@ class TokenIssuer:
                 store.show(self.name, with_refusals(self.record, 0))
             raise
         except AttemptError as error:
-            raise await self._failed(error, uid) from None
+            raise await self._failed(error, parameters, uid) from None
         if not is_blank(self.record):
             await store.update(self.name, emptied)
         return token
@@ -227,19 +228,20 @@ class TokenIssuer:
         check_token(token)
         return token
 
-    async def _failed(self, error: AttemptError, uid: int) -> ReaderError:
+    async def _failed(self, error: AttemptError, parameters: Mapping[str, str], uid: int) -> ReaderError:
         """Store, count and log a failure; return the reader's error. What binds the next query is saved."""
+        kept = without_values(error, parameters)
         store, now, meaning = self._context.store, self._context.clock.instant(), meaning_of(error)
         host = self.settings.upstream
         self._context.counters.failed(self.name, error.reason)
         self.callers.failed(uid, error)
         # At once: queries side by side count from here.
-        store.show(self.name, after_failed_call(self.record, error, now=now, host=host))
+        store.show(self.name, after_failed_call(self.record, kept, now=now, host=host))
         if meaning.is_refusal:
             self._accepted = False
             secrets = await self._secrets()
             record = await store.update(
-                self.name, lambda record: rejected_on_demand(record, error, now=now, secrets=secrets)
+                self.name, lambda record: rejected_on_demand(record, kept, now=now, secrets=secrets)
             )
             if record.rejected:
                 advice = f"fix the credentials, or run `tokend refresh {self.name}`"

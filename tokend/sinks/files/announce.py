@@ -4,14 +4,12 @@ No shell is started, and no token is passed on.
 """
 
 import os
-import shutil
 import signal as signal_module
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import field_validator
 
-from tokend.files import Level, UntrustedError, require_safe
 from tokend.machine.command import run_command
 from tokend.machine.pid_file import send_signal
 from tokend.plugin.settings_base import AnchoredPath, Settings
@@ -77,7 +75,6 @@ class Announcement:
 
 def _run(argv: tuple[str, ...], what: str, target: str) -> None:
     environ = {key: os.environ[key] for key in PASSED_ON if key in os.environ} | {"TOKEND_FILE": target}
-    _check_program(argv[0], what)
     try:
         status = run_command(argv, environ, seconds=COMMAND_SECONDS).status
     except TimeoutError:
@@ -88,14 +85,3 @@ def _run(argv: tuple[str, ...], what: str, target: str) -> None:
         raise SinkError(f"{what}: {argv[0]} was ended by signal {-status}")
     if status > 0:
         raise SinkError(f"{what}: {argv[0]} failed with exit status {status}")
-
-
-def _check_program(name: str, what: str) -> None:
-    """Raise `SinkError` if somebody else decides what the program is."""
-    if (path := shutil.which(name)) is not None:
-        try:
-            require_safe(path, foreign=Level.UNSAFE)
-        except UntrustedError as error:
-            raise SinkError(f"{what}: unsafe_path: {error.strerror}") from None
-        except OSError:
-            return  # running it fails as well, and says why

@@ -150,7 +150,7 @@ class FileSink(SinkSettings):
 
     # ------------------------------------------------------------------ plugin.sink.WatchedSink
 
-    def stamp(self) -> files.Stamp:
+    def stamp(self) -> object:
         """Return the file's stamp."""
         return files.stamp(self.path)
 

@@ -1,21 +1,19 @@
 """Kind ``template``: a file with any text, rendered by a sandboxed Jinja template from the native fields."""
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tokend.files import UntrustedError, read_whole, require_safe
 from tokend.plugin.settings_base import AnchoredPath
 from tokend.sinks.files.base import FileSink
+from tokend.sinks.files.rendering import render
 from tokend.values.errors import SinkError
-from tokend.values.tokens import Lease, native
+from tokend.values.tokens import Lease
 
 # The template file is read at each write.
 LARGEST_TEMPLATE_BYTES = 1024 * 1024
-# Jinja's message about an undefined variable.
-_NAME = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined", re.ASCII)
 
 
 class TemplateSink(FileSink):
@@ -52,32 +50,8 @@ class TemplateSink(FileSink):
         return self.render_all(lease, others)
 
     def render_all(self, lease: Lease, others: Mapping[str, Lease]) -> bytes:
-        """Render the template for these tokens as UTF-8.
-
-        Raises `SinkError`, which names the template's fault and quotes no value.
-        """
-        # Imported here: Jinja takes 4 MB of memory, and few configurations have a template.
-        import jinja2
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-        source = self._source()
-        environment = ImmutableSandboxedEnvironment(
-            undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
-        )
-        tokens = {one.name: _members(one) for one in (lease, *others.values())}
-        values = {**tokens[lease.name], "tokens": tokens}
-        try:
-            return environment.from_string(source).render(values).encode()
-        except jinja2.TemplateSyntaxError as error:
-            raise SinkError(f"{self.target}: the template's line {error.lineno} is wrong: {error.message}") from None
-        except jinja2.UndefinedError as error:
-            # A variable's name is text of the template. A key that was looked up may be the token: do not quote it.
-            named = _NAME.fullmatch(error.message or "")
-            what = f"{named[1]!r}, which is not there" if named else "something that is not there"
-            raise SinkError(f"{self.target}: the template asks for {what}") from None
-        except Exception as error:
-            # A filter runs on the token, and its message may quote the token.
-            raise SinkError(f"{self.target}: the template failed ({type(error).__name__})") from None
+        """Render the template for these tokens as UTF-8. Raises `SinkError`; see `rendering`."""
+        return render(self.target, self._source(), lease, others)
 
     def _source(self) -> str:
         if self.template_file is None:
@@ -90,8 +64,3 @@ class TemplateSink(FileSink):
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             raise SinkError(f"{self.target}: {self.template_file}: {reason}") from None
-
-
-def _members(lease: Lease) -> dict[str, Any]:
-    headers = {name: value.reveal() for name, value in lease.token.headers.items()}
-    return {**native(lease), "headers": headers}

@@ -1,0 +1,45 @@
+"""Rendering of templates over one or more tokens, by a sandboxed Jinja."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tokend.values.errors import SinkError
+from tokend.values.tokens import Lease, native
+
+# Jinja's message about an undefined variable.
+_NAME = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined", re.ASCII)
+
+
+def render(target: str, source: str, lease: Lease, others: Mapping[str, Lease]) -> bytes:
+    """Render a template for these tokens as UTF-8.
+
+    The variables are the native JSON's members, ``headers``, and ``tokens``: the same variables of each token, by name.
+    Raises `SinkError`, which names ``target`` and the template's fault, and quotes no value.
+    """
+    # Imported here: Jinja takes 4 MB of memory, and few configurations have a template.
+    import jinja2
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
+    tokens = {one.name: _members(one) for one in (lease, *others.values())}
+    values = {**tokens[lease.name], "tokens": tokens}
+    try:
+        return environment.from_string(source).render(values).encode()
+    except jinja2.TemplateSyntaxError as error:
+        raise SinkError(f"{target}: the template's line {error.lineno} is wrong: {error.message}") from None
+    except jinja2.UndefinedError as error:
+        # A variable's name is text of the template. A key that was looked up may be the token: do not quote it.
+        named = _NAME.fullmatch(error.message or "")
+        what = f"{named[1]!r}, which is not there" if named else "something that is not there"
+        raise SinkError(f"{target}: the template asks for {what}") from None
+    except Exception as error:
+        # A filter runs on the token, and its message may quote the token.
+        raise SinkError(f"{target}: the template failed ({type(error).__name__})") from None
+
+
+def _members(lease: Lease) -> dict[str, Any]:
+    headers = {name: value.reveal() for name, value in lease.token.headers.items()}
+    return {**native(lease), "headers": headers}
