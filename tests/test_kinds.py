@@ -97,10 +97,10 @@ def test_every_name_is_known_without_an_import() -> None:
         "request-jwt",
         "auth-token",
         "json",
-        "directory",
         "dotenv",
         "raw",
         "template",
+        "directory",
         "socket",
     ]
     assert run.stdout == f"{names} []\n"

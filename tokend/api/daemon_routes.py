@@ -1,12 +1,15 @@
 """Routes about the daemon as a whole: list, status, events, reload, health, metrics, description."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tokend.access.peer import NOBODY
 from tokend.api.serializers import not_ready, row, status_row
 from tokend.api.token_api import Call
 from tokend.httpd.problem import RequestError, bad_request
 from tokend.httpd.response import Response, json_response
+from tokend.machine.late_imports import run_away
 from tokend.machine.yielding import with_pauses
 from tokend.values.errors import DeniedError
 from tokend.values.tokens import utc
@@ -118,6 +121,10 @@ async def show_metrics(call: Call) -> Response:
 
 async def show_openapi(call: Call) -> Response:
     """GET /openapi.json: the OpenAPI document of the Unix socket or of the loopback port."""
+    return json_response(await run_away(partial(_describe, loopback=call.request.peer is NOBODY)))
+
+
+def _describe(*, loopback: bool) -> dict[str, Any]:
     from tokend.api.openapi import description  # models of every body: only for those who ask
 
-    return json_response(description(loopback=call.request.peer is NOBODY))
+    return description(loopback=loopback)

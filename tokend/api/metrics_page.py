@@ -9,6 +9,7 @@ from tokend import __version__
 from tokend.api.token_api import RequestCounts
 from tokend.engine.context.contract import Engine
 from tokend.engine.context.counters import Counters
+from tokend.machine.late_imports import import_away
 from tokend.machine.yielding import with_pauses
 from tokend.values.status import ProviderStatus, State
 
@@ -58,6 +59,7 @@ class MetricsPage:
 
     async def page(self, names: Collection[str], requests: RequestCounts) -> bytes:
         """Render all metrics of these tokens in Prometheus' text format, with pauses for other requests."""
+        await import_away("prometheus_client.core")
         families = self._families(frozenset(names), requests)
         return b"".join([text async for family, table in families async for text in _rendered(family, table)])
 

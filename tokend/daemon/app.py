@@ -48,11 +48,11 @@ async def _serve(given: Launch, stop: anyio.Event) -> None:
         engine = await start_engine(given, tasks)
         # The default action would end the process. The handler stays after the signal receivers have closed.
         signal.signal(signal.SIGHUP, lambda *_: engine.reloader.want())
-        await apply_first_config(given, engine)
+        await apply_first_config(engine)
         service = wire_service(given, engine)
         stack.callback(engine.handouts.close)
         # Names that take longer are nobody's until they are answered.
-        await engine.names.wait(engine.names.unanswered(configured_names(given.config)), seconds=NAME_SECONDS)
+        await engine.names.wait(engine.names.unanswered(configured_names(engine.in_force.config)), seconds=NAME_SECONDS)
         await _start_service(service, tasks, stack)
         for task in _tasks(given, engine, service):
             tasks.start_soon(_keep_running, given.clock, task)
@@ -80,10 +80,10 @@ async def start_engine(given: Launch, tasks: TaskGroup) -> EngineParts:
     return engine
 
 
-async def apply_first_config(given: Launch, engine: EngineParts) -> None:
+async def apply_first_config(engine: EngineParts) -> None:
     """Apply the configuration that the process was started with."""
     await engine.reloader.begin()
-    await engine.supervisor.apply(given.config)
+    await engine.supervisor.apply(engine.in_force.config)
 
 
 async def _start_service(service: ServiceParts, tasks: TaskGroup, stack: AsyncExitStack) -> None:

@@ -31,7 +31,8 @@ class ConfigInForce:
         self.config = config
         self.loaded_at = loaded_at
         self.error: str | None = None
-        self._started = config.daemon
+        # Not the whole table: it may hold a secret.
+        self._started = {key: getattr(config.daemon, key) for key in READ_AT_START}
         self._subscribers: list[Callable[[], None]] = []
 
     def subscribe(self, callback: Callable[[], None]) -> None:
@@ -58,7 +59,7 @@ class ConfigInForce:
         A reload cannot change them, so they stay until the restart: a later reload that changes nothing has them, too.
         """
         new = (self.config if config is None else config).daemon
-        return tuple(f"daemon.{key}" for key in READ_AT_START if getattr(new, key) != getattr(self._started, key))
+        return tuple(f"daemon.{key}" for key in READ_AT_START if getattr(new, key) != self._started[key])
 
     def state(self) -> ConfigStatus:
         """Return the status."""

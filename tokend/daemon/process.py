@@ -78,6 +78,7 @@ def run(config_path: str | None, *, once: SingleRun | None = None, log_level: st
         sys.stderr.write(f"tokend: {error.detail}\n")
         return EXIT_OTHER
     given = launch(config, explicit, state, last_event=last_event, inherited=inherited, notifier=notifier)
+    del config  # its secrets must not outlive a reload
     try:
         main = partial(serve, given) if once is None else partial(serve_once, given, once)
         code = anyio.run(main, backend_options={"use_uvloop": True})

@@ -51,7 +51,7 @@ async def serve_once(given: Launch, single: SingleRun) -> int:
     async with anyio.create_task_group() as tasks:
         engine = await start_engine(given, tasks)
         tasks.start_soon(_cancel_on_signal, tasks)
-        await apply_first_config(given, engine)
+        await apply_first_config(engine)
         try:
             with anyio.move_on_after(single.wait_seconds):
                 await _settled(engine)

@@ -98,11 +98,11 @@ async def _try_all(given: Launch, names: Sequence[str]) -> list[Trial]:
     found: dict[str, Trial] = {}
     async with anyio.create_task_group() as tasks:
         engine = await start_engine(given, tasks)
-        _keep_intervals(engine, given.config)
-        await engine.supervisor.carry_out(_plan(given.config, names))
+        _keep_intervals(engine, engine.in_force.config)
+        await engine.supervisor.carry_out(_plan(engine.in_force.config, names))
 
         async def try_one(name: str) -> None:
-            found[name] = await _try(engine, given.config, name)
+            found[name] = await _try(engine, engine.in_force.config, name)
 
         async with anyio.create_task_group() as trials:
             for name in names:

@@ -60,11 +60,14 @@ from tokend.upstream.resolver import Resolver
 log = logs.get_logger()
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Launch:
-    """Everything that one run of the daemon starts with. ``explicit`` is the configuration's path in argv, if any."""
+    """Everything that one run of the daemon starts with. ``explicit`` is the configuration's path in argv, if any.
 
-    config: Config
+    ``config`` is None once `take_config` was called.
+    """
+
+    config: Config | None
     explicit: Path | None
     state: StateBackend
     event_ids: EventIds
@@ -74,6 +77,13 @@ class Launch:
     pools: Pools
     # Refreshers wait for these threads; the watchdog counts such a wait as progress.
     tracked_disk: TrackedThreads
+
+    def take_config(self) -> Config:
+        """Return the first configuration, once: its secrets must not outlive a reload."""
+        config, self.config = self.config, None
+        if config is None:
+            raise RuntimeError("the first configuration was taken already")
+        return config
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -128,9 +138,9 @@ def launch(
 
 def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EngineParts:
     """Build the engine. ``store`` has been loaded; the supervisor's tasks will run in ``tasks``."""
-    config = ConfigInForce(given.config, given.clock.instant().wall)
+    config = ConfigInForce(given.take_config(), given.clock.instant().wall)
     names = NamesAhead(given.pools.names)
-    names.follow(configured_names(given.config))
+    names.follow(configured_names(config.config))
     config.subscribe(lambda: names.follow(configured_names(config.config)))
     rules = AccessPolicy(lambda: config.config.daemon.admins, names=names)
     resolver = Resolver(given.pools.lookups)
@@ -144,7 +154,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
 
     counters = Counters()
     reports = Reports(counters)
-    handouts = HandoutLog(on=given.config.daemon.audit == "reads")
+    handouts = HandoutLog(on=config.config.daemon.audit == "reads")
 
     async def serve(name: str, sink: ListeningSink, listening: Callable[[], None]) -> None:
         await serve_sink(supervisor, rules, name, sink, listening, handouts=handouts, threads=given.pools.sinks)

@@ -103,6 +103,7 @@ class Upstream:
         context, proxy = await self._contexts.current(host), await self._make_proxy(host, proxy_url)
         transport = Transport(Network(host, self._resolver), context=context, proxy=proxy)
         sent_at = self._clock.instant()
+        response: httpx.Response | None = None
         try:
             async with (
                 # The deadline above is over all of it.
@@ -116,6 +117,11 @@ class Upstream:
             if (what := _failure_reason(error)) is None:
                 raise
             raise TransientError(f"{host}: {what}") from None
+        finally:
+            if response is not None:
+                # It and its stream hold each other, and with them the request and its secrets, until some later day
+                # when the garbage collector walks through everything.
+                response.stream = httpx.ByteStream(b"")
         received_at = self._clock.instant()
         date = http_date(response.headers.get("date", ""))
         return UpstreamReply(

@@ -1,0 +1,25 @@
+"""Imports that wait for their first use, away from the event loop: reading modules may wait for a disk."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import TypeVar
+
+from tokend.machine.thread_pool import ThreadPool
+
+T = TypeVar("T")
+
+# Larger than any import takes on a slow machine.
+IMPORT_SECONDS = 60.0
+
+
+async def import_away(name: str) -> None:
+    """Import a module in a thread of its own, unless it is imported already."""
+    if name not in sys.modules:
+        await run_away(partial(import_module, name))
+
+
+async def run_away(call: Callable[[], T]) -> T:
+    """Run a call that imports modules in a thread of its own."""
+    return await ThreadPool(1).run(call, seconds=IMPORT_SECONDS)
