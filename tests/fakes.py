@@ -409,6 +409,7 @@ class World:
     owners: dict[str, int] = field(default_factory=dict)
     shown: dict[str, int] = field(default_factory=dict)
     touched: int = 0
+    on_listening: Callable[[], None] = lambda: None
     looks: Any = field(default_factory=InlineThreads)
     full: bool = False
     stumbles: dict[tuple[str, str], Exception] = field(default_factory=dict)  # by sink method and path
@@ -458,6 +459,7 @@ class World:
         if sink.target in self.served:
             raise SinkError(f"{sink.target}: in use")
         self.served.append(sink.target)
+        self.on_listening = listening
         listening()
         try:
             await anyio.sleep_forever()

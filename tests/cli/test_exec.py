@@ -1,5 +1,6 @@
 """`tokend exec`: the program has its signals and its status to itself, and with `--restart-on-change` new tokens."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import PATIENCE_SECONDS, Running, environment, eventually, short_directory, tokend
+from tests.cli.running import PATIENCE_SECONDS, Running, environment, eventually, lines, short_directory, tokend
 from tests.client.fake_daemon import answering, http
 
 # Says its number and its token, and how it ended: a line each.
@@ -142,3 +143,15 @@ def test_exec_gives_the_token_to_the_program_and_its_status_back() -> None:
         assert Path(directory / "out").read_text() == "abc"
         assert tokend("exec", "--env", "T=tt", "--", "/nonexistent", TOKEND_SOCKET=fake.path).code == 127
         assert tokend("exec", "--env", "7=tt", "--", "true", TOKEND_SOCKET=fake.path).code == 2
+
+
+@pytest.mark.parametrize("value", ["fake\0X=evil", "\ud800", 7, None, ["fake"]])
+@pytest.mark.parametrize("options", [(), ("--restart-on-change",)])
+def test_what_no_environment_can_hold_starts_nothing(options: tuple[str, ...], value: object) -> None:
+    """Another program's server: one sentence, no traceback, and nothing of the answer."""
+    with answering(http(json.dumps({"access_token": value, "generation": 1}).encode())) as server:
+        done = tokend("exec", *options, "--env", "A=tt", "--", "true", TOKEND_SOCKET=server.path)
+    assert (done.code, done.out) == (1, "")
+    assert lines(done.err) == [
+        "tokend: the answer has no 'tt' that an environment can hold: is it tokend that listens there?"
+    ]

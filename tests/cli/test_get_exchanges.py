@@ -58,7 +58,7 @@ def test_a_refused_refresh_is_asked_for_with_the_generation_that_will_not_do() -
     """Readers who are no admins: the generation they know of, once the plain wish was denied."""
     with answering(LIST, problem(403, "denied"), http(b"{}"), RAW) as fake:
         assert tokend("get", "tt", "--refresh", "--socket", fake.path).out == "abc\n"
-    assert fake.requests[2].endswith(b'{"if_generation":17}')
+    assert fake.requests[2].endswith(b'{"if_generation":17,"reason":"command line"}')
     assert b"If-None-Match" not in fake.requests[3]
 
 

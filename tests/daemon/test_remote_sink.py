@@ -62,3 +62,22 @@ def test_a_reload_with_a_missing_secret_is_refused(home: Home) -> None:
     [error] = refusal.json["errors"]
     assert error["message"].endswith("/s/store cannot be read: No such file or directory")
     assert daemon.row("partner")["sinks"][0]["state"] == "ok"
+
+
+def test_a_start_with_a_missing_secret_concerns_the_sink_alone(home: Home) -> None:
+    """The token is served and in its other sink. The sink says why it fails, and writes when the file appears."""
+    store = Store()
+    with listening(store) as url:
+        home.write(PARTNER, SINK % url)
+        daemon = home.start(wrap=(sys.executable, "-c", WITH_STORE), PYTHONPATH=str(ROOT))
+        row = until(lambda: (row := daemon.row("partner")["sinks"][1])["state"] == "failing" and row, "the error")
+        assert row["error"] == f"store:app: file {home.path}/s/store cannot be read: No such file or directory"
+        until(lambda: daemon.row("partner")["sinks"][0]["state"] == "ok", "the other sink")
+        assert daemon.row("partner")["state"] == "valid"
+        messages = [one["message"] for one in daemon.row("partner")["warnings"] if one["code"] == "secret_unreadable"]
+        assert messages == [f"sinks.1.auth: file {home.path}/s/store cannot be read: No such file or directory"]
+        assert store.requests == []
+        home.secret("store", PASSWORD)
+        until(lambda: daemon.row("partner")["sinks"][1]["state"] == "ok", "the write", seconds=10)
+        until(lambda: "secret_unreadable" not in str(daemon.row("partner")["warnings"]), "the end of the warning")
+        assert store.held == {"app": (1, daemon.lease("partner")["access_token"])}

@@ -151,7 +151,9 @@ def _use_the_command_line(home: Home, seen: Seen) -> None:
     """All that prints, but what is there to print tokens."""
     for arguments in (
         ("check", str(home.config)), ("status",), ("status", "bug"), ("list",), ("verify", "px-code"),
-        ("issue", "links-bad-request", "clientId=1"), ("get", "px-not-json"),
+        ("issue", "links-bad-request", "clientId=1"), ("get", "px-not-json"), ("doctor", "-o", "json"), ("doctor",),
+        ("check", str(home.config), "--try-all"), ("check", "--plan", str(home.config)),
+        ("check", str(home.config), "--user", "root"),
     ):  # fmt: skip
         done = home.run(*arguments)
         seen.note(f"tokend {' '.join(arguments)}", done.stdout, done.stderr)
@@ -170,6 +172,9 @@ def _reload(home: Home, daemon: Daemon, text: str, seen: Seen) -> None:
     }
     for name, addition in broken.items():
         home.save(home.config, text + addition)
+        planned = daemon.ask("POST", "/v1/reload?dry_run=true", {"path": str(home.config)})
+        assert planned.status == 422, name
+        seen.note(f"plan of a broken {name}", planned.body)
         answer = daemon.ask("POST", "/v1/reload")
         assert answer.status == 422, name
         seen.note(f"reload of a broken {name}", answer.body, daemon.get("/v1/status").body, daemon.get("/readyz").body)

@@ -54,6 +54,15 @@ def test_each_client_is_sent_the_token(home: Home) -> None:
     assert not path.exists()
 
 
+def test_a_socket_that_somebody_removes_is_made_again(home: Home) -> None:
+    """Within 15 s, as a file; counted and logged."""
+    daemon = home.start(partner()).settled()
+    home.out("token.sock").unlink()
+    until(lambda: the_sink(daemon)["repairs"] == 1, "the repair", seconds=15)
+    assert given(home.out("token.sock")).decode() == daemon.lease("partner")["access_token"]
+    assert len(daemon.log("sink.repaired")) == 1
+
+
 def test_a_token_that_is_not_there_yet_is_waited_for(home: Home) -> None:
     """The upstream is away at first; the client has nothing to do."""
     home.secret("px-key", "wrong")

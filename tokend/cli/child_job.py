@@ -40,8 +40,7 @@ class ChildJob:
     def pass_on(self, found: signal.struct_siginfo) -> None:
         """Pass a signal on that this process got."""
         if found.si_signo == signal.SIGCONT:
-            self._give_terminal()
-            self._signal_group(signal.SIGCONT)
+            self._continue()
         elif self._has_group and found.si_signo in ENDING:
             self._signal_group(found.si_signo)
         elif self._has_group or found.si_code != BY_KERNEL:
@@ -57,10 +56,12 @@ class ChildJob:
             return None
         if os.WIFSTOPPED(status):
             if self._terminal is not None:
-                self.take_terminal()
+                self._take_terminal()
                 os.kill(os.getpid(), signal.SIGSTOP)
+                # Continued; or process 1 of a container, which the kernel does not stop.
+                self._continue()
             return None
-        self.take_terminal()
+        self._take_terminal()
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
 
@@ -78,13 +79,17 @@ class ChildJob:
         except ProcessLookupError:
             return True
         except PermissionError:
-            return False
+            return False  # those that are left run as another user
         return False
 
-    def take_terminal(self) -> None:
+    def _take_terminal(self) -> None:
         """Make this process's group the foreground of its terminal again."""
         if self._terminal is not None and os.tcgetpgrp(self._terminal) == self.pid:
             os.tcsetpgrp(self._terminal, os.getpgrp())
+
+    def _continue(self) -> None:
+        self._give_terminal()
+        self._signal_group(signal.SIGCONT)
 
     def _give_terminal(self) -> None:
         """Make the child's group the foreground, if this process's group is."""

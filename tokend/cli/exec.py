@@ -11,7 +11,7 @@ import click
 from tokend.cli.options import SOCKET, duration
 from tokend.cli.restart_on_change import Environment, run
 from tokend.cli.streams import complain
-from tokend.client import TokenClient
+from tokend.client import TokenClient, TokendError
 from tokend.client.calls import token_target
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -44,7 +44,7 @@ def command(
         variables, generations = dict(os.environ), dict[str, int | None]()
         for key, name in names.items():
             answer = client.call("GET", token_target(name) + query)
-            variables[key], generations[name] = answer["access_token"], answer.get("generation")
+            variables[key], generations[name] = _value(answer.get("access_token"), name), answer.get("generation")
         return Environment(variables, generations)
 
     first = environment()
@@ -66,6 +66,16 @@ def command(
     except OSError as error:
         complain(f"{argv[0]}: cannot be run: {error.strerror}")
         return 126
+
+
+def _value(token: object, name: str) -> str:
+    """Return a token for the environment. Raises `TokendError` for what no environment can hold."""
+    try:
+        if isinstance(token, str) and b"\0" not in os.fsencode(token):
+            return token
+    except UnicodeEncodeError:  # half of a character
+        pass
+    raise TokendError(f"the answer has no {name!r} that an environment can hold: is it tokend that listens there?")
 
 
 def _names(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -83,7 +83,7 @@ class RawTokenServer:
         self._log = structlog.get_logger("tokend.api")
 
     async def serve(self, listening: Callable[[], object]) -> None:
-        """Serve until cancelled; calls ``listening`` as soon as clients can connect.
+        """Serve until cancelled; calls ``listening`` when clients can connect, and again when the path was taken back.
 
         Clients that still wait at the end are refused. Raises OSError, naming the path, if the socket cannot be made
         or was taken from us for good.
@@ -106,7 +106,7 @@ class RawTokenServer:
         try:
             await self._listener.start()
             listening()
-            await self._listener.keep_path()
+            await self._listener.keep_path(listening)
             await anyio.sleep_forever()
         finally:
             # Each connection ends by itself within `send_seconds`.

@@ -218,8 +218,8 @@ class Supervisor:
 
     async def resume(self, name: str) -> None:
         """Let the next query try rejected credentials of an on-demand kind again."""
-        log.info("token.resumed", token=name)
         await self._provider(name).resume()
+        log.info("token.resumed", token=name)
 
     async def issue(self, name: str, parameters: Mapping[str, str], *, uid: int = 0) -> Token:
         """Issue one on-demand token."""

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from pathlib import Path
 
 # As many as the kernel follows (path_resolution(7)).
@@ -246,12 +247,20 @@ def _unmapped_uid() -> int | None:
 
 
 def _primary_group(uid: int) -> int | None:
+    known = _group_in_database(uid)
+    return os.getegid() if known is None and uid == os.geteuid() else known
+
+
+# A directory service may need seconds for an answer, and a secret is read at each use: the answers are kept.
+@lru_cache(maxsize=256)
+def _group_in_database(uid: int) -> int | None:
     try:
         return pwd.getpwuid(uid).pw_gid
     except KeyError:
-        return os.getegid() if uid == os.geteuid() else None
+        return None
 
 
+@lru_cache(maxsize=256)
 def _user(uid: int) -> str:
     try:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
@@ -259,6 +268,7 @@ def _user(uid: int) -> str:
         return f"uid {uid}"
 
 
+@lru_cache(maxsize=256)
 def _group(gid: int) -> str:
     try:
         return f"{grp.getgrgid(gid).gr_name} (gid {gid})"

@@ -159,11 +159,11 @@ class Listener(Generic[C]):
         self._started = asyncio.get_running_loop().time()
         self._resume()
 
-    async def keep_path(self) -> None:
+    async def keep_path(self, rebound: Callable[[], object] = lambda: None) -> None:
         """Take the path back whenever somebody removed or replaced the socket; open connections stay.
 
-        Returns at once if the socket has no path of ours. Raises OSError if the path cannot be taken back; the old
-        socket still accepts, and the method may be called again.
+        Calls ``rebound`` each time. Returns at once if the socket has no path of ours. Raises OSError if the path
+        cannot be taken back; the old socket still accepts, and the method may be called again.
         """
         while (place := self._place) is not None:
             await asyncio.sleep(self._path_check_seconds)
@@ -181,6 +181,7 @@ class Listener(Generic[C]):
             self._socket = fresh
             self._resume()
             self._log.warning("socket.rebound", path=str(place.path))
+            rebound()
 
     async def stop_accepting(self) -> None:
         """Accept no more and unlink the path, if it is ours; open connections stay."""

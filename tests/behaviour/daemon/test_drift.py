@@ -144,3 +144,26 @@ def test_a_forgotten_token_is_not_written_again(home: Home) -> None:
     until(lambda: home.out("partner.jwt").exists(), "the repair of the other", seconds=NOTICED_SECONDS)
     assert not home.out("bot.env").exists()
     assert "removed" in home.run("status", "px").stdout
+
+
+def test_a_set_of_files_is_kept_true(home: Home) -> None:
+    """One file of it, its link, or the whole directory."""
+    table = """
+[[providers.px.sinks]]
+kind = "directory"
+path = "out/set"
+files = {{ token = "{{{{ access_token }}}}", expires = "{{{{ expires_at_unix }}}}" }}
+"""
+    daemon = home.start(PX + table).settled()
+    token = daemon.lease("px")["access_token"]
+    path = home.out("set")
+    for change in (
+        lambda: (path / "token").write_text("theirs"),
+        lambda: (path / "..data").unlink(),
+        lambda: shutil.rmtree(path),
+    ):
+        change()
+        until(lambda: (path / "token").read_text() == token, "the repair", seconds=NOTICED_SECONDS)
+    assert home.requests("projectx") == 1
+    assert home.run("forget", "px").returncode == 0
+    until(lambda: (path / "token").read_text() == daemon.lease("px")["access_token"] != token, "the next token")

@@ -78,6 +78,7 @@ def test_a_forced_refresh_returns_a_newer_token(running: Running) -> None:
 @as_root
 def test_every_reader_may_force_a_refresh(running: Running) -> None:
     """By the generation that he holds: only admins refresh unconditionally."""
+    before = running.row("topstepx")["reports"]["count"]
     program = (
         "import json, logging, os, sys\n"
         "import tokend.client.ttrestapi, tokend.client.transport\n"
@@ -90,6 +91,7 @@ def test_every_reader_may_force_a_refresh(running: Running) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, running.socket], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("True\n", "")
+    assert running.row("topstepx")["reports"]["count"] == before  # a wish is no report of a 401
 
 
 def test_headers_and_parameters_are_ready_for_requests(running: Running) -> None:

@@ -64,3 +64,18 @@ def test_a_bug_in_serving_is_shown_and_ends_nothing() -> None:
             await until(lambda: world.served == ["a-socket"], seconds=70)
 
     run_virtually(main)
+
+
+def test_a_socket_that_others_removed_and_that_was_made_again_counts_as_repaired() -> None:
+    """As a file does."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        async with world.running(provider("a", FakeHeld(), FakeListeningSink())) as supervisor:
+            await anyio.sleep(1)
+            world.on_listening()
+            sink = supervisor.entries["a"].status().sinks[0]
+            assert (sink.state, sink.repairs) == ("ok", 1)
+            assert supervisor.counters.sink_repairs == {("a", "fake-socket-1"): 1}
+
+    run_virtually(main)

@@ -11,6 +11,8 @@ from tokend.client.ttrestapi.tt_utils import format_bearer_token
 _log = logging.getLogger("tokend.client")
 # TT's names of the environments, as they stand in the paths of its API.
 _SEGMENTS = {"uat": "ext_uat_cert", "live": "ext_prod_live", "sim": "ext_prod_sim"}
+# The reason that `tokend refresh` gives: a wish for a newer token, not the report of a 401.
+WISH = "command line"
 # Arguments that were named in the log. Once each per process: a program may make many of these objects.
 _named: set[str] = set()
 
@@ -50,10 +52,10 @@ class TTTokenManager:
         lease = self._client.get(self._name)
         if force_refresh:
             try:
-                lease = self._client.refresh(self._name, reason="force_refresh")
+                lease = self._client.refresh(self._name, reason=WISH)
             except DeniedError:
                 # Only admins may refresh unconditionally. Every reader may if the generation is still this one.
-                lease = self._client.refresh(self._name, if_generation=lease.generation, reason="force_refresh")
+                lease = self._client.refresh(self._name, if_generation=lease.generation, reason=WISH)
         return lease.access_token
 
     def generate_request_id(self) -> str:

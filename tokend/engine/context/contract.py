@@ -30,7 +30,8 @@ class Serve(Protocol):
     """A function that serves a `ListeningSink`."""
 
     async def __call__(self, name: str, sink: ListeningSink, listening: Callable[[], None], /) -> None:
-        """Serve the token ``name`` until cancelled. Call ``listening`` as soon as clients can connect.
+        """Serve the token ``name`` until cancelled. Call ``listening`` as soon as clients can connect,
+        and again each time that the socket was made again because others had removed it.
 
         Raises `SinkError` if the sink cannot be served, at the beginning or later. Never returns.
         """

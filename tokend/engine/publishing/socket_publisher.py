@@ -76,6 +76,11 @@ class SocketPublisher:
             self._listening = False
 
     def _on_listening(self) -> None:
+        if self._listening:
+            self._counters.repaired(self._name, self.label)
+            self._health.succeeded()
+            log.info("sink.repaired", **self._health.log_fields, detail="it was removed")
+            return
         self._listening = True
         self._counters.wrote(self._name, self.label, "success")
         self._health.succeeded()
