@@ -11,6 +11,7 @@ from typing import Any
 from tokend import __version__
 from tokend.cli.as_user import Identity
 from tokend.cli.doctor.finding import Finding, Level
+from tokend.cli.options import readable
 from tokend.client import TokenClient
 from tokend.client.errors import DeniedError, NotRunningError, TokendError
 from tokend.client.transport import find_socket
@@ -49,7 +50,8 @@ def ask(explicit: str | None) -> Daemon:
         path = str(find_socket(explicit))
         client = TokenClient(explicit, timeout=SECONDS)
         status = client.status()
-        version = str(client.call("GET", "/openapi.json").get("info", {}).get("version"))
+        with readable():
+            version = str(client.call("GET", "/openapi.json").get("info", {}).get("version"))
         pid, uid = _server(path)
     except DeniedError as error:
         advice = f"add this user to the group of the socket ({_group(path)}), then log in again"
@@ -58,8 +60,13 @@ def ask(explicit: str | None) -> Daemon:
         advice = "start it: systemctl start tokend, or tokend run"
         return Daemon(path, Finding("warning", "not_running", str(error), advice))
     except (TokendError, OSError) as error:
-        return Daemon(path, Finding("error", "no_answer", f"the daemon does not answer: {error}", "look at its log"))
+        return Daemon(path, no_answer(error))
     return Daemon(path, None, status, version, pid, uid, _environ(pid), _config(pid))
+
+
+def no_answer(error: Exception) -> Finding:
+    """Return the finding about a daemon that gives no answer, or none that can be read."""
+    return Finding("error", "no_answer", f"the daemon does not answer: {error}", "look at its log")
 
 
 def is_of_unit(daemon: Daemon, unit: str) -> bool:
