@@ -1,7 +1,7 @@
 """Peer identity from the kernel."""
 
-import shutil
 import os
+import shutil
 import socket
 import subprocess
 import sys
