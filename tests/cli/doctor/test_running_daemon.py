@@ -144,7 +144,7 @@ def test_another_version_is_a_warning() -> None:
     ],
 )
 def test_another_program_at_the_socket_is_a_finding_without_control_characters(answer: dict[str, Any]) -> None:
-    """Whoever runs doctor is often root, at a terminal."""
+    """Doctor is often run by root, at a terminal."""
     with answering(http(json.dumps(answer).encode())) as fake:
         shown = tokend("doctor", TOKEND_SOCKET=fake.path)
         codes = found(tokend("doctor", "-o", "json", TOKEND_SOCKET=fake.path).out)
