@@ -53,6 +53,9 @@ def test_what_fails_is_an_error_with_advice(running: Running) -> None:
     [rejected] = codes["token_rejected"]
     assert (rejected["level"], rejected["advice"]) == ("error", "correct the credentials, then: tokend refresh refused")
     assert [one["message"].split(":")[0] for one in codes["token_missing"]] == ["away"]
+    # A warning of the configuration is there once: where it has its place, not from the status again.
+    assert codes["plain_http"]
+    assert all(one["message"].startswith(f"{running.config}:") for one in codes["plain_http"])
 
 
 def test_a_refused_configuration_and_keys_for_a_restart_are_found(own: Running) -> None:
