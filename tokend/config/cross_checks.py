@@ -18,7 +18,7 @@ from tokend.config.config_files import Document
 from tokend.config.fields import Visibility, secret_fields
 from tokend.config.findings import ConfigProblem, Findings, did_you_mean
 from tokend.config.model import DaemonSettings
-from tokend.config.secret_checks import CREDENTIAL_OF_UNIT, Finding, findings_of, inspect_all, of_command, of_secrets
+from tokend.config.secret_checks import Finding, findings_of, inspect_all, of_command, of_secrets
 from tokend.files import real_path
 from tokend.plugin.field_roles import fields_that_may_be_absent, fields_without_secret
 from tokend.plugin.secret_source import SecretSource
@@ -237,7 +237,7 @@ def _report(place: PlacedSettings, finding: Finding, findings: Findings) -> None
     code, message = finding.warning.code, finding.warning.message
     visibility = Visibility.PUBLIC if finding.is_shown else Visibility.PLACES
     problem = place.document.problem(path, message, visibility=visibility, code=code)
-    if findings.in_shell and code == CREDENTIAL_OF_UNIT:
+    if findings.in_shell and finding.is_of_unit:
         note = f"{finding.key} is a credential of the unit, which a shell has not: tokend check --unit tokend.service"
         findings.notes.append(replace(problem, message=f"{note} reads it"))
     elif finding.is_of_text:
