@@ -191,7 +191,7 @@ def test_what_follows_a_connect_is_not_read(running: Served) -> None:
 def test_requests_that_do_not_wait_for_answers_are_answered_in_turn(
     running: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each one after the first waits for a turn of the listener. Another client, who waits for his answer, does not."""
+    """Requests after the first of a burst are held back by the listener. Those of another client are not."""
     turns: list[Callable[[], object]] = []
     monkeypatch.setattr(running.server.listener, "take_turn", turns.append)
     with running.client() as client:
@@ -199,7 +199,7 @@ def test_requests_that_do_not_wait_for_answers_are_answered_in_turn(
         for waiting in (2, 1):
             assert client.reply().json == {"live": True}
             assert eventually(lambda: len(turns) == 1), waiting
-            client.send(LIVE)  # more bytes are no way around the turn
+            client.send(LIVE)  # more bytes do not change that
             assert running.get("/livez").status == 200
             assert running.inside(lambda: len(turns)) == 1
             running.inside(turns.pop())

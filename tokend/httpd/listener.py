@@ -230,7 +230,7 @@ class Listener(Generic[C]):
                 del self._per_uid[uid]
 
     def take_turn(self, go_on: Callable[[], object]) -> None:
-        """Call ``go_on`` soon, in the order of these calls; `TURNS_AT_ONCE` of them between two looks at all sockets."""
+        """Call ``go_on`` soon, in the order of these calls; `TURNS_AT_ONCE` of them in one round of the loop."""
         self._turns.append(go_on)
         if not self._gives_turns:
             self._gives_turns = True

@@ -1,6 +1,7 @@
 """The running daemon: its status, its user, and what its process was started with."""
 
 import os
+import re
 import socket
 import struct
 from collections.abc import Iterator, Mapping
@@ -11,12 +12,12 @@ from typing import Any
 from tokend import __version__
 from tokend.cli.as_user import Identity
 from tokend.cli.doctor.finding import Finding, Level
-from tokend.cli.options import readable
 from tokend.client import TokenClient
 from tokend.client.errors import DeniedError, NotRunningError, TokendError
-from tokend.client.transport import find_socket
+from tokend.client.transport import exchange, find_socket
 
 _UCRED = struct.Struct("iII")
+_BUILD_INFO = re.compile(rb'^tokend_build_info\{version="([^"]*)"\}', re.MULTILINE)
 SECONDS = 5.0
 # What to do about the status' own warnings, by code; their messages say the rest.
 ADVICE = {
@@ -47,11 +48,10 @@ def ask(explicit: str | None) -> Daemon:
     """Ask the daemon for its status. Never raises."""
     path: str | None = None
     try:
-        path = str(find_socket(explicit))
+        path = find_socket(explicit)  # its type has the check of who serves it
         client = TokenClient(explicit, timeout=SECONDS)
         status = client.status()
-        with readable():
-            version = str(client.call("GET", "/openapi.json").get("info", {}).get("version"))
+        version = _version(path)
         pid, uid = _server(path)
     except DeniedError as error:
         advice = f"add this user to the group of the socket ({_group(path)}), then log in again"
@@ -67,6 +67,13 @@ def ask(explicit: str | None) -> Daemon:
 def no_answer(error: Exception) -> Finding:
     """Return the finding about a daemon that gives no answer, or none that can be read."""
     return Finding("error", "no_answer", f"the daemon does not answer: {error}", "look at its log")
+
+
+def _version(path: str) -> str | None:
+    """Return the version that a daemon runs, None if its metrics do not say it. The API's own number is another one."""
+    status, _, body = exchange(path, "GET", "/metrics", timeout=SECONDS)
+    said = _BUILD_INFO.search(body) if status == 200 else None
+    return None if said is None else said[1].decode(errors="replace")
 
 
 def is_of_unit(daemon: Daemon, unit: str) -> bool:
@@ -96,7 +103,7 @@ def findings(daemon: Daemon) -> Iterator[Finding]:
         return
     ready = "ready" if daemon.status["ready"] else "not ready"
     yield Finding("info", "daemon", f"a daemon answers at {daemon.path} and is {ready} (pid {daemon.pid})")
-    if daemon.version != __version__:
+    if daemon.version is not None and daemon.version != __version__:
         message = f"the daemon runs version {daemon.version}, this command is {__version__}"
         yield Finding(
             "warning", "version_differs", message, "restart the daemon, or use the command of its environment"
