@@ -5,7 +5,6 @@ answer holds as long as the modes and owners that it saw: users who could not ch
 """
 
 import errno
-import grp
 import os
 import pwd
 import stat
@@ -17,6 +16,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
+
+from tokend.files.account_names import group_with_gid, user_with_uid
 
 # As many as the kernel follows (path_resolution(7)).
 MOST_LINKS = 40
@@ -260,17 +261,5 @@ def _group_in_database(uid: int) -> int | None:
         return None
 
 
-@lru_cache(maxsize=256)
-def _user(uid: int) -> str:
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
-    except KeyError:
-        return f"uid {uid}"
-
-
-@lru_cache(maxsize=256)
-def _group(gid: int) -> str:
-    try:
-        return f"{grp.getgrgid(gid).gr_name} (gid {gid})"
-    except KeyError:
-        return f"gid {gid}"
+_user = lru_cache(maxsize=256)(user_with_uid)
+_group = lru_cache(maxsize=256)(group_with_gid)
