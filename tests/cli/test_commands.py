@@ -37,6 +37,7 @@ def test_the_overview_lists_every_command_and_every_exit_code() -> None:
         assert re.search(rf"^  {name} ", done.out, re.MULTILINE), name
     codes = done.out.partition("Exit codes:")[2]
     assert all(re.search(rf"\b{code} ", codes) for code in CODES)
+    assert max(len(line) for line in done.out.splitlines()) <= 80
 
 
 @pytest.mark.parametrize("name", COMMANDS)

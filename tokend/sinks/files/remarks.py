@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tokend.files.account_names import user_name
-from tokend.files.ownership import ACL
+from tokend.files.acl import ACL
 from tokend.values.status import StatusWarning
 
 
