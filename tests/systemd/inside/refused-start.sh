@@ -22,6 +22,6 @@ until_true 5 is ActiveState failed second
 systemctl stop tokend
 echo 'no TOML' >>/etc/tokend/config.toml
 systemctl start tokend.socket
-refused 3 timeout 30 /opt/tokend/bin/tokend get partner
+refused 3 timeout 90 /opt/tokend/bin/tokend get partner
 [[ $(show ActiveState tokend.socket) == failed ]]
-(($(messages --priority=info | grep -c 'not TOML') <= 10))
+(($(messages --priority=info | grep -c 'not TOML') <= 15))
