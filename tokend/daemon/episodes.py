@@ -15,6 +15,8 @@ EventName: TypeAlias = Literal["rejected", "recovered", "expired", "config_refus
 # A failed write is repeated after 1, 2 and 4 s: most faults of a disk or a deploy are over by then.
 SINK_SECONDS = 5.0
 CONFIG = "config"
+# The class of an error (`values.errors`).
+REJECTED = "rejected"
 BAD_SINK = frozenset({"failing", "rejected", "conflict"})
 
 
@@ -29,13 +31,15 @@ class News(NamedTuple):
 class Cause(NamedTuple):
     """Why an episode goes on; ``seconds`` must pass before it begins.
 
-    ``silent``: it began before a restart of the daemon, which reported it then.
+    ``silent``: it began before a restart of the daemon, which reported it then. ``begins`` is False where an episode
+    that goes on is not over, and none begins.
     """
 
     event: EventName
     detail: str
     seconds: float = 0.0
     silent: bool = False
+    begins: bool = True
 
 
 class Episodes:
@@ -50,7 +54,7 @@ class Episodes:
         known = [key for key in [*self._begun, *self._seen] if key[0] == name]
         for key, cause in causes.items():
             episode = (name, key)
-            if episode in self._begun:
+            if episode in self._begun or not cause.begins:
                 continue
             since = self._seen.setdefault(episode, now)
             if since.until(now) >= cause.seconds:
@@ -84,6 +88,9 @@ def causes_of(status: ProviderStatus, started: datetime) -> dict[str, Cause]:
     if status.state in (State.REJECTED, State.LOGIN_REQUIRED):
         detail = reason or "the upstream refuses the credentials"
         causes["credentials"] = Cause("rejected", detail, silent=not failed)
+    elif error is not None and error.reason == REJECTED:
+        # A person had the credentials tried again: only a success shows that they are accepted.
+        causes["credentials"] = Cause("rejected", reason, begins=False)
     elif status.state is State.EXPIRED and (failed or status.expires_at is None or status.expires_at >= started):
         causes["token"] = Cause("expired", reason or "the token has ended, and there is no new one")
     for sink in status.sinks:
