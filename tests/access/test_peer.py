@@ -1,5 +1,6 @@
 """Peer identity from the kernel."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from tests.api.fake_engine import FakeEngine
 from tests.httpd.served import eventually, served
 from tests.httpd.test_unix_socket import as_root
-from tokend.access.peer import _many_groups, identify
+from tokend.access.peer import _many_groups, identify, pid_of
 from tokend.httpd.connection import Connection
 from tokend.httpd.unix_socket import SocketFile
 from tokend.plugin.settings import Access
@@ -172,3 +173,10 @@ def test_a_descriptor_that_is_no_socket_raises() -> None:
     """libc's error is an OSError, as Python's is."""
     with Path("/dev/null").open() as file, pytest.raises(OSError, match="SO_PEERGROUPS"):
         _many_groups(file.fileno())
+
+
+def test_the_pid_of_the_other_end_is_the_one_that_connected() -> None:
+    """For counting only."""
+    near, far = socket.socketpair()
+    with near, far:
+        assert pid_of(near) == os.getpid()

@@ -36,6 +36,7 @@ def test_a_daemon_whose_socket_is_taken_keeps_its_tokens_fresh_and_takes_the_pat
         until(lambda: home.out("bot.env").exists(), "the file of a sink")
         (line,) = daemon.log("listener.failed")
         assert f"another process listens on {home.socket}" in line
+        assert "socket=" not in daemon.log("daemon.ready")[0]  # nobody can connect to it
         until(
             lambda: daemon.noted(f"STATUS=1 token, all well; api: another process listens on {home.socket}"), "status"
         )

@@ -49,7 +49,7 @@ def test_each_episode_is_told_when_it_begins_and_when_it_ends(home: Home) -> Non
     text = "".join(lines) + (home.path / "environment").read_text()
     assert not any(secret in text for secret in (*SECRETS.values(), daemon.lease("px")["access_token"]))
     assert "TOKEND_FILE" not in text
-    assert len(daemon.log("notify.sent")) == 6
+    until(lambda: len(daemon.log("notify.sent")) == 6, "the line of the last notice")
 
 
 def test_what_was_told_before_a_restart_is_not_told_again(home: Home) -> None:
@@ -84,6 +84,7 @@ def test_a_command_that_fails_is_logged_and_delays_nothing(home: Home) -> None:
     daemon = started(home, PX, in_home(home, "echo spoken; exit 3"))
     until(lambda: refused(daemon, "failed with exit status 3"), "the line of the log")
     home.write(PX, daemon=DAEMON + 'notify = ["/nonexistent/program"]\n')
+    until(lambda: daemon.log("config.loaded"), "the new command")
     home.secret("px-key", SECRETS["px-key"])
     until(lambda: refused(daemon, "cannot be run: No such file"), "the second line")
     assert "spoken" not in Path(home.log).read_text()

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.files.children import supports_acl
-from tokend.files.acl import acl_of_readers, entries_of, with_mode
-from tokend.files.ownership import ACL
+from tokend.files.acl import ACL, acl_of_readers, entries_of, with_mode
 
 
 def listed(path: Path) -> list[str]:

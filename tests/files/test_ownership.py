@@ -20,8 +20,8 @@ from tests.files.children import (
     supports_acl,
 )
 from tokend.files import read_version, replace_file, write_in_place
-from tokend.files.acl import OTHER, USER_OBJ, Reader, acl_of_readers, entries_of
-from tokend.files.ownership import ACL, Ownership, OwnershipError
+from tokend.files.acl import ACL, OTHER, USER_OBJ, Reader, acl_of_readers, entries_of
+from tokend.files.ownership import Ownership, OwnershipError
 
 MODES = [0o600, 0o640, 0o644, 0o400, 0o777, 0o000]
 UMASKS = [0o000, 0o022, 0o077, 0o777]

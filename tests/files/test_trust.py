@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.files.children import STRANGER, acting_as, environment, needs_root, public_directory
-from tokend.files.trust import ACL, Level, UntrustedError, be_strict, judged_once, require_safe, trusted
+from tokend.files.acl import ACL
+from tokend.files.trust import Level, UntrustedError, be_strict, judged_once, require_safe, trusted
 
 OK, DOUBTFUL, UNSAFE = Level.OK, Level.DOUBTFUL, Level.UNSAFE
 OTHER_GROUP = 54322

@@ -13,7 +13,7 @@ import pytest
 
 from tests.files.children import until
 from tokend.machine import command
-from tokend.machine.command import EndedCommand, end_commands, kill_commands, run_command
+from tokend.machine.command import EndedCommand, end_commands, failure_of_command, kill_commands, run_command
 
 ENVIRON = {"PATH": os.environ["PATH"]}
 
@@ -129,3 +129,30 @@ def test_a_second_end_finds_nothing(tmp_path: Path) -> None:
     """)
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(root)})
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["true"], None),
+        (["sh", "-c", "exit 7"], "sh failed with exit status 7"),
+        (["sh", "-c", "kill -9 $$"], "sh was ended by signal 9"),
+        (["/nonexistent/program"], "/nonexistent/program cannot be run: No such file or directory"),
+        (["a\0b"], "a\0b cannot be run: embedded null byte"),
+    ],
+)
+def test_why_a_command_fails_is_told_in_a_sentence(argv: list[str], told: str | None) -> None:
+    """Callers show it to the operator."""
+    assert failure_of_command(argv, {}, seconds=60) == told
+
+
+def test_a_command_that_hangs_has_failed() -> None:
+    """The sentence names the limit."""
+    assert failure_of_command(["sleep", "300"], {}, seconds=0.2) == "sleep did not end within 0.2 s"
+
+
+def test_a_command_gets_what_is_added_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon's environment may hold secrets."""
+    monkeypatch.setenv("FAKE_SECRET", "planted-fake")
+    script = 'test "$TOKEND_FILE" = /run/x && test -n "$PATH" && test -z "$FAKE_SECRET"'
+    assert failure_of_command(["sh", "-c", script], {"TOKEND_FILE": "/run/x"}, seconds=60) is None

@@ -5,11 +5,13 @@ import pty
 import re
 import subprocess
 import sys
+import termios
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tokend.machine.console_log import COLUMNS, ConsoleRenderer
+from tokend.machine.console_log import COLUMNS, FEWEST_COLUMNS, ConsoleRenderer, columns_of
 
 SCRIPT = """
 import sys
@@ -26,9 +28,10 @@ except KeyError:
 """
 
 
-def on_a_terminal(script: str, **environ: str) -> list[str]:
-    """Run a program whose stderr is a terminal; returns its lines."""
+def on_a_terminal(script: str, *, columns: int = 0, **environ: str) -> list[str]:
+    """Run a program whose stderr is a terminal; returns its lines. 0 columns: the terminal does not know its width."""
     master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, columns))
     process = subprocess.Popen(
         [sys.executable, "-c", script], stderr=slave, env={"PATH": os.environ["PATH"], "TZ": "UTC", **environ}
     )
@@ -67,6 +70,13 @@ def test_no_line_but_a_traceback_is_wider_than_a_hundred_columns() -> None:
     assert "".join(line.strip() for line in long).count("x") == 250
 
 
+@pytest.mark.parametrize(("columns", "widest"), [(80, 80), (200, COLUMNS), (0, COLUMNS), (3, FEWEST_COLUMNS)])
+def test_lines_are_as_wide_as_the_terminal(columns: int, widest: int) -> None:
+    """At most a hundred columns, and forty where a terminal says something absurd."""
+    lines = on_a_terminal(SCRIPT, columns=columns, NO_COLOR="1")
+    assert max(len(line) for line in lines if "xxx" in line) == widest
+
+
 def test_line_breaks_are_line_breaks_and_nothing_drives_the_terminal() -> None:
     """An excerpt stays aligned with its caret."""
     lines = on_a_terminal(SCRIPT, NO_COLOR="1")
@@ -84,7 +94,7 @@ def test_a_traceback_shows_no_message_that_may_quote_a_secret() -> None:
 
 
 @pytest.mark.parametrize(("environ", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
-def test_mark_and_name_are_coloured_on_a_terminal(environ: dict[str, str], coloured: bool) -> None:
+def test_mark_and_name_are_coloured_on_a_terminal(environ: dict[str, Any], coloured: bool) -> None:
     """Unless NO_COLOR is set."""
     assert ("\x1b[32m- topstepx    \x1b[0m" in on_a_terminal(SCRIPT, **environ)[0]) is coloured
 
@@ -104,3 +114,9 @@ def test_what_concerns_no_token_is_said_by_tokend() -> None:
         "12:00:00 - tt           rejected: HTTP 401. Check the key."
     ]
     assert rendered(event="token", token="tt") == ["12:00:00 - tt           token"]
+
+
+def test_what_is_no_terminal_has_the_usual_width() -> None:
+    """A file in the form "console", for example."""
+    with Path(os.devnull).open() as file:
+        assert columns_of(file.fileno()) == COLUMNS

@@ -118,6 +118,23 @@ def _heal(world: World) -> None:
 async def _recover(world: World, process: Process) -> None:
     """P2, P8: after the longest pause that anybody may ask for, everybody has a valid token, in its files."""
     await anyio.sleep(min(60.0, 2 * max(host.life for host in world.hosts.values())))
+    await _resume_rejected(world, process)
+    pause = max(2.0, min(60.0, *(host.life / 7 for host in world.hosts.values()), 60.0))
+    with anyio.move_on_after(HOUR + 700):
+        while not all(entry.is_settled() for entry in process.supervisor.entries.values()):
+            await anyio.sleep(pause)
+            await _resume_rejected(world, process)
+    world.inspection.look(process)
+    for name, entry in process.supervisor.entries.items():
+        mark = entry.settings.headers["X-Spec"]
+        if not entry.is_on_demand and world.specs[mark].life > 30:
+            status = entry.status()
+            world.watch.hold(status.valid, mark, f"an hour of good weather did not bring {name} a token")
+    process.over.set()
+
+
+async def _resume_rejected(world: World, process: Process) -> None:
+    """Do what a person does; it is refused while a host's pause is longer than a person waits, and repeated."""
     for name, entry in process.supervisor.entries.items():
         if entry.status().state is State.REJECTED:
             mark = entry.settings.headers["X-Spec"]
@@ -127,17 +144,6 @@ async def _recover(world: World, process: Process) -> None:
                     await process.supervisor.refresh(name, if_generation=None, reason="", admin=True)
                 except ReaderError:
                     world.trace.add(f"{mark} could not be resumed yet")
-    pause = max(2.0, min(60.0, *(host.life / 7 for host in world.hosts.values()), 60.0))
-    with anyio.move_on_after(HOUR + 700):
-        while not all(entry.is_settled() for entry in process.supervisor.entries.values()):  # noqa: ASYNC110
-            await anyio.sleep(pause)
-    world.inspection.look(process)
-    for name, entry in process.supervisor.entries.items():
-        mark = entry.settings.headers["X-Spec"]
-        if not entry.is_on_demand and world.specs[mark].life > 30:
-            status = entry.status()
-            world.watch.hold(status.valid, mark, f"an hour of good weather did not bring {name} a token")
-    process.over.set()
 
 
 @contextmanager

@@ -60,6 +60,12 @@ def uid_of(connection: socket.SocketType) -> int:
     return int(uid)
 
 
+def pid_of(connection: socket.SocketType) -> int:
+    """Return the pid of the process at the other end, 0 if it is not visible; raises OSError. Authorises nothing."""
+    pid, _uid, _gid = _UCRED.unpack(connection.getsockopt(_SOCKET, _PEERCRED, _UCRED.size))
+    return int(pid)
+
+
 def identify(connection: socket.SocketType, *, scope: SocketScope | None = None) -> Peer:
     """Return the identity of the process at the other end of a connected Unix socket; raises OSError.
 

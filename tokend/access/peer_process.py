@@ -39,17 +39,3 @@ def is_contained(connection: socket.SocketType) -> bool:
     finally:
         os.close(process)
     return numbers is None or len(numbers[1].split()) != 1 or int(numbers[1]) <= 0
-
-
-def containers_are_told() -> bool:
-    """Return whether this machine shows which peers are in containers: Linux 6.5 or later.
-
-    Where it does not, a container that has a socket of tokend and runs as uid 0 is root.
-    """
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        try:
-            os.close(open_process(ours))
-        except OSError as error:
-            return error.errno != errno.ENOPROTOOPT
-    return True

@@ -77,6 +77,19 @@ class Document:
         return list(accumulate((len(line) + 1 for line in self.text.split("\n")), initial=0))[:-1]
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedSettings:
+    """A table's settings, its document, and its path in the document."""
+
+    settings: Any
+    document: Document
+    path: toml_positions.Path
+
+    def problem(self, key: str, message: str, code: str = "config") -> ConfigProblem:
+        """Return a problem at one of the table's keys. The key's value may be shown."""
+        return self.document.problem((*self.path, key), message, visibility=Visibility.PUBLIC, code=code)
+
+
 def one_line(message: str) -> str:
     """Replace every unprintable character: a key can contain line ends and terminal escape sequences."""
     return "".join(c if c.isprintable() else "?" for c in message)

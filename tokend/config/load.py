@@ -10,15 +10,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tokend.config import toml_positions
-from tokend.config.config_files import Document, check_not_emptied, read_document
+from tokend.config.config_files import Document, PlacedSettings, check_not_emptied, read_document
 from tokend.config.cross_checks import (
-    PlacedSettings,
     check_group_modes,
-    check_listen_secret,
-    check_names,
-    check_notify,
-    check_secrets,
-    check_secrets_of_invalid,
     check_sockets,
     check_state,
     check_targets,
@@ -31,9 +25,11 @@ from tokend.config.included_files import read_included
 from tokend.config.kind_failures import check_methods, failure_of_kind
 from tokend.config.kind_lookup import KindLookup, LoadKinds
 from tokend.config.model import Config, DaemonSettings, ProviderConfig, SocketSettings, table_digest
+from tokend.config.name_checks import check_names
 from tokend.config.paths import default_socket, default_state_directory, foreign_runtime_directory
 from tokend.config.pydantic_messages import explain
 from tokend.config.secret_checks import check_documents, secret_files
+from tokend.config.secret_problems import check_listen_secret, check_notify, check_secrets, check_secrets_of_invalid
 from tokend.config.target_places import check_target_places
 from tokend.config.toml_messages import Vocabulary
 from tokend.files import directories_resolved_once, judged_once

@@ -19,7 +19,6 @@ from tokend.values.url import is_loopback
 # Codes of the warnings that `secret_checks.secret_warnings` finds: they may change without the configuration.
 SECRET_CODES = frozenset(
     {
-        "credential_of_unit",
         "doubtful_path",
         "file_unusable",
         "kind",

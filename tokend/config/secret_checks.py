@@ -25,16 +25,14 @@ from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.values.errors import NoCredentialsError, UnsafePathError
 from tokend.values.status import StatusWarning
 
-# Code of a finding: the secret is a credential, and this process has none. A check in a shell cannot read it.
-CREDENTIAL_OF_UNIT = "credential_of_unit"
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What is wrong with one key of a table; None: with the table. ``is_error`` at a check and at a reload.
 
     ``is_of_text``: an error of the configuration's text, which ends a start, too. ``is_shown``: the key's value may be
-    shown, because it is a path or a URL.
+    shown, because it is a path or a URL. ``is_of_unit``: the secret is a credential, and this process has none: a check
+    in a shell cannot read it.
     """
 
     key: str | None
@@ -42,6 +40,7 @@ class Finding:
     is_error: bool = False
     is_of_text: bool = False
     is_shown: bool = False
+    is_of_unit: bool = False
 
 
 def findings_of(settings: ProviderSettings | SinkSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -72,10 +71,14 @@ def of_secrets(inspected: Mapping[str, Inspected], missing: frozenset[str]) -> I
     for key, one in inspected.items():
         if isinstance(one.error, UnsafePathError):
             yield Finding(key, StatusWarning("unsafe_path", f"{key}: {one.error.detail}"), is_error=True)
-        elif isinstance(one.error, NoCredentialsError) and key in missing:
-            yield Finding(key, StatusWarning(CREDENTIAL_OF_UNIT, f"{key}: {one.error.detail}"), is_error=True)
         elif one.error is not None and key in missing:
-            yield Finding(key, StatusWarning("secret_unreadable", f"{key}: {one.error.detail}"), True, one.is_literal)
+            yield Finding(
+                key,
+                StatusWarning("secret_unreadable", f"{key}: {one.error.detail}"),
+                is_error=True,
+                is_of_text=one.is_literal,
+                is_of_unit=isinstance(one.error, NoCredentialsError),
+            )
         for warning in one.warnings:
             yield Finding(key, warning)
 

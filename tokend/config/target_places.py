@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tokend.config.cross_checks import PlacedSettings
+from tokend.config.config_files import PlacedSettings
 from tokend.config.fields import Visibility
 from tokend.config.findings import Findings
 from tokend.plugin.settings import SinkSettings

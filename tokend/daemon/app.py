@@ -58,7 +58,8 @@ async def _serve(given: Launch, stop: anyio.Event) -> None:
             tasks.start_soon(_keep_running, given.clock, task)
         starting.cancel()
         given.notifier.ready()
-        log.info("daemon.ready", version=__version__, socket=service.socket)
+        reached = {"socket": service.socket} if service.listeners.is_made("api") else {}
+        log.info("daemon.ready", version=__version__, **reached)
         await stop.wait()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         given.notifier.stopping()

@@ -90,6 +90,10 @@ class Listeners:
         """Return the state of each listener."""
         return [one.row() for one in self._all]
 
+    def is_made(self, name: str) -> bool:
+        """Return whether clients can connect to a listener."""
+        return all(one.error is None for one in self._all if one.name == name)
+
     def troubles(self) -> Sequence[str]:
         """Return a sentence for each listener that nobody can connect to."""
         return [f"{one.name}: {one.error}" for one in self._all if one.error is not None]

@@ -4,14 +4,13 @@ The command gets TOKEND_EVENT (`episodes.EventName`), TOKEND_NAME (the token, or
 and neither secrets nor tokens. For an episode that goes on when the daemon starts, the run at its begin is left out.
 """
 
-import os
 from collections.abc import Sequence
 
 from tokend.daemon.config_in_force import ConfigInForce
 from tokend.daemon.episodes import CONFIG, Cause, Episodes, News, causes_of
 from tokend.engine.supervisor import Supervisor
 from tokend.machine.clock import Clock
-from tokend.machine.command import run_command
+from tokend.machine.command import failure_of_command
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.machine.thread_pool import Threads
@@ -23,8 +22,6 @@ THREAD_SECONDS = COMMAND_SECONDS + 5.0
 LONGEST_DETAIL = 300
 # An upstream that fails a thousand tokens at once is one fact for a person.
 MOST_AT_ONCE = 20
-# Environment variables that a program needs to run. The others are not passed on: they may hold secrets.
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 
 log = get_logger()
 
@@ -77,17 +74,13 @@ class Notifications:
         argv = self._in_force.config.daemon.notify
         if argv is None:
             return
-        environ = {key: os.environ[key] for key in PASSED_ON if key in os.environ}
-        environ |= {"TOKEND_EVENT": news.event, "TOKEND_NAME": news.name, "TOKEND_DETAIL": _printable(news.detail)}
+        added = {"TOKEND_EVENT": news.event, "TOKEND_NAME": news.name, "TOKEND_DETAIL": _printable(news.detail)}
         try:
-            ended = await self._threads.run(
-                lambda: run_command(argv, environ, seconds=COMMAND_SECONDS), seconds=THREAD_SECONDS
+            failure = await self._threads.run(
+                lambda: failure_of_command(argv, added, seconds=COMMAND_SECONDS), seconds=THREAD_SECONDS
             )
-            failure = None if ended.status == 0 else f"{argv[0]} failed with exit status {ended.status}"
-        except TimeoutError:
-            failure = f"{argv[0]} did not end within {COMMAND_SECONDS:.0f} s"
-        except (OSError, ValueError) as error:
-            failure = f"{argv[0]} cannot be run: {getattr(error, 'strerror', error)}"
+        except TimeoutError as error:  # of the threads
+            failure = f"{argv[0]} did not end within {COMMAND_SECONDS:.0f} s" if not str(error) else str(error)
         if failure is None:
             log.info("notify.sent", notice=news.event, token=news.name or None)
         else:

@@ -60,14 +60,14 @@ from tokend.upstream.resolver import Resolver
 log = logs.get_logger()
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Launch:
     """Everything that one run of the daemon starts with. ``explicit`` is the configuration's path in argv, if any.
 
-    ``config`` is None once `take_config` was called.
+    ``first_config`` is empty once `take_config` was called.
     """
 
-    config: Config | None
+    first_config: list[Config]
     explicit: Path | None
     state: StateBackend
     event_ids: EventIds
@@ -80,10 +80,7 @@ class Launch:
 
     def take_config(self) -> Config:
         """Return the first configuration, once: its secrets must not outlive a reload."""
-        config, self.config = self.config, None
-        if config is None:
-            raise RuntimeError("the first configuration was taken already")
-        return config
+        return self.first_config.pop()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -133,7 +130,7 @@ def launch(
     """Complete what a run starts with. Needs no running loop."""
     pools = Pools()
     ids = EventIds(config.daemon.state_directory, last_event, threads=pools.disk)
-    return Launch(config, explicit, state, ids, inherited, notifier, SystemClock(), pools, TrackedThreads(pools.disk))
+    return Launch([config], explicit, state, ids, inherited, notifier, SystemClock(), pools, TrackedThreads(pools.disk))
 
 
 def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EngineParts:

@@ -1,4 +1,4 @@
-"""POSIX ACLs of files, as the kernel keeps them in the attribute ``system.posix_acl_access``. Pure.
+"""POSIX ACLs of files, as the kernel keeps them in the attribute `ACL`. Pure.
 
 The format is in linux/posix_acl_xattr.h: a version, then entries of tag, permissions and id, sorted. acl(5) has the
 meaning: with an ACL, the group bits of the mode are the mask, the most that named users and groups can have.
@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterable
 from typing import Literal, NamedTuple, TypeAlias
 
+ACL = "system.posix_acl_access"
 VERSION = 2
 NO_ID = 0xFFFFFFFF
 READ = 4

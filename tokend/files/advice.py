@@ -1,12 +1,11 @@
 """Advice on files that cannot be written: which user needs which rights, where, and how the operator gives them."""
 
 import errno
-import grp
 import os
-import pwd
 import stat
 from pathlib import Path
 
+from tokend.files.account_names import group_name, user_name
 from tokend.files.ownership import OwnershipError
 
 RUN_AS_OWNER = 'let the daemon run as root or as the owner, or set write = "in-place", which keeps the file as it is'
@@ -37,7 +36,7 @@ def _join_group(gid: int | None) -> str:
     """Advise on a group that this process is no member of."""
     if gid is None or os.geteuid() == 0 or gid in {os.getegid(), *os.getgroups()}:
         return ""
-    user, group = _user(), _group_name(gid)
+    user, group = user_name(os.geteuid()), group_name(gid)
     try:
         has_joined = gid in os.getgrouplist(user, os.getegid())
     except KeyError:
@@ -76,29 +75,11 @@ def _missing_right(path: Path) -> str:
         except OSError:
             return ""
         if not os.access(one, need, effective_ids=True):
-            owner, group = _user_name(found.st_uid), _group_name(found.st_gid)
-            return f"user {_user()} may not {right} {one} ({owner}:{group} {stat.S_IMODE(found.st_mode):04o})"
+            me, owner, group = user_name(os.geteuid()), user_name(found.st_uid), group_name(found.st_gid)
+            return f"user {me} may not {right} {one} ({owner}:{group} {stat.S_IMODE(found.st_mode):04o})"
     return ""
 
 
 def _in_a_unit() -> bool:
     # systemd.exec(5): set for every process of a unit.
     return "INVOCATION_ID" in os.environ
-
-
-def _user() -> str:
-    return _user_name(os.geteuid())
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group_name(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)

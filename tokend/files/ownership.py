@@ -11,10 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-from tokend.files.acl import Reader, acl_of_readers, with_mode
+from tokend.files.acl import ACL, Reader, acl_of_readers, with_mode
 from tokend.files.symlinks import named
-
-ACL = "system.posix_acl_access"
 
 
 class OwnershipError(OSError):

@@ -5,11 +5,9 @@ answer holds as long as the modes and owners that it saw: users who could not ch
 """
 
 import errno
-import grp
 import os
 import pwd
 import stat
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -18,12 +16,11 @@ from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
 
+from tokend.files import acl
+from tokend.files.account_names import group_with_gid, user_with_uid
+
 # As many as the kernel follows (path_resolution(7)).
 MOST_LINKS = 40
-ACL = "system.posix_acl_access"
-# acl(5) and linux/posix_acl_xattr.h: a version, then entries of tag, permissions and id.
-_ACL_HEADER, _ACL_ENTRY = struct.Struct("<I"), struct.Struct("<HHI")
-_ACL_USER, _ACL_GROUP_OWNER, _ACL_GROUP, _ACL_MASK = 0x02, 0x04, 0x08, 0x10
 _WRITE = 2
 
 
@@ -208,22 +205,21 @@ def _of_mode(path: str, status: os.stat_result) -> Iterator[_Finding]:
 def _writers(path: str, status: os.stat_result) -> Iterator[str]:
     """Name the groups and, where the file has an ACL, the users that the group's write permission stands for."""
     entries = _acl(path)
-    mask = next((allowed for tag, allowed, _ in entries if tag == _ACL_MASK), 7)
+    mask = next((allowed for tag, allowed, _ in entries if tag == acl.MASK), 7)
     others = [(tag, number) for tag, allowed, number in entries if allowed & mask & _WRITE]
-    if not entries or any(tag == _ACL_GROUP_OWNER for tag, _ in others):
-        others.append((_ACL_GROUP, status.st_gid))
+    if not entries or any(tag == acl.GROUP_OBJ for tag, _ in others):
+        others.append((acl.GROUP, status.st_gid))
     for tag, number in others:
-        if tag == _ACL_USER and not _is_ours(number) and number != status.st_uid:
+        if tag == acl.USER and not _is_ours(number) and number != status.st_uid:
             yield _user(number)
-        elif tag == _ACL_GROUP and number not in {0, _primary_group(status.st_uid)}:
+        elif tag == acl.GROUP and number not in {0, _primary_group(status.st_uid)}:
             yield f"group {_group(number)}"
 
 
-def _acl(path: str) -> list[tuple[int, int, int]]:
-    """Return the entries of a POSIX ACL: tag, permissions, id. Empty without an ACL."""
-    with suppress(OSError, struct.error):
-        raw = os.getxattr(path, ACL, follow_symlinks=False)
-        return list(_ACL_ENTRY.iter_unpack(raw[_ACL_HEADER.size :]))
+def _acl(path: str) -> list[acl.Entry]:
+    """Return the entries of a POSIX ACL. Empty without an ACL."""
+    with suppress(OSError, ValueError):
+        return acl.entries_of(os.getxattr(path, acl.ACL, follow_symlinks=False))
     return []
 
 
@@ -260,17 +256,5 @@ def _group_in_database(uid: int) -> int | None:
         return None
 
 
-@lru_cache(maxsize=256)
-def _user(uid: int) -> str:
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
-    except KeyError:
-        return f"uid {uid}"
-
-
-@lru_cache(maxsize=256)
-def _group(gid: int) -> str:
-    try:
-        return f"{grp.getgrgid(gid).gr_name} (gid {gid})"
-    except KeyError:
-        return f"gid {gid}"
+_user = lru_cache(maxsize=256)(user_with_uid)
+_group = lru_cache(maxsize=256)(group_with_gid)

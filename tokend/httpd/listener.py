@@ -19,7 +19,7 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from tokend.access.peer import NOBODY, Peer, uid_of
+from tokend.access.peer import NOBODY, Peer, pid_of, uid_of
 from tokend.access.peer_process import is_contained
 from tokend.httpd.passed_descriptors import (
     MOST_UNFINISHED,
@@ -40,6 +40,8 @@ KEPT_PLACES = 64
 # Connections of a container (`access.peer_process`) that count for a uid with kept places. Those above count for a
 # number of their own, so that a container that runs as root takes no place of root's.
 CONTAINER_PLACES = 64
+# It is remembered of so many processes, for so long, whether they are in a container.
+MOST_REMEMBERED_PIDS, PID_SECONDS = 256, 1.0
 _IN_CONTAINER = -1000  # minus the uid: no process has such a uid
 # The idlest connections are looked for among thousands: so many are remembered for the next clients.
 REMEMBERED_IDLE = 64
@@ -134,6 +136,10 @@ class Listener(Generic[C]):
         self._path_check_seconds = path_check_seconds
         self._threads = threads or ThreadPool(1)
         self._common = limits.common
+        # By pid, for a moment: to find out costs as much as the accept and the answer. Only places depend on it: a pid
+        # that is another process's by now does no harm.
+        self._contained: dict[int, bool] = {}
+        self._contained_until = 0.0
         self._per_uid: Counter[int] = Counter()
         # Connections to be closed if they are still idle then, the idlest one last, with their last activity.
         self._idlest: list[tuple[float, C]] = []
@@ -270,7 +276,7 @@ class Listener(Generic[C]):
             except OSError:
                 accepted.close()
                 continue
-            if self._per_uid[uid] >= CONTAINER_PLACES and self._is_privileged(uid) and is_contained(accepted):
+            if self._per_uid[uid] >= CONTAINER_PLACES and self._is_privileged(uid) and self._is_contained(accepted):
                 uid = _IN_CONTAINER - uid
             if limits.per_uid is not None and self._per_uid[uid] >= limits.per_uid and uid not in limits.exempt:
                 self._denied(_peer(uid), "too many connections of this uid")
@@ -308,6 +314,14 @@ class Listener(Generic[C]):
         self._denied(_peer(self.connections[idlest]), "too many connections: the idlest was closed")
         idlest.give_way()
         return True
+
+    def _is_contained(self, accepted: socket.SocketType) -> bool:
+        now, pid = asyncio.get_running_loop().time(), pid_of(accepted)
+        if now > self._contained_until or len(self._contained) > MOST_REMEMBERED_PIDS:
+            self._contained, self._contained_until = {}, now + PID_SECONDS
+        if (known := self._contained.get(pid)) is None:
+            known = self._contained[pid] = is_contained(accepted)
+        return known
 
     def _is_privileged(self, uid: int) -> bool:
         return uid in self._limits.exempt or self._is_kept(uid)

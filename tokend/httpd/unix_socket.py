@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tokend.files import Level, UntrustedError, require_safe
+from tokend.files.account_names import user_with_uid
 from tokend.httpd.passed_descriptors import refuse_descriptors
 
 # At least 128 (a burst of connects otherwise fails with EAGAIN); the kernel cuts it at net.core.somaxconn.
@@ -180,11 +181,8 @@ def _answers(path: Path) -> bool:
 
 
 def _who() -> str:
-    uid = os.geteuid()
-    try:
-        return f"user {pwd.getpwuid(uid).pw_name} (uid {uid})"
-    except KeyError:
-        return f"uid {uid}"
+    found = user_with_uid(os.geteuid())
+    return found if found.startswith("uid ") else f"user {found}"
 
 
 def _group_number(group: str) -> int:

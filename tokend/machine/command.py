@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from tokend.files import Level, UntrustedError, require_safe
 
+# Environment variables that a program needs to run. The others are not passed on: they may hold secrets.
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 # One read takes at most this much.
 READ_BYTES = 64 * 1024
 # A command that is ended together with the daemon may tidy up for this long. The daemon must end within 5 s.
@@ -81,6 +83,23 @@ def run_command(
         finally:
             # Last: the process has ended, and `with` waits for it next.
             _running.remove(process.pid)
+
+
+def failure_of_command(argv: Sequence[str], added: Mapping[str, str], *, seconds: float) -> str | None:
+    """Run a command with `PASSED_ON` and ``added`` as its environment. Blocks.
+
+    Returns None if it has succeeded, else a sentence without a full stop that says why it has not.
+    """
+    environ = {key: os.environ[key] for key in PASSED_ON if key in os.environ}
+    try:
+        status = run_command(argv, {**environ, **added}, seconds=seconds).status
+    except TimeoutError:
+        return f"{argv[0]} did not end within {seconds:g} s"
+    except (OSError, ValueError) as error:
+        return f"{argv[0]} cannot be run: {getattr(error, 'strerror', error)}"
+    if status < 0:
+        return f"{argv[0]} was ended by signal {-status}"
+    return f"{argv[0]} failed with exit status {status}" if status else None
 
 
 def _require_safe_program(name: str, environ: Mapping[str, str]) -> None:

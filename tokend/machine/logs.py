@@ -10,11 +10,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
+from functools import partial
 from typing import Any, TextIO
 
 import structlog
 
-from tokend.machine.console_log import ConsoleRenderer
+from tokend.machine.console_log import ConsoleRenderer, columns_of
 from tokend.values.errors import TokendError
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -94,7 +95,7 @@ def configure(*, level: str, form: str, stream: TextIO = sys.stderr, environ: Ma
     processors.append(structlog.processors.ExceptionRenderer(lambda info: trace(info[1])))
     if form == "console":
         colors = terminal and "NO_COLOR" not in environ
-        processors.append(ConsoleRenderer(colors=colors))
+        processors.append(ConsoleRenderer(colors=colors, columns=partial(columns_of, stream.fileno())))
     elif form == "json":
         processors.append(structlog.processors.JSONRenderer())
     else:

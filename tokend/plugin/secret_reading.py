@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tokend.files import Level, UntrustedError, require_safe
-from tokend.machine.command import run_command
+from tokend.machine import command
 from tokend.plugin.secret_source import SecretSource, is_shown, shows_path
 from tokend.values.errors import NoCredentialsError, SecretError, UnsafePathError
 from tokend.values.secret import Secret
@@ -19,9 +19,8 @@ COMMAND_SECONDS = 10
 LARGEST_SECRET_BYTES = 64 * 1024
 # A writer needs microseconds between truncate and write; two equal reads in a row prove that it is done.
 READ_TRIES = 5
-# Environment variables that a program needs to run. The others are not passed on: they may hold secrets.
-PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
-             "DBUS_SESSION_BUS_ADDRESS", "CREDENTIALS_DIRECTORY")  # fmt: skip
+# A program that prints a secret often reads it from the user's own store, and may be given credentials itself.
+PASSED_ON = (*command.PASSED_ON, "USER", "LOGNAME", "TMPDIR", "CREDENTIALS_DIRECTORY")
 
 
 def read_secret(source: SecretSource, environ: Mapping[str, str] = os.environ) -> Secret:
@@ -158,7 +157,7 @@ def _read_once(path: Path) -> bytes:
 def _run(argv: tuple[str, ...], environ: Mapping[str, str], what: str) -> bytes:
     passed_on = {key: environ[key] for key in PASSED_ON if key in environ}
     try:
-        ended = run_command(argv, passed_on, seconds=COMMAND_SECONDS, output_limit=LARGEST_SECRET_BYTES)
+        ended = command.run_command(argv, passed_on, seconds=COMMAND_SECONDS, output_limit=LARGEST_SECRET_BYTES)
     except TimeoutError:
         raise SecretError(f"{what} did not end within {COMMAND_SECONDS} s") from None
     except (OSError, ValueError) as error:

@@ -31,7 +31,7 @@ def test_a_reported_token_leaves_a_trace(home: Home) -> None:
     body = {"if_generation": daemon.lease("partner")["generation"], "reason": "unauthorized"}
     daemon.ask("POST", "/v1/tokens/partner/refresh", body)
     assert "the secret may be wrong" in str(daemon.row("partner")["warnings"])
-    assert daemon.row("px")["warnings"] == []
+    assert "the secret may be wrong" not in str(daemon.row("px")["warnings"])
     shown = home.run("status", "partner").stdout
     said = r"reports  refused by the upstream, 2 times as clients say, last \d+ s ago, by uid (\d+) \(unauthorized\)"
     match = re.search(said, shown)

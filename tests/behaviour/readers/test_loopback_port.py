@@ -95,7 +95,7 @@ def port() -> Iterator[Port]:
         config = write_config(directory, CONFIG.format(listen=listen))
         # Without a newline: AWS's SDKs refuse one.
         (directory / "secrets" / "listen").write_text(SECRET)
-        (directory / "secrets" / "keys").write_text(json.dumps(KEYS))
+        (directory / "secrets" / "keys").write_text(json.dumps(KEYS, separators=(",", ":")))
         with daemon(config) as running:
             for name in ("partner", "aws"):
                 running.becomes(name, "valid")

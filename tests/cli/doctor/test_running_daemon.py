@@ -38,6 +38,7 @@ def test_a_daemon_that_is_well_has_no_errors(own: Running) -> None:
     assert {"version", "user", "daemon", "config", "state_directory", "socket", "extras"} <= codes.keys()
     assert codes["config"][0]["message"] == f"{own.config}: 1 provider, no errors"
     assert str(own.socket) in codes["daemon"][0]["message"]
+    assert "version_differs" not in codes  # the daemon is of the same version
     text = own.tokend("doctor")
     assert text.code == 0
     assert text.out.splitlines()[-1].startswith("0 errors, ")
@@ -52,6 +53,9 @@ def test_what_fails_is_an_error_with_advice(running: Running) -> None:
     [rejected] = codes["token_rejected"]
     assert (rejected["level"], rejected["advice"]) == ("error", "correct the credentials, then: tokend refresh refused")
     assert [one["message"].split(":")[0] for one in codes["token_missing"]] == ["away"]
+    # A warning of the configuration is there once: where it has its place, not from the status again.
+    assert codes["plain_http"]
+    assert all(one["message"].startswith(f"{running.config}:") for one in codes["plain_http"])
 
 
 def test_a_refused_configuration_and_keys_for_a_restart_are_found(own: Running) -> None:
@@ -130,3 +134,4 @@ def test_another_version_is_a_warning() -> None:
     """An upgrade without a restart."""
     status = {"ready": True, "config": {"error": None}, "tokens": []}
     assert [one.code for one in findings(Daemon("/s", None, status, "0.1.0", 7, 0))] == ["daemon", "version_differs"]
+    assert [one.code for one in findings(Daemon("/s", None, status, None, 7, 0))] == ["daemon"]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.files.children import until
 from tests.sinks.leases import PLANTED, lease, sink
-from tokend.sinks.files import announce
+from tokend.machine.command import PASSED_ON
 from tokend.values.errors import SinkError
 
 RECORDER = """
@@ -44,7 +44,7 @@ def test_a_command_learns_the_file_and_nothing_else(tmp_path: Path, planted_envi
     assert environ["TOKEND_FILE"] == str(tmp_path / "token")
     assert PLANTED not in json.dumps([arguments, environ])
     assert planted_environment not in json.dumps(environ)
-    assert set(environ) <= {*announce.PASSED_ON, "TOKEND_FILE", "LC_CTYPE"}
+    assert set(environ) <= {*PASSED_ON, "TOKEND_FILE", "LC_CTYPE"}
     assert leads_session
     assert set(descriptors) <= {0, 1, 2, 3}, "nothing of the daemon's is inherited (3 is the listing itself)"
     assert content == PLANTED

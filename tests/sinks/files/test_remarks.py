@@ -7,7 +7,7 @@ import pytest
 
 from tests.files.children import STRANGER, acl, needs_root, public_directory, supports_acl
 from tests.sinks.leases import lease, sink
-from tokend.files.ownership import ACL
+from tokend.files.acl import ACL
 
 
 def codes(path: Path, **keys: object) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +62,17 @@ def _look(file: str | None, socket: str | None) -> tuple[list[Finding], bool]:
     if variables is None:
         variables = {**({} if unit is None else _unit_environment(unit)), **os.environ}
     of_config, wrong = _as_the_daemon(daemon, unit, lambda: _of_config(file, daemon, unit, variables))
-    return [*findings, *of_config], wrong
+    return [*_without_repeats(findings, of_config), *of_config], wrong
+
+
+def _without_repeats(of_daemon: Sequence[Finding], of_config: Sequence[Finding]) -> list[Finding]:
+    """Leave out the daemon's warnings that the configuration gives, too: that one has the place."""
+    said = [(one.code, one.message) for one in of_config]
+    return [
+        one
+        for one in of_daemon
+        if not any(one.code == code and message.endswith(one.message.partition(": ")[2]) for code, message in said)
+    ]
 
 
 def _as_the_daemon(

@@ -1,6 +1,7 @@
 """The running daemon: its status, its user, and what its process was started with."""
 
 import os
+import re
 import socket
 import struct
 from collections.abc import Iterator, Mapping
@@ -13,9 +14,10 @@ from tokend.cli.as_user import Identity
 from tokend.cli.doctor.finding import Finding, Level
 from tokend.client import TokenClient
 from tokend.client.errors import DeniedError, NotRunningError, TokendError
-from tokend.client.transport import find_socket
+from tokend.client.transport import exchange, find_socket
 
 _UCRED = struct.Struct("iII")
+_BUILD_INFO = re.compile(rb'^tokend_build_info\{version="([^"]*)"\}', re.MULTILINE)
 SECONDS = 5.0
 # What to do about the status' own warnings, by code; their messages say the rest.
 ADVICE = {
@@ -46,10 +48,10 @@ def ask(explicit: str | None) -> Daemon:
     """Ask the daemon for its status. Never raises."""
     path: str | None = None
     try:
-        path = str(find_socket(explicit))
+        path = find_socket(explicit)  # its type has the check of who serves it
         client = TokenClient(explicit, timeout=SECONDS)
         status = client.status()
-        version = str(client.call("GET", "/openapi.json").get("info", {}).get("version"))
+        version = _version(path)
         pid, uid = _server(path)
     except DeniedError as error:
         advice = f"add this user to the group of the socket ({_group(path)}), then log in again"
@@ -60,6 +62,13 @@ def ask(explicit: str | None) -> Daemon:
     except (TokendError, OSError) as error:
         return Daemon(path, Finding("error", "no_answer", f"the daemon does not answer: {error}", "look at its log"))
     return Daemon(path, None, status, version, pid, uid, _environ(pid), _config(pid))
+
+
+def _version(path: str) -> str | None:
+    """Return the version that a daemon runs, None if its metrics do not say it. The API's own number is another one."""
+    status, _, body = exchange(path, "GET", "/metrics", timeout=SECONDS)
+    said = _BUILD_INFO.search(body) if status == 200 else None
+    return None if said is None else said[1].decode()
 
 
 def is_of_unit(daemon: Daemon, unit: str) -> bool:
@@ -89,7 +98,7 @@ def findings(daemon: Daemon) -> Iterator[Finding]:
         return
     ready = "ready" if daemon.status["ready"] else "not ready"
     yield Finding("info", "daemon", f"a daemon answers at {daemon.path} and is {ready} (pid {daemon.pid})")
-    if daemon.version != __version__:
+    if daemon.version is not None and daemon.version != __version__:
         message = f"the daemon runs version {daemon.version}, this command is {__version__}"
         yield Finding(
             "warning", "version_differs", message, "restart the daemon, or use the command of its environment"

@@ -3,21 +3,18 @@
 No shell is started, and no token is passed on.
 """
 
-import os
 import signal as signal_module
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import field_validator
 
-from tokend.machine.command import run_command
+from tokend.machine.command import failure_of_command
 from tokend.machine.pid_file import send_signal
 from tokend.plugin.settings_base import AnchoredPath, Settings
 from tokend.values.errors import SinkError
 
 COMMAND_SECONDS = 30
-# Environment variables that a program needs to run. The others are not passed on: they may hold secrets.
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 
 
 class Signal(Settings):
@@ -74,14 +71,5 @@ class Announcement:
 
 
 def _run(argv: tuple[str, ...], what: str, target: str) -> None:
-    environ = {key: os.environ[key] for key in PASSED_ON if key in os.environ} | {"TOKEND_FILE": target}
-    try:
-        status = run_command(argv, environ, seconds=COMMAND_SECONDS).status
-    except TimeoutError:
-        raise SinkError(f"{what}: {argv[0]} did not end within {COMMAND_SECONDS} s") from None
-    except (OSError, ValueError) as error:
-        raise SinkError(f"{what}: {argv[0]} cannot be run: {getattr(error, 'strerror', error)}") from None
-    if status < 0:
-        raise SinkError(f"{what}: {argv[0]} was ended by signal {-status}")
-    if status > 0:
-        raise SinkError(f"{what}: {argv[0]} failed with exit status {status}")
+    if (failure := failure_of_command(argv, {"TOKEND_FILE": target}, seconds=COMMAND_SECONDS)) is not None:
+        raise SinkError(f"{what}: {failure}")

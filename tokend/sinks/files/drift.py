@@ -1,14 +1,12 @@
 """Drift of a file: what another program has changed in it, in words, and whether the file may be overwritten."""
 
-import grp
-import pwd
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tokend import files
 from tokend.files import Level, Ownership
+from tokend.files.account_names import group_with_gid, user_with_uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +24,10 @@ def content_phrase(found: bytes) -> str:
 
 def ownership_phrases(found: Ownership, wanted: Ownership) -> Iterator[str]:
     """Say which of owner, group, mode and ACL are not as wanted."""
-    if wanted.uid is not None and found.uid != wanted.uid:
-        yield f"it belongs to {_user(found.uid)} instead of {_user(wanted.uid)}"
-    if wanted.gid is not None and found.gid != wanted.gid:
-        yield f"its group is {_group(found.gid)} instead of {_group(wanted.gid)}"
+    if found.uid is not None and wanted.uid is not None and found.uid != wanted.uid:
+        yield f"it belongs to {user_with_uid(found.uid)} instead of {user_with_uid(wanted.uid)}"
+    if found.gid is not None and wanted.gid is not None and found.gid != wanted.gid:
+        yield f"its group is {group_with_gid(found.gid)} instead of {group_with_gid(wanted.gid)}"
     if wanted.acl is not None:
         if found.acl != wanted.acl:
             yield "its ACL or its mode has changed"
@@ -44,15 +42,3 @@ def is_trusted_place(path: Path) -> bool:
         return files.trusted(path.parent).level is Level.OK and files.trusted(path, foreign=Level.OK).level is Level.OK
     except OSError:
         return False
-
-
-def _user(uid: int | None) -> str:
-    with suppress(KeyError, TypeError):
-        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"  # type: ignore[arg-type]  # None raises TypeError
-    return f"uid {uid}"
-
-
-def _group(gid: int | None) -> str:
-    with suppress(KeyError, TypeError):
-        return f"{grp.getgrgid(gid).gr_name} (gid {gid})"  # type: ignore[arg-type]  # None raises TypeError
-    return f"gid {gid}"

@@ -1,12 +1,11 @@
 """Places of files without a configured owner: who made the file, and whether the directory's owner can read it."""
 
-import grp
 import os
-import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from tokend.files.account_names import group_name, user_name
 from tokend.plugin.settings import PlaceFinding
 
 
@@ -24,7 +23,7 @@ def place_findings(path: Path, *, mode: str | None, group: str | None, in_place:
     except OSError:
         found = None
     if in_place and found is not None and not _is_ours(found.st_uid):
-        owner = _user(found.st_uid)
+        owner = user_name(found.st_uid)
         yield PlaceFinding(
             "path",
             "foreign_target",
@@ -34,12 +33,12 @@ def place_findings(path: Path, *, mode: str | None, group: str | None, in_place:
         )
     # A file that is there is judged after each write (`remarks`).
     if found is None and not _is_ours(directory.st_uid) and not _may_read(mode, group):
-        owner, me = _user(directory.st_uid), f"{_user(os.geteuid())}:{_group(os.getegid())}"
+        owner, me = user_name(directory.st_uid), f"{user_name(os.geteuid())}:{group_name(os.getegid())}"
         yield PlaceFinding(
             "path",
             "directory_of_another",
             f"{path} will belong to {me} with mode {mode or '0600'}, and its directory belongs to {owner}, who cannot "
-            f'read it: set owner = "{owner}", or group = "{_group(directory.st_gid)}" with mode = "0640"',
+            f'read it: set owner = "{owner}", or group = "{group_name(directory.st_gid)}" with mode = "0640"',
         )
 
 
@@ -51,17 +50,3 @@ def _may_read(mode: str | None, group: str | None) -> bool:
 
 def _is_ours(uid: int) -> bool:
     return uid in {0, os.geteuid()}
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)

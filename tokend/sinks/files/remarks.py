@@ -1,13 +1,13 @@
 """Remarks on a written file: what looks wrong with it, although the token is in it. Blocks; raises nothing."""
 
 import os
-import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from tokend.files.ownership import ACL
+from tokend.files.account_names import user_name
+from tokend.files.acl import ACL
 from tokend.values.status import StatusWarning
 
 
@@ -24,9 +24,9 @@ def remarks_on(path: Path, *, has_mode: bool, readers: bool, shared: bool) -> It
             yield StatusWarning("acl_kept", message)
         is_ours = found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IRGRP | stat.S_IROTH)
         if not shared and is_ours and directory.st_uid not in {0, os.geteuid()}:
-            user = _user(directory.st_uid)
+            user = user_name(directory.st_uid)
             message = (
-                f"{path} can be read by {_user(found.st_uid)} alone, and its directory belongs to {user}: "
+                f"{path} can be read by {user_name(found.st_uid)} alone, and its directory belongs to {user}: "
                 f'set owner = "{user}", or group and mode = "0640"'
             )
             yield StatusWarning("only_for_tokend", message)
@@ -36,10 +36,3 @@ def _has_acl(path: Path) -> bool:
     with suppress(OSError):
         return bool(os.getxattr(path, ACL))
     return False
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
