@@ -87,7 +87,7 @@ def test_a_silent_begin_has_an_end_that_is_news() -> None:
         (row(State.LOGIN_REQUIRED, error=AT), {"credentials": ("rejected", False)}),
         (row(State.REJECTED, error=AT - timedelta(hours=1)), {"credentials": ("rejected", True)}),
         (row(State.REJECTED), {"credentials": ("rejected", True)}),
-        (row(State.EXPIRED, error=AT, reason="transient", expires=AT - timedelta(hours=1)), {"token": ("expired", False)}),
+        (row(State.EXPIRED, error=AT, reason="config", expires=AT - timedelta(hours=1)), {"token": ("expired", False)}),
         (row(State.EXPIRED, expires=AT + timedelta(hours=1)), {"token": ("expired", False)}),
         (row(State.EXPIRED, expires=AT - timedelta(hours=1)), {}),
         (row(State.EXPIRED), {"token": ("expired", False)}),

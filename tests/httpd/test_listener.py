@@ -235,7 +235,7 @@ def test_a_removed_path_is_taken_back_and_a_foreign_file_raises(tmp_path: Path) 
 
 
 def test_an_exact_socket_whose_mode_somebody_changed_is_made_again(tmp_path: Path) -> None:
-    """Its open connections stay. Without ``exact`` the mode is the business of whoever changed it."""
+    """Its open connections stay. Without ``exact`` a changed mode stays."""
     path = tmp_path / "s"
 
     async def scenario() -> None:

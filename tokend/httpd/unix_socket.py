@@ -119,7 +119,7 @@ def is_ours(place: SocketFile) -> bool:
 
 
 def is_right(place: SocketFile) -> bool:
-    """Return whether `is_ours`, and for an ``exact`` place whether mode, owner and group are still those of the start."""
+    """Return whether `is_ours`, and an ``exact`` place still has the mode, owner and group that it got."""
     try:
         return is_ours(place) and (not place.exact or _rights(place.path.lstat()) == place.rights)
     except OSError:
