@@ -37,6 +37,7 @@ def test_the_overview_lists_every_command_and_every_exit_code() -> None:
         assert re.search(rf"^  {name} ", done.out, re.MULTILINE), name
     codes = done.out.partition("Exit codes:")[2]
     assert all(re.search(rf"\b{code} ", codes) for code in CODES)
+    assert max(len(line) for line in done.out.splitlines()) <= 80
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -116,3 +117,40 @@ def test_what_the_other_side_says_cannot_steer_the_terminal() -> None:
             assert done.code == 2
             assert done.err.startswith("tokend: \\x1b[2Jx\\r\\x9b\n")
             assert all(line.isprintable() for line in done.err.splitlines())
+
+
+ROW = {"name": "x", "kind": "jwt", "state": "valid", "valid": True, "required": True}
+MALFORMED = [
+    {},
+    {"tokens": 5, "plan": 5, "request_id": 5, "headers": 5, "access_token": 5, "name": 5, "token_type": 5},
+    {"tokens": [ROW], "plan": [{}], "ready": True, "config": {}},
+    {"tokens": [{**ROW, "generation": [], "expires_at": "soon", "sinks": [{}]}], "config": {"error": 1}, "ready": []},
+]
+ASKING = [
+    ("get", "x"), ("get", "x", "-o", "json"), ("get", "x", "-o", "k8s"), ("get", "x", "--refresh"), ("header", "x"),
+    ("issue", "x"), ("sign", "x", "GET", "/"), ("request-id", "x"), ("list",), ("status",), ("status", "x"),
+    ("verify", "x"), ("refresh", "x"), ("refresh", "--all"), ("reload",), ("check", "--plan"),
+    ("exec", "--env", "A=x", "--", "true"), ("credential", "docker", "--for", "a.example=x", "get"), ("watch", "x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", ASKING, ids=" ".join)
+def test_an_answer_of_another_form_is_a_sentence(words: tuple[str, ...]) -> None:
+    """The server may be any program: no traceback, which would hide the reason and could show a token."""
+    for answer in MALFORMED:
+        with answering(http(json.dumps(answer).encode())) as fake:
+            done = tokend(*words, TOKEND_SOCKET=fake.path)
+        assert "Traceback" not in done.err, answer
+        assert all(line.startswith("tokend: ") for line in done.err.splitlines()), answer
+        assert done.code in CODES
+
+
+def test_a_problem_of_another_form_is_a_sentence() -> None:
+    """Its members may have any type."""
+    for errors, retry_at in ((5, 5), ({"a": 5}, "soon"), ([5], []), ({"a": [5]}, {})):
+        body = json.dumps({"code": "rate_limited", "detail": "slowly", "errors": errors, "retry_at": retry_at})
+        with answering(http(body.encode(), status=429)) as fake:
+            done = tokend("issue", "x", TOKEND_SOCKET=fake.path)
+        assert done.code == 7
+        assert done.err.startswith("tokend: slowly\n")
+        assert "Traceback" not in done.err

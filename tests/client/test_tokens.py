@@ -275,3 +275,22 @@ def test_a_lease_says_whether_calls_need_request_ids(client: Any) -> None:
     generation = client.get("tt").generation
     assert client.refresh("tt", if_generation=generation - 1).request_id_parameter == "requestId"
     assert client.get("topstepx").request_id_parameter is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"tokens": 5, "plan": [5], "request_id": 5},
+        {"name": "x", "access_token": FAKE, "token_type": "Bearer", "generation": "1\r\nX: y"},
+        {"name": "x", "access_token": FAKE, "token_type": "Bearer", "fingerprint": [1]},
+        {"name": "x", "access_token": FAKE, "token_type": "Bearer", "extra": 5},
+    ],
+)
+def test_an_answer_of_another_form_is_an_error_of_the_client(make: Make, answer: dict[str, Any]) -> None:
+    """Each method promises a `TokendError`, whatever program answers."""
+    with answering(http(json.dumps(answer).encode())) as fake:
+        client = make(fake.path)
+        for ask in (lambda: client.get("x"), client.list, client.reload, lambda: client.request_id("x")):
+            with pytest.raises(NotRunningError, match="of tokend"):
+                ask()

@@ -126,6 +126,23 @@ def test_half_an_answer_is_none(exchange: Exchange, answer: bytes) -> None:
         exchange(fake.path, "GET", "/")
 
 
+def test_an_answer_of_small_chunks_takes_no_longer_than_one_of_large_ones(exchange: Exchange) -> None:
+    """A server that sends 16 MB, a byte in each chunk, keeps a client busy for a moment, not for hours."""
+    number = LARGEST_ANSWER_BYTES // 6 - 100
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * number + b"0\r\n\r\n"
+    started = time.process_time()
+    with answering(answer) as fake:
+        assert exchange(fake.path, "GET", "/")[2] == b"x" * number
+    assert time.process_time() - started < PATIENCE_SECONDS
+
+
+def test_an_endless_head_is_not_tokends(exchange: Exchange) -> None:
+    """Millions of header lines would take more memory than the answer."""
+    answer = b"HTTP/1.1 200 OK\r\n" + b"a\r\n" * 100_000 + b"\r\n"
+    with answering(answer) as fake, pytest.raises(NotRunningError, match="its answer has 300015 bytes of headers"):
+        exchange(fake.path, "GET", "/")
+
+
 def test_a_connection_that_closes_without_an_answer_is_a_daemon_that_stops(exchange: Exchange) -> None:
     """No byte: said as it is."""
     with answering(b"") as fake, pytest.raises(NotRunningError, match="without an answer: is it stopping"):

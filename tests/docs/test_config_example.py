@@ -104,6 +104,16 @@ def test_every_key_of_every_table_is_there_and_no_other(model: type[BaseModel]) 
     assert shown == set(fields(model))
 
 
+@pytest.mark.parametrize(
+    "model", [DaemonSettings, SocketSettings, *PROVIDERS.values(), *SINKS.values()], ids=lambda model: model.__name__
+)
+def test_the_pages_name_every_key(model: type[BaseModel]) -> None:
+    """Those of the daemon on the page of the configuration, the others on any page."""
+    pages = ["configuration.md"] if model is DaemonSettings else ["configuration.md", "kinds.md", "sinks.md"]
+    named = " ".join((EXAMPLE.parent / "docs" / page).read_text() for page in pages)
+    assert {key for key in fields(model) if not re.search(rf"\b{key}\b", named)} == set()
+
+
 def test_each_default_is_the_real_one() -> None:
     """A value that is not marked is what holds if the line is left as it is."""
     for (place, model, table), marked in zip(tables(), marks(), strict=True):

@@ -1,11 +1,12 @@
 """The connection itself: order, framing, and what is no HTTP, over a real Unix socket."""
 
 import socket
+from collections.abc import Callable
 
 import pytest
 
 from tests.api.fake_engine import RAW
-from tests.httpd.served import Served
+from tests.httpd.served import Served, eventually
 
 READ = b"GET /v1/tokens/demo HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\n\r\n"
 LIVE = b"GET /livez HTTP/1.1\r\n\r\n"
@@ -185,3 +186,24 @@ def test_what_follows_a_connect_is_not_read(running: Served) -> None:
     with running.client() as client:
         client.send(b"CONNECT localhost:80 HTTP/1.1\r\n\r\nrubbish")
         assert client.reply().status in (400, 405)
+
+
+def test_requests_that_do_not_wait_for_answers_are_answered_in_turn(
+    running: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests after the first of a burst are held back by the listener. Those of another client are not."""
+    turns: list[Callable[[], object]] = []
+    monkeypatch.setattr(running.server.listener, "take_turn", turns.append)
+    with running.client() as client:
+        client.send(LIVE * 3)
+        for waiting in (2, 1):
+            assert client.reply().json == {"live": True}
+            assert eventually(lambda: len(turns) == 1), waiting
+            client.send(LIVE)  # more bytes do not change that
+            assert running.get("/livez").status == 200
+            assert running.inside(lambda: len(turns)) == 1
+            running.inside(turns.pop())
+        monkeypatch.undo()
+        running.inside(lambda: [turn() for turn in turns])
+        for _ in range(3):
+            assert client.reply().json == {"live": True}

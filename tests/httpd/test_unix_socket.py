@@ -37,6 +37,17 @@ def test_mode_and_directory_are_exact_under_any_umask(tmp_path: Path, umask: int
         assert _mode(tmp_path / "made") == 0o750
 
 
+def test_missing_directories_above_can_be_passed_under_any_umask(tmp_path: Path) -> None:
+    """The group of the socket gets through them: only the last directory, which is the socket's own, is closed."""
+    before = os.umask(0o077)
+    try:
+        place = SocketFile(tmp_path / "run" / "tokend" / "bot" / "tokend.sock")
+        with bind_socket(place):
+            assert [_mode(tmp_path / at) for at in ("run", "run/tokend", "run/tokend/bot")] == [0o755, 0o755, 0o750]
+    finally:
+        os.umask(before)
+
+
 @as_root
 def test_socket_and_directory_belong_to_the_group(tmp_path: Path) -> None:
     """socket_group is the group of both, by name or number; an existing directory is left alone."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tokend.cli.check_result import count, print_json, print_text, rows
-from tokend.cli.options import OUTPUT, SOCKET, name_completion
+from tokend.cli.options import OUTPUT, SOCKET_ALONE, name_completion, readable
 from tokend.cli.plan import print_plan
+from tokend.cli.streams import escaped
 from tokend.cli.trials import try_tokens
 from tokend.client import BadRequestError, TokenClient
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--unit", metavar="UNIT", help="Check with the user, variables, credentials and paths of a systemd unit.")
 @click.option("--user", metavar="NAME", help="Check as this user: files are readable, sinks can be written.")
 @OUTPUT
-@SOCKET
+@SOCKET_ALONE
 def command(
     file: str | None,
     plan: bool,
@@ -55,7 +56,8 @@ def command(
     if sum((plan, tries, unit is not None, user is not None)) > 1:
         raise click.UsageError("use one of --plan, --try, --unit and --user")
     if plan:
-        return _plan(file, output, socket)
+        with readable():
+            return _plan(file, output, socket)
     if unit is not None or user is not None:
         return _check_as(file, unit, user, output)
     config = _checked(file, output, last=not tries)
@@ -101,7 +103,7 @@ def _plan(file: str | None, output: str, socket: str | None) -> int:
         if output == "json":
             print_json(errors=errors, warnings=[])
         else:
-            click.echo(f"{error}\n{count(len(errors), 'error')}", err=True)
+            click.echo(escaped(f"{error}\n{count(len(errors), 'error')}", kept="\n"), err=True)
         return 2
     if output == "json":
         click.echo(json.dumps(answer))

@@ -53,8 +53,9 @@ SECTIONS = {
 COMMANDS = {name: row for commands in SECTIONS.values() for name, row in commands.items()}
 EPILOG = """\b
 Exit codes: 0 ok, 1 other, 2 usage or configuration, 3 daemon not reachable,
-4 a person must act (rejected), 5 unknown token, 6 denied, 7 no valid token now,
-75 another instance holds the state, 78 instead of 2 under systemd, 124 --wait ran out
+4 a person must act (rejected), 5 unknown token, 6 denied, 7 no valid token,
+75 another instance holds the state, 78 instead of 2 under systemd,
+124 --wait ran out
 """
 # Click's own limit, 80, breaks lines that a usual terminal has room for.
 WIDEST_HELP_COLUMNS = 100

@@ -8,12 +8,14 @@ import time
 
 from tokend.cli.streams import complain, write
 from tokend.client.errors import (
+    UNREADABLE,
     DeniedError,
     NotRunningError,
     TokendError,
     UnavailableError,
     WaitTimeoutError,
     refusal,
+    unreadable,
 )
 from tokend.client.transport import TIMEOUT_SECONDS, exchange, find_socket, json_object
 
@@ -113,6 +115,10 @@ def get(
         else:
             complain(error)
         return error.exit_code
+    except UNREADABLE as error:
+        found = unreadable(error, "the daemon's socket")
+        complain(found)
+        return found.exit_code
     except KeyboardInterrupt:
         return 1
     return write(data if no_newline else data + b"\n")

@@ -1,7 +1,8 @@
 """Arguments and options that several commands share, and their completion by a shell."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -10,6 +11,7 @@ from click.shell_completion import CompletionItem
 from tokend.cli.get import OPTIONS, duration_seconds
 from tokend.cli.streams import escaped
 from tokend.client import TokenClient, TokendError
+from tokend.client.errors import UNREADABLE, unreadable
 
 # A person who pressed Tab waits for the answer.
 COMPLETION_SECONDS = 2.0
@@ -17,11 +19,29 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 _SOCKET_HELP = next(text for names, _, _, text in OPTIONS if "--socket" in names)
 # click itself would refuse a path that this user may not read, without the owner and the mode that our errors name.
-SOCKET = click.option("--socket", type=click.Path(readable=False), metavar="PATH", help=_SOCKET_HELP)
+SOCKET_ALONE = click.option("--socket", type=click.Path(readable=False), metavar="PATH", help=_SOCKET_HELP)
 OUTPUT = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
 
 _Command = TypeVar("_Command", bound=Callable[..., Any] | click.Command)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def SOCKET(command: _Function) -> _Function:  # noqa: N802  (used like the constants beside it)
+    """Declare ``--socket`` for a command that does nothing but show what the server there answers.
+
+    An answer of another form is an error with a sentence (`readable`).
+    """
+    return SOCKET_ALONE(readable()(command))
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn what an answer of another form raises into a `NotRunningError`: the server may be another program."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise unreadable(error, "the daemon's socket") from None
 
 
 def name_argument(
@@ -41,18 +61,19 @@ def name_completion(
 
     def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
         try:
-            rows = TokenClient(context.params.get("socket"), timeout=COMPLETION_SECONDS).list()
+            with readable():
+                rows = TokenClient(context.params.get("socket"), timeout=COMPLETION_SECONDS).list()
+                return [
+                    CompletionItem(row["name"], help=escaped(f"{row['kind']}, {row['state']}"))
+                    for row in rows
+                    # The shell puts a name into the command line as it stands.
+                    if _NAME.fullmatch(row["name"])
+                    and row["name"].startswith(incomplete)
+                    and issued in (None, _is_on_demand(row))
+                    and (needs is None or hasattr(_kind(row), needs))
+                ]
         except TokendError:
             return []
-        return [
-            CompletionItem(row["name"], help=escaped(f"{row['kind']}, {row['state']}"))
-            for row in rows
-            # The shell puts a name into the command line as it stands.
-            if _NAME.fullmatch(row["name"])
-            and row["name"].startswith(incomplete)
-            and issued in (None, _is_on_demand(row))
-            and (needs is None or hasattr(_kind(row), needs))
-        ]
 
     return complete
 

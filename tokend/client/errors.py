@@ -1,5 +1,8 @@
 """Errors of the client, with their exit codes, and the class for each problem code of the daemon."""
 
+# What an answer of another form raises where it is used. `UnicodeError` is a `ValueError`.
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+
 
 class TokendError(Exception):
     """A request failed; the message gives the reason. ``code`` is the problem code, ``retry_at`` RFC 3339 or None.
@@ -103,11 +106,33 @@ def refusal(status: int, body: bytes) -> TokendError:
         code, detail = str(problem["code"]), str(problem.get("detail") or problem.get("title"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return TokendError(f"the answer was {status} without tokend's reason: is it tokend that listens there?")
-    errors = problem.get("errors")
     kind = _ERRORS.get(code, TokendError)
-    return kind(
-        detail,
-        code=code,
-        retry_at=problem.get("retry_at"),
-        errors=errors if isinstance(errors, (dict, list)) else None,
+    return kind(detail, code=code, retry_at=_moment(problem.get("retry_at")), errors=_errors(problem.get("errors")))
+
+
+def _moment(value: object) -> "str | None":
+    """Return an RFC 3339 moment of a problem; None for anything else, which no pause can be computed from."""
+    from datetime import datetime
+
+    try:
+        return value if isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None else None
+    except ValueError:
+        return None
+
+
+def _errors(found: object) -> "dict[str, list[str]] | list[dict[str, str]] | None":
+    """Return the single errors of a problem; those that have another form are left out."""
+    if isinstance(found, dict):
+        return {name: [str(text) for text in texts] for name, texts in found.items() if isinstance(texts, list)}
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else None
+
+
+def unreadable(error: Exception, path: str) -> NotRunningError:
+    """Return the error for an answer in which something is missing or of another type; ``error`` is what that raised.
+
+    Its text is not shown: it may quote the answer, and so a token.
+    """
+    return NotRunningError(
+        f"the answer from {path} cannot be read ({type(error).__name__}): is it tokend that listens there, and of this "
+        "version?"
     )

@@ -58,15 +58,31 @@ def read_lease(answer: Mapping[str, Any], path: str, headers: Mapping[str, str] 
             access_token=value,
             token_type=_text(answer["token_type"]),
             expires_at=expires,
-            generation=answer.get("generation"),
-            fingerprint=answer.get("fingerprint"),
+            generation=_generation(answer.get("generation")),
+            fingerprint=None if answer.get("fingerprint") is None else _text(answer["fingerprint"]),
             # A file has no headers; this one is right for nearly all upstreams.
             headers=_headers(answer.get("headers", {"Authorization": f"Bearer {value}"})),
-            extra=answer.get("extra", {}),
+            extra=_mapping(answer.get("extra", {})),
             request_id_parameter=(headers or {}).get(REQUEST_ID_PARAMETER),
         )
     except (ValueError, KeyError):
         raise NotRunningError(f"what {path} gives is no token of tokend") from None
+
+
+def read_request_id(answer: Mapping[str, Any], path: str) -> str:
+    """Read a request id. Raises `NotRunningError` if there is none in the answer."""
+    try:
+        return _text(answer["request_id"])
+    except (ValueError, KeyError):
+        raise NotRunningError(f"what {path} gives is no request id of tokend") from None
+
+
+def read_rows(answer: Mapping[str, Any], member: str, path: str) -> list[dict[str, Any]]:
+    """Read a list of objects. Raises `NotRunningError` if the answer has none under this name."""
+    rows = answer.get(member)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise NotRunningError(f"what {path} gives is no list of tokend: {member} is missing or of another type")
+    return rows
 
 
 def read_headers(answer: Mapping[str, Any], path: str) -> dict[str, str]:
@@ -113,6 +129,18 @@ def _headers(value: object) -> dict[str, str]:
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError
+    return value
+
+
+def _generation(value: object) -> int | None:
+    if value is not None and type(value) is not int:
+        raise ValueError
+    return value
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError  # noqa: TRY004  (one error for all that is no answer)
     return value
 
 

@@ -7,7 +7,15 @@ from typing import Any
 from tokend.client import calls
 from tokend.client.calls import Call, token_target
 from tokend.client.errors import NotRunningError, UnavailableError, refusal
-from tokend.client.leases import Lease, files_directory, lease_from_file, read_headers, read_lease
+from tokend.client.leases import (
+    Lease,
+    files_directory,
+    lease_from_file,
+    read_headers,
+    read_lease,
+    read_request_id,
+    read_rows,
+)
 from tokend.client.transport import TIMEOUT_SECONDS, exchange, find_socket, json_object
 
 # In a class with a method called `list`, annotations cannot name the built-in.
@@ -55,7 +63,8 @@ class TokenClient:
 
     def request_id(self, name: str) -> str:
         """Return a new request id, for kinds that need one per call (tt)."""
-        return str(self.call("POST", token_target(name, "request-id"))["request_id"])
+        place, _, answer = self._answer(calls.call("POST", token_target(name, "request-id")))
+        return read_request_id(answer, place)
 
     def forget(self, name: str) -> None:
         """Drop a compromised token everywhere. For admins."""
@@ -63,7 +72,8 @@ class TokenClient:
 
     def list(self) -> Rows:
         """Return names, kinds, states and expiries of all tokens; never a secret."""
-        return list(self.call("GET", "/v1/tokens")["tokens"])
+        place, _, answer = self._answer(calls.call("GET", "/v1/tokens"))
+        return read_rows(answer, "tokens", place)
 
     def status(self) -> dict[str, Any]:
         """Return the object of ``GET /v1/status``."""
@@ -71,7 +81,9 @@ class TokenClient:
 
     def reload(self, *, dry_run: bool = False) -> Rows:
         """Make the daemon read its configuration again, or (``dry_run``) only plan it. Returns the plan. For admins."""
-        return list(self.call("POST", "/v1/reload" + ("?dry_run=true" if dry_run else ""))["plan"])
+        call = calls.call("POST", "/v1/reload" + ("?dry_run=true" if dry_run else ""))
+        place, _, answer = self._answer(call)
+        return read_rows(answer, "plan", place)
 
     def watch(self, name: str) -> Iterator[Lease]:
         """Yield the present token, then each newer one, for ever. Waits for the daemon while there is none."""

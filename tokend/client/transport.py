@@ -21,6 +21,8 @@ TIMEOUT_SECONDS = 40.0  # the daemon itself answers within 30 s
 CHUNK_BYTES = 65536
 # The status of 10,000 tokens is smaller: no daemon sends more.
 LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
+# Each line of a head becomes several objects. The daemon's heads have some hundred bytes.
+LARGEST_HEAD_BYTES = 64 * 1024
 # Python refuses to convert thousands of digits; no daemon sends such a length.
 LONGEST_NUMBER = 19
 # Pause before the next try to connect while the daemon's queue of connections is full.
@@ -244,13 +246,15 @@ def parse_answer(raw: bytes, path: str) -> "tuple[int, dict[str, str], bytes]":
     if not raw:
         raise NotRunningError(f"tokend at {path} closed the connection without an answer: is it stopping?")
     head, separator, body = raw.partition(b"\r\n\r\n")
-    lines = head.decode("latin-1").split("\r\n")
+    lines = head[: LARGEST_HEAD_BYTES + 1].decode("latin-1").split("\r\n")
     version, _, rest = lines[0].partition(" ")
     status = rest[:3]
     if not (version.startswith("HTTP/1.") and status.isascii() and status.isdigit() and len(status) == 3):
         raise NotRunningError(f"what listens at {path} is not tokend: it does not speak HTTP")
     if len(raw) > LARGEST_ANSWER_BYTES:
         raise NotRunningError(f"what listens at {path} is not tokend: it answers with more than {len(raw)} bytes")
+    if len(head) > LARGEST_HEAD_BYTES:
+        raise NotRunningError(f"what listens at {path} is not tokend: its answer has {len(head)} bytes of headers")
     pairs = [line.partition(":") for line in lines[1:]]
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
     whole = _body(headers, body) if separator else None
@@ -272,16 +276,19 @@ def _body(headers: "dict[str, str]", body: bytes) -> "bytes | None":
 
 
 def _unchunked(body: bytes) -> "bytes | None":
+    # By positions: copies of the rest would make millions of small chunks take hours.
     parts: list[bytes] = []
-    while True:
-        size, line_end, rest = body.partition(b"\r\n")
+    start = 0
+    while (line_end := body.find(b"\r\n", start)) >= 0:
         try:
-            length = int(size.split(b";")[0], 16)
+            length = int(body[start:line_end].split(b";")[0], 16)
         except ValueError:
             return None
-        if not line_end or length < 0:
+        if length < 0:
             return None
         if length == 0:
             return b"".join(parts)
-        parts.append(rest[:length])
-        body = rest[length + 2 :]
+        begin = line_end + 2
+        parts.append(body[begin : begin + length])
+        start = begin + length + 2
+    return None

@@ -37,7 +37,8 @@ def replace_file(
 ) -> bool:
     """Write ``content`` to ``path`` atomically. False if the file has this content and ownership already.
 
-    With ``edited`` each None of ``ownership`` is taken from the version that was read. Raises OSError, `RefusedError`,
+    With ``edited`` each None of ``ownership`` is taken from the version that was read, unless a stranger made that file
+    in the place of the wanted owner's. Raises OSError, `RefusedError`,
     `OwnershipError` or `ChangedError`; the target is unchanged then.
     """
     path = resolve(path, symlink)
@@ -48,7 +49,7 @@ def replace_file(
         # A hard link shares its content with another name: our file gets its own inode.
         if found is not None and found.st_nlink == 1 and _is_there(directory, path, found, content, ownership):
             return False
-        if edited is not None:
+        if edited is not None and _may_keep(edited.ownership, ownership):
             ownership = ownership.over(edited.ownership)
         _replace(directory, path, content, ownership, edited=edited)
         return True
@@ -173,6 +174,14 @@ def _with_acl(
     """
     trusted = not only_trusted or found.st_uid in {0, os.geteuid(), ownership.uid}
     return ownership.completed(Ownership.of(found, acl_of(directory, path.name) if trusted else None))
+
+
+def _may_keep(found: Ownership, wanted: Ownership) -> bool:
+    """Return whether a new file may take over what ``found`` says of the old one: mode, group, ACL, and owner if free.
+
+    Where an owner is wanted, those of a stranger's file would let the stranger read the token.
+    """
+    return wanted.uid is None or found.uid in {None, 0, os.geteuid(), wanted.uid}
 
 
 def _is_there(directory: int, path: Path, found: os.stat_result, content: bytes, ownership: Ownership) -> bool:

@@ -67,6 +67,7 @@ class Connection(asyncio.Protocol):
     _streaming = False
     _closing = False
     _given_up_with_client = False
+    _awaits_turn = False  # more requests were received with the last one: they are answered in turn
     _unread = b""  # received, not parsed
     _text = b""  # the whole text of the request that is being answered, if its answer may be remembered
     _granted: PreparedAnswer | None = None  # the last prepared answer that this peer was found to have access to
@@ -224,6 +225,10 @@ class Connection(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Answer due requests and parse unread bytes, until one of the two has to wait."""
+        if self._awaits_turn:
+            if not self._closing:
+                self._transport.pause_reading()
+            return
         reader = self._reader = self._reader or RequestReader(self.peer, self._home.limits)
         while self._task is None and self._writable and not self._closing:
             if reader.due:
@@ -299,8 +304,15 @@ class Connection(asyncio.Protocol):
         if close:
             self._closing = True
             self._transport.close()
+        elif self._unread or (self._reader is not None and self._reader.due):
+            self._awaits_turn = True
+            self._home.listener.take_turn(self._on_turn)
         else:
             self._advance()
+
+    def _on_turn(self) -> None:
+        self._awaits_turn = False
+        self._advance()
 
     async def _send_stream(self, stream: AsyncGenerator[bytes, None]) -> None:
         """Send a stream until its client disconnects or does not keep up; it may resume with Last-Event-ID."""

@@ -9,7 +9,7 @@ import heapq
 import os
 import resource
 import socket
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,6 +50,9 @@ REMEMBERED_IDLE = 64
 BACKLOG_SECONDS = 1.0
 # Accepted in one go; then the connections that are open already are served.
 MOST_AT_ONCE = 64
+# Requests that a client sent without waiting for the answers before them: so many are answered in one go, of all
+# connections together. A thousand connections with a thousand requests each would leave no time for the others.
+TURNS_AT_ONCE = 8
 # Without a free descriptor accept fails and the socket stays readable: to try again at once would be a busy loop.
 PAUSE_SECONDS = 0.1
 # How soon a removed or replaced path is noticed. A stat costs microseconds.
@@ -145,6 +148,8 @@ class Listener(Generic[C]):
         self._idlest: list[tuple[float, C]] = []
         self._going: set[C] = set()
         self._left = asyncio.Event()  # set whenever a connection is closed
+        self._turns: deque[Callable[[], object]] = deque()
+        self._gives_turns = False
         self._pause: asyncio.TimerHandle | None = None
         self._failing = False
         # Whether connections may hold passed descriptors: always before Linux 6.16, later while the backlog of a socket
@@ -223,6 +228,20 @@ class Listener(Generic[C]):
             self._per_uid[uid] -= 1
             if not self._per_uid[uid]:
                 del self._per_uid[uid]
+
+    def take_turn(self, go_on: Callable[[], object]) -> None:
+        """Call ``go_on`` soon, in the order of these calls; `TURNS_AT_ONCE` of them in one round of the loop."""
+        self._turns.append(go_on)
+        if not self._gives_turns:
+            self._gives_turns = True
+            asyncio.get_running_loop().call_soon(self._give_turns)
+
+    def _give_turns(self) -> None:
+        for _ in range(min(TURNS_AT_ONCE, len(self._turns))):
+            self._turns.popleft()()
+        self._gives_turns = bool(self._turns)
+        if self._gives_turns:
+            asyncio.get_running_loop().call_soon(self._give_turns)
 
     async def _bind(self, place: SocketFile, *, take_back: bool) -> socket.socket:
         """Make the socket in a thread: disks and lookups of names may hang. Raises OSError."""

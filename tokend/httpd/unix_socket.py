@@ -18,6 +18,8 @@ BACKLOG = 1024
 # sun_path of unix(7), without the final NUL.
 LONGEST_PATH_BYTES = 107
 DIRECTORY_MODE = 0o750
+# Of directories above the socket's that were missing, too.
+PASSABLE_MODE = 0o755
 
 
 class SocketInUseError(OSError):
@@ -138,9 +140,16 @@ def _rights(found: os.stat_result) -> tuple[int, int, int]:
 
 
 def _make_directory(directory: Path, group: int) -> None:
-    """Make the socket's directory if it is missing, private until its group is set; one that exists is left alone."""
+    """Make the socket's directory if it is missing, private until its group is set; one that exists is left alone.
+
+    Directories above it that are missing, too, can be passed by everybody: the socket's group has to get to it.
+    """
     try:
-        directory.mkdir(mode=0o700, parents=True)
+        for above in reversed(directory.parents):
+            if not above.exists():
+                above.mkdir(mode=0o700)
+                above.chmod(PASSABLE_MODE)  # the umask is the daemon's, which hides everything
+        directory.mkdir(mode=0o700)
     except FileExistsError:
         return
     except PermissionError as error:

@@ -6,8 +6,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from tests.cli.one_provider import CONFIG, own
 from tests.cli.running import SOMEBODY, Running, as_root, eventually, running, tokend, write_config
+from tests.client.fake_daemon import answering, http
 from tests.expecting import present
 from tokend import __version__
 from tokend.cli.as_user import Identity, run_as
@@ -135,3 +138,21 @@ def test_another_version_is_a_warning() -> None:
     status = {"ready": True, "config": {"error": None}, "tokens": []}
     assert [one.code for one in findings(Daemon("/s", None, status, "0.1.0", 7, 0))] == ["daemon", "version_differs"]
     assert [one.code for one in findings(Daemon("/s", None, status, None, 7, 0))] == ["daemon"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"ready": 1, "config": {"error": "\x1b]0;x\x07"}, "tokens": [], "info": {}},
+        {"ready": 1, "config": {"error": None}, "tokens": [{"name": "\x1b[2J"}], "info": []},
+        {"info": {"version": "\x1b[2J"}},
+    ],
+)
+def test_another_program_at_the_socket_is_a_finding_without_control_characters(answer: dict[str, Any]) -> None:
+    """Doctor is often run by root, at a terminal."""
+    with answering(http(json.dumps(answer).encode())) as fake:
+        shown = tokend("doctor", TOKEND_SOCKET=fake.path)
+        codes = found(tokend("doctor", "-o", "json", TOKEND_SOCKET=fake.path).out)
+    assert "Traceback" not in shown.err
+    assert not any(one in shown.out for one in ("\x1b", "\x07"))
+    assert {"no_answer", "not_running", "config_refused"} & codes.keys()

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from tests.files.children import STRANGER, acting_as, environment, names, needs_root, public_directory, stopped_at
 from tests.sinks.leases import PLANTED, lease, sink
+from tokend.files.acl import ACL, acl_of_readers
 from tokend.sinks.files.dotenv import DotenvSink
 from tokend.values.errors import SinkError
 
@@ -225,3 +226,24 @@ def test_a_file_that_every_user_may_read_is_a_warning(
     told = DotenvSink(path=path, key="JWT_TOKEN", mode=mode).exposure()
     assert (told is not None) is warned
     assert told is None or told.startswith(f"every user may read {path} (mode {mode or oct(found or 0)[2:].zfill(4)})")
+
+
+def test_a_strangers_file_gives_the_stranger_nothing_where_an_owner_is_named() -> None:
+    """Its group, its mode and its ACL are the stranger's: the new file has the wanted owner alone."""
+    needs_root()
+    with public_directory() as directory:
+        directory.chmod(0o1777)
+        path = directory / ".env"
+        path.write_bytes(b"A=1\n")
+        os.chown(path, STRANGER, STRANGER)
+        path.chmod(0o666)
+        try:
+            os.setxattr(path, ACL, acl_of_readers(0o666, [("user", STRANGER)]))
+        except OSError:
+            pytest.skip("no ACLs on this filesystem")
+        sink("dotenv", path, key="JWT_TOKEN", owner=str(STRANGER + 1)).write(lease())
+        assert read(path) == {"A": "1", "JWT_TOKEN": PLANTED}
+        found = path.stat()
+        assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (STRANGER + 1, 0o600)
+        assert found.st_gid != STRANGER
+        assert ACL not in os.listxattr(path)

@@ -21,7 +21,7 @@ def theirs() -> Iterator[Path]:
 
 
 def found(path: Path, **given: object) -> list[PlaceFinding]:
-    keys = {"mode": None, "group": None, "in_place": False, **given}
+    keys = {"mode": None, "group": None, "in_place": False, "keeps_owner": False, **given}
     return list(place_findings(path, **keys))  # type: ignore[arg-type]  # the keys of a test
 
 
@@ -65,3 +65,30 @@ def test_in_place_into_a_file_of_another_user_is_an_error() -> None:
         assert (one.code, one.is_error) == ("foreign_target", True)
         assert f'add owner = "{STRANGER}" if that is meant' in one.message
         assert found(path) == []
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o775])
+def test_a_file_that_a_stranger_can_have_made_is_warned_of_where_its_owner_is_kept(mode: int) -> None:
+    """In a directory that others may write, anybody can have made the file first. The message names the key."""
+    needs_root()
+    with public_directory() as directory:
+        path = directory / ".env"
+        path.touch(mode=0o600)
+        os.chown(path, STRANGER, STRANGER)
+        directory.chmod(mode)
+        (one,) = found(path, keeps_owner=True)
+        assert (one.code, one.is_error) == ("foreign_target", False)
+        assert f'owner = "{STRANGER}"' in one.message
+        assert found(path) == []
+        os.chown(path, 0, 0)
+        assert found(path, keeps_owner=True) == []
+
+
+def test_a_file_that_only_the_owner_of_its_directory_or_root_made_is_meant(theirs: Path) -> None:
+    """A program's own `.env` keeps its owner without a word."""
+    path = theirs / ".env"
+    path.touch(mode=0o600)
+    os.chown(path, STRANGER, STRANGER)
+    assert found(path, keeps_owner=True) == []
+    os.chown(theirs, 0, 0)
+    assert found(path, keeps_owner=True) == []

@@ -14,8 +14,10 @@ from tokend.cli.check_result import count
 from tokend.cli.doctor import machine, places, running_daemon
 from tokend.cli.doctor.finding import NOTHING_TO_DO, Finding, Level
 from tokend.cli.doctor.running_daemon import Daemon
-from tokend.cli.options import OUTPUT, SOCKET
+from tokend.cli.options import OUTPUT, SOCKET_ALONE, readable
+from tokend.cli.streams import escaped
 from tokend.cli.token_rows import use_colours
+from tokend.client.errors import NotRunningError
 
 if TYPE_CHECKING:
     from tokend.service_manager.unit_settings import UnitSettings
@@ -28,7 +30,7 @@ COLOURS = {"info": None, "warning": "yellow", "error": "red"}
 @click.command("doctor")
 @click.argument("file", type=click.Path(), required=False)
 @OUTPUT
-@SOCKET
+@SOCKET_ALONE
 def command(file: str | None, output: str, socket: str | None) -> int:
     """Look at what a daemon depends on, with advice: users, modes, the unit, clock, pauses, sockets, TLS, versions.
 
@@ -56,7 +58,11 @@ def _look(file: str | None, socket: str | None) -> tuple[list[Finding], bool]:
     daemon = running_daemon.ask(socket)
     environ = os.environ if daemon.environ is None else daemon.environ
     findings = [*machine.findings(environ, daemon.uid), *places.runtime_directory(os.environ)]
-    findings += running_daemon.findings(daemon)
+    try:
+        with readable():
+            findings += list(running_daemon.findings(daemon))
+    except NotRunningError as error:
+        findings.append(running_daemon.no_answer(error))
     unit = _unit() if running_daemon.is_of_unit(daemon, UNIT) or (daemon.trouble and file is None) else None
     variables = daemon.environ
     if variables is None:
@@ -157,6 +163,6 @@ def _print(findings: list[Finding]) -> None:
 
 def _lines(findings: list[Finding]) -> Iterator[str]:
     for one in findings:
-        yield f"{click.style(f'{one.level:<8}', fg=COLOURS[one.level])} {one.message}"
+        yield f"{click.style(f'{one.level:<8}', fg=COLOURS[one.level])} {escaped(one.message)}"
         if one.advice != NOTHING_TO_DO:
-            yield f"{'':<8} -> {one.advice}"
+            yield f"{'':<8} -> {escaped(one.advice)}"

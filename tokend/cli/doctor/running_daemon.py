@@ -60,15 +60,20 @@ def ask(explicit: str | None) -> Daemon:
         advice = "start it: systemctl start tokend, or tokend run"
         return Daemon(path, Finding("warning", "not_running", str(error), advice))
     except (TokendError, OSError) as error:
-        return Daemon(path, Finding("error", "no_answer", f"the daemon does not answer: {error}", "look at its log"))
+        return Daemon(path, no_answer(error))
     return Daemon(path, None, status, version, pid, uid, _environ(pid), _config(pid))
+
+
+def no_answer(error: Exception) -> Finding:
+    """Return the finding about a daemon that gives no answer, or none that can be read."""
+    return Finding("error", "no_answer", f"the daemon does not answer: {error}", "look at its log")
 
 
 def _version(path: str) -> str | None:
     """Return the version that a daemon runs, None if its metrics do not say it. The API's own number is another one."""
     status, _, body = exchange(path, "GET", "/metrics", timeout=SECONDS)
     said = _BUILD_INFO.search(body) if status == 200 else None
-    return None if said is None else said[1].decode()
+    return None if said is None else said[1].decode(errors="replace")
 
 
 def is_of_unit(daemon: Daemon, unit: str) -> bool:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -41,6 +41,9 @@ class FileSink(SinkSettings):
     `render` and the methods named ``…_blocking`` run in a thread, one at a time per target. They raise only
     `SinkError`.
     """
+
+    # Whether a new file gets the owner of the one that it replaces.
+    keeps_owner: ClassVar[bool] = False
 
     path: AnchoredPath
     owner: Name | None = None
@@ -111,7 +114,9 @@ class FileSink(SinkSettings):
         """Return whether somebody else made a file that is written in place, or cannot read one in his directory."""
         if self.owner is None and not self.readers:
             in_place = self.write_mode == "in-place"
-            yield from place_findings(self.path, mode=self.mode, group=self.group, in_place=in_place)
+            yield from place_findings(
+                self.path, mode=self.mode, group=self.group, in_place=in_place, keeps_owner=self.keeps_owner
+            )
 
     @classmethod
     def own_faults(cls) -> list[str]:

@@ -29,6 +29,8 @@ class DotenvSink(FileSink):
     existing file keeps its mode and owner unless ``mode``, ``owner`` or ``group`` are set. A new file gets mode 0600.
     """
 
+    keeps_owner = True
+
     kind: Literal["dotenv"] = "dotenv"
     key: str
     expires_key: str | None = None
