@@ -16,15 +16,10 @@ FAILING = {"raw-1": Cause("sink_failing", "raw-1: full", SINK_SECONDS)}
 
 
 def row(
-    state: State,
-    *,
-    error: datetime | None = None,
-    reason: str = "rejected",
-    expires: datetime | None = None,
-    sink: str = "ok",
+    state: State, *, error: datetime | None = None, expires: datetime | None = None, sink: str = "ok"
 ) -> ProviderStatus:
-    """A status with an error of that moment and class, and a sink of that state."""
-    failure = None if error is None else Failure(reason, "the vendor refuses the key", error)
+    """A status with an error of that moment, and a sink of that state."""
+    failure = None if error is None else Failure("rejected", "the vendor refuses the key", error)
     sinks = (SinkStatus("raw", "raw-1", "/x", "/x", sink, True, None, None if sink in ("ok", "removed") else "full"),)
     return ProviderStatus(
         "a", "jwt", state, state is State.VALID, expires, None, 1, "0" * 12, True, None, 1, failure, None, sinks
@@ -40,19 +35,6 @@ def test_an_episode_is_news_at_its_begin_and_at_its_end() -> None:
         assert list(episodes.update("b", {}, NOW)) == []
         assert list(episodes.update("a", {}, NOW)) == [News("recovered", "a", "credentials: rejected is over")]
         assert list(episodes.update("a", {}, NOW)) == []
-
-
-def test_credentials_that_are_tried_again_are_not_accepted_yet() -> None:
-    """`tokend refresh` leads out of the state `rejected` before the upstream has answered. That is no recovery."""
-    episodes = Episodes()
-    again = causes_of(row(State.PENDING, error=AT), AT)
-    assert list(episodes.update("a", again, NOW)) == []
-    assert [one.event for one in episodes.update("a", causes_of(row(State.REJECTED, error=AT), AT), NOW)] == [
-        "rejected"
-    ]
-    for state in (State.PENDING, State.EXPIRED, State.ON_DEMAND, State.REJECTED):
-        assert list(episodes.update("a", causes_of(row(state, error=AT), AT), NOW)) == []
-    assert [one.event for one in episodes.update("a", causes_of(row(State.VALID), AT), NOW)] == ["recovered"]
 
 
 def test_a_cause_must_last() -> None:
@@ -80,14 +62,14 @@ def test_a_silent_begin_has_an_end_that_is_news() -> None:
     ("status", "causes"),
     [
         (row(State.VALID, expires=AT), {}),
-        (row(State.FAILING, error=AT, reason="transient"), {}),
-        (row(State.PENDING, error=AT, reason="transient"), {}),
+        (row(State.FAILING, error=AT), {}),
+        (row(State.PENDING, error=AT), {}),
         (row(State.ON_DEMAND), {}),
         (row(State.REJECTED, error=AT), {"credentials": ("rejected", False)}),
         (row(State.LOGIN_REQUIRED, error=AT), {"credentials": ("rejected", False)}),
         (row(State.REJECTED, error=AT - timedelta(hours=1)), {"credentials": ("rejected", True)}),
         (row(State.REJECTED), {"credentials": ("rejected", True)}),
-        (row(State.EXPIRED, error=AT, reason="config", expires=AT - timedelta(hours=1)), {"token": ("expired", False)}),
+        (row(State.EXPIRED, error=AT, expires=AT - timedelta(hours=1)), {"token": ("expired", False)}),
         (row(State.EXPIRED, expires=AT + timedelta(hours=1)), {"token": ("expired", False)}),
         (row(State.EXPIRED, expires=AT - timedelta(hours=1)), {}),
         (row(State.EXPIRED), {"token": ("expired", False)}),
@@ -110,3 +92,15 @@ def test_the_detail_is_the_operators_sentence() -> None:
         row(State.REJECTED, error=AT), last_error=Failure("rejected", "the key is refused", AT, "vendor text")
     )
     assert causes_of(status, AT)["credentials"].detail == "the key is refused"
+
+
+def test_credentials_are_right_again_when_a_token_came_by_them() -> None:
+    """Not as soon as somebody has changed a file; that the old token has ended meanwhile is no news beside it."""
+    episodes = Episodes()
+    assert len(list(episodes.update("a", REJECTED, NOW, well=False))) == 1
+    expired = {"token": Cause("expired", "it has ended")}
+    for causes in ({}, expired, REJECTED, {}):
+        assert list(episodes.update("a", causes, NOW, well=False)) == []
+    assert [one.event for one in episodes.update("a", {}, NOW)] == ["recovered"]
+    assert [one.event for one in episodes.update("a", expired, NOW, well=False)] == ["expired"]
+    assert [one.event for one in episodes.update("a", {}, NOW)] == ["recovered"]

@@ -15,8 +15,7 @@ EventName: TypeAlias = Literal["rejected", "recovered", "expired", "config_refus
 # A failed write is repeated after 1, 2 and 4 s: most faults of a disk or a deploy are over by then.
 SINK_SECONDS = 5.0
 CONFIG = "config"
-# The class of an error (`values.errors`).
-REJECTED = "rejected"
+OF_THE_TOKEN = ("credentials", "token")
 BAD_SINK = frozenset({"failing", "rejected", "conflict"})
 
 
@@ -31,15 +30,13 @@ class News(NamedTuple):
 class Cause(NamedTuple):
     """Why an episode goes on; ``seconds`` must pass before it begins.
 
-    ``silent``: it began before a restart of the daemon, which reported it then. ``begins`` is False where an episode
-    that goes on is not over, and none begins.
+    ``silent``: it began before a restart of the daemon, which reported it then.
     """
 
     event: EventName
     detail: str
     seconds: float = 0.0
     silent: bool = False
-    begins: bool = True
 
 
 class Episodes:
@@ -49,12 +46,16 @@ class Episodes:
         self._begun: dict[tuple[str, str], str] = {}
         self._seen: dict[tuple[str, str], Instant] = {}
 
-    def update(self, name: str, causes: Mapping[str, Cause], now: Instant) -> Iterator[News]:
-        """Compare the causes about one token ("" for the configuration), by a key, with the episodes that go on."""
+    def update(self, name: str, causes: Mapping[str, Cause], now: Instant, *, well: bool = True) -> Iterator[News]:
+        """Compare the causes about one token ("" for the configuration), by a key, with the episodes that go on.
+
+        While it is not ``well``, the episodes of `OF_THE_TOKEN` go on without a cause, and no other one of them begins:
+        new credentials are not accepted yet.
+        """
         known = [key for key in [*self._begun, *self._seen] if key[0] == name]
         for key, cause in causes.items():
             episode = (name, key)
-            if episode in self._begun or not cause.begins:
+            if episode in self._begun or (key in OF_THE_TOKEN and self._goes_on(name)):
                 continue
             since = self._seen.setdefault(episode, now)
             if since.until(now) >= cause.seconds:
@@ -63,10 +64,13 @@ class Episodes:
                 if not cause.silent:
                     yield News(cause.event, name, cause.detail)
         for episode in known:
-            if episode[1] not in causes:
+            if episode[1] not in causes and (well or episode[1] not in OF_THE_TOKEN):
                 self._seen.pop(episode, None)
                 if (event := self._begun.pop(episode, None)) is not None:
                     yield News("recovered", name, f"{episode[1]}: {event} is over")
+
+    def _goes_on(self, name: str) -> bool:
+        return any((name, key) in self._begun for key in OF_THE_TOKEN)
 
     def begins_at(self, seconds: float = SINK_SECONDS) -> Instant | None:
         """Return when the next episode may begin whose cause has been seen; None if there is none."""
@@ -88,9 +92,6 @@ def causes_of(status: ProviderStatus, started: datetime) -> dict[str, Cause]:
     if status.state in (State.REJECTED, State.LOGIN_REQUIRED):
         detail = reason or "the upstream refuses the credentials"
         causes["credentials"] = Cause("rejected", detail, silent=not failed)
-    elif error is not None and error.reason == REJECTED:
-        # A person had the credentials tried again: only a success shows that they are accepted.
-        causes["credentials"] = Cause("rejected", reason, begins=False)
     elif status.state is State.EXPIRED and (failed or status.expires_at is None or status.expires_at >= started):
         causes["token"] = Cause("expired", reason or "the token has ended, and there is no new one")
     for sink in status.sinks:
