@@ -13,8 +13,7 @@ from pydantic import ValidationError
 
 from tests.files.children import STRANGER, acting_as, environment, names, needs_root, public_directory, stopped_at
 from tests.sinks.leases import PLANTED, lease, sink
-from tokend.files.acl import acl_of_readers
-from tokend.files.ownership import ACL
+from tokend.files.acl import ACL, acl_of_readers
 from tokend.sinks.files.dotenv import DotenvSink
 from tokend.values.errors import SinkError
 
