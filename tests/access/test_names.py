@@ -119,6 +119,7 @@ def test_an_answer_after_its_time_counts(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_followed_names_are_looked_up_again_and_forgotten_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """A change of the user database is noticed; a reload that drops a name drops its answer."""
     monkeypatch.setattr(module, "KEPT_SECONDS", 0.01)
+    monkeypatch.setattr(module, "UNKNOWN_SECONDS", 0.01)
 
     async def scenario() -> None:
         directory = SlowDirectory()
@@ -130,6 +131,31 @@ def test_followed_names_are_looked_up_again_and_forgotten_ones_are_not(monkeypat
             await asyncio.to_thread(threading.Event().wait, 0.01)
         names.follow([ROOT])
         assert names.unanswered([ROOT, UNKNOWN]) == [UNKNOWN]
+        keeping.cancel()
+
+    run(scenario)
+
+
+def test_an_unknown_name_is_looked_up_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account may be made any moment; a known name is not asked for meanwhile."""
+    monkeypatch.setattr(module, "UNKNOWN_SECONDS", 0.01)
+    looked_up: list[str] = []
+
+    def look_up(name: Name) -> int | None:
+        looked_up.append(name.text)
+        return 0 if name == ROOT or looked_up.count(name.text) > 3 else None
+
+    monkeypatch.setattr(module, "_look_up", look_up)
+
+    async def scenario() -> None:
+        directory = SlowDirectory()
+        directory.answers.set()
+        names = NamesAhead(directory)
+        names.follow([ROOT, UNKNOWN])
+        keeping = asyncio.create_task(names.keep_fresh())
+        while names.number(UNKNOWN) is None:
+            await asyncio.to_thread(threading.Event().wait, 0.01)
+        assert looked_up.count(ROOT.text) == 1
         keeping.cancel()
 
     run(scenario)

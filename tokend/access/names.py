@@ -18,6 +18,8 @@ from tokend.machine.thread_pool import Threads
 
 # A change of the user database is noticed after this time; a lookup per request would overload LDAP.
 KEPT_SECONDS = 30.0
+# A name that the machine does not know may be made any moment, and somebody waits for it then.
+UNKNOWN_SECONDS = 5.0
 # After this time a lookup's thread is given up; its answer still counts when it comes.
 LOOKUP_SECONDS = 10.0
 
@@ -121,10 +123,13 @@ class NamesAhead:
 
     async def keep_fresh(self) -> None:
         """Look up all followed names again and again. Runs until cancelled."""
+        rounds = max(1, round(KEPT_SECONDS / UNKNOWN_SECONDS))
         while True:
-            await asyncio.sleep(KEPT_SECONDS)
-            for name in self._followed:
-                self._begin(name)
+            for number in range(rounds):
+                await asyncio.sleep(UNKNOWN_SECONDS)
+                for name in self._followed:
+                    if number == rounds - 1 or self._answers.get(name) is None:
+                        self._begin(name)
 
     def _begin(self, name: Name) -> None:
         if name not in self._running:

@@ -13,6 +13,8 @@ token=$(tokend get partner --wait 10s)
 useradd --system --groups tokend-clients member
 
 [[ $(setpriv --reuid=member --regid=member --init-groups /opt/tokend/bin/tokend get partner) == "$token" ]]
+# A user of access who is made later is known within 5 s.
+until_true 10 setpriv --reuid=member --regid=member --init-groups /opt/tokend/bin/tokend get private
 [[ $(setpriv --reuid=member --regid=member --init-groups /opt/tokend/bin/tokend get private) == eyJ* ]]
 refused 6 setpriv --reuid=bot --regid=bot --init-groups /opt/tokend/bin/tokend get partner
 dynamic() { systemd-run --quiet --wait --pipe --collect --property=DynamicUser=yes "$@"; }
