@@ -92,3 +92,15 @@ def test_the_detail_is_the_operators_sentence() -> None:
         row(State.REJECTED, error=AT), last_error=Failure("rejected", "the key is refused", AT, "vendor text")
     )
     assert causes_of(status, AT)["credentials"].detail == "the key is refused"
+
+
+def test_credentials_are_right_again_when_a_token_came_by_them() -> None:
+    """Not as soon as somebody has changed a file; that the old token has ended meanwhile is no news beside it."""
+    episodes = Episodes()
+    assert len(list(episodes.update("a", REJECTED, NOW, well=False))) == 1
+    expired = {"token": Cause("expired", "it has ended")}
+    for causes in ({}, expired, REJECTED, {}):
+        assert list(episodes.update("a", causes, NOW, well=False)) == []
+    assert [one.event for one in episodes.update("a", {}, NOW)] == ["recovered"]
+    assert [one.event for one in episodes.update("a", expired, NOW, well=False)] == ["expired"]
+    assert [one.event for one in episodes.update("a", {}, NOW)] == ["recovered"]

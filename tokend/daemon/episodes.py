@@ -15,6 +15,7 @@ EventName: TypeAlias = Literal["rejected", "recovered", "expired", "config_refus
 # A failed write is repeated after 1, 2 and 4 s: most faults of a disk or a deploy are over by then.
 SINK_SECONDS = 5.0
 CONFIG = "config"
+OF_THE_TOKEN = ("credentials", "token")
 BAD_SINK = frozenset({"failing", "rejected", "conflict"})
 
 
@@ -45,12 +46,16 @@ class Episodes:
         self._begun: dict[tuple[str, str], str] = {}
         self._seen: dict[tuple[str, str], Instant] = {}
 
-    def update(self, name: str, causes: Mapping[str, Cause], now: Instant) -> Iterator[News]:
-        """Compare the causes about one token ("" for the configuration), by a key, with the episodes that go on."""
+    def update(self, name: str, causes: Mapping[str, Cause], now: Instant, *, well: bool = True) -> Iterator[News]:
+        """Compare the causes about one token ("" for the configuration), by a key, with the episodes that go on.
+
+        While it is not ``well``, the episodes of `OF_THE_TOKEN` go on without a cause, and no other one of them begins:
+        new credentials are not accepted yet.
+        """
         known = [key for key in [*self._begun, *self._seen] if key[0] == name]
         for key, cause in causes.items():
             episode = (name, key)
-            if episode in self._begun:
+            if episode in self._begun or (key in OF_THE_TOKEN and self._goes_on(name)):
                 continue
             since = self._seen.setdefault(episode, now)
             if since.until(now) >= cause.seconds:
@@ -59,10 +64,13 @@ class Episodes:
                 if not cause.silent:
                     yield News(cause.event, name, cause.detail)
         for episode in known:
-            if episode[1] not in causes:
+            if episode[1] not in causes and (well or episode[1] not in OF_THE_TOKEN):
                 self._seen.pop(episode, None)
                 if (event := self._begun.pop(episode, None)) is not None:
                     yield News("recovered", name, f"{episode[1]}: {event} is over")
+
+    def _goes_on(self, name: str) -> bool:
+        return any((name, key) in self._begun for key in OF_THE_TOKEN)
 
     def begins_at(self, seconds: float = SINK_SECONDS) -> Instant | None:
         """Return when the next episode may begin whose cause has been seen; None if there is none."""

@@ -15,6 +15,7 @@ from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.machine.thread_pool import Threads
 from tokend.machine.yielding import with_pauses
+from tokend.values.status import State
 
 COMMAND_SECONDS = 30.0
 # The thread may be needed to end a command that is out of time.
@@ -65,8 +66,10 @@ class Notifications:
         found = list(self._episodes.update("", causes, self._clock.instant()))
         async for name in with_pauses(changed - {""}):
             entry = self._supervisor.entries.get(name)
-            causes = {} if entry is None else causes_of(entry.status(), self._started)
-            news = list(self._episodes.update(name, causes, self._clock.instant()))
+            status = None if entry is None else entry.status()
+            causes = {} if status is None else causes_of(status, self._started)
+            well = status is None or status.state in (State.VALID, State.ON_DEMAND)
+            news = list(self._episodes.update(name, causes, self._clock.instant(), well=well))
             found += news if entry is not None else ()
         return found
 
