@@ -5,6 +5,7 @@ import ctypes
 import errno
 import os
 import socket
+import stat
 import struct
 import threading
 from collections import Counter
@@ -23,7 +24,7 @@ from tests.httpd.served import logged
 from tokend.access.peer import NOBODY, Peer
 from tokend.httpd.listener import PAUSE_SECONDS, TURNS_AT_ONCE, ConnectionLimits, Listener
 from tokend.httpd.passed_descriptors import refuse_descriptors
-from tokend.httpd.unix_socket import SocketFile
+from tokend.httpd.unix_socket import SocketFile, is_right
 
 PATIENCE_SECONDS = 10.0
 SYS_SETRESUID = {"x86_64": 117, "aarch64": 147}.get(os.uname().machine, -1)
@@ -230,6 +231,34 @@ def test_a_removed_path_is_taken_back_and_a_foreign_file_raises(tmp_path: Path) 
             assert [line["event"] for line in lines] == ["socket.lost"]
         await listener.close()
         assert path.read_text() == "precious"
+
+    run(scenario)
+
+
+def test_an_exact_socket_whose_mode_somebody_changed_is_made_again(tmp_path: Path) -> None:
+    """Its open connections stay. Without ``exact`` a changed mode stays."""
+    path = tmp_path / "s"
+
+    async def scenario() -> None:
+        place = SocketFile(path, mode=0o600, exact=True)
+        listener = await Owner().listen(place)
+        taken_back = asyncio.Event()
+        keeping = asyncio.create_task(listener.keep_path(taken_back.set))
+        async with client(path) as one:
+            assert await one.readexactly(5) == b"hello"
+            path.chmod(0o666)
+            async with asyncio.timeout(20):
+                await taken_back.wait()
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            async with client(path) as two:
+                assert await two.readexactly(5) == b"hello"
+            assert len(listener.connections) == 2
+        keeping.cancel()
+        path.chmod(0o666)
+        assert not is_right(place)
+        place.exact = False
+        assert is_right(place)
+        await listener.close()
 
     run(scenario)
 

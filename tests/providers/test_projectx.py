@@ -309,6 +309,13 @@ def test_an_initial_token_that_looks_wrong_is_warned_of() -> None:
     )
 
 
+def test_unreadable_credentials_without_an_initial_token_speak_of_no_initial_token() -> None:
+    """The secret that cannot be read has its own warning."""
+    assert ProjectX(username=env("A"), api_key=env("B")).warnings({"username": Secret("fake")}) == ()
+    made = ProjectX(initial_token=env("JWT_TOKEN"), username=env("A"), api_key=env("B"))
+    assert made.warnings({"username": Secret("fake")}) == ()
+
+
 @pytest.mark.parametrize("given", [{}, {"username": "u"}, {"api_key": "k"}, {"username": "u", "initial_token": "t"}])
 def test_half_of_the_credentials_is_an_error(given: dict[str, str]) -> None:
     """The message names the missing key."""

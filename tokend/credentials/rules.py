@@ -137,7 +137,7 @@ async def serve_sink(
     threads: Threads,
 ) -> None:
     """Serve a sink's socket until cancelled; calls ``listening`` when clients can connect. Raises `SinkError`."""
-    place = SocketFile(sink.path, mode=int(sink.mode, 8), owner=sink.owner, group=sink.group)
+    place = SocketFile(sink.path, mode=int(sink.mode, 8), owner=sink.owner, group=sink.group, exact=True)
     if not await _in_thread(threads, sink.path.parent.is_dir, sink):
         # As for files: a directory made by us could have the wrong owner or mode.
         raise SinkError(f"{sink.target}: the directory {sink.path.parent} does not exist")

@@ -29,7 +29,7 @@ from tokend.httpd.passed_descriptors import (
     refuse_descriptors,
     spare_threads,
 )
-from tokend.httpd.unix_socket import SocketFile, bind_socket, is_ours, withdraw
+from tokend.httpd.unix_socket import SocketFile, bind_socket, is_right, withdraw
 from tokend.machine.thread_pool import ThreadPool, Threads
 
 # The last descriptors are for upstreams, state, files and reloads, however many clients come (docs/promises.md 71).
@@ -171,7 +171,7 @@ class Listener(Generic[C]):
         self._resume()
 
     async def keep_path(self, rebound: Callable[[], object] = lambda: None) -> None:
-        """Take the path back whenever somebody removed or replaced the socket; open connections stay.
+        """Take the path back whenever somebody removed, replaced or (where it is exact) changed it; connections stay.
 
         Calls ``rebound`` each time. Returns at once if the socket has no path of ours. Raises OSError if the path
         cannot be taken back; the old socket still accepts, and the method may be called again.
@@ -179,7 +179,7 @@ class Listener(Generic[C]):
         while (place := self._place) is not None:
             await asyncio.sleep(self._path_check_seconds)
             try:
-                if await self._threads.run(partial(is_ours, place), seconds=DISK_SECONDS):
+                if await self._threads.run(partial(is_right, place), seconds=DISK_SECONDS):
                     continue
             except TimeoutError:
                 continue

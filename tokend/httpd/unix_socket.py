@@ -30,14 +30,17 @@ class SocketInUseError(OSError):
 class SocketFile:
     """Where the socket is to be. ``owner`` and ``group`` are names or numbers, None for the daemon's own.
 
-    ``inode`` is what `bind_socket` put there: device and number, None before.
+    ``exact``: a change of its mode, owner or group counts as a loss of the path. ``inode`` is what `bind_socket` put
+    there (device and number), and ``rights`` are its mode, owner and group; both are None before.
     """
 
     path: Path
     mode: int = 0o660
     group: str | None = None
     owner: str | None = None
+    exact: bool = False
     inode: tuple[int, int] | None = field(default=None, init=False)
+    rights: tuple[int, int, int] | None = field(default=None, init=False)
 
 
 def bind_socket(place: SocketFile, *, take_back: bool = False) -> socket.socket:
@@ -103,6 +106,7 @@ def _set_permissions(place: SocketFile, owner: int, group: int) -> None:
         os.chmod(opened, place.mode)  # noqa: PTH101  # beside chown
         if owner != -1:  # last: another user's file cannot be chmodded with CAP_CHOWN alone
             os.chown(opened, owner, -1)
+        place.rights = _rights(os.fstat(descriptor))
     finally:
         os.close(descriptor)
 
@@ -110,7 +114,16 @@ def _set_permissions(place: SocketFile, owner: int, group: int) -> None:
 def is_ours(place: SocketFile) -> bool:
     """Return whether the path still leads to the socket that `bind_socket` put there."""
     try:
-        return place.inode is not None and _inode(place.path) == place.inode
+        found = place.path.lstat()
+    except OSError:
+        return False
+    return place.inode == (found.st_dev, found.st_ino)
+
+
+def is_right(place: SocketFile) -> bool:
+    """Return whether `is_ours`, and an ``exact`` place still has the mode, owner and group that it got."""
+    try:
+        return is_ours(place) and (not place.exact or _rights(place.path.lstat()) == place.rights)
     except OSError:
         return False
 
@@ -119,12 +132,11 @@ def withdraw(place: SocketFile, listening: socket.socket) -> None:
     """Unlink the path if it still leads to our socket; another socket or file stays."""
     if listening.fileno() != -1 and is_ours(place):
         place.path.unlink(missing_ok=True)
-    place.inode = None
+    place.inode = place.rights = None
 
 
-def _inode(path: Path) -> tuple[int, int]:
-    found = path.lstat()
-    return found.st_dev, found.st_ino
+def _rights(found: os.stat_result) -> tuple[int, int, int]:
+    return stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid
 
 
 def _make_directory(directory: Path, group: int) -> None:

@@ -89,11 +89,11 @@ class ProjectX(HeldSettings, NetworkSettings):
         said = []
         initial = secrets.get("initial_token")
         refusal = None if initial is None else _refusal_of_initial(initial, datetime.now(UTC).timestamp())
-        if missing and refusal is None:
+        if missing and refusal is None and self._is_given("initial_token", secrets):
             said.append(
                 f"{' and '.join(missing)} missing: the initial token is served until it expires, and not renewed"
             )
-        elif missing:
+        elif missing and refusal is not None:
             said.append(f"{' and '.join(missing)} missing, and {refusal}: there is no token until a person gives one")
         elif refusal is not None:
             said.append(f"{refusal}: it is not used")

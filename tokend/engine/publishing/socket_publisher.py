@@ -79,7 +79,7 @@ class SocketPublisher:
         if self._listening:
             self._counters.repaired(self._name, self.label)
             self._health.succeeded()
-            log.info("sink.repaired", **self._health.log_fields, detail="it was removed")
+            log.info("sink.repaired", **self._health.log_fields, detail="it was removed or changed")
             return
         self._listening = True
         self._counters.wrote(self._name, self.label, "success")
