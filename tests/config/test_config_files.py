@@ -8,6 +8,7 @@ import pytest
 
 from tests.config.written import PARTNER, loaded, only, refused, written
 from tokend.config import Config, InvalidConfigError
+from tokend.config.config_files import LARGEST_BYTES
 
 
 def test_one_broken_file_hides_no_error_of_another(tmp_path: Path) -> None:
@@ -16,6 +17,14 @@ def test_one_broken_file_hides_no_error_of_another(tmp_path: Path) -> None:
     written(tmp_path, PARTNER + "zzz = 1\n", name="conf.d/b.toml")
     main = written(tmp_path, 'include = ["conf.d/*.toml"]\nyyy = 1\n')
     assert [Path(p.file).name for p in refused(main)] == ["a.toml", "b.toml", "config.toml"]
+
+
+def test_a_huge_file_is_named_and_not_read(tmp_path: Path) -> None:
+    """`tokend check`, run by root on somebody's file, would need several times its size."""
+    main = written(tmp_path, PARTNER)
+    with main.open("r+b") as file:
+        file.truncate(8 * 1024**3)
+    assert only(refused(main)).message == f"this file cannot be read: larger than {LARGEST_BYTES} bytes: not read"
 
 
 # ------------------------------------------------------------------ reload

@@ -19,7 +19,10 @@ from tokend.config.fields import Visibility, is_no_secret, is_visible
 from tokend.config.findings import ConfigProblem, Findings
 from tokend.config.model import Config, digest_of
 from tokend.config.toml_messages import Vocabulary, syntax_problem
+from tokend.files import read_whole
 
+# Ten thousand providers need about 2 MiB. A file is held in memory several times while it is parsed.
+LARGEST_BYTES = 16 * 1024 * 1024
 READ_TRIES = 5
 # Pause between two reads of a changed file: a writer that truncates and writes needs microseconds.
 AGAIN_SECONDS = 0.02
@@ -108,7 +111,7 @@ def read_document(
         findings.errors.append(ConfigProblem(str(path), line, column, message))
 
     try:
-        raw = _read_until_stable(path) if reloading else path.read_bytes()
+        raw = _read_until_stable(path) if reloading else _read(path)
         others = bool(path.stat().st_mode & OTHERS_CAN_READ)
     except OSError as error:
         problem = ConfigProblem(str(path), 1, 1, f"this file cannot be read: {error.strerror or error}")
@@ -149,11 +152,16 @@ def check_not_emptied(documents: Iterable[Document], before: Config, findings: F
             findings.errors.append(ConfigProblem(str(document.path), 1, 1, message))
 
 
+def _read(path: Path) -> bytes:
+    """Read a regular file. Raises OSError for anything else, without a wait for a fifo, and for a larger file."""
+    return read_whole(path, at_most=LARGEST_BYTES)
+
+
 def _read_until_stable(path: Path) -> bytes:
-    content = path.read_bytes()
+    content = _read(path)
     for _ in range(READ_TRIES):
         time.sleep(AGAIN_SECONDS)
-        previous, content = content, path.read_bytes()
+        previous, content = content, _read(path)
         if content == previous:
             return content
     raise OSError("it keeps changing while it is read")

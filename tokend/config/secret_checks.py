@@ -1,4 +1,4 @@
-"""Checks of the secrets and of the other files that a table names: readable, safe, and nobody else's business. Blocks.
+"""Checks of the secrets and other files that a table names: whether they can be read and used, and by whom. Blocks.
 
 `load` reports the findings with their places in the document. `secret_warnings` finds them again for the status of a
 running daemon, when a secret has changed and the configuration has not.

@@ -61,5 +61,5 @@ def test_a_person_ends_the_wait() -> None:
     for second in (0, 1, 2):
         drift.repaired("stamp", START.after(second))
     assert drift.wait_seconds(START.after(3)) > 0
-    drift.forgive()
+    drift.reset()
     assert drift.wait_seconds(START.after(3)) == 0

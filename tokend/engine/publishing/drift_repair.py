@@ -89,7 +89,7 @@ class DriftRepair:
 
     def repair_now(self) -> None:
         """End the pauses before the next repair: a person asked for it."""
-        self._drift.forgive()
+        self._drift.reset()
 
     def is_due(self, now: Instant) -> bool:
         """Return whether the target must be repaired now."""

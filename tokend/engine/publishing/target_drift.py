@@ -42,8 +42,8 @@ class TargetDrift:
         self._repairs = (*self._repairs, now)[-REPAIRS_AT_ONCE:]
         self.written(stamp)
 
-    def forgive(self) -> None:
-        """Repair at once again: a person asked for it."""
+    def reset(self) -> None:
+        """Forget the repairs so far: the next one is made at once."""
         self._repairs, self.is_contested = (), False
 
     def wait_seconds(self, now: Instant) -> float:
@@ -52,7 +52,7 @@ class TargetDrift:
             return 0.0
         since_last = self._repairs[-1].until(now)
         if self.is_contested and since_last > CONTEST_SECONDS + FINDING_SECONDS:
-            self.forgive()
+            self.reset()
             return 0.0
         many = len(self._repairs) == REPAIRS_AT_ONCE and self._repairs[0].until(now) < CONTEST_SECONDS
         self.is_contested = self.is_contested or many
