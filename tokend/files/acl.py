@@ -46,6 +46,14 @@ def with_mode(acl: bytes, mode: int) -> bytes:
     return _packed(Entry(one.tag, rights.get(one.tag, one.permissions), one.id) for one in entries_of(acl))
 
 
+def mode_without_mask(mode: int, acl: bytes | None) -> int:
+    """Return the mode of a file with the rights of its group in the place of the mask. Raises ValueError."""
+    if acl is None:
+        return mode
+    group = next((one.permissions for one in entries_of(acl) if one.tag == GROUP_OBJ), 0)
+    return mode & ~0o070 | group << 3
+
+
 def entries_of(acl: bytes) -> list[Entry]:
     """Return the entries of an ACL. Raises ValueError for bytes that are none."""
     if len(acl) < _HEAD.size or _HEAD.unpack_from(acl)[0] != VERSION or (len(acl) - _HEAD.size) % _ENTRY.size:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-from tokend.files.acl import ACL, Reader, acl_of_readers, with_mode
+from tokend.files.acl import ACL, Reader, acl_of_readers, mode_without_mask, with_mode
 from tokend.files.symlinks import named
 
 
@@ -72,7 +72,9 @@ class Ownership:
         """
         acl, mode = self.acl, self.mode
         if self.readers:
-            acl = acl_of_readers(0o600 if mode is None else mode, self.readers)
+            if mode is None:
+                mode = 0o600 if found is None or found.mode is None else mode_without_mask(found.mode, found.acl)
+            acl = acl_of_readers(mode, self.readers)
         elif acl is None and mode is not None and found is not None and found.acl is not None:
             acl = with_mode(found.acl, mode)
         return replace(self, acl=acl, readers=())

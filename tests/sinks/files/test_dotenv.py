@@ -11,8 +11,17 @@ import pytest
 from dotenv import dotenv_values, set_key
 from pydantic import ValidationError
 
-from tests.files.children import STRANGER, acting_as, environment, names, needs_root, public_directory, stopped_at
-from tests.sinks.leases import PLANTED, lease, sink
+from tests.files.children import (
+    STRANGER,
+    acting_as,
+    environment,
+    names,
+    needs_root,
+    public_directory,
+    stopped_at,
+    supports_acl,
+)
+from tests.sinks.leases import PLANTED, InlineRuntime, ended, lease, sink
 from tokend.files.acl import ACL, acl_of_readers
 from tokend.sinks.files.dotenv import DotenvSink
 from tokend.values.errors import SinkError
@@ -247,3 +256,24 @@ def test_a_strangers_file_gives_the_stranger_nothing_where_an_owner_is_named() -
         assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (STRANGER + 1, 0o600)
         assert found.st_gid != STRANGER
         assert ACL not in os.listxattr(path)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_readers_are_added_to_the_rights_that_an_env_file_has(tmp_path: Path, mode: int) -> None:
+    """Without a key for the mode: the rights of the file's group stay, also after a repair."""
+    if not supports_acl(tmp_path):
+        pytest.skip("the filesystem has no ACLs")
+    path = tmp_path / ".env"
+    path.write_bytes(b"A=1\n")
+    path.chmod(mode)
+    made = sink("dotenv", path, key="JWT_TOKEN", readers=[f"user:{STRANGER}"])
+    wanted = acl_of_readers(mode, [("user", STRANGER)])
+    for number in range(3):
+        made.write(lease(f"obviously.fake.{number}"))
+        assert os.getxattr(path, ACL) == wanted
+        assert made.difference(lease(f"obviously.fake.{number}"), {}, made.stamp()) is None
+    good = made.stamp()
+    os.setxattr(path, ACL, acl_of_readers(mode, [("user", STRANGER + 1)]))
+    assert "ACL" in made.difference(lease("obviously.fake.2"), {}, good).what
+    assert ended(made.model.repair(InlineRuntime(), lease("obviously.fake.2"), {}, good))
+    assert os.getxattr(path, ACL) == wanted

@@ -70,9 +70,7 @@ class FileSink(SinkSettings):
 
     @field_validator("readers")
     @classmethod
-    def _name_users_and_groups(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if value and info.data.get("mode", "invalid") is None:
-            raise ValueError("readers needs mode: an ACL hides the mode that the file had")
+    def _name_users_and_groups(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for reader in value:
             kind, _, name = reader.partition(":")
             if kind not in {"user", "group"} or not name:
@@ -208,7 +206,13 @@ class FileSink(SinkSettings):
         if self.mode is not None and self.write_mode == "replace":
             return replace(wanted, uid=os.geteuid() if wanted.uid is None else wanted.uid)
         seen = good.ownership if isinstance(good, files.Stamp) else None
-        return wanted if seen is None else wanted.over(seen)
+        if seen is None:
+            return wanted
+        if self.readers and self.mode is None:
+            # The mode that was seen contains the mask of the ACL: the rights of the file's group are in the file only.
+            return replace(wanted, uid=seen.uid if wanted.uid is None else wanted.uid,
+                           gid=seen.gid if wanted.gid is None else wanted.gid)  # fmt: skip
+        return wanted.over(seen)
 
     def remarks(self) -> list[StatusWarning]:
         """Return warnings about an ACL that the file keeps, and about a file that nobody else can read."""

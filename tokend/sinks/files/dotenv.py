@@ -126,7 +126,8 @@ class DotenvSink(FileSink):
             return False
         after = edit(before.content or b"", values, append=append)
         wanted = self.ownership() if kept is None else kept
-        if after == before.content and (not append or wanted.is_met_by(before.ownership)):
+        is_right = wanted.completed(before.ownership).is_met_by(before.ownership)
+        if after == before.content and (not append or is_right):
             return False
         # What was kept and is right still is not set again: a mode that is set takes an ACL away.
         return self.put(after, before, wanted if kept is None else kept.unlike(before.ownership))
