@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.files.children import STRANGER, acting_as, in_own_mounts, public_directory
+from tests.files.children import STRANGER, acting_as, in_own_mounts, needs_root, public_directory
 from tokend.state.directory import StateDirectory
 from tokend.values.errors import StateLockedError, StoreError
 
@@ -73,16 +73,23 @@ def test_a_parent_that_only_lets_us_through_is_enough() -> None:
             StateDirectory(place / "state").close()
 
 
-def test_a_record_that_cannot_be_read_now_stays_for_the_next_start(tmp_path: Path) -> None:
+def test_a_record_that_cannot_be_read_now_stays_for_the_next_start() -> None:
     """P2: whatever keeps it from being read may pass; what is no file at all is set aside, and never waited for."""
-    state = StateDirectory(tmp_path)
-    state.save("a", b"a")
-    (tmp_path / "tokens" / "b.json").symlink_to("b.json")  # ELOOP, for anybody
-    os.mkfifo(tmp_path / "tokens" / "c.json")
-    assert [content for _, content in state.files()] == [b"a"]
-    left = {path.name for path in (tmp_path / "tokens").iterdir()}
-    assert left == {"a.json", "b.json", "c.damaged"}
-    state.close()
+    needs_root()
+    with public_directory() as place:
+        os.chown(place, STRANGER, STRANGER)
+        with acting_as(STRANGER):
+            state = StateDirectory(place)
+            state.save("a", b"a")
+            os.mkfifo(place / "tokens" / "c.json")
+            (place / "tokens" / "d.json").symlink_to("/dev/zero")
+        (place / "tokens" / "b.json").write_bytes(b"b")
+        (place / "tokens" / "b.json").chmod(0o600)
+        with acting_as(STRANGER):
+            assert [content for _, content in state.files()] == [b"a"]
+            state.close()
+        left = {path.name for path in (place / "tokens").iterdir()}
+        assert left == {"a.json", "b.json", "c.damaged", "d.damaged"}
 
 
 # What a first start finds on a disk without blocks, without inodes, or read-only; and what puts it right.

@@ -78,8 +78,13 @@ def read_private(path: Path, *, at_most: int) -> bytes:
 
 def _read(path: Path, *, at_most: int, private: bool) -> bytes:
     no_follow = os.O_NOFOLLOW if private else 0
-    with named(path, "open"):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | no_follow)
+    try:
+        with named(path, "open"):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | no_follow)
+    except OSError as error:
+        if private and error.errno == errno.ELOOP and path.is_symlink():
+            raise RefusedError(errno.ELOOP, "it is a link: not read", str(path)) from None
+        raise
     try:
         with named(path, "read"):
             found = os.fstat(descriptor)

@@ -152,7 +152,8 @@ def judge(stage: Stage, outcome: Outcome, error: str, salt: bytes | None) -> str
         return "who holds it?"
     if outcome.raised is not None and not any(word in outcome.words for word in (str(stage.place), "memory", "store")):
         return "the place is not named"
-    reasons = (os.strerror(getattr(errno, error)), "does not exist", "moved away", "is held by", "File exists")
+    reason = os.strerror(getattr(errno, error))
+    reasons = (reason, "does not exist", "moved away", "is held by", "File exists", "it is a link")
     if outcome.raised is not None and not any(reason in outcome.words for reason in reasons):
         return "the reason is not named"
     if error in {"EMFILE", "ENFILE"} and outcome.raised is not None and "save" in stage.step:
