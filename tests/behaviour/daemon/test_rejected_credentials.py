@@ -94,6 +94,7 @@ ONLY_A_TOKEN = PX.replace('username = {{ file = "s/px-user" }}\napi_key = {{ fil
         (f'"{start_token(600)}"', "initial_token stands in quotes, which must go"),
         (f"{start_token(600)} x", "initial_token holds white space, which must go"),
     ],
+    ids=["over", "quoted", "white space"],  # not the values: they differ from second to second
 )
 def test_a_start_token_that_is_over_or_no_token_needs_a_person(home: Home, value: str, reason: str) -> None:
     """Without credentials: exit code 4 of `run --once`, `get` and `status`, with the reason, and a true note."""
