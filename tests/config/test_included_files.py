@@ -166,7 +166,7 @@ def link_through_a_file(path: Path) -> str:
 def unreadable(path: Path) -> str:
     # Also root cannot read this file from its beginning.
     path.symlink_to("/proc/self/mem")
-    return "Input/output error"
+    return "Input/output error (read)"
 
 
 @pytest.mark.parametrize("make", [link_to_nothing, loop_of_links, link_through_a_file, unreadable])

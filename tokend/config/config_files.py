@@ -3,6 +3,7 @@
 A `Document` knows the line and column of each of its keys and values.
 """
 
+import os
 import time
 import tomllib
 from bisect import bisect_right
@@ -153,7 +154,9 @@ def check_not_emptied(documents: Iterable[Document], before: Config, findings: F
 
 
 def _read(path: Path) -> bytes:
-    """Read a regular file. Raises OSError for anything else, without a wait for a fifo, and for a larger file."""
+    """Read a regular file, or /dev/null, which masks one. Raises OSError for anything else, and for a larger file."""
+    if os.path.realpath(path) == os.devnull:
+        return b""
     return read_whole(path, at_most=LARGEST_BYTES)
 
 
