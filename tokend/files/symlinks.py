@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -63,7 +63,8 @@ def open_directory(path: Path) -> int:
         try:
             inner = _open_part(part, Path("/", *parts[: index + 1]), access, within=descriptor)
         finally:
-            os.close(descriptor)
+            with suppress(OSError):  # nothing was written through it: an error here changes nothing
+                os.close(descriptor)
         descriptor = inner
     return descriptor
 

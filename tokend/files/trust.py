@@ -77,7 +77,10 @@ def _judge(path: str | Path, foreign: Level, strict: bool) -> Trust:
 
 def require_safe(path: str | Path, *, foreign: Level = Level.DOUBTFUL) -> None:
     """Raise `UntrustedError`, with the reason, if ``path`` is unsafe. Raises OSError as `trusted` does."""
-    found = trusted(path, foreign=foreign)
+    try:
+        found = trusted(path, foreign=foreign)
+    except OSError as error:
+        raise type(error)(error.errno, f"{error.strerror} (lstat)", error.filename or str(path)) from None
     if found.level is Level.UNSAFE:
         raise UntrustedError(errno.EPERM, found.reason, str(path))
 

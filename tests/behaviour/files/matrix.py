@@ -26,6 +26,7 @@ ERRORS = {
     "getdents64": "EIO ESTALE ENOMEM",
     "readlink": _REACHED,
     "lgetxattr": "EIO EACCES EOPNOTSUPP",
+    "fgetxattr": "EIO EACCES EOPNOTSUPP",
     "fremovexattr": "EIO EPERM EROFS EOPNOTSUPP ENODATA",
     "fsetxattr": "EIO EPERM EROFS EOPNOTSUPP ENOSPC EDQUOT",
     "fchmod": "EIO EPERM EROFS EINTR",
