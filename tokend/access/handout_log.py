@@ -4,43 +4,39 @@ One line per uid and token a second at most. The first hand-out is logged at onc
 one line at its end, with their number: none is lost.
 """
 
-import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 
 from tokend.access.peer import NOBODY, Peer
 from tokend.access.units import UnitUnknownError
+from tokend.machine.counted_log import CountedLog
 from tokend.machine.logs import get_unfiltered_logger
-
-# Minimum time between two lines of a uid and a token.
-LINE_SECONDS = 1.0
 
 _log = get_unfiltered_logger()
 
 
 @dataclass(slots=True, eq=False)
-class _Pending:
-    """Hand-outs of one uid and token that are not logged yet, and the end of the second."""
+class _Facts:
+    """What the hand-outs of one line have in common or not: each unit and way once, in the order of the first one."""
 
-    timer: asyncio.TimerHandle
-    count: int = 0
     generation: int | None = None
-    # Each once, in the order of the first hand-out.
     units: dict[str, None] = field(default_factory=dict)
     ways: dict[str, None] = field(default_factory=dict)
 
 
 class HandoutLog:
-    """The log of hand-outs of one daemon, on the running loop, while it is ``on``."""
+    """The log of hand-outs of one daemon, while it is ``on``. ``lines`` must have a line of its own for each key."""
 
-    def __init__(self, *, on: bool = False) -> None:
+    def __init__(self, lines: CountedLog, *, on: bool = False) -> None:
         self.on = on
-        self._pending: dict[tuple[int, str], _Pending] = {}
+        self._lines = lines
+        self._facts: dict[tuple[int, str], _Facts] = {}
 
     def switch(self, on: bool) -> None:
         """Log hand-outs from now on, or none."""
         self.on = on
         if not on:
-            self.close()
+            self._lines.flush()
 
     def record(self, peer: Peer, token: str, generation: int | None, way: str, *, unit: str | None = None) -> None:
         """Record that the peer got a token: logged now, or with others at the end of the second.
@@ -50,44 +46,25 @@ class HandoutLog:
         """
         if not self.on:
             return
-        unit = unit or _unit_of(peer)
         key = peer.uid, token
-        if (pending := self._pending.get(key)) is None:
-            _write(key, 1, unit, generation, way)
-            self._pending[key] = _Pending(self._later(key))
-            return
-        pending.count += 1
-        pending.generation = generation
-        pending.ways[way] = None
-        if unit is not None:
-            pending.units[unit] = None
+        facts = self._facts.setdefault(key, _Facts())
+        facts.generation = generation
+        facts.ways[way] = None
+        if (unit := unit or _unit_of(peer)) is not None:
+            facts.units[unit] = None
+        self._lines.line(key, partial(self._write, key))
 
-    def close(self) -> None:
-        """Log what is not logged yet."""
-        for key, pending in self._pending.items():
-            pending.timer.cancel()
-            _write_pending(key, pending)
-        self._pending.clear()
-
-    def _later(self, key: tuple[int, str]) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(LINE_SECONDS, self._end, key)
-
-    def _end(self, key: tuple[int, str]) -> None:
-        pending = self._pending.pop(key)
-        _write_pending(key, pending)
-        if pending.count:  # the next line is a second away again
-            self._pending[key] = _Pending(self._later(key))
-
-
-def _write_pending(key: tuple[int, str], pending: _Pending) -> None:
-    if pending.count:
-        _write(key, pending.count, ",".join(pending.units) or None, pending.generation, ",".join(pending.ways))
-
-
-def _write(key: tuple[int, str], count: int, unit: str | None, generation: int | None, way: str) -> None:
-    uid, token = key
-    fields = {"uid": None if uid == NOBODY.uid else uid, "unit": unit, "token": token, "generation": generation}
-    _log.info("token.handed_out", **fields, way=way, count=count)
+    def _write(self, key: tuple[int, str], count: int) -> None:
+        (uid, token), facts = key, self._facts.pop(key)
+        _log.info(
+            "token.handed_out",
+            uid=None if uid == NOBODY.uid else uid,
+            unit=",".join(facts.units) or None,
+            token=token,
+            generation=facts.generation,
+            way=",".join(facts.ways),
+            count=count,
+        )
 
 
 def _unit_of(peer: Peer) -> str | None:

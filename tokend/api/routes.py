@@ -69,8 +69,9 @@ class Router:
             entry = None if name is None else service.visible(request.peer, name)
             token = "" if entry is None else entry.name
             answer = await route.handler(Call(service, request, query, entry))
-            if entry is not None and route.hands_out and service.handouts.on:
-                _record(service.handouts, request, query, route, entry, answer)
+            handouts = service.handouts
+            if entry is not None and route.hands_out and handouts is not None and handouts.on:
+                _record(handouts, request, query, route, entry, answer)
             if entry is not None and service.audit_reads:
                 service.log.debug("client.read", uid=request.peer.uid, token=token, path=request.segments[-1])
         except Exception as error:

@@ -56,7 +56,7 @@ class TokenApi:
         self.policy = policy
         self.config_state = config_state
         self.sockets, self.listeners = sockets, listeners
-        self.handouts = handouts or HandoutLog()
+        self.handouts = handouts
         self.reports = reports or Reports(Counters())
         self.answers = AnswerCache(engine, policy)
         self.audit(audit_reads)
@@ -110,7 +110,7 @@ class TokenApi:
         """Log each read from now on, or none. The log level may change while the daemon runs, and ``handouts``, too."""
         self.audit_reads = reads
         # The server answers remembered texts without a log line.
-        self.answers.remember_texts(not (reads or self.handouts.on))
+        self.answers.remember_texts(not (reads or (self.handouts is not None and self.handouts.on)))
 
     def count(self, token: str, status: int) -> None:
         """Count one answer; ``token`` is "" unless the request named a token that the peer may see."""

@@ -50,7 +50,6 @@ async def _serve(given: Launch, stop: anyio.Event) -> None:
         signal.signal(signal.SIGHUP, lambda *_: engine.reloader.want())
         await apply_first_config(engine)
         service = wire_service(given, engine)
-        stack.callback(engine.handouts.close)
         # Names that take longer are nobody's until they are answered.
         await engine.names.wait(engine.names.unanswered(configured_names(engine.in_force.config)), seconds=NAME_SECONDS)
         await _start_service(service, tasks, stack)

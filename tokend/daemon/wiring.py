@@ -47,6 +47,7 @@ from tokend.httpd.unix_server import SocketServer
 from tokend.httpd.unix_socket import SocketFile
 from tokend.machine import logs
 from tokend.machine.clock import SystemClock
+from tokend.machine.counted_log import CountedLog
 from tokend.machine.thread_pool import Pools
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.plugin.sink import ListeningSink
@@ -151,7 +152,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
 
     counters = Counters()
     reports = Reports(counters)
-    handouts = HandoutLog(on=config.config.daemon.audit == "reads")
+    handouts = HandoutLog(CountedLog(tasks, given.clock, most_keys=None), on=config.config.daemon.audit == "reads")
 
     async def serve(name: str, sink: ListeningSink, listening: Callable[[], None]) -> None:
         await serve_sink(supervisor, rules, name, sink, listening, handouts=handouts, threads=given.pools.sinks)

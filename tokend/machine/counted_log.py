@@ -20,11 +20,15 @@ Write = Callable[[int], None]
 
 
 class CountedLog:
-    """Counts of events by key. A task of ``tasks`` exists for each key that had an event within the last second."""
+    """Counts of events by key. A task of ``tasks`` exists for each key that had an event within the last second.
 
-    def __init__(self, tasks: TaskGroup, clock: Clock) -> None:
+    ``most_keys`` have lines of their own; None where all have.
+    """
+
+    def __init__(self, tasks: TaskGroup, clock: Clock, *, most_keys: int | None = MOST_KEYS) -> None:
         self._tasks = tasks
         self._clock = clock
+        self._most_keys = most_keys
         # The events of each key since its last line, and how to log them.
         self._waiting: dict[Hashable, tuple[int, Write | None]] = {}
 
@@ -33,7 +37,7 @@ class CountedLog:
 
         Only the last ``write`` of a line is called: the details of the line are those of its last event.
         """
-        if key not in self._waiting and len(self._waiting) >= MOST_KEYS:
+        if self._most_keys is not None and key not in self._waiting and len(self._waiting) >= self._most_keys:
             key = _OTHERS
         if key in self._waiting:
             self._waiting[key] = self._waiting[key][0] + 1, write
@@ -41,6 +45,13 @@ class CountedLog:
         self._waiting[key] = 0, None
         write(1)
         self._tasks.start_soon(self._follow, key)
+
+    def flush(self) -> None:
+        """Log now what is counted."""
+        for key, (count, write) in self._waiting.items():
+            if write is not None:
+                self._waiting[key] = 0, None
+                write(count)
 
     async def _follow(self, key: Hashable) -> None:
         """Log what was counted at the end of each second, until a second has no event."""
