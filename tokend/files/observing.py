@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tokend.files.descriptors import with_reserve
-from tokend.files.ownership import Ownership, acl_of
-from tokend.files.reading import Version, directory_of, inspect, read_at
+from tokend.files.ownership import Ownership
+from tokend.files.reading import Version, directory_of, inspect, read_at, version_by
 from tokend.files.symlinks import RefusedError, Symlink, resolve
 
 # Permission bits that let somebody else write.
@@ -67,19 +67,14 @@ def observe(path: Path, *, at_most: int, symlink: Symlink = "refuse") -> Version
 
     An unreadable file has the content b"". Raises OSError; `RefusedError` for anything but a regular file.
     """
-    try:
-        place = resolve(path, symlink)
-    except FileNotFoundError:  # not even its directory
-        return Version(path, symlink, None, Ownership())
-    with directory_of(place) as directory:
-        found = inspect(directory, place, replace_link=symlink == "replace")
-        if found is None:
-            return Version(path, symlink, None, Ownership())
+
+    def read(directory: int, place: Path, _: os.stat_result) -> bytes:
         try:
-            content = read_at(directory, place, at_most=at_most)
+            return read_at(directory, place, at_most=at_most)
         except PermissionError:
-            content = b""
-        return Version(path, symlink, content, Ownership.of(found, acl_of(directory, place.name)))
+            return b""
+
+    return version_by(read, path, symlink)
 
 
 @with_reserve

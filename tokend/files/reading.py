@@ -6,7 +6,7 @@ Only regular files are opened. Functions raise OSError with the path and the cal
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +41,23 @@ class Version:
 @with_reserve
 def read_version(path: Path, *, symlink: Symlink = "refuse") -> Version:
     """Read a regular file for an edit. Raises OSError; `RefusedError` for anything but a regular file of that size."""
+
+    def read(directory: int, place: Path, found: os.stat_result) -> bytes:
+        if found.st_size > LARGEST_EDITED_BYTES:
+            raise RefusedError(errno.EFBIG, f"larger than {LARGEST_EDITED_BYTES} bytes: not edited", str(place))
+        content = read_at(directory, place, at_most=LARGEST_EDITED_BYTES + 1)
+        if len(content) > LARGEST_EDITED_BYTES:  # it has grown since
+            raise ChangedError(errno.EAGAIN, "somebody else changed it meanwhile", str(place))
+        return content
+
+    return version_by(read, path, symlink)
+
+
+def version_by(read: Callable[[int, Path, os.stat_result], bytes], path: Path, symlink: Symlink) -> Version:
+    """Return the version of a regular file whose content ``read`` returns, by its directory, place and status.
+
+    Raises OSError; `RefusedError` for anything but a regular file.
+    """
     try:
         place = resolve(path, symlink)
     except FileNotFoundError:  # not even its directory
@@ -49,13 +66,9 @@ def read_version(path: Path, *, symlink: Symlink = "refuse") -> Version:
         found = inspect(directory, place, replace_link=symlink == "replace")
         if found is None:
             return Version(path, symlink, None, Ownership())
-        if found.st_size > LARGEST_EDITED_BYTES:
-            raise RefusedError(errno.EFBIG, f"larger than {LARGEST_EDITED_BYTES} bytes: not edited", str(place))
+        # Before the content: what is compared later must not be newer than the content.
         ownership = Ownership.of(found, acl_of(directory, place.name))
-        content = read_at(directory, place, at_most=LARGEST_EDITED_BYTES + 1)
-        if len(content) > LARGEST_EDITED_BYTES:  # it has grown since
-            raise ChangedError(errno.EAGAIN, "somebody else changed it meanwhile", str(place))
-        return Version(path, symlink, content, ownership)
+        return Version(path, symlink, read(directory, place, found), ownership)
 
 
 @with_reserve
