@@ -27,6 +27,17 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become som
 
 # Loopback's discard port: nothing listens, so that connecting is refused at once.
 NOWHERE = "http://127.0.0.1:9"
+ONE_LOGIN = """\
+[daemon]
+socket = "tokend.sock"
+state_directory = "state"
+
+[providers.one]
+kind = "projectx"
+base_url = "{url}"
+username = {{ file = "secrets/projectx-username" }}
+api_key = {{ file = "secrets/projectx-key" }}
+"""
 # Two tokens of a `jwt` provider that are minted in one second are the same token, unless each has a `jti`.
 CONFIG = """\
 [daemon]

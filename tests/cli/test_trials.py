@@ -1,13 +1,12 @@
 """`tokend check --try`: real attempts against a sandbox, without a daemon."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cli.running import CONFIG, daemon, eventually, short_directory, tokend, write_config
+from tests.cli.running import daemon, eventually, tokend
+from tests.cli.trial_stage import attempts, configuration, tried
 from tokend.sandbox import Options, Sandbox, start
 
 
@@ -19,19 +18,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def config(sandbox: Sandbox) -> Iterator[Path]:
-    """A configuration of all kinds. No daemon runs."""
-    with short_directory() as directory:
-        yield write_config(directory, CONFIG, url=sandbox.url)
-
-
-def attempts(sandbox: Sandbox, vendor: str) -> int:
-    return int(sandbox.stage.journal.report()["counts"].get(vendor, 0))
-
-
-def tried(config: Path, *names: str) -> tuple[int, dict[str, Any]]:
-    """Try some tokens; returns the exit code and the answer."""
-    done = tokend("check", str(config), "-o", "json", *(word for name in names for word in ("--try", name)))
-    return done.code, json.loads(done.out)
+    with configuration(sandbox) as written:
+        yield written
 
 
 def test_an_attempt_is_made_and_nothing_is_written_to_a_sink(config: Path, sandbox: Sandbox) -> None:

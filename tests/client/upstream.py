@@ -1,11 +1,10 @@
 """A small HTTP server on loopback that remembers what it was sent, and answers as a test says."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+
+from tests.small_server import QuietHandler, serving
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,12 @@ def upstream(answer: Callable[[Heard], Said]) -> Iterator[Upstream]:
     """Serve until the end of the block."""
     found = Upstream()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = 65536
         timeout = 30
 
-        def do_GET(self) -> None:
+        def get(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             heard = Heard(self.command, self.path, headers, self._body(headers))
             found.heard.append(heard)
@@ -65,8 +64,6 @@ def upstream(answer: Callable[[Heard], Said]) -> Iterator[Upstream]:
             self.end_headers()
             self.wfile.write(said.body)
 
-        do_POST = do_GET  # noqa: N815
-
         def _body(self, headers: dict[str, str]) -> bytes:
             if headers.get("transfer-encoding") != "chunked":
                 return self.rfile.read(int(headers.get("content-length", "0")))
@@ -77,23 +74,5 @@ def upstream(answer: Callable[[Heard], Said]) -> Iterator[Upstream]:
             self.rfile.readline()
             return b"".join(parts)
 
-        def log_message(self, *args: Any) -> None:
-            """Stay quiet."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 1024
-
-        def handle_error(self, *args: Any) -> None:
-            """Stay quiet: what can fail here is a client that went away."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    found.origin = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as found.origin:
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

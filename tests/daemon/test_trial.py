@@ -1,15 +1,14 @@
 """A trial and the state directory: what it keeps to, what it saves, and what it leaves alone."""
 
-import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cli.running import CONFIG, SOMEBODY, as_root, daemon, short_directory, tokend, write_config
+from tests.cli.running import SOMEBODY, as_root, daemon
+from tests.cli.trial_stage import attempts, configuration, tried
 from tokend.sandbox import Options, Sandbox, start
 from tokend.sandbox.faults import Behaviour
 
@@ -22,19 +21,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def config(sandbox: Sandbox) -> Iterator[Path]:
-    """A configuration of all kinds. No daemon runs."""
-    with short_directory() as directory:
-        yield write_config(directory, CONFIG, url=sandbox.url)
-
-
-def attempts(sandbox: Sandbox, vendor: str) -> int:
-    return int(sandbox.stage.journal.report()["counts"].get(vendor, 0))
-
-
-def tried(config: Path, *names: str) -> tuple[int, dict[str, Any]]:
-    """Try some tokens; returns the exit code and the answer."""
-    done = tokend("check", str(config), "-o", "json", *(word for name in names for word in ("--try", name)))
-    return done.code, json.loads(done.out)
+    with configuration(sandbox) as written:
+        yield written
 
 
 def test_minimum_intervals_of_the_state_directory_are_kept(config: Path, sandbox: Sandbox) -> None:

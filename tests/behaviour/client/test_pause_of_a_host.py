@@ -3,13 +3,10 @@
 import json
 import re
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.cli.running import SECRETS, daemon, eventually, short_directory, tokend_as, write_config
+from tests.small_server import QuietHandler, serving
 
 CONFIG = """\
 [daemon]
@@ -37,38 +34,22 @@ client_secret = {{ file = "secrets/xerve" }}
 """
 
 
-class Limiting(BaseHTTPRequestHandler):
+class Limiting(QuietHandler):
     """An upstream that gives everybody a token for a minute, and one user a 429 of ten."""
 
-    def do_POST(self) -> None:
+    def post(self) -> None:
         login = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        limited = login["userName"] == SECRETS["tt-key"]
-        body = b"{}" if limited else json.dumps({"success": True, "token": "fake-token", "expiresIn": 1}).encode()
-        self.send_response(429 if limited else 200)
-        if limited:
-            self.send_header("Retry-After", "600")
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
-
-
-@contextmanager
-def limiting() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Limiting) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+        if login["userName"] == SECRETS["tt-key"]:
+            self.reply(429, {}, {"Retry-After": "600"})
+        else:
+            self.reply(200, {"success": True, "token": "fake-token", "expiresIn": 1})
 
 
 def test_who_is_held_back_by_anothers_rate_limit_says_until_when_and_by_whom() -> None:
     """In words, in the API and as a metric; who may not read the other token does not learn its name."""
     with (
         short_directory() as directory,
-        limiting() as url,
+        serving(Limiting) as url,
         daemon(write_config(directory, CONFIG, url=url)) as running,
     ):
         host = url.removeprefix("http://")

@@ -1,69 +1,34 @@
 """A file of certificate authorities that is corrected in place is noticed: nobody waits for the backoff."""
 
-import json
 import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import trustme
 
-from tests.cli.running import daemon, eventually, short_directory, write_config
+from tests.cli.running import ONE_LOGIN, daemon, eventually, short_directory, write_config
+from tests.small_server import QuietHandler, serving
 
-CONFIG = """\
-[daemon]
-socket = "tokend.sock"
-state_directory = "state"
-
-[providers.one]
-kind = "projectx"
-base_url = "{url}"
-username = {{ file = "secrets/projectx-username" }}
-api_key = {{ file = "secrets/projectx-key" }}
-ca_file = "ca.pem"
-"""
+CONFIG = ONE_LOGIN + 'ca_file = "ca.pem"\n'
 
 
-class Login(BaseHTTPRequestHandler):
+class Login(QuietHandler):
     """Gives everybody a token."""
 
-    def do_POST(self) -> None:
-        body = json.dumps({"success": True, "token": "fake-token", "expiresIn": 60}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
+    def post(self) -> None:
+        self.reply(200, {"success": True, "token": "fake-token", "expiresIn": 60})
 
 
-class Quiet(ThreadingHTTPServer):
-    """A server whose failed handshakes print no traceback."""
-
-    def handle_error(self, *_: object) -> None:
-        """Print nothing."""
-
-
-@contextmanager
-def https(authority: trustme.CA) -> Iterator[str]:
+def tls(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
-    with Quiet(("127.0.0.1", 0), Login) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"https://localhost:{server.server_address[1]}"
-        server.shutdown()
+    return context
 
 
 def test_an_authority_that_is_replaced_in_its_file_ends_the_backoff(tmp_path: Path) -> None:
     """The configuration stays as it is; the file is watched like a secret."""
     wrong, right = trustme.CA(), trustme.CA()
-    with short_directory() as directory, https(right) as url:
+    with short_directory() as directory, serving(Login, tls(right)) as url:
         wrong.cert_pem.write_to_path(str(directory / "ca.pem"))
         with daemon(write_config(directory, CONFIG, url=url)) as running:
             assert eventually(lambda: running.row("one")["failures"] >= 3)

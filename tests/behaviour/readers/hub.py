@@ -9,13 +9,13 @@ import hashlib
 import json
 import socket
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.small_server import QuietHandler, serving
 
 _MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _END = b"\x1e"  # of a message
@@ -43,10 +43,10 @@ def hub() -> Iterator[Hub]:
     """Serve until the end of the block."""
     found = Hub()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:
+        def post(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", "0")))
             answer = {
                 "negotiateVersion": 1, "connectionId": "fake", "connectionToken": "fake",
@@ -59,7 +59,7 @@ def hub() -> Iterator[Hub]:
             self.end_headers()
             self.wfile.write(body)
 
-        def do_GET(self) -> None:
+        def get(self) -> None:
             self.close_connection = True
             token = self._token()
             found.tokens.append(token)
@@ -111,22 +111,5 @@ def hub() -> Iterator[Hub]:
             self.wfile.write(struct.pack(">BB", 0x80 | _TEXT, len(data)) + data)
             self.wfile.flush()
 
-        def log_message(self, *args: Any) -> None:
-            """Stay quiet."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *args: Any) -> None:
-            """Stay quiet: clients go away."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as found.url:
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
