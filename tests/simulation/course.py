@@ -207,7 +207,7 @@ class Course:
 
     async def _do_forget(self, process: Process) -> None:
         if (mark := self._some_held()) is not None:
-            self._context.watch.ledger(mark).ordered(self._machine.elapsed)
+            self._context.watch.ledger(mark).requested(self._machine.elapsed)
             self._later(self._forget(process, mark))
 
     async def _forget(self, process: Process, mark: str) -> None:
@@ -227,7 +227,7 @@ class Course:
 
     async def _resume(self, process: Process, mark: str) -> None:
         if mark in self._context.names:
-            self._context.watch.ledger(mark).ordered(self._machine.elapsed)
+            self._context.watch.ledger(mark).requested(self._machine.elapsed)
             await process.supervisor.refresh(self._context.names[mark], if_generation=None, reason="", admin=True)
 
     # ------------------------------------------------------------ readers

@@ -32,7 +32,7 @@ class Ledger:
     ends: list[float] = field(default_factory=list)  # of the token held during this run, as it is believed
     wishes: list[float] = field(default_factory=list)  # of readers and persons
     orders: list[float] = field(default_factory=list)  # of persons: each may cost a request beyond the budget
-    verdicts: int = 0
+    refusals: int = 0
     allowed: int = 2
     secrets: int = 0  # how often the credentials were replaced
     unsettled: bool = False  # a refusal came that is not yet stored
@@ -91,13 +91,13 @@ class Ledger:
         """A token came."""
         attempt.result = "token"
         self.run, self.ends = [], [] if ends is None else [ends]
-        self.verdicts, self.allowed, self.unsettled = 0, 2, False
+        self.refusals, self.allowed, self.unsettled = 0, 2, False
 
     def refused(self) -> None:
         """The upstream refused the credentials, and the answer arrived."""
-        self.verdicts += 1
+        self.refusals += 1
         self.unsettled = True
-        self.hold(self.verdicts <= self.allowed, f"{self.verdicts} refusals of the same credentials")
+        self.hold(self.refusals <= self.allowed, f"{self.refusals} refusals of the same credentials")
 
     # ------------------------------------------------------------ what excuses
 
@@ -105,21 +105,21 @@ class Ledger:
         """A reader, or a person, wants an attempt."""
         self.wishes.append(now)
 
-    def ordered(self, now: float, *, anew: bool = False, elsewhere: bool = False) -> None:
+    def requested(self, now: float, *, new_credentials: bool = False, other_way: bool = False) -> None:
         """A person changed something, or resumed it.
 
         With the flags, the credentials have changed; requests go elsewhere from here on, or in another way: the outage
         was another one's.
         """
-        if elsewhere:
+        if other_way:
             self.run, self.ends = [], []
         self.wished(now)
         self.orders.append(now)
         # Each of several wishes may cause an attempt, before the first of them was refused.
-        self.allowed = max(self.allowed + 1, self.verdicts + 1)
-        if anew:
+        self.allowed = max(self.allowed + 1, self.refusals + 1)
+        if new_credentials:
             self.secrets += 1
-            self.verdicts, self.allowed = 0, 2
+            self.refusals, self.allowed = 0, 2
 
     def died(self) -> None:
         """The process was killed: what it had learned and not stored is forgotten."""
@@ -128,7 +128,7 @@ class Ledger:
 
     def forgotten(self) -> None:
         """The disk lost what was stored."""
-        self.last, self.run, self.verdicts, self.allowed = None, [], 0, 2
+        self.last, self.run, self.refusals, self.allowed = None, [], 0, 2
 
 
 def is_verdict(reply: Any) -> bool:

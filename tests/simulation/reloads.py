@@ -92,7 +92,7 @@ class Reloads:
             name = f"p{mark[1:]}" if self._draw.random() < 0.5 else f"q{len(world.specs)}{mark}"
             if name not in world.names.values():
                 world.names[mark] = name
-                self._ordered(mark, anew=True)
+                self._request(mark, new_credentials=True)
                 world.watch.seen[mark].may_lose = True
         elif len(world.names) > 1:
             del world.names[self._draw.choice(sorted(world.names))]
@@ -102,7 +102,7 @@ class Reloads:
         name = self._draw.choice(["a", "b", "c", f"p{mark[1:]}"])
         if name not in self._context.names.values():
             self._context.names[mark] = name
-            self._ordered(mark)
+            self._request(mark)
 
     def _lead(self) -> None:
         mark = self._some()
@@ -133,7 +133,7 @@ class Reloads:
 
     def _new(self, mark: str) -> None:
         """What is stored under its name may be another's."""
-        self._ordered(mark, anew=True)
+        self._request(mark, new_credentials=True)
         self._context.watch.seen[mark].may_lose = True
 
     def _change(self, mark: str, **changes: Any) -> None:
@@ -144,13 +144,13 @@ class Reloads:
         world.specs[mark] = new
         world.accept(new)
         another = any(getattr(old, key) != getattr(new, key) for key in (*REQUEST, "life"))
-        self._ordered(mark, anew=another, elsewhere=another or old.proxy != new.proxy)
+        self._request(mark, new_credentials=another, other_way=another or old.proxy != new.proxy)
         if any(getattr(old, key) != getattr(new, key) for key in ACCOUNT) or (new.kind == "jwt" and another):
             world.watch.seen[mark].may_lose = True
 
-    def _ordered(self, mark: str, *, anew: bool = False, elsewhere: bool = False) -> None:
+    def _request(self, mark: str, *, new_credentials: bool = False, other_way: bool = False) -> None:
         now = self._context.machine.elapsed
-        self._context.watch.ledger(mark).ordered(now, anew=anew, elsewhere=elsewhere)
+        self._context.watch.ledger(mark).requested(now, new_credentials=new_credentials, other_way=other_way)
 
     def _some(self) -> str:
         return str(self._draw.choice(sorted(self._context.names)))
@@ -179,7 +179,7 @@ class Reloads:
         world = self._context
         for mark, other in world.specs.items():
             if other.secret == spec.secret:
-                self._ordered(mark, anew=True)
+                self._request(mark, new_credentials=True)
                 seen = world.watch.seen[mark]
                 seen.changed_at = world.machine.elapsed
                 seen.may_lose |= other.kind == "jwt"

@@ -138,7 +138,7 @@ async def _resume_rejected(world: World, process: Process) -> None:
     for name, entry in process.supervisor.entries.items():
         if entry.status().state is State.REJECTED:
             mark = entry.settings.headers["X-Spec"]
-            world.watch.ledger(mark).ordered(world.machine.elapsed)
+            world.watch.ledger(mark).requested(world.machine.elapsed)
             if not entry.is_on_demand:
                 try:
                     await process.supervisor.refresh(name, if_generation=None, reason="", admin=True)

@@ -65,7 +65,7 @@ async def until(look: Callable[[], object]) -> None:
         if look():
             return
         await anyio.sleep(0.1)
-    raise AssertionError("waited a thousand seconds in vain")
+    raise AssertionError("nothing came within a thousand seconds")
 
 
 def test_an_announcement_that_hangs_delays_no_write() -> None:
