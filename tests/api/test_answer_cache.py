@@ -20,7 +20,8 @@ from tokend.api.routes import Router
 from tokend.api.token_api import TokenApi
 from tokend.httpd.application import Application, PreparedAnswers
 from tokend.httpd.connection import Connection
-from tokend.httpd.listener import ConnectionLimits, Listener
+from tokend.httpd.listener import Listener
+from tokend.httpd.places import ConnectionLimits
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.unix_socket import SocketFile
 from tokend.values.secret import Secret

@@ -193,7 +193,7 @@ def test_requests_that_do_not_wait_for_answers_are_answered_in_turn(
 ) -> None:
     """Requests after the first of a burst are held back by the listener. Those of another client are not."""
     turns: list[Callable[[], object]] = []
-    monkeypatch.setattr(running.server.listener, "take_turn", turns.append)
+    monkeypatch.setattr(running.server.listener.turns, "take", turns.append)
     with running.client() as client:
         client.send(LIVE * 3)
         for waiting in (2, 1):

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,8 +21,9 @@ import uvloop
 from tests.credentials.server import place
 from tests.httpd.served import logged
 from tokend.access.peer import NOBODY, Peer
-from tokend.httpd.listener import PAUSE_SECONDS, TURNS_AT_ONCE, ConnectionLimits, Listener
+from tokend.httpd.listener import PAUSE_SECONDS, Listener
 from tokend.httpd.passed_descriptors import refuse_descriptors
+from tokend.httpd.places import ConnectionLimits
 from tokend.httpd.unix_socket import SocketFile, is_right
 
 PATIENCE_SECONDS = 10.0
@@ -364,26 +364,3 @@ def test_clients_cannot_send_descriptors(tmp_path: Path, inherited: bool) -> Non
         await listener.close()
 
     run(scenario)
-
-
-def test_some_turns_are_given_between_two_looks_at_all_sockets(tmp_path: Path) -> None:
-    """However many wait: all of them come, in order, and the loop serves others between."""
-
-    async def scenario() -> None:
-        listener = await Owner().listen(SocketFile(tmp_path / "a.sock"))
-        given: list[int] = []
-        looks: list[int] = []
-        count = TURNS_AT_ONCE * 4 + 1
-        for number in range(count):
-            listener.take_turn(partial(given.append, number))
-        while len(given) < count:
-            await asyncio.sleep(0)
-            looks.append(len(given))
-        assert given == list(range(count))
-        assert max(after - before for before, after in pairwise([0, *looks])) <= TURNS_AT_ONCE
-        listener.take_turn(partial(given.append, -1))
-        await asyncio.sleep(0)
-        assert given[-1] == -1
-        await listener.close()
-
-    uvloop.run(scenario())

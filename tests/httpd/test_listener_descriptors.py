@@ -10,7 +10,7 @@ import pytest
 from tests.httpd.served import Client, Served, eventually, served
 from tests.httpd.test_unix_server import LIVE
 from tokend.httpd import passed_descriptors
-from tokend.httpd.listener import RESERVED_DESCRIPTORS
+from tokend.httpd.places import RESERVED_DESCRIPTORS
 
 
 @pytest.mark.parametrize("receives", [False, True])

@@ -14,8 +14,8 @@ import pytest
 from tests.httpd.loopback_port import BEARER, Port, listening
 from tests.httpd.served import PATIENCE_SECONDS, eventually
 from tokend.api.routes import Router
-from tokend.httpd.listener import RESERVED_DESCRIPTORS
 from tokend.httpd.loopback_server import LoopbackServer
+from tokend.httpd.places import RESERVED_DESCRIPTORS
 from tokend.httpd.request_parser import Limits
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.secret_source import SecretSource

@@ -18,7 +18,8 @@ from tokend.access.peer import Peer, identify
 from tokend.credentials.raw_token_connection import HandedOut, RawTokenConnection, RefusedError, Rule
 from tokend.engine.context.contract import Engine
 from tokend.httpd.hangup import HangupWatch
-from tokend.httpd.listener import PATH_CHECK_SECONDS, ConnectionLimits, Listener
+from tokend.httpd.listener import PATH_CHECK_SECONDS, Listener
+from tokend.httpd.places import ConnectionLimits
 from tokend.httpd.unix_server import one_endpoint
 from tokend.httpd.unix_socket import SocketFile
 from tokend.machine.thread_pool import Threads

@@ -306,7 +306,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         elif self._unread or (self._reader is not None and self._reader.due):
             self._awaits_turn = True
-            self._home.listener.take_turn(self._on_turn)
+            self._home.listener.turns.take(self._on_turn)
         else:
             self._advance()
 

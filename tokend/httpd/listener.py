@@ -5,22 +5,16 @@ period at the end. The server behind it speaks with the clients: HTTP or raw tok
 """
 
 import asyncio
-import heapq
 import os
-import resource
 import socket
-from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from operator import itemgetter
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
 import structlog
 
-from tokend.access.peer import NOBODY, Peer, pid_of, uid_of
-from tokend.access.peer_process import is_contained
+from tokend.access.peer import NOBODY, Peer, uid_of
 from tokend.httpd.passed_descriptors import (
     MOST_UNFINISHED,
     SPARE_DESCRIPTORS,
@@ -29,30 +23,16 @@ from tokend.httpd.passed_descriptors import (
     refuse_descriptors,
     spare_threads,
 )
+from tokend.httpd.places import C, ConnectionLimits, Places, first_reserved, peer_of
+from tokend.httpd.turns import Turns
 from tokend.httpd.unix_socket import SocketFile, bind_socket, is_right, withdraw
 from tokend.machine.thread_pool import ThreadPool, Threads
 
-# The last descriptors are for upstreams, state, files and reloads, however many clients come (docs/promises.md 71).
-# `SPARE_DESCRIPTORS` more are kept while descriptors of clients have to be received.
-RESERVED_DESCRIPTORS = 64
-# Places that only root, the daemon's own user and administrators can take (a sixteenth, if that is less).
-KEPT_PLACES = 64
-# Connections of a container (`access.peer_process`) that count for a uid with kept places. Those above count for a
-# number of their own, so that a container that runs as root takes no place of root's.
-CONTAINER_PLACES = 64
-# It is remembered of so many processes, for so long, whether they are in a container.
-MOST_REMEMBERED_PIDS, PID_SECONDS = 256, 1.0
-_IN_CONTAINER = -1000  # minus the uid: no process has such a uid
-# The idlest connections are looked for among thousands: so many are remembered for the next clients.
-REMEMBERED_IDLE = 64
 # A connection whose client connected before the kernel refused descriptors has been in the backlog since. After this
 # time an empty backlog proves that there is none left.
 BACKLOG_SECONDS = 1.0
 # Accepted in one go; then the connections that are open already are served.
 MOST_AT_ONCE = 64
-# Requests that a client sent without waiting for the answers before them: so many are answered in one go, of all
-# connections together. A thousand connections with a thousand requests each would leave no time for the others.
-TURNS_AT_ONCE = 8
 # Without a free descriptor accept fails and the socket stays readable: to try again at once would be a busy loop.
 PAUSE_SECONDS = 0.1
 # How soon a removed or replaced path is noticed. A stat costs microseconds.
@@ -63,51 +43,6 @@ DISK_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
 # A plain number: at each accept an enum's member would cost as much as a system call.
 _STREAM = int(socket.SOCK_STREAM)
-
-
-class OpenConnection(Protocol):
-    """One accepted connection."""
-
-    def start(self) -> None:
-        """Begin to serve; called once, after the connection is counted."""
-
-    def close_soon(self) -> None:
-        """Close as soon as what was asked is answered."""
-
-    def abort(self) -> None:
-        """Close now."""
-
-    def give_way(self) -> None:
-        """Close now, because another client needs the place."""
-
-    def last_active(self) -> float:
-        """Return the loop's time when the client last did something."""
-
-
-C = TypeVar("C", bound=OpenConnection)
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """The largest numbers of open connections: in all, and of one uid (None: any number).
-
-    Connections of ``exempt`` uids count only in all. A connection above the limit of its uid is closed. When all places
-    are taken, the idlest connection of the uid with the most is closed for one of another uid. The last `KEPT_PLACES`
-    are for uids for which ``kept`` returns True. With ``queues``, a connection above the limit in all, kept places
-    included, stays in the kernel's backlog until another one ends.
-    """
-
-    connections: int
-    per_uid: int | None = None
-    exempt: frozenset[int] = frozenset()
-    queues: bool = False
-    kept: Callable[[int], bool] | None = None
-
-    @property
-    def common(self) -> int:
-        """The number of places that are for everybody."""
-        kept = 0 if self.kept is None else min(KEPT_PLACES, self.connections // 16)
-        return self.connections - kept
 
 
 class Listener(Generic[C]):
@@ -132,24 +67,15 @@ class Listener(Generic[C]):
         threads: Threads | None = None,
     ) -> None:
         self.closing = False
-        self.connections: dict[C, int] = {}
+        self._places: Places[C] = Places(limits, denied)
+        self.connections = self._places.of
         self._place = endpoint if isinstance(endpoint, SocketFile) else None
         self._socket = endpoint if isinstance(endpoint, socket.socket) else bound
         self._make, self._limits, self._denied = make, limits, denied
         self._path_check_seconds = path_check_seconds
         self._threads = threads or ThreadPool(1)
-        self._common = limits.common
-        # By pid, for a moment: to find out costs as much as the accept and the answer. Only places depend on it: a pid
-        # that is another process's by now does no harm.
-        self._contained: dict[int, bool] = {}
-        self._contained_until = 0.0
-        self._per_uid: Counter[int] = Counter()
-        # Connections to be closed if they are still idle then, the idlest one last, with their last activity.
-        self._idlest: list[tuple[float, C]] = []
-        self._going: set[C] = set()
         self._left = asyncio.Event()  # set whenever a connection is closed
-        self._turns: deque[Callable[[], object]] = deque()
-        self._gives_turns = False
+        self.turns = Turns()
         self._pause: asyncio.TimerHandle | None = None
         self._failing = False
         # Whether connections may hold passed descriptors: always before Linux 6.16, later while the backlog of a socket
@@ -218,30 +144,12 @@ class Listener(Generic[C]):
 
     def replace(self, old: C, new: C) -> None:
         """Count ``new`` instead of ``old``, which has the same peer."""
-        self.connections[new] = self.connections.pop(old)
+        self._places.replace(old, new)
 
     def leave(self, connection: C) -> None:
         """Forget a connection that is closed."""
-        if (uid := self.connections.pop(connection, None)) is not None:
+        if self._places.remove(connection):
             self._left.set()
-            self._going.discard(connection)
-            self._per_uid[uid] -= 1
-            if not self._per_uid[uid]:
-                del self._per_uid[uid]
-
-    def take_turn(self, go_on: Callable[[], object]) -> None:
-        """Call ``go_on`` soon, in the order of these calls; `TURNS_AT_ONCE` of them in one round of the loop."""
-        self._turns.append(go_on)
-        if not self._gives_turns:
-            self._gives_turns = True
-            asyncio.get_running_loop().call_soon(self._give_turns)
-
-    def _give_turns(self) -> None:
-        for _ in range(min(TURNS_AT_ONCE, len(self._turns))):
-            self._turns.popleft()()
-        self._gives_turns = bool(self._turns)
-        if self._gives_turns:
-            asyncio.get_running_loop().call_soon(self._give_turns)
 
     async def _bind(self, place: SocketFile, *, take_back: bool) -> socket.socket:
         """Make the socket in a thread: disks and lookups of names may hang. Raises OSError."""
@@ -264,8 +172,8 @@ class Listener(Generic[C]):
     # ---------------------------------------------------------------- accepting
 
     def _accept(self) -> None:
-        sock, limits = self._socket, self._limits
-        reserved = _first_reserved(SPARE_DESCRIPTORS if self._drains else 0)
+        sock, limits, places = self._socket, self._limits, self._places
+        reserved = first_reserved(SPARE_DESCRIPTORS if self._drains else 0)
         if sock is None:
             return
         if self._drains and spare_threads.unfinished >= MOST_UNFINISHED:
@@ -295,75 +203,19 @@ class Listener(Generic[C]):
             except OSError:
                 accepted.close()
                 continue
-            if self._per_uid[uid] >= CONTAINER_PLACES and self._is_privileged(uid) and self._is_contained(accepted):
-                uid = _IN_CONTAINER - uid
-            if limits.per_uid is not None and self._per_uid[uid] >= limits.per_uid and uid not in limits.exempt:
-                self._denied(_peer(uid), "too many connections of this uid")
+            uid = places.uid_for(uid, accepted)
+            if places.has_too_many(uid):
+                self._denied(peer_of(uid), "too many connections of this uid")
                 accepted.close()
                 continue
-            full = len(self.connections) >= self._common or descriptor >= reserved
-            if full and not self._make_room(uid, descriptor - reserved):
-                self._denied(_peer(uid), "too many connections")
+            full = len(self.connections) >= places.common or descriptor >= reserved
+            if full and not places.make_room(uid, descriptor - reserved):
+                self._denied(peer_of(uid), "too many connections")
                 accepted.close()
                 continue
             connection = self._make(accepted, address)
-            self.connections[connection] = uid
-            self._per_uid[uid] += 1
+            places.add(connection, uid)
             connection.start()
-
-    def _make_room(self, uid: int, above: float) -> bool:
-        """Close the idlest connection for a new one if there is no place for it; False if none can be closed.
-
-        ``above`` is how far the new connection's descriptor lies in the reserve; negative if it does not.
-        """
-        kept = self._is_kept(uid)
-        taken = len(self.connections) - len(self._going)
-        if above < 0 and taken < (self._limits.connections if kept else self._common):
-            return True
-        # A descriptor of the reserve is given back as soon as the closed connection's is free again.
-        if above >= RESERVED_DESCRIPTORS / 2 and not kept:
-            return False
-        fullest = self._fullest_uid()
-        if fullest is None or (idlest := self._find_idlest(fullest)) is None:
-            return False
-        # A client of the uid with the most makes no room for itself.
-        if self._per_uid[uid] >= self._per_uid[fullest] and (uid == fullest or not kept or self._is_kept(fullest)):
-            return False
-        self._going.add(idlest)
-        self._denied(_peer(self.connections[idlest]), "too many connections: the idlest was closed")
-        idlest.give_way()
-        return True
-
-    def _is_contained(self, accepted: socket.SocketType) -> bool:
-        now, pid = asyncio.get_running_loop().time(), pid_of(accepted)
-        if now > self._contained_until or len(self._contained) > MOST_REMEMBERED_PIDS:
-            self._contained, self._contained_until = {}, now + PID_SECONDS
-        if (known := self._contained.get(pid)) is None:
-            known = self._contained[pid] = is_contained(accepted)
-        return known
-
-    def _is_privileged(self, uid: int) -> bool:
-        return uid in self._limits.exempt or self._is_kept(uid)
-
-    def _is_kept(self, uid: int) -> bool:
-        return self._limits.kept is not None and self._limits.kept(uid)
-
-    def _fullest_uid(self) -> int | None:
-        """Return the uid with the most connections; one for which places are kept only if there is no other."""
-        return max(self._per_uid, key=lambda uid: (not self._is_kept(uid), self._per_uid[uid]), default=None)
-
-    def _find_idlest(self, fullest: int) -> C | None:
-        """Return the idlest connection of a uid."""
-        connections, going = self.connections, self._going
-        for _ in range(2):
-            while self._idlest:
-                since, one = self._idlest.pop()
-                if connections.get(one) == fullest and one not in going and one.last_active() == since:
-                    return one
-            theirs = (one for one, uid in connections.items() if uid == fullest and one not in going)
-            idlest = heapq.nsmallest(REMEMBERED_IDLE, ((one.last_active(), one) for one in theirs), key=itemgetter(0))
-            self._idlest = idlest[::-1]
-        return None
 
     def _drained(self, descriptor: int) -> socket.SocketType:
         """Return an accepted connection on which descriptors may have been passed."""
@@ -406,12 +258,6 @@ class Listener(Generic[C]):
             self._socket = None
 
 
-def _first_reserved(spare: int) -> float:
-    """Return the first of the last descriptors: the kernel gives the lowest free number. The limit may change."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return float("inf") if soft == resource.RLIM_INFINITY else soft - RESERVED_DESCRIPTORS - spare
-
-
 def _is_reached(reserved: float, listening: socket.socket) -> bool:
     """Return whether the next descriptor would be a reserved one, before a connection is accepted that must stay."""
     try:
@@ -420,8 +266,3 @@ def _is_reached(reserved: float, listening: socket.socket) -> bool:
         return True
     os.close(lowest)
     return lowest >= reserved
-
-
-def _peer(counted: int) -> Peer:
-    """Return the peer that a connection counts for, for the audit line of a denial."""
-    return Peer(_IN_CONTAINER - counted if counted <= _IN_CONTAINER else counted, frozenset())

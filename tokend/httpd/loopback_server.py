@@ -15,8 +15,9 @@ import structlog
 from tokend.access.peer import NOBODY
 from tokend.httpd.application import Application, PreparedAnswers
 from tokend.httpd.connection import Connection
-from tokend.httpd.listener import CLOSE_SECONDS, ConnectionLimits, Listener
+from tokend.httpd.listener import CLOSE_SECONDS, Listener
 from tokend.httpd.loopback_guard import LoopbackGuard
+from tokend.httpd.places import ConnectionLimits
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.time_limits import LimitedConnection, enforce_time_limits
 from tokend.httpd.unix_socket import BACKLOG

@@ -3,7 +3,8 @@
 import asyncio
 from typing import Protocol
 
-from tokend.httpd.listener import Listener, OpenConnection
+from tokend.httpd.listener import Listener
+from tokend.httpd.places import OpenConnection
 from tokend.httpd.request_parser import Limits
 
 # A client has at most this much longer than its limit.

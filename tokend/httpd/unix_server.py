@@ -10,7 +10,8 @@ from functools import partial
 from tokend.access.peer import Peer, identify
 from tokend.httpd.application import Application, PreparedAnswers
 from tokend.httpd.bare_socket import BareConnection, BareSockets
-from tokend.httpd.listener import CLOSE_SECONDS, PATH_CHECK_SECONDS, ConnectionLimits, Listener
+from tokend.httpd.listener import CLOSE_SECONDS, PATH_CHECK_SECONDS, Listener
+from tokend.httpd.places import ConnectionLimits
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.time_limits import LimitedConnection, enforce_time_limits
 from tokend.httpd.unix_socket import SocketFile

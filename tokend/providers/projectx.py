@@ -1,5 +1,6 @@
 """Kind ``projectx``: ProjectX Gateway / TopstepX, a login with user name and API key (docs/vendors.md, projectx)."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
@@ -41,6 +42,8 @@ LOGIN_CODES = {
 }
 UNKNOWN_ERROR = 8
 # A JWT's header is a JSON object. The vendor's guide names quotes around a pasted token as the usual mistake.
+# What stands before a token in a .env file. A token may end with =, so the beginning of a JWT must follow.
+ENV_LINE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=[\"']?eyJ", re.ASCII)
 JWT_START = b"eyJ"
 
 
@@ -208,6 +211,8 @@ def _refusal_of_initial(value: Secret, now: float) -> str | None:
         return "initial_token begins with Bearer, which must go"
     if any(character.isspace() for character in text):
         return "initial_token holds white space, which must go"
+    if ENV_LINE.match(text):
+        return "initial_token is a line of a .env file: everything up to the = must go"
     try:
         token = Secret(header_text(value, "initial_token"))
     except SecretError as error:

@@ -14,7 +14,7 @@ import pytest
 from tests.daemon.harness import PATIENCE_SECONDS, Home, until
 from tests.daemon.tables import PARTNER, PX
 from tokend.config.model import DaemonSettings
-from tokend.httpd.listener import RESERVED_DESCRIPTORS
+from tokend.httpd.places import RESERVED_DESCRIPTORS
 from tokend.httpd.request_parser import Limits
 
 LIVE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Connections of a container that runs as root: they take no place of root's."""
+"""Places of connections: those of a container that runs as root are none of root's; `test_listener` has the others."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from tests.access.test_peer_process import with_namespaces
 from tests.api.fake_engine import FakeEngine
 from tests.credentials import server as raw
 from tests.httpd.served import logged, served
-from tokend.httpd.listener import CONTAINER_PLACES
+from tokend.httpd.places import CONTAINER_PLACES
 from tokend.httpd.request_parser import Limits
 
 # Opens a number of connections, prints how many stay open, and keeps them.
