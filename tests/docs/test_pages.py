@@ -21,7 +21,7 @@ def test_the_first_two_shell_blocks_are_the_demo_and_the_tests() -> None:
     assert tests.text == (
         "pip install --require-hashes -r .ci/lock/build.txt\n"
         "pip install --require-hashes --no-build-isolation -r .ci/lock/test.txt\n"
-        "pip install --no-deps --no-build-isolation . && pytest -q -n 2\n"
+        "pip install --no-deps --no-build-isolation . && pytest -q -n 4\n"
     )
 
 

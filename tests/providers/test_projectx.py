@@ -231,6 +231,8 @@ def test_an_initial_token_that_is_absent_is_none(value: str | None) -> None:
         (jwt(exp=1e30), "has an end that cannot be right"),
         (f'"{jwt(exp=NOW + 500)}"', "stands in quotes, which must go"),
         ("'fake-opaque'", "stands in quotes, which must go"),
+        (f"JWT_TOKEN={jwt(exp=NOW + 500)}", "is a line of a .env file: everything up to the = must go"),
+        (f'JWT_TOKEN="{jwt(exp=NOW + 500)}"', "is a line of a .env file: everything up to the = must go"),
         (f"Bearer {jwt(exp=NOW + 500)}", "begins with Bearer, which must go"),
         ("fake opaque", "holds white space, which must go"),
         (" fake-opaque", "holds white space, which must go"),

@@ -42,9 +42,9 @@ LOGIN_CODES = {
 }
 UNKNOWN_ERROR = 8
 # A JWT's header is a JSON object. The vendor's guide names quotes around a pasted token as the usual mistake.
-# What stands before a token in a .env file. A token may end with =, so the beginning of a JWT must follow.
-ENV_LINE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=[\"']?eyJ", re.ASCII)
 JWT_START = b"eyJ"
+# A whole line of a .env file. An opaque token may end with =, so that a JWT must follow.
+ENV_LINE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=[\"']?[\w-]+\.[\w-]+\.[\w-]*[\"']?", re.ASCII)
 
 
 class ProjectX(HeldSettings, NetworkSettings):
@@ -211,7 +211,7 @@ def _refusal_of_initial(value: Secret, now: float) -> str | None:
         return "initial_token begins with Bearer, which must go"
     if any(character.isspace() for character in text):
         return "initial_token holds white space, which must go"
-    if ENV_LINE.match(text):
+    if ENV_LINE.fullmatch(text):
         return "initial_token is a line of a .env file: everything up to the = must go"
     try:
         token = Secret(header_text(value, "initial_token"))
