@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tokend.files.descriptors import with_reserve
+from tokend.files.durable import closing, sync_directory, write_all
 from tokend.files.observing import Stamp, stamp
 from tokend.files.ownership import Ownership, acl_of, apply_new_ownership, apply_ownership
 from tokend.files.reading import directory_of, read_at
@@ -41,6 +42,8 @@ def replace_set(path: Path, contents: Mapping[str, bytes], ownership: Ownership)
     """
     with _opened(path, ownership, make=True) as directory:
         if _holds(directory, path, contents, ownership):
+            # A crash or an error right after the switch has left the old set, with the old tokens.
+            _remove_others(directory, path, _target(directory, DATA), contents)
             return False
         name = time.strftime("..%Y_%m_%d_%H_%M_%S.", time.gmtime()) + secrets.token_hex(4)
         try:
@@ -52,8 +55,8 @@ def replace_set(path: Path, contents: Mapping[str, bytes], ownership: Ownership)
         for one in contents:
             if _target(directory, one) != f"{DATA}/{one}":
                 _link(directory, one, f"{DATA}/{one}", path)
-        _remove_others(directory, name, contents)
-        os.fsync(directory)
+        _remove_others(directory, path, name, contents)
+        sync_directory(directory, path, "fsync")
         return True
 
 
@@ -65,8 +68,8 @@ def remove_set(path: Path) -> bool:
             held = _target(directory, DATA) is not None
             with suppress(FileNotFoundError), named(path, "unlink"):
                 os.unlink(DATA, dir_fd=directory)
-            _remove_others(directory, None, {})
-            os.fsync(directory)
+            _remove_others(directory, path, None, {})
+            sync_directory(directory, path, "fsync")
             return held
     except FileNotFoundError:
         return False
@@ -101,12 +104,14 @@ def _opened(path: Path, ownership: Ownership, *, make: bool) -> Iterator[int]:
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
             directory = os.open(place.name, flags, dir_fd=parent)
         try:
-            uid = os.fstat(directory).st_uid
+            with named(path, "fstat"):
+                uid = os.fstat(directory).st_uid
             if uid not in {0, os.geteuid(), ownership.uid}:
                 raise RefusedError(errno.EPERM, f"the directory belongs to uid {uid}: not written into", str(path))
             yield directory
         finally:
-            os.close(directory)
+            with suppress(OSError):  # its names are durable, or an error is on its way
+                os.close(directory)
 
 
 def _make(parent: int, path: Path, ownership: Ownership) -> None:
@@ -115,44 +120,35 @@ def _make(parent: int, path: Path, ownership: Ownership) -> None:
             os.mkdir(path.name, 0o700, dir_fd=parent)
     except FileExistsError:
         return
-    descriptor = os.open(path.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-    try:
+    with named(path, "open"):
+        descriptor = os.open(path.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    with closing(descriptor, path):
         apply_ownership(descriptor, path, Ownership(DIRECTORY_MODE, ownership.uid, ownership.gid))
-    finally:
-        os.close(descriptor)
-    os.fsync(parent)
+    sync_directory(parent, path)
 
 
 def _write_set(directory: int, name: str, path: Path, contents: Mapping[str, bytes], ownership: Ownership) -> None:
     with named(path, "mkdir of a set in it"):
         os.mkdir(name, 0o700, dir_fd=directory)
         inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        if os.fstat(inner).st_uid != os.geteuid():
+    with closing(inner, path):
+        with named(path, "fstat"):
+            uid = os.fstat(inner).st_uid
+        if uid != os.geteuid():
             raise RefusedError(errno.EPERM, "somebody else exchanged the set that was being written", str(path))
         for one, content in contents.items():
             _write_file(inner, one, path / one, content, ownership)
         apply_ownership(inner, path, Ownership(DIRECTORY_MODE, ownership.uid, ownership.gid))
-        with named(path, "fsync"):
-            os.fsync(inner)
-    finally:
-        os.close(inner)
+        sync_directory(inner, path, "fsync")
 
 
 def _write_file(directory: int, name: str, path: Path, content: bytes, ownership: Ownership) -> None:
     with named(path, "open"):
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(name, flags, 0o600, dir_fd=directory)
-    try:
+    with closing(descriptor, path):
         apply_new_ownership(descriptor, path, ownership)
-        with named(path, "write"):
-            view = memoryview(content)
-            while view:  # write(2) may write less than it was given
-                view = view[os.write(descriptor, view) :]
-        with named(path, "fsync"):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        write_all(descriptor, path, content)
 
 
 def _link(directory: int, name: str, target: str, path: Path) -> None:
@@ -164,14 +160,15 @@ def _link(directory: int, name: str, target: str, path: Path) -> None:
         with named(path / name, "rename"):
             os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except OSError:
-        os.unlink(temporary, dir_fd=directory)
+        with suppress(OSError):  # the next set removes it
+            os.unlink(temporary, dir_fd=directory)
         raise
 
 
 def _holds(directory: int, path: Path, contents: Mapping[str, bytes], ownership: Ownership) -> bool:
     if any(_fault_of(directory, path, *one, ownership) is not None for one in contents.items()):
         return False
-    return set(_linked(directory)) == contents.keys()
+    return set(_linked(directory, path)) == contents.keys()
 
 
 def _fault_of(directory: int, path: Path, name: str, content: bytes, ownership: Ownership) -> str | None:
@@ -188,7 +185,8 @@ def _fault_of(directory: int, path: Path, name: str, content: bytes, ownership: 
     except OSError:
         return "was deleted"
     try:
-        found = os.stat(name, dir_fd=inner, follow_symlinks=False)
+        with named(path / name, "stat"):
+            found = os.stat(name, dir_fd=inner, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             return "is no file of ours"
         acl = acl_of(inner, name)
@@ -198,7 +196,8 @@ def _fault_of(directory: int, path: Path, name: str, content: bytes, ownership: 
     except FileNotFoundError:
         return "was deleted"
     finally:
-        os.close(inner)
+        with suppress(OSError):  # nothing was written through it
+            os.close(inner)
 
 
 def _target(directory: int, name: str) -> str | None:
@@ -211,19 +210,25 @@ def _target(directory: int, name: str) -> str | None:
         return ""
 
 
-def _linked(directory: int) -> Iterator[str]:
+def _names(directory: int, path: Path) -> list[str]:
+    with named(path, "readdir"):
+        return os.listdir(directory)
+
+
+def _linked(directory: int, path: Path) -> Iterator[str]:
     """List the names that lead into the present set."""
-    for name in os.listdir(directory):
+    for name in _names(directory, path):
         if _target(directory, name) == f"{DATA}/{name}":
             yield name
 
 
-def _remove_others(directory: int, present: str | None, contents: Mapping[str, bytes]) -> None:
+def _remove_others(directory: int, path: Path, present: str | None, contents: Mapping[str, bytes]) -> None:
     """Remove links of files that are not in the set any more, old sets, and what a crash left."""
-    for name in list(_linked(directory)):
+    for name in list(_linked(directory, path)):
         if name not in contents:
-            os.unlink(name, dir_fd=directory)
-    for name in os.listdir(directory):
+            with named(path / name, "unlink"):
+                os.unlink(name, dir_fd=directory)
+    for name in _names(directory, path):
         if _SET.fullmatch(name) and name != present:
             _remove_tree(directory, name)
         elif _LINK.fullmatch(name):

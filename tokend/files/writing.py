@@ -7,11 +7,11 @@ Functions raise OSError with the path and the call that failed; the caller decid
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from tokend.files.descriptors import with_reserve
+from tokend.files.durable import closing, sync_directory, write_all
 from tokend.files.ownership import PRIVATE, Ownership, acl_of, apply_new_ownership, apply_ownership
 from tokend.files.reading import ChangedError, Version, directory_of, inspect, read_at
 from tokend.files.symlinks import RefusedError, Symlink, named, resolve
@@ -80,7 +80,7 @@ def write_in_place(
         with named(path, "open"):
             flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
             descriptor = os.open(path.name, flags, dir_fd=directory)
-        with _closing(descriptor, path):
+        with closing(descriptor, path):
             _require_judged(descriptor, path, found)
             apply_ownership(descriptor, path, ownership)
             _overwrite(descriptor, path, content, before)
@@ -101,7 +101,7 @@ def make_directory(path: Path) -> None:
             with named(one.parent, "open"):
                 parent = os.open(one.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                _sync_directory(parent, one)
+                sync_directory(parent, one)
             finally:
                 os.close(parent)
         except OSError as error:
@@ -122,7 +122,7 @@ def remove_file(path: Path, *, symlink: Symlink = "refuse") -> bool:
             return False
         with named(path, "unlink"):
             os.unlink(path.name, dir_fd=directory)
-        _sync_directory(directory, path)
+        sync_directory(directory, path)
         return True
 
 
@@ -153,15 +153,6 @@ def sweep_directory(path: Path) -> None:
 
 
 # ------------------------------------------------------------------ steps
-
-
-@contextmanager
-def _closing(descriptor: int, path: Path) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        with named(path, "close"):  # some filesystems report here that the data did not arrive
-            os.close(descriptor)
 
 
 def _with_acl(
@@ -201,7 +192,7 @@ def _replace(
         try:
             _put(directory, path, content, ownership, edited)
             edited = None  # the file is the new one from here on
-            _sync_directory(directory, path)
+            sync_directory(directory, path)
             _check_place(directory, path)
         except OSError as error:
             if error.errno != errno.EIO or attempt == FSYNC_TRIES:
@@ -225,9 +216,9 @@ def _write_temporary(directory: int, name: str, path: Path, content: bytes, owne
     with named(path, "open of a temporary file beside it"):
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(name, flags, 0o600, dir_fd=directory)
-    with _closing(descriptor, path):
+    with closing(descriptor, path):
         apply_new_ownership(descriptor, path, ownership)
-        _write_all(descriptor, path, content)
+        write_all(descriptor, path, content)
 
 
 def _require_overwritable(path: Path, found: os.stat_result, ownership: Ownership) -> None:
@@ -263,35 +254,13 @@ def _content_before(directory: int, path: Path, found: os.stat_result, length: i
 
 def _overwrite(descriptor: int, path: Path, content: bytes, before: bytes | None) -> None:
     try:
-        _write_all(descriptor, path, content)
+        write_all(descriptor, path, content)
     except OSError:
         if before is not None:
             with suppress(OSError):
                 os.lseek(descriptor, 0, os.SEEK_SET)
-                _write_all(descriptor, path, before)
+                write_all(descriptor, path, before)
         raise
-
-
-def _write_all(descriptor: int, path: Path, content: bytes) -> None:
-    """Write from the current position, truncate the rest, and fsync."""
-    with named(path, "write"):
-        view = memoryview(content)
-        while view:  # write(2) may write less than it was given
-            view = view[os.write(descriptor, view) :]
-    with named(path, "ftruncate"):
-        os.ftruncate(descriptor, len(content))
-    with named(path, "fsync"):
-        os.fsync(descriptor)
-
-
-def _sync_directory(directory: int, path: Path) -> None:
-    try:
-        with named(path, "fsync of its directory"):
-            os.fsync(directory)
-    except OSError as error:
-        # Some network and FUSE filesystems cannot sync a directory at all.
-        if error.errno not in {errno.EINVAL, errno.EOPNOTSUPP}:
-            raise
 
 
 def _check_place(directory: int, path: Path) -> None:

@@ -21,7 +21,10 @@ GOOD, NEWER, TORN = b'{"good": "fake"}', b'{"newer": "fake"}' * 200, b'{"torn'
 
 @dataclass(frozen=True)
 class SinkJob:
-    """One call of a sink. Its keys are a tuple of pairs; ``action`` is ``write``, ``remove`` or ``probe``."""
+    """One call of a sink. Its keys are a tuple of pairs, and so is a table among their values.
+
+    ``action`` is ``write``, ``remove`` or ``probe``.
+    """
 
     kind: str
     path: str
@@ -31,10 +34,14 @@ class SinkJob:
 
     def sink(self) -> CalledSink:
         """The sink as its configuration makes it."""
-        return sink(self.kind, Path(self.path), **dict(self.keys))
+        return self._made(Path(self.path))
 
     def warm(self) -> None:
-        sink(self.kind, Path(self.path).parents[1] / "warm", **dict(self.keys)).write(lease())
+        self._made(Path(self.path).parents[1] / "warm").write(lease())
+
+    def _made(self, path: Path) -> CalledSink:
+        keys = {key: dict(value) if isinstance(value, tuple) else value for key, value in self.keys}
+        return sink(self.kind, path, **keys)
 
     def prepare(self) -> Callable[[], object]:
         made = self.sink()

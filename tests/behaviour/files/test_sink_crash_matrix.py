@@ -222,17 +222,17 @@ def judge(stage: Stage, outcome: Outcome, error: str, before: Tree, after: Tree)
     told_so = error == "ENOENT" and outcome.returned is False
     if outcome.raised is None and held != after and not told_so:
         return "it says that all is well"
-    if outcome.raised is not None and (fault := misworded(stage, outcome, error)):
+    if outcome.raised is not None and (fault := misworded(stage.place, outcome, error)):
         return fault
     return None if stage.go_on() == after else "not made good by the next attempt"
 
 
-def misworded(stage: Stage, outcome: Outcome, error: str) -> str | None:
+def misworded(place: Path, outcome: Outcome, error: str) -> str | None:
     """What the message lacks; None if nothing."""
     if error in {"EMFILE", "ENFILE"}:
         return "the reserve was not used"
     # Of an error that went on, a directory above may have been the first to report it.
-    if not any(outcome.words.startswith(str(path)) for path in (stage.place, *list(stage.place.parents)[:-1])):
+    if not any(outcome.words.startswith(str(path)) for path in (place, *list(place.parents)[:-1])):
         return "the path is not named"
     if os.strerror(getattr(errno, error)) in outcome.words and not re.search(r"\([a-z]", outcome.words):
         return "the call is not named"
