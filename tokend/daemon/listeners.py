@@ -40,7 +40,7 @@ class OwnListener:
     def report(self, error: OSError | None) -> bool:
         """Record the outcome of a try, and log it if it is new. Returns whether it is."""
         before = self.state, self.error
-        self.state, self.error = ("ok", None) if error is None else ("failing", _reason(error))
+        self.state, self.error = ("ok", None) if error is None else ("failing", reason_of(error))
         if (self.state, self.error) == before:
             return False
         log = structlog.get_logger("tokend.api")
@@ -127,7 +127,8 @@ class Listeners:
                 callback()
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
+    """Return why a socket cannot be made, for the operator: what is concerned, and the reason."""
     if error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return error.strerror or str(error)

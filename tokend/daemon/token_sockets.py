@@ -3,30 +3,26 @@
 Each is a server of its own in front of the same API. A socket that cannot be made ends nothing: it is tried again.
 """
 
-import socket
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import anyio
 from anyio.abc import TaskStatus
 
 from tokend.access.socket_scope import SocketScope
 from tokend.config import SocketSettings
+from tokend.daemon.listeners import reason_of
 from tokend.httpd.unix_server import SocketServer
-from tokend.httpd.unix_socket import SocketFile, bind_socket
+from tokend.httpd.unix_socket import SocketFile
 from tokend.machine import logs
-from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.kind_bugs import bug_behind
 
 # After this time a socket that could not be made is tried again.
 RETRY_SECONDS = 10.0
-# A bind may wait for a disk or a name lookup.
-BIND_SECONDS = 5.0
 # A reload waits this long for its sockets.
 APPLY_SECONDS = 10.0
 
-# Makes the server of a bound socket. `SocketFile` is where the socket is, `SocketScope` what it serves.
-MakeServer = Callable[[SocketFile, SocketScope, socket.socket], SocketServer]
+# Makes the server of a socket. `SocketFile` is where the socket is, `SocketScope` what it serves.
+MakeServer = Callable[[SocketFile, SocketScope], SocketServer]
 
 log = logs.get_logger()
 
@@ -52,16 +48,17 @@ class TokenSocket:
             self.settings = settings
             self._scope.change(settings.tokens, admin=settings.admin)
 
-    async def start(self, make: MakeServer, threads: ThreadPool) -> None:
+    async def start(self, make: MakeServer) -> None:
         """Make the socket and its server, or set ``error``."""
         settings = self.settings
         place = SocketFile(settings.path, mode=int(settings.mode, 8), owner=settings.owner, group=settings.group)
         try:
-            bound = await threads.run(partial(bind_socket, place), seconds=BIND_SECONDS)
-            server = make(place, self._scope, bound)
-            await server.start()
+            server = make(place, self._scope)
+            # Whole or not at all: a socket that was bound meanwhile would have nobody who accepts.
+            with anyio.CancelScope(shield=True):
+                await server.start()
         except Exception as error:
-            reason = _reason(error)
+            reason = reason_of(error) if isinstance(error, OSError) else f"a bug: {bug_behind(error)}"
             if reason != self.error:
                 log.error("socket.failed", path=str(settings.path), detail=reason)
             self.error = reason
@@ -96,8 +93,7 @@ class TokenSocket:
 class TokenSockets:
     """All sockets of ``[[sockets]]``. `serve` runs them; `apply` has them follow a configuration."""
 
-    def __init__(self, threads: ThreadPool) -> None:
-        self._threads = threads
+    def __init__(self) -> None:
         self._sockets: list[TokenSocket] = []
         self._wanted: tuple[SocketSettings, ...] = ()
         self._news = anyio.Event()
@@ -156,7 +152,7 @@ class TokenSockets:
         self._sockets = [known.get(_file(settings)) or TokenSocket(settings) for settings in wanted]
         for one in self._sockets:
             if one.server is None:
-                await one.start(make, self._threads)
+                await one.start(make)
         await _close(gone)
 
 
@@ -164,14 +160,6 @@ async def _close(sockets: Sequence[TokenSocket]) -> None:
     async with anyio.create_task_group() as tasks:
         for one in sockets:
             tasks.start_soon(one.close)
-
-
-def _reason(error: Exception) -> str:
-    if not isinstance(error, OSError):
-        return f"a bug: {bug_behind(error)}"
-    if isinstance(error, TimeoutError):
-        return str(error) or f"it was not made within {BIND_SECONDS:.0f} s: a disk or a lookup of a name hangs"
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 
 def _file(settings: SocketSettings) -> tuple[object, ...]:

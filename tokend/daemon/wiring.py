@@ -5,7 +5,6 @@ each other are joined by a callable that looks up a local variable of the same f
 """
 
 import random
-import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -172,7 +171,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         serve=serve,
     )
     supervisor = Supervisor(tasks, context, reload=lambda dry_run, path: reloader.reload(dry_run, path))
-    sockets = TokenSockets(given.pools.disk)
+    sockets = TokenSockets()
     reloader = Reloader(
         config,
         supervisor,
@@ -219,7 +218,7 @@ def wire_service(given: Launch, engine: EngineParts) -> ServiceParts:
         api.changes,
         where,
         credentials,
-        partial(engine.sockets.serve, _token_socket(engine, api), engine.in_force.config.sockets),
+        partial(engine.sockets.serve, _token_socket(given, engine, api), engine.in_force.config.sockets),
         status_line,
         Notifications(engine.supervisor, engine.in_force, clock=given.clock, threads=given.pools.commands),
         watchdog,
@@ -272,16 +271,17 @@ def _unix_server(given: Launch, engine: EngineParts, api: TokenApi) -> Callable[
     )
 
 
-def _token_socket(engine: EngineParts, api: TokenApi) -> MakeServer:
+def _token_socket(given: Launch, engine: EngineParts, api: TokenApi) -> MakeServer:
     """Return the function that makes the servers of ``[[sockets]]``. Their limits are those of the daemon's socket."""
     settings, kept = engine.in_force.config.daemon, engine.rules.has_kept_place
     limits = Limits(max_connections=settings.max_connections, max_connections_per_uid=settings.max_connections_per_uid)
+    threads = given.pools.disk
 
-    def make(place: SocketFile, scope: SocketScope, bound: socket.socket) -> SocketServer:
+    def make(place: SocketFile, scope: SocketScope) -> SocketServer:
         answers = ScopedAnswers(api.answers, scope)
         who = partial(identify, scope=scope)
         return SocketServer(
-            Router(api), answers=answers, place=place, bound=bound, limits=limits, identify=who, kept=kept
+            Router(api), answers=answers, place=place, limits=limits, threads=threads, identify=who, kept=kept
         )
 
     return make

@@ -52,7 +52,7 @@ class Listener(Generic[C]):
     that somebody else made. ``threads`` make the socket and watch its path. ``make`` turns an accepted socket and the
     peer's address into a connection, which calls `leave` when it is closed. ``denied`` is called with the reason for
     each connection that is closed at once. ``connections`` maps each open connection to the uid that it counts for,
-    that of `NOBODY` over TCP. ``bound`` is the socket that `bind_socket` made at the place already.
+    that of `NOBODY` over TCP.
     """
 
     def __init__(
@@ -63,14 +63,13 @@ class Listener(Generic[C]):
         limits: ConnectionLimits,
         denied: Callable[[Peer, str], None],
         path_check_seconds: float = PATH_CHECK_SECONDS,
-        bound: socket.socket | None = None,
         threads: Threads | None = None,
     ) -> None:
         self.closing = False
         self._places: Places[C] = Places(limits, denied)
         self.connections = self._places.of
         self._place = endpoint if isinstance(endpoint, SocketFile) else None
-        self._socket = endpoint if isinstance(endpoint, socket.socket) else bound
+        self._socket = endpoint if isinstance(endpoint, socket.socket) else None
         self._make, self._limits, self._denied = make, limits, denied
         self._path_check_seconds = path_check_seconds
         self._threads = threads or ThreadPool(1)

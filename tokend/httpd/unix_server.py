@@ -25,8 +25,7 @@ class SocketServer:
     """Serve an application on one Unix socket, from `start` to `close`, on the running asyncio (uvloop) loop.
 
     Give either ``place``, where the socket is made, watched and at the end unlinked, or ``sock``, a listening socket
-    that somebody else made (socket activation). ``bound`` is the socket that `bind_socket` made at the place already;
-    without it `start` makes it, in the loop. ``identify`` returns the identity of a connection's peer. Places are
+    that somebody else made (socket activation). ``identify`` returns the identity of a connection's peer. Places are
     kept for uids for which ``kept`` returns True (default: root's and our own).
     """
 
@@ -40,7 +39,6 @@ class SocketServer:
         limits: Limits | None = None,
         path_check_seconds: float = PATH_CHECK_SECONDS,
         identify: Callable[[socket.SocketType], Peer] = identify,
-        bound: socket.socket | None = None,
         threads: Threads | None = None,
         kept: Callable[[int], bool] | None = None,
     ) -> None:
@@ -59,7 +57,6 @@ class SocketServer:
             ),
             denied=application.log_denial,
             path_check_seconds=path_check_seconds,
-            bound=bound,
             threads=threads,
         )
         self._chores: list[asyncio.Task[None]] = []
