@@ -102,9 +102,9 @@ def test_the_token_alone_is_escaped_on_a_terminal_and_goes_unchanged_into_a_pipe
 
 
 def test_watch_escapes_its_lines() -> None:
-    """The stream ends with its reader; the line is there before."""
+    """The stream ends with its reader; the line is there before. A generation that is no number is no token's."""
     nothing = http(b'{"version": 1, "tokens": []}')
-    with answering(nothing, http(json.dumps(token("fake")).encode())) as server:
+    with answering(nothing, http(json.dumps({**token("fake"), "generation": 1}).encode())) as server:
         argv = [sys.executable, "-m", "tokend", "watch", "tt"]
         settings = environment(TOKEND_SOCKET=server.path)
         with subprocess.Popen(argv, stdout=subprocess.PIPE, env=settings) as process:
