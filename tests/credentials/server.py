@@ -1,6 +1,7 @@
 """A real hand-out on a real Unix socket with uvloop in a thread of its own, and clients that only connect."""
 
 import asyncio
+import errno
 import os
 import secrets
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -76,12 +78,18 @@ class Running:
 
 
 def connected(path: Path, name: bytes | None = None) -> socket.socket:
-    """A client; it connects from an abstract name as systemd does, if one is given."""
+    """A client; it connects from an abstract name as systemd does, if one is given.
+
+    A socket that is just made refuses clients for a moment, until it listens.
+    """
     client = socket.socket(socket.AF_UNIX)
     client.settimeout(PATIENCE_SECONDS)
     if name is not None:
         client.bind(name)
-    client.connect(str(path))
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while client.connect_ex(str(path)) == errno.ECONNREFUSED and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    client.getpeername()  # raises OSError if it is not connected
     return client
 
 

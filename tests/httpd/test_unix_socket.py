@@ -218,7 +218,8 @@ def test_a_stolen_path_is_taken_back(tmp_path: Path) -> None:
         thief.listen()
         (tmp_path / "t").rename(running.path)
         stolen = running.path.lstat().st_ino
-        assert eventually(lambda: _listens(running.path) and running.path.lstat().st_ino != stolen)
+        assert eventually(lambda: running.path.exists() and running.path.lstat().st_ino != stolen)
+        assert eventually(lambda: _listens(running.path))
         assert _mode(running.path) == 0o660
         assert running.get("/livez").status == 200
 

@@ -83,9 +83,9 @@ def test_access_decides_and_the_mode_lets_in(home: Home) -> None:
     token = str(until(lambda: daemon.lease("partner")["access_token"]))
     path = home.out("token.sock")
     until(path.exists)
+    assert given(path).decode() == token
     assert given_to(STRANGER, path) == (len(token), token)
     assert given_to(STRANGER + 1, path) == (0, "")
-    assert given(path).decode() == token
     until(lambda: daemon.log("client.denied"))
 
 
