@@ -9,16 +9,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import anyio
-from pydantic import Field
 
 from tokend.machine.clock import Clock
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
+from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.secret_source import SecretField
-from tokend.plugin.settings import RemoteSinkSettings, part_of
+from tokend.plugin.settings import part_of
 from tokend.plugin.sink import Content, Mark, SinkRuntime
 from tokend.values.errors import SinkError, TransientError
 from tokend.values.secret import Secret
@@ -34,7 +34,6 @@ class StoreSink(RemoteSinkSettings):
     url: str = "http://127.0.0.1:1"
     key: str
     auth: SecretField
-    tokens: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
     @property
     def target(self) -> str:

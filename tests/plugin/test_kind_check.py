@@ -7,12 +7,12 @@ import pytest
 
 from tokend.kinds import PROVIDERS, SINKS
 from tokend.plugin.kind_check import provider_faults, sink_faults
+from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import (
     HeldSettings,
     NetworkSettings,
     OnDemandSettings,
-    RemoteSinkSettings,
     SinkSettings,
 )
 

@@ -53,7 +53,18 @@ class InlineRuntime:
     async def reveal(self, source: SecretSource) -> Secret:
         raise AssertionError("a file sink reads no secret")
 
-    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
+    @property
+    def writer(self) -> str:
+        raise AssertionError("a file has no metadata")
+
+    @property
+    def may_take_over(self) -> bool:
+        raise AssertionError("a file has no writer")
+
+    def write_id(self, values: Values) -> str:
+        raise AssertionError("a file sink makes no ids")
+
+    async def exchange(self, request: UpstreamRequest, *, auth: SecretSource | None = None) -> UpstreamReply:
         raise AssertionError("a file sink sends no request")
 
     async def run_in_thread(self, call: Callable[[], T]) -> T:

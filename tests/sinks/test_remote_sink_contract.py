@@ -14,7 +14,7 @@ from tests.virtual import VirtualClock, run_virtually
 from tokend.engine.publishing.publisher import Publisher
 from tokend.engine.publishing.sink_runtime import WriteRuntime
 from tokend.kinds import SINKS
-from tokend.plugin.settings import RemoteSinkSettings
+from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.sink import Content, RemoteSink
 from tokend.values.errors import SinkError
 

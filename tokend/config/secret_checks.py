@@ -16,12 +16,12 @@ from tokend.config.config_files import Document, one_line
 from tokend.config.findings import ConfigProblem, Findings, in_status
 from tokend.config.model import ProviderConfig
 from tokend.files import Level, trusted
+from tokend.plugin.connection_settings import ConnectionSettings
 from tokend.plugin.field_roles import fields_without_secret
 from tokend.plugin.secret_inspection import Inspected, inspect_secret
 from tokend.plugin.secret_reading import files_of
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import ProviderSettings, SinkSettings
-from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.values.errors import NoCredentialsError, UnsafePathError
 from tokend.values.status import StatusWarning
 
@@ -49,7 +49,7 @@ def findings_of(settings: ProviderSettings | SinkSettings, environ: Mapping[str,
     unreadable = frozenset(key for key, one in inspected.items() if one.error is not None)
     yield from of_secrets(inspected, settings.missing_secrets(unreadable))
     yield from _of_paths(settings)
-    if isinstance(settings, UpstreamSettings):
+    if isinstance(settings, ConnectionSettings):
         yield from _of_upstream(settings)
     if isinstance(settings, SinkSettings) and (exposed := settings.exposure()) is not None:
         yield Finding("path", StatusWarning("target_exposed", exposed), is_shown=True)
@@ -136,13 +136,14 @@ def of_command(key: str, argv: Sequence[str] | None) -> Iterator[Finding]:
         yield from _of_path(key, Path(program), Level.UNSAFE)
 
 
-def _of_upstream(settings: UpstreamSettings) -> Iterator[Finding]:
-    if settings.base_url.startswith("http://"):
+def _of_upstream(settings: ConnectionSettings) -> Iterator[Finding]:
+    key, url = settings.server_url
+    if url.startswith("http://"):
         message = (
-            "base_url: plain http: while nothing listens on this port, any user of this machine can, and gets the "
+            f"{key}: plain http: while nothing listens on this port, any user of this machine can, and gets the "
             "credentials. Use https (ca_file names the authority), or a Unix socket behind a proxy of root's"
         )
-        yield Finding("base_url", StatusWarning("plain_http", message), is_shown=True)
+        yield Finding(key, StatusWarning("plain_http", message), is_shown=True)
     if settings.ca_file or settings.client_cert:
         from tokend.plugin.tls_files import tls_faults  # few configurations name such files
 

@@ -9,19 +9,14 @@ from tokend.plugin.field_errors import field_errors
 from tokend.plugin.field_roles import Absence, Disclosure, Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Issuer, Provider, Runtime
+from tokend.plugin.remote_sink import HttpSinkSettings, RemoteSinkSettings, ValuesSettings
 from tokend.plugin.request_signing import CallToSign, RequestSigner, SigningSettings
 from tokend.plugin.response_status import refuse, token_value
 from tokend.plugin.secret_source import SecretField, SecretSource
-from tokend.plugin.settings import (
-    HeldSettings,
-    NetworkSettings,
-    OnDemandSettings,
-    RemoteSinkSettings,
-    SinkSettings,
-    part_of,
-)
+from tokend.plugin.settings import HeldSettings, NetworkSettings, OnDemandSettings, SinkSettings, part_of
 from tokend.plugin.settings_base import AnchoredPath, Duration, Mode, Name, SocketPath, Strings
 from tokend.plugin.sink import Content, ListeningSink, Mark, RemoteSink, Sink, SinkRuntime
+from tokend.plugin.store_status import refuse_write
 from tokend.plugin.strict_json import parse_object, try_object
 from tokend.plugin.text import header_text, is_text, text_of
 from tokend.plugin.token_expiry import MISSING, expiry
@@ -33,7 +28,11 @@ from tokend.values.errors import (
     RateLimitedError,
     RejectedError,
     SecretError,
+    SinkConflictError,
     SinkError,
+    SinkFinalError,
+    SinkRejectedError,
+    SinkUnavailableError,
     TransientError,
 )
 from tokend.values.instant import Instant
@@ -43,11 +42,12 @@ from tokend.values.url import host_of, path_of
 
 __all__ = [
     "MISSING", "Absence", "AnchoredPath", "AttemptError", "CallToSign", "Clock", "ClockError", "Content", "Disclosure",
-    "Duration", "HeldSettings", "Instant", "InvalidParametersError", "Issuer", "Lease", "ListeningSink", "Mark",
-    "Mode", "Name", "NetworkSettings", "OnDemandSettings", "Provider", "RateLimitedError", "RejectedError",
-    "RemoteSink", "RemoteSinkSettings", "RequestSigner", "Role", "Runtime", "Secret", "SecretError", "SecretField",
-    "SecretSource", "SigningSettings", "Sink", "SinkError", "SinkRuntime", "SinkSettings", "SocketPath", "Strings",
-    "Token", "TransientError", "UpstreamReply", "UpstreamRequest", "UpstreamSettings", "bearer_token", "expiry",
-    "field_errors", "header_text", "host_of", "is_text", "parse_object", "part_of", "path_of", "refuse",
-    "reply_object", "text_of", "token_value", "try_object",
+    "Duration", "HeldSettings", "HttpSinkSettings", "Instant", "InvalidParametersError", "Issuer", "Lease",
+    "ListeningSink", "Mark", "Mode", "Name", "NetworkSettings", "OnDemandSettings", "Provider", "RateLimitedError",
+    "RejectedError", "RemoteSink", "RemoteSinkSettings", "RequestSigner", "Role", "Runtime", "Secret", "SecretError",
+    "SecretField", "SecretSource", "SigningSettings", "Sink", "SinkConflictError", "SinkError", "SinkFinalError",
+    "SinkRejectedError", "SinkRuntime", "SinkSettings", "SinkUnavailableError", "SocketPath", "Strings", "Token",
+    "TransientError", "UpstreamReply", "UpstreamRequest", "UpstreamSettings", "ValuesSettings", "bearer_token",
+    "expiry", "field_errors", "header_text", "host_of", "is_text", "parse_object", "part_of", "path_of", "refuse",
+    "refuse_write", "reply_object", "text_of", "token_value", "try_object",
 ]  # fmt: skip

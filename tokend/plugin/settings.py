@@ -4,7 +4,7 @@ A kind inherits from one of these models and adds its own fields; it needs neith
 compares two tables by ``==``. `field_roles` defines the effect of a changed field.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -17,9 +17,7 @@ from tokend.plugin import field_roles
 from tokend.plugin.field_roles import Role
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings_base import Duration, Headers, Lead, Settings, Strings
-from tokend.plugin.sink import Content, SinkRuntime
 from tokend.plugin.upstream_settings import UpstreamSettings
-from tokend.values.tokens import Lease
 
 # Queries of an on-demand kind that calls an upstream, per uid: per second, and at once.
 ISSUE_RATE, ISSUE_BURST = 5.0, 20
@@ -253,23 +251,6 @@ class SinkSettings(Settings):
     def own_faults(cls) -> list[str]:
         """Return the faults of this class as a kind that its family's base class knows. See `plugin.kind_check`."""
         return []
-
-
-class RemoteSinkSettings(SinkSettings):
-    """The keys that every remote sink takes. A subclass implements `plugin.sink.RemoteSink`."""
-
-    family: ClassVar[Literal["pushed", "remote", "served"]] = "remote"
-
-    timeout: Duration = timedelta(seconds=30)
-
-    def announcement_timing(self) -> AnnouncementTiming | None:
-        """Return None: the store itself notifies its readers."""
-        return None
-
-    async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:  # noqa: ARG002
-        """Make the wanted content: the raw token. ``expires_at`` is the earliest end of all the tokens."""
-        ends = [end for one in (lease, *others.values()) if (end := one.token.expires_at) is not None]
-        return Content(lease.token.value, lease.generation, min(ends, key=lambda end: end.boot, default=None))
 
 
 def part_of(target: str, part: str) -> str:

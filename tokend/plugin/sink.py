@@ -43,11 +43,13 @@ class Mark:
 
     ``digest`` is a digest of target and values, keyed with the salt of the state directory, so that nobody can guess a
     secret from it. None means that the target holds no value of ours. ``version`` is the store's own name of the
-    state, None if the store has none.
+    state, None if the store has none. ``remark`` is what the operator should know about the target, for the status,
+    for example that the store's metadata may not be read.
     """
 
     digest: str | None
     version: str | None = None
+    remark: str | None = None
 
 
 class SinkRuntime(Protocol):
@@ -63,10 +65,23 @@ class SinkRuntime(Protocol):
     async def reveal(self, source: SecretSource) -> Secret:
         """Read a secret now. Raises `SinkError`, which names the secret's place."""
 
-    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
+    @property
+    def writer(self) -> str:
+        """The random id of the state directory: a store with metadata holds it beside the generation."""
+
+    @property
+    def may_take_over(self) -> bool:
+        """Whether an admin has decided that this write takes the target over from another writer."""
+
+    def write_id(self, values: Values) -> str:
+        """Return 32 hex digits that are equal for all attempts of one write, and new for each write that succeeded."""
+
+    async def exchange(self, request: UpstreamRequest, *, auth: SecretSource | None = None) -> UpstreamReply:
         """Send one HTTP request and return its complete reply, whatever its status. Redirects are not followed.
 
-        Raises `SinkError` if no complete, acceptable reply arrived. The upstream may have acted on the request then.
+        With ``auth`` the request carries this credential, in the header of the sink's class (`HttpSinkSettings`).
+        Raises `SinkUnavailableError` if the host cannot be reached or does not answer in time, `SinkError` if no
+        acceptable reply arrived. The store may have acted on the request then.
         """
 
     async def run_in_thread(self, call: Callable[[], T]) -> T:

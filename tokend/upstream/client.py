@@ -15,11 +15,12 @@ import anyio
 from tokend import __version__
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import ThreadPool, Threads
+from tokend.plugin.connection_settings import ConnectionSettings
 from tokend.plugin.http_date import http_date
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
-from tokend.plugin.settings import ProviderSettings, RemoteSinkSettings, SinkSettings
+from tokend.plugin.remote_sink import RemoteSinkSettings
+from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.plugin.text import header_text
-from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.upstream import tls
 from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
@@ -59,7 +60,7 @@ class Upstream:
         resolver: Resolver | None = None,
         threads: Threads | None = None,
     ) -> None:
-        self._network = settings if isinstance(settings, UpstreamSettings) else None
+        self._network = settings if isinstance(settings, ConnectionSettings) else None
         self._proxy = None if self._network is None else self._network.proxy
         timeout = settings.timeout if isinstance(settings, ProviderSettings | RemoteSinkSettings) else UNTIMED
         self._timeout_seconds = timeout.total_seconds()

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from tokend.files import UntrustedError, require_safe
 from tokend.machine.thread_pool import Threads
+from tokend.plugin.connection_settings import ConnectionSettings
 from tokend.plugin.tls_files import tls_faults
-from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.values.errors import TransientError, UnsafePathError
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Contexts:
     Authorities and client certificates are replaced while a daemon runs, some of them every few hours.
     """
 
-    def __init__(self, network: UpstreamSettings | None, threads: Threads) -> None:
+    def __init__(self, network: ConnectionSettings | None, threads: Threads) -> None:
         named = () if network is None else (network.ca_file, network.client_cert, network.client_key)
         self._files = [str(path) for path in named if path is not None]
         self._network = network
@@ -111,7 +111,7 @@ def _well_known() -> ssl.SSLContext:
 
 
 def _make_own(
-    network: UpstreamSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
+    network: ConnectionSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
 ) -> tuple[object, ssl.SSLContext]:
     """Return the stamps of the files and a context; those from ``before`` if the stamps are the same.
 
@@ -130,7 +130,7 @@ def _make_own(
         raise fault from None
 
 
-def _context_of(network: UpstreamSettings) -> ssl.SSLContext:
+def _context_of(network: ConnectionSettings) -> ssl.SSLContext:
     if network.ca_file is None:
         context = _well_known()
     else:
@@ -144,7 +144,7 @@ def _context_of(network: UpstreamSettings) -> ssl.SSLContext:
     return context
 
 
-def _named_fault(network: UpstreamSettings) -> OSError | None:
+def _named_fault(network: ConnectionSettings) -> OSError | None:
     """Return what is wrong with a file, in words that OpenSSL does not have; None if nothing is found."""
     fault = next(tls_faults(network), None)
     return None if fault is None else OSError(errno.EINVAL, f"{fault[0]}: {fault[1]}")

@@ -131,6 +131,37 @@ class SinkError(TokendError):
     reason = "sink"
 
 
+class SinkUnavailableError(SinkError):
+    """The store's host cannot be used now: no connection, no answer in time, 429 or 503. All sinks of the host pause.
+
+    ``retry_after`` is the pause that the store asked for, in seconds, or None.
+    """
+
+    reason = "sink_unavailable"
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SinkRejectedError(SinkError):
+    """The store refused the credential, or what the credential may do. After a second refusal a long pause follows."""
+
+    reason = "sink_rejected"
+
+
+class SinkConflictError(SinkError):
+    """Another writer owns the target. Nothing more is written until an admin or a changed table decides."""
+
+    reason = "sink_conflict"
+
+
+class SinkFinalError(SinkError):
+    """The store never takes this content (too large, immutable, …): only a newer token or a changed table helps."""
+
+    reason = "sink_final"
+
+
 class NewerGenerationError(SinkError):
     """The target holds a newer token of ours, with this ``generation``: the saved state is old. Nothing was written."""
 

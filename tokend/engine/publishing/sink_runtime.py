@@ -1,6 +1,7 @@
 """Implementations of `plugin.sink.SinkRuntime`: threads with a deadline, secrets, requests, marks, other leases."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar, cast
 
 import anyio
@@ -11,10 +12,11 @@ from tokend.machine.clock import Clock
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.protocol_check import implements
 from tokend.plugin.provider import Runtime
+from tokend.plugin.remote_sink import HttpSinkSettings
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.sink import Mark, RemarkingSink, Values, WatchedSink
-from tokend.values.errors import AttemptError, SinkError
+from tokend.values.errors import AttemptError, SinkError, SinkUnavailableError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.status import StatusWarning
 from tokend.values.tokens import Lease
@@ -59,10 +61,32 @@ class WriteRuntime:
         except AttemptError as error:
             raise SinkError(f"{self._sink.target}: {error.detail}") from None
 
-    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
+    @property
+    def writer(self) -> str:
+        """The random id of the state directory."""
+        return self._context.store.state.digest(b"writer")[:32]
+
+    @property
+    def may_take_over(self) -> bool:
+        """Whether this write takes the target over from another writer."""
+        return False
+
+    def write_id(self, values: Values) -> str:
+        """Return an id of the write of these values."""
+        return str(self.mark(values).digest)[:32]
+
+    async def exchange(self, request: UpstreamRequest, *, auth: SecretSource | None = None) -> UpstreamReply:
         """Send one request and return its reply."""
+        if auth is not None and isinstance(self._sink, HttpSinkSettings):
+            value = Secret(self._sink.auth_prefix + (await self.reveal(auth)).reveal())
+            request = replace(request, headers={**request.headers, self._sink.auth_header: value})
         try:
             return await self._upstream_runtime().exchange(request)
+        except TransientError as error:
+            # Repeatable: no connection came about, or no answer came in time.
+            raise (SinkUnavailableError if error.repeatable else SinkError)(
+                f"{self._sink.target}: {error.detail}"
+            ) from None
         except AttemptError as error:
             raise SinkError(f"{self._sink.target}: {error.detail}") from None
 

@@ -9,9 +9,9 @@ from pydantic import Field, field_validator
 
 from tokend import files
 from tokend.plugin.sink import Difference
+from tokend.plugin.templates import render
 from tokend.sinks.files.base import FileSink
 from tokend.sinks.files.drift import is_trusted_place
-from tokend.sinks.files.rendering import render
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease
 

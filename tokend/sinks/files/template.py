@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from tokend.files import UntrustedError, read_whole, require_safe
 from tokend.plugin.settings_base import AnchoredPath
+from tokend.plugin.templates import render
 from tokend.sinks.files.base import FileSink
-from tokend.sinks.files.rendering import render
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.sinks.leases import PLANTED, lease
-from tokend.sinks.files.rendering import render
+from tokend.plugin.templates import render
 from tokend.values.errors import SinkError
 
 
