@@ -74,7 +74,7 @@ def test_several_templates_make_several_values() -> None:
     """By their literal keys."""
     made = content(Several.model_validate({"values": {"a.b": "{{ access_token }}", "TYPE": "{{ token_type }}"}}))
     assert not isinstance(made.values, Secret)
-    assert {key: one.reveal() for key, one in made.values.items()} == {"a.b": PLANTED, "TYPE": "bearer"}
+    assert {key: one.reveal() for key, one in made.values.items()} == {"a.b": PLANTED, "TYPE": "Bearer"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Meaning of a store's status: who waits for what, and what the operator reads."""
+"""Meaning of a store's status: the class of the error, and the operator's message."""
 
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ def refused(status: int, *, word: str | None = None, **headers: str) -> SinkErro
         (401, SinkRejectedError), (403, SinkRejectedError), (429, SinkUnavailableError), (503, SinkUnavailableError),
     ],
 )  # fmt: skip
-def test_a_status_decides_who_waits(status: int, kind: type[SinkError]) -> None:
+def test_a_status_decides_the_class(status: int, kind: type[SinkError]) -> None:
     """Exactly this class; the message has target and status, and nothing of the body."""
     error = refused(status)
     assert type(error) is kind

@@ -16,6 +16,7 @@ from tokend.plugin.templates import render
 from tokend.values.errors import SinkError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease
+from tokend.values.url import host_of
 
 Template = Annotated[str, Field(min_length=1, max_length=65536)]
 
@@ -46,7 +47,7 @@ class RemoteSinkSettings(SinkSettings):
     @property
     def upstream(self) -> str | None:
         """The ``host:port`` of the store: all sinks of one host pause together. None if the store has no host."""
-        return None
+        return host_of(self.server_url[1]) if isinstance(self, ConnectionSettings) else None
 
     def announcement_timing(self) -> AnnouncementTiming | None:
         """Return None: the store itself notifies its readers."""
