@@ -43,7 +43,9 @@ class Answer:
 
     def whole(self) -> bytes:
         """The bytes of the answer."""
-        body = b"" if self.body is None else self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        body = (
+            b"" if self.body is None else self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        )
         own = {} if self.status == 204 else {"Content-Length": str(len(body))}
         own |= {"Content-Type": "application/json"} if body else {}
         lines = "".join(f"{name}: {value}\r\n" for name, value in (own | dict(self.headers)).items())

@@ -93,9 +93,9 @@ class Row:
     """One kind in the suite, or one of the ways in which it can be used.
 
     ``requests`` are the most requests of one ``put``, ``remove`` and ``inspect``; the first is in docs/stores.md.
-    ``reads_back``: `inspect` reads the values. ``shows_writes``: after a lost answer `inspect` shows that the store holds them, so
-    that nothing is written twice. ``over_http``: the faults of `played_server` apply. ``except_for`` has faults that
-    mean something else to this kind, by ``"OPERATION fault"`` or ``"fault"``: the errors allowed (`SinkError` for any).
+    ``reads_back``: `inspect` reads the values. ``shows_writes``: after a lost answer `inspect` shows that they are
+    there, so that nothing is written twice. ``over_http``: the faults of `played_server` apply. ``except_for`` has
+    faults that mean something else to this kind, by ``"OPERATION fault"`` or ``"fault"``: the errors that are allowed.
     """
 
     model: type[RemoteSinkSettings]

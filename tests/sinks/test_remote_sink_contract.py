@@ -98,7 +98,9 @@ async def brought(stage: Stage, content: Content) -> Mark:
 def require_quiet(stage: Stage, *shown: object) -> None:
     """Nothing of it shows a secret."""
     for secret in (PLANTED, SECOND, "planted-fake-other", stage.store.credential):
-        assert secret not in repr(shown) + str(shown) + "".join(said(one) for one in shown if isinstance(one, Exception))
+        assert secret not in repr(shown) + str(shown) + "".join(
+            said(one) for one in shown if isinstance(one, Exception)
+        )
 
 
 def require_operators_sentence(stage: Stage, error: SinkError) -> None:
@@ -346,9 +348,7 @@ async def misbehave(stage: Stage, operation: str, fault: str, after: int) -> Non
     assert store.others() == before
 
 
-def require_true(
-    stage: Stage, operation: str, fault: str, played: Fault, content: Content, mark: Mark | None
-) -> None:
+def require_true(stage: Stage, operation: str, fault: str, played: Fault, content: Content, mark: Mark | None) -> None:
     """A call that succeeded has had its effect."""
     if stage.store.server.fault is not None:
         return  # it needed fewer requests this time
