@@ -187,6 +187,39 @@ def test_a_failed_announcement_shows_and_is_retried_without_a_write() -> None:
     run_virtually(main)
 
 
+def test_after_a_failure_a_later_change_has_its_own_quiet_time() -> None:
+    """The earlier change is not announced before it: one announcement covers both."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock, commands=SlowThreads(clock))
+        world.stumbles["announce", "somewhere"] = SinkError("the command failed")
+        async with world.running(provider("a", FakeHeld(), DelayedSink(debounce=60.0))) as supervisor:
+            await until(lambda: world.written)
+            await until(lambda: hook(world)[0] == "running")
+            await supervisor.refresh("a", if_generation=None, reason="other", admin=True)
+            changed = clock.instant()
+            await until(lambda: hook(world)[0] == "failed")
+            world.stumbles.clear()
+            await until(lambda: world.announced)
+            assert changed.until(clock.instant()) == pytest.approx(70.0, abs=1.0)
+
+    run_virtually(main)
+
+
+def test_a_single_run_waits_for_an_announcement_that_runs() -> None:
+    """The change is announced when the command has ended, not when it has begun."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock, commands=SlowThreads(clock))
+        async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
+            await until(lambda: hook(world)[0] == "running")
+            assert supervisor.outcome() is None
+            await until(lambda: world.announced)
+            await until(lambda: supervisor.outcome() is not None)
+
+    run_virtually(main)
+
+
 def test_a_sink_without_announcements_has_no_hook() -> None:
     """Its row says null, and no task waits for it."""
 
