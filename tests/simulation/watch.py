@@ -267,11 +267,12 @@ class Watch:
         self.hold(delayed or all(lease.token.is_valid(now) for lease in leases), path, "a dead token is written")
         for lease in leases:
             value = lease.token.value.reveal()
-            before = self._context.in_files.get((path, lease.name))
+            before, generation = self._context.in_files.get((path, lease.name), (None, 0))
+            # That of now: where the wall clock was set back, a token that is signed here may be made a second time.
+            written = self.order.get((lease.name, value), 0)
             if before is not None and self.accounts.get(before) == self.accounts.get(value):
-                newer = self.order.get((lease.name, value), 0) >= self.order.get((lease.name, before), 0)
-                self.hold(newer, path, "an older token replaced a newer one")
-            self._context.in_files[path, lease.name] = value
+                self.hold(written >= generation, path, "an older token replaced a newer one")
+            self._context.in_files[path, lease.name] = value, written
 
     def removed(self, path: str) -> None:
         """A sink took the token away."""

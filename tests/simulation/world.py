@@ -30,7 +30,7 @@ class World:
         self.specs: dict[str, Spec] = {}  # by mark, also of those that are not configured any more
         self.names: dict[str, str] = {}  # by mark, of those that are
         self.config: Mapping[str, Any] = {}
-        self.in_files: dict[tuple[str, str], str] = {}
+        self.in_files: dict[tuple[str, str], tuple[str, int]] = {}
         self.asked = 0
         self.began_at = 0.0
         self.slow: dict[str, tuple[float, float]] = {}  # pool: share of its calls that take up to so long

@@ -1,6 +1,7 @@
 """Rendering of templates over one or more tokens, by a sandboxed Jinja."""
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ def render(target: str, source: str, lease: Lease, others: Mapping[str, Lease]) 
     """Render a template for these tokens as UTF-8.
 
     The variables are the native JSON's members, ``headers``, and ``tokens``: the same variables of each token, by name.
+    The filter ``b64`` encodes text or bytes as Base64.
     Raises `SinkError`, which names ``target`` and the template's fault, and quotes no value.
     """
     # Imported here: Jinja takes 4 MB of memory, and few configurations have a template.
@@ -24,6 +26,7 @@ def render(target: str, source: str, lease: Lease, others: Mapping[str, Lease]) 
     environment = ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
     )
+    environment.filters["b64"] = _b64
     tokens = {one.name: _members(one) for one in (lease, *others.values())}
     values = {**tokens[lease.name], "tokens": tokens}
     try:
@@ -43,3 +46,15 @@ def render(target: str, source: str, lease: Lease, others: Mapping[str, Lease]) 
 def _members(lease: Lease) -> dict[str, Any]:
     headers = {name: value.reveal() for name, value in lease.token.headers.items()}
     return {**native(lease), "headers": headers}
+
+
+def _b64(value: object) -> str:
+    """Encode text (its UTF-8), bytes or a number as one line of Base64, with padding.
+
+    Raises TypeError for anything else: the words ``None`` or ``{…}`` in Base64 would look like a credential.
+    """
+    # The text of an undefined variable raises Jinja's own error.
+    data = value if isinstance(value, bytes) else str(value).encode()
+    if not isinstance(value, str | bytes | int):
+        raise TypeError("b64 encodes text and bytes")
+    return b64encode(data).decode()
