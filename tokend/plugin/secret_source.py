@@ -14,10 +14,10 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
+from tokend.plugin.shown_text import NOT_SHOWN, looks_secret
 from tokend.plugin.settings_base import CompactModel, absolute_path
 from tokend.values.secret import Secret
 
-NOT_SHOWN = "(not shown)"
 _SHOWN = {
     "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}", re.ASCII),
     "credential": re.compile(r"[a-z0-9._-]{1,40}", re.ASCII),
@@ -27,7 +27,7 @@ _SHOWN = {
 
 def is_shown(key: str, written: str) -> bool:
     """Return whether a value of ``env``, ``file`` or ``credential`` may be shown: it looks like a place."""
-    return _SHOWN[key].fullmatch(written) is not None
+    return _SHOWN[key].fullmatch(written) is not None and (key == "file" or not looks_secret(written))
 
 
 class UnshownPath(type(Path())):  # type: ignore[misc]  # a concrete class of this system
