@@ -1,11 +1,11 @@
 """Check of a template before it is rendered: its syntax, its variables, and the tokens that it names."""
 
 from collections.abc import Collection
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from tokend.plugin.shown_text import shown
 from tokend.plugin.templates import environment
+from tokend.values.near_miss import did_you_mean
 
 if TYPE_CHECKING:
     from jinja2 import Environment, nodes
@@ -37,7 +37,7 @@ def template_faults(source: str, tokens: Collection[str]) -> list[str]:
         return [shown(f"line {error.lineno} of the template is wrong: {error.message}")]
     except (RecursionError, MemoryError, SyntaxError, ValueError):
         return ["the template is nested too deeply"]
-    faults = [f"the template asks for {_named(name)}, which is not there{_near(name, MEMBERS)}" for name in unknown]
+    faults = [f"the template asks for {_named(name)}, which is not there{did_you_mean(name, MEMBERS)}" for name in unknown]
     faults += [fault for path in accesses if (fault := _fault_of_access(path, tokens)) is not None]
     return sorted(dict.fromkeys(faults))
 
@@ -68,9 +68,9 @@ def _fault_of_access(path: tuple[str, ...], tokens: Collection[str]) -> str | No
         return None
     name = path[1]
     if name not in tokens and not hasattr(dict, name):
-        return f"the template reads the token {_named(name)}: add it to tokens{_near(name, tokens)}"
+        return f"the template reads the token {_named(name)}: add it to tokens{did_you_mean(name, tokens)}"
     if name in tokens and len(path) > 2 and path[2] not in MEMBERS and not hasattr(dict, path[2]):
-        return f"the template asks for {_named(path[2])} of {name}, which is not there{_near(path[2], MEMBERS)}"
+        return f"the template asks for {_named(path[2])} of {name}, which is not there{did_you_mean(path[2], MEMBERS)}"
     return None
 
 
@@ -92,8 +92,3 @@ def _path(node: "nodes.Node") -> tuple[str, ...]:
 
 def _named(name: str) -> str:
     return repr(shown(name))
-
-
-def _near(word: str, known: Collection[str]) -> str:
-    near = get_close_matches(word, list(known), n=1)
-    return f'; did you mean "{near[0]}"?' if near else ""
