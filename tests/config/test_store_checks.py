@@ -1,4 +1,4 @@
-"""What is wrong with a remote sink is an error of the configuration, at its place, and shows no secret."""
+"""Errors of remote sinks in a configuration: at their places, all at once, without a secret."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,7 +75,9 @@ def places(problems: list[ConfigProblem]) -> list[tuple[int, int, str]]:
 
 def test_a_template_is_compiled_with_the_configuration(tmp_path: Path) -> None:
     """Every wrong template is an error, all at once, each at its key; what stands in it is not shown."""
-    text = PARTNER + SINK + f'value = "{PLANTED} {{{{"\n' + SINK.replace("APP", "B") + "values.A = '{{ acess_token }}'\n"
+    text = (
+        PARTNER + SINK + f'value = "{PLANTED} {{{{"\n' + SINK.replace("APP", "B") + "values.A = '{{ acess_token }}'\n"
+    )
     text += "values.B = '{{ tokens.tt.access_token }}'\nvalues.C = '{{ tokens.partner.access_token }}'\n" + TT
     problems = refused(written(tmp_path, text))
     assert places(problems) == [
@@ -84,8 +86,8 @@ def test_a_template_is_compiled_with_the_configuration(tmp_path: Path) -> None:
         (14, 1, "B: the template reads the token 'tt': add it to tokens"),
     ]
     assert [one.excerpt for one in problems] == ['value = "…"', "values.A = '…'", "values.B = '…'"]
-    good = text.replace(f"{PLANTED} {{{{", "x").replace("acess", "access").replace(
-        "values.A", 'tokens = ["tt"]\nvalues.A'
+    good = (
+        text.replace(f"{PLANTED} {{{{", "x").replace("acess", "access").replace("values.A", 'tokens = ["tt"]\nvalues.A')
     )
     assert loaded(written(tmp_path, good)).warnings[0].code == "store_quota"
 
@@ -112,7 +114,9 @@ def test_a_url_with_credentials_is_an_error_at_its_key(tmp_path: Path, url: str)
     assert places([problem]) == [
         (6, 1, "address: a URL holds no user and no password here: they have keys of their own")
     ]
-    text = PARTNER + f'[[providers.partner.sinks]]\nkind = "store"\nkey = "a"\nauth = {{ env = "KEY" }}\nurl = "{url}"\n'
+    text = (
+        PARTNER + f'[[providers.partner.sinks]]\nkind = "store"\nkey = "a"\nauth = {{ env = "KEY" }}\nurl = "{url}"\n'
+    )
     assert only(refused(written(tmp_path, text))).line == 8
 
 
@@ -135,7 +139,7 @@ def test_a_secret_in_the_place_of_a_name_is_not_shown(tmp_path: Path) -> None:
     """Neither in a message nor in an excerpt, of whatever error; a name is."""
     sink = SINK.replace('"APP"', f'"{PLANTED}"')
     problem = only(refused(written(tmp_path, PARTNER + sink + sink)))
-    assert problem.message.startswith('shelf:(not shown) is written by another sink already: ')
+    assert problem.message.startswith("shelf:(not shown) is written by another sink already: ")
     problem = only(refused(written(tmp_path, PARTNER + SINK.replace('"APP"', f'["{PLANTED}"]'))))
     assert "expected a string" in problem.message
     text = PARTNER + SINK + f'tokens = ["{PLANTED}"]\n'
@@ -146,7 +150,7 @@ def test_a_secret_in_the_place_of_a_name_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_a_life_too_short_for_the_store_is_a_warning(tmp_path: Path) -> None:
-    """The jwt's ttl tells it; a min_interval or a longer life ends it."""
+    """The ttl of the jwt decides; a min_interval or a longer life ends it."""
     config = loaded(written(tmp_path, PARTNER + 'ttl = "5m"\n' + SINK))
     [warning] = config.warnings
     assert (warning.line, warning.column, warning.code) == (5, 1, "store_quota")
@@ -162,7 +166,7 @@ def test_a_life_too_short_for_the_store_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_life_that_only_the_upstream_knows_is_no_warning(tmp_path: Path) -> None:
-    """The first token tells it."""
+    """The first token decides."""
     assert loaded(written(tmp_path, TT + SINK.replace("partner", "tt"))).warnings == ()
 
 

@@ -131,9 +131,13 @@ class Counted(Plain):
         return ("team/app", "token")
 
 
-@pytest.mark.parametrize(("life", "interval", "warns"), [(1079.0, None, True), (1080.0, None, False), (60.0, "14m", True),
-                                                         (60.0, "15m", False), (0.0, None, True)])  # fmt: skip
-def test_a_life_or_an_interval_that_fits_the_quota_is_no_warning(life: float, interval: str | None, warns: bool) -> None:
+@pytest.mark.parametrize(
+    ("life", "interval", "warns"),
+    [(1079.0, None, True), (1080.0, None, False), (60.0, "14m", True), (60.0, "15m", False), (0.0, None, True)],
+)
+def test_a_life_or_an_interval_that_fits_the_quota_is_no_warning(
+    life: float, interval: str | None, warns: bool
+) -> None:
     """100 writes a day are one in 864 s, four fifths of 18 minutes."""
     sink = Counted.model_validate({"min_interval": interval} if interval else {})
     assert (sink.quota_warning(life) is not None) == warns

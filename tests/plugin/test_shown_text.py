@@ -1,4 +1,4 @@
-"""What is hidden of a text that may be shown, and what is not."""
+"""Text that may be shown: words that look like secrets are hidden, names are not."""
 
 import random
 import string

@@ -36,7 +36,10 @@ def test_a_good_template_has_no_fault(text: str) -> None:
             ["line 2 of the template is wrong: Expected an expression, got 'end of statement block'"],
         ),
         ("{{ access_token | nothing }}", ["line 1 of the template is wrong: No filter named 'nothing'."]),
-        ("{{ acces_token }}", ["the template asks for 'acces_token', which is not there; did you mean \"access_token\"?"]),
+        (
+            "{{ acces_token }}",
+            ["the template asks for 'acces_token', which is not there; did you mean \"access_token\"?"],
+        ),
         (
             "{{ tokens.z.access_token }} {{ one }}",
             ["the template asks for 'one', which is not there", "the template reads the token 'z': add it to tokens"],

@@ -10,11 +10,8 @@ from tokend.config.model import DaemonSettings
 from tokend.files import real_path
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import PART, HeldSettings, SinkSettings
-<<<<<<< HEAD
 from tokend.plugin.shown_text import shown
-=======
 from tokend.values.near_miss import did_you_mean
->>>>>>> main
 
 # In ``tokens`` of ``[[sockets]]``: every token.
 ALL = "*"

@@ -9,11 +9,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from tokend.plugin.secret_source import SecretSource, is_shown
-<<<<<<< HEAD
 from tokend.plugin.shown_text import looks_secret
-=======
 from tokend.values.near_miss import nearest
->>>>>>> main
 
 Where = tuple[str | int, ...]
 

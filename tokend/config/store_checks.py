@@ -55,7 +55,7 @@ def _of_credentials(sink: PlacedSettings, tables: Mapping[str, PlacedSettings]) 
 
 
 def _of_quota(sink: PlacedSettings, tables: Mapping[str, PlacedSettings]) -> Iterator[ConfigProblem]:
-    """Yield a warning if the settings tell how long a token of the sink lives, and the store's quota is too small."""
+    """Yield a warning if the settings say how long a token of the sink lives, and the store's quota is too small."""
     settings: SinkSettings = sink.settings
     names = (_owner(sink), *settings.other_tokens())
     lives = [life for name in names if name in tables and (life := _life_seconds(tables[name])) is not None]

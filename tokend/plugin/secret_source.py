@@ -14,8 +14,8 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
-from tokend.plugin.shown_text import NOT_SHOWN, looks_secret
 from tokend.plugin.settings_base import CompactModel, absolute_path
+from tokend.plugin.shown_text import NOT_SHOWN, looks_secret
 from tokend.values.secret import Secret
 
 _SHOWN = {

@@ -5,6 +5,7 @@ begins as the credentials of a known vendor, or looks random.
 """
 
 import re
+from itertools import pairwise
 
 NOT_SHOWN = "(not shown)"
 # Beginnings that vendors give their credentials, so that programs find them. All that follows is hidden.
@@ -56,5 +57,5 @@ def _is_random(run: str) -> bool:
     if _HEX.fullmatch(run):
         return True
     classes = run.translate(_CLASSES)
-    changes = sum(a != b and (a, b) != ("A", "a") for a, b in zip(classes, classes[1:], strict=False))
+    changes = sum(a != b and (a, b) != ("A", "a") for a, b in pairwise(classes))
     return changes > _RANDOM_SHARE * len(run)

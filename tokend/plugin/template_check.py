@@ -37,7 +37,9 @@ def template_faults(source: str, tokens: Collection[str]) -> list[str]:
         return [shown(f"line {error.lineno} of the template is wrong: {error.message}")]
     except (RecursionError, MemoryError, SyntaxError, ValueError):
         return ["the template is nested too deeply"]
-    faults = [f"the template asks for {_named(name)}, which is not there{did_you_mean(name, MEMBERS)}" for name in unknown]
+    faults = [
+        f"the template asks for {_named(name)}, which is not there{did_you_mean(name, MEMBERS)}" for name in unknown
+    ]
     faults += [fault for path in accesses if (fault := _fault_of_access(path, tokens)) is not None]
     return sorted(dict.fromkeys(faults))
 
