@@ -20,7 +20,7 @@ OF_A = SecretSource(token="a")
 
 
 def two_hosts(clock: VirtualClock, *, life: float = HOUR) -> tuple[World, Upstream, Upstream]:
-    """A world with the upstream of ``a``, whose tokens live ``life``, and that of ``b``, whose tokens live a day."""
+    """An engine with the upstream of ``a``, whose tokens live ``life``, and that of ``b``, whose tokens live a day."""
     world = World(clock)
     world.upstreams["one"].life = life
     world.upstreams["two"] = Upstream(clock, life=24 * HOUR)
@@ -71,7 +71,7 @@ def test_the_first_attempt_waits_for_the_other_token_without_a_request() -> None
 
 
 def test_a_renewed_token_is_no_other_account() -> None:
-    """Neither a renewal nor a rename of the other provider withdraws the token or causes a request at once."""
+    """Neither a refresh nor a rename of the other provider withdraws the token or causes a request at once."""
 
     async def main(clock: VirtualClock) -> None:
         world, _, two = two_hosts(clock)

@@ -1,7 +1,7 @@
 """References: the secrets of providers and sinks that are another provider's token, ``{ token = "NAME" }``.
 
-An attempt that needs such a token is made while the token is valid. Nothing asks again and again: who waits is woken
-when the token changes.
+An attempt that needs such a token is made while the token is valid. Nothing asks again and again: a change of the token wakes its
+waiters.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +27,7 @@ def lacking(names: Iterable[str], store: TokenStore) -> str | None:
 
 
 class References:
-    """The readers of each referenced token, and the last state of it that they were told.
+    """The readers of each referenced token, and the last state of it that was reported.
 
     ``changed`` is called with the names of the readers and of the token: after a change of its generation, and when it
     becomes valid or ends.
@@ -37,7 +37,7 @@ class References:
         self._store = store
         self._changed = changed
         self._readers: dict[str, dict[str, None]] = {}
-        self._told: dict[str, int | None] = {}
+        self._reported: dict[str, int | None] = {}
         store.subscribe(self._touched)
 
     def follow(self, providers: Mapping[str, ProviderConfig]) -> None:
@@ -48,12 +48,12 @@ class References:
             for settings in tables:
                 for name in _all_referenced(settings):
                     self._readers.setdefault(name, {})[reader] = None
-        self._told = {name: self._state(name) for name in self._readers}
+        self._reported = {name: self._state(name) for name in self._readers}
 
     def _touched(self, name: str) -> None:
-        if (readers := self._readers.get(name)) is None or (state := self._state(name)) == self._told[name]:
+        if (readers := self._readers.get(name)) is None or (state := self._state(name)) == self._reported[name]:
             return
-        self._told[name] = state
+        self._reported[name] = state
         self._changed(tuple(readers), name)
 
     def _state(self, name: str) -> int | None:

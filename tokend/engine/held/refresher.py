@@ -303,7 +303,7 @@ class Refresher:
         return None if wanted is None else max(wanted, self.blocked_seconds(now, on_demand=False, alone=alone))
 
     def _note_waiting(self, detail: str | None) -> None:
-        """Note why the attempt that is due is not made, and tell the readers who wait for it. None: it is made."""
+        """Note why the attempt that is due is not made, and answer the readers that wait for it. None: it is made."""
         if detail is None or self.waiting is None or self.waiting.detail != detail:
             before = self.waiting
             self.waiting = None if detail is None else Failure(WaitingError.reason, detail, self._clock.instant().wall)
@@ -359,7 +359,7 @@ class Refresher:
             self._answer(failure)
 
     def _answer(self, failure: AttemptError | None) -> None:
-        """Give the readers who wait for an attempt its result."""
+        """Give the readers that wait for an attempt its result."""
         result, self._result = self._result, None
         if result is not None:
             result.error = failure

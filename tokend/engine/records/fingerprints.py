@@ -30,8 +30,8 @@ async def identify(
     """Read every secret of ``settings`` once and fingerprint the whole. Raises `SecretError`.
 
     ``accounts`` returns the account of another provider's token. Where that token is a secret, its account and not its
-    content says whose the own token is: a renewed access token is no other account. A kind that signs here is told by
-    the content, as with every secret: it signs anew at once.
+    content says whose the own token is: a renewed access token is no other account. For a
+    kind that signs here the content counts, as with every secret: it signs again at once.
     """
     optional = settings.optional_secrets()
     revealed: dict[str, Secret] = {}
