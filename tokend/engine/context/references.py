@@ -1,7 +1,7 @@
 """References: the secrets of providers and sinks that are another provider's token, ``{ token = "NAME" }``.
 
-An attempt that needs such a token is made while the token is valid. Nothing asks again and again: a change of the token wakes its
-waiters.
+An attempt that needs such a token is made while the token is valid. Nothing asks again and again: a change of the
+token wakes its waiters.
 """
 
 from collections.abc import Callable, Iterable, Mapping
