@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from tokend.config.findings import nearest
 from tokend.plugin.secret_source import SecretSource, is_shown
+from tokend.values.near_miss import nearest
 
 Where = tuple[str | int, ...]
 

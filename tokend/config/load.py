@@ -20,7 +20,7 @@ from tokend.config.cross_checks import (
     files_read,
 )
 from tokend.config.fields import Visibility, known_and_public_keys, visibility
-from tokend.config.findings import Findings, InvalidConfigError, did_you_mean, in_order
+from tokend.config.findings import Findings, InvalidConfigError, in_order
 from tokend.config.included_files import read_included
 from tokend.config.kind_failures import check_methods, failure_of_kind
 from tokend.config.kind_lookup import KindLookup, LoadKinds
@@ -36,6 +36,7 @@ from tokend.config.toml_messages import Vocabulary
 from tokend.files import directories_resolved_once, judged_once
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import Access, OnDemandSettings, ProviderSettings, SinkSettings
+from tokend.values.near_miss import did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 
