@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tokend.config.config_files import PlacedSettings
 from tokend.config.fields import Visibility
-from tokend.config.findings import Findings, did_you_mean
+from tokend.config.findings import Findings
+from tokend.values.near_miss import did_you_mean
 
 
 def check_references(
