@@ -174,3 +174,28 @@ def test_a_check_of_a_kind_that_fails_is_an_error_of_the_kind(tmp_path: Path) ->
     """Its exception may quote a secret."""
     problem = only(refused(written(tmp_path, PARTNER + SINK.replace('"shelf"', '"broken"'))))
     assert "cannot use these settings: RuntimeError" in problem.message
+
+
+READER = '{ command = ["shelfctl", "get", "APP"] }'
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_credential_that_is_read_from_what_the_sink_writes_is_an_error(tmp_path: Path, behind: bool) -> None:
+    """At once, or behind another token: after the end of either token neither could be had."""
+    other = TT.replace("[providers.tt]", "[providers.login]").replace(
+        'api_secret = { env = "KEY" }', f"api_secret = {READER}"
+    )
+    between = TT.replace('api_key = { env = "KEY" }', 'api_key = { token = "login" }')
+    sink = SINK + f'auth = {{ token = "{"tt" if behind else "login"}" }}\nmin_interval = "1h"\n'
+    text = PARTNER + sink + other + between
+    problem = only(refused(written(tmp_path, text)))
+    assert (problem.line, problem.column) == (8, 1)
+    assert problem.message.startswith("auth: login authenticates here, and its secret is read from what this sink")
+    assert loaded(written(tmp_path, text.replace('"get", "APP"', '"get", "OTHER"'))).warnings == ()
+
+
+def test_a_token_may_authenticate_with_what_is_made_from_it(tmp_path: Path) -> None:
+    """A login by the sink's own token goes through memory, not through the store."""
+    login = TT.replace('api_key = { env = "KEY" }', 'api_key = { token = "partner" }')
+    text = PARTNER + SINK + 'auth = { token = "tt" }\nmin_interval = "1h"\n' + login
+    assert loaded(written(tmp_path, text)).warnings == ()

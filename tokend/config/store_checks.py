@@ -70,7 +70,7 @@ def _owner(sink: PlacedSettings) -> str:
 
 def _secrets_behind(source: SecretSource, tables: Mapping[str, PlacedSettings]) -> Iterator[tuple[str, SecretSource]]:
     """Yield the secrets of the provider that ``source`` names, and of those that they name, each with its provider."""
-    waiting, seen = [getattr(source, "token", None)], set[str]()
+    waiting, seen = [source.token], set[str]()
     while waiting:
         name = waiting.pop()
         if name is None or name in seen or name not in tables:
@@ -78,7 +78,7 @@ def _secrets_behind(source: SecretSource, tables: Mapping[str, PlacedSettings]) 
         seen.add(name)
         for needed in tables[name].settings.secrets().values():
             yield name, needed
-            waiting.append(getattr(needed, "token", None))
+            waiting.append(needed.token)
 
 
 def _life_seconds(place: PlacedSettings) -> float | None:
