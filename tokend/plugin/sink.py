@@ -90,7 +90,7 @@ class SinkRuntime(Protocol):
         """Report that the store refused ``auth`` in the last request by another reply than a 401.
 
         Return whether it is another provider's token and that provider has a newer one now: then the request may be
-        sent once more. A store whose replies do not tell an expired token from a missing right must be asked first.
+        sent once more. Where a 403 may also mean a missing right, ask the store first which it is.
         """
 
     async def run_in_thread(self, call: Callable[[], T]) -> T:

@@ -35,7 +35,7 @@ class FakeBearer(FakeHeld):
 
 
 class Shelf(HttpSinkSettings):
-    """A store that tells neither 401 nor 403 from the other, if it answers 403."""
+    """A store whose 403 may mean either an ended token or a missing right."""
 
     kind: Literal["shelf"] = "shelf"
     auth_header = "X-Shelf"
