@@ -36,9 +36,20 @@ class WriteRuntime:
     are those of a `RemarkingSink` at that time.
     """
 
-    __slots__ = ("_context", "_remarking", "_sink", "_stamped", "_target", "_upstream", "last_remarks", "last_stamp")
+    __slots__ = (
+        "_context",
+        "_remarking",
+        "_sink",
+        "_stamped",
+        "_target",
+        "_upstream",
+        "last_remarks",
+        "last_stamp",
+        "name",
+    )
 
-    def __init__(self, sink: SinkSettings, target: TargetLock, context: Context) -> None:
+    def __init__(self, sink: SinkSettings, target: TargetLock, context: Context, name: str = "") -> None:
+        self.name = name
         self._sink = sink
         self._target = target
         self._context = context
@@ -78,8 +89,9 @@ class WriteRuntime:
     async def exchange(self, request: UpstreamRequest, *, auth: SecretSource | None = None) -> UpstreamReply:
         """Send one request and return its reply."""
         if auth is not None and isinstance(self._sink, HttpSinkSettings):
-            value = Secret(self._sink.auth_prefix + (await self.reveal(auth)).reveal())
-            request = replace(request, headers={**request.headers, self._sink.auth_header: value})
+            header, prefix = self._sink.auth_place
+            value = Secret(prefix + (await self.reveal(auth)).reveal())
+            request = replace(request, headers={**request.headers, header: value})
         try:
             return await self._upstream_runtime().exchange(request)
         except TransientError as error:
