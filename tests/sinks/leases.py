@@ -47,6 +47,10 @@ class InlineRuntime:
         self.calls = 0
 
     @property
+    def name(self) -> str:
+        raise AssertionError("a file sink's lease has the name")
+
+    @property
     def clock(self) -> Any:
         raise AssertionError("a file sink needs no clock")
 

@@ -59,6 +59,10 @@ class SinkRuntime(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """The name of the sink's token."""
+
+    @property
     def clock(self) -> Clock:
         """The clock of this machine."""
 

@@ -49,9 +49,11 @@ class WriteRuntime:
         "_upstream",
         "last_remarks",
         "last_stamp",
+        "name",
     )
 
-    def __init__(self, sink: SinkSettings, target: TargetLock, context: Context) -> None:
+    def __init__(self, sink: SinkSettings, target: TargetLock, context: Context, name: str = "") -> None:
+        self.name = name
         self._sink = sink
         self._target = target
         self._context = context
@@ -94,8 +96,9 @@ class WriteRuntime:
         if auth is None or not isinstance(self._sink, HttpSinkSettings):
             return await self._send(request)
         if auth.token is None or auth.encoding != "text":
-            value = Secret(self._sink.auth_prefix + (await self.reveal(auth)).reveal())
-            return await self._send(with_headers(request, {self._sink.auth_header: value}))
+            header, prefix = self._sink.auth_place
+            value = Secret(prefix + (await self.reveal(auth)).reveal())
+            return await self._send(with_headers(request, {header: value}))
         credential = self._credential_of(self._sink, auth.token)
         reply = await self._send(with_headers(request, credential.headers()))
         if reply.status == UNAUTHORIZED and await credential.renewed():
@@ -110,9 +113,7 @@ class WriteRuntime:
 
     def _credential_of(self, sink: HttpSinkSettings, name: str) -> TokenCredential:
         if (known := self._credentials.get(name)) is None:
-            known = self._credentials[name] = TokenCredential(
-                name, sink.target, self._context, header=sink.auth_header, prefix=sink.auth_prefix
-            )
+            known = self._credentials[name] = TokenCredential(name, sink.target, self._context, own=sink.auth_place)
         return known
 
     async def _send(self, request: UpstreamRequest) -> UpstreamReply:

@@ -13,16 +13,15 @@ from tokend.values.tokens import Lease, ready_headers
 class TokenCredential:
     """The present token of the provider ``name``, for the requests of one sink; ``target`` is for messages.
 
-    ``header`` and ``prefix`` are the store's own, for a token that brings no headers.
+    ``own`` are the store's own header and what stands there before a credential, for a token that brings no headers.
     """
 
-    __slots__ = ("_context", "_header", "_name", "_prefix", "_sent", "_target")
+    __slots__ = ("_context", "_name", "_own", "_sent", "_target")
 
-    def __init__(self, name: str, target: str, context: Context, *, header: str, prefix: str) -> None:
+    def __init__(self, name: str, target: str, context: Context, *, own: tuple[str, str]) -> None:
         self._name = name
         self._target = target
-        self._header = header
-        self._prefix = prefix
+        self._own = own
         self._context = context
         self._sent: Lease | None = None
 
@@ -35,7 +34,8 @@ class TokenCredential:
         if lease is None or entry is None:
             raise SinkError(f"{self._target}: {lacking([self._name], self._context.store)}")
         self._sent = lease
-        own = {} if lease.token.headers else {self._header: Secret(self._prefix + lease.token.value.reveal())}
+        header, prefix = self._own
+        own = {} if lease.token.headers else {header: Secret(prefix + lease.token.value.reveal())}
         ready = ready_headers(lease.token, entry.settings.headers)
         return {**own, **{key: Secret(value) for key, value in ready.items()}}
 
