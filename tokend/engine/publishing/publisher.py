@@ -93,7 +93,7 @@ class Publisher:
         # `plugin.kind_check` has checked that the model implements the interface of its family.
         is_remote = sink.family == "remote"
         self._delivery = RemoteDelivery(cast(RemoteSink, sink)) if is_remote else cast(CombiningSink, sink)
-        self._runtime = WriteRuntime(sink, target, context)
+        self._runtime = WriteRuntime(sink, target, context, name)
         self._health = SinkHealth(name, sink, label=label, context=context)
         self.drift: DriftRepair | None = None
         if implements(sink, WatchedSink):
