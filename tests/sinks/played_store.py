@@ -159,5 +159,6 @@ def runtime_of(sink: SinkSettings, before: WriteRuntime | None = None) -> WriteR
         commands=threads,
         looks=threads,
         serve=never,
+        engine=never,
     )
     return WriteRuntime(sink, TargetLock(), context)
