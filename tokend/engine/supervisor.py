@@ -34,7 +34,7 @@ from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.secret_reading import files_of
 from tokend.values.errors import NotSupportedError, UnknownTokenError, UnsafePathError
 from tokend.values.secret import Secret
-from tokend.values.status import Failure
+from tokend.values.status import Failure, SinkStatus
 from tokend.values.tokens import Lease, Token
 
 log = get_logger()
@@ -240,6 +240,14 @@ class Supervisor:
         """Drop the token everywhere, then make an attempt."""
         await self._provider(name).forget()
 
+    async def sync(self, name: str, label: str | None, *, take_over: bool) -> None:
+        """Write the token to its sinks now, or to the sink ``label``."""
+        self._sinks_of(name).sync(label, take_over=take_over)
+
+    async def inspect(self, name: str) -> tuple[SinkStatus, ...]:
+        """Ask every sink of the token now what its target holds."""
+        return await self._sinks_of(name).inspect()
+
     async def reload(self, *, dry_run: bool, path: Path | None = None) -> ReloadAnswer:
         """Read the configuration again and apply it."""
         return await self._reload(dry_run, path)
@@ -279,6 +287,11 @@ class Supervisor:
         if all(provider.is_settled() for provider in required):
             return 0
         return 4 if any(provider.has_given_up() for provider in required) else 7
+
+    def _sinks_of(self, name: str) -> RunningSinks:
+        if self._provider(name).is_on_demand:
+            raise NotSupportedError(f"{name} is issued per query: it has no sinks")
+        return self._sinks[name]
 
     def _provider(self, name: str) -> RunningProvider:
         try:

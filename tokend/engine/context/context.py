@@ -9,6 +9,7 @@ import anyio
 
 from tokend.engine.context.contract import Serve
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.context.reports import Reports
 from tokend.engine.context.warnings import Warnings
 from tokend.engine.policy.rate_limits import HostLimits, RequestRate
@@ -33,14 +34,15 @@ class Context:
     reads its secrets and sends its requests, from the sink's settings. ``threads`` run the calls of sinks; the store
     has threads of its own, so that a hanging sink delays no token. ``commands`` run the programs that a sink starts
     after a write: they may take half a minute and must not delay other sinks. ``looks`` look at the targets of sinks.
-    ``serve`` serves the sinks of the family ``served``. ``warnings`` are about providers, for their status.
-    ``reports`` are those of clients, and count into ``counters``. ``unsafe`` has the providers whose settings somebody
-    else may have written: they make no attempt.
+    ``serve`` serves the sinks of the family ``served``. ``hosts`` are those of stores. ``warnings`` are about
+    providers, for their status. ``reports`` are those of clients, and count into ``counters``. ``unsafe`` has the
+    providers whose settings somebody else may have written: they make no attempt.
     """
 
     clock: Clock
     store: TokenStore
     limits: HostLimits
+    hosts: HostBackoff
     counters: Counters
     random: random_module.Random
     runtime: Callable[[Any], Runtime]
