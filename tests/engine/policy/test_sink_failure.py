@@ -1,4 +1,4 @@
-"""What follows a sink's failure, by its class."""
+"""State and pause after each class of a sink's failures."""
 
 import pytest
 

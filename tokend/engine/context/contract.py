@@ -129,8 +129,8 @@ class Engine(Protocol):
         """Write the token to its sinks now, or to the sink ``label``; returns at once. For admins.
 
         Ends pauses and makes no upstream request. A store that can be read is asked first; what it holds already is not
-        written. ``take_over``: the targets are ours, whoever wrote to them; nothing else ends a state ``conflict``.
-        Raises `NotSupportedError` also if there is no such sink.
+        written. ``take_over``: the targets are ours even if others have written to them; nothing else ends a state
+        ``conflict``. Raises `NotSupportedError` also if there is no such sink.
         """
 
     async def inspect(self, name: str) -> tuple[SinkStatus, ...]:

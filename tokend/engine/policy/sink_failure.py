@@ -1,4 +1,4 @@
-"""What follows a sink's failure: the state that status shows, and the wait before the next attempt. Pure."""
+"""State and pause after a failure of a sink, by the class of its error. Pure."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -43,6 +43,6 @@ def verdict(error: SinkError, *, failures: int, refusals: int, longest: float, d
     if not isinstance(error, SinkRejectedError):
         return Verdict("failing", pause_seconds(failures, longest=longest, draw=draw))
     if refusals == 1:
-        # The second attempt reads the credential anew.
+        # The second attempt reads the credential again.
         return Verdict("failing", pause_seconds(1, longest=longest, draw=draw))
     return Verdict("rejected", REJECTED_PAUSE_SECONDS * (0.9 + 0.2 * draw))

@@ -148,7 +148,7 @@ class Publisher:
     def sync(self, *, take_over: bool) -> None:
         """Write now unless the target is found right: a person asked for it. A store is asked first.
 
-        ``take_over``: the target is ours, whoever wrote to it. A conflict is ended by nothing else.
+        ``take_over``: the target is ours even if another writer has written to it. A conflict is ended by nothing else.
         """
         if take_over:
             self._runtime.may_take_over = True

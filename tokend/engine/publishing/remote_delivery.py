@@ -134,11 +134,12 @@ class RemoteDelivery:
         if trouble:
             self.answered = self.answered or isinstance(trouble[0], ANSWERS)
             raise trouble[0]
-        if not done and scope.deadline < ends:
-            within = f"{LAST_SECONDS:g} s at the end of the daemon or of this sink"
-            raise SinkError(f"{self._sink.target}: no answer within {within}")
         if not done:
-            raise SinkUnavailableError(f"{self._sink.target}: no answer within {seconds:g} s")
+            shortened = scope.deadline < ends
+            within = f"{LAST_SECONDS:g} s at the end of the daemon or of this sink" if shortened else f"{seconds:g} s"
+            # The end of the daemon says nothing about the store's host.
+            kind = SinkError if shortened else SinkUnavailableError
+            raise kind(f"{self._sink.target}: no answer within {within}")
         return done[0]
 
 

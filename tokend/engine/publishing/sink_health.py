@@ -149,8 +149,6 @@ class SinkHealth:
 
     def waits(self, detail: str | None) -> None:
         """Record what the sink waits for: a valid token of another provider, or a newer one. None: for nothing."""
-        if self.in_conflict:
-            return
         if detail is not None:
             self.error, self.trouble = detail, "waiting"
         elif self.trouble == "waiting":
