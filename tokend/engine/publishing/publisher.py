@@ -10,6 +10,7 @@ from typing import cast
 
 from tokend.engine.context.context import Context
 from tokend.engine.context.host_backoff import HostAttempt
+from tokend.engine.context.references import lacking, referenced
 from tokend.engine.publishing.announcer import Announcer
 from tokend.engine.publishing.drift_repair import DriftRepair
 from tokend.engine.publishing.remote_target import RemoteTarget
@@ -48,6 +49,7 @@ class Publisher:
         "_health",
         "_outdated",
         "_probed",
+        "_references",
         "_refused",
         "_runtime",
         "_target",
@@ -75,6 +77,8 @@ class Publisher:
         self.sink = sink
         self.label = label
         self._tokens = TargetTokens(name, sink.other_tokens(), removes=removes, context=context)
+        # The providers whose tokens are secrets of the sink.
+        self._references = referenced(sink)
         self._outdated = outdated
         self._target = target
         self._context = context
@@ -160,6 +164,12 @@ class Publisher:
         self._write_again()
         self.try_now()
 
+    def token_changed(self, name: str) -> None:
+        """Try again at once, after a failure, if the token ``name`` is a secret of the sink."""
+        if name in self._references:
+            self._health.try_now()
+            self._context.store.touch(self.name)
+
     def try_now(self) -> None:
         """End all pauses: a person asked for it."""
         if self.drift is not None:
@@ -211,8 +221,12 @@ class Publisher:
             self._health.waits(f"{self.sink.target}: waits for {missing}")
         elif wanted is not None and wanted.action == "write":
             self._health.waits(None)
-        is_wanted = wanted is not None and wanted not in (self._done, self._refused)
-        return wanted if is_wanted and self._health.may_try(now) else None
+        if wanted in (None, self._done, self._refused) or not self._health.may_try(now):
+            return None
+        if (waits := lacking(self._references, self._context.store)) is not None:
+            self._health.waits(f"{self.sink.target}: {waits}")
+            return None
+        return wanted
 
     async def _probe(self) -> None:
         """Warn at the start of a write that would fail. A failed probe does not end the task."""
