@@ -106,5 +106,10 @@ class HttpSinkSettings(RemoteSinkSettings, ConnectionSettings):
     auth_header: ClassVar[str] = "Authorization"
     auth_prefix: ClassVar[str] = "Bearer "
 
+    @property
+    def auth_place(self) -> tuple[str, str]:
+        """The header of the credential, and the text before the credential."""
+        return self.auth_header, self.auth_prefix
+
     # Optional here: a store of the machine itself may need none. A kind declares it again to demand it.
     auth: SecretField | None = None

@@ -48,7 +48,7 @@ class Announcer:
         self._announce = announce
         self._timing = timing
         self._context = context
-        self._runtime: SinkRuntime = AnnounceRuntime(sink, target, context)
+        self._runtime: SinkRuntime = AnnounceRuntime(sink, target, context, name)
         self._health = SinkHealth(name, sink, label=label, context=context)
         self._changed = Event()
         # The first change that is not announced, and the time of its announcement.

@@ -82,7 +82,7 @@ class Publisher:
         self._outdated = outdated
         self._target = target
         self._context = context
-        self._runtime = WriteRuntime(sink, target, context)
+        self._runtime = WriteRuntime(sink, target, context, name)
         self._health = SinkHealth(name, sink, label=label, context=context)
         self.remote: RemoteTarget | None = None
         # `plugin.kind_check` has checked that the model implements the interface of its family.
