@@ -116,7 +116,7 @@ class Announcer:
         except SinkError as error:
             self._last = begun if error.may_have_acted else self._last
             self._again(due, at)
-            self._health.failed(error.detail)
+            self._health.failed(error)
         except Exception:
             # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
             self._again(due, at)
