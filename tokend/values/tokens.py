@@ -21,9 +21,9 @@ class Token:
     ``issued_at`` is when the request was sent or the signature made. ``expires_at`` is the earliest expiry that the
     answer contains, corrected by the server's clock; None for a token without an end. ``headers`` are ready to send:
     ``{"Authorization": "Bearer …"}`` and others that each call needs. ``extra`` has the other members of the answer
-    (loginLink, user, …); a member that grants access is a `Secret`. ``renewal`` is a refresh token, if the scheme has
-    one. ``is_extended``: the upstream itself has given the token held another end, which counts from ``issued_at``;
-    never true in a lease.
+    (loginLink, user, …); a member that grants access is a `Secret`. ``is_extended``: the upstream itself has given
+    the token held another end, which counts from ``issued_at``; never true in a lease. The last field is a refresh
+    token, if the scheme has one.
     """
 
     value: Secret
@@ -32,8 +32,8 @@ class Token:
     expires_at: Instant | None
     headers: Mapping[str, Secret] = field(default_factory=lambda: _NOTHING)
     extra: "Mapping[str, JSON | Secret]" = field(default_factory=lambda: _NOTHING)
-    renewal: Secret | None = None
     is_extended: bool = False
+    renewal: Secret | None = None
 
     @property
     def life_seconds(self) -> float | None:
