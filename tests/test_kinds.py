@@ -96,6 +96,7 @@ def test_every_name_is_known_without_an_import() -> None:
         "jwt",
         "request-jwt",
         "auth-token",
+        "vault",
         "json",
         "dotenv",
         "raw",
