@@ -17,10 +17,12 @@ from tests.sinks.leases import PLANTED, lease
 from tests.sinks.played_server import FAULTS, Fault
 from tests.sinks.played_store import Held, Row, Stage, staged
 from tests.sinks.stores.played_plain import PlayedPlain
+from tests.sinks.stores.played_vault import PlayedVault, PlayedVaultOfVersion1
 from tests.sinks.test_sink_contract import SECOND, said
 from tokend.kinds import SINKS
 from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.sink import Content, Mark, RemoteSink
+from tokend.sinks.stores.vault import VaultSink
 from tokend.values.errors import SinkError, SinkRejectedError, SinkUnavailableError
 from tokend.values.secret import Secret
 
@@ -29,9 +31,28 @@ ROOT = Path(__file__).parents[2]
 # The sink of the engine's tests knows no errors of HTTP, and has no row in the table of faults.
 PLAIN: Any = {"shows_writes": False, "over_http": False, "except_for": {"refused": SinkError}}
 
+# A refusal of the metadata alone is no error, and none of a read: its policy may be narrow.
+OF_VAULT: Any = {"put status 403": Exception, "remove status 403": Exception, "inspect status 403": Exception}
+
 KINDS: dict[str, Row] = {
     "store": Row(StoreSink, PlayedPlain, {"key": "app"}, **PLAIN),
     "store of several": Row(StoreSink, PlayedPlain, {"key": "app", "tokens": ("b",)}, **PLAIN),
+    "vault": Row(VaultSink, PlayedVault, requests=(3, 3, 1), except_for=OF_VAULT),
+    "vault, several": Row(
+        VaultSink,
+        PlayedVault,
+        {"values": {"JWT": "{{ access_token }}", "USER": "{{ name }}"}},
+        (3, 3, 1),
+        except_for=OF_VAULT,
+    ),
+    "vault, whole": Row(VaultSink, PlayedVault, {"update": "whole"}, (4, 4, 1), except_for=OF_VAULT),
+    "vault, version 1": Row(
+        VaultSink,
+        PlayedVaultOfVersion1,
+        {"kv_version": 1, "update": "whole", "mount": "kv1"},
+        (2, 2, 1),
+        except_for=OF_VAULT,
+    ),
 }
 
 OPERATIONS = ("put", "remove", "inspect")
@@ -130,7 +151,7 @@ def test_the_page_says_the_same(row: Row) -> None:
     cells = [one.strip() for one in found.strip("|").split("|")]
     assert (cells[1] == "yes") == row.reads_back
     assert (cells[2].startswith("yes")) == row.model.compares
-    assert max(int(number) for number in re.findall(r"\d+", cells[6])) == row.requests[0]
+    assert str(row.requests[0]) in re.findall(r"\d+", cells[6])
 
 
 def test_a_sink_is_what_the_engine_expects(row: Row) -> None:
@@ -313,6 +334,8 @@ def test_a_misbehaving_store_changes_nothing_that_a_later_attempt_does_not_put_r
     Afterwards the store answers again, and the engine's next attempt brings it to the wanted content.
     """
     row = OVER_HTTP[name]
+    if fault in row.without:
+        pytest.skip("a real store of this kind might answer so")
     for operation, most in zip(OPERATIONS, row.requests, strict=True):
         for after in range(most):
             run(row, lambda stage, operation=operation, after=after: misbehave(stage, operation, fault, after))  # type: ignore[misc]
