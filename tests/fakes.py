@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -19,13 +19,14 @@ from tokend.config import ProviderConfig
 from tokend.engine.context.context import Context
 from tokend.engine.context.contract import ReloadAnswer
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.plugin.field_roles import Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime
-from tokend.plugin.secret_reading import read_secret
+from tokend.plugin.secret_reading import of_token, read_secret
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.plugin.sink import Difference, SinkRuntime
@@ -122,6 +123,18 @@ class FakeGiven(FakeHeld):
     async def initial(self, runtime: "FakeRuntime") -> Token | None:
         now = runtime.clock.instant()
         return Token(await runtime.reveal(self.given), "Bearer", now, now.after(HOUR))
+
+
+class FakeExtending(FakeHeld):
+    """A held kind whose upstream gives the token held a later end, as often as it is asked."""
+
+    kind: Literal["fake-extending"] = "fake-extending"  # type: ignore[assignment]  # each kind has a name of its own
+
+    async def fetch(self, runtime: "FakeRuntime", previous: Token | None) -> Token:
+        token = await super().fetch(runtime, previous)
+        if previous is None:
+            return token
+        return replace(previous, issued_at=token.issued_at, expires_at=token.expires_at, is_extended=True)
 
 
 class FakeLocal(HeldSettings):
@@ -286,11 +299,14 @@ class FakeRuntime:
     requests: int = 0
     network: Any = None  # a `Network` for sinks; None: there is none
     upstream_offset: Callable[[], float] = lambda: 0.0
+    tokens: Callable[[str], Secret | None] = lambda name: None
 
     def upstream_now(self) -> datetime:
         return self.clock.instant().wall + timedelta(seconds=self.upstream_offset())
 
     async def reveal(self, source: SecretSource) -> Secret:
+        if source.token is not None:
+            return of_token(source, self.tokens(source.token))
         return read_secret(source, self.environ)
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
@@ -438,6 +454,7 @@ class World:
             clock=self.clock,
             store=self.store,
             limits=self.limits,
+            hosts=HostBackoff(self.clock, random.Random(self.seed)),
             counters=self.counters,
             random=random.Random(self.seed),
             runtime=self._runtime,
@@ -446,6 +463,7 @@ class World:
             commands=self.commands or self.threads,
             looks=_LooksOf(self),
             serve=self._serve,
+            engine=lambda: self.supervisor,
         )
         async with anyio.create_task_group() as tasks:
             self.supervisor = Supervisor(tasks, self.context, reload=_no_reload)
@@ -475,10 +493,15 @@ class World:
             raise error
 
     def _runtime(self, settings: Any) -> Runtime:
-        return FakeRuntime(self.clock, self.upstreams, self.environ, upstream_offset=lambda: self.upstream_offset)
+        offset = lambda: self.upstream_offset  # noqa: E731
+        return FakeRuntime(self.clock, self.upstreams, self.environ, upstream_offset=offset, tokens=self._token_of)
 
     def _sink_upstream(self, settings: Any) -> Runtime:
-        return FakeRuntime(self.clock, self.upstreams, self.environ, network=self.network)
+        return FakeRuntime(self.clock, self.upstreams, self.environ, network=self.network, tokens=self._token_of)
+
+    def _token_of(self, name: str) -> Secret | None:
+        lease = self.store.valid_lease(name)
+        return None if lease is None else lease.token.value
 
 
 @dataclass

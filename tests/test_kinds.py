@@ -102,6 +102,8 @@ def test_every_name_is_known_without_an_import() -> None:
         "template",
         "directory",
         "socket",
+        "railway",
+        "vault",
     ]
     assert run.stdout == f"{names} []\n"
 

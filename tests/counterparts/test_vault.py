@@ -81,7 +81,7 @@ async def content(sink: VaultSink, runtime: WriteRuntime, value: str, generation
 
 def test_the_policy_of_the_page_is_enough(bao: Bao) -> None:
     """A new secret, a second token, another writer's key beside it, a removal: without a right to read the values."""
-    [shown] = re.findall(r'^path "secret/data/app/production".*?^}\npath.*?^}$', PAGE.read_text(), re.M | re.S)
+    [shown] = re.findall(r'^ +path "secret/data/app/production".*?^ +}\n +path.*?^ +}$', PAGE.read_text(), re.M | re.S)
     token = bao.token(shown)
 
     async def main(sink: VaultSink, runtime: WriteRuntime) -> None:

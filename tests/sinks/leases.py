@@ -47,6 +47,10 @@ class InlineRuntime:
         self.calls = 0
 
     @property
+    def name(self) -> str:
+        raise AssertionError("a file sink's lease has the name")
+
+    @property
     def clock(self) -> Any:
         raise AssertionError("a file sink needs no clock")
 
@@ -66,6 +70,9 @@ class InlineRuntime:
 
     async def exchange(self, request: UpstreamRequest, *, auth: SecretSource | None = None) -> UpstreamReply:
         raise AssertionError("a file sink sends no request")
+
+    async def renewed(self, auth: SecretSource) -> bool:
+        raise AssertionError("a file sink has no credential")
 
     async def run_in_thread(self, call: Callable[[], T]) -> T:
         self.calls += 1

@@ -28,8 +28,10 @@ from tokend.config.model import Config, DaemonSettings, ProviderConfig, SocketSe
 from tokend.config.name_checks import check_names
 from tokend.config.paths import default_socket, default_state_directory, foreign_runtime_directory
 from tokend.config.pydantic_messages import explain
+from tokend.config.reference_checks import check_references
 from tokend.config.secret_checks import check_documents, secret_files
 from tokend.config.secret_problems import check_listen_secret, check_notify, check_secrets, check_secrets_of_invalid
+from tokend.config.store_checks import check_stores
 from tokend.config.target_places import check_target_places
 from tokend.config.toml_messages import Vocabulary
 from tokend.files import directories_resolved_once, judged_once
@@ -369,7 +371,9 @@ def _check_tables(loading: _Loading, documents: list[Document], daemon: PlacedSe
     check_targets(loading.placed_sinks, inputs, state, loading.findings)
     on_demand = {str(place.path[-1]) for place in loading.valid if isinstance(place.settings, OnDemandSettings)}
     check_tokens(loading.placed_sinks, loading.origins, on_demand, loading.findings)
+    check_references(loading.valid, loading.placed_sinks, loading.origins, on_demand, loading.findings)
     check_group_modes(loading.placed_sinks, loading.findings)
+    check_stores(loading.placed_sinks, loading.valid, loading.findings)
     check_target_places(loading.placed_sinks, loading.findings)
     check_names(daemon, [*loading.sockets, *tables], loading.findings)
 

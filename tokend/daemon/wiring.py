@@ -35,6 +35,7 @@ from tokend.daemon.token_sockets import MakeServer, TokenSockets
 from tokend.daemon.watchdog import Watchdog
 from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.context.reports import Reports
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import StateBackend, TokenStore
@@ -56,6 +57,7 @@ from tokend.service_manager.notify import Notifier
 from tokend.state.event_ids import EventIds
 from tokend.upstream.provider_runtime import ProviderRuntime
 from tokend.upstream.resolver import Resolver
+from tokend.values.secret import Secret
 
 log = logs.get_logger()
 
@@ -142,12 +144,20 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
     rules = AccessPolicy(lambda: config.config.daemon.admins, names=names)
     resolver = Resolver(given.pools.lookups)
 
+    def token_of(name: str) -> Secret | None:
+        lease = store.valid_lease(name)
+        return None if lease is None else lease.token.value
+
     def runtime(settings: ProviderSettings) -> ProviderRuntime:
-        return ProviderRuntime(settings, clock=given.clock, threads=given.tracked_disk, resolver=resolver)
+        return ProviderRuntime(
+            settings, clock=given.clock, threads=given.tracked_disk, resolver=resolver, tokens=token_of
+        )
 
     def sink_upstream(settings: SinkSettings) -> ProviderRuntime:
         # The sinks' threads: a secret of theirs on a disk that hangs must hold up no refresher.
-        return ProviderRuntime(settings, clock=given.clock, threads=given.pools.sinks, resolver=resolver)
+        return ProviderRuntime(
+            settings, clock=given.clock, threads=given.pools.sinks, resolver=resolver, tokens=token_of
+        )
 
     counters = Counters()
     reports = Reports(counters)
@@ -160,6 +170,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         clock=given.clock,
         store=store,
         limits=HostLimits(),
+        hosts=HostBackoff(given.clock, random.SystemRandom()),
         counters=counters,
         reports=reports,
         random=random.SystemRandom(),
@@ -169,6 +180,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         commands=given.pools.commands,
         looks=given.pools.targets,
         serve=serve,
+        engine=lambda: supervisor,
     )
     supervisor = Supervisor(tasks, context, reload=lambda dry_run, path: reloader.reload(dry_run, path))
     sockets = TokenSockets()

@@ -43,15 +43,18 @@ class TransientError(AttemptError):
 
     ``retry_after`` is the pause that the upstream asked for, in seconds, or None. ``repeatable`` says that an `issue`
     may repeat the call (timeouts and 5xx; docs/vendors.md, auth-token). A malformed answer is not repeatable: the
-    call may have had its effect.
+    call may have had its effect. ``is_sent`` is false if no connection came about: the call had no effect.
     """
 
     reason = "transient"
 
-    def __init__(self, message: str, *, retry_after: float | None = None, repeatable: bool = False) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, repeatable: bool = False, is_sent: bool = True
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.repeatable = repeatable
+        self.is_sent = is_sent
 
 
 class SameAsForgottenError(TransientError):
@@ -100,6 +103,12 @@ class NoCredentialsError(SecretError):
     """A secret is one of a unit's credentials, and this process belongs to no unit that has any."""
 
 
+class WaitingError(SecretError):
+    """Another provider's token, which the attempt needs, is not valid now. The next attempt follows its change."""
+
+    reason = "waiting"
+
+
 class UnsafePathError(SecretError):
     """Somebody else decides what is in a file that the attempt needs (`files.trusted`). The file was not read."""
 
@@ -126,9 +135,13 @@ class ConfigError(TokendError):
 
 
 class SinkError(TokendError):
-    """A token could not be written; the target is unchanged. Only the publisher retries."""
+    """A token could not be written; the target is unchanged. Only the publisher retries.
+
+    ``may_have_acted``: a store got the request, and its answer was lost.
+    """
 
     reason = "sink"
+    may_have_acted = False
 
 
 class SinkUnavailableError(SinkError):

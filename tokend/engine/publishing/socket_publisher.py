@@ -45,10 +45,17 @@ class SocketPublisher:
     def secrets_changed(self, paths: set[Path]) -> None:
         """Do nothing: a served sink reads no secret."""
 
+    def token_changed(self, name: str) -> None:
+        """Do nothing: a served sink reads no secret."""
+
     def try_now(self) -> None:
         """End the pause after a failure: a person asked for it."""
         self._health.try_now()
         self._wake.set()
+
+    def sync(self, *, take_over: bool) -> None:  # noqa: ARG002  # as `Publisher.sync`
+        """End the pause after a failure: clients read the current token anyway."""
+        self.try_now()
 
     def owes_announcement(self) -> bool:
         """Return False: a client reads the current token, so there is no change to announce."""
@@ -67,7 +74,7 @@ class SocketPublisher:
         try:
             await self._serve(self._name, self.sink, self._on_listening)
         except SinkError as error:
-            self._health.failed(error.detail)
+            self._health.failed(error)
         except Exception:
             # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
             self._health.crashed()

@@ -44,7 +44,11 @@ class SecretMetadata:
 
 def parsed(data: Mapping[str, Any]) -> SecretMetadata | None:
     """Parse the member ``data`` of an answer about metadata; None if it is no such thing."""
-    version, versions, custom = data.get("current_version"), data.get("versions") or {}, data.get("custom_metadata") or {}
+    version, versions, custom = (
+        data.get("current_version"),
+        data.get("versions") or {},
+        data.get("custom_metadata") or {},
+    )
     if type(version) is not int or version < 0 or not isinstance(versions, dict) or not isinstance(custom, dict):
         return None
     if not all(isinstance(one, dict) for one in versions.values()):
