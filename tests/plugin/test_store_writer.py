@@ -1,4 +1,4 @@
-"""Who may write to a target whose store has metadata."""
+"""The decision who may write to a target whose store has metadata."""
 
 from types import SimpleNamespace
 from typing import Any

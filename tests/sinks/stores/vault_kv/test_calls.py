@@ -62,7 +62,7 @@ def test_each_status_has_its_meaning(status: int, errors: object, kind: type[Sin
     ],
 )
 def test_a_refusal_is_about_the_credential_or_the_policy(lookup: Answer, kind: type[SinkError], said: str) -> None:
-    """`lookup-self` tells: every credential may ask about itself."""
+    """`lookup-self` decides: every credential may ask about itself."""
 
     async def main(stage: Stage) -> None:
         stage.store.write = Answer(403, {"errors": ["permission denied"]})

@@ -8,7 +8,7 @@ from tokend.plugin.http_exchange import UpstreamReply
 from tokend.sinks.stores.vault_kv.calls import VaultCalls, can_be_written_back
 from tokend.values.errors import SinkError
 
-# The key by which the server tells readers how long the values are good (``lease_duration``).
+# The key by which the server says to readers how long the values are good (``lease_duration``).
 TTL = "ttl"
 
 
