@@ -449,6 +449,7 @@ class World:
             commands=self.commands or self.threads,
             looks=_LooksOf(self),
             serve=self._serve,
+            engine=lambda: self.supervisor,
         )
         async with anyio.create_task_group() as tasks:
             self.supervisor = Supervisor(tasks, self.context, reload=_no_reload)

@@ -61,6 +61,7 @@ class Process:
             commands=sinks,
             looks=sinks,
             serve=_serve_nothing,
+            engine=lambda: self.supervisor,
         )
         async with anyio.create_task_group() as tasks:
             self.supervisor = Supervisor(tasks, context, reload=_no_reload)

@@ -71,6 +71,9 @@ class InlineRuntime:
     async def exchange(self, request: UpstreamRequest, *, auth: SecretSource | None = None) -> UpstreamReply:
         raise AssertionError("a file sink sends no request")
 
+    async def renewed(self, auth: SecretSource) -> bool:
+        raise AssertionError("a file sink has no credential")
+
     async def run_in_thread(self, call: Callable[[], T]) -> T:
         self.calls += 1
         return call()

@@ -157,5 +157,6 @@ def runtime_of(sink: SinkSettings) -> WriteRuntime:
         commands=threads,
         looks=threads,
         serve=never,
+        engine=never,
     )
     return WriteRuntime(sink, TargetLock(), context)

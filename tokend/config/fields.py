@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from tokend.plugin.secret_source import SecretSource, is_shown
+from tokend.plugin.shown_text import looks_secret
 from tokend.values.near_miss import nearest
 
 Where = tuple[str | int, ...]
@@ -60,12 +61,12 @@ def is_visible(value: Where, path: Where, visibility: Visibility) -> bool:
 
 
 def is_no_secret(path: Where, document: Any) -> bool:
-    """Return False if the text at ``path`` may be a secret that was written instead of the secret's place."""
-    if path[-1] not in SHOWN_PLACES:
-        return True
+    """Return False if the text at ``path`` may be a secret that was written instead of its place, or of a name."""
     for part in path:
         document = document[part]
-    return isinstance(document, str) and is_shown(str(path[-1]), document)
+    if path[-1] in SHOWN_PLACES:
+        return isinstance(document, str) and is_shown(str(path[-1]), document)
+    return not isinstance(document, str) or not looks_secret(document)
 
 
 def known_keys(model: type[BaseModel], where: Where) -> list[str]:

@@ -178,6 +178,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         commands=given.pools.commands,
         looks=given.pools.targets,
         serve=serve,
+        engine=lambda: supervisor,
     )
     supervisor = Supervisor(tasks, context, reload=lambda dry_run, path: reloader.reload(dry_run, path))
     sockets = TokenSockets()

@@ -226,6 +226,18 @@ class SinkSettings(Settings):
         others: tuple[str, ...] = self.__dict__.get("tokens", ())
         return others
 
+    def placed_templates(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        """Return the templates to check with the configuration, each with the path of its key below the table."""
+        return ()
+
+    def quota_warning(self, life_seconds: float) -> str | None:  # noqa: ARG002  # for remote sinks
+        """Return a warning if tokens of this life are written more often than the target allows, else None."""
+        return None
+
+    def is_read_by(self, argv: tuple[str, ...]) -> bool:  # noqa: ARG002  # for kinds whose stores have a program
+        """Return whether a command prints what this sink writes, as far as its words say."""
+        return False
+
     def announcement_timing(self) -> AnnouncementTiming | None:
         """Return when a pushed sink announces its changes; None if it has nothing to announce."""
         return AT_ONCE

@@ -83,9 +83,18 @@ class SinkRuntime(Protocol):
     async def exchange(self, request: UpstreamRequest, *, auth: SecretSource | None = None) -> UpstreamReply:
         """Send one HTTP request and return its complete reply, whatever its status. Redirects are not followed.
 
-        With ``auth`` the request carries this credential, in the header of the sink's class (`HttpSinkSettings`).
+        With ``auth`` the request carries this credential, in the header of the sink's class (`HttpSinkSettings`); where
+        it is another provider's token, that provider's ready headers. A 401 is then reported to the provider, and once
+        it has a newer token, the request is sent a second time with that.
         Raises `SinkUnavailableError` if the host cannot be reached or does not answer in time, `SinkError` if no
         acceptable reply arrived. The store may have acted on the request then.
+        """
+
+    async def renewed(self, auth: SecretSource) -> bool:
+        """Report that the store refused ``auth`` in the last request by another reply than a 401.
+
+        Return whether it is another provider's token and that provider has a newer one now: then the request may be
+        sent once more. Where a 403 may also mean a missing right, ask the store first which it is.
         """
 
     async def run_in_thread(self, call: Callable[[], T]) -> T:

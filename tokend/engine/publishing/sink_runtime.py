@@ -1,6 +1,6 @@
 """Implementations of `plugin.sink.SinkRuntime`: threads with a deadline, secrets, requests, marks, other leases."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
 
@@ -8,6 +8,7 @@ import anyio
 
 from tokend.engine.context.context import Context
 from tokend.engine.publishing.target_lock import TargetLock
+from tokend.engine.publishing.token_credential import TokenCredential
 from tokend.machine.clock import Clock
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.protocol_check import implements
@@ -27,6 +28,8 @@ T = TypeVar("T")
 WRITE_SECONDS = 10.0
 # Time limit of an announcement: a sink's command may take 30 s, and needs some time to start.
 ANNOUNCE_SECONDS = 35.0
+# The status of a reply to a request whose credential is not accepted (any more).
+UNAUTHORIZED = 401
 
 
 class WriteRuntime:
@@ -38,6 +41,7 @@ class WriteRuntime:
 
     __slots__ = (
         "_context",
+        "_credentials",
         "_remarking",
         "_sink",
         "_stamped",
@@ -57,6 +61,7 @@ class WriteRuntime:
         self._remarking = cast(RemarkingSink, sink) if implements(sink, RemarkingSink) else None
         self.last_stamp: object = None
         self.last_remarks: Sequence[StatusWarning] = ()
+        self._credentials: dict[str, TokenCredential] = {}
         # Made at the first use: thousands of file sinks read no secret and send no request.
         self._upstream: Runtime | None = None
 
@@ -87,11 +92,31 @@ class WriteRuntime:
         return str(self.mark(values).digest)[:32]
 
     async def exchange(self, request: UpstreamRequest, *, auth: SecretSource | None = None) -> UpstreamReply:
-        """Send one request and return its reply."""
-        if auth is not None and isinstance(self._sink, HttpSinkSettings):
+        """Send one request and return its reply; after a 401 for another provider's token, the reply to a newer one."""
+        if auth is None or not isinstance(self._sink, HttpSinkSettings):
+            return await self._send(request)
+        if auth.token is None or auth.encoding != "text":
             header, prefix = self._sink.auth_place
             value = Secret(prefix + (await self.reveal(auth)).reveal())
-            request = replace(request, headers={**request.headers, header: value})
+            return await self._send(with_headers(request, {header: value}))
+        credential = self._credential_of(self._sink, auth.token)
+        reply = await self._send(with_headers(request, credential.headers()))
+        if reply.status == UNAUTHORIZED and await credential.renewed():
+            return await self._send(with_headers(request, credential.headers()))
+        return reply
+
+    async def renewed(self, auth: SecretSource) -> bool:
+        """Report that the store refused the credential of the last request; return whether there is a newer one."""
+        if auth.token is None or not isinstance(self._sink, HttpSinkSettings):
+            return False
+        return await self._credential_of(self._sink, auth.token).renewed()
+
+    def _credential_of(self, sink: HttpSinkSettings, name: str) -> TokenCredential:
+        if (known := self._credentials.get(name)) is None:
+            known = self._credentials[name] = TokenCredential(name, sink.target, self._context, own=sink.auth_place)
+        return known
+
+    async def _send(self, request: UpstreamRequest) -> UpstreamReply:
         try:
             return await self._upstream_runtime().exchange(request)
         except TransientError as error:
@@ -148,6 +173,13 @@ class WriteRuntime:
         if self._upstream is None:
             self._upstream = self._context.sink_upstream(self._sink)
         return self._upstream
+
+
+def with_headers(request: UpstreamRequest, headers: Mapping[str, Secret | str]) -> UpstreamRequest:
+    """Return the request with these headers, which replace its own of the same names."""
+    names = {name.lower() for name in headers}
+    own = {name: value for name, value in request.headers.items() if name.lower() not in names}
+    return replace(request, headers={**own, **headers})
 
 
 class AnnounceRuntime(WriteRuntime):
