@@ -480,7 +480,7 @@ def test_a_removal_of_a_version_reads_it_first() -> None:
 
 
 def test_a_sink_without_a_table_for_it_removes_nothing() -> None:
-    """The operator is told where the value is."""
+    """The error says what to do."""
     error = refused(sink(), "remove")
     assert isinstance(error, SinkFinalError)
     assert "no table remove" in error.detail

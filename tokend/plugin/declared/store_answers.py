@@ -1,4 +1,4 @@
-"""What a store's answers mean, as a configuration declares it: success, version, our values, errors."""
+"""Meaning of a store's answers as a configuration declares it: success, version, our values, errors."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
