@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 WRITER, GENERATION = "tokend-writer", "tokend-generation"
-# The server takes 64 entries, and names of 128 bytes. The keys of one sink are written together: some of them are enough.
+# The server takes 64 entries, and names of 128 bytes. All keys of one sink are written together: some are enough.
 _MOST_KEYS = 20
 _LONGEST_KEY = 100
 
