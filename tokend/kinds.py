@@ -128,6 +128,8 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "template": "tokend.sinks.files.template:TemplateSink",
         "directory": "tokend.sinks.files.directory:DirectorySink",
         "socket": "tokend.sinks.socket:SocketSink",
+        "railway": "tokend.sinks.stores.railway:RailwaySink",
+        "http": "tokend.sinks.stores.http:HttpSink",
     },
     sink_faults,
 )
