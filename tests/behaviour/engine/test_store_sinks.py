@@ -211,7 +211,7 @@ IDS: list[str] = []
 
 
 class IdentifiedSink(StoreSink):
-    """A store that is told an id of each write, and makes no second version for an id that it knows."""
+    """A store that gets an id with each write, and makes no second version for an id that it knows."""
 
     kind: Literal["identified"] = "identified"  # type: ignore[assignment]  # each kind has a name of its own
 
