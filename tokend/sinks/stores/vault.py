@@ -89,7 +89,7 @@ class VaultSink(ValuesSettings, HttpSinkSettings):
             return frozenset({secret})
         return frozenset(part_of(secret, key) for key in self.own_keys)
 
-    async def put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:  # noqa: ARG002  # of the interface
+    async def put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
         """Write our keys, whatever the mark says: the secret's metadata is newer."""
         given = content.values
         by_key = {self.own_keys[0]: given} if isinstance(given, Secret) else given
@@ -102,7 +102,7 @@ class VaultSink(ValuesSettings, HttpSinkSettings):
         made = await self._version_2(runtime).put(values, content.generation)
         return replace(runtime.mark(given, version=str(made.version)), remark=made.remark)
 
-    async def remove(self, runtime: SinkRuntime, known: Mark | None) -> Mark:  # noqa: ARG002  # of the interface
+    async def remove(self, runtime: SinkRuntime, known: Mark | None) -> Mark:
         """Take our keys out of the secret."""
         if self.kv_version == 1:
             await self._version_1(runtime).remove()
