@@ -129,6 +129,7 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "directory": "tokend.sinks.files.directory:DirectorySink",
         "socket": "tokend.sinks.socket:SocketSink",
         "railway": "tokend.sinks.stores.railway:RailwaySink",
+        "http": "tokend.sinks.stores.http:HttpSink",
     },
     sink_faults,
 )

@@ -12,6 +12,7 @@ from tokend.sandbox.vendors.partner import PORTFOLIO, Partner
 from tokend.sandbox.vendors.projectx import LOGIN, ProjectX
 from tokend.sandbox.vendors.railway import Railway
 from tokend.sandbox.vendors.tt import TT
+from tokend.sandbox.vendors.vault import Vault
 from tokend.sandbox.vendors.vendor import Vendor
 from tokend.sandbox.vendors.wallet import Wallet
 from tokend.sandbox.vendors.xerve import GENERATE, Xerve
@@ -39,6 +40,7 @@ class Stage:
             Wallet(options, self.clock),
             Xerve(options, self.clock, self.database),
             self.railway,
+            Vault(options, self.clock),
         )
         self.vendors = {vendor.name: vendor for vendor in vendors}
         self._latency = options.latency

@@ -63,7 +63,7 @@ def _start_sandbox(stage: Stage) -> None:
     stage.spawn("sandbox", "tokend.sandbox", *options)
     port = stage.until("the sandbox listens", lambda: int(port_file.read_text()))
     stage.url = f"http://127.0.0.1:{port}"
-    stage.say("✓", "sandbox", f"plays five upstreams and Railway at {stage.url}")
+    stage.say("✓", "sandbox", f"plays the upstreams and Railway at {stage.url}")
 
 
 def _start_daemon(stage: Stage) -> None:
