@@ -130,6 +130,8 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "socket": "tokend.sinks.socket:SocketSink",
         "railway": "tokend.sinks.stores.railway:RailwaySink",
         "http": "tokend.sinks.stores.http:HttpSink",
+        "aws-secretsmanager": "tokend.sinks.stores.aws_secretsmanager:AwsSecretsManagerSink",
+        "aws-ssm": "tokend.sinks.stores.aws_ssm:AwsSsmSink",
     },
     sink_faults,
 )

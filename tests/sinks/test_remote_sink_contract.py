@@ -16,6 +16,7 @@ from tests.publishing_sinks import StoreSink
 from tests.sinks.leases import PLANTED, lease
 from tests.sinks.played_server import FAULTS, Fault
 from tests.sinks.played_store import Held, Row, Stage, runtime_of, staged
+from tests.sinks.stores.played_aws import PlayedSecretsManager, PlayedSecretsManagerObject, PlayedSsm
 from tests.sinks.stores.played_http import PlayedHttp
 from tests.sinks.stores.played_plain import PlayedPlain
 from tests.sinks.stores.played_railway import PLACE, SHARED, PlayedRailway
@@ -23,6 +24,8 @@ from tests.sinks.test_sink_contract import SECOND, said
 from tokend.kinds import SINKS
 from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.sink import Content, Mark, RemoteSink
+from tokend.sinks.stores.aws_secretsmanager import AwsSecretsManagerSink
+from tokend.sinks.stores.aws_ssm import AwsSsmSink
 from tokend.sinks.stores.http import HttpSink
 from tokend.sinks.stores.railway import RailwaySink
 from tokend.values.errors import SinkError, SinkRejectedError, SinkUnavailableError
@@ -39,6 +42,14 @@ KINDS: dict[str, Row] = {
     "railway": Row(RailwaySink, PlayedRailway, PLACE, requests=(1, 2, 1)),
     "railway, shared": Row(RailwaySink, PlayedRailway, SHARED, requests=(1, 2, 1), over_http=False),
     "http": Row(HttpSink, PlayedHttp),
+    "aws-ssm": Row(AwsSsmSink, PlayedSsm, {"parameter": "/app/token"}),
+    "aws-secretsmanager": Row(AwsSecretsManagerSink, PlayedSecretsManager, {"secret_id": "app"}, (2, 1, 1)),
+    "aws-secretsmanager, keys of an object": Row(
+        AwsSecretsManagerSink,
+        PlayedSecretsManagerObject,
+        {"secret_id": "app", "values": {"A": "{{ access_token }}", "B": "Bearer {{ access_token }}"}},
+        (3, 3, 1),
+    ),
 }
 
 OPERATIONS = ("put", "remove", "inspect")
@@ -137,7 +148,7 @@ def test_the_page_says_the_same(row: Row) -> None:
     cells = [one.strip() for one in found.strip("|").split("|")]
     assert (cells[1] == "yes") == row.reads_back
     assert (cells[2].startswith("yes")) == (row.model.compares is True)
-    assert max(int(number) for number in re.findall(r"\d+", cells[6])) == row.requests[0]
+    assert row.requests[0] in {int(number) for number in re.findall(r"\d+", cells[6])}
 
 
 def test_a_sink_is_what_the_engine_expects(row: Row) -> None:
@@ -378,7 +389,7 @@ def test_a_lost_answer_makes_no_second_version(row: Row) -> None:
 
     async def main(stage: Stage) -> None:
         content = await content_of(stage)
-        known = await stage.sink.inspect(stage.runtime)
+        known = await stage.sink.inspect(stage.runtime) if row.model.compares is True else None
         before = stage.store.writes()
         stage.store.server.play(FAULTS["answer lost"], after=row.requests[0] - 1)
         with pytest.raises(SinkError):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar, cast
 
 import anyio
@@ -74,6 +75,10 @@ class WriteRuntime:
     def clock(self) -> Clock:
         """The clock of this machine."""
         return self._context.clock
+
+    def upstream_now(self) -> datetime:
+        """Return the store's time."""
+        return self._upstream_runtime().upstream_now()
 
     async def reveal(self, source: SecretSource) -> Secret:
         """Read a secret now."""
