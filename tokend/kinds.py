@@ -130,6 +130,10 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "directory": "tokend.sinks.files.directory:DirectorySink",
         "socket": "tokend.sinks.socket:SocketSink",
         "railway": "tokend.sinks.stores.railway:RailwaySink",
+        "http": "tokend.sinks.stores.http:HttpSink",
+        "aws-secretsmanager": "tokend.sinks.stores.aws_secretsmanager:AwsSecretsManagerSink",
+        "aws-ssm": "tokend.sinks.stores.aws_ssm:AwsSsmSink",
+        "vault": "tokend.sinks.stores.vault:VaultSink",
     },
     sink_faults,
 )

@@ -6,7 +6,7 @@ socket). A sink makes one attempt. Retries, backoff, order, logs and status belo
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -65,6 +65,12 @@ class SinkRuntime(Protocol):
     @property
     def clock(self) -> Clock:
         """The clock of this machine."""
+
+    def upstream_now(self) -> datetime:
+        """Return the store's time in aware UTC: wall time plus the offset learned from its `Date` headers.
+
+        Use this time for signatures.
+        """
 
     async def reveal(self, source: SecretSource) -> Secret:
         """Read a secret now. Raises `SinkError`, which names the secret's place."""
@@ -251,6 +257,10 @@ class RemoteSink(Destination, Protocol):
     @property
     def compares(self) -> bool:
         """Whether a write names the state that it replaces, so that two writers notice each other."""
+
+    @property
+    def writes_end(self) -> bool:
+        """Whether the store gets the end of the token beside the value."""
 
     async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:
         """Make the wanted content from the token and the other tokens (by name). Sends no request."""
