@@ -19,6 +19,7 @@ from tokend.config import ProviderConfig
 from tokend.engine.context.context import Context
 from tokend.engine.context.contract import ReloadAnswer
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
 from tokend.engine.supervisor import Supervisor
@@ -441,6 +442,7 @@ class World:
             clock=self.clock,
             store=self.store,
             limits=self.limits,
+            hosts=HostBackoff(self.clock, random.Random(self.seed)),
             counters=self.counters,
             random=random.Random(self.seed),
             runtime=self._runtime,

@@ -13,6 +13,7 @@ from tests.fakes import MemoryState, literal
 from tests.sinks.played_server import Answer, Asked, PlayedServer
 from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.publishing.sink_runtime import WriteRuntime
 from tokend.engine.publishing.target_lock import TargetLock
@@ -149,6 +150,7 @@ def runtime_of(sink: SinkSettings) -> WriteRuntime:
         clock=clock,
         store=TokenStore(state=MemoryState(), threads=threads, clock=clock),
         limits=HostLimits(),
+        hosts=HostBackoff(clock, Random(1)),
         counters=Counters(),
         random=Random(1),
         runtime=never,

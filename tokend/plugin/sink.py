@@ -118,6 +118,10 @@ class Destination(Protocol):
     """The properties that every sink has."""
 
     @property
+    def family(self) -> Literal["pushed", "remote", "served"]:
+        """The family that the sink belongs to."""
+
+    @property
     def kind(self) -> str:
         """The sink's kind."""
 
@@ -239,6 +243,14 @@ class RemoteSink(Destination, Protocol):
     @property
     def timeout(self) -> timedelta:
         """The time limit of one write or removal, with all its requests."""
+
+    @property
+    def upstream(self) -> str | None:
+        """The ``host:port`` of the store: all sinks of one host pause together. None if the store has no host."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether a write names the state that it replaces, so that two writers notice each other."""
 
     async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:
         """Make the wanted content from the token and the other tokens (by name). Sends no request."""

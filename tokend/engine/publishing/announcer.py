@@ -110,7 +110,7 @@ class Announcer:
                 await self._announce(self._runtime)
         except SinkError as error:
             self._again(due, at)
-            self._health.failed(error.detail)
+            self._health.failed(error)
         except Exception:
             # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
             self._again(due, at)

@@ -11,23 +11,37 @@ import anyio
 
 from tokend.plugin.kind_bugs import exits_refused
 from tokend.plugin.sink import Content, Mark, RemoteSink, SinkRuntime
-from tokend.values.errors import SinkError
+from tokend.values.errors import (
+    NewerGenerationError,
+    SinkConflictError,
+    SinkError,
+    SinkFinalError,
+    SinkRejectedError,
+    SinkUnavailableError,
+)
 from tokend.values.tokens import Lease
 
 T = TypeVar("T")
 
 # Time for an operation to end after a cancellation (shutdown, reload): a complete write leaves the store up to date.
-LAST_SECONDS = 3.0
+LAST_SECONDS = 5.0
+# What only a store that answered can say.
+ANSWERS = (SinkRejectedError, SinkConflictError, SinkFinalError, NewerGenerationError)
 
 
 class RemoteDelivery:
-    """A `plugin.sink.CombiningSink` that uses the `put`, `remove` and `inspect` of a `RemoteSink`."""
+    """A `plugin.sink.CombiningSink` that uses the `put`, `remove` and `inspect` of a `RemoteSink`.
 
-    __slots__ = ("_known", "_sink")
+    ``known`` is the mark of the last success, None while the target's state is unknown. ``answered`` is whether the
+    store is known to have answered during the last operation.
+    """
+
+    __slots__ = ("_sink", "answered", "known")
 
     def __init__(self, sink: RemoteSink) -> None:
         self._sink = sink
-        self._known: Mark | None = None
+        self.answered = False
+        self.known: Mark | None = None
 
     async def write(self, runtime: SinkRuntime, lease: Lease) -> bool:
         """Put the token into the store, unless the store holds it. True if a value was sent to the store."""
@@ -47,37 +61,54 @@ class RemoteDelivery:
     async def announce(self, runtime: SinkRuntime) -> None:
         """Do nothing: the store itself notifies its readers, and `announcement_timing` of a remote sink is None."""
 
+    async def look(self, runtime: SinkRuntime, lease: Lease | None, others: Mapping[str, Lease]) -> str:
+        """Compare the store with what it must hold, None for nothing. Returns the word for `SinkStatus.drift`."""
+        return await self._in_time(lambda: self._look(runtime, lease, others))
+
+    async def _look(self, runtime: SinkRuntime, lease: Lease | None, others: Mapping[str, Lease]) -> str:
+        wanted = runtime.mark(None if lease is None else (await self._sink.content(runtime, lease, others)).values)
+        found = await self._inspect(runtime)
+        if found is None:
+            return "unknown: the store cannot be read back"
+        if found.digest == wanted.digest:
+            return "none"
+        return "missing" if found.digest is None else "changed"
+
     async def _write(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
         content = await self._sink.content(runtime, lease, others)
         wanted = runtime.mark(content.values)
         known = await self._last_mark(runtime)
         if known is not None and known.digest == wanted.digest:
-            self._known = known
+            self.known = known
             return False
-        self._known = await self._put(runtime, content, known)
+        self.known = await self._put(runtime, content, known)
         return True
 
     async def _put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
-        self._known = None  # unknown until the answer arrives
+        self.known = None  # unknown until the answer arrives
         return self._mark_of("put", await self._sink.put(runtime, content, known))
 
     async def _remove(self, runtime: SinkRuntime) -> bool:
         known = await self._last_mark(runtime)
         if known is not None and known.digest is None:
-            self._known = known
+            self.known = known
             return False
-        self._known = None
-        self._known = self._mark_of("remove", await self._sink.remove(runtime, known))
+        self.known = None
+        self.known = self._mark_of("remove", await self._sink.remove(runtime, known))
         return True
 
     async def _last_mark(self, runtime: SinkRuntime) -> Mark | None:
-        if self._known is not None:
-            return self._known
+        if self.known is not None:
+            return self.known
+        return await self._inspect(runtime)
+
+    async def _inspect(self, runtime: SinkRuntime) -> Mark | None:
         found: object = await self._sink.inspect(runtime)
         return None if found is None else self._mark_of("inspect", found)
 
     def _mark_of(self, method: str, found: object) -> Mark:
         """Return what a method returned. Raises `SinkError` if it is no mark: the store's state is unknown then."""
+        self.answered = True
         if not isinstance(found, Mark):
             what = f"{method} returned {'no Mark' if found is None else type(found).__name__ + ', a Mark is expected'}"
             raise SinkError(f"{self._sink.target}: kind {self._sink.kind}: {what}")
@@ -85,6 +116,7 @@ class RemoteDelivery:
 
     async def _in_time(self, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Await an operation for at most the sink's ``timeout``, and for `LAST_SECONDS` more after a cancellation."""
+        self.answered = False
         seconds = self._sink.timeout.total_seconds()
         done: list[T] = []
         trouble: list[Exception] = []
@@ -100,11 +132,14 @@ class RemoteDelivery:
                     trouble.append(error)
             group.cancel_scope.cancel()
         if trouble:
+            self.answered = self.answered or isinstance(trouble[0], ANSWERS)
             raise trouble[0]
         if not done:
             shortened = scope.deadline < ends
             within = f"{LAST_SECONDS:g} s at the end of the daemon or of this sink" if shortened else f"{seconds:g} s"
-            raise SinkError(f"{self._sink.target}: no answer within {within}")
+            # The end of the daemon says nothing about the store's host.
+            kind = SinkError if shortened else SinkUnavailableError
+            raise kind(f"{self._sink.target}: no answer within {within}")
         return done[0]
 
 

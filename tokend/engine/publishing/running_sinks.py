@@ -14,6 +14,7 @@ from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.sink import ListeningSink
+from tokend.values.errors import NotSupportedError
 from tokend.values.status import SinkStatus
 from tokend.values.tokens import Lease
 
@@ -82,6 +83,25 @@ class RunningSinks:
         """Let each sink that fails, or whose target others have changed, write again at once: a person asked for it."""
         for publisher in self._publishers:
             publisher.try_now()
+
+    def sync(self, label: str | None, *, take_over: bool) -> None:
+        """Write to the sink ``label`` now, or to all: see `Publisher.sync`. Raises `NotSupportedError` for no sink."""
+        chosen = [publisher for publisher in self._publishers if label is None or publisher.label == label]
+        if label is not None and not chosen:
+            labels = ", ".join(publisher.label for publisher in self._publishers)
+            raise NotSupportedError(f"{self._name} has no sink {label}" + (f"; it has {labels}" if labels else ""))
+        for publisher in chosen:
+            publisher.sync(take_over=take_over)
+
+    async def inspect(self) -> tuple[SinkStatus, ...]:
+        """Ask every sink now what its target holds. Returns the statuses, with ``drift``."""
+        async with anyio.create_task_group() as tasks:
+            for publisher in self._publishers:
+                if isinstance(publisher, Publisher):
+                    tasks.start_soon(publisher.inspect)
+                if publisher.drift is not None:
+                    tasks.start_soon(self._watch.inspect, publisher.drift)
+        return self.statuses()
 
     def stop(self) -> None:
         """Stop all publishers. The targets stay unchanged."""

@@ -36,7 +36,8 @@ class WriteRuntime:
     """The runtime of a sink's writes, removals and probes, which run one at a time per target.
 
     ``last_stamp`` is the stamp of a `WatchedSink` right after the last call in a thread, else None. ``last_remarks``
-    are those of a `RemarkingSink` at that time.
+    are those of a `RemarkingSink` at that time. ``answered`` is set as soon as a reply to a request has arrived.
+    ``may_take_over``: an admin has decided that the next write takes the target over from another writer.
     """
 
     __slots__ = (
@@ -47,8 +48,10 @@ class WriteRuntime:
         "_stamped",
         "_target",
         "_upstream",
+        "answered",
         "last_remarks",
         "last_stamp",
+        "may_take_over",
         "name",
     )
 
@@ -59,6 +62,8 @@ class WriteRuntime:
         self._context = context
         self._stamped = cast(WatchedSink, sink) if implements(sink, WatchedSink) else None
         self._remarking = cast(RemarkingSink, sink) if implements(sink, RemarkingSink) else None
+        self.answered = False
+        self.may_take_over = False
         self.last_stamp: object = None
         self.last_remarks: Sequence[StatusWarning] = ()
         self._credentials: dict[str, TokenCredential] = {}
@@ -81,11 +86,6 @@ class WriteRuntime:
     def writer(self) -> str:
         """The random id of the state directory."""
         return self._context.store.state.digest(b"writer")[:32]
-
-    @property
-    def may_take_over(self) -> bool:
-        """Whether this write takes the target over from another writer."""
-        return False
 
     def write_id(self, values: Values) -> str:
         """Return an id of the write of these values."""
@@ -118,7 +118,7 @@ class WriteRuntime:
 
     async def _send(self, request: UpstreamRequest) -> UpstreamReply:
         try:
-            return await self._upstream_runtime().exchange(request)
+            reply = await self._upstream_runtime().exchange(request)
         except TransientError as error:
             # Repeatable: no connection came about, or no answer came in time.
             raise (SinkUnavailableError if error.repeatable else SinkError)(
@@ -126,6 +126,8 @@ class WriteRuntime:
             ) from None
         except AttemptError as error:
             raise SinkError(f"{self._sink.target}: {error.detail}") from None
+        self.answered = True
+        return reply
 
     async def run_in_thread(self, call: Callable[[], T]) -> T:
         """Run a blocking call in one of the sinks' threads, for at most `WRITE_SECONDS`."""
