@@ -158,9 +158,10 @@ class EventBus:
             self._add("token", name, now)
         if before is not None and before[1] != new[1]:
             self._add("state", name, now)
-        for number, sink in enumerate(status.sinks) if before is not None and before[2] != new[2] else ():
-            if before[2][number : number + 1] != new[2][number : number + 1]:
-                self._add("sink", name, {**now, "sink": sink_row(sink)})
+        if before is not None and before[2] != new[2]:
+            for number, sink in enumerate(status.sinks):
+                if before[2][number : number + 1] != new[2][number : number + 1]:
+                    self._add("sink", name, {**now, "sink": sink_row(sink)})
         self._wake(name)
 
     def _add(self, kind: str, name: str | None, data: dict[str, Any]) -> None:
@@ -174,5 +175,7 @@ class EventBus:
 
 def _summary(row: dict[str, Any], status: ProviderStatus) -> tuple[Any, Any, tuple[str, ...]]:
     """Return what makes an event if it changes: the generation, the state, and the state and drift of each sink."""
-    sinks = tuple(sink.state if sink.drift is None else f"{sink.state}, {sink.drift}" for sink in status.sinks)
+    sinks = tuple(
+        sink.state if sink.drift in (None, "none") else f"{sink.state}, {sink.drift}" for sink in status.sinks
+    )
     return row["generation"], (row["state"], row["valid"]), sinks

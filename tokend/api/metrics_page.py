@@ -84,6 +84,14 @@ class MetricsPage:
         }
         text, name = "When the sink last held the token.", "tokend_sink_last_success_timestamp_seconds"
         yield partial(GaugeMetricFamily, name, text, labels=["token", "sink"]), sinks
+        generations = {
+            (status.name, sink.label): (float(sink.generation),)
+            for status in statuses
+            for sink in status.sinks
+            if sink.generation is not None
+        }
+        text, name = "The generation of the token in the target, as far as is known.", "tokend_sink_generation"
+        yield partial(GaugeMetricFamily, name, text, labels=["token", "sink"]), generations
         for counted in self._counted(names, requests):
             yield counted
         text = "Whether the last reload succeeded."
@@ -110,6 +118,12 @@ class MetricsPage:
                 count.sink_repairs,
             ),
             (
+                "tokend_sink_drifts",
+                "Targets found changed by others, once for each change.",
+                ["token", "sink"],
+                count.sink_drifts,
+            ),
+            (
                 "tokend_token_reports",
                 "Reports of clients that an upstream refused the token.",
                 ["token", "reason"],
@@ -124,6 +138,9 @@ class MetricsPage:
         samples, seconds = count.refresh_samples, count.refresh_seconds
         took = {(token,): (samples[token], seconds[token]) for token in names & samples.keys()}
         yield partial(SummaryMetricFamily, name, text, labels=["token"]), took
+        text, name = "How long writes took that succeeded.", "tokend_sink_write_duration_seconds"
+        wrote = {key: (count.sink_samples[key], took) for key, took in count.sink_seconds.items() if key[0] in names}
+        yield partial(SummaryMetricFamily, name, text, labels=["token", "sink"]), wrote
 
 
 async def _rendered(family: _Family, table: _Table) -> AsyncIterator[bytes]:

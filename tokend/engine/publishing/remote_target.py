@@ -11,6 +11,7 @@ from tokend.engine.publishing.sink_runtime import WriteRuntime
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.publishing.target_tokens import Leases
 from tokend.plugin.kind_bugs import exits_refused
+from tokend.plugin.shown_text import shown
 from tokend.plugin.sink import RemoteSink
 from tokend.values.errors import SinkError
 from tokend.values.status import SinkStatus
@@ -21,11 +22,22 @@ LAST_WRITER_WINS = "last writer wins"
 class RemoteTarget:
     """What a `Publisher` has for a remote sink only. ``drift`` is the word of the last look (`SinkStatus.drift`)."""
 
-    __slots__ = ("_context", "_runtime", "_sink", "_target", "_waiting", "delivery", "drift")
+    __slots__ = ("_context", "_label", "_name", "_runtime", "_sink", "_target", "_waiting", "delivery", "drift")
 
-    def __init__(self, sink: RemoteSink, runtime: WriteRuntime, target: TargetLock, context: Context) -> None:
+    def __init__(
+        self,
+        name: str,
+        sink: RemoteSink,
+        runtime: WriteRuntime,
+        *,
+        label: str,
+        target: TargetLock,
+        context: Context,
+    ) -> None:
         self.delivery = RemoteDelivery(sink)
         self.drift: str | None = None
+        self._name = name
+        self._label = label
         self._sink = sink
         self._runtime = runtime
         self._target = target
@@ -75,10 +87,13 @@ class RemoteTarget:
             self.drift = f"unknown: {detail}"
             return
         lease, others = leases or (None, {})
+        before = self.drift
         async with self.attempt() as attempt, self._target.lock:
             try:
                 with exits_refused():
                     self.drift = await self.delivery.look(self._runtime, lease, others)
+                if self.drift in {"changed", "missing"} and before != self.drift:
+                    self._context.counters.drifted(self._name, self._label)
             except SinkError as error:
                 attempt.failed(error)
-                self.drift = f"unknown: {error.detail}"
+                self.drift = f"unknown: {shown(error.detail)}"
