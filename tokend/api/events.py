@@ -11,7 +11,7 @@ import orjson
 
 from tokend.api.serializers import row, sink_row
 from tokend.engine.context.contract import Engine
-from tokend.values.status import ProviderStatus
+from tokend.values.status import ProviderStatus, SinkStatus
 
 # Last-Event-ID reaches this far back; a client that was away longer gets the present state instead.
 EVENTS_KEPT = 1024
@@ -56,7 +56,7 @@ class EventBus:
         self._kept: deque[StreamEvent] = deque(maxlen=EVENTS_KEPT)
         # The last ids of present states that were sent: a client resumes after one of them.
         self._present_ids: deque[int] = deque(maxlen=EVENTS_KEPT)
-        # The last announced generation, state and validity of each token, and the states of its sinks.
+        # The last announced generation, state and validity of each token, and the states of its stores.
         self._announced = {
             name: _summary(row(status), status)
             for name, status in ((name, entry.status()) for name, entry in engine.entries.items())
@@ -159,7 +159,7 @@ class EventBus:
         if before is not None and before[1] != new[1]:
             self._add("state", name, now)
         if before is not None and before[2] != new[2]:
-            for number, sink in enumerate(status.sinks):
+            for number, sink in enumerate(_of_stores(status)):
                 if before[2][number : number + 1] != new[2][number : number + 1]:
                     self._add("sink", name, {**now, "sink": sink_row(sink)})
         self._wake(name)
@@ -174,8 +174,13 @@ class EventBus:
 
 
 def _summary(row: dict[str, Any], status: ProviderStatus) -> tuple[Any, Any, tuple[str, ...]]:
-    """Return what makes an event if it changes: the generation, the state, and the state and drift of each sink."""
-    sinks = tuple(
-        sink.state if sink.drift in (None, "none") else f"{sink.state}, {sink.drift}" for sink in status.sinks
+    """Return what makes an event if it changes: the generation, the state, and the state and drift of each store."""
+    stores = tuple(
+        sink.state if sink.drift in (None, "none") else f"{sink.state}, {sink.drift}" for sink in _of_stores(status)
     )
-    return row["generation"], (row["state"], row["valid"]), sinks
+    return row["generation"], (row["state"], row["valid"]), stores
+
+
+def _of_stores(status: ProviderStatus) -> list[SinkStatus]:
+    """Return the sinks in stores elsewhere. There may be thousands of files, which are written at each refresh."""
+    return [sink for sink in status.sinks if sink.path is None]

@@ -138,13 +138,13 @@ class TokenEvent(TypedDict):
 
 
 class SinkChange(TokenRow):
-    """A token, and the sink of it whose state or drift has changed."""
+    """A token, and the store of it whose state or drift has changed."""
 
     sink: SinkRow
 
 
 class SinkEvent(TypedDict):
-    """A server-sent event about a sink."""
+    """A server-sent event about a sink in a store elsewhere."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     id: EventId
