@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -123,6 +123,18 @@ class FakeGiven(FakeHeld):
     async def initial(self, runtime: "FakeRuntime") -> Token | None:
         now = runtime.clock.instant()
         return Token(await runtime.reveal(self.given), "Bearer", now, now.after(HOUR))
+
+
+class FakeExtending(FakeHeld):
+    """A held kind whose upstream gives the token held a later end, as often as it is asked."""
+
+    kind: Literal["fake-extending"] = "fake-extending"  # type: ignore[assignment]  # each kind has a name of its own
+
+    async def fetch(self, runtime: "FakeRuntime", previous: Token | None) -> Token:
+        token = await super().fetch(runtime, previous)
+        if previous is None:
+            return token
+        return replace(previous, issued_at=token.issued_at, expires_at=token.expires_at, is_extended=True)
 
 
 class FakeLocal(HeldSettings):

@@ -102,6 +102,7 @@ def test_every_name_is_known_without_an_import() -> None:
         "template",
         "directory",
         "socket",
+        "railway",
     ]
     assert run.stdout == f"{names} []\n"
 

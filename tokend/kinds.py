@@ -128,6 +128,7 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "template": "tokend.sinks.files.template:TemplateSink",
         "directory": "tokend.sinks.files.directory:DirectorySink",
         "socket": "tokend.sinks.socket:SocketSink",
+        "railway": "tokend.sinks.stores.railway:RailwaySink",
     },
     sink_faults,
 )

@@ -139,8 +139,10 @@ async def staged(row: Row, **more: Any) -> AsyncIterator[Stage]:
         yield Stage(row, store, sink, runtime_of(sink))
 
 
-def runtime_of(sink: SinkSettings) -> WriteRuntime:
-    """The runtime that the engine gives to a sink, with real requests. Needs a running loop."""
+def runtime_of(sink: SinkSettings, before: WriteRuntime | None = None) -> WriteRuntime:
+    """The runtime that the engine gives to a sink, with real requests; with that of ``before`` it shares its salt."""
+    if before is not None:
+        return WriteRuntime(sink, TargetLock(), before._context)
     clock, threads = SystemClock(), ThreadPool(2)
 
     def never(*_: Any) -> Any:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from tokend.config.fields import Where, allowed_values, known_keys
+from tokend.plugin.settings_base import KeyValueError
 from tokend.plugin.shown_text import shown
 from tokend.values.near_miss import did_you_mean
 
@@ -43,8 +44,11 @@ def explain(
     if kind == "literal_error":
         return where, _choices(error, model, where)
     if kind == "value_error":
+        fault = error.get("ctx", {}).get("error", "it is not valid")
+        if isinstance(fault, KeyValueError):
+            where = (*where, fault.key)
         # The text may quote a secret that was written where a name belongs.
-        return where, _named(where, shown(str(error.get("ctx", {}).get("error", "it is not valid"))))
+        return where, _named(where, shown(str(fault)))
     if kind in {"greater_than_equal", "less_than_equal"}:
         context = error.get("ctx", {})
         limit = f"at least {context['ge']}" if "ge" in context else f"at most {context.get('le')}"

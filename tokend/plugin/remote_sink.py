@@ -69,8 +69,11 @@ class RemoteSinkSettings(SinkSettings):
         return value
 
     def announcement_timing(self) -> AnnouncementTiming | None:
-        """Return None: the store itself notifies its readers."""
+        """Return None: the store itself notifies its readers. A kind that announces overrides it and `announce`."""
         return None
+
+    async def announce(self, runtime: SinkRuntime) -> None:
+        """Announce a write, so that the store's readers use the new value. One attempt, as `plugin.sink.Sink` says."""
 
     def templates(self) -> Mapping[str, str] | str | None:
         """Return the templates: one, several by key, or None for the raw token."""

@@ -170,10 +170,14 @@ class NetworkSettings(UpstreamSettings, ProviderSettings):
 
 @dataclass(frozen=True, slots=True)
 class AnnouncementTiming:
-    """When a sink announces a change: after ``debounce_seconds`` without another, and a random part of ``splay``."""
+    """When a sink announces a change: after ``debounce_seconds`` without another, and a random part of ``splay``.
+
+    ``interval_seconds`` is the shortest time between two announcements, also where the first may have failed.
+    """
 
     debounce_seconds: float = 0.0
     splay_seconds: float = 0.0
+    interval_seconds: float = 0.0
 
 
 AT_ONCE = AnnouncementTiming()

@@ -153,6 +153,14 @@ Strings = Annotated[tuple[str, ...], Field(strict=False)]
 Headers = dict[Annotated[str, AfterValidator(header_name)], Annotated[str, AfterValidator(_header_value)]]
 
 
+class KeyValueError(ValueError):
+    """An error of one key that a validator of the whole table has found. The message is shown at the key."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 class Settings(CompactModel):
     """The base model of all settings: strict, frozen, without unknown keys. Errors do not quote the input."""
 

@@ -338,9 +338,11 @@ class Publisher:
         self._done = wanted
         for warning in self._context.warnings.put(self.name, self.label, self._remarks()):
             log.warning("sink.warning", token=self.name, sink=self.label, code=warning.code, detail=warning.message)
-        if changed and self.announcer is not None:
+        removed = wanted is not None and wanted.action == "remove"
+        # The readers of a store have no use for the news that it holds nothing.
+        if changed and self.announcer is not None and not (removed and self.sink.family == "remote"):
             self.announcer.want()
-        self._health.succeeded(removed=wanted is not None and wanted.action == "remove")
+        self._health.succeeded(removed=removed)
 
     def _remarks(self) -> Sequence[StatusWarning]:
         """Return what looks wrong with the target, and with the life of the tokens if the settings did not tell it."""

@@ -121,9 +121,10 @@ class WriteRuntime:
             reply = await self._upstream_runtime().exchange(request)
         except TransientError as error:
             # Repeatable: no connection came about, or no answer came in time.
-            raise (SinkUnavailableError if error.repeatable else SinkError)(
-                f"{self._sink.target}: {error.detail}"
-            ) from None
+            kind = SinkUnavailableError if error.repeatable else SinkError
+            raised = kind(f"{self._sink.target}: {error.detail}")
+            raised.may_have_acted = error.is_sent
+            raise raised from None
         except AttemptError as error:
             raise SinkError(f"{self._sink.target}: {error.detail}") from None
         self.answered = True
