@@ -107,7 +107,7 @@ def _missing(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _block(row: Mapping[str, Any], *, looked: bool = False) -> Iterator[str]:
-    """Describe one token: a line with its state, then a line per fact. ``looked``: the sinks were looked at just now."""
+    """Describe one token: a line with its state, then a line per fact. ``looked``: its sinks were looked at now."""
     state = click.style(row["state"], fg=state_colour(row["state"]))
     optional = "" if row["required"] or row["state"] == "on_demand" else " (required = false)"
     yield f"{click.style(row['name'], bold=True)} ({row['kind']}): {state}{optional}"

@@ -71,7 +71,7 @@ class TokenClient:
         self.call("POST", token_target(name, "forget"))
 
     def sync(self, name: str, *, sink: str | None = None, take_over: bool = False) -> dict[str, Any]:
-        """Write the token to its sinks now, or to the one with this label, and return its row of the status. For admins.
+        """Write the token to its sinks now, or to the one with this label; return its row of the status. For admins.
 
         Makes no request to the token's upstream. ``take_over``: also where another writer owns the target.
         """

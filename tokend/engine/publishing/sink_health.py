@@ -51,7 +51,7 @@ class SinkHealth:
         self._name = name
         self._sink = sink
         self._label = label
-        self._shows = _as_it_is if sink.file_path is not None else shown
+        self._shows = _as_it_is if sink.file_path is not None else _on_one_line
         self._target = self._shows(sink.target)
         self._context = context
         self._longest_pause = LONGEST_REMOTE_PAUSE_SECONDS if sink.family == "remote" else LONGEST_PAUSE_SECONDS
@@ -142,7 +142,7 @@ class SinkHealth:
             self._retry_at = context.clock.instant().after(what.pause_seconds)
         self.in_conflict = self.in_conflict or isinstance(error, SinkConflictError)
         context.counters.wrote(self._name, self._label, "failure")
-        detail = " ".join(self._shows(error.detail).split())
+        detail = self._shows(error.detail)
         if detail != self.error:
             log.warning("sink.failed", **self.log_fields, detail=detail)
         self.error, self.trouble = detail, what.trouble
@@ -177,3 +177,8 @@ class SinkHealth:
 
 def _as_it_is(text: str) -> str:
     return text
+
+
+def _on_one_line(text: str) -> str:
+    """Return what may be shown of a target in a store, or of a message about it."""
+    return shown(" ".join(text.split()))
