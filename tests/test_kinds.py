@@ -103,6 +103,8 @@ def test_every_name_is_known_without_an_import() -> None:
         "directory",
         "socket",
         "railway",
+        "aws-secretsmanager",
+        "aws-ssm",
     ]
     assert run.stdout == f"{names} []\n"
 

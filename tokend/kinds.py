@@ -129,6 +129,9 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "directory": "tokend.sinks.files.directory:DirectorySink",
         "socket": "tokend.sinks.socket:SocketSink",
         "railway": "tokend.sinks.stores.railway:RailwaySink",
+        "http": "tokend.sinks.stores.http:HttpSink",
+        "aws-secretsmanager": "tokend.sinks.stores.aws_secretsmanager:AwsSecretsManagerSink",
+        "aws-ssm": "tokend.sinks.stores.aws_ssm:AwsSsmSink",
     },
     sink_faults,
 )

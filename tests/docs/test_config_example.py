@@ -76,6 +76,8 @@ def default_of(model: type[BaseModel], key: str) -> Any:
         return in_words(value)
     if isinstance(value, tuple):
         return list(value) or None
+    if isinstance(value, BaseModel):
+        return None
     return None if value == {} else value
 
 

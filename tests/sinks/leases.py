@@ -54,6 +54,9 @@ class InlineRuntime:
     def clock(self) -> Any:
         raise AssertionError("a file sink needs no clock")
 
+    def upstream_now(self) -> datetime:
+        raise AssertionError("a file sink signs no request")
+
     async def reveal(self, source: SecretSource) -> Secret:
         raise AssertionError("a file sink reads no secret")
 

@@ -34,7 +34,9 @@ class Visibility(Enum):
 def visibility(model: type[BaseModel], where: Where) -> Visibility:
     """Return the visibility of the value at ``where`` below a table of ``model``."""
     for number, part in enumerate(where):
-        field = _fields(model).get(str(part))
+        if isinstance(part, int):
+            continue  # a table of an array
+        field = _fields(model).get(part)
         if field is None:
             return _of_unknown(model, str(part)) if number == len(where) - 1 else Visibility.HIDDEN
         # A field with repr=False may hold a secret. A dict may hold anything.
@@ -117,7 +119,9 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 def _model_at(model: type[BaseModel], where: Where) -> type[BaseModel] | None:
     """Return the model of the table at ``where``; None if there is none, as below a dict."""
     for part in where:
-        field = _fields(model).get(str(part))
+        if isinstance(part, int):
+            continue  # a table of an array
+        field = _fields(model).get(part)
         inner = None if field is None else _model_in(field.annotation)
         if inner is None:
             return None

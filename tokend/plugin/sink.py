@@ -6,7 +6,7 @@ socket). A sink makes one attempt. Retries, backoff, order, logs and status belo
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -65,6 +65,12 @@ class SinkRuntime(Protocol):
     @property
     def clock(self) -> Clock:
         """The clock of this machine."""
+
+    def upstream_now(self) -> datetime:
+        """Return the store's time in aware UTC: wall time plus the offset learned from its `Date` headers.
+
+        Use this time for signatures.
+        """
 
     async def reveal(self, source: SecretSource) -> Secret:
         """Read a secret now. Raises `SinkError`, which names the secret's place."""

@@ -30,6 +30,7 @@ _SECTIONS = {
     "tt": "Trading Technologies: POST /ttid/ext_uat_cert/token, GET /ttuser/ext_uat_cert/users",
     "wallet": "Wallet, a JWT per request: POST /api/wallet/transfer, GET /api/wallet/balance",
     "xerve": "Xerve: POST /api/v1/generate-auth-token, GET the loginLink, GET /api/v1/get-balance",
+    "vault": "Vault, OpenBao: POST /v1/auth/approle/login, /v1/auth/token/renew-self, /v1/secret/data/app",
 }
 
 

@@ -11,6 +11,7 @@ from tokend.sandbox.options import Options
 from tokend.sandbox.vendors.partner import PORTFOLIO, Partner
 from tokend.sandbox.vendors.projectx import LOGIN, ProjectX
 from tokend.sandbox.vendors.tt import TT
+from tokend.sandbox.vendors.vault import Vault
 from tokend.sandbox.vendors.vendor import Vendor
 from tokend.sandbox.vendors.wallet import Wallet
 from tokend.sandbox.vendors.xerve import GENERATE, Xerve
@@ -36,6 +37,7 @@ class Stage:
             TT(options, self.clock),
             Wallet(options, self.clock),
             Xerve(options, self.clock, self.database),
+            Vault(options, self.clock),
         )
         self.vendors = {vendor.name: vendor for vendor in vendors}
         self._latency = options.latency

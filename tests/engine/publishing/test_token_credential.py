@@ -122,13 +122,13 @@ def test_a_plain_credential_stands_in_the_stores_own_header(auth: SecretSource |
 
 
 def test_another_providers_token_is_sent_as_its_readers_send_it() -> None:
-    """All its ready headers, the configured ones included; they replace those of the request."""
+    """All its ready headers, the configured ones included; a header that the sink sets itself counts."""
 
     async def main(clock: VirtualClock) -> None:
         world, shelves, _ = shelf_world(clock)
         async with world.running(a_with(OF_B), b_with(headers={"X-Team": "one", "x-own": "2"})) as supervisor:
             await until(lambda: supervisor.ready, seconds=10)
-            assert shelves.sent == [{"X-Team": "one", "x-own": "2", "Authorization": "Bearer fake-token-1"}]
+            assert shelves.sent == [{"X-Own": "1", "X-Team": "one", "Authorization": "Bearer fake-token-1"}]
 
     run_virtually(main)
 

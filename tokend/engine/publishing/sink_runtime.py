@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar, cast
 
 import anyio
@@ -74,6 +75,10 @@ class WriteRuntime:
     def clock(self) -> Clock:
         """The clock of this machine."""
         return self._context.clock
+
+    def upstream_now(self) -> datetime:
+        """Return the store's time."""
+        return self._upstream_runtime().upstream_now()
 
     async def reveal(self, source: SecretSource) -> Secret:
         """Read a secret now."""
@@ -179,10 +184,10 @@ class WriteRuntime:
 
 
 def with_headers(request: UpstreamRequest, headers: Mapping[str, Secret | str]) -> UpstreamRequest:
-    """Return the request with these headers, which replace its own of the same names."""
-    names = {name.lower() for name in headers}
-    own = {name: value for name, value in request.headers.items() if name.lower() not in names}
-    return replace(request, headers={**own, **headers})
+    """Return the request with these headers too. Where it has one of its own of the same name, that counts."""
+    own = {name.lower() for name in request.headers}
+    more = {name: value for name, value in headers.items() if name.lower() not in own}
+    return replace(request, headers={**request.headers, **more})
 
 
 class AnnounceRuntime(WriteRuntime):

@@ -4,10 +4,12 @@ import base64
 import binascii
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from tokend.plugin.declared.answer import Answer
-from tokend.plugin.declared.expressions import ExpressionField
+from tokend.plugin.declared.expressions import LONGEST_EXPRESSION, ExpressionField
 from tokend.plugin.settings_base import Settings, header_name
 
 
@@ -32,6 +34,11 @@ class Place(Settings):
         if (self.expression is None) == (self.header is None):
             raise ValueError('a place is a JMESPath expression, "data.value", or { header = "Name" }')
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema: an expression, or a table."""
+        return {"anyOf": [{"type": "string", "minLength": 1, "maxLength": LONGEST_EXPRESSION}, handler(core_schema)]}
 
     def find(self, answer: Answer) -> Any:
         """Return what is there; None if there is nothing. Blocks and raises as `Answer.find`."""

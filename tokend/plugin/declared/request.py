@@ -1,6 +1,6 @@
 """A request that a configuration declares: method, URL, query, headers, and a body as JSON, form or text."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
@@ -101,16 +101,22 @@ class RequestSettings(Settings):
         return b"", None
 
 
-def require_known_names(tables: Mapping[Where, tuple[RequestSettings, Collection[str]]]) -> None:
-    """Check the placeholders of requests: for each table's path, the request and the names that are filled in.
+def unknown_names(tables: Mapping[Where, tuple[RequestSettings, Collection[str]]]) -> Iterator[tuple[Where, str]]:
+    """Yield the fault of each unknown placeholder, with the path of its key.
 
-    Raises `ValidationError` with the path of each key that has an unknown placeholder.
+    ``tables`` has the request and the names that are filled in, by the path of the request's table.
     """
+    for where, (request, known) in tables.items():
+        for below, name in request.names():
+            if (fault := unknown_name([name], known)) is not None:
+                yield (*where, *below), fault
+
+
+def refuse_keys(faults: Iterable[tuple[Where, str]]) -> None:
+    """Raise a `ValidationError` with all faults, each at the path of its key. Return if there is none."""
     errors = [
-        InitErrorDetails(type="value_error", loc=(*where, *below), input="", ctx={"error": ValueError(fault)})
-        for where, (request, known) in tables.items()
-        for below, name in request.names()
-        if (fault := unknown_name([name], known)) is not None
+        InitErrorDetails(type="value_error", loc=where, input="", ctx={"error": ValueError(fault)})
+        for where, fault in faults
     ]
     if errors:
         raise ValidationError.from_exception_data("request", errors, hide_input=True)

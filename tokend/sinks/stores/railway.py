@@ -126,7 +126,7 @@ class RailwaySink(HttpSinkSettings, UpstreamSettings):
             return None
         return AnnouncementTiming(interval_seconds=self.deploy_interval.total_seconds())
 
-    async def put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:  # noqa: ARG002  # no versions
+    async def put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
         """Set the variable."""
         value = _single(content)
         if REFERENCE in value.reveal():
@@ -135,7 +135,7 @@ class RailwaySink(HttpSinkSettings, UpstreamSettings):
         self._require_done(await self._ask(runtime, UPSERT, {"input": made}), "variableUpsert")
         return self._remarked(runtime.mark(value))
 
-    async def remove(self, runtime: SinkRuntime, known: Mark | None) -> Mark:  # noqa: ARG002  # no versions
+    async def remove(self, runtime: SinkRuntime, known: Mark | None) -> Mark:
         """Delete the variable. Railway may answer with an error where there is none: then it is looked for."""
         wanted = {**self._place(), "name": self.variable}
         try:
