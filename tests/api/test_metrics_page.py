@@ -32,8 +32,9 @@ def test_the_metrics_page_has_every_documented_name() -> None:
     entry, _ = engine.hold("demo"), engine.hold("hidden")
     engine.offer("wallet")
     sink = SinkStatus("raw", "raw-1", "/run/x", "/run/x", "ok", True, START.wall, None, generation=17)
+    store = SinkStatus("vault", "vault-2", "vault:secret/app#token", None, "ok", True, None, None)
     pause = {"paused_until": START.after(60).wall, "paused_by": "api.example", "paused_token": "hidden"}
-    entry.changes = {**pause, "sinks": (sink,)}
+    entry.changes = {**pause, "sinks": (sink, store)}
     counters.refreshed("demo", "success")
     counters.failed("demo", "transient")
     counters.took("demo", 0.5)
@@ -58,6 +59,7 @@ def test_the_metrics_page_has_every_documented_name() -> None:
         'tokend_sink_last_success_timestamp_seconds{sink="raw-1",token="demo"}': START.wall.timestamp(),
         'tokend_sink_generation{sink="raw-1",token="demo"}': 17,
         'tokend_sink_drifts_total{sink="raw-1",token="demo"}': 1,
+        'tokend_sink_drifts_total{sink="vault-2",token="demo"}': 0,
         'tokend_sink_write_duration_seconds_sum{sink="raw-1",token="demo"}': 0.25,
         'tokend_sink_write_duration_seconds_count{sink="raw-1",token="demo"}': 1,
         'tokend_client_requests_total{code="200",token="demo"}': 3,

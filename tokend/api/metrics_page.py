@@ -1,6 +1,6 @@
 """The metrics page of `GET /metrics`, rendered at each request. prometheus_client is imported at the first one."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -92,7 +92,8 @@ class MetricsPage:
         }
         text, name = "The generation of the token in the target, as far as is known.", "tokend_sink_generation"
         yield partial(GaugeMetricFamily, name, text, labels=["token", "sink"]), generations
-        for counted in self._counted(names, requests):
+        stores = [(status.name, sink.label) for status in statuses for sink in status.sinks if sink.path is None]
+        for counted in self._counted(names, requests, stores):
             yield counted
         text = "Whether the last reload succeeded."
         name, loaded = "tokend_config_last_reload_successful", float(self.config_ok())
@@ -102,7 +103,9 @@ class MetricsPage:
         text = "The running version."
         yield partial(InfoMetricFamily, "tokend_build", text, labels=[]), {(): ({"version": __version__},)}
 
-    def _counted(self, names: frozenset[str], counts: RequestCounts) -> "Iterator[tuple[_Family, _Table]]":
+    def _counted(
+        self, names: frozenset[str], counts: RequestCounts, stores: Iterable[tuple[str, str]]
+    ) -> "Iterator[tuple[_Family, _Table]]":
         from prometheus_client.core import CounterMetricFamily, SummaryMetricFamily
 
         count = self.counters
@@ -121,7 +124,8 @@ class MetricsPage:
                 "tokend_sink_drifts",
                 "Targets found changed by others, once for each change.",
                 ["token", "sink"],
-                count.sink_drifts,
+                # From 0 on: an alert sees the first change of a store.
+                dict.fromkeys(stores, 0) | count.sink_drifts,
             ),
             (
                 "tokend_token_reports",

@@ -37,7 +37,7 @@ class Counters:
         self.sink_writes[token, sink, result] += 1
 
     def sink_took(self, token: str, sink: str, seconds: float) -> None:
-        """Add the duration of a write that succeeded, the wait for its turn excluded."""
+        """Add the duration of a write that succeeded, without the wait for its lock."""
         self.sink_seconds[token, sink] += seconds
         self.sink_samples[token, sink] += 1
 

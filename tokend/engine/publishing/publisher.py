@@ -345,7 +345,7 @@ class Publisher:
         self._health.succeeded(removed=removed)
 
     def _remarks(self) -> Sequence[StatusWarning]:
-        """Return what looks wrong with the target, and with the life of the tokens if the settings did not tell it."""
+        """Return what looks wrong with the target, and with the life of the tokens if the settings do not say it."""
         known = {warning.code for warning in self._context.warnings.of(self.name, CONFIG)}
         leases = self._tokens.valid_leases(self._context.clock.instant())
         if self.remote is None or leases is None or QUOTA in known:
