@@ -370,6 +370,7 @@ class MemoryState:
     def __init__(self) -> None:
         self.boot_id = "boot-1"
         self.content: dict[str, bytes] = {}
+        self.marked: dict[str, bytes] = {}
         self.broken = False
         self.saves = 0
 
@@ -387,7 +388,20 @@ class MemoryState:
             raise StoreError("no space left on device")
         self.content[name] = content
 
+    def marks(self) -> Iterator[tuple[Path, bytes]]:
+        return iter([(Path(f"sinks/{name}.json"), content) for name, content in self.marked.items()])
+
+    def save_marks(self, name: str, content: bytes | None) -> None:
+        hang()
+        if self.broken:
+            raise StoreError("no space left on device")
+        self.marked.pop(name, None)
+        if content is not None:
+            self.marked[name] = content
+
     def set_aside(self, path: Path) -> None:
+        if path.parent.name == "sinks":
+            self.marked.pop(path.stem, None)
         self.content.pop(str(path), None)
 
     def digest(self, value: bytes) -> str:

@@ -33,14 +33,16 @@ class RemoteSinkSettings(SinkSettings):
 
     ``one_line`` says that the store takes no control characters (a store of variables): a value with one is refused,
     and nothing is sent. ``compares`` says that a write names the state that it replaces, so that two writers notice
-    each other; without it the last writer wins, and the status says so. ``writes_per_day`` is the number of writes of
-    one value that the store's quota allows, None for a store without such a quota. ``read_with`` are the programs that
-    print a value of the store (`names_in_store`).
+    each other; without it the last writer wins, and the status says so. ``writes_end`` says that the store gets the end
+    of the token beside the value: a token that gets a later end is put again. ``writes_per_day`` is the number of
+    writes of one value that the store's quota allows, None for a store without such a quota. ``read_with`` are the
+    programs that print a value of the store (`names_in_store`).
     """
 
     family: ClassVar[Literal["pushed", "remote", "served"]] = "remote"
     one_line: ClassVar[bool] = False
     compares: ClassVar[bool] = False
+    writes_end: ClassVar[bool] = False
     writes_per_day: ClassVar[int | None] = None
     read_with: ClassVar[frozenset[str]] = frozenset()
 

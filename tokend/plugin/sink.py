@@ -258,6 +258,10 @@ class RemoteSink(Destination, Protocol):
     def compares(self) -> bool:
         """Whether a write names the state that it replaces, so that two writers notice each other."""
 
+    @property
+    def writes_end(self) -> bool:
+        """Whether the store gets the end of the token beside the value."""
+
     async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:
         """Make the wanted content from the token and the other tokens (by name). Sends no request."""
 

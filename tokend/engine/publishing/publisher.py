@@ -25,7 +25,7 @@ from tokend.plugin.protocol_check import implements
 from tokend.plugin.secret_reading import files_of
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.sink import CombiningSink, RemoteSink, Sink, WatchedSink
-from tokend.values.errors import NewerGenerationError, SinkError, SinkFinalError
+from tokend.values.errors import NewerGenerationError, SinkConflictError, SinkError, SinkFinalError
 from tokend.values.instant import Instant
 from tokend.values.status import SinkStatus, StatusWarning
 from tokend.values.tokens import Lease
@@ -108,6 +108,8 @@ class Publisher:
                 runtime=self._runtime,
                 context=context,
             )
+        if self.remote is not None and self.remote.conflict is not None:
+            self._health.in_conflict_since_before(self.remote.conflict)
         self._probed = False
         # What the target holds, and what it never takes.
         self._done: Wanted | None = None
@@ -168,7 +170,7 @@ class Publisher:
         elif self._health.in_conflict:
             return
         if self.remote is not None:
-            self.remote.sync()
+            self.remote.sync(take_over=take_over)
         self._write_again()
         self.try_now()
 
@@ -313,6 +315,8 @@ class Publisher:
         self._health.failed(error, pauses=not is_hosts)
         if isinstance(error, SinkFinalError):
             self._refused = wanted
+        if isinstance(error, SinkConflictError) and self.remote is not None:
+            await self.remote.conflicts(error.detail)
         if self._again:  # during the attempt, which may have used the old secret
             self._refused = None
             self._health.try_now()

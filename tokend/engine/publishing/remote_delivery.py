@@ -1,16 +1,16 @@
 """Adapter of a remote sink to the interface of a pushed sink: skips writes of unchanged values, and limits their time.
 
-The mark of the last success is kept in memory. After a failure the target's state is unknown: the store may have acted
-on a request whose answer was lost. The next operation then reads the target first, if the store can be read.
+The mark of the last success is kept. After a failure the target's state is unknown: the store may have acted on a
+request whose answer was lost. The next operation then reads the target first, if the store can be read.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import anyio
 
 from tokend.plugin.kind_bugs import exits_refused
-from tokend.plugin.sink import Content, Mark, RemoteSink, SinkRuntime
+from tokend.plugin.sink import Mark, RemoteSink, SinkRuntime
 from tokend.values.errors import (
     NewerGenerationError,
     SinkConflictError,
@@ -19,7 +19,7 @@ from tokend.values.errors import (
     SinkRejectedError,
     SinkUnavailableError,
 )
-from tokend.values.tokens import Lease
+from tokend.values.tokens import Lease, unix
 
 T = TypeVar("T")
 
@@ -32,16 +32,21 @@ ANSWERS = (SinkRejectedError, SinkConflictError, SinkFinalError, NewerGeneration
 class RemoteDelivery:
     """A `plugin.sink.CombiningSink` that uses the `put`, `remove` and `inspect` of a `RemoteSink`.
 
-    ``known`` is the mark of the last success, None while the target's state is unknown. ``answered`` is whether the
-    store is known to have answered during the last operation.
+    ``known`` is the mark of the last success, None while the target's state is unknown. ``expires_at`` is the end that
+    was written with it, in Unix seconds. ``writes`` counts the writes that succeeded. ``save`` is awaited after each
+    change of these three, and so before a request that changes the target. ``answered`` is whether the store is known
+    to have answered during the last operation.
     """
 
-    __slots__ = ("_sink", "answered", "known")
+    __slots__ = ("_save", "_sink", "answered", "expires_at", "known", "writes")
 
-    def __init__(self, sink: RemoteSink) -> None:
+    def __init__(self, sink: RemoteSink, *, save: Callable[[], Awaitable[None]]) -> None:
         self._sink = sink
+        self._save = save
         self.answered = False
         self.known: Mark | None = None
+        self.expires_at: int | None = None
+        self.writes = 0
 
     async def write(self, runtime: SinkRuntime, lease: Lease) -> bool:
         """Put the token into the store, unless the store holds it. True if a value was sent to the store."""
@@ -76,26 +81,40 @@ class RemoteDelivery:
 
     async def _write(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
         content = await self._sink.content(runtime, lease, others)
-        wanted = runtime.mark(content.values)
+        ends = None if content.expires_at is None else unix(content.expires_at.wall)
         known = await self._last_mark(runtime)
-        if known is not None and known.digest == wanted.digest:
-            self.known = known
+        is_same = known is not None and known.digest == runtime.mark(content.values).digest
+        if is_same and (self.expires_at == ends or not self._sink.writes_end):
+            await self._found(known)
             return False
-        self.known = await self._put(runtime, content, known)
+        await self._forget()
+        await self._wrote(self._mark_of("put", await self._sink.put(runtime, content, known)), ends)
         return True
-
-    async def _put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
-        self.known = None  # unknown until the answer arrives
-        return self._mark_of("put", await self._sink.put(runtime, content, known))
 
     async def _remove(self, runtime: SinkRuntime) -> bool:
         known = await self._last_mark(runtime)
         if known is not None and known.digest is None:
-            self.known = known
+            await self._found(known)
             return False
-        self.known = None
-        self.known = self._mark_of("remove", await self._sink.remove(runtime, known))
+        await self._forget()
+        await self._wrote(self._mark_of("remove", await self._sink.remove(runtime, known)), None)
         return True
+
+    async def _forget(self) -> None:
+        """Know nothing of the target until an answer arrives."""
+        self.known = self.expires_at = None
+        await self._save()
+
+    async def _wrote(self, mark: Mark, expires_at: int | None) -> None:
+        self.known, self.expires_at = mark, expires_at
+        self.writes += 1
+        await self._save()
+
+    async def _found(self, mark: Mark | None) -> None:
+        """Note that the target holds what it must."""
+        if mark != self.known:
+            self.known = mark
+            await self._save()
 
     async def _last_mark(self, runtime: SinkRuntime) -> Mark | None:
         if self.known is not None:

@@ -1,8 +1,9 @@
-"""A target in a store: its delivery, its host's turns, and what the status shows of it."""
+"""A target in a store: its delivery, its saved mark, its place at the host, and what the status shows of it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import cast
 
 from tokend.engine.context.context import Context
 from tokend.engine.context.host_backoff import HostAttempt
@@ -10,7 +11,10 @@ from tokend.engine.publishing.remote_delivery import RemoteDelivery
 from tokend.engine.publishing.sink_runtime import WriteRuntime
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.publishing.target_tokens import Leases
+from tokend.engine.records.fingerprints import sink_fingerprint
+from tokend.engine.records.marks import SavedMark
 from tokend.plugin.kind_bugs import exits_refused
+from tokend.plugin.settings import SinkSettings
 from tokend.plugin.shown_text import shown
 from tokend.plugin.sink import RemoteSink
 from tokend.values.errors import SinkError
@@ -20,9 +24,26 @@ LAST_WRITER_WINS = "last writer wins"
 
 
 class RemoteTarget:
-    """What a `Publisher` has for a remote sink only. ``drift`` is the word of the last look (`SinkStatus.drift`)."""
+    """What a `Publisher` has for a remote sink only.
 
-    __slots__ = ("_context", "_label", "_name", "_runtime", "_sink", "_target", "_waiting", "delivery", "drift")
+    ``key`` is the target's name among the marks of the token ``name``. ``drift`` is the word of the last look
+    (`SinkStatus.drift`). ``conflict`` is the operator's sentence while another writer owns the target.
+    """
+
+    __slots__ = (
+        "_context",
+        "_label",
+        "_name",
+        "_runtime",
+        "_settings",
+        "_sink",
+        "_target",
+        "_waiting",
+        "conflict",
+        "delivery",
+        "drift",
+        "key",
+    )
 
     def __init__(
         self,
@@ -34,21 +55,25 @@ class RemoteTarget:
         target: TargetLock,
         context: Context,
     ) -> None:
-        self.delivery = RemoteDelivery(sink)
+        self.delivery = RemoteDelivery(sink, save=self._save)
+        self.key = _key_of(sink, context)
         self.drift: str | None = None
+        self.conflict: str | None = None
         self._name = name
         self._label = label
+        self._settings = sink_fingerprint(cast(SinkSettings, sink), context.store.state.digest)
         self._sink = sink
         self._runtime = runtime
         self._target = target
         self._waiting = False  # for the host's turn
         self._context = context
+        self._remember(context.store.marks.get(name, self.key))
 
     def shown_in(self, status: SinkStatus) -> SinkStatus:
         """Return the status with what is known of the store."""
         known, detail = self.delivery.known, self.pause() if self._waiting else None
         if status.error is None and detail is not None:
-            status = replace(status, state="failing", error=detail)
+            status = replace(status, state="failing", error=shown(detail))
         remarks = (None if known is None else known.remark, None if self._sink.compares else LAST_WRITER_WINS)
         return replace(
             status,
@@ -57,9 +82,40 @@ class RemoteTarget:
             remark="; ".join(one for one in remarks if one is not None) or None,
         )
 
-    def sync(self) -> None:
+    def _remember(self, saved: SavedMark | None) -> None:
+        """Begin with the mark that an earlier process saved, if it was made with these settings."""
+        if saved is None:
+            return
+        self.delivery.writes = self._runtime.writes = saved.writes
+        if saved.settings == self._settings:
+            self.delivery.known, self.delivery.expires_at = saved.mark, saved.expires_at
+            self.conflict = saved.conflict
+
+    async def _save(self) -> None:
+        known = self.delivery.known
+        self._runtime.writes = self.delivery.writes
+        mark = SavedMark(
+            settings=self._settings,
+            known=known is not None,
+            digest=None if known is None else known.digest,
+            version=None if known is None else known.version,
+            remark=None if known is None else known.remark,
+            expires_at=self.delivery.expires_at,
+            writes=self.delivery.writes,
+            conflict=self.conflict,
+        )
+        await self._context.store.marks.put(self._name, self.key, mark)
+
+    async def conflicts(self, detail: str) -> None:
+        """Remember, also after a restart, that another writer owns the target."""
+        self.conflict = shown(detail)
+        await self._save()
+
+    def sync(self, *, take_over: bool) -> None:
         """Forget what is known of the target: the store is asked first."""
-        self.delivery.known = None
+        self.delivery.known = self.delivery.expires_at = None
+        if take_over:
+            self.conflict = None
 
     def try_now(self) -> None:
         """End the pause of the host, unless the store asked for it."""
@@ -84,7 +140,7 @@ class RemoteTarget:
     async def inspect(self, leases: Leases | None) -> None:
         """Ask the store what it holds, for the status. ``leases`` are what it must hold; None for nothing."""
         if (detail := self.pause()) is not None:
-            self.drift = f"unknown: {detail}"
+            self.drift = f"unknown: {shown(detail)}"
             return
         lease, others = leases or (None, {})
         before = self.drift
@@ -97,3 +153,12 @@ class RemoteTarget:
             except SinkError as error:
                 attempt.failed(error)
                 self.drift = f"unknown: {shown(error.detail)}"
+
+
+def _key_of(sink: RemoteSink, context: Context) -> str:
+    """Return a name for the part of the target that the sink writes: the target's own where it writes one part only."""
+    parts, target = sorted(cast(SinkSettings, sink).exclusive_targets()), shown(sink.target)
+    if len(parts) == 1 and target == sink.target:
+        return target
+    # (A name that looks like a secret is not shown, so that the text alone may be that of another target.)
+    return f"{target}#{context.store.state.digest(repr(parts).encode())[:12]}"

@@ -55,6 +55,11 @@ class RunningSinks:
 
     def match(self, sinks: Sequence[SinkSettings]) -> None:
         """Start and stop publishers so that they match ``sinks``. Publishers of unchanged sinks keep running."""
+        self._match(sinks)
+        targets = {one.remote.key for one in self._publishers if isinstance(one, Publisher) and one.remote is not None}
+        self._context.store.marks.keep(self._name, targets)
+
+    def _match(self, sinks: Sequence[SinkSettings]) -> None:
         before, self._publishers = self._publishers, {}
         for index, sink in enumerate(sinks, start=1):
             label = f"{sink.kind}-{index}"
@@ -118,8 +123,8 @@ class RunningSinks:
         return self.statuses()
 
     def stop(self) -> None:
-        """Stop all publishers. The targets stay unchanged."""
-        self.match(())
+        """Stop all publishers. The targets stay unchanged, and what is known of them."""
+        self._match(())
 
     def statuses(self) -> tuple[SinkStatus, ...]:
         """Return the status of each sink, in the order of the configuration."""

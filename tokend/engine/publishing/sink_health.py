@@ -107,6 +107,10 @@ class SinkHealth:
         """End the pause, because the cause of the failure has changed. A conflict stays."""
         self._refusals, self._retry_at = 0, None
 
+    def in_conflict_since_before(self, detail: str) -> None:
+        """Record a conflict that an earlier process found."""
+        self.error, self.trouble, self.in_conflict = detail, "conflict", True
+
     def decided(self) -> None:
         """End a conflict: a person has decided that the target is ours."""
         self.in_conflict = False

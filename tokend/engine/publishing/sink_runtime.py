@@ -38,6 +38,7 @@ class WriteRuntime:
 
     ``last_stamp`` is the stamp of a `WatchedSink` right after the last call in a thread, else None. ``last_remarks``
     are those of a `RemarkingSink` at that time. ``answered`` is set as soon as a reply to a request has arrived.
+    ``writes`` counts the writes that succeeded.
     ``may_take_over``: an admin has decided that the next write takes the target over from another writer.
     """
 
@@ -54,6 +55,7 @@ class WriteRuntime:
         "last_stamp",
         "may_take_over",
         "name",
+        "writes",
     )
 
     def __init__(self, sink: SinkSettings, target: TargetLock, context: Context, name: str = "") -> None:
@@ -65,6 +67,7 @@ class WriteRuntime:
         self._remarking = cast(RemarkingSink, sink) if implements(sink, RemarkingSink) else None
         self.answered = False
         self.may_take_over = False
+        self.writes = 0
         self.last_stamp: object = None
         self.last_remarks: Sequence[StatusWarning] = ()
         self._credentials: dict[str, TokenCredential] = {}
@@ -94,7 +97,8 @@ class WriteRuntime:
 
     def write_id(self, values: Values) -> str:
         """Return an id of the write of these values."""
-        return str(self.mark(values).digest)[:32]
+        written = f"write {self.writes} {self.mark(values).digest}"
+        return self._context.store.state.digest(written.encode())[:32]
 
     async def exchange(self, request: UpstreamRequest, *, auth: SecretSource | None = None) -> UpstreamReply:
         """Send one request and return its reply; after a 401 for another provider's token, the reply to a newer one."""
