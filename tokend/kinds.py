@@ -134,6 +134,7 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "aws-secretsmanager": "tokend.sinks.stores.aws_secretsmanager:AwsSecretsManagerSink",
         "aws-ssm": "tokend.sinks.stores.aws_ssm:AwsSsmSink",
         "vault": "tokend.sinks.stores.vault:VaultSink",
+        "kubernetes": "tokend.sinks.stores.kubernetes:KubernetesSink",
     },
     sink_faults,
 )

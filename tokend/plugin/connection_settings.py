@@ -1,6 +1,8 @@
 """Settings of how to reach a server over HTTP: certificates and a proxy. The server's URL is the kind's own key."""
 
-from typing import Annotated, Self
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -9,6 +11,20 @@ from tokend.plugin.field_roles import Role
 from tokend.plugin.settings_base import AnchoredPath, KeyValueError, Settings
 from tokend.values.url import host_of
 
+LARGEST_BODY_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class HeldPem:
+    """PEM that a file of another format holds, and the files that it came from; see `ConnectionSettings.held_pem`.
+
+    ``certificate`` is that of the client, with its key.
+    """
+
+    authorities: bytes | None = None
+    certificate: bytes | None = None
+    files: tuple[Path, ...] = ()
+
 
 class ConnectionSettings(Settings):
     """The keys ``ca_file``, ``client_cert``, ``client_key``, ``tls_strict`` and ``proxy``.
@@ -16,6 +32,9 @@ class ConnectionSettings(Settings):
     A kind with a key ``base_url`` inherits `UpstreamSettings`. Another kind inherits this class and overrides
     `server_url`.
     """
+
+    # The largest body of an answer. A kind whose server answers with whole objects of others raises it.
+    largest_body_bytes: ClassVar[int] = LARGEST_BODY_BYTES
 
     ca_file: Annotated[AnchoredPath | None, Role.CONNECTION] = None
     client_cert: Annotated[AnchoredPath | None, Role.CONNECTION] = None
@@ -34,6 +53,18 @@ class ConnectionSettings(Settings):
     def upstream(self) -> str | None:
         """The ``host:port`` of the server. All that sends to one host shares its rate limit."""
         return host_of(self.server_url[1])
+
+    @property
+    def holds_pem(self) -> bool:
+        """Whether certificates stand in a file of another format: `held_pem` is called then."""
+        return False
+
+    def held_pem(self) -> HeldPem:
+        """Return the certificates in a file of another format. Blocks. Raises ValueError with the file and its fault.
+
+        ``ca_file`` and ``client_cert`` count before them.
+        """
+        return HeldPem()
 
     @field_validator("proxy")
     @classmethod
