@@ -56,7 +56,7 @@ def _of_credentials(sink: PlacedSettings, tables: Mapping[str, PlacedSettings]) 
 
 
 def _of_removal(sink: PlacedSettings, tables: Mapping[str, PlacedSettings]) -> Iterator[ConfigProblem]:
-    """Yield an error if the token is to be removed at its end, and the sink is not told how."""
+    """Yield an error if the token is to be removed at its end, and the sink lacks the request for it."""
     provider, fault = tables.get(_owner(sink)), sink.settings.removal_fault()
     if fault is not None and provider is not None and getattr(provider.settings, "on_expiry", "keep") == "remove":
         yield sink.document.problem(sink.path, fault)
