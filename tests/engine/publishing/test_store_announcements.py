@@ -18,7 +18,7 @@ MINUTE = 60.0
 
 
 class AnnouncingSink(StoreSink):
-    """A key of the store, whose readers are told by a POST, at most once an hour."""
+    """A key of the store, whose readers get the news by a POST, at most once an hour."""
 
     kind: Literal["announcing"] = "announcing"  # type: ignore[assignment]  # each kind has a name of its own
 
@@ -142,7 +142,7 @@ def test_an_announcement_that_may_have_been_heard_is_repeated_after_the_interval
 
 
 def test_a_write_whose_answer_was_lost_is_announced_when_the_store_shows_it() -> None:
-    """Nothing is written a second time, and its readers are told all the same."""
+    """Nothing is written a second time, and its readers get the news all the same."""
 
     async def main(world: World) -> None:
         world.network.losing.add("PUT")
