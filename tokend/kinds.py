@@ -124,6 +124,7 @@ SINKS: KindTable[SinkSettings] = KindTable(
     {
         "json": "tokend.sinks.files.json:JsonSink",
         "dotenv": "tokend.sinks.files.dotenv:DotenvSink",
+        "patch": "tokend.sinks.files.patch:PatchSink",
         "raw": "tokend.sinks.files.raw:RawSink",
         "template": "tokend.sinks.files.template:TemplateSink",
         "directory": "tokend.sinks.files.directory:DirectorySink",
