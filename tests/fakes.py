@@ -25,7 +25,7 @@ from tokend.engine.supervisor import Supervisor
 from tokend.plugin.field_roles import Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime
-from tokend.plugin.secret_reading import read_secret
+from tokend.plugin.secret_reading import of_token, read_secret
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
 from tokend.plugin.sink import Difference, SinkRuntime
@@ -286,11 +286,14 @@ class FakeRuntime:
     requests: int = 0
     network: Any = None  # a `Network` for sinks; None: there is none
     upstream_offset: Callable[[], float] = lambda: 0.0
+    tokens: Callable[[str], Secret | None] = lambda name: None
 
     def upstream_now(self) -> datetime:
         return self.clock.instant().wall + timedelta(seconds=self.upstream_offset())
 
     async def reveal(self, source: SecretSource) -> Secret:
+        if source.token is not None:
+            return of_token(source, self.tokens(source.token))
         return read_secret(source, self.environ)
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
@@ -475,10 +478,15 @@ class World:
             raise error
 
     def _runtime(self, settings: Any) -> Runtime:
-        return FakeRuntime(self.clock, self.upstreams, self.environ, upstream_offset=lambda: self.upstream_offset)
+        offset = lambda: self.upstream_offset  # noqa: E731
+        return FakeRuntime(self.clock, self.upstreams, self.environ, upstream_offset=offset, tokens=self._token_of)
 
     def _sink_upstream(self, settings: Any) -> Runtime:
-        return FakeRuntime(self.clock, self.upstreams, self.environ, network=self.network)
+        return FakeRuntime(self.clock, self.upstreams, self.environ, network=self.network, tokens=self._token_of)
+
+    def _token_of(self, name: str) -> Secret | None:
+        lease = self.store.valid_lease(name)
+        return None if lease is None else lease.token.value
 
 
 @dataclass

@@ -4,6 +4,7 @@ import re
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from tests.config.written import loaded, written
 from tests.sinks.leases import PLANTED as TOKEN
 from tests.sinks.leases import lease
 from tokend.config import InvalidConfigError
+from tokend.plugin.declared.expressions import Expression
 from tokend.sinks.files.template import TemplateSink
-from tokend.values.errors import SinkError
+from tokend.values.errors import SinkError, TransientError
 
 PLANTED = "hunter2-obviously-fake"
 # Places of a literal secret in the file.
@@ -40,6 +42,17 @@ def config(data: bytes) -> None:
     if _is_secret_in(data):
         assert PLANTED not in shown, shown
         assert PLANTED[-12:] not in shown, shown
+
+
+def expressions(data: bytes) -> None:
+    """Any text as an expression: refused with a sentence, or applied to an answer without an exception."""
+    try:
+        expression = Expression(data.decode("utf-8", "replace"))
+    except ValueError as error:
+        assert str(error).isprintable()
+    else:
+        with suppress(TransientError):
+            expression.holds({"a": [{"b": 1, "c": "text"}, {"b": None}], "d": {"e": [True, 2.5, "x" * 300]}})
 
 
 def template(data: bytes) -> None:

@@ -40,3 +40,19 @@ def test_a_key_named_literal_is_not_there() -> None:
     """A literal is written as a plain string only."""
     with pytest.raises(ValidationError, match="there is no key literal"):
         source({"literal": PLANTED})
+
+
+@pytest.mark.parametrize("name", ["", "Name", "a b", "a/b", "ghp_PLANTED", "a" * 65, "-a"])
+def test_a_token_is_named_as_its_provider_is(name: str) -> None:
+    """What cannot be a provider's name may be the secret itself: the error does not quote it."""
+    with pytest.raises(ValidationError, match="write the name of the provider") as error:
+        source({"token": name})
+    assert not name or f" {name}" not in error.value.errors()[0]["msg"]
+
+
+def test_a_token_is_shown_by_its_provider() -> None:
+    """Names of more than 40 characters are not shown: a secret may stand there."""
+    assert str(source({"token": "login.one"})) == "token login.one"
+    assert str(source({"token": "a" * 41})) == "token (not shown)"
+    assert source({"token": "a"}).place == "token a"
+    assert source({"token": "a"}) != source({"token": "b"})

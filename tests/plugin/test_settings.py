@@ -21,4 +21,4 @@ def test_every_model_has_a_json_schema_of_its_toml_keys(model: type[Any]) -> Non
     if secret := schema.get("$defs", {}).get("SecretSource"):
         string, table = secret["anyOf"]
         assert string["type"] == "string"
-        assert set(table["properties"]) == {"env", "file", "credential", "command", "encoding"}
+        assert set(table["properties"]) == {"env", "file", "credential", "command", "token", "encoding"}

@@ -14,7 +14,8 @@ from tests.upstream.loopback import Reachable, reply, serving
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.secret_source import SecretSource
 from tokend.upstream.provider_runtime import REVEAL_SECONDS, ProviderRuntime
-from tokend.values.errors import SecretError, TransientError
+from tokend.values.errors import SecretError, TransientError, WaitingError
+from tokend.values.secret import Secret
 
 T = TypeVar("T")
 NOW = 1_700_000_000
@@ -119,5 +120,29 @@ def test_a_kind_that_would_send_in_clear_is_a_bug() -> None:
         with pytest.raises(ValueError, match=r"vendor\.example:80: a kind may send to https:// only"):
             await one.exchange(UpstreamRequest("GET", "http://vendor.example/"))
         assert one.requests == 0
+
+    anyio.run(main)
+
+
+def test_another_providers_token_is_read_at_each_use() -> None:
+    """The newest one, decoded as the reference says. Without a valid one nothing is read."""
+    tokens = {"login": "b2J2aW91c2x5LWZha2U"}
+
+    async def main() -> None:
+        one = ProviderRuntime(
+            Reachable(),
+            clock=StandingClock(NOW),
+            threads=NotedThreads(hanging=True),
+            tokens=lambda name: Secret(tokens[name]) if name in tokens else None,
+        )
+        assert (await one.reveal(SecretSource(token="login"))).reveal() == "b2J2aW91c2x5LWZha2U"
+        assert (await one.reveal(SecretSource(token="login", encoding="base64"))).reveal() == "obviously-fake"
+        tokens["login"] = "newer"
+        assert (await one.reveal(SecretSource(token="login"))).reveal() == "newer"
+        del tokens["login"]
+        with pytest.raises(WaitingError, match="waits for login, which has no valid token now"):
+            await one.reveal(SecretSource(token="login"))
+        with pytest.raises(WaitingError):
+            await runtime(NotedThreads()).reveal(SecretSource(token="login"))
 
     anyio.run(main)

@@ -32,7 +32,7 @@ def command(kinds: tuple[str, ...], output: str | None) -> int:
     the exit code is 2.
     """
     from tokend.cli import example
-    from tokend.config.findings import did_you_mean
+    from tokend.values.near_miss import did_you_mean
 
     known = example.kinds()
     for kind in kinds:

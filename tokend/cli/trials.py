@@ -15,8 +15,8 @@ EXIT_REFUSED, EXIT_NO_TOKEN = 4, 7
 
 def try_tokens(config: "Config", names: Sequence[str], output: str) -> int:
     """Make the attempts and print their results; returns the exit code. Raises `click.UsageError` for unknown names."""
-    from tokend.config.findings import did_you_mean
     from tokend.daemon.trial import try_providers
+    from tokend.values.near_miss import did_you_mean
     from tokend.values.tokens import utc
 
     for name in names:

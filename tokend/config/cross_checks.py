@@ -5,11 +5,12 @@ from pathlib import Path
 
 from tokend.config.config_files import Document, PlacedSettings
 from tokend.config.fields import Visibility
-from tokend.config.findings import Findings, did_you_mean
+from tokend.config.findings import Findings
 from tokend.config.model import DaemonSettings
 from tokend.files import real_path
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import PART, HeldSettings, SinkSettings
+from tokend.values.near_miss import did_you_mean
 
 # In ``tokens`` of ``[[sockets]]``: every token.
 ALL = "*"

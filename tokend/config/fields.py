@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from tokend.config.findings import nearest
 from tokend.plugin.secret_source import SecretSource, is_shown
+from tokend.values.near_miss import nearest
 
 Where = tuple[str | int, ...]
 
@@ -18,7 +18,7 @@ NEARLY_CERTAIN = 0.8
 # An unknown key with one of these words may hold a secret.
 _SECRETIVE = re.compile(r"secret|key|token|pass|pwd|pin|auth|cred|private|jwt|sig|user", re.IGNORECASE)
 # Keys of a secret's table that name its place. A value may still be a secret written there by mistake (`is_no_secret`).
-SHOWN_PLACES = frozenset({"env", "file", "credential"})
+SHOWN_PLACES = frozenset({"env", "file", "credential", "token"})
 _PLACES = SHOWN_PLACES | {"encoding"}
 
 

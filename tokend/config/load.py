@@ -19,7 +19,7 @@ from tokend.config.cross_checks import (
     files_read,
 )
 from tokend.config.fields import Visibility, known_and_public_keys, visibility
-from tokend.config.findings import Findings, InvalidConfigError, did_you_mean, in_order
+from tokend.config.findings import Findings, InvalidConfigError, in_order
 from tokend.config.included_files import read_included
 from tokend.config.kind_failures import check_methods, failure_of_kind
 from tokend.config.kind_lookup import KindLookup, LoadKinds
@@ -27,6 +27,7 @@ from tokend.config.model import Config, DaemonSettings, ProviderConfig, SocketSe
 from tokend.config.name_checks import check_names
 from tokend.config.paths import default_socket, default_state_directory, foreign_runtime_directory
 from tokend.config.pydantic_messages import explain
+from tokend.config.reference_checks import check_references
 from tokend.config.secret_checks import check_documents, secret_files
 from tokend.config.secret_problems import check_listen_secret, check_notify, check_secrets, check_secrets_of_invalid
 from tokend.config.target_places import check_target_places
@@ -35,6 +36,7 @@ from tokend.files import directories_resolved_once, judged_once
 from tokend.plugin import toml_positions
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import Access, OnDemandSettings, ProviderSettings, SinkSettings
+from tokend.values.near_miss import did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -368,6 +370,7 @@ def _check_tables(loading: _Loading, documents: list[Document], daemon: PlacedSe
     check_targets(loading.placed_sinks, inputs, state, loading.findings)
     on_demand = {str(place.path[-1]) for place in loading.valid if isinstance(place.settings, OnDemandSettings)}
     check_tokens(loading.placed_sinks, loading.origins, on_demand, loading.findings)
+    check_references(loading.valid, loading.placed_sinks, loading.origins, on_demand, loading.findings)
     check_group_modes(loading.placed_sinks, loading.findings)
     check_target_places(loading.placed_sinks, loading.findings)
     check_names(daemon, [*loading.sockets, *tables], loading.findings)

@@ -86,7 +86,9 @@ class DaemonSettings(Settings):
 
     @field_validator("listen_secret")
     @classmethod
-    def _no_command(cls, value: SecretSource | None) -> SecretSource | None:
+    def _no_command_and_no_token(cls, value: SecretSource | None) -> SecretSource | None:
+        if value is not None and value.token is not None:
+            raise ValueError("a token is replaced again and again, and clients keep this one: use { file = }")
         if value is not None and value.command is not None:
             raise ValueError("it is read at each request, and each client would run the command: use { file = }")
         return value

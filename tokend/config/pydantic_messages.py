@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from tokend.config.fields import Where, allowed_values, known_keys
-from tokend.config.findings import did_you_mean
+from tokend.values.near_miss import did_you_mean
 
 _FOUND = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "an array", dict: "a table"}
 _EXPECTED = {

@@ -56,6 +56,7 @@ from tokend.service_manager.notify import Notifier
 from tokend.state.event_ids import EventIds
 from tokend.upstream.provider_runtime import ProviderRuntime
 from tokend.upstream.resolver import Resolver
+from tokend.values.secret import Secret
 
 log = logs.get_logger()
 
@@ -142,12 +143,20 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
     rules = AccessPolicy(lambda: config.config.daemon.admins, names=names)
     resolver = Resolver(given.pools.lookups)
 
+    def token_of(name: str) -> Secret | None:
+        lease = store.valid_lease(name)
+        return None if lease is None else lease.token.value
+
     def runtime(settings: ProviderSettings) -> ProviderRuntime:
-        return ProviderRuntime(settings, clock=given.clock, threads=given.tracked_disk, resolver=resolver)
+        return ProviderRuntime(
+            settings, clock=given.clock, threads=given.tracked_disk, resolver=resolver, tokens=token_of
+        )
 
     def sink_upstream(settings: SinkSettings) -> ProviderRuntime:
         # The sinks' threads: a secret of theirs on a disk that hangs must hold up no refresher.
-        return ProviderRuntime(settings, clock=given.clock, threads=given.pools.sinks, resolver=resolver)
+        return ProviderRuntime(
+            settings, clock=given.clock, threads=given.pools.sinks, resolver=resolver, tokens=token_of
+        )
 
     counters = Counters()
     reports = Reports(counters)

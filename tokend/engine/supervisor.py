@@ -4,7 +4,7 @@ A start is a reload from nothing. One worker runs for each held provider, one fo
 tokens.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,6 +15,7 @@ from tokend.engine import reload_plan, running_provider
 from tokend.engine.context.context import Context
 from tokend.engine.context.contract import Reload, ReloadAnswer
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.references import References, referenced
 from tokend.engine.context.warnings import CONFIG, SECRETS, Warnings
 from tokend.engine.publishing import newer_targets
 from tokend.engine.publishing.drift_watch import DriftWatch
@@ -63,6 +64,7 @@ class Supervisor:
         self._workers.start(None, self._expiry.run)
         self._drift = DriftWatch(context)
         self._workers.start(None, self._drift.run)
+        self._references = References(context.store, self._token_changed)
         for name, record in context.store.records.items():
             # Honour a persisted Retry-After after a restart, even if the provider that received it is gone.
             if record.host_pause is not None:
@@ -97,6 +99,7 @@ class Supervisor:
         for step in plan.steps:
             if step.action != "remove":
                 await self._carry_out(step, plan.config.providers[step.name], orphans)
+        self._references.follow(plan.config.providers)
         self.warnings.replace(CONFIG, plan.config.warnings_by_provider(of_secrets=False))
         self.warnings.replace(SECRETS, plan.config.warnings_by_provider(of_secrets=True))
         for step in plan.steps:
@@ -123,6 +126,14 @@ class Supervisor:
         for provider in self._providers.values():
             if not paths.isdisjoint(files_of(provider.settings)):
                 provider.secrets_changed()
+
+    def _token_changed(self, readers: Iterable[str], token: str) -> None:
+        """Let the providers and sinks react that use another provider's ``token`` as a secret."""
+        for name in readers:
+            if (provider := self._providers.get(name)) is not None:
+                if any(one.token == token for one in provider.settings.secrets().values()):
+                    provider.secrets_changed()
+                self._sinks[name].token_changed(token)
 
     def connection_files_changed(self, paths: set[Path]) -> None:
         """Let the providers react that reach their upstream by the files at ``paths``: authorities, certificates."""
@@ -269,7 +280,7 @@ class Supervisor:
             return None
         for provider in providers:
             waits = provider.is_required or not provider.was_tried()
-            if waits and not provider.is_settled() and not provider.has_given_up():
+            if waits and not provider.is_settled() and not self._has_given_up(provider):
                 return None
         return self.outcome_now()
 
@@ -278,7 +289,14 @@ class Supervisor:
         required = [provider for provider in self._providers.values() if provider.is_required]
         if all(provider.is_settled() for provider in required):
             return 0
-        return 4 if any(provider.has_given_up() for provider in required) else 7
+        return 4 if any(self._has_given_up(provider) for provider in required) else 7
+
+    def _has_given_up(self, provider: RunningProvider) -> bool:
+        """Return whether only a person can change something for a provider, or for one whose token it waits for."""
+        if provider.has_given_up():
+            return True
+        lacks = [name for name in referenced(provider.settings) if self._context.store.valid_lease(name) is None]
+        return any(self._has_given_up(self._providers[name]) for name in lacks if name in self._providers)
 
     def _provider(self, name: str) -> RunningProvider:
         try:

@@ -20,7 +20,8 @@ from tokend.values.status import StatusWarning
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """A secret, or the error why it cannot be read, and the warnings about it. Both are None for a command.
+    """A secret, or the error why it cannot be read, and the warnings about it. Both are None for a command and
+    for another provider's token.
 
     ``is_literal`` says that the secret stands in the configuration itself.
     """
@@ -34,10 +35,13 @@ class Inspected:
 def inspect_secret(
     key: str, source: SecretSource, environ: Mapping[str, str] = os.environ, *, confidential: bool = True
 ) -> Inspected:
-    """Read and inspect the secret of one key. A command is not run: only its program's path is looked at.
+    """Read and inspect the secret of one key. A command is not run: only its program's path is looked at. Another
+    provider's token is not read: the running daemon has it.
 
     ``confidential`` is false for a value that everybody may read, as a user name.
     """
+    if source.token is not None:
+        return Inspected(None, None, ())
     warnings = [*_doubts(key, source, environ)]
     if confidential:
         warnings += _readers(key, source)

@@ -11,7 +11,7 @@ from pathlib import Path
 from tokend.files import Level, UntrustedError, require_safe
 from tokend.machine import command
 from tokend.plugin.secret_source import SecretSource, is_shown, shows_path
-from tokend.values.errors import NoCredentialsError, SecretError, UnsafePathError
+from tokend.values.errors import NoCredentialsError, SecretError, UnsafePathError, WaitingError
 from tokend.values.secret import Secret
 
 COMMAND_SECONDS = 10
@@ -51,6 +51,16 @@ def decoded(source: SecretSource, raw: bytes) -> Secret:
     return Secret(raw)
 
 
+def of_token(source: SecretSource, value: Secret | None) -> Secret:
+    """Decode the token that ``source`` names; None: that provider has no valid token now.
+
+    Raises `WaitingError` for None, else as `decoded`.
+    """
+    if value is None:
+        raise WaitingError(f"waits for {source.token}, which has no valid token now")
+    return decoded(source, value.reveal_bytes())
+
+
 def read_raw(source: SecretSource, environ: Mapping[str, str]) -> bytes:
     """Read what is at the secret's place, as it is. Blocks. Raises as `read_secret` does."""
     if source.literal is not None:
@@ -60,6 +70,8 @@ def read_raw(source: SecretSource, environ: Mapping[str, str]) -> bytes:
         if value is None:
             raise SecretError(f"{source} is not set")
         return os.fsencode(value)
+    if source.token is not None:
+        raise WaitingError(f"{source} is there only while the daemon runs")
     if source.command is not None:
         check_path(source, environ)
         return _run(source.command, environ, str(source))

@@ -1,4 +1,4 @@
-"""Places of secrets: environment, file, systemd credential, command, or the configuration itself.
+"""Places of secrets: environment, file, systemd credential, command, another provider's token, or the configuration.
 
 `secret_reading` reads the secrets. People sometimes write a secret instead of its place, as in ``{ env = "sk-…" }``:
 messages show a place only if it looks like one (`is_shown`).
@@ -22,11 +22,14 @@ _SHOWN = {
     "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}", re.ASCII),
     "credential": re.compile(r"[a-z0-9._-]{1,40}", re.ASCII),
     "file": re.compile(r"\.{0,2}/.*", re.DOTALL),
+    "token": re.compile(r"[a-z0-9][a-z0-9._-]{0,39}", re.ASCII),
 }
+# The names that a provider may have.
+PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 
 def is_shown(key: str, written: str) -> bool:
-    """Return whether a value of ``env``, ``file`` or ``credential`` may be shown: it looks like a place."""
+    """Return whether a value of ``env``, ``file``, ``credential`` or ``token`` may be shown: it looks like a place."""
     return _SHOWN[key].fullmatch(written) is not None
 
 
@@ -40,7 +43,7 @@ def _secret_file(value: Any, info: ValidationInfo) -> Any:
 
 
 class SecretSource(CompactModel):
-    """A secret's place as written in the configuration (exactly one of five), and the secret's encoding.
+    """A secret's place as written in the configuration (exactly one of six), and the secret's encoding.
 
     Equality compares places (and literal values, in constant time). A reload therefore sees a change of place, not of
     content; fingerprints show a change of content.
@@ -52,6 +55,8 @@ class SecretSource(CompactModel):
     file: Annotated[Path, BeforeValidator(_secret_file)] | None = None
     credential: str | None = None
     command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    # The name of another provider, whose valid token is the secret.
+    token: str | None = None
     literal: SkipJsonSchema[Secret | None] = Field(default=None, repr=False)
     encoding: Literal["text", "base64", "hex"] = "text"
 
@@ -69,12 +74,20 @@ class SecretSource(CompactModel):
             raise ValueError("write the name of an environment variable, without $")
         return value
 
+    @field_validator("token")
+    @classmethod
+    def _is_a_provider(cls, value: str | None) -> str | None:
+        if value is not None and not PROVIDER_NAME.fullmatch(value):
+            raise ValueError("write the name of the provider whose token is the secret, as in [providers.NAME]")
+        return value
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        given = [key for key in ("env", "file", "credential", "command", "literal") if getattr(self, key) is not None]
+        keys = ("env", "file", "credential", "command", "token", "literal")
+        given = [key for key in keys if getattr(self, key) is not None]
         if len(given) != 1:
             raise ValueError(
-                "a secret is exactly one of { env = }, { file = }, { credential = }, { command = [..] } "
+                "a secret is exactly one of { env = }, { file = }, { credential = }, { command = [..] }, { token = } "
                 f"or a string; found {' and '.join(given) or 'none of them'}"
             )
         return self
@@ -94,6 +107,8 @@ class SecretSource(CompactModel):
             return f"credential {self.credential if is_shown('credential', self.credential) else NOT_SHOWN}"
         if self.command is not None:
             return f"command {self.command[0] if _is_program(self.command[0]) else NOT_SHOWN}"
+        if self.token is not None:
+            return f"token {self.token if is_shown('token', self.token) else NOT_SHOWN}"
         return self.place
 
     def __repr__(self) -> str:
@@ -111,6 +126,8 @@ class SecretSource(CompactModel):
             return f"credential {self.credential}"
         if self.command is not None:
             return f"command {self.command[0]}"
+        if self.token is not None:
+            return f"token {self.token}"
         return "literal in the configuration"
 
 

@@ -1,13 +1,13 @@
 """Runtime of one provider or sink: its secrets, its upstream, and the upstream's clock."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import Threads
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
-from tokend.plugin.secret_reading import COMMAND_SECONDS, read_secret
+from tokend.plugin.secret_reading import COMMAND_SECONDS, of_token, read_secret
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.upstream.client import Upstream
@@ -21,10 +21,27 @@ from tokend.values.url import host_of, is_confidential
 REVEAL_SECONDS = COMMAND_SECONDS + 5.0
 
 
-class ProviderRuntime:
-    """Implement `plugin.provider.Runtime` for the settings of one provider or one sink. Opens nothing before use."""
+def no_token(name: str) -> Secret | None:  # of the interface
+    """Return None: outside an engine no provider has a token."""
 
-    __slots__ = ("_environ", "_resolver", "_settings", "_threads", "_upstream", "_upstream_clock", "clock", "requests")
+
+class ProviderRuntime:
+    """Implement `plugin.provider.Runtime` for the settings of one provider or one sink. Opens nothing before use.
+
+    ``tokens`` returns the valid token of another provider, None if it has none now.
+    """
+
+    __slots__ = (
+        "_environ",
+        "_resolver",
+        "_settings",
+        "_threads",
+        "_tokens",
+        "_upstream",
+        "_upstream_clock",
+        "clock",
+        "requests",
+    )
 
     def __init__(
         self,
@@ -34,12 +51,14 @@ class ProviderRuntime:
         threads: Threads,
         resolver: Resolver | None = None,
         environ: Mapping[str, str] = os.environ,
+        tokens: Callable[[str], Secret | None] = no_token,
     ) -> None:
         self.clock = clock
         self._threads = threads
         self._environ = environ
         self._settings = settings
         self._resolver = resolver
+        self._tokens = tokens
         self._upstream: Upstream | None = None
         # What the upstream's clock showed, and when; None if it agreed with ours.
         self._upstream_clock: Instant | None = None
@@ -53,6 +72,8 @@ class ProviderRuntime:
 
     async def reveal(self, source: SecretSource) -> Secret:
         """Read a secret now; files and commands in a thread. Raises `SecretError`."""
+        if source.token is not None:
+            return of_token(source, self._tokens(source.token))
         if source.file is None and source.command is None and source.credential is None:
             return read_secret(source, self._environ)
         try:

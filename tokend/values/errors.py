@@ -100,6 +100,12 @@ class NoCredentialsError(SecretError):
     """A secret is one of a unit's credentials, and this process belongs to no unit that has any."""
 
 
+class WaitingError(SecretError):
+    """Another provider's token, which the attempt needs, is not valid now. The next attempt follows its change."""
+
+    reason = "waiting"
+
+
 class UnsafePathError(SecretError):
     """Somebody else decides what is in a file that the attempt needs (`files.trusted`). The file was not read."""
 

@@ -27,6 +27,7 @@ from tokend.values.errors import (
     RejectedError,
     SecretError,
     TransientError,
+    WaitingError,
 )
 from tokend.values.instant import Instant
 
@@ -39,6 +40,7 @@ ERRORS: dict[str, AttemptError] = {
     "rate limited": RateLimitedError("429", retry_after=60.0),
     "transient, repeatable": TransientError("504", repeatable=True),
     "transient": TransientError("half an answer"),
+    "waiting": WaitingError("waits for a"),
     "secret": SecretError("empty"),
     "bug": AttemptError("a bug"),
 }

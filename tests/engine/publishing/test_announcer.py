@@ -51,6 +51,13 @@ def sink_of(world: World) -> SinkStatus:
     return status
 
 
+def state_of_hook(world: World) -> str:
+    """The state of the announcement, also before the first one."""
+    found = sink_of(world).hook
+    assert found is not None
+    return found.state
+
+
 def hook(world: World) -> tuple[str, float]:
     """The state of the announcement, and the seconds since it is in that state."""
     found = sink_of(world).hook
@@ -183,6 +190,39 @@ def test_a_failed_announcement_shows_and_is_retried_without_a_write() -> None:
             await anyio.sleep(120)
             assert (hook(world)[0], sink_of(world).state, sink_of(world).error) == ("idle", "ok", None)
             assert world.announced == ["somewhere"]
+
+    run_virtually(main)
+
+
+def test_after_a_failure_a_later_change_has_its_own_quiet_time() -> None:
+    """The earlier change is not announced before it: one announcement covers both."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock, commands=SlowThreads(clock))
+        world.stumbles["announce", "somewhere"] = SinkError("the command failed")
+        async with world.running(provider("a", FakeHeld(), DelayedSink(debounce=60.0))) as supervisor:
+            await until(lambda: world.written)
+            await until(lambda: state_of_hook(world) == "running")
+            await supervisor.refresh("a", if_generation=None, reason="other", admin=True)
+            changed = clock.instant()
+            await until(lambda: state_of_hook(world) == "failed")
+            world.stumbles.clear()
+            await until(lambda: world.announced)
+            assert changed.until(clock.instant()) == pytest.approx(70.0, abs=1.0)
+
+    run_virtually(main)
+
+
+def test_a_single_run_waits_for_an_announcement_that_runs() -> None:
+    """The change is announced when the command has ended, not when it has begun."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock, commands=SlowThreads(clock))
+        async with world.running(provider("a", FakeHeld(), FakeSink())) as supervisor:
+            await until(lambda: state_of_hook(world) == "running")
+            assert supervisor.outcome() is None
+            await until(lambda: world.announced)
+            await until(lambda: supervisor.outcome() is not None)
 
     run_virtually(main)
 

@@ -38,7 +38,7 @@ def settings_of(table: dict[str, Any]) -> ProviderSettings:
 def test_a_table_has_the_fingerprints_that_it_had_in_0_1_0(name: str) -> None:
     """With another account the token would be withdrawn; with another request there would be a fetch."""
     settings = settings_of(TABLES[name])
-    found = asyncio.run(identify(settings, cast("Runtime", Revealing()), digest))
+    found = asyncio.run(identify(settings, cast("Runtime", Revealing()), digest, lambda name: None))
     account = rate_limited_account(settings, digest) if isinstance(settings, HeldSettings) else None
     known = FINGERPRINTS[name]
     assert (found.account, found.request, account) == (known[0], known[1], known[3])

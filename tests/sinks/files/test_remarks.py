@@ -46,4 +46,5 @@ def test_a_file_that_only_tokend_can_read_in_the_directory_of_another_is_reporte
         assert f'set owner = "{STRANGER}", or group and mode = "0640"' in warning.message
         assert codes(directory / "open", mode="0644") == []
         assert codes(directory / "theirs", owner=str(STRANGER)) == []
+        assert codes(directory / "meant", owner=str(os.geteuid())) == []
         assert codes(directory / "shared", group=str(STRANGER), mode="0640") == []

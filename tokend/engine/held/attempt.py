@@ -6,6 +6,7 @@
 from dataclasses import dataclass, field, replace
 
 from tokend.engine.context.context import Context
+from tokend.engine.context.references import referenced
 from tokend.engine.policy.backoff import MINIMUM_INTERVAL_SECONDS
 from tokend.engine.policy.clock_difference import clock_warnings
 from tokend.engine.policy.failure import after_failure
@@ -62,6 +63,7 @@ class AttemptRunner:
         "_runtime",
         "_store",
         "account",
+        "references",
         "renewable",
         "settings",
     )
@@ -81,6 +83,8 @@ class AttemptRunner:
         # Kept: it is read whenever the refresher computes its next attempt, and a protocol check is slow.
         self.renewable = not takes_initial_token(settings) or settings.can_renew
         self._runtime: Runtime = self._context.runtime(settings)
+        # The other providers whose tokens each attempt needs.
+        self.references = referenced(settings)
         self._connection = connection_fingerprint(settings, self._digest)
         # The account whose requests the vendor counts, or None.
         self.account = rate_limited_account(settings, self._digest)
@@ -97,7 +101,7 @@ class AttemptRunner:
     async def _identify(self, settings: HeldSettings, runtime: Runtime) -> Identity:
         if (unsafe := self._context.unsafe.get(self._name)) is not None:
             raise UnsafePathError(unsafe.detail)
-        identity = await identify(settings, runtime, self._digest)
+        identity = await identify(settings, runtime, self._digest, lambda name: self._store.get(name).account)
         if settings is self.settings and settings.interval_is_per_account and self.account != identity.account:
             # One account may be named in two ways, by an environment variable here and a file there.
             limits, now = self._context.limits, self._clock.instant()

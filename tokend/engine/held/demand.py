@@ -70,6 +70,8 @@ class Demand:
     async def _attempt(self, *, admin: bool, resumes: bool) -> None:
         """Cause an attempt, or join the one under way, and wait for its end. ``resumes``: also leave `Rejected`."""
         refresher = self._refresher
+        if (waits := refresher.waits_for()) is not None:
+            raise self._refusal(waits)
         if not refresher.is_busy:
             self._admit(refresher.now(), admin=admin, resumes=resumes)
         result = refresher.request_attempt(despite_rejection=resumes)

@@ -116,7 +116,7 @@ class HeldProvider:
             required=self.is_required,
             seconds_left=None if expires is None else max(0.0, now.until(expires)),
             failures=record.failures,
-            last_error=record.last_error or self.refresher.unreadable,
+            last_error=self.refresher.waiting or record.last_error or self.refresher.unreadable,
             next_attempt_at=None if upcoming is None else upcoming.wall,
             sinks=self._sinks.statuses(),
             paused_until=None if pause is None else pause.ends_at(now),
@@ -145,7 +145,9 @@ class HeldProvider:
     def was_tried(self) -> bool:
         """Return whether an attempt was made, or cannot be made for want of a secret."""
         refresher = self.refresher
-        return refresher.lease is not None or bool(refresher.record.failures) or refresher.unreadable is not None
+        if refresher.unreadable is not None or refresher.waiting is not None:
+            return True
+        return refresher.lease is not None or bool(refresher.record.failures)
 
     # -------------------------------------------------------------- commands of readers
 

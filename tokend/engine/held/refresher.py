@@ -7,6 +7,7 @@ No other loop retries held tokens. `policy.refresh_timing` computes when an atte
 from dataclasses import replace
 
 from tokend.engine.context.context import Context
+from tokend.engine.context.references import lacking
 from tokend.engine.held.attempt import AttemptResult, AttemptRunner
 from tokend.engine.policy import refresh_timing
 from tokend.engine.policy.failure import in_another_way, resumed
@@ -19,7 +20,7 @@ from tokend.machine.clock import is_plausible
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.plugin.settings import HeldSettings
-from tokend.values.errors import AttemptError, SecretError, TransientError
+from tokend.values.errors import AttemptError, SecretError, TransientError, WaitingError
 from tokend.values.instant import Instant
 from tokend.values.status import Failure, State, StatusWarning
 from tokend.values.tokens import Lease
@@ -53,6 +54,7 @@ class Refresher:
         "heartbeat",
         "name",
         "unreadable",
+        "waiting",
     )
 
     def __init__(self, name: str, settings: HeldSettings, context: Context) -> None:
@@ -73,6 +75,8 @@ class Refresher:
         self._was_readable = False  # the secrets, since the start
         # Why they could not be read since then: a token from the state is served, and could not be refreshed.
         self.unreadable: Failure | None = None
+        # Why an attempt that is due is not made: another provider's token, which it needs, is not valid.
+        self.waiting: Failure | None = None
         self._start_at = self._clock.instant()
         self._clock_absurd = False  # the last attempt failed because our own clock cannot be believed
         self._stepped_back = refresh_timing.NEVER_STEPPED_BACK
@@ -125,7 +129,8 @@ class Refresher:
         if record.rejected:
             return State.REJECTED
         if self.is_valid():
-            return State.FAILING if record.failures or self.unreadable is not None else State.VALID
+            fails = record.failures or self.unreadable is not None or self.waiting is not None
+            return State.FAILING if fails else State.VALID
         return State.PENDING if record.lease is None else State.EXPIRED
 
     @property
@@ -154,8 +159,12 @@ class Refresher:
     def next_attempt(self) -> Instant | None:
         """Compute when the timer makes the next attempt, None if it makes none."""
         now = self._clock.instant()
-        seconds = self._seconds_until_due(now)
+        seconds = None if self.waiting is not None else self._seconds_until_due(now)
         return None if seconds is None else now.after(max(0.0, seconds))
+
+    def waits_for(self) -> str | None:
+        """Return the operator's sentence about the other tokens that an attempt needs and that are not valid now."""
+        return lacking(self._attempts.references, self._store)
 
     def blocked_seconds(self, now: Instant, *, on_demand: bool, alone: bool = False) -> float:
         """Compute the seconds during which nobody may make an attempt; ``alone``: but for others of the account."""
@@ -263,6 +272,9 @@ class Refresher:
             if (record := re_anchored(self.record, now)) is not self.record:
                 self._store.show(self.name, record)
             seconds = self._seconds_until_due(now)
+            self._note_waiting(self.waits_for() if seconds is not None and seconds <= 0 else None)
+            if self.waiting is not None:
+                seconds = None
             self._wait_for_turn(now)
             if seconds is None or seconds > 0:
                 self._slot = self._yields_until = None
@@ -290,10 +302,21 @@ class Refresher:
         )
         return None if wanted is None else max(wanted, self.blocked_seconds(now, on_demand=False, alone=alone))
 
+    def _note_waiting(self, detail: str | None) -> None:
+        """Note why the attempt that is due is not made, and answer the readers that wait for it. None: it is made."""
+        if detail is None or self.waiting is None or self.waiting.detail != detail:
+            before = self.waiting
+            self.waiting = None if detail is None else Failure(WaitingError.reason, detail, self._clock.instant().wall)
+            if self.waiting != before:
+                self._store.touch(self.name)
+        if detail is not None:
+            self._answer(WaitingError(detail))
+
     def _wait_for_turn(self, now: Instant) -> None:
         """Note when this provider is due, for the others of its account."""
         account, record = self._attempts.account, self.record
-        if account is not None and (seconds := self._seconds_until_due(now, alone=True)) is not None:
+        seconds = None if self.waiting is not None else self._seconds_until_due(now, alone=True)
+        if account is not None and seconds is not None:
             ends = None if record.lease is None else record.lease.token.expires_at
             urgency = Urgency.of(ends, record.last_attempt, holds=record.lease is not None)
             self._context.turns.wait(account, self.name, due=now.after(seconds), urgency=urgency)
@@ -333,10 +356,14 @@ class Refresher:
         finally:
             self._block_account(self._clock.instant())
             self._in_flight = False
-            result, self._result = self._result, None
-            if result is not None:
-                result.error = failure
-                result.done.set()
+            self._answer(failure)
+
+    def _answer(self, failure: AttemptError | None) -> None:
+        """Give the readers that wait for an attempt its result."""
+        result, self._result = self._result, None
+        if result is not None:
+            result.error = failure
+            result.done.set()
 
     def _block_account(self, last: Instant | None) -> None:
         """Let the account's other providers wait for the minimum interval after a request at ``last``."""
@@ -357,7 +384,7 @@ class Refresher:
                 identity = await self._attempts.identify()
         except SecretError as error:
             identity = None
-            if not self._was_readable:
+            if not self._was_readable and not isinstance(error, WaitingError):
                 self.unreadable = Failure(error.reason, error.detail, self._clock.instant().wall)
                 self._store.touch(self.name)
         else:

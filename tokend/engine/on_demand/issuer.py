@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from tokend.engine.context.context import Context
+from tokend.engine.context.references import lacking, referenced
 from tokend.engine.on_demand.callers import Callers
 from tokend.engine.policy import probes
 from tokend.engine.policy.failure import (
@@ -258,7 +259,9 @@ class TokenIssuer:
     async def _secrets(self) -> str | None:
         """Fingerprint what is presented; None if it cannot be read any more: then it has changed."""
         try:
-            return (await identify(self.settings, self.runtime, self._context.store.state.digest)).secrets
+            store = self._context.store
+            accounts = lambda name: store.get(name).account  # noqa: E731
+            return (await identify(self.settings, self.runtime, store.state.digest, accounts)).secrets
         except SecretError:
             return None
 
@@ -266,6 +269,8 @@ class TokenIssuer:
         """Raise where no call may be made now."""
         if (unsafe := self._context.unsafe.get(self.name)) is not None:
             raise TokenUnavailableError(f"{self.name}: {unsafe.detail}")
+        if (waits := lacking(referenced(self.settings), self._context.store)) is not None:
+            raise TokenUnavailableError(f"{self.name}: {waits}")
         now = self._context.clock.instant()
         if self.record.rejected and not probes.is_due(self.record, now):
             # Without the upstream's words: they may be about another caller's parameters.

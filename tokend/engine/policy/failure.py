@@ -20,7 +20,15 @@ from tokend.engine.policy.probes import unheard, with_first_probe
 from tokend.engine.records.adrift import seconds_until
 from tokend.engine.records.attempt_states import Failures
 from tokend.engine.records.record import HostPause, Record
-from tokend.values.errors import AttemptError, ClockError, RateLimitedError, RejectedError, SecretError, TransientError
+from tokend.values.errors import (
+    AttemptError,
+    ClockError,
+    RateLimitedError,
+    RejectedError,
+    SecretError,
+    TransientError,
+    WaitingError,
+)
 from tokend.values.instant import Instant
 from tokend.values.status import Failure
 
@@ -34,7 +42,7 @@ class Wait(Enum):
     """The wait of a held kind before its next attempt."""
 
     BACKOFF = "the backoff, or what the upstream asked for; for longer than any backoff only if it pauses the host"
-    MINIMUM_INTERVAL = "the minimum interval: a refusal is not an outage"
+    MINIMUM_INTERVAL = "the minimum interval: a refusal is no outage, and neither is the end of another token"
 
 
 class Repeat(Enum):
@@ -97,6 +105,7 @@ FAILURES: tuple[Meaning, ...] = (
         where=lambda error: isinstance(error, TransientError) and error.repeatable,
     ),
     Meaning("transient", TransientError),
+    Meaning("waiting", WaitingError, wait=Wait.MINIMUM_INTERVAL),
     Meaning("secret", SecretError),
     Meaning("bug", AttemptError),
 )

@@ -10,10 +10,10 @@ from tokend.engine.records.fingerprints import Identity
 from tokend.engine.records.record import Record
 from tokend.engine.records.token_states import Held
 from tokend.plugin.settings import HeldSettings
-from tokend.values.errors import SecretError, UnsafePathError
+from tokend.values.errors import SecretError, UnsafePathError, WaitingError
 
 # Reasons of failures that end when a file can be read again.
-UNREADABLE = frozenset({SecretError.reason, UnsafePathError.reason})
+UNREADABLE = frozenset({SecretError.reason, UnsafePathError.reason, WaitingError.reason})
 # After a reboot boot times are computed from wall times in microseconds: a smaller difference is no other lead.
 SAME_LEAD_SECONDS = 1.0
 

@@ -31,7 +31,7 @@ class Announcer:
     ``error`` is the message for the operator while the last announcement failed, else None.
     """
 
-    __slots__ = ("_announce", "_at", "_changed", "_context", "_due_since", "_health", "_name", "_runtime", "_since",
+    __slots__ = ("_announce", "_at", "_changed", "_context", "_due_since", "_health", "_runtime", "_since",
                  "_splay_seconds", "_state", "_timing")  # fmt: skip
 
     def __init__(
@@ -45,7 +45,6 @@ class Announcer:
         target: TargetLock,
         context: Context,
     ) -> None:
-        self._name = name
         self._announce = announce
         self._timing = timing
         self._context = context
@@ -119,8 +118,7 @@ class Announcer:
             raise
         else:
             self._enter("idle")
-            self._health.succeeded()
-            self._context.store.touch(self._name)  # a single run waits for it
+            self._health.succeeded()  # wakes a single run, which waits for it
 
     def _again(self, due: Instant | None, at: Instant | None) -> None:
         """Make the announcement due again, unless a later change has."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from tokend.engine.context.context import Context
+from tokend.engine.context.references import lacking, referenced
 from tokend.engine.publishing.announcer import Announcer
 from tokend.engine.publishing.drift_repair import DriftRepair, Leases
 from tokend.engine.publishing.remote_delivery import RemoteDelivery
@@ -56,6 +57,7 @@ class Publisher:
         "_others",
         "_outdated",
         "_probed",
+        "_references",
         "_removes",
         "_runtime",
         "_secret_changed",
@@ -82,6 +84,8 @@ class Publisher:
         self.sink = sink
         self.label = label
         self._others = tuple(dict.fromkeys(other for other in sink.other_tokens() if other != name))
+        # The providers whose tokens are secrets of the sink.
+        self._references = referenced(sink)
         self._removes = removes
         self._outdated = outdated
         self._target = target
@@ -144,6 +148,12 @@ class Publisher:
             self._health.try_now()
             self._context.store.touch(self.name)
 
+    def token_changed(self, name: str) -> None:
+        """Try again at once, after a failure, if the token ``name`` is a secret of the sink."""
+        if name in self._references:
+            self._health.try_now()
+            self._context.store.touch(self.name)
+
     def try_now(self) -> None:
         """End all pauses: a person asked for it."""
         if self.drift is not None:
@@ -161,12 +171,21 @@ class Publisher:
             event = self._context.store.changed(self.name, *self._others)
             now = clock.instant()
             wanted = self._wanted(now)
-            if wanted is not None and wanted != self._done and self._health.may_try(now):
+            if wanted is not None and wanted != self._done and self._may_try(now):
                 await self._apply(wanted)
             elif self.drift is not None and self.drift.is_due(now) and self._health.may_try(now):
                 await self._repair(self.drift)
             else:
                 await clock.wait(self._next_moment(now), event)
+
+    def _may_try(self, now: Instant) -> bool:
+        """Return whether an operation may be made now: no pause runs, and the other tokens that it needs are valid."""
+        if not self._health.may_try(now):
+            return False
+        waits = lacking(self._references, self._context.store)
+        if waits is not None:
+            self._health.waits(f"{self.sink.target}: {waits}")
+        return waits is None
 
     def _next_moment(self, now: Instant) -> Instant | None:
         """Compute when a timer must wake the task."""

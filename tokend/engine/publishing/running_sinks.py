@@ -73,6 +73,11 @@ class RunningSinks:
         for publisher in self._publishers:
             publisher.secrets_changed(paths)
 
+    def token_changed(self, name: str) -> None:
+        """Let each sink that fails, and whose secret is the token ``name``, try again at once."""
+        for publisher in self._publishers:
+            publisher.token_changed(name)
+
     def try_now(self) -> None:
         """Let each sink that fails, or whose target others have changed, write again at once: a person asked for it."""
         for publisher in self._publishers:

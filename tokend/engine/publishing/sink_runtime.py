@@ -115,8 +115,7 @@ class WriteRuntime:
 
     def lease_of(self, name: str) -> Lease | None:
         """Return another provider's valid lease; None if there is none now."""
-        lease = self._context.store.get(name).lease
-        return lease if lease is not None and lease.token.is_valid(self._context.clock.instant()) else None
+        return self._context.store.valid_lease(name)
 
     def mark(self, values: Values | None, *, version: str | None = None) -> Mark:
         """Make the mark of these values, keyed with the salt of the state directory."""

@@ -45,6 +45,9 @@ class SocketPublisher:
     def secrets_changed(self, paths: set[Path]) -> None:
         """Do nothing: a served sink reads no secret."""
 
+    def token_changed(self, name: str) -> None:
+        """Do nothing: a served sink reads no secret."""
+
     def try_now(self) -> None:
         """End the pause after a failure: a person asked for it."""
         self._health.try_now()

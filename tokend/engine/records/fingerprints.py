@@ -21,8 +21,18 @@ class Identity:
     secrets: str
 
 
-async def identify(settings: ProviderSettings, runtime: Runtime, digest: Callable[[bytes], str]) -> Identity:
-    """Read every secret of ``settings`` once and fingerprint the whole. Raises `SecretError`."""
+async def identify(
+    settings: ProviderSettings,
+    runtime: Runtime,
+    digest: Callable[[bytes], str],
+    accounts: Callable[[str], str | None],
+) -> Identity:
+    """Read every secret of ``settings`` once and fingerprint the whole. Raises `SecretError`.
+
+    ``accounts`` returns the account of another provider's token. Where that token is a secret, its account and not its
+    content says whose the own token is: a renewed access token is no other account. For a
+    kind that signs here the content counts, as with every secret: it signs again at once.
+    """
     optional = settings.optional_secrets()
     revealed: dict[str, Secret] = {}
     # Credentials that need not be there. They count for ``secrets`` alone: whose the token is must not depend on them.
@@ -34,11 +44,18 @@ async def identify(settings: ProviderSettings, runtime: Runtime, digest: Callabl
             with suppress(SecretError):
                 present[name] = await runtime.reveal(source)
     account = settings.account_fields if isinstance(settings, HeldSettings) else settings.request_fields()
+    whose = revealed if settings.local else {**revealed, **_accounts_of_tokens(settings, accounts)}
     return Identity(
-        account=digest(_canonical(settings, account, revealed)),
+        account=digest(_canonical(settings, account, whose)),
         request=digest(_canonical(settings, settings.request_fields(), {})),
         secrets=digest(_canonical(settings, settings.request_fields() | revealed.keys(), revealed | present)),
     )
+
+
+def _accounts_of_tokens(settings: ProviderSettings, accounts: Callable[[str], str | None]) -> dict[str, Secret]:
+    """Return the accounts of the other providers whose tokens are secrets here, by key."""
+    tokens = {key: one.token for key, one in settings.secrets().items() if one.token is not None}
+    return {key: Secret(f"token of {accounts(name)}") for key, name in tokens.items()}
 
 
 def request_fingerprint(settings: ProviderSettings, digest: Callable[[bytes], str]) -> str:

@@ -14,6 +14,7 @@ from tokend.machine.lock import Lock
 from tokend.machine.logs import get_logger
 from tokend.machine.thread_pool import Threads
 from tokend.values.errors import StoreError
+from tokend.values.tokens import Lease
 
 # A healthy disk needs a millisecond; one that hangs must not hold a fresh token back for long.
 SAVE_SECONDS = 10.0
@@ -101,6 +102,11 @@ class TokenStore:
     def get(self, name: str) -> Record:
         """Return the record of ``name``; an empty one if nothing is known."""
         return self._records.get(name) or Record()
+
+    def valid_lease(self, name: str) -> Lease | None:
+        """Return the token that ``name`` holds, if it is valid now; else None."""
+        lease = self.get(name).lease
+        return lease if lease is not None and lease.token.is_valid(self._clock.instant()) else None
 
     async def update(self, name: str, change: Callable[[Record], Record]) -> Record:
         """Replace a record by ``change`` of it: save it, show it, wake waiters; return the new record.

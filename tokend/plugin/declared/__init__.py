@@ -1,0 +1,1 @@
+"""Parts of kinds that a configuration declares: expressions, places in answers, placeholders, requests, error rows."""
