@@ -1,9 +1,9 @@
 """Kind ``patch``: sets values in a JSON, YAML, TOML, INI or netrc file, and keeps every other byte."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from tokend.plugin.settings import part_of
 from tokend.plugin.settings_base import Strings
@@ -55,23 +55,26 @@ class PatchSink(EditedFileSink):
 
     @field_validator("set")
     @classmethod
-    def _are_apart(cls, value: dict[str, str]) -> dict[str, str]:
+    def _are_apart(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         pointers = {parse_pointer(text).keys: text for text in value}
+        if (form := info.data.get("format")) is not None:
+            for text in value:
+                check_pointer(form, parse_pointer(text))
         for keys, text in pointers.items():
             for length in range(1, len(keys)):
                 if (outer := pointers.get(keys[:length])) is not None:
                     raise ValueError(f"{text} lies within {outer}: a value has no keys")
         return value
 
-    @model_validator(mode="after")
-    def _fit_the_format(self) -> Self:
-        for text in self.set:
-            check_pointer(self.format, parse_pointer(text))
-        if self.numbers and self.format not in _TYPED:
-            raise ValueError(f"{self.format} has no numbers: leave numbers out")
-        if unknown := [text for text in self.numbers if text not in self.set]:
-            raise ValueError(f"numbers names {unknown[0]}, which is not in set")
-        return self
+    @field_validator("numbers")
+    @classmethod
+    def _are_values_of_the_format(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        form = info.data.get("format")
+        if value and form is not None and form not in _TYPED:
+            raise ValueError(f"{form} has no numbers: leave numbers out")
+        if "set" in info.data and any(text not in info.data["set"] for text in value):
+            raise ValueError("each of numbers is a key of set, written alike")
+        return value
 
     @property
     def sharing(self) -> str:

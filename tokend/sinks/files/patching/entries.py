@@ -8,7 +8,7 @@ from tokend.sinks.files.patching.lines import indentation, newline_of
 Span = tuple[int, int]
 
 # A comment stands behind a blank or begins its line.
-_COMMA = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*(,)[ \t]*")
+_COMMA = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*(,)(?:[ \t]+(?![ \t#]))?")
 _ONLY_A_COMMA = re.compile(r"[ \t\r\n]*,?[ \t\r\n]*")
 
 

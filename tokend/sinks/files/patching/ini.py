@@ -242,12 +242,8 @@ def _added(text: str, sections: list[Section], options: list[Option], section: s
 def _sign(text: str, options: list[Option]) -> str:
     """Return what stands between key and value in the last option that has a value on its line."""
     for option in reversed(options):
-        if (
-            option.value
-            and option.value[0] not in "\r\n"
-            and "\n" not in (sign := text[option.value_start - 4 : option.value_start])
-        ):
-            found = re.search(r"[ \t]*[=:][ \t]*$", sign)
+        if option.value and option.value[0] not in "\r\n":
+            found = re.search(r"[ \t]*[=:][ \t]*$", text[option.begin : option.value_start])
             if found is not None and "=" in found[0]:
                 return found[0]
     return " = " if all(option.section is not None for option in options) else "="

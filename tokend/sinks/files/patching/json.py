@@ -37,7 +37,7 @@ class Node:
 def edit(text: str, pointer: Pointer, value: Value | None) -> str:
     """Set the value at a pointer; None takes its key away. Raises `UneditableError`."""
     if not text.strip(" \t\r\n"):
-        return text if value is None else _object(pointer.keys, value, "\n", "", _DEFAULT_STEP, ": ") + (text or "\n")
+        return text if value is None else _object(pointer.missing(0), value, "\n", "", _DEFAULT_STEP, ": ") + (text or "\n")
     root = _Parser(text).document()
     after = _edited(text, root, pointer, value)
     if after != text:
@@ -50,7 +50,7 @@ def _edited(text: str, root: Node, pointer: Pointer, value: Value | None) -> str
     for depth in range(len(pointer.keys)):
         index = _find(node, pointer, depth)
         if index is None:
-            return text if value is None else _add(text, root, node, pointer.keys[depth:], value)
+            return text if value is None else _add(text, root, node, pointer.missing(depth), value)
         if depth + 1 == len(pointer.keys):
             return _at_the_place(text, node, index, pointer, value)
         node = node.entries[index][2]

@@ -29,6 +29,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 _WORD = re.compile(r'"(?:[^"\\\r\n]|\\[^\r\n])*"|[^" \t\r\n][^ \t\r\n]*')
 # Without quotes Python takes a backslash for an escape, and curl does not.
 _BARE = re.compile(r'[^"#\\\s][^\\\s]*')
+_COMMENT_BELOW = re.compile(r"[ \t]*\r?\n[ \t\r\n]*#")
 _END_OF_MACRO = re.compile(r"^\r?\n", re.MULTILINE)
 
 
@@ -75,8 +76,7 @@ def edit(text: str, pointer: Pointer, value: Value | None) -> str:
     if new is None:
         after = _without(text, *there[0]) if there else text
     elif there:
-        word = there[0][1]
-        after = text if value and word.text == value.text else text[: word.start] + new + text[word.end :]
+        after = _replaced(text, there[0][1], new, value)
     elif machines:
         after = _with_field(text, machines[0], f"{field} {new}")
     else:
@@ -84,6 +84,15 @@ def edit(text: str, pointer: Pointer, value: Value | None) -> str:
     if after != text:
         _check(entries, after, pointer, value)
     return after
+
+
+def _replaced(text: str, word: Word, new: str, value: Value | None) -> str:
+    if value is not None and word.text == value.text:
+        return text
+    if new.startswith('"') and _COMMENT_BELOW.match(text, word.end):
+        what = "a comment stands below, and Python reads it as words if a value in quotes ends the line above it"
+        raise not_parsed(text, word.start, what)
+    return text[: word.start] + new + text[word.end :]
 
 
 def _encoded(value: Value) -> str:

@@ -22,6 +22,15 @@ class Pointer:
         """Return the pointer of the value that the first ``depth`` keys lead to, for messages."""
         return "/".join(self.text.split("/")[: depth + 1]) or "the whole file"
 
+    def missing(self, depth: int) -> tuple[str, ...]:
+        """Return the keys from ``depth`` on, of tables that have to be made. Raises `NotThereError` for an index.
+
+        Whether a list or a table with the key 0 is missing cannot be known.
+        """
+        if any(_INDEX.fullmatch(key) for key in self.keys[depth + 1 :]):
+            raise NotThereError(f"{self.up_to(depth + 1)} is not there, and lists are not made: make it for {self.text}")
+        return self.keys[depth:]
+
     def index(self, depth: int, length: int) -> int:
         """Return the key at ``depth`` as an index into an array of this length. Raises `NotThereError`."""
         key = self.keys[depth]

@@ -73,7 +73,7 @@ def _edited(text: str, tree: dict[str, Any], pointer: Pointer, value: Value | No
         elif not isinstance(node, dict):
             raise pointer.passes_a_value(depth)
         elif step not in node:
-            return text if value is None else _add(text, layout(text), path, pointer.keys[depth:], value)
+            return text if value is None else _add(text, layout(text), path, pointer.missing(depth), value)
         path, node = (*path, step), node[step]
     if isinstance(node, dict | list):
         raise pointer.is_a_collection()

@@ -1,18 +1,17 @@
 """Plain trees of parsed files, to compare the file after an edit with the file before it."""
 
+from dataclasses import dataclass
+
 
 class Pairs(list[tuple[object, object]]):
     """The entries of a mapping, in their order."""
 
 
-class Number(str):
-    """A number as it is written, which equals no string."""
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number as it is written."""
 
-    __slots__ = ()
-    __hash__ = str.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is Number and str.__eq__(self, other)
+    text: str
 
 
 def put(tree: object, keys: tuple[str, ...], leaf: object, *, empty: object) -> object:

@@ -26,7 +26,9 @@ from tokend.sinks.files.patching.yaml_tree import Node, events_of, tree_of
 _DEFAULT_STEP = 2
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*", re.ASCII)
 # Plain scalars that every version of YAML reads as a string, except `_WORDS`.
-_PLAIN_TEXT = re.compile(r"[A-Za-z_][A-Za-z0-9_./+=@:-]*|[0-9][A-Za-z0-9_-]*[g-suvwyG-SUVWY][A-Za-z0-9_-]*", re.ASCII)
+_PLAIN_TEXT = re.compile(
+    r"[A-Za-z_][A-Za-z0-9_./+=@:-]*|[0-9][A-Za-z0-9_-]*[g-np-suvwyG-NP-SUVWY][A-Za-z0-9_-]*", re.ASCII
+)
 _WORDS = {"y", "yes", "n", "no", "on", "off", "true", "false", "null"}
 _BLOCKS = ("|", ">")
 
@@ -42,7 +44,7 @@ def edit(text: str, pointer: Pointer, value: Value | None) -> str:
 
 def _edited(text: str, root: Node | None, pointer: Pointer, value: Value | None) -> str:
     if root is None or _is_empty(root):
-        return text if value is None else with_lines_at_end(text, *_lines(pointer.keys, value, 0, _DEFAULT_STEP))
+        return text if value is None else with_lines_at_end(text, *_lines(pointer.missing(0), value, 0, _DEFAULT_STEP))
     path, place = [root], 0
     for depth in range(len(pointer.keys)):
         node, index = path[-1], None
@@ -51,7 +53,7 @@ def _edited(text: str, root: Node | None, pointer: Pointer, value: Value | None)
         if not _is_empty(node):
             index = _find(node, pointer, depth)
         if index is None:
-            return text if value is None else _add(text, path, pointer.keys[depth:], value)
+            return text if value is None else _add(text, path, pointer.missing(depth), value)
         place = index
         path.append(node.entries[index][1])
     if path[-1].is_special:
