@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -19,6 +19,7 @@ from tokend.config import ProviderConfig
 from tokend.engine.context.context import Context
 from tokend.engine.context.contract import ReloadAnswer
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
 from tokend.engine.supervisor import Supervisor
@@ -122,6 +123,18 @@ class FakeGiven(FakeHeld):
     async def initial(self, runtime: "FakeRuntime") -> Token | None:
         now = runtime.clock.instant()
         return Token(await runtime.reveal(self.given), "Bearer", now, now.after(HOUR))
+
+
+class FakeExtending(FakeHeld):
+    """A held kind whose upstream gives the token held a later end, as often as it is asked."""
+
+    kind: Literal["fake-extending"] = "fake-extending"  # type: ignore[assignment]  # each kind has a name of its own
+
+    async def fetch(self, runtime: "FakeRuntime", previous: Token | None) -> Token:
+        token = await super().fetch(runtime, previous)
+        if previous is None:
+            return token
+        return replace(previous, issued_at=token.issued_at, expires_at=token.expires_at, is_extended=True)
 
 
 class FakeLocal(HeldSettings):
@@ -357,6 +370,7 @@ class MemoryState:
     def __init__(self) -> None:
         self.boot_id = "boot-1"
         self.content: dict[str, bytes] = {}
+        self.marked: dict[str, bytes] = {}
         self.broken = False
         self.saves = 0
 
@@ -374,7 +388,20 @@ class MemoryState:
             raise StoreError("no space left on device")
         self.content[name] = content
 
+    def marks(self) -> Iterator[tuple[Path, bytes]]:
+        return iter([(Path(f"sinks/{name}.json"), content) for name, content in self.marked.items()])
+
+    def save_marks(self, name: str, content: bytes | None) -> None:
+        hang()
+        if self.broken:
+            raise StoreError("no space left on device")
+        self.marked.pop(name, None)
+        if content is not None:
+            self.marked[name] = content
+
     def set_aside(self, path: Path) -> None:
+        if path.parent.name == "sinks":
+            self.marked.pop(path.stem, None)
         self.content.pop(str(path), None)
 
     def digest(self, value: bytes) -> str:
@@ -441,6 +468,7 @@ class World:
             clock=self.clock,
             store=self.store,
             limits=self.limits,
+            hosts=HostBackoff(self.clock, random.Random(self.seed)),
             counters=self.counters,
             random=random.Random(self.seed),
             runtime=self._runtime,
@@ -449,6 +477,7 @@ class World:
             commands=self.commands or self.threads,
             looks=_LooksOf(self),
             serve=self._serve,
+            engine=lambda: self.supervisor,
         )
         async with anyio.create_task_group() as tasks:
             self.supervisor = Supervisor(tasks, self.context, reload=_no_reload)

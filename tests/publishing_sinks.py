@@ -5,6 +5,7 @@ The store speaks HTTP: GET, PUT and DELETE of ``/KEY`` with JSON values, ``ETag`
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,9 +21,12 @@ from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import part_of
 from tokend.plugin.sink import Content, Mark, SinkRuntime
-from tokend.values.errors import SinkError, TransientError
+from tokend.plugin.store_status import refuse_write
+from tokend.values.errors import SinkConflictError, SinkFinalError, TransientError
+from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease
+from tokend.values.url import host_of
 
 PASSWORD = "planted-fake-store-password"
 
@@ -38,6 +42,10 @@ class StoreSink(RemoteSinkSettings):
     @property
     def target(self) -> str:
         return f"store:{self.key}"
+
+    @property
+    def upstream(self) -> str | None:
+        return host_of(self.url)
 
     def exclusive_targets(self) -> frozenset[str]:
         return frozenset({part_of(self.url, self.key)})
@@ -76,7 +84,11 @@ class StoreSink(RemoteSinkSettings):
         reply = await runtime.exchange(UpstreamRequest(method, f"{self.url}/{self.key}", headers, body))
         if reply.status in {200, 204} or (method != "PUT" and reply.status == 404) or reply.status == 405:
             return reply
-        raise SinkError(f"{self.target}: the store answered {reply.status}")
+        if reply.status not in {412, 413}:
+            refuse_write(reply, self.target)
+        if reply.status == 413:
+            raise SinkFinalError(f"{self.target}: the store takes no value of this size")
+        raise SinkConflictError(f"{self.target}: another writer has changed it")
 
 
 @dataclass
@@ -86,6 +98,7 @@ class Store:
     password: str = PASSWORD
     readable: bool = True
     failing: int | None = None  # a status that it answers to everything
+    pause: str = ""  # its Retry-After with that status
     held: dict[str, tuple[int, Any]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     versions: int = 0
@@ -126,10 +139,25 @@ class Network:
     begun: int = 0  # requests that were sent, whether they have arrived or not
     hanging: set[str] = field(default_factory=set)  # methods that get no answer, and have no effect
     losing: set[str] = field(default_factory=set)  # methods whose answer is lost after the effect, once each
+    dead: dict[str, list[Instant]] = field(default_factory=dict)  # hosts that refuse connections: when they were tried
+    at_once: Counter[str] = field(default_factory=Counter)  # by host: requests under way
+    most_at_once: int = 0
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Carry one request to the store and its answer back."""
         self.begun += 1
+        host = host_of(request.url)
+        self.at_once[host] += 1
+        self.most_at_once = max(self.most_at_once, self.at_once[host])
+        try:
+            return await self._exchange(request, host)
+        finally:
+            self.at_once[host] -= 1
+
+    async def _exchange(self, request: UpstreamRequest, host: str) -> UpstreamReply:
+        if host in self.dead:
+            self.dead[host].append(self.clock.instant())
+            raise TransientError(f"{host}: no connection", repeatable=True)
         await anyio.sleep(self.latency_seconds)
         if request.method in self.hanging:
             await anyio.sleep_forever()
@@ -140,7 +168,10 @@ class Network:
         if request.method in self.losing:
             self.losing.discard(request.method)
             raise TransientError("127.0.0.1: it closed the connection without an answer")
-        return UpstreamReply(status, {"etag": tag} if tag else {}, body, sent_at, None, 0.0)
+        shown = {"etag": tag} if tag else {}
+        if self.store.failing is not None and self.store.pause:
+            shown["retry-after"] = self.store.pause
+        return UpstreamReply(status, shown, body, sent_at, None, 0.0)
 
 
 @contextmanager

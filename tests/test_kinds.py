@@ -102,6 +102,9 @@ def test_every_name_is_known_without_an_import() -> None:
         "template",
         "directory",
         "socket",
+        "railway",
+        "aws-secretsmanager",
+        "aws-ssm",
     ]
     assert run.stdout == f"{names} []\n"
 

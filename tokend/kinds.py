@@ -124,11 +124,15 @@ SINKS: KindTable[SinkSettings] = KindTable(
     {
         "json": "tokend.sinks.files.json:JsonSink",
         "dotenv": "tokend.sinks.files.dotenv:DotenvSink",
-        "patch": "tokend.sinks.files.patch:PatchSink",
         "raw": "tokend.sinks.files.raw:RawSink",
         "template": "tokend.sinks.files.template:TemplateSink",
         "directory": "tokend.sinks.files.directory:DirectorySink",
+        "patch": "tokend.sinks.files.patch:PatchSink",
         "socket": "tokend.sinks.socket:SocketSink",
+        "railway": "tokend.sinks.stores.railway:RailwaySink",
+        "http": "tokend.sinks.stores.http:HttpSink",
+        "aws-secretsmanager": "tokend.sinks.stores.aws_secretsmanager:AwsSecretsManagerSink",
+        "aws-ssm": "tokend.sinks.stores.aws_ssm:AwsSsmSink",
     },
     sink_faults,
 )

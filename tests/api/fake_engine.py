@@ -14,7 +14,7 @@ from tokend.plugin.settings import Access, HeldSettings, OnDemandSettings, Provi
 from tokend.values.errors import UnknownTokenError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
-from tokend.values.status import ProviderStatus, State
+from tokend.values.status import ProviderStatus, SinkStatus, State
 from tokend.values.tokens import Lease, Token
 
 START = Instant(datetime(2025, 1, 1, tzinfo=UTC), 1000.0)
@@ -173,6 +173,13 @@ class FakeEngine:
 
     async def forget(self, name: str) -> None:
         await self._asked("forget", name)
+
+    async def sync(self, name: str, label: str | None, *, take_over: bool) -> None:
+        await self._asked("sync", name, label, take_over)
+
+    async def inspect(self, name: str) -> tuple[SinkStatus, ...]:
+        await self._asked("inspect", name)
+        return self.entries[name].status().sinks
 
     async def reload(self, *, dry_run: bool, path: Path | None = None) -> ReloadAnswer:
         await self._asked("reload", dry_run, *([] if path is None else [path]))

@@ -4,17 +4,20 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.fake_engine import RAW, START, FakeEngine
+from tests.expecting import present
 from tests.httpd.served import LAST_EVENT, PATIENCE_SECONDS, Client, Served, eventually, served
 from tokend.api.events import EVENTS_KEPT, EventBus
 from tokend.plugin.settings import Access
 from tokend.state.event_ids import microseconds
 from tokend.values.status import State
+from tokend.values.tokens import utc
 
 
 def waiting(running: Served) -> bool:
@@ -52,6 +55,31 @@ def test_a_change_of_another_token_wakes_nobody(running: Served) -> None:
 
         assert not running.inside(lambda: woken_by("wallet"))
         assert running.inside(lambda: woken_by("demo"))
+
+
+def test_another_end_of_the_same_token_ends_no_wait_and_is_no_event(running: Served) -> None:
+    """The generation is the same: what a reader holds works longer. Who asks gets the new end."""
+
+    def extend() -> str:
+        entry, events = running.engine.entries["demo"], running.service.changes
+        before = len(events._kept)
+        lease = present(entry.lease)
+        token = replace(lease.token, expires_at=present(lease.token.expires_at).after(1000))
+        entry.lease = replace(lease, token=token)
+        running.engine.announce("demo")
+        assert len(events._kept) == before
+        return utc(present(token.expires_at).wall)
+
+    with running.client() as client:
+        client.send(b'GET /v1/tokens/demo HTTP/1.1\r\nPrefer: wait=30\r\nIf-None-Match: "17"\r\n\r\n')
+        assert eventually(lambda: waiting(running))
+        expires = running.inside(extend)
+        reply = running.get("/v1/tokens/demo")
+        assert (reply.json["expires_at"], reply.json["generation"]) == (expires, 17)
+        assert running.get("/v1/tokens/demo", If_None_Match='"17"').status == 304
+        assert eventually(lambda: waiting(running)), "it still waits"
+        running.inside(lambda: running.engine.renew("demo", generation=18))
+        assert client.reply().json["generation"] == 18
 
 
 def test_a_reload_that_takes_the_token_away_ends_the_wait(running: Served) -> None:

@@ -54,6 +54,7 @@ from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, only
         (PROJECTX, "base_url = 'http://example.com'", "base_url: http:// would send secrets in clear"),
         (PROJECTX, "base_url = 'ftp://example.com'", "base_url: an upstream's URL is https://host"),
         (PROJECTX, "proxy = 'proxy:3128'", "proxy: a proxy is http://host:port or https://host:port"),
+        (PROJECTX, "base_url = 'http://127.0.0.1:1'\nproxy = 'http://p.example:1'", "proxy: no proxy leads to http://"),
         (PROJECTX, "client_key = '/x'", "client_key needs client_cert"),
         (PROJECTX, "zero_means = 'now'", 'zero_means: expected one of "expired", "never"'),
         (TT.replace('"uat"', '"prod"'), "", 'environment: expected one of "uat", "live", "sim"'),

@@ -19,6 +19,8 @@ TESTED_ELSEWHERE = {
     "client/loopback": "tests/values/test_url_loopback.py holds it and its two counterparts to one table",
     "engine/context/context": "a dataclass",
     "engine/context/contract": "protocols",
+    "plugin/declared/store_answers": "tests/sinks/stores/test_http.py: each answer, through the sink",
+    "plugin/declared/store_settings": "tests/sinks/stores/test_http.py: the sink has nothing of its own",
     "plugin/provider": "protocols: tests/providers/test_provider_contract.py",
     "plugin/sink": "protocols and values: tests/sinks/test_sink_contract.py, tests/sinks/test_remote_sink_contract.py",
     "sandbox/__main__": "tests/sandbox/test_command.py starts it",

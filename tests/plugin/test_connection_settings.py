@@ -29,7 +29,7 @@ def test_the_host_is_that_of_the_kinds_url() -> None:
 
 def test_a_proxy_for_loopback_is_refused_by_the_keys_name() -> None:
     """The message names the key that the user wrote."""
-    with pytest.raises(ValidationError, match="address is http:// to loopback"):
+    with pytest.raises(ValidationError, match="no proxy leads to http:// on loopback, as address is"):
         made(address="http://127.0.0.1:1", proxy="http://proxy.example:3128")
     assert made(proxy="http://proxy.example:3128").proxy
 

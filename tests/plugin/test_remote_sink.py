@@ -103,8 +103,8 @@ def test_a_store_of_texts_takes_several_lines() -> None:
 
 def test_nothing_of_the_templates_is_in_the_repr() -> None:
     """A person may have written a secret there."""
-    sink = Several.model_validate({"value": "planted-fake-v", "values": {"A": "planted-fake-w"}})
-    assert "planted" not in repr(sink)
+    for keys in ({"value": "planted-fake-v"}, {"values": {"A": "planted-fake-w"}}):
+        assert "planted" not in repr(Several.model_validate(keys))
 
 
 def test_keys_have_limits() -> None:
@@ -119,3 +119,43 @@ def test_defaults_are_those_of_a_store_elsewhere() -> None:
     assert (Plain().drift, Plain().drift_interval, Plain().upstream) == ("report", None, None)
     assert Http().upstream == "store.example:443"
     assert Plain().announcement_timing() is None
+
+
+class Counted(Plain):
+    """A store with a quota, and a program."""
+
+    writes_per_day = 100
+    read_with = frozenset({"shelfctl"})
+
+    def names_in_store(self) -> tuple[str, ...]:
+        return ("team/app", "token")
+
+
+@pytest.mark.parametrize(
+    ("life", "interval", "warns"),
+    [(1079.0, None, True), (1080.0, None, False), (60.0, "14m", True), (60.0, "15m", False), (0.0, None, True)],
+)
+def test_a_life_or_an_interval_that_fits_the_quota_is_no_warning(
+    life: float, interval: str | None, warns: bool
+) -> None:
+    """100 writes a day are one in 864 s, four fifths of 18 minutes."""
+    sink = Counted.model_validate({"min_interval": interval} if interval else {})
+    assert (sink.quota_warning(life) is not None) == warns
+    assert Plain().quota_warning(life) is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "reads"),
+    [
+        (("shelfctl", "get", "-field=token", "team/app"), True),
+        (("/usr/bin/shelfctl", "get", "team/app#token"), True),
+        (("sh", "-c", "shelfctl get team/app | jq -r .token"), True),
+        (("shelfctl", "get", "-field=token", "team/app2"), False),
+        (("shelfctl", "get", "-field=tokens", "team/app"), False),
+        (("cat", "team/app", "token"), False),
+    ],
+)
+def test_a_command_reads_the_value_if_it_names_program_and_place(argv: tuple[str, ...], reads: bool) -> None:
+    """Whole names only. A store without a program is read by none."""
+    assert Counted().is_read_by(argv) is reads
+    assert not Plain().is_read_by(argv)

@@ -6,7 +6,8 @@ import pytest
 
 from tests.config.written import ENVIRON, PARTNER, loaded, only, refused, written
 from tokend.plugin.secret_reading import read_secret
-from tokend.plugin.secret_source import NOT_SHOWN, SecretSource
+from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.shown_text import NOT_SHOWN
 from tokend.values.errors import SecretError
 
 PLANTED = "sk-Obviously+Fake/Secret"
@@ -19,6 +20,8 @@ LONG = "A" * 41
         f'{{ env = "{PLANTED}" }}',
         f'{{ env = "{LONG}" }}',
         '{ env = "1PLANTED" }',
+        '{ env = "ghp_PLANTED" }',
+        '{ credential = "sk-planted" }',
         f'{{ credential = "{PLANTED}" }}',
         '{ credential = "PLANTED" }',
         f'{{ file = "{PLANTED}" }}',
@@ -38,7 +41,7 @@ def test_a_secret_in_the_place_of_a_name_is_not_shown(tmp_path: Path, place: str
     else:
         said = str(only(refused(written(tmp_path, text))))
     assert NOT_SHOWN in said
-    for planted in (PLANTED, LONG, "PLANTED"):
+    for planted in (PLANTED, LONG, "PLANTED", "planted"):
         assert planted not in said
 
 

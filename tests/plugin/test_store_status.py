@@ -1,11 +1,12 @@
 """Meaning of a store's status: the class of the error, and the operator's message."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from tokend.plugin.http_exchange import UpstreamReply
-from tokend.plugin.store_status import refuse_write
+from tokend.plugin.store_status import refuse_write, store_object
 from tokend.values.errors import SinkError, SinkRejectedError, SinkUnavailableError
 from tokend.values.instant import Instant
 
@@ -43,3 +44,17 @@ def test_the_stores_pause_and_its_word_are_kept() -> None:
     without = refused(503)
     assert isinstance(without, SinkUnavailableError)
     assert without.retry_after is None
+
+
+def test_an_answer_is_one_json_object() -> None:
+    """Anything else is an error that names the target and quotes nothing."""
+    now = Instant(datetime(2026, 1, 1, tzinfo=UTC), 0.0)
+
+    def read(body: bytes) -> dict[str, Any]:
+        return store_object(UpstreamReply(200, {"content-type": "text/html"}, body, now, None, 0.0), "vault:app")
+
+    assert read(b'{"a": [1]}') == {"a": [1]}
+    for body in (b"", b"[]", b"<html>planted-fake", b'{"planted-fake": NaN}'):
+        with pytest.raises(SinkError, match=r"^vault:app: the store answered with") as refused:
+            read(body)
+        assert "planted" not in refused.value.detail

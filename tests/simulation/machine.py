@@ -168,6 +168,7 @@ class Disk(Salted):
         self._machine = machine
         self.content: dict[str, bytes] = {}
         self._durable: dict[str, bytes] = {}
+        self.marked: dict[str, bytes] = {}
         self.broken: str | None = None
         self.lying = False
         self.files_broken: str | None = None
@@ -197,7 +198,22 @@ class Disk(Salted):
         if not self.lying:
             self._durable[name] = content
 
+    def marks(self) -> Iterator[tuple[Path, bytes]]:
+        return iter([(Path("sinks") / (name + SUFFIX), content) for name, content in sorted(self.marked.items())])
+
+    def save_marks(self, name: str, content: bytes | None) -> None:
+        self.hold()
+        if self.broken is not None:
+            self.trouble_at = self._machine.elapsed
+            raise StoreError(self.broken)
+        self.marked.pop(name, None)
+        if content is not None:
+            self.marked[name] = content
+
     def set_aside(self, path: Path) -> None:
+        if path.parent.name == "sinks":
+            self.marked.pop(path.stem, None)
+            return
         self.content.pop(path.name.removesuffix(SUFFIX), None)
 
     def lose_power(self) -> None:

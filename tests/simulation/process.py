@@ -16,6 +16,7 @@ from tests.simulation.machine import SimulatedClock
 from tokend.engine.context.context import Context
 from tokend.engine.context.contract import ReloadAnswer
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
 from tokend.engine.supervisor import Supervisor
@@ -53,6 +54,7 @@ class Process:
             clock=self.clock,
             store=self.store,
             limits=HostLimits(),
+            hosts=HostBackoff(self.clock, random.Random(0)),
             counters=Counters(),
             random=random.Random(self.world.draw.random()),
             runtime=lambda settings: Line(settings, self),
@@ -61,6 +63,7 @@ class Process:
             commands=sinks,
             looks=sinks,
             serve=_serve_nothing,
+            engine=lambda: self.supervisor,
         )
         async with anyio.create_task_group() as tasks:
             self.supervisor = Supervisor(tasks, context, reload=_no_reload)

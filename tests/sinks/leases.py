@@ -47,8 +47,15 @@ class InlineRuntime:
         self.calls = 0
 
     @property
+    def name(self) -> str:
+        raise AssertionError("a file sink's lease has the name")
+
+    @property
     def clock(self) -> Any:
         raise AssertionError("a file sink needs no clock")
+
+    def upstream_now(self) -> datetime:
+        raise AssertionError("a file sink signs no request")
 
     async def reveal(self, source: SecretSource) -> Secret:
         raise AssertionError("a file sink reads no secret")
@@ -66,6 +73,9 @@ class InlineRuntime:
 
     async def exchange(self, request: UpstreamRequest, *, auth: SecretSource | None = None) -> UpstreamReply:
         raise AssertionError("a file sink sends no request")
+
+    async def renewed(self, auth: SecretSource) -> bool:
+        raise AssertionError("a file sink has no credential")
 
     async def run_in_thread(self, call: Callable[[], T]) -> T:
         self.calls += 1

@@ -13,6 +13,7 @@ from tests.fakes import MemoryState, literal
 from tests.sinks.played_server import Answer, Asked, PlayedServer
 from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.publishing.sink_runtime import WriteRuntime
 from tokend.engine.publishing.target_lock import TargetLock
@@ -138,8 +139,10 @@ async def staged(row: Row, **more: Any) -> AsyncIterator[Stage]:
         yield Stage(row, store, sink, runtime_of(sink))
 
 
-def runtime_of(sink: SinkSettings) -> WriteRuntime:
-    """The runtime that the engine gives to a sink, with real requests. Needs a running loop."""
+def runtime_of(sink: SinkSettings, before: WriteRuntime | None = None) -> WriteRuntime:
+    """The runtime that the engine gives to a sink, with real requests; with that of ``before`` it shares its salt."""
+    if before is not None:
+        return WriteRuntime(sink, TargetLock(), before._context)
     clock, threads = SystemClock(), ThreadPool(2)
 
     def never(*_: Any) -> Any:
@@ -149,6 +152,7 @@ def runtime_of(sink: SinkSettings) -> WriteRuntime:
         clock=clock,
         store=TokenStore(state=MemoryState(), threads=threads, clock=clock),
         limits=HostLimits(),
+        hosts=HostBackoff(clock, Random(1)),
         counters=Counters(),
         random=Random(1),
         runtime=never,
@@ -157,5 +161,6 @@ def runtime_of(sink: SinkSettings) -> WriteRuntime:
         commands=threads,
         looks=threads,
         serve=never,
+        engine=never,
     )
     return WriteRuntime(sink, TargetLock(), context)

@@ -15,12 +15,19 @@ import pytest
 from tests.publishing_sinks import StoreSink
 from tests.sinks.leases import PLANTED, lease
 from tests.sinks.played_server import FAULTS, Fault
-from tests.sinks.played_store import Held, Row, Stage, staged
+from tests.sinks.played_store import Held, Row, Stage, runtime_of, staged
+from tests.sinks.stores.played_aws import PlayedSecretsManager, PlayedSecretsManagerObject, PlayedSsm
+from tests.sinks.stores.played_http import PlayedHttp
 from tests.sinks.stores.played_plain import PlayedPlain
+from tests.sinks.stores.played_railway import PLACE, SHARED, PlayedRailway
 from tests.sinks.test_sink_contract import SECOND, said
 from tokend.kinds import SINKS
 from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.sink import Content, Mark, RemoteSink
+from tokend.sinks.stores.aws_secretsmanager import AwsSecretsManagerSink
+from tokend.sinks.stores.aws_ssm import AwsSsmSink
+from tokend.sinks.stores.http import HttpSink
+from tokend.sinks.stores.railway import RailwaySink
 from tokend.values.errors import SinkError, SinkRejectedError, SinkUnavailableError
 from tokend.values.secret import Secret
 
@@ -32,6 +39,17 @@ PLAIN: Any = {"shows_writes": False, "over_http": False, "except_for": {"refused
 KINDS: dict[str, Row] = {
     "store": Row(StoreSink, PlayedPlain, {"key": "app"}, **PLAIN),
     "store of several": Row(StoreSink, PlayedPlain, {"key": "app", "tokens": ("b",)}, **PLAIN),
+    "railway": Row(RailwaySink, PlayedRailway, PLACE, requests=(1, 2, 1)),
+    "railway, shared": Row(RailwaySink, PlayedRailway, SHARED, requests=(1, 2, 1), over_http=False),
+    "http": Row(HttpSink, PlayedHttp),
+    "aws-ssm": Row(AwsSsmSink, PlayedSsm, {"parameter": "/app/token"}),
+    "aws-secretsmanager": Row(AwsSecretsManagerSink, PlayedSecretsManager, {"secret_id": "app"}, (2, 1, 1)),
+    "aws-secretsmanager, keys of an object": Row(
+        AwsSecretsManagerSink,
+        PlayedSecretsManagerObject,
+        {"secret_id": "app", "values": {"A": "{{ access_token }}", "B": "Bearer {{ access_token }}"}},
+        (3, 3, 1),
+    ),
 }
 
 OPERATIONS = ("put", "remove", "inspect")
@@ -129,8 +147,8 @@ def test_the_page_says_the_same(row: Row) -> None:
     [found] = re.findall(rf"^\| \[?`{kind}`.*$", (ROOT / "docs/stores.md").read_text(), re.MULTILINE)
     cells = [one.strip() for one in found.strip("|").split("|")]
     assert (cells[1] == "yes") == row.reads_back
-    assert (cells[2].startswith("yes")) == row.model.compares
-    assert max(int(number) for number in re.findall(r"\d+", cells[6])) == row.requests[0]
+    assert (cells[2].startswith("yes")) == (row.model.compares is True)
+    assert row.requests[0] in {int(number) for number in re.findall(r"\d+", cells[6])}
 
 
 def test_a_sink_is_what_the_engine_expects(row: Row) -> None:
@@ -207,8 +225,9 @@ def test_a_call_takes_as_many_requests_as_the_row_says(row: Row) -> None:
         mark = await counted("put", content, await counted("inspect", content, None))
         await counted("inspect", content, None)
         mark = await counted("put", await content_of(stage, SECOND), mark)
-        mark = await counted("put", content, None if not row.model.compares else mark)
+        mark = await counted("put", content, mark if row.model.compares is True else None)
         await counted("remove", content, mark)
+        await counted("remove", content, None)
         assert tuple(most.values()) == row.requests
 
     run(row, main)
@@ -313,20 +332,24 @@ def test_a_misbehaving_store_changes_nothing_that_a_later_attempt_does_not_put_r
     Afterwards the store answers again, and the engine's next attempt brings it to the wanted content.
     """
     row = OVER_HTTP[name]
-    for operation, most in zip(OPERATIONS, row.requests, strict=True):
-        for after in range(most):
-            run(row, lambda stage, operation=operation, after=after: misbehave(stage, operation, fault, after))  # type: ignore[misc]
+
+    async def main(stage: Stage) -> None:
+        for operation, most in zip(OPERATIONS, row.requests, strict=True):
+            for after in range(most):
+                await misbehave(stage, operation, fault, after)
+
+    run(row, main)
 
 
 async def misbehave(stage: Stage, operation: str, fault: str, after: int) -> None:
     """One call, whose request number ``after`` meets the fault; then the store answers again."""
     sink, store, played = stage.sink, stage.store, FAULTS[fault]
-    known = await sink.put(stage.runtime, await content_of(stage), await sink.inspect(stage.runtime))
+    known: Mark | None = await brought(stage, await content_of(stage))
     before, asked, content = store.others(), store.asked, await content_of(stage, SECOND)
     store.server.play(played, after=after)
     if played.hangs:
-        stage.sink = type(sink).model_validate({**dict(sink), "timeout": SHORT})
-        stage.runtime = type(stage.runtime)(stage.sink, stage.runtime._target, stage.runtime._context)
+        stage.sink = sink.model_copy(update={"timeout": SHORT})
+        stage.runtime = runtime_of(stage.sink, stage.runtime)
     try:
         mark = await calling(stage, operation, content, known)
     except SinkError as error:
@@ -342,7 +365,7 @@ async def misbehave(stage: Stage, operation: str, fault: str, after: int) -> Non
     assert not any(one.path.startswith("/elsewhere") for one in store.server.requests)
     assert store.others() == before
     store.server.play(None)
-    stage.sink = sink
+    stage.sink, stage.runtime = sink, runtime_of(sink, stage.runtime)
     await brought(stage, content)
     assert store.held() == clear(content)
     assert store.others() == before
@@ -366,7 +389,7 @@ def test_a_lost_answer_makes_no_second_version(row: Row) -> None:
 
     async def main(stage: Stage) -> None:
         content = await content_of(stage)
-        known = await stage.sink.inspect(stage.runtime)
+        known = await stage.sink.inspect(stage.runtime) if row.model.compares is True else None
         before = stage.store.writes()
         stage.store.server.play(FAULTS["answer lost"], after=row.requests[0] - 1)
         with pytest.raises(SinkError):

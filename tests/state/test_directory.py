@@ -158,3 +158,32 @@ state = StateDirectory(path)
 print([content for _, content in state.files()])
 """
     assert in_own_mounts("mkdir disk; mount -t tmpfs none disk", code, tmp_path).splitlines()[-1] == "[b'one']"
+
+
+def test_marks_of_sinks_are_private_files_of_their_own(tmp_path: Path) -> None:
+    """One per provider, mode 0600, in a directory that the first of them makes; None removes it."""
+    state = StateDirectory(tmp_path)
+    assert list(state.marks()) == []
+    assert not (tmp_path / "sinks").exists()
+    state.save_marks("a.b", b"one")
+    state.save_marks("c", b"two")
+    assert (tmp_path / "sinks").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "sinks" / "a.b.json").stat().st_mode & 0o777 == 0o600
+    assert [(path.stem, content) for path, content in state.marks()] == [("a.b", b"one"), ("c", b"two")]
+    assert list(state.files()) == []
+    state.save_marks("c", None)
+    state.save_marks("never", None)
+    state.set_aside(tmp_path / "sinks" / "a.b.json")
+    assert list(state.marks()) == []
+    state.close()
+
+
+def test_marks_that_cannot_be_read_or_written_are_no_reason_to_fail(tmp_path: Path) -> None:
+    """A file stands where their directory should: a start goes on, and a save says why not."""
+    state = StateDirectory(tmp_path)
+    (tmp_path / "sinks").write_text("somebody else's")
+    assert list(state.marks()) == []
+    with pytest.raises(StoreError, match=r"sinks/a\.json cannot be written"):
+        state.save_marks("a", b"one")
+    state.close()
+    StateDirectory(tmp_path).close()

@@ -69,6 +69,33 @@ def test_records_and_salt_come_back_and_nothing_is_on_the_disk(tmp_path: Path, k
     again.close()
 
 
+def test_marks_of_sinks_are_in_the_memory_too(tmp_path: Path, keeper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come back apart from the records; nothing of them is on the disk."""
+    first = DescriptorStore(tmp_path, notifier=keeper)
+    first.save("a", b"a-fake-record")
+    for name in ("a", "b.c", "d"):
+        first.save_marks(name, f"marks of {name}".encode())
+    first.save_marks("d", None)
+    first.save_marks("never", None)
+    first.close()
+    again = DescriptorStore(tmp_path, notifier=keeper, stored=keeper.passed())
+    assert contents(again) == {"a": b"a-fake-record"}
+    assert {path.stem: content for path, content in again.marks()} == {"a": b"marks of a", "b.c": b"marks of b.c"}
+    again.set_aside(next(path for path, _ in again.marks() if path.stem == "b.c"))
+    assert [path.stem for path, _ in again.marks()] == ["a"]
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(StoreError, match="marks of a cannot be kept in memory: No space"):
+            again.save_marks("a", b"new")
+    assert [content for _, content in again.marks()] == [b"marks of a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+    again.close()
+
+
 def test_one_instance_holds_the_directory(tmp_path: Path, keeper: Any) -> None:
     """docs/promises.md 76, as with a state on the disk."""
     first = DescriptorStore(tmp_path, notifier=keeper)

@@ -20,6 +20,8 @@ def test_it_has_the_records_of_a_directory_that_a_daemon_holds(tmp_path: Path) -
     assert snapshot.boot_id == held.boot_id
     snapshot.save("a", b"changed")
     snapshot.save("b", b"new")
+    snapshot.save_marks("a", b"marks")
+    assert list(snapshot.marks()) == []
     snapshot.set_aside(path)
     snapshot.close()
     assert {path: path.stat().st_mtime_ns for path in sorted((tmp_path / "state").rglob("*"))} == before

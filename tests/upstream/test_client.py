@@ -90,6 +90,7 @@ def test_nobody_listening_is_transient_and_repeatable() -> None:
 
     error = anyio.run(main)
     assert error.repeatable
+    assert not error.is_sent
     assert "refused" in str(error)
 
 
@@ -104,6 +105,7 @@ def test_an_unknown_name_is_transient_and_repeatable() -> None:
 
     error = anyio.run(main)
     assert error.repeatable
+    assert not error.is_sent
     assert "nowhere.invalid:80" in str(error)
 
 
@@ -112,6 +114,7 @@ def test_the_deadline_is_total(behaviour: Behaviour) -> None:
     """docs/promises.md 2 and 3: neither silence nor a byte now and then outlives the timeout; the socket is closed."""
     error, loopback = failed(behaviour, seconds=0.3)
     assert error.repeatable
+    assert error.is_sent
     assert "0.3 s" in str(error)
     assert loopback.open_now == 0
 
@@ -147,6 +150,7 @@ def test_a_broken_answer_is_transient_and_not_repeated(behaviour: Behaviour) -> 
     """docs/promises.md 8 and 9: the call may have had its effect, so that an issue must not repeat it."""
     error, _ = failed(behaviour)
     assert not error.repeatable
+    assert error.is_sent
 
 
 @pytest.mark.parametrize("length", [True, False], ids=["announced", "unannounced"])

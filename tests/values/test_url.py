@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokend.values.url import host_of, path_of, same_origin, validate_base_url
+from tokend.values.url import has_user, host_of, path_of, same_origin, validate_base_url
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,25 @@ def test_an_origin_is_scheme_host_and_port() -> None:
         assert not same_origin(ours, other)
     # To urlsplit the same place, to others another port.
     assert not same_origin("http://[::1]", "http://[::1]1")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("https://user:fake@store.example", True),
+        ("redis://:fake@store.example:6379/0", True),
+        ("nats://fake@store.example", True),
+        ("  HTTPS://fake@store.example", True),
+        ("https:\\\\fake@store.example", True),
+        ("https:///fake@store.example", True),
+        ("https://store.example/@scope/a@b", False),
+        ("https://store.example?a=b@c", False),
+        ("https://store.example#a@b", False),
+        ("a@b", False),
+        ("arn:aws:a@b", False),
+        ("", False),
+    ],
+)
+def test_a_user_before_the_host_is_found_as_any_reader_would_find_it(text: str, found: bool) -> None:
+    """An @ in a path, a query or a name is none."""
+    assert has_user(text) is found

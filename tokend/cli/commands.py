@@ -20,7 +20,7 @@ from tokend.client.errors import TokendError
 SECTIONS = {
     "Try it, with no account anywhere": {
         "demo": ("tokend.cli.demo", "Show tokend at work in half a minute."),
-        "sandbox": ("tokend.sandbox.command", "Run a local server that plays the five upstreams."),
+        "sandbox": ("tokend.sandbox.command", "Run a local server that plays the upstreams and stores."),
     },
     "Ask for tokens": {
         "get": ("tokend.cli.get_help", "Print a token."),  # this module only explains; `get` does the work

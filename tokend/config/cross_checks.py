@@ -10,6 +10,7 @@ from tokend.config.model import DaemonSettings
 from tokend.files import real_path
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import PART, HeldSettings, SinkSettings
+from tokend.plugin.shown_text import shown
 from tokend.values.near_miss import did_you_mean
 
 # In ``tokens`` of ``[[sockets]]``: every token.
@@ -33,7 +34,7 @@ def check_targets(
         for target in dict.fromkeys(target for target, _ in claims):
             inside = below_state is not None and f"{target}/".startswith(below_state)
             if what := "inside the state directory" if inside else inputs.get(target):
-                message = f"{sink.settings.target} is {what}: a token must not be written there"
+                message = f"{shown_target(sink.settings)} is {what}: a token must not be written there"
                 findings.errors.append(sink.problem("path", message))
 
 
@@ -76,10 +77,16 @@ def _check_clash(
         other = taken.setdefault(target, _Claims(sink)).add(parts, sink)
         if other is not None and not reported:
             reported = True
-            shared = other.settings.sharing == sink.settings.sharing and parts
-            what = f'{sink.settings.target} key "{"/".join(parts)}"' if shared else sink.settings.target
+            is_shared = other.settings.sharing == sink.settings.sharing
+            name, key = shown_target(sink.settings), "/".join(shown(part) for part in parts)
+            what = f'{name} key "{key}"' if is_shared and key else name
             first = f"{other.document.path}:{other.document.line((*other.path, 'path'))}"
             findings.errors.append(sink.problem("path", f"{what} is written by another sink already: {first}"))
+
+
+def shown_target(sink: SinkSettings) -> str:
+    """Return a sink's target for a message: a path as it is, another name without what looks like a secret."""
+    return shown(sink.target) if sink.file_path is None else sink.target
 
 
 def files_read(
@@ -109,7 +116,7 @@ def check_tokens(
     for sink in sinks:
         for index, name in enumerate(sink.settings.other_tokens()):
             if name not in origins:
-                message = f'there is no provider "{name}"{did_you_mean(name, origins)}'
+                message = f'there is no provider "{shown(name)}"{did_you_mean(name, origins)}'
             elif name in on_demand:
                 message = f"{name} is issued on demand: there is no token of it to write"
             else:
@@ -134,7 +141,7 @@ def check_sockets(
         inputs.setdefault(path, "a socket of [[sockets]]")
         for index, name in enumerate(place.settings.tokens):
             if name != ALL and name not in origins:
-                message = f'there is no provider "{name}"{did_you_mean(name, origins)}; "{ALL}" is every token'
+                message = f'there is no provider "{shown(name)}"{did_you_mean(name, origins)}; "{ALL}" is every token'
                 where = (*place.path, "tokens", index)
                 findings.errors.append(place.document.problem(where, message, visibility=Visibility.PUBLIC))
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from tokend.plugin.secret_source import SecretSource, is_shown
+from tokend.plugin.shown_text import looks_secret
 from tokend.values.near_miss import nearest
 
 Where = tuple[str | int, ...]
@@ -33,7 +34,9 @@ class Visibility(Enum):
 def visibility(model: type[BaseModel], where: Where) -> Visibility:
     """Return the visibility of the value at ``where`` below a table of ``model``."""
     for number, part in enumerate(where):
-        field = _fields(model).get(str(part))
+        if isinstance(part, int):
+            continue  # a table of an array
+        field = _fields(model).get(part)
         if field is None:
             return _of_unknown(model, str(part)) if number == len(where) - 1 else Visibility.HIDDEN
         # A field with repr=False may hold a secret. A dict may hold anything.
@@ -58,12 +61,12 @@ def is_visible(value: Where, path: Where, visibility: Visibility) -> bool:
 
 
 def is_no_secret(path: Where, document: Any) -> bool:
-    """Return False if the text at ``path`` may be a secret that was written instead of the secret's place."""
-    if path[-1] not in SHOWN_PLACES:
-        return True
+    """Return False if the text at ``path`` may be a secret that was written instead of its place, or of a name."""
     for part in path:
         document = document[part]
-    return isinstance(document, str) and is_shown(str(path[-1]), document)
+    if path[-1] in SHOWN_PLACES:
+        return isinstance(document, str) and is_shown(str(path[-1]), document)
+    return not isinstance(document, str) or not looks_secret(document)
 
 
 def known_keys(model: type[BaseModel], where: Where) -> list[str]:
@@ -116,7 +119,9 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 def _model_at(model: type[BaseModel], where: Where) -> type[BaseModel] | None:
     """Return the model of the table at ``where``; None if there is none, as below a dict."""
     for part in where:
-        field = _fields(model).get(str(part))
+        if isinstance(part, int):
+            continue  # a table of an array
+        field = _fields(model).get(part)
         inner = None if field is None else _model_in(field.annotation)
         if inner is None:
             return None

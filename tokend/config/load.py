@@ -30,6 +30,7 @@ from tokend.config.pydantic_messages import explain
 from tokend.config.reference_checks import check_references
 from tokend.config.secret_checks import check_documents, secret_files
 from tokend.config.secret_problems import check_listen_secret, check_notify, check_secrets, check_secrets_of_invalid
+from tokend.config.store_checks import check_stores
 from tokend.config.target_places import check_target_places
 from tokend.config.toml_messages import Vocabulary
 from tokend.files import directories_resolved_once, judged_once
@@ -372,6 +373,7 @@ def _check_tables(loading: _Loading, documents: list[Document], daemon: PlacedSe
     check_tokens(loading.placed_sinks, loading.origins, on_demand, loading.findings)
     check_references(loading.valid, loading.placed_sinks, loading.origins, on_demand, loading.findings)
     check_group_modes(loading.placed_sinks, loading.findings)
+    check_stores(loading.placed_sinks, loading.valid, loading.findings)
     check_target_places(loading.placed_sinks, loading.findings)
     check_names(daemon, [*loading.sockets, *tables], loading.findings)
 

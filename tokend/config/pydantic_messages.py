@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from tokend.config.fields import Where, allowed_values, known_keys
+from tokend.plugin.settings_base import KeyValueError
+from tokend.plugin.shown_text import shown
 from tokend.values.near_miss import did_you_mean
 
 _FOUND = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "an array", dict: "a table"}
@@ -42,7 +44,11 @@ def explain(
     if kind == "literal_error":
         return where, _choices(error, model, where)
     if kind == "value_error":
-        return where, _named(where, str(error.get("ctx", {}).get("error", "it is not valid")))
+        fault = error.get("ctx", {}).get("error", "it is not valid")
+        if isinstance(fault, KeyValueError):
+            where = (*where, fault.key)
+        # The text may quote a secret that was written where a name belongs.
+        return where, _named(where, shown(str(fault)))
     if kind in {"greater_than_equal", "less_than_equal"}:
         context = error.get("ctx", {})
         limit = f"at least {context['ge']}" if "ge" in context else f"at most {context.get('le')}"

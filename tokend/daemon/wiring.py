@@ -35,6 +35,7 @@ from tokend.daemon.token_sockets import MakeServer, TokenSockets
 from tokend.daemon.watchdog import Watchdog
 from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.context.reports import Reports
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import StateBackend, TokenStore
@@ -169,6 +170,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         clock=given.clock,
         store=store,
         limits=HostLimits(),
+        hosts=HostBackoff(given.clock, random.SystemRandom()),
         counters=counters,
         reports=reports,
         random=random.SystemRandom(),
@@ -178,6 +180,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
         commands=given.pools.commands,
         looks=given.pools.targets,
         serve=serve,
+        engine=lambda: supervisor,
     )
     supervisor = Supervisor(tasks, context, reload=lambda dry_run, path: reloader.reload(dry_run, path))
     sockets = TokenSockets()

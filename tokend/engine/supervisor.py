@@ -35,7 +35,7 @@ from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.secret_reading import files_of
 from tokend.values.errors import NotSupportedError, UnknownTokenError, UnsafePathError
 from tokend.values.secret import Secret
-from tokend.values.status import Failure
+from tokend.values.status import Failure, SinkStatus
 from tokend.values.tokens import Lease, Token
 
 log = get_logger()
@@ -251,6 +251,14 @@ class Supervisor:
         """Drop the token everywhere, then make an attempt."""
         await self._provider(name).forget()
 
+    async def sync(self, name: str, label: str | None, *, take_over: bool) -> None:
+        """Write the token to its sinks now, or to the sink ``label``."""
+        self._sinks_of(name).sync(label, take_over=take_over)
+
+    async def inspect(self, name: str) -> tuple[SinkStatus, ...]:
+        """Ask every sink of the token now what its target holds."""
+        return await self._sinks_of(name).inspect()
+
     async def reload(self, *, dry_run: bool, path: Path | None = None) -> ReloadAnswer:
         """Read the configuration again and apply it."""
         return await self._reload(dry_run, path)
@@ -297,6 +305,11 @@ class Supervisor:
             return True
         lacks = [name for name in referenced(provider.settings) if self._context.store.valid_lease(name) is None]
         return any(self._has_given_up(self._providers[name]) for name in lacks if name in self._providers)
+
+    def _sinks_of(self, name: str) -> RunningSinks:
+        if self._provider(name).is_on_demand:
+            raise NotSupportedError(f"{name} is issued per query: it has no sinks")
+        return self._sinks[name]
 
     def _provider(self, name: str) -> RunningProvider:
         try:

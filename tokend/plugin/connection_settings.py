@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from tokend.plugin.field_roles import Role
-from tokend.plugin.settings_base import AnchoredPath, Settings
+from tokend.plugin.settings_base import AnchoredPath, KeyValueError, Settings
 from tokend.values.url import host_of
 
 
@@ -52,8 +52,8 @@ class ConnectionSettings(Settings):
     @model_validator(mode="after")
     def _no_proxy_to_loopback(self) -> Self:
         if self.proxy is not None and self.server_url[1].startswith("http://"):
-            raise ValueError(
-                f"{self.server_url[0]} is http:// to loopback, which is reached without a proxy: remove proxy"
+            raise KeyValueError(
+                "proxy", f"no proxy leads to http:// on loopback, as {self.server_url[0]} is: remove proxy"
             )
         return self
 

@@ -15,9 +15,9 @@ from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
 from tokend.plugin.settings_base import CompactModel, absolute_path
+from tokend.plugin.shown_text import NOT_SHOWN, looks_secret
 from tokend.values.secret import Secret
 
-NOT_SHOWN = "(not shown)"
 _SHOWN = {
     "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}", re.ASCII),
     "credential": re.compile(r"[a-z0-9._-]{1,40}", re.ASCII),
@@ -30,7 +30,7 @@ PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 def is_shown(key: str, written: str) -> bool:
     """Return whether a value of ``env``, ``file``, ``credential`` or ``token`` may be shown: it looks like a place."""
-    return _SHOWN[key].fullmatch(written) is not None
+    return _SHOWN[key].fullmatch(written) is not None and (key == "file" or not looks_secret(written))
 
 
 class UnshownPath(type(Path())):  # type: ignore[misc]  # a concrete class of this system

@@ -170,10 +170,14 @@ class NetworkSettings(UpstreamSettings, ProviderSettings):
 
 @dataclass(frozen=True, slots=True)
 class AnnouncementTiming:
-    """When a sink announces a change: after ``debounce_seconds`` without another, and a random part of ``splay``."""
+    """When a sink announces a change: after ``debounce_seconds`` without another, and a random part of ``splay``.
+
+    ``interval_seconds`` is the shortest time between two announcements, also where the first may have failed.
+    """
 
     debounce_seconds: float = 0.0
     splay_seconds: float = 0.0
+    interval_seconds: float = 0.0
 
 
 AT_ONCE = AnnouncementTiming()
@@ -230,6 +234,18 @@ class SinkSettings(Settings):
         """Return the names of the other tokens that the content also contains: the key ``tokens``, if there is one."""
         others: tuple[str, ...] = self.__dict__.get("tokens", ())
         return others
+
+    def placed_templates(self) -> Iterable[tuple[tuple[str, ...], str]]:
+        """Return the templates to check with the configuration, each with the path of its key below the table."""
+        return ()
+
+    def quota_warning(self, life_seconds: float) -> str | None:  # noqa: ARG002  # for remote sinks
+        """Return a warning if tokens of this life are written more often than the target allows, else None."""
+        return None
+
+    def is_read_by(self, argv: tuple[str, ...]) -> bool:  # noqa: ARG002  # for kinds whose stores have a program
+        """Return whether a command prints what this sink writes, as far as its words say."""
+        return False
 
     def announcement_timing(self) -> AnnouncementTiming | None:
         """Return when a pushed sink announces its changes; None if it has nothing to announce."""

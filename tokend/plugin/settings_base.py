@@ -98,7 +98,8 @@ def _lead(value: Any) -> timedelta | Percentage:
         raise ValueError(f'{error}; or a share of the token\'s life, "1%" to "99%"') from None
 
 
-def _header_name(value: str) -> str:
+def header_name(value: str) -> str:
+    """Return the name of a header. Raises ValueError."""
     if not _HEADER_NAME.fullmatch(value):
         raise ValueError("a header's name is letters, digits and -: X-Account")
     return value
@@ -149,7 +150,15 @@ Name = Annotated[str, AfterValidator(_name)]
 AnchoredPath = Annotated[Path, BeforeValidator(absolute_path)]
 SocketPath = Annotated[AnchoredPath, AfterValidator(_fits_a_socket)]
 Strings = Annotated[tuple[str, ...], Field(strict=False)]
-Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
+Headers = dict[Annotated[str, AfterValidator(header_name)], Annotated[str, AfterValidator(_header_value)]]
+
+
+class KeyValueError(ValueError):
+    """An error of one key that a validator of the whole table has found. The message is shown at the key."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class Settings(CompactModel):

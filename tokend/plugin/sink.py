@@ -6,7 +6,7 @@ socket). A sink makes one attempt. Retries, backoff, order, logs and status belo
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -59,8 +59,18 @@ class SinkRuntime(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """The name of the sink's token."""
+
+    @property
     def clock(self) -> Clock:
         """The clock of this machine."""
+
+    def upstream_now(self) -> datetime:
+        """Return the store's time in aware UTC: wall time plus the offset learned from its `Date` headers.
+
+        Use this time for signatures.
+        """
 
     async def reveal(self, source: SecretSource) -> Secret:
         """Read a secret now. Raises `SinkError`, which names the secret's place."""
@@ -79,9 +89,18 @@ class SinkRuntime(Protocol):
     async def exchange(self, request: UpstreamRequest, *, auth: SecretSource | None = None) -> UpstreamReply:
         """Send one HTTP request and return its complete reply, whatever its status. Redirects are not followed.
 
-        With ``auth`` the request carries this credential, in the header of the sink's class (`HttpSinkSettings`).
+        With ``auth`` the request carries this credential, in the header of the sink's class (`HttpSinkSettings`); where
+        it is another provider's token, that provider's ready headers. A 401 is then reported to the provider, and once
+        it has a newer token, the request is sent a second time with that.
         Raises `SinkUnavailableError` if the host cannot be reached or does not answer in time, `SinkError` if no
         acceptable reply arrived. The store may have acted on the request then.
+        """
+
+    async def renewed(self, auth: SecretSource) -> bool:
+        """Report that the store refused ``auth`` in the last request by another reply than a 401.
+
+        Return whether it is another provider's token and that provider has a newer one now: then the request may be
+        sent once more. Where a 403 may also mean a missing right, ask the store first which it is.
         """
 
     async def run_in_thread(self, call: Callable[[], T]) -> T:
@@ -103,6 +122,10 @@ class SinkRuntime(Protocol):
 
 class Destination(Protocol):
     """The properties that every sink has."""
+
+    @property
+    def family(self) -> Literal["pushed", "remote", "served"]:
+        """The family that the sink belongs to."""
 
     @property
     def kind(self) -> str:
@@ -226,6 +249,18 @@ class RemoteSink(Destination, Protocol):
     @property
     def timeout(self) -> timedelta:
         """The time limit of one write or removal, with all its requests."""
+
+    @property
+    def upstream(self) -> str | None:
+        """The ``host:port`` of the store: all sinks of one host pause together. None if the store has no host."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether a write names the state that it replaces, so that two writers notice each other."""
+
+    @property
+    def writes_end(self) -> bool:
+        """Whether the store gets the end of the token beside the value."""
 
     async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:
         """Make the wanted content from the token and the other tokens (by name). Sends no request."""

@@ -1,10 +1,19 @@
 """Meaning of the HTTP status of a store's reply without knowledge of the store."""
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.response_status import RATE_LIMITED, retry_after
-from tokend.values.errors import SinkError, SinkRejectedError, SinkUnavailableError
+from tokend.plugin.strict_json import parse_object
+from tokend.values.errors import SinkError, SinkRejectedError, SinkUnavailableError, TransientError
+
+
+def store_object(reply: UpstreamReply, target: str) -> dict[str, Any]:
+    """Return the JSON object of a reply, whatever its status and content type. Raises `SinkError`."""
+    try:
+        return parse_object(reply.body, "the store")
+    except TransientError as error:
+        raise SinkError(f"{target}: {error.detail}") from None
 
 
 def refuse_write(reply: UpstreamReply, target: str, *, word: str | None = None) -> NoReturn:

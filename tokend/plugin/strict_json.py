@@ -1,4 +1,4 @@
-"""Strict parser for untrusted JSON: one UTF-8 object without NaN, duplicate keys or deep nesting.
+"""Strict parser for untrusted JSON: UTF-8 without NaN, duplicate keys or deep nesting.
 
 Errors do not quote the input.
 """
@@ -16,7 +16,15 @@ LONGEST_INTEGER = 40
 
 
 def parse_object(body: bytes, host: str) -> dict[str, Any]:
-    """Parse a reply's body. Raises `TransientError`, which names only ``host`` and the fault."""
+    """Parse a reply's body, which is an object. Raises `TransientError`, which names only ``host`` and the fault."""
+    value = parse_value(body, host)
+    if not isinstance(value, dict):
+        raise TransientError(f"{host} answered with JSON that is not an object")
+    return value
+
+
+def parse_value(body: bytes, host: str) -> Any:
+    """Parse a reply's body, which is any JSON. Raises `TransientError`, which names only ``host`` and the fault."""
     try:
         value = json.loads(
             body.decode("utf-8"),
@@ -30,8 +38,6 @@ def parse_object(body: bytes, host: str) -> dict[str, Any]:
         if body.lstrip().startswith(b"<"):
             raise TransientError(f"{host} answered with HTML, not JSON: does a proxy or a login page answer?") from None
         raise TransientError(f"{host} answered with something that is not acceptable JSON") from None
-    if not isinstance(value, dict):
-        raise TransientError(f"{host} answered with JSON that is not an object")
     return value
 
 

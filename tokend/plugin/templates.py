@@ -3,10 +3,13 @@
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease, native
+
+if TYPE_CHECKING:
+    from jinja2.sandbox import SandboxedEnvironment
 
 # Jinja's message about an undefined variable.
 _NAME = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined", re.ASCII)
@@ -19,18 +22,12 @@ def render(target: str, source: str, lease: Lease, others: Mapping[str, Lease]) 
     The filter ``b64`` encodes text or bytes as Base64.
     Raises `SinkError`, which names ``target`` and the template's fault, and quotes no value.
     """
-    # Imported here: Jinja takes 4 MB of memory, and few configurations have a template.
     import jinja2
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
-    )
-    environment.filters["b64"] = _b64
     tokens = {one.name: _members(one) for one in (lease, *others.values())}
     values = {**tokens[lease.name], "tokens": tokens}
     try:
-        return environment.from_string(source).render(values).encode()
+        return environment().from_string(source).render(values).encode()
     except jinja2.TemplateSyntaxError as error:
         raise SinkError(f"{target}: the template's line {error.lineno} is wrong: {error.message}") from None
     except jinja2.UndefinedError as error:
@@ -41,6 +38,17 @@ def render(target: str, source: str, lease: Lease, others: Mapping[str, Lease]) 
     except Exception as error:
         # A filter runs on the token, and its message may quote the token.
         raise SinkError(f"{target}: the template failed ({type(error).__name__})") from None
+
+
+def environment() -> "SandboxedEnvironment":
+    """Return the environment of all templates."""
+    # Imported here: Jinja takes 4 MB of memory, and few configurations have a template.
+    import jinja2
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    made = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    made.filters["b64"] = _b64
+    return made
 
 
 def _members(lease: Lease) -> dict[str, Any]:

@@ -12,20 +12,28 @@ _ACCOUNTS: dict[str, dict[str, str]] = {
     "jwt": {"claims.clientId": "partner_client_id", "secret": "partner_secret"},
     "request-jwt": {"key": "wallet_key", "secret": "wallet_secret"},
     "auth-token": {"client_secret": "xerve_client_secret"},
+    "vault": {"role_id": "vault_role_id", "secret_id": "vault_secret_id", "role": "vault_role", "jwt": "vault_jwt"},
 }
 _TO_TRY = {
     "jwt": "GET /portfolio",
     "request-jwt": "POST /api/wallet/transfer",
     "auth-token": "GET the loginLink, once",
+    "vault": "GET /v1/auth/token/lookup-self",
 }
 
 
 def guide(url: str, options: Options) -> list[str]:
     """Return the lines to print below "listening on …"."""
-    lines = ["", f'Give projectx, tt and auth-token base_url = "{url}". Accepted accounts, by kind of provider:']
+    lines = [
+        "",
+        f'Give projectx, tt and auth-token base_url = "{url}", and vault address. Accepted, by kind of provider:',
+    ]
     for kind, keys in _ACCOUNTS.items():
         account = ", ".join(f"{key} = {_shown(name, options)}" for key, name in keys.items())
         lines.append(f"  {kind:<12} {account}" + (f"; to try a token: {_TO_TRY[kind]}" if kind in _TO_TRY else ""))
+    store = {"auth": "railway_project_token", "project": "railway_project", "environment": "railway_environment"}
+    place = ", ".join(f"{key} = {_shown(name, options)}" for key, name in store.items())
+    lines += ["A store for sinks, with the same base_url:", f"  {'railway':<12} {place}, and any service and variable"]
     return [*lines, f"To see and change its state while it runs: curl {url}/_sandbox", "Ctrl-C ends it."]
 
 

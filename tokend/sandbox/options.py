@@ -44,7 +44,9 @@ class Options:
     latency: float = _option(0.0, "duration", "Wait before each answer.")
     fail_rate: float = _option(0.0, "number", "Share of vendor requests answered with 503, from 0 to 1.")
     seed: int | None = _option(None, "integer", "Seed for --fail-rate, to repeat a run.")
-    ttl: float | None = _option(None, "duration", "Life of every token the sandbox issues (projectx, tt, xerve).")
+    ttl: float | None = _option(
+        None, "duration", "Life of every token the sandbox issues (projectx, tt, vault, xerve)."
+    )
 
     projectx_username: str = _option("sandbox-user", "text", "Accepted userName.")
     projectx_api_key: str = _option("sandbox-projectx-key", "text", "Accepted apiKey.")
@@ -76,9 +78,22 @@ class Options:
     wallet_ttl: float = _option(60.0, "duration", "Longest life (exp - iat) accepted.")
     wallet_status: int | None = _option(None, range(400, 600), "Answer each request with this HTTP status.")
 
+    vault_role_id: str = _option("sandbox-role-id", "text", "Accepted role_id of an AppRole login.")
+    vault_secret_id: str = _option("sandbox-secret-id", "text", "Accepted secret_id of an AppRole login.")
+    vault_role: str = _option("sandbox", "text", "Accepted role of a jwt or kubernetes login.")
+    vault_jwt: str = _option("sandbox-vault-jwt", "text", "Accepted jwt of a jwt or kubernetes login.")
+    vault_ttl: float | None = _option(None, "duration", "Life of its tokens; 1h unless --ttl is given.")
+    vault_max_ttl: float | None = _option(None, "duration", "Age beyond which a token is not renewed; 4h by default.")
+    vault_batch: bool = _option(False, "flag", "Issue batch tokens, which are not renewable.")
+
     xerve_client_secret: str = _option("sandbox-xerve-secret", "text", "Secret its callers sign with.")
     xerve_ttl: float | None = _option(None, "duration", "Life of its tokens, instead of the requested minutes.")
     xerve_status: int | None = _option(None, (400, 401, 500), "Answer each request with this documented error.")
+
+    railway_project_token: str = _option("sandbox-railway-token", "text", "Accepted project token.")
+    railway_account_token: str = _option("sandbox-railway-account", "text", "Accepted account token.")
+    railway_project: str = _option("sandbox-project", "text", "Id of its project.")
+    railway_environment: str = _option("sandbox-environment", "text", "Id of its environment.")
 
     def __post_init__(self) -> None:
         if not is_loopback(self.host):

@@ -7,12 +7,12 @@ import os
 import secrets
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from tokend.files import RefusedError, make_directory, read_private, replace_private, sweep_directory
+from tokend.files import RefusedError, make_directory, read_private, remove_file, replace_private, sweep_directory
 from tokend.machine.logs import get_logger
 from tokend.state.ownership import check_directory, check_file, make_private
 from tokend.values.errors import StateLockedError, StoreError
@@ -65,6 +65,7 @@ class StateDirectory(Salted):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._tokens = path / "tokens"
+        self._sinks = path / "sinks"  # made at the first mark: few configurations have a remote sink
         self._lock: int | None = None
         self._completing = threading.Lock()  # several threads may save at once
         self._is_complete = False
@@ -77,7 +78,7 @@ class StateDirectory(Salted):
         except StoreError:
             self.close()
             raise
-        for directory in (path, self._tokens):
+        for directory in (path, self._tokens, self._sinks):
             sweep_directory(directory)
 
     def close(self) -> None:
@@ -97,6 +98,20 @@ class StateDirectory(Salted):
             if not self._is_complete and isinstance(error, FileNotFoundError):
                 return
             raise StoreError(f"{self._tokens} cannot be read: {error.strerror}") from None
+        yield from self._contents(paths)
+
+    def marks(self) -> Iterator[tuple[Path, bytes]]:
+        """Yield the path and the content of each provider's marks of sinks. Files are set aside as in `files`."""
+        try:
+            paths = sorted(path for path in self._sinks.iterdir() if path.suffix == SUFFIX)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            log.warning("state.unreadable", path=str(self._sinks), detail=error.strerror)
+            return
+        yield from self._contents(paths)
+
+    def _contents(self, paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
         for path in paths:
             try:
                 content = read_private(path, at_most=LARGEST_RECORD_BYTES)
@@ -117,6 +132,20 @@ class StateDirectory(Salted):
             replace_private(self._tokens / (name + SUFFIX), content)
         except OSError as error:
             raise StoreError(f"state of {name} cannot be written to {self._tokens}: {error.strerror}") from None
+
+    def save_marks(self, name: str, content: bytes | None) -> None:
+        """Write a provider's marks of sinks durably, or remove them (None). Raises `StoreError`."""
+        path = self._sinks / (name + SUFFIX)
+        try:
+            if content is None:
+                remove_file(path)
+                return
+            # Again at each save: a person may have removed the directory.
+            make_directory(self._sinks)
+            make_private(self._sinks)
+            replace_private(path, content)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}") from None
 
     def set_aside(self, path: Path) -> None:
         """Rename a damaged file, so that it is neither read again nor lost."""

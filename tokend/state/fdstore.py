@@ -24,6 +24,8 @@ from tokend.values.errors import StoreError
 
 # FDNAME= of the descriptor.
 NAME = "tokend-state"
+# Before the name of a provider: the marks of its sinks. No provider's name has a slash.
+MARKS = "sinks/"
 MAGIC = b"tokend state 1\n"
 # Magic; offset, length and SHA-256 of the present image. The header is within one page, which the kernel copies whole
 # even for a process that is being killed.
@@ -72,7 +74,12 @@ class DescriptorStore(Salted):
 
     def files(self) -> Iterable[tuple[Path, bytes]]:
         """Return the name, as a path, and the content of each record."""
-        return [(Path(name), content) for name, content in self._records.items()]
+        return [(Path(name), content) for name, content in self._records.items() if not name.startswith(MARKS)]
+
+    def marks(self) -> Iterable[tuple[Path, bytes]]:
+        """Return the name, as a path, and the content of each provider's marks of sinks."""
+        found = [(name, content) for name, content in self._records.items() if name.startswith(MARKS)]
+        return [(Path(name + SUFFIX), content) for name, content in found]
 
     def save(self, name: str, content: bytes) -> None:
         """Save a record. Raises `StoreError`; the old record is unchanged then."""
@@ -82,10 +89,20 @@ class DescriptorStore(Salted):
             except OSError as error:
                 raise StoreError(f"state of {name} cannot be kept in memory: {error.strerror}") from None
 
+    def save_marks(self, name: str, content: bytes | None) -> None:
+        """Save a provider's marks of sinks, or remove them (None). Raises `StoreError`."""
+        with self._saving:
+            rest = {one: kept for one, kept in self._records.items() if one != MARKS + name}
+            try:
+                self._commit(rest if content is None else {**rest, MARKS + name: content})
+            except OSError as error:
+                raise StoreError(f"marks of {name} cannot be kept in memory: {error.strerror}") from None
+
     def set_aside(self, path: Path) -> None:
-        """Remove a damaged record."""
+        """Remove a damaged record, or damaged marks."""
+        damaged = str(path.with_suffix("")) if str(path).startswith(MARKS) else str(path)
         with self._saving, suppress(OSError):
-            self._commit({name: content for name, content in self._records.items() if name != str(path)})
+            self._commit({name: content for name, content in self._records.items() if name != damaged})
 
     def _commit(self, records: Mapping[str, bytes]) -> None:
         image = self._salt + b"".join(_packed(records))

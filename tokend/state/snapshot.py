@@ -35,6 +35,13 @@ class StateSnapshot(Salted):
     def save(self, name: str, content: bytes) -> None:
         """Keep nothing."""
 
+    def marks(self) -> Iterator[tuple[Path, bytes]]:
+        """Yield nothing: a program beside the daemon writes to no store."""
+        return iter(())
+
+    def save_marks(self, name: str, content: bytes | None) -> None:
+        """Keep nothing."""
+
     def set_aside(self, path: Path) -> None:
         """Leave a damaged file where it is: it is the daemon's."""
 

@@ -96,9 +96,9 @@ class Network(httpcore.AsyncNetworkBackend):
                 what = f"no connection within {CONNECT_SECONDS:g} s"
                 stream = await _first(addresses[:MOST_ADDRESSES], port)
         except TimeoutError as error:
-            raise self._trouble(str(error) or what, repeatable=True) from None
+            raise self._trouble(str(error) or what, connected=False) from None
         except OSError as error:
-            raise self._trouble(_reason(error), repeatable=True) from None
+            raise self._trouble(_reason(error), connected=False) from None
         return _Stream(stream, self._host, self._took)
 
     async def sleep(self, seconds: float) -> None:
@@ -110,8 +110,8 @@ class Network(httpcore.AsyncNetworkBackend):
         if self._left < 0:
             raise self._trouble(f"its answer has more than {LARGEST_ANSWER_BYTES // 1024} KiB: not a token")
 
-    def _trouble(self, what: str, *, repeatable: bool = False) -> TransientError:
-        return TransientError(f"{self._host}: {what}", repeatable=repeatable)
+    def _trouble(self, what: str, *, connected: bool = True) -> TransientError:
+        return TransientError(f"{self._host}: {what}", repeatable=not connected, is_sent=connected)
 
 
 class _Stream(httpcore.AsyncNetworkStream):
@@ -143,10 +143,10 @@ class _Stream(httpcore.AsyncNetworkStream):
             stream = await self._stream.start_tls(ssl_context, server_hostname, CONNECT_SECONDS)
         except httpcore.ConnectTimeout:
             what = f"TLS did not begin within {CONNECT_SECONDS:g} s of the connection"
-            raise TransientError(f"{self._host}: {what}", repeatable=True) from None
+            raise TransientError(f"{self._host}: {what}", repeatable=True, is_sent=False) from None
         except httpcore.ConnectError as error:
             what = tls.trouble(error) or "it closed the connection during the TLS handshake"
-            raise TransientError(f"{self._host}: {what}") from None
+            raise TransientError(f"{self._host}: {what}", is_sent=False) from None
         return _Stream(stream, self._host, self._took)
 
     def get_extra_info(self, info: str) -> Any:

@@ -43,15 +43,18 @@ class TransientError(AttemptError):
 
     ``retry_after`` is the pause that the upstream asked for, in seconds, or None. ``repeatable`` says that an `issue`
     may repeat the call (timeouts and 5xx; docs/vendors.md, auth-token). A malformed answer is not repeatable: the
-    call may have had its effect.
+    call may have had its effect. ``is_sent`` is false if no connection came about: the call had no effect.
     """
 
     reason = "transient"
 
-    def __init__(self, message: str, *, retry_after: float | None = None, repeatable: bool = False) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, repeatable: bool = False, is_sent: bool = True
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.repeatable = repeatable
+        self.is_sent = is_sent
 
 
 class SameAsForgottenError(TransientError):
@@ -132,9 +135,13 @@ class ConfigError(TokendError):
 
 
 class SinkError(TokendError):
-    """A token could not be written; the target is unchanged. Only the publisher retries."""
+    """A token could not be written; the target is unchanged. Only the publisher retries.
+
+    ``may_have_acted``: a store got the request, and its answer was lost.
+    """
 
     reason = "sink"
+    may_have_acted = False
 
 
 class SinkUnavailableError(SinkError):

@@ -88,7 +88,11 @@ class SinkStatus:
     the file or socket on this machine, None for remote sinks. ``required`` says whether the sink counts for readiness;
     ``error`` is the operator's sentence or None. ``repairs`` counts how often the target was written again after it had
     been changed by others; ``found_uid`` is the owner of a target that belongs to somebody else; ``hook`` is None for a
-    sink without one.
+    sink without one. ``generation`` is that of the token in the target as far as is known, None if it holds none.
+
+    Of remote sinks: ``store_version`` is the store's name of what was written last, ``remark`` what the operator should
+    know about the store (that the last writer wins, for example). ``drift`` is the result of the last look at the
+    target: ``none``, ``changed``, ``missing`` or ``unknown``, perhaps with a colon and more; None: nobody looked.
     """
 
     kind: str
@@ -102,6 +106,10 @@ class SinkStatus:
     repairs: int = 0
     found_uid: int | None = None
     hook: HookStatus | None = None
+    generation: int | None = None
+    store_version: str | None = None
+    drift: str | None = None
+    remark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ class Token:
     ``issued_at`` is when the request was sent or the signature made. ``expires_at`` is the earliest expiry that the
     answer contains, corrected by the server's clock; None for a token without an end. ``headers`` are ready to send:
     ``{"Authorization": "Bearer …"}`` and others that each call needs. ``extra`` has the other members of the answer
-    (loginLink, user, …); a member that grants access is a `Secret`. The last field is a refresh token, if the scheme
-    has one.
+    (loginLink, user, …); a member that grants access is a `Secret`. ``is_extended``: the upstream itself has given
+    the token held another end, which counts from ``issued_at``; never true in a lease. The last field is a refresh
+    token, if the scheme has one.
     """
 
     value: Secret
@@ -31,6 +32,7 @@ class Token:
     expires_at: Instant | None
     headers: Mapping[str, Secret] = field(default_factory=lambda: _NOTHING)
     extra: "Mapping[str, JSON | Secret]" = field(default_factory=lambda: _NOTHING)
+    is_extended: bool = False
     renewal: Secret | None = None
 
     @property

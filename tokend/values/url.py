@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 _CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*", re.ASCII)
 # urlsplit drops the text after a closing bracket; others read it as a port.
 _PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?", re.ASCII)
+# Characters before an @ and after the scheme. Some readers end the host at a backslash, others do not.
+_WITH_USER = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2,}[^/\\?#]*@")
 
 DOTS = {".", ".."}
 
@@ -63,6 +65,11 @@ def is_confidential(url: str) -> bool:
     except ValueError:
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+
+
+def has_user(text: str) -> bool:
+    """Return whether ``text`` is a URL with a user or a password before its host, in the way of any reader."""
+    return _WITH_USER.match(text) is not None
 
 
 def validate_base_url(value: str) -> str:

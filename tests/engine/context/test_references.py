@@ -242,7 +242,7 @@ def test_a_sink_waits_for_the_token_that_it_needs_as_a_secret() -> None:
             await renew(engine, "b")
             await renew(engine, "a")
             await anyio.sleep(1000)
-            assert row(engine).state == "failing"
+            assert row(engine).state == "rejected"
             await renew(engine, "b")
             assert (row(engine).state, store.held["app"][1]) == ("ok", "fake-token-2")
 

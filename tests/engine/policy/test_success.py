@@ -32,9 +32,12 @@ def arrived(
     life: float | None = 10 * HOUR,
     identity: Identity = MINE,
     settings: HeldSettings = SETTINGS,
+    extended_at: Instant | None = None,
 ) -> Record:
-    """Let a token arrive that was issued at NOW."""
-    token = Token(Secret(value), "Bearer", NOW, None if life is None else NOW.after(life))
+    """Let a token arrive that was issued at NOW, or whose end the upstream has moved at ``extended_at``."""
+    begins = extended_at or NOW
+    ends = None if life is None else begins.after(life)
+    token = Token(Secret(value), "Bearer", begins, ends, is_extended=extended_at is not None)
     return after_success(record, NewToken("a", token, "0123456789ab", now, 0.0), settings, identity)
 
 
@@ -65,6 +68,43 @@ def test_the_same_token_again_keeps_its_lease_and_is_asked_for_at_half_of_what_r
     assert after.generation == before.generation
     assert present(after.lease).token == present(before.lease).token
     assert present(after.lease).refresh_at == NOW.after(9 * HOUR)
+
+
+@pytest.mark.parametrize(("life", "refresh"), [(20 * HOUR, 16 * HOUR), (HOUR, 0.8 * HOUR), (None, None)])
+def test_the_same_token_with_another_end_keeps_its_generation(life: float | None, refresh: float | None) -> None:
+    """The upstream itself has moved its end: life and lead count from then on. What is kept says nothing of it."""
+    before, now = arrived(Record()), NOW.after(8 * HOUR)
+    after = arrived(before, now=now, life=life, extended_at=now)
+    assert after.generation == before.generation == present(after.lease).generation
+    token = present(after.lease).token
+    assert (token.issued_at, token.expires_at) == (now, None if life is None else now.after(life))
+    assert present(after.lease).refresh_at == (None if refresh is None else now.after(refresh))
+    assert not token.is_extended
+    again = arrived(after, now=now.after(60), life=20 * HOUR, extended_at=now.after(60))
+    assert present(again.lease).refresh_at == now.after(60 + 16 * HOUR), "the lead does not grow with each extension"
+
+
+def test_another_end_of_a_token_that_an_earlier_boot_dated_keeps_the_generation() -> None:
+    """Its end is known for certain now."""
+    before = arrived(Record())
+    assert isinstance(before.token, Held)
+    adrift = replace(before, token=replace(before.token, adrift=True))
+    after = arrived(adrift, now=NOW.after(HOUR), extended_at=NOW.after(HOUR))
+    assert (after.generation, isinstance(after.token, Held) and after.token.adrift) == (before.generation, False)
+
+
+def test_another_end_of_another_token_or_account_is_a_new_token() -> None:
+    """Only the token held can have kept its generation."""
+    before, now = arrived(Record()), NOW.after(HOUR)
+    other = Identity("another", "request", "secrets")
+    changed = [
+        arrived(before, "fake-other", now=now, extended_at=now),
+        arrived(before, now=now, extended_at=now, identity=other),
+        arrived(before.outdated_by(before.generation + 5), now=now, extended_at=now),
+    ]
+    for after in changed:
+        assert after.generation > before.generation
+        assert not present(after.lease).token.is_extended
 
 
 def test_the_same_token_is_not_asked_for_without_end() -> None:

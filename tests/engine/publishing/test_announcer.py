@@ -8,6 +8,7 @@ import pytest
 
 from tests.fakes import FakeHeld, FakeSink, HangingThreads, InlineThreads, World, provider
 from tests.virtual import VirtualClock, run_virtually
+from tokend.engine.publishing.publisher import Publisher
 from tokend.plugin.settings import AnnouncementTiming
 from tokend.values.errors import SinkError
 from tokend.values.status import SinkStatus
@@ -21,9 +22,10 @@ class DelayedSink(FakeSink):
     kind: Literal["fake-delayed"] = "fake-delayed"  # type: ignore[assignment]  # each kind has a name of its own
     debounce: float = 0.0
     splay: float = 0.0
+    interval: float = 0.0
 
     def announcement_timing(self) -> AnnouncementTiming:
-        return AnnouncementTiming(self.debounce, self.splay)
+        return AnnouncementTiming(self.debounce, self.splay, self.interval)
 
 
 class SlowThreads(InlineThreads):
@@ -237,5 +239,53 @@ def test_a_sink_without_announcements_has_no_hook() -> None:
             assert sink_of(world).hook is None
             assert supervisor.ready
             assert world.announced == []
+
+    run_virtually(main)
+
+
+def test_an_interval_keeps_announcements_apart_and_the_last_change_is_announced() -> None:
+    """Three changes in an hour: the first at once, then one for the other two. Waiting for it is no debt of a run."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        async with world.running(provider("a", FakeHeld(), DelayedSink(interval=3600.0))) as supervisor:
+            start = clock.instant()
+            await until(lambda: world.announced)
+            for _ in range(2):
+                await anyio.sleep(60)
+                await supervisor.refresh("a", if_generation=None, reason="other", admin=True)
+            await anyio.sleep(60)
+            assert world.announced == ["somewhere"]
+            [publisher] = supervisor._sinks["a"]._publishers
+            assert isinstance(publisher, Publisher)
+            assert not publisher.owes_announcement()
+            await anyio.sleep(3595 - start.until(clock.instant()))
+            assert world.announced == ["somewhere"]
+            await anyio.sleep(10)
+            assert world.announced == ["somewhere"] * 2
+            await anyio.sleep(20_000)
+            assert world.announced == ["somewhere"] * 2
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize(("may_have_acted", "seconds"), [(False, 2.0), (True, 3600.0)])
+def test_a_failed_announcement_waits_for_the_interval_if_it_may_have_been_heard(
+    may_have_acted: bool, seconds: float
+) -> None:
+    """A refusal is repeated soon; an announcement whose answer was lost counts as one."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        error = SinkError("somewhere: the answer was lost")
+        error.may_have_acted = may_have_acted
+        world.stumbles["announce", "somewhere"] = error
+        async with world.running(provider("a", FakeHeld(), DelayedSink(interval=3600.0))):
+            await until(lambda: state_of_hook(world) == "failed")
+            del world.stumbles["announce", "somewhere"]
+            await anyio.sleep(seconds - 2)
+            assert world.announced == []
+            await anyio.sleep(4)
+            assert world.announced == ["somewhere"]
 
     run_virtually(main)

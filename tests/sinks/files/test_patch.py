@@ -213,3 +213,15 @@ def test_sinks_of_one_format_share_a_file_by_their_keys(tmp_path: Path) -> None:
     other = sink("patch", tmp_path / "f", format="ini", set={"/a/b": "x"}).model
     assert one.exclusive_targets() == {f"{tmp_path}/f\0\0a\0b"}
     assert one.sharing != other.sharing
+
+
+def test_a_secret_where_a_key_belongs_is_not_shown(tmp_path: Path) -> None:
+    """Neither by the configuration nor by a write."""
+    secret = "ghp_" + "0a1B2c3D4e" * 3
+    with pytest.raises(ValidationError) as refused:
+        sink("patch", tmp_path / "f", format="json", set={f"/{secret}": "x", f"/{secret}/b": "x"})
+    assert secret not in str(refused.value)
+    (tmp_path / "f").write_text("[]")
+    with pytest.raises(SinkError, match="not shown") as failed:
+        sink("patch", tmp_path / "f", format="json", set={f"/{secret}": "x"}).write(lease())
+    assert secret not in str(failed.value)

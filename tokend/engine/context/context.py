@@ -7,8 +7,9 @@ from typing import Any
 
 import anyio
 
-from tokend.engine.context.contract import Serve
+from tokend.engine.context.contract import Engine, Serve
 from tokend.engine.context.counters import Counters
+from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.context.reports import Reports
 from tokend.engine.context.warnings import Warnings
 from tokend.engine.policy.rate_limits import HostLimits, RequestRate
@@ -33,7 +34,8 @@ class Context:
     reads its secrets and sends its requests, from the sink's settings. ``threads`` run the calls of sinks; the store
     has threads of its own, so that a hanging sink delays no token. ``commands`` run the programs that a sink starts
     after a write: they may take half a minute and must not delay other sinks. ``looks`` look at the targets of sinks.
-    ``serve`` serves the sinks of the family ``served``. ``warnings`` are about providers, for their status.
+    ``serve`` serves the sinks of the family ``served``. ``hosts`` are those of stores. ``engine`` returns the engine
+    itself, for a sink whose credential is another provider's token. ``warnings`` are about providers, for their status.
     ``reports`` are those of clients, and count into ``counters``. ``unsafe`` has the providers whose settings somebody
     else may have written: they make no attempt.
     """
@@ -41,6 +43,7 @@ class Context:
     clock: Clock
     store: TokenStore
     limits: HostLimits
+    hosts: HostBackoff
     counters: Counters
     random: random_module.Random
     runtime: Callable[[Any], Runtime]
@@ -49,6 +52,7 @@ class Context:
     commands: Threads
     looks: Threads
     serve: Serve
+    engine: Callable[[], Engine]
     warnings: Warnings = field(default_factory=Warnings)
     reports: Reports = field(default_factory=lambda: Reports(Counters()))
     unsafe: dict[str, Failure] = field(default_factory=dict)

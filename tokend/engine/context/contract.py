@@ -125,6 +125,20 @@ class Engine(Protocol):
     async def forget(self, name: str) -> None:
         """Drop the token everywhere (memory, state, sinks), then make an attempt in the background."""
 
+    async def sync(self, name: str, label: str | None, *, take_over: bool) -> None:
+        """Write the token to its sinks now, or to the sink ``label``; returns at once. For admins.
+
+        Ends pauses and makes no upstream request. A store that can be read is asked first; what it holds already is not
+        written. ``take_over``: the targets are ours even if others have written to them; nothing else ends a state
+        ``conflict``. Raises `NotSupportedError` also if there is no such sink.
+        """
+
+    async def inspect(self, name: str) -> tuple[SinkStatus, ...]:
+        """Ask every sink of the token now what its target holds, and return the statuses with ``drift``. For admins.
+
+        Writes nothing itself. Takes as long as the slowest store, at most its ``timeout``.
+        """
+
     async def reload(self, *, dry_run: bool, path: Path | None = None) -> ReloadAnswer:
         """Read the configuration again, apply it unless ``dry_run``, and return the plan.
 

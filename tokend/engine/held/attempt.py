@@ -246,11 +246,13 @@ class AttemptRunner:
 
         record = await self._store.update(self._name, succeeded)
         self._logged = None
-        same = record.generation == before
-        self._context.counters.refreshed(self._name, "unchanged" if same else "success")
+        event = "token.refreshed" if record.generation != before else "token.unchanged"
+        if event == "token.unchanged" and token.is_extended:
+            event = "token.extended"
+        self._context.counters.refreshed(self._name, "unchanged" if event == "token.unchanged" else "success")
         self._context.counters.took(self._name, started.until(now))
         log.info(
-            "token.unchanged" if same else "token.refreshed",
+            event,
             token=self._name,
             generation=record.generation,
             expires_at=None if token.expires_at is None else token.expires_at.wall.isoformat(timespec="seconds"),

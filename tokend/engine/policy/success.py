@@ -28,10 +28,14 @@ class NewToken:
 def after_success(record: Record, new: NewToken, settings: HeldSettings, identity: Identity) -> Record:
     """Compute the record after a success. Raises `TransientError` for a token that had expired already."""
     held = record.token
+    is_same = isinstance(held, Held) and _is_same(record, held, new, identity)
     # A token that an earlier boot dated gets new dates: until then its end is not known for certain.
     # So does one that is published again although a newer one was: generations never fall.
     renewed = isinstance(held, Held) and (held.adrift or record.is_outdated)
-    if isinstance(held, Held) and not renewed and _is_same(record, held, new, identity):
+    if isinstance(held, Held) and is_same and new.token.is_extended and not record.is_outdated:
+        # The token is the same, so that its generation stays. Sinks that write its end are written again.
+        after = replace(record, token=_held(new, held.lease.generation, settings))
+    elif isinstance(held, Held) and is_same and not renewed:
         after = replace(record, token=_with_same_token(held, new.now, settings))
     else:
         after = with_new_token(record, new, settings)
@@ -49,23 +53,19 @@ def after_success(record: Record, new: NewToken, settings: HeldSettings, identit
 
 def with_new_token(record: Record, new: NewToken, settings: HeldSettings) -> Record:
     """Hold the new token, with the next generation."""
-    token = new.token
+    # Unix seconds keep generations unique even where the state was lost.
+    generation = max(record.generation + 1, int(new.now.wall.timestamp()))
+    return replace(record, generation=generation, token=_held(new, generation, settings))
+
+
+def _held(new: NewToken, generation: int, settings: HeldSettings) -> Held:
+    """Hold the token with this generation. Its dates are the new ones, and so is the moment of its refresh."""
+    token = replace(new.token, is_extended=False) if new.token.is_extended else new.token
     lead = lead_seconds(token, lead=settings.refresh_before, minimum_lead_seconds=settings.minimum_lead_seconds)
-    lease = Lease(
-        name=new.name,
-        token=token,
-        # Unix seconds keep generations unique even where the state was lost.
-        generation=max(record.generation + 1, int(new.now.wall.timestamp())),
-        refresh_at=refresh_moment(
-            token, lead_seconds=lead, max_age_seconds=settings.max_age_seconds, jitter=new.jitter
-        ),
-        fingerprint=new.fingerprint,
-    )
-    return replace(
-        record,
-        generation=lease.generation,
-        token=Held(lease, lead, new.jitter, max_age_seconds=settings.max_age_seconds),
-    )
+    max_age = settings.max_age_seconds
+    moment = refresh_moment(token, lead_seconds=lead, max_age_seconds=max_age, jitter=new.jitter)
+    lease = Lease(new.name, token, generation, moment, new.fingerprint)
+    return Held(lease, lead, new.jitter, max_age_seconds=max_age)
 
 
 def _is_same(record: Record, held: Held, new: NewToken, identity: Identity) -> bool:

@@ -1,7 +1,8 @@
 """Announcing task of one sink: after a change, announce it as the sink is configured; retry. Writes never wait for it.
 
 One announcement covers all changes so far. ``debounce`` waits until no change came for that long, ``splay`` for a
-random time once per change: the programs of many hosts should not restart in the same second.
+random time once per change: the programs of many hosts should not restart in the same second. ``interval`` is the
+shortest time between two announcements.
 """
 
 from collections.abc import Awaitable, Callable
@@ -31,8 +32,8 @@ class Announcer:
     ``error`` is the message for the operator while the last announcement failed, else None.
     """
 
-    __slots__ = ("_announce", "_at", "_changed", "_context", "_due_since", "_health", "_runtime", "_since",
-                 "_splay_seconds", "_state", "_timing")  # fmt: skip
+    __slots__ = ("_announce", "_at", "_changed", "_context", "_due_since", "_health", "_last", "_runtime",
+                 "_since", "_splay_seconds", "_state", "_timing")  # fmt: skip
 
     def __init__(
         self,
@@ -48,13 +49,15 @@ class Announcer:
         self._announce = announce
         self._timing = timing
         self._context = context
-        self._runtime: SinkRuntime = AnnounceRuntime(sink, target, context)
+        self._runtime: SinkRuntime = AnnounceRuntime(sink, target, context, name)
         self._health = SinkHealth(name, sink, label=label, context=context)
         self._changed = Event()
         # The first change that is not announced, and the time of its announcement.
         self._due_since: Instant | None = None
         self._at: Instant | None = None
         self._splay_seconds = 0.0
+        # The last announcement that had, or may have had, its effect.
+        self._last: Instant | None = None
         self._state: Literal["idle", "running", "failed"] = "idle"
         self._since: Instant | None = None
 
@@ -70,8 +73,10 @@ class Announcer:
 
     @property
     def is_due(self) -> bool:
-        """Whether a change has not been announced to its end."""
-        return self._due_since is not None or self._state == "running"
+        """Whether a change has not been announced to its end. One that waits for the interval is not due."""
+        if self._state == "running":
+            return True
+        return self._due_since is not None and not self._left_of_interval()
 
     def want(self) -> None:
         """Announce a change of the target, soon."""
@@ -91,7 +96,7 @@ class Announcer:
             now = clock.instant()
             if self._at is None:
                 await clock.wait(None, self._changed)
-            elif (left := now.until(self._at)) > 0:
+            elif (left := max(now.until(self._at), self._left_of_interval())) > 0:
                 await clock.wait(now.after(left), self._changed)
             elif not self._health.may_try(now):
                 await clock.wait(self._health.retry_at(now), self._changed)
@@ -101,7 +106,7 @@ class Announcer:
                 self._changed = Event()
 
     async def _try(self) -> None:
-        due, at = self._due_since, self._at
+        due, at, begun = self._due_since, self._at, self._context.clock.instant()
         # A change from now on needs another announcement: the program may have read the file already.
         self._due_since = self._at = None
         self._enter("running")
@@ -109,16 +114,24 @@ class Announcer:
             with exits_refused():
                 await self._announce(self._runtime)
         except SinkError as error:
+            self._last = begun if error.may_have_acted else self._last
             self._again(due, at)
-            self._health.failed(error.detail)
+            self._health.failed(error)
         except Exception:
             # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
             self._again(due, at)
             self._health.crashed()
             raise
         else:
+            self._last = begun
             self._enter("idle")
             self._health.succeeded()  # wakes a single run, which waits for it
+
+    def _left_of_interval(self) -> float:
+        """Return the seconds until the next announcement is allowed, 0 if it is."""
+        if self._last is None:
+            return 0.0
+        return max(0.0, self._context.clock.instant().until(self._last.after(self._timing.interval_seconds)))
 
     def _again(self, due: Instant | None, at: Instant | None) -> None:
         """Make the announcement due again, unless a later change has."""

@@ -1,22 +1,17 @@
 """Repair of one pushed target that other programs have changed: whether, when, and the words for status and log."""
 
 from collections.abc import Callable
-from typing import TypeAlias
 
 from tokend.engine.context.context import Context
 from tokend.engine.publishing.sink_health import SinkHealth
 from tokend.engine.publishing.sink_runtime import WriteRuntime
 from tokend.engine.publishing.target_drift import CONTEST_SECONDS, REPAIRS_AT_ONCE, TargetDrift
+from tokend.engine.publishing.target_tokens import Leases
 from tokend.machine.logs import get_logger
 from tokend.plugin.sink import Difference, WatchedSink
 from tokend.values.instant import Instant
-from tokend.values.tokens import Lease
 
 log = get_logger()
-
-
-Leases: TypeAlias = tuple[Lease, dict[str, Lease]]
-"""The lease of a sink's own token, and those of its other tokens by name."""
 
 
 class DriftRepair:
@@ -53,6 +48,13 @@ class DriftRepair:
     def is_right(self) -> bool:
         """Whether no difference is known."""
         return self._drift.difference is None
+
+    @property
+    def shown(self) -> str | None:
+        """What the last look has found, as `SinkStatus.drift`."""
+        if (difference := self._drift.difference) is not None:
+            return f"changed: {difference.what}"
+        return None if self._drift.seen is None else "none"
 
     @property
     def is_foreign(self) -> bool:

@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from tokend.engine.context.context import Context
-from tokend.engine.publishing.drift_repair import DriftRepair, Leases
+from tokend.engine.publishing.drift_repair import DriftRepair
+from tokend.engine.publishing.target_tokens import Leases
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import bug_in
@@ -65,6 +66,13 @@ class DriftWatch:
     def look_soon(self) -> None:
         """Look at all targets at once."""
         self._wake.set()
+
+    async def inspect(self, drift: DriftRepair) -> None:
+        """Compare a target now with what it must hold, whatever its stamp."""
+        if not drift.is_watched or drift in self._hung:
+            return
+        for stamp in await self._in_thread([drift], [drift.sink.stamp]):
+            await self._compare([(drift, stamp)])
 
     async def run(self) -> None:
         """Watch until cancelled."""

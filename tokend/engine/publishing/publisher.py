@@ -4,26 +4,27 @@ A failure of a sink never delays or fails a refresher.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 from tokend.engine.context.context import Context
+from tokend.engine.context.host_backoff import HostAttempt
 from tokend.engine.context.references import lacking, referenced
 from tokend.engine.publishing.announcer import Announcer
-from tokend.engine.publishing.drift_repair import DriftRepair, Leases
-from tokend.engine.publishing.remote_delivery import RemoteDelivery
+from tokend.engine.publishing.drift_repair import DriftRepair
+from tokend.engine.publishing.remote_target import RemoteTarget
 from tokend.engine.publishing.sink_health import SinkHealth
 from tokend.engine.publishing.sink_runtime import WriteRuntime
 from tokend.engine.publishing.target_lock import TargetLock
-from tokend.engine.records.record import Record
+from tokend.engine.publishing.target_tokens import Leases, TargetTokens, Wanted
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import exits_refused
 from tokend.plugin.protocol_check import implements
 from tokend.plugin.secret_reading import files_of
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.sink import CombiningSink, RemoteSink, Sink, WatchedSink
-from tokend.values.errors import NewerGenerationError, SinkError
+from tokend.values.errors import NewerGenerationError, SinkConflictError, SinkError, SinkFinalError
 from tokend.values.instant import Instant
 from tokend.values.status import SinkStatus
 from tokend.values.tokens import Lease
@@ -31,41 +32,33 @@ from tokend.values.tokens import Lease
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """The wanted state of the target: one lease of each name, or nothing. No write is needed for an equal state.
-
-    ``generations`` are those of the sink's token and of the other tokens, in this order.
-    """
-
-    action: Literal["write", "remove"]
-    generations: tuple[int, ...]
-
-
 class Publisher:
     """The task that keeps one sink up to date with one token or several; see `run`.
 
     ``removes`` returns, for a token's name, whether the sink must remove the token at its end. ``outdated`` is called
-    with the generation of a newer token that the target holds. ``drift`` is None for a remote sink.
+    with the generation of a newer token that the target holds. ``drift`` is None for a remote sink, ``remote`` for
+    every other.
     """
 
     __slots__ = (
+        "_again",
+        "_attempt",
         "_context",
         "_delivery",
         "_done",
         "_health",
-        "_others",
         "_outdated",
         "_probed",
         "_references",
-        "_removes",
+        "_refused",
         "_runtime",
-        "_secret_changed",
         "_target",
+        "_tokens",
         "announcer",
         "drift",
         "label",
         "name",
+        "remote",
         "sink",
     )
 
@@ -83,18 +76,19 @@ class Publisher:
         self.name = name
         self.sink = sink
         self.label = label
-        self._others = tuple(dict.fromkeys(other for other in sink.other_tokens() if other != name))
+        self._tokens = TargetTokens(name, sink.other_tokens(), removes=removes, context=context)
         # The providers whose tokens are secrets of the sink.
         self._references = referenced(sink)
-        self._removes = removes
         self._outdated = outdated
         self._target = target
         self._context = context
-        # `plugin.kind_check` has checked that the model implements the interface of its family.
-        is_remote = sink.family == "remote"
-        self._delivery = RemoteDelivery(cast(RemoteSink, sink)) if is_remote else cast(CombiningSink, sink)
-        self._runtime = WriteRuntime(sink, target, context)
+        self._runtime = WriteRuntime(sink, target, context, name)
         self._health = SinkHealth(name, sink, label=label, context=context)
+        self.remote: RemoteTarget | None = None
+        # `plugin.kind_check` has checked that the model implements the interface of its family.
+        if sink.family == "remote":
+            self.remote = RemoteTarget(name, cast(RemoteSink, sink), self._runtime, target, context)
+        self._delivery = cast(CombiningSink, sink) if self.remote is None else self.remote.delivery
         self.drift: DriftRepair | None = None
         if implements(sink, WatchedSink):
             watched = cast(WatchedSink, sink)
@@ -107,20 +101,32 @@ class Publisher:
                 runtime=self._runtime,
                 context=context,
             )
+        if self.remote is not None and self.remote.conflict is not None:
+            self._health.in_conflict_since_before(self.remote.conflict)
         self._probed = False
-        self._done: _Wanted | None = None
+        # What the target holds, and what it never takes.
+        self._done: Wanted | None = None
+        self._refused: Wanted | None = None
         timing = sink.announcement_timing()
         # Its task runs beside `run`. None for a sink without announcements.
         self.announcer: Announcer | None = None
         if timing is not None:
             announce = cast(Sink, sink).announce
             self.announcer = Announcer(name, sink, announce, timing, label=label, target=target, context=context)
-        self._secret_changed = False
+        # Something changed during an attempt: another one follows, whatever its result.
+        self._again = False
+        self._attempt: HostAttempt | None = None
 
     @property
     def status(self) -> SinkStatus:
         """The sink's status row."""
-        status = self._health.status
+        done = self._done
+        holds = done is not None and done.action == "write"
+        status = replace(self._health.status, generation=done.generations[0] if done is not None and holds else None)
+        if self.remote is not None:
+            status = self.remote.shown_in(status)
+        if self.drift is not None:
+            status = replace(status, drift=self.drift.shown)
         if self.announcer is None:
             return status
         if (error := self.announcer.error) is not None and status.error is None:
@@ -130,7 +136,7 @@ class Publisher:
     def holds(self, lease: Lease | None) -> bool:
         """Return whether the target is up to date, that is, holds ``lease``. False for None."""
         is_right = self.drift is None or self.drift.is_right
-        return is_right and lease is not None and self._done == _Wanted("write", self._generations())
+        return is_right and lease is not None and self._done == self._tokens.to_write()
 
     def owes_announcement(self) -> bool:
         """Return whether the first announcement of the last change is still to come."""
@@ -143,10 +149,22 @@ class Publisher:
         Equal content is not written twice.
         """
         if not paths.isdisjoint(files_of(self.sink)):
-            self._secret_changed = True
-            self._done = None
-            self._health.try_now()
-            self._context.store.touch(self.name)
+            self._write_again()
+
+    def sync(self, *, take_over: bool) -> None:
+        """Write now unless the target is found right: a person asked for it. A store is asked first.
+
+        ``take_over``: the target is ours even if another writer has written to it. A conflict is ended by nothing else.
+        """
+        if take_over:
+            self._runtime.may_take_over = True
+            self._health.decided()
+        elif self._health.in_conflict:
+            return
+        if self.remote is not None:
+            self.remote.sync(take_over=take_over)
+        self._write_again()
+        self.try_now()
 
     def token_changed(self, name: str) -> None:
         """Try again at once, after a failure, if the token ``name`` is a secret of the sink."""
@@ -158,8 +176,16 @@ class Publisher:
         """End all pauses: a person asked for it."""
         if self.drift is not None:
             self.drift.repair_now()
+        if self.remote is not None:
+            self.remote.try_now()
+        self._refused = None
         self._health.try_now()
         self._context.store.touch(self.name)
+
+    async def inspect(self) -> None:
+        """Ask the store now what it holds, for ``drift`` in the status. Writes nothing."""
+        if self.remote is not None:
+            await self.remote.inspect(self._compared_leases())
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -168,63 +194,41 @@ class Publisher:
             await self._probe()
         clock = self._context.clock
         while True:
-            event = self._context.store.changed(self.name, *self._others)
+            event = self._tokens.changed()
             now = clock.instant()
-            wanted = self._wanted(now)
-            if wanted is not None and wanted != self._done and self._may_try(now):
-                await self._apply(wanted)
+            if (wanted := self._due(now)) is not None:
+                await (self._apply(wanted) if self.remote is None else self._apply_in_turn(self.remote))
             elif self.drift is not None and self.drift.is_due(now) and self._health.may_try(now):
                 await self._repair(self.drift)
             else:
                 await clock.wait(self._next_moment(now), event)
 
-    def _may_try(self, now: Instant) -> bool:
-        """Return whether an operation may be made now: no pause runs, and the other tokens that it needs are valid."""
-        if not self._health.may_try(now):
-            return False
-        waits = lacking(self._references, self._context.store)
-        if waits is not None:
-            self._health.waits(f"{self.sink.target}: {waits}")
-        return waits is None
+    def _write_again(self) -> None:
+        self._again = True
+        self._done = self._refused = None
+        self._health.try_now()
+        self._context.store.touch(self.name)
 
     def _next_moment(self, now: Instant) -> Instant | None:
         """Compute when a timer must wake the task."""
         retry = self._health.retry_at(now)
         return retry if retry is not None or self.drift is None else self.drift.next_repair(now)
 
-    def _records(self) -> dict[str, Record]:
-        return {name: self._context.store.get(name) for name in (self.name, *self._others)}
-
-    def _generations(self) -> tuple[int, ...]:
-        return tuple(record.generation for record in self._records().values())
-
-    def _wanted(self, now: Instant) -> _Wanted | None:
-        """Return the wanted state: write if all tokens are valid, remove if one must not be there any longer.
-
-        Return None if the target must stay as it is.
-        """
-        if self.drift is not None and self.drift.is_foreign:
+    def _due(self, now: Instant) -> Wanted | None:
+        """Return the wanted state if it must be brought about now; None if nothing is to be done, or may be."""
+        if (self.drift is not None and self.drift.is_foreign) or self._health.in_conflict:
             return None
-        missing, older = [], []
-        for name, record in self._records().items():
-            if record.is_outdated:
-                older.append(name)
-            if record.lease is None:
-                if record.withdrawn:
-                    return _Wanted("remove", self._generations())
-                missing.append(name)
-            elif not record.lease.token.is_valid(now):
-                if self._removes(name):
-                    return _Wanted("remove", self._generations())
-                missing.append(name)
-        if self.name in missing:
+        wanted, missing = self._tokens.wanted(now)
+        if missing is not None:
+            self._health.waits(f"{self.sink.target}: waits for {missing}")
+        elif wanted is not None and wanted.action == "write":
+            self._health.waits(None)
+        if wanted in (None, self._done, self._refused) or not self._health.may_try(now):
             return None
-        if missing or older:
-            what = f"a valid token of {', '.join(missing)}" if missing else f"a newer token of {', '.join(older)}"
-            self._health.waits(f"{self.sink.target}: waits for {what}")
+        if (waits := lacking(self._references, self._context.store)) is not None:
+            self._health.waits(f"{self.sink.target}: {waits}")
             return None
-        self._health.waits(None)
-        return _Wanted("write", self._generations())
+        return wanted
 
     async def _probe(self) -> None:
         """Warn at the start of a write that would fail. A failed probe does not end the task."""
@@ -236,14 +240,22 @@ class Publisher:
             self._health.unusable(error.detail)
             log.warning("sink.not_writable", token=self.name, sink=self.label, detail=error.detail)
 
-    async def _apply(self, wanted: _Wanted) -> None:
-        if (changed := await self._tried(lambda: self._deliver(wanted))) is None:
+    async def _apply_in_turn(self, remote: RemoteTarget) -> None:
+        """Bring the target to the wanted state as soon as the store's host may be asked."""
+        async with remote.attempt() as self._attempt:
+            # It may have changed in the queue.
+            if (wanted := self._due(self._context.clock.instant())) is not None:
+                await self._apply(wanted)
+
+    async def _apply(self, wanted: Wanted) -> None:
+        if (changed := await self._tried(lambda: self._deliver(wanted), wanted)) is None:
             return
         if self.drift is not None:
             self.drift.written(removed=wanted.action == "remove")
         self._context.counters.wrote(self.name, self.label, "success" if changed else "unchanged")
+        self._runtime.may_take_over = False
         # A file that the write read may have changed meanwhile.
-        self._succeeded(None if self._secret_changed else wanted, changed=changed)
+        self._succeeded(None if self._again else wanted, changed=changed)
         if changed:
             event = "sink.written" if wanted.action == "write" else "sink.removed"
             log.info(event, **self._health.log_fields, generation=wanted.generations[0])
@@ -255,57 +267,61 @@ class Publisher:
             async with self._target.lock:
                 return await drift.repair()
 
-        if (changed := await self._tried(repair)) is not None:
+        if (changed := await self._tried(repair, None)) is not None:
             self._succeeded(self._done, changed=changed)
 
-    async def _tried(self, operation: Callable[[], Awaitable[bool]]) -> bool | None:
+    async def _tried(self, operation: Callable[[], Awaitable[bool]], wanted: Wanted | None) -> bool | None:
         """Await an operation on the target. None if it failed; the failure is recorded then."""
-        self._secret_changed = False
+        self._again = False
         try:
             with exits_refused():
                 return await operation()
-        except NewerGenerationError as error:
-            await self._outdated(error.generation)
         except SinkError as error:
-            self._health.failed(error.detail)
-            if self._secret_changed:  # during the attempt, which may have used the old secret
-                self._health.try_now()
+            await self._failed(error, wanted)
         except Exception:
             # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
             self._health.crashed()
             raise
         return None
 
-    async def _deliver(self, wanted: _Wanted) -> bool:
+    async def _failed(self, error: SinkError, wanted: Wanted | None) -> None:
+        if isinstance(error, NewerGenerationError) and error.generation > self._context.store.get(self.name).generation:
+            await self._outdated(error.generation)
+            return
+        # The host's pause says when the next attempt is made.
+        is_hosts = self._attempt is not None and self._attempt.failed(error)
+        self._health.failed(error, pauses=not is_hosts)
+        if isinstance(error, SinkFinalError):
+            self._refused = wanted
+        if isinstance(error, SinkConflictError) and self.remote is not None:
+            await self.remote.conflicts(error.detail)
+        if self._again:  # during the attempt, which may have used the old secret
+            self._refused = None
+            self._health.try_now()
+
+    async def _deliver(self, wanted: Wanted) -> bool:
         """Bring the target to the wanted state. Return whether the target changed."""
         # Before the wait for the lock: the leases must be those of ``wanted``.
-        lease, leases = self._leases()
+        lease, others = self._tokens.leases()
         async with self._target.lock:
             if wanted.action == "remove" or lease is None:
                 self._done = None  # it may be gone before that is known here
                 return await self._delivery.remove(self._runtime)
-            if self._others:
-                return await self._delivery.write_all(self._runtime, lease, leases)
+            if self._tokens.others:
+                return await self._delivery.write_all(self._runtime, lease, others)
             return await self._delivery.write(self._runtime, lease)
-
-    def _leases(self) -> tuple[Lease | None, dict[str, Lease]]:
-        """Return the lease of the sink's token, and those of the other tokens by name."""
-        leases = {name: record.lease for name, record in self._records().items() if record.lease is not None}
-        return leases.pop(self.name, None), leases
 
     def _compared_leases(self) -> Leases | None:
         """Return the valid leases that the target must hold as far as is known; None if it need hold none."""
-        (lease, others), records = self._leases(), self._records().values()
-        is_right = self._done == _Wanted("write", self._generations()) or (self.drift and self.drift.is_foreign)
-        if lease is None or not is_right or any(one.lease is None or one.is_outdated for one in records):
-            return None
-        now = self._context.clock.instant()
-        return (lease, others) if all(one.token.is_valid(now) for one in (lease, *others.values())) else None
+        is_right = self._done == self._tokens.to_write() or (self.drift is not None and self.drift.is_foreign)
+        return self._tokens.valid_leases(self._context.clock.instant()) if is_right else None
 
-    def _succeeded(self, wanted: _Wanted | None, *, changed: bool) -> None:
+    def _succeeded(self, wanted: Wanted | None, *, changed: bool) -> None:
         self._done = wanted
         for warning in self._context.warnings.put(self.name, self.label, self._runtime.last_remarks):
             log.warning("sink.warning", token=self.name, sink=self.label, code=warning.code, detail=warning.message)
-        if changed and self.announcer is not None:
+        removed = wanted is not None and wanted.action == "remove"
+        # The readers of a store have no use for the news that it holds nothing.
+        if changed and self.announcer is not None and not (removed and self.sink.family == "remote"):
             self.announcer.want()
-        self._health.succeeded(removed=wanted is not None and wanted.action == "remove")
+        self._health.succeeded(removed=removed)

@@ -1,33 +1,52 @@
 """Adapter of a remote sink to the interface of a pushed sink: skips writes of unchanged values, and limits their time.
 
-The mark of the last success is kept in memory. After a failure the target's state is unknown: the store may have acted
-on a request whose answer was lost. The next operation then reads the target first, if the store can be read.
+The mark of the last success is kept. After a failure the target's state is unknown: the store may have acted on a
+request whose answer was lost. The next operation then reads the target first, if the store can be read.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import anyio
 
 from tokend.plugin.kind_bugs import exits_refused
-from tokend.plugin.sink import Content, Mark, RemoteSink, SinkRuntime
-from tokend.values.errors import SinkError
-from tokend.values.tokens import Lease
+from tokend.plugin.sink import Mark, RemoteSink, SinkRuntime
+from tokend.values.errors import (
+    NewerGenerationError,
+    SinkConflictError,
+    SinkError,
+    SinkFinalError,
+    SinkRejectedError,
+    SinkUnavailableError,
+)
+from tokend.values.tokens import Lease, unix
 
 T = TypeVar("T")
 
 # Time for an operation to end after a cancellation (shutdown, reload): a complete write leaves the store up to date.
-LAST_SECONDS = 3.0
+LAST_SECONDS = 5.0
+# What only a store that answered can say.
+ANSWERS = (SinkRejectedError, SinkConflictError, SinkFinalError, NewerGenerationError)
 
 
 class RemoteDelivery:
-    """A `plugin.sink.CombiningSink` that uses the `put`, `remove` and `inspect` of a `RemoteSink`."""
+    """A `plugin.sink.CombiningSink` that uses the `put`, `remove` and `inspect` of a `RemoteSink`.
 
-    __slots__ = ("_known", "_sink")
+    ``known`` is the mark of the last success, None while the target's state is unknown. ``expires_at`` is the end that
+    was written with it, in Unix seconds. ``writes`` counts the writes that succeeded. ``save`` is awaited after each
+    change of these three, and so before a request that changes the target. ``answered`` is whether the store is known
+    to have answered during the last operation.
+    """
 
-    def __init__(self, sink: RemoteSink) -> None:
+    __slots__ = ("_save", "_sink", "answered", "expires_at", "known", "writes")
+
+    def __init__(self, sink: RemoteSink, *, save: Callable[[], Awaitable[None]]) -> None:
         self._sink = sink
-        self._known: Mark | None = None
+        self._save = save
+        self.answered = False
+        self.known: Mark | None = None
+        self.expires_at: int | None = None
+        self.writes = 0
 
     async def write(self, runtime: SinkRuntime, lease: Lease) -> bool:
         """Put the token into the store, unless the store holds it. True if a value was sent to the store."""
@@ -47,37 +66,68 @@ class RemoteDelivery:
     async def announce(self, runtime: SinkRuntime) -> None:
         """Do nothing: the store itself notifies its readers, and `announcement_timing` of a remote sink is None."""
 
+    async def look(self, runtime: SinkRuntime, lease: Lease | None, others: Mapping[str, Lease]) -> str:
+        """Compare the store with what it must hold, None for nothing. Returns the word for `SinkStatus.drift`."""
+        return await self._in_time(lambda: self._look(runtime, lease, others))
+
+    async def _look(self, runtime: SinkRuntime, lease: Lease | None, others: Mapping[str, Lease]) -> str:
+        wanted = runtime.mark(None if lease is None else (await self._sink.content(runtime, lease, others)).values)
+        found = await self._inspect(runtime)
+        if found is None:
+            return "unknown: the store cannot be read back"
+        if found.digest == wanted.digest:
+            return "none"
+        return "missing" if found.digest is None else "changed"
+
     async def _write(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
         content = await self._sink.content(runtime, lease, others)
-        wanted = runtime.mark(content.values)
+        ends = None if content.expires_at is None else unix(content.expires_at.wall)
         known = await self._last_mark(runtime)
-        if known is not None and known.digest == wanted.digest:
-            self._known = known
+        is_same = known is not None and known.digest == runtime.mark(content.values).digest
+        if is_same and (self.expires_at == ends or not self._sink.writes_end):
+            await self._found(known)
             return False
-        self._known = await self._put(runtime, content, known)
+        await self._forget()
+        await self._wrote(self._mark_of("put", await self._sink.put(runtime, content, known)), ends)
         return True
-
-    async def _put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
-        self._known = None  # unknown until the answer arrives
-        return self._mark_of("put", await self._sink.put(runtime, content, known))
 
     async def _remove(self, runtime: SinkRuntime) -> bool:
         known = await self._last_mark(runtime)
         if known is not None and known.digest is None:
-            self._known = known
+            await self._found(known)
             return False
-        self._known = None
-        self._known = self._mark_of("remove", await self._sink.remove(runtime, known))
+        await self._forget()
+        await self._wrote(self._mark_of("remove", await self._sink.remove(runtime, known)), None)
         return True
 
+    async def _forget(self) -> None:
+        """Know nothing of the target until an answer arrives."""
+        self.known = self.expires_at = None
+        await self._save()
+
+    async def _wrote(self, mark: Mark, expires_at: int | None) -> None:
+        self.known, self.expires_at = mark, expires_at
+        self.writes += 1
+        await self._save()
+
+    async def _found(self, mark: Mark | None) -> None:
+        """Note that the target holds what it must."""
+        if mark != self.known:
+            self.known = mark
+            await self._save()
+
     async def _last_mark(self, runtime: SinkRuntime) -> Mark | None:
-        if self._known is not None:
-            return self._known
+        if self.known is not None:
+            return self.known
+        return await self._inspect(runtime)
+
+    async def _inspect(self, runtime: SinkRuntime) -> Mark | None:
         found: object = await self._sink.inspect(runtime)
         return None if found is None else self._mark_of("inspect", found)
 
     def _mark_of(self, method: str, found: object) -> Mark:
         """Return what a method returned. Raises `SinkError` if it is no mark: the store's state is unknown then."""
+        self.answered = True
         if not isinstance(found, Mark):
             what = f"{method} returned {'no Mark' if found is None else type(found).__name__ + ', a Mark is expected'}"
             raise SinkError(f"{self._sink.target}: kind {self._sink.kind}: {what}")
@@ -85,6 +135,7 @@ class RemoteDelivery:
 
     async def _in_time(self, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Await an operation for at most the sink's ``timeout``, and for `LAST_SECONDS` more after a cancellation."""
+        self.answered = False
         seconds = self._sink.timeout.total_seconds()
         done: list[T] = []
         trouble: list[Exception] = []
@@ -100,11 +151,14 @@ class RemoteDelivery:
                     trouble.append(error)
             group.cancel_scope.cancel()
         if trouble:
+            self.answered = self.answered or isinstance(trouble[0], ANSWERS)
             raise trouble[0]
         if not done:
             shortened = scope.deadline < ends
             within = f"{LAST_SECONDS:g} s at the end of the daemon or of this sink" if shortened else f"{seconds:g} s"
-            raise SinkError(f"{self._sink.target}: no answer within {within}")
+            # The end of the daemon says nothing about the store's host.
+            kind = SinkError if shortened else SinkUnavailableError
+            raise kind(f"{self._sink.target}: no answer within {within}")
         return done[0]
 
 

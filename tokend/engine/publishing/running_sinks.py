@@ -14,6 +14,7 @@ from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.sink import ListeningSink
+from tokend.values.errors import NotSupportedError
 from tokend.values.status import SinkStatus
 from tokend.values.tokens import Lease
 
@@ -51,6 +52,11 @@ class RunningSinks:
 
     def match(self, sinks: Sequence[SinkSettings]) -> None:
         """Start and stop publishers so that they match ``sinks``. Publishers of unchanged sinks keep running."""
+        self._match(sinks)
+        targets = {one.remote.key for one in self._publishers if isinstance(one, Publisher) and one.remote is not None}
+        self._context.store.marks.keep(self._name, targets)
+
+    def _match(self, sinks: Sequence[SinkSettings]) -> None:
         before, self._publishers = self._publishers, {}
         for index, sink in enumerate(sinks, start=1):
             label = f"{sink.kind}-{index}"
@@ -83,9 +89,28 @@ class RunningSinks:
         for publisher in self._publishers:
             publisher.try_now()
 
+    def sync(self, label: str | None, *, take_over: bool) -> None:
+        """Write to the sink ``label`` now, or to all: see `Publisher.sync`. Raises `NotSupportedError` for no sink."""
+        chosen = [publisher for publisher in self._publishers if label is None or publisher.label == label]
+        if label is not None and not chosen:
+            labels = ", ".join(publisher.label for publisher in self._publishers)
+            raise NotSupportedError(f"{self._name} has no sink {label}" + (f"; it has {labels}" if labels else ""))
+        for publisher in chosen:
+            publisher.sync(take_over=take_over)
+
+    async def inspect(self) -> tuple[SinkStatus, ...]:
+        """Ask every sink now what its target holds. Returns the statuses, with ``drift``."""
+        async with anyio.create_task_group() as tasks:
+            for publisher in self._publishers:
+                if isinstance(publisher, Publisher):
+                    tasks.start_soon(publisher.inspect)
+                if publisher.drift is not None:
+                    tasks.start_soon(self._watch.inspect, publisher.drift)
+        return self.statuses()
+
     def stop(self) -> None:
-        """Stop all publishers. The targets stay unchanged."""
-        self.match(())
+        """Stop all publishers. The targets stay unchanged, and what is known of them."""
+        self._match(())
 
     def statuses(self) -> tuple[SinkStatus, ...]:
         """Return the status of each sink, in the order of the configuration."""

@@ -1,17 +1,13 @@
 """Health of one sink: its status row, and the pause after a failure."""
 
-from typing import Literal
-
 from tokend.engine.context.context import Context
+from tokend.engine.policy.sink_failure import LONGEST_PAUSE_SECONDS, LONGEST_REMOTE_PAUSE_SECONDS, Trouble, verdict
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import bug_in
 from tokend.plugin.sink import Destination
+from tokend.values.errors import SinkConflictError, SinkError, SinkRejectedError
 from tokend.values.instant import Instant
 from tokend.values.status import SinkStatus
-
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
-LARGEST_EXPONENT = 6
 
 log = get_logger()
 
@@ -20,7 +16,8 @@ class SinkHealth:
     """The record of one sink's successes and failures.
 
     ``error`` is the message for the operator while the target is not right, else None; ``trouble`` is the state that
-    status shows with it. ``found_uid`` is the owner of a target that others have changed.
+    status shows with it. ``found_uid`` is the owner of a target that others have changed. ``in_conflict``: another
+    writer owns the target, and nothing is written until a person decides.
     """
 
     __slots__ = (
@@ -28,24 +25,29 @@ class SinkHealth:
         "_failures",
         "_label",
         "_last_success",
+        "_longest_pause",
         "_name",
+        "_refusals",
         "_removed",
         "_retry_at",
         "_sink",
         "error",
         "found_uid",
+        "in_conflict",
         "trouble",
     )
 
     def __init__(self, name: str, sink: Destination, *, label: str, context: Context) -> None:
         self.error: str | None = None
-        self.trouble: Literal["failing", "conflict", "waiting"] = "failing"
+        self.trouble: Trouble = "failing"
         self.found_uid: int | None = None
+        self.in_conflict = False
         self._name = name
         self._sink = sink
         self._label = label
         self._context = context
-        self._failures = 0
+        self._longest_pause = LONGEST_REMOTE_PAUSE_SECONDS if sink.family == "remote" else LONGEST_PAUSE_SECONDS
+        self._failures = self._refusals = 0
         self._retry_at: Instant | None = None
         self._last_success: Instant | None = None
         self._removed = False
@@ -94,12 +96,21 @@ class SinkHealth:
         return None if self._retry_at is None else now.after(now.until(self._retry_at))
 
     def try_now(self) -> None:
-        """End the pause, because the cause of the failure has changed."""
-        self._retry_at = None
+        """End the pause, because the cause of the failure has changed. A conflict stays."""
+        self._refusals, self._retry_at = 0, None
+
+    def in_conflict_since_before(self, detail: str) -> None:
+        """Record a conflict that an earlier process found."""
+        self.error, self.trouble, self.in_conflict = detail, "conflict", True
+
+    def decided(self) -> None:
+        """End a conflict: a person has decided that the target is ours."""
+        self.in_conflict = False
 
     def succeeded(self, *, removed: bool = False) -> None:
         """Record a success now; ``removed``: the target holds no token any more, as it must."""
-        self._failures, self._retry_at, self._removed = 0, None, removed
+        self._failures, self._refusals, self._retry_at, self._removed = 0, 0, None, removed
+        self.in_conflict = False
         self._last_success = self._context.clock.instant()
         self._clear()
 
@@ -107,22 +118,34 @@ class SinkHealth:
         """Record that the target was found right: others have undone their change of it."""
         self._clear()
 
-    def failed(self, detail: str) -> None:
-        """Record a failure now, and set the pause, which grows. Log it unless ``detail`` is the current error."""
+    def failed(self, error: SinkError, *, pauses: bool = True) -> None:
+        """Record a failure now, and set the pause that follows it. Log it unless its message is the current error.
+
+        ``pauses`` is false where the host's pause says when the next attempt is made.
+        """
         context = self._context
         self._failures += 1
-        exponent = min(self._failures - 1, LARGEST_EXPONENT)
-        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**exponent) * (0.6 + 0.4 * context.random.random())
-        self._retry_at = context.clock.instant().after(pause)
+        self._refusals += isinstance(error, SinkRejectedError)
+        what = verdict(
+            error,
+            failures=self._failures,
+            refusals=self._refusals,
+            longest=self._longest_pause,
+            draw=context.random.random(),
+        )
+        self._retry_at = None
+        if pauses and what.pause_seconds is not None:
+            self._retry_at = context.clock.instant().after(what.pause_seconds)
+        self.in_conflict = self.in_conflict or isinstance(error, SinkConflictError)
         context.counters.wrote(self._name, self._label, "failure")
-        if detail != self.error:
-            log.warning("sink.failed", **self.log_fields, detail=detail)
-        self.error, self.trouble = detail, "failing"
+        if error.detail != self.error:
+            log.warning("sink.failed", **self.log_fields, detail=error.detail)
+        self.error, self.trouble = error.detail, what.trouble
         context.store.touch(self._name)
 
     def crashed(self) -> None:
         """Record a failure now whose cause is a bug. The supervisor logs the traceback and restarts the task."""
-        self.failed(f"{bug_in(self._sink)}; the log has its traceback")
+        self.failed(SinkError(f"{bug_in(self._sink)}; the log has its traceback"))
 
     def unusable(self, detail: str) -> None:
         """Record that the next write would fail. It is tried all the same, without a pause."""

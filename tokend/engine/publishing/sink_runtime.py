@@ -1,13 +1,15 @@
 """Implementations of `plugin.sink.SinkRuntime`: threads with a deadline, secrets, requests, marks, other leases."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar, cast
 
 import anyio
 
 from tokend.engine.context.context import Context
 from tokend.engine.publishing.target_lock import TargetLock
+from tokend.engine.publishing.token_credential import TokenCredential
 from tokend.machine.clock import Clock
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.protocol_check import implements
@@ -27,25 +29,48 @@ T = TypeVar("T")
 WRITE_SECONDS = 10.0
 # Time limit of an announcement: a sink's command may take 30 s, and needs some time to start.
 ANNOUNCE_SECONDS = 35.0
+# The status of a reply to a request whose credential is not accepted (any more).
+UNAUTHORIZED = 401
 
 
 class WriteRuntime:
     """The runtime of a sink's writes, removals and probes, which run one at a time per target.
 
     ``last_stamp`` is the stamp of a `WatchedSink` right after the last call in a thread, else None. ``last_remarks``
-    are those of a `RemarkingSink` at that time.
+    are those of a `RemarkingSink` at that time. ``answered`` is set as soon as a reply to a request has arrived.
+    ``writes`` counts the writes that succeeded.
+    ``may_take_over``: an admin has decided that the next write takes the target over from another writer.
     """
 
-    __slots__ = ("_context", "_remarking", "_sink", "_stamped", "_target", "_upstream", "last_remarks", "last_stamp")
+    __slots__ = (
+        "_context",
+        "_credentials",
+        "_remarking",
+        "_sink",
+        "_stamped",
+        "_target",
+        "_upstream",
+        "answered",
+        "last_remarks",
+        "last_stamp",
+        "may_take_over",
+        "name",
+        "writes",
+    )
 
-    def __init__(self, sink: SinkSettings, target: TargetLock, context: Context) -> None:
+    def __init__(self, sink: SinkSettings, target: TargetLock, context: Context, name: str = "") -> None:
+        self.name = name
         self._sink = sink
         self._target = target
         self._context = context
         self._stamped = cast(WatchedSink, sink) if implements(sink, WatchedSink) else None
         self._remarking = cast(RemarkingSink, sink) if implements(sink, RemarkingSink) else None
+        self.answered = False
+        self.may_take_over = False
+        self.writes = 0
         self.last_stamp: object = None
         self.last_remarks: Sequence[StatusWarning] = ()
+        self._credentials: dict[str, TokenCredential] = {}
         # Made at the first use: thousands of file sinks read no secret and send no request.
         self._upstream: Runtime | None = None
 
@@ -53,6 +78,10 @@ class WriteRuntime:
     def clock(self) -> Clock:
         """The clock of this machine."""
         return self._context.clock
+
+    def upstream_now(self) -> datetime:
+        """Return the store's time."""
+        return self._upstream_runtime().upstream_now()
 
     async def reveal(self, source: SecretSource) -> Secret:
         """Read a secret now."""
@@ -66,29 +95,49 @@ class WriteRuntime:
         """The random id of the state directory."""
         return self._context.store.state.digest(b"writer")[:32]
 
-    @property
-    def may_take_over(self) -> bool:
-        """Whether this write takes the target over from another writer."""
-        return False
-
     def write_id(self, values: Values) -> str:
         """Return an id of the write of these values."""
-        return str(self.mark(values).digest)[:32]
+        written = f"write {self.writes} {self.mark(values).digest}"
+        return self._context.store.state.digest(written.encode())[:32]
 
     async def exchange(self, request: UpstreamRequest, *, auth: SecretSource | None = None) -> UpstreamReply:
-        """Send one request and return its reply."""
-        if auth is not None and isinstance(self._sink, HttpSinkSettings):
-            value = Secret(self._sink.auth_prefix + (await self.reveal(auth)).reveal())
-            request = replace(request, headers={**request.headers, self._sink.auth_header: value})
+        """Send one request and return its reply; after a 401 for another provider's token, the reply to a newer one."""
+        if auth is None or not isinstance(self._sink, HttpSinkSettings):
+            return await self._send(request)
+        if auth.token is None or auth.encoding != "text":
+            header, prefix = self._sink.auth_place
+            value = Secret(prefix + (await self.reveal(auth)).reveal())
+            return await self._send(with_headers(request, {header: value}))
+        credential = self._credential_of(self._sink, auth.token)
+        reply = await self._send(with_headers(request, credential.headers()))
+        if reply.status == UNAUTHORIZED and await credential.renewed():
+            return await self._send(with_headers(request, credential.headers()))
+        return reply
+
+    async def renewed(self, auth: SecretSource) -> bool:
+        """Report that the store refused the credential of the last request; return whether there is a newer one."""
+        if auth.token is None or not isinstance(self._sink, HttpSinkSettings):
+            return False
+        return await self._credential_of(self._sink, auth.token).renewed()
+
+    def _credential_of(self, sink: HttpSinkSettings, name: str) -> TokenCredential:
+        if (known := self._credentials.get(name)) is None:
+            known = self._credentials[name] = TokenCredential(name, sink.target, self._context, own=sink.auth_place)
+        return known
+
+    async def _send(self, request: UpstreamRequest) -> UpstreamReply:
         try:
-            return await self._upstream_runtime().exchange(request)
+            reply = await self._upstream_runtime().exchange(request)
         except TransientError as error:
             # Repeatable: no connection came about, or no answer came in time.
-            raise (SinkUnavailableError if error.repeatable else SinkError)(
-                f"{self._sink.target}: {error.detail}"
-            ) from None
+            kind = SinkUnavailableError if error.repeatable else SinkError
+            raised = kind(f"{self._sink.target}: {error.detail}")
+            raised.may_have_acted = error.is_sent
+            raise raised from None
         except AttemptError as error:
             raise SinkError(f"{self._sink.target}: {error.detail}") from None
+        self.answered = True
+        return reply
 
     async def run_in_thread(self, call: Callable[[], T]) -> T:
         """Run a blocking call in one of the sinks' threads, for at most `WRITE_SECONDS`."""
@@ -136,6 +185,13 @@ class WriteRuntime:
         if self._upstream is None:
             self._upstream = self._context.sink_upstream(self._sink)
         return self._upstream
+
+
+def with_headers(request: UpstreamRequest, headers: Mapping[str, Secret | str]) -> UpstreamRequest:
+    """Return the request with these headers too. Where it has one of its own of the same name, that counts."""
+    own = {name.lower() for name in request.headers}
+    more = {name: value for name, value in headers.items() if name.lower() not in own}
+    return replace(request, headers={**request.headers, **more})
 
 
 class AnnounceRuntime(WriteRuntime):

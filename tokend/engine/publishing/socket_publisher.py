@@ -53,6 +53,10 @@ class SocketPublisher:
         self._health.try_now()
         self._wake.set()
 
+    def sync(self, *, take_over: bool) -> None:  # noqa: ARG002  # as `Publisher.sync`
+        """End the pause after a failure: clients read the current token anyway."""
+        self.try_now()
+
     def owes_announcement(self) -> bool:
         """Return False: a client reads the current token, so there is no change to announce."""
         return False
@@ -70,7 +74,7 @@ class SocketPublisher:
         try:
             await self._serve(self._name, self.sink, self._on_listening)
         except SinkError as error:
-            self._health.failed(error.detail)
+            self._health.failed(error)
         except Exception:
             # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
             self._health.crashed()

@@ -1,12 +1,14 @@
 """Salted fingerprints of settings and secrets: whose a token is, and with what it was asked for."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
-from tokend.plugin.settings import HeldSettings, ProviderSettings
+from tokend.plugin.settings import HeldSettings, ProviderSettings, SinkSettings
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 
@@ -76,6 +78,26 @@ def rate_limited_account(settings: HeldSettings, digest: Callable[[bytes], str])
     if not settings.interval_is_per_account:
         return None
     return digest(_canonical(settings, settings.account_fields, {}))
+
+
+def sink_fingerprint(settings: SinkSettings, digest: Callable[[bytes], str]) -> str:
+    """Fingerprint all settings of a sink, with the places of its secrets: no secret is read."""
+    return digest(b"settings of a sink\0" + _encoded(settings))
+
+
+def _encoded(value: object) -> bytes:
+    """Encode a value of the settings so that equal bytes mean equal values."""
+    if isinstance(value, Secret):
+        parts = [b"secret", value.reveal_bytes()]
+    elif isinstance(value, BaseModel):
+        parts = [type(value).__name__.encode(), *(_encoded(item) for item in value.__dict__.items())]
+    elif isinstance(value, Mapping):
+        parts = [b"mapping", *(_encoded(item) for item in value.items())]
+    elif isinstance(value, (tuple, list)):
+        parts = [b"list", *(_encoded(item) for item in value)]
+    else:
+        parts = [repr(value).encode("utf-8", "surrogatepass")]
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
 
 
 def _canonical(settings: ProviderSettings, fields: Iterable[str], revealed: dict[str, Secret]) -> bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tokend.engine.records.codec import dump, load
+from tokend.engine.records.marks import MarkStore
 from tokend.engine.records.record import Record
 from tokend.engine.records.rename import emptied, is_blank, renamed
 from tokend.machine.clock import Clock
@@ -40,6 +41,12 @@ class StateBackend(Protocol):
     def set_aside(self, path: Path) -> None:
         """Quarantine."""
 
+    def marks(self) -> Iterable[tuple[Path, bytes]]:
+        """Every file with marks of sinks, named for its provider."""
+
+    def save_marks(self, name: str, content: bytes | None) -> None:
+        """Write the marks of a provider's sinks durably, or remove them (None). Raises `StoreError`."""
+
     def digest(self, value: bytes) -> str:
         """Salted hash."""
 
@@ -71,6 +78,7 @@ class TokenStore:
         self._unsaved_event = Event()
         self._hanging: set[str] = set()
         self._forgetful: set[str] = set()  # names under which tokens were forgotten
+        self.marks = MarkStore(state, threads, on_unsaved=lambda: self._unsaved_event.set())
 
     def load(self) -> None:
         """Read all persisted records. Blocks. Damaged files are set aside with a warning, never fatal."""
@@ -83,6 +91,12 @@ class TokenStore:
                 self.state.set_aside(path)
             else:
                 self._put(name, record)
+        for path, content in self.state.marks():
+            try:
+                self.marks.load(path.stem, content)
+            except StoreError as error:
+                log.warning("state.damaged", path=str(path), detail=error.detail)
+                self.state.set_aside(path)
 
     @property
     def records(self) -> Mapping[str, Record]:
@@ -129,12 +143,14 @@ class TokenStore:
     async def keep_saved(self) -> None:
         """Save again what could not be saved. Runs until cancelled."""
         while True:
-            if not self._unsaved:
+            if not self._unsaved and not self.marks.unsaved:
                 self._unsaved_event = Event()
                 await self._clock.wait(None, self._unsaved_event)
             await self._clock.sleep(SAVE_AGAIN_SECONDS)
             for name in list(self._unsaved):
                 await self._save_again(name)
+            for name in list(self.marks.unsaved):
+                await self.marks.save(name)
 
     async def _save_again(self, name: str) -> None:
         async with self._locks.setdefault(name, Lock()):
@@ -210,6 +226,7 @@ class TokenStore:
 
     async def rename(self, old: str, new: str) -> None:
         """Move a record to another name; the token stays. The old name keeps its generation: generations only rise."""
+        await self.marks.rename(old, new)
         record = self._records.get(old)
         if record is not None:
             self._records[old] = emptied(record)

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from tokend.plugin.settings import part_of
 from tokend.plugin.settings_base import Strings
+from tokend.plugin.shown_text import shown
 from tokend.plugin.templates import render
 from tokend.sinks.files.edited import Edit, EditedFileSink
 from tokend.sinks.files.patching import (
@@ -63,7 +64,7 @@ class PatchSink(EditedFileSink):
         for keys, text in pointers.items():
             for length in range(1, len(keys)):
                 if (outer := pointers.get(keys[:length])) is not None:
-                    raise ValueError(f"{text} lies within {outer}: a value has no keys")
+                    raise ValueError(f"{shown(text)} lies within {shown(outer)}: a value has no keys")
         return value
 
     @field_validator("numbers")
@@ -98,11 +99,12 @@ class PatchSink(EditedFileSink):
         return self._edit_of({parse_pointer(text): Value("0", text in self.numbers) for text in self.set})
 
     def _value(self, text: str, lease: Lease, others: Mapping[str, Lease]) -> Value:
-        rendered = render(f"{self.target}: {text}", self.set[text], lease, others).decode()
+        where = f"{self.target}: {shown(text)}"
+        rendered = render(where, self.set[text], lease, others).decode()
         if not rendered:
-            raise SinkError(f"{self.target}: {text}: the template yields nothing")
+            raise SinkError(f"{where}: the template yields nothing")
         if text in self.numbers and not NUMBER.fullmatch(rendered):
-            raise SinkError(f"{self.target}: {text}: the template yields no number (digits, with an optional fraction)")
+            raise SinkError(f"{where}: the template yields no number (digits, with an optional fraction)")
         return Value(rendered, text in self.numbers)
 
     def _edit_of(self, values: Mapping[Pointer, Value | None]) -> Edit:
@@ -110,8 +112,8 @@ class PatchSink(EditedFileSink):
             try:
                 return edit(content, self.format, values)
             except UneditableError as error:
-                raise SinkError(f"{self.target}: {error}") from None
+                raise SinkError(f"{self.target}: {shown(str(error))}") from None
             except UnencodableError as error:
-                raise SinkError(f"{self.target}: the value cannot be written as {error}") from None
+                raise SinkError(f"{self.target}: the value cannot be written as {shown(str(error))}") from None
 
         return change

@@ -37,7 +37,11 @@ class Node:
 def edit(text: str, pointer: Pointer, value: Value | None) -> str:
     """Set the value at a pointer; None takes its key away. Raises `UneditableError`."""
     if not text.strip(" \t\r\n"):
-        return text if value is None else _object(pointer.missing(0), value, "\n", "", _DEFAULT_STEP, ": ") + (text or "\n")
+        return (
+            text
+            if value is None
+            else _object(pointer.missing(0), value, "\n", "", _DEFAULT_STEP, ": ") + (text or "\n")
+        )
     root = _Parser(text).document()
     after = _edited(text, root, pointer, value)
     if after != text:

@@ -28,7 +28,9 @@ class Pointer:
         Whether a list or a table with the key 0 is missing cannot be known.
         """
         if any(_INDEX.fullmatch(key) for key in self.keys[depth + 1 :]):
-            raise NotThereError(f"{self.up_to(depth + 1)} is not there, and lists are not made: make it for {self.text}")
+            raise NotThereError(
+                f"{self.up_to(depth + 1)} is not there, and lists are not made: make it for {self.text}"
+            )
         return self.keys[depth:]
 
     def index(self, depth: int, length: int) -> int:

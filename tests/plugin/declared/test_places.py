@@ -1,0 +1,58 @@
+"""Places of values in an answer."""
+
+import base64
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tests.plugin.declared.replies import answer
+from tokend.plugin.declared.places import Place, PlaceField
+from tokend.plugin.settings_base import Settings
+
+
+class Table(Settings):
+    """A table with one place."""
+
+    place: PlaceField
+
+
+def place(written: Any) -> Place:
+    return Table.model_validate({"place": written}).place
+
+
+CONTENT = {"a": {"b": "text", "n": 7, "f": 1.5, "yes": True, "none": None, "list": []}, "b64": "cGxhbnRlZA==",
+           "path": "projects/1/secrets/x/versions/12", "bad": "é",
+           "binary": base64.b64encode(b"\xff").decode()}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("a.b", "text"), ("a.n", "7"), ("a.f", "1.5"), ("a.yes", None), ("a.none", None), ("a.list", None), ("x", None),
+        ({"json": "b64", "encoding": "base64"}, "planted"), ({"json": "bad", "encoding": "base64"}, None),
+        ({"json": "binary", "encoding": "base64"}, None), ({"json": "path", "after_last": "/"}, "12"),
+        ({"json": "a.b", "after_last": "/"}, "text"), ({"header": "ETag"}, '"3"'), ({"header": "X-None"}, None),
+        ({"header": "X-Id", "after_last": ":"}, "9"),
+    ],
+)  # fmt: skip
+def test_a_place_has_a_text_or_a_number(written: Any, text: str | None) -> None:
+    """Anything else is absent, as is what cannot be decoded."""
+    assert place(written).text(answer(CONTENT, etag='"3"', x_id="a:9")) == text
+
+
+def test_a_place_finds_any_value() -> None:
+    """For a kind that needs more than a text."""
+    assert place("a.list").find(answer(CONTENT)) == []
+    assert place("a.yes").find(answer(CONTENT)) is True
+
+
+@pytest.mark.parametrize(
+    "written",
+    [{}, {"json": "a", "header": "A"}, {"header": "A B"}, {"json": "a."}, {"json": "a", "encoding": "hex"}, 5, "",
+     {"json": "a", "after_last": ""}],
+)  # fmt: skip
+def test_a_place_is_one_place(written: Any) -> None:
+    """Exactly one expression or header."""
+    with pytest.raises(ValidationError):
+        place(written)

@@ -1,0 +1,150 @@
+"""A target in a store: its delivery, its saved mark, its place at the host, and what the status shows of it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import cast
+
+from tokend.engine.context.context import Context
+from tokend.engine.context.host_backoff import HostAttempt
+from tokend.engine.publishing.remote_delivery import RemoteDelivery
+from tokend.engine.publishing.sink_runtime import WriteRuntime
+from tokend.engine.publishing.target_lock import TargetLock
+from tokend.engine.publishing.target_tokens import Leases
+from tokend.engine.records.fingerprints import sink_fingerprint
+from tokend.engine.records.marks import SavedMark
+from tokend.plugin.kind_bugs import exits_refused
+from tokend.plugin.settings import SinkSettings
+from tokend.plugin.sink import RemoteSink
+from tokend.values.errors import SinkError
+from tokend.values.status import SinkStatus
+
+LAST_WRITER_WINS = "last writer wins"
+
+
+class RemoteTarget:
+    """What a `Publisher` has for a remote sink only.
+
+    ``key`` is the target's name among the marks of the token ``name``. ``drift`` is the word of the last look
+    (`SinkStatus.drift`). ``conflict`` is the operator's sentence while another writer owns the target.
+    """
+
+    __slots__ = (
+        "_context",
+        "_name",
+        "_runtime",
+        "_settings",
+        "_sink",
+        "_target",
+        "_waiting",
+        "conflict",
+        "delivery",
+        "drift",
+        "key",
+    )
+
+    def __init__(
+        self, name: str, sink: RemoteSink, runtime: WriteRuntime, target: TargetLock, context: Context
+    ) -> None:
+        self.delivery = RemoteDelivery(sink, save=self._save)
+        self.key = _key_of(sink, context)
+        self.drift: str | None = None
+        self.conflict: str | None = None
+        self._name = name
+        self._settings = sink_fingerprint(cast(SinkSettings, sink), context.store.state.digest)
+        self._sink = sink
+        self._runtime = runtime
+        self._target = target
+        self._waiting = False  # for the host's turn
+        self._context = context
+        self._remember(context.store.marks.get(name, self.key))
+
+    def shown_in(self, status: SinkStatus) -> SinkStatus:
+        """Return the status with what is known of the store."""
+        known, detail = self.delivery.known, self.pause() if self._waiting else None
+        if status.error is None and detail is not None:
+            status = replace(status, state="failing", error=detail)
+        remarks = (None if known is None else known.remark, None if self._sink.compares else LAST_WRITER_WINS)
+        return replace(
+            status,
+            store_version=None if known is None else known.version,
+            drift=self.drift,
+            remark="; ".join(one for one in remarks if one is not None) or None,
+        )
+
+    def _remember(self, saved: SavedMark | None) -> None:
+        """Begin with the mark that an earlier process saved, if it was made with these settings."""
+        if saved is None:
+            return
+        self.delivery.writes = self._runtime.writes = saved.writes
+        if saved.settings == self._settings:
+            self.delivery.known, self.delivery.expires_at = saved.mark, saved.expires_at
+            self.conflict = saved.conflict
+
+    async def _save(self) -> None:
+        known = self.delivery.known
+        self._runtime.writes = self.delivery.writes
+        mark = SavedMark(
+            settings=self._settings,
+            known=known is not None,
+            digest=None if known is None else known.digest,
+            version=None if known is None else known.version,
+            remark=None if known is None else known.remark,
+            expires_at=self.delivery.expires_at,
+            writes=self.delivery.writes,
+            conflict=self.conflict,
+        )
+        await self._context.store.marks.put(self._name, self.key, mark)
+
+    async def conflicts(self, detail: str) -> None:
+        """Remember, also after a restart, that another writer owns the target."""
+        self.conflict = detail
+        await self._save()
+
+    def sync(self, *, take_over: bool) -> None:
+        """Forget what is known of the target: the store is asked first."""
+        self.delivery.known = self.delivery.expires_at = None
+        if take_over:
+            self.conflict = None
+
+    def try_now(self) -> None:
+        """End the pause of the host, unless the store asked for it."""
+        self._context.hosts.try_now(self._sink.upstream)
+
+    def pause(self) -> str | None:
+        """Return the operator's sentence while nothing is sent to the host, else None."""
+        if not self._context.hosts.is_paused(self._sink.upstream):
+            return None
+        return f"{self._sink.target}: nothing is sent to {self._sink.upstream} now: it could not be used a moment ago"
+
+    @asynccontextmanager
+    async def attempt(self) -> AsyncIterator[HostAttempt]:
+        """Wait for the host's turn, and have the host learn from what is done in the block."""
+        self._waiting = True
+        async with self._context.hosts.attempt(self._sink.upstream) as attempt:
+            self._waiting = False
+            self._runtime.answered = self.delivery.answered = False
+            yield attempt
+            attempt.answered = self._runtime.answered or self.delivery.answered
+
+    async def inspect(self, leases: Leases | None) -> None:
+        """Ask the store what it holds, for the status. ``leases`` are what it must hold; None for nothing."""
+        if (detail := self.pause()) is not None:
+            self.drift = f"unknown: {detail}"
+            return
+        lease, others = leases or (None, {})
+        async with self.attempt() as attempt, self._target.lock:
+            try:
+                with exits_refused():
+                    self.drift = await self.delivery.look(self._runtime, lease, others)
+            except SinkError as error:
+                attempt.failed(error)
+                self.drift = f"unknown: {error.detail}"
+
+
+def _key_of(sink: RemoteSink, context: Context) -> str:
+    """Return a name for the part of the target that the sink writes: the target's own where it writes one part only."""
+    parts = sorted(cast(SinkSettings, sink).exclusive_targets())
+    if len(parts) == 1:
+        return sink.target
+    return f"{sink.target}#{context.store.state.digest(repr(parts).encode())[:12]}"

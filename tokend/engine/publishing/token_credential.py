@@ -1,0 +1,63 @@
+"""Credentials of a sink that are another provider's token: its ready headers, and a newer token after a refusal."""
+
+from collections.abc import Mapping
+
+from tokend.engine.context.context import Context
+from tokend.engine.context.references import lacking
+from tokend.engine.context.reports import UNAUTHORIZED
+from tokend.values.errors import ReaderError, SinkError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease, ready_headers
+
+
+class TokenCredential:
+    """The present token of the provider ``name``, for the requests of one sink; ``target`` is for messages.
+
+    ``own`` are the store's own header and what stands there before a credential, for a token that brings no headers.
+    """
+
+    __slots__ = ("_context", "_name", "_own", "_sent", "_target")
+
+    def __init__(self, name: str, target: str, context: Context, *, own: tuple[str, str]) -> None:
+        self._name = name
+        self._target = target
+        self._own = own
+        self._context = context
+        self._sent: Lease | None = None
+
+    def headers(self) -> Mapping[str, Secret | str]:
+        """Return the headers to send with a request, as readers of the token get them.
+
+        Raises `SinkError` while the provider has no valid token.
+        """
+        lease, entry = self._context.store.valid_lease(self._name), self._context.engine().entries.get(self._name)
+        if lease is None or entry is None:
+            raise SinkError(f"{self._target}: {lacking([self._name], self._context.store)}")
+        self._sent = lease
+        header, prefix = self._own
+        own = {} if lease.token.headers else {header: Secret(prefix + lease.token.value.reveal())}
+        ready = ready_headers(lease.token, entry.settings.headers)
+        return {**own, **{key: Secret(value) for key, value in ready.items()}}
+
+    async def renewed(self) -> bool:
+        """Report that the store refused the token that was sent last. Return whether there is a newer one now.
+
+        That is a report as a client makes it: it causes a refresh within the limits of readers.
+        """
+        sent, context = self._sent, self._context
+        if sent is None or (entry := context.engine().entries.get(self._name)) is None:
+            return False
+        context.reports.record(
+            self._name,
+            sent.generation,
+            reason=UNAUTHORIZED,
+            uid=None,
+            now=context.clock.instant(),
+            signed_here=entry.settings.local,
+        )
+        try:
+            await context.engine().refresh(self._name, if_generation=sent.generation, reason=UNAUTHORIZED, admin=False)
+        except ReaderError:
+            return False
+        newest = context.store.valid_lease(self._name)
+        return newest is not None and newest.generation > sent.generation

@@ -1,0 +1,60 @@
+"""Rows of a configuration's ``[[errors]]``: which answers mean which error."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from tokend.plugin.declared.answer import Answer
+from tokend.plugin.declared.expressions import ExpressionField
+from tokend.plugin.settings_base import Duration, Settings
+
+Means = Literal["rejected", "rate_limited", "transient", "conflict"]
+
+
+def _statuses(value: Any) -> Any:
+    return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Status = Annotated[int, Field(ge=100, le=599)]
+Statuses = Annotated[
+    tuple[Status, ...],
+    Field(strict=False, min_length=1),
+    BeforeValidator(_statuses),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "minItems": 1}]}),
+]
+"""One HTTP status or several."""
+
+
+class ErrorRow(Settings):
+    """One row. An answer matches if all given conditions hold: ``status``, ``when``, and ``text`` within the body.
+
+    ``pause`` is the time until the next request to the host, for an answer without ``Retry-After``.
+    """
+
+    status: Statuses | None = None
+    when: ExpressionField | None = None
+    text: Annotated[str | None, Field(min_length=1)] = None
+    means: Means
+    pause: Duration | None = None
+
+    @model_validator(mode="after")
+    def _some_condition(self) -> Self:
+        if self.status is None and self.when is None and self.text is None:
+            raise ValueError("a row of errors has a condition: status, when or text")
+        if self.pause is not None and self.means not in {"rate_limited", "transient"}:
+            raise ValueError('pause goes with means = "rate_limited" or "transient"')
+        return self
+
+    def matches(self, answer: Answer) -> bool:
+        """Return whether an answer is one of this row. Blocks and raises as `Answer.find`."""
+        return (
+            (self.status is None or answer.status in self.status)
+            and (self.text is None or answer.contains(self.text))
+            and (self.when is None or answer.holds(self.when))
+        )
+
+
+def first_match(rows: Iterable[ErrorRow], answer: Answer) -> ErrorRow | None:
+    """Return the first row that matches; None if none does. Blocks and raises as `Answer.find`."""
+    return next((row for row in rows if row.matches(answer)), None)

@@ -1,0 +1,69 @@
+"""Places of values in an answer: a JMESPath expression over the JSON body, or a header."""
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from tokend.plugin.declared.answer import Answer
+from tokend.plugin.declared.expressions import LONGEST_EXPRESSION, ExpressionField
+from tokend.plugin.settings_base import Settings, header_name
+
+
+class Place(Settings):
+    """One place, and how its text is read.
+
+    ``encoding = "base64"`` decodes the text. ``after_last = "/"`` is what follows the last ``/``.
+    """
+
+    expression: ExpressionField | None = Field(default=None, alias="json")
+    header: str | None = None
+    encoding: Literal["base64"] | None = None
+    after_last: Annotated[str | None, Field(min_length=1)] = None
+
+    @field_validator("header")
+    @classmethod
+    def _header_name(cls, value: str | None) -> str | None:
+        return None if value is None else header_name(value)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.expression is None) == (self.header is None):
+            raise ValueError('a place is a JMESPath expression, "data.value", or { header = "Name" }')
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema: an expression, or a table."""
+        return {"anyOf": [{"type": "string", "minLength": 1, "maxLength": LONGEST_EXPRESSION}, handler(core_schema)]}
+
+    def find(self, answer: Answer) -> Any:
+        """Return what is there; None if there is nothing. Blocks and raises as `Answer.find`."""
+        if self.header is not None:
+            return answer.reply.headers.get(self.header.lower())
+        assert self.expression is not None  # noqa: S101  (`_one_place`)
+        return answer.find(self.expression)
+
+    def text(self, answer: Answer) -> str | None:
+        """Return the text or number that is there, as text; None if there is none. Blocks and raises as `find`."""
+        found = self.find(answer)
+        if isinstance(found, bool) or not isinstance(found, str | int | float):
+            return None
+        text = str(found)
+        if self.encoding == "base64":
+            try:
+                text = base64.b64decode(text, validate=True).decode()
+            except (binascii.Error, ValueError):
+                return None
+        return text if self.after_last is None else text.rpartition(self.after_last)[2]
+
+
+def _written(value: Any) -> Any:
+    return {"json": value} if isinstance(value, str) else value
+
+
+PlaceField = Annotated[Place, BeforeValidator(_written)]
+"""The type of a settings field with a place: a string is an expression."""

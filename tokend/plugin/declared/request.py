@@ -1,0 +1,122 @@
+"""A request that a configuration declares: method, URL, query, headers, and a body as JSON, form or text."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails
+
+from tokend.plugin.declared.json_template import JsonField
+from tokend.plugin.declared.placeholders import Text, TextField, Value, unknown_name
+from tokend.plugin.declared.url_template import UrlField, form_encoded
+from tokend.plugin.http_exchange import UpstreamRequest
+from tokend.plugin.settings_base import Settings, header_name
+from tokend.values.secret import Secret
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+# The client sets these itself: another value would mean another host, another length or another connection.
+FIXED_HEADERS = frozenset(
+    {
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "accept-encoding",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+    }
+)
+HeaderTexts = dict[Annotated[str, AfterValidator(header_name)], TextField]
+Where = tuple[str | int, ...]
+
+
+class RequestSettings(Settings):
+    """The keys of one request."""
+
+    method: Method
+    url: UrlField = Field(repr=False)
+    query: dict[str, TextField] = Field(default_factory=dict, repr=False)
+    headers: HeaderTexts = Field(default_factory=dict, repr=False)
+    json_body: JsonField | None = Field(default=None, alias="json", repr=False)
+    form: dict[str, TextField] | None = Field(default=None, repr=False)
+    text: TextField | None = Field(default=None, repr=False)
+
+    @field_validator("headers")
+    @classmethod
+    def _free_headers(cls, value: dict[str, Text]) -> dict[str, Text]:
+        if fixed := sorted(name for name in value if name.lower() in FIXED_HEADERS):
+            raise ValueError(f"{fixed[0]} is set by tokend itself")
+        if len({name.lower() for name in value}) != len(value):
+            raise ValueError("a header stands here twice: upper and lower case do not make two of it")
+        for name, text in value.items():
+            if not all(part.isprintable() and part.isascii() for part in text.parts if isinstance(part, str)):
+                raise ValueError(f"{name}: a header's value is one line of ASCII")
+        return value
+
+    @model_validator(mode="after")
+    def _one_body(self) -> Self:
+        bodies = {"json": self.json_body, "form": self.form, "text": self.text}
+        given = [key for key, body in bodies.items() if body is not None]
+        if len(given) > 1:
+            raise ValueError(f"a request has one body: {' or '.join(given)}")
+        if given and self.method == "GET":
+            raise ValueError(f"a GET has no body: remove {given[0]}, or write another method")
+        return self
+
+    def names(self) -> Iterator[tuple[Where, str]]:
+        """Yield the name of each placeholder, with the path of its key below the request's table."""
+        yield from ((("url",), name) for name in self.url.names)
+        for key, texts in (("query", self.query), ("headers", self.headers), ("form", self.form or {})):
+            yield from (((key, item), name) for item, text in texts.items() for name in text.names)
+        if self.text is not None:
+            yield from ((("text",), name) for name in self.text.names)
+        if self.json_body is not None:
+            yield from ((("json", *path), name) for path, name in self.json_body.names())
+
+    def make(self, values: Mapping[str, Value]) -> UpstreamRequest:
+        """Return the request with these values.
+
+        Raises `TransientError` if a value does not fit into the URL.
+        """
+        headers: dict[str, str | Secret] = {name: text.fill(values) for name, text in self.headers.items()}
+        body, kind = self._body(values)
+        given = {name.lower() for name in headers}
+        if kind is not None and "content-type" not in given:
+            headers["Content-Type"] = kind
+        if "accept" not in given:
+            headers["Accept"] = "application/json"
+        return UpstreamRequest(self.method, self.url.fill(values, self.query), headers, body)
+
+    def _body(self, values: Mapping[str, Value]) -> tuple[bytes, str | None]:
+        if self.json_body is not None:
+            return self.json_body.fill(values), "application/json"
+        if self.form is not None:
+            filled = {name: text.fill(values) for name, text in self.form.items()}
+            return form_encoded(filled).encode(), "application/x-www-form-urlencoded"
+        if self.text is not None:
+            text = self.text.fill(values)
+            return text.reveal_bytes() if isinstance(text, Secret) else text.encode(), "text/plain; charset=utf-8"
+        return b"", None
+
+
+def unknown_names(tables: Mapping[Where, tuple[RequestSettings, Collection[str]]]) -> Iterator[tuple[Where, str]]:
+    """Yield the fault of each unknown placeholder, with the path of its key.
+
+    ``tables`` has the request and the names that are filled in, by the path of the request's table.
+    """
+    for where, (request, known) in tables.items():
+        for below, name in request.names():
+            if (fault := unknown_name([name], known)) is not None:
+                yield (*where, *below), fault
+
+
+def refuse_keys(faults: Iterable[tuple[Where, str]]) -> None:
+    """Raise a `ValidationError` with all faults, each at the path of its key. Return if there is none."""
+    errors = [
+        InitErrorDetails(type="value_error", loc=where, input="", ctx={"error": ValueError(fault)})
+        for where, fault in faults
+    ]
+    if errors:
+        raise ValidationError.from_exception_data("request", errors, hide_input=True)

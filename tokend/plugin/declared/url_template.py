@@ -1,0 +1,105 @@
+"""URLs of a configuration with placeholders: the host is fixed, values are percent-encoded."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import quote
+
+from pydantic import PlainValidator, WithJsonSchema
+
+from tokend.plugin.declared.placeholders import Placeholder, Text, Value, as_text
+from tokend.values.errors import TransientError
+from tokend.values.secret import Secret
+from tokend.values.url import DOTS, validate_base_url
+
+_START = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)(.?)", re.DOTALL)
+# RFC 3986, 3.3 and 3.4: path and query, with what stands for a placeholder.
+_REST = re.compile(r"[A-Za-z0-9._~:/?@!$&'()*+,;=%-]*", re.ASCII)
+
+
+class SecretUrl(str):
+    """A URL that contains a secret. Its repr shows the host only."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        found = _START.match(self)
+        return f"'{found[1] if found else ''}/…'"
+
+
+@dataclass(frozen=True, slots=True)
+class UrlTemplate:
+    """A parsed URL. ``origin`` is scheme, host and port."""
+
+    text: Text
+    origin: str
+
+    @classmethod
+    def parse(cls, written: str) -> "UrlTemplate":
+        """Parse a URL. Raises ValueError, which does not quote it."""
+        text = Text.parse(written)
+        start = _START.match(text.start)
+        if start is None or (not start[2] and len(text.parts) > 1):
+            what = "a URL's host is fixed: no placeholder before its path" if text.names else "write https://host/path"
+            raise ValueError(f"this is no URL: {what}")
+        origin = validate_base_url(start[1])
+        if "#" in text.shown:
+            raise ValueError("a URL has no fragment (#) here")
+        sample = "".join(part if isinstance(part, str) else "x" for part in text.parts)[len(start[1]) :]
+        if not _REST.fullmatch(sample):
+            raise ValueError("a URL has characters here that must be percent-encoded: %20 for a space")
+        if DOTS & set(sample.partition("?")[0].split("/")):
+            raise ValueError("a URL has no . and no .. in its path")
+        return cls(text, origin)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the placeholders, in order."""
+        return self.text.names
+
+    @property
+    def shown(self) -> str:
+        """Host and path, with the placeholders as they are written and without the query."""
+        return self.text.shown.partition("?")[0].partition("://")[2]
+
+    def fill(self, values: Mapping[str, Value], query: Mapping[str, Text]) -> str:
+        """Return the URL with the values and further query parameters. A `SecretUrl` if one of the values is a secret.
+
+        Raises `TransientError` if a value would make a part of the path that leads elsewhere.
+        """
+        in_path = True
+        for part in self.text.parts:
+            in_path = in_path and not (isinstance(part, str) and "?" in part)
+            if in_path and isinstance(part, Placeholder) and not as_text(values[part.name]):
+                raise TransientError(f"{part} is empty, and the URL's path needs it")
+        filled = self.text.fill(values, percent_encoded)
+        texts = {name: text.fill(values) for name, text in query.items()}
+        url = filled.reveal() if isinstance(filled, Secret) else filled
+        if DOTS & set(url.partition("?")[0].split("/")):
+            raise TransientError("a value in the URL's path is . or .., which leads elsewhere")
+        if pairs := form_encoded(texts):
+            url += ("&" if "?" in url else "?") + pairs
+        return SecretUrl(url) if any(isinstance(one, Secret) for one in (filled, *texts.values())) else url
+
+
+def percent_encoded(text: str) -> str:
+    """Encode everything but letters, digits and ``-._~``."""
+    return quote(text, safe="")
+
+
+def form_encoded(texts: Mapping[str, str | Secret]) -> str:
+    """Return ``name=value`` pairs, in clear, as a query or a form has them."""
+    return "&".join(f"{percent_encoded(name)}={percent_encoded(as_text(text))}" for name, text in texts.items())
+
+
+def _parsed(value: object) -> UrlTemplate:
+    if isinstance(value, UrlTemplate):
+        return value
+    if not isinstance(value, str):
+        raise ValueError('a URL is a string: "https://…"')  # noqa: TRY004
+    return UrlTemplate.parse(value)
+
+
+UrlField = Annotated[UrlTemplate, PlainValidator(_parsed), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
+"""The type of a settings field with a URL."""
