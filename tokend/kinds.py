@@ -133,6 +133,7 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "http": "tokend.sinks.stores.http:HttpSink",
         "aws-secretsmanager": "tokend.sinks.stores.aws_secretsmanager:AwsSecretsManagerSink",
         "aws-ssm": "tokend.sinks.stores.aws_ssm:AwsSsmSink",
+        "vault": "tokend.sinks.stores.vault:VaultSink",
     },
     sink_faults,
 )

@@ -60,7 +60,7 @@ class DeclaredStoreSettings(ValuesSettings, HttpSinkSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        base = ["name", *(["key"] if self.key else [])]
+        base = ["name", *(["key"] if self.key else []), "null"]
         values = [f"values.{key}" for key in self.values] or ["value"]
         known: dict[Where, list[str]] = {
             ("request",): [*values, *base, *_OF_THE_TOKEN, "version"],

@@ -138,7 +138,9 @@ class HttpSink(DeclaredStoreSettings):
     def _filled_in(
         self, runtime: SinkRuntime, content: Content | None, *, version: str | None = None
     ) -> dict[str, Value]:
-        values: dict[str, Value] = {"name": runtime.name, "key": self.key, "version": version or NO_VERSION}
+        values: dict[str, Value] = {
+            "name": runtime.name, "key": self.key, "null": None, "version": version or NO_VERSION
+        }  # fmt: skip
         if content is None:
             return values
         if isinstance(content.values, Secret):
