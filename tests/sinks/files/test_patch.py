@@ -164,7 +164,7 @@ def test_an_edit_by_somebody_else_meanwhile_is_kept(tmp_path: Path) -> None:
 
 
 def test_another_program_s_own_writing_of_the_same_value_is_no_drift(tmp_path: Path) -> None:
-    """It writes the file anew with other quotes and indentation: the value counts."""
+    """It writes the whole file with other quotes and indentation: the value counts."""
     path = tmp_path / "hosts.yml"
     made = sink("patch", path, format="yaml", set={"/github.com/oauth_token": TOKEN})
     made.write(lease())
