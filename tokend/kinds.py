@@ -115,6 +115,7 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "jwt": "tokend.providers.jwt:Jwt",
         "request-jwt": "tokend.providers.request_jwt:RequestJwt",
         "auth-token": "tokend.providers.auth_token:AuthToken",
+        "vault": "tokend.providers.vault:Vault",
     },
     provider_faults,
 )

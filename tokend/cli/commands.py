@@ -37,6 +37,7 @@ SECTIONS = {
         "status": ("tokend.cli.status", "Show the state of all tokens, or of one."),
         "verify": ("tokend.cli.verify", "Check whether a token is valid (no network)."),
         "refresh": ("tokend.cli.refresh", "Fetch a newer token now."),
+        "sync": ("tokend.cli.sync", "Write a token to its files and stores now."),
         "forget": ("tokend.cli.forget", "Drop a compromised token everywhere and log in again."),
     },
     "The daemon": {

@@ -247,6 +247,10 @@ class SinkSettings(Settings):
         """Return whether a command prints what this sink writes, as far as its words say."""
         return False
 
+    def removal_fault(self) -> str | None:
+        """Return the error for ``on_expiry = "remove"``, where the settings lack what a removal needs, else None."""
+        return None
+
     def announcement_timing(self) -> AnnouncementTiming | None:
         """Return when a pushed sink announces its changes; None if it has nothing to announce."""
         return AT_ONCE

@@ -13,6 +13,9 @@ class Counters:
         self.refresh_samples: Counter[str] = Counter()
         self.sink_writes: Counter[tuple[str, str, str]] = Counter()  # (token, sink, result)
         self.sink_repairs: Counter[tuple[str, str]] = Counter()  # (token, sink)
+        self.sink_drifts: Counter[tuple[str, str]] = Counter()  # (token, sink)
+        self.sink_seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self.sink_samples: Counter[tuple[str, str]] = Counter()
         self.reports: Counter[tuple[str, str]] = Counter()  # (token, reason)
 
     def refreshed(self, token: str, result: str) -> None:
@@ -32,6 +35,15 @@ class Counters:
     def wrote(self, token: str, sink: str, result: str) -> None:
         """Count a write of a sink; ``result`` is ``success``, ``unchanged`` or ``failure``."""
         self.sink_writes[token, sink, result] += 1
+
+    def sink_took(self, token: str, sink: str, seconds: float) -> None:
+        """Add the duration of a write that succeeded, without the wait for its lock."""
+        self.sink_seconds[token, sink] += seconds
+        self.sink_samples[token, sink] += 1
+
+    def drifted(self, token: str, sink: str) -> None:
+        """Count a target that a look has found changed by others, once for each change."""
+        self.sink_drifts[token, sink] += 1
 
     def repaired(self, token: str, sink: str) -> None:
         """Count a target that was written again because another program had changed it."""

@@ -3,7 +3,7 @@
 A failure of a sink never delays or fails a refresher.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -11,6 +11,7 @@ from typing import cast
 from tokend.engine.context.context import Context
 from tokend.engine.context.host_backoff import HostAttempt
 from tokend.engine.context.references import lacking, referenced
+from tokend.engine.context.warnings import CONFIG
 from tokend.engine.publishing.announcer import Announcer
 from tokend.engine.publishing.drift_repair import DriftRepair
 from tokend.engine.publishing.remote_target import RemoteTarget
@@ -26,8 +27,11 @@ from tokend.plugin.settings import SinkSettings
 from tokend.plugin.sink import CombiningSink, RemoteSink, Sink, WatchedSink
 from tokend.values.errors import NewerGenerationError, SinkConflictError, SinkError, SinkFinalError
 from tokend.values.instant import Instant
-from tokend.values.status import SinkStatus
+from tokend.values.status import SinkStatus, StatusWarning
 from tokend.values.tokens import Lease
+
+# The code of a warning about tokens that live too short for the store (`config.store_checks` has it, too).
+QUOTA = "store_quota"
 
 log = get_logger()
 
@@ -43,6 +47,7 @@ class Publisher:
     __slots__ = (
         "_again",
         "_attempt",
+        "_busy",
         "_context",
         "_delivery",
         "_done",
@@ -87,7 +92,9 @@ class Publisher:
         self.remote: RemoteTarget | None = None
         # `plugin.kind_check` has checked that the model implements the interface of its family.
         if sink.family == "remote":
-            self.remote = RemoteTarget(name, cast(RemoteSink, sink), self._runtime, target, context)
+            self.remote = RemoteTarget(
+                name, cast(RemoteSink, sink), self._runtime, label=label, target=target, context=context
+            )
         self._delivery = cast(CombiningSink, sink) if self.remote is None else self.remote.delivery
         self.drift: DriftRepair | None = None
         if implements(sink, WatchedSink):
@@ -116,6 +123,7 @@ class Publisher:
         # Something changed during an attempt: another one follows, whatever its result.
         self._again = False
         self._attempt: HostAttempt | None = None
+        self._busy = False
 
     @property
     def status(self) -> SinkStatus:
@@ -165,6 +173,12 @@ class Publisher:
             self.remote.sync(take_over=take_over)
         self._write_again()
         self.try_now()
+
+    def is_writing(self) -> bool:
+        """Return whether an attempt is being made, or is to be made now. False while the store's host is paused."""
+        if self.remote is not None and self.remote.pause() is not None:
+            return False
+        return self._busy or self._due(self._context.clock.instant()) is not None
 
     def token_changed(self, name: str) -> None:
         """Try again at once, after a failure, if the token ``name`` is a secret of the sink."""
@@ -272,16 +286,24 @@ class Publisher:
 
     async def _tried(self, operation: Callable[[], Awaitable[bool]], wanted: Wanted | None) -> bool | None:
         """Await an operation on the target. None if it failed; the failure is recorded then."""
-        self._again = False
+        self._again, self._busy = False, True
+        began = self._context.clock.instant()
         try:
             with exits_refused():
-                return await operation()
+                changed = await operation()
         except SinkError as error:
             await self._failed(error, wanted)
         except Exception:
             # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
             self._health.crashed()
             raise
+        else:
+            if changed:
+                seconds = began.until(self._context.clock.instant())
+                self._context.counters.sink_took(self.name, self.label, seconds)
+            return changed
+        finally:
+            self._busy = False
         return None
 
     async def _failed(self, error: SinkError, wanted: Wanted | None) -> None:
@@ -318,10 +340,20 @@ class Publisher:
 
     def _succeeded(self, wanted: Wanted | None, *, changed: bool) -> None:
         self._done = wanted
-        for warning in self._context.warnings.put(self.name, self.label, self._runtime.last_remarks):
+        for warning in self._context.warnings.put(self.name, self.label, self._remarks()):
             log.warning("sink.warning", token=self.name, sink=self.label, code=warning.code, detail=warning.message)
         removed = wanted is not None and wanted.action == "remove"
         # The readers of a store have no use for the news that it holds nothing.
         if changed and self.announcer is not None and not (removed and self.sink.family == "remote"):
             self.announcer.want()
         self._health.succeeded(removed=removed)
+
+    def _remarks(self) -> Sequence[StatusWarning]:
+        """Return what looks wrong with the target, and with the life of the tokens if the settings do not say it."""
+        known = {warning.code for warning in self._context.warnings.of(self.name, CONFIG)}
+        leases = self._tokens.valid_leases(self._context.clock.instant())
+        if self.remote is None or leases is None or QUOTA in known:
+            return self._runtime.last_remarks
+        lives = [life for one in (leases[0], *leases[1].values()) if (life := one.token.life_seconds) is not None]
+        warning = self.sink.quota_warning(min(lives)) if lives else None
+        return () if warning is None else (StatusWarning(QUOTA, warning),)

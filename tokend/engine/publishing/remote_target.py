@@ -15,6 +15,7 @@ from tokend.engine.records.fingerprints import sink_fingerprint
 from tokend.engine.records.marks import SavedMark
 from tokend.plugin.kind_bugs import exits_refused
 from tokend.plugin.settings import SinkSettings
+from tokend.plugin.shown_text import shown
 from tokend.plugin.sink import RemoteSink
 from tokend.values.errors import SinkError
 from tokend.values.status import SinkStatus
@@ -31,6 +32,7 @@ class RemoteTarget:
 
     __slots__ = (
         "_context",
+        "_label",
         "_name",
         "_runtime",
         "_settings",
@@ -44,13 +46,21 @@ class RemoteTarget:
     )
 
     def __init__(
-        self, name: str, sink: RemoteSink, runtime: WriteRuntime, target: TargetLock, context: Context
+        self,
+        name: str,
+        sink: RemoteSink,
+        runtime: WriteRuntime,
+        *,
+        label: str,
+        target: TargetLock,
+        context: Context,
     ) -> None:
         self.delivery = RemoteDelivery(sink, save=self._save)
         self.key = _key_of(sink, context)
         self.drift: str | None = None
         self.conflict: str | None = None
         self._name = name
+        self._label = label
         self._settings = sink_fingerprint(cast(SinkSettings, sink), context.store.state.digest)
         self._sink = sink
         self._runtime = runtime
@@ -63,7 +73,7 @@ class RemoteTarget:
         """Return the status with what is known of the store."""
         known, detail = self.delivery.known, self.pause() if self._waiting else None
         if status.error is None and detail is not None:
-            status = replace(status, state="failing", error=detail)
+            status = replace(status, state="failing", error=shown(detail))
         remarks = (None if known is None else known.remark, None if self._sink.compares else LAST_WRITER_WINS)
         return replace(
             status,
@@ -98,7 +108,7 @@ class RemoteTarget:
 
     async def conflicts(self, detail: str) -> None:
         """Remember, also after a restart, that another writer owns the target."""
-        self.conflict = detail
+        self.conflict = shown(detail)
         await self._save()
 
     def sync(self, *, take_over: bool) -> None:
@@ -130,21 +140,25 @@ class RemoteTarget:
     async def inspect(self, leases: Leases | None) -> None:
         """Ask the store what it holds, for the status. ``leases`` are what it must hold; None for nothing."""
         if (detail := self.pause()) is not None:
-            self.drift = f"unknown: {detail}"
+            self.drift = f"unknown: {shown(detail)}"
             return
         lease, others = leases or (None, {})
+        before = self.drift
         async with self.attempt() as attempt, self._target.lock:
             try:
                 with exits_refused():
                     self.drift = await self.delivery.look(self._runtime, lease, others)
+                if self.drift in {"changed", "missing"} and before != self.drift:
+                    self._context.counters.drifted(self._name, self._label)
             except SinkError as error:
                 attempt.failed(error)
-                self.drift = f"unknown: {error.detail}"
+                self.drift = f"unknown: {shown(error.detail)}"
 
 
 def _key_of(sink: RemoteSink, context: Context) -> str:
     """Return a name for the part of the target that the sink writes: the target's own where it writes one part only."""
-    parts = sorted(cast(SinkSettings, sink).exclusive_targets())
-    if len(parts) == 1:
-        return sink.target
-    return f"{sink.target}#{context.store.state.digest(repr(parts).encode())[:12]}"
+    parts, target = sorted(cast(SinkSettings, sink).exclusive_targets()), shown(sink.target)
+    if len(parts) == 1 and target == sink.target:
+        return target
+    # (A name that looks like a secret is not shown, so that the text alone may be that of another target.)
+    return f"{target}#{context.store.state.digest(repr(parts).encode())[:12]}"
