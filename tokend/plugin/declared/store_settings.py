@@ -33,8 +33,8 @@ class DeclaredStoreSettings(ValuesSettings, HttpSinkSettings):
 
     @property
     def server_url(self) -> tuple[str, str]:
-        """The key that holds the store's URL, and its origin."""
-        return "url", self.request.url.origin
+        """The key whose table holds the store's URL, and its origin."""
+        return "request", self.request.url.origin
 
     @property
     def target(self) -> str:
@@ -47,6 +47,15 @@ class DeclaredStoreSettings(ValuesSettings, HttpSinkSettings):
             return frozenset()
         whole = f"http:{self.request.url.shown}"
         return frozenset({part_of(whole, self.key) if self.key else whole})
+
+    def is_read_by(self, argv: tuple[str, ...]) -> bool:
+        """Return whether a command has the URL among its words."""
+        shown = self.request.url.shown
+        return "{" not in shown and self.key is None and any(shown in word for word in argv)
+
+    def removal_fault(self) -> str | None:
+        """Return the error for ``on_expiry = "remove"`` without the request for it."""
+        return None if self.remove_request else 'on_expiry = "remove" needs the table remove: the request that removes'
 
     @property
     def auth_place(self) -> tuple[str, str]:
