@@ -1,8 +1,8 @@
 """Kubeconfigs: what is taken from them, and what is refused with advice."""
 
 import base64
-import importlib.util
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ def test_a_file_that_others_may_write_is_not_read(tmp_path: Path) -> None:
         read_kubeconfig(tmp_path / "missing")
 
 
-def test_yaml_needs_a_package(tmp_path: Path) -> None:
+def test_yaml_needs_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With it the same is read; without it the message names it, and the way to JSON."""
     document = json.loads(written(tmp_path / "config").read_text())
     lines = [
@@ -112,12 +112,11 @@ def test_yaml_needs_a_package(tmp_path: Path) -> None:
         "- name: u", "  user: {token: planted-fake-token}",
     ]  # fmt: skip
     (tmp_path / "config").write_text("\n".join(lines) + "\n")
-    if importlib.util.find_spec("ruamel") is None:
-        with pytest.raises(ValueError, match=r"tokend\[patch\].*-o json"):
-            read_kubeconfig(tmp_path / "config")
-        return
     assert read_kubeconfig(tmp_path / "config").token == Secret("planted-fake-token")
     (tmp_path / "config").write_text("a: [planted-fake\n")
     with pytest.raises(ValueError, match="neither JSON nor YAML") as refused:
         read_kubeconfig(tmp_path / "config")
     assert "planted" not in str(refused.value)
+    monkeypatch.setitem(sys.modules, "ruamel.yaml", None)
+    with pytest.raises(ValueError, match=r"tokend\[patch\].*-o json"):
+        read_kubeconfig(tmp_path / "config")
