@@ -89,6 +89,11 @@ class RemoteSinkSettings(SinkSettings):
         elif templates is not None:
             yield from ((("values", key), one) for key, one in templates.items())
 
+    @property
+    def hidden_part(self) -> str:
+        """What tells the target from another one of the same name, not for messages. "" if the name says it all."""
+        return ""
+
     def names_in_store(self) -> tuple[str, ...]:
         """Return the names that a command of ``read_with`` needs to read the value. Empty: unknown."""
         return ()
