@@ -58,7 +58,7 @@ def loaded(path: Path) -> Config:
 @pytest.mark.parametrize(
     ("text", "named", "without"),
     [
-        (PARTNER, {"tokend.providers.jwt"}, {"httpx", "httpcore", "jwt", "cryptography", "jinja2"}),
+        (PARTNER, {"tokend.providers.jwt"}, {"httpx", "httpcore", "jwt", "cryptography", "jinja2", "jmespath"}),
         (TT + AUTH_TOKEN, {"tokend.providers.tt", "tokend.providers.auth_token"}, {"jwt", "cryptography", "jinja2"}),
         (
             PARTNER + "[[providers.partner.sinks]]\nkind = 'raw'\npath = '/run/t'\n",

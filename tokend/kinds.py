@@ -128,6 +128,7 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "raw": "tokend.sinks.files.raw:RawSink",
         "template": "tokend.sinks.files.template:TemplateSink",
         "directory": "tokend.sinks.files.directory:DirectorySink",
+        "patch": "tokend.sinks.files.patch:PatchSink",
         "socket": "tokend.sinks.socket:SocketSink",
         "railway": "tokend.sinks.stores.railway:RailwaySink",
         "http": "tokend.sinks.stores.http:HttpSink",

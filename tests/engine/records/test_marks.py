@@ -61,7 +61,8 @@ def test_an_equal_mark_is_not_saved_again() -> None:
 
 
 GOOD = {"version": 1, "sinks": {"t": {"settings": "s", "known": True, "digest": None, "version": None, "remark": None,
-                                      "expires_at": None, "writes": 0, "conflict": None}}}  # fmt: skip
+                                      "expires_at": None, "writes": 0, "conflict": None, "announced": None,
+                                      "announced_at": None}}}  # fmt: skip
 
 
 @pytest.mark.parametrize(

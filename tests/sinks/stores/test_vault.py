@@ -5,10 +5,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.sinks.played_store import Stage
-from tests.sinks.stores.vaults import VERSION_1, content, run, sent
+from tests.fakes import literal
+from tests.sinks.played_store import Row, Stage
+from tests.sinks.stores.vaults import VERSION_1, VERSION_2, content, run, sent
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
+from tokend.plugin.secret_source import SecretSource
 from tokend.sinks.stores.vault import VaultSink
-from tokend.values.errors import SinkConflictError
+from tokend.values.errors import SinkConflictError, SinkRejectedError
+from tokend.values.secret import Secret
 
 KEYS: dict[str, Any] = {"kind": "vault", "address": "https://vault.example.com:8200", "path": "app/production"}
 
@@ -154,3 +158,47 @@ def test_a_conflict_is_of_its_own_class() -> None:
             await stage.sink.put(stage.runtime, await content(stage), None)
 
     run(main)
+
+
+class Borrowing:
+    """The runtime of a stage whose credential is another provider's token: the first of ``tokens``."""
+
+    def __init__(self, stage: Stage, *tokens: str) -> None:
+        self._runtime = stage.runtime
+        self.tokens = [*tokens]
+        self.reported = 0
+
+    async def exchange(self, request: UpstreamRequest, *, auth: SecretSource | None = None) -> UpstreamReply:
+        assert auth == SecretSource(token="login")
+        return await self._runtime.exchange(request, auth=literal(self.tokens[0]))
+
+    async def renewed(self, auth: SecretSource) -> bool:
+        self.reported += 1
+        del self.tokens[:-1]
+        return self.tokens[0] != "fake-ended"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runtime, name)
+
+
+@pytest.mark.parametrize("version", [VERSION_2, VERSION_1])
+def test_a_token_of_a_login_that_has_ended_is_reported_and_the_newer_one_used(version: Row) -> None:
+    """The server answers 403 for both; only an ended token is the login's to replace."""
+
+    async def main(stage: Stage) -> None:
+        sink = stage.sink.model_copy(update={"auth": SecretSource(token="login")})
+        good = stage.store.credential
+        runtime: Any = Borrowing(stage, "fake-ended", good)
+        mark = await sink.put(runtime, await content(stage), None)
+        assert mark.digest == stage.runtime.mark(Secret("planted-fake-token")).digest
+        assert runtime.reported == 1
+        runtime = Borrowing(stage, "fake-ended")
+        with pytest.raises(SinkRejectedError, match="has expired, was revoked"):
+            await sink.put(runtime, await content(stage), None)
+        assert runtime.reported >= 1
+        stage.store.denied.add(f"GET {'' if version is VERSION_1 else 'data/'}")
+        runtime = Borrowing(stage, good)
+        assert await sink.inspect(runtime) is None
+        assert runtime.reported == 0, "a missing right is no matter of the login"
+
+    run(main, version)

@@ -17,6 +17,7 @@ from tokend.engine.publishing.drift_repair import DriftRepair
 from tokend.engine.publishing.remote_target import RemoteTarget
 from tokend.engine.publishing.sink_health import SinkHealth
 from tokend.engine.publishing.sink_runtime import WriteRuntime
+from tokend.engine.publishing.store_announcements import StoreAnnouncements
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.publishing.target_tokens import Leases, TargetTokens, Wanted
 from tokend.machine.logs import get_logger
@@ -118,8 +119,15 @@ class Publisher:
         # Its task runs beside `run`. None for a sink without announcements.
         self.announcer: Announcer | None = None
         if timing is not None:
-            announce = cast(Sink, sink).announce
-            self.announcer = Announcer(name, sink, announce, timing, label=label, target=target, context=context)
+            announce, last = cast(Sink, sink).announce, None
+            if self.remote is not None:
+                store = StoreAnnouncements(
+                    announce, self.remote, upstream=cast(RemoteSink, sink).upstream, context=context
+                )
+                announce, last = store.announce, store.last
+            self.announcer = Announcer(
+                name, sink, announce, timing, label=label, target=target, context=context, last=last
+            )
         # Something changed during an attempt: another one follows, whatever its result.
         self._again = False
         self._attempt: HostAttempt | None = None
@@ -342,11 +350,9 @@ class Publisher:
         self._done = wanted
         for warning in self._context.warnings.put(self.name, self.label, self._remarks()):
             log.warning("sink.warning", token=self.name, sink=self.label, code=warning.code, detail=warning.message)
-        removed = wanted is not None and wanted.action == "remove"
-        # The readers of a store have no use for the news that it holds nothing.
-        if changed and self.announcer is not None and not (removed and self.sink.family == "remote"):
+        if self.announcer is not None and (changed if self.remote is None else self.remote.owes_announcement()):
             self.announcer.want()
-        self._health.succeeded(removed=removed)
+        self._health.succeeded(removed=wanted is not None and wanted.action == "remove")
 
     def _remarks(self) -> Sequence[StatusWarning]:
         """Return what looks wrong with the target, and with the life of the tokens if the settings do not say it."""

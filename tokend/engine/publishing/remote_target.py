@@ -27,7 +27,8 @@ class RemoteTarget:
     """What a `Publisher` has for a remote sink only.
 
     ``key`` is the target's name among the marks of the token ``name``. ``drift`` is the word of the last look
-    (`SinkStatus.drift`). ``conflict`` is the operator's sentence while another writer owns the target.
+    (`SinkStatus.drift`). ``conflict`` is the operator's sentence while another writer owns the target. ``announced``
+    and ``announced_at`` are those of `SavedMark`.
     """
 
     __slots__ = (
@@ -39,6 +40,8 @@ class RemoteTarget:
         "_sink",
         "_target",
         "_waiting",
+        "announced",
+        "announced_at",
         "conflict",
         "delivery",
         "drift",
@@ -59,6 +62,8 @@ class RemoteTarget:
         self.key = _key_of(sink, context)
         self.drift: str | None = None
         self.conflict: str | None = None
+        self.announced: str | None = None
+        self.announced_at: int | None = None
         self._name = name
         self._label = label
         self._settings = sink_fingerprint(cast(SinkSettings, sink), context.store.state.digest)
@@ -87,6 +92,7 @@ class RemoteTarget:
         if saved is None:
             return
         self.delivery.writes = self._runtime.writes = saved.writes
+        self.announced, self.announced_at = saved.announced, saved.announced_at
         if saved.settings == self._settings:
             self.delivery.known, self.delivery.expires_at = saved.mark, saved.expires_at
             self.conflict = saved.conflict
@@ -103,8 +109,20 @@ class RemoteTarget:
             expires_at=self.delivery.expires_at,
             writes=self.delivery.writes,
             conflict=self.conflict,
+            announced=self.announced,
+            announced_at=self.announced_at,
         )
         await self._context.store.marks.put(self._name, self.key, mark)
+
+    def owes_announcement(self) -> bool:
+        """Return whether the target holds values that no announcement has covered."""
+        digest = None if self.delivery.known is None else self.delivery.known.digest
+        return digest is not None and digest != self.announced
+
+    async def announced_now(self, at: int | None, digest: str | None) -> None:
+        """Remember, also after a restart, when the last announcement was sent, and what it covered."""
+        self.announced, self.announced_at = digest, at
+        await self._save()
 
     async def conflicts(self, detail: str) -> None:
         """Remember, also after a restart, that another writer owns the target."""

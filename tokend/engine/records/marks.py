@@ -28,7 +28,8 @@ class SavedMark:
 
     ``settings`` is the fingerprint of the sink's settings. ``digest``, ``version`` and ``remark`` are those of `Mark`.
     ``expires_at`` is the end that was written with the values, in Unix seconds. ``writes`` counts the writes that
-    succeeded. ``conflict`` is the operator's sentence while another writer owns the target.
+    succeeded. ``conflict`` is the operator's sentence while another writer owns the target. ``announced`` is the digest
+    that the last announcement covered; ``announced_at`` is when the last one that may have been heard was sent.
     """
 
     settings: str
@@ -39,6 +40,8 @@ class SavedMark:
     expires_at: int | None = None
     writes: int = 0
     conflict: str | None = None
+    announced: str | None = None
+    announced_at: int | None = None
 
     @property
     def mark(self) -> Mark | None:
@@ -156,6 +159,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "known": (bool,),
     "expires_at": (int, type(None)),
     "writes": (int,),
+    "announced_at": (int, type(None)),
 }
 _TEXT = (str, type(None))
 

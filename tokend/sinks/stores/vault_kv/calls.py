@@ -28,6 +28,8 @@ _WORDS = {
     "unsupported operation": "the engine knows no such operation",
     "sealed": "it is sealed",
 }
+# Whether the server knows a credential: it answers 403 for an ended token and for a missing right.
+LOOKUP = "auth/token/lookup-self"
 # Standbys, for disaster recovery and for performance: another node must be asked.
 _STANDBY = frozenset({472, 473})
 
@@ -45,8 +47,17 @@ class VaultCalls:
     auth: SecretSource | None
 
     async def ask(self, method: str, part: str, body: Mapping[str, Any] | None = None) -> UpstreamReply:
-        """Send one request about the secret; ``part`` is ``data/``, ``metadata/``, ``destroy/`` or empty."""
-        return await self._send(method, f"{quote(self.mount)}/{part}{quote(self.path)}", body)
+        """Send one request about the secret; ``part`` is ``data/``, ``metadata/``, ``destroy/`` or empty.
+
+        Where the credential is another provider's token that has ended, the request is sent once more with a newer one.
+        """
+        path = f"{quote(self.mount)}/{part}{quote(self.path)}"
+        reply = await self._send(method, path, body)
+        if reply.status == 403 and self.auth is not None and self.auth.token is not None:
+            known = await self._send("GET", LOOKUP)
+            if known.status in {401, 403} and await self.runtime.renewed(self.auth):
+                return await self._send(method, path, body)
+        return reply
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> UpstreamReply:
         headers: dict[str, str | Secret] = {"X-Vault-Request": "true"}
@@ -74,7 +85,7 @@ class VaultCalls:
 
     async def require_valid_credential(self) -> None:
         """Return if the server knows the credential: what it has refused is then a matter of the policy."""
-        reply = await self._send("GET", "auth/token/lookup-self")
+        reply = await self._send("GET", LOOKUP)
         if reply.status in {401, 403}:
             raise SinkRejectedError(
                 f"{self.target}: the server answered {reply.status}: the credential has expired, was revoked, or "
