@@ -19,7 +19,7 @@ LATE = (
 # Only stores elsewhere need these.
 OF_STORES = (
     "tokend.sinks.stores", "tokend.plugin.declared", "tokend.plugin.aws", "tokend.plugin.template_check",
-    "tokend.signing.sigv4", "jmespath",
+    "tokend.signing.sigv4",
 )  # fmt: skip
 ELSEWHERE = ("click", "tokend.client", "tokend.sandbox", "tokend.cli.commands", "unicodedata")
 
