@@ -91,7 +91,7 @@ class RemoteSinkSettings(SinkSettings):
 
     @property
     def hidden_part(self) -> str:
-        """What tells the target from another one of the same name, not for messages. "" if the name says it all."""
+        """The difference from another target of the same name, not for messages. "" if the name is enough."""
         return ""
 
     def names_in_store(self) -> tuple[str, ...]:
