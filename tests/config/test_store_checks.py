@@ -246,3 +246,22 @@ def test_a_removal_at_the_end_needs_its_request(tmp_path: Path) -> None:
     assert problem.message == 'on_expiry = "remove" needs the table remove: the request that removes'
     table = '[providers.partner.sinks.remove]\nurl = "https://store.example/v1/{name}"\n'
     assert loaded(written(tmp_path, removing + good + table)).providers
+
+
+def test_a_secret_in_a_text_of_a_declared_store_is_a_warning(tmp_path: Path) -> None:
+    """It is neither read, hidden nor watched as one. Its place is named, never the text."""
+    table = """[[providers.partner.sinks]]
+kind = "http"
+[providers.partner.sinks.request]
+method = "PUT"
+url = "https://store.example/v1/app"
+headers = { X-Api-Key = "hunter2", X-Trace = "on", Authorization = "Bearer {value}" }
+json = { other = ["PLANTED"], value = "{value}", type = "secret_text" }
+""".replace("PLANTED", PLANTED)
+    found = loaded(written(tmp_path, PARTNER + table))
+    assert [warning.message for warning in found.warnings] == [
+        f"request.{place}: this looks like a secret in the configuration itself; the place for one is auth"
+        for place in ("headers.X-Api-Key", "json.other.0")
+    ]
+    assert PLANTED not in repr(found) + "".join(map(str, found.warnings))
+    assert "hunter2" not in repr(found) + "".join(map(str, found.warnings))
