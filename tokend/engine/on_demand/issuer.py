@@ -68,7 +68,7 @@ class TokenIssuer:
     def __init__(self, name: str, settings: OnDemandSettings, context: Context) -> None:
         self.name = name
         self.settings = settings
-        # The other providers whose tokens each call needs: looked up once, because queries come by the thousand.
+        # The other providers whose tokens each call needs: looked up once, not at each query.
         self._references = referenced(settings)
         self._context = context
         self.runtime = context.runtime(settings)
