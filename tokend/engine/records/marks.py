@@ -27,8 +27,9 @@ class SavedMark:
     """The mark of one target. ``known`` is false while the target's state is unknown.
 
     ``settings`` is the fingerprint of the sink's settings. ``digest``, ``version`` and ``remark`` are those of `Mark`.
-    ``expires_at`` is the end that was written with the values, in Unix seconds. ``writes`` counts the writes that
-    succeeded. ``conflict`` is the operator's sentence while another writer owns the target.
+    ``expires_at`` is the end that was written with the values, and ``written_at`` the time of the last write, in Unix
+    seconds. ``writes`` counts the writes that succeeded. ``conflict`` is the operator's sentence while another writer
+    owns the target.
     """
 
     settings: str
@@ -37,6 +38,7 @@ class SavedMark:
     version: str | None = None
     remark: str | None = None
     expires_at: int | None = None
+    written_at: int | None = None
     writes: int = 0
     conflict: str | None = None
 
@@ -155,6 +157,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "settings": (str,),
     "known": (bool,),
     "expires_at": (int, type(None)),
+    "written_at": (int, type(None)),
     "writes": (int,),
 }
 _TEXT = (str, type(None))
