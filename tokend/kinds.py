@@ -115,6 +115,7 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "jwt": "tokend.providers.jwt:Jwt",
         "request-jwt": "tokend.providers.request_jwt:RequestJwt",
         "auth-token": "tokend.providers.auth_token:AuthToken",
+        "vault": "tokend.providers.vault:Vault",
     },
     provider_faults,
 )
@@ -127,11 +128,13 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "raw": "tokend.sinks.files.raw:RawSink",
         "template": "tokend.sinks.files.template:TemplateSink",
         "directory": "tokend.sinks.files.directory:DirectorySink",
+        "patch": "tokend.sinks.files.patch:PatchSink",
         "socket": "tokend.sinks.socket:SocketSink",
         "railway": "tokend.sinks.stores.railway:RailwaySink",
         "http": "tokend.sinks.stores.http:HttpSink",
         "aws-secretsmanager": "tokend.sinks.stores.aws_secretsmanager:AwsSecretsManagerSink",
         "aws-ssm": "tokend.sinks.stores.aws_ssm:AwsSsmSink",
+        "vault": "tokend.sinks.stores.vault:VaultSink",
     },
     sink_faults,
 )

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from tests.api.described import fits
 from tests.api.fake_engine import RAW, START, FakeEngine
 from tests.expecting import present
 from tests.httpd.served import LAST_EVENT, PATIENCE_SECONDS, Client, Served, eventually, served
 from tokend.api.events import EVENTS_KEPT, EventBus
 from tokend.plugin.settings import Access
 from tokend.state.event_ids import microseconds
-from tokend.values.status import State
+from tokend.values.status import SinkStatus, State
 from tokend.values.tokens import utc
 
 
@@ -129,6 +130,45 @@ def test_events_show_new_generations_and_states_and_can_be_resumed(running: Serv
         client.send(f"GET /v1/events HTTP/1.1\r\nLast-Event-ID: {ids[0]}\r\n\r\n".encode())
         client.reply(head_only=True)
         assert _events(client, 2) == events[1:]
+
+
+def test_events_show_what_becomes_of_a_token_in_a_store(running: Served) -> None:
+    """A row of the list with the sink; another state or another drift is an event, a write or a file's state is not."""
+    entry = running.engine.entries["demo"]
+    file = SinkStatus("raw", "raw-1", "/run/x", "/run/x", "pending", True, None, None)
+    store = SinkStatus("vault", "vault-2", "vault:secret/app#token", None, "pending", True, None, None)
+
+    def becomes(*sinks: SinkStatus) -> None:
+        running.inside(lambda: entry.changes.update(sinks=sinks))
+        running.inside(lambda: running.engine.announce("demo"))
+
+    becomes(file, store)
+    with running.client() as client:
+        client.send(b"GET /v1/events HTTP/1.1\r\n\r\n")
+        client.reply(head_only=True)
+        assert eventually(lambda: waiting(running))
+        becomes(replace(file, state="failing"), store)
+        store = replace(store, state="ok", last_success_at=START.wall, generation=17)
+        becomes(file, store)
+        becomes(file, replace(store, drift="none", last_success_at=START.after(1).wall, generation=18))
+        becomes(file, replace(store, drift="changed"))
+        becomes(file, replace(store, drift="changed"), replace(store, label="vault-3"))
+        becomes(file)
+        running.inside(lambda: running.service.changes.config_changed({"error": None}))
+        *events, last = _events(client, 4)
+    rows = [json.loads(event["data"]) for event in events]
+    assert [event["event"] for event in events] == ["sink"] * 3
+    assert last["event"] == "config"
+    assert [(row["sink"]["label"], row["sink"]["state"], row["sink"]["drift"]) for row in rows] == [
+        ("vault-2", "ok", None),
+        ("vault-2", "ok", "changed"),
+        ("vault-3", "ok", None),
+    ]
+    document = running.get("/openapi.json").json
+    for event, row in zip(events, rows, strict=True):
+        fits(document, "SinkEvent", event)
+        fits(document, "SinkChange", row)
+        assert row.items() >= running.get("/v1/tokens").json["tokens"][0].items()
 
 
 @pytest.mark.parametrize("last", [0, 5, LAST_EVENT - 1, LAST_EVENT + 1, 10**18 - 1])

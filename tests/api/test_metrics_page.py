@@ -31,12 +31,17 @@ def test_the_metrics_page_has_every_documented_name() -> None:
     engine, counters = FakeEngine(), Counters()
     entry, _ = engine.hold("demo"), engine.hold("hidden")
     engine.offer("wallet")
+    sink = SinkStatus("raw", "raw-1", "/run/x", "/run/x", "ok", True, START.wall, None, generation=17)
+    store = SinkStatus("vault", "vault-2", "vault:secret/app#token", None, "ok", True, None, None)
     pause = {"paused_until": START.after(60).wall, "paused_by": "api.example", "paused_token": "hidden"}
-    entry.changes = {**pause, "sinks": (SinkStatus("raw", "raw-1", "/run/x", "/run/x", "ok", True, START.wall, None),)}
+    entry.changes = {**pause, "sinks": (sink, store)}
     counters.refreshed("demo", "success")
     counters.failed("demo", "transient")
     counters.took("demo", 0.5)
     counters.wrote("demo", "raw-1", "success")
+    counters.drifted("demo", "raw-1")
+    counters.sink_took("demo", "raw-1", 0.25)
+    counters.sink_took("hidden", "raw-1", 0.25)
     requests = {("demo", 200): 3, ("hidden", 200): 9, ("", 404): 1}
     exposition = MetricsPage(engine, counters, lambda: True, lambda: 2)
     page = asyncio.run(exposition.page(["demo", "wallet"], requests)).decode()
@@ -52,6 +57,11 @@ def test_the_metrics_page_has_every_documented_name() -> None:
         'tokend_token_refresh_duration_seconds_sum{token="demo"}': 0.5,
         'tokend_sink_writes_total{result="success",sink="raw-1",token="demo"}': 1,
         'tokend_sink_last_success_timestamp_seconds{sink="raw-1",token="demo"}': START.wall.timestamp(),
+        'tokend_sink_generation{sink="raw-1",token="demo"}': 17,
+        'tokend_sink_drifts_total{sink="raw-1",token="demo"}': 1,
+        'tokend_sink_drifts_total{sink="vault-2",token="demo"}': 0,
+        'tokend_sink_write_duration_seconds_sum{sink="raw-1",token="demo"}': 0.25,
+        'tokend_sink_write_duration_seconds_count{sink="raw-1",token="demo"}': 1,
         'tokend_client_requests_total{code="200",token="demo"}': 3,
         'tokend_client_requests_total{code="404",token=""}': 1,
         "tokend_config_last_reload_successful": 1,

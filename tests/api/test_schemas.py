@@ -61,6 +61,8 @@ def test_tokens_and_calls_are_as_described(running: Served) -> None:
         ("demo", "request-id", None),
         ("wallet", "sign", {"method": "GET", "path": "/x", "query": {"a": "1"}}),
         ("demo", "forget", None),
+        ("demo", "sync", {"take_over": True}),
+        ("demo", "inspect", None),
     ]
     for name, call, body in posts:
         reply = running.post(f"/v1/tokens/{name}/{call}", body)

@@ -149,6 +149,7 @@ def test_status_shows_how_everything_fares(running: Served) -> None:
     assert row["sinks"] == [
         {
             "kind": "raw",
+            "label": "raw-1",
             "target": "/run/x",
             "path": "/run/x",
             "state": "failing",
@@ -157,6 +158,10 @@ def test_status_shows_how_everything_fares(running: Served) -> None:
             "repairs": 2,
             "found_uid": 4242,
             "hook": {"state": "running", "since": "2025-01-01T00:00:05Z"},
+            "generation": None,
+            "store_version": None,
+            "drift": None,
+            "remark": None,
         }
     ]
 

@@ -27,6 +27,13 @@ def test_a_report_names_only_what_is_known() -> None:
     assert json.loads(calls.refresh("tt", 7, "unauthorized").body) == {"if_generation": 7, "reason": "unauthorized"}
 
 
+def test_a_sync_names_what_is_asked_for() -> None:
+    """One sink or all; a conflict is ended only where that is said."""
+    assert calls.sync("tt", None, False).target == "/v1/tokens/tt/sync"
+    assert json.loads(calls.sync("tt", None, False).body) == {}
+    assert json.loads(calls.sync("tt", "vault-1", True).body) == {"sink": "vault-1", "take_over": True}
+
+
 @pytest.mark.parametrize("name", ["a/b", "../tt", "ä", "a?b#c", "\udcff"])
 def test_a_name_stays_one_segment_of_the_path(name: str) -> None:
     """Whatever characters it has."""

@@ -11,6 +11,9 @@ def sink(provider: str, kind: str, path: str, more: str = "") -> str:
     return f'[[providers.{provider}.sinks]]\nkind = "{kind}"\npath = "{path}"\n{more}\n'
 
 
+JSON_A_B = 'format = "json"\nset = { "/a/b" = "x" }'
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
@@ -22,12 +25,21 @@ def sink(provider: str, kind: str, path: str, more: str = "") -> str:
         (("dotenv", "out", 'key = "A"'), ("dotenv", "out", 'key = "A"')),
         (("dotenv", "out", 'key = "A"\nexpires_key = "B"'), ("dotenv", "out", 'key = "B"')),
         (("dotenv", "out", 'key = "A"'), ("dotenv", "out", 'key = "C"\nexpires_key = "A"')),
+        (("raw", "out", ""), ("patch", "out", JSON_A_B)),
+        (("patch", "out", JSON_A_B), ("template", "out", 'template = "x"')),
+        (("patch", "out", JSON_A_B), ("patch", "link/out", JSON_A_B)),
+        (("patch", "out", JSON_A_B), ("patch", "out", 'format = "json"\nset = { "/a" = "x" }')),
+        (("patch", "out", JSON_A_B), ("patch", "out", 'format = "json"\nset = { "/a/b/c" = "x" }')),
+        (("patch", "out", JSON_A_B), ("patch", "out", 'format = "netrc"\nset = { "/c/login" = "x" }')),
+        (("patch", "out", JSON_A_B), ("dotenv", "out", 'key = "C"')),
+        (("dotenv", "out", 'key = "a"'), ("patch", "out", JSON_A_B)),
     ],
 )
 def test_two_sinks_on_one_file_are_an_error_that_names_the_first(
     tmp_path: Path, first: tuple[str, str, str], second: tuple[str, str, str]
 ) -> None:
-    """Another spelling of the path, a linked directory, and one dotenv key in two sinks count too."""
+    """Also by another spelling, through a linked directory, with one key in both or one within the other's, and of
+    two formats."""
     (tmp_path / "link").symlink_to(tmp_path)
     text = PARTNER + sink("partner", *first) + TT + sink("tt", *second)
     path = written(tmp_path, text)
@@ -41,6 +53,12 @@ def test_dotenv_sinks_with_different_keys_share_a_file(tmp_path: Path) -> None:
     """Many providers can write into one .env file."""
     text = PARTNER + sink("partner", "dotenv", ".env", 'key = "A"\nexpires_key = "A_END"')
     loaded(written(tmp_path, text + TT + sink("tt", "dotenv", ".env", 'key = "B"')))
+
+
+def test_patch_sinks_with_keys_apart_share_a_file(tmp_path: Path) -> None:
+    """Keys of one table are apart; equal beginnings of names mean nothing."""
+    text = PARTNER + sink("partner", "patch", "c.json", JSON_A_B)
+    loaded(written(tmp_path, text + TT + sink("tt", "patch", "c.json", 'format = "json"\nset = { "/a/bc" = "x" }')))
 
 
 def test_one_sink_cannot_use_a_key_twice(tmp_path: Path) -> None:

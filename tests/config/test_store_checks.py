@@ -199,3 +199,69 @@ def test_a_token_may_authenticate_with_what_is_made_from_it(tmp_path: Path) -> N
     login = TT.replace('api_key = { env = "KEY" }', 'api_key = { token = "partner" }')
     text = PARTNER + SINK + 'auth = { token = "tt" }\nmin_interval = "1h"\n' + login
     assert loaded(written(tmp_path, text)).warnings == ()
+
+
+HTTP = """[[providers.partner.sinks]]
+kind = "http"
+auth = { env = "KEY" }
+[providers.partner.sinks.request]
+method = "PUT"
+url = "https://store.example/v1/{nmae}"
+json = { list = [1, "{vlaue}"] }
+[providers.partner.sinks.answer]
+success = "lenght(error) == `0`"
+[[providers.partner.sinks.errors]]
+status = 429
+means = "rate_limited"
+[[providers.partner.sinks.errors]]
+when = "error.code = 5"
+means = "conflit"
+"""
+
+
+def test_each_fault_of_a_declared_store_has_its_line_and_column(tmp_path: Path) -> None:
+    """Expressions with the position inside them, also those in a table of an array."""
+    start = PARTNER.count("\n")
+    problems = refused(written(tmp_path, PARTNER + HTTP))
+    found = {(line - start, column): message for line, column, message in places(problems)}
+    assert found == {
+        (9, 1): 'success: not JMESPath: character 1: there is no function lenght; did you mean "length"?',
+        (14, 1): "when: not JMESPath: character 12: =: it does not belong here",
+        (15, 1): 'means: expected one of "rejected", "rate_limited", "transient", "conflict"; did you mean "conflict"?',
+    }
+    repaired = HTTP.replace("lenght", "length").replace("code = 5", "code == `5`").replace("conflit", "conflict")
+    found = {(one.line - start, one.column): one.message for one in refused(written(tmp_path, PARTNER + repaired))}
+    assert set(found) == {(6, 1), (7, 21)}
+    assert found[6, 1].startswith('url: there is no placeholder "nmae" here; known are {value}, {name}')
+    assert found[7, 21].endswith('did you mean "value"?')
+
+
+def test_a_removal_at_the_end_needs_its_request(tmp_path: Path) -> None:
+    """Or else the error would come when the token ends."""
+    good = HTTP[: HTTP.index("[providers.partner.sinks.answer]")].replace("nmae", "name").replace("vlaue", "value")
+    removing = PARTNER.replace('kind = "jwt"', 'kind = "jwt"\non_expiry = "remove"')
+    assert removing != PARTNER
+    assert loaded(written(tmp_path, PARTNER + good)).providers
+    [problem] = refused(written(tmp_path, removing + good))
+    assert problem.message == 'on_expiry = "remove" needs the table remove: the request that removes'
+    table = '[providers.partner.sinks.remove]\nurl = "https://store.example/v1/{name}"\n'
+    assert loaded(written(tmp_path, removing + good + table)).providers
+
+
+def test_a_secret_in_a_text_of_a_declared_store_is_a_warning(tmp_path: Path) -> None:
+    """It is neither read, hidden nor watched as one. Its place is named, never the text."""
+    table = """[[providers.partner.sinks]]
+kind = "http"
+[providers.partner.sinks.request]
+method = "PUT"
+url = "https://store.example/v1/app"
+headers = { X-Api-Key = "hunter2", X-Trace = "on", Authorization = "Bearer {value}" }
+json = { other = ["PLANTED"], value = "{value}", type = "secret_text" }
+""".replace("PLANTED", PLANTED)
+    found = loaded(written(tmp_path, PARTNER + table))
+    assert [warning.message for warning in found.warnings] == [
+        f"request.{place}: this looks like a secret in the configuration itself; the place for one is auth"
+        for place in ("headers.X-Api-Key", "json.other.0")
+    ]
+    assert PLANTED not in repr(found) + "".join(map(str, found.warnings))
+    assert "hunter2" not in repr(found) + "".join(map(str, found.warnings))

@@ -27,9 +27,11 @@ from tokend.sandbox import Options, Sandbox, start
 PATIENCE_SECONDS = 60.0
 KINDS = ROOT / "docs/kinds.md"
 HOSTS = re.compile(
-    r"https://(?:api\.topstepx\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|(?:partner|wallet)\.example\.com)(?=[\"'/\s:?]|$)"
+    r"https://(?:api\.topstepx\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|(?:partner|wallet|vault)\.example\.com)(?=[\"'/\s:?]|$)"
 )
 PLACES = re.compile(r"(?<![\w/.])/(?:run/tokend|etc/tokend|srv/bot)(?=[\"'/\s.:,)]|$)")
+# What a page of kinds shows and no other page lists.
+ONLY_ON_ITS_PAGE = {"providers.vault-login"}
 MARK = "<end of a command>"
 LISTEN = "127.0.0.1:9464"
 ENVIRON = {
@@ -44,6 +46,8 @@ SECRETS = {
     "tt.secret": "sandbox-tt-secret",
     "partner.secret": "an-obviously-fake-secret-of-a-partner",
     "listen.secret": "an-obviously-fake-secret-of-a-port",
+    "vault.role-id": "sandbox-role-id",
+    "vault.secret-id": "sandbox-secret-id",
 }
 
 
@@ -64,8 +68,10 @@ class Stage:
     def unmapped(self, text: str) -> str:
         """Replace the places of this stage by those of a page."""
         # The configuration of a page has https, and no warning about the sandbox's plain http.
-        text = re.sub(r"^ +warning +base_url: plain http.*\n", "", text, flags=re.MULTILINE)
-        text, left_out = re.subn(r"^warning: .*base_url: plain http.*\n(?:    .*\n)*", "", text, flags=re.MULTILINE)
+        text = re.sub(r"^ +warning +(?:base_url|address): plain http.*\n", "", text, flags=re.MULTILINE)
+        text, left_out = re.subn(
+            r"^warning: .*(?:base_url|address): plain http.*\n(?:    .*\n)*", "", text, flags=re.MULTILINE
+        )
         if left_out:
             text = re.sub(rf"\b{left_out} warnings?$", "0 warnings", text, flags=re.MULTILINE)
         text = re.sub(rf"{self.path}(?=/(?:run|etc|srv)/)", "", text)
@@ -121,7 +127,7 @@ def _configuration(page: Path) -> str:
     own = configuration(page)
     defined = set(re.findall(r"^\[(providers\.[\w-]+)\]$", own, re.MULTILINE))
     others = configuration(KINDS) if page != KINDS else ""
-    for name in defined if others else ():
+    for name in defined | ONLY_ON_ITS_PAGE if others else ():
         others = re.sub(rf"^\[{name}\]\n.*?(?=^\[providers\.|\Z)", "", others, flags=re.MULTILINE | re.DOTALL)
     text = whole[0] if whole else own + others.replace("[daemon]\n", "")
     # Real configurations leave out the address that the kind knows by itself.

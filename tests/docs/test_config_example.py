@@ -152,7 +152,7 @@ def test_every_way_to_name_a_secret_is_shown() -> None:
     """In a table, and among the rules at the top."""
     used = {key for _, _, table in tables() for value in table.values() if isinstance(value, dict) for key in value}
     assert set(known_keys(SecretSource, ())) <= used
-    for place in ("env", "file", "credential", "command"):
+    for place in ("env", "file", "credential", "command", "token"):
         assert re.search(rf"^# +{{ {place} = ", text(), re.MULTILINE)
 
 
@@ -171,9 +171,9 @@ def everything(tmp_path: Path) -> Config:
     written(tmp_path, client.cert_chain_pems[0].bytes(), name="client.pem")
     written(tmp_path, client.private_key_pem.bytes(), name="client.key")
     written(tmp_path, "", name="token.yaml.j2")
-    for name in ("partner.secret", "listen.secret"):
+    for name in ("partner.secret", "listen.secret", "vault.role-id"):
         written(tmp_path, "obviously fake, and longer than 32 bytes", name=name)
-    for name in ("tt-key", "tt-secret"):
+    for name in ("tt-key", "tt-secret", "vault-secret-id"):
         written(tmp_path, "obviously-fake", name=f"credentials/{name}")
     environ = dict.fromkeys(re.findall(r'env = "([A-Z_]+)"', text()), "eyJ-obviously-fake")
     environ["CREDENTIALS_DIRECTORY"] = str(tmp_path / "credentials")

@@ -13,7 +13,7 @@ from tests.daemon.tables import ALL_KINDS, DAEMON, SECRETS
 # Third parties would import these; or only an error, a first exchange or another command needs them.
 UNUSED = ("rich", "twisted", "pydantic.plugin._loader", "watchfiles.run", "importlib.metadata", "multiprocessing")
 LATE = (
-    "httpx", "httpcore", "jwt", "cryptography", "jinja2", "prometheus_client", "email.utils", "difflib",
+    "httpx", "httpcore", "jwt", "cryptography", "jinja2", "jmespath", "prometheus_client", "email.utils", "difflib",
     "tokend.api.schemas",
 )  # fmt: skip
 ELSEWHERE = ("click", "tokend.client", "tokend.sandbox", "tokend.cli.commands", "unicodedata")

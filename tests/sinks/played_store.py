@@ -97,6 +97,7 @@ class Row:
     ``reads_back``: `inspect` reads the values. ``shows_writes``: after a lost answer `inspect` shows that they are
     there, so that nothing is written twice. ``over_http``: the faults of `played_server` apply. ``except_for`` has
     faults that mean something else to this kind, by ``"OPERATION fault"`` or ``"fault"``: the errors that are allowed.
+    ``without`` has faults that are none: a real store of this kind might answer so.
     """
 
     model: type[RemoteSinkSettings]
@@ -107,6 +108,7 @@ class Row:
     shows_writes: bool = True
     over_http: bool = True
     except_for: Mapping[str, type[Exception]] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
 
 
 @dataclass

@@ -31,11 +31,24 @@ from tokend.sinks.files.base import FileSink
 from tokend.values.errors import SinkError
 
 # The keys that make a sink of each kind besides its path; a kind may have several ways to be.
-KINDS = {
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "json": ("json", {}),
     "json-tt": ("json", {"layout": "tt"}),
     "dotenv": ("dotenv", {"key": "JWT_TOKEN", "expires_key": "JWT_EXPIRES", "mode": "0600", "symlink": "refuse"}),
     "raw": ("raw", {}),
+    **{
+        f"patch-{form}": (
+            "patch",
+            {"format": form, "set": {pointer: "{{ access_token }}"}, "mode": "0600", "symlink": "refuse"},
+        )
+        for form, pointer in (
+            ("json", "/a/b"),
+            ("yaml", "/a/b"),
+            ("toml", "/a/b"),
+            ("ini", "/a/b"),
+            ("netrc", "/a.example/password"),
+        )
+    },
     "template": ("template", {"template": "token={{ access_token }}\n"}),
 }
 # Their target is no file: tests/sinks/files/test_directory.py.

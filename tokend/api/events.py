@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 
-from tokend.api.serializers import row
+from tokend.api.serializers import row, sink_row
 from tokend.engine.context.contract import Engine
+from tokend.values.status import ProviderStatus, SinkStatus
 
 # Last-Event-ID reaches this far back; a client that was away longer gets the present state instead.
 EVENTS_KEPT = 1024
@@ -20,7 +21,7 @@ HEARTBEAT_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """One event: ``kind`` is token, state or config; ``name`` is the token's, None for config."""
+    """One event: ``kind`` is token, state, sink or config; ``name`` is the token's, None for config."""
 
     number: int
     kind: str
@@ -55,8 +56,11 @@ class EventBus:
         self._kept: deque[StreamEvent] = deque(maxlen=EVENTS_KEPT)
         # The last ids of present states that were sent: a client resumes after one of them.
         self._present_ids: deque[int] = deque(maxlen=EVENTS_KEPT)
-        # The last announced generation, state and validity of each token.
-        self._announced = {name: _summary(row(entry.status())) for name, entry in engine.entries.items()}
+        # The last announced generation, state and validity of each token, and the states of its stores.
+        self._announced = {
+            name: _summary(row(status), status)
+            for name, status in ((name, entry.status()) for name, entry in engine.entries.items())
+        }
         # Waiters by token; None: waiters for any change.
         self._waiting: dict[str | None, set[asyncio.Event]] = {}
         self._stop: Callable[[], None] = engine.subscribe(self._changed)
@@ -147,12 +151,17 @@ class EventBus:
             self._announced.pop(name, None)
             self._wake(name)
             return
-        before, now = self._announced.get(name), row(entry.status())
-        self._announced[name] = new = _summary(now)
+        status = entry.status()
+        before, now = self._announced.get(name), row(status)
+        self._announced[name] = new = _summary(now, status)
         if before is None or before[0] != new[0]:
             self._add("token", name, now)
-        if before is not None and before[1:] != new[1:]:
+        if before is not None and before[1] != new[1]:
             self._add("state", name, now)
+        if before is not None and before[2] != new[2]:
+            for number, sink in enumerate(_of_stores(status)):
+                if before[2][number : number + 1] != new[2][number : number + 1]:
+                    self._add("sink", name, {**now, "sink": sink_row(sink)})
         self._wake(name)
 
     def _add(self, kind: str, name: str | None, data: dict[str, Any]) -> None:
@@ -164,5 +173,14 @@ class EventBus:
             event.set()
 
 
-def _summary(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["generation"], row["state"], row["valid"]
+def _summary(row: dict[str, Any], status: ProviderStatus) -> tuple[Any, Any, tuple[str, ...]]:
+    """Return what makes an event if it changes: the generation, the state, and the state and drift of each store."""
+    stores = tuple(
+        sink.state if sink.drift in (None, "none") else f"{sink.state}, {sink.drift}" for sink in _of_stores(status)
+    )
+    return row["generation"], (row["state"], row["valid"]), stores
+
+
+def _of_stores(status: ProviderStatus) -> list[SinkStatus]:
+    """Return the sinks in stores elsewhere. There may be thousands of files, which are written at each refresh."""
+    return [sink for sink in status.sinks if sink.path is None]

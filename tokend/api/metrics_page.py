@@ -1,6 +1,6 @@
 """The metrics page of `GET /metrics`, rendered at each request. prometheus_client is imported at the first one."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,16 @@ class MetricsPage:
         }
         text, name = "When the sink last held the token.", "tokend_sink_last_success_timestamp_seconds"
         yield partial(GaugeMetricFamily, name, text, labels=["token", "sink"]), sinks
-        for counted in self._counted(names, requests):
+        generations = {
+            (status.name, sink.label): (float(sink.generation),)
+            for status in statuses
+            for sink in status.sinks
+            if sink.generation is not None
+        }
+        text, name = "The generation of the token in the target, as far as is known.", "tokend_sink_generation"
+        yield partial(GaugeMetricFamily, name, text, labels=["token", "sink"]), generations
+        stores = [(status.name, sink.label) for status in statuses for sink in status.sinks if sink.path is None]
+        for counted in self._counted(names, requests, stores):
             yield counted
         text = "Whether the last reload succeeded."
         name, loaded = "tokend_config_last_reload_successful", float(self.config_ok())
@@ -94,7 +103,9 @@ class MetricsPage:
         text = "The running version."
         yield partial(InfoMetricFamily, "tokend_build", text, labels=[]), {(): ({"version": __version__},)}
 
-    def _counted(self, names: frozenset[str], counts: RequestCounts) -> "Iterator[tuple[_Family, _Table]]":
+    def _counted(
+        self, names: frozenset[str], counts: RequestCounts, stores: Iterable[tuple[str, str]]
+    ) -> "Iterator[tuple[_Family, _Table]]":
         from prometheus_client.core import CounterMetricFamily, SummaryMetricFamily
 
         count = self.counters
@@ -108,6 +119,13 @@ class MetricsPage:
                 "Targets written again after others changed them.",
                 ["token", "sink"],
                 count.sink_repairs,
+            ),
+            (
+                "tokend_sink_drifts",
+                "Targets found changed by others, once for each change.",
+                ["token", "sink"],
+                # From 0 on: an alert sees the first change of a store.
+                dict.fromkeys(stores, 0) | count.sink_drifts,
             ),
             (
                 "tokend_token_reports",
@@ -124,6 +142,9 @@ class MetricsPage:
         samples, seconds = count.refresh_samples, count.refresh_seconds
         took = {(token,): (samples[token], seconds[token]) for token in names & samples.keys()}
         yield partial(SummaryMetricFamily, name, text, labels=["token"]), took
+        text, name = "How long writes took that succeeded.", "tokend_sink_write_duration_seconds"
+        wrote = {key: (count.sink_samples[key], took) for key, took in count.sink_seconds.items() if key[0] in names}
+        yield partial(SummaryMetricFamily, name, text, labels=["token", "sink"]), wrote
 
 
 async def _rendered(family: _Family, table: _Table) -> AsyncIterator[bytes]:

@@ -12,7 +12,7 @@ from tokend.api import schemas
 _SHAPES = (
     schemas.TokenList, schemas.Status, schemas.Token, schemas.KeyPair, schemas.IssuedToken, schemas.RequestId,
     schemas.Forgotten, schemas.Plan, schemas.Live, schemas.Ready, schemas.Problem, schemas.TokenEvent,
-    schemas.ConfigEvent, schemas.Resumed, schemas.Signed,
+    schemas.ConfigEvent, schemas.Resumed, schemas.Signed, schemas.SinkEvent, schemas.SinkChange, schemas.SinksStatus,
 )  # fmt: skip
 _PREFIX = "#/components/schemas/"
 _TEXT = {"type": "string"}
@@ -132,6 +132,16 @@ _REFRESH = _body(
     },
     required=False,
 )
+_SYNC = _body(
+    {
+        "properties": {
+            "sink": {"type": ["string", "null"], "description": "the label of one sink; all without it"},
+            "take_over": {"type": "boolean", "description": "also where another writer owns the target"},
+        },
+        "additionalProperties": False,
+    },
+    required=False,
+)
 _SIGN = _body(
     {
         "properties": {
@@ -147,7 +157,9 @@ _SIGN = _body(
 )
 _PLAIN = _text("text/plain")
 # A stream has no schema in OpenAPI 3.1: the schema given is that of each event.
-_EVENTS = _content(schemas.Problem, schemas.TokenEvent, schemas.ConfigEvent, media="text/event-stream")
+_EVENTS = _content(
+    schemas.Problem, schemas.TokenEvent, schemas.SinkEvent, schemas.ConfigEvent, media="text/event-stream"
+)
 _FOLLOW = (
     "server-sent events from now on, or since Last-Event-ID; after one that is too old or of another life of the "
     "daemon the present rows come first. Ids rise, also across restarts"
@@ -201,6 +213,18 @@ _PATHS: dict[str, Any] = {
     "/v1/tokens/{name}/forget": {
         "post": _operation(
             "admins: drop a compromised token", _good(_content(schemas.Forgotten)), *_NAMED, *_BODY, parameters=_NAMES
+        )
+    },
+    "/v1/tokens/{name}/sync": {
+        "post": _operation(
+            "admins: write the token to its sinks now, without a request to its upstream; waits for the results",
+            _good(_content(schemas.SinksStatus)), *_NAMED, *_BODY, parameters=_NAMES, requestBody=_SYNC,
+        )
+    },
+    "/v1/tokens/{name}/inspect": {
+        "post": _operation(
+            "admins: ask each sink of the token what its target holds, for `drift`; writes nothing",
+            _good(_content(schemas.SinksStatus)), *_NAMED, *_BODY, parameters=_NAMES,
         )
     },
     "/v1/events": {"get": _operation(_FOLLOW, _good(_EVENTS), parameters=(_SINCE,))},

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from tokend.access.handout_log import HandoutLog
 from tokend.access.peer import NOBODY, Peer
-from tokend.api import daemon_routes, problems, signing_route, token_routes
+from tokend.api import daemon_routes, problems, signing_route, sink_routes, token_routes
 from tokend.api.token_api import Call, TokenApi
 from tokend.engine.context.contract import Entry
 from tokend.httpd.problem import RequestError, internal, not_supported, problem
@@ -43,6 +43,8 @@ TOKEN_PLACES: Mapping[str, Mapping[str, Route]] = {
     "sign": {"POST": Route(signing_route.sign_call)},
     "request-id": {"POST": Route(token_routes.make_request_id)},
     "forget": {"POST": Route(token_routes.forget_token)},
+    "sync": {"POST": Route(sink_routes.sync_sinks)},
+    "inspect": {"POST": Route(sink_routes.inspect_sinks)},
 }
 
 

@@ -77,10 +77,16 @@ class Hook(TypedDict):
 
 
 class SinkRow(TypedDict):
-    """One sink of a token. ``required`` is there only if the sink does not count for readiness."""
+    """One sink of a token. ``required`` is there only if the sink does not count for readiness.
+
+    ``label`` names the sink for ``sync``. ``generation`` is that of the token in the target, as far as is known. Of a
+    store: ``store_version`` is its name of what was written last, ``drift`` what the last look found (``none``,
+    ``changed``, ``missing`` or ``unknown``, perhaps with a colon and more), ``remark`` what is special about it.
+    """
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     kind: str
+    label: str
     target: str
     path: str | None
     state: Literal["pending", "ok", "failing", "rejected", "conflict", "removed", "waiting"]
@@ -89,6 +95,10 @@ class SinkRow(TypedDict):
     repairs: int
     found_uid: int | None
     hook: Hook | None
+    generation: int | None
+    store_version: str | None
+    drift: str | None
+    remark: str | None
     required: NotRequired[Literal[False]]
 
 
@@ -125,6 +135,21 @@ class TokenEvent(TypedDict):
     id: EventId
     event: Literal["token", "state"]
     data: Annotated[str, _json_of("TokenRow")]
+
+
+class SinkChange(TokenRow):
+    """A token, and the store of it whose state or drift has changed."""
+
+    sink: SinkRow
+
+
+class SinkEvent(TypedDict):
+    """A server-sent event about a sink in a store elsewhere."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    id: EventId
+    event: Literal["sink"]
+    data: Annotated[str, _json_of("SinkChange")]
 
 
 class ConfigEvent(TypedDict):
@@ -231,6 +256,12 @@ class Forgotten(TypedDict):
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     version: Literal[1]
     name: str
+
+
+class SinksStatus(StatusRow):
+    """The status of a token after its sinks were written to, or looked at."""
+
+    version: Literal[1]
 
 
 class Step(TypedDict):

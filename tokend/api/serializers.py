@@ -72,7 +72,7 @@ def status_row(status: ProviderStatus, *, admin: bool = False, readable: Contain
         "paused_token": status.paused_token if admin or status.paused_token in readable else None,
         "reports": _reports(status.reports, admin=admin),
         "warnings": [{"code": one.code, "message": one.message} for one in status.warnings],
-        "sinks": [_sink(sink) for sink in status.sinks],
+        "sinks": [sink_row(sink) for sink in status.sinks],
         **({} if status.note is None else {"note": status.note}),
     }
 
@@ -122,9 +122,11 @@ def _hook(hook: HookStatus | None) -> dict[str, Any] | None:
     return None if hook is None else {"state": hook.state, "since": _utc(hook.since)}
 
 
-def _sink(sink: SinkStatus) -> dict[str, Any]:
+def sink_row(sink: SinkStatus) -> dict[str, Any]:
+    """Serialize one sink, for the status of its token and for events."""
     return {
         "kind": sink.kind,
+        "label": sink.label,
         "target": sink.target,
         "path": sink.path,
         "state": sink.state,
@@ -133,6 +135,10 @@ def _sink(sink: SinkStatus) -> dict[str, Any]:
         "repairs": sink.repairs,
         "found_uid": sink.found_uid,
         "hook": _hook(sink.hook),
+        "generation": sink.generation,
+        "store_version": sink.store_version,
+        "drift": sink.drift,
+        "remark": sink.remark,
         **({} if sink.required else {"required": False}),
     }
 

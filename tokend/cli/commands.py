@@ -20,7 +20,7 @@ from tokend.client.errors import TokendError
 SECTIONS = {
     "Try it, with no account anywhere": {
         "demo": ("tokend.cli.demo", "Show tokend at work in half a minute."),
-        "sandbox": ("tokend.sandbox.command", "Run a local server that plays the five upstreams."),
+        "sandbox": ("tokend.sandbox.command", "Run a local server that plays the upstreams and stores."),
     },
     "Ask for tokens": {
         "get": ("tokend.cli.get_help", "Print a token."),  # this module only explains; `get` does the work
@@ -37,6 +37,7 @@ SECTIONS = {
         "status": ("tokend.cli.status", "Show the state of all tokens, or of one."),
         "verify": ("tokend.cli.verify", "Check whether a token is valid (no network)."),
         "refresh": ("tokend.cli.refresh", "Fetch a newer token now."),
+        "sync": ("tokend.cli.sync", "Write a token to its files and stores now."),
         "forget": ("tokend.cli.forget", "Drop a compromised token everywhere and log in again."),
     },
     "The daemon": {

@@ -29,22 +29,31 @@ MOST_REASONS = 3
 
 @click.command("status")
 @name_argument(issued=None, required=False)
+@click.option("--inspect", is_flag=True, help="Ask each sink of NAME now what its file or store holds. For admins.")
 @OUTPUT
 @SOCKET
-def command(name: str | None, output: str, socket: str | None) -> int:
+def command(name: str | None, inspect: bool, output: str, socket: str | None) -> int:
     """Show the state of the daemon and of all tokens, or only of the token NAME.
+
+    With --inspect, "looked at" says whether each target holds what it must hold. Nothing is written, except what
+    drift = "repair" writes again.
 
     Exit code with NAME: 0 valid or on demand, 4 rejected (a person must act), 5 unknown, 7 no valid token. Without
     NAME: always 0.
     """
-    answer = TokenClient(socket).status()
+    if inspect and name is None:
+        raise click.UsageError("--inspect needs a NAME")
+    client = TokenClient(socket)
+    if inspect:
+        client.inspect(str(name))
+    answer = client.status()
     rows = answer["tokens"] if name is None else [find_row(answer, name)]
     if output == "json":
         click.echo(json.dumps({**answer, "tokens": rows}))
     else:
         rows = escaped_values(rows)
         blocks = [] if name is not None else [_headline(_printable(answer), rows)]
-        blocks += ["\n".join(_block(row)) for row in rows]
+        blocks += ["\n".join(_block(row, looked=inspect)) for row in rows]
         click.echo("\n\n".join(blocks), color=use_colours())
     return 0 if name is None else _exit_code(rows[0])
 
@@ -97,8 +106,8 @@ def _missing(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                     yield f"{row['name']} is not in {_target(sink)}"
 
 
-def _block(row: Mapping[str, Any]) -> Iterator[str]:
-    """Describe one token: a line with its state, then a line per fact."""
+def _block(row: Mapping[str, Any], *, looked: bool = False) -> Iterator[str]:
+    """Describe one token: a line with its state, then a line per fact. ``looked``: its sinks were looked at now."""
     state = click.style(row["state"], fg=state_colour(row["state"]))
     optional = "" if row["required"] or row["state"] == "on_demand" else " (required = false)"
     yield f"{click.style(row['name'], bold=True)} ({row['kind']}): {state}{optional}"
@@ -124,8 +133,7 @@ def _block(row: Mapping[str, Any]) -> Iterator[str]:
     for warning in row.get("warnings", ()):
         yield _line("warning", warning["message"])
     for sink in row["sinks"]:
-        optional = "" if sink.get("required", True) else " (required = false)"
-        yield _line(sink["kind"], f"{_target(sink)}, {_sink(sink)}{_hook(sink)}{optional}")
+        yield _line(sink["kind"], describe_sink(sink, looked=looked))
 
 
 def _reports(reports: Mapping[str, Any]) -> str:
@@ -160,6 +168,31 @@ def _next(row: Mapping[str, Any]) -> str:
     if needs_a_person(row):
         return f"no attempt until a person acts: fix the credentials, or run `tokend refresh {row['name']}`"
     return "nothing is planned"
+
+
+def describe_sink(sink: Mapping[str, Any], *, looked: bool = False) -> str:
+    """Describe one sink: its target, its state, what is known of a store, and what the last look found."""
+    optional = "" if sink.get("required", True) else " (required = false)"
+    parts = [_sink(sink) + _hook(sink)]
+    if sink["path"] is None and sink.get("generation") is not None:
+        parts.append(f"generation {sink['generation']}")
+    if sink.get("store_version"):
+        parts.append(f"version {sink['store_version']}")
+    if sink.get("remark"):
+        parts.append(str(sink["remark"]))
+    if (drift := sink.get("drift")) is not None and (looked or drift != "none"):
+        parts.append("looked at: " + _drift(str(drift)))
+    elif looked:
+        parts.append("not looked at")
+    return f"{_target(sink)}, {', '.join(parts)}{optional}"
+
+
+def _drift(drift: str) -> str:
+    """Say what a look has found: the word, and what follows its colon."""
+    word, _, more = drift.partition(":")
+    words = {"none": "as it must be", "changed": "changed by another writer", "missing": "our value is not there"}
+    shown = words.get(word, word) + (f":{more}" if more else "")
+    return shown if word == "none" else click.style(shown, fg="yellow")
 
 
 def _target(sink: Mapping[str, Any]) -> str:

@@ -46,6 +46,12 @@ def refresh(name: str, if_generation: int | None, reason: str | None) -> Call:
     return call("POST", token_target(name, "refresh"), {key: value for key, value in body.items() if value is not None})
 
 
+def sync(name: str, sink: str | None, take_over: bool) -> Call:
+    """Return the request to write a token to its sinks, or to one, now."""
+    body = {"sink": sink, "take_over": take_over or None}
+    return call("POST", token_target(name, "sync"), {key: value for key, value in body.items() if value is not None})
+
+
 def issue(name: str, parameters: Mapping[str, str]) -> Call:
     """Return the request for one on-demand token."""
     return call("POST", token_target(name, "issue"), parameters)

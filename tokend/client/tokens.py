@@ -70,6 +70,17 @@ class TokenClient:
         """Drop a compromised token everywhere. For admins."""
         self.call("POST", token_target(name, "forget"))
 
+    def sync(self, name: str, *, sink: str | None = None, take_over: bool = False) -> dict[str, Any]:
+        """Write the token to its sinks now, or to the one with this label; return its row of the status. For admins.
+
+        Makes no request to the token's upstream. ``take_over``: also where another writer owns the target.
+        """
+        return self._answer(calls.sync(name, sink, take_over))[2]
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        """Ask each sink what its target holds, and return the token's row of the status with ``drift``. For admins."""
+        return self.call("POST", token_target(name, "inspect"))
+
     def list(self) -> Rows:
         """Return names, kinds, states and expiries of all tokens; never a secret."""
         place, _, answer = self._answer(calls.call("GET", "/v1/tokens"))

@@ -14,13 +14,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from tokend.config import toml_positions
 from tokend.config.excerpt import excerpt
 from tokend.config.fields import Visibility, is_no_secret, is_visible
 from tokend.config.findings import ConfigProblem, Findings
 from tokend.config.model import Config, digest_of
 from tokend.config.toml_messages import Vocabulary, syntax_problem
 from tokend.files import read_whole
+from tokend.plugin import toml_positions
 
 # Ten thousand providers need about 2 MiB. A file is held in memory several times while it is parsed.
 LARGEST_BYTES = 16 * 1024 * 1024

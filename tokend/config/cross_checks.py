@@ -26,10 +26,10 @@ def check_targets(
     ``inputs`` maps the real path of each file that tokend reads or listens on to a description. ``state`` is the state
     directory.
     """
-    taken: dict[str, dict[str, PlacedSettings]] = {}
+    taken: dict[str, _Claims] = {}
     below_state = None if state is None else real_path(state).rstrip("/") + "/"
     for sink in sinks:
-        claims = [_target_and_part(target) for target in sorted(sink.settings.exclusive_targets())]
+        claims = [_target_and_parts(target) for target in sorted(sink.settings.exclusive_targets())]
         _check_clash(claims, sink, taken, findings)
         for target in dict.fromkeys(target for target, _ in claims):
             inside = below_state is not None and f"{target}/".startswith(below_state)
@@ -38,33 +38,50 @@ def check_targets(
                 findings.errors.append(sink.problem("path", message))
 
 
-def _target_and_part(exclusive: str) -> tuple[str, str]:
-    """Split an exclusive target into the target and its part. The part "" means the whole target."""
-    target, _, part = exclusive.partition(PART)
-    return target, part
+def _target_and_parts(exclusive: str) -> tuple[str, tuple[str, ...]]:
+    """Split an exclusive target into the target and the way to its part. No way means the whole target."""
+    target, *parts = exclusive.split(PART)
+    return target, tuple(parts)
+
+
+class _Claims:
+    """The sinks of one target, by the parts that they write."""
+
+    def __init__(self, first: PlacedSettings) -> None:
+        self._first = first
+        self._sinks: dict[tuple[str, ...], PlacedSettings] = {}
+        # By the ways that lead to the parts.
+        self._within: dict[tuple[str, ...], PlacedSettings] = {}
+
+    def add(self, parts: tuple[str, ...], sink: PlacedSettings) -> PlacedSettings | None:
+        """Add a sink's claim. Return another sink with a claim on the same part, on a part of it, or on more."""
+        outer = [parts[:length] for length in range(len(parts))]
+        there = [self._sinks.get(parts), self._within.get(parts), *(self._sinks.get(way) for way in outer)]
+        if self._first.settings.sharing != sink.settings.sharing:
+            there.append(self._first)
+        self._sinks.setdefault(parts, sink)
+        for way in outer:
+            self._within.setdefault(way, sink)
+        return next((other for other in there if other is not None and other is not sink), None)
 
 
 def _check_clash(
-    claims: Iterable[tuple[str, str]],
+    claims: Iterable[tuple[str, tuple[str, ...]]],
     sink: PlacedSettings,
-    taken: dict[str, dict[str, PlacedSettings]],
+    taken: dict[str, _Claims],
     findings: Findings,
 ) -> None:
-    """Report the first of the sink's claims that clashes with an earlier sink's. A whole target clashes with each part.
-
-    ``taken`` maps each target to its parts and their sinks; the claims are added to it.
-    """
+    """Report the first of the sink's claims that clashes with an earlier sink's. ``taken`` has the claims by target."""
     reported = False
-    for target, part in claims:
-        parts = taken.setdefault(target, {})
-        clash = part if part in parts else "" if "" in parts else next(iter(parts), None) if not part else None
-        if clash is not None and parts[clash] is not sink and not reported:
-            other, reported = parts[clash], True
-            name = shown_target(sink.settings)
-            what = f'{name} key "{shown(part)}"' if clash and part else name
+    for target, parts in claims:
+        other = taken.setdefault(target, _Claims(sink)).add(parts, sink)
+        if other is not None and not reported:
+            reported = True
+            is_shared = other.settings.sharing == sink.settings.sharing
+            name, key = shown_target(sink.settings), "/".join(shown(part) for part in parts)
+            what = f'{name} key "{key}"' if is_shared and key else name
             first = f"{other.document.path}:{other.document.line((*other.path, 'path'))}"
             findings.errors.append(sink.problem("path", f"{what} is written by another sink already: {first}"))
-        parts.setdefault(part, sink)
 
 
 def shown_target(sink: SinkSettings) -> str:

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
-from tokend.config.toml_positions import Layout, Path
+from tokend.plugin.toml_positions import Layout, Path
 
 MASK = "…"
 # Longest excerpt in characters: a terminal's width without the indentation. A longer line is cut around the caret.

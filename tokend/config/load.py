@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from tokend.config import toml_positions
 from tokend.config.config_files import Document, PlacedSettings, check_not_emptied, read_document
 from tokend.config.cross_checks import (
     check_group_modes,
@@ -35,6 +34,7 @@ from tokend.config.store_checks import check_stores
 from tokend.config.target_places import check_target_places
 from tokend.config.toml_messages import Vocabulary
 from tokend.files import directories_resolved_once, judged_once
+from tokend.plugin import toml_positions
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import Access, OnDemandSettings, ProviderSettings, SinkSettings
 from tokend.values.near_miss import did_you_mean

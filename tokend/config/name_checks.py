@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
-from tokend.config import toml_positions
 from tokend.config.config_files import PlacedSettings
 from tokend.config.fields import Visibility
 from tokend.config.findings import Findings
+from tokend.plugin import toml_positions
 from tokend.plugin.settings_base import Settings
 
 # A check waits this long for a directory service, a start hardly at all: it looks the names up again while it goes on.

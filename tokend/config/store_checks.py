@@ -21,7 +21,8 @@ def check_stores(sinks: Iterable[PlacedSettings], providers: Iterable[PlacedSett
         settings: SinkSettings = sink.settings
         if settings.family == "remote" or type(settings).placed_templates is not SinkSettings.placed_templates:
             try:
-                findings.errors.extend(chain(_of_templates(sink), _of_credentials(sink, tables)))
+                errors = (_of_templates(sink), _of_credentials(sink, tables), _of_removal(sink, tables))
+                findings.errors.extend(chain(*errors))
                 findings.warnings.extend(_of_quota(sink, tables))
             except (Exception, SystemExit) as error:
                 message = failure_of_kind(type(settings), settings.kind, error)
@@ -52,6 +53,13 @@ def _of_credentials(sink: PlacedSettings, tables: Mapping[str, PlacedSettings]) 
                     "end of either token neither could be had. Keep that secret elsewhere"
                 )
                 yield sink.document.problem((*sink.path, key), message)
+
+
+def _of_removal(sink: PlacedSettings, tables: Mapping[str, PlacedSettings]) -> Iterator[ConfigProblem]:
+    """Yield an error if the token is to be removed at its end, and the sink lacks the request for it."""
+    provider, fault = tables.get(_owner(sink)), sink.settings.removal_fault()
+    if fault is not None and provider is not None and getattr(provider.settings, "on_expiry", "keep") == "remove":
+        yield sink.document.problem(sink.path, fault)
 
 
 def _of_quota(sink: PlacedSettings, tables: Mapping[str, PlacedSettings]) -> Iterator[ConfigProblem]:

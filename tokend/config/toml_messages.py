@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tokend.config.excerpt import MASK, fit
 from tokend.config.findings import ConfigProblem
-from tokend.config.toml_positions import unclosed_statement
+from tokend.plugin.toml_positions import unclosed_statement
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _HEADER = re.compile(r"\s*\[{1,2}\s*(?:daemon|providers?)\b[A-Za-z0-9_.\"' -]*\]{0,2}\s*(?=#|$)")

@@ -252,8 +252,8 @@ class Supervisor:
         await self._provider(name).forget()
 
     async def sync(self, name: str, label: str | None, *, take_over: bool) -> None:
-        """Write the token to its sinks now, or to the sink ``label``."""
-        self._sinks_of(name).sync(label, take_over=take_over)
+        """Write the token to its sinks now, or to the sink ``label``; returns when they have tried."""
+        await self._sinks_of(name).sync(label, take_over=take_over)
 
     async def inspect(self, name: str) -> tuple[SinkStatus, ...]:
         """Ask every sink of the token now what its target holds."""

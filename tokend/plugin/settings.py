@@ -225,6 +225,11 @@ class SinkSettings(Settings):
         """
         return frozenset({self.target})
 
+    @property
+    def sharing(self) -> str:
+        """What sinks that share a target must have in common: by default the kind."""
+        return self.kind
+
     def other_tokens(self) -> tuple[str, ...]:
         """Return the names of the other tokens that the content also contains: the key ``tokens``, if there is one."""
         others: tuple[str, ...] = self.__dict__.get("tokens", ())
@@ -241,6 +246,10 @@ class SinkSettings(Settings):
     def is_read_by(self, argv: tuple[str, ...]) -> bool:  # noqa: ARG002  # for kinds whose stores have a program
         """Return whether a command prints what this sink writes, as far as its words say."""
         return False
+
+    def removal_fault(self) -> str | None:
+        """Return the error for ``on_expiry = "remove"``, where the settings lack what a removal needs, else None."""
+        return None
 
     def announcement_timing(self) -> AnnouncementTiming | None:
         """Return when a pushed sink announces its changes; None if it has nothing to announce."""
@@ -269,13 +278,14 @@ class SinkSettings(Settings):
         return []
 
 
-def part_of(target: str, part: str) -> str:
+def part_of(target: str, *parts: str) -> str:
     """Return the name of one part of a target, for `SinkSettings.exclusive_targets`.
 
-    Sinks may share a target if their parts differ. A sink whose exclusive target is the whole target shares it with
-    no other sink.
+    A part may lie within another: then ``parts`` begins with the other's. Sinks may share a target if their parts are
+    apart, and if their `SinkSettings.sharing` is equal. A sink whose exclusive target is the whole target shares it
+    with no other sink.
     """
-    return f"{target}{PART}{part}"
+    return PART.join((target, *parts))
 
 
 # The separator of target and part: no path and no store's name contains it.

@@ -30,6 +30,7 @@ _SECTIONS = {
     "tt": "Trading Technologies: POST /ttid/ext_uat_cert/token, GET /ttuser/ext_uat_cert/users",
     "wallet": "Wallet, a JWT per request: POST /api/wallet/transfer, GET /api/wallet/balance",
     "xerve": "Xerve: POST /api/v1/generate-auth-token, GET the loginLink, GET /api/v1/get-balance",
+    "railway": "Railway, a store of variables: POST /graphql/v2",
     "vault": "Vault, OpenBao: POST /v1/auth/approle/login, /v1/auth/token/renew-self, /v1/secret/data/app",
 }
 
@@ -94,7 +95,7 @@ def _option(declared: Field[Any]) -> click.Option:
 
 
 def _run(port_file: str | None, **values: Any) -> None:
-    """Run a local HTTP server that plays the five vendors faithfully, with faults on request.
+    """Run a local HTTP server that plays all vendors faithfully, with faults on request.
 
     Prints "listening on http://127.0.0.1:PORT" and the accounts that it accepts. Runs until SIGTERM or Ctrl-C.
     """
@@ -142,7 +143,7 @@ def _command(options: Sequence[click.Option]) -> click.Command:
         params=list(options),
         callback=_run,
         help=_run.__doc__,
-        short_help="Run a local server that plays the five vendors.",
+        short_help="Run a local server that plays the upstreams and stores.",
         epilog=_EPILOG,
         context_settings={"auto_envvar_prefix": "TOKEND_SANDBOX", "max_content_width": 100},
     )

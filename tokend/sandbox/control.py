@@ -27,6 +27,7 @@ class Control:
             ("GET", PREFIX): self._index,
             ("GET", f"{PREFIX}/requests"): self._requests,
             ("GET", f"{PREFIX}/users"): lambda _: {"version": 1, "users": self._stage.database.report()},
+            ("GET", f"{PREFIX}/railway"): lambda _: {"version": 1, "services": self._stage.railway.report()},
             ("POST", f"{PREFIX}/behaviour"): self._behaviour,
             ("POST", f"{PREFIX}/credentials"): self._credentials,
             ("POST", f"{PREFIX}/clock"): self._clock,

@@ -31,6 +31,9 @@ def guide(url: str, options: Options) -> list[str]:
     for kind, keys in _ACCOUNTS.items():
         account = ", ".join(f"{key} = {_shown(name, options)}" for key, name in keys.items())
         lines.append(f"  {kind:<12} {account}" + (f"; to try a token: {_TO_TRY[kind]}" if kind in _TO_TRY else ""))
+    store = {"auth": "railway_project_token", "project": "railway_project", "environment": "railway_environment"}
+    place = ", ".join(f"{key} = {_shown(name, options)}" for key, name in store.items())
+    lines += ["A store for sinks, with the same base_url:", f"  {'railway':<12} {place}, and any service and variable"]
     return [*lines, f"To see and change its state while it runs: curl {url}/_sandbox", "Ctrl-C ends it."]
 
 

@@ -90,6 +90,11 @@ class Options:
     xerve_ttl: float | None = _option(None, "duration", "Life of its tokens, instead of the requested minutes.")
     xerve_status: int | None = _option(None, (400, 401, 500), "Answer each request with this documented error.")
 
+    railway_project_token: str = _option("sandbox-railway-token", "text", "Accepted project token.")
+    railway_account_token: str = _option("sandbox-railway-account", "text", "Accepted account token.")
+    railway_project: str = _option("sandbox-project", "text", "Id of its project.")
+    railway_environment: str = _option("sandbox-environment", "text", "Id of its environment.")
+
     def __post_init__(self) -> None:
         if not is_loopback(self.host):
             raise ValueError(f"host {self.host!r} is not a loopback address: use 127.0.0.1 or ::1")

@@ -10,6 +10,7 @@ from tokend.sandbox.messages import Reply, Request, http_status, json_reply
 from tokend.sandbox.options import Options
 from tokend.sandbox.vendors.partner import PORTFOLIO, Partner
 from tokend.sandbox.vendors.projectx import LOGIN, ProjectX
+from tokend.sandbox.vendors.railway import Railway
 from tokend.sandbox.vendors.tt import TT
 from tokend.sandbox.vendors.vault import Vault
 from tokend.sandbox.vendors.vendor import Vendor
@@ -31,12 +32,14 @@ class Stage:
         self.faults = Faults(fail_rate=options.fail_rate, seed=options.seed)
         self.journal = Journal()
         self.database = XerveDatabase(options.database)
+        self.railway = Railway(options)
         vendors: tuple[Vendor, ...] = (
             ProjectX(options, self.clock),
             Partner(options, self.clock),
             TT(options, self.clock),
             Wallet(options, self.clock),
             Xerve(options, self.clock, self.database),
+            self.railway,
             Vault(options, self.clock),
         )
         self.vendors = {vendor.name: vendor for vendor in vendors}

@@ -57,6 +57,8 @@ PARAMETERS: Mapping[str, dict[str, Any]] = {
         "required": ["clientId", "username", "displayName", "ipAddress"],
     },
 }
+# Calls about a token that only admins may make.
+ADMINS = ("forget", "sync", "inspect")
 # The one call that `ALL_KINDS` lets be signed. The document allows any path; a query and a body depend on the method.
 SIGNING = {
     "type": "object",
@@ -65,7 +67,10 @@ SIGNING = {
     "additionalProperties": False,
 }
 # An attempt costs its minimum interval of 5 s, so only the kind that is made here is tried.
-NAMES = {"": ["px", "tt", "partner"], "refresh": ["partner"], "forget": ["partner"], "request-id": ["tt"]}
+NAMES = {
+    "": ["px", "tt", "partner"], "refresh": ["partner"], "forget": ["partner"], "request-id": ["tt"],
+    "sync": ["partner"], "inspect": ["partner"],
+}  # fmt: skip
 
 
 def of_this_daemon(document: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +134,7 @@ def test_requests_of_all_forms_on_the_loopback_port(home: Home) -> None:
     del document["paths"]["/v1/events"]
     options = ["--header", f"Authorization: {bearer}"]
     seen = schemathesis(home, document, listen, phases="examples,coverage,fuzzing", examples=30, options=options)
-    for_admins = {("POST", "/v1/reload", 200), ("POST", "/v1/tokens/partner/forget", 200)}
+    for_admins = {("POST", "/v1/reload", 200), *(("POST", f"/v1/tokens/partner/{one}", 200) for one in ADMINS)}
     assert granted(document) - for_admins <= seen
     assert not for_admins & seen
     assert any(status == 401 for _, _, status in seen)

@@ -15,6 +15,13 @@ from tokend.sinks.files.base import FileSink
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease
 
+# What another program writes, where that must be of the sink's format.
+THEIRS = {"json": b"{}\n", "yaml": b"A: 1\n", "ini": b"[A]\n", "netrc": b"machine A login b\n"}
+
+
+def theirs(made: FileSink) -> bytes:
+    return THEIRS.get(getattr(made, "format", ""), b"A=1\n")
+
 
 @pytest.fixture(params=KINDS)
 def make(request: pytest.FixtureRequest) -> Callable[..., Any]:
@@ -56,7 +63,7 @@ def test_what_was_written_is_right_and_what_was_changed_is_not(
     changes: list[tuple[Callable[[], object], str]] = [
         (path.unlink, "it was deleted"),
         (lambda: path.write_bytes(b""), "it was emptied"),
-        (lambda: path.write_bytes(b"A=1\n"), "it was overwritten"),
+        (lambda: path.write_bytes(theirs(made)), "it was overwritten"),
         (lambda: path.chmod(0o644), "its mode is 0644 instead of 0600"),
     ]
     for change, what in changes:
@@ -107,7 +114,7 @@ def test_a_file_that_others_may_have_put_there_is_foreign(make: Callable[..., An
         write(made)
         good = made.stamp()
         directory.chmod(0o1777)
-        path.write_bytes(b"A=1\n")
+        path.write_bytes(theirs(made))
         os.chown(path, STRANGER, STRANGER)
         found = difference(made, good)
         assert found is not None

@@ -398,22 +398,6 @@ def test_a_token_that_is_written_during_a_look_is_not_judged_by_it() -> None:
     run_virtually(main)
 
 
-def test_durations_of_writes_are_counted() -> None:
-    """Of those that changed a target; not the wait for the host."""
-
-    async def main(clock: VirtualClock) -> None:
-        world, network, _ = world_with_store(clock)
-        network.latency_seconds = 0.5
-        async with world.running(provider("a", FakeHeld(), store_sink())) as supervisor:
-            await until(lambda: supervisor.ready, seconds=5)
-            await supervisor.apply(config(provider("a", FakeHeld(), store_sink(timeout="20s"))))
-            await until(lambda: supervisor.ready, seconds=5)
-        assert world.counters.sink_write_samples == {("a", "store-1"): 1}
-        assert world.counters.sink_write_seconds["a", "store-1"] == pytest.approx(1.0, abs=0.1)
-
-    run_virtually(main)
-
-
 class PartedSink(StoreSink):
     """A store with several keys in one object."""
 

@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tokend.plugin.declared.json_template import JsonField, JsonTemplate
@@ -71,3 +73,14 @@ def test_equal_bodies_are_equal_settings() -> None:
     assert one.body != {"a": [True, "{x}"]}
     assert "x" not in repr(one.body)
     assert Table.model_json_schema()
+
+
+@given(
+    st.text(alphabet=st.characters(exclude_categories=["Cs"])),
+    st.text(alphabet=st.characters(exclude_categories=["Cs"])),
+)
+def test_any_value_arrives_as_it_is(value: str, around: str) -> None:
+    """Quotes, braces, line ends: nothing of a value becomes JSON, and no brace of a value a placeholder."""
+    literal = around.replace("{", "{{").replace("}", "}}")
+    made = JsonTemplate({"a": "{x}", "b": f"{literal}{{x}}{literal}"}).fill({"x": Secret(value)})
+    assert json.loads(made) == {"a": value, "b": f"{around}{value}{around}"}

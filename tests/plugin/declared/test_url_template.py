@@ -1,6 +1,10 @@
 """URLs with placeholders: the host is fixed, values cannot lead elsewhere, credentials are refused."""
 
+from urllib.parse import parse_qsl, unquote, urlsplit
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tokend.plugin.declared.placeholders import Text, Value
@@ -95,3 +99,19 @@ def test_a_settings_field_parses_its_url() -> None:
     for wrong in (5, "http://store.example"):
         with pytest.raises(ValidationError):
             Table.model_validate({"url": wrong})
+
+
+@given(st.text(), st.text())
+def test_no_value_changes_more_than_its_own_place(value: str, other: str) -> None:
+    """Any text: host, number of segments and the other parameters stay; what arrives is the value."""
+    value, other = (text.encode("utf-8", "replace").decode() for text in (value, other))
+    url = UrlTemplate.parse("https://store.example/a/{x}/b?q={x}&r=1")
+    try:
+        parts = urlsplit(url.fill({"x": value}, {"s": Text.parse("{x}")} if other else {}))
+    except TransientError:
+        assert value in {"", ".", ".."}
+        return
+    assert (parts.scheme, parts.netloc, parts.fragment) == ("https", "store.example", "")
+    assert [unquote(one) for one in parts.path.split("/")] == ["", "a", value, "b"]
+    wanted = [("q", value), ("r", "1"), *([("s", value)] if other else [])]
+    assert parse_qsl(parts.query, keep_blank_values=True) == wanted

@@ -346,6 +346,17 @@ def test_a_write_names_the_version_that_it_replaces() -> None:
     comparing(main)
 
 
+def test_a_target_that_is_known_to_be_empty_is_not_read_again() -> None:
+    """The version of what does not exist is 0."""
+
+    async def main(stage: Stage) -> None:
+        empty = await stage.sink.inspect(stage.runtime)
+        await stage.sink.put(stage.runtime, await content_of(stage), empty)
+        assert [one.method for one in stage.store.server.requests] == ["GET", "PUT"]
+
+    comparing(main)
+
+
 def test_another_writers_value_is_not_overwritten() -> None:
     """Neither where our version is known nor where only our value is; an admin may decide to."""
 
@@ -539,6 +550,15 @@ def test_what_is_wrong_is_refused_at_its_key(keys: dict[str, Any], where: tuple[
     assert "planted" not in str(wrong.value)
     found: Mapping[tuple[str | int, ...], str] = {error["loc"]: error["msg"] for error in wrong.value.errors()}
     assert message in found[where]
+
+
+def test_a_command_that_asks_the_same_url_reads_what_the_sink_writes() -> None:
+    """A credential that is read there would end with the token."""
+    table = {**REQUEST, "url": f"{HOST}/v1/app?x={{value}}"}
+    assert not sink(request=table, key="A").is_read_by(("curl", f"{HOST}/v1/app"))
+    fixed = sink(request=table)
+    assert fixed.is_read_by(("curl", "-s", f"{HOST}/v1/app?raw"))
+    assert not fixed.is_read_by(("curl", f"{HOST}/v1/other"))
 
 
 def test_all_that_is_wrong_between_the_tables_is_said_at_once() -> None:

@@ -12,6 +12,7 @@ from tests.sinks.played_store import CREDENTIAL, Row, Stage
 from tests.sinks.stores.played_railway import ENVIRONMENT, PLACE, PROJECT, SERVICE, SHARED, PlayedRailway
 from tests.sinks.test_remote_sink_contract import content_of, run
 from tests.sinks.test_sink_contract import said
+from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import AnnouncementTiming
 from tokend.sinks.stores.railway import RailwaySink
 from tokend.values.errors import SinkError, SinkFinalError, SinkRejectedError, SinkUnavailableError
@@ -224,3 +225,30 @@ def test_targets_are_variables() -> None:
     own = settings().exclusive_targets()
     assert own == settings(service=SERVICE.upper(), project="another-name").exclusive_targets()
     assert own.isdisjoint(settings(variable="OTHER").exclusive_targets() | settings(service=None).exclusive_targets())
+
+
+@pytest.mark.parametrize(("renewed", "asked"), [(True, 2), (False, 1)])
+def test_a_refusal_in_railways_words_is_reported_like_a_401(
+    renewed: bool, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a newer token of the provider that the credential comes from there is one more request, and no third."""
+
+    async def main(stage: Stage) -> None:
+        reports = []
+
+        async def report(_: Any, auth: SecretSource) -> bool:
+            reports.append(auth)
+            stage.store.refusing = False
+            return renewed
+
+        monkeypatch.setattr(type(stage.runtime), "renewed", report)
+        stage.store.refusing = True
+        if renewed:
+            await stage.sink.put(stage.runtime, await content_of(stage), None)
+        else:
+            with pytest.raises(SinkRejectedError):
+                await stage.sink.put(stage.runtime, await content_of(stage), None)
+        assert reports == [stage.sink.auth]
+        assert stage.store.asked == asked
+
+    played(main)

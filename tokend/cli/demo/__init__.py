@@ -21,7 +21,7 @@ EXIT_INTERRUPTED = 130
 @click.option("--seconds", type=click.IntRange(10, 3600), default=60, show_default=True,
               help="On a terminal: show further refreshes until this many seconds have passed.")  # fmt: skip
 def command(keep: bool, seconds: int) -> int:
-    """Show tokend at work with a sandbox that plays its five upstreams.
+    """Show tokend at work with a sandbox that plays its upstreams and a store.
 
     Needs no account and no network: everything runs on this machine, in a new temporary directory, with fake
     secrets. Ends by itself or by Ctrl-C. The exit code is 0 only if everything that it shows really happened.

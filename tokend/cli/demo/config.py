@@ -21,6 +21,16 @@ key = "JWT_TOKEN"
 kind = "json"
 path = "out/topstepx.json"
 
+[[providers.topstepx.sinks]]         # a variable of a service that runs elsewhere, which is redeployed
+kind = "railway"
+base_url = "{url}"
+project = "sandbox-project"
+environment = "sandbox-environment"
+service = "bot"
+variable = "JWT_TOKEN"
+auth = {{ file = "secrets/railway" }}
+deploy = "auto"
+
 [providers.tt]                       # Trading Technologies REST
 kind = "tt"
 base_url = "{url}"
@@ -65,4 +75,5 @@ SECRETS = {
     "wallet-key": "sandbox-wallet-key",
     "wallet-secret": "sandbox-wallet-secret",
     "xerve": "sandbox-xerve-secret",
+    "railway": "sandbox-railway-token",
 }

@@ -30,6 +30,7 @@ def play(stage: Stage) -> None:
     first = {name: _show_arrival(stage, name) for name in HELD}
     for name, file, extract in FILES:
         _show_file(stage, name, file, extract)
+    _show_store(stage)
     _show_use(stage)
     _show_payment(stage)
     _show_login_link(stage)
@@ -62,7 +63,7 @@ def _start_sandbox(stage: Stage) -> None:
     stage.spawn("sandbox", "tokend.sandbox", *options)
     port = stage.until("the sandbox listens", lambda: int(port_file.read_text()))
     stage.url = f"http://127.0.0.1:{port}"
-    stage.say("✓", "sandbox", f"plays five upstreams at {stage.url}")
+    stage.say("✓", "sandbox", f"plays the upstreams and Railway at {stage.url}")
 
 
 def _start_daemon(stage: Stage) -> None:
@@ -94,6 +95,25 @@ def _show_file(stage: Stage, name: str, file: str, extract: Callable[[str], str]
     stage.until(f"{path} holds the token of {name}", is_same)
     mode = f"{path.stat().st_mode & 0o777:04o}"
     stage.say("✓", name, f"written to out/{file}, mode {mode}, the same token")
+
+
+def _show_store(stage: Stage) -> None:
+    place = {"projectId": "sandbox-project", "environmentId": "sandbox-environment", "serviceId": "bot"}
+    headers = {"Project-Access-Token": SECRETS["railway"], "Content-Type": "application/json"}
+
+    def is_same() -> bool | None:
+        found = stage.read("/graphql/v2", headers, {"query": "query { variables }", "variables": place})
+        return found["data"]["variables"].get("JWT_TOKEN") == stage.client.get("topstepx").access_token or None
+
+    stage.until("Railway's variable holds the token of topstepx", is_same)
+    stage.say("✓", "topstepx", "written to JWT_TOKEN at Railway, the same token")
+    stage.until("Railway redeploys the service", lambda: _deployments(stage) or None)
+    stage.say("✓", "railway", f"redeployed the service bot with it: {_deployments(stage)} deployment")
+
+
+def _deployments(stage: Stage) -> int:
+    services = stage.read("/_sandbox/railway")["services"]
+    return sum(int(one["deployments"]) for one in services if one["service"] == "bot")
 
 
 def _show_use(stage: Stage) -> None:

@@ -113,14 +113,21 @@ class Stage:
 
     def call(self, path: str, headers: Mapping[str, str] | None = None, body: object = None) -> int:
         """Send one request to the sandbox, like an app, and return the status of the answer."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, headers=dict(headers or {}))  # noqa: S310  (http to loopback)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=PATIENCE_SECONDS) as reply:
+            with self._open(path, headers, body) as reply:
                 return int(reply.status)
         except urllib.error.HTTPError as error:
             return error.code
+
+    def read(self, path: str, headers: Mapping[str, str] | None = None, body: object = None) -> Any:
+        """Send one request to the sandbox and return the JSON of the answer. Raises OSError for any other status."""
+        with self._open(path, headers, body) as reply:
+            return json.loads(reply.read())
+
+    def _open(self, path: str, headers: Mapping[str, str] | None, body: object) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, headers=dict(headers or {}))  # noqa: S310  (http to loopback)
+        return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENCE_SECONDS)
 
     def write_secret(self, name: str, value: str) -> None:
         """Replace a secret's file atomically, with mode 0600."""

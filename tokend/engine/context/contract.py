@@ -126,7 +126,7 @@ class Engine(Protocol):
         """Drop the token everywhere (memory, state, sinks), then make an attempt in the background."""
 
     async def sync(self, name: str, label: str | None, *, take_over: bool) -> None:
-        """Write the token to its sinks now, or to the sink ``label``; returns at once. For admins.
+        """Write the token to its sinks now, or to the sink ``label``; returns when they have tried. For admins.
 
         Ends pauses and makes no upstream request. A store that can be read is asked first; what it holds already is not
         written. ``take_over``: the targets are ours even if others have written to them; nothing else ends a state

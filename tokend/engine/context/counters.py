@@ -13,9 +13,9 @@ class Counters:
         self.refresh_samples: Counter[str] = Counter()
         self.sink_writes: Counter[tuple[str, str, str]] = Counter()  # (token, sink, result)
         self.sink_repairs: Counter[tuple[str, str]] = Counter()  # (token, sink)
-        self.sink_drifts: Counter[tuple[str, str]] = Counter()  # (token, sink); remote sinks alone
-        self.sink_write_seconds: defaultdict[tuple[str, str], float] = defaultdict(float)  # (token, sink)
-        self.sink_write_samples: Counter[tuple[str, str]] = Counter()
+        self.sink_drifts: Counter[tuple[str, str]] = Counter()  # (token, sink)
+        self.sink_seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self.sink_samples: Counter[tuple[str, str]] = Counter()
         self.reports: Counter[tuple[str, str]] = Counter()  # (token, reason)
 
     def refreshed(self, token: str, result: str) -> None:
@@ -36,18 +36,18 @@ class Counters:
         """Count a write of a sink; ``result`` is ``success``, ``unchanged`` or ``failure``."""
         self.sink_writes[token, sink, result] += 1
 
+    def sink_took(self, token: str, sink: str, seconds: float) -> None:
+        """Add the duration of a write that succeeded, without the wait for its lock."""
+        self.sink_seconds[token, sink] += seconds
+        self.sink_samples[token, sink] += 1
+
+    def drifted(self, token: str, sink: str) -> None:
+        """Count a target that a look has found changed by others, once for each change."""
+        self.sink_drifts[token, sink] += 1
+
     def repaired(self, token: str, sink: str) -> None:
         """Count a target that was written again because another program had changed it."""
         self.sink_repairs[token, sink] += 1
-
-    def drifted(self, token: str, sink: str) -> None:
-        """Count a look that found that another writer had changed a remote target."""
-        self.sink_drifts[token, sink] += 1
-
-    def took_to_write(self, token: str, sink: str, seconds: float) -> None:
-        """Add the duration of a write that changed its target."""
-        self.sink_write_seconds[token, sink] += seconds
-        self.sink_write_samples[token, sink] += 1
 
     def reported(self, token: str, reason: str) -> None:
         """Count a report of a client; ``reason`` is ``unauthorized`` or ``other``."""

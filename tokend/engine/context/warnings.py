@@ -22,11 +22,13 @@ class Warnings:
         # Only providers with warnings have an entry: there may be ten thousand without.
         self._by_name: dict[str, dict[str, tuple[StatusWarning, ...]]] = {}
 
-    def of(self, name: str) -> tuple[StatusWarning, ...]:
-        """Return the warnings about one provider, each once."""
+    def of(self, name: str, source: str | None = None) -> tuple[StatusWarning, ...]:
+        """Return the warnings about one provider, each once: those of one source, or (None) all."""
         sources = self._by_name.get(name)
         if sources is None:
             return ()
+        if source is not None:
+            return sources.get(source, ())
         return tuple(dict.fromkeys(one for warnings in sources.values() for one in warnings))
 
     def put(self, name: str, source: str, warnings: Iterable[StatusWarning]) -> tuple[StatusWarning, ...]:

@@ -12,6 +12,7 @@ import anyio
 from tokend.engine.context.context import Context
 from tokend.engine.context.references import lacking, referenced
 from tokend.engine.on_demand.callers import Callers
+from tokend.engine.on_demand.own_record import OwnRecord
 from tokend.engine.policy import probes
 from tokend.engine.policy.failure import (
     Meaning,
@@ -62,13 +63,14 @@ log = get_logger()
 class TokenIssuer:
     """Issue one provider's tokens. Calls may run side by side; each is one query's."""
 
-    __slots__ = ("_accepted", "_context", "_trial", "callers", "name", "runtime", "settings")
+    __slots__ = ("_accepted", "_context", "_record", "_trial", "callers", "name", "runtime", "settings")
 
     def __init__(self, name: str, settings: OnDemandSettings, context: Context) -> None:
         self.name = name
         self.settings = settings
         self._context = context
         self.runtime = context.runtime(settings)
+        self._record = OwnRecord(name, context.store)
         self._accepted = False  # the upstream accepted these credentials the last time
         self._trial = Lock()
         self.callers = Callers(name, context)
@@ -76,7 +78,11 @@ class TokenIssuer:
     @property
     def record(self) -> Record:
         """The current record. It holds no token."""
-        return self._context.store.get(self.name)
+        return self._record.now
+
+    def stop(self) -> None:
+        """Leave the record to the next provider of the name. Calls under way go on."""
+        self._record.leave()
 
     @property
     def state(self) -> State:
@@ -90,13 +96,13 @@ class TokenIssuer:
         if not settings.has_connection_of(old):
             self.connection_changed()
         elif self._request_of(old) != self._request_of(settings) and not self.record.rejected:
-            self._context.store.show(self.name, without_failures(self.record, 0))
+            self._record.show(lambda record: without_failures(record, 0))
         await self.reconsider()
 
     def connection_changed(self) -> None:
         """Leave `Rejected`: another way to the upstream (a proxy, a certificate) may be what was missing."""
         if self.record.failures or self.record.rejected:
-            self._context.store.show(self.name, in_another_way(self.record))
+            self._record.show(in_another_way)
 
     def _request_of(self, settings: OnDemandSettings) -> str:
         return request_fingerprint(settings, self._context.store.state.digest)
@@ -108,7 +114,7 @@ class TokenIssuer:
             return
         secrets = await self._secrets()
         if secrets is not None and secrets != rejected:
-            await self._context.store.update(self.name, emptied)
+            await self._record.update(emptied)
 
     async def resume(self) -> None:
         """Let the next query try rejected credentials again. Raises `NotSupportedError` if they are not rejected."""
@@ -117,7 +123,7 @@ class TokenIssuer:
                 f"{self.name} is issued on demand and never refreshed; its credentials are not rejected: "
                 f"POST /v1/tokens/{self.name}/issue"
             )
-        await self._context.store.update(self.name, resumed)
+        await self._record.update(resumed)
 
     async def issue(self, parameters: Mapping[str, str], uid: int) -> Token:
         """Issue one token for a caller's ``uid``.
@@ -164,25 +170,25 @@ class TokenIssuer:
 
     async def _issue(self, issuer: Issuer, parameters: Mapping[str, str], deadline: Instant, uid: int) -> Token:
         """Issue a token; store a failure and raise it as a `ReaderError`."""
-        store, calls = self._context.store, MOST_CALLS
+        calls = MOST_CALLS
         if self.record.rejected:
             # A probe. Saved before it is sent: a restart is no way around the pauses.
             calls, now = 1, self._context.clock.instant()
-            await store.update(self.name, lambda record: probes.probing(record, now))
+            await self._record.update(lambda record: probes.probing(record, now))
         try:
             token = await self._within_timeout(issuer, parameters, deadline, calls)
         except InvalidParametersError:
             # The vendor read the fields: it had accepted the credentials.
             self._accepted = True
             if self.record.rejected:
-                await store.update(self.name, emptied)
+                await self._record.update(emptied)
             else:
-                store.show(self.name, with_refusals(self.record, 0))
+                self._record.show(lambda record: with_refusals(record, 0))
             raise
         except AttemptError as error:
             raise await self._failed(error, parameters, uid) from None
         if not is_blank(self.record):
-            await store.update(self.name, emptied)
+            await self._record.update(emptied)
         return token
 
     async def _within_timeout(
@@ -199,8 +205,7 @@ class TokenIssuer:
                 meaning = meaning_of(error)
                 if clock_learned and meaning.is_refusal:
                     # The clock did not explain the first refusal: these are two in a row.
-                    refusals = self.record.attempts.failures.refusals
-                    self._context.store.show(self.name, with_refusals(self.record, refusals + 1))
+                    self._record.show(lambda record: with_refusals(record, record.attempts.failures.refusals + 1))
                 left = clock.instant().until(deadline)
                 if not calls_left:
                     raise
@@ -232,17 +237,17 @@ class TokenIssuer:
     async def _failed(self, error: AttemptError, parameters: Mapping[str, str], uid: int) -> ReaderError:
         """Store, count and log a failure; return the reader's error. What binds the next query is saved."""
         kept = without_values(error, parameters)
-        store, now, meaning = self._context.store, self._context.clock.instant(), meaning_of(error)
+        now, meaning = self._context.clock.instant(), meaning_of(error)
         host = self.settings.upstream
         self._context.counters.failed(self.name, error.reason)
         self.callers.failed(uid, error)
         # At once: queries side by side count from here.
-        store.show(self.name, after_failed_call(self.record, kept, now=now, host=host))
+        self._record.show(lambda record: after_failed_call(record, kept, now=now, host=host))
         if meaning.is_refusal:
             self._accepted = False
             secrets = await self._secrets()
-            record = await store.update(
-                self.name, lambda record: rejected_on_demand(record, kept, now=now, secrets=secrets)
+            record = await self._record.update(
+                lambda record: rejected_on_demand(record, kept, now=now, secrets=secrets)
             )
             if record.rejected:
                 advice = f"fix the credentials, or run `tokend refresh {self.name}`"
@@ -250,7 +255,7 @@ class TokenIssuer:
         pause = self.record.host_pause
         if meaning.pauses_host and pause is not None:
             self._context.limits.block(pause.host, pause.until, by=self.name)
-            await store.update(self.name, lambda record: record)
+            await self._record.update(lambda record: record)
             return ThrottledError(f"{self.name}: {error.whole}", retry_at=pause.until.wall.timestamp())
         if self.record.rejected:
             return self._rejected(error.whole)

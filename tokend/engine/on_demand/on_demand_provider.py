@@ -52,7 +52,8 @@ class OnDemandProvider:
             tasks.start_soon(self.issuer.reconsider)
 
     def stop(self) -> None:
-        """Do nothing: there is no loop."""
+        """Leave the record to the next provider of the name; there is no loop."""
+        self.issuer.stop()
 
     async def reconfigure(self, config: ProviderConfig) -> None:
         """Apply settings of the same kind."""

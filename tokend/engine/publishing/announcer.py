@@ -29,6 +29,8 @@ Announce = Callable[[SinkRuntime], Awaitable[None]]
 class Announcer:
     """The announcements of one sink; see `run`. ``announce`` is the method of the sink.
 
+    ``last`` is the last announcement of an earlier process.
+
     ``error`` is the message for the operator while the last announcement failed, else None.
     """
 
@@ -45,6 +47,7 @@ class Announcer:
         label: str,
         target: TargetLock,
         context: Context,
+        last: Instant | None = None,
     ) -> None:
         self._announce = announce
         self._timing = timing
@@ -57,7 +60,7 @@ class Announcer:
         self._at: Instant | None = None
         self._splay_seconds = 0.0
         # The last announcement that had, or may have had, its effect.
-        self._last: Instant | None = None
+        self._last = last
         self._state: Literal["idle", "running", "failed"] = "idle"
         self._since: Instant | None = None
 

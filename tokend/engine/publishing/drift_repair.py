@@ -82,7 +82,10 @@ class DriftRepair:
         if difference is None:
             if before is not None:
                 self._health.recovered()
-        elif self._may_repair(difference):
+            return
+        if before != difference:
+            self._context.counters.drifted(self._name, self._label)
+        if self._may_repair(difference):
             self._health.try_now()  # the cause of an earlier failure may be gone: a directory is back
             self._context.store.touch(self._name)
             self._report_contest(difference)

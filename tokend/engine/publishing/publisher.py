@@ -3,14 +3,14 @@
 A failure of a sink never delays or fails a refresher.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from tokend.engine.context.context import Context
 from tokend.engine.context.references import lacking, referenced
-from tokend.engine.publishing.announcer import Announcer
+from tokend.engine.publishing.announcer import Announce, Announcer
 from tokend.engine.publishing.drift_repair import DriftRepair
 from tokend.engine.publishing.remote_delivery import RemoteDelivery
 from tokend.engine.publishing.sink_health import SinkHealth
@@ -26,7 +26,7 @@ from tokend.plugin.settings import SinkSettings
 from tokend.plugin.sink import CombiningSink, Sink, WatchedSink
 from tokend.values.errors import NewerGenerationError, SinkError, SinkFinalError
 from tokend.values.instant import Instant
-from tokend.values.status import SinkStatus
+from tokend.values.status import SinkStatus, StatusWarning
 from tokend.values.tokens import Lease
 
 log = get_logger()
@@ -42,6 +42,7 @@ class Publisher:
 
     __slots__ = (
         "_again",
+        "_busy",
         "_context",
         "_delivery",
         "_done",
@@ -106,10 +107,13 @@ class Publisher:
         # Its task runs beside `run`. None for a sink without announcements.
         self.announcer: Announcer | None = None
         if timing is not None:
-            announce = cast(Sink, sink).announce
-            self.announcer = Announcer(name, sink, announce, timing, label=label, target=target, context=context)
+            announce, last = self._announcing()
+            self.announcer = Announcer(
+                name, sink, announce, timing, label=label, target=target, context=context, last=last
+            )
         # Something changed during an attempt: another one follows, whatever its result.
         self._again = False
+        self._busy = False
 
     @property
     def status(self) -> SinkStatus:
@@ -155,6 +159,10 @@ class Publisher:
             return
         self._write_again()
         self.try_now()
+
+    def is_writing(self) -> bool:
+        """Return whether an attempt is being made, or is to be made now."""
+        return self._busy or self._due(self._context.clock.instant()) is not None
 
     def token_changed(self, name: str) -> None:
         """Try again at once, after a failure, if the token ``name`` is a secret of the sink."""
@@ -236,19 +244,17 @@ class Publisher:
         return True
 
     async def _apply(self, wanted: Wanted) -> None:
-        before, started = self._done, self._context.clock.instant()
+        before = self._done
         if (changed := await self._tried(lambda: self._deliver(wanted), wanted)) is None:
             return
-        if changed:
-            seconds = started.until(self._context.clock.instant())
-            self._context.counters.took_to_write(self.name, self.label, seconds)
         if self.drift is not None:
             self.drift.written(removed=wanted.action == "remove")
         self._context.counters.wrote(self.name, self.label, "success" if changed else "unchanged")
         self._runtime.may_take_over = False
         # A file that the write read may have changed meanwhile.
         # A later end of the same token is no news for the programs that read it.
-        self._succeeded(None if self._again else wanted, changed=changed, announces=not wanted.renews(before))
+        announces = changed and not wanted.renews(before)
+        self._succeeded(None if self._again else wanted, announces=announces)
         if changed:
             event = "sink.written" if wanted.action == "write" else "sink.removed"
             log.info(event, **self._health.log_fields, generation=wanted.generations[0])
@@ -261,14 +267,15 @@ class Publisher:
                 return await drift.repair()
 
         if (changed := await self._tried(repair, None)) is not None:
-            self._succeeded(self._done, changed=changed, announces=True)
+            self._succeeded(self._done, announces=changed)
 
     async def _tried(self, operation: Callable[[], Awaitable[bool]], wanted: Wanted | None) -> bool | None:
         """Await an operation on the target. None if it failed; the failure is recorded then."""
-        self._again = False
+        self._again, self._busy = False, True
+        began = self._context.clock.instant()
         try:
             with exits_refused():
-                return await operation()
+                changed = await operation()
         except SinkError as error:
             await self._failed(error, wanted)
         except WriteHeldBack:
@@ -277,6 +284,13 @@ class Publisher:
             # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
             self._health.crashed()
             raise
+        else:
+            if changed:
+                seconds = began.until(self._context.clock.instant())
+                self._context.counters.sink_took(self.name, self.label, seconds)
+            return changed
+        finally:
+            self._busy = False
         return None
 
     async def _failed(self, error: SinkError, wanted: Wanted | None) -> None:
@@ -289,6 +303,10 @@ class Publisher:
         if self._again:  # during the attempt, which may have used the old secret
             self._refused = None
             self._health.try_now()
+
+    def _announcing(self) -> tuple[Announce, Instant | None]:
+        """Return the function that announces a change, and the time of the last announcement."""
+        return cast(Sink, self.sink).announce, None
 
     def _pauses_after(self, error: SinkError) -> bool:  # noqa: ARG002  # of a host's sinks
         """Return whether a pause of the sink's own follows the error."""
@@ -311,10 +329,18 @@ class Publisher:
         is_right = self._done == self._tokens.to_write() or (self.drift is not None and self.drift.is_foreign)
         return self._tokens.valid_leases(self._context.clock.instant()) if is_right else None
 
-    def _succeeded(self, wanted: Wanted | None, *, changed: bool, announces: bool) -> None:
+    def _succeeded(self, wanted: Wanted | None, *, announces: bool) -> None:
         self._done = wanted
-        for warning in self._context.warnings.put(self.name, self.label, self._runtime.last_remarks):
+        for warning in self._context.warnings.put(self.name, self.label, self._remarks()):
             log.warning("sink.warning", token=self.name, sink=self.label, code=warning.code, detail=warning.message)
-        if changed and announces and self.announcer is not None:
+        if self.announcer is not None and self._owes_announcement(announces):
             self.announcer.want()
         self._health.succeeded(removed=wanted is not None and wanted.action == "remove")
+
+    def _owes_announcement(self, changed: bool) -> bool:
+        """Return whether an announcement follows a success; ``changed``: the target holds another token now."""
+        return changed
+
+    def _remarks(self) -> Sequence[StatusWarning]:
+        """Return what looks wrong with the target."""
+        return self._runtime.last_remarks

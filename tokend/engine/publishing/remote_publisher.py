@@ -3,23 +3,29 @@
 Attempts wait for the host's turn and for ``min_interval``. What a look finds is repaired or reported.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 from tokend.engine.context.context import Context
 from tokend.engine.context.host_backoff import HostAttempt
+from tokend.engine.context.warnings import CONFIG
+from tokend.engine.publishing.announcer import Announce
 from tokend.engine.publishing.publisher import Publisher
 from tokend.engine.publishing.remote_drift import MOST_REPAIRS
 from tokend.engine.publishing.remote_target import RemoteTarget
+from tokend.engine.publishing.store_announcements import StoreAnnouncements
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.publishing.target_tokens import Wanted
 from tokend.machine.logs import get_logger
 from tokend.plugin.settings import SinkSettings
-from tokend.plugin.sink import RemoteSink
+from tokend.plugin.sink import RemoteSink, Sink
 from tokend.values.errors import SinkConflictError, SinkError
 from tokend.values.instant import Instant
-from tokend.values.status import SinkStatus
+from tokend.values.status import SinkStatus, StatusWarning
 from tokend.values.tokens import Lease
+
+# The code of a warning about tokens that live too short for the store (`config.store_checks` has it, too).
+QUOTA = "store_quota"
 
 log = get_logger()
 
@@ -78,6 +84,10 @@ class RemotePublisher(Publisher):
         self.remote.try_now()
         super().try_now()
 
+    def is_writing(self) -> bool:
+        """Return whether an attempt is being made, or is to be made now. False while the store's host is paused."""
+        return self.remote.pause() is None and super().is_writing()
+
     async def inspect(self) -> None:
         """Ask the store now what it holds, and react as to every look."""
         leases = self._compared_leases()
@@ -111,8 +121,12 @@ class RemotePublisher(Publisher):
     async def _bring_about(self, wanted: Wanted) -> None:  # noqa: ARG002  # another one may be wanted by then
         async with self.remote.attempt() as self._attempt:
             if (due := self._due(self._context.clock.instant())) is not None:
+                writes = self.remote.delivery.writes
                 await self._apply(due)
                 self.remote.timing.is_compared = True
+                if self.remote.delivery.writes > writes and self.remote.drift.written(self._context.clock.instant()):
+                    self._context.counters.repaired(self.name, self.label)
+                    log.info("sink.repaired", **self._health.log_fields, detail="another writer had changed it")
 
     async def _look_after(self, now: Instant) -> bool:
         """Look at the target, if it is time to. Returns whether there was something to do."""
@@ -131,13 +145,27 @@ class RemotePublisher(Publisher):
             await self.remote.conflicts(error.detail)
         await super()._failed(error, wanted)
 
-    def _succeeded(self, wanted: Wanted | None, *, changed: bool, announces: bool) -> None:
-        if changed and self.remote.drift.written(self._context.clock.instant()):
-            self._context.counters.repaired(self.name, self.label)
-            log.info("sink.repaired", **self._health.log_fields, detail="another writer had changed it")
-        # The readers of a store have no use for the news that it holds nothing.
-        is_news = announces and (wanted is None or wanted.action == "write")
-        super()._succeeded(wanted, changed=changed, announces=is_news)
+    def _owes_announcement(self, changed: bool) -> bool:  # noqa: ARG002  # the mark says more
+        return self.remote.owes_announcement()
+
+    def _announcing(self) -> tuple[Announce, Instant | None]:
+        store = StoreAnnouncements(
+            cast(Sink, self.sink).announce,
+            self.remote,
+            upstream=cast(RemoteSink, self.sink).upstream,
+            context=self._context,
+        )
+        return store.announce, store.last
+
+    def _remarks(self) -> Sequence[StatusWarning]:
+        """Return a warning if the tokens live too short for the store's quota and the settings do not say it."""
+        known = {warning.code for warning in self._context.warnings.of(self.name, CONFIG)}
+        leases = self._tokens.valid_leases(self._context.clock.instant())
+        if leases is None or QUOTA in known:
+            return ()
+        lives = [life for one in (leases[0], *leases[1].values()) if (life := one.token.life_seconds) is not None]
+        warning = self.sink.quota_warning(min(lives)) if lives else None
+        return () if warning is None else (StatusWarning(QUOTA, warning),)
 
     async def _judge(self) -> None:
         """React to what a look has found: repair, report, or leave it to a person."""

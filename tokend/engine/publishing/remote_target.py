@@ -18,6 +18,7 @@ from tokend.engine.records.marks import SavedMark
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import bug_in, exits_refused
 from tokend.plugin.settings import SinkSettings
+from tokend.plugin.shown_text import shown
 from tokend.plugin.sink import RemoteSink
 from tokend.values.errors import SinkError
 from tokend.values.status import SinkStatus
@@ -32,7 +33,7 @@ class RemoteTarget:
     """What a `Publisher` has for a remote sink only.
 
     ``key`` is the target's name among the marks of the token ``name``. ``conflict`` is the operator's sentence while
-    another writer owns the target.
+    another writer owns the target. ``announced`` and ``announced_at`` are those of `SavedMark`.
     """
 
     __slots__ = (
@@ -43,6 +44,8 @@ class RemoteTarget:
         "_sink",
         "_target",
         "_waiting",
+        "announced",
+        "announced_at",
         "conflict",
         "delivery",
         "drift",
@@ -58,6 +61,8 @@ class RemoteTarget:
         least = 0.0 if sink.min_interval is None else sink.min_interval.total_seconds()
         self.timing = WriteTiming(gathers=bool(sink.other_tokens()), min_interval_seconds=least)
         self.conflict: str | None = None
+        self.announced: str | None = None
+        self.announced_at: int | None = None
         self._name = name
         self._label = label
         self._settings = sink_fingerprint(cast(SinkSettings, sink), context.store.state.digest)
@@ -77,7 +82,7 @@ class RemoteTarget:
         """Return the status with what is known of the store."""
         known, detail = self.delivery.known, self.pause() if self._waiting else None
         if status.error is None and detail is not None:
-            status = replace(status, state="failing", error=detail)
+            status = replace(status, state="failing", error=shown(detail))
         remarks = (
             None if known is None else known.remark,
             None if self._sink.compares else LAST_WRITER_WINS,
@@ -95,6 +100,7 @@ class RemoteTarget:
         if saved is None:
             return
         self.delivery.writes = self.runtime.writes = saved.writes
+        self.announced, self.announced_at = saved.announced, saved.announced_at
         if saved.settings == self._settings:
             self.delivery.known, self.delivery.expires_at = saved.mark, saved.expires_at
             self.conflict = saved.conflict
@@ -128,12 +134,24 @@ class RemoteTarget:
             written_at=None if self.timing.last_write is None else unix(self.timing.last_write.wall),
             writes=self.delivery.writes,
             conflict=self.conflict,
+            announced=self.announced,
+            announced_at=self.announced_at,
         )
         await self._context.store.marks.put(self._name, self.key, mark)
 
+    def owes_announcement(self) -> bool:
+        """Return whether the target holds values that no announcement has covered."""
+        digest = None if self.delivery.known is None else self.delivery.known.digest
+        return digest is not None and digest != self.announced
+
+    async def announced_now(self, at: int | None, digest: str | None) -> None:
+        """Remember, also after a restart, when the last announcement was sent, and what it covered."""
+        self.announced, self.announced_at = digest, at
+        await self._save()
+
     async def conflicts(self, detail: str) -> None:
         """Remember, also after a restart, that another writer owns the target."""
-        self.conflict = detail
+        self.conflict = shown(detail)
         await self._save()
 
     def sync(self, *, take_over: bool) -> None:
@@ -167,26 +185,27 @@ class RemoteTarget:
     async def inspect(self, leases: Leases | None) -> None:
         """Ask the store what it holds, for ``drift``. ``leases`` are what it must hold; None for nothing."""
         if (detail := self.pause()) is not None:
-            self.drift.looked(f"unknown: {detail}")
+            self.drift.looked(f"unknown: {shown(detail)}")
             return
         lease, others = leases or (None, {})
         async with self.attempt() as attempt, self._target.lock:
             try:
                 with exits_refused():
-                    shown, found = await self.delivery.look(self.runtime, lease, others)
+                    word, found = await self.delivery.look(self.runtime, lease, others)
             except SinkError as error:
                 attempt.failed(error)
-                shown, found = f"unknown: {error.detail}", None
+                word, found = f"unknown: {shown(error.detail)}", None
             except Exception:
                 log.exception("sink.inspect_failed", token=self._name, target=self._sink.target)
-                shown, found = f"unknown: {bug_in(self._sink)}", None
-        if self.drift.looked(shown, found):
+                word, found = f"unknown: {bug_in(self._sink)}", None
+        if self.drift.looked(word, found):
             self._context.counters.drifted(self._name, self._label)
 
 
 def _key_of(sink: RemoteSink, context: Context) -> str:
     """Return a name for the part of the target that the sink writes: the target's own where it writes one part only."""
-    parts = sorted(cast(SinkSettings, sink).exclusive_targets())
-    if len(parts) == 1:
-        return sink.target
-    return f"{sink.target}#{context.store.state.digest(repr(parts).encode())[:12]}"
+    parts, target = sorted(cast(SinkSettings, sink).exclusive_targets()), shown(sink.target)
+    if len(parts) == 1 and target == sink.target:
+        return target
+    # (A name that looks like a secret is not shown, so that the text alone may be that of another target.)
+    return f"{target}#{context.store.state.digest(repr(parts).encode())[:12]}"

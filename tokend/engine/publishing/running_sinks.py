@@ -19,6 +19,9 @@ from tokend.values.errors import NotSupportedError
 from tokend.values.status import SinkStatus
 from tokend.values.tokens import Lease
 
+# A store may take its ``timeout``, 30 s by default; clients wait a little longer.
+SYNC_SECONDS = 31.0
+
 
 class RunningSinks:
     """The running sinks of the token ``name``. Implements `contract.SinkReport`.
@@ -90,23 +93,34 @@ class RunningSinks:
         for publisher in self._publishers:
             publisher.try_now()
 
-    def sync(self, label: str | None, *, take_over: bool) -> None:
-        """Write to the sink ``label`` now, or to all: see `Publisher.sync`. Raises `NotSupportedError` for no sink."""
+    async def sync(self, label: str | None, *, take_over: bool) -> None:
+        """Write to the sink ``label`` now, or to all: see `Publisher.sync`. Returns when they have tried.
+
+        Waits for `SYNC_SECONDS` at most. Raises `NotSupportedError` for no sink.
+        """
         chosen = [publisher for publisher in self._publishers if label is None or publisher.label == label]
         if label is not None and not chosen:
             labels = ", ".join(publisher.label for publisher in self._publishers)
             raise NotSupportedError(f"{self._name} has no sink {label}" + (f"; it has {labels}" if labels else ""))
         for publisher in chosen:
             publisher.sync(take_over=take_over)
+        clock = self._context.clock
+        ends = clock.instant().after(SYNC_SECONDS)
+        while clock.instant().until(ends) > 0:
+            event = self._context.store.changed(self._name)
+            if not any(publisher.is_writing() for publisher in chosen):
+                return
+            await clock.wait(ends, event)
 
     async def inspect(self) -> tuple[SinkStatus, ...]:
-        """Ask every sink now what its target holds. Returns the statuses, with ``drift``."""
-        async with anyio.create_task_group() as tasks:
-            for publisher in self._publishers:
-                if isinstance(publisher, Publisher):
-                    tasks.start_soon(publisher.inspect)
-                if publisher.drift is not None:
-                    tasks.start_soon(self._watch.inspect, publisher.drift)
+        """Ask every sink now what its target holds. Returns the statuses, with ``drift``, within `SYNC_SECONDS`."""
+        with anyio.move_on_after(SYNC_SECONDS):
+            async with anyio.create_task_group() as tasks:
+                for publisher in self._publishers:
+                    if isinstance(publisher, Publisher):
+                        tasks.start_soon(publisher.inspect)
+                    if publisher.drift is not None:
+                        tasks.start_soon(self._watch.inspect, publisher.drift)
         return self.statuses()
 
     def stop(self) -> None:

@@ -4,6 +4,7 @@ from tokend.engine.context.context import Context
 from tokend.engine.policy.sink_failure import LONGEST_PAUSE_SECONDS, LONGEST_REMOTE_PAUSE_SECONDS, Trouble, verdict
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import bug_in
+from tokend.plugin.shown_text import shown
 from tokend.plugin.sink import Destination
 from tokend.values.errors import SinkConflictError, SinkError, SinkRejectedError
 from tokend.values.instant import Instant
@@ -18,6 +19,9 @@ class SinkHealth:
     ``error`` is the message for the operator while the target is not right, else None; ``trouble`` is the state that
     status shows with it. ``found_uid`` is the owner of a target that others have changed. ``in_conflict``: another
     writer owns the target, and nothing is written until a person decides.
+
+    In the target of a store, and in messages about it, words that look like secrets are hidden: people write a secret
+    where a name belongs.
     """
 
     __slots__ = (
@@ -30,7 +34,9 @@ class SinkHealth:
         "_refusals",
         "_removed",
         "_retry_at",
+        "_shows",
         "_sink",
+        "_target",
         "error",
         "found_uid",
         "in_conflict",
@@ -45,6 +51,8 @@ class SinkHealth:
         self._name = name
         self._sink = sink
         self._label = label
+        self._shows = _as_it_is if sink.file_path is not None else _on_one_line
+        self._target = self._shows(sink.target)
         self._context = context
         self._longest_pause = LONGEST_REMOTE_PAUSE_SECONDS if sink.family == "remote" else LONGEST_PAUSE_SECONDS
         self._failures = self._refusals = 0
@@ -68,7 +76,7 @@ class SinkHealth:
         return SinkStatus(
             kind=self._sink.kind,
             label=self._label,
-            target=self._sink.target,
+            target=self._target,
             path=None if path is None else str(path),
             state=self.state,
             required=self._sink.required,
@@ -82,7 +90,7 @@ class SinkHealth:
     def log_fields(self) -> dict[str, str]:
         """The log fields that identify the sink: ``token``, ``sink``, and ``path`` (file, socket) or ``target``."""
         key = "target" if self._sink.file_path is None else "path"
-        return {"token": self._name, "sink": self._label, key: self._sink.target}
+        return {"token": self._name, "sink": self._label, key: self._target}
 
     def may_try(self, now: Instant) -> bool:
         """Return whether the pause after the last failure is over."""
@@ -140,9 +148,10 @@ class SinkHealth:
             self._retry_at = context.clock.instant().after(what.pause_seconds)
         self.in_conflict = self.in_conflict or isinstance(error, SinkConflictError)
         context.counters.wrote(self._name, self._label, "failure")
-        if error.detail != self.error:
-            log.warning("sink.failed", **self.log_fields, detail=error.detail)
-        self.error, self.trouble = error.detail, what.trouble
+        detail = self._shows(error.detail)
+        if detail != self.error:
+            log.warning("sink.failed", **self.log_fields, detail=detail)
+        self.error, self.trouble = detail, what.trouble
         context.store.touch(self._name)
 
     def crashed(self) -> None:
@@ -156,7 +165,7 @@ class SinkHealth:
     def waits(self, detail: str | None) -> None:
         """Record what the sink waits for: a valid token of another provider, or a newer one. None: for nothing."""
         if detail is not None:
-            self.error, self.trouble = detail, "waiting"
+            self.error, self.trouble = self._shows(detail), "waiting"
         elif self.trouble == "waiting":
             self.error, self.trouble = None, "failing"
 
@@ -170,3 +179,12 @@ class SinkHealth:
     def _clear(self) -> None:
         self.error, self.trouble, self.found_uid = None, "failing", None
         self._context.store.touch(self._name)
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _on_one_line(text: str) -> str:
+    """Return what may be shown of a target in a store, or of a message about it."""
+    return shown(" ".join(text.split()))

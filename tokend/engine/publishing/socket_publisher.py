@@ -57,6 +57,10 @@ class SocketPublisher:
         """End the pause after a failure: clients read the current token anyway."""
         self.try_now()
 
+    def is_writing(self) -> bool:
+        """Return False: nothing is written."""
+        return False
+
     def owes_announcement(self) -> bool:
         """Return False: a client reads the current token, so there is no change to announce."""
         return False

@@ -31,12 +31,13 @@ class TokenCredential:
         Raises `SinkError` while the provider has no valid token.
         """
         lease, entry = self._context.store.valid_lease(self._name), self._context.engine().entries.get(self._name)
-        if lease is None or entry is None:
+        if lease is None:
             raise SinkError(f"{self._target}: {lacking([self._name], self._context.store)}")
         self._sent = lease
         header, prefix = self._own
         own = {} if lease.token.headers else {header: Secret(prefix + lease.token.value.reveal())}
-        ready = ready_headers(lease.token, entry.settings.headers)
+        # (`tokend check --probe` sends the token of a provider that is not running.)
+        ready = ready_headers(lease.token, {} if entry is None else entry.settings.headers)
         return {**own, **{key: Secret(value) for key, value in ready.items()}}
 
     async def renewed(self) -> bool:

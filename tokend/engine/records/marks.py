@@ -29,7 +29,8 @@ class SavedMark:
     ``settings`` is the fingerprint of the sink's settings. ``digest``, ``version`` and ``remark`` are those of `Mark`.
     ``expires_at`` is the end that was written with the values, and ``written_at`` the time of the last write, in Unix
     seconds. ``writes`` counts the writes that succeeded. ``conflict`` is the operator's sentence while another writer
-    owns the target.
+    owns the target. ``announced`` is the digest that the last announcement covered; ``announced_at`` is when the last
+    one that may have been heard was sent.
     """
 
     settings: str
@@ -41,6 +42,8 @@ class SavedMark:
     written_at: int | None = None
     writes: int = 0
     conflict: str | None = None
+    announced: str | None = None
+    announced_at: int | None = None
 
     @property
     def mark(self) -> Mark | None:
@@ -159,6 +162,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "expires_at": (int, type(None)),
     "written_at": (int, type(None)),
     "writes": (int,),
+    "announced_at": (int, type(None)),
 }
 _TEXT = (str, type(None))
 

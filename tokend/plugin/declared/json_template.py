@@ -27,6 +27,11 @@ class JsonTemplate:
 
     def names(self) -> Iterator[tuple[Path, str]]:
         """Yield the name of each placeholder with its path in the body."""
+        for path, text in self.texts():
+            yield from ((path, name) for name in text.names)
+
+    def texts(self) -> Iterator[tuple[Path, Text]]:
+        """Yield each string with its path in the body."""
         waiting: list[tuple[Path, Any]] = [((), self._tree)]
         while waiting:
             path, one = waiting.pop(0)
@@ -35,7 +40,7 @@ class JsonTemplate:
             elif isinstance(one, list):
                 waiting = [((*path, index), item) for index, item in enumerate(one)] + waiting
             elif isinstance(one, Text):
-                yield from ((path, name) for name in one.names)
+                yield path, one
 
     def fill(self, values: Mapping[str, Value]) -> bytes:
         """Return the body, in clear."""

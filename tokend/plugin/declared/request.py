@@ -67,13 +67,18 @@ class RequestSettings(Settings):
 
     def names(self) -> Iterator[tuple[Where, str]]:
         """Yield the name of each placeholder, with the path of its key below the request's table."""
-        yield from ((("url",), name) for name in self.url.names)
+        for where, text in self.texts():
+            yield from ((where, name) for name in text.names)
+
+    def texts(self) -> Iterator[tuple[Where, Text]]:
+        """Yield each text that may have placeholders, with the path of its key below the request's table."""
+        yield ("url",), self.url.text
         for key, texts in (("query", self.query), ("headers", self.headers), ("form", self.form or {})):
-            yield from (((key, item), name) for item, text in texts.items() for name in text.names)
+            yield from (((key, item), text) for item, text in texts.items())
         if self.text is not None:
-            yield from ((("text",), name) for name in self.text.names)
+            yield ("text",), self.text
         if self.json_body is not None:
-            yield from ((("json", *path), name) for path, name in self.json_body.names())
+            yield from ((("json", *path), text) for path, text in self.json_body.texts())
 
     def make(self, values: Mapping[str, Value]) -> UpstreamRequest:
         """Return the request with these values.

@@ -51,7 +51,16 @@ class WriteAnswer(Settings):
         return {}
 
 
-class InspectAnswer(WriteAnswer):
+class AbsenceAnswer(WriteAnswer):
+    """The keys about the answer to a request for what may not be there.
+
+    ``absent`` holds for an answer that says so, beside the statuses 404 and 410.
+    """
+
+    absent: ExpressionField | None = None
+
+
+class InspectAnswer(AbsenceAnswer):
     """The keys about the answer to `inspect`: also the places of our values."""
 
     status: SuccessStatuses = (200,)
@@ -63,7 +72,7 @@ class InspectAnswer(WriteAnswer):
         return self.values if self.value is None else {"": self.value}
 
 
-class RemoveAnswer(WriteAnswer):
+class RemoveAnswer(AbsenceAnswer):
     """The keys about the answer to `remove`."""
 
     status: SuccessStatuses = (200, 201, 202, 204)
@@ -106,7 +115,7 @@ def read_answer(
     absent: Collection[int] = (),
     conflict: Collection[int] = (),
 ) -> Finding | None:
-    """Return what an answer says. None for a status of ``absent``, if no row knows the answer.
+    """Return what an answer says. None for nothing, as for a status of ``absent``, if no row knows it.
 
     Blocks. Raises the `SinkError` of the first row that matches, `SinkConflictError` for a status of ``conflict``,
     and the `SinkError` of the status for any other answer that is no success.
@@ -115,6 +124,8 @@ def read_answer(
         if (row := first_match(rows, answer)) is not None:
             _refuse_by_row(row, rows.index(row) + 1, answer, target)
         if answer.status in absent and answer.status not in settings.status:
+            return None
+        if isinstance(settings, AbsenceAnswer) and settings.absent is not None and answer.holds(settings.absent):
             return None
         if answer.status in conflict and answer.status not in settings.status:
             raise SinkConflictError(f"{target}: the store answered {answer.status}: another writer has changed it")

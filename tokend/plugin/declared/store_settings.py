@@ -1,6 +1,7 @@
 """Settings of a store whose requests and answers the configuration declares: kind ``http``."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -11,7 +12,11 @@ from tokend.plugin.declared.store_answers import InspectRequest, RemoveRequest, 
 from tokend.plugin.remote_sink import HttpSinkSettings, ValuesSettings
 from tokend.plugin.settings import part_of
 from tokend.plugin.settings_base import header_name
+from tokend.plugin.shown_text import looks_secret
+from tokend.values.secret import Secret
 
+# Names of headers whose value is a credential.
+_CREDENTIAL = re.compile(r"auth|cookie|secret|token|(api|access|app)[-_]?key", re.IGNORECASE)
 _OF_THE_TOKEN = ("generation", "expires_at", "expires_at_unix")
 
 
@@ -33,8 +38,8 @@ class DeclaredStoreSettings(ValuesSettings, HttpSinkSettings):
 
     @property
     def server_url(self) -> tuple[str, str]:
-        """The key that holds the store's URL, and its origin."""
-        return "url", self.request.url.origin
+        """The key whose table holds the store's URL, and its origin."""
+        return "request", self.request.url.origin
 
     @property
     def target(self) -> str:
@@ -48,6 +53,15 @@ class DeclaredStoreSettings(ValuesSettings, HttpSinkSettings):
         whole = f"http:{self.request.url.shown}"
         return frozenset({part_of(whole, self.key) if self.key else whole})
 
+    def is_read_by(self, argv: tuple[str, ...]) -> bool:
+        """Return whether a command has the URL among its words."""
+        shown = self.request.url.shown
+        return "{" not in shown and self.key is None and any(shown in word for word in argv)
+
+    def removal_fault(self) -> str | None:
+        """Return the error for ``on_expiry = "remove"`` without the request for it."""
+        return None if self.remove_request else 'on_expiry = "remove" needs the table remove: the request that removes'
+
     @property
     def auth_place(self) -> tuple[str, str]:
         """The header of the credential, and the text before the credential."""
@@ -58,9 +72,19 @@ class DeclaredStoreSettings(ValuesSettings, HttpSinkSettings):
         """Whether a write names the state that it replaces."""
         return "version" in names_of(self.request)
 
+    def warnings(self, revealed: Mapping[str, Secret]) -> Iterator[str]:  # noqa: ARG002  # what every kind gets
+        """Yield a warning for each text that looks like a secret: only ``auth`` is read, hidden and watched as one."""
+        for table, request in self._tables():
+            for where, text in request.texts():
+                literal = "".join(part for part in text.parts if isinstance(part, str))
+                is_credential = where[0] == "headers" and not text.names and _CREDENTIAL.search(str(where[1]))
+                if is_credential or looks_secret(literal):
+                    place = ".".join(map(str, (*table, *where)))
+                    yield f"{place}: this looks like a secret in the configuration itself; the place for one is auth"
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        base = ["name", *(["key"] if self.key else [])]
+        base = ["name", *(["key"] if self.key else []), "null"]
         values = [f"values.{key}" for key in self.values] or ["value"]
         known: dict[Where, list[str]] = {
             ("request",): [*values, *base, *_OF_THE_TOKEN, "version"],

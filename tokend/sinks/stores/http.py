@@ -79,11 +79,11 @@ class HttpSink(DeclaredStoreSettings):
         return None if self.inspect_request is None else await self._state(runtime)
 
     def _must_read_first(self, runtime: SinkRuntime, known: Mark | None) -> bool:
-        if self.inspect_request is None:
+        """Return whether a write must know the store's state: to compare, or to make no second version of one value."""
+        if self.inspect_request is None or not (self.compares or self.cleanup is not None):
             return False
-        # Another version must be neither overwritten nor made twice after a lost answer.
-        unknown = known is None and (self.compares or self.cleanup is not None)
-        return unknown or (self.compares and (runtime.may_take_over or known is None or known.version is None))
+        has_no_version = known is None or (known.digest is not None and known.version is None)
+        return known is None or (self.compares and (runtime.may_take_over or has_no_version))
 
     async def _state(self, runtime: SinkRuntime) -> Mark:
         """Read our values and the version."""
@@ -138,7 +138,9 @@ class HttpSink(DeclaredStoreSettings):
     def _filled_in(
         self, runtime: SinkRuntime, content: Content | None, *, version: str | None = None
     ) -> dict[str, Value]:
-        values: dict[str, Value] = {"name": runtime.name, "key": self.key, "version": version or NO_VERSION}
+        values: dict[str, Value] = {
+            "name": runtime.name, "key": self.key, "null": None, "version": version or NO_VERSION
+        }  # fmt: skip
         if content is None:
             return values
         if isinstance(content.values, Secret):

@@ -100,14 +100,9 @@ class RailwaySink(HttpSinkSettings, UpstreamSettings):
         return self
 
     @property
-    def auth_header(self) -> str:  # type: ignore[override]  # depends on the kind of token
-        """The header of the credential."""
-        return "Authorization" if self.account else "Project-Access-Token"
-
-    @property
-    def auth_prefix(self) -> str:  # type: ignore[override]
-        """The text before the credential."""
-        return "Bearer " if self.account else ""
+    def auth_place(self) -> tuple[str, str]:
+        """The header of the credential, and the text before the credential."""
+        return ("Authorization", "Bearer ") if self.account else ("Project-Access-Token", "")
 
     @property
     def target(self) -> str:
@@ -179,7 +174,15 @@ class RailwaySink(HttpSinkSettings, UpstreamSettings):
         body = json.dumps({"query": query, "variables": variables}, ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         request = UpstreamRequest("POST", self.base_url + PATH, headers, body)
-        reply = await runtime.exchange(request, auth=self.auth)
+        try:
+            return self._data(await runtime.exchange(request, auth=self.auth))
+        except _NotAuthorizedError:
+            # It came with status 200: the runtime cannot know that it is a refusal.
+            if not await runtime.renewed(self.auth):
+                raise
+        return self._data(await runtime.exchange(request, auth=self.auth))
+
+    def _data(self, reply: UpstreamReply) -> Mapping[str, Any]:
         self._refuse_errors(reply)
         if reply.status != 200:
             refuse_write(reply, self.target)
@@ -197,7 +200,7 @@ class RailwaySink(HttpSinkSettings, UpstreamSettings):
         word = next((one for one in (*_REFUSALS, *_LIMITS, *_OTHERS) if one in said), None)
         what = f"{self.target}: Railway refused it" + (f" ({word})" if word else "")
         if word in _REFUSALS:
-            raise SinkRejectedError(f"{what}: the token is not accepted, or may not change this environment")
+            raise _NotAuthorizedError(f"{what}: the token is not accepted, or may not change this environment")
         if word in _LIMITS:
             raise SinkUnavailableError(f"{what}: too many requests", retry_after=retry_after(reply))
         raise _RefusedError(f"{what}: are project, environment and service right?")
@@ -205,6 +208,10 @@ class RailwaySink(HttpSinkSettings, UpstreamSettings):
     def _require_done(self, data: Mapping[str, Any], field: str) -> None:
         if data.get(field) is not True:
             raise SinkError(f"{self.target}: Railway did not confirm {field}")
+
+
+class _NotAuthorizedError(SinkRejectedError):
+    """Railway's own words for a token that it does not accept."""
 
 
 class _RefusedError(SinkError):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokend.config.toml_positions import Layout, Path, layout, unclosed_statement
+from tokend.plugin.toml_positions import Layout, Path, layout, unclosed_statement
 
 DOCUMENT = """\
 # a comment = "x"
@@ -155,6 +155,30 @@ def test_every_key_and_value_of_any_document_has_its_place(tables: dict[str, Any
         for part in span.path:
             value = value[part]
         assert tomllib.loads(f"v = {text[span.start : span.end]}")["v"] == value
+
+
+@settings(deadline=None)
+@given(TABLES, st.sampled_from([" ", "\n  ", ""]))
+def test_every_statement_of_any_document_has_its_place(tables: dict[str, Any], gap: str) -> None:
+    """A pair's text is a document with that value at its end; an inline table's text is that table."""
+    text = written_out(tables, gap)
+    found = layout(text)
+    assert [text[one.start : one.end] for one in found.headers] == [
+        f"[{quoted(str(one.path[0]))}]" for one in found.headers
+    ]
+    for pair in found.pairs:
+        alone: Any = tomllib.loads(text[pair.start : pair.end])
+        for part in pair.path[len(pair.table) :]:
+            alone = alone[part]
+        assert repr(alone) == repr(value_at(tomllib.loads(text), pair.path))
+    for path, (start, end) in found.inlines.items():
+        assert repr(tomllib.loads(f"v = {text[start:end]}")["v"]) == repr(value_at(tomllib.loads(text), path))
+
+
+def value_at(value: Any, path: Path) -> Any:
+    for part in path:
+        value = value[part]
+    return value
 
 
 @settings(deadline=None)

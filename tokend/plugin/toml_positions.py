@@ -35,23 +35,41 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Statement:
+    """The position of a header, or of ``key = value`` with everything in the value.
+
+    ``table`` is the path of the table that it stands in; for a header, of the table that begins there. ``path`` is the
+    path of the value; for a header, of the table.
+    """
+
+    table: Path
+    path: Path
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """The positions in a document.
 
     ``keys`` maps each path to the offset of its key, an array item's path to the offset of its value, and a table's
-    path to the offset of its header. ``values`` and ``comments`` are in the order of the text.
+    path to the offset of its header. ``inlines`` maps the path of an inline table to its position. The others are in
+    the order of the text; a pair of an inline table stands behind the pairs in it.
     """
 
     keys: Mapping[Path, int]
     values: Sequence[Span]
     comments: Sequence[tuple[int, int]]
+    headers: Sequence[Statement]
+    pairs: Sequence[Statement]
+    inlines: Mapping[Path, tuple[int, int]]
 
 
 def layout(text: str) -> Layout:
     """Return the positions in a whole document."""
     scanner = _Scanner(text)
     scanner.scan()
-    return Layout(scanner.keys, scanner.values, scanner.comments)
+    return Layout(scanner.keys, scanner.values, scanner.comments, scanner.headers, scanner.pairs, scanner.inlines)
 
 
 def unclosed_statement(text: str) -> int | None:
@@ -73,6 +91,9 @@ class _Scanner:
         self.keys: dict[Path, int] = {}
         self.values: list[Span] = []
         self.comments: list[tuple[int, int]] = []
+        self.headers: list[Statement] = []
+        self.pairs: list[Statement] = []
+        self.inlines: dict[Path, tuple[int, int]] = {}
         self.statement = 0
         self._text = text
         self._at = 0
@@ -104,6 +125,7 @@ class _Scanner:
         self.keys.setdefault(path, start)
         for end in range(1, len(path)):
             self.keys.setdefault(path[:end], start)
+        self.headers.append(Statement(path, path, start, self._at))
         return path
 
     def _inside(self, keys: list[str]) -> Path:
@@ -123,6 +145,7 @@ class _Scanner:
         self._at += 1  # the equals sign
         self._blank()
         self._value(path)
+        self.pairs.append(Statement(table, path, start, self._at))
 
     def _dotted(self) -> list[str]:
         keys = []
@@ -173,11 +196,13 @@ class _Scanner:
             index += 1
 
     def _inline(self, path: Path) -> None:
+        start = self._at
         self._at += 1
         while True:
             self._skip()
             if self._text[self._at] == "}":
                 self._at += 1
+                self.inlines[path] = (start, self._at)
                 return
             if self._text[self._at] == ",":
                 self._at += 1

@@ -1,0 +1,142 @@
+"""Kind ``vault``: keys of a secret of the KV engine of Vault or OpenBao, version 2 or 1."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from tokend.plugin.remote_sink import HttpSinkSettings, ValuesSettings
+from tokend.plugin.settings import part_of
+from tokend.plugin.sink import Content, Mark, SinkRuntime, Values
+from tokend.sinks.stores.vault_kv.calls import VaultCalls
+from tokend.sinks.stores.vault_kv.version_1 import TTL, Version1
+from tokend.sinks.stores.vault_kv.version_2 import Version2
+from tokend.values.secret import Secret
+from tokend.values.url import validate_base_url
+
+DEFAULT_FIELD = "token"
+LAST_WRITER_WINS = "last writer wins: KV version 1 has no compare-and-set"
+
+
+class VaultSink(ValuesSettings, HttpSinkSettings):
+    """One key of a secret, or several by ``values``. A secret that is missing is made; the engine must be there."""
+
+    compares: ClassVar[bool] = True
+    auth_header: ClassVar[str] = "X-Vault-Token"
+    auth_prefix: ClassVar[str] = ""
+
+    kind: Literal["vault"] = "vault"
+    address: str
+    mount: str = "secret"
+    path: str
+    # The key in the secret; None: `DEFAULT_FIELD`.
+    field: str | None = Field(default=None, min_length=1, max_length=128)
+    kv_version: Literal[1, 2] = 2
+    namespace: str | None = None
+    # None: our keys are patched. "whole": the secret is read and replaced.
+    update: Literal["whole"] | None = None
+    # The secret holds nothing but our keys: a removal destroys its older versions, too.
+    exclusive: bool = False
+
+    @field_validator("address")
+    @classmethod
+    def _usable_address(cls, value: str) -> str:
+        return validate_base_url(value)
+
+    @field_validator("mount", "path", "namespace")
+    @classmethod
+    def _names(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        parts = value.strip("/").split("/")
+        if not value.isprintable() or any(part in {"", ".", ".."} for part in parts):
+            raise ValueError("write names with / between them: team/app")
+        if info.field_name == "namespace" and not value.isascii():
+            raise ValueError("a namespace is ASCII: it is sent in a header")
+        return "/".join(parts)
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> Self:
+        if self.values and self.field is not None:
+            raise ValueError("give either field, for one key, or values, for several")
+        if self.kv_version == 1 and self.update is None:
+            raise ValueError('KV version 1 has no patch: set update = "whole", then the secret is read and replaced')
+        if self.kv_version == 1 and TTL in self.own_keys:
+            raise ValueError(f"KV version 1 keeps the life of the values in the key {TTL}: choose another key")
+        return self
+
+    @property
+    def server_url(self) -> tuple[str, str]:
+        """The server's URL."""
+        return "address", self.address
+
+    @property
+    def own_keys(self) -> tuple[str, ...]:
+        """The keys of the secret that this sink writes."""
+        return tuple(sorted(self.values)) or (self.field or DEFAULT_FIELD,)
+
+    @property
+    def target(self) -> str:
+        """``vault:MOUNT/PATH#KEY``."""
+        return f"vault:{self.mount}/{self.path}#{','.join(self.own_keys)}"
+
+    def exclusive_targets(self) -> frozenset[str]:
+        """Return the keys of the secret; all of it if it is ours alone, or replaced without compare-and-set."""
+        secret = f"{self.address}/{self.namespace or ''}/{self.mount}/{self.path}"
+        if self.exclusive or self.kv_version == 1:
+            return frozenset({secret})
+        return frozenset(part_of(secret, key) for key in self.own_keys)
+
+    async def put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
+        """Write our keys, whatever the mark says: the secret's metadata is newer."""
+        given = content.values
+        by_key = {self.own_keys[0]: given} if isinstance(given, Secret) else given
+        values = {key: value.reveal() for key, value in by_key.items()}
+        if self.kv_version == 1:
+            ends = content.expires_at
+            left = None if ends is None else runtime.clock.instant().until(ends)
+            await self._version_1(runtime).put(values, left)
+            return replace(runtime.mark(given), remark=LAST_WRITER_WINS)
+        made = await self._version_2(runtime).put(values, content.generation)
+        return replace(runtime.mark(given, version=str(made.version)), remark=made.remark)
+
+    async def remove(self, runtime: SinkRuntime, known: Mark | None) -> Mark:
+        """Take our keys out of the secret."""
+        if self.kv_version == 1:
+            await self._version_1(runtime).remove()
+            return runtime.mark(None)
+        made = await self._version_2(runtime).remove()
+        return replace(runtime.mark(None, version=str(made.version) if made.version else None), remark=made.remark)
+
+    async def inspect(self, runtime: SinkRuntime) -> Mark | None:
+        """Read the secret, if the policy allows it."""
+        if self.kv_version == 1:
+            members = await self._version_1(runtime).read()
+            return None if members is None else runtime.mark(self._ours(members))
+        found = await self._version_2(runtime).read()
+        if found is None:
+            return None
+        values = self._ours(found.members)
+        if values is None and found.is_left:
+            # Unknown, so that the removal is made once more and comes to its end.
+            return None
+        return runtime.mark(values, version=str(found.version) if found.version else None)
+
+    def _ours(self, members: Mapping[str, Any]) -> Values | None:
+        """Return the values of our keys, None if there is none. A value that is no text equals no text of ours."""
+        found = {key: members[key] for key in self.own_keys if key in members}
+        values = {key: Secret(one if isinstance(one, str) else json.dumps([one])) for key, one in found.items()}
+        if not values:
+            return None
+        return values if self.values else values[self.own_keys[0]]
+
+    def _version_1(self, runtime: SinkRuntime) -> Version1:
+        return Version1(self._calls(runtime), self.own_keys, self.exclusive)
+
+    def _version_2(self, runtime: SinkRuntime) -> Version2:
+        return Version2(self._calls(runtime), self.own_keys, self.update is not None, self.exclusive)
+
+    def _calls(self, runtime: SinkRuntime) -> VaultCalls:
+        return VaultCalls(runtime, self.target, self.address, self.mount, self.path, self.namespace, self.auth)

@@ -1,0 +1,1 @@
+"""The KV engines of Vault and OpenBao, for the kind ``vault``."""
