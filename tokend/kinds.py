@@ -4,7 +4,6 @@ Installed packages add kinds by the entry-point groups ``tokend.providers`` and 
 configuration; `plugin.kind_check` checks a class.
 """
 
-import importlib
 import os
 import re
 import sys
@@ -17,6 +16,7 @@ from pydantic import BaseModel
 
 import tokend
 from tokend import config
+from tokend.machine.late_imports import import_alone
 from tokend.plugin.kind_check import provider_faults, sink_faults
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.values.errors import ConfigError
@@ -177,7 +177,7 @@ def _imported(kind: str, place: str) -> "type[M]":
             f'restart needed: tokend {what} and {tokend.__version__} is running, which did not use kind "{kind}" before'
         )
     try:
-        found: type[M] = getattr(importlib.import_module(module), name)
+        found: type[M] = getattr(import_alone(module), name)
     except BaseException as error:
         # A module that calls sys.exit must not end the daemon. Only the main thread gets a real Ctrl-C.
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():

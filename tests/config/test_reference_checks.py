@@ -89,3 +89,13 @@ def test_the_loopback_ports_secret_is_no_token(tmp_path: Path) -> None:
     """Clients keep it: it must not change by itself."""
     daemon = '[daemon]\nlisten = "127.0.0.1:9"\nlisten_secret = { token = "topstepx" }\n'
     assert "a token is replaced again and again" in only(refused(written(tmp_path, daemon + PROJECTX))).message
+
+
+def test_credentials_that_are_tokens_are_not_missing(tmp_path: Path) -> None:
+    """`check` cannot read them, and the daemon can: no warning says that they are not there."""
+    own = (
+        PROJECTX.replace('api_key = { env = "KEY" }', 'api_key = { token = "tt" }')
+        + 'initial_token = { env = "JWT" }\n'
+    )
+    config = loaded(written(tmp_path, own + TT), environ={**ENVIRON, "JWT": "eyJ-obviously-fake"})
+    assert [one.message for one in config.warnings] == []

@@ -56,6 +56,11 @@ class Host:
         """Its base URL."""
         return f"https://{self.name}"
 
+    def not_well_until(self) -> float:
+        """When it last made trouble: now in an outage, also while nobody asks."""
+        in_outage = self.weather != "fine" and self.share == 1.0
+        return max(self.trouble_at, self.paused_until, self.machine.elapsed if in_outage else -1.0)
+
     def today(self) -> str:
         """What the next request meets."""
         weather = self.weather if self.draw.random() < self.share else "fine"

@@ -251,7 +251,7 @@ class Watch:
             return
         host = self._context.hosts.get(spec.host)
         calm = max(
-            -1.0 if host is None or spec.kind == "jwt" else max(host.trouble_at, host.paused_until),
+            -1.0 if host is None or spec.kind == "jwt" else host.not_well_until(),
             self._machine.upset_at, self._machine.disk.trouble_at, seen.changed_at, self._context.began_at,
         )  # fmt: skip
         due = self._machine.truth(lease.refresh_at)

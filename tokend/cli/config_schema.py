@@ -10,7 +10,7 @@ from tokend.plugin.kind_bugs import is_built_in
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NAME_PATTERN = "^[a-z0-9][a-z0-9._-]{0,63}$"
-PLACES = ("env", "file", "credential", "command")
+PLACES = ("env", "file", "credential", "command", "token")
 
 
 def configuration_schema() -> tuple[dict[str, Any], list[str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from tokend.machine.late_imports import import_alone
 from tokend.plugin.shown_text import shown
 from tokend.plugin.templates import environment
 from tokend.values.near_miss import did_you_mean
@@ -25,6 +26,7 @@ def template_faults(source: str, tokens: Collection[str]) -> list[str]:
     Nothing of the template is rendered. What it computes (a token's name in a variable) is not checked. A text of
     the template is quoted only where it is a name.
     """
+    import_alone("jinja2.meta")
     import jinja2
     from jinja2 import nodes
 

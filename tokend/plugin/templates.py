@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tokend.machine.late_imports import import_alone
 from tokend.values.errors import SinkError
 from tokend.values.tokens import Lease, native
 
@@ -22,6 +23,7 @@ def render(target: str, source: str, lease: Lease, others: Mapping[str, Lease]) 
     The filter ``b64`` encodes text or bytes as Base64.
     Raises `SinkError`, which names ``target`` and the template's fault, and quotes no value.
     """
+    import_alone("jinja2.sandbox")
     import jinja2
 
     tokens = {one.name: _members(one) for one in (lease, *others.values())}
@@ -43,6 +45,7 @@ def render(target: str, source: str, lease: Lease, others: Mapping[str, Lease]) 
 def environment() -> "SandboxedEnvironment":
     """Return the environment of all templates."""
     # Imported here: Jinja takes 4 MB of memory, and few configurations have a template.
+    import_alone("jinja2.sandbox")
     import jinja2
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 

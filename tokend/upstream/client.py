@@ -4,7 +4,6 @@
 """
 
 import base64
-import importlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import anyio
 
 from tokend import __version__
 from tokend.machine.clock import Clock
+from tokend.machine.late_imports import import_alone
 from tokend.machine.thread_pool import ThreadPool, Threads
 from tokend.plugin.connection_settings import ConnectionSettings
 from tokend.plugin.http_date import http_date
@@ -153,8 +153,8 @@ class Upstream:
 def import_client() -> None:
     """Import what the first exchange needs. It takes 70 ms: in a thread, so that the loop serves readers meanwhile."""
     global _imported
-    importlib.import_module("email.utils")
-    importlib.import_module("tokend.upstream.transport")
+    import_alone("email.utils")
+    import_alone("tokend.upstream.transport")
     _imported = True
 
 

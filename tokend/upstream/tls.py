@@ -12,6 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from tokend.files import UntrustedError, require_safe
+from tokend.machine.late_imports import import_alone
 from tokend.machine.thread_pool import Threads
 from tokend.plugin.connection_settings import ConnectionSettings
 from tokend.plugin.tls_files import tls_faults
@@ -103,6 +104,7 @@ def _make_shared() -> ssl.SSLContext:
 
 def _well_known() -> ssl.SSLContext:
     """Return a context with the machine's authorities and those of certifi: a slim image has only the latter."""
+    import_alone("certifi")
     import certifi
 
     context = _adjusted(ssl.create_default_context())

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tokend.machine.late_imports import import_alone
 from tokend.sinks.files.patching.lines import (
     line_end,
     line_start,
@@ -139,7 +140,8 @@ def _top_value(found: "re.Match[str]") -> str | None:
 
 def _body(text: str, top: int) -> Iterator[Section | Option]:
     """Yield what ConfigUpdater finds from the first section on."""
-    import configupdater  # imported on use: an optional package
+    import_alone("configupdater")  # on use: an optional package
+    import configupdater
 
     parser = configupdater.ConfigUpdater(allow_no_value=True)
     try:

@@ -1,10 +1,10 @@
 """Edits of a file's bytes: encoding, byte order mark, and the module of the format."""
 
-import importlib
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Literal, Protocol
 
+from tokend.machine.late_imports import import_alone
 from tokend.sinks.files.patching.pointer import Pointer
 from tokend.sinks.files.patching.problems import NotThereError, UneditableError, UnencodableError
 from tokend.sinks.files.patching.value import Value
@@ -70,5 +70,5 @@ def edit(content: bytes, form: Format, values: Mapping[Pointer, Value | None]) -
 
 
 def _module(form: Format) -> FormatModule:
-    module: FormatModule = importlib.import_module(f"tokend.sinks.files.patching.{form}")
+    module: FormatModule = import_alone(f"tokend.sinks.files.patching.{form}")
     return module

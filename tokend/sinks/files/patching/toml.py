@@ -8,6 +8,7 @@ import re
 import tomllib
 from typing import Any
 
+from tokend.machine.late_imports import import_alone
 from tokend.plugin.toml_positions import Layout, Path, Statement, layout
 from tokend.sinks.files.patching.entries import with_entry, without_entry
 from tokend.sinks.files.patching.lines import (
@@ -41,7 +42,8 @@ def edit(text: str, pointer: Pointer, value: Value | None) -> str:
 
 def _parsed(text: str) -> dict[str, Any]:
     """Parse a document. Raises `UneditableError` with the place of the first fault."""
-    import tomlkit  # imported on use: an optional package
+    import_alone("tomlkit")  # on use: an optional package
+    import tomlkit
     from tomlkit.exceptions import ParseError, TOMLKitError
 
     try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tokend.machine.late_imports import import_alone
 from tokend.sinks.files.patching.problems import UneditableError, not_parsed
 
 # No configuration file has as many. Each edit reads all of them twice, in Python.
@@ -44,7 +45,8 @@ class Node:
 
 def events_of(text: str) -> list[Any]:
     """Return the events of a text. Raises `UneditableError` with the place of the first fault."""
-    from ruamel.yaml import YAML  # imported on use: an optional package
+    import_alone("ruamel.yaml")  # on use: an optional package
+    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
     from ruamel.yaml.reader import ReaderError
 
