@@ -371,7 +371,7 @@ def test_the_shorter_limit_at_the_end_is_logged() -> None:
 
     async def main(clock: VirtualClock) -> None:
         hanging = Hanging(key="other", auth=literal(PASSWORD))
-        sink = RemoteDelivery(hanging, save=anyio.lowlevel.checkpoint, is_held_back=lambda: False)
+        sink = RemoteDelivery(hanging, save=anyio.lowlevel.checkpoint)
         world, _, _ = world_with_store(clock)
 
         async def write(lease: Lease) -> None:

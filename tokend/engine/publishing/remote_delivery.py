@@ -42,7 +42,11 @@ class RemoteDelivery:
     __slots__ = ("_save", "_sink", "answered", "expires_at", "is_held_back", "known", "writes")
 
     def __init__(
-        self, sink: RemoteSink, *, save: Callable[[], Awaitable[None]], is_held_back: Callable[[], bool]
+        self,
+        sink: RemoteSink,
+        *,
+        save: Callable[[], Awaitable[None]],
+        is_held_back: Callable[[], bool] = lambda: False,
     ) -> None:
         self.is_held_back = is_held_back
         self._sink = sink
