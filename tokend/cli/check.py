@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     help="Make one real attempt to get this token.",
 )  # fmt: skip
 @click.option("--try-all", is_flag=True, help="Make one real attempt for each token that is held.")
+@click.option("--probe", is_flag=True, help="Ask each sink's store once, with its credential. Writes nothing.")
 @click.option("--unit", metavar="UNIT", help="Check with the user, variables, credentials and paths of a systemd unit.")
 @click.option("--user", metavar="NAME", help="Check as this user: files are readable, sinks can be written.")
 @OUTPUT
@@ -35,6 +36,7 @@ def command(
     plan: bool,
     tried: tuple[str, ...],
     try_all: bool,
+    probe: bool,
     unit: str | None,
     user: str | None,
     output: str,
@@ -51,10 +53,13 @@ def command(
 
     --try and --try-all make one real attempt each, without a daemon; they write no sink. Pauses and minimum intervals
     of the state directory are kept. Exit code 4 if credentials are refused, 7 if a token could not be had.
+
+    --probe asks the store of each remote sink what it holds, after the attempts of --try. Exit code 4 if a store
+    refuses the credential, 1 if it cannot be asked.
     """
-    tries = bool(tried or try_all)
+    tries = bool(tried or try_all or probe)
     if sum((plan, tries, unit is not None, user is not None)) > 1:
-        raise click.UsageError("use one of --plan, --try, --unit and --user")
+        raise click.UsageError("use one of --plan, --try, --unit and --user (--probe is for --try or alone)")
     if plan:
         with readable():
             return _plan(file, output, socket)
@@ -63,7 +68,7 @@ def command(
     config = _checked(file, output, last=not tries)
     if isinstance(config, int) or not tries:
         return config if isinstance(config, int) else 0
-    return try_tokens(config, list(config.providers) if try_all else list(tried), output)
+    return try_tokens(config, list(config.providers) if try_all else list(tried), output, stores=probe)
 
 
 def _check_as(file: str | None, unit: str | None, user: str | None, output: str) -> int:

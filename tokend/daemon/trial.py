@@ -1,4 +1,4 @@
-"""Trial of providers without a daemon: one real attempt each, nothing written to a sink, nothing served."""
+"""Trial of providers and stores without a daemon: one real attempt each, nothing written to a sink, nothing served."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,10 +12,12 @@ import anyio
 from tokend.config import Config
 from tokend.daemon.app import start_engine
 from tokend.daemon.wiring import EngineParts, Launch, launch
+from tokend.engine.publishing.store_probe import StoreProbe
 from tokend.engine.reload_plan import ReloadPlan, Step
 from tokend.machine import hardening, logs
 from tokend.machine.command import end_commands
-from tokend.plugin.settings import HeldSettings
+from tokend.plugin.settings import HeldSettings, SinkSettings
+from tokend.plugin.shown_text import shown
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import Notifier
 from tokend.state.directory import StateDirectory
@@ -27,6 +29,8 @@ Outcome = Literal["ok", "refused", "failed", "not_tried"]
 
 # What an attempt may take beside its own timeout: minimum intervals and short pauses are waited for.
 PATIENCE_SECONDS = 60.0
+# So many stores are asked at a time.
+PROBES = 16
 # States and classes of failures in which a person must act.
 _REFUSED = frozenset({"rejected", "login_required"})
 
@@ -42,15 +46,28 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbedStore:
+    """The result of a probe of one store, which belongs to the sink ``label`` of the token ``name``."""
+
+    name: str
+    label: str
+    target: str
+    result: StoreProbe
+
+
+@dataclass(frozen=True, slots=True)
 class Trials:
-    """The results in the order of the names, and a remark on the state directory, or None."""
+    """The results in the order of the names, those of the stores, and a remark on the state directory, or None."""
 
     results: Sequence[Trial]
+    stores: Sequence[ProbedStore]
     note: str | None
 
 
-def try_providers(config: Config, names: Iterable[str]) -> Trials:
+def try_providers(config: Config, names: Iterable[str], *, stores: bool = False) -> Trials:
     """Make one attempt for each of ``names``, which ``config`` has. Blocks until each has a result.
+
+    With ``stores``, each remote sink's store is asked afterwards what it holds. Nothing is written there.
 
     Pauses and minimum intervals that the state directory knows are kept, and the attempts are saved there, unless a
     daemon holds it or it is another user's.
@@ -61,10 +78,10 @@ def try_providers(config: Config, names: Iterable[str]) -> Trials:
     with _state(config) as (state, note):
         given = launch(config, None, state, last_event=0, inherited=Inherited(), notifier=Notifier())
         try:
-            results = anyio.run(_try_all, given, names, backend_options={"use_uvloop": True})
+            results, probed = anyio.run(_try_all, given, names, stores, backend_options={"use_uvloop": True})
         finally:
             end_commands()
-    return Trials(results, note)
+    return Trials(results, probed, note if names else None)
 
 
 @contextmanager
@@ -94,7 +111,7 @@ def _state(config: Config) -> Iterator[tuple[StateDirectory | StateSnapshot, str
     yield snapshot, f"these attempts are not saved: {why}{unread}"
 
 
-async def _try_all(given: Launch, names: Sequence[str]) -> list[Trial]:
+async def _try_all(given: Launch, names: Sequence[str], stores: bool) -> tuple[list[Trial], list[ProbedStore]]:
     found: dict[str, Trial] = {}
     async with anyio.create_task_group() as tasks:
         engine = await start_engine(given, tasks)
@@ -107,9 +124,32 @@ async def _try_all(given: Launch, names: Sequence[str]) -> list[Trial]:
         async with anyio.create_task_group() as trials:
             for name in names:
                 trials.start_soon(try_one, name)
+        probed = await _probe_all(engine, engine.in_force.config) if stores else []
         given.pools.hasten()
         tasks.cancel_scope.cancel()
-    return [found[name] for name in names]
+    return [found[name] for name in names], probed
+
+
+async def _probe_all(engine: EngineParts, config: Config) -> list[ProbedStore]:
+    """Ask all stores, a few at a time, in the order of the configuration."""
+    found: dict[tuple[str, str], ProbedStore] = {}
+    places = anyio.Semaphore(PROBES)
+
+    async def probe(name: str, label: str, sink: SinkSettings) -> None:
+        async with places:
+            result = await engine.supervisor.probe(name, sink)
+        found[name, label] = ProbedStore(name, label, shown(sink.target), result)
+
+    asked = [
+        (name, f"{sink.kind}-{number}", sink)
+        for name, provider in config.providers.items()
+        for number, sink in enumerate(provider.sinks, start=1)
+        if sink.family == "remote"
+    ]
+    async with anyio.create_task_group() as probes:
+        for one in asked:
+            probes.start_soon(probe, *one)
+    return [found[name, label] for name, label, _ in asked]
 
 
 def _plan(config: Config, names: Sequence[str]) -> ReloadPlan:

@@ -20,6 +20,7 @@ from tokend.engine.context.warnings import CONFIG, SECRETS, Warnings
 from tokend.engine.publishing import newer_targets
 from tokend.engine.publishing.drift_watch import DriftWatch
 from tokend.engine.publishing.running_sinks import RunningSinks
+from tokend.engine.publishing.store_probe import StoreProbe, probe_store
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.records.fingerprints import request_fingerprint
 from tokend.engine.records.rename import for_another_kind, is_blank
@@ -33,6 +34,7 @@ from tokend.machine.logs import get_logger
 from tokend.plugin.provider import RequestIdMaker
 from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.secret_reading import files_of
+from tokend.plugin.settings import SinkSettings
 from tokend.values.errors import NotSupportedError, UnknownTokenError, UnsafePathError
 from tokend.values.secret import Secret
 from tokend.values.status import Failure, SinkStatus
@@ -259,6 +261,10 @@ class Supervisor:
         """Ask every sink of the token now what its target holds."""
         return await self._sinks_of(name).inspect()
 
+    async def probe(self, name: str, sink: SinkSettings) -> StoreProbe:
+        """Ask the store of a remote sink, which need not run, once; writes nothing."""
+        return await probe_store(name, sink, self._context)
+
     async def reload(self, *, dry_run: bool, path: Path | None = None) -> ReloadAnswer:
         """Read the configuration again and apply it."""
         return await self._reload(dry_run, path)
@@ -288,7 +294,7 @@ class Supervisor:
             return None
         for provider in providers:
             waits = provider.is_required or not provider.was_tried()
-            if waits and not provider.is_settled() and not self._has_given_up(provider):
+            if waits and not provider.is_settled() and not self._needs_a_person(provider):
                 return None
         return self.outcome_now()
 
@@ -297,7 +303,11 @@ class Supervisor:
         required = [provider for provider in self._providers.values() if provider.is_required]
         if all(provider.is_settled() for provider in required):
             return 0
-        return 4 if any(self._has_given_up(provider) for provider in required) else 7
+        return 4 if any(self._needs_a_person(provider) for provider in required) else 7
+
+    def _needs_a_person(self, provider: RunningProvider) -> bool:
+        """Return whether only a person can bring a token about, or into one of its required stores."""
+        return self._has_given_up(provider) or self._sinks[provider.config.name].are_refused()
 
     def _has_given_up(self, provider: RunningProvider) -> bool:
         """Return whether only a person can change something for a provider, or for one whose token it waits for."""

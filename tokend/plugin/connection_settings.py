@@ -1,32 +1,20 @@
 """Settings of how to reach a server over HTTP: certificates and a proxy. The server's URL is the kind's own key."""
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, ClassVar, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from tokend.plugin.field_roles import Role
-from tokend.plugin.settings_base import AnchoredPath, KeyValueError, Settings
+from tokend.plugin.settings_base import KeyValueError
+from tokend.plugin.tls_settings import TlsSettings
 from tokend.values.url import host_of
 
+# The largest body of an answer.
 LARGEST_BODY_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class HeldPem:
-    """PEM that a file of another format holds, and the files that it came from; see `ConnectionSettings.held_pem`.
-
-    ``certificate`` is that of the client, with its key.
-    """
-
-    authorities: bytes | None = None
-    certificate: bytes | None = None
-    files: tuple[Path, ...] = ()
-
-
-class ConnectionSettings(Settings):
+class ConnectionSettings(TlsSettings):
     """The keys ``ca_file``, ``client_cert``, ``client_key``, ``tls_strict`` and ``proxy``.
 
     A kind with a key ``base_url`` inherits `UpstreamSettings`. Another kind inherits this class and overrides
@@ -36,11 +24,6 @@ class ConnectionSettings(Settings):
     # The largest body of an answer. A kind whose server answers with whole objects of others raises it.
     largest_body_bytes: ClassVar[int] = LARGEST_BODY_BYTES
 
-    ca_file: Annotated[AnchoredPath | None, Role.CONNECTION] = None
-    client_cert: Annotated[AnchoredPath | None, Role.CONNECTION] = None
-    client_key: Annotated[AnchoredPath | None, Role.CONNECTION] = None
-    # Refuse certificates of authorities that RFC 5280 forbids, and that curl and most programs accept.
-    tls_strict: Annotated[bool, Role.CONNECTION] = False
     # Not in the repr: the URL may contain a password.
     proxy: Annotated[str | None, Role.CONNECTION] = Field(default=None, repr=False)
 
@@ -53,18 +36,6 @@ class ConnectionSettings(Settings):
     def upstream(self) -> str | None:
         """The ``host:port`` of the server. All that sends to one host shares its rate limit."""
         return host_of(self.server_url[1])
-
-    @property
-    def holds_pem(self) -> bool:
-        """Whether certificates stand in a file of another format: `held_pem` is called then."""
-        return False
-
-    def held_pem(self) -> HeldPem:
-        """Return the certificates in a file of another format. Blocks. Raises ValueError with the file and its fault.
-
-        ``ca_file`` and ``client_cert`` count before them.
-        """
-        return HeldPem()
 
     @field_validator("proxy")
     @classmethod
@@ -86,10 +57,4 @@ class ConnectionSettings(Settings):
             raise KeyValueError(
                 "proxy", f"no proxy leads to http:// on loopback, as {self.server_url[0]} is: remove proxy"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _key_with_certificate(self) -> Self:
-        if self.client_key is not None and self.client_cert is None:
-            raise ValueError("client_key needs client_cert: the certificate that belongs to it")
         return self

@@ -110,6 +110,12 @@ class SinkRuntime(Protocol):
         same target raise `SinkError` until that thread has ended.
         """
 
+    def keep(self, name: str, facts: Mapping[str, str], *, seconds: float) -> None:
+        """Keep public facts of the store for later calls, such as its public key: no secret, no state of the target."""
+
+    def kept(self, name: str) -> Mapping[str, str] | None:
+        """Return the facts that were kept under this name; None if there are none, or if their time is over."""
+
     def lease_of(self, name: str) -> Lease | None:
         """Return another provider's valid lease; None if there is none now."""
 
@@ -249,6 +255,18 @@ class RemoteSink(Destination, Protocol):
     @property
     def timeout(self) -> timedelta:
         """The time limit of one write or removal, with all its requests."""
+
+    @property
+    def drift(self) -> Literal["repair", "report"]:
+        """Whether a value that another writer has changed is written again, or only reported."""
+
+    @property
+    def drift_interval(self) -> timedelta | None:
+        """How often the store is looked at; None for never."""
+
+    @property
+    def min_interval(self) -> timedelta | None:
+        """The shortest time between two writes; None for none."""
 
     @property
     def upstream(self) -> str | None:

@@ -412,7 +412,9 @@ def test_inspect_says_what_every_target_holds() -> None:
             del store.held["gone"]
             found = await supervisor.inspect("a")
             assert [one.drift for one in found] == ["none", "changed", "missing", "none", "none", None]
-            assert (store.sent("PUT"), store.sent("GET"), row(supervisor).state) == (0, 3, "ok")
+            assert (store.sent("PUT"), store.sent("GET")) == (0, 3)
+            assert [one.state for one in found] == ["ok", "conflict", "conflict", "ok", "ok", "ok"]
+            assert world.counters.sink_drifts == {("a", "store-2"): 1, ("a", "store-3"): 1}
             assert [one.remark for one in found] == [LAST_WRITER_WINS] * 3 + [None] * 3
             assert sorted(present(one.store_version) for one in found[:3]) == ["1", "2", "3"]
             store.readable = False
@@ -444,5 +446,38 @@ def test_inspect_of_a_target_that_must_be_empty() -> None:
             assert [one.drift for one in await supervisor.inspect("a")] == ["none"]
             store.held["app"] = (9, "somebody else's")
             assert [one.drift for one in await supervisor.inspect("a")] == ["changed"]
+
+    run_virtually(main)
+
+
+class SharingSink(StoreSink):
+    """A store in which the targets of two sinks have one name."""
+
+    kind: Literal["sharing"] = "sharing"  # type: ignore[assignment]  # each kind has a name of its own
+
+    @property
+    def target(self) -> str:
+        return "store:shared"
+
+    @property
+    def hidden_part(self) -> str:
+        return self.key
+
+
+def test_targets_of_one_name_have_marks_of_their_own() -> None:
+    """After a restart neither is written, and neither is asked."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, _, store = world_with_store(clock)
+        sinks = [SharingSink(key=key, auth=literal(PASSWORD)) for key in ("one", "two")]
+        async with world.running(provider("a", FakeHeld(), *sinks)) as supervisor:
+            await until(lambda: supervisor.ready, seconds=10)
+            assert set(store.held) == {"one", "two"}
+            await anyio.sleep(5)
+        store.requests.clear()
+        async with world.running(provider("a", FakeHeld(), *sinks)) as supervisor:
+            await until(lambda: supervisor.ready, seconds=10)
+            await anyio.sleep(5)
+        assert store.requests == []
 
     run_virtually(main)

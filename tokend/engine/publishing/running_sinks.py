@@ -9,6 +9,7 @@ import anyio
 from tokend.engine.context.context import Context
 from tokend.engine.publishing.drift_watch import DriftWatch
 from tokend.engine.publishing.publisher import Publisher
+from tokend.engine.publishing.remote_publisher import RemotePublisher
 from tokend.engine.publishing.socket_publisher import SocketPublisher
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.tasks.worker_group import WorkerGroup
@@ -56,7 +57,7 @@ class RunningSinks:
     def match(self, sinks: Sequence[SinkSettings]) -> None:
         """Start and stop publishers so that they match ``sinks``. Publishers of unchanged sinks keep running."""
         self._match(sinks)
-        targets = {one.remote.key for one in self._publishers if isinstance(one, Publisher) and one.remote is not None}
+        targets = {one.remote.key for one in self._publishers if isinstance(one, RemotePublisher)}
         self._context.store.marks.keep(self._name, targets)
 
     def _match(self, sinks: Sequence[SinkSettings]) -> None:
@@ -134,6 +135,13 @@ class RunningSinks:
         """Return whether every required sink holds this lease. False for None, if a sink is required."""
         return all(publisher.holds(lease) for publisher in self._publishers if publisher.sink.required)
 
+    def are_refused(self) -> bool:
+        """Return whether a required store takes nothing until a person acts: states ``rejected`` and ``conflict``."""
+        return any(
+            status.required and status.path is None and status.state in {"rejected", "conflict"}
+            for status in self.statuses()
+        )
+
     def owe_announcement(self) -> bool:
         """Return whether a sink has written and not yet announced the change."""
         return any(publisher.owes_announcement() for publisher in self._publishers)
@@ -149,7 +157,8 @@ class RunningSinks:
         if sink.family == "served":
             served = cast(ListeningSink, sink)  # `plugin.kind_check` has checked the interface of the family
             return SocketPublisher(self._name, served, label=label, target=lock, context=self._context)
-        publisher = Publisher(
+        kind = RemotePublisher if sink.family == "remote" else Publisher
+        publisher = kind(
             self._name,
             sink,
             label=label,

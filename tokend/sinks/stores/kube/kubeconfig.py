@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tokend.files import UntrustedError, read_whole, require_safe
-from tokend.plugin.connection_settings import HeldPem
+from tokend.plugin.tls_settings import HeldPem
 from tokend.values.secret import Secret
 
 LARGEST_FILE_BYTES = 1024 * 1024

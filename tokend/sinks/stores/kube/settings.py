@@ -9,13 +9,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from tokend.plugin.connection_settings import HeldPem
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.remote_sink import HttpSinkSettings, ValuesSettings
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import part_of
 from tokend.plugin.settings_base import AnchoredPath, KeyValueError, absolute_path
 from tokend.plugin.sink import SinkRuntime
+from tokend.plugin.tls_settings import HeldPem
 from tokend.sinks.stores.kube.kubeconfig import KubeAccess, read_kubeconfig
 from tokend.sinks.stores.kube.secret import LONGEST_MANAGER, default_manager
 from tokend.values.errors import SinkError
