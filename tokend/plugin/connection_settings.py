@@ -10,7 +10,7 @@ from tokend.plugin.settings_base import KeyValueError
 from tokend.plugin.tls_settings import TlsSettings
 from tokend.values.url import host_of
 
-# The largest body of an answer.
+# Of a token, and of what most stores answer.
 LARGEST_BODY_BYTES = 256 * 1024
 
 
