@@ -183,10 +183,13 @@ class Publisher:
         self.try_now()
 
     def is_writing(self) -> bool:
-        """Return whether an attempt is being made, or is to be made now. False while the store's host is paused."""
+        """Return whether an attempt is being made, or is to be made now, or soon after a first refusal.
+
+        False while the store's host is paused.
+        """
         if self.remote is not None and self.remote.pause() is not None:
             return False
-        return self._busy or self._due(self._context.clock.instant()) is not None
+        return self._busy or self._health.was_refused_once or self._due(self._context.clock.instant()) is not None
 
     def token_changed(self, name: str) -> None:
         """Try again at once, after a failure, if the token ``name`` is a secret of the sink."""

@@ -158,7 +158,7 @@ class RemoteTarget:
     async def inspect(self, leases: Leases | None) -> None:
         """Ask the store what it holds, for the status. ``leases`` are what it must hold; None for nothing."""
         if (detail := self.pause()) is not None:
-            self.drift = f"unknown: {shown(detail)}"
+            self.drift = self._unknown(detail)
             return
         lease, others = leases or (None, {})
         before = self.drift
@@ -170,7 +170,10 @@ class RemoteTarget:
                     self._context.counters.drifted(self._name, self._label)
             except SinkError as error:
                 attempt.failed(error)
-                self.drift = f"unknown: {shown(error.detail)}"
+                self.drift = self._unknown(error.detail)
+
+    def _unknown(self, detail: str) -> str:
+        return f"unknown: {shown(detail.removeprefix(f'{self._sink.target}: '))}"
 
 
 def _key_of(sink: RemoteSink, context: Context) -> str:

@@ -111,6 +111,11 @@ class SinkHealth:
         """Record a conflict that an earlier process found."""
         self.error, self.trouble, self.in_conflict = detail, "conflict", True
 
+    @property
+    def was_refused_once(self) -> bool:
+        """Whether the store has refused the credential, and a second attempt follows soon."""
+        return self._refusals == 1
+
     def decided(self) -> None:
         """End a conflict: a person has decided that the target is ours."""
         self.in_conflict = False
