@@ -131,6 +131,7 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "patch": "tokend.sinks.files.patch:PatchSink",
         "socket": "tokend.sinks.socket:SocketSink",
         "railway": "tokend.sinks.stores.railway:RailwaySink",
+        "github-actions": "tokend.sinks.stores.github_actions:GithubActionsSink",
         "http": "tokend.sinks.stores.http:HttpSink",
         "aws-secretsmanager": "tokend.sinks.stores.aws_secretsmanager:AwsSecretsManagerSink",
         "aws-ssm": "tokend.sinks.stores.aws_ssm:AwsSsmSink",

@@ -265,3 +265,13 @@ json = { other = ["PLANTED"], value = "{value}", type = "secret_text" }
     ]
     assert PLANTED not in repr(found) + "".join(map(str, found.warnings))
     assert "hunter2" not in repr(found) + "".join(map(str, found.warnings))
+
+
+def test_two_declared_sinks_of_one_place_are_an_error_that_names_both(tmp_path: Path) -> None:
+    """Of one URL and body; two variables of one project differ in their bodies."""
+    one = HTTP[: HTTP.index("[providers.partner.sinks.answer]")].replace("{nmae}", "app").replace("vlaue", "value")
+    [problem] = refused(path := written(tmp_path, PARTNER + one + one))
+    first = PARTNER.count("\n") + 1
+    assert problem.line == first + one.count("\n")
+    assert problem.message == f"http:store.example/v1/app is written by another sink already: {path}:{first}"
+    assert len(loaded(written(tmp_path, PARTNER + one + one.replace("[1,", "[2,"))).providers["partner"].sinks) == 2

@@ -8,7 +8,10 @@ from typing import Any, Union, get_args, get_origin
 
 from tokend.engine.records.codec import dump, load
 from tokend.engine.records.record import Record, re_anchored
+from tokend.sinks.files import patching
 from tokend.sinks.files.dotenv_format import Style, UneditableError, UnencodableError, _assignments, edit, encode
+from tokend.sinks.files.patching import Pointer, Value, parse_pointer
+from tokend.sinks.files.patching import edit as patched
 from tokend.state import fdstore
 from tokend.state.directory import SALT_BYTES
 from tokend.values.errors import StoreError
@@ -16,6 +19,12 @@ from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 
 NOW = Instant(datetime(2026, 3, 1, tzinfo=UTC), 5000.0)
+FORMATS: tuple[patching.Format, ...] = ("json", "yaml", "toml", "ini", "netrc")
+POINTERS: dict[patching.Format, tuple[str, ...]] = {
+    "json": ("/a", "/a/b", "/0/a"), "yaml": ("/a", "/a/b", "/0/a"), "toml": ("/a", "/a/b", "/a/0/b"),
+    "ini": ("/a", "/a/b"), "netrc": ("/a/login", "/a/password"),
+}  # fmt: skip
+VALUE = "new-fake-token-of-ours"
 STYLES: tuple[Style, ...] = ("portable", "quoted", "posix", "raw")
 SECRET = "planted-fake-value-of-somebody-else"
 
@@ -42,6 +51,28 @@ def dotenv(data: bytes) -> None:
         assert once.startswith(content)
     gone = edit(once, {"KEY": ""}, append=False)
     assert edit(gone, {"KEY": ""}, append=False) == gone
+
+
+def patch(data: bytes) -> None:
+    """First byte: the format, and what is done. The rest is a file: it is edited and edited again, or left alone."""
+    form, content = FORMATS[(data or b"\0")[0] % 5], data[1:]
+    pointers = [parse_pointer(text) for text in POINTERS[form]]
+    for pointer in pointers:
+        values: dict[Pointer, Value | None] = {pointer: Value(VALUE)}
+        try:
+            once = patched(content, form, values)
+        except patching.UneditableError as error:
+            assert SECRET not in str(error)
+            continue
+        assert VALUE.encode() in once
+        assert patched(once, form, values) == once
+        other = patched(once, form, {pointer: Value("x")})
+        assert VALUE.encode() not in other or VALUE.encode() in content
+        try:
+            gone = patched(once, form, {pointer: None})
+        except patching.UneditableError:
+            continue
+        assert patched(gone, form, {pointer: None}) == gone
 
 
 def _others(content: bytes) -> list[tuple[str, bytes]]:

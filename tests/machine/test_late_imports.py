@@ -4,6 +4,8 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -34,30 +36,40 @@ def test_an_import_that_fails_raises_its_error() -> None:
         asyncio.run(import_away("no_such_module_anywhere"))
 
 
-class Slow:
-    """A finder of modules that finds none, and takes its time with one."""
+class Slow(SourceFileLoader):
+    """A loader that takes its time before the module can be seen."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.begun, self._never = threading.Event(), threading.Event()
+    begun, never = threading.Event(), threading.Event()
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == self._name:
-            self.begun.set()
-            self._never.wait(0.3)
+    def create_module(self, spec: ModuleSpec) -> None:
+        self.begun.set()
+        self.never.wait(0.3)
+
+
+class SlowFinder:
+    """A finder of one package."""
+
+    def __init__(self, package: Path) -> None:
+        self._package = package
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        file = str(self._package / "__init__.py")
+        if name != self._package.name:
+            return None
+        return spec_from_file_location(
+            name, file, loader=Slow(name, file), submodule_search_locations=[str(self._package)]
+        )
 
 
 def test_a_package_and_its_module_are_imported_by_two_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `importlib.import_module` one thread waits for the package while it has the module, and the other raises."""
-    name = "package_of_a_test_of_late_imports"
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "__init__.py").write_text(f"from {name} import inner\n")
-    (tmp_path / name / "inner.py").write_text("")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    slow = Slow(name)
-    monkeypatch.setattr(sys, "meta_path", [slow, *sys.meta_path])
+    package = tmp_path / "package_of_a_test_of_late_imports"
+    package.mkdir()
+    (package / "__init__.py").write_text(f"from {package.name} import inner\n")
+    (package / "inner.py").write_text("")
+    monkeypatch.setattr(sys, "meta_path", [SlowFinder(package), *sys.meta_path])
     with ThreadPoolExecutor(2) as pool:
-        package = pool.submit(import_alone, name)
-        assert slow.begun.wait(10)
-        inner = pool.submit(import_alone, f"{name}.inner")
-        assert inner.result(10) is package.result(10).__dict__["inner"]
+        outer = pool.submit(import_alone, package.name)
+        assert Slow.begun.wait(10)
+        inner = pool.submit(import_alone, f"{package.name}.inner")
+        assert inner.result(10) is outer.result(10).__dict__["inner"]

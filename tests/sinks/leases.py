@@ -81,6 +81,12 @@ class InlineRuntime:
         self.calls += 1
         return call()
 
+    def keep(self, name: str, facts: Mapping[str, str], *, seconds: float) -> None:
+        raise AssertionError("a file has no public facts")
+
+    def kept(self, name: str) -> Mapping[str, str] | None:
+        raise AssertionError("a file has no public facts")
+
     def lease_of(self, name: str) -> Lease | None:
         raise AssertionError("a file sink is given the leases that it needs")
 

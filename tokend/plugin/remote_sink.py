@@ -89,6 +89,11 @@ class RemoteSinkSettings(SinkSettings):
         elif templates is not None:
             yield from ((("values", key), one) for key, one in templates.items())
 
+    @property
+    def hidden_part(self) -> str:
+        """The difference from another target of the same name, not for messages. "" if the name is enough."""
+        return ""
+
     def names_in_store(self) -> tuple[str, ...]:
         """Return the names that a command of ``read_with`` needs to read the value. Empty: unknown."""
         return ()

@@ -110,6 +110,12 @@ class SinkRuntime(Protocol):
         same target raise `SinkError` until that thread has ended.
         """
 
+    def keep(self, name: str, facts: Mapping[str, str], *, seconds: float) -> None:
+        """Keep public facts of the store for later calls, such as its public key: no secret, no state of the target."""
+
+    def kept(self, name: str) -> Mapping[str, str] | None:
+        """Return the facts that were kept under this name; None if there are none, or if their time is over."""
+
     def lease_of(self, name: str) -> Lease | None:
         """Return another provider's valid lease; None if there is none now."""
 

@@ -446,3 +446,36 @@ def test_inspect_of_a_target_that_must_be_empty() -> None:
             assert [one.drift for one in await supervisor.inspect("a")] == ["changed"]
 
     run_virtually(main)
+
+
+class SharingSink(StoreSink):
+    """A store in which the targets of two sinks have one name."""
+
+    kind: Literal["sharing"] = "sharing"  # type: ignore[assignment]  # each kind has a name of its own
+
+    @property
+    def target(self) -> str:
+        return "store:shared"
+
+    @property
+    def hidden_part(self) -> str:
+        return self.key
+
+
+def test_targets_of_one_name_have_marks_of_their_own() -> None:
+    """After a restart neither is written, and neither is asked."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, _, store = world_with_store(clock)
+        sinks = [SharingSink(key=key, auth=literal(PASSWORD)) for key in ("one", "two")]
+        async with world.running(provider("a", FakeHeld(), *sinks)) as supervisor:
+            await until(lambda: supervisor.ready, seconds=10)
+            assert set(store.held) == {"one", "two"}
+            await anyio.sleep(5)
+        store.requests.clear()
+        async with world.running(provider("a", FakeHeld(), *sinks)) as supervisor:
+            await until(lambda: supervisor.ready, seconds=10)
+            await anyio.sleep(5)
+        assert store.requests == []
+
+    run_virtually(main)

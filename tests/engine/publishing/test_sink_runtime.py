@@ -80,3 +80,21 @@ def test_a_command_that_hangs_is_given_up_and_tried_again() -> None:
             assert len(world.written) == 1
 
     run_virtually(main)
+
+
+def test_public_facts_are_kept_for_their_time() -> None:
+    """By name, each sink its own; the last ones count."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, _, _ = world_with_store(clock)
+        async with world.running(provider("a", FakeHeld(), store_sink(), store_sink("other"))) as supervisor:
+            runtimes = [one._runtime for one in supervisor._sinks["a"]._publishers if isinstance(one, Publisher)]
+            runtimes[0].keep("key", {"id": "0"}, seconds=10)
+            runtimes[0].keep("key", {"id": "1"}, seconds=HOUR)
+            await anyio.sleep(HOUR - 1)
+            assert runtimes[0].kept("key") == {"id": "1"}
+            assert (runtimes[0].kept("other"), runtimes[1].kept("key")) == (None, None)
+            await anyio.sleep(1)
+            assert runtimes[0].kept("key") is None
+
+    run_virtually(main)

@@ -508,7 +508,11 @@ def test_the_target_is_host_and_path_and_never_a_query() -> None:
     assert one.upstream == "store.example:8443"
     assert one.exclusive_targets() == frozenset()
     fixed = {**REQUEST, "url": f"{HOST}/env"}
-    assert sink(request=fixed).exclusive_targets() == frozenset({"http:store.example/env"})
+    whole = sink(request=fixed).exclusive_targets()
+    for same in ({"method": "POST"}, {"headers": {"X-A": "b"}}):
+        assert sink(request={**fixed, **same}).exclusive_targets() == whole
+    for other in ({"query": {"id": 1}}, {"json": {"value": "{value}", "id": 1}}, {"url": f"{HOST}/env?id=1"}):
+        assert not sink(request={**fixed, **other}).exclusive_targets() & whole
     assert sink(request=fixed, key="A").exclusive_targets() == frozenset({"http:store.example/env\0A"})
     assert not one.compares
 

@@ -14,7 +14,7 @@ from tokend.engine.publishing.target_tokens import Leases
 from tokend.engine.records.fingerprints import sink_fingerprint
 from tokend.engine.records.marks import SavedMark
 from tokend.plugin.kind_bugs import exits_refused
-from tokend.plugin.settings import SinkSettings
+from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.shown_text import shown
 from tokend.plugin.sink import RemoteSink
 from tokend.values.errors import SinkError
@@ -66,7 +66,7 @@ class RemoteTarget:
         self.announced_at: int | None = None
         self._name = name
         self._label = label
-        self._settings = sink_fingerprint(cast(SinkSettings, sink), context.store.state.digest)
+        self._settings = sink_fingerprint(cast(RemoteSinkSettings, sink), context.store.state.digest)
         self._sink = sink
         self._runtime = runtime
         self._target = target
@@ -178,8 +178,11 @@ class RemoteTarget:
 
 def _key_of(sink: RemoteSink, context: Context) -> str:
     """Return a name for the part of the target that the sink writes: the target's own where it writes one part only."""
-    parts, target = sorted(cast(SinkSettings, sink).exclusive_targets()), shown(sink.target)
-    if len(parts) == 1 and target == sink.target:
+    settings = cast(RemoteSinkSettings, sink)
+    parts, target = sorted(settings.exclusive_targets()), shown(sink.target)
+    if hidden := settings.hidden_part:
+        parts.append(hidden)
+    elif len(parts) == 1 and target == sink.target:
         return target
     # (A name that looks like a secret is not shown, so that the text alone may be that of another target.)
     return f"{target}#{context.store.state.digest(repr(parts).encode())[:12]}"

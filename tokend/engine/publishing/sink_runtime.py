@@ -19,6 +19,7 @@ from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.sink import Mark, RemarkingSink, Values, WatchedSink
 from tokend.values.errors import AttemptError, SinkError, SinkUnavailableError, TransientError
+from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.status import StatusWarning
 from tokend.values.tokens import Lease
@@ -45,6 +46,7 @@ class WriteRuntime:
     __slots__ = (
         "_context",
         "_credentials",
+        "_kept",
         "_remarking",
         "_sink",
         "_stamped",
@@ -70,6 +72,7 @@ class WriteRuntime:
         self.writes = 0
         self.last_stamp: object = None
         self.last_remarks: Sequence[StatusWarning] = ()
+        self._kept: dict[str, tuple[Instant, Mapping[str, str]]] = {}
         self._credentials: dict[str, TokenCredential] = {}
         # Made at the first use: thousands of file sinks read no secret and send no request.
         self._upstream: Runtime | None = None
@@ -161,6 +164,15 @@ class WriteRuntime:
         if self._remarking is not None:
             self.last_remarks = self._remarking.remarks()
         return result
+
+    def keep(self, name: str, facts: Mapping[str, str], *, seconds: float) -> None:
+        """Keep public facts in memory."""
+        self._kept[name] = (self.clock.instant().after(seconds), facts)
+
+    def kept(self, name: str) -> Mapping[str, str] | None:
+        """Return what was kept, if its time is not over."""
+        until, facts = self._kept.get(name, (None, None))
+        return None if until is None or self.clock.instant().until(until) <= 0 else facts
 
     def lease_of(self, name: str) -> Lease | None:
         """Return another provider's valid lease; None if there is none now."""

@@ -42,6 +42,11 @@ class JsonTemplate:
             elif isinstance(one, Text):
                 yield path, one
 
+    @property
+    def shown(self) -> Any:
+        """The body with its placeholders as they are written."""
+        return _shown(self._tree)
+
     def fill(self, values: Mapping[str, Value]) -> bytes:
         """Return the body, in clear."""
         return json.dumps(_filled(self._tree, values), ensure_ascii=False, separators=(",", ":")).encode()
@@ -93,6 +98,12 @@ def _filled(tree: Any, values: Mapping[str, Value]) -> Any:
         value = tree.fill_typed(values)
         return as_text(value) if isinstance(value, Secret) else value
     return tree
+
+
+def _shown(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _shown(item) for key, item in tree.items()}
+    return [_shown(item) for item in tree] if isinstance(tree, list) else tree.shown if isinstance(tree, Text) else tree
 
 
 def _typed(tree: Any) -> Any:

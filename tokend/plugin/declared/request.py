@@ -1,5 +1,6 @@
 """A request that a configuration declares: method, URL, query, headers, and a body as JSON, form or text."""
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Literal, Self
 
@@ -79,6 +80,12 @@ class RequestSettings(Settings):
             yield ("text",), self.text
         if self.json_body is not None:
             yield from ((("json", *path), text) for path, text in self.json_body.texts())
+
+    @property
+    def outline(self) -> str:
+        """What the request writes to, as text: URL, query and body with their placeholders. It may hold a secret."""
+        texts = [[where, text.shown] for where, text in self.texts() if where[0] in {"url", "query", "form", "text"}]
+        return json.dumps([texts, None if self.json_body is None else self.json_body.shown], sort_keys=True)
 
     def make(self, values: Mapping[str, Value]) -> UpstreamRequest:
         """Return the request with these values.

@@ -1,5 +1,6 @@
 """Settings of a store whose requests and answers the configuration declares: kind ``http``."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Self
@@ -15,6 +16,8 @@ from tokend.plugin.settings_base import header_name
 from tokend.plugin.shown_text import looks_secret
 from tokend.values.secret import Secret
 
+# No URL contains it.
+NO_TEXT = "\1"
 # Names of headers whose value is a credential.
 _CREDENTIAL = re.compile(r"auth|cookie|secret|token|(api|access|app)[-_]?key", re.IGNORECASE)
 _OF_THE_TOKEN = ("generation", "expires_at", "expires_at_unix")
@@ -47,11 +50,19 @@ class DeclaredStoreSettings(ValuesSettings, HttpSinkSettings):
         return f"http:{self.request.url.shown}{f'#{self.key}' if self.key else ''}"
 
     def exclusive_targets(self) -> frozenset[str]:
-        """Sinks of one URL share it if their keys differ. A URL with the token's name is another for each token."""
+        """Sinks of one URL share it if their keys, queries or bodies differ, as for the variables of one project.
+
+        A URL with the token's name is another one for each token.
+        """
         if "name" in self.request.url.names:
             return frozenset()
         whole = f"http:{self.request.url.shown}"
-        return frozenset({part_of(whole, self.key) if self.key else whole})
+        return frozenset({f"{whole}{NO_TEXT}{self.hidden_part}" if self.key is None else part_of(whole, self.key)})
+
+    @property
+    def hidden_part(self) -> str:
+        """A digest of what the request writes to: sinks without a ``key`` may share a target's name."""
+        return "" if self.key is not None else hashlib.sha256(self.request.outline.encode()).hexdigest()
 
     def is_read_by(self, argv: tuple[str, ...]) -> bool:
         """Return whether a command has the URL among its words."""
