@@ -21,6 +21,7 @@ from tests.sinks.stores.played_github import PlayedGithub, PlayedOrganization
 from tests.sinks.stores.played_http import PlayedHttp
 from tests.sinks.stores.played_plain import PlayedPlain
 from tests.sinks.stores.played_railway import PLACE, SHARED, PlayedRailway
+from tests.sinks.stores.played_redis import PlayedRedis, PlayedRedisHash
 from tests.sinks.stores.played_vault import PlayedVault, PlayedVaultOfVersion1
 from tests.sinks.test_sink_contract import SECOND, said
 from tokend.kinds import SINKS
@@ -31,6 +32,7 @@ from tokend.sinks.stores.aws_ssm import AwsSsmSink
 from tokend.sinks.stores.github_actions import GithubActionsSink
 from tokend.sinks.stores.http import HttpSink
 from tokend.sinks.stores.railway import RailwaySink
+from tokend.sinks.stores.redis import RedisSink
 from tokend.sinks.stores.vault import VaultSink
 from tokend.values.errors import SinkError, SinkRejectedError, SinkUnavailableError
 from tokend.values.secret import Secret
@@ -82,6 +84,8 @@ KINDS: dict[str, Row] = {
         except_for=OF_VAULT,
         without=frozenset({"body: other wrong types"}),
     ),
+    "redis": Row(RedisSink, PlayedRedis, {"key": "app"}, over_http=False),
+    "redis, a field": Row(RedisSink, PlayedRedisHash, {"key": "app", "field": "token"}, over_http=False),
 }
 
 OPERATIONS = ("put", "remove", "inspect")

@@ -20,6 +20,7 @@ from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Reachable, reply, serving
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
+from tokend.plugin.tls_settings import TlsSettings
 from tokend.upstream import tls
 from tokend.upstream.client import Upstream
 from tokend.values.errors import TransientError, UnsafePathError
@@ -312,3 +313,14 @@ def test_a_file_that_others_may_write_is_not_read(tmp_path: Path, authority_file
             await contexts(ca_file=path).current("host")
 
     anyio.run(main)
+
+
+def test_a_client_of_another_protocol_gets_a_context_of_its_own(authority_file: Path, tmp_path: Path) -> None:
+    """It verifies names and chains, by the same files; a fault of a file is named."""
+    made = tls.client_context(TlsSettings(ca_file=authority_file))
+    assert (made.verify_mode, made.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert len(made.get_ca_certs()) == 1
+    assert len(tls.client_context(TlsSettings()).get_ca_certs()) > 1
+    (tmp_path / "wrong.pem").write_text("planted")
+    with pytest.raises(OSError, match=r"ca_file: file .*/wrong\.pem holds no certificate"):
+        tls.client_context(TlsSettings(ca_file=tmp_path / "wrong.pem"))

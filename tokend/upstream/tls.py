@@ -14,8 +14,8 @@ from typing import TypeVar
 from tokend.files import UntrustedError, require_safe
 from tokend.machine.late_imports import import_alone
 from tokend.machine.thread_pool import Threads
-from tokend.plugin.connection_settings import ConnectionSettings
 from tokend.plugin.tls_files import tls_faults
+from tokend.plugin.tls_settings import TlsSettings
 from tokend.values.errors import TransientError, UnsafePathError
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Contexts:
     Authorities and client certificates are replaced while a daemon runs, some of them every few hours.
     """
 
-    def __init__(self, network: ConnectionSettings | None, threads: Threads) -> None:
+    def __init__(self, network: TlsSettings | None, threads: Threads) -> None:
         named = () if network is None else (network.ca_file, network.client_cert, network.client_key)
         self._files = [str(path) for path in named if path is not None]
         self._network = network
@@ -69,6 +69,15 @@ class Contexts:
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             reason = type(error).__name__ if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
             raise TransientError(f"{what} cannot be used: {reason or type(error).__name__}") from None
+
+
+def client_context(settings: TlsSettings) -> ssl.SSLContext:
+    """Make a context for a client that speaks another protocol than HTTP. Blocks.
+
+    Raises OSError or ValueError, which names the file and what it is.
+    """
+    files = [str(path) for path in (settings.ca_file, settings.client_cert, settings.client_key) if path is not None]
+    return _make_own(settings, files, None)[1]
 
 
 def trouble(error: BaseException) -> str | None:
@@ -113,7 +122,7 @@ def _well_known() -> ssl.SSLContext:
 
 
 def _make_own(
-    network: ConnectionSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
+    network: TlsSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
 ) -> tuple[object, ssl.SSLContext]:
     """Return the stamps of the files and a context; those from ``before`` if the stamps are the same.
 
@@ -132,7 +141,7 @@ def _make_own(
         raise fault from None
 
 
-def _context_of(network: ConnectionSettings) -> ssl.SSLContext:
+def _context_of(network: TlsSettings) -> ssl.SSLContext:
     if network.ca_file is None:
         context = _well_known()
     else:
@@ -146,7 +155,7 @@ def _context_of(network: ConnectionSettings) -> ssl.SSLContext:
     return context
 
 
-def _named_fault(network: ConnectionSettings) -> OSError | None:
+def _named_fault(network: TlsSettings) -> OSError | None:
     """Return what is wrong with a file, in words that OpenSSL does not have; None if nothing is found."""
     fault = next(tls_faults(network), None)
     return None if fault is None else OSError(errno.EINVAL, f"{fault[0]}: {fault[1]}")
