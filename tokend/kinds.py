@@ -137,6 +137,8 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "aws-ssm": "tokend.sinks.stores.aws_ssm:AwsSsmSink",
         "vault": "tokend.sinks.stores.vault:VaultSink",
         "redis": "tokend.sinks.stores.redis:RedisSink",
+        "kubernetes": "tokend.sinks.stores.kubernetes:KubernetesSink",
+        "nats": "tokend.sinks.stores.nats:NatsSink",
     },
     sink_faults,
 )
