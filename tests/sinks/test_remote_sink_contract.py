@@ -19,6 +19,9 @@ from tests.sinks.played_store import Held, Row, Stage, runtime_of, staged
 from tests.sinks.stores.played_aws import PlayedSecretsManager, PlayedSecretsManagerObject, PlayedSsm
 from tests.sinks.stores.played_github import PlayedGithub, PlayedOrganization
 from tests.sinks.stores.played_http import PlayedHttp
+from tests.sinks.stores.played_keyring import PlayedKeyring
+from tests.sinks.stores.played_kubernetes import PlayedKubernetes
+from tests.sinks.stores.played_nats import PlayedNats
 from tests.sinks.stores.played_plain import PlayedPlain
 from tests.sinks.stores.played_railway import PLACE, SHARED, PlayedRailway
 from tests.sinks.stores.played_redis import PlayedRedis, PlayedRedisHash
@@ -31,6 +34,9 @@ from tokend.sinks.stores.aws_secretsmanager import AwsSecretsManagerSink
 from tokend.sinks.stores.aws_ssm import AwsSsmSink
 from tokend.sinks.stores.github_actions import GithubActionsSink
 from tokend.sinks.stores.http import HttpSink
+from tokend.sinks.stores.keyring import KeyringSink
+from tokend.sinks.stores.kubernetes import KubernetesSink
+from tokend.sinks.stores.nats import NatsSink
 from tokend.sinks.stores.railway import RailwaySink
 from tokend.sinks.stores.redis import RedisSink
 from tokend.sinks.stores.vault import VaultSink
@@ -46,6 +52,9 @@ PLAIN: Any = {"shows_writes": False, "over_http": False, "except_for": {"refused
 OF_VAULT: Any = {"put status 403": Exception, "remove status 403": Exception, "inspect status 403": Exception}
 VALUES = {"values": {"JWT": "{{ access_token }}", "USER": "{{ name }}"}}
 
+# A refusal to read is no error; what another manager has changed is taken back only where the settings say so.
+OF_KUBERNETES: Any = {"put status 403": Exception, "remove status 403": Exception, "inspect status 403": Exception}
+TAKING: Any = {"key": "token", "take_over": True}
 OF_GITHUB = {"secret_name": "JWT_TOKEN"}
 
 KINDS: dict[str, Row] = {
@@ -75,6 +84,10 @@ KINDS: dict[str, Row] = {
     ),
     "vault": Row(VaultSink, PlayedVault, requests=(3, 3, 1), except_for=OF_VAULT),
     "vault, several": Row(VaultSink, PlayedVault, VALUES, (3, 3, 1), over_http=False),
+    "kubernetes": Row(KubernetesSink, PlayedKubernetes, TAKING, (2, 2, 1), except_for=OF_KUBERNETES),
+    "kubernetes, several": Row(
+        KubernetesSink, PlayedKubernetes, {**VALUES, "take_over": True}, (2, 2, 1), over_http=False
+    ),
     "vault, whole": Row(VaultSink, PlayedVault, {"update": "whole"}, (4, 4, 1), except_for=OF_VAULT),
     "vault, version 1": Row(
         VaultSink,
@@ -84,6 +97,8 @@ KINDS: dict[str, Row] = {
         except_for=OF_VAULT,
         without=frozenset({"body: other wrong types"}),
     ),
+    "keyring": Row(KeyringSink, PlayedKeyring, over_http=False, except_for={"refused": SinkError}),
+    "nats": Row(NatsSink, PlayedNats, {"bucket": "app", "key": "token"}, (2, 2, 1), over_http=False),
     "redis": Row(RedisSink, PlayedRedis, {"key": "app"}, over_http=False),
     "redis, a field": Row(RedisSink, PlayedRedisHash, {"key": "app", "field": "token"}, over_http=False),
 }

@@ -1,6 +1,6 @@
 """Settings of how to reach a server over HTTP: certificates and a proxy. The server's URL is the kind's own key."""
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -10,6 +10,9 @@ from tokend.plugin.settings_base import KeyValueError
 from tokend.plugin.tls_settings import TlsSettings
 from tokend.values.url import host_of
 
+# Of a token, and of what most stores answer.
+LARGEST_BODY_BYTES = 256 * 1024
+
 
 class ConnectionSettings(TlsSettings):
     """The keys ``ca_file``, ``client_cert``, ``client_key``, ``tls_strict`` and ``proxy``.
@@ -17,6 +20,9 @@ class ConnectionSettings(TlsSettings):
     A kind with a key ``base_url`` inherits `UpstreamSettings`. Another kind inherits this class and overrides
     `server_url`.
     """
+
+    # The largest body of an answer. A kind whose server answers with whole objects of others raises it.
+    largest_body_bytes: ClassVar[int] = LARGEST_BODY_BYTES
 
     # Not in the repr: the URL may contain a password.
     proxy: Annotated[str | None, Role.CONNECTION] = Field(default=None, repr=False)

@@ -15,7 +15,7 @@ from tokend.files import UntrustedError, require_safe
 from tokend.machine.late_imports import import_alone
 from tokend.machine.thread_pool import Threads
 from tokend.plugin.tls_files import tls_faults
-from tokend.plugin.tls_settings import TlsSettings
+from tokend.plugin.tls_settings import HeldPem, TlsSettings
 from tokend.values.errors import TransientError, UnsafePathError
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Contexts:
 
         `UnsafePathError` where somebody else decides its content.
         """
-        if self._network is None or not (self._files or self._network.tls_strict):
+        if self._network is None or not (self._files or self._network.tls_strict or self._network.holds_pem):
             return await self.shared(host)
         call = partial(_make_own, self._network, self._files, self._own)
         self._own = await self.run(call, f"{host}: ca_file, client_cert or client_key")
@@ -128,31 +128,45 @@ def _make_own(
 
     Raises OSError or ValueError, which names the file and what it is.
     """
+    held = network.held_pem()
+    files = [*files, *map(str, held.files)]
     for path in files:
         require_safe(path)
     seen = [(found.st_ino, found.st_size, found.st_mtime_ns) for found in map(os.stat, files)]
     if before is not None and before[0] == seen:
         return before
     try:
-        return seen, _context_of(network)
+        return seen, _context_of(network, held)
     except (OSError, ValueError):
         if (fault := _named_fault(network)) is None:
             raise
         raise fault from None
 
 
-def _context_of(network: TlsSettings) -> ssl.SSLContext:
-    if network.ca_file is None:
-        context = _well_known()
-    else:
+def _context_of(network: TlsSettings, held: HeldPem) -> ssl.SSLContext:
+    if network.ca_file is not None:
         context = _adjusted(ssl.create_default_context(cafile=str(network.ca_file)))
+    elif held.authorities is not None:
+        context = _adjusted(ssl.create_default_context(cadata=held.authorities.decode("ascii")))
+    else:
+        context = _well_known()
     if network.tls_strict:
         context.verify_flags |= ssl.VERIFY_X509_STRICT
     if network.client_cert is not None:
         key = None if network.client_key is None else str(network.client_key)
         # A daemon has no terminal to ask for a passphrase.
         context.load_cert_chain(str(network.client_cert), key, password=lambda: "")
+    elif held.certificate is not None:
+        _load_from_memory(context, held.certificate)
     return context
+
+
+def _load_from_memory(context: ssl.SSLContext, certificate: bytes) -> None:
+    """Load a certificate with its key. OpenSSL wants the name of a file: this one is in memory only."""
+    with os.fdopen(os.memfd_create("client", os.MFD_CLOEXEC), "wb") as file:
+        file.write(certificate)
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password=lambda: "")
 
 
 def _named_fault(network: TlsSettings) -> OSError | None:

@@ -421,13 +421,13 @@ def test_inspect_says_what_every_target_holds() -> None:
             assert (await supervisor.inspect("a"))[0].drift == "unknown: the store cannot be read back"
             store.readable, store.failing = True, 403
             found = await supervisor.inspect("a")
-            assert present(found[0].drift).startswith("unknown: store:right: the store answered 403")
+            assert present(found[0].drift).startswith("unknown: the store answered 403")
             assert found[0].state == "ok"
             store.failing = 503
             await supervisor.inspect("a")
             asked = len(store.requests)
             found = await supervisor.inspect("a")
-            assert present(found[0].drift).startswith("unknown: store:right: nothing is sent to 127.0.0.1:1 now")
+            assert present(found[0].drift).startswith("unknown: nothing is sent to 127.0.0.1:1 now")
             assert len(store.requests) == asked
 
     run_virtually(main)

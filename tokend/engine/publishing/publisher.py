@@ -161,8 +161,8 @@ class Publisher:
         self.try_now()
 
     def is_writing(self) -> bool:
-        """Return whether an attempt is being made, or is to be made now."""
-        return self._busy or self._due(self._context.clock.instant()) is not None
+        """Return whether an attempt is being made, or is to be made now, or soon after a first refusal."""
+        return self._busy or self._health.was_refused_once or self._due(self._context.clock.instant()) is not None
 
     def token_changed(self, name: str) -> None:
         """Try again at once, after a failure, if the token ``name`` is a secret of the sink."""

@@ -186,7 +186,7 @@ class RemoteTarget:
     async def inspect(self, leases: Leases | None) -> None:
         """Ask the store what it holds, for ``drift``. ``leases`` are what it must hold; None for nothing."""
         if (detail := self.pause()) is not None:
-            self.drift.looked(f"unknown: {shown(detail)}")
+            self.drift.looked(self._unknown(detail))
             return
         lease, others = leases or (None, {})
         async with self.attempt() as attempt, self._target.lock:
@@ -195,12 +195,15 @@ class RemoteTarget:
                     word, found = await self.delivery.look(self.runtime, lease, others)
             except SinkError as error:
                 attempt.failed(error)
-                word, found = f"unknown: {shown(error.detail)}", None
+                word, found = self._unknown(error.detail), None
             except Exception:
-                log.exception("sink.inspect_failed", token=self._name, target=self._sink.target)
+                log.exception("sink.inspect_failed", token=self._name, target=shown(self._sink.target))
                 word, found = f"unknown: {bug_in(self._sink)}", None
         if self.drift.looked(word, found):
             self._context.counters.drifted(self._name, self._label)
+
+    def _unknown(self, detail: str) -> str:
+        return f"unknown: {shown(detail.removeprefix(f'{self._sink.target}: '))}"
 
 
 def _key_of(sink: RemoteSink, context: Context) -> str:

@@ -113,6 +113,11 @@ class SinkHealth:
         self.error, self.trouble, self.in_conflict = detail, "conflict", True
         self._context.store.touch(self._name)
 
+    @property
+    def was_refused_once(self) -> bool:
+        """Whether the store has refused the credential, and a second attempt follows soon."""
+        return self._refusals == 1
+
     def decided(self) -> None:
         """End a conflict: a person has decided that the target is ours."""
         self.in_conflict = False
