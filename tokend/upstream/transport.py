@@ -32,8 +32,17 @@ READ_BYTES = 4096
 class Transport(httpx.AsyncBaseTransport):
     """`httpx.AsyncHTTPTransport` over a `Network`, with httpcore's own errors: they say more than httpx's."""
 
-    def __init__(self, network: "Network", *, context: ssl.SSLContext, proxy: httpcore.Proxy | None) -> None:
-        self._pool = httpcore.AsyncConnectionPool(ssl_context=context, proxy=proxy, network_backend=network)
+    def __init__(
+        self,
+        network: "Network",
+        *,
+        context: ssl.SSLContext,
+        proxy: httpcore.Proxy | None,
+        idle_seconds: float | None = None,
+    ) -> None:
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context, proxy=proxy, network_backend=network, keepalive_expiry=idle_seconds
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; returns the response before its body is read."""
@@ -73,11 +82,15 @@ class _Body(httpx.AsyncByteStream):
 
 
 class Network(httpcore.AsyncNetworkBackend):
-    """Connections of one exchange, whose bytes are counted together. ``host`` is the name in messages."""
+    """Connections whose bytes are counted together, for one exchange at a time. ``host`` is the name in messages."""
 
     def __init__(self, host: str, resolver: Resolver) -> None:
         self._host = host
         self._resolver = resolver
+        self._left = LARGEST_ANSWER_BYTES
+
+    def begin(self) -> None:
+        """Count the bytes of another exchange."""
         self._left = LARGEST_ANSWER_BYTES
 
     async def connect_tcp(
