@@ -136,6 +136,8 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "aws-secretsmanager": "tokend.sinks.stores.aws_secretsmanager:AwsSecretsManagerSink",
         "aws-ssm": "tokend.sinks.stores.aws_ssm:AwsSsmSink",
         "vault": "tokend.sinks.stores.vault:VaultSink",
+        "redis": "tokend.sinks.stores.redis:RedisSink",
+        "kubernetes": "tokend.sinks.stores.kubernetes:KubernetesSink",
     },
     sink_faults,
 )

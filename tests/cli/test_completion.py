@@ -144,3 +144,12 @@ def test_other_shells_are_wrong_usage() -> None:
     done = tokend("completion", "csh")
     assert (done.code, done.out) == (2, "")
     assert "'bash', 'zsh', 'fish'" in done.err
+
+
+def test_the_labels_of_a_token_s_sinks_are_completed(running: Running) -> None:
+    """The token's name stands before the option. Nothing for a token that is not there."""
+    for words, labels in (("tt --sink ", ["json-1"]), ("tt --sink r", []), ("nosuch --sink ", []), ("--sink ", [])):
+        line = f"tokend sync {words}"
+        done = running.tokend(_TOKEND_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=str(line.count(" ")))
+        assert (done.code, done.err) == (0, "")
+        assert [part.split(",")[1] for part in done.out.split("\n") if part] == labels

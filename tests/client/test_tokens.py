@@ -153,6 +153,17 @@ def test_the_rest_of_the_interface_is_there(client: Any) -> None:
             client.get(name)
 
 
+def test_sinks_are_written_to_and_looked_at_now(client: Any) -> None:
+    """The row of the status; an unknown label is an error with its field."""
+    [sink] = client.sync("tt")["sinks"]
+    assert (sink["label"], sink["state"]) == ("json-1", "ok")
+    assert client.sync("tt", sink="json-1", take_over=True)["name"] == "tt"
+    assert client.inspect("tt")["sinks"][0]["drift"] == "none"
+    with pytest.raises(BadRequestError) as caught:
+        client.sync("tt", sink="raw-1")
+    assert caught.value.errors == {"sink": ["must be one of json-1"]}
+
+
 def test_watch_gives_the_token_now_and_each_newer_one(client: Any) -> None:
     """Without missing one, without giving one twice."""
     leases = client.watch("private")

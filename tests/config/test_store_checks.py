@@ -275,3 +275,57 @@ def test_two_declared_sinks_of_one_place_are_an_error_that_names_both(tmp_path: 
     assert problem.line == first + one.count("\n")
     assert problem.message == f"http:store.example/v1/app is written by another sink already: {path}:{first}"
     assert len(loaded(written(tmp_path, PARTNER + one + one.replace("[1,", "[2,"))).providers["partner"].sinks) == 2
+
+
+VAULT = """[[providers.{name}.sinks]]
+kind = "vault"
+address = "{address}"
+path = "app"
+auth = {{ token = "login" }}
+min_interval = "1h"
+"""
+
+
+def test_another_spelling_of_a_server_is_the_same_store(tmp_path: Path) -> None:
+    """Capital letters and the default port; another port or another key is another target."""
+    first = PARTNER + VAULT.format(name="partner", address="https://vault.example")
+    login = TT.replace("[providers.tt]", "[providers.login]")
+    for address in ("https://VAULT.example", "https://vault.example:443/", "HTTPS://vault.example"):
+        path = written(tmp_path, first + login + VAULT.format(name="login", address=address))
+        problem = only(refused(path))
+        assert problem.message == f'vault:secret/app#token key "token" is written by another sink already: {path}:7'
+        assert problem.line == 20
+    other = VAULT.format(name="login", address="https://vault.example:8200")
+    assert loaded(written(tmp_path, first + login + other))
+    assert loaded(
+        written(tmp_path, first + login + VAULT.format(name="login", address="https://vault.example") + 'field = "b"\n')
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "circular"),
+    [
+        ('["vault", "kv", "get", "-field=token", "secret/app"]', True),
+        ('["sh", "-c", "bao kv get -mount=secret -field=token app"]', True),
+        ('["vault", "kv", "get", "-field=other", "secret/app"]', False),
+        ('["cat", "/run/secret/app/token"]', False),
+    ],
+)
+def test_a_login_whose_secret_the_sink_itself_writes_is_a_circle(tmp_path: Path, command: str, circular: bool) -> None:
+    """The words of the command name program, mount, path and key."""
+    login = TT.replace("[providers.tt]", "[providers.login]").replace(
+        'api_secret = { env = "KEY" }', f"api_secret = {{ command = {command} }}"
+    )
+    text = PARTNER + VAULT.format(name="partner", address="https://vault.example") + login
+    if circular:
+        assert "auth: login authenticates here" in only(refused(written(tmp_path, text))).message
+    else:
+        assert loaded(written(tmp_path, text))
+
+
+def test_templates_of_a_patched_file_are_checked_too(tmp_path: Path) -> None:
+    """Each at its pointer."""
+    text = PARTNER + '[[providers.partner.sinks]]\nkind = "patch"\npath = "x.json"\nformat = "json"\n'
+    text += "set = { \"/a\" = '{{ access_token }}', \"/b\" = '{{ tokens.tt.access_token }}' }\n"
+    problem = only(refused(written(tmp_path, text)))
+    assert (problem.line, problem.message) == (8, "/b: the template reads the token 'tt': add it to tokens")

@@ -1,5 +1,6 @@
 """config.toml.example: every key of every table with its real default, and none that does not exist."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,12 @@ EXAMPLE = Path(__file__).parents[2] / "config.toml.example"
 COMMENTED = re.compile(r"#(?=[A-Za-z\[])")
 MARK = re.compile(r" +# (required|no default)$")
 MARKED = re.compile(r"#(\w+) = .*?(?: +# (required|no default))?$")
+KUBECONFIG = json.dumps({
+    "current-context": "production",
+    "contexts": [{"name": "production", "context": {"cluster": "a", "user": "b"}}],
+    "clusters": [{"name": "a", "cluster": {"server": "https://cluster.example.com:6443"}}],
+    "users": [{"name": "b", "user": {"token": "obviously-fake"}}],
+})  # fmt: skip
 NESTED: Mapping[str, type[BaseModel]] = {"access": Access, "signal": Signal, "systemd": Systemd}
 
 
@@ -171,6 +178,7 @@ def everything(tmp_path: Path) -> Config:
     written(tmp_path, client.cert_chain_pems[0].bytes(), name="client.pem")
     written(tmp_path, client.private_key_pem.bytes(), name="client.key")
     written(tmp_path, "", name="token.yaml.j2")
+    written(tmp_path, KUBECONFIG, name="kubeconfig.json")
     for name in ("partner.secret", "listen.secret", "vault.role-id"):
         written(tmp_path, "obviously fake, and longer than 32 bytes", name=name)
     for name in ("tt-key", "tt-secret", "vault-secret-id"):

@@ -34,6 +34,7 @@ ABOUT_SEVERAL_MODULES = {
     "cli/test_socket_discovery": "every command that finds the socket",
     "client/test_adapters": "one suite for all HTTP libraries",
     "client/test_standard_library_only": "imports of the whole package",
+    "daemon/test_declared_store": "kind http in a whole daemon",
     "daemon/test_remote_sink": "a remote sink in a whole daemon",
     "providers/test_provider_contract": "one suite for all kinds of providers",
     "sinks/test_remote_sink_contract": "one suite for all kinds of remote sinks",

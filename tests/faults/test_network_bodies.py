@@ -10,7 +10,7 @@ from functools import partial
 from tests.daemon.harness import Daemon, Home, until
 from tests.faults.process_usage import descriptors, has_descriptors, megabytes
 from tests.faults.upstream import Behaviour, Talk, kind, provider, response, saying, upstream
-from tokend.upstream.client import LARGEST_BODY_BYTES
+from tokend.plugin.connection_settings import LARGEST_BODY_BYTES
 
 MEBIBYTE = b" " * (1 << 20)
 # What thirty refused answers may cost beside the libraries that the first one loads (some 12 MB).

@@ -33,6 +33,7 @@ def test_what_looks_like_a_secret_is_hidden_wherever_it_stands(secret: str) -> N
     assert shown(secret) == NOT_SHOWN
     assert shown(f"github:owner/app#{secret}") == f"github:owner/app#{NOT_SHOWN}"
     assert shown(f"k8s:ns/{secret}: the store answered 404") == f"k8s:ns/{NOT_SHOWN}: the store answered 404"
+    assert shown(f"vault:secret/{secret}#token") == f"vault:secret/{NOT_SHOWN}#token"
     assert secret not in shown(f'the key "{secret}" is not there')
 
 

@@ -19,8 +19,10 @@ from tests.sinks.played_store import Held, Row, Stage, runtime_of, staged
 from tests.sinks.stores.played_aws import PlayedSecretsManager, PlayedSecretsManagerObject, PlayedSsm
 from tests.sinks.stores.played_github import PlayedGithub, PlayedOrganization
 from tests.sinks.stores.played_http import PlayedHttp
+from tests.sinks.stores.played_kubernetes import PlayedKubernetes
 from tests.sinks.stores.played_plain import PlayedPlain
 from tests.sinks.stores.played_railway import PLACE, SHARED, PlayedRailway
+from tests.sinks.stores.played_redis import PlayedRedis, PlayedRedisHash
 from tests.sinks.stores.played_vault import PlayedVault, PlayedVaultOfVersion1
 from tests.sinks.test_sink_contract import SECOND, said
 from tokend.kinds import SINKS
@@ -30,7 +32,9 @@ from tokend.sinks.stores.aws_secretsmanager import AwsSecretsManagerSink
 from tokend.sinks.stores.aws_ssm import AwsSsmSink
 from tokend.sinks.stores.github_actions import GithubActionsSink
 from tokend.sinks.stores.http import HttpSink
+from tokend.sinks.stores.kubernetes import KubernetesSink
 from tokend.sinks.stores.railway import RailwaySink
+from tokend.sinks.stores.redis import RedisSink
 from tokend.sinks.stores.vault import VaultSink
 from tokend.values.errors import SinkError, SinkRejectedError, SinkUnavailableError
 from tokend.values.secret import Secret
@@ -44,6 +48,9 @@ PLAIN: Any = {"shows_writes": False, "over_http": False, "except_for": {"refused
 OF_VAULT: Any = {"put status 403": Exception, "remove status 403": Exception, "inspect status 403": Exception}
 VALUES = {"values": {"JWT": "{{ access_token }}", "USER": "{{ name }}"}}
 
+# A refusal to read is no error; what another manager has changed is taken back only where the settings say so.
+OF_KUBERNETES: Any = {"put status 403": Exception, "remove status 403": Exception, "inspect status 403": Exception}
+TAKING: Any = {"key": "token", "take_over": True}
 OF_GITHUB = {"secret_name": "JWT_TOKEN"}
 
 KINDS: dict[str, Row] = {
@@ -73,6 +80,10 @@ KINDS: dict[str, Row] = {
     ),
     "vault": Row(VaultSink, PlayedVault, requests=(3, 3, 1), except_for=OF_VAULT),
     "vault, several": Row(VaultSink, PlayedVault, VALUES, (3, 3, 1), over_http=False),
+    "kubernetes": Row(KubernetesSink, PlayedKubernetes, TAKING, (2, 2, 1), except_for=OF_KUBERNETES),
+    "kubernetes, several": Row(
+        KubernetesSink, PlayedKubernetes, {**VALUES, "take_over": True}, (2, 2, 1), over_http=False
+    ),
     "vault, whole": Row(VaultSink, PlayedVault, {"update": "whole"}, (4, 4, 1), except_for=OF_VAULT),
     "vault, version 1": Row(
         VaultSink,
@@ -82,6 +93,8 @@ KINDS: dict[str, Row] = {
         except_for=OF_VAULT,
         without=frozenset({"body: other wrong types"}),
     ),
+    "redis": Row(RedisSink, PlayedRedis, {"key": "app"}, over_http=False),
+    "redis, a field": Row(RedisSink, PlayedRedisHash, {"key": "app", "field": "token"}, over_http=False),
 }
 
 OPERATIONS = ("put", "remove", "inspect")

@@ -13,8 +13,9 @@ import pytest
 from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Behaviour, Loopback, Reachable, raw, reply, reset, serving, silent, slow_loris
 from tokend import __version__
+from tokend.plugin.connection_settings import LARGEST_BODY_BYTES
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
-from tokend.upstream.client import LARGEST_BODY_BYTES, Upstream
+from tokend.upstream.client import Upstream
 from tokend.values.errors import SecretError, TransientError
 from tokend.values.secret import Secret
 

@@ -13,9 +13,10 @@ from tests.sinks.played_server import FAULTS, Answer, Asked, PlayedServer
 from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Reachable
 from tokend.machine.thread_pool import ThreadPool
+from tokend.plugin.connection_settings import LARGEST_BODY_BYTES
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.upstream import client, connections
-from tokend.upstream.client import LARGEST_BODY_BYTES, Upstream
+from tokend.upstream.client import Upstream
 from tokend.upstream.provider_runtime import ProviderRuntime
 from tokend.values.errors import TransientError
 

@@ -1,5 +1,6 @@
 """TLS fails closed: no setting switches verification off, and every doubt about a certificate ends the attempt."""
 
+import json
 import os
 import socket
 import ssl
@@ -20,6 +21,7 @@ from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Reachable, reply, serving
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
+from tokend.plugin.tls_settings import HeldPem, TlsSettings
 from tokend.upstream import tls
 from tokend.upstream.client import Upstream
 from tokend.values.errors import TransientError, UnsafePathError
@@ -161,6 +163,48 @@ def test_a_client_certificate_is_shown(authority: trustme.CA, authority_file: Pa
     ours.cert_chain_pems[0].write_to_path(str(certificate))
     ours.private_key_pem.write_to_path(str(key))
     assert ask(server, ca_file=authority_file, client_cert=certificate, client_key=key).status == 200
+
+
+class Holding(Reachable):
+    """An upstream whose certificates stand in a file of another format."""
+
+    store: Path
+
+    @property
+    def holds_pem(self) -> bool:
+        return True
+
+    def held_pem(self) -> HeldPem:
+        held = json.loads(self.store.read_text())
+        return HeldPem(held["ca"].encode(), held["client"].encode(), (self.store,))
+
+
+def test_certificates_in_a_file_of_another_format_count(authority: trustme.CA, tmp_path: Path) -> None:
+    """Authority and client's certificate, from memory; another content counts from the next exchange on."""
+    server = context(authority.issue_cert("127.0.0.1"))
+    server.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(server)
+    ours = authority.issue_cert("tokend.example").private_key_and_cert_chain_pem.bytes().decode()
+    store = tmp_path / "store.json"
+
+    def hold(ca: trustme.CA) -> None:
+        store.write_text(json.dumps({"ca": ca.cert_pem.bytes().decode(), "client": ours}))
+        store.chmod(0o600)
+
+    async def main() -> None:
+        async with serving(reply(b"{}"), tls=server) as loopback:
+            upstream = Upstream(Holding(store=store), clock=StandingClock(1_700_000_000))
+            request = UpstreamRequest("GET", f"{loopback.url}/")
+            hold(trustme.CA())
+            with pytest.raises(TransientError, match="not trusted"):
+                await upstream.exchange(request)
+            hold(authority)
+            assert (await upstream.exchange(request)).status == 200
+            store.chmod(0o666)
+            with pytest.raises(UnsafePathError):
+                await upstream.exchange(request)
+
+    anyio.run(main)
 
 
 def test_trouble_after_the_handshake_is_named_as_tls(authority: trustme.CA, authority_file: Path) -> None:
@@ -312,3 +356,14 @@ def test_a_file_that_others_may_write_is_not_read(tmp_path: Path, authority_file
             await contexts(ca_file=path).current("host")
 
     anyio.run(main)
+
+
+def test_a_client_of_another_protocol_gets_a_context_of_its_own(authority_file: Path, tmp_path: Path) -> None:
+    """It verifies names and chains, by the same files; a fault of a file is named."""
+    made = tls.client_context(TlsSettings(ca_file=authority_file))
+    assert (made.verify_mode, made.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert len(made.get_ca_certs()) == 1
+    assert len(tls.client_context(TlsSettings()).get_ca_certs()) > 1
+    (tmp_path / "wrong.pem").write_text("planted")
+    with pytest.raises(OSError, match=r"ca_file: file .*/wrong\.pem holds no certificate"):
+        tls.client_context(TlsSettings(ca_file=tmp_path / "wrong.pem"))

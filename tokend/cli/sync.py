@@ -21,7 +21,9 @@ def _complete_label(context: click.Context, _: click.Parameter, incomplete: str)
     try:
         with readable():
             status = TokenClient(context.params.get("socket"), timeout=COMPLETION_SECONDS).status()
-            sinks = find_row(status, context.params.get("name") or "")["sinks"]
+            # Before the value of an option, click has not assigned the words to arguments yet.
+            name = context.params.get("name") or next(iter(context.args), "")
+            sinks = find_row(status, name)["sinks"]
             return [
                 CompletionItem(sink["label"], help=escaped(sink["target"]))
                 for sink in sinks

@@ -1,6 +1,8 @@
 """Checks of several tables together: targets, the tokens that they name, the sockets, rights, the state."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from tokend.config.config_files import Document, PlacedSettings
@@ -12,9 +14,11 @@ from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import PART, HeldSettings, SinkSettings
 from tokend.plugin.shown_text import shown
 from tokend.values.near_miss import did_you_mean
+from tokend.values.url import host_of
 
 # In ``tokens`` of ``[[sockets]]``: every token.
 ALL = "*"
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\0]+")
 GROUP_BITS = 0o070
 
 
@@ -41,6 +45,10 @@ def check_targets(
 def _target_and_parts(exclusive: str) -> tuple[str, tuple[str, ...]]:
     """Split an exclusive target into the target and the way to its part. No way means the whole target."""
     target, *parts = exclusive.split(PART)
+    if (url := _URL.match(target)) is not None:
+        # Capital letters of the host and the default port make no other store.
+        with suppress(ValueError):
+            target = f"{url[1].lower()}{host_of(url[0].lower())}{target[url.end() :]}"
     return target, tuple(parts)
 
 

@@ -22,6 +22,7 @@ from tokend.plugin.secret_inspection import Inspected, inspect_secret
 from tokend.plugin.secret_reading import files_of
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import ProviderSettings, SinkSettings
+from tokend.plugin.tls_settings import TlsSettings
 from tokend.values.errors import NoCredentialsError, UnsafePathError
 from tokend.values.status import StatusWarning
 
@@ -51,6 +52,8 @@ def findings_of(settings: ProviderSettings | SinkSettings, environ: Mapping[str,
     yield from _of_paths(settings)
     if isinstance(settings, ConnectionSettings):
         yield from _of_upstream(settings)
+    if isinstance(settings, TlsSettings):
+        yield from _of_tls_files(settings)
     if isinstance(settings, SinkSettings) and (exposed := settings.exposure()) is not None:
         yield Finding("path", StatusWarning("target_exposed", exposed), is_shown=True)
     if (warn := getattr(settings, "warnings", None)) is not None:
@@ -144,6 +147,9 @@ def _of_upstream(settings: ConnectionSettings) -> Iterator[Finding]:
             "credentials. Use https (ca_file names the authority), or a Unix socket behind a proxy of root's"
         )
         yield Finding(key, StatusWarning("plain_http", message), is_shown=True)
+
+
+def _of_tls_files(settings: TlsSettings) -> Iterator[Finding]:
     if settings.ca_file or settings.client_cert:
         from tokend.plugin.tls_files import tls_faults  # few configurations name such files
 

@@ -1,27 +1,29 @@
 """Settings of how to reach a server over HTTP: certificates and a proxy. The server's URL is the kind's own key."""
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from tokend.plugin.field_roles import Role
-from tokend.plugin.settings_base import AnchoredPath, KeyValueError, Settings
+from tokend.plugin.settings_base import KeyValueError
+from tokend.plugin.tls_settings import TlsSettings
 from tokend.values.url import host_of
 
+# Of a token, and of what most stores answer.
+LARGEST_BODY_BYTES = 256 * 1024
 
-class ConnectionSettings(Settings):
+
+class ConnectionSettings(TlsSettings):
     """The keys ``ca_file``, ``client_cert``, ``client_key``, ``tls_strict`` and ``proxy``.
 
     A kind with a key ``base_url`` inherits `UpstreamSettings`. Another kind inherits this class and overrides
     `server_url`.
     """
 
-    ca_file: Annotated[AnchoredPath | None, Role.CONNECTION] = None
-    client_cert: Annotated[AnchoredPath | None, Role.CONNECTION] = None
-    client_key: Annotated[AnchoredPath | None, Role.CONNECTION] = None
-    # Refuse certificates of authorities that RFC 5280 forbids, and that curl and most programs accept.
-    tls_strict: Annotated[bool, Role.CONNECTION] = False
+    # The largest body of an answer. A kind whose server answers with whole objects of others raises it.
+    largest_body_bytes: ClassVar[int] = LARGEST_BODY_BYTES
+
     # Not in the repr: the URL may contain a password.
     proxy: Annotated[str | None, Role.CONNECTION] = Field(default=None, repr=False)
 
@@ -55,10 +57,4 @@ class ConnectionSettings(Settings):
             raise KeyValueError(
                 "proxy", f"no proxy leads to http:// on loopback, as {self.server_url[0]} is: remove proxy"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _key_with_certificate(self) -> Self:
-        if self.client_key is not None and self.client_cert is None:
-            raise ValueError("client_key needs client_cert: the certificate that belongs to it")
         return self

@@ -8,13 +8,13 @@ import re
 from itertools import pairwise
 
 NOT_SHOWN = "(not shown)"
-# Beginnings that vendors give their credentials, so that programs find them. All that follows is hidden.
+# Beginnings that vendors give their credentials, so that programs find them. All that follows is hidden, up to a #.
 _BEGUN = re.compile(
     r"(?<![A-Za-z0-9_.-])(?:gh[opusr]_|github_pat_|gl[a-z]{2,6}-|sk[-_]|[rp]k_(?:live|test)_|whsec_|xox[a-z]-|xapp-"
     r"|hv[bsr]\.|eyJ[A-Za-z0-9_-]{6}|A(?:KIA|SIA)[A-Z0-9]{12}|AIza[A-Za-z0-9_-]{20}|ya29\.|GOCSPX-|npm_[A-Za-z0-9]{20}"
     r"|pypi-[A-Za-z0-9_-]{20}|do[opr]_v1_|dp\.[a-z]{2,6}\.|rnd_[A-Za-z0-9]{16}|fm[12][a-z]?_|fo1_"
     r"|SG\.[A-Za-z0-9_-]{10}|AT[AC]TT|shp[a-z]{2}_|HRKU-|tskey-|AGE-SECRET-KEY-|nfp_[A-Za-z0-9]{16}"
-    r"|vc[a-z]_[A-Za-z0-9]{16}|S[ACNOUX][A-Z2-7]{50}|-----BEGIN)(?:[^\s\"',;]*[^\s\"',;:])?"
+    r"|vc[a-z]_[A-Za-z0-9]{16}|S[ACNOUX][A-Z2-7]{50}|-----BEGIN)(?:[^\s\"',;#]*[^\s\"',;:#])?"
 )
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")

@@ -257,6 +257,18 @@ class RemoteSink(Destination, Protocol):
         """The time limit of one write or removal, with all its requests."""
 
     @property
+    def drift(self) -> Literal["repair", "report"]:
+        """Whether a value that another writer has changed is written again, or only reported."""
+
+    @property
+    def drift_interval(self) -> timedelta | None:
+        """How often the store is looked at; None for never."""
+
+    @property
+    def min_interval(self) -> timedelta | None:
+        """The shortest time between two writes; None for none."""
+
+    @property
     def upstream(self) -> str | None:
         """The ``host:port`` of the store: all sinks of one host pause together. None if the store has no host."""
 

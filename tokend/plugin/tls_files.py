@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tokend.files import read_whole
-from tokend.plugin.connection_settings import ConnectionSettings
+from tokend.plugin.tls_settings import TlsSettings
 
 # The authorities of a whole machine have a quarter of a megabyte.
 LARGEST_FILE_BYTES = 4 * 1024 * 1024
@@ -18,7 +18,7 @@ _CERTIFICATES = (b"CERTIFICATE", b"TRUSTED CERTIFICATE", b"X509 CERTIFICATE")
 _ENCRYPTED = re.compile(rb"^(-----BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED)", re.MULTILINE)
 
 
-def tls_faults(settings: ConnectionSettings) -> Iterator[tuple[str, str]]:
+def tls_faults(settings: TlsSettings) -> Iterator[tuple[str, str]]:
     """Yield the key and the fault of each file of TLS that cannot be used: "file PATH is empty", …"""
     contents: dict[str, bytes] = {}
     for key in ("ca_file", "client_cert", "client_key"):
@@ -37,7 +37,7 @@ def tls_faults(settings: ConnectionSettings) -> Iterator[tuple[str, str]]:
     yield from _faults_of_pair(settings, contents)
 
 
-def _faults_of_pair(settings: ConnectionSettings, contents: dict[str, bytes]) -> Iterator[tuple[str, str]]:
+def _faults_of_pair(settings: TlsSettings, contents: dict[str, bytes]) -> Iterator[tuple[str, str]]:
     """Yield the fault of a certificate and its key, each of which is one for itself."""
     certificate, key = settings.client_cert, settings.client_key
     if certificate is None or "client_cert" not in contents or (key is not None and "client_key" not in contents):

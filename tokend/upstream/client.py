@@ -16,7 +16,7 @@ from tokend import __version__
 from tokend.machine.clock import Clock
 from tokend.machine.late_imports import import_alone
 from tokend.machine.thread_pool import ThreadPool, Threads
-from tokend.plugin.connection_settings import ConnectionSettings
+from tokend.plugin.connection_settings import LARGEST_BODY_BYTES, ConnectionSettings
 from tokend.plugin.http_date import http_date
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.remote_sink import RemoteSinkSettings
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from tokend.upstream.connections import Connections
 
 # A reply with a token has a few kilobytes.
-LARGEST_BODY_BYTES = 256 * 1024
 # `Date` has whole seconds and is delayed on its way: a smaller difference is no wrong clock.
 OFFSET_SECONDS = 5.0
 # More requests at a time would only cause rate limits there.
@@ -65,6 +64,7 @@ class Upstream:
         threads: Threads | None = None,
     ) -> None:
         self._network = settings if isinstance(settings, ConnectionSettings) else None
+        self._largest_bytes = LARGEST_BODY_BYTES if self._network is None else (self._network.largest_body_bytes)
         self._proxy = None if self._network is None else self._network.proxy
         timeout = settings.timeout if isinstance(settings, ProviderSettings | RemoteSinkSettings) else UNTIMED
         self._timeout_seconds = timeout.total_seconds()
@@ -109,7 +109,7 @@ class Upstream:
         if self._connections is None:
             from tokend.upstream.connections import Connections
 
-            self._connections = Connections(self._resolver)
+            self._connections = Connections(self._resolver, self._largest_bytes)
         return self._connections
 
     async def _exchange(
@@ -131,7 +131,7 @@ class Upstream:
                 httpx.AsyncClient(transport=transport, trust_env=False, timeout=None, headers=own) as client,  # noqa: S113
                 client.stream(request.method, request.url, headers=headers, content=request.body) as response,
             ):
-                body = await _read(response, host)
+                body = await _read(response, host, self._largest_bytes)
         except TransientError:
             raise
         except Exception as error:
@@ -178,15 +178,15 @@ def import_client() -> None:
     _imported = True
 
 
-async def _read(response: "httpx.Response", host: str) -> bytes:
+async def _read(response: "httpx.Response", host: str, largest_bytes: int) -> bytes:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
         raise TransientError(f"{host} answered with a content encoding although none was accepted")
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) > LARGEST_BODY_BYTES:
-            raise TransientError(f"{host} answered with more than {LARGEST_BODY_BYTES // 1024} KiB: not a token")
+        if len(body) > largest_bytes:
+            raise TransientError(f"{host} answered with more than {largest_bytes // 1024} KiB: not a token")
     return bytes(body)
 
 

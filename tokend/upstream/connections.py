@@ -24,10 +24,11 @@ CLOSING_SECONDS = 1.0
 class Connections:
     """The connections of one `client.Upstream`. Exchanges of one block are made one after another."""
 
-    __slots__ = ("_blocks", "_kept", "_resolver")
+    __slots__ = ("_blocks", "_kept", "_largest_body_bytes", "_resolver")
 
-    def __init__(self, resolver: Resolver) -> None:
+    def __init__(self, resolver: Resolver, largest_body_bytes: int) -> None:
         self._resolver = resolver
+        self._largest_body_bytes = largest_body_bytes
         self._blocks = 0
         # With what each was made: another host, certificate or proxy needs another one.
         self._kept: list[tuple[tuple[object, ...], Network, Transport]] = []
@@ -53,13 +54,13 @@ class Connections:
     ) -> httpx.AsyncBaseTransport:
         """Return the transport of one exchange. To close it closes its connection, unless that is kept."""
         if not self.are_kept:
-            return Transport(Network(host, self._resolver), context=context, proxy=proxy)
+            return Transport(Network(host, self._resolver, self._largest_body_bytes), context=context, proxy=proxy)
         made_with = (host, context, None if proxy is None else proxy.url)
         for one, network, transport in self._kept:
             if one == made_with:
                 network.begin()
                 return _Lent(transport)
-        network = Network(host, self._resolver)
+        network = Network(host, self._resolver, self._largest_body_bytes)
         transport = Transport(network, context=context, proxy=proxy, idle_seconds=KEPT_SECONDS)
         self._kept.append((made_with, network, transport))
         return _Lent(transport)

@@ -14,8 +14,8 @@ from typing import TypeVar
 from tokend.files import UntrustedError, require_safe
 from tokend.machine.late_imports import import_alone
 from tokend.machine.thread_pool import Threads
-from tokend.plugin.connection_settings import ConnectionSettings
 from tokend.plugin.tls_files import tls_faults
+from tokend.plugin.tls_settings import HeldPem, TlsSettings
 from tokend.values.errors import TransientError, UnsafePathError
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Contexts:
     Authorities and client certificates are replaced while a daemon runs, some of them every few hours.
     """
 
-    def __init__(self, network: ConnectionSettings | None, threads: Threads) -> None:
+    def __init__(self, network: TlsSettings | None, threads: Threads) -> None:
         named = () if network is None else (network.ca_file, network.client_cert, network.client_key)
         self._files = [str(path) for path in named if path is not None]
         self._network = network
@@ -46,7 +46,7 @@ class Contexts:
 
         `UnsafePathError` where somebody else decides its content.
         """
-        if self._network is None or not (self._files or self._network.tls_strict):
+        if self._network is None or not (self._files or self._network.tls_strict or self._network.holds_pem):
             return await self.shared(host)
         call = partial(_make_own, self._network, self._files, self._own)
         self._own = await self.run(call, f"{host}: ca_file, client_cert or client_key")
@@ -69,6 +69,15 @@ class Contexts:
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             reason = type(error).__name__ if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
             raise TransientError(f"{what} cannot be used: {reason or type(error).__name__}") from None
+
+
+def client_context(settings: TlsSettings) -> ssl.SSLContext:
+    """Make a context for a client that speaks another protocol than HTTP. Blocks.
+
+    Raises OSError or ValueError, which names the file and what it is.
+    """
+    files = [str(path) for path in (settings.ca_file, settings.client_cert, settings.client_key) if path is not None]
+    return _make_own(settings, files, None)[1]
 
 
 def trouble(error: BaseException) -> str | None:
@@ -113,40 +122,54 @@ def _well_known() -> ssl.SSLContext:
 
 
 def _make_own(
-    network: ConnectionSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
+    network: TlsSettings, files: list[str], before: tuple[object, ssl.SSLContext] | None
 ) -> tuple[object, ssl.SSLContext]:
     """Return the stamps of the files and a context; those from ``before`` if the stamps are the same.
 
     Raises OSError or ValueError, which names the file and what it is.
     """
+    held = network.held_pem()
+    files = [*files, *map(str, held.files)]
     for path in files:
         require_safe(path)
     seen = [(found.st_ino, found.st_size, found.st_mtime_ns) for found in map(os.stat, files)]
     if before is not None and before[0] == seen:
         return before
     try:
-        return seen, _context_of(network)
+        return seen, _context_of(network, held)
     except (OSError, ValueError):
         if (fault := _named_fault(network)) is None:
             raise
         raise fault from None
 
 
-def _context_of(network: ConnectionSettings) -> ssl.SSLContext:
-    if network.ca_file is None:
-        context = _well_known()
-    else:
+def _context_of(network: TlsSettings, held: HeldPem) -> ssl.SSLContext:
+    if network.ca_file is not None:
         context = _adjusted(ssl.create_default_context(cafile=str(network.ca_file)))
+    elif held.authorities is not None:
+        context = _adjusted(ssl.create_default_context(cadata=held.authorities.decode("ascii")))
+    else:
+        context = _well_known()
     if network.tls_strict:
         context.verify_flags |= ssl.VERIFY_X509_STRICT
     if network.client_cert is not None:
         key = None if network.client_key is None else str(network.client_key)
         # A daemon has no terminal to ask for a passphrase.
         context.load_cert_chain(str(network.client_cert), key, password=lambda: "")
+    elif held.certificate is not None:
+        _load_from_memory(context, held.certificate)
     return context
 
 
-def _named_fault(network: ConnectionSettings) -> OSError | None:
+def _load_from_memory(context: ssl.SSLContext, certificate: bytes) -> None:
+    """Load a certificate with its key. OpenSSL wants the name of a file: this one is in memory only."""
+    with os.fdopen(os.memfd_create("client", os.MFD_CLOEXEC), "wb") as file:
+        file.write(certificate)
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password=lambda: "")
+
+
+def _named_fault(network: TlsSettings) -> OSError | None:
     """Return what is wrong with a file, in words that OpenSSL does not have; None if nothing is found."""
     fault = next(tls_faults(network), None)
     return None if fault is None else OSError(errno.EINVAL, f"{fault[0]}: {fault[1]}")

@@ -22,9 +22,9 @@ CONNECT_SECONDS = 5.0
 NEXT_ADDRESS_SECONDS = 0.25
 # More than a few addresses are a mistake, and the last ones would be tried after the deadline.
 MOST_ADDRESSES = 8
-# The largest body and more headers than any server sends, in chunks of a reasonable size. The limit of the body does
-# not stop a flood of 1xx responses or of one-byte chunks.
-LARGEST_ANSWER_BYTES = 384 * 1024
+# Beside the largest body: more headers than any server sends, and chunks of a reasonable size. The limit of the body
+# does not stop a flood of 1xx responses or of one-byte chunks.
+LARGEST_HEAD_BYTES = 128 * 1024
 # Parsed in one step of the event loop, while no reader is served: 16 KiB of the smallest chunks took 90 ms.
 READ_BYTES = 4096
 
@@ -84,14 +84,14 @@ class _Body(httpx.AsyncByteStream):
 class Network(httpcore.AsyncNetworkBackend):
     """Connections whose bytes are counted together, for one exchange at a time. ``host`` is the name in messages."""
 
-    def __init__(self, host: str, resolver: Resolver) -> None:
+    def __init__(self, host: str, resolver: Resolver, largest_body_bytes: int) -> None:
         self._host = host
         self._resolver = resolver
-        self._left = LARGEST_ANSWER_BYTES
+        self._largest_bytes = self._left = largest_body_bytes + LARGEST_HEAD_BYTES
 
     def begin(self) -> None:
         """Count the bytes of another exchange."""
-        self._left = LARGEST_ANSWER_BYTES
+        self._left = self._largest_bytes
 
     async def connect_tcp(
         self,
@@ -121,7 +121,7 @@ class Network(httpcore.AsyncNetworkBackend):
     def _took(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
-            raise self._trouble(f"its answer has more than {LARGEST_ANSWER_BYTES // 1024} KiB: not a token")
+            raise self._trouble(f"its answer has more than {self._largest_bytes // 1024} KiB: not a token")
 
     def _trouble(self, what: str, *, connected: bool = True) -> TransientError:
         return TransientError(f"{self._host}: {what}", repeatable=not connected, is_sent=connected)

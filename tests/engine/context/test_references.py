@@ -260,3 +260,18 @@ def test_a_single_run_ends_when_the_other_provider_has_given_up() -> None:
             assert (supervisor.outcome(), supervisor.outcome_now()) == (4, 4)
 
     run_virtually(main)
+
+
+def test_a_reader_that_a_reload_removes_is_not_looked_for() -> None:
+    """The token that it used is renamed in the same reload, which is a change of it."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, _, two = two_hosts(clock)
+        async with world.running(A, B) as supervisor:
+            await until(lambda: supervisor.entries["b"].lease is not None, seconds=10)
+            await supervisor.apply(config(provider("c", FakeHeld())))
+            await renew(supervisor, "c")
+            assert [*supervisor.entries] == ["c"]
+            assert len(two.calls) == 1
+
+    run_virtually(main)

@@ -412,20 +412,22 @@ def test_inspect_says_what_every_target_holds() -> None:
             del store.held["gone"]
             found = await supervisor.inspect("a")
             assert [one.drift for one in found] == ["none", "changed", "missing", "none", "none", None]
-            assert (store.sent("PUT"), store.sent("GET"), row(supervisor).state) == (0, 3, "ok")
+            assert (store.sent("PUT"), store.sent("GET")) == (0, 3)
+            assert [one.state for one in found] == ["ok", "conflict", "conflict", "ok", "ok", "ok"]
+            assert world.counters.sink_drifts == {("a", "store-2"): 1, ("a", "store-3"): 1}
             assert [one.remark for one in found] == [LAST_WRITER_WINS] * 3 + [None] * 3
             assert sorted(present(one.store_version) for one in found[:3]) == ["1", "2", "3"]
             store.readable = False
             assert (await supervisor.inspect("a"))[0].drift == "unknown: the store cannot be read back"
             store.readable, store.failing = True, 403
             found = await supervisor.inspect("a")
-            assert present(found[0].drift).startswith("unknown: store:right: the store answered 403")
+            assert present(found[0].drift).startswith("unknown: the store answered 403")
             assert found[0].state == "ok"
             store.failing = 503
             await supervisor.inspect("a")
             asked = len(store.requests)
             found = await supervisor.inspect("a")
-            assert present(found[0].drift).startswith("unknown: store:right: nothing is sent to 127.0.0.1:1 now")
+            assert present(found[0].drift).startswith("unknown: nothing is sent to 127.0.0.1:1 now")
             assert len(store.requests) == asked
 
     run_virtually(main)

@@ -35,6 +35,7 @@ def test_a_sync_returns_when_all_sinks_have_tried() -> None:
             written, began = store.versions, clock.instant()
             store.held.clear()
             await supervisor.sync("a", None, take_over=False)
+            # A look and a write, and two refusals of the other one, one after another.
             assert 6 <= began.until(clock.instant()) < 20
             assert store.held["app"][0] == written + 1
             assert [row(supervisor, index=n).state for n in range(4)] == ["ok", "rejected", "ok", "ok"]

@@ -1,7 +1,7 @@
 """Marks of remote targets: saved before and after each write, moved with a name, never fatal."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import anyio
 import pytest
@@ -15,7 +15,9 @@ from tokend.machine.thread_pool import Threads
 from tokend.plugin.sink import Mark
 from tokend.values.errors import StoreError
 
-MARK = SavedMark(settings="s1", known=True, digest="d1", version="7", expires_at=1_800_000_000, writes=3)
+MARK = SavedMark(
+    settings="s1", known=True, digest="d1", version="7", expires_at=1_800_000_000, written_at=1_790_000_000, writes=3
+)
 
 
 def loaded(state: MemoryState, clock: VirtualClock, threads: Threads | None = None) -> TokenStore:
@@ -60,9 +62,7 @@ def test_an_equal_mark_is_not_saved_again() -> None:
     run_virtually(main)
 
 
-GOOD = {"version": 1, "sinks": {"t": {"settings": "s", "known": True, "digest": None, "version": None, "remark": None,
-                                      "expires_at": None, "writes": 0, "conflict": None, "announced": None,
-                                      "announced_at": None}}}  # fmt: skip
+GOOD = {"version": 1, "sinks": {"t": asdict(SavedMark("s", known=True))}}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import anyio
 from tests.sinks.leases import lease
 from tests.sinks.played_store import Row, Stage, staged
 from tests.sinks.stores.played_vault import PlayedVault, PlayedVaultOfVersion1
-from tokend.engine.publishing.sink_runtime import WriteRuntime
 from tokend.plugin.sink import Content
 from tokend.sinks.stores.vault import VaultSink
 
@@ -39,28 +38,3 @@ def sent(stage: Stage) -> list[str]:
         f"{one.method} {one.path.removeprefix('/v1/').partition('/')[2].removesuffix('app') or '-'}"
         for one in stage.store.server.requests
     ]
-
-
-class AnotherDaemon(WriteRuntime):
-    """The runtime of a daemon with another state directory; ``decided``: its admin takes the target over."""
-
-    decided = False
-
-    @property
-    def writer(self) -> str:
-        return "f" * 32
-
-    @property
-    def may_take_over(self) -> bool:
-        return self.decided
-
-    @may_take_over.setter
-    def may_take_over(self, value: bool) -> None:
-        """The engine's own decision is not the test's."""
-
-
-def another_daemon(stage: Stage, *, decided: bool = False) -> AnotherDaemon:
-    """A daemon that writes to the same target."""
-    made = AnotherDaemon(stage.sink, stage.runtime._target, stage.runtime._context)
-    made.decided = decided
-    return made

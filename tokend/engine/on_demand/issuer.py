@@ -63,11 +63,13 @@ log = get_logger()
 class TokenIssuer:
     """Issue one provider's tokens. Calls may run side by side; each is one query's."""
 
-    __slots__ = ("_accepted", "_context", "_record", "_trial", "callers", "name", "runtime", "settings")
+    __slots__ = ("_accepted", "_context", "_record", "_references", "_trial", "callers", "name", "runtime", "settings")
 
     def __init__(self, name: str, settings: OnDemandSettings, context: Context) -> None:
         self.name = name
         self.settings = settings
+        # The other providers whose tokens each call needs: looked up once, not at each query.
+        self._references = referenced(settings)
         self._context = context
         self.runtime = context.runtime(settings)
         self._record = OwnRecord(name, context.store)
@@ -92,6 +94,7 @@ class TokenIssuer:
     async def reconfigure(self, settings: OnDemandSettings) -> None:
         """Apply new settings."""
         old, self.settings = self.settings, settings
+        self._references = referenced(settings)
         self.runtime = self._context.runtime(settings)
         if not settings.has_connection_of(old):
             self.connection_changed()
@@ -274,7 +277,7 @@ class TokenIssuer:
         """Raise where no call may be made now."""
         if (unsafe := self._context.unsafe.get(self.name)) is not None:
             raise TokenUnavailableError(f"{self.name}: {unsafe.detail}")
-        if (waits := lacking(referenced(self.settings), self._context.store)) is not None:
+        if (waits := lacking(self._references, self._context.store)) is not None:
             raise TokenUnavailableError(f"{self.name}: {waits}")
         now = self._context.clock.instant()
         if self.record.rejected and not probes.is_due(self.record, now):

@@ -1,4 +1,4 @@
-"""Publishing task of one pushed or remote sink: wait for a new token, write it, retry.
+"""Publishing task of one pushed sink: wait for a new token, write it, retry. `remote_publisher` has that of a store.
 
 A failure of a sink never delays or fails a refresher.
 """
@@ -9,30 +9,25 @@ from pathlib import Path
 from typing import cast
 
 from tokend.engine.context.context import Context
-from tokend.engine.context.host_backoff import HostAttempt
 from tokend.engine.context.references import lacking, referenced
-from tokend.engine.context.warnings import CONFIG
-from tokend.engine.publishing.announcer import Announcer
+from tokend.engine.publishing.announcer import Announce, Announcer
 from tokend.engine.publishing.drift_repair import DriftRepair
-from tokend.engine.publishing.remote_target import RemoteTarget
+from tokend.engine.publishing.remote_delivery import RemoteDelivery
 from tokend.engine.publishing.sink_health import SinkHealth
 from tokend.engine.publishing.sink_runtime import WriteRuntime
-from tokend.engine.publishing.store_announcements import StoreAnnouncements
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.publishing.target_tokens import Leases, TargetTokens, Wanted
+from tokend.engine.publishing.write_timing import WriteHeldBack
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import exits_refused
 from tokend.plugin.protocol_check import implements
 from tokend.plugin.secret_reading import files_of
 from tokend.plugin.settings import SinkSettings
-from tokend.plugin.sink import CombiningSink, RemoteSink, Sink, WatchedSink
-from tokend.values.errors import NewerGenerationError, SinkConflictError, SinkError, SinkFinalError
+from tokend.plugin.sink import CombiningSink, Sink, WatchedSink
+from tokend.values.errors import NewerGenerationError, SinkError, SinkFinalError
 from tokend.values.instant import Instant
 from tokend.values.status import SinkStatus, StatusWarning
 from tokend.values.tokens import Lease
-
-# The code of a warning about tokens that live too short for the store (`config.store_checks` has it, too).
-QUOTA = "store_quota"
 
 log = get_logger()
 
@@ -41,13 +36,12 @@ class Publisher:
     """The task that keeps one sink up to date with one token or several; see `run`.
 
     ``removes`` returns, for a token's name, whether the sink must remove the token at its end. ``outdated`` is called
-    with the generation of a newer token that the target holds. ``drift`` is None for a remote sink, ``remote`` for
-    every other.
+    with the generation of a newer token that the target holds. ``runtime`` and ``delivery`` are what it writes
+    with, where it is not the sink itself. ``drift`` is None for a target that is not watched.
     """
 
     __slots__ = (
         "_again",
-        "_attempt",
         "_busy",
         "_context",
         "_delivery",
@@ -64,7 +58,6 @@ class Publisher:
         "drift",
         "label",
         "name",
-        "remote",
         "sink",
     )
 
@@ -78,6 +71,8 @@ class Publisher:
         outdated: Callable[[int], Awaitable[None]],
         target: TargetLock,
         context: Context,
+        runtime: WriteRuntime | None = None,
+        delivery: CombiningSink | RemoteDelivery | None = None,
     ) -> None:
         self.name = name
         self.sink = sink
@@ -88,15 +83,10 @@ class Publisher:
         self._outdated = outdated
         self._target = target
         self._context = context
-        self._runtime = WriteRuntime(sink, target, context, name)
+        self._runtime = runtime or WriteRuntime(sink, target, context, name)
         self._health = SinkHealth(name, sink, label=label, context=context)
-        self.remote: RemoteTarget | None = None
         # `plugin.kind_check` has checked that the model implements the interface of its family.
-        if sink.family == "remote":
-            self.remote = RemoteTarget(
-                name, cast(RemoteSink, sink), self._runtime, label=label, target=target, context=context
-            )
-        self._delivery = cast(CombiningSink, sink) if self.remote is None else self.remote.delivery
+        self._delivery = cast(CombiningSink, sink) if delivery is None else delivery
         self.drift: DriftRepair | None = None
         if implements(sink, WatchedSink):
             watched = cast(WatchedSink, sink)
@@ -109,8 +99,6 @@ class Publisher:
                 runtime=self._runtime,
                 context=context,
             )
-        if self.remote is not None and self.remote.conflict is not None:
-            self._health.in_conflict_since_before(self.remote.conflict)
         self._probed = False
         # What the target holds, and what it never takes.
         self._done: Wanted | None = None
@@ -119,18 +107,12 @@ class Publisher:
         # Its task runs beside `run`. None for a sink without announcements.
         self.announcer: Announcer | None = None
         if timing is not None:
-            announce, last = cast(Sink, sink).announce, None
-            if self.remote is not None:
-                store = StoreAnnouncements(
-                    announce, self.remote, upstream=cast(RemoteSink, sink).upstream, context=context
-                )
-                announce, last = store.announce, store.last
+            announce, last = self._announcing()
             self.announcer = Announcer(
                 name, sink, announce, timing, label=label, target=target, context=context, last=last
             )
         # Something changed during an attempt: another one follows, whatever its result.
         self._again = False
-        self._attempt: HostAttempt | None = None
         self._busy = False
 
     @property
@@ -139,8 +121,6 @@ class Publisher:
         done = self._done
         holds = done is not None and done.action == "write"
         status = replace(self._health.status, generation=done.generations[0] if done is not None and holds else None)
-        if self.remote is not None:
-            status = self.remote.shown_in(status)
         if self.drift is not None:
             status = replace(status, drift=self.drift.shown)
         if self.announcer is None:
@@ -168,7 +148,7 @@ class Publisher:
             self._write_again()
 
     def sync(self, *, take_over: bool) -> None:
-        """Write now unless the target is found right: a person asked for it. A store is asked first.
+        """Write now unless the target is found right: a person asked for it.
 
         ``take_over``: the target is ours even if another writer has written to it. A conflict is ended by nothing else.
         """
@@ -177,16 +157,12 @@ class Publisher:
             self._health.decided()
         elif self._health.in_conflict:
             return
-        if self.remote is not None:
-            self.remote.sync(take_over=take_over)
         self._write_again()
         self.try_now()
 
     def is_writing(self) -> bool:
-        """Return whether an attempt is being made, or is to be made now. False while the store's host is paused."""
-        if self.remote is not None and self.remote.pause() is not None:
-            return False
-        return self._busy or self._due(self._context.clock.instant()) is not None
+        """Return whether an attempt is being made, or is to be made now, or soon after a first refusal."""
+        return self._busy or self._health.was_refused_once or self._due(self._context.clock.instant()) is not None
 
     def token_changed(self, name: str) -> None:
         """Try again at once, after a failure, if the token ``name`` is a secret of the sink."""
@@ -198,16 +174,12 @@ class Publisher:
         """End all pauses: a person asked for it."""
         if self.drift is not None:
             self.drift.repair_now()
-        if self.remote is not None:
-            self.remote.try_now()
         self._refused = None
         self._health.try_now()
         self._context.store.touch(self.name)
 
     async def inspect(self) -> None:
-        """Ask the store now what it holds, for ``drift`` in the status. Writes nothing."""
-        if self.remote is not None:
-            await self.remote.inspect(self._compared_leases())
+        """Do nothing: `drift_watch` looks at a target of this machine."""
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -219,10 +191,8 @@ class Publisher:
             event = self._tokens.changed()
             now = clock.instant()
             if (wanted := self._due(now)) is not None:
-                await (self._apply(wanted) if self.remote is None else self._apply_in_turn(self.remote))
-            elif self.drift is not None and self.drift.is_due(now) and self._health.may_try(now):
-                await self._repair(self.drift)
-            else:
+                await self._bring_about(wanted)
+            elif not await self._look_after(now):
                 await clock.wait(self._next_moment(now), event)
 
     def _write_again(self) -> None:
@@ -262,14 +232,19 @@ class Publisher:
             self._health.unusable(error.detail)
             log.warning("sink.not_writable", token=self.name, sink=self.label, detail=error.detail)
 
-    async def _apply_in_turn(self, remote: RemoteTarget) -> None:
-        """Bring the target to the wanted state as soon as the store's host may be asked."""
-        async with remote.attempt() as self._attempt:
-            # It may have changed in the queue.
-            if (wanted := self._due(self._context.clock.instant())) is not None:
-                await self._apply(wanted)
+    async def _bring_about(self, wanted: Wanted) -> None:
+        """Bring the target to the wanted state."""
+        await self._apply(wanted)
+
+    async def _look_after(self, now: Instant) -> bool:
+        """Repair the target, if it is to be repaired. Returns whether there was something to do."""
+        if self.drift is None or not self.drift.is_due(now) or not self._health.may_try(now):
+            return False
+        await self._repair(self.drift)
+        return True
 
     async def _apply(self, wanted: Wanted) -> None:
+        before = self._done
         if (changed := await self._tried(lambda: self._deliver(wanted), wanted)) is None:
             return
         if self.drift is not None:
@@ -277,7 +252,9 @@ class Publisher:
         self._context.counters.wrote(self.name, self.label, "success" if changed else "unchanged")
         self._runtime.may_take_over = False
         # A file that the write read may have changed meanwhile.
-        self._succeeded(None if self._again else wanted, changed=changed)
+        # A later end of the same token is no news for the programs that read it.
+        announces = changed and not wanted.renews(before)
+        self._succeeded(None if self._again else wanted, announces=announces)
         if changed:
             event = "sink.written" if wanted.action == "write" else "sink.removed"
             log.info(event, **self._health.log_fields, generation=wanted.generations[0])
@@ -290,7 +267,7 @@ class Publisher:
                 return await drift.repair()
 
         if (changed := await self._tried(repair, None)) is not None:
-            self._succeeded(self._done, changed=changed)
+            self._succeeded(self._done, announces=changed)
 
     async def _tried(self, operation: Callable[[], Awaitable[bool]], wanted: Wanted | None) -> bool | None:
         """Await an operation on the target. None if it failed; the failure is recorded then."""
@@ -301,6 +278,8 @@ class Publisher:
                 changed = await operation()
         except SinkError as error:
             await self._failed(error, wanted)
+        except WriteHeldBack:
+            pass
         except Exception:
             # The supervisor logs the bug and starts this task again. Until then the status must show the failure.
             self._health.crashed()
@@ -318,16 +297,20 @@ class Publisher:
         if isinstance(error, NewerGenerationError) and error.generation > self._context.store.get(self.name).generation:
             await self._outdated(error.generation)
             return
-        # The host's pause says when the next attempt is made.
-        is_hosts = self._attempt is not None and self._attempt.failed(error)
-        self._health.failed(error, pauses=not is_hosts)
+        self._health.failed(error, pauses=self._pauses_after(error))
         if isinstance(error, SinkFinalError):
             self._refused = wanted
-        if isinstance(error, SinkConflictError) and self.remote is not None:
-            await self.remote.conflicts(error.detail)
         if self._again:  # during the attempt, which may have used the old secret
             self._refused = None
             self._health.try_now()
+
+    def _announcing(self) -> tuple[Announce, Instant | None]:
+        """Return the function that announces a change, and the time of the last announcement."""
+        return cast(Sink, self.sink).announce, None
+
+    def _pauses_after(self, error: SinkError) -> bool:  # noqa: ARG002  # of a host's sinks
+        """Return whether a pause of the sink's own follows the error."""
+        return True
 
     async def _deliver(self, wanted: Wanted) -> bool:
         """Bring the target to the wanted state. Return whether the target changed."""
@@ -346,20 +329,18 @@ class Publisher:
         is_right = self._done == self._tokens.to_write() or (self.drift is not None and self.drift.is_foreign)
         return self._tokens.valid_leases(self._context.clock.instant()) if is_right else None
 
-    def _succeeded(self, wanted: Wanted | None, *, changed: bool) -> None:
+    def _succeeded(self, wanted: Wanted | None, *, announces: bool) -> None:
         self._done = wanted
         for warning in self._context.warnings.put(self.name, self.label, self._remarks()):
             log.warning("sink.warning", token=self.name, sink=self.label, code=warning.code, detail=warning.message)
-        if self.announcer is not None and (changed if self.remote is None else self.remote.owes_announcement()):
+        if self.announcer is not None and self._owes_announcement(announces):
             self.announcer.want()
         self._health.succeeded(removed=wanted is not None and wanted.action == "remove")
 
+    def _owes_announcement(self, changed: bool) -> bool:
+        """Return whether an announcement follows a success; ``changed``: the target holds another token now."""
+        return changed
+
     def _remarks(self) -> Sequence[StatusWarning]:
-        """Return what looks wrong with the target, and with the life of the tokens if the settings do not say it."""
-        known = {warning.code for warning in self._context.warnings.of(self.name, CONFIG)}
-        leases = self._tokens.valid_leases(self._context.clock.instant())
-        if self.remote is None or leases is None or QUOTA in known:
-            return self._runtime.last_remarks
-        lives = [life for one in (leases[0], *leases[1].values()) if (life := one.token.life_seconds) is not None]
-        warning = self.sink.quota_warning(min(lives)) if lives else None
-        return () if warning is None else (StatusWarning(QUOTA, warning),)
+        """Return what looks wrong with the target."""
+        return self._runtime.last_remarks

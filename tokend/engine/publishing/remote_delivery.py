@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import anyio
 
+from tokend.engine.publishing.write_timing import WriteHeldBack
 from tokend.plugin.kind_bugs import exits_refused
 from tokend.plugin.sink import Mark, RemoteSink, SinkRuntime
 from tokend.values.errors import (
@@ -35,12 +36,19 @@ class RemoteDelivery:
     ``known`` is the mark of the last success, None while the target's state is unknown. ``expires_at`` is the end that
     was written with it, in Unix seconds. ``writes`` counts the writes that succeeded. ``save`` is awaited after each
     change of these three, and so before a request that changes the target. ``answered`` is whether the store is known
-    to have answered during the last operation.
+    to have answered during the last operation. While ``is_held_back`` returns true nothing is put: `WriteHeldBack`.
     """
 
-    __slots__ = ("_save", "_sink", "answered", "expires_at", "known", "writes")
+    __slots__ = ("_save", "_sink", "answered", "expires_at", "is_held_back", "known", "writes")
 
-    def __init__(self, sink: RemoteSink, *, save: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        sink: RemoteSink,
+        *,
+        save: Callable[[], Awaitable[None]],
+        is_held_back: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.is_held_back = is_held_back
         self._sink = sink
         self._save = save
         self.answered = False
@@ -66,18 +74,26 @@ class RemoteDelivery:
     async def announce(self, runtime: SinkRuntime) -> None:
         """Do nothing: the store itself notifies its readers, and `announcement_timing` of a remote sink is None."""
 
-    async def look(self, runtime: SinkRuntime, lease: Lease | None, others: Mapping[str, Lease]) -> str:
-        """Compare the store with what it must hold, None for nothing. Returns the word for `SinkStatus.drift`."""
+    async def look(
+        self, runtime: SinkRuntime, lease: Lease | None, others: Mapping[str, Lease]
+    ) -> tuple[str, Mark | None]:
+        """Compare the store with what it must hold, None for nothing.
+
+        Returns the word for `SinkStatus.drift`, and the store's mark.
+        """
         return await self._in_time(lambda: self._look(runtime, lease, others))
 
-    async def _look(self, runtime: SinkRuntime, lease: Lease | None, others: Mapping[str, Lease]) -> str:
+    async def _look(
+        self, runtime: SinkRuntime, lease: Lease | None, others: Mapping[str, Lease]
+    ) -> tuple[str, Mark | None]:
         wanted = runtime.mark(None if lease is None else (await self._sink.content(runtime, lease, others)).values)
         found = await self._inspect(runtime)
         if found is None:
-            return "unknown: the store cannot be read back"
+            return "unknown: the store cannot be read back", None
         if found.digest == wanted.digest:
-            return "none"
-        return "missing" if found.digest is None else "changed"
+            await self._found(found)
+            return "none", found
+        return "missing" if found.digest is None else "changed", found
 
     async def _write(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
         content = await self._sink.content(runtime, lease, others)
@@ -87,6 +103,8 @@ class RemoteDelivery:
         if is_same and (self.expires_at == ends or not self._sink.writes_end):
             await self._found(known)
             return False
+        if self.is_held_back():
+            raise WriteHeldBack
         await self._forget()
         await self._wrote(self._mark_of("put", await self._sink.put(runtime, content, known)), ends)
         return True

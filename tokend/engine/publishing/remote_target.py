@@ -8,17 +8,24 @@ from typing import cast
 from tokend.engine.context.context import Context
 from tokend.engine.context.host_backoff import HostAttempt
 from tokend.engine.publishing.remote_delivery import RemoteDelivery
+from tokend.engine.publishing.remote_drift import RemoteDrift
 from tokend.engine.publishing.sink_runtime import WriteRuntime
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.publishing.target_tokens import Leases
+from tokend.engine.publishing.write_timing import WriteTiming
 from tokend.engine.records.fingerprints import sink_fingerprint
 from tokend.engine.records.marks import SavedMark
-from tokend.plugin.kind_bugs import exits_refused
+from tokend.machine.logs import get_logger
+from tokend.plugin.kind_bugs import bug_in, exits_refused
 from tokend.plugin.remote_sink import RemoteSinkSettings
+from tokend.plugin.settings import SinkSettings
 from tokend.plugin.shown_text import shown
 from tokend.plugin.sink import RemoteSink
 from tokend.values.errors import SinkError
 from tokend.values.status import SinkStatus
+from tokend.values.tokens import unix, utc
+
+log = get_logger()
 
 LAST_WRITER_WINS = "last writer wins"
 
@@ -26,16 +33,14 @@ LAST_WRITER_WINS = "last writer wins"
 class RemoteTarget:
     """What a `Publisher` has for a remote sink only.
 
-    ``key`` is the target's name among the marks of the token ``name``. ``drift`` is the word of the last look
-    (`SinkStatus.drift`). ``conflict`` is the operator's sentence while another writer owns the target. ``announced``
-    and ``announced_at`` are those of `SavedMark`.
+    ``key`` is the target's name among the marks of the token ``name``. ``conflict`` is the operator's sentence while
+    another writer owns the target. ``announced`` and ``announced_at`` are those of `SavedMark`.
     """
 
     __slots__ = (
         "_context",
         "_label",
         "_name",
-        "_runtime",
         "_settings",
         "_sink",
         "_target",
@@ -46,21 +51,16 @@ class RemoteTarget:
         "delivery",
         "drift",
         "key",
+        "runtime",
+        "timing",
     )
 
-    def __init__(
-        self,
-        name: str,
-        sink: RemoteSink,
-        runtime: WriteRuntime,
-        *,
-        label: str,
-        target: TargetLock,
-        context: Context,
-    ) -> None:
-        self.delivery = RemoteDelivery(sink, save=self._save)
+    def __init__(self, name: str, sink: RemoteSink, target: TargetLock, context: Context, *, label: str) -> None:
+        self.delivery = RemoteDelivery(sink, save=self._save, is_held_back=lambda: self._held_back() is not None)
         self.key = _key_of(sink, context)
-        self.drift: str | None = None
+        self.drift = RemoteDrift(sink.drift_interval, context.random)
+        least = 0.0 if sink.min_interval is None else sink.min_interval.total_seconds()
+        self.timing = WriteTiming(gathers=bool(sink.other_tokens()), min_interval_seconds=least)
         self.conflict: str | None = None
         self.announced: str | None = None
         self.announced_at: int | None = None
@@ -68,22 +68,31 @@ class RemoteTarget:
         self._label = label
         self._settings = sink_fingerprint(cast(RemoteSinkSettings, sink), context.store.state.digest)
         self._sink = sink
-        self._runtime = runtime
+        self.runtime = WriteRuntime(cast(SinkSettings, sink), target, context, name)
         self._target = target
         self._waiting = False  # for the host's turn
         self._context = context
         self._remember(context.store.marks.get(name, self.key))
+
+    @property
+    def repairs(self) -> bool:
+        """Whether a value that another writer has changed is written again."""
+        return self._sink.drift == "repair"
 
     def shown_in(self, status: SinkStatus) -> SinkStatus:
         """Return the status with what is known of the store."""
         known, detail = self.delivery.known, self.pause() if self._waiting else None
         if status.error is None and detail is not None:
             status = replace(status, state="failing", error=shown(detail))
-        remarks = (None if known is None else known.remark, None if self._sink.compares else LAST_WRITER_WINS)
+        remarks = (
+            None if known is None else known.remark,
+            None if self._sink.compares else LAST_WRITER_WINS,
+            self._held_back(),
+        )
         return replace(
             status,
             store_version=None if known is None else known.version,
-            drift=self.drift,
+            drift=self.drift.shown,
             remark="; ".join(one for one in remarks if one is not None) or None,
         )
 
@@ -91,15 +100,31 @@ class RemoteTarget:
         """Begin with the mark that an earlier process saved, if it was made with these settings."""
         if saved is None:
             return
-        self.delivery.writes = self._runtime.writes = saved.writes
+        self.delivery.writes = self.runtime.writes = saved.writes
         self.announced, self.announced_at = saved.announced, saved.announced_at
         if saved.settings == self._settings:
             self.delivery.known, self.delivery.expires_at = saved.mark, saved.expires_at
             self.conflict = saved.conflict
+        if saved.written_at is not None:
+            now = self._context.clock.instant()
+            self.timing.last_write = now.after(min(0.0, saved.written_at - now.wall.timestamp()))
+
+    def holds_older(self) -> bool:
+        """Return whether ``min_interval`` alone is why the target holds an older token than the newest."""
+        known = self.delivery.known
+        return known is not None and known.digest is not None and self._held_back() is not None
+
+    def _held_back(self) -> str | None:
+        now = self._context.clock.instant()
+        if not self.timing.is_wanted or (seconds := self.timing.paused_seconds(now)) <= 0:
+            return None
+        return f"min_interval: a newer token is written at {utc(now.after(seconds).wall)}"
 
     async def _save(self) -> None:
         known = self.delivery.known
-        self._runtime.writes = self.delivery.writes
+        if self.runtime.writes != self.delivery.writes:
+            self.runtime.writes = self.delivery.writes
+            self.timing.written(self._context.clock.instant())
         mark = SavedMark(
             settings=self._settings,
             known=known is not None,
@@ -107,6 +132,7 @@ class RemoteTarget:
             version=None if known is None else known.version,
             remark=None if known is None else known.remark,
             expires_at=self.delivery.expires_at,
+            written_at=None if self.timing.last_write is None else unix(self.timing.last_write.wall),
             writes=self.delivery.writes,
             conflict=self.conflict,
             announced=self.announced,
@@ -132,8 +158,10 @@ class RemoteTarget:
     def sync(self, *, take_over: bool) -> None:
         """Forget what is known of the target: the store is asked first."""
         self.delivery.known = self.delivery.expires_at = None
+        self.timing.at_once()
         if take_over:
             self.conflict = None
+            self.drift.decided()
 
     def try_now(self) -> None:
         """End the pause of the host, unless the store asked for it."""
@@ -151,26 +179,31 @@ class RemoteTarget:
         self._waiting = True
         async with self._context.hosts.attempt(self._sink.upstream) as attempt, self._runtime.connected():
             self._waiting = False
-            self._runtime.answered = self.delivery.answered = False
+            self.runtime.answered = self.delivery.answered = False
             yield attempt
-            attempt.answered = self._runtime.answered or self.delivery.answered
+            attempt.answered = self.runtime.answered or self.delivery.answered
 
     async def inspect(self, leases: Leases | None) -> None:
-        """Ask the store what it holds, for the status. ``leases`` are what it must hold; None for nothing."""
+        """Ask the store what it holds, for ``drift``. ``leases`` are what it must hold; None for nothing."""
         if (detail := self.pause()) is not None:
-            self.drift = f"unknown: {shown(detail)}"
+            self.drift.looked(self._unknown(detail))
             return
         lease, others = leases or (None, {})
-        before = self.drift
         async with self.attempt() as attempt, self._target.lock:
             try:
                 with exits_refused():
-                    self.drift = await self.delivery.look(self._runtime, lease, others)
-                if self.drift in {"changed", "missing"} and before != self.drift:
-                    self._context.counters.drifted(self._name, self._label)
+                    word, found = await self.delivery.look(self.runtime, lease, others)
             except SinkError as error:
                 attempt.failed(error)
-                self.drift = f"unknown: {shown(error.detail)}"
+                word, found = self._unknown(error.detail), None
+            except Exception:
+                log.exception("sink.inspect_failed", token=self._name, target=shown(self._sink.target))
+                word, found = f"unknown: {bug_in(self._sink)}", None
+        if self.drift.looked(word, found):
+            self._context.counters.drifted(self._name, self._label)
+
+    def _unknown(self, detail: str) -> str:
+        return f"unknown: {shown(detail.removeprefix(f'{self._sink.target}: '))}"
 
 
 def _key_of(sink: RemoteSink, context: Context) -> str:

@@ -9,6 +9,7 @@ import anyio
 from tokend.engine.context.context import Context
 from tokend.engine.publishing.drift_watch import DriftWatch
 from tokend.engine.publishing.publisher import Publisher
+from tokend.engine.publishing.remote_publisher import RemotePublisher
 from tokend.engine.publishing.socket_publisher import SocketPublisher
 from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.tasks.worker_group import WorkerGroup
@@ -56,7 +57,7 @@ class RunningSinks:
     def match(self, sinks: Sequence[SinkSettings]) -> None:
         """Start and stop publishers so that they match ``sinks``. Publishers of unchanged sinks keep running."""
         self._match(sinks)
-        targets = {one.remote.key for one in self._publishers if isinstance(one, Publisher) and one.remote is not None}
+        targets = {one.remote.key for one in self._publishers if isinstance(one, RemotePublisher)}
         self._context.store.marks.keep(self._name, targets)
 
     def _match(self, sinks: Sequence[SinkSettings]) -> None:
@@ -156,7 +157,8 @@ class RunningSinks:
         if sink.family == "served":
             served = cast(ListeningSink, sink)  # `plugin.kind_check` has checked the interface of the family
             return SocketPublisher(self._name, served, label=label, target=lock, context=self._context)
-        publisher = Publisher(
+        kind = RemotePublisher if sink.family == "remote" else Publisher
+        publisher = kind(
             self._name,
             sink,
             label=label,

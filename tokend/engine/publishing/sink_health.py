@@ -107,9 +107,16 @@ class SinkHealth:
         """End the pause, because the cause of the failure has changed. A conflict stays."""
         self._refusals, self._retry_at = 0, None
 
-    def in_conflict_since_before(self, detail: str) -> None:
-        """Record a conflict that an earlier process found."""
+    def conflicts(self, detail: str) -> None:
+        """Record a conflict, perhaps one that an earlier process found. Nothing is written until a person decides."""
+        log.warning("sink.conflict", **self.log_fields, detail=detail)
         self.error, self.trouble, self.in_conflict = detail, "conflict", True
+        self._context.store.touch(self._name)
+
+    @property
+    def was_refused_once(self) -> bool:
+        """Whether the store has refused the credential, and a second attempt follows soon."""
+        return self._refusals == 1
 
     def decided(self) -> None:
         """End a conflict: a person has decided that the target is ours."""

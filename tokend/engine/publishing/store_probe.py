@@ -41,7 +41,7 @@ async def probe_store(name: str, sink: SinkSettings, context: Context) -> StoreP
     delivery = RemoteDelivery(cast(RemoteSink, sink), save=_nothing)
     leases = tokens.valid_leases(context.clock.instant())
     try:
-        found = await delivery.look(runtime, *(leases or (None, {})))
+        found, _ = await delivery.look(runtime, *(leases or (None, {})))
     except SinkError as error:
         refused = isinstance(error, SinkRejectedError | SinkConflictError)
         return StoreProbe("refused" if refused else "failed", _without_target(error.detail, sink))

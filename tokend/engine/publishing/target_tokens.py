@@ -8,7 +8,7 @@ from tokend.engine.context.context import Context
 from tokend.engine.records.record import Record
 from tokend.machine.event import Event
 from tokend.values.instant import Instant
-from tokend.values.tokens import Lease
+from tokend.values.tokens import Lease, unix
 
 Leases: TypeAlias = tuple[Lease, dict[str, Lease]]
 """The lease of a sink's own token, and those of its other tokens by name."""
@@ -18,11 +18,17 @@ Leases: TypeAlias = tuple[Lease, dict[str, Lease]]
 class Wanted:
     """The wanted state of the target: one lease of each name, or nothing. No write is needed for an equal state.
 
-    ``generations`` are those of the sink's token and of the other tokens, in this order.
+    ``generations`` are those of the sink's token and of the other tokens, in this order, and ``ends`` their ends in
+    Unix seconds: the same token may get a later end.
     """
 
     action: Literal["write", "remove"]
     generations: tuple[int, ...]
+    ends: tuple[int | None, ...]
+
+    def renews(self, other: "Wanted | None") -> bool:
+        """Return whether this is ``other`` with another end of a token."""
+        return other is not None and (self.action, self.generations) == (other.action, other.generations)
 
 
 class TargetTokens:
@@ -45,7 +51,7 @@ class TargetTokens:
 
     def to_write(self) -> Wanted:
         """Return the state in which the target holds the present tokens."""
-        return Wanted("write", tuple(record.generation for record in self._records().values()))
+        return self._wanted("write")
 
     def wanted(self, now: Instant) -> tuple[Wanted | None, str | None]:
         """Return the wanted state: write if all tokens are valid, remove if one must not be there any longer.
@@ -58,11 +64,11 @@ class TargetTokens:
                 older.append(name)
             if record.lease is None:
                 if record.withdrawn:
-                    return Wanted("remove", self.to_write().generations), None
+                    return self._wanted("remove"), None
                 missing.append(name)
             elif not record.lease.token.is_valid(now):
                 if self._removes(name):
-                    return Wanted("remove", self.to_write().generations), None
+                    return self._wanted("remove"), None
                 missing.append(name)
         if self.name in missing:
             return None, None
@@ -82,5 +88,14 @@ class TargetTokens:
             return None
         return (lease, others) if all(one.token.is_valid(now) for one in (lease, *others.values())) else None
 
+    def _wanted(self, action: Literal["write", "remove"]) -> Wanted:
+        records = self._records().values()
+        return Wanted(action, tuple(one.generation for one in records), tuple(_end(one.lease) for one in records))
+
     def _records(self) -> dict[str, Record]:
         return {name: self._context.store.get(name) for name in (self.name, *self.others)}
+
+
+def _end(lease: Lease | None) -> int | None:
+    ends = None if lease is None else lease.token.expires_at
+    return None if ends is None else unix(ends.wall)

@@ -27,9 +27,10 @@ class SavedMark:
     """The mark of one target. ``known`` is false while the target's state is unknown.
 
     ``settings`` is the fingerprint of the sink's settings. ``digest``, ``version`` and ``remark`` are those of `Mark`.
-    ``expires_at`` is the end that was written with the values, in Unix seconds. ``writes`` counts the writes that
-    succeeded. ``conflict`` is the operator's sentence while another writer owns the target. ``announced`` is the digest
-    that the last announcement covered; ``announced_at`` is when the last one that may have been heard was sent.
+    ``expires_at`` is the end that was written with the values, and ``written_at`` the time of the last write, in Unix
+    seconds. ``writes`` counts the writes that succeeded. ``conflict`` is the operator's sentence while another writer
+    owns the target. ``announced`` is the digest that the last announcement covered; ``announced_at`` is when the last
+    one that may have been heard was sent.
     """
 
     settings: str
@@ -38,6 +39,7 @@ class SavedMark:
     version: str | None = None
     remark: str | None = None
     expires_at: int | None = None
+    written_at: int | None = None
     writes: int = 0
     conflict: str | None = None
     announced: str | None = None
@@ -158,6 +160,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "settings": (str,),
     "known": (bool,),
     "expires_at": (int, type(None)),
+    "written_at": (int, type(None)),
     "writes": (int,),
     "announced_at": (int, type(None)),
 }

@@ -1,6 +1,6 @@
 """Kind ``patch``: sets values in a JSON, YAML, TOML, INI or netrc file, and keeps every other byte."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -81,6 +81,10 @@ class PatchSink(EditedFileSink):
     def sharing(self) -> str:
         """The sinks that may share the file: those of the same format."""
         return f"{self.kind} {self.format}"
+
+    def placed_templates(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield each template with the place of its pointer in the table."""
+        yield from ((("set", text), template) for text, template in self.set.items())
 
     def exclusive_targets(self) -> frozenset[str]:
         """Return the pointers as parts of the file: sinks with pointers apart may share the file."""

@@ -26,6 +26,7 @@ class VaultSink(ValuesSettings, HttpSinkSettings):
     compares: ClassVar[bool] = True
     auth_header: ClassVar[str] = "X-Vault-Token"
     auth_prefix: ClassVar[str] = ""
+    read_with: ClassVar[frozenset[str]] = frozenset({"vault", "bao"})
 
     kind: Literal["vault"] = "vault"
     address: str
@@ -88,6 +89,10 @@ class VaultSink(ValuesSettings, HttpSinkSettings):
         if self.exclusive or self.kv_version == 1:
             return frozenset({secret})
         return frozenset(part_of(secret, key) for key in self.own_keys)
+
+    def names_in_store(self) -> tuple[str, ...]:
+        """Return mount, path and key, as in ``vault kv get -field=KEY MOUNT/PATH``."""
+        return (self.mount, self.path, self.own_keys[0])
 
     async def put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
         """Write our keys, whatever the mark says: the secret's metadata is newer."""

@@ -7,8 +7,9 @@ import pytest
 
 from tests.sinks.played_server import FAULTS, Answer
 from tests.sinks.played_store import Row, Stage
+from tests.sinks.stores.another_daemon import another_daemon
 from tests.sinks.stores.played_vault import PlayedSecret, PlayedVault
-from tests.sinks.stores.vaults import another_daemon, content, run, sent
+from tests.sinks.stores.vaults import content, run, sent
 from tokend.sinks.stores.vault import VaultSink
 from tokend.values.errors import NewerGenerationError, SinkConflictError, SinkError, SinkRejectedError
 

@@ -87,6 +87,9 @@ class VaultCalls:
         """Return if the server knows the credential: what it has refused is then a matter of the policy."""
         reply = await self._send("GET", LOOKUP)
         if reply.status in {401, 403}:
+            if self.auth is not None:
+                # Another provider's token: the next attempt has a newer one.
+                await self.runtime.renewed(self.auth)
             raise SinkRejectedError(
                 f"{self.target}: the server answered {reply.status}: the credential has expired, was revoked, or "
                 "is not known there"
