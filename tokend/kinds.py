@@ -138,6 +138,7 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "vault": "tokend.sinks.stores.vault:VaultSink",
         "redis": "tokend.sinks.stores.redis:RedisSink",
         "kubernetes": "tokend.sinks.stores.kubernetes:KubernetesSink",
+        "nats": "tokend.sinks.stores.nats:NatsSink",
     },
     sink_faults,
 )

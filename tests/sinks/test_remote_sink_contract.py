@@ -20,6 +20,7 @@ from tests.sinks.stores.played_aws import PlayedSecretsManager, PlayedSecretsMan
 from tests.sinks.stores.played_github import PlayedGithub, PlayedOrganization
 from tests.sinks.stores.played_http import PlayedHttp
 from tests.sinks.stores.played_kubernetes import PlayedKubernetes
+from tests.sinks.stores.played_nats import PlayedNats
 from tests.sinks.stores.played_plain import PlayedPlain
 from tests.sinks.stores.played_railway import PLACE, SHARED, PlayedRailway
 from tests.sinks.stores.played_redis import PlayedRedis, PlayedRedisHash
@@ -33,6 +34,7 @@ from tokend.sinks.stores.aws_ssm import AwsSsmSink
 from tokend.sinks.stores.github_actions import GithubActionsSink
 from tokend.sinks.stores.http import HttpSink
 from tokend.sinks.stores.kubernetes import KubernetesSink
+from tokend.sinks.stores.nats import NatsSink
 from tokend.sinks.stores.railway import RailwaySink
 from tokend.sinks.stores.redis import RedisSink
 from tokend.sinks.stores.vault import VaultSink
@@ -93,6 +95,7 @@ KINDS: dict[str, Row] = {
         except_for=OF_VAULT,
         without=frozenset({"body: other wrong types"}),
     ),
+    "nats": Row(NatsSink, PlayedNats, {"bucket": "app", "key": "token"}, (2, 2, 1), over_http=False),
     "redis": Row(RedisSink, PlayedRedis, {"key": "app"}, over_http=False),
     "redis, a field": Row(RedisSink, PlayedRedisHash, {"key": "app", "field": "token"}, over_http=False),
 }
