@@ -177,7 +177,7 @@ class RemoteTarget:
     async def attempt(self) -> AsyncIterator[HostAttempt]:
         """Wait for the host's turn, and have the host learn from what is done in the block, on one connection."""
         self._waiting = True
-        async with self._context.hosts.attempt(self._sink.upstream) as attempt, self._runtime.connected():
+        async with self._context.hosts.attempt(self._sink.upstream) as attempt, self.runtime.connected():
             self._waiting = False
             self.runtime.answered = self.delivery.answered = False
             yield attempt
