@@ -285,6 +285,21 @@ def test_a_call_takes_as_many_requests_as_the_row_says(row: Row) -> None:
     run(row, main)
 
 
+def test_the_requests_of_one_write_use_one_connection(row: Row) -> None:
+    """Inspect, put, remove, as the engine makes them: a handshake each would be most of the time of a write."""
+    if not row.over_http:
+        pytest.skip("its own tests count connections")
+
+    async def main(stage: Stage) -> None:
+        content, before = await content_of(stage), stage.store.server.connections
+        async with stage.runtime.connected():
+            mark = await stage.sink.put(stage.runtime, content, await stage.sink.inspect(stage.runtime))
+            await stage.sink.remove(stage.runtime, mark)
+        assert stage.store.server.connections - before <= 1
+
+    run(row, main)
+
+
 def test_what_another_writer_changed_is_seen_and_put_right(row: Row) -> None:
     """Drift has another digest; the others' keys stay through the repair."""
 
