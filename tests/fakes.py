@@ -25,7 +25,7 @@ from tokend.engine.records.store import TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.plugin.field_roles import Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
-from tokend.plugin.provider import Runtime
+from tokend.plugin.provider import ConnectedRuntime, Runtime
 from tokend.plugin.secret_reading import of_token, read_secret
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, SinkSettings
@@ -304,6 +304,12 @@ class FakeRuntime:
     def upstream_now(self) -> datetime:
         return self.clock.instant().wall + timedelta(seconds=self.upstream_offset())
 
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        if hasattr(self.network, "blocks"):
+            self.network.blocks += 1
+        yield
+
     async def reveal(self, source: SecretSource) -> Secret:
         if source.token is not None:
             return of_token(source, self.tokens(source.token))
@@ -510,7 +516,7 @@ class World:
         offset = lambda: self.upstream_offset  # noqa: E731
         return FakeRuntime(self.clock, self.upstreams, self.environ, upstream_offset=offset, tokens=self._token_of)
 
-    def _sink_upstream(self, settings: Any) -> Runtime:
+    def _sink_upstream(self, settings: Any) -> ConnectedRuntime:
         return FakeRuntime(self.clock, self.upstreams, self.environ, network=self.network, tokens=self._token_of)
 
     def _token_of(self, name: str) -> Secret | None:

@@ -136,6 +136,7 @@ class Network:
     clock: Clock
     store: Store = field(default_factory=Store)
     latency_seconds: float = 0.05
+    blocks: int = 0  # in which connections are kept
     begun: int = 0  # requests that were sent, whether they have arrived or not
     hanging: set[str] = field(default_factory=set)  # methods that get no answer, and have no effect
     losing: set[str] = field(default_factory=set)  # methods whose answer is lost after the effect, once each

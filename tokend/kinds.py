@@ -137,7 +137,9 @@ SINKS: KindTable[SinkSettings] = KindTable(
         "aws-ssm": "tokend.sinks.stores.aws_ssm:AwsSsmSink",
         "vault": "tokend.sinks.stores.vault:VaultSink",
         "redis": "tokend.sinks.stores.redis:RedisSink",
+        "keyring": "tokend.sinks.stores.keyring:KeyringSink",
         "kubernetes": "tokend.sinks.stores.kubernetes:KubernetesSink",
+        "nats": "tokend.sinks.stores.nats:NatsSink",
     },
     sink_faults,
 )

@@ -54,6 +54,7 @@ def test_it_shows_everything_and_ends_by_itself(directory: Path) -> None:
     for shown in (
         "topstepx     token arrived",
         "tt           written to out/tt_token.json, mode 0600",
+        "topstepx     set in out/config.json; everything else in it is as before",
         "topstepx     written to JWT_TOKEN at Railway",
         "railway      redeployed the service bot with it",
         "partner      GET /portfolio accepted it: 200",

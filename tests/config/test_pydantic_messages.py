@@ -26,6 +26,21 @@ from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, only
         (PARTNER, "sinks = [{ kind = 'raw', path = '~/x' }]", "path: ~ is not expanded here: write the whole path"),
         (PARTNER, "sinks = [{ kind = 'raw', path = '' }]", "path: a path is not empty"),
         (PARTNER, "sinks = [{ kind = 'raw', path = '/x', on_change = [] }]", "on_change: expected at least one item"),
+        (
+            PARTNER,
+            "sinks = [{ kind = 'aws-ssm', region = 'Nowhere!', parameter = '/x' }]",
+            "region: expected a text of the form ",
+        ),
+        (
+            PARTNER,
+            "sinks = [{ kind = 'vault', address = 'https://v.example', path = 'x', field = '' }]",
+            "field: expected a text of at least 1 character; found 0",
+        ),
+        (
+            PARTNER,
+            f"sinks = [{{ kind = 'vault', address = 'https://v.example', path = 'x', field = '{'x' * 129}' }}]",
+            "field: expected a text of at most 128 characters; found 129",
+        ),
         (PARTNER, "sinks = [{ kind = 'raw', path = '/x', on_change = 'a' }]", 'on_change: expected an array'),
         (PARTNER, "sinks = [{ kind = 'raw', path = '/x', mode = 600 }]", 'mode: a mode is an octal string: "0600"'),
         (PARTNER, "sinks = [{ kind = 'raw', path = '/x', mode = '0o600' }]", "mode: a mode is an octal string"),

@@ -142,6 +142,10 @@ def test_a_secret_in_the_place_of_a_name_is_not_shown(tmp_path: Path) -> None:
     assert problem.message.startswith("shelf:(not shown) is written by another sink already: ")
     problem = only(refused(written(tmp_path, PARTNER + SINK.replace('"APP"', f'["{PLANTED}"]'))))
     assert "expected a string" in problem.message
+    config = loaded(written(tmp_path, PARTNER + sink + 'min_interval = "1h"\n'))
+    [warning] = config.warnings
+    assert (warning.line, warning.code, warning.excerpt) == (7, "literal_secret", 'secret_name = "…"')
+    assert warning.message.startswith("secret_name: this looks like a secret, and a name belongs here")
     text = PARTNER + SINK + f'tokens = ["{PLANTED}"]\n'
     assert only(refused(written(tmp_path, text))).message == 'there is no provider "(not shown)"'
     text = PARTNER + SINK + 'tokens = ["nobody"]\n'

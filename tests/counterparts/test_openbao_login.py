@@ -197,8 +197,16 @@ secret_id = {{ file = "./secret-id" }}
 """
 
 
+def run_once(path: Path) -> str:
+    """Run tokend until its token is in the store; what it printed."""
+    command = [sys.executable, "-m", "tokend", "run", "--once", "--config", str(path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout + run.stderr
+
+
 def test_a_whole_run_writes_with_the_token_of_its_login(openbao: Counterpart, tmp_path: Path) -> None:
-    """The sink waits for the login, and its policy is that of the login's role."""
+    """The sink waits for the login. A login's token that was revoked meanwhile is replaced in the next run."""
     policy = 'path "secret/data/desk/*" { capabilities = ["create", "update", "patch", "read"] }\n'
     policy += 'path "secret/metadata/desk/*" { capabilities = ["read", "patch"] }\n'
     ask(openbao, "PUT", "sys/policies/acl/desk", {"policy": policy})
@@ -210,9 +218,15 @@ def test_a_whole_run_writes_with_the_token_of_its_login(openbao: Counterpart, tm
     path.write_text(CONFIG.format(url=openbao.url, directory=tmp_path))
     for file in tmp_path.iterdir():
         file.chmod(0o600)
-    command = [sys.executable, "-m", "tokend", "run", "--once", "--config", str(path)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert run.returncode == 0, run.stderr
-    kept = ask(openbao, "GET", "secret/data/desk/partner")["data"]["data"]["token"]
-    assert kept.count(".") == 2
-    assert keys["secret_id"].literal.reveal() not in run.stdout + run.stderr
+    printed = run_once(path)
+    first = ask(openbao, "GET", "secret/data/desk/partner")["data"]["data"]["token"]
+    assert first.count(".") == 2
+    [saved] = [one for one in (tmp_path / "state").rglob("*vault-login*.json") if one.is_file()]
+    token = json.loads(saved.read_text())["lease"]["token"]["value"]
+    ask(openbao, "POST", "auth/token/revoke", {"token": token})
+    (saved.parent / saved.name.replace("vault-login", "partner")).unlink()  # so that another one is signed
+    printed += run_once(path)
+    second = ask(openbao, "GET", "secret/data/desk/partner")["data"]["data"]["token"]
+    assert second != first
+    for secret in (keys["secret_id"].literal.reveal(), token, first, second):
+        assert secret not in printed

@@ -48,6 +48,16 @@ def test_a_pause_of_the_host_is_kept_and_nothing_is_sent(config: Path, sandbox: 
     assert "pause" in answer["trials"][0]["detail"]
 
 
+def test_a_provider_is_tried_after_the_one_whose_token_it_needs(config: Path) -> None:
+    """Whatever their order is. Where that one is not tried and has no token, it cannot be."""
+    with config.open("a") as file:
+        file.write('\n[providers.again]\nkind = "jwt"\nsecret = { token = "topstepx" }\n')
+    code, answer = tried(config, "again")
+    assert (code, answer["trials"][0]["detail"]) == (7, "waits for topstepx, which has no valid token now")
+    code, answer = tried(config, "again", "topstepx")
+    assert (code, [one["outcome"] for one in answer["trials"]]) == (0, ["ok", "ok"])
+
+
 def test_beside_a_daemon_nothing_is_saved(config: Path, sandbox: Sandbox) -> None:
     """Its state directory is read and left alone; the result has a note."""
     with daemon(config) as running:

@@ -45,6 +45,10 @@ class World:
             self.add()
         self.rebuild()
 
+    def life(self, spec: Spec) -> float:
+        """The life of its tokens, in seconds."""
+        return spec.life if spec.kind == "jwt" else self.hosts[spec.host].life
+
     def _new_host(self, name: str) -> None:
         life = self.draw.uniform(*self.scale)
         self.hosts[name] = Host(

@@ -88,15 +88,25 @@ class PlayedServer:
         with self._lock:
             self.fault, self.fault_after = fault, after
 
+    @property
+    def open_now(self) -> int:
+        """How many connections are open."""
+        with self._lock:
+            return len(self._open)
+
+    def close_connections(self) -> None:
+        """End all connections, as a server does with those that are idle."""
+        with self._lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Stop, and raise what went wrong in here."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        with self._lock:
-            for connection in self._open:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+        self.close_connections()
         self._thread.join()
         if self._bugs:
             raise AssertionError("the played store failed") from self._bugs[0]

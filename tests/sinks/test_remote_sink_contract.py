@@ -19,7 +19,9 @@ from tests.sinks.played_store import Held, Row, Stage, runtime_of, staged
 from tests.sinks.stores.played_aws import PlayedSecretsManager, PlayedSecretsManagerObject, PlayedSsm
 from tests.sinks.stores.played_github import PlayedGithub, PlayedOrganization
 from tests.sinks.stores.played_http import PlayedHttp
+from tests.sinks.stores.played_keyring import PlayedKeyring
 from tests.sinks.stores.played_kubernetes import PlayedKubernetes
+from tests.sinks.stores.played_nats import PlayedNats
 from tests.sinks.stores.played_plain import PlayedPlain
 from tests.sinks.stores.played_railway import PLACE, SHARED, PlayedRailway
 from tests.sinks.stores.played_redis import PlayedRedis, PlayedRedisHash
@@ -32,7 +34,9 @@ from tokend.sinks.stores.aws_secretsmanager import AwsSecretsManagerSink
 from tokend.sinks.stores.aws_ssm import AwsSsmSink
 from tokend.sinks.stores.github_actions import GithubActionsSink
 from tokend.sinks.stores.http import HttpSink
+from tokend.sinks.stores.keyring import KeyringSink
 from tokend.sinks.stores.kubernetes import KubernetesSink
+from tokend.sinks.stores.nats import NatsSink
 from tokend.sinks.stores.railway import RailwaySink
 from tokend.sinks.stores.redis import RedisSink
 from tokend.sinks.stores.vault import VaultSink
@@ -93,6 +97,8 @@ KINDS: dict[str, Row] = {
         except_for=OF_VAULT,
         without=frozenset({"body: other wrong types"}),
     ),
+    "keyring": Row(KeyringSink, PlayedKeyring, over_http=False, except_for={"refused": SinkError}),
+    "nats": Row(NatsSink, PlayedNats, {"bucket": "app", "key": "token"}, (2, 2, 1), over_http=False),
     "redis": Row(RedisSink, PlayedRedis, {"key": "app"}, over_http=False),
     "redis, a field": Row(RedisSink, PlayedRedisHash, {"key": "app", "field": "token"}, over_http=False),
 }
@@ -275,6 +281,21 @@ def test_a_call_takes_as_many_requests_as_the_row_says(row: Row) -> None:
         await counted("remove", content, mark)
         await counted("remove", content, None)
         assert tuple(most.values()) == row.requests
+
+    run(row, main)
+
+
+def test_the_requests_of_one_write_use_one_connection(row: Row) -> None:
+    """Inspect, put, remove, as the engine makes them: a handshake each would be most of the time of a write."""
+    if not row.over_http:
+        pytest.skip("its own tests count connections")
+
+    async def main(stage: Stage) -> None:
+        content, before = await content_of(stage), stage.store.server.connections
+        async with stage.runtime.connected():
+            mark = await stage.sink.put(stage.runtime, content, await stage.sink.inspect(stage.runtime))
+            await stage.sink.remove(stage.runtime, mark)
+        assert stage.store.server.connections - before <= 1
 
     run(row, main)
 

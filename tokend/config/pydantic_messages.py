@@ -53,6 +53,15 @@ def explain(
         context = error.get("ctx", {})
         limit = f"at least {context['ge']}" if "ge" in context else f"at most {context.get('le')}"
         return where, _named(where, f"expected {limit}")
+    if kind == "string_pattern_mismatch":
+        return where, _named(where, f"expected a text of the form {error.get('ctx', {}).get('pattern')}")
+    if kind in {"string_too_short", "string_too_long"}:
+        context = error.get("ctx", {})
+        limit = f"at least {context['min_length']}" if "min_length" in context else f"at most {context['max_length']}"
+        found = len(error["input"])
+        return where, _named(
+            where, f"expected a text of {limit} character{'' if limit[-2:] == ' 1' else 's'}; found {found}"
+        )
     if kind == "too_short":
         return where, _named(where, "expected at least one item")
     expected = _EXPECTED.get(kind, "another type of value")

@@ -8,6 +8,7 @@ from tokend.config.findings import ConfigProblem, Findings
 from tokend.config.kind_failures import failure_of_kind
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import HeldSettings, SinkSettings
+from tokend.plugin.shown_text import begins_as_secret
 
 
 def check_stores(sinks: Iterable[PlacedSettings], providers: Iterable[PlacedSettings], findings: Findings) -> None:
@@ -23,7 +24,7 @@ def check_stores(sinks: Iterable[PlacedSettings], providers: Iterable[PlacedSett
             try:
                 errors = (_of_templates(sink), _of_credentials(sink, tables), _of_removal(sink, tables))
                 findings.errors.extend(chain(*errors))
-                findings.warnings.extend(_of_quota(sink, tables))
+                findings.warnings.extend(chain(_of_quota(sink, tables), _of_names(sink)))
             except (Exception, SystemExit) as error:
                 message = failure_of_kind(type(settings), settings.kind, error)
                 findings.errors.append(sink.document.problem(sink.path, message))
@@ -69,6 +70,16 @@ def _of_quota(sink: PlacedSettings, tables: Mapping[str, PlacedSettings]) -> Ite
     lives = [life for name in names if name in tables and (life := _life_seconds(tables[name])) is not None]
     if lives and (warning := settings.quota_warning(min(lives))) is not None:
         yield sink.document.problem(sink.path, warning, code="store_quota")
+
+
+def _of_names(sink: PlacedSettings) -> Iterator[ConfigProblem]:
+    """Yield a warning for each key of a store whose value begins as a vendor's credential: it is shown nowhere."""
+    fields = type(sink.settings).model_fields
+    for key, value in sink.settings.__dict__.items():
+        if isinstance(value, str) and fields[key].repr and begins_as_secret(value):
+            message = f"{key}: this looks like a secret, and a name belongs here: it is sent to the store as it is"
+            key = fields[key].alias or key
+            yield sink.document.problem((*sink.path, key), message, code="literal_secret")
 
 
 def _owner(sink: PlacedSettings) -> str:

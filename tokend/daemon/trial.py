@@ -12,6 +12,7 @@ import anyio
 from tokend.config import Config
 from tokend.daemon.app import start_engine
 from tokend.daemon.wiring import EngineParts, Launch, launch
+from tokend.engine.context.references import referenced
 from tokend.engine.publishing.store_probe import StoreProbe
 from tokend.engine.reload_plan import ReloadPlan, Step
 from tokend.machine import hardening, logs
@@ -118,8 +119,15 @@ async def _try_all(given: Launch, names: Sequence[str], stores: bool) -> tuple[l
         _keep_intervals(engine, engine.in_force.config)
         await engine.supervisor.carry_out(_plan(engine.in_force.config, names))
 
+        ended = {name: anyio.Event() for name in names}
+
         async def try_one(name: str) -> None:
+            # A provider that needs the token of another one is tried when that one has been.
+            for other in referenced(engine.in_force.config.providers[name].settings):
+                if other in ended:
+                    await ended[other].wait()
             found[name] = await _try(engine, engine.in_force.config, name)
+            ended[name].set()
 
         async with anyio.create_task_group() as trials:
             for name in names:

@@ -1,6 +1,7 @@
 """Interfaces of provider kinds, and of the runtime that a provider gets for its attempts."""
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol, TypeGuard, runtime_checkable
 
@@ -38,6 +39,13 @@ class Runtime(Protocol):
         Learns the clock offset from the reply's `Date`. Raises `TransientError` (``repeatable`` for timeouts) if no
         complete, acceptable reply arrived.
         """
+
+
+class ConnectedRuntime(Runtime, Protocol):
+    """The runtime of what makes several exchanges in a row."""
+
+    def connected(self) -> AbstractAsyncContextManager[None]:
+        """Keep the connection between the exchanges of the block, which are made one after another."""
 
 
 @runtime_checkable

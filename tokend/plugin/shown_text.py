@@ -38,7 +38,12 @@ def shown(text: str) -> str:
 
 def looks_secret(text: str) -> bool:
     """Return whether a word of ``text`` looks like a secret."""
-    return _BEGUN.search(text) is not None or any(_is_secretive(word[0]) for word in _WORD.finditer(text))
+    return begins_as_secret(text) or any(_is_secretive(word[0]) for word in _WORD.finditer(text))
+
+
+def begins_as_secret(text: str) -> bool:
+    """Return whether a word of ``text`` begins as the credentials of a known vendor do."""
+    return _BEGUN.search(text) is not None
 
 
 def _is_secretive(word: str) -> bool:

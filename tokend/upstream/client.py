@@ -1,10 +1,11 @@
-"""HTTP exchanges with one upstream: a connection each, a deadline, size limits; no redirects, cookies or environment.
+"""HTTP exchanges with one upstream: a deadline, size limits; no redirects, cookies or environment.
 
 `plugin.response_status` and the kinds interpret a reply; the engine retries.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import httpcore
     import httpx
 
+    from tokend.upstream.connections import Connections
+
 # A reply with a token has a few kilobytes.
 # `Date` has whole seconds and is delayed on its way: a smaller difference is no wrong clock.
 OFFSET_SECONDS = 5.0
@@ -40,15 +43,16 @@ MOST_CONNECTIONS = 8
 _imported = False  # whether what an exchange needs has been imported
 # A pushed sink has no key ``timeout``, and may send a request all the same.
 UNTIMED = timedelta(seconds=30)
-HEADERS = {"User-Agent": f"tokend/{__version__}", "Accept-Encoding": "identity", "Connection": "close"}
+HEADERS = {"User-Agent": f"tokend/{__version__}", "Accept-Encoding": "identity"}
+LAST = {"Connection": "close"}
 
 
 class Upstream:
     """Exchange requests with the upstream of ``settings``. Opens and imports nothing before the first exchange.
 
-    Each connection is closed after its exchange: exchanges are hours apart, and a request on a connection that the
-    server has just closed would look like a lost one. All upstreams of a daemon share ``resolver`` and ``threads``;
-    ``threads`` read files.
+    Each connection is closed after its exchange, unless a block keeps it (`connected`): exchanges are hours apart, and
+    a request on a connection that the server has just closed would look like a lost one. All upstreams of a daemon
+    share ``resolver`` and ``threads``; ``threads`` read files.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Upstream:
         self._resolver = resolver or Resolver()
         self._contexts = tls.Contexts(self._network, threads or ThreadPool(1))
         self._seats = anyio.Semaphore(MOST_CONNECTIONS)
+        self._connections: Connections | None = None
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send one request and read its whole reply, within the settings' timeout.
@@ -92,6 +97,21 @@ class Upstream:
                 f"{host} did not answer completely within {self._timeout_seconds:g} s", repeatable=True
             ) from None
 
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Use one connection for the exchanges of the block, which are made one after another."""
+        if not _imported:
+            await self._contexts.run(import_client, "the HTTP client")
+        async with self._made_connections().kept():
+            yield
+
+    def _made_connections(self) -> "Connections":
+        if self._connections is None:
+            from tokend.upstream.connections import Connections
+
+            self._connections = Connections(self._resolver, self._largest_bytes)
+        return self._connections
+
     async def _exchange(
         self, request: UpstreamRequest, headers: Mapping[str, str], host: str, proxy_url: str | None
     ) -> UpstreamReply:
@@ -99,16 +119,16 @@ class Upstream:
             await self._contexts.run(import_client, f"{host}: the HTTP client")
         import httpx
 
-        from tokend.upstream.transport import Network, Transport
-
+        connections = self._made_connections()
         context, proxy = await self._contexts.current(host), await self._make_proxy(host, proxy_url)
-        transport = Transport(Network(host, self._resolver, self._largest_bytes), context=context, proxy=proxy)
+        transport = connections.transport(host, context=context, proxy=proxy)
+        own = HEADERS if connections.are_kept else HEADERS | LAST
         sent_at = self._clock.instant()
         response: httpx.Response | None = None
         try:
             async with (
                 # The deadline above is over all of it.
-                httpx.AsyncClient(transport=transport, trust_env=False, timeout=None, headers=HEADERS) as client,  # noqa: S113
+                httpx.AsyncClient(transport=transport, trust_env=False, timeout=None, headers=own) as client,  # noqa: S113
                 client.stream(request.method, request.url, headers=headers, content=request.body) as response,
             ):
                 body = await _read(response, host, self._largest_bytes)
@@ -154,7 +174,7 @@ def import_client() -> None:
     """Import what the first exchange needs. It takes 70 ms: in a thread, so that the loop serves readers meanwhile."""
     global _imported
     import_alone("email.utils")
-    import_alone("tokend.upstream.transport")
+    import_alone("tokend.upstream.connections")
     _imported = True
 
 

@@ -1,7 +1,8 @@
 """Runtime of one provider or sink: its secrets, its upstream, and the upstream's clock."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 
 from tokend.machine.clock import Clock
@@ -33,6 +34,7 @@ class ProviderRuntime:
 
     __slots__ = (
         "_environ",
+        "_keeping",
         "_resolver",
         "_settings",
         "_threads",
@@ -60,6 +62,8 @@ class ProviderRuntime:
         self._resolver = resolver
         self._tokens = tokens
         self._upstream: Upstream | None = None
+        # The open block of `connected` before its first exchange.
+        self._keeping: AsyncExitStack | None = None
         # What the upstream's clock showed, and when; None if it agreed with ours.
         self._upstream_clock: Instant | None = None
         self.requests = 0
@@ -82,6 +86,16 @@ class ProviderRuntime:
             why = str(error) or f"it hangs, for {REVEAL_SECONDS:.0f} s"
             raise SecretError(f"{source} could not be read: {why}") from None
 
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Keep the connection of the first exchange in the block for the others. A block without one opens nothing."""
+        async with AsyncExitStack() as stack:
+            self._keeping = stack
+            try:
+                yield
+            finally:
+                self._keeping = None
+
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send one request; learn the upstream's clock from the reply."""
         if not is_confidential(request.url):
@@ -90,6 +104,9 @@ class ProviderRuntime:
         if self._upstream is None:
             # Created late: a daemon that was restarted may hold thousands of tokens and refresh none for hours.
             self._upstream = Upstream(self._settings, clock=self.clock, resolver=self._resolver, threads=self._threads)
+        if self._keeping is not None:
+            stack, self._keeping = self._keeping, None
+            await stack.enter_async_context(self._upstream.connected())
         reply = await self._upstream.exchange(request)
         if reply.date is not None:
             now = self.clock.instant()

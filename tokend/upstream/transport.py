@@ -32,8 +32,18 @@ READ_BYTES = 4096
 class Transport(httpx.AsyncBaseTransport):
     """`httpx.AsyncHTTPTransport` over a `Network`, with httpcore's own errors: they say more than httpx's."""
 
-    def __init__(self, network: "Network", *, context: ssl.SSLContext, proxy: httpcore.Proxy | None) -> None:
-        self._pool = httpcore.AsyncConnectionPool(ssl_context=context, proxy=proxy, network_backend=network)
+    def __init__(
+        self,
+        network: "Network",
+        *,
+        context: ssl.SSLContext,
+        proxy: httpcore.Proxy | None,
+        idle_seconds: float | None = None,
+    ) -> None:
+        self._network = network
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context, proxy=proxy, network_backend=network, keepalive_expiry=idle_seconds
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; returns the response before its body is read."""
@@ -47,6 +57,7 @@ class Transport(httpx.AsyncBaseTransport):
                 extensions=request.extensions,
             )
         )
+        self._network.head_ended()
         response = httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer.stream))
         try:
             # httpx parses Location even where no redirect is followed, and fails where it is no URL.
@@ -73,12 +84,22 @@ class _Body(httpx.AsyncByteStream):
 
 
 class Network(httpcore.AsyncNetworkBackend):
-    """Connections of one exchange, whose bytes are counted together. ``host`` is the name in messages."""
+    """Connections whose bytes are counted together, for one exchange at a time. ``host`` is the name in messages."""
 
     def __init__(self, host: str, resolver: Resolver, largest_body_bytes: int) -> None:
         self._host = host
         self._resolver = resolver
-        self._largest_bytes = self._left = largest_body_bytes + LARGEST_HEAD_BYTES
+        self._largest_body_bytes = largest_body_bytes
+        self.begin()
+
+    def begin(self) -> None:
+        """Count the bytes of another exchange, whose head comes first: 1xx responses are parsed one by one."""
+        self._allowed = self._left = LARGEST_HEAD_BYTES
+
+    def head_ended(self) -> None:
+        """Allow the bytes of a body as well."""
+        self._allowed += self._largest_body_bytes
+        self._left += self._largest_body_bytes
 
     async def connect_tcp(
         self,
@@ -108,7 +129,7 @@ class Network(httpcore.AsyncNetworkBackend):
     def _took(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
-            raise self._trouble(f"its answer has more than {self._largest_bytes // 1024} KiB: not a token")
+            raise self._trouble(f"its answer has more than {self._allowed // 1024} KiB: not a token")
 
     def _trouble(self, what: str, *, connected: bool = True) -> TransientError:
         return TransientError(f"{self._host}: {what}", repeatable=not connected, is_sent=connected)

@@ -98,3 +98,17 @@ def test_public_facts_are_kept_for_their_time() -> None:
             assert runtimes[0].kept("key") is None
 
     run_virtually(main)
+
+
+def test_the_requests_of_a_write_and_of_a_look_share_a_connection() -> None:
+    """One block each, in which the connection is kept: the read before the first write is in the write's."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, network, store = world_with_store(clock)
+        async with world.running(provider("a", FakeHeld(), store_sink())) as supervisor:
+            await until(lambda: supervisor.ready, seconds=5)
+            assert (store.requests, network.blocks) == (["GET app", "PUT app"], 1)
+            await supervisor.inspect("a")
+            assert (store.sent("GET"), network.blocks) == (2, 2)
+
+    run_virtually(main)

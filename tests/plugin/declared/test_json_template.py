@@ -71,7 +71,7 @@ def test_equal_bodies_are_equal_settings() -> None:
     assert hash(one.body) == hash(JsonTemplate({"a": [True, "{x}"]}))
     assert one != Table.model_validate({"body": {"a": [1, "{x}"]}})
     assert one.body != {"a": [True, "{x}"]}
-    assert "x" not in repr(one.body)
+    assert repr(one.body) == repr(JsonTemplate({"a": [True, "{x}"]})) != repr(JsonTemplate({"a": [1, "{x}"]}))
     assert Table.model_json_schema()
 
 

@@ -1,5 +1,6 @@
 """Kind ``http``: what is sent, what an answer means, versions, and what the configuration refuses."""
 
+import hashlib
 import json
 import threading
 import time
@@ -20,6 +21,7 @@ from tests.sinks.stores.played_http import PlayedComparing
 from tests.sinks.test_remote_sink_contract import content_of, misbehave, require_quiet, run
 from tests.sinks.test_sink_contract import SECOND, said
 from tokend.engine.publishing.sink_runtime import WriteRuntime
+from tokend.engine.records.fingerprints import sink_fingerprint
 from tokend.plugin.declared.expressions import Expression
 from tokend.plugin.sink import Mark
 from tokend.sinks.stores.http import HttpSink
@@ -554,6 +556,27 @@ def test_what_is_wrong_is_refused_at_its_key(keys: dict[str, Any], where: tuple[
     assert "planted" not in str(wrong.value)
     found: Mapping[tuple[str | int, ...], str] = {error["loc"]: error["msg"] for error in wrong.value.errors()}
     assert message in found[where]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"request": {**REQUEST, "json": {"value": "{value}", "id": 1}}}, {"request": {**REQUEST, "method": "POST"}},
+        {"request": {**REQUEST, "json": {"value": "{value}{{}}"}}}, {"request": {**REQUEST, "query": {"a": "{value}"}}},
+        {"request": {**REQUEST, "url": f"{HOST}/v1/{{name}}"}}, {"request": {**REQUEST, "headers": {"X-A": "b"}}},
+        {"answer": {"success": "ok"}}, {"answer": {"version": "v"}}, {"answer": {"version": {"header": "v"}}},
+        {"errors": [{"when": "a", "means": "rejected"}]}, {"errors": [{"when": "b", "means": "rejected"}]},
+        {"remove": {"url": HOST}}, {"inspect": {"url": HOST, "answer": {"value": "a"}}}, {"auth_prefix": ""},
+    ],
+)  # fmt: skip
+def test_each_key_is_in_the_fingerprint_of_the_settings(keys: dict[str, Any]) -> None:
+    """A changed table is written again after a restart, although the token is the same."""
+
+    def fingerprint(one: HttpSink) -> str:
+        return sink_fingerprint(one, lambda data: hashlib.sha256(data).hexdigest())
+
+    assert fingerprint(sink(key="A")) == fingerprint(sink(key="A"))
+    assert fingerprint(sink(key="A", **keys)) == fingerprint(sink(key="A", **keys)) != fingerprint(sink(key="A"))
 
 
 def test_a_command_that_asks_the_same_url_reads_what_the_sink_writes() -> None:

@@ -21,6 +21,12 @@ key = "JWT_TOKEN"
 kind = "json"
 path = "out/topstepx.json"
 
+[[providers.topstepx.sinks]]         # one value in a file of another program, Docker's config.json
+kind = "patch"
+path = "out/config.json"
+format = "json"
+set = {{ "/auths/registry.example.com/auth" = "{{{{ ('bot:' ~ access_token) | b64 }}}}" }}
+
 [[providers.topstepx.sinks]]         # a variable of a service that runs elsewhere, which is redeployed
 kind = "railway"
 base_url = "{url}"
@@ -64,6 +70,14 @@ secret = {{ file = "secrets/wallet-secret" }}
 kind = "auth-token"
 base_url = "{url}"
 client_secret = {{ file = "secrets/xerve" }}
+"""
+# The file of another program, before tokend sets a value in it.
+DOCKER_CONFIG = """{
+\t"auths": {
+\t\t"somebody.example.com": {"auth": "a2VwdDphcyBpdCBpcw=="}
+\t},
+\t"detachKeys": "ctrl-e,e"
+}
 """
 # Defaults of the sandbox's options.
 SECRETS = {

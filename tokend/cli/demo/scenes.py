@@ -1,5 +1,6 @@
 """Scenes of the demo, in order. Each prints a line after it has observed what the line says."""
 
+import base64
 import json
 import time
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from contextlib import suppress
 
 import click
 
-from tokend.cli.demo.config import CONFIG, SECRETS
+from tokend.cli.demo.config import CONFIG, DOCKER_CONFIG, SECRETS
 from tokend.cli.demo.stage import LOOK_SECONDS, DemoFailedError, Stage
 from tokend.client import TokendError
 
@@ -30,6 +31,7 @@ def play(stage: Stage) -> None:
     first = {name: _show_arrival(stage, name) for name in HELD}
     for name, file, extract in FILES:
         _show_file(stage, name, file, extract)
+    _show_patched_file(stage)
     _show_store(stage)
     _show_use(stage)
     _show_payment(stage)
@@ -69,6 +71,7 @@ def _start_sandbox(stage: Stage) -> None:
 def _start_daemon(stage: Stage) -> None:
     (stage.directory / "secrets").mkdir(mode=0o700)
     (stage.directory / "out").mkdir()
+    (stage.directory / "out" / "config.json").write_text(DOCKER_CONFIG)
     for name, value in SECRETS.items():
         stage.write_secret(name, value)
     config = stage.directory / "config.toml"
@@ -95,6 +98,23 @@ def _show_file(stage: Stage, name: str, file: str, extract: Callable[[str], str]
     stage.until(f"{path} holds the token of {name}", is_same)
     mode = f"{path.stat().st_mode & 0o777:04o}"
     stage.say("✓", name, f"written to out/{file}, mode {mode}, the same token")
+
+
+def _show_patched_file(stage: Stage) -> None:
+    path = stage.directory / "out" / "config.json"
+
+    def others_and_token() -> tuple[object, str]:
+        found = json.loads(path.read_text())
+        entry = found["auths"].pop("registry.example.com", {"auth": ""})
+        return found, base64.b64decode(entry["auth"]).decode().removeprefix("bot:")
+
+    def is_same() -> bool | None:
+        return others_and_token()[1] == stage.client.get("topstepx").access_token or None
+
+    stage.until(f"{path} holds the token of topstepx", is_same)
+    if others_and_token()[0] != json.loads(DOCKER_CONFIG):
+        raise DemoFailedError(f"{path} lost something of its owner's")
+    stage.say("✓", "topstepx", "set in out/config.json; everything else in it is as before")
 
 
 def _show_store(stage: Stage) -> None:

@@ -17,7 +17,7 @@ from tokend.engine.policy.turns import Turns
 from tokend.engine.records.store import TokenStore
 from tokend.machine.clock import Clock
 from tokend.machine.thread_pool import Threads
-from tokend.plugin.provider import Runtime
+from tokend.plugin.provider import ConnectedRuntime, Runtime
 from tokend.plugin.settings import SinkSettings
 from tokend.values.status import Failure
 
@@ -47,7 +47,7 @@ class Context:
     counters: Counters
     random: random_module.Random
     runtime: Callable[[Any], Runtime]
-    sink_upstream: Callable[[SinkSettings], Runtime]
+    sink_upstream: Callable[[SinkSettings], ConnectedRuntime]
     threads: Threads
     commands: Threads
     looks: Threads

@@ -36,18 +36,20 @@ class References:
     def __init__(self, store: TokenStore, changed: Callable[[Iterable[str], str], None]) -> None:
         self._store = store
         self._changed = changed
-        self._readers: dict[str, dict[str, None]] = {}
+        # By reader: its configuration, and the tokens that it and its sinks use. A reload leaves most as they are.
+        self._used: dict[str, tuple[ProviderConfig, frozenset[str]]] = {}
+        self._readers: dict[str, list[str]] = {}
         self._reported: dict[str, int | None] = {}
         store.subscribe(self._touched)
 
     def follow(self, providers: Mapping[str, ProviderConfig]) -> None:
         """Know the references of these providers and of their sinks, and no others."""
-        self._readers = {}
+        before, self._used, self._readers = self._used, {}, {}
         for reader, config in providers.items():
-            tables: tuple[ProviderSettings | SinkSettings, ...] = (config.settings, *config.sinks)
-            for settings in tables:
-                for name in _all_referenced(settings):
-                    self._readers.setdefault(name, {})[reader] = None
+            known = before.get(reader)
+            self._used[reader] = known = known if known is not None and known[0] is config else (config, _used(config))
+            for name in known[1]:
+                self._readers.setdefault(name, []).append(reader)
         self._reported = {name: self._state(name) for name in self._readers}
 
     def _touched(self, name: str) -> None:
@@ -62,6 +64,8 @@ class References:
         return None if lease is None else lease.generation
 
 
-def _all_referenced(settings: ProviderSettings | SinkSettings) -> Iterable[str]:
-    """Return the names also of tokens that the settings can do without."""
-    return (one.token for one in settings.secrets().values() if one.token is not None)
+def _used(config: ProviderConfig) -> frozenset[str]:
+    """Return the names of all tokens that a provider and its sinks use, also of those that they can do without."""
+    tables: tuple[ProviderSettings | SinkSettings, ...] = (config.settings, *config.sinks)
+    sources = (source for settings in tables for source in settings.secrets().values())
+    return frozenset(source.token for source in sources if source.token is not None)

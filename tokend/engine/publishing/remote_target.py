@@ -175,9 +175,9 @@ class RemoteTarget:
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[HostAttempt]:
-        """Wait for the host's turn, and have the host learn from what is done in the block."""
+        """Wait for the host's turn, and have the host learn from what is done in the block, on one connection."""
         self._waiting = True
-        async with self._context.hosts.attempt(self._sink.upstream) as attempt:
+        async with self._context.hosts.attempt(self._sink.upstream) as attempt, self.runtime.connected():
             self._waiting = False
             self.runtime.answered = self.delivery.answered = False
             yield attempt

@@ -1,6 +1,7 @@
 """Implementations of `plugin.sink.SinkRuntime`: threads with a deadline, secrets, requests, marks, other leases."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar, cast
@@ -13,7 +14,7 @@ from tokend.engine.publishing.token_credential import TokenCredential
 from tokend.machine.clock import Clock
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.protocol_check import implements
-from tokend.plugin.provider import Runtime
+from tokend.plugin.provider import ConnectedRuntime
 from tokend.plugin.remote_sink import HttpSinkSettings
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import SinkSettings
@@ -75,7 +76,7 @@ class WriteRuntime:
         self._kept: dict[str, tuple[Instant, Mapping[str, str]]] = {}
         self._credentials: dict[str, TokenCredential] = {}
         # Made at the first use: thousands of file sinks read no secret and send no request.
-        self._upstream: Runtime | None = None
+        self._upstream: ConnectedRuntime | None = None
 
     @property
     def clock(self) -> Clock:
@@ -193,7 +194,11 @@ class WriteRuntime:
         """Make the fingerprint of a token, as leases have it."""
         return self._context.store.state.fingerprint(value.reveal_bytes())
 
-    def _upstream_runtime(self) -> Runtime:
+    def connected(self) -> AbstractAsyncContextManager[None]:
+        """Keep the connection between the requests of the block."""
+        return self._upstream_runtime().connected()
+
+    def _upstream_runtime(self) -> ConnectedRuntime:
         if self._upstream is None:
             self._upstream = self._context.sink_upstream(self._sink)
         return self._upstream

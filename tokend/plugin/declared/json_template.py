@@ -58,7 +58,8 @@ class JsonTemplate:
         return hash(repr(self._tree))
 
     def __repr__(self) -> str:
-        return "JsonTemplate(…)"
+        """Return the whole body: fingerprints of settings are made of it. A field of this type has ``repr=False``."""
+        return f"JsonTemplate({self._tree!r})"
 
 
 def _parsed_tree(value: Any, path: Path) -> Any:

@@ -80,6 +80,15 @@ def test_pointers_are_checked_where_the_format_limits_them() -> None:
             check_pointer(form, deep)
 
 
+@pytest.mark.parametrize("form", ["toml", "ini"])
+def test_a_file_for_which_a_package_needs_long_is_left_alone(form: Format) -> None:
+    """128 KiB take it a second."""
+    content = FILES[form] + b"\n" + b"# c\n" * 32 * 1024
+    with pytest.raises(UneditableError, match=f"larger than 131072 bytes, the most for {form}: not edited"):
+        edit(content, form, {POINTER: Value("new")})
+    assert b"new" in edit(content[: 100 * 1024], form, {POINTER: Value("new")})
+
+
 def test_every_package_is_here_and_a_missing_one_is_named() -> None:
     """Without an import: a configuration is read in a process that writes nothing."""
     code = (

@@ -14,6 +14,9 @@ Format = Literal["json", "yaml", "toml", "ini", "netrc"]
 # The package of each format that needs one: they are those of the extra ``patch``.
 PACKAGES = {"yaml": "ruamel.yaml", "toml": "tomlkit", "ini": "configupdater"}
 
+# Their packages take a second for that much. For the others the limit of every edited file is enough.
+LARGEST_BYTES = {"toml": 128 * 1024, "ini": 128 * 1024}
+
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -49,6 +52,8 @@ def edit(content: bytes, form: Format, values: Mapping[Pointer, Value | None]) -
 
     Raises `UneditableError`, or `UnencodableError` with the pointer. Messages quote neither the file nor a value.
     """
+    if len(content) > (largest := LARGEST_BYTES.get(form, len(content))):
+        raise UneditableError(f"larger than {largest} bytes, the most for {form}: not edited")
     if content.startswith(_UTF_16):
         raise UneditableError("it is UTF-16: save it as UTF-8")
     bom = _BOM if content.startswith(_BOM) else b""

@@ -1,0 +1,167 @@
+"""An item of the desktop's keyring, by the Secret Service of freedesktop.org (gnome-keyring, KWallet, KeePassXC).
+
+The item has the attributes by which `secret-tool` and Python's keyring find it: ``service`` and ``username``. Beside
+them stand writer and generation; attributes are not secret. Nothing here unlocks a keyring: that would ask the user.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVar
+
+from pydantic import Field, model_validator
+
+from tokend.machine.thread_pool import ThreadPool
+from tokend.plugin.extras import require_package
+from tokend.plugin.remote_sink import RemoteSinkSettings
+from tokend.plugin.sink import Content, Mark, SinkRuntime
+from tokend.values.errors import NewerGenerationError, SinkConflictError, SinkError, SinkUnavailableError
+from tokend.values.secret import Secret
+
+if TYPE_CHECKING:
+    from secretstorage.collection import Collection
+    from secretstorage.item import Item
+
+T = TypeVar("T")
+
+WRITER, GENERATION = "tokend-writer", "tokend-generation"
+# Targets whose thread has not ended: a service that hangs must not take one thread after another.
+_busy: set[str] = set()
+
+
+class KeyringSink(RemoteSinkSettings):
+    """One item of the default keyring. The last writer wins: the service has no compare-and-set."""
+
+    read_with: ClassVar[frozenset[str]] = frozenset({"secret-tool", "keyring"})
+
+    kind: Literal["keyring"] = "keyring"
+    service: str = Field(min_length=1, max_length=256)
+    username: str = Field(min_length=1, max_length=256)
+
+    @model_validator(mode="after")
+    def _installed(self) -> Self:
+        require_package("secretstorage", kind="keyring", extra="keyring")
+        return self
+
+    @property
+    def target(self) -> str:
+        """``keyring:SERVICE/USERNAME``."""
+        return f"keyring:{self.service}/{self.username}"
+
+    def names_in_store(self) -> tuple[str, ...]:
+        """Both names, as in ``secret-tool lookup service SERVICE username USERNAME``."""
+        return self.service, self.username
+
+    async def put(self, runtime: SinkRuntime, content: Content, known: Mark | None) -> Mark:
+        """Write the item, which is made if it is missing, unless it holds a newer token or another writer's."""
+        assert isinstance(content.values, Secret)  # noqa: S101  (there is no key ``values``)
+        value, generation, writer = content.values.reveal_bytes(), content.generation, runtime.writer
+        takes_over = runtime.may_take_over
+
+        def write(collection: "Collection") -> None:
+            own = {**self._names, WRITER: writer, GENERATION: str(generation)}
+            item = self._item(collection)
+            if item is None:
+                collection.create_item(f"{self.service} ({self.username})", own, value)
+                return
+            attributes = item.get_attributes()
+            self._compare(attributes, writer, generation, takes_over=takes_over)
+            item.set_secret(value)
+            if (after := {**attributes, **own}) != attributes:
+                item.set_attributes(after)
+
+        await self._run(write)
+        return runtime.mark(content.values, version=str(generation))
+
+    async def remove(self, runtime: SinkRuntime, known: Mark | None) -> Mark:
+        """Delete the item, unless it holds another writer's token."""
+        writer, takes_over = runtime.writer, runtime.may_take_over
+
+        def delete(collection: "Collection") -> None:
+            if (item := self._item(collection)) is not None:
+                self._compare(item.get_attributes(), writer, None, takes_over=takes_over)
+                item.delete()
+
+        await self._run(delete)
+        return runtime.mark(None)
+
+    async def inspect(self, runtime: SinkRuntime) -> Mark | None:
+        """Read the item."""
+
+        def read(collection: "Collection") -> tuple[bytes, str | None] | None:
+            item = self._item(collection)
+            return None if item is None else (item.get_secret(), item.get_attributes().get(GENERATION))
+
+        found = await self._run(read)
+        return runtime.mark(None) if found is None else runtime.mark(Secret(found[0]), version=found[1])
+
+    @property
+    def _names(self) -> dict[str, str]:
+        return {"service": self.service, "username": self.username}
+
+    def _item(self, collection: "Collection") -> "Item | None":
+        """Return the item; None if there is none. Raises `SinkError` if there are several, or if it is locked."""
+        items = list(collection.search_items(self._names))
+        if len(items) > 1:
+            raise SinkError(f"{self.target}: the keyring has {len(items)} such items: delete all but one")
+        if items and items[0].is_locked():
+            raise SinkError(f"{self.target}: waits for the item to be unlocked")
+        return items[0] if items else None
+
+    def _compare(self, attributes: dict[str, str], writer: str, generation: int | None, *, takes_over: bool) -> None:
+        found, held = attributes.get(WRITER, writer), attributes.get(GENERATION, "")
+        if found != writer and not takes_over:
+            raise SinkConflictError(f"{self.target}: it holds a token of another writer")
+        if found == writer and generation is not None and held.isascii() and held.isdigit() and int(held) > generation:
+            raise NewerGenerationError(f"{self.target}: it holds generation {held}", generation=int(held))
+
+    async def _run(self, call: "Callable[[Collection], T]") -> T:
+        """Run a call on the default keyring, in a thread of its own. Raises `SinkError`."""
+        if self.target in _busy:
+            raise SinkError(f"{self.target}: an earlier call to the keyring still hangs")
+
+        def whole() -> T:
+            _busy.add(self.target)
+            try:
+                return self._on_keyring(call)
+            finally:
+                _busy.discard(self.target)
+
+        seconds = self.timeout.total_seconds()
+        try:
+            return await ThreadPool(1).run(whole, seconds=seconds)
+        except TimeoutError as error:
+            why = str(error) or f"no answer within {seconds:g} s"
+            raise SinkUnavailableError(f"{self.target}: the keyring: {why}") from None
+
+    def _on_keyring(self, call: "Callable[[Collection], T]") -> T:
+        """Open the default keyring and run the call. Blocks."""
+        import secretstorage
+        from jeepney.wrappers import DBusErrorResponse
+        from secretstorage.exceptions import (
+            ItemNotFoundException,
+            LockedException,
+            SecretServiceNotAvailableException,
+            SecretStorageException,
+        )
+
+        locked = f"{self.target}: waits for the keyring to be unlocked"
+        try:
+            connection = secretstorage.dbus_init()
+            try:
+                collection = secretstorage.get_collection_by_alias(connection, "default")
+                if collection.is_locked():
+                    raise SinkError(locked)
+                return call(collection)
+            finally:
+                connection.close()
+        except SecretServiceNotAvailableException:
+            advice = "is this a desktop session, with DBUS_SESSION_BUS_ADDRESS and a keyring?"
+            raise SinkUnavailableError(f"{self.target}: there is no Secret Service: {advice}") from None
+        except LockedException:
+            raise SinkError(locked) from None
+        except ItemNotFoundException:
+            raise SinkError(f"{self.target}: there is no default keyring, or the item was deleted meanwhile") from None
+        except (SecretStorageException, DBusErrorResponse) as error:
+            raise SinkError(f"{self.target}: the keyring refused ({type(error).__name__})") from None
+        except (OSError, EOFError, ValueError) as error:
+            what = type(error).__name__
+            raise SinkUnavailableError(f"{self.target}: the connection to the keyring broke off ({what})") from None
