@@ -1,7 +1,9 @@
 """All sinks of a host pause together and come back in turn."""
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -173,6 +175,8 @@ def test_what_began_before_the_pause_neither_ends_nor_doubles_it() -> None:
             tasks.start_soon(late, 0.2, None)
             tasks.start_soon(lambda: late(0.3, None, answered=True))
             tasks.start_soon(late, 0.4, 50.0)
+            await anyio.sleep(0.35)
+            assert hosts.is_paused(HOST)
         await answer(hosts)
         assert 50.4 <= began.until(clock.instant()) <= 50.5
 
@@ -219,3 +223,42 @@ def test_a_sink_that_goes_away_in_the_queue_lets_the_next_one_through() -> None:
         assert done == [1, 3]
 
     with_hosts(main)
+
+
+def test_while_a_probe_is_under_way_the_others_are_at_rest() -> None:
+    """A host that does not answer for half a minute: no timer runs for those in the queue."""
+
+    async def main(clock: VirtualClock, hosts: HostBackoff) -> None:
+        async def probe() -> None:
+            async with hosts.attempt(HOST) as attempt:
+                await anyio.sleep(30)
+                attempt.answered = True
+
+        await fail(hosts)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(probe)
+            for _ in range(3):
+                tasks.start_soon(answer, hosts)
+            await anyio.sleep(2)
+            with counted_waits(clock) as waits:
+                await anyio.sleep(25)
+            assert waits == []
+
+    with_hosts(main)
+
+
+@contextmanager
+def counted_waits(clock: VirtualClock) -> Iterator[list[float]]:
+    """The moments at which somebody began to wait on the clock."""
+    waits: list[float] = []
+    wait = clock.wait
+
+    async def counting(until: Any, wake: Any, *, ends: Any = None) -> None:
+        waits.append(clock.instant().boot)
+        await wait(until, wake, ends=ends)
+
+    clock.wait = counting  # type: ignore[method-assign]  # for this block
+    try:
+        yield waits
+    finally:
+        clock.wait = wait  # type: ignore[method-assign]

@@ -99,6 +99,22 @@ def test_a_program_that_keeps_changing_the_file_ends_the_tries(tmp_path: Path) -
     assert path.read_text() == f"theirs\n{EDIT_TRIES}\n"
 
 
+@pytest.mark.parametrize(
+    ("found", "mode", "warned"), [(0o644, None, True), (0o640, None, False), (0o644, "0600", False)]
+)
+def test_a_file_that_every_user_may_read_is_a_warning(
+    tmp_path: Path, found: int, mode: str | None, warned: bool
+) -> None:
+    """Of any kind that edits: the file keeps its mode unless the sink sets one."""
+    path = tmp_path / "f"
+    assert made(path).exposure() is None
+    path.write_text("x\n")
+    path.chmod(found)
+    told = made(path, **({} if mode is None else {"mode": mode})).exposure()
+    assert (told is not None) is warned
+    assert told is None or f"chmod o-r {path}" in told
+
+
 def test_the_kind_is_told_what_to_write() -> None:
     """The three methods are the author's."""
     bare = EditedFileSink.model_construct(kind="bare", path=Path("/nowhere"))

@@ -108,10 +108,10 @@ class HostBackoff:
         there.waiting.append(me)
         try:
             while there.waiting[0] is not me or not self._may_begin(there, now := self._clock.instant()):
-                until = (
-                    None if there.waiting[0] is not me or there.until is None else now.after(there.wait_seconds(now))
-                )
-                await self._clock.wait(until, me)
+                # Only the first waits for the end of a pause. The end of an attempt wakes it, and so it has no timer
+                # while as many are under way as the host takes.
+                pause = there.wait_seconds(now) if there.waiting[0] is me else 0.0
+                await self._clock.wait(now.after(pause) if pause > 0 else None, me)
                 if me.is_set():
                     place = there.waiting.index(me)
                     me = there.waiting[place] = Event()

@@ -47,10 +47,14 @@ async def probe_store(name: str, sink: SinkSettings, context: Context) -> StoreP
         return StoreProbe("refused" if refused else "failed", _without_target(error.detail, sink))
     except Exception:  # of a kind from another package; the text may quote a secret
         return StoreProbe("failed", bug_in(sink))
-    word = found.partition(":")[0]
-    if word == "unknown" and not runtime.answered:
+    return _answered(found.partition(":")[0], asked=runtime.answered, has_token=leases is not None)
+
+
+def _answered(word: str, *, asked: bool, has_token: bool) -> StoreProbe:
+    """Return the result for what a look has found (the word of `SinkStatus.drift`)."""
+    if word == "unknown" and not asked:
         return StoreProbe("not_tried", "this store cannot be asked without a write")
-    if leases is None:
+    if not has_token:
         return StoreProbe("ok", "the store answers")
     return StoreProbe("ok", f"the store answers: {_FOUND.get(word, 'it cannot be read back')}")
 

@@ -34,6 +34,13 @@ def test_the_target_names_namespace_secret_and_key() -> None:
     assert sink.upstream == "cluster.example:6443"
 
 
+def test_a_command_that_prints_the_value_is_known() -> None:
+    """A login by it would depend on what it logs in for."""
+    sink = made(**KEYS)
+    assert sink.is_read_by(("kubectl", "get", "secret", "app", "-o", "jsonpath={.data.token}"))
+    assert not sink.is_read_by(("kubectl", "get", "secret", "app", "-o", "jsonpath={.data.other}"))
+
+
 def test_two_sinks_of_one_secret_need_two_managers() -> None:
     """An apply takes away what its manager no longer names: the other sink's key."""
     one, other = made(**KEYS, key="a"), made(**KEYS, key="b")

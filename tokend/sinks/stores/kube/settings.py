@@ -33,6 +33,7 @@ class KubernetesSettings(ValuesSettings, HttpSinkSettings):
     """
 
     # The API server answers with the whole Secret: 1 MiB in Base64, and who owns what.
+    read_with: ClassVar[frozenset[str]] = frozenset({"kubectl", "oc"})
     largest_body_bytes: ClassVar[int] = 4 * 1024 * 1024
     pod: ClassVar[Path] = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -122,6 +123,10 @@ class KubernetesSettings(ValuesSettings, HttpSinkSettings):
     def target(self) -> str:
         """``k8s:NAMESPACE/NAME#KEY``."""
         return f"k8s:{self.namespace}/{self.secret_name}#{','.join(self.own_keys)}"
+
+    def names_in_store(self) -> tuple[str, ...]:
+        """Return Secret and key, as in ``kubectl get secret NAME -o jsonpath={.data.KEY}``."""
+        return (self.secret_name, self.own_keys[0])
 
     def exclusive_targets(self) -> frozenset[str]:
         """Return the keys of the Secret, and the manager: an apply takes away what its manager no longer names."""
