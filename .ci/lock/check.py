@@ -15,6 +15,8 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 LOCKS = Path(__file__).resolve().parent
 PROJECT = LOCKS.parents[1]
+# Extras that the Debian package and the container have, as in scripts/lock.
+OF_SINKS = ("github", "keyring", "nats", "patch", "redis")
 PIN = re.compile(r"^([\w.-]+)==(\S+)(?: ; [^\\\n]*)?((?:\s*\\\n +--hash=sha256:[0-9a-f]{64})*)", re.MULTILINE)
 
 
@@ -27,8 +29,10 @@ def wanted() -> dict[str, list[str]]:
         for path in LOCKS.glob("*.in")
     }
     sources["build"] += document["build-system"]["requires"]
-    extra = document["project"]["optional-dependencies"]["test"]
-    return sources | {"runtime": runtime, "test": [*runtime, *extra, *sources["build"]]}
+    extras = document["project"]["optional-dependencies"]
+    of_sinks = [one for name in OF_SINKS for one in extras[name]]
+    test = [*runtime, *extras["test"], *sources["build"]]
+    return sources | {"runtime": runtime, "package": [*runtime, *of_sinks], "test": test}
 
 
 def problems(lock: str, requirements: list[str], pinned: Mapping[NormalizedName, str]) -> Iterator[str]:

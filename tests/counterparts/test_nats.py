@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+import trustme
 
 from tests.counterparts.programs import Counterpart, answers_tcp, program, started
 from tests.sinks.leases import PLANTED
@@ -200,3 +201,42 @@ def test_a_server_that_is_away_gets_nothing_late(tmp_path: Path) -> None:
 def at(port: int) -> Callable[[Counterpart], bool]:
     """Whether somebody listens at this port, whatever port was planned."""
     return lambda one: answers_tcp(Counterpart(port, one.pid, one.output))
+
+
+def test_tls_is_verified_and_a_handshake_that_fails_ends_the_attempt(tmp_path: Path) -> None:
+    """By the authority of ca_file; at once, although the library waits for the end of its connection for ever."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    (tmp_path / "cert.pem").write_bytes(certificate.cert_chain_pems[0].bytes())
+    files = [f"--tls{name}={tmp_path}/{name}.pem" for name in ("cert", "key")]
+    server = program("nats-server", package="apt-get install nats-server")
+
+    async def trusted(sink: NatsSink, runtime: WriteRuntime) -> None:
+        mark = await sink.put(runtime, content(), None)
+        assert await sink.inspect(runtime) == mark
+
+    async def untrusted(sink: NatsSink, runtime: WriteRuntime) -> None:
+        with anyio.fail_after(10), pytest.raises(SinkUnavailableError, match="its TLS certificate is not trusted"):
+            await sink.put(runtime, content(), None)
+
+    with started(
+        lambda port: [
+            server,
+            "-a",
+            "127.0.0.1",
+            "-p",
+            str(port),
+            "-js",
+            "-sd",
+            str(tmp_path / "streams"),
+            "--tls",
+            *files,
+        ],
+        tmp_path,
+        answers=answers_tcp,
+    ) as running:
+        url = f"tls://localhost:{running.port}"
+        run(running.port, trusted, url=url, ca_file=tmp_path / "ca.pem", create=True)
+        run(running.port, untrusted, url=url)

@@ -175,6 +175,8 @@ def test_what_began_before_the_pause_neither_ends_nor_doubles_it() -> None:
             tasks.start_soon(late, 0.2, None)
             tasks.start_soon(lambda: late(0.3, None, answered=True))
             tasks.start_soon(late, 0.4, 50.0)
+            await anyio.sleep(0.35)
+            assert hosts.is_paused(HOST)
         await answer(hosts)
         assert 50.4 <= began.until(clock.instant()) <= 50.5
 

@@ -161,10 +161,14 @@ def test_a_bucket_is_made_only_where_the_settings_say_so() -> None:
         for call in (put(stage), stage.sink.inspect(stage.runtime)):
             with pytest.raises(SinkError, match="the bucket does not exist: nats kv add app, or create = true"):
                 await call
+        assert await stage.sink.remove(stage.runtime, None) == stage.runtime.mark(None)
         assert not stage.store.exists
 
     async def made(stage: Stage) -> None:
         stage.store.exists = False
+        assert await stage.sink.inspect(stage.runtime) == stage.runtime.mark(None)
+        assert await stage.sink.remove(stage.runtime, None) == stage.runtime.mark(None)
+        assert not stage.store.exists, "only a write makes it"
         await put(stage)
         assert stage.store.held() == PLANTED
 

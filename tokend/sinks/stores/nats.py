@@ -40,6 +40,7 @@ from tokend.values.secret import Secret
 if TYPE_CHECKING:
     from nats.aio.client import Client
 
+CLOSE_SECONDS = 0.5
 # Headers of a value.
 WRITER, GENERATION = "Tokend-Writer", "Tokend-Generation"
 EXPECTED, OPERATION = "Nats-Expected-Last-Subject-Sequence", "KV-Operation"
@@ -119,7 +120,7 @@ class NatsSink(RemoteSinkSettings, TlsSettings):
         """Write the value on top of the revision that is read first."""
         assert isinstance(content.values, Secret)  # noqa: S101  (there is no key ``values``)
         async with self._session(runtime) as session:
-            found = await self._last(session, create=self.create)
+            found = await self._last(session, missing="make" if self.create else "refuse")
             self._compare(runtime, found, content.generation)
             headers = {WRITER: runtime.writer, GENERATION: str(content.generation)}
             revision = await self._publish(session, found, content.values.reveal_bytes(), headers)
@@ -128,7 +129,7 @@ class NatsSink(RemoteSinkSettings, TlsSettings):
     async def remove(self, runtime: SinkRuntime, known: Mark | None) -> Mark:
         """Purge the key with its history, unless another writer's token is there."""
         async with self._session(runtime) as session:
-            found = await self._last(session)
+            found = await self._last(session, missing="empty")
             if found.value is None:
                 return runtime.mark(None)
             self._compare(runtime, found, None)
@@ -138,7 +139,7 @@ class NatsSink(RemoteSinkSettings, TlsSettings):
     async def inspect(self, runtime: SinkRuntime) -> Mark | None:
         """Read the last entry of the key."""
         async with self._session(runtime) as session:
-            found = await self._last(session)
+            found = await self._last(session, missing="empty" if self.create else "refuse")
         if found.value is None:
             return runtime.mark(None)
         return runtime.mark(Secret(found.value), version=str(found.revision))
@@ -153,8 +154,8 @@ class NatsSink(RemoteSinkSettings, TlsSettings):
         if generation is not None and re.fullmatch("[0-9]{1,18}", held) and int(held) > generation:
             raise NewerGenerationError(f"{self.target}: it holds generation {held}", generation=int(held))
 
-    async def _last(self, session: "_Session", *, create: bool = False) -> _Found:
-        """Read the last entry; with ``create`` make the bucket if it is missing."""
+    async def _last(self, session: "_Session", *, missing: Literal["make", "empty", "refuse"]) -> _Found:
+        """Read the last entry; ``missing`` is what a bucket that does not exist means."""
         asked = dumps({"last_by_subj": self._subject}).encode()
         try:
             answer = await session.ask(f"$JS.API.STREAM.MSG.GET.{self._stream}", asked)
@@ -163,10 +164,11 @@ class NatsSink(RemoteSinkSettings, TlsSettings):
                 return _Found()
             if error.code != NO_STREAM:
                 raise
-            if not create:
+            if missing == "refuse":
                 advice = f"nats kv add {self.bucket}, or create = true"
                 raise SinkError(f"{self.target}: the bucket does not exist: {advice}") from None
-            await self._make_bucket(session)
+            if missing == "make":
+                await self._make_bucket(session)
             return _Found()
         found = _entry(answer.get("message"))
         if found is None:
@@ -224,7 +226,8 @@ class NatsSink(RemoteSinkSettings, TlsSettings):
                     await session.connect(runtime)
                     yield session
                 finally:
-                    with anyio.CancelScope(shield=True):
+                    # After a handshake that failed, the library waits for the end of a connection that has ended.
+                    with anyio.move_on_after(CLOSE_SECONDS, shield=True):
                         await session.close()
         except (Error, OSError, EOFError, ValueError) as error:
             session.refuse(error)

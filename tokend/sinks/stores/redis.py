@@ -32,6 +32,7 @@ from tokend.values.secret import Secret
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
+CLOSE_SECONDS = 0.5
 # Each begins with the comparison. ARGV: writer, generation ("" for unknown), whether to take over, field.
 _COMPARE = """
 local suffix = ARGV[4] == '' and '' or ':' .. ARGV[4]
@@ -220,7 +221,7 @@ class RedisSink(RemoteSinkSettings, TlsSettings):
                     await connection.send_command("EVAL", script, 2, self.key, _neighbour(self.key), *arguments)
                     return await connection.read_response()
                 finally:
-                    with anyio.CancelScope(shield=True):
+                    with anyio.move_on_after(CLOSE_SECONDS, shield=True):
                         await connection.disconnect(nowait=True)
         except (RedisError, OSError, EOFError, ValueError, RecursionError) as error:
             self._refuse(error, is_sent=is_sent)
