@@ -169,6 +169,15 @@ def test_a_life_too_short_for_the_store_is_a_warning(tmp_path: Path) -> None:
     assert [one.code for one in loaded(written(tmp_path, aged)).warnings] == ["store_quota"]
 
 
+def test_a_warning_of_a_kind_shows_no_secret_either(tmp_path: Path) -> None:
+    """The kind may name its target."""
+    text = PARTNER + 'ttl = "5m"\n[[providers.partner.sinks]]\nkind = "aws-secretsmanager"\nregion = "eu-central-1"\n'
+    keys = 'access_key_id = { env = "KEY" }\nsecret_access_key = { env = "KEY" }\n'
+    config = loaded(written(tmp_path, text + keys + f'secret_id = "{PLANTED}"\n'))
+    assert {one.code for one in config.warnings} == {"store_quota", "literal_secret"}
+    assert PLANTED not in str(config.warnings)
+
+
 def test_a_life_that_only_the_upstream_knows_is_no_warning(tmp_path: Path) -> None:
     """The first token decides."""
     assert loaded(written(tmp_path, TT + SINK.replace("partner", "tt"))).warnings == ()

@@ -169,6 +169,9 @@ def test_bytes_are_counted_for_each_exchange() -> None:
             for _ in range(3):
                 assert len((await ask(one, server)).body) == LARGEST_BODY_BYTES
             assert server.connections == 1
+            server.play(FAULTS["flood of 1xx"])
+            with pytest.raises(TransientError, match="more than 128 KiB"):
+                await ask(one, server)
             largest.set()
             with pytest.raises(TransientError, match="256 KiB"):
                 await ask(one, server)

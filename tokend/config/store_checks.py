@@ -8,7 +8,7 @@ from tokend.config.findings import ConfigProblem, Findings
 from tokend.config.kind_failures import failure_of_kind
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import HeldSettings, SinkSettings
-from tokend.plugin.shown_text import begins_as_secret
+from tokend.plugin.shown_text import begins_as_secret, shown
 
 
 def check_stores(sinks: Iterable[PlacedSettings], providers: Iterable[PlacedSettings], findings: Findings) -> None:
@@ -69,7 +69,7 @@ def _of_quota(sink: PlacedSettings, tables: Mapping[str, PlacedSettings]) -> Ite
     names = (_owner(sink), *settings.other_tokens())
     lives = [life for name in names if name in tables and (life := _life_seconds(tables[name])) is not None]
     if lives and (warning := settings.quota_warning(min(lives))) is not None:
-        yield sink.document.problem(sink.path, warning, code="store_quota")
+        yield sink.document.problem(sink.path, shown(warning), code="store_quota")
 
 
 def _of_names(sink: PlacedSettings) -> Iterator[ConfigProblem]:

@@ -221,6 +221,34 @@ def test_a_later_end_of_the_same_token_is_written_where_it_is_shown() -> None:
     run_virtually(main)
 
 
+def test_a_lost_answer_to_a_later_end_is_not_taken_for_a_success() -> None:
+    """The value was there before. Where it came with the write, or nobody remembers, nothing is written twice."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, network, store = world_with_store(clock)
+        configured = provider("a", FakeHeld(), EndingSink(key="app", auth=literal(PASSWORD)))
+        network.losing.add("PUT")
+        async with world.running(configured) as supervisor:
+            await until(lambda: supervisor.ready, seconds=5)
+            assert store.versions == 1
+            store.failing = 500
+            await give_later_end(world, 3600)
+            await until(lambda: row(supervisor).error is not None, seconds=5)
+        store.failing = None
+        async with world.running(configured) as supervisor:
+            await until(lambda: supervisor.ready, seconds=5)
+            assert store.versions == 2
+        world.state.marked.clear()
+        async with world.running(configured) as supervisor:
+            await until(lambda: supervisor.ready, seconds=5)
+            assert store.versions == 2
+            await give_later_end(world, 3600)
+            await until(lambda: supervisor.ready, seconds=5)
+            assert store.versions == 3
+
+    run_virtually(main)
+
+
 # ------------------------------------------------------------------ drift
 
 

@@ -596,3 +596,10 @@ def test_all_that_is_wrong_between_the_tables_is_said_at_once() -> None:
             inspect={"url": "https://evil.example/{y}", "answer": {"value": "a"}},
         )
     assert wrong.value.error_count() == 4
+
+
+def test_a_later_end_of_the_token_is_written_where_the_request_has_it() -> None:
+    """By a placeholder."""
+    assert not sink().writes_end
+    for name in ("expires_at", "expires_at_unix"):
+        assert sink(request={**REQUEST, "json": {"value": "{value}", "until": f"{{{name}}}"}}).writes_end

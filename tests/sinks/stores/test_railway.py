@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from tests.fakes import literal
 from tests.sinks.leases import PLANTED
+from tests.sinks.played_server import Answer
 from tests.sinks.played_store import CREDENTIAL, Row, Stage
 from tests.sinks.stores.played_railway import ENVIRONMENT, PLACE, PROJECT, SERVICE, SHARED, PlayedRailway
 from tests.sinks.test_remote_sink_contract import content_of, run
@@ -252,3 +253,17 @@ def test_a_refusal_in_railways_words_is_reported_like_a_401(
         assert stage.store.asked == asked
 
     played(main)
+
+
+@pytest.mark.parametrize("body", [{}, {"data": {}}, {"data": {"variableUpsert": False}}, {"data": {"other": True}}])
+def test_only_a_confirmation_is_a_success(body: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Status 200 is none."""
+
+    async def main(stage: Stage) -> None:
+        monkeypatch.setattr(stage.store.server, "_answer", lambda asked: Answer(200, body))
+        content = await content_of(stage)
+        for operation in (stage.sink.put(stage.runtime, content, None), stage.sink.announce(stage.runtime)):
+            with pytest.raises(SinkError, match=r"without a result|did not confirm"):
+                await operation
+
+    played(main, deploy="auto")

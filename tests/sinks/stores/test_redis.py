@@ -327,3 +327,10 @@ def test_a_server_behind_a_unix_socket_is_written(tmp_path: Path) -> None:
             assert stage.store.held() == PLANTED
 
     run(main)
+
+
+def test_a_later_end_of_the_token_is_written_where_the_key_ends_with_it() -> None:
+    """Not for a field of a hash whose end is left alone."""
+    assert sink().writes_end
+    assert sink(field="token", expire=True).writes_end
+    assert not sink(field="token").writes_end

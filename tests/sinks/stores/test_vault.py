@@ -202,3 +202,9 @@ def test_a_token_of_a_login_that_has_ended_is_reported_and_the_newer_one_used(ve
         assert runtime.reported == 0, "a missing right is no matter of the login"
 
     run(main, version)
+
+
+def test_a_later_end_of_the_token_is_written_where_the_store_has_one() -> None:
+    """Version 1 has a ttl; version 2 has none."""
+    assert made(kv_version=1, update="whole").writes_end
+    assert not made().writes_end

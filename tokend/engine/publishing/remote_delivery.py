@@ -98,14 +98,18 @@ class RemoteDelivery:
     async def _write(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> bool:
         content = await self._sink.content(runtime, lease, others)
         ends = None if content.expires_at is None else unix(content.expires_at.wall)
+        was_known = self.known is not None
         known = await self._last_mark(runtime)
         is_same = known is not None and known.digest == runtime.mark(content.values).digest
-        if is_same and (self.expires_at == ends or not self._sink.writes_end):
+        # An end that nobody remembers is taken for the right one: the store has the value that was written with it.
+        has_end = self.expires_at == ends or (self.expires_at is None and not was_known)
+        if is_same and (has_end or not self._sink.writes_end):
+            self.expires_at = ends
             await self._found(known)
             return False
         if self.is_held_back():
             raise WriteHeldBack
-        await self._forget()
+        await self._forget(end=self.expires_at if is_same else None)
         await self._wrote(self._mark_of("put", await self._sink.put(runtime, content, known)), ends)
         return True
 
@@ -118,9 +122,9 @@ class RemoteDelivery:
         await self._wrote(self._mark_of("remove", await self._sink.remove(runtime, known)), None)
         return True
 
-    async def _forget(self) -> None:
-        """Know nothing of the target until an answer arrives."""
-        self.known = self.expires_at = None
+    async def _forget(self, *, end: int | None = None) -> None:
+        """Know nothing of the target until an answer arrives, but that its value may still have the older ``end``."""
+        self.known, self.expires_at = None, end
         await self._save()
 
     async def _wrote(self, mark: Mark, expires_at: int | None) -> None:

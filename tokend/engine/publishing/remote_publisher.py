@@ -18,6 +18,7 @@ from tokend.engine.publishing.target_lock import TargetLock
 from tokend.engine.publishing.target_tokens import Wanted
 from tokend.machine.logs import get_logger
 from tokend.plugin.settings import SinkSettings
+from tokend.plugin.shown_text import shown
 from tokend.plugin.sink import RemoteSink, Sink
 from tokend.values.errors import SinkConflictError, SinkError
 from tokend.values.instant import Instant
@@ -165,7 +166,7 @@ class RemotePublisher(Publisher):
             return ()
         lives = [life for one in (leases[0], *leases[1].values()) if (life := one.token.life_seconds) is not None]
         warning = self.sink.quota_warning(min(lives)) if lives else None
-        return () if warning is None else (StatusWarning(QUOTA, warning),)
+        return () if warning is None else (StatusWarning(QUOTA, shown(warning)),)
 
     async def _judge(self) -> None:
         """React to what a look has found: repair, report, or leave it to a person."""

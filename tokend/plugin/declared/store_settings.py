@@ -83,6 +83,11 @@ class DeclaredStoreSettings(ValuesSettings, HttpSinkSettings):
         """Whether a write names the state that it replaces."""
         return "version" in names_of(self.request)
 
+    @property
+    def writes_end(self) -> bool:  # type: ignore[override]  # other kinds know it without their settings
+        """Whether the request has the end of the token."""
+        return not {"expires_at", "expires_at_unix"}.isdisjoint(names_of(self.request))
+
     def warnings(self, revealed: Mapping[str, Secret]) -> Iterator[str]:  # noqa: ARG002  # what every kind gets
         """Yield a warning for each text that looks like a secret: only ``auth`` is read, hidden and watched as one."""
         for table, request in self._tables():

@@ -160,6 +160,11 @@ class RedisSink(RemoteSinkSettings, TlsSettings):
         """The place of the server: all sinks of one server pause together."""
         return _parsed(self.url).place
 
+    @property
+    def writes_end(self) -> bool:  # type: ignore[override]  # the key's end is left alone where the key is others', too
+        """Whether the key ends with the token."""
+        return self.field is None or self.expire
+
     def exclusive_targets(self) -> frozenset[str]:
         """The field, or the whole key."""
         return frozenset({self._key if self.field is None else part_of(self._key, self.field)})

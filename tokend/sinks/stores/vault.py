@@ -41,6 +41,11 @@ class VaultSink(ValuesSettings, HttpSinkSettings):
     # The secret holds nothing but our keys: a removal destroys its older versions, too.
     exclusive: bool = False
 
+    @property
+    def writes_end(self) -> bool:  # type: ignore[override]  # KV version 2 has no end
+        """Whether ``ttl`` is written: what is left of the token."""
+        return self.kv_version == 1
+
     @field_validator("address")
     @classmethod
     def _usable_address(cls, value: str) -> str:

@@ -204,6 +204,25 @@ def test_metadata_that_may_not_be_written_is_said(status: str) -> None:
     run(main)
 
 
+class WithoutMetadata(PlayedVault):
+    """A server that answers 404 to everything about metadata, as simple ones do."""
+
+    def _metadata(self, *_: Any) -> Answer:
+        return Answer(404, {"errors": []})
+
+
+def test_a_server_without_metadata_is_said() -> None:
+    """The token is there."""
+
+    async def main(stage: Stage) -> None:
+        stage.store.secret.versions.clear()
+        mark = await stage.sink.put(stage.runtime, await content(stage), None)
+        assert mark.remark == "no generation is kept: the server knows no metadata"
+        assert stage.store.held() == "planted-fake-token"
+
+    run(main, Row(VaultSink, WithoutMetadata))
+
+
 def test_a_store_without_patch_is_not_guessed() -> None:
     """The message names the capability and the key; with ``update = "whole"`` the others' keys stay."""
 

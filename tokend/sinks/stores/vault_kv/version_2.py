@@ -190,6 +190,9 @@ class Version2:
         reply = await calls.ask("PATCH", "metadata/", {"custom_metadata": entries})
         if reply.status in {403, 405}:
             return f"no generation is kept: the policy lacks patch on {calls.mount}/metadata/{calls.path}"
+        if reply.status == 404 and found.version == 0:
+            # It was written a moment ago, and had no metadata before either.
+            return "no generation is kept: the server knows no metadata"
         if reply.status not in {200, 204}:
             await calls.refuse(reply, "metadata/", "patch")
         return None
