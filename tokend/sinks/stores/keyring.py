@@ -75,6 +75,7 @@ class KeyringSink(RemoteSinkSettings):
 
     async def remove(self, runtime: SinkRuntime, known: Mark | None) -> Mark:
         """Delete the item, unless it holds another writer's token."""
+
         def delete(collection: "Collection") -> None:
             if (item := self._item(collection)) is not None:
                 self._compare(item.get_attributes(), runtime, None)
