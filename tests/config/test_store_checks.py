@@ -122,7 +122,7 @@ def test_a_url_with_credentials_is_an_error_at_its_key(tmp_path: Path, url: str)
 
 def test_a_url_in_a_template_or_with_an_at_in_its_path_is_none(tmp_path: Path) -> None:
     """A connection string is often what a program wants to read."""
-    more = "value = 'postgres://app:{{ access_token }}@db.example/app'\nmin_interval = \"1h\"\n"
+    more = "value = 'postgres://app:{{ access_token }}@db.example/app'\nmin_interval = \"15m\"\n"
     assert loaded(written(tmp_path, PARTNER + SINK.replace("APP", "a@b") + more)).warnings == ()
     assert loaded(written(tmp_path, PARTNER + SINK.replace("store.example", "store.example/@scope") + more))
 
@@ -142,7 +142,7 @@ def test_a_secret_in_the_place_of_a_name_is_not_shown(tmp_path: Path) -> None:
     assert problem.message.startswith("shelf:(not shown) is written by another sink already: ")
     problem = only(refused(written(tmp_path, PARTNER + SINK.replace('"APP"', f'["{PLANTED}"]'))))
     assert "expected a string" in problem.message
-    config = loaded(written(tmp_path, PARTNER + sink + 'min_interval = "1h"\n'))
+    config = loaded(written(tmp_path, PARTNER + sink + 'min_interval = "15m"\n'))
     [warning] = config.warnings
     assert (warning.line, warning.code, warning.excerpt) == (7, "literal_secret", 'secret_name = "…"')
     assert warning.message.startswith("secret_name: this looks like a secret, and a name belongs here")
@@ -167,6 +167,20 @@ def test_a_life_too_short_for_the_store_is_a_warning(tmp_path: Path) -> None:
     assert loaded(written(tmp_path, PARTNER + 'ttl = "18m"\n' + SINK)).warnings == ()
     aged = PARTNER + 'ttl = "1h"\nmax_age = "5m"\n' + SINK
     assert [one.code for one in loaded(written(tmp_path, aged)).warnings] == ["store_quota"]
+
+
+def test_a_min_interval_that_is_longer_than_a_token_lives_is_a_warning(tmp_path: Path) -> None:
+    """The advice of the quota's warning must not hide that the store then holds ended tokens; max_age ends none."""
+    config = loaded(written(tmp_path, PARTNER + 'ttl = "5m"\n' + SINK + 'min_interval = "15m"\n'))
+    assert [(one.code, one.message) for one in config.warnings] == [
+        (
+            "store_quota",
+            "min_interval is longer than a token lives (300 s): until the next write the store holds a token that "
+            "has ended",
+        )
+    ]
+    aged = PARTNER + 'ttl = "1h"\nmax_age = "5m"\n' + SINK + 'min_interval = "15m"\n'
+    assert loaded(written(tmp_path, aged)).warnings == ()
 
 
 def test_a_warning_of_a_kind_shows_no_secret_either(tmp_path: Path) -> None:
@@ -199,7 +213,7 @@ def test_a_credential_that_is_read_from_what_the_sink_writes_is_an_error(tmp_pat
         'api_secret = { env = "KEY" }', f"api_secret = {READER}"
     )
     between = TT.replace('api_key = { env = "KEY" }', 'api_key = { token = "login" }')
-    sink = SINK + f'auth = {{ token = "{"tt" if behind else "login"}" }}\nmin_interval = "1h"\n'
+    sink = SINK + f'auth = {{ token = "{"tt" if behind else "login"}" }}\nmin_interval = "15m"\n'
     text = PARTNER + sink + other + between
     problem = only(refused(written(tmp_path, text)))
     assert (problem.line, problem.column) == (8, 1)
@@ -210,7 +224,7 @@ def test_a_credential_that_is_read_from_what_the_sink_writes_is_an_error(tmp_pat
 def test_a_token_may_authenticate_with_what_is_made_from_it(tmp_path: Path) -> None:
     """A login by the sink's own token goes through memory, not through the store."""
     login = TT.replace('api_key = { env = "KEY" }', 'api_key = { token = "partner" }')
-    text = PARTNER + SINK + 'auth = { token = "tt" }\nmin_interval = "1h"\n' + login
+    text = PARTNER + SINK + 'auth = { token = "tt" }\nmin_interval = "15m"\n' + login
     assert loaded(written(tmp_path, text)).warnings == ()
 
 
@@ -295,7 +309,7 @@ kind = "vault"
 address = "{address}"
 path = "app"
 auth = {{ token = "login" }}
-min_interval = "1h"
+min_interval = "15m"
 """
 
 

@@ -64,11 +64,19 @@ def _of_removal(sink: PlacedSettings, tables: Mapping[str, PlacedSettings]) -> I
 
 
 def _of_quota(sink: PlacedSettings, tables: Mapping[str, PlacedSettings]) -> Iterator[ConfigProblem]:
-    """Yield a warning if the settings say how long a token of the sink lives, and the store's quota is too small."""
+    """Yield a warning if the settings say how long a token of the sink lives, and the store's quota is too small.
+
+    Also if ``min_interval`` is longer than that: it follows a quota, and the store holds an ended token.
+    """
     settings: SinkSettings = sink.settings
-    names = (_owner(sink), *settings.other_tokens())
-    lives = [life for name in names if name in tables and (life := _life_seconds(tables[name])) is not None]
-    if lives and (warning := settings.quota_warning(min(lives))) is not None:
+    places = [tables[name] for name in (_owner(sink), *settings.other_tokens()) if name in tables]
+    between = [life for one in places if (life := _life_seconds(one)) is not None]
+    lives = [life for one in places if (life := _fresh_life_seconds(one)) is not None]
+    warnings = (
+        settings.quota_warning(min(between)) if between else None,
+        settings.interval_warning(min(lives)) if lives else None,
+    )
+    for warning in filter(None, warnings):
         yield sink.document.problem(sink.path, shown(warning), code="store_quota")
 
 
@@ -98,6 +106,12 @@ def _secrets_behind(source: SecretSource, tables: Mapping[str, PlacedSettings]) 
         for needed in tables[name].settings.secrets().values():
             yield name, needed
             waiting.append(needed.token)
+
+
+def _fresh_life_seconds(place: PlacedSettings) -> float | None:
+    """Return the life of a provider's tokens, if the settings alone determine it."""
+    settings = place.settings
+    return settings.fresh_life_seconds() if isinstance(settings, HeldSettings) else None
 
 
 def _life_seconds(place: PlacedSettings) -> float | None:

@@ -118,6 +118,15 @@ class RemoteSinkSettings(SinkSettings):
             f"takes {self.writes_per_day}: it needs a longer life, or a min_interval of at least {least}m"
         )
 
+    def interval_warning(self, life_seconds: float) -> str | None:
+        """Return a warning if tokens of this life end before ``min_interval`` allows the next write, else None."""
+        if self.min_interval is None or self.min_interval.total_seconds() <= life_seconds:
+            return None
+        return (
+            f"min_interval is longer than a token lives ({life_seconds:.0f} s): until the next write the store holds "
+            "a token that has ended"
+        )
+
     async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:
         """Make the wanted content from the templates. Raises `SinkError` for a value that the store must not get.
 

@@ -243,6 +243,10 @@ class SinkSettings(Settings):
         """Return a warning if tokens of this life are written more often than the target allows, else None."""
         return None
 
+    def interval_warning(self, life_seconds: float) -> str | None:  # noqa: ARG002  # for remote sinks
+        """Return a warning if tokens of this life end before the next one may be written, else None."""
+        return None
+
     def is_read_by(self, argv: tuple[str, ...]) -> bool:  # noqa: ARG002  # for kinds whose stores have a program
         """Return whether a command prints what this sink writes, as far as its words say."""
         return False

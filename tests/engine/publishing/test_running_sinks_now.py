@@ -1,5 +1,6 @@
 """`sync` and `inspect`: what a person asks of all sinks of a token, and what status and counters show of it."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -141,6 +142,24 @@ def test_a_secret_in_the_name_of_a_target_is_not_shown() -> None:
         async with world.running(waiting) as supervisor:
             await until(lambda: row(supervisor, "b").state == "waiting", seconds=5)
             assert SECRET_NAME not in repr(row(supervisor, "b"))
+
+    run_virtually(main)
+
+
+def test_the_first_token_says_that_its_life_is_shorter_than_min_interval() -> None:
+    """Until the next write the store then holds a token that has ended."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, _, _ = world_with_store(clock)
+        sink = Metered(key="app", auth=literal(PASSWORD), min_interval=timedelta(minutes=15))
+        world.upstreams["one"].life = 300.0
+        async with world.running(provider("a", FakeHeld(), sink)) as supervisor:
+            await until(lambda: supervisor.ready, seconds=5)
+            [warning] = supervisor.entries["a"].status().warnings
+            assert (warning.code, warning.message.partition(" (")[0]) == (
+                "store_quota",
+                "min_interval is longer than a token lives",
+            )
 
     run_virtually(main)
 

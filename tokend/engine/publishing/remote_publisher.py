@@ -165,7 +165,7 @@ class RemotePublisher(Publisher):
         if leases is None or QUOTA in known:
             return ()
         lives = [life for one in (leases[0], *leases[1].values()) if (life := one.token.life_seconds) is not None]
-        warning = self.sink.quota_warning(min(lives)) if lives else None
+        warning = _quota_warning(self.sink, min(lives)) if lives else None
         return () if warning is None else (StatusWarning(QUOTA, shown(warning)),)
 
     async def _judge(self) -> None:
@@ -189,3 +189,8 @@ class RemotePublisher(Publisher):
             )
             self._health.conflicts(detail)
             await self.remote.conflicts(detail)
+
+
+def _quota_warning(sink: SinkSettings, life_seconds: float) -> str | None:
+    """Return a warning if no setting of the sink fits tokens of this life: the quota, or ``min_interval``."""
+    return sink.quota_warning(life_seconds) or sink.interval_warning(life_seconds)
