@@ -1,4 +1,4 @@
-"""HashiCorp Vault and OpenBao: three logins, the life of their tokens, and one secret of the KV engine, version 2.
+"""HashiCorp Vault and OpenBao: three logins, and the life of their tokens. `vault_kv` has the secrets.
 
 An error is ``{"errors": ["…"]}``. The end of a token may be moved by its TTL again and again, up to its maximum.
 """
@@ -8,18 +8,18 @@ import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from tokend.sandbox.clock import SandboxClock
 from tokend.sandbox.messages import Reply, Request, http_status, json_reply
 from tokend.sandbox.options import Options
+from tokend.sandbox.vendors.vault_kv import SecretEngine, errors
 
 DEFAULT_LIFE_SECONDS = 3600.0
 DEFAULT_LONGEST_SECONDS = 4 * 3600.0
 MOST_TOKENS = 10_000  # the oldest is dropped first
 _LOGIN = re.compile(r"/v1/auth/(approle|jwt|kubernetes)/login")
 _TOKEN = "/v1/auth/token/"
-_DATA = "/v1/secret/data/"
 _INCREMENT = re.compile(r"([0-9]{1,9})s?")
 _ERRORS = {429: "rate limit quota exceeded", 503: "Vault is sealed"}
 
@@ -33,7 +33,7 @@ class _Issued:
 
 
 class Vault:
-    """A server with one role. ``secret/data/PATH`` can be written and read as a whole."""
+    """A server with one role, and an engine for secrets at ``secret/``."""
 
     name = "vault"
     paths: ClassVar[tuple[str, ...]] = (
@@ -41,7 +41,9 @@ class Vault:
         "POST /v1/auth/token/renew-self",
         "GET /v1/auth/token/lookup-self",
         "POST /v1/secret/data/app",
+        "PATCH /v1/secret/data/app",
         "GET /v1/secret/data/app",
+        "GET /v1/secret/metadata/app",
     )
 
     def __init__(self, options: Options, clock: SandboxClock) -> None:
@@ -57,50 +59,50 @@ class Vault:
         self._renewable = not options.vault_batch
         self._lock = threading.Lock()
         self._issued: dict[str, _Issued] = {}
-        self._kept: dict[str, list[Mapping[str, Any]]] = {}
+        self._engine = SecretEngine(clock)
 
     def route(self, path: str) -> str | None:
         """Accept the paths of logins, of tokens and of the KV engine. None holds a secret."""
         if _LOGIN.fullmatch(path) or path in {f"{_TOKEN}renew-self", f"{_TOKEN}lookup-self"}:
             return path
-        return path if path.startswith(_DATA) and len(path) > len(_DATA) else None
+        return path if self._engine.has(path) else None
 
     def answer(self, request: Request) -> Reply:
         """Answer one request."""
         if login := _LOGIN.fullmatch(request.path):
-            return self._login(request, login[1]) if request.method in {"POST", "PUT"} else _errors(405)
+            return self._login(request, login[1]) if request.method in {"POST", "PUT"} else errors(405)
         token = request.headers.get("x-vault-token") or request.bearer or ""
         with self._lock:
             issued = self._issued.get(token)
         if issued is None or issued.ends <= self._clock.now():
-            return _errors(403, "permission denied")
+            return errors(403, "permission denied")
         if request.path.endswith("/renew-self"):
             return self._renew(request, token, issued)
         if request.path.endswith("/lookup-self"):
             return json_reply(200, {"data": {"id": token, "ttl": self._left(issued), "renewable": self._renewable}})
-        return self._secret(request)
+        return self._engine.answer(request)
 
     def refusal(self, request: Request, code: int | str | None) -> Reply:
         """Refuse: a login with 400, as for a wrong role or secret id, anything else with 403."""
         if _LOGIN.fullmatch(request.path):
-            return _errors(http_status(code, 400), "invalid role or secret ID")
-        return _errors(http_status(code, 403), "permission denied")
+            return errors(http_status(code, 400), "invalid role or secret ID")
+        return errors(http_status(code, 403), "permission denied")
 
     def failure(self, status: int) -> Reply:
         """Answer with the usual body for an HTTP status."""
-        return _errors(status, _ERRORS.get(status, "internal error"))
+        return errors(status, _ERRORS.get(status, "internal error"))
 
     def _login(self, request: Request, method: str) -> Reply:
         given, own = request.json_object() or {}, self.credentials
         if method == "approle":
             if any(given.get(key) != own[key] for key in ("role_id", "secret_id")):
-                return _errors(400, "invalid role or secret ID")
+                return errors(400, "invalid role or secret ID")
         elif given.get("role") != own["role"]:
-            return _errors(400, f'role "{str(given.get("role"))[:40]}" could not be found')
+            return errors(400, f'role "{str(given.get("role"))[:40]}" could not be found')
         elif given.get("jwt") != own["jwt"]:
             if method == "kubernetes":
-                return _errors(403, "permission denied")
-            return _errors(400, "error validating token")
+                return errors(403, "permission denied")
+            return errors(400, "error validating token")
         token, now = "hvs." + secrets.token_urlsafe(24), self._clock.now()
         issued = _Issued(now + self._life, now + self._longest)
         with self._lock:
@@ -111,7 +113,7 @@ class Vault:
 
     def _renew(self, request: Request, token: str, issued: _Issued) -> Reply:
         if not self._renewable:
-            return _errors(400, "lease is not renewable")
+            return errors(400, "lease is not renewable")
         asked = _INCREMENT.fullmatch(str((request.json_object() or {}).get("increment", "")))
         life = float(asked[1]) if asked else self._life
         issued.ends = min(self._clock.now() + life, issued.latest)
@@ -130,23 +132,3 @@ class Vault:
 
     def _left(self, issued: _Issued) -> int:
         return max(1, round(issued.ends - self._clock.now()))
-
-    def _secret(self, request: Request) -> Reply:
-        with self._lock:
-            versions = self._kept.setdefault(request.path, [])
-            if request.method in {"POST", "PUT"}:
-                body = request.json_object() or {}
-                data, wanted = body.get("data"), (body.get("options") or {}).get("cas", len(versions))
-                if not isinstance(data, dict):
-                    return _errors(400, "no data provided")
-                if wanted != len(versions):
-                    return _errors(400, "check-and-set parameter did not match the current version")
-                versions.append(data)
-                return json_reply(200, {"data": {"version": len(versions)}})
-            if not versions:
-                return _errors(404)
-            return json_reply(200, {"data": {"data": versions[-1], "metadata": {"version": len(versions)}}})
-
-
-def _errors(status: int, *texts: str) -> Reply:
-    return json_reply(status, {"errors": [text for text in texts if text]})
