@@ -15,7 +15,7 @@ def store_sink(key: str = "app", **keys: Any) -> StoreSink:
 
 
 def world_with_store(clock: VirtualClock) -> tuple[World, Network, Store]:
-    """A world, the way from it to the store, and the store."""
+    """The simulation, the way from it to the store, and the store."""
     world = World(clock)
     world.network = Network(clock)
     return world, world.network, world.network.store

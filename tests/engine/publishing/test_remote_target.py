@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from tests.expecting import present
-from tests.fakes import HOUR, FakeFile, FakeHeld, FakeListeningSink, config, literal, provider
+from tests.fakes import HOUR, FakeFile, FakeHeld, FakeListeningSink, FakeOnDemand, config, literal, provider
 from tests.publishing_sinks import PASSWORD, StoreSink
 from tests.store_world import renew, row, store_sink, world_with_store
 from tests.virtual import VirtualClock, run_virtually, until
@@ -365,8 +365,8 @@ def test_sync_of_what_is_not_there_is_refused() -> None:
 
     async def main(clock: VirtualClock) -> None:
         world, _, _ = world_with_store(clock)
-        configured = provider("a", FakeHeld(), store_sink()), provider("b", FakeHeld(username="b"))
-        async with world.running(*configured) as supervisor:
+        held = provider("a", FakeHeld(), store_sink()), provider("b", FakeHeld(username="b"))
+        async with world.running(*held, provider("o", FakeOnDemand())) as supervisor:
             with pytest.raises(NotSupportedError, match="a has no sink raw-1; it has store-1"):
                 await supervisor.sync("a", "raw-1", take_over=False)
             with pytest.raises(NotSupportedError, match=r"b has no sink raw-1$"):
@@ -375,6 +375,9 @@ def test_sync_of_what_is_not_there_is_refused() -> None:
                 await supervisor.sync("c", None, take_over=False)
             with pytest.raises(UnknownTokenError):
                 await supervisor.inspect("c")
+            for call in (supervisor.sync("o", None, take_over=False), supervisor.inspect("o")):
+                with pytest.raises(NotSupportedError, match="o is issued per query: it has no sinks"):
+                    await call
 
     run_virtually(main)
 
