@@ -11,12 +11,13 @@ from tokend.cli import example
 from tokend.config import load
 from tokend.kinds import PROVIDERS, SINKS
 
-OWN = ("projectx", "tt", "jwt", "request-jwt", "auth-token")
+OWN = ("projectx", "tt", "jwt", "vault", "request-jwt", "auth-token")
 
 
 def test_the_example_has_every_kind_of_our_own() -> None:
-    """In the order of the table of kinds."""
-    assert example.kinds() == [kind for kind in PROVIDERS.names() if kind in OWN] == list(OWN)
+    """Held kinds first, then those that are issued on demand."""
+    assert example.kinds() == list(OWN)
+    assert set(OWN) <= set(PROVIDERS.names())
 
 
 @pytest.mark.parametrize(
@@ -32,9 +33,10 @@ def test_only_secrets_are_missing_in_a_configuration_for_some_kinds(tmp_path: Pa
     assert max(map(len, text.splitlines())) <= 120
     main = written(tmp_path, text)
     keys = {p.message.split(":")[0] for p in refused(main, environ={})} if wanted != ("auth-token",) else set()
-    assert keys <= {"username", "api_key", "api_secret", "secret", "key", "client_secret"}
+    assert keys <= {"username", "api_key", "api_secret", "secret", "key", "client_secret", "role_id", "secret_id"}
     written(tmp_path, KEY, name="partner.secret")
-    for name in ("tt-key", "tt-secret"):
+    written(tmp_path, KEY, name="vault.role-id")
+    for name in ("tt-key", "tt-secret", "vault-secret-id"):
         written(tmp_path, KEY, name=f"credentials/{name}")
     names = ("PROJECT_X_USERNAME", "PROJECT_X_API_KEY", "WALLET_AUTH_KEY", "WALLET_ENC_KEY")
     environ = dict.fromkeys(names, KEY) | {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}

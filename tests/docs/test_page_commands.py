@@ -145,8 +145,12 @@ def test_units_are_units(page: Path) -> None:
         assert {"Service"} <= set(unit.sections())
 
 
-# docs/extending.md needs a package of its own: test_extending.py installs it and runs its configuration.
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "toml") and p.name != "extending.md"], ids=name)
+# docs/extending.md needs a package of its own: test_extending.py installs it and runs its configuration. Each table of
+# docs/store-recipes.md is played by tests/sinks/stores.
+ELSEWHERE = {"extending.md", "store-recipes.md"}
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "toml") and p.name not in ELSEWHERE], ids=name)
 def test_configurations_are_loaded_by_a_daemon(page: Path) -> None:
     """A page with TOML blocks has something to run, so that `test_a_page_runs_from_top_to_bottom` loads them."""
     assert page in cases(run=True)

@@ -86,12 +86,13 @@ def _rules_of_writing(head: _Section) -> list[str]:
 
 
 def _in_force(lines: Sequence[str]) -> list[str]:
-    """Put the provider's table, its required keys and its credentials in force, up to its first sink."""
+    """Put the provider's first table, its required keys and its credentials in force, up to its first sink."""
     found: list[str] = []
     in_table = False
+    table = next(line for line in lines if line.startswith("#[providers."))
     for line in lines:
         if line.startswith("#["):
-            in_table = line.startswith("#[providers.")
+            in_table = line == table
             found.append(line[1:] if in_table else line)
             continue
         key = _KEY.match(line) if in_table else None

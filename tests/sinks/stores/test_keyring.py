@@ -126,8 +126,8 @@ def test_two_items_with_the_same_names_are_not_guessed_between() -> None:
         ("ItemNotFoundException", SinkError, "there is no default keyring"),
         ("PromptDismissedException", SinkError, "there is no default keyring"),
         ("SecretStorageException", SinkError, "the keyring refused (SecretStorageException)"),
-        ("ConnectionResetError", SinkUnavailableError, "broke off (ConnectionResetError)"),
-        ("EOFError", SinkUnavailableError, "broke off (EOFError)"),
+        ("ConnectionResetError", SinkUnavailableError, "there is no Secret Service"),
+        ("FileNotFoundError", SinkUnavailableError, "there is no Secret Service"),
     ],
 )
 def test_an_error_is_raised_by_what_happens_next(name: str, error: type[SinkError], words: str) -> None:
@@ -142,6 +142,20 @@ def test_an_error_is_raised_by_what_happens_next(name: str, error: type[SinkErro
             await put(stage)
         assert words in refused.value.detail
         assert "planted" not in refused.value.detail
+
+    run(main)
+
+
+def test_a_connection_that_ends_in_the_middle_is_unavailable() -> None:
+    """The service has crashed, or the session ended."""
+
+    async def main(stage: Stage) -> None:
+        def broken(attributes: dict[str, str]) -> Any:
+            raise EOFError("planted")
+
+        stage.store.search_items = broken
+        with pytest.raises(SinkUnavailableError, match=r"the connection to the keyring broke off \(EOFError\)"):
+            await put(stage)
 
     run(main)
 

@@ -17,6 +17,7 @@ from tokend.values.errors import NewerGenerationError, SinkConflictError, SinkEr
 from tokend.values.secret import Secret
 
 if TYPE_CHECKING:
+    from jeepney.io.blocking import DBusConnection
     from secretstorage.collection import Collection
     from secretstorage.item import Item
 
@@ -145,7 +146,7 @@ class KeyringSink(RemoteSinkSettings):
 
         locked = f"{self.target}: waits for the keyring to be unlocked"
         try:
-            connection = secretstorage.dbus_init()
+            connection = self._connected()
             try:
                 collection = secretstorage.get_collection_by_alias(connection, "default")
                 if collection.is_locked():
@@ -154,8 +155,7 @@ class KeyringSink(RemoteSinkSettings):
             finally:
                 connection.close()
         except SecretServiceNotAvailableException:
-            advice = "is this a desktop session, with DBUS_SESSION_BUS_ADDRESS and a keyring?"
-            raise SinkUnavailableError(f"{self.target}: there is no Secret Service: {advice}") from None
+            raise SinkUnavailableError(f"{self.target}: the Secret Service is not on the bus (any more)") from None
         except LockedException:
             raise SinkError(locked) from None
         except ItemNotFoundException:
@@ -165,3 +165,14 @@ class KeyringSink(RemoteSinkSettings):
         except (OSError, EOFError, ValueError) as error:
             what = type(error).__name__
             raise SinkUnavailableError(f"{self.target}: the connection to the keyring broke off ({what})") from None
+
+    def _connected(self) -> "DBusConnection":
+        """Connect to the bus of the session. Blocks."""
+        import secretstorage
+        from secretstorage.exceptions import SecretServiceNotAvailableException
+
+        try:
+            return secretstorage.dbus_init()
+        except (SecretServiceNotAvailableException, OSError, EOFError, ValueError):
+            advice = "is this a desktop session, with DBUS_SESSION_BUS_ADDRESS and a keyring?"
+            raise SinkUnavailableError(f"{self.target}: there is no Secret Service: {advice}") from None
