@@ -1,4 +1,4 @@
-"""HashiCorp Vault and OpenBao: three logins, the life of their tokens, and one secret of the KV engine, version 2.
+"""HashiCorp Vault and OpenBao: three logins, the life of their tokens, and the KV engine of `vault_secrets`.
 
 An error is ``{"errors": ["…"]}``. The end of a token may be moved by its TTL again and again, up to its maximum.
 """
@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 from tokend.sandbox.clock import SandboxClock
 from tokend.sandbox.messages import Reply, Request, http_status, json_reply
 from tokend.sandbox.options import Options
+from tokend.sandbox.vendors.vault_secrets import VaultSecrets
 
 DEFAULT_LIFE_SECONDS = 3600.0
 DEFAULT_LONGEST_SECONDS = 4 * 3600.0
 MOST_TOKENS = 10_000  # the oldest is dropped first
 _LOGIN = re.compile(r"/v1/auth/(approle|jwt|kubernetes)/login")
 _TOKEN = "/v1/auth/token/"
-_DATA = "/v1/secret/data/"
 _INCREMENT = re.compile(r"([0-9]{1,9})s?")
 _ERRORS = {429: "rate limit quota exceeded", 503: "Vault is sealed"}
 
@@ -33,7 +33,7 @@ class _Issued:
 
 
 class Vault:
-    """A server with one role. ``secret/data/PATH`` can be written and read as a whole."""
+    """A server with one role and one KV engine, to which each token has access."""
 
     name = "vault"
     paths: ClassVar[tuple[str, ...]] = (
@@ -41,7 +41,10 @@ class Vault:
         "POST /v1/auth/token/renew-self",
         "GET /v1/auth/token/lookup-self",
         "POST /v1/secret/data/app",
+        "PATCH /v1/secret/data/app",
         "GET /v1/secret/data/app",
+        "PATCH /v1/secret/metadata/app",
+        "GET /v1/secret/metadata/app",
     )
 
     def __init__(self, options: Options, clock: SandboxClock) -> None:
@@ -57,13 +60,13 @@ class Vault:
         self._renewable = not options.vault_batch
         self._lock = threading.Lock()
         self._issued: dict[str, _Issued] = {}
-        self._kept: dict[str, list[Mapping[str, Any]]] = {}
+        self._engine = VaultSecrets()
 
     def route(self, path: str) -> str | None:
         """Accept the paths of logins, of tokens and of the KV engine. None holds a secret."""
         if _LOGIN.fullmatch(path) or path in {f"{_TOKEN}renew-self", f"{_TOKEN}lookup-self"}:
             return path
-        return path if path.startswith(_DATA) and len(path) > len(_DATA) else None
+        return path if self._engine.has(path) else None
 
     def answer(self, request: Request) -> Reply:
         """Answer one request."""
@@ -78,7 +81,8 @@ class Vault:
             return self._renew(request, token, issued)
         if request.path.endswith("/lookup-self"):
             return json_reply(200, {"data": {"id": token, "ttl": self._left(issued), "renewable": self._renewable}})
-        return self._secret(request)
+        with self._lock:
+            return self._engine.answer(request)
 
     def refusal(self, request: Request, code: int | str | None) -> Reply:
         """Refuse: a login with 400, as for a wrong role or secret id, anything else with 403."""
@@ -130,22 +134,6 @@ class Vault:
 
     def _left(self, issued: _Issued) -> int:
         return max(1, round(issued.ends - self._clock.now()))
-
-    def _secret(self, request: Request) -> Reply:
-        with self._lock:
-            versions = self._kept.setdefault(request.path, [])
-            if request.method in {"POST", "PUT"}:
-                body = request.json_object() or {}
-                data, wanted = body.get("data"), (body.get("options") or {}).get("cas", len(versions))
-                if not isinstance(data, dict):
-                    return _errors(400, "no data provided")
-                if wanted != len(versions):
-                    return _errors(400, "check-and-set parameter did not match the current version")
-                versions.append(data)
-                return json_reply(200, {"data": {"version": len(versions)}})
-            if not versions:
-                return _errors(404)
-            return json_reply(200, {"data": {"data": versions[-1], "metadata": {"version": len(versions)}}})
 
 
 def _errors(status: int, *texts: str) -> Reply:
