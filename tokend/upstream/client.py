@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from tokend.upstream.connections import Connections
 
-# A reply with a token has a few kilobytes.
 # `Date` has whole seconds and is delayed on its way: a smaller difference is no wrong clock.
 OFFSET_SECONDS = 5.0
 # More requests at a time would only cause rate limits there.
@@ -64,7 +63,7 @@ class Upstream:
         threads: Threads | None = None,
     ) -> None:
         self._network = settings if isinstance(settings, ConnectionSettings) else None
-        self._largest_bytes = LARGEST_BODY_BYTES if self._network is None else (self._network.largest_body_bytes)
+        self._largest_bytes = LARGEST_BODY_BYTES if self._network is None else self._network.largest_body_bytes
         self._proxy = None if self._network is None else self._network.proxy
         timeout = settings.timeout if isinstance(settings, ProviderSettings | RemoteSinkSettings) else UNTIMED
         self._timeout_seconds = timeout.total_seconds()

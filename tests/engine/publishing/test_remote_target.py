@@ -450,6 +450,47 @@ def test_inspect_of_a_target_that_must_be_empty() -> None:
     run_virtually(main)
 
 
+def test_an_inspection_during_an_attempt_waits_for_it() -> None:
+    """Each has a connection of its own: one that is cancelled does not close that of the other."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, network, store = world_with_store(clock)
+        async with world.running(provider("a", FakeHeld(), store_sink())) as supervisor:
+            await until(lambda: supervisor.ready, seconds=5)
+            network.hanging, blocks = {"PUT"}, network.blocks
+            store.requests.clear()
+            await renew(supervisor)
+            await until(lambda: network.at_once["127.0.0.1:1"] == 1, seconds=5)
+            async with anyio.create_task_group() as asking:
+                asking.start_soon(supervisor.inspect, "a")
+                await anyio.sleep(1)
+                assert (network.blocks - blocks, store.sent("GET")) == (1, 0)
+            # The attempt has ended, without an answer.
+            assert store.sent("GET") > 0
+
+    run_virtually(main)
+
+
+def test_an_inspection_that_was_given_up_is_no_trouble_of_the_sink() -> None:
+    """It waited for a host that pauses since then."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, network, _ = world_with_store(clock)
+        busy = [store_sink(f"busy-{number}") for number in range(40)]
+        held = provider("b", FakeHeld(username="b"), store_sink("idle"))
+        async with world.running(provider("a", FakeHeld(), *busy), held) as supervisor:
+            await until(lambda: supervisor.ready, seconds=60)
+            network.hanging = {"PUT"}
+            await renew(supervisor)
+            await until(lambda: network.at_once["127.0.0.1:1"] == 32, seconds=5)
+            with anyio.move_on_after(1):
+                await supervisor.inspect("b")
+            await until(lambda: row(supervisor).state == "failing", seconds=40)
+            assert row(supervisor, "b").state == "ok"
+
+    run_virtually(main)
+
+
 class SharingSink(StoreSink):
     """A store in which the targets of two sinks have one name."""
 

@@ -15,6 +15,7 @@ from tokend.engine.publishing.target_tokens import Leases
 from tokend.engine.publishing.write_timing import WriteTiming
 from tokend.engine.records.fingerprints import sink_fingerprint
 from tokend.engine.records.marks import SavedMark
+from tokend.machine.lock import Lock
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import bug_in, exits_refused
 from tokend.plugin.remote_sink import RemoteSinkSettings
@@ -40,6 +41,7 @@ class RemoteTarget:
     __slots__ = (
         "_context",
         "_label",
+        "_lock",
         "_name",
         "_settings",
         "_sink",
@@ -66,6 +68,8 @@ class RemoteTarget:
         self.announced_at: int | None = None
         self._name = name
         self._label = label
+        # Two attempts at a time, of the publisher and of a person, would mix their connections and their answers.
+        self._lock = Lock()
         self._settings = sink_fingerprint(cast(RemoteSinkSettings, sink), context.store.state.digest)
         self._sink = sink
         self.runtime = WriteRuntime(cast(SinkSettings, sink), target, context, name)
@@ -175,13 +179,20 @@ class RemoteTarget:
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[HostAttempt]:
-        """Wait for the host's turn, and have the host learn from what is done in the block, on one connection."""
-        self._waiting = True
-        async with self._context.hosts.attempt(self._sink.upstream) as attempt, self.runtime.connected():
-            self._waiting = False
-            self.runtime.answered = self.delivery.answered = False
-            yield attempt
-            attempt.answered = self.runtime.answered or self.delivery.answered
+        """Wait for the host's turn, and have the host learn from what is done in the block, on one connection.
+
+        One attempt is made at a time.
+        """
+        async with self._lock:
+            self._waiting = True
+            try:
+                async with self._context.hosts.attempt(self._sink.upstream) as attempt, self.runtime.connected():
+                    self._waiting = False
+                    self.runtime.answered = self.delivery.answered = False
+                    yield attempt
+                    attempt.answered = self.runtime.answered or self.delivery.answered
+            finally:
+                self._waiting = False
 
     async def inspect(self, leases: Leases | None) -> None:
         """Ask the store what it holds, for ``drift``. ``leases`` are what it must hold; None for nothing."""

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from tokend.machine.late_imports import import_alone
 from tokend.plugin.extras import require_package
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.remote_sink import HttpSinkSettings
@@ -159,6 +160,7 @@ class GithubActionsSink(HttpSinkSettings, UpstreamSettings):
         return await self._send(runtime, "PUT", self._path, body)
 
     def _sealed(self, value: Secret, key: str) -> str:
+        import_alone("nacl.public")
         from nacl.exceptions import CryptoError
         from nacl.public import PublicKey, SealedBox
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
+from tokend.machine.late_imports import import_alone
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.extras import require_package
 from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.sink import Content, Mark, SinkRuntime
-from tokend.values.errors import NewerGenerationError, SinkConflictError, SinkError, SinkUnavailableError
+from tokend.plugin.store_writer import require_ours
+from tokend.values.errors import SinkError, SinkUnavailableError
 from tokend.values.secret import Secret
 
 if TYPE_CHECKING:
@@ -55,7 +57,6 @@ class KeyringSink(RemoteSinkSettings):
         """Write the item, which is made if it is missing, unless it holds a newer token or another writer's."""
         assert isinstance(content.values, Secret)  # noqa: S101  (there is no key ``values``)
         value, generation, writer = content.values.reveal_bytes(), content.generation, runtime.writer
-        takes_over = runtime.may_take_over
 
         def write(collection: "Collection") -> None:
             own = {**self._names, WRITER: writer, GENERATION: str(generation)}
@@ -64,7 +65,7 @@ class KeyringSink(RemoteSinkSettings):
                 collection.create_item(f"{self.service} ({self.username})", own, value)
                 return
             attributes = item.get_attributes()
-            self._compare(attributes, writer, generation, takes_over=takes_over)
+            self._compare(attributes, runtime, generation)
             item.set_secret(value)
             if (after := {**attributes, **own}) != attributes:
                 item.set_attributes(after)
@@ -74,11 +75,10 @@ class KeyringSink(RemoteSinkSettings):
 
     async def remove(self, runtime: SinkRuntime, known: Mark | None) -> Mark:
         """Delete the item, unless it holds another writer's token."""
-        writer, takes_over = runtime.writer, runtime.may_take_over
 
         def delete(collection: "Collection") -> None:
             if (item := self._item(collection)) is not None:
-                self._compare(item.get_attributes(), writer, None, takes_over=takes_over)
+                self._compare(item.get_attributes(), runtime, None)
                 item.delete()
 
         await self._run(delete)
@@ -107,12 +107,9 @@ class KeyringSink(RemoteSinkSettings):
             raise SinkError(f"{self.target}: waits for the item to be unlocked")
         return items[0] if items else None
 
-    def _compare(self, attributes: dict[str, str], writer: str, generation: int | None, *, takes_over: bool) -> None:
-        found, held = attributes.get(WRITER, writer), attributes.get(GENERATION, "")
-        if found != writer and not takes_over:
-            raise SinkConflictError(f"{self.target}: it holds a token of another writer")
-        if found == writer and generation is not None and held.isascii() and held.isdigit() and int(held) > generation:
-            raise NewerGenerationError(f"{self.target}: it holds generation {held}", generation=int(held))
+    def _compare(self, attributes: dict[str, str], runtime: SinkRuntime, generation: int | None) -> None:
+        writer, there = attributes.get(WRITER), attributes.get(GENERATION)
+        require_ours(runtime, self.target, writer=writer, generation=there, ours=generation)
 
     async def _run(self, call: "Callable[[Collection], T]") -> T:
         """Run a call on the default keyring, in a thread of its own. Raises `SinkError`."""
@@ -135,6 +132,7 @@ class KeyringSink(RemoteSinkSettings):
 
     def _on_keyring(self, call: "Callable[[Collection], T]") -> T:
         """Open the default keyring and run the call. Blocks."""
+        import_alone("secretstorage")
         import secretstorage
         from jeepney.wrappers import DBusErrorResponse
         from secretstorage.exceptions import (

@@ -24,17 +24,11 @@ from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.sink import Content, Mark, SinkRuntime
 from tokend.plugin.store_url import StoreUrl, parse_store_url
+from tokend.plugin.store_writer import require_ours
 from tokend.plugin.strict_json import try_object
 from tokend.plugin.tls_settings import TlsSettings
 from tokend.upstream import tls
-from tokend.values.errors import (
-    NewerGenerationError,
-    SinkConflictError,
-    SinkError,
-    SinkFinalError,
-    SinkRejectedError,
-    SinkUnavailableError,
-)
+from tokend.values.errors import SinkError, SinkFinalError, SinkRejectedError, SinkUnavailableError
 from tokend.values.secret import Secret
 
 if TYPE_CHECKING:
@@ -145,14 +139,9 @@ class NatsSink(RemoteSinkSettings, TlsSettings):
         return runtime.mark(Secret(found.value), version=str(found.revision))
 
     def _compare(self, runtime: SinkRuntime, found: _Found, generation: int | None) -> None:
-        headers = found.headers or {}
-        if found.value is None or WRITER not in headers:
-            return
-        if headers[WRITER] != runtime.writer and not runtime.may_take_over:
-            raise SinkConflictError(f"{self.target}: it holds a token of another writer")
-        held = headers.get(GENERATION, "") if headers[WRITER] == runtime.writer else ""
-        if generation is not None and re.fullmatch("[0-9]{1,18}", held) and int(held) > generation:
-            raise NewerGenerationError(f"{self.target}: it holds generation {held}", generation=int(held))
+        headers = {} if found.value is None or found.headers is None else found.headers
+        writer, there = headers.get(WRITER), headers.get(GENERATION)
+        require_ours(runtime, self.target, writer=writer, generation=there, ours=generation)
 
     async def _last(self, session: "_Session", *, missing: Literal["make", "empty", "refuse"]) -> _Found:
         """Read the last entry; ``missing`` is what a bucket that does not exist means."""

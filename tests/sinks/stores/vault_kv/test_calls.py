@@ -82,6 +82,7 @@ def test_a_refusal_is_about_the_credential_or_the_policy(lookup: Answer, kind: t
         (b'{"a": 2.50, "b": [1e3, -0.1, 12345678901234567890123456789, true, null, "\xc3\xa9"]}', True),
         (b'{"a": 0.1000000000000000055511151231257827021181583404541015625}', False),
         (b'{"a": 1.00000000000000000001}', False),
+        (b'{"a": 1e-99999999999999999999}', False),
     ],
 )
 def test_numbers_must_survive_a_rewrite(body: bytes, kept: bool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tokend.files import UntrustedError, read_whole, require_safe
+from tokend.machine.late_imports import import_alone
 from tokend.plugin.tls_settings import HeldPem
 from tokend.values.secret import Secret
 
@@ -78,7 +79,8 @@ def _parsed(content: bytes) -> Mapping[str, Any]:
 
 def _parsed_yaml(content: bytes) -> Any:
     try:
-        from ruamel.yaml import YAML  # imported on use: an optional package
+        import_alone("ruamel.yaml")  # on use: an optional package
+        from ruamel.yaml import YAML
     except ImportError:
         raise _FaultError(
             "it is YAML, which needs a package: pip install 'tokend[patch]'; or convert it: kubectl config view --raw "

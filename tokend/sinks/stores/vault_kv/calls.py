@@ -130,4 +130,7 @@ def is_conflict(reply: UpstreamReply) -> bool:
 def can_be_written_back(body: bytes) -> bool:
     """Return whether all numbers of a JSON document stay as they are when it is parsed and written again."""
     again = json.dumps(json.loads(body))
-    return bool(json.loads(body, parse_float=Decimal) == json.loads(again, parse_float=Decimal))
+    try:
+        return bool(json.loads(body, parse_float=Decimal) == json.loads(again, parse_float=Decimal))
+    except ArithmeticError:  # an exponent that is too large for `Decimal`
+        return False
