@@ -36,7 +36,7 @@ def guide(url: str, options: Options) -> list[str]:
     lines += [
         "Stores for sinks, at the same address:",
         f"  {'railway':<12} {place}, and any service and variable",
-        f"  {'vault':<12} mount = \"secret\", any path, auth = {{ token = \"…\" }} of a provider of kind vault",
+        f'  {"vault":<12} mount = "secret", any path, auth = {{ token = "…" }} of a provider of kind vault',
     ]
     return [*lines, f"To see and change its state while it runs: curl {url}/_sandbox", "Ctrl-C ends it."]
 

@@ -24,12 +24,11 @@ def test_each_token_becomes_a_version_with_its_generation(home: Home) -> None:
     """As at a real server: the second write is a patch, and the status has no remark."""
     home.secret("role-id", "sandbox-role-id")
     home.secret("secret-id", "sandbox-secret-id")
-    daemon = home.start(LOGIN, PARTNER, STORE)
-
+    daemon = home.start(LOGIN, PARTNER, STORE).settled()
     for version in ("1", "2"):
-        until(lambda: daemon.row("partner")["sinks"][1]["store_version"] == version, f"version {version}")  # noqa: B023
-        row = daemon.row("partner")["sinks"][1]
-        assert (row["state"], row["remark"]) == ("ok", None)
+        row = until(lambda: (found := daemon.row("partner")["sinks"][1])["state"] == "ok" and found, "a write")
+        assert (row["store_version"], row["remark"]) == (version, None)
         assert daemon.ask("POST", "/v1/tokens/partner/refresh").status == 200
+        assert home.run("sync", "partner").returncode == 0
     looked = home.run("status", "partner", "--inspect")
     assert "as it must be\n" in looked.stdout

@@ -25,7 +25,6 @@ def test_a_secret_has_versions_and_check_and_set(play: Play) -> None:
     assert player.call("GET", "/v1/secret/data/").status == 404
 
 
-
 def test_a_patch_changes_single_keys(play: Play) -> None:
     """On top of the version that it names; null removes a key. A secret that is missing is not made."""
     player = play()

@@ -8,7 +8,7 @@ import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from tokend.sandbox.clock import SandboxClock
 from tokend.sandbox.messages import Reply, Request, http_status, json_reply

@@ -35,12 +35,11 @@ class VaultSecrets:
         return _PATH.fullmatch(path) is not None
 
     def answer(self, request: Request) -> Reply:
-        """Answer a request whose token is valid, and whose path `has` accepts."""
-        found = _PATH.fullmatch(request.path)
-        assert found is not None
+        """Answer a request whose token is valid."""
+        if (found := _PATH.fullmatch(request.path)) is None:
+            return json_reply(404, {"errors": []})
         secret = self._secrets.get(found[2]) or _Secret()
-        answer = self._data if found[1] == "data" else self._metadata
-        reply = answer(request, secret)
+        reply = self._data(request, secret) if found[1] == "data" else self._metadata(request, secret)
         if secret.versions:
             self._secrets[found[2]] = secret
         return reply
