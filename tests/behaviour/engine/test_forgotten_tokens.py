@@ -84,7 +84,7 @@ class Constant(FakeLocal):
 
 
 def test_a_kind_that_can_sign_no_other_token_fails_and_is_tried_again() -> None:
-    """It does not sign without end; when the token has ended, the same value is another life."""
+    """It does not sign without end. The same value with another end is the token that was forgotten."""
 
     async def main(clock: VirtualClock) -> None:
         world = World(clock)
@@ -96,7 +96,7 @@ def test_a_kind_that_can_sign_no_other_token_fails_and_is_tried_again() -> None:
             assert (status.valid, present(status.last_error).reason) == (False, SAME)
             assert 2 <= status.failures <= 10
             await anyio.sleep(900)
-            assert supervisor.entries["a"].status().valid
+            assert not supervisor.entries["a"].status().valid
 
     run_virtually(main)
 

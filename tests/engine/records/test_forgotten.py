@@ -24,8 +24,9 @@ def test_a_token_is_over_when_both_clocks_say_so(wall_hours: float, boot_hours: 
     assert not Forgotten("a" * 12, None).is_over(now)
 
 
-def test_what_is_over_is_dropped_and_at_most_sixteen_are_kept() -> None:
-    """A state file does not grow without end; the newest count."""
+def test_at_most_sixteen_are_kept_and_what_is_over_is_dropped_first() -> None:
+    """A state file does not grow without end; the newest count. What is over stays while there is room."""
+    assert remembered((numbered(0, hours=-1),), (HELD.lease,), START)[0] == numbered(0, hours=-1)
     old = (numbered(0, hours=-1), *(numbered(number) for number in range(1, MOST_FORGOTTEN)))
     kept = remembered(old, (HELD.lease, None), START)
     assert kept == (*old[1:], Forgotten(HELD.lease.fingerprint, HELD.lease.token.expires_at))

@@ -73,6 +73,21 @@ def test_batch_tokens_are_not_renewable(play: Play) -> None:
     assert (answer.status, answer.json) == (400, {"errors": ["lease is not renewable"]})
 
 
+def test_a_secret_has_versions_and_check_and_set(play: Play) -> None:
+    """As KV version 2 answers. Without a token everything is refused."""
+    player = play()
+    headers = token_of(player)
+    path = "/v1/secret/data/team/app"
+    assert player.call("GET", path, headers=headers).status == 404
+    assert player.call("POST", path, {"data": {"a": "1"}, "options": {"cas": 0}}, headers=headers).status == 200
+    assert player.call("POST", path, {"data": {"a": "2"}, "options": {"cas": 0}}, headers=headers).status == 400
+    assert player.call("POST", path, {"data": "x"}, headers=headers).status == 400
+    assert player.call("POST", path, {"data": {"a": "2"}}, headers=headers).json["data"]["version"] == 2
+    assert player.call("GET", path, headers=headers).json["data"]["data"] == {"a": "2"}
+    assert player.call("GET", path).status == 403
+    assert player.call("GET", "/v1/secret/data/").status == 404
+
+
 def test_faults_have_the_servers_bodies(play: Play) -> None:
     """A sealed server, a rate limit, a login that is refused, and a token that is."""
     player = play()

@@ -32,9 +32,13 @@ class Forgotten:
 
 
 def remembered(forgotten: tuple[Forgotten, ...], leases: Iterable[Lease | None], now: Instant) -> tuple[Forgotten, ...]:
-    """Add the tokens of ``leases``. Drops what is over, and the oldest above `MOST_FORGOTTEN`."""
+    """Add the tokens of ``leases``. Above `MOST_FORGOTTEN`, drops those that have ended, and then the oldest.
+
+    A token counts also after its end: an upstream may give it another life.
+    """
     new = tuple(Forgotten(lease.fingerprint, lease.token.expires_at) for lease in leases if lease is not None)
-    return merged(tuple(one for one in forgotten if not one.is_over(now)), new)
+    many = len(forgotten) + len(new) > MOST_FORGOTTEN
+    return merged(tuple(one for one in forgotten if not (many and one.is_over(now))), new)
 
 
 def merged(older: tuple[Forgotten, ...], newer: tuple[Forgotten, ...]) -> tuple[Forgotten, ...]:

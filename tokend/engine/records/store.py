@@ -197,12 +197,7 @@ class TokenStore:
 
     def is_forgotten(self, fingerprint: str) -> bool:
         """Return whether a token was forgotten, under any name: another name of its account must not bring it back."""
-        now = self._clock.instant()
-        return any(
-            one.fingerprint == fingerprint and not one.is_over(now)
-            for name in self._forgetful
-            for one in self.get(name).forgotten
-        )
+        return any(one.fingerprint == fingerprint for name in self._forgetful for one in self.get(name).forgotten)
 
     def touch(self, name: str) -> None:
         """Wake waiters for ``name``: something about it changed that is not in the record (an expiry)."""

@@ -1,4 +1,4 @@
-"""HashiCorp Vault and OpenBao: three logins, the life of their tokens, and the KV engine of `vault_secrets`.
+"""HashiCorp Vault and OpenBao: three logins, and the life of their tokens. `vault_kv` has the secrets.
 
 An error is ``{"errors": ["…"]}``. The end of a token may be moved by its TTL again and again, up to its maximum.
 """
@@ -13,7 +13,7 @@ from typing import ClassVar
 from tokend.sandbox.clock import SandboxClock
 from tokend.sandbox.messages import Reply, Request, http_status, json_reply
 from tokend.sandbox.options import Options
-from tokend.sandbox.vendors.vault_secrets import VaultSecrets
+from tokend.sandbox.vendors.vault_kv import SecretEngine, errors
 
 DEFAULT_LIFE_SECONDS = 3600.0
 DEFAULT_LONGEST_SECONDS = 4 * 3600.0
@@ -33,7 +33,7 @@ class _Issued:
 
 
 class Vault:
-    """A server with one role and one KV engine, to which each token has access."""
+    """A server with one role, and an engine for secrets at ``secret/``."""
 
     name = "vault"
     paths: ClassVar[tuple[str, ...]] = (
@@ -43,7 +43,6 @@ class Vault:
         "POST /v1/secret/data/app",
         "PATCH /v1/secret/data/app",
         "GET /v1/secret/data/app",
-        "PATCH /v1/secret/metadata/app",
         "GET /v1/secret/metadata/app",
     )
 
@@ -60,7 +59,7 @@ class Vault:
         self._renewable = not options.vault_batch
         self._lock = threading.Lock()
         self._issued: dict[str, _Issued] = {}
-        self._engine = VaultSecrets()
+        self._engine = SecretEngine(clock)
 
     def route(self, path: str) -> str | None:
         """Accept the paths of logins, of tokens and of the KV engine. None holds a secret."""
@@ -71,40 +70,39 @@ class Vault:
     def answer(self, request: Request) -> Reply:
         """Answer one request."""
         if login := _LOGIN.fullmatch(request.path):
-            return self._login(request, login[1]) if request.method in {"POST", "PUT"} else _errors(405)
+            return self._login(request, login[1]) if request.method in {"POST", "PUT"} else errors(405)
         token = request.headers.get("x-vault-token") or request.bearer or ""
         with self._lock:
             issued = self._issued.get(token)
         if issued is None or issued.ends <= self._clock.now():
-            return _errors(403, "permission denied")
+            return errors(403, "permission denied")
         if request.path.endswith("/renew-self"):
             return self._renew(request, token, issued)
         if request.path.endswith("/lookup-self"):
             return json_reply(200, {"data": {"id": token, "ttl": self._left(issued), "renewable": self._renewable}})
-        with self._lock:
-            return self._engine.answer(request)
+        return self._engine.answer(request)
 
     def refusal(self, request: Request, code: int | str | None) -> Reply:
         """Refuse: a login with 400, as for a wrong role or secret id, anything else with 403."""
         if _LOGIN.fullmatch(request.path):
-            return _errors(http_status(code, 400), "invalid role or secret ID")
-        return _errors(http_status(code, 403), "permission denied")
+            return errors(http_status(code, 400), "invalid role or secret ID")
+        return errors(http_status(code, 403), "permission denied")
 
     def failure(self, status: int) -> Reply:
         """Answer with the usual body for an HTTP status."""
-        return _errors(status, _ERRORS.get(status, "internal error"))
+        return errors(status, _ERRORS.get(status, "internal error"))
 
     def _login(self, request: Request, method: str) -> Reply:
         given, own = request.json_object() or {}, self.credentials
         if method == "approle":
             if any(given.get(key) != own[key] for key in ("role_id", "secret_id")):
-                return _errors(400, "invalid role or secret ID")
+                return errors(400, "invalid role or secret ID")
         elif given.get("role") != own["role"]:
-            return _errors(400, f'role "{str(given.get("role"))[:40]}" could not be found')
+            return errors(400, f'role "{str(given.get("role"))[:40]}" could not be found')
         elif given.get("jwt") != own["jwt"]:
             if method == "kubernetes":
-                return _errors(403, "permission denied")
-            return _errors(400, "error validating token")
+                return errors(403, "permission denied")
+            return errors(400, "error validating token")
         token, now = "hvs." + secrets.token_urlsafe(24), self._clock.now()
         issued = _Issued(now + self._life, now + self._longest)
         with self._lock:
@@ -115,7 +113,7 @@ class Vault:
 
     def _renew(self, request: Request, token: str, issued: _Issued) -> Reply:
         if not self._renewable:
-            return _errors(400, "lease is not renewable")
+            return errors(400, "lease is not renewable")
         asked = _INCREMENT.fullmatch(str((request.json_object() or {}).get("increment", "")))
         life = float(asked[1]) if asked else self._life
         issued.ends = min(self._clock.now() + life, issued.latest)
@@ -134,7 +132,3 @@ class Vault:
 
     def _left(self, issued: _Issued) -> int:
         return max(1, round(issued.ends - self._clock.now()))
-
-
-def _errors(status: int, *texts: str) -> Reply:
-    return json_reply(status, {"errors": [text for text in texts if text]})
