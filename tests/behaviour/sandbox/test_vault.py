@@ -25,10 +25,15 @@ def test_each_token_becomes_a_version_with_its_generation(home: Home) -> None:
     home.secret("role-id", "sandbox-role-id")
     home.secret("secret-id", "sandbox-secret-id")
     daemon = home.start(LOGIN, PARTNER, STORE).settled()
-    for version in ("1", "2"):
-        row = until(lambda: (found := daemon.row("partner")["sinks"][1])["state"] == "ok" and found, "a write")
-        assert (row["store_version"], row["remark"]) == (version, None)
+    first = daemon.row("partner")
+
+    def renewed() -> bool:  # a JWT that is signed again within the same second is the same
         assert daemon.ask("POST", "/v1/tokens/partner/refresh").status == 200
-        assert home.run("sync", "partner").returncode == 0
-    looked = home.run("status", "partner", "--inspect")
-    assert "as it must be\n" in looked.stdout
+        return bool(daemon.row("partner")["fingerprint"] != first["fingerprint"])
+
+    until(renewed, "another token")
+    assert home.run("sync", "partner").returncode == 0
+    for row, version in ((first, "1"), (daemon.row("partner"), "2")):
+        store = row["sinks"][1]
+        assert (store["state"], store["store_version"], store["remark"]) == ("ok", version, None)
+    assert "as it must be\n" in home.run("status", "partner", "--inspect").stdout
