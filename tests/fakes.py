@@ -513,11 +513,15 @@ class World:
             raise error
 
     def _runtime(self, settings: Any) -> Runtime:
-        offset = lambda: self.upstream_offset  # noqa: E731
-        return FakeRuntime(self.clock, self.upstreams, self.environ, upstream_offset=offset, tokens=self._token_of)
+        return self._fake_runtime(None)
 
     def _sink_upstream(self, settings: Any) -> ConnectedRuntime:
-        return FakeRuntime(self.clock, self.upstreams, self.environ, network=self.network, tokens=self._token_of)
+        return self._fake_runtime(self.network)
+
+    def _fake_runtime(self, network: Any) -> FakeRuntime:
+        offset = lambda: self.upstream_offset  # noqa: E731
+        keys = {"network": network, "upstream_offset": offset, "tokens": self._token_of}
+        return FakeRuntime(self.clock, self.upstreams, self.environ, **keys)
 
     def _token_of(self, name: str) -> Secret | None:
         lease = self.store.valid_lease(name)

@@ -52,12 +52,17 @@ def test_status_shows_what_is_not_required() -> None:
         "kind": "raw", "target": "/a", "path": "/a", "state": "failing", "last_success_at": None, "error": "no space",
         "required": False,
     }  # fmt: skip
+    target = "vault:secret/app#token"
+    store: dict[str, Any] = {
+        **sink, "kind": "vault", "label": "vault-2", "target": target, "path": None, "state": "rejected",
+        "error": f"{target}: the store answered 403",
+    }  # fmt: skip
     row: dict[str, Any] = {
         "name": "spare", "kind": "jwt", "state": "expired", "valid": False, "expires_at": None, "refresh_at": None,
         "generation": None, "fingerprint": None, "required": False, "seconds_left": None, "failures": 0,
         "last_error": None, "next_attempt_at": None, "sinks": [],
     }  # fmt: skip
-    main = {**row, "name": "main", "state": "valid", "valid": True, "required": True, "sinks": [sink]}
+    main = {**row, "name": "main", "state": "valid", "valid": True, "required": True, "sinks": [sink, store]}
     wallet = {**row, "name": "wallet", "state": "on_demand"}
     config = {"loaded_at": "2025-01-01T00:00:00Z", "error": None}
     answer = {"version": 1, "ready": False, "config": config, "tokens": [main, row, wallet]}
@@ -67,4 +72,5 @@ def test_status_shows_what_is_not_required() -> None:
     assert "spare (jwt): expired (required = false)\n" in shown
     assert "main (jwt): valid\n" in shown
     assert "/a, failing: no space (required = false)" in shown
+    assert "  vault-2  vault:secret/app#token, rejected: the store answered 403 (required = false)\n" in shown
     assert "wallet (jwt): on_demand\n" in shown

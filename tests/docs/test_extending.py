@@ -39,6 +39,8 @@ class Service:
             return 200, value
         if headers.get("authorization") != PASSWORD:
             return 403, {}
+        if method == "GET":
+            return (200, self.held[path]) if path in self.held else (404, {})
         if method == "PUT":
             self.held[path] = body
         else:
@@ -55,13 +57,13 @@ def listening(service: Service) -> Iterator[str]:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
             status, answer = service.answer(self.command, self.path, headers, body)
-            content = json.dumps(answer).encode()
+            content = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
 
-        do_POST = do_PUT = do_DELETE = reply  # noqa: N815
+        do_GET = do_POST = do_PUT = do_DELETE = reply  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass
@@ -132,6 +134,11 @@ def test_all_kinds_of_the_page_work_in_a_daemon() -> None:
         assert f"access_token = {stamp['access_token']}\n" in home.out("here.ini").read_text()
         assert daemon.lease("there")["access_token"] == "fake-weather-token"
         assert service.held == {"/weather": "fake-weather-token"}
+        assert [method for method, path, _ in service.requests if path == "/weather"] == ["GET", "PUT"]
+        probed = home.run("check", "--probe", "--try", "there", str(home.config))
+        assert "there shelf-1: ok" in probed.stdout
+        assert home.run("sync", "there").returncode == 0
+        assert [method for method, path, _ in service.requests if path == "/weather"].count("PUT") == 1
         issued = daemon.ask("POST", "/v1/tokens/visit/issue", {"visitor": "a b"})
         assert issued.json["access_token"] == "fake-ticket"
         assert ("POST", "/ticket", "visitor=a%20b") in service.requests
@@ -150,20 +157,27 @@ def test_a_sink_whose_secret_is_missing_is_an_error_of_the_configuration() -> No
     with prepared(missing="store") as (home, service):
         checked = home.run("check", str(home.config))
         assert checked.returncode == 2
-        assert f"password: file {home.path}/secrets/store cannot be read: No such file or directory" in checked.stderr
+        assert f"auth: file {home.path}/secrets/store cannot be read: No such file or directory" in checked.stderr
         assert service.requests == []
 
 
-@pytest.mark.parametrize("table", ["there", "there.sinks", "visit"])
-def test_a_url_in_clear_is_refused_without_a_line_in_the_kind(table: str) -> None:
-    """What `NetworkSettings` and `UpstreamSettings` bring."""
+@pytest.mark.parametrize(
+    ("table", "key", "message"),
+    [
+        ("there", "base_url", "http:// would send secrets in clear"),
+        ("there.sinks", "address", "a store's URL is https://host, or http:// to loopback only"),
+        ("visit", "base_url", "http:// would send secrets in clear"),
+    ],
+)
+def test_a_url_in_clear_is_refused_without_a_line_in_the_kind(table: str, key: str, message: str) -> None:
+    """What `NetworkSettings` and `HttpSinkSettings` bring."""
     with prepared() as (home, _):
         before, header, after = home.config.read_text().partition(f"[providers.{table}]")
-        after = re.sub(r'base_url = "[^"]*"', 'base_url = "http://evil.example"', after, count=1)
+        after = re.sub(rf'{key} = "[^"]*"', f'{key} = "http://evil.example"', after, count=1)
         home.save(home.config, before + header + after)
         checked = home.run("check", str(home.config))
         assert checked.returncode == 2
-        assert "base_url: http:// would send secrets in clear" in checked.stderr
+        assert f"{key}: {message}" in checked.stderr
 
 
 def test_the_schema_has_the_kinds_of_the_package() -> None:

@@ -116,7 +116,8 @@ def main(arguments: Sequence[str]) -> int:
         complain(error)
         for name, texts in error.errors.items() if isinstance(error.errors, dict) else ():
             for text in texts:
-                complain(f"  {name}: {text}")
+                if str(text) not in str(error):
+                    complain(f"  {name}: {text}")
         return error.exit_code
     except OSError as error:
         # (If the reader of stdout closed it, click itself returns 1, without a message.)

@@ -133,7 +133,9 @@ def _block(row: Mapping[str, Any], *, looked: bool = False) -> Iterator[str]:
     for warning in row.get("warnings", ()):
         yield _line("warning", warning["message"])
     for sink in row["sinks"]:
-        yield _line(sink["kind"], describe_sink(sink, looked=looked))
+        # The label of a store, which `tokend sync --sink` takes. A file is known by its path.
+        name = sink["kind"] if sink["path"] is not None else sink.get("label", sink["kind"])
+        yield _line(name, describe_sink(sink, looked=looked))
 
 
 def _reports(reports: Mapping[str, Any]) -> str:
@@ -209,7 +211,8 @@ def _sink(sink: Mapping[str, Any]) -> str:
     if sink["state"] == "removed":
         return "removed " + describe_age(sink["last_success_at"])
     if sink["error"]:
-        return click.style(sink["state"], fg="red") + f": {sink['error']}" + (f" (last {written})" if written else "")
+        error = str(sink["error"]).removeprefix(f"{_target(sink)}: ")  # the line begins with the target
+        return click.style(sink["state"], fg="red") + f": {error}" + (f" (last {written})" if written else "")
     return str(sink["state"])
 
 

@@ -17,6 +17,7 @@ from tokend.plugin.settings import HeldSettings, NetworkSettings
 from tokend.plugin.strict_json import parse_object, try_object
 from tokend.plugin.text import text_of
 from tokend.plugin.token_expiry import MISSING, expiry
+from tokend.plugin.vault_names import vault_names
 from tokend.plugin.vendor_words import LONGEST_READ, cleaned, with_words
 from tokend.values.errors import AttemptError, RejectedError, TransientError
 from tokend.values.secret import Secret
@@ -57,14 +58,7 @@ class Vault(HeldSettings, NetworkSettings):
     @field_validator("mount", "namespace")
     @classmethod
     def _names(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None:
-            return None
-        parts = value.strip("/").split("/")
-        if not value.isprintable() or any(part in {"", ".", ".."} for part in parts):
-            raise ValueError("write names with / between them: team/app")
-        if info.field_name == "namespace" and not value.isascii():
-            raise ValueError("a namespace is ASCII: it is sent in a header")
-        return "/".join(parts)
+        return None if value is None else vault_names(value, in_header=info.field_name == "namespace")
 
     @model_validator(mode="after")
     def _keys_of_the_method(self) -> Self:

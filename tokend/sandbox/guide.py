@@ -33,7 +33,11 @@ def guide(url: str, options: Options) -> list[str]:
         lines.append(f"  {kind:<12} {account}" + (f"; to try a token: {_TO_TRY[kind]}" if kind in _TO_TRY else ""))
     store = {"auth": "railway_project_token", "project": "railway_project", "environment": "railway_environment"}
     place = ", ".join(f"{key} = {_shown(name, options)}" for key, name in store.items())
-    lines += ["A store for sinks, with the same base_url:", f"  {'railway':<12} {place}, and any service and variable"]
+    lines += [
+        "Stores for sinks, at the same address:",
+        f"  {'railway':<12} {place}, and any service and variable",
+        f'  {"vault":<12} mount = "secret", any path, auth = {{ token = "…" }} of a provider of kind vault',
+    ]
     return [*lines, f"To see and change its state while it runs: curl {url}/_sandbox", "Ctrl-C ends it."]
 
 

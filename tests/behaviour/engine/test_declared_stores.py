@@ -4,8 +4,9 @@ from typing import Any
 
 import anyio
 
-from tests.fakes import HOUR, FakeHeld, World, literal, provider
-from tests.publishing_sinks import PASSWORD, Network, Store
+from tests.fakes import HOUR, FakeHeld, literal, provider
+from tests.publishing_sinks import PASSWORD
+from tests.store_world import world_with_store
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.sinks.stores.http import HttpSink
 
@@ -25,12 +26,6 @@ def declared(**request: Any) -> HttpSink:
 
 
 COMPARING = declared(headers={"If-Match": "{version}"})
-
-
-def world_with_store(clock: VirtualClock) -> tuple[World, Network, Store]:
-    world = World(clock)
-    world.network = Network(clock)
-    return world, world.network, world.network.store
 
 
 def test_a_day_of_a_five_minute_token_is_one_request_for_each_token() -> None:

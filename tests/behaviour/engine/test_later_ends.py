@@ -6,9 +6,9 @@ from typing import Any
 
 import anyio
 
-from tests.engine.publishing.test_remote_delivery import store_sink, world_with_store
 from tests.expecting import present
 from tests.fakes import HOUR, FakeExtending, provider
+from tests.store_world import store_sink, world_with_store
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.sinks.files.json import JsonSink
 from tokend.sinks.files.raw import RawSink

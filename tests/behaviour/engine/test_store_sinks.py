@@ -1,37 +1,18 @@
 """Lives of tokens in stores: days, restarts, outages, lost answers, two daemons. Number of writes and of requests."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import anyio
 import pytest
 
 from tests.expecting import present
-from tests.fakes import HOUR, FakeHeld, World, config, literal, provider
+from tests.fakes import HOUR, FakeHeld, config, literal, provider
 from tests.httpd.served import logged
-from tests.publishing_sinks import PASSWORD, Network, Store, StoreSink
+from tests.publishing_sinks import PASSWORD, StoreSink
+from tests.store_world import renew, row, store_sink, world_with_store
 from tests.virtual import VirtualClock, run_virtually, until
-from tokend.engine.supervisor import Supervisor
 from tokend.plugin.sink import Content, Mark, SinkRuntime
 from tokend.values.errors import NewerGenerationError
-from tokend.values.status import SinkStatus
-
-
-def store_sink(key: str = "app", **keys: Any) -> StoreSink:
-    return StoreSink(key=key, **{"auth": literal(PASSWORD), **keys})
-
-
-def world_with_store(clock: VirtualClock) -> tuple[World, Network, Store]:
-    world = World(clock)
-    world.network = Network(clock)
-    return world, world.network, world.network.store
-
-
-def row(supervisor: Supervisor, name: str = "a", index: int = 0) -> SinkStatus:
-    return supervisor.entries[name].status().sinks[index]
-
-
-async def renew(supervisor: Supervisor, name: str = "a") -> None:
-    await supervisor.refresh(name, if_generation=None, reason="", admin=True)
 
 
 def test_a_day_of_a_five_minute_token_is_one_request_for_each_token() -> None:

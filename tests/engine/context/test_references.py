@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 import anyio
 import pytest
 
-from tests.engine.publishing.test_remote_delivery import row, store_sink, world_with_store
 from tests.expecting import held, present
 from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, Upstream, World, config, provider
 from tests.publishing_sinks import PASSWORD
+from tests.store_world import row, store_sink, world_with_store
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.supervisor import Supervisor
 from tokend.plugin.field_roles import Role

@@ -8,32 +8,17 @@ import anyio
 import pytest
 
 from tests.expecting import present
-from tests.fakes import HOUR, FakeHeld, FakeSink, Upstream, World, literal, provider
-from tests.publishing_sinks import PASSWORD, Network, Store, StoreSink
+from tests.fakes import HOUR, FakeHeld, FakeSink, Upstream, literal, provider
+from tests.publishing_sinks import PASSWORD, StoreSink
+from tests.store_world import row, store_sink, world_with_store
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.publishing.remote_delivery import LAST_SECONDS, RemoteDelivery
 from tokend.engine.publishing.sink_runtime import WriteRuntime
 from tokend.engine.publishing.target_lock import TargetLock
-from tokend.engine.supervisor import Supervisor
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.sink import Content, Mark, SinkRuntime
 from tokend.values.errors import SinkError, TransientError
-from tokend.values.status import SinkStatus
 from tokend.values.tokens import Lease
-
-
-def store_sink(key: str = "app", **keys: Any) -> StoreSink:
-    return StoreSink(key=key, **{"auth": literal(PASSWORD), **keys})
-
-
-def world_with_store(clock: VirtualClock) -> tuple[World, Network, Store]:
-    world = World(clock)
-    world.network = Network(clock)
-    return world, world.network, world.network.store
-
-
-def row(supervisor: Supervisor, name: str = "a", index: int = 0) -> SinkStatus:
-    return supervisor.entries[name].status().sinks[index]
 
 
 def test_a_token_arrives_in_the_store_and_a_newer_one_replaces_it() -> None:

@@ -40,6 +40,9 @@ def test_a_difference_is_new_once() -> None:
     assert drift.looked("changed")
     assert not drift.written(NOW)
     assert (drift.shown, drift.looked("changed")) == ("none", True)
+    drift.looked("unknown: x")
+    drift.written(NOW)
+    assert drift.shown is None
 
 
 def test_repairs_are_counted_for_an_hour() -> None:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import anyio
 import pytest
@@ -11,35 +11,15 @@ import pytest
 from tests.expecting import present
 from tests.fakes import HOUR, FakeHeld, FakeSink, Upstream, World, config, literal, provider
 from tests.httpd.served import logged
-from tests.publishing_sinks import PASSWORD, Network, Store, StoreSink
+from tests.publishing_sinks import PASSWORD, StoreSink
+from tests.store_world import renew, row, store_sink, world_with_store
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.records.record import Record
 from tokend.engine.records.token_states import Held
-from tokend.engine.supervisor import Supervisor
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import part_of
 from tokend.plugin.sink import Mark, SinkRuntime
 from tokend.values.errors import TransientError
-from tokend.values.status import SinkStatus
-
-
-def store_sink(key: str = "app", **keys: Any) -> StoreSink:
-    return StoreSink(key=key, **{"auth": literal(PASSWORD), **keys})
-
-
-def world_with_store(clock: VirtualClock) -> tuple[World, Network, Store]:
-    world = World(clock)
-    world.network = Network(clock)
-    return world, world.network, world.network.store
-
-
-def row(supervisor: Supervisor, name: str = "a", index: int = 0) -> SinkStatus:
-    return supervisor.entries[name].status().sinks[index]
-
-
-async def renew(supervisor: Supervisor, name: str = "a") -> None:
-    await supervisor.refresh(name, if_generation=None, reason="", admin=True)
-
 
 # ------------------------------------------------------------------ min_interval
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.engine.publishing.test_remote_target import row, store_sink, world_with_store
 from tests.expecting import present
 from tests.fakes import HOUR, FakeFile, FakeHeld, FakeListeningSink, literal, provider
 from tests.publishing_sinks import PASSWORD, StoreSink
+from tests.store_world import row, store_sink, world_with_store
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.publishing.running_sinks import SYNC_SECONDS
 from tokend.engine.supervisor import Supervisor

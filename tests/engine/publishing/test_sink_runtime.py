@@ -5,13 +5,15 @@ from pathlib import Path
 
 import anyio
 
-from tests.engine.publishing.test_remote_delivery import row, store_sink, world_with_store
 from tests.expecting import present
 from tests.fakes import HOUR, FakeHeld, FakeSink, HangingThreads, World, provider
+from tests.publishing_sinks import Network
+from tests.store_world import row, store_sink, world_with_store
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.publishing.publisher import Publisher
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.secret_source import SecretSource
-from tokend.values.errors import SinkError, TransientError
+from tokend.values.errors import SecretError, SinkError, TransientError
 from tokend.values.secret import Secret
 
 
@@ -25,6 +27,41 @@ def test_a_secret_that_cannot_be_read_names_its_place(tmp_path: Path) -> None:
             await anyio.sleep(5)
             assert present(row(supervisor).error).startswith(f"store:app: file {tmp_path / 'gone'} cannot be read")
             assert (store.requests, supervisor.entries["a"].status().valid) == ([], True)
+
+    run_virtually(main)
+
+
+class UnsendableNetwork(Network):
+    """A network whose requests have a credential that no header can carry."""
+
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
+        raise SecretError("the value of Authorization is not one line of ASCII")
+
+
+def test_a_credential_that_cannot_be_sent_is_the_sinks_trouble_alone() -> None:
+    """It says where, and the provider works on."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        world.network = UnsendableNetwork(clock)
+        async with world.running(provider("a", FakeHeld(), store_sink())) as supervisor:
+            await anyio.sleep(5)
+            assert row(supervisor).error == "store:app: the value of Authorization is not one line of ASCII"
+            assert supervisor.entries["a"].status().valid
+
+    run_virtually(main)
+
+
+def test_the_time_for_a_signature_is_the_stores() -> None:
+    """The store's clock may be wrong, or ours."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, _, _ = world_with_store(clock)
+        world.upstream_offset = 300.0
+        async with world.running(provider("a", FakeHeld(), store_sink())) as supervisor:
+            (one,) = supervisor._sinks["a"]._publishers
+            assert isinstance(one, Publisher)
+            assert (one._runtime.upstream_now() - clock.instant().wall).total_seconds() == 300
 
     run_virtually(main)
 

@@ -4,10 +4,11 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.engine.publishing.test_remote_target import OwnedSink, row, store_sink, world_with_store
+from tests.engine.publishing.test_remote_target import OwnedSink
 from tests.expecting import present
 from tests.fakes import FakeHeld, World, literal, provider
 from tests.publishing_sinks import PASSWORD, StoreSink
+from tests.store_world import row, store_sink, world_with_store
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.publishing.store_probe import StoreProbe, probe_store
 from tokend.engine.supervisor import Supervisor

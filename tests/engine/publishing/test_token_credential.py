@@ -7,8 +7,8 @@ from typing import Any, Literal
 import anyio
 import pytest
 
-from tests.engine.publishing.test_remote_delivery import row
 from tests.fakes import HOUR, FakeHeld, FakeRuntime, Upstream, World, literal, provider
+from tests.store_world import row
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.publishing.publisher import Publisher
 from tokend.engine.supervisor import Supervisor

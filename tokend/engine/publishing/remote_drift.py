@@ -62,8 +62,9 @@ class RemoteDrift:
         was_repair, self.is_repairing = self.is_repairing, False
         if was_repair:
             self._repairs = (*self._repairs, now)
-        if self.differs:
-            self.shown = "none"
+        if self.shown != "none":
+            # What a look could not find out then says nothing about the value that is there now.
+            self.shown = "none" if self.differs else None
         return was_repair
 
     def decided(self) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from tokend.plugin.remote_sink import HttpSinkSettings, ValuesSettings
 from tokend.plugin.settings import part_of
 from tokend.plugin.sink import Content, Mark, SinkRuntime, Values
+from tokend.plugin.vault_names import vault_names
 from tokend.sinks.stores.vault_kv.calls import VaultCalls
 from tokend.sinks.stores.vault_kv.version_1 import TTL, Version1
 from tokend.sinks.stores.vault_kv.version_2 import Version2
@@ -54,14 +55,7 @@ class VaultSink(ValuesSettings, HttpSinkSettings):
     @field_validator("mount", "path", "namespace")
     @classmethod
     def _names(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None:
-            return None
-        parts = value.strip("/").split("/")
-        if not value.isprintable() or any(part in {"", ".", ".."} for part in parts):
-            raise ValueError("write names with / between them: team/app")
-        if info.field_name == "namespace" and not value.isascii():
-            raise ValueError("a namespace is ASCII: it is sent in a header")
-        return "/".join(parts)
+        return None if value is None else vault_names(value, in_header=info.field_name == "namespace")
 
     @model_validator(mode="after")
     def _one_meaning(self) -> Self:
