@@ -21,14 +21,16 @@ def test_a_daemon_that_is_silent_holds_up_no_other_task() -> None:
             before = threading.active_count()
             waiting = [asyncio.create_task(exchange(silent.path, "GET", "/")) for _ in range(100)]
             answered = (await exchange(quick.path, "GET", "/"))[0]
-            more = threading.active_count() - before
+            more = threading.active_count() - before  # below 0 where threads of an earlier test end meanwhile
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
             return answered, more
 
         try:
-            assert asyncio.run(main()) == (200, 0)
+            answered, more = asyncio.run(main())
+            assert answered == 200
+            assert more <= 0
         finally:
             over.set()
 

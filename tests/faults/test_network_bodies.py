@@ -50,7 +50,7 @@ def reset_after_the_request(talk: Talk) -> None:
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 NOT_JSON = "answered with something that is not acceptable JSON"
 NOT_HTTP = "its answer cannot be read as HTTP"
-TOO_MUCH = "its answer has more than 384 KiB: not a token"
+TOO_MUCH = "its answer has more than 128 KiB: not a token"
 TOO_LATE = "did not answer completely within 3 s"
 HALF = "it closed the connection in the middle of its answer"
 REDIRECTED = "redirects are refused, they would carry secrets elsewhere"
