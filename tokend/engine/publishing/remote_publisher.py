@@ -115,8 +115,9 @@ class RemotePublisher(Publisher):
 
     def _next_moment(self, now: Instant) -> Instant | None:
         moments = [super()._next_moment(now), self._later]
-        if self._compared_leases() is not None and not self._health.in_conflict:
-            moments.append(self.remote.drift.look_at(now))
+        look = None if self._health.in_conflict else self.remote.drift.look_at(now)
+        if look is not None and self._compared_leases() is not None:
+            moments.append(look)
         return min((one for one in moments if one is not None), key=lambda one: one.boot, default=None)
 
     async def _bring_about(self, wanted: Wanted) -> None:  # noqa: ARG002  # another one may be wanted by then
