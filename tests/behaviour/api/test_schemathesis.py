@@ -83,6 +83,8 @@ def of_this_daemon(document: dict[str, Any]) -> dict[str, Any]:
                 parameter["schema"] = {"enum": NAMES[path.removeprefix("/v1/tokens/{name}").lstrip("/")]}
     # A file to plan needs dry_run=true, which no schema can say of a query and a body together.
     del found["paths"]["/v1/reload"]["post"]["requestBody"]
+    syncing = found["paths"]["/v1/tokens/{name}/sync"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    syncing["properties"]["sink"] = {"enum": ["raw-1", None]}  # the labels of this token's sinks
     reading = found["paths"]["/v1/tokens/{name}"]["get"]
     reading["parameters"] = [one for one in reading["parameters"] if one["name"] != "format"]  # none is a pair of keys
     for name, parameters in PARAMETERS.items():

@@ -16,7 +16,8 @@ DIFFERENT = ("changed", "missing")
 class RemoteDrift:
     """The looks at a target and its repairs.
 
-    ``shown`` is the result of the last look (`SinkStatus.drift`), and ``found`` the mark that the store had then.
+    ``shown`` is the result of the last look (`SinkStatus.drift`), None before the first one and after a write that
+    follows a look without a result. ``found`` is the mark that the store had then.
     ``is_repairing`` is set from the decision to repair until the target has been written.
     """
 
