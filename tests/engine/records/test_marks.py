@@ -188,19 +188,45 @@ def test_marks_move_with_the_name_of_their_provider() -> None:
     run_virtually(main)
 
 
-def test_targets_that_are_gone_are_dropped_with_the_next_save() -> None:
+def test_targets_that_are_gone_are_dropped_soon() -> None:
     """A table that was removed, or that has another target now."""
 
     async def main(clock: VirtualClock) -> None:
         state = MemoryState()
-        marks = loaded(state, clock).marks
-        await marks.put("a", "t", MARK)
-        await marks.put("a", "u", MARK)
-        marks.keep("a", {"u", "v"})
-        marks.keep("unknown", {"u"})
-        assert (marks.get("a", "t"), marks.get("a", "u")) == (None, MARK)
-        await marks.save("a")
-        assert loaded(state, clock).marks.get("a", "t") is None
+        store = loaded(state, clock)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store.keep_saved)
+            await anyio.sleep(1)
+            marks = store.marks
+            await marks.put("a", "t", MARK)
+            await marks.put("a", "u", MARK)
+            marks.keep("a", {"u", "v"})
+            marks.keep("unknown", {"u"})
+            assert (marks.get("a", "t"), marks.get("a", "u")) == (None, MARK)
+            await anyio.sleep(2 * SAVE_AGAIN_SECONDS)
+            assert loaded(state, clock).marks.get("a", "t") is None
+            tasks.cancel_scope.cancel()
+
+    run_virtually(main)
+
+
+def test_a_save_that_is_cancelled_is_made_later() -> None:
+    """A reload ends a sink while its mark waits for the disk: a restart finds the mark all the same."""
+
+    async def main(clock: VirtualClock) -> None:
+        state, threads = MemoryState(), HangingThreads(clock)
+        store = loaded(state, clock, threads)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store.keep_saved)
+            await anyio.sleep(1)
+            threads.hanging = True
+            with anyio.move_on_after(0.5):
+                await store.marks.put("a", "t", MARK)
+            assert store.marks.unsaved == {"a"}
+            threads.release()
+            await anyio.sleep(2 * SAVE_AGAIN_SECONDS)
+            assert loaded(state, clock).marks.get("a", "t") == MARK
+            tasks.cancel_scope.cancel()
 
     run_virtually(main)
 

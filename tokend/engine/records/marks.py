@@ -97,11 +97,12 @@ class MarkStore:
         await self.save(name)
 
     def keep(self, name: str, targets: Collection[str]) -> None:
-        """Drop the marks of targets that the provider has no longer; the next save drops them from the file."""
+        """Drop the marks of targets that the provider has no longer, soon also from the file."""
         known = self._marks.get(name, {})
         for target in known.keys() - set(targets):
             del known[target]
             self.unsaved.add(name)
+            self._on_unsaved()
 
     async def rename(self, old: str, new: str) -> None:
         """Move the marks of a provider to another name, whose own marks are dropped."""
@@ -119,16 +120,20 @@ class MarkStore:
             if name not in self.unsaved:
                 return  # an earlier save has written this mark as well
             self.unsaved.discard(name)
+            saved = False
             try:
                 await self._save(name)
+                saved = True
             except StoreError as error:
-                self.unsaved.add(name)
                 if name not in self._failing:
                     log.error("state.write_failed", token=name, detail=f"marks of its sinks: {error.detail}")
                 self._failing.add(name)
-                self._on_unsaved()
             else:
                 self._failing.discard(name)
+            finally:
+                if not saved:  # also where it was cancelled
+                    self.unsaved.add(name)
+                    self._on_unsaved()
 
     async def _save(self, name: str) -> None:
         if name in self._hanging:
