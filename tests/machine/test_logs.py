@@ -76,3 +76,19 @@ def test_a_log_that_nobody_reads_never_blocks() -> None:
         os.close(read_end)
         os.close(write_end)
     assert int(done.stdout) > 0
+
+
+def test_a_line_needs_no_descriptor() -> None:
+    """Python imports codecs at their first use; a daemon without a descriptor left could not, and died of a line."""
+    code = """
+import resource, sys
+from tokend.machine.logs import configure, get_logger
+configure(level="info", form="logfmt")
+get_logger().info("first")
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+get_logger().info("second", detail="two\\nlines")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert r'detail="two\nlines"' in done.stderr

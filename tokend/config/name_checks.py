@@ -74,9 +74,13 @@ def _unknown(names: Collection[tuple[str, str]], *, seconds: float) -> Collectio
                 name = waiting.get_nowait()
                 answers.put((name, _is_known(*name)))
 
-    for _ in range(min(len(names), MOST_LOOKUPS)):
-        threading.Thread(target=work, name="tokend-names", daemon=True).start()
-    unknown, deadline = set(), time.monotonic() + seconds
+    started = 0
+    with suppress(RuntimeError):  # this machine has no thread left: the names may be known
+        for _ in range(min(len(names), MOST_LOOKUPS)):
+            threading.Thread(target=work, name="tokend-names", daemon=True).start()
+            started += 1
+    unknown: set[tuple[str, str]] = set()
+    deadline = time.monotonic() + (seconds if started else 0.0)
     with suppress(queue.Empty):
         for _ in names:
             name, is_known = answers.get(timeout=max(0.0, deadline - time.monotonic()))

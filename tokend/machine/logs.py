@@ -3,6 +3,7 @@
 Modules call `get_logger`. `configure` sets the form of the lines and the lowest level that is shown.
 """
 
+import codecs
 import logging
 import os
 import select
@@ -26,6 +27,9 @@ LONGEST_LINE_BYTES = 4096
 # Messages of these exceptions name attributes, variables and lengths. Other messages quote data: a KeyError the key, a
 # ValueError the text, h11 the header.
 _NAMES_ONLY = (AttributeError, NameError, UnboundLocalError, IndexError, ZeroDivisionError, RecursionError)
+
+# Python imports a codec at its first use. That may be a line about a daemon that has no descriptor left.
+codecs.lookup("unicode_escape")
 
 # The level of the command line, which holds over the configuration's.
 _forced: str | None = None

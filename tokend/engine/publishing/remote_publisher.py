@@ -15,7 +15,7 @@ from tokend.engine.publishing.remote_drift import MOST_REPAIRS
 from tokend.engine.publishing.remote_target import RemoteTarget
 from tokend.engine.publishing.store_announcements import StoreAnnouncements
 from tokend.engine.publishing.target_lock import TargetLock
-from tokend.engine.publishing.target_tokens import Wanted
+from tokend.engine.publishing.target_tokens import Leases, Wanted
 from tokend.machine.logs import get_logger
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.shown_text import shown
@@ -93,9 +93,7 @@ class RemotePublisher(Publisher):
         """Ask the store now what it holds, and react as to every look."""
         leases = self._compared_leases()
         await self.remote.inspect(leases)
-        # A newer token may have been written meanwhile.
-        if leases is not None and leases == self._compared_leases() and not self._health.in_conflict:
-            await self._judge()
+        await self._judge(leases)
 
     def _write_again(self) -> None:
         self.remote.timing.is_compared = False
@@ -125,10 +123,13 @@ class RemotePublisher(Publisher):
             if (due := self._due(self._context.clock.instant())) is not None:
                 writes = self.remote.delivery.writes
                 await self._apply(due)
-                self.remote.timing.is_compared = True
-                if self.remote.delivery.writes > writes and self.remote.drift.written(self._context.clock.instant()):
-                    self._context.counters.repaired(self.name, self.label)
-                    log.info("sink.repaired", **self._health.log_fields, detail="another writer had changed it")
+                self._applied(has_written=self.remote.delivery.writes > writes)
+
+    def _applied(self, *, has_written: bool) -> None:
+        self.remote.timing.is_compared = True
+        if has_written and self.remote.drift.written(self._context.clock.instant()):
+            self._context.counters.repaired(self.name, self.label)
+            log.info("sink.repaired", **self._health.log_fields, detail="another writer had changed it")
 
     async def _look_after(self, now: Instant) -> bool:
         """Look at the target, if it is time to. Returns whether there was something to do."""
@@ -169,8 +170,10 @@ class RemotePublisher(Publisher):
         warning = _quota_warning(self.sink, min(lives)) if lives else None
         return () if warning is None else (StatusWarning(QUOTA, shown(warning)),)
 
-    async def _judge(self) -> None:
-        """React to what a look has found: repair, report, or leave it to a person."""
+    async def _judge(self, leases: Leases | None) -> None:
+        """React to what a look has found where the store must hold ``leases``: repair, report, leave it to a person."""
+        if leases is None or leases != self._compared_leases() or self._health.in_conflict:
+            return  # a newer token may have been written meanwhile
         drift, target = self.remote.drift, self.sink.target
         if not drift.differs:
             if drift.shown == "none":

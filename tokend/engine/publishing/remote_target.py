@@ -21,7 +21,7 @@ from tokend.plugin.kind_bugs import bug_in, exits_refused
 from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.settings import SinkSettings
 from tokend.plugin.shown_text import shown
-from tokend.plugin.sink import RemoteSink
+from tokend.plugin.sink import Mark, RemoteSink
 from tokend.values.errors import SinkError
 from tokend.values.status import SinkStatus
 from tokend.values.tokens import unix, utc
@@ -210,6 +210,9 @@ class RemoteTarget:
             except Exception:
                 log.exception("sink.inspect_failed", token=self._name, target=shown(self._sink.target))
                 word, found = f"unknown: {bug_in(self._sink)}", None
+        self._looked(word, found)
+
+    def _looked(self, word: str, found: Mark | None) -> None:
         if self.drift.looked(word, found):
             self._context.counters.drifted(self._name, self._label)
 
