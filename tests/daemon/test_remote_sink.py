@@ -45,7 +45,7 @@ def test_a_token_arrives_and_a_changed_secret_wakes_the_sink(home: Home) -> None
         daemon.settled()
         assert store.held == {"app": (1, daemon.lease("partner")["access_token"])}
         shown = home.run("status", "partner").stdout
-        assert "store    store:app, written" in shown
+        assert "store-2  store:app, written" in shown
         assert len(daemon.log("sink.written")) == 2
         assert any("target=store:app" in line for line in daemon.log("sink.written"))
         seen = home.log.read_text() + shown + json.dumps(daemon.status()) + daemon.get("/metrics").body.decode()

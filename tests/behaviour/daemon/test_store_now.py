@@ -56,5 +56,5 @@ def test_a_store_that_fails_is_exit_code_1(home: Home, daemon: Daemon, store: St
     store.failing = 500
     done = home.run("sync", "partner")
     assert done.returncode == 1
-    assert "store-2: store:app, failing: store:app: the store answered 500" in done.stdout
+    assert "store-2: store:app, failing: the store answered 500" in done.stdout
     assert PASSWORD not in done.stdout + json.dumps(daemon.status())

@@ -174,7 +174,7 @@ def test_a_service_that_hangs_takes_one_thread() -> None:
         for _ in range(3):
             with pytest.raises(SinkError, match="an earlier call to the keyring still hangs"):
                 await put(stage)
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads
         released.set()
         stage.sink = stage.sink.model_copy(update={"timeout": timedelta(seconds=10)})
         with anyio.fail_after(10):

@@ -181,7 +181,7 @@ def test_a_lost_answer_is_seen_by_reading() -> None:
 
     async def main(stage: Stage) -> None:
         stage.store.says = b""
-        stage.sink = stage.sink.model_copy(update={"timeout": timedelta(seconds=1)})
+        stage.sink = stage.sink.model_copy(update={"timeout": timedelta(seconds=2)})
         with pytest.raises(SinkUnavailableError) as lost:
             await put(stage)
         assert lost.value.may_have_acted

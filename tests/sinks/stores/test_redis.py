@@ -169,8 +169,8 @@ def test_a_lost_answer_is_seen_by_reading() -> None:
 
     async def main(stage: Stage) -> None:
         stage.store.says, stage.store.acts = b"", True
-        stage.sink = stage.sink.model_copy(update={"timeout": timedelta(seconds=0.3)})
-        with pytest.raises(SinkUnavailableError, match=r"no answer within 0\.3 s") as lost:
+        stage.sink = stage.sink.model_copy(update={"timeout": timedelta(seconds=2)})
+        with pytest.raises(SinkUnavailableError, match="no answer within 2 s") as lost:
             await put(stage)
         assert lost.value.may_have_acted
         stage.store.says = None
@@ -212,7 +212,8 @@ def test_an_error_is_raised_by_what_happens_next(says: bytes, error: type[SinkEr
 
     async def main(stage: Stage) -> None:
         stage.store.says = says
-        stage.sink = stage.sink.model_copy(update={"timeout": timedelta(seconds=1)})
+        if not words:  # it may wait for more
+            stage.sink = stage.sink.model_copy(update={"timeout": timedelta(seconds=1)})
         with pytest.raises(error) as refused:
             await put(stage)
         assert words in refused.value.detail
