@@ -140,7 +140,8 @@ class Network:
     begun: int = 0  # requests that were sent, whether they have arrived or not
     hanging: set[str] = field(default_factory=set)  # methods that get no answer, and have no effect
     losing: set[str] = field(default_factory=set)  # methods whose answer is lost after the effect, once each
-    dead: dict[str, list[Instant]] = field(default_factory=dict)  # hosts that refuse connections: when they were tried
+    dead: dict[str, list[Instant]] = field(default_factory=dict)  # hosts that nobody reaches: when they were tried
+    closing: bool = False  # a dead host accepts connections and closes them, as a balancer with nothing behind it
     at_once: Counter[str] = field(default_factory=Counter)  # by host: requests under way
     most_at_once: int = 0
 
@@ -158,6 +159,8 @@ class Network:
     async def _exchange(self, request: UpstreamRequest, host: str) -> UpstreamReply:
         if host in self.dead:
             self.dead[host].append(self.clock.instant())
+            if self.closing:
+                raise TransientError(f"{host}: it closed the connection without an answer", is_answered=False)
             raise TransientError(f"{host}: no connection", repeatable=True)
         await anyio.sleep(self.latency_seconds)
         if request.method in self.hanging:

@@ -136,22 +136,23 @@ def test_a_cancelled_exchange_leaves_no_connection() -> None:
 
 
 @pytest.mark.parametrize(
-    "behaviour",
+    ("behaviour", "is_answered"),
     [
-        reset,
-        raw(b""),
-        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"),
-        raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"),
-        raw(b"SSH-2.0-OpenSSH\r\n\r\n"),
-        raw(b"\x00\x01\x02\r\n\r\n"),
+        (reset, False),
+        (raw(b""), False),
+        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"), True),
+        (raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"), True),
+        (raw(b"SSH-2.0-OpenSSH\r\n\r\n"), False),
+        (raw(b"\x00\x01\x02\r\n\r\n"), False),
     ],
     ids=["reset", "nothing", "truncated", "half a chunk", "another protocol", "garbage"],
 )
-def test_a_broken_answer_is_transient_and_not_repeated(behaviour: Behaviour) -> None:
+def test_a_broken_answer_is_transient_and_not_repeated(behaviour: Behaviour, is_answered: bool) -> None:
     """docs/promises.md 8 and 9: the call may have had its effect, so that an issue must not repeat it."""
     error, _ = failed(behaviour)
     assert not error.repeatable
     assert error.is_sent
+    assert error.is_answered is is_answered
 
 
 @pytest.mark.parametrize("length", [True, False], ids=["announced", "unannounced"])

@@ -136,7 +136,7 @@ class Upstream:
         except Exception as error:
             if (what := _failure_reason(error)) is None:
                 raise
-            raise TransientError(f"{host}: {what}") from None
+            raise TransientError(f"{host}: {what}", is_answered=response is not None) from None
         finally:
             if response is not None:
                 # It and its stream hold each other, and with them the request and its secrets, until some later day

@@ -44,17 +44,25 @@ class TransientError(AttemptError):
     ``retry_after`` is the pause that the upstream asked for, in seconds, or None. ``repeatable`` says that an `issue`
     may repeat the call (timeouts and 5xx; docs/vendors.md, auth-token). A malformed answer is not repeatable: the
     call may have had its effect. ``is_sent`` is false if no connection came about: the call had no effect.
+    ``is_answered`` is false if the connection ended before the head of an answer.
     """
 
     reason = "transient"
 
     def __init__(
-        self, message: str, *, retry_after: float | None = None, repeatable: bool = False, is_sent: bool = True
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        repeatable: bool = False,
+        is_sent: bool = True,
+        is_answered: bool = True,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.repeatable = repeatable
         self.is_sent = is_sent
+        self.is_answered = is_answered
 
 
 class SameAsForgottenError(TransientError):
@@ -137,11 +145,13 @@ class ConfigError(TokendError):
 class SinkError(TokendError):
     """A token could not be written; the target is unchanged. Only the publisher retries.
 
-    ``may_have_acted``: a store got the request, and its answer was lost.
+    ``may_have_acted``: a store got the request, and its answer was lost. ``is_unanswered``: the connection to a store
+    ended before the head of an answer: its host may be away, or this one request may break it.
     """
 
     reason = "sink"
     may_have_acted = False
+    is_unanswered = False
 
 
 class SinkUnavailableError(SinkError):

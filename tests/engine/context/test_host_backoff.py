@@ -200,6 +200,28 @@ def test_an_attempt_that_learned_nothing_changes_nothing() -> None:
     with_hosts(main)
 
 
+def unanswered() -> SinkError:
+    error = SinkError("it closed the connection without an answer")
+    error.is_unanswered = True
+    return error
+
+
+def test_a_connection_that_ends_without_an_answer_pauses_the_host_and_the_sink() -> None:
+    """The host may be away. Where an earlier request of the attempt was answered, it is not."""
+
+    async def main(clock: VirtualClock, hosts: HostBackoff) -> None:
+        async with hosts.attempt(HOST) as attempt:
+            assert not attempt.failed(unanswered())
+        assert hosts.is_paused(HOST)
+        await answer(hosts)
+        async with hosts.attempt(HOST) as attempt:
+            assert not attempt.failed(unanswered())
+            attempt.answered = True
+        assert not hosts.is_paused(HOST)
+
+    with_hosts(main)
+
+
 def test_a_sink_that_goes_away_in_the_queue_lets_the_next_one_through() -> None:
     """A reload removes the first of the queue, and one in the middle."""
 

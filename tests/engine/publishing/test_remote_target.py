@@ -246,11 +246,13 @@ def test_a_store_with_a_newer_generation_makes_a_refresh_due(above: int) -> None
 # ------------------------------------------------------------------ hosts
 
 
-def test_a_dead_host_gets_few_attempts_and_delays_nobody_else() -> None:
+@pytest.mark.parametrize("closing", [False, True], ids=["refuses", "closes"])
+def test_a_dead_host_gets_few_attempts_and_delays_nobody_else(closing: bool) -> None:
     """docs/stores.md: 1,000 sinks, at most 20 attempts in any minute; afterwards all of them arrive within seconds."""
 
     async def main(clock: VirtualClock) -> None:
         world, network, store = world_with_store(clock)
+        network.closing = closing
         tried: list[Instant] = []
         network.dead["dead.example:443"] = tried
         sinks = [store_sink(f"dead-{number}", url="https://dead.example") for number in range(1000)]

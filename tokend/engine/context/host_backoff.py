@@ -31,14 +31,24 @@ class HostAttempt:
     host: str | None
     outages_before: int = 0
     answered: bool = False
-    error: SinkUnavailableError | None = None
+    error: SinkError | None = None
 
     def failed(self, error: SinkError) -> bool:
-        """Note a failure. Returns whether it is about the host, whose pause it begins."""
-        if self.host is None or not isinstance(error, SinkUnavailableError):
+        """Note a failure, which may begin a pause of the host. Returns whether that is the only pause that follows.
+
+        Where the connection ended without an answer, the sink pauses as well: its own request may be what ends it.
+        """
+        is_hosts = isinstance(error, SinkUnavailableError)
+        if self.host is None or not (is_hosts or error.is_unanswered):
             return False
         self.error = error
-        return True
+        return is_hosts
+
+    @property
+    def is_about_host(self) -> bool:
+        """Whether the failure is about the host. An answer to an earlier request shows that the host is not away."""
+        error = self.error
+        return error is not None and not (error.is_unanswered and self.answered)
 
 
 @dataclass(slots=True, eq=False)
@@ -124,14 +134,15 @@ class HostBackoff:
 
     def _ended(self, there: _Host, attempt: HostAttempt) -> None:
         is_late = attempt.outages_before != there.outages  # it began before the present pause
-        if attempt.error is not None:
+        if attempt.error is not None and attempt.is_about_host:
             self._failed(there, attempt.error, is_late=is_late)
         elif attempt.answered and not is_late:
             there.failures, there.until, there.asked = 0, None, False
             there.at_once = min(there.at_once + 1, MOST_AT_ONCE)
 
-    def _failed(self, there: _Host, error: SinkUnavailableError, *, is_late: bool) -> None:
-        now, asked = self._clock.instant(), min(error.retry_after or 0.0, LONGEST_ASKED_SECONDS)
+    def _failed(self, there: _Host, error: SinkError, *, is_late: bool) -> None:
+        retry_after = error.retry_after if isinstance(error, SinkUnavailableError) else None
+        now, asked = self._clock.instant(), min(retry_after or 0.0, LONGEST_ASKED_SECONDS)
         there.at_once = 1
         pause = asked
         if not is_late:

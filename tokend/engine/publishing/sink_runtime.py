@@ -136,7 +136,7 @@ class WriteRuntime:
             # Repeatable: no connection came about, or no answer came in time.
             kind = SinkUnavailableError if error.repeatable else SinkError
             raised = kind(f"{self._sink.target}: {error.detail}")
-            raised.may_have_acted = error.is_sent
+            raised.may_have_acted, raised.is_unanswered = error.is_sent, not error.is_answered
             raise raised from None
         except AttemptError as error:
             raise SinkError(f"{self._sink.target}: {error.detail}") from None
