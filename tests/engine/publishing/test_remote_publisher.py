@@ -87,7 +87,7 @@ def test_min_interval_goes_on_after_a_restart_and_holds_no_equal_content_back() 
 
 
 def test_neither_a_removal_nor_a_person_waits_for_min_interval() -> None:
-    """A token that was taken away must not stay; `tokend sync` means now."""
+    """A token that was taken away must not stay, and the store must not stay empty; `tokend sync` means now."""
 
     async def main(clock: VirtualClock) -> None:
         world, _, store = world_with_store(clock)
@@ -100,6 +100,7 @@ def test_neither_a_removal_nor_a_person_waits_for_min_interval() -> None:
             await supervisor.forget("a")
             await until(lambda: store.held == {}, seconds=1)
             assert not supervisor.ready
+            await until(lambda: store.held.get("app", (0, ""))[1] == "fake-token-3", seconds=110)
 
     run_virtually(main)
 

@@ -128,7 +128,10 @@ class RemoteTarget:
         known = self.delivery.known
         if self.runtime.writes != self.delivery.writes:
             self.runtime.writes = self.delivery.writes
-            self.timing.written(self._context.clock.instant())
+            if known is not None and known.digest is None:
+                self.timing.removed()
+            else:
+                self.timing.written(self._context.clock.instant())
         mark = SavedMark(
             settings=self._settings,
             known=known is not None,

@@ -53,6 +53,10 @@ class WriteTiming:
         """Note a write now."""
         self.last_write = now
 
+    def removed(self) -> None:
+        """Note a removal: nothing in the target can be read meanwhile, so that the next write waits for nothing."""
+        self.last_write = None
+
     def at_once(self) -> None:
         """Let the next write wait for nothing: a person asked for it."""
         self._at_once = True
