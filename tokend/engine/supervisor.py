@@ -307,7 +307,7 @@ class Supervisor:
 
     def _needs_a_person(self, provider: RunningProvider) -> bool:
         """Return whether only a person can bring a token about, or into one of its required stores."""
-        return self._has_given_up(provider) or self._sinks[provider.config.name].are_refused()
+        return self._has_given_up(provider) or self._sinks[provider.config.name].need_a_person()
 
     def _has_given_up(self, provider: RunningProvider) -> bool:
         """Return whether only a person can change something for a provider, or for one whose token it waits for."""

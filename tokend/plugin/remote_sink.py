@@ -15,7 +15,7 @@ from tokend.plugin.settings import AnnouncementTiming, SinkSettings
 from tokend.plugin.settings_base import Duration, Strings
 from tokend.plugin.sink import Content, SinkRuntime, Values
 from tokend.plugin.templates import render
-from tokend.values.errors import SinkError
+from tokend.values.errors import SinkFinalError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease
 from tokend.values.url import has_user, host_of, is_confidential
@@ -128,7 +128,7 @@ class RemoteSinkSettings(SinkSettings):
         )
 
     async def content(self, runtime: SinkRuntime, lease: Lease, others: Mapping[str, Lease]) -> Content:
-        """Make the wanted content from the templates. Raises `SinkError` for a value that the store must not get.
+        """Make the wanted content from the templates. Raises `SinkFinalError` for a value that the store must not get.
 
         ``expires_at`` is the earliest end of all the tokens.
         """
@@ -151,9 +151,9 @@ class RemoteSinkSettings(SinkSettings):
         what = f"the value of {key}" if key else "the value"
         text = value.reveal()
         if not text:
-            raise SinkError(f"{self.target}: {what} is empty: the template yields nothing")
+            raise SinkFinalError(f"{self.target}: {what} is empty: the template yields nothing")
         if self.one_line and not text.isprintable():
-            raise SinkError(f"{self.target}: {what} holds a control character, which this store does not take")
+            raise SinkFinalError(f"{self.target}: {what} holds a control character, which this store does not take")
 
 
 def _has_word(text: str) -> Callable[[str], bool]:

@@ -176,14 +176,20 @@ def test_a_take_over_during_an_attempt_that_fails_is_not_lost() -> None:
 
 
 def test_a_value_that_the_store_never_takes_is_not_sent_twice() -> None:
-    """Too large, for example: only a newer token, another table or a person has it tried again."""
+    """Too large, for example: only a newer token, another table or a person has it tried again.
+
+    A single run does not wait for it.
+    """
 
     async def main(clock: VirtualClock) -> None:
         world, _, store = world_with_store(clock)
         store.failing = 413
         async with world.running(provider("a", FakeHeld(), store_sink())) as supervisor:
+            outcomes: list[int | None] = []
+            supervisor.subscribe(lambda name: outcomes.append(supervisor.outcome()))
             await anyio.sleep(HOUR)
             assert (len(store.requests), row(supervisor).state) == (1, "failing")
+            assert outcomes[-1] == 4
             await renew(supervisor)
             await anyio.sleep(HOUR)
             assert len(store.requests) == 2

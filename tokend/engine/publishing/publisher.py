@@ -297,9 +297,9 @@ class Publisher:
         if isinstance(error, NewerGenerationError) and error.generation > self._context.store.get(self.name).generation:
             await self._outdated(error.generation)
             return
-        self._health.failed(error, pauses=self._pauses_after(error))
         if isinstance(error, SinkFinalError):
-            self._refused = wanted
+            self._refused = wanted  # before waiters look: they ask whether a person is needed
+        self._health.failed(error, pauses=self._pauses_after(error))
         if self._again:  # during the attempt, which may have used the old secret
             self._refused = None
             self._health.try_now()

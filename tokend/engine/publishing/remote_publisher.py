@@ -74,6 +74,11 @@ class RemotePublisher(Publisher):
         """Return whether the target is up to date, or ``min_interval`` alone is why it is not."""
         return super().holds(lease) or (lease is not None and self.remote.holds_older())
 
+    def needs_a_person(self) -> bool:
+        """Return whether only a person can help: states ``rejected`` and ``conflict``, a value that is never taken."""
+        is_never_taken = self._refused is not None and self._refused == self._tokens.to_write()
+        return is_never_taken or self._health.state in {"rejected", "conflict"}
+
     def sync(self, *, take_over: bool) -> None:
         """Write now unless the store, which is asked first, holds the token. Else as `Publisher.sync`."""
         if take_over or not self._health.in_conflict:

@@ -135,12 +135,10 @@ class RunningSinks:
         """Return whether every required sink holds this lease. False for None, if a sink is required."""
         return all(publisher.holds(lease) for publisher in self._publishers if publisher.sink.required)
 
-    def are_refused(self) -> bool:
-        """Return whether a required store takes nothing until a person acts: states ``rejected`` and ``conflict``."""
-        return any(
-            status.required and status.path is None and status.state in {"rejected", "conflict"}
-            for status in self.statuses()
-        )
+    def need_a_person(self) -> bool:
+        """Return whether a required store takes nothing until a person acts."""
+        stores = [one for one in self._publishers if isinstance(one, RemotePublisher) and one.sink.required]
+        return any(one.needs_a_person() for one in stores)
 
     def owe_announcement(self) -> bool:
         """Return whether a sink has written and not yet announced the change."""
