@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokend.engine.policy.sink_failure import LONGEST_REMOTE_PAUSE_SECONDS, pause_seconds, verdict
+from tokend.engine.policy.sink_failure import LONGEST_REMOTE_PAUSE_SECONDS, after_failure, pause_seconds
 from tokend.values.errors import (
     NewerGenerationError,
     SinkConflictError,
@@ -25,7 +25,7 @@ def test_pauses_grow_from_a_second_to_the_longest_one() -> None:
 )
 def test_what_may_pass_by_itself_is_tried_again_soon(error: type[SinkError]) -> None:
     """State `failing`."""
-    found = verdict(error("x"), failures=3, refusals=0, longest=LONGEST_REMOTE_PAUSE_SECONDS, draw=1.0)
+    found = after_failure(error("x"), failures=3, refusals=0, longest=LONGEST_REMOTE_PAUSE_SECONDS, draw=1.0)
     assert (found.trouble, found.pause_seconds) == ("failing", 4)
 
 
@@ -33,7 +33,7 @@ def test_a_refused_credential_gets_a_second_attempt_and_then_a_long_pause() -> N
     """Soon, however many failures there were before; then every half an hour, not at the same second everywhere."""
 
     def found(refusals: int, draw: float) -> tuple[str, int]:
-        one = verdict(SinkRejectedError("x"), failures=20, refusals=refusals, longest=300, draw=draw)
+        one = after_failure(SinkRejectedError("x"), failures=20, refusals=refusals, longest=300, draw=draw)
         return one.trouble, round(one.pause_seconds or 0)
 
     assert found(1, 1.0) == ("failing", 1)
@@ -44,5 +44,5 @@ def test_a_refused_credential_gets_a_second_attempt_and_then_a_long_pause() -> N
 def test_a_conflict_and_a_final_refusal_have_no_timer() -> None:
     """A person decides, or another token comes."""
     for error, state in ((SinkConflictError("x"), "conflict"), (SinkFinalError("x"), "failing")):
-        found = verdict(error, failures=1, refusals=0, longest=300, draw=0.5)
+        found = after_failure(error, failures=1, refusals=0, longest=300, draw=0.5)
         assert (found.trouble, found.pause_seconds) == (state, None)

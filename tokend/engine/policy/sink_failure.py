@@ -18,7 +18,7 @@ Trouble: TypeAlias = Literal["failing", "rejected", "conflict", "waiting"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AfterFailure:
     """``trouble`` is the state that status shows. ``pause_seconds`` is None if no timer makes another attempt."""
 
     trouble: Trouble
@@ -31,18 +31,18 @@ def pause_seconds(failures: int, *, longest: float, draw: float) -> float:
     return min(longest, FIRST_PAUSE_SECONDS * 2.0**exponent) * (0.6 + 0.4 * draw)
 
 
-def verdict(error: SinkError, *, failures: int, refusals: int, longest: float, draw: float) -> Verdict:
+def after_failure(error: SinkError, *, failures: int, refusals: int, longest: float, draw: float) -> AfterFailure:
     """Decide what follows an error, which is the ``failures``-th in a row.
 
     ``refusals`` is the number of `SinkRejectedError` since the last success or changed secret, this one included.
     """
     if isinstance(error, SinkConflictError):
-        return Verdict("conflict", None)
+        return AfterFailure("conflict", None)
     if isinstance(error, SinkFinalError):
-        return Verdict("failing", None)
+        return AfterFailure("failing", None)
     if not isinstance(error, SinkRejectedError):
-        return Verdict("failing", pause_seconds(failures, longest=longest, draw=draw))
+        return AfterFailure("failing", pause_seconds(failures, longest=longest, draw=draw))
     if refusals == 1:
         # The second attempt reads the credential again.
-        return Verdict("failing", pause_seconds(1, longest=longest, draw=draw))
-    return Verdict("rejected", REJECTED_PAUSE_SECONDS * (0.9 + 0.2 * draw))
+        return AfterFailure("failing", pause_seconds(1, longest=longest, draw=draw))
+    return AfterFailure("rejected", REJECTED_PAUSE_SECONDS * (0.9 + 0.2 * draw))

@@ -1,7 +1,12 @@
 """Health of one sink: its status row, and the pause after a failure."""
 
 from tokend.engine.context.context import Context
-from tokend.engine.policy.sink_failure import LONGEST_PAUSE_SECONDS, LONGEST_REMOTE_PAUSE_SECONDS, Trouble, verdict
+from tokend.engine.policy.sink_failure import (
+    LONGEST_PAUSE_SECONDS,
+    LONGEST_REMOTE_PAUSE_SECONDS,
+    Trouble,
+    after_failure,
+)
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import bug_in
 from tokend.plugin.shown_text import shown
@@ -141,7 +146,7 @@ class SinkHealth:
         context = self._context
         self._failures += 1
         self._refusals += isinstance(error, SinkRejectedError)
-        what = verdict(
+        what = after_failure(
             error,
             failures=self._failures,
             refusals=self._refusals,
