@@ -3,13 +3,16 @@
 A kind's own store stands in ``tests/sinks/stores/played_KIND.py``.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar
 
+import anyio
+
 from tests.fakes import MemoryState, literal
+from tests.sinks.leases import PLANTED, lease
 from tests.sinks.played_server import Answer, Asked, PlayedServer
 from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
@@ -22,6 +25,7 @@ from tokend.machine.clock import SystemClock
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.settings import SinkSettings
+from tokend.plugin.sink import Content, Mark
 from tokend.upstream.provider_runtime import ProviderRuntime
 
 CREDENTIAL = "planted-fake-store-credential"
@@ -131,6 +135,9 @@ def played(row: Row) -> Iterator[Any]:
         store.close()
 
 
+Main = Callable[[Stage], Awaitable[None]]
+
+
 @asynccontextmanager
 async def staged(row: Row, **more: Any) -> AsyncIterator[Stage]:
     """A new store, and a sink with further keys that reaches it."""
@@ -139,6 +146,30 @@ async def staged(row: Row, **more: Any) -> AsyncIterator[Stage]:
         keys = {"kind": kind, **row.keys, **store.keys(), **more}
         sink = row.model.model_validate(keys, context={"directory": "/nowhere"})
         yield Stage(row, store, sink, runtime_of(sink))
+
+
+def run(row: Row, main: Main, **keys: Any) -> None:
+    """Run ``main`` with a new store and a sink of the row, which has further keys."""
+
+    async def whole() -> None:
+        with anyio.fail_after(30):
+            async with staged(row, **keys) as stage:
+                await main(stage)
+
+    anyio.run(whole)
+
+
+async def content_of(stage: Stage, value: str = PLANTED, *, generation: int = 7) -> Content:
+    """The content with this value, made by the sink itself."""
+    others = {name: lease("planted-fake-other", name=name) for name in stage.sink.other_tokens()}
+    made: Content = await stage.sink.content(stage.runtime, lease(value, generation=generation), others)
+    return made
+
+
+async def put(stage: Stage, value: str = PLANTED, known: Mark | None = None, *, generation: int = 7) -> Mark:
+    """Write this value, and return the mark."""
+    mark: Mark = await stage.sink.put(stage.runtime, await content_of(stage, value, generation=generation), known)
+    return mark
 
 
 def runtime_of(sink: SinkSettings, before: WriteRuntime | None = None) -> WriteRuntime:

@@ -4,18 +4,16 @@ A new kind adds its store in ``tests/sinks/stores/played_KIND.py`` (`played_stor
 """
 
 import re
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from tests.publishing_sinks import StoreSink
-from tests.sinks.leases import PLANTED, lease
+from tests.sinks.leases import PLANTED
 from tests.sinks.played_server import FAULTS, Fault
-from tests.sinks.played_store import Held, Row, Stage, runtime_of, staged
+from tests.sinks.played_store import Held, Row, Stage, content_of, run, runtime_of
 from tests.sinks.stores.played_aws import PlayedSecretsManager, PlayedSecretsManagerObject, PlayedSsm
 from tests.sinks.stores.played_github import PlayedGithub, PlayedOrganization
 from tests.sinks.stores.played_http import PlayedHttp
@@ -108,31 +106,11 @@ OPERATIONS = ("put", "remove", "inspect")
 SHORT = timedelta(milliseconds=400)
 OVER_HTTP = {name: row for name, row in KINDS.items() if row.over_http}
 
-Main = Callable[[Stage], Awaitable[None]]
-
-
-def run(row: Row, main: Main, **more: Any) -> None:
-    """Run ``main`` with a new store and a sink of the row."""
-
-    async def whole() -> None:
-        with anyio.fail_after(30):
-            async with staged(row, **more) as stage:
-                await main(stage)
-
-    anyio.run(whole)
-
 
 @pytest.fixture(params=KINDS)
 def row(request: pytest.FixtureRequest) -> Row:
     """Each kind."""
     return KINDS[request.param]
-
-
-async def content_of(stage: Stage, value: str = PLANTED) -> Content:
-    """The content with this value, made by the sink itself."""
-    others = {name: lease("planted-fake-other", name=name) for name in stage.sink.other_tokens()}
-    made: Content = await stage.sink.content(stage.runtime, lease(value), others)
-    return made
 
 
 def clear(content: Content) -> Held:

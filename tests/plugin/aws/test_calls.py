@@ -1,13 +1,14 @@
 """Signed calls of AWS: what each error code means for the next attempt, and a clock that is wrong."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import anyio
 import pytest
 
+from tests.sinks import played_store
 from tests.sinks.played_server import Answer, Asked
-from tests.sinks.played_store import Row, Stage, staged
+from tests.sinks.played_store import Row, Stage
 from tests.sinks.stores.played_aws import PlayedSsm, refusal
 from tokend.plugin.aws.calls import AccessDeniedError, AwsCalls, AwsError
 from tokend.sinks.stores.aws_ssm import AwsSsmSink
@@ -16,13 +17,7 @@ from tokend.values.errors import SinkError, SinkRejectedError, SinkUnavailableEr
 ROW = Row(AwsSsmSink, PlayedSsm, {"parameter": "/app/token"})
 
 
-def run(main: Callable[[Stage], Awaitable[None]], **more: Any) -> None:
-    async def whole() -> None:
-        with anyio.fail_after(30):
-            async with staged(ROW, **more) as stage:
-                await main(stage)
-
-    anyio.run(whole)
+run = partial(played_store.run, ROW)
 
 
 async def call(stage: Stage) -> dict[str, Any]:

@@ -2,17 +2,15 @@
 
 import json
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any
 
-import anyio
 import pytest
 
 from tests.sinks.leases import PLANTED, lease
-from tests.sinks.played_store import Row, Stage, staged
+from tests.sinks.played_store import Row, Stage, put, run
 from tests.sinks.stores.played_aws import PlayedSecretsManager, PlayedSecretsManagerObject
-from tokend.plugin.sink import Mark
 from tokend.sinks.stores.aws_secretsmanager import AwsSecretsManagerSink
 from tokend.values.errors import SinkError, SinkFinalError, SinkRejectedError
 
@@ -22,20 +20,6 @@ KEYS = Row(
     PlayedSecretsManagerObject,
     {"secret_id": "app", "values": {"A": "{{ access_token }}", "B": "Bearer {{ access_token }}"}},
 )
-
-
-def run(row: Row, main: Callable[[Stage], Awaitable[None]], **more: Any) -> None:
-    async def whole() -> None:
-        with anyio.fail_after(30):
-            async with staged(row, **more) as stage:
-                await main(stage)
-
-    anyio.run(whole)
-
-
-async def put(stage: Stage, value: str = PLANTED, known: Mark | None = None) -> Mark:
-    mark: Mark = await stage.sink.put(stage.runtime, await stage.sink.content(stage.runtime, lease(value), {}), known)
-    return mark
 
 
 async def refused(stage: Stage, error: type[SinkError], call: Awaitable[Any]) -> str:

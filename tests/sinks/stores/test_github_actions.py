@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from tests.fakes import literal
 from tests.sinks.leases import PLANTED
 from tests.sinks.played_server import Answer
-from tests.sinks.played_store import CREDENTIAL, Row, Stage
+from tests.sinks.played_store import CREDENTIAL, Row, Stage, content_of, put, run
 from tests.sinks.stores.played_github import NAME, PlayedGithub, PlayedOrganization
-from tests.sinks.test_remote_sink_contract import OF_GITHUB, content_of, run
+from tests.sinks.test_remote_sink_contract import OF_GITHUB
 from tests.sinks.test_sink_contract import SECOND, said
 from tokend.sinks.stores.github_actions import GithubActionsSink
 from tokend.values.errors import SinkError, SinkFinalError, SinkRejectedError, SinkUnavailableError
@@ -31,10 +31,6 @@ def settings(**keys: Any) -> GithubActionsSink:
 def played(main: Callable[[Stage], Awaitable[None]], row: Row = ROW, **keys: Any) -> None:
     """Run with a store and a sink."""
     run(row, main, **keys)
-
-
-async def put(stage: Stage, value: str = PLANTED) -> None:
-    await stage.sink.put(stage.runtime, await content_of(stage, value), None)
 
 
 def test_the_value_is_sealed_and_only_its_reader_can_open_it() -> None:

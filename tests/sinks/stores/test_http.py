@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from tests.fakes import literal
 from tests.sinks.leases import PLANTED, lease
 from tests.sinks.played_server import FAULTS, Answer, Asked, PlayedServer
-from tests.sinks.played_store import Row, Stage, runtime_of
+from tests.sinks.played_store import Row, Stage, content_of, run, runtime_of
 from tests.sinks.stores.played_http import PlayedComparing
-from tests.sinks.test_remote_sink_contract import content_of, misbehave, require_quiet, run
+from tests.sinks.test_remote_sink_contract import misbehave, require_quiet
 from tests.sinks.test_sink_contract import SECOND, said
 from tokend.engine.publishing.sink_runtime import WriteRuntime
 from tokend.engine.records.fingerprints import sink_fingerprint

@@ -2,37 +2,25 @@
 
 import sys
 import threading
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import anyio
 import pytest
 from pydantic import ValidationError
 
-from tests.sinks.leases import PLANTED, lease
-from tests.sinks.played_store import Row, Stage, staged
+from tests.sinks import played_store
+from tests.sinks.leases import PLANTED
+from tests.sinks.played_store import Row, Stage, put
 from tests.sinks.stores.played_keyring import NAMES, PlayedKeyring
-from tokend.plugin.sink import Mark
 from tokend.sinks.stores.keyring import KeyringSink
 from tokend.values.errors import NewerGenerationError, SinkConflictError, SinkError, SinkUnavailableError
-from tokend.values.tokens import Lease
 
 ROW = Row(KeyringSink, PlayedKeyring, over_http=False)
 
 
-def run(main: Callable[[Stage], Awaitable[None]], **more: Any) -> None:
-    async def whole() -> None:
-        with anyio.fail_after(30):
-            async with staged(ROW, **more) as stage:
-                await main(stage)
-
-    anyio.run(whole)
-
-
-async def put(stage: Stage, held: Lease | None = None) -> Mark:
-    mark: Mark = await stage.sink.put(stage.runtime, await stage.sink.content(stage.runtime, held or lease(), {}), None)
-    return mark
+run = partial(played_store.run, ROW)
 
 
 def test_the_package_is_an_extra_that_a_check_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,12 +61,12 @@ def test_a_newer_token_or_another_writers_stays() -> None:
     """Until an admin decides."""
 
     async def main(stage: Stage) -> None:
-        await put(stage, lease("planted-fake-newer", generation=9))
+        await put(stage, "planted-fake-newer", generation=9)
         with pytest.raises(NewerGenerationError) as refused:
             await put(stage)
         assert refused.value.generation == 9
         stage.store.item().attributes["tokend-writer"] = "another"
-        for call in (put(stage, lease(generation=99)), stage.sink.remove(stage.runtime, None)):
+        for call in (put(stage, generation=99), stage.sink.remove(stage.runtime, None)):
             with pytest.raises(SinkConflictError, match="another writer"):
                 await call
         assert stage.store.held() == "planted-fake-newer"

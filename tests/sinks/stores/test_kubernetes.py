@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.sinks.leases import PLANTED
 from tests.sinks.played_server import FAULTS
-from tests.sinks.played_store import Stage
+from tests.sinks.played_store import Stage, content_of, put
 from tests.sinks.stores.another_daemon import another_daemon
-from tests.sinks.stores.kubes import content, run, sent
+from tests.sinks.stores.kubes import run, sent
 from tests.sinks.stores.played_kubernetes import encoded
 from tokend.plugin.sink import Content
 from tokend.sinks.stores.kubernetes import BLIND
@@ -29,11 +30,11 @@ def test_our_key_is_applied_on_top_of_what_was_read() -> None:
     """Base64 in ``data``, two annotations, the version that was read; nothing else, and no force."""
 
     async def main(stage: Stage) -> None:
-        mark = await stage.sink.put(stage.runtime, await content(stage), None)
+        mark = await put(stage)
         assert sent(stage) == ["GET", APPLIED]
         assert (mark.version, mark.remark) == (str(stage.store.version), None)
         body = stage.store.server.requests[1].json
-        assert body["data"] == {"token": encoded("planted-fake-token")}
+        assert body["data"] == {"token": encoded(PLANTED)}
         assert body["metadata"] == {
             "name": "app", "namespace": "team", "resourceVersion": "41",
             "annotations": {"tokend/writer.token": stage.runtime.writer, "tokend/generation.token": "7"},
@@ -51,10 +52,10 @@ def test_a_missing_secret_is_made() -> None:
         stage.store.secret = None
         stage.store.verbs = {"get", "patch"}
         with pytest.raises(SinkRejectedError, match="lacks the verb create"):
-            await stage.sink.put(stage.runtime, await content(stage), None)
+            await put(stage)
         stage.store.verbs.add("create")
-        await stage.sink.put(stage.runtime, await content(stage), None)
-        assert stage.store.held() == "planted-fake-token"
+        await put(stage)
+        assert stage.store.held() == PLANTED
         assert stage.store.shown()["type"] == "Opaque"
 
     run(main)
@@ -65,7 +66,7 @@ def test_the_type_of_a_secret_stays() -> None:
 
     async def main(stage: Stage) -> None:
         stage.store.edit("kubectl-edit", {("type",): "example.com/own"})
-        await stage.sink.put(stage.runtime, await content(stage), None)
+        await put(stage)
         assert stage.store.shown()["type"] == "example.com/own"
 
     run(main)
@@ -75,9 +76,9 @@ def test_a_key_of_another_manager_is_a_conflict_that_names_it() -> None:
     """Nothing is written until an admin decides for one write, or the settings for all."""
 
     async def main(stage: Stage) -> None:
-        await stage.sink.put(stage.runtime, await content(stage), None)
+        await put(stage)
         stage.store.overwrite("planted-fake-other")
-        made = await content(stage, "planted-fake-second", generation=8)
+        made = await content_of(stage, "planted-fake-second", generation=8)
         with pytest.raises(SinkConflictError, match="kubectl-edit owns what this sink writes"):
             await stage.sink.put(stage.runtime, made, None)
         assert stage.store.held() == "planted-fake-other"
@@ -85,8 +86,8 @@ def test_a_key_of_another_manager_is_a_conflict_that_names_it() -> None:
         await takes.put(stage.runtime, made, None)
         assert sent(stage)[-1] == f"{APPLIED}&force=true"
         assert stage.store.held() == "planted-fake-second"
-        await stage.sink.put(stage.runtime, await content(stage, generation=9), None)
-        assert stage.store.held() == "planted-fake-token"
+        await stage.sink.put(stage.runtime, await content_of(stage, generation=9), None)
+        assert stage.store.held() == PLANTED
 
     run(main)
 
@@ -95,8 +96,8 @@ def test_another_daemon_is_a_conflict_until_its_admin_decides() -> None:
     """It has the same manager, since that depends on the target alone; the annotation tells them apart."""
 
     async def main(stage: Stage) -> None:
-        await stage.sink.put(stage.runtime, await content(stage), None)
-        made = await content(stage, "planted-fake-other", generation=1)
+        await put(stage)
+        made = await content_of(stage, "planted-fake-other", generation=1)
         with pytest.raises(SinkConflictError, match=r"another tokend \(ffffffff\)|another tokend"):
             await stage.sink.put(another_daemon(stage), made, None)
         with pytest.raises(SinkConflictError):
@@ -104,7 +105,7 @@ def test_another_daemon_is_a_conflict_until_its_admin_decides() -> None:
         await stage.sink.put(another_daemon(stage, decided=True), made, None)
         assert stage.store.held() == "planted-fake-other"
         with pytest.raises(SinkConflictError, match=r"another tokend \(ffffffff\)"):
-            await stage.sink.put(stage.runtime, await content(stage), None)
+            await put(stage)
 
     run(main)
 
@@ -113,14 +114,14 @@ def test_an_older_daemon_does_not_write_over_a_newer_one() -> None:
     """Also where the newer one came between reading and writing: the version is another then."""
 
     async def main(stage: Stage) -> None:
-        await stage.sink.put(stage.runtime, await content(stage, generation=9), None)
+        await stage.sink.put(stage.runtime, await content_of(stage, generation=9), None)
         with pytest.raises(NewerGenerationError) as newer:
-            await stage.sink.put(stage.runtime, await content(stage, "planted-fake-old", generation=8), None)
+            await stage.sink.put(stage.runtime, await content_of(stage, "planted-fake-old", generation=8), None)
         assert newer.value.generation == 9
         annotation = ("metadata", "annotations", "tokend/generation.token")
         stage.store.before = lambda: stage.store.edit("kubectl-edit", {annotation: "11"})
         with pytest.raises(NewerGenerationError):
-            await stage.sink.put(stage.runtime, await content(stage, generation=10), None)
+            await stage.sink.put(stage.runtime, await content_of(stage, generation=10), None)
         assert sent(stage)[-3:] == ["GET", APPLIED, "GET"]
 
     run(main)
@@ -134,7 +135,7 @@ def test_a_change_between_reading_and_writing_is_read_again_once() -> None:
             stage.store.edit("kubectl-edit", {("data", "other"): encoded(f"newer {stage.store.version}")})
 
         stage.store.before = other
-        await stage.sink.put(stage.runtime, await content(stage), None)
+        await put(stage)
         assert sent(stage) == ["GET", APPLIED, "GET", APPLIED]
 
         def again() -> None:
@@ -142,7 +143,7 @@ def test_a_change_between_reading_and_writing_is_read_again_once() -> None:
             stage.store.before = again
 
         stage.store.before = again
-        for call in (stage.sink.put(stage.runtime, await content(stage), None), stage.sink.remove(stage.runtime, None)):
+        for call in (put(stage), stage.sink.remove(stage.runtime, None)):
             with pytest.raises(SinkError, match="twice") as refused:
                 await call
             assert type(refused.value) is SinkError
@@ -155,7 +156,7 @@ def test_a_removal_takes_our_keys_and_leaves_the_secret() -> None:
 
     async def main(stage: Stage) -> None:
         before = dict(stage.store.secret.fields)
-        await stage.sink.put(stage.runtime, await content(stage), None)
+        await put(stage)
         gone = await stage.sink.remove(stage.runtime, None)
         assert (gone.digest, gone.remark) == (None, None)
         assert stage.store.secret.fields == before
@@ -172,11 +173,11 @@ def test_a_value_that_another_manager_owns_as_well_is_not_gone() -> None:
     """Somebody applied the same value: the server keeps it, and the sink says so."""
 
     async def main(stage: Stage) -> None:
-        await stage.sink.put(stage.runtime, await content(stage), None)
-        stage.store.secret.apply("argocd", {("data", "token"): encoded("planted-fake-token")}, force=False)
+        await put(stage)
+        stage.store.secret.apply("argocd", {("data", "token"): encoded(PLANTED)}, force=False)
         with pytest.raises(SinkConflictError, match="as well"):
             await stage.sink.remove(stage.runtime, None)
-        assert stage.store.held() == "planted-fake-token"
+        assert stage.store.held() == PLANTED
 
     run(main)
 
@@ -185,20 +186,20 @@ def test_keys_that_the_settings_no_longer_have_are_taken_away() -> None:
     """The manager is the same: the server removes what it no longer applies."""
 
     async def main(stage: Stage) -> None:
-        await stage.sink.put(stage.runtime, await content(stage), None)
-        assert stage.store.held() == {"JWT": "planted-fake-token", "USER": "tt"}
+        await put(stage)
+        assert stage.store.held() == {"JWT": PLANTED, "USER": "tt"}
         fewer = type(stage.sink).model_validate({**dict(stage.sink), "values": {"JWT": "{{ access_token }}"}})
         await fewer.put(stage.runtime, await fewer.content(stage.runtime, _lease(), {}), None)
-        assert stage.store.held() == {"JWT": "planted-fake-token"}
+        assert stage.store.held() == {"JWT": PLANTED}
         assert not [path for path in stage.store.secret.fields if "USER" in path[-1]]
 
     run(main, key=None, values={"JWT": "{{ access_token }}", "USER": "{{ name }}"})
 
 
 def _lease() -> Any:
-    from tests.sinks.leases import lease
+    from tests.sinks.leases import PLANTED, lease
 
-    return lease("planted-fake-token")
+    return lease(PLANTED)
 
 
 def test_a_role_without_get_is_blind() -> None:
@@ -207,13 +208,13 @@ def test_a_role_without_get_is_blind() -> None:
     async def main(stage: Stage) -> None:
         stage.store.verbs = {"patch", "create"}
         assert await stage.sink.inspect(stage.runtime) is None
-        mark = await stage.sink.put(stage.runtime, await content(stage), None)
+        mark = await put(stage)
         assert mark.remark == BLIND
         assert "resourceVersion" not in stage.store.server.requests[-1].json["metadata"]
         gone = await stage.sink.remove(stage.runtime, mark)
         assert (gone.digest, gone.remark) == (None, BLIND)
         stage.store.verbs = {"get"}
-        for call in (stage.sink.put(stage.runtime, await content(stage), None), stage.sink.remove(stage.runtime, None)):
+        for call in (put(stage), stage.sink.remove(stage.runtime, None)):
             with pytest.raises(SinkRejectedError, match="lacks the verb patch"):
                 await call
 
@@ -234,7 +235,7 @@ def test_what_the_server_never_takes_is_final(prepare: Callable[[Any], None], sa
         prepare(stage.store)
         before = stage.store.others()
         with pytest.raises(SinkFinalError, match=said):
-            await stage.sink.put(stage.runtime, await content(stage), None)
+            await put(stage)
         assert stage.store.others() == before
 
     run(main)
@@ -256,7 +257,7 @@ def test_a_missing_namespace_is_named() -> None:
 
     async def main(stage: Stage) -> None:
         with pytest.raises(SinkError, match="there is no such namespace"):
-            await stage.sink.put(stage.runtime, await content(stage), None)
+            await put(stage)
 
     run(main, namespace="elsewhere")
 

@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import anyio
@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from tests.fakes import literal
+from tests.sinks import played_store
 from tests.sinks.leases import PLANTED, lease
-from tests.sinks.played_store import Row, Stage, staged
+from tests.sinks.played_store import Row, Stage, put
 from tests.sinks.stores.played_nats import SUBJECT, PlayedNats
-from tokend.plugin.sink import Mark
 from tokend.sinks.stores.nats import NatsSink
 from tokend.values.errors import (
     NewerGenerationError,
@@ -24,23 +24,11 @@ from tokend.values.errors import (
     SinkRejectedError,
     SinkUnavailableError,
 )
-from tokend.values.tokens import Lease
 
 ROW = Row(NatsSink, PlayedNats, {"bucket": "app", "key": "token"}, over_http=False)
 
 
-def run(main: Callable[[Stage], Awaitable[None]], **more: Any) -> None:
-    async def whole() -> None:
-        with anyio.fail_after(30):
-            async with staged(ROW, **more) as stage:
-                await main(stage)
-
-    anyio.run(whole)
-
-
-async def put(stage: Stage, held: Lease | None = None) -> Mark:
-    mark: Mark = await stage.sink.put(stage.runtime, await stage.sink.content(stage.runtime, held or lease(), {}), None)
-    return mark
+run = partial(played_store.run, ROW)
 
 
 def sink(**keys: Any) -> NatsSink:
@@ -100,12 +88,12 @@ def test_a_newer_token_or_another_writers_stays() -> None:
     """Until an admin decides. What has no writer of ours is a value that somebody put there by hand."""
 
     async def main(stage: Stage) -> None:
-        await put(stage, lease("planted-fake-newer", generation=9))
+        await put(stage, "planted-fake-newer", generation=9)
         with pytest.raises(NewerGenerationError) as refused:
             await put(stage)
         assert refused.value.generation == 9
         stage.store.entries[-1][1]["Tokend-Writer"] = "another"
-        for call in (put(stage, lease(generation=99)), stage.sink.remove(stage.runtime, None)):
+        for call in (put(stage, generation=99), stage.sink.remove(stage.runtime, None)):
             with pytest.raises(SinkConflictError, match="another writer"):
                 await call
         assert stage.store.held() == "planted-fake-newer"

@@ -9,9 +9,8 @@ from pydantic import ValidationError
 from tests.fakes import literal
 from tests.sinks.leases import PLANTED
 from tests.sinks.played_server import Answer
-from tests.sinks.played_store import CREDENTIAL, Row, Stage
+from tests.sinks.played_store import CREDENTIAL, Row, Stage, content_of, run
 from tests.sinks.stores.played_railway import ENVIRONMENT, PLACE, PROJECT, SERVICE, SHARED, PlayedRailway
-from tests.sinks.test_remote_sink_contract import content_of, run
 from tests.sinks.test_sink_contract import said
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import AnnouncementTiming

@@ -3,19 +3,20 @@
 import ssl
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 import trustme
 from pydantic import ValidationError
 
+from tests.sinks import played_store
 from tests.sinks.leases import ISSUED, PLANTED, lease
-from tests.sinks.played_store import Row, Stage, staged
+from tests.sinks.played_store import Row, Stage, put
 from tests.sinks.stores.played_redis import PlayedRedis, _Listener
 from tokend.plugin.sink import Mark
 from tokend.sinks.stores.redis import RedisSink, _neighbour
@@ -31,17 +32,11 @@ from tokend.values.tokens import Lease
 ROW = Row(RedisSink, PlayedRedis, {"key": "app"}, over_http=False)
 
 
-def run(main: Callable[[Stage], Awaitable[None]], **more: Any) -> None:
-    async def whole() -> None:
-        with anyio.fail_after(30):
-            async with staged(ROW, **more) as stage:
-                await main(stage)
-
-    anyio.run(whole)
+run = partial(played_store.run, ROW)
 
 
-async def put(stage: Stage, held: Lease | None = None) -> Mark:
-    mark: Mark = await stage.sink.put(stage.runtime, await stage.sink.content(stage.runtime, held or lease(), {}), None)
+async def put_lease(stage: Stage, held: Lease) -> Mark:
+    mark: Mark = await stage.sink.put(stage.runtime, await stage.sink.content(stage.runtime, held, {}), None)
     return mark
 
 
@@ -119,12 +114,12 @@ def test_a_write_has_the_end_the_generation_and_a_notice() -> None:
     """PXAT of the token's end; the channel gets the name, not the token."""
 
     async def main(stage: Stage) -> None:
-        mark = await put(stage, lease(life_seconds=60.0))
+        mark = await put_lease(stage, lease(life_seconds=60.0))
         assert stage.store.ends["app"] == str(int(ISSUED.after(60.0).wall.timestamp() * 1000))
         assert stage.store.about == {"writer": stage.runtime.writer, "generation": "7"}
         assert stage.store.published == [(b"tokens", stage.runtime.name.encode())]
         assert mark.version == "7"
-        await put(stage, lease(life_seconds=None))
+        await put_lease(stage, lease(life_seconds=None))
         assert stage.store.ends["app"] == ""
 
     run(main, publish="tokens")
@@ -134,7 +129,7 @@ def test_a_newer_token_of_this_daemon_stays() -> None:
     """The state is old: the generation in the store is said, so that ours can rise above it."""
 
     async def main(stage: Stage) -> None:
-        newer = await put(stage, lease("planted-fake-newer", generation=9))
+        newer = await put(stage, "planted-fake-newer", generation=9)
         with pytest.raises(NewerGenerationError) as refused:
             await put(stage)
         assert refused.value.generation == 9
@@ -154,11 +149,11 @@ def test_a_token_of_another_writer_stays_until_an_admin_decides() -> None:
     async def main(stage: Stage) -> None:
         await put(stage)
         stage.store.about["writer"] = "another"
-        for call in (put(stage, lease(generation=99)), stage.sink.remove(stage.runtime, None)):
+        for call in (put(stage, generation=99), stage.sink.remove(stage.runtime, None)):
             with pytest.raises(SinkConflictError, match="it holds a token of another writer"):
                 await call
         stage.runtime.may_take_over = True
-        await put(stage, lease(generation=3))
+        await put(stage, generation=3)
         assert stage.store.about == {"writer": stage.runtime.writer, "generation": "3"}
 
     run(main)

@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from tests.fakes import literal
-from tests.sinks.played_store import Row, Stage
-from tests.sinks.stores.vaults import VERSION_1, VERSION_2, content, run, sent
+from tests.sinks.leases import PLANTED
+from tests.sinks.played_store import Row, Stage, content_of
+from tests.sinks.stores.vaults import VERSION_1, VERSION_2, run, sent
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.secret_source import SecretSource
 from tokend.sinks.stores.vault import VaultSink
@@ -89,7 +90,7 @@ def test_a_value_that_is_no_text_is_none_of_ours() -> None:
         stage.store.secret.versions.append({"token": 12})
         found = await stage.sink.inspect(stage.runtime)
         assert found.digest is not None
-        assert found.digest != stage.runtime.mark((await content(stage, "12")).values).digest
+        assert found.digest != stage.runtime.mark((await content_of(stage, "12")).values).digest
 
     run(main)
 
@@ -98,8 +99,8 @@ def test_one_of_several_keys_that_is_missing_is_a_difference() -> None:
     """The mark of what is left is not that of all."""
 
     async def main(stage: Stage) -> None:
-        mark = await stage.sink.put(stage.runtime, await content(stage), None)
-        stage.store.secret.versions.append({"JWT": "planted-fake-token"})
+        mark = await stage.sink.put(stage.runtime, await content_of(stage), None)
+        stage.store.secret.versions.append({"JWT": PLANTED})
         found = await stage.sink.inspect(stage.runtime)
         assert found.digest not in {None, mark.digest}
 
@@ -110,7 +111,7 @@ def test_version_1_says_that_the_last_writer_wins() -> None:
     """In the mark's remark, for the status; there are no versions."""
 
     async def main(stage: Stage) -> None:
-        mark = await stage.sink.put(stage.runtime, await content(stage), None)
+        mark = await stage.sink.put(stage.runtime, await content_of(stage), None)
         assert (mark.version, mark.remark) == (None, "last writer wins: KV version 1 has no compare-and-set")
 
     run(main, VERSION_1)
@@ -133,7 +134,7 @@ def test_a_removal_that_was_cut_off_is_made_again() -> None:
 
     async def main(stage: Stage) -> None:
         stage.store.secret.versions[:] = [{}]
-        await stage.sink.put(stage.runtime, await content(stage), None)
+        await stage.sink.put(stage.runtime, await content_of(stage), None)
         stage.store.denied.add("POST destroy/")
         with pytest.raises(Exception, match="capability update on secret/destroy/app"):
             await stage.sink.remove(stage.runtime, None)
@@ -141,7 +142,7 @@ def test_a_removal_that_was_cut_off_is_made_again() -> None:
         stage.store.denied.clear()
         gone = await stage.sink.remove(stage.runtime, None)
         assert gone.remark is None
-        assert "planted-fake-token" not in repr((stage.store.secret.versions, stage.store.secret.deleted))
+        assert PLANTED not in repr((stage.store.secret.versions, stage.store.secret.deleted))
         found = await stage.sink.inspect(stage.runtime)
         assert found is not None
         assert found.digest is None
@@ -155,7 +156,7 @@ def test_a_conflict_is_of_its_own_class() -> None:
     async def main(stage: Stage) -> None:
         stage.store.secret.custom = {"tokend-writer": "e" * 32}
         with pytest.raises(SinkConflictError, match=r"^vault:secret/app#token: another tokend \(eeeeeeee\)"):
-            await stage.sink.put(stage.runtime, await content(stage), None)
+            await stage.sink.put(stage.runtime, await content_of(stage), None)
 
     run(main)
 
@@ -189,12 +190,12 @@ def test_a_token_of_a_login_that_has_ended_is_reported_and_the_newer_one_used(ve
         sink = stage.sink.model_copy(update={"auth": SecretSource(token="login")})
         good = stage.store.credential
         runtime: Any = Borrowing(stage, "fake-ended", good)
-        mark = await sink.put(runtime, await content(stage), None)
-        assert mark.digest == stage.runtime.mark(Secret("planted-fake-token")).digest
+        mark = await sink.put(runtime, await content_of(stage), None)
+        assert mark.digest == stage.runtime.mark(Secret(PLANTED)).digest
         assert runtime.reported == 1
         runtime = Borrowing(stage, "fake-ended")
         with pytest.raises(SinkRejectedError, match="has expired, was revoked"):
-            await sink.put(runtime, await content(stage), None)
+            await sink.put(runtime, await content_of(stage), None)
         assert runtime.reported >= 1
         stage.store.denied.add(f"GET {'' if version is VERSION_1 else 'data/'}")
         runtime = Borrowing(stage, good)

@@ -2,10 +2,11 @@
 
 import pytest
 
+from tests.sinks.leases import PLANTED
 from tests.sinks.played_server import Answer, Asked
-from tests.sinks.played_store import Row, Stage
+from tests.sinks.played_store import Row, Stage, content_of
 from tests.sinks.stores.played_vault import PlayedVault
-from tests.sinks.stores.vaults import content, run, sent
+from tests.sinks.stores.vaults import run, sent
 from tokend.sinks.stores.vault import VaultSink
 from tokend.sinks.stores.vault_kv.calls import can_be_written_back
 from tokend.values.errors import SinkError, SinkFinalError, SinkRejectedError, SinkUnavailableError
@@ -31,11 +32,11 @@ class Refusing(PlayedVault):
         (429, [], SinkUnavailableError, "too many requests"),
         (413, ["http: request body too large"], SinkFinalError, "too large"),
         (400, ["check-and-set parameter required for this call"], SinkError, "must allow read on the metadata"),
-        (400, ["planted-fake-token"], SinkError, "answered 400"),
+        (400, [PLANTED], SinkError, "answered 400"),
         (405, ["1 error occurred:\n\t* unsupported operation\n\n"], SinkRejectedError, 'update = "whole"'),
         (404, ['no handler for route "secret/data/app"'], SinkError, "(no engine is mounted there)"),
         (307, [], SinkError, "redirects are refused"),
-        (500, "planted-fake-token", SinkError, "answered 500"),
+        (500, PLANTED, SinkError, "answered 500"),
     ],
 )
 def test_each_status_has_its_meaning(status: int, errors: object, kind: type[SinkError], said: str) -> None:
@@ -44,7 +45,7 @@ def test_each_status_has_its_meaning(status: int, errors: object, kind: type[Sin
     async def main(stage: Stage) -> None:
         stage.store.write = Answer(status, {"errors": errors})
         with pytest.raises(SinkError) as refused:
-            await stage.sink.put(stage.runtime, await content(stage), None)
+            await stage.sink.put(stage.runtime, await content_of(stage), None)
         assert type(refused.value) is kind
         assert said in refused.value.detail
         assert refused.value.detail.startswith("vault:secret/app#token: ")
@@ -68,7 +69,7 @@ def test_a_refusal_is_about_the_credential_or_the_policy(lookup: Answer, kind: t
         stage.store.write = Answer(403, {"errors": ["permission denied"]})
         stage.store.lookup = lookup
         with pytest.raises(SinkError) as refused:
-            await stage.sink.put(stage.runtime, await content(stage), None)
+            await stage.sink.put(stage.runtime, await content_of(stage), None)
         assert type(refused.value) is kind
         assert said in refused.value.detail
         assert sent(stage)[-1] == "GET token/lookup-self"

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.sinks.leases import PLANTED
 from tests.sinks.played_server import Answer
-from tests.sinks.played_store import Stage
+from tests.sinks.played_store import Stage, content_of
 from tests.sinks.stores.played_vault import PlayedVaultOfVersion1
-from tests.sinks.stores.vaults import VERSION_1, content, run, sent
+from tests.sinks.stores.vaults import VERSION_1, run, sent
 from tokend.values.errors import SinkError, SinkRejectedError
 
 
@@ -17,7 +18,7 @@ def test_the_life_that_is_left_is_written_beside_the_value() -> None:
     """``ttl``, by which the server says to its readers when to come again."""
 
     async def main(stage: Stage) -> None:
-        made = await content(stage)
+        made = await content_of(stage)
         ends = stage.runtime.clock.instant().after(300.9)
         await stage.sink.put(stage.runtime, type(made)(made.values, 7, ends), None)
         assert stage.store.whole["ttl"] == "300s"
@@ -34,10 +35,10 @@ def test_a_removal_leaves_the_others_keys_or_deletes_the_secret() -> None:
     """`ttl` goes with our keys; an empty secret would be a lie."""
 
     async def main(stage: Stage) -> None:
-        await stage.sink.put(stage.runtime, await content(stage), None)
+        await stage.sink.put(stage.runtime, await content_of(stage), None)
         await stage.sink.remove(stage.runtime, None)
         assert stage.store.whole == {"other": "somebody else's", "number": 2.5}
-        stage.store.whole = {"token": "planted-fake-token", "ttl": "3s"}
+        stage.store.whole = {"token": PLANTED, "ttl": "3s"}
         await stage.sink.remove(stage.runtime, None)
         assert stage.store.whole is None
         await stage.sink.remove(stage.runtime, None)
@@ -51,7 +52,7 @@ def test_a_secret_of_ours_alone_is_not_read() -> None:
 
     async def main(stage: Stage) -> None:
         stage.store.denied.add("GET ")
-        await stage.sink.put(stage.runtime, await content(stage), None)
+        await stage.sink.put(stage.runtime, await content_of(stage), None)
         assert sent(stage) == ["POST -"]
         assert stage.store.whole.keys() == {"token", "ttl"}
 
@@ -66,7 +67,7 @@ def test_a_missing_capability_is_named(denied: str) -> None:
         stage.store.denied.add(denied)
         before = stage.store.whole
         with pytest.raises(SinkRejectedError, match=r"capability (read|create or update) on kv1/app$"):
-            await stage.sink.put(stage.runtime, await content(stage), None)
+            await stage.sink.put(stage.runtime, await content_of(stage), None)
         assert stage.store.whole == before
 
     run(main, VERSION_1)
@@ -96,7 +97,7 @@ def test_a_number_that_cannot_be_written_back_is_left_alone() -> None:
 
     async def main(stage: Stage) -> None:
         with pytest.raises(SinkError, match="cannot be written back"):
-            await stage.sink.put(stage.runtime, await content(stage), None)
+            await stage.sink.put(stage.runtime, await content_of(stage), None)
         assert sent(stage) == ["GET -"]
 
     run(main, replace(VERSION_1, store=Exact))
