@@ -323,7 +323,12 @@ def test_an_exit_in_a_remote_sink_is_a_bug_of_its_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("returned", "said"), [(None, "put returned no Mark"), (True, "put returned bool, a Mark is expected")]
+    ("returned", "said"),
+    [
+        (None, "put returned no Mark"),
+        (True, "put returned bool, a Mark is expected"),
+        (Mark("d", cast(str, 7)), "put returned a Mark whose members are not all texts or None"),
+    ],
 )
 def test_a_put_without_a_mark_has_not_written(returned: Any, said: str) -> None:
     """Whether the store holds the token is unknown."""

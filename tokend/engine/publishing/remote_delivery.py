@@ -151,9 +151,12 @@ class RemoteDelivery:
         """Return what a method returned. Raises `SinkError` if it is no mark: the store's state is unknown then."""
         self.answered = True
         if not isinstance(found, Mark):
-            what = f"{method} returned {'no Mark' if found is None else type(found).__name__ + ', a Mark is expected'}"
-            raise SinkError(f"{self._sink.target}: kind {self._sink.kind}: {what}")
-        return found
+            what = f"returned {'no Mark' if found is None else type(found).__name__ + ', a Mark is expected'}"
+        elif not all(isinstance(one, str | None) for one in (found.digest, found.version, found.remark)):
+            what = "returned a Mark whose members are not all texts or None"  # it could not be read back from the state
+        else:
+            return found
+        raise SinkError(f"{self._sink.target}: kind {self._sink.kind}: {method} {what}")
 
     async def _in_time(self, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Await an operation for at most the sink's ``timeout``, and for `LAST_SECONDS` more after a cancellation."""
