@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.expecting import present
 from tests.virtual import VirtualClock, run_virtually
 from tokend.engine.context.host_backoff import FIRST_AT_ONCE, MOST_AT_ONCE, HostBackoff
 from tokend.values.errors import SinkError, SinkUnavailableError
@@ -36,18 +37,18 @@ def test_a_failure_lets_nobody_through_until_the_pause_is_over() -> None:
     """Another host and a store without a host are not concerned."""
 
     async def main(clock: VirtualClock, hosts: HostBackoff) -> None:
-        assert not hosts.is_paused(HOST)
+        assert hosts.pause(HOST) is None
         assert await fail(hosts)
-        assert hosts.is_paused(HOST)
-        assert not hosts.is_paused("other:443")
-        assert not hosts.is_paused(None)
+        assert hosts.pause(HOST) is not None
+        assert hosts.pause("other:443") is None
+        assert hosts.pause(None) is None
         assert not await fail(hosts, host=None)
         began = clock.instant()
         async with hosts.attempt("other:443"):
             assert clock.instant() == began
         await answer(hosts)
         assert 0.6 <= began.until(clock.instant()) <= 1.01
-        assert not hosts.is_paused(HOST)
+        assert hosts.pause(HOST) is None
 
     with_hosts(main)
 
@@ -76,9 +77,11 @@ def test_the_pause_that_the_store_asks_for_is_kept(asked: float, least: float, m
 
     async def main(clock: VirtualClock, hosts: HostBackoff) -> None:
         await fail(hosts, retry_after=asked)
+        pause, began = present(hosts.pause(HOST)), clock.instant()
+        assert pause.asked is (asked > 1)
+        assert least <= began.until(pause.until) <= most
         if asked > 1:
             hosts.try_now(HOST)
-        began = clock.instant()
         await answer(hosts)
         assert least <= began.until(clock.instant()) <= most
 
@@ -176,7 +179,7 @@ def test_what_began_before_the_pause_neither_ends_nor_doubles_it() -> None:
             tasks.start_soon(lambda: late(0.3, None, answered=True))
             tasks.start_soon(late, 0.4, 50.0)
             await anyio.sleep(0.35)
-            assert hosts.is_paused(HOST)
+            assert hosts.pause(HOST) is not None
         await answer(hosts)
         assert 50.4 <= began.until(clock.instant()) <= 50.5
 
@@ -212,12 +215,12 @@ def test_a_connection_that_ends_without_an_answer_pauses_the_host_and_the_sink()
     async def main(clock: VirtualClock, hosts: HostBackoff) -> None:
         async with hosts.attempt(HOST) as attempt:
             assert not attempt.failed(unanswered())
-        assert hosts.is_paused(HOST)
+        assert hosts.pause(HOST) is not None
         await answer(hosts)
         async with hosts.attempt(HOST) as attempt:
             assert not attempt.failed(unanswered())
             attempt.answered = True
-        assert not hosts.is_paused(HOST)
+        assert hosts.pause(HOST) is None
 
     with_hosts(main)
 

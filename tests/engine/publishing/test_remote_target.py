@@ -421,7 +421,7 @@ def test_inspect_says_what_every_target_holds() -> None:
             await supervisor.inspect("a")
             asked = len(store.requests)
             found = await supervisor.inspect("a")
-            assert present(found[0].drift).startswith("unknown: nothing is sent to 127.0.0.1:1 now")
+            assert present(found[0].drift).startswith("unknown: nothing is sent to 127.0.0.1:1 until 2026-")
             assert len(store.requests) == asked
 
     run_virtually(main)

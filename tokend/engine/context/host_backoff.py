@@ -51,6 +51,14 @@ class HostAttempt:
         return error is not None and not (error.is_unanswered and self.answered)
 
 
+@dataclass(frozen=True, slots=True)
+class HostPause:
+    """A pause of a host: its end, and whether the host asked for it."""
+
+    until: Instant
+    asked: bool
+
+
 @dataclass(slots=True, eq=False)
 class _Host:
     """``outages`` counts the pauses; ``until`` is the end of the present one, ``asked`` whether the host set it."""
@@ -98,10 +106,12 @@ class HostBackoff:
             self._ended(there, attempt)
             there.wake()
 
-    def is_paused(self, host: str | None) -> bool:
-        """Return whether nothing is sent to ``host`` now."""
-        there = None if host is None else self._hosts.get(host)
-        return there is not None and there.wait_seconds(self._clock.instant()) > 0
+    def pause(self, host: str | None) -> HostPause | None:
+        """Return the pause during which nothing is sent to ``host``; None if there is none now."""
+        there, now = None if host is None else self._hosts.get(host), self._clock.instant()
+        if there is None or (seconds := there.wait_seconds(now)) <= 0:
+            return None
+        return HostPause(now.after(seconds), there.asked)
 
     def try_now(self, host: str | None) -> None:
         """End the pause of a host, unless the host asked for it: a person asked for an attempt now."""

@@ -176,9 +176,11 @@ class RemoteTarget:
 
     def pause(self) -> str | None:
         """Return the operator's sentence while nothing is sent to the host, else None."""
-        if not self._context.hosts.is_paused(self._sink.upstream):
+        host = self._sink.upstream
+        if (pause := self._context.hosts.pause(host)) is None:
             return None
-        return f"{self._sink.target}: nothing is sent to {self._sink.upstream} now: it could not be used a moment ago"
+        why = "it asked for a pause" if pause.asked else "it could not be used"
+        return f"{self._sink.target}: nothing is sent to {host} until {utc(pause.until.wall)}: {why}"
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[HostAttempt]:
