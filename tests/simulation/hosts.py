@@ -24,12 +24,16 @@ ODD_EXPIRY: tuple[object, ...] = (0, -1, "abc", None, 1e30, 5e8, "3600abc", [], 
 
 @dataclass(frozen=True)
 class Made:
-    """A token as its upstream made it. ``ends`` is the truth; a token that is not ``usable`` must not be believed."""
+    """A token as its upstream made it. ``ends`` is the truth; a token that is not ``usable`` must not be believed.
+
+    ``skew`` is by how much the upstream's clock was wrong then: the end in a JWT is by that clock.
+    """
 
     value: str
     account: str
     ends: float
     usable: bool
+    skew: float = 0.0
 
 
 @dataclass
@@ -150,7 +154,7 @@ class Host:
         if says in ("jwt", "both"):
             claims = base64.urlsafe_b64encode(orjson.dumps({"exp": exp, "n": f"{self.name}-{serial}"})).decode()
             value = f"eyJ0.{claims.rstrip('=')}.fake"
-        self.made[value] = Made(value, account, ends, usable)
+        self.made[value] = Made(value, account, ends, usable, self.skew)
         if usable:
             self.last[account] = value
         return value, _NOTHING if says == "jwt" else told

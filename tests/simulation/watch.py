@@ -147,12 +147,16 @@ class Watch:
         if spec.kind != "jwt":
             host = self._context.hosts[spec.host]
             made = host.made[value]
-            self.hold(made.usable, mark, "it believed what cannot be true")
+            # A token that had ended when it arrived is not kept.
+            believable = made.usable or not token.is_valid(self._machine.instant())
+            self.hold(believable, mark, "it believed what cannot be true")
             # A clock that is off by a little, or a reply that was long on its way, says nothing of skew.
             late = 7.0 + host.latency + spec.timeout
             # (The same token again keeps the end that it had.)
             upset = attempt.asks and self._machine.upset_at >= attempt.asks[0]
-            believed = upset or value in self.known or ends is None or ends <= made.ends + late
+            # An end by a clock that has been set since says nothing.
+            unknowable = upset or value in self.known or made.skew != host.skew
+            believed = unknowable or ends is None or ends <= made.ends + late
             self.hold(believed, mark, "a token is said to live longer than it does")
         self._context.trace.add(f"{mark} got a token")
         self.seen[mark].given = value
