@@ -37,7 +37,7 @@ from tokend.files import directories_resolved_once, judged_once
 from tokend.plugin import toml_positions
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import Access, OnDemandSettings, ProviderSettings, SinkSettings
-from tokend.values.near_miss import did_you_mean
+from tokend.values.near_miss import did_you_mean, nearest
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -139,9 +139,18 @@ def load(
 
 def _top_level(loading: _Loading, document: Document) -> None:
     for key in document.values.keys() - set(TOP_LEVEL):
-        message = f'unknown key "{key}"; known are {", ".join(TOP_LEVEL)}{did_you_mean(key, TOP_LEVEL)}'
+        message = f'unknown key "{key}"; known are {", ".join(TOP_LEVEL)}{_advice(key)}'
         near = Visibility.PUBLIC if did_you_mean(key, ["include"]) else Visibility.HIDDEN
         loading.error(document, (key,), message, near)
+
+
+def _advice(key: str) -> str:
+    """Return what was probably meant by an unknown key before all tables: a table, or a key that stands in [daemon]."""
+    keys = DaemonSettings.model_fields
+    if key not in keys and (near := did_you_mean(key, TOP_LEVEL)):
+        return near
+    meant = nearest(key, keys)
+    return "" if meant is None else f"; {meant} stands in the table [daemon]"
 
 
 def _daemon(loading: _Loading, main: Document) -> PlacedSettings | None:
