@@ -160,7 +160,8 @@ files = {{ token = "{{{{ access_token }}}}", expires = "{{{{ expires_at_unix }}}
     for change in (
         lambda: (path / "token").write_text("theirs"),
         lambda: (path / "..data").unlink(),
-        lambda: shutil.rmtree(path),
+        # The daemon may still be removing the set before this one. A directory that is moved away is gone in one step.
+        lambda: path.rename(home.path / "moved-away"),
     ):
         change()
         until(lambda: (path / "token").read_text() == token, "the repair", seconds=NOTICED_SECONDS)
