@@ -5,7 +5,7 @@ answer means for the login (`engine/policy/login_outcome`). A kind makes one exc
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, TypeGuard, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 
 from tokend.plugin.protocol_check import implements
 from tokend.plugin.provider import Runtime
@@ -52,7 +52,7 @@ class WithLogin(Protocol):
 
     @property
     def uses_login(self) -> bool:
-        """Whether these settings use a login. If not, the kind is asked by `Provider.fetch`, and nothing here counts."""
+        """Whether these settings use a login. If not, `Provider.fetch` is called, and nothing here counts."""
 
     @property
     def login_client(self) -> LoginClient:
@@ -127,7 +127,7 @@ class InteractiveLogin(WithLogin, Protocol):
 
     @property
     def can_revoke(self) -> bool:
-        """Whether the server can be told that a login has ended, as far as the settings say."""
+        """Whether a login can be revoked at the server, as far as the settings say."""
 
     async def revoke(self, runtime: RememberingRuntime, login: Login) -> None:
         """Revoke the login's refresh token (RFC 7009). Returns when the server has confirmed. Raises `AttemptError`."""
@@ -135,9 +135,9 @@ class InteractiveLogin(WithLogin, Protocol):
 
 def uses_login(settings: HeldSettings) -> TypeGuard[WithLogin]:
     """Return whether tokens of these settings come from a login."""
-    return implements(settings, WithLogin) and settings.uses_login
+    return implements(settings, WithLogin) and cast(WithLogin, settings).uses_login
 
 
 def has_interactive_login(settings: HeldSettings) -> TypeGuard[InteractiveLogin]:
     """Return whether a person can log in for these settings."""
-    return implements(settings, InteractiveLogin) and bool(settings.login_flows)
+    return implements(settings, InteractiveLogin) and bool(cast(InteractiveLogin, settings).login_flows)
