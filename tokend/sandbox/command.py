@@ -32,6 +32,7 @@ _SECTIONS = {
     "xerve": "Xerve: POST /api/v1/generate-auth-token, GET the loginLink, GET /api/v1/get-balance",
     "railway": "Railway, a store of variables: POST /graphql/v2",
     "vault": "Vault, OpenBao: POST /v1/auth/approle/login, /v1/auth/token/renew-self, /v1/secret/data/app",
+    "github": "GitHub Apps: POST /app/installations/1/access_tokens, GET /orgs/sandbox-org/installation",
 }
 
 

@@ -8,6 +8,7 @@ from tokend.sandbox.faults import Behaviour, Faults
 from tokend.sandbox.journal import Entry, Journal
 from tokend.sandbox.messages import Reply, Request, http_status, json_reply
 from tokend.sandbox.options import Options
+from tokend.sandbox.vendors.github import GitHub
 from tokend.sandbox.vendors.partner import PORTFOLIO, Partner
 from tokend.sandbox.vendors.projectx import LOGIN, ProjectX
 from tokend.sandbox.vendors.railway import Railway
@@ -41,6 +42,7 @@ class Stage:
             Xerve(options, self.clock, self.database),
             self.railway,
             Vault(options, self.clock),
+            GitHub(options, self.clock),
         )
         self.vendors = {vendor.name: vendor for vendor in vendors}
         self._latency = options.latency
