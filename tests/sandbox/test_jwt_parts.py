@@ -9,7 +9,7 @@ KEY = "a-key-for-tests-that-has-32-bytes!"
 
 
 def test_a_token_of_pyjwt_is_split() -> None:
-    """Header and claims are read, the signature is kept for whoever verifies it."""
+    """Header and claims are read, the signature is kept for the verification."""
     token = jwt.encode({"a": "é"}, KEY, algorithm="HS256", headers={"kid": "k"})
     parts = parts_of(token, "HS256")
     assert (parts.claims, parts.header["kid"], len(parts.signature)) == ({"a": "é"}, "k", 32)

@@ -1,4 +1,4 @@
-"""Judgement of a refusal of something that was signed here with a time: wrong credentials, or a wrong clock."""
+"""Errors for a refusal of something that was signed here with a time: wrong credentials, or a wrong clock."""
 
 from typing import NoReturn
 

@@ -13,6 +13,11 @@ _ACCOUNTS: dict[str, dict[str, str]] = {
     "request-jwt": {"key": "wallet_key", "secret": "wallet_secret"},
     "auth-token": {"client_secret": "xerve_client_secret"},
     "github-app": {"client_id": "github_client_id", "installation": "github_installation", "owner": "github_owner"},
+    "oauth2": {
+        "client_id": "oauth2_client_id",
+        "client_secret": "oauth2_client_secret",
+        "refresh_token": "oauth2_refresh_token",
+    },
     "vault": {"role_id": "vault_role_id", "secret_id": "vault_secret_id", "role": "vault_role", "jwt": "vault_jwt"},
 }
 # Where the sandbox hands out the key of its own that a kind signs with.
@@ -22,6 +27,7 @@ _TO_TRY = {
     "request-jwt": "POST /api/wallet/transfer",
     "auth-token": "GET the loginLink, once",
     "github-app": "GET /installation/repositories",
+    "oauth2": "GET /oauth2/api",
     "vault": "GET /v1/auth/token/lookup-self",
 }
 
@@ -30,7 +36,8 @@ def guide(url: str, options: Options) -> list[str]:
     """Return the lines to print below "listening on …"."""
     lines = [
         "",
-        f'Give projectx, tt, auth-token and github-app base_url = "{url}", and vault address.',
+        f'Give projectx, tt, auth-token and github-app base_url = "{url}", and vault address;',
+        f'oauth2 issuer = "{url}/oauth2".',
         "Accepted, by kind of provider:",
     ]
     for kind, keys in _ACCOUNTS.items():

@@ -29,10 +29,10 @@ def parts_of(token: str, algorithm: str) -> Parts:
     texts = token.split(".")
     if len(texts) != 3:
         raise BadTokenError("not three parts")
-    header, claims = _object(texts[0]), _object(texts[1])
+    header, claims = object_of(texts[0]), object_of(texts[1])
     if header.get("alg") != algorithm:
         raise BadTokenError(f"not {algorithm}")
-    return Parts(header, claims, f"{texts[0]}.{texts[1]}".encode(), _decode(texts[2]))
+    return Parts(header, claims, f"{texts[0]}.{texts[1]}".encode(), decode(texts[2]))
 
 
 def segment(value: Mapping[str, Any]) -> str:
@@ -45,16 +45,18 @@ def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _decode(text: str) -> bytes:
+def decode(text: str) -> bytes:
+    """Decode base64url without padding. Raises `BadTokenError`."""
     # Python's decoder skips characters outside of base64url; a JWT has none.
     if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
         raise BadTokenError("not base64url")
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def _object(part: str) -> dict[str, Any]:
+def object_of(part: str) -> dict[str, Any]:
+    """Return the JSON object that one part of a JWT holds. Raises `BadTokenError`."""
     try:
-        value = json.loads(_decode(part))
+        value = json.loads(decode(part))
     except (ValueError, RecursionError):
         raise BadTokenError("not JSON") from None
     if not isinstance(value, dict):
