@@ -1,4 +1,4 @@
-"""Which settings use a login."""
+"""Settings that use a login."""
 
 from tests.fake_logins import FakeLogin
 from tests.fakes import FakeHeld

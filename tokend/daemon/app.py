@@ -72,7 +72,7 @@ async def _serve(given: Launch, stop: anyio.Event, last: TaskGroup) -> None:
 
 
 async def _finish(given: Launch, engine: EngineParts) -> None:
-    """Wait for the answers to refreshes that may rotate a login, and tell systemd. All else ends meanwhile."""
+    """Wait for the answers to refreshes that may rotate a login, and report that to systemd. All else ends now."""
     waits = engine.supervisor.exchanges_under_way()
     if waits:
         seconds = max(one.timeout_seconds for one in waits)

@@ -184,7 +184,7 @@ class Supervisor:
     async def _stop(self, name: str) -> None:
         """Stop a provider. Its files stay, and its state, for the day when it is configured again.
 
-        An exchange of its login is waited for: whoever has the name next must find what came of it.
+        An exchange of its login is waited for: the next provider of the name must find what came of it.
         """
         await self._providers[name].finish()
         self._providers.pop(name).stop()

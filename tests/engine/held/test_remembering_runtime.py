@@ -1,11 +1,14 @@
 """Documents that a kind keeps in its provider's record."""
 
 import anyio
+import pytest
 
 from tests.fake_logins import FakeLogin, login_server
 from tests.fakes import World, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
+from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.login import RememberingRuntime
+from tokend.values.errors import TransientError
 from tokend.values.logins import Granted, Login
 from tokend.values.secret import Secret
 
@@ -13,7 +16,7 @@ KEPT: list[object] = []
 
 
 class Remembers(FakeLogin):
-    """It keeps what it was told."""
+    """It keeps a document."""
 
     async def refresh(self, runtime: RememberingRuntime, login: Login) -> Granted:  # type: ignore[override]
         kept = runtime.recall("metadata")
@@ -22,6 +25,9 @@ class Remembers(FakeLogin):
         assert runtime.requests == 0
         assert runtime.upstream_now() == runtime.clock.instant().wall
         assert await runtime.reveal(literal("fake")) == Secret("fake")
+        assert await runtime.run_in_thread(lambda: 7, seconds=1) == 7
+        with pytest.raises(TransientError, match="no network"):
+            await runtime.exchange(UpstreamRequest("GET", "https://login.example/", {}, b""))
         return await super().refresh(runtime, login)  # type: ignore[arg-type]
 
 

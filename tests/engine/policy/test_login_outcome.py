@@ -1,4 +1,4 @@
-"""What an exchange means for the login: the written table."""
+"""The outcome of an exchange for the login: the written table."""
 
 from dataclasses import replace
 from typing import Any

@@ -35,12 +35,6 @@ SENDABLE: list[Ready | RefusedOnce | Lost] = [
     RefusedOnce(PROVEN),
     Lost(LOGIN, NOW, 2),
 ]
-    Ready(LOGIN),
-    Ready(PROVEN),
-    Ready(PROVEN, may_be_spent=True),
-    RefusedOnce(PROVEN),
-    Lost(LOGIN, NOW, 2),
-]
 STATES: list[LoginState] = [
     NO_LOGIN,
     *SENDABLE,

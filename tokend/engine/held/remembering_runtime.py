@@ -1,17 +1,22 @@
 """The runtime of a kind with logins: that of any provider, and the public documents in the provider's record."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 from tokend.engine.records.documents import Document, with_document
 from tokend.engine.records.store import TokenStore
 from tokend.machine.clock import Clock
+from tokend.machine.command import EndedCommand
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.login import Remembered
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.secret import Secret
 from tokend.values.tokens import JSON
+
+T = TypeVar("T")
 
 
 class RecordRuntime:
@@ -45,6 +50,16 @@ class RecordRuntime:
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send one request."""
         return await self._runtime.exchange(request)
+
+    async def run_in_thread(self, call: Callable[[], T], *, seconds: float) -> T:
+        """Run a short blocking call in a thread."""
+        return await self._runtime.run_in_thread(call, seconds=seconds)
+
+    async def run_command(
+        self, argv: Sequence[str], added: Mapping[str, Secret], *, seconds: float, output_limit: int
+    ) -> EndedCommand:
+        """Run a program."""
+        return await self._runtime.run_command(argv, added, seconds=seconds, output_limit=output_limit)
 
     def recall(self, key: str) -> Remembered | None:
         """Return the document that was kept under ``key``."""

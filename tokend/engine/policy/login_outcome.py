@@ -1,4 +1,4 @@
-"""What an exchange means for the login whose refresh token it sent: one table, and the state after it. Pure.
+"""The outcome of an exchange for the login whose refresh token it sent: one table, and the state after it. Pure.
 
 | outcome          | what was seen                                                       | the refresh token |
 |------------------|---------------------------------------------------------------------|-------------------|
