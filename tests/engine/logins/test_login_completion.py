@@ -1,4 +1,4 @@
-"""What a person's answer becomes: a code's exchange, a device's polls, the rule of accounts, a reload and the end."""
+"""Completion of logins: a code's exchange, a device's polls, the rule of accounts, a reload and the daemon's end."""
 
 from typing import Any
 
@@ -132,7 +132,7 @@ def test_a_login_that_was_cancelled_keeps_nothing_of_a_later_grant() -> None:
 
 
 def test_a_poll_that_waits_for_a_cancelled_login_sends_nothing() -> None:
-    """It looks again when it is its turn."""
+    """It looks again when it has the lock."""
 
     async def play(stage: Stage) -> None:
         session = await stage.begin(flow="device")

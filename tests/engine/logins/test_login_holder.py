@@ -1,4 +1,4 @@
-"""What the logins ask of a provider's settings."""
+"""Providers that can have a login, by their settings."""
 
 from tests.engine.logins.personal import Personal
 from tests.fakes import FakeHeld

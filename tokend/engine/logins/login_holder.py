@@ -1,4 +1,4 @@
-"""What the logins need of a provider that can have one; `engine.held.HeldProvider` implements it."""
+"""Interface of a provider that can have a login; `engine.held.HeldProvider` implements it."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeGuard
