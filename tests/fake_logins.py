@@ -130,6 +130,10 @@ class FakeLogin(FakeHeld):
     async def initial_refresh_token(self, runtime: FakeRuntime) -> Secret | None:
         return None if self.refresh_token is None else await runtime.reveal(self.refresh_token)
 
+    async def fetch(self, runtime: FakeRuntime, previous: Token | None) -> Token:
+        now = runtime.clock.instant()
+        return Token(Secret("fake-client-token"), "Bearer", now, now.after(HOUR))
+
     async def refresh(self, runtime: FakeRuntime, login: Login) -> Granted:
         assert login.origin in (None, ORIGIN)
         return await SERVERS[-1].refresh(login)

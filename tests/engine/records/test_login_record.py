@@ -63,7 +63,9 @@ def test_a_login_that_a_person_has_ended_is_never_used_again() -> None:
     ended = RECORD.without_login(NOW, logged_out=True)
     assert (ended.login, ended.initial) == (None, "initial")
     assert ended.for_client(CLIENT, NOW) is ended
-    assert ended.without_logged_out() == LoginRecord(NO_LOGIN, "initial")
+    assert ended.logged_out == (LOGIN,)
+    assert (ended.kept, RECORD.kept, RECORD.for_client(OTHER, NOW).kept) == (None, LOGIN, LOGIN)
+    assert ended.without_aside() == LoginRecord(NO_LOGIN, "initial")
     assert NO_LOGINS.without_login(NOW) is NO_LOGINS
 
 

@@ -32,6 +32,7 @@ from tokend.values.errors import (
     RateLimitedError,
     SameAsForgottenError,
     SecretError,
+    StoreError,
     TransientError,
     UnsafePathError,
 )
@@ -61,11 +62,15 @@ class AttemptResult:
 
 @dataclass(slots=True)
 class AcceptedLogin:
-    """A login that a person has begun, for the loop to save; ``error`` is why its token cannot be used."""
+    """A login that a person has begun, for the loop to save; ``error`` is why it was not.
+
+    ``another_account``: the token held is the account's before.
+    """
 
     granted: Granted
+    another_account: bool
     done: Event = field(default_factory=Event)
-    error: AttemptError | None = None
+    error: StoreError | None = None
 
 
 class AttemptRunner:
@@ -298,8 +303,16 @@ class AttemptRunner:
         record = await login.exchange(settings, cast(RememberingRuntime, runtime), use)
         return arrived[0], record
 
-    async def accept(self, accepted: AcceptedLogin) -> None:
-        """Save and publish a login that a person has begun, with its token; the login also without it."""
+    @property
+    def login_runtime(self) -> RememberingRuntime:
+        """The runtime of exchanges under the settings in force, for kinds that may use a login."""
+        return cast(RememberingRuntime, self._runtime)
+
+    async def accept(self, accepted: AcceptedLogin) -> bool:
+        """Save and publish a login that a person has begun, with its token; the login also without it.
+
+        Returns whether there is a token.
+        """
         settings, started = self.settings, self._clock.instant()
         before = self._store.get(self._name).generation
         arrived: list[Token] = []
@@ -311,12 +324,21 @@ class AttemptRunner:
 
         try:
             if self.login is None or not uses_login(settings):
-                raise TransientError(f"{self._name}: its settings use no login any more")
+                accepted.error = StoreError(f"{self._name}: its settings use no login any more")
+                return True
             initial = await self.initial_refresh_token()
+            if accepted.another_account:
+                await self._store.update(self._name, Record.without_token)
             record = await self.login.accept(accepted.granted, settings.login_client, initial, use)
             self._succeeded(arrived[0], record, before=before, started=started)
         except AttemptError as error:
-            accepted.error = error
+            log.warning("login.without_token", token=self._name, reason=error.reason, detail=error.detail)
+            return False
+        except Exception:
+            accepted.error = StoreError(f"{bug_in(settings)}; the log has its traceback")
+            raise
+        else:
+            return True
         finally:
             accepted.done.set()
 

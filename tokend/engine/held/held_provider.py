@@ -1,6 +1,6 @@
 """A configured held provider while it runs: its token, its status, and the commands of readers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, cast
 
@@ -16,6 +16,7 @@ from tokend.engine.held.login_status import login_status, scopes_note
 from tokend.engine.held.refresher import Refresher
 from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
+from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import NotSupportedError
@@ -58,6 +59,7 @@ class HeldProvider:
     def stop(self) -> None:
         """Stop the refresh loop. Token and state stay."""
         self._scope.cancel()
+        self.refresher.refuse_logins()
 
     @property
     def exchange_under_way(self) -> ExchangeUnderWay | None:
@@ -192,26 +194,38 @@ class HeldProvider:
         """Raise `NotSupportedError`: a held token is sent as it is."""
         raise NotSupportedError(f"{self.name}: kind {self.settings.kind} signs no calls")
 
-    async def accept_login(self, granted: Granted) -> None:
-        """Use a login that a person has begun: save it with its token, then publish. Returns when that is done.
+    # -------------------------------------------------------------- persons (logins.login_holder)
 
-        An exchange of the login before it is waited for. Raises the `AttemptError` of a token that cannot be used; the
-        login is saved then.
+    @property
+    def login(self) -> Login | None:
+        """The login now kept, whether it is used, refused or set aside; None without one."""
+        return self.refresher.record.login.kept
+
+    @property
+    def login_runtime(self) -> RememberingRuntime:
+        """The runtime of exchanges under the settings in force."""
+        return self.refresher.login_runtime
+
+    async def accept_login(self, granted: Granted, *, another_account: bool) -> None:
+        """Keep what was granted to a person as the login, durably, and publish its token. Returns when that is done.
+
+        An exchange of the login before it is waited for. ``another_account``: the old token is withdrawn first. Raises
+        `StoreError` where nothing can be kept. A token that cannot be used is a failed attempt; the login is kept.
         """
-        await self.refresher.accept_login(granted)
+        await self.refresher.accept_login(granted, another_account=another_account)
 
-    async def end_login(self) -> Login | None:
-        """Withdraw the token and set the login aside, because a person ends it. Returns the login, None without one.
+    @property
+    def logged_out(self) -> Sequence[Login]:
+        """The logins that a person has ended, and that no server has confirmed."""
+        return self.refresher.record.login.logged_out
 
-        It is kept until `drop_login`, and is never used again.
-        """
-        return await self.refresher.end_login()
+    async def log_out(self) -> None:
+        """Withdraw the token, and never use the login again, durably."""
+        await self.refresher.log_out()
 
-    async def drop_login(self) -> None:
-        """Drop the logins that a person has ended."""
-        await self._context.store.update(
-            self.name, lambda record: replace(record, login=record.login.without_logged_out())
-        )
+    async def drop_logged_out(self) -> None:
+        """Drop `logged_out` and the logins of former clients, durably."""
+        await self._context.store.update(self.name, lambda record: replace(record, login=record.login.without_aside()))
 
     async def forget(self) -> None:
         """Drop the token everywhere, then make an attempt."""

@@ -23,10 +23,11 @@ from tokend.engine.tasks.heartbeat import HEARTBEAT, Heartbeat
 from tokend.machine.clock import is_plausible
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
+from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.settings import HeldSettings
-from tokend.values.errors import AttemptError, SecretError, TransientError, WaitingError
+from tokend.values.errors import AttemptError, SecretError, StoreError, TransientError, WaitingError
 from tokend.values.instant import Instant
-from tokend.values.logins import Granted, Login
+from tokend.values.logins import Granted
 from tokend.values.status import Failure, State, StatusWarning
 from tokend.values.tokens import Lease
 
@@ -252,26 +253,37 @@ class Refresher:
         """The exchanges of the provider's login; None for kinds that never use one."""
         return self._attempts.login
 
-    async def accept_login(self, granted: Granted) -> None:
+    @property
+    def login_runtime(self) -> RememberingRuntime:
+        """The runtime of exchanges under the settings in force, for kinds that may use a login."""
+        return self._attempts.login_runtime
+
+    async def accept_login(self, granted: Granted, *, another_account: bool) -> None:
         """Use the login that a person has begun, and its token. Returns when both are saved and shown."""
-        accepted = AcceptedLogin(granted)
+        accepted = AcceptedLogin(granted, another_account)
         self._accepted.append(accepted)
         self._wake.set()
         await accepted.done.wait()
         if accepted.error is not None:
             raise accepted.error
 
-    async def end_login(self) -> Login | None:
-        """Withdraw the token and set the login aside for good. Returns the login, None where there is none."""
+    def refuse_logins(self) -> None:
+        """Refuse the logins that wait for the loop: it ends."""
+        while self._accepted:
+            accepted = self._accepted.pop()
+            accepted.error = StoreError(f"{self.name}: the configuration has changed: log in again")
+            accepted.done.set()
+
+    async def log_out(self) -> None:
+        """Withdraw the token and set the login aside for good."""
         if (exchange := self.exchange) is not None and exchange.is_under_way:
             await exchange.finish()
-        login, now = self.record.login.login, self._clock.instant()
+        now = self._clock.instant()
         await self._store.update(
             self.name,
             lambda record: replace(record.without_token(), login=record.login.without_login(now, logged_out=True)),
         )
         self._wake.set()
-        return login
 
     def _want_attempt(self) -> None:
         self._wanted = True
@@ -313,7 +325,7 @@ class Refresher:
             self.heartbeat.works()
             self._wake = Event()
             while self._accepted:
-                await self._attempts.accept(self._accepted.pop(0))
+                self._wanted |= not await self._attempts.accept(self._accepted.pop(0))
             if self._unreconciled:
                 self._unreconciled = False
                 await self._reconcile()

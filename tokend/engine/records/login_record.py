@@ -77,9 +77,21 @@ class LoginRecord:
         aside = (*self.aside, SetAside(self.state, now, self.initial, logged_out))
         return LoginRecord(NO_LOGIN, self.initial if logged_out else None, aside)
 
-    def without_logged_out(self) -> "LoginRecord":
-        """Drop the logins that a person has ended."""
-        return replace(self, aside=tuple(one for one in self.aside if not one.logged_out))
+    @property
+    def kept(self) -> Login | None:
+        """The login in use, else the one that was set aside last and is not ended."""
+        aside = (one.state.login for one in reversed(self.aside) if not one.logged_out)
+        return self.login or next(aside, None)
+
+    @property
+    def logged_out(self) -> tuple[Login, ...]:
+        """The logins that a person has ended."""
+        found = (one.state.login for one in self.aside if one.logged_out)
+        return tuple(login for login in found if login is not None)
+
+    def without_aside(self) -> "LoginRecord":
+        """Drop the logins that are not in use."""
+        return replace(self, aside=())
 
     def with_aside(self, other: "LoginRecord", now: Instant) -> "LoginRecord":
         """Set the logins of another record aside here: its name is taken."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tokend.engine.records.codec import dump, load
+from tokend.engine.records.login_record import NO_LOGINS
 from tokend.engine.records.marks import MarkStore
 from tokend.engine.records.record import Record
 from tokend.engine.records.rename import emptied, is_blank, renamed
@@ -168,7 +169,7 @@ class TokenStore:
             if not self._unsaved and not self.marks.unsaved:
                 self._unsaved_event = Event()
                 await self._clock.wait(None, self._unsaved_event)
-            logins = any(self.get(name).login.login is not None for name in self._unsaved)
+            logins = any(self.get(name).login != NO_LOGINS for name in self._unsaved)
             await self._clock.sleep(SAVE_LOGIN_AGAIN_SECONDS if logins else SAVE_AGAIN_SECONDS)
             for name in list(self._unsaved):
                 await self._save_again(name)
