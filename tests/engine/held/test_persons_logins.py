@@ -137,7 +137,7 @@ def test_a_logout_of_a_kind_whose_exchange_is_not_under_way_returns_at_once() ->
 
 
 def test_a_login_for_a_provider_that_is_taken_away_is_refused() -> None:
-    """The person who waits for it is answered."""
+    """The person gets an answer."""
 
     async def main(clock: VirtualClock) -> None:
         world, server = World(clock), login_server(clock, latency=20.0)
