@@ -1,5 +1,6 @@
 """A `plugin.provider.Runtime` over the real client, with a clock that stands still and a dictionary as environment."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -31,6 +32,8 @@ ENVIRON = {
     "AUTH_KEY": "YOUR_AUTH_KEY",
     "ENC_KEY": "YOUR_ENC_KEY",
     "PRIVATE_KEY": rsa_pem(),
+    # Without token_uri: the token is asked for below base_url.
+    "JSON_KEY": json.dumps({"client_email": "bot@fake.iam.gserviceaccount.com", "private_key": rsa_pem()}),
 }
 
 
