@@ -1,13 +1,12 @@
 """A `plugin.provider.Runtime` over the real client, with a clock that stands still and a dictionary as environment."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import anyio
 
-from tests.providers.private_keys import rsa_pem
+from tests.providers.private_keys import google_key, rsa_pem
 from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Behaviour, Loopback, serving
 from tokend.machine.command import EndedCommand
@@ -33,7 +32,7 @@ ENVIRON = {
     "ENC_KEY": "YOUR_ENC_KEY",
     "PRIVATE_KEY": rsa_pem(),
     # Without token_uri: the token is asked for below base_url.
-    "JSON_KEY": json.dumps({"client_email": "bot@fake.iam.gserviceaccount.com", "private_key": rsa_pem()}),
+    "JSON_KEY": google_key(),
 }
 
 

@@ -1,4 +1,4 @@
-"""google-auth as a witness: it signs the claims that kind ``google-service-account`` signs, and the sandbox takes both."""
+"""google-auth as a witness of kind ``google-service-account``: it signs the same claims, for the sandbox, too."""
 
 import json
 import sys
@@ -72,7 +72,7 @@ def read(assertion: str) -> tuple[Any, dict[str, Any]]:
     ids=["access token", "for a person", "id token"],
 )
 def test_google_auth_signs_the_same_claims(play: Play, tmp_path: Path, wanted: dict[str, Any]) -> None:
-    """Header and claims are equal but for the second of the signature; the sandbox answers google-auth as Google does."""
+    """Header and claims are equal but for the second of the signature. The sandbox has a token for google-auth."""
     needs_package("google", "google.auth", "requests")
     key = play().call("GET", "/google/key.json").json
     path = tmp_path / "key.json"
