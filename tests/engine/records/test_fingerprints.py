@@ -62,7 +62,7 @@ def test_every_kind_of_0_1_0_is_in_the_table() -> None:
 def test_a_secret_that_names_its_account_counts_by_that_name() -> None:
     """Another key of the same service account: the same account, and other secrets. Literal keys need no reading."""
     one, same, other = (
-        {"kind": "google-service-account", "scope": "x", "key": f'{{"client_email": "{email}", "private_key": "{key}"}}'}
+        {"kind": "google-service-account", "scope": "x", "key": f'{{"client_email": "{email}", "key": "{key}"}}'}
         for email, key in (("a@example.com", "fake-1"), ("a@example.com", "fake-2"), ("b@example.com", "fake-1"))
     )  # fmt: skip
 
