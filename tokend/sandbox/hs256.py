@@ -32,11 +32,11 @@ def verify(token: str, key: bytes) -> dict[str, Any]:
     parts = token.split(".")
     if len(parts) != 3:
         raise BadTokenError("not three parts")
-    header, claims = _object(parts[0]), _object(parts[1])
+    header, claims = object_of(parts[0]), object_of(parts[1])
     if header.get("alg") != "HS256":
         raise BadTokenError("not HS256")
     expected = hmac.digest(key, f"{parts[0]}.{parts[1]}".encode(), hashlib.sha256)
-    if not hmac.compare_digest(_decode(parts[2]), expected):
+    if not hmac.compare_digest(decode(parts[2]), expected):
         raise BadTokenError("wrong signature")
     return claims
 
@@ -49,16 +49,18 @@ def _encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _decode(text: str) -> bytes:
+def decode(text: str) -> bytes:
+    """Decode base64url without padding. Raises `BadTokenError`."""
     # Python's decoder skips characters outside of base64url; a JWT has none.
     if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
         raise BadTokenError("not base64url")
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def _object(part: str) -> dict[str, Any]:
+def object_of(part: str) -> dict[str, Any]:
+    """Return the JSON object that one part of a JWT holds. Raises `BadTokenError`."""
     try:
-        value = json.loads(_decode(part))
+        value = json.loads(decode(part))
     except (ValueError, RecursionError):
         raise BadTokenError("not JSON") from None
     if not isinstance(value, dict):
