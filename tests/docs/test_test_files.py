@@ -23,6 +23,8 @@ TESTED_ELSEWHERE = {
     "plugin/declared/store_settings": "tests/sinks/stores/test_http.py: the sink has nothing of its own",
     "plugin/provider": "protocols: tests/providers/test_provider_contract.py",
     "plugin/sink": "protocols and values: tests/sinks/test_sink_contract.py, tests/sinks/test_remote_sink_contract.py",
+    "providers/oauth2/endpoints": "a dataclass",
+    "providers/oauth2/words": "tables of words",
     "sandbox/__main__": "tests/sandbox/test_command.py starts it",
     "sandbox/guide": "text: tests/sandbox/test_control.py reads it",
     "sandbox/vendors/vendor": "a protocol",

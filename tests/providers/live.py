@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import anyio
 
+from tests.providers.private_keys import rsa_pem
 from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Behaviour, Loopback, serving
 from tokend.machine.command import EndedCommand
@@ -29,6 +30,7 @@ ENVIRON = {
     "CLIENT_SECRET": "your-secret-key",
     "AUTH_KEY": "YOUR_AUTH_KEY",
     "ENC_KEY": "YOUR_ENC_KEY",
+    "PRIVATE_KEY": rsa_pem(),
 }
 
 

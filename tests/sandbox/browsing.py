@@ -41,14 +41,19 @@ def refresh(player: Player, token: str, **more: str) -> Answer:
     return ask(player, "refresh_token", refresh_token=token, **more)
 
 
-def authorize(player: Player, **changed: str | None) -> Answer:
-    """Open the consent page as the client without a secret sends a browser there; None removes a parameter."""
+def authorize_url(**changed: str | None) -> str:
+    """The path to which the client without a secret sends a browser; None removes a parameter."""
     fields: dict[str, str | None] = {
         "response_type": "code", "client_id": APP, "redirect_uri": REDIRECT, "state": "fake-state",
         "code_challenge": CHALLENGE, "code_challenge_method": "S256", **changed,
     }  # fmt: skip
     given = {name: value for name, value in fields.items() if value is not None}
-    return player.call("GET", f"/oauth2/authorize?{urlencode(given)}")
+    return f"/oauth2/authorize?{urlencode(given)}"
+
+
+def authorize(player: Player, **changed: str | None) -> Answer:
+    """Open the consent page."""
+    return player.call("GET", authorize_url(**changed))
 
 
 def decide(player: Player, shown: Answer, decision: str = "allow", **changed: Any) -> Answer:

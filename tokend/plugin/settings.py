@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -20,6 +21,8 @@ from tokend.plugin.settings_base import Duration, Headers, Lead, Settings, Strin
 from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.values.secret import Secret
 from tokend.values.tokens import JSON, Token, ready_headers
+
+_NO_FAULTS: Mapping[str, str] = MappingProxyType({})
 
 # Queries of an on-demand kind that calls an upstream, per uid: per second, and at once.
 ISSUE_RATE, ISSUE_BURST = 5.0, 20
@@ -85,6 +88,13 @@ class ProviderSettings(Settings):
         """Return the ``unreadable`` secrets that a token needs. Each of them is a configuration error."""
         return unreadable - self.optional_secrets()
 
+    def unusable_secrets(self, secrets: Mapping[str, Secret]) -> Mapping[str, str]:  # noqa: ARG002
+        """Return what is wrong with readable ``secrets`` that no token can be got with, by key: errors of a check.
+
+        Blocks, for milliseconds: a reload calls this for thousands of providers. The texts quote no secret.
+        """
+        return _NO_FAULTS
+
     @classmethod
     def request_fields(cls) -> frozenset[str]:
         """Return the keys that enter the request or the signature. A change of one of them causes a fetch."""
@@ -145,6 +155,13 @@ class HeldSettings(ProviderSettings):
     def remark_on(self, token: Token) -> str | None:  # noqa: ARG002  # for kinds that have one
         """Return a lasting remark on the token held, for the operator, or None."""
         return None
+
+    def account_part(self, key: str, secret: Secret) -> Secret:  # noqa: ARG002
+        """Return the part of the secret ``key`` that says whose token it is: by default all of it.
+
+        A kind whose secret names its account and holds a key, too, returns the name: a new key is no other account.
+        """
+        return secret
 
     def fresh_life_seconds(self) -> float | None:
         """Return the lifetime of a fresh token if the settings alone determine it, else None."""

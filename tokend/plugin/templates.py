@@ -20,7 +20,8 @@ _NAME = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined", re.ASCII)
 def render(target: str, source: str, lease: Lease, others: Mapping[str, Lease]) -> bytes:
     """Render a template for these tokens as UTF-8.
 
-    The variables are the native JSON's members, ``headers``, ``extra``, and ``tokens``: the same variables of each token, by name.
+    The variables are the native JSON's members, ``headers``, ``extra``, and ``tokens``: the same variables of each
+    token, by name.
     The filter ``b64`` encodes text or bytes as Base64.
     Raises `SinkError`, which names ``target`` and the template's fault, and quotes no value.
     """

@@ -33,6 +33,7 @@ _SECTIONS = {
     "railway": "Railway, a store of variables: POST /graphql/v2",
     "oauth2": "OAuth 2: issuer URL/oauth2; POST /oauth2/token, /authorize and /device for a browser",
     "vault": "Vault, OpenBao: POST /v1/auth/approle/login, /v1/auth/token/renew-self, /v1/secret/data/app",
+    "github": "GitHub Apps: POST /app/installations/1/access_tokens, GET /orgs/sandbox-org/installation",
 }
 
 

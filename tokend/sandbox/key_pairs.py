@@ -5,7 +5,7 @@ The form is read here, as in `hs256`; ``cryptography`` does the arithmetic and i
 
 from typing import Any
 
-from tokend.sandbox.hs256 import BadTokenError, decode, object_of
+from tokend.sandbox.jwt_parts import BadTokenError, decode, object_of
 
 _BYTES_OF_P256 = 32
 

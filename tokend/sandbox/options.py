@@ -46,7 +46,7 @@ class Options:
     fail_rate: float = _option(0.0, "number", "Share of vendor requests answered with 503, from 0 to 1.")
     seed: int | None = _option(None, "integer", "Seed for --fail-rate, to repeat a run.")
     ttl: float | None = _option(
-        None, "duration", "Life of every token the sandbox issues (oauth2, projectx, tt, vault, xerve)."
+        None, "duration", "Life of every token the sandbox issues (oauth2, projectx, tt, vault, github, xerve)."
     )
 
     projectx_username: str = _option("sandbox-user", "text", "Accepted userName.")
@@ -87,6 +87,11 @@ class Options:
     vault_max_ttl: float | None = _option(None, "duration", "Age beyond which a token is not renewed; 4h by default.")
     vault_batch: bool = _option(False, "flag", "Issue batch tokens, which are not renewable.")
 
+    github_client_id: str = _option("sandbox-app", "text", "Accepted client id of an App.")
+    github_installation: str = _option("1", "text", "Number of the App's installation.")
+    github_owner: str = _option("sandbox-org", "text", "Account that the App is installed at.")
+    github_ttl: float | None = _option(None, "duration", "Life of its tokens; 1h unless --ttl is given.")
+
     oauth2_client_id: str = _option("sandbox-oauth2-client", "text", "Id of the client with a secret.")
     oauth2_client_secret: str = _option("sandbox-oauth2-secret", "text", "Its secret.")
     oauth2_public_key: str | None = _option(None, "path", "PEM file with its public key, for private_key_jwt.")
@@ -126,6 +131,8 @@ class Options:
             raise ValueError(f"fail rate {self.fail_rate} is not between 0 and 1")
         if not abs(self.clock_skew) <= _LONGEST_SECONDS * 5:  # 50 years: 1976 to 2076, without OverflowError
             raise ValueError("clock skew is at most fifty years")
+        if not re.fullmatch(r"[1-9][0-9]{0,18}", self.github_installation, re.ASCII):
+            raise ValueError("the installation at GitHub is a number")
         life = self.projectx_ttl or self.ttl or 0
         if self.no_projectx_exp and self.projectx_expires_in_field and life % 60:
             raise ValueError("expiresIn counts whole minutes: without exp, the ProjectX life must be whole minutes")

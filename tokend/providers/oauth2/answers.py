@@ -6,15 +6,16 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
-import anyio
-
 from tokend.plugin.http_exchange import UpstreamReply
+from tokend.plugin.provider import Runtime
 from tokend.plugin.strict_json import parse_value
 from tokend.providers.oauth2.declared_answer import PLACES, AnswerRow, AnswerSettings
 from tokend.values.errors import TransientError
 
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 100
+# Of a busy machine: an expression takes less than half a second by itself.
+EVALUATION_SECONDS = 20.0
 # The start of a body that tells a page from what a program writes.
 _START_BYTES = 64
 
@@ -51,14 +52,19 @@ class Answer:
         return found if isinstance(found, str) and found else None
 
 
-async def read_answer(reply: UpstreamReply, settings: AnswerSettings, rows: tuple[AnswerRow, ...], host: str) -> Answer:
+async def read_answer(
+    reply: UpstreamReply, runtime: Runtime, settings: AnswerSettings, rows: tuple[AnswerRow, ...], host: str
+) -> Answer:
     """Parse an answer and find its values. Expressions are evaluated in a thread.
 
     Raises `TransientError` if an evaluation does not end: the answer is discarded.
     """
     look = partial(_read, reply, settings, rows, host)
     if settings.has_expressions or any(row.when is not None for row in rows):
-        return await anyio.to_thread.run_sync(look)
+        try:
+            return await runtime.run_in_thread(look, seconds=EVALUATION_SECONDS)
+        except TimeoutError:
+            raise TransientError(f"{host}: the expressions of answer and errors were not evaluated in time") from None
     return look()
 
 

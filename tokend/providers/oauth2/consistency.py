@@ -72,13 +72,13 @@ def _server(table: Table) -> Iterator[Fault]:
         return
     resources = table.get("resource")
     if not resources:
-        yield ("token_url",), "token_url is missing: write the URL of the token endpoint, or issuer, or resource"
+        yield ("token_url",), "it is missing: write the URL of the token endpoint, or issuer, or resource"
     elif isinstance(resources, list | tuple) and len(resources) > 1:
-        yield ("resource",), "resource names the server only if it is one: write issuer or token_url besides"
+        yield ("resource",), "it names the server only if it is one: write issuer or token_url besides"
     elif given := [key for key in (*CREDENTIALS, "client_cert") if _has(table, key)]:
         yield (
             ("issuer",),
-            f"issuer is missing: without it the resource would choose who gets what {given[0]} holds; write the issuer",
+            f"it is missing: without it the resource would choose who gets what {given[0]} holds; write the issuer",
         )
 
 
@@ -90,7 +90,7 @@ def _foreign_keys(table: Table) -> Iterator[Fault]:
         if _has(table, key) and grant not in grants:
             words = " or ".join(f'"{one}"' for one in grants)
             login = " (no login)" if grants == _LOGIN else ""
-            yield (key,), f'{key} goes with grant = {words}; the grant here is "{grant}"{login}'
+            yield (key,), f'it goes with grant = {words}; the grant here is "{grant}"{login}'
 
 
 def _needs_of_the_grant(table: Table) -> Iterator[Fault]:
@@ -98,21 +98,21 @@ def _needs_of_the_grant(table: Table) -> Iterator[Fault]:
     has_metadata = _has(table, "issuer") or (not _has(table, "token_url") and _has(table, "resource"))
     by_client = grant in {"client_credentials", *LOGIN_GRANTS}
     if by_client and not _has(table, "client_id") and not _has(table, "client_assertion"):
-        yield ("client_id",), f'client_id is missing: grant = "{grant}" needs it'
+        yield ("client_id",), f'it is missing: grant = "{grant}" needs it'
     if grant == "client_credentials" and table.get("client_auth") is None and not _given(table):
         what = "client_secret, private_key or client_assertion, or client_auth with a certificate"
         yield ("client_secret",), f'grant = "client_credentials" needs what proves the client: {what}'
     if grant == "refresh_token" and not _has(table, "refresh_token") and not _has(table, "login_file"):
-        yield ("refresh_token",), 'refresh_token is missing: grant = "refresh_token" needs the first one'
+        yield ("refresh_token",), 'it is missing: grant = "refresh_token" needs the first one'
     if grant == "authorization_code" and not _has(table, "authorize_url") and not has_metadata:
-        yield ("authorize_url",), 'authorize_url is missing: grant = "authorization_code" needs it, or issuer'
+        yield ("authorize_url",), 'it is missing: grant = "authorization_code" needs it, or issuer'
     if grant == "device_code" and not _has(table, "device_url") and not has_metadata:
-        yield ("device_url",), 'device_url is missing: grant = "device_code" needs it, or issuer'
+        yield ("device_url",), 'it is missing: grant = "device_code" needs it, or issuer'
     if grant == "token_exchange":
         if not _has(table, "subject_token"):
-            yield ("subject_token",), 'subject_token is missing: grant = "token_exchange" needs it'
+            yield ("subject_token",), 'it is missing: grant = "token_exchange" needs it'
         if _has(table, "actor_token_type") and not _has(table, "actor_token"):
-            yield ("actor_token_type",), "actor_token_type goes with actor_token"
+            yield ("actor_token_type",), "it goes with actor_token"
     if grant == "jwt_bearer":
         yield from _assertion_of_the_grant(table)
 
@@ -125,16 +125,20 @@ def _assertion_of_the_grant(table: Table) -> Iterator[Fault]:
     elif not _has(table, "assertion") and not _has(table, "private_key"):
         yield ("private_key",), 'grant = "jwt_bearer" needs private_key and claims, or a ready-made assertion'
     elif not _has(table, "assertion") and not _has(table, "claims"):
-        yield ("claims",), 'claims are missing: grant = "jwt_bearer" signs them with private_key'
+        yield ("claims",), 'they are missing: grant = "jwt_bearer" signs them with private_key'
 
 
 def _client_authentication(table: Table) -> Iterator[Fault]:
     given, wanted = _given(table), table.get("client_auth")
     if len(given) > 1:
         yield (given[1],), f"{' and '.join(given)}: the client authenticates in one way; remove one of them"
-    if wanted in BY_SECRET and not _has(table, "client_secret"):
+    if not given and wanted in BY_SECRET:
         yield ("client_auth",), f'client_auth = "{wanted}" needs client_secret'
-    if wanted == "private_key_jwt" and not (_has(table, "private_key") or _has(table, "client_assertion")):
+    if (
+        not given
+        and wanted == "private_key_jwt"
+        and not (_has(table, "private_key") or _has(table, "client_assertion"))
+    ):
         yield ("client_auth",), 'client_auth = "private_key_jwt" needs private_key or client_assertion'
     if wanted in BY_CERTIFICATE and not _has(table, "client_cert"):
         yield ("client_auth",), f'client_auth = "{wanted}" needs client_cert'
@@ -143,9 +147,9 @@ def _client_authentication(table: Table) -> Iterator[Fault]:
         if wanted not in fits and wanted in get_args(ClientAuth):
             yield ("client_auth",), f'client_auth = "{wanted}" does not use {given[0]}: the client has one way'
     has_proof = wanted not in {None, "none"} or bool(given)
-    if has_proof and not (_has(table, "client_id") or _has(table, "client_assertion")):
-        if table.get("grant") in {"jwt_bearer", "token_exchange"}:
-            yield ("client_id",), "client_id is missing: the client's proof needs its name"
+    has_name = _has(table, "client_id") or _has(table, "client_assertion")
+    if has_proof and not has_name and table.get("grant") in {"jwt_bearer", "token_exchange"}:
+        yield ("client_id",), "it is missing: the client's proof needs its name"
 
 
 def _assertions(table: Table) -> Iterator[Fault]:
@@ -154,10 +158,10 @@ def _assertions(table: Table) -> Iterator[Fault]:
     if not has_key and not by_secret:
         for key in ("private_key_id", "assertion_algorithm", "assertion_audience", "assertion_lifetime"):
             if _has(table, key):
-                yield (key,), f"{key} goes with private_key: nothing is signed here"
+                yield (key,), "it goes with private_key: nothing is signed here"
     elif isinstance(algorithm, str) and algorithm.startswith("HS") != (by_secret and not has_key):
         how = "a private key" if has_key else "client_secret"
-        yield ("assertion_algorithm",), f'assertion_algorithm = "{algorithm}" does not sign with {how}'
+        yield ("assertion_algorithm",), f'"{algorithm}" does not sign with {how}'
     audience = table.get("assertion_audience")
     if not isinstance(audience, str) or audience == "token_url":
         return
@@ -166,7 +170,7 @@ def _assertions(table: Table) -> Iterator[Fault]:
             yield ("assertion_audience",), 'assertion_audience = "issuer" needs issuer'
     elif not audience.startswith("https://"):
         near = did_you_mean(audience, ("issuer", "token_url"))
-        yield ("assertion_audience",), f'assertion_audience is "issuer", "token_url" or a URL with https://{near}'
+        yield ("assertion_audience",), f'it is "issuer", "token_url" or a URL with https://{near}'
 
 
 def _redirect(table: Table) -> Iterator[Fault]:
@@ -181,14 +185,14 @@ def redirect_fault(value: str) -> str | None:
         parts = urlsplit(value)
         _ = parts.port
     except ValueError:
-        return "redirect_uri is no URL: write http://127.0.0.1/, or https://…"
+        return "it is no URL: write http://127.0.0.1/, or https://…"
     if has_user(value) or "#" in value or not value.isascii() or not value.isprintable() or " " in value:
-        return "redirect_uri has no user, no fragment and only ASCII characters"
+        return "it has no user, no fragment and only ASCII characters"
     if parts.scheme == "https" and parts.hostname:
         return None
     if parts.scheme == "http" and is_loopback(parts.hostname or ""):
         return None
-    return "redirect_uri is neither loopback nor https: write http://127.0.0.1/, or https://…"
+    return "it is neither loopback nor https: write http://127.0.0.1/, or https://…"
 
 
 def _rows(table: Table) -> Iterator[Fault]:

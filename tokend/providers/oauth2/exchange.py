@@ -49,7 +49,7 @@ async def ask(
     request = make_request(url, parameters, proof.headers, settings.request)
     try:
         reply = await runtime.exchange(request)
-        return Answered(await read_answer(reply, settings.answer, settings.errors, sent.host), sent)
+        return Answered(await read_answer(reply, runtime, settings.answer, settings.errors, sent.host), sent)
     except TransientError as error:
         if may_spend and error.is_sent:
             raise LostAnswerError(

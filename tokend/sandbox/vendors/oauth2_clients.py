@@ -9,8 +9,8 @@ from typing import Any, TypeGuard
 from urllib.parse import unquote_plus
 
 from tokend.sandbox.clock import SandboxClock
-from tokend.sandbox.hs256 import BadTokenError, object_of
 from tokend.sandbox.hs256 import verify as verify_hs256
+from tokend.sandbox.jwt_parts import BadTokenError, object_of
 from tokend.sandbox.key_pairs import verify as verify_key_pair
 from tokend.sandbox.messages import Request
 from tokend.sandbox.vendors.oauth2_parameters import OAuthError
