@@ -28,11 +28,11 @@ from tokend.sandbox.rs256 import private_key_pem
 PATIENCE_SECONDS = 60.0
 KINDS = ROOT / "docs/kinds.md"
 HOSTS = re.compile(
-    r"https://(?:api\.topstepx\.com|api\.github\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|(?:partner|wallet|vault)\.example\.com)(?=[\"'/\s:?]|$)"
+    r"https://(?:api\.topstepx\.com|api\.github\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|(?:partner|wallet|vault|login)\.example\.com)(?=[\"'/\s:?]|$)"
 )
 PLACES = re.compile(r"(?<![\w/.])/(?:run/tokend|etc/tokend|srv/bot)(?=[\"'/\s.:,)]|$)")
 # What a page of kinds shows and no other page lists.
-ONLY_ON_ITS_PAGE = {"providers.vault-login", "providers.github"}
+ONLY_ON_ITS_PAGE = {"providers.vault-login", "providers.github", "providers.api"}
 MARK = "<end of a command>"
 LISTEN = "127.0.0.1:9464"
 ENVIRON = {
@@ -50,12 +50,14 @@ SECRETS = {
     "vault.role-id": "sandbox-role-id",
     "vault.secret-id": "sandbox-secret-id",
     "github-app.pem": private_key_pem(),
+    "api.secret": "sandbox-oauth2-secret",
 }
 
 # The accounts that the pages name.
 OPTIONS = Options(
     partner_client_id="your-client-id", partner_secret=SECRETS["partner.secret"],
     github_client_id="Iv23liExample", github_installation="12345678", github_owner="your-org",
+    oauth2_client_id="your-client-id",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What must hold between the keys of kind ``oauth2``."""
+"""Rules between the keys of kind ``oauth2``."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ SIGNS: dict[str, Any] = {"grant": "jwt_bearer", "client_secret": None}
         ({"private_key": KEY}, "private_key", "client_secret and private_key: the client authenticates in one way"),
         ({"client_assertion": KEY}, "client_assertion", "one way"),
         ({"client_auth": "none"}, "client_auth", "does not use client_secret"),
-        ({"client_secret": None, "client_auth": "private_key_jwt"}, "client_auth", "needs private_key or client_assertion"),
+        ({"client_secret": None, "client_auth": "private_key_jwt"}, "client_auth", "needs private_key"),
         ({"client_secret": None, "client_auth": "client_secret_post"}, "client_auth", "needs client_secret"),
         ({"client_secret": None, "client_auth": "tls_client_auth"}, "client_auth", "needs client_cert"),
         ({"private_key_id": "k"}, "private_key_id", "nothing is signed here"),
@@ -87,7 +87,7 @@ def test_what_does_not_fit_together_is_refused_at_its_key(keys: dict[str, Any], 
 
 @pytest.mark.parametrize("secret", ["client_secret", "private_key", "client_assertion"])
 def test_a_resource_alone_chooses_no_server_for_a_secret(secret: str) -> None:
-    """RFC 9728: whoever runs the resource would choose who gets it."""
+    """RFC 9728: the owner of the resource would choose who gets it."""
     keys = {"client_secret": None, secret: KEY, "token_url": None, "resource": "https://mcp.example/"}
     found = faults_of(**{**LOGIN, **keys})
     assert found.keys() == {"issuer"}

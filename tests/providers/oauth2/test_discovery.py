@@ -51,7 +51,7 @@ def test_what_rfc_8414_does_not_find_openid_discovery_does() -> None:
 
 @pytest.mark.parametrize("said", ["URL/", "URL/x", "http://127.0.0.1", "", None])
 def test_another_issuer_is_refused(said: str | None) -> None:
-    """Byte for byte: whoever serves the metadata says whose they are. A document without an issuer is none."""
+    """Byte for byte: the server of the metadata says whose they are. A document without an issuer is none."""
     outcome, loopback = discover(lambda url: usual(url) | {"issuer": said and said.replace("URL", url)})
     assert isinstance(outcome, TransientError if said is None else ServerSettingsError), outcome
     assert all(request.method == "GET" for request in loopback.requests)

@@ -16,7 +16,7 @@ FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 100
 # Of a busy machine: an expression takes less than half a second by itself.
 EVALUATION_SECONDS = 20.0
-# The start of a body that tells a page from what a program writes.
+# The start of a body shows whether it is a page for people.
 _START_BYTES = 64
 
 
@@ -84,7 +84,7 @@ def parsed(reply: UpstreamReply) -> Any:
 
 
 def _form(reply: UpstreamReply) -> dict[str, str] | None:
-    """Return a form-encoded body. Some servers call it text/plain or text/html: then a known name tells it."""
+    """Return a form-encoded body. Some servers call it text/plain or text/html: then a known name is needed."""
     media = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media not in {FORM, "text/plain", "text/html", ""}:
         return None

@@ -1,4 +1,4 @@
-"""Kind ``oauth2``: an access token of an OAuth 2 server (docs/vendors.md, oauth2)."""
+"""Kind ``oauth2``: an access token of an OAuth 2 server (docs/vendors.md has what servers do)."""
 
 from collections.abc import Mapping
 
