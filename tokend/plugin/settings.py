@@ -32,12 +32,23 @@ ISSUE_RATE, ISSUE_BURST = 5.0, 20
 SHORTEST_MAX_AGE = timedelta(seconds=1)
 
 
+class LoginAccess(Settings):
+    """The peers that may log in and out beside the administrators: they decide whose account everybody uses."""
+
+    users: Strings = ()
+    groups: Strings = ()
+
+
 class Access(Settings):
-    """The peers that may read a token: a peer passes if any of these matches. `AccessPolicy` has the exemptions."""
+    """The peers that may read a token: a peer passes if any of these matches. `AccessPolicy` has the exemptions.
+
+    Those of ``login`` may log in and out. That alone lets nobody read the token.
+    """
 
     users: Strings = ()
     groups: Strings = ()
     units: Strings = ()
+    login: LoginAccess | None = None
 
 
 class ProviderSettings(Settings):

@@ -263,6 +263,12 @@ class NotSupportedError(ReaderError):
     code, status = "not_supported", 405
 
 
+class WrongAddressError(ReaderError):
+    """The address at which a browser has ended finishes no login that is under way here. Nothing was sent."""
+
+    code, status = "bad_request", 400
+
+
 class GenerationConflictError(ReaderError):
     """``if_generation`` is above the current generation: the caller did not learn it from this daemon."""
 
