@@ -2,6 +2,7 @@
 
 import base64
 import json
+from functools import partial
 from typing import Any
 
 import jwt
@@ -130,7 +131,7 @@ def test_a_key_that_does_not_fit_causes_no_request() -> None:
 def test_a_server_that_takes_the_secret_in_the_body_alone_gets_it_there() -> None:
     """Its metadata say so; what the settings name counts before."""
 
-    def metadata(url: str, *methods: str) -> dict[str, Any]:
+    def metadata(methods: list[str], url: str) -> dict[str, Any]:
         return {"issuer": url, "token_endpoint": f"{url}/token", "token_endpoint_auth_methods_supported": methods}
 
     for methods, way, in_body in (
@@ -139,7 +140,7 @@ def test_a_server_that_takes_the_secret_in_the_body_alone_gets_it_there() -> Non
         ([], None, False),
         (["client_secret_post"], "client_secret_basic", False),
     ):
-        outcome, loopback = discover(lambda url, m=methods: metadata(url, *m), granted(), client_auth=way)
+        outcome, loopback = discover(partial(metadata, methods), granted(), client_auth=way)
         assert ("client_secret" in form(loopback.requests[-1])) is in_body, outcome
 
 

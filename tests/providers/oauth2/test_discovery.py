@@ -10,7 +10,7 @@ from tests.providers.oauth2.discovering import NOT_FOUND, discover, metadata
 from tests.upstream.loopback import Behaviour, raw, reply, reset
 from tokend.plugin.login import Remembered
 from tokend.values.errors import RateLimitedError, RejectedError, ServerSettingsError, TransientError
-from tokend.values.tokens import Token
+from tokend.values.tokens import JSON, Token
 
 PUBLIC: dict[str, Any] = {
     "grant": "token_exchange", "client_id": None, "client_secret": None, "subject_token": env("API_KEY"),
@@ -108,7 +108,7 @@ def test_a_pause_is_a_pause() -> None:
 
 def test_a_copy_is_used_for_a_day() -> None:
     """Then another one is asked for, and kept."""
-    document = {"issuer": "x", "token_endpoint": "http://127.0.0.1:1/old"}
+    document: JSON = {"issuer": "x", "token_endpoint": "http://127.0.0.1:1/old"}
     outcome, loopback = discover(usual, granted(), kept={"issuer URL": Remembered(document, at(NOW - 86_000))})
     assert loopback.requests == []
     assert "127.0.0.1:1" in str(outcome)

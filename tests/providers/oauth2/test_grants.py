@@ -22,8 +22,14 @@ BEARER: dict[str, Any] = {**FORM, "grant": "jwt_bearer", "private_key": env("API
 def claims_of(**keys: Any) -> dict[str, Any]:
     parameters = form(sent(**{**BEARER, **keys}, runtime=ENVIRONMENT))
     assert parameters["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
-    options = {"verify_aud": False, "verify_exp": False, "verify_iat": False}
-    return dict(jwt.decode(parameters["assertion"], KEYS["RS256"].public_key(), ["RS256"], options=options))
+    return dict(
+        jwt.decode(
+            parameters["assertion"],
+            KEYS["RS256"].public_key(),
+            ["RS256"],
+            options={"verify_aud": False, "verify_exp": False, "verify_iat": False},
+        )
+    )
 
 
 def test_claims_are_signed_for_the_server() -> None:

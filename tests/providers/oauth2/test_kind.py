@@ -1,5 +1,7 @@
 """Kind ``oauth2``: client credentials from the request to the token."""
 
+from typing import Any
+
 import pytest
 
 from tests.providers.live import NOW, at
@@ -58,7 +60,7 @@ def test_an_answer_without_a_token_is_none(body: bytes) -> None:
 
 def test_the_members_of_extra_are_for_readers() -> None:
     """Both kinds; `GET` shows both."""
-    keys = {"answer": {"extra": {"at": "instance_url"}, "secret_extra": {"id": "id_token"}}}
+    keys: dict[str, Any] = {"answer": {"extra": {"at": "instance_url"}, "secret_extra": {"id": "id_token"}}}
     token = token_of(granted(instance_url="https://a.example", id_token="planted"), **keys)
     shown = settings(**keys).shown_extra(token)
     assert shown["at"] == "https://a.example"

@@ -105,9 +105,10 @@ def test_a_clock_that_is_far_from_ours_may_be_why_a_signature_is_refused() -> No
         (400, b'{"error":7}', {}, False),
     ],
 )
-def test_what_decides_nothing_is_transient(status: int, body: bytes, headers: dict[str, str], spent: bool) -> None:
+def test_what_decides_nothing_is_transient(status: int, body: bytes, headers: dict[str, Any], spent: bool) -> None:
     """The refresh token stays. A 5xx, a redirect or a page may have hidden that it was spent."""
-    error = refused(status, body, **{name.replace("-", "_"): value for name, value in headers.items()})
+    named: dict[str, Any] = {name.replace("-", "_"): value for name, value in headers.items()}
+    error = refused(status, body, **named)
     assert type(error) is TransientError
     assert error.may_be_spent is spent
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.providers.live import env
 from tests.providers.oauth2.asking import faults_of, settings
 from tokend.plugin.secret_source import SecretSource
 
-SIGNING = {"grant": "jwt_bearer", "client_secret": None, "private_key": env("API_KEY")}
+SIGNING: dict[str, Any] = {"grant": "jwt_bearer", "client_secret": None, "private_key": env("API_KEY")}
 
 
 def test_the_configuration_reports_all_errors_at_once_with_their_lines(tmp_path: Path) -> None:
@@ -66,7 +67,11 @@ def test_keys_may_stand_in_their_table_or_beside_it() -> None:
 def test_another_server_or_client_is_another_account() -> None:
     """Another scope, secret or row is not; nor is the way in which a person began a login."""
     assert {"token_url", "issuer", "client_id", "grant", "claims"} == settings().account_fields
-    login = {"client_secret": None, "authorize_url": "https://login.example/a", "device_url": "https://login.example/d"}
+    login: dict[str, Any] = {
+        "client_secret": None,
+        "authorize_url": "https://login.example/a",
+        "device_url": "https://login.example/d",
+    }
     assert settings(grant="device_code", **login).account_fields == {"token_url", "issuer", "client_id"}
     by_resource = settings(grant="device_code", token_url=None, resource="https://r.example/", client_secret=None)
     assert "resource" in by_resource.account_fields

@@ -1,4 +1,4 @@
-"""What must hold between the keys of kind ``oauth2``: each fault with the path of its key.
+"""Rules between the keys of kind ``oauth2``: each fault with the path of its key.
 
 The faults are those of the table as it is written, because it may have other errors, too.
 """
@@ -134,11 +134,7 @@ def _client_authentication(table: Table) -> Iterator[Fault]:
         yield (given[1],), f"{' and '.join(given)}: the client authenticates in one way; remove one of them"
     if not given and wanted in BY_SECRET:
         yield ("client_auth",), f'client_auth = "{wanted}" needs client_secret'
-    if (
-        not given
-        and wanted == "private_key_jwt"
-        and not (_has(table, "private_key") or _has(table, "client_assertion"))
-    ):
+    if not given and wanted == "private_key_jwt":
         yield ("client_auth",), 'client_auth = "private_key_jwt" needs private_key or client_assertion'
     if wanted in BY_CERTIFICATE and not _has(table, "client_cert"):
         yield ("client_auth",), f'client_auth = "{wanted}" needs client_cert'
