@@ -118,6 +118,7 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "vault": "tokend.providers.vault:Vault",
         "oauth2": "tokend.providers.oauth2.kind:OAuth2",
         "github-app": "tokend.providers.github_app:GithubApp",
+        "google-service-account": "tokend.providers.google_service_account:GoogleServiceAccount",
     },
     provider_faults,
 )
