@@ -31,7 +31,8 @@ def test_only_secrets_are_missing_in_a_configuration_for_some_kinds(tmp_path: Pa
     assert [table["kind"] for table in document["providers"].values()] == list(wanted)
     assert text.startswith(f"# tokend: a configuration for {', '.join(wanted)}.\n")
     assert text.count("#include") == text.count("#[daemon]") == 1
-    assert max(map(len, text.splitlines())) <= 120
+    # The first line has all names.
+    assert max(map(len, text.splitlines()[1:])) <= 120
     main = written(tmp_path, text)
     keys = {p.message.split(":")[0] for p in refused(main, environ={})} if wanted != ("auth-token",) else set()
     secrets = {"username", "api_key", "api_secret", "secret", "key", "client_secret", "role_id", "secret_id"}
