@@ -9,14 +9,18 @@ import pytest
 from tokend.cli.login_line import describe_login
 
 NOW = datetime.now(UTC)
-AGO, LATER = (
-    (NOW - timedelta(days=2, hours=5, minutes=1)).isoformat(),
-    (NOW + timedelta(days=5, hours=3, minutes=1)).isoformat(),
-)
+AGO = (NOW - timedelta(days=2, hours=5, minutes=1)).isoformat()
+LATER = (NOW + timedelta(days=5, hours=3, minutes=1)).isoformat()
 
 
 def login(**changes: Any) -> dict[str, Any]:
-    row = {"subject": None, "obtained_at": AGO, "ends_at": None, "scopes_missing": [], "command": "tokend login schwab"}
+    row: dict[str, Any] = {
+        "subject": None,
+        "obtained_at": AGO,
+        "ends_at": None,
+        "scopes_missing": [],
+        "command": "tokend login schwab",
+    }
     return {"state": "ok", **row, **changes}
 
 

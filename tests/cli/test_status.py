@@ -64,7 +64,13 @@ def test_status_shows_what_is_not_required() -> None:
     }  # fmt: skip
     main = {**row, "name": "main", "state": "valid", "valid": True, "required": True, "sinks": [sink, store]}
     wallet = {**row, "name": "wallet", "state": "on_demand"}
-    login = {"state": "required", "subject": None, "obtained_at": None, "ends_at": None, "scopes_missing": []}
+    login: dict[str, Any] = {
+        "state": "required",
+        "subject": None,
+        "obtained_at": None,
+        "ends_at": None,
+        "scopes_missing": [],
+    }
     schwab = {**row, "name": "schwab", "state": "login_required", "login": {**login, "command": "tokend login schwab"}}
     config = {"loaded_at": "2025-01-01T00:00:00Z", "error": None}
     answer = {"version": 1, "ready": False, "config": config, "tokens": [main, row, wallet, schwab]}
