@@ -1,0 +1,70 @@
+"""What the content of a login file means for one provider that shares it. Pure."""
+
+from dataclasses import replace
+
+from tokend.engine.records.login_record import NO_LOGINS
+from tokend.engine.records.login_states import RefusedOnce
+from tokend.engine.records.record import Record
+from tokend.engine.records.seen_file import SeenFile
+from tokend.engine.records.shared_login import SharedLogin
+from tokend.values.errors import StoreError
+from tokend.values.instant import Instant
+from tokend.values.tokens import Token
+
+# A refresh token that was refused once is sent again so much later, whoever sends it.
+SECOND_REFUSAL_SECONDS = 5.0
+
+
+class OlderFileError(StoreError):
+    """The login file is older than one that was seen, or is gone. A person's login, or a logout, replaces it."""
+
+
+def seen_by(record: Record, path: str) -> SeenFile:
+    """Return what the record remembers of the file at ``path``."""
+    seen = record.seen
+    if seen is not None and seen.path == path:
+        return seen
+    return SeenFile(path, own=record.own_login)
+
+
+def require_newest(shared: SharedLogin | None, seen: SeenFile) -> None:
+    """Raise `OlderFileError` if the file that was read is not the one that was seen last, or a newer one."""
+    if shared is None and seen.number:
+        raise OlderFileError(f"login file {seen.path} is gone: put the newest copy back, or log in again")
+    if shared is not None and shared.number < seen.number:
+        raise OlderFileError(
+            f"login file {seen.path} is older than it was (write {shared.number}, seen {seen.number}): its refresh "
+            "token is spent; put the newest copy back, or log in again"
+        )
+
+
+def with_content(record: Record, shared: SharedLogin | None, seen: SeenFile) -> Record:
+    """Show the logins of the file in the record. Where a logout or another account has withdrawn the token, it goes.
+
+    None: there is no file, and the record's own logins are those to begin with. They are dropped where there is one.
+    """
+    if shared is None:
+        return replace(record, login=seen.own, seen=seen)
+    is_withdrawn = bool(seen.number) and shared.withdrawals > seen.withdrawals
+    after = SeenFile(seen.path, shared.number, shared.withdrawals, own=NO_LOGINS)
+    record = replace(record, login=shared.logins, seen=after)
+    return record.without_token() if is_withdrawn and record.lease is not None else record
+
+
+def newer_token(record: Record, shared: SharedLogin | None, request: str, now: Instant) -> Token | None:
+    """Return the token of the file, if it is valid, was asked for the same, and is newer than the one held."""
+    if shared is None or shared.token is None or shared.request != request or not shared.token.is_valid(now):
+        return None
+    if record.lease is None:
+        return shared.token
+    held = record.lease.token
+    is_newer = held.value != shared.token.value and held.issued_at.until(shared.token.issued_at) > 0
+    return shared.token if is_newer else None
+
+
+def seconds_until_turn(record: Record, shared: SharedLogin | None, now: Instant) -> float:
+    """Compute the seconds until the refresh token may be sent, by what the file says; 0: now."""
+    state = record.login.state
+    if isinstance(state, RefusedOnce) and shared is not None:
+        return max(0.0, now.until(shared.saved_at) + SECOND_REFUSAL_SECONDS)
+    return 0.0 if state.next_at is None else max(0.0, now.until(state.next_at))
