@@ -377,6 +377,7 @@ class MemoryState:
         self.boot_id = "boot-1"
         self.content: dict[str, bytes] = {}
         self.marked: dict[str, bytes] = {}
+        self.unopened: dict[str, str] = {}
         self.broken = False
         self.saves = 0
 
@@ -409,6 +410,16 @@ class MemoryState:
         if path.parent.name == "sinks":
             self.marked.pop(path.stem, None)
         self.content.pop(str(path), None)
+
+    def follow(self, old: str, new: str) -> None:
+        if old in self.unopened:
+            self.unopened[new] = self.unopened[old]
+
+    def drop(self, name: str) -> None:
+        hang()
+        if self.broken:
+            raise StoreError("no space left on device")
+        del self.unopened[name]
 
     def digest(self, value: bytes) -> str:
         return hmac.digest(b"salt", value, "sha256").hex()

@@ -169,6 +169,7 @@ class Disk(Salted):
         self.content: dict[str, bytes] = {}
         self._durable: dict[str, bytes] = {}
         self.marked: dict[str, bytes] = {}
+        self.unopened: dict[str, str] = {}
         self.broken: str | None = None
         self.lying = False
         self.files_broken: str | None = None
@@ -209,6 +210,12 @@ class Disk(Salted):
         self.marked.pop(name, None)
         if content is not None:
             self.marked[name] = content
+
+    def follow(self, old: str, new: str) -> None:
+        """Every record opens."""
+
+    def drop(self, name: str) -> None:
+        """Every record opens."""
 
     def set_aside(self, path: Path) -> None:
         if path.parent.name == "sinks":

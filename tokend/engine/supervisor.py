@@ -250,8 +250,11 @@ class Supervisor:
         return settings.request_id()
 
     async def forget(self, name: str) -> None:
-        """Drop the token everywhere, then make an attempt."""
-        await self._provider(name).forget()
+        """Drop the token everywhere, then make an attempt. A record that cannot be opened is set aside."""
+        provider = self._provider(name)
+        if await self._context.store.drop_unopened(name) and provider.is_on_demand:
+            return
+        await provider.forget()
 
     async def sync(self, name: str, label: str | None, *, take_over: bool) -> None:
         """Write the token to its sinks now, or to the sink ``label``; returns when they have tried."""

@@ -20,7 +20,7 @@ from tokend.machine.clock import is_plausible
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.plugin.settings import HeldSettings
-from tokend.values.errors import AttemptError, SecretError, TransientError, WaitingError
+from tokend.values.errors import AttemptError, SecretError, StoreError, TransientError, WaitingError
 from tokend.values.instant import Instant
 from tokend.values.status import Failure, State, StatusWarning
 from tokend.values.tokens import Lease
@@ -163,8 +163,9 @@ class Refresher:
         return None if seconds is None else now.after(max(0.0, seconds))
 
     def waits_for(self) -> str | None:
-        """Return the operator's sentence about the other tokens that an attempt needs and that are not valid now."""
-        return lacking(self._attempts.references, self._store)
+        """Return the operator's sentence about what an attempt waits for: a record of this provider that cannot be
+        opened, or other tokens that are not valid now."""
+        return self._store.unopened(self.name) or lacking(self._attempts.references, self._store)
 
     def blocked_seconds(self, now: Instant, *, on_demand: bool, alone: bool = False) -> float:
         """Compute the seconds during which nobody may make an attempt; ``alone``: but for others of the account."""
@@ -241,6 +242,7 @@ class Refresher:
         HEARTBEAT.set(self.heartbeat)
         self.heartbeat.works()
         if not self._begun:
+            await self._wait_until_opened()
             await self._begin()
             self._begun = True
         try:
@@ -249,6 +251,19 @@ class Refresher:
                 await self._attempt()
         finally:
             self._context.turns.leave(self.name)
+
+    async def _wait_until_opened(self) -> None:
+        """Wait until an admin has dropped the stored record, if it cannot be opened. Meanwhile nothing is sent.
+
+        It may hold a login that replaced the initial one: nothing of the settings is used either.
+        """
+        while (why := self._store.unopened(self.name)) is not None:
+            changed = self._store.changed(self.name)
+            self.waiting = Failure(StoreError.reason, why, self._clock.instant().wall)
+            self.heartbeat.rests(None)
+            await self._clock.wait(None, changed)
+        self.waiting = None
+        self.heartbeat.works()
 
     async def _begin(self) -> None:
         if self._interrupted:
