@@ -5,7 +5,7 @@ import hmac
 import json
 import random
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -23,6 +23,8 @@ from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.store import TokenStore
 from tokend.engine.supervisor import Supervisor
+from tokend.machine.command import EndedCommand
+from tokend.plugin.clean_command import run_clean
 from tokend.plugin.field_roles import Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import ConnectedRuntime, Runtime
@@ -320,6 +322,14 @@ class FakeRuntime:
             raise TransientError("there is no network")
         reply: UpstreamReply = await self.network.exchange(request)
         return reply
+
+    async def run_in_thread(self, call: Callable[[], T], *, seconds: float) -> T:
+        return call()
+
+    async def run_command(
+        self, argv: Sequence[str], added: Mapping[str, Secret], *, seconds: float, output_limit: int
+    ) -> EndedCommand:
+        return run_clean(argv, added, seconds=seconds, output_limit=output_limit, environ=self.environ)
 
 
 class InlineThreads:

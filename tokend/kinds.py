@@ -116,6 +116,7 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "request-jwt": "tokend.providers.request_jwt:RequestJwt",
         "auth-token": "tokend.providers.auth_token:AuthToken",
         "vault": "tokend.providers.vault:Vault",
+        "github-app": "tokend.providers.github_app:GithubApp",
     },
     provider_faults,
 )

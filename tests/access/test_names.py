@@ -15,7 +15,7 @@ from tokend.access.peer import Peer
 from tokend.access.policy import AccessPolicy
 from tokend.access.socket_scope import SocketScope
 from tokend.machine.thread_pool import ThreadPool
-from tokend.plugin.settings import Access
+from tokend.plugin.settings import Access, LoginAccess
 
 T = TypeVar("T")
 ROOT, WHEEL = Name(Kind.USER, "root"), Name(Kind.GROUP, "root")
@@ -172,11 +172,16 @@ def test_a_request_waits_only_for_names_that_decide_about_it() -> None:
         directory = SlowDirectory()
         rules = policy(directory)
         hidden = FakeHeld(access=Access(users=("4711", "some-user"), groups=("some-group",)))
+        login = LoginAccess(users=("4712", "some-user"))
+        with_login = FakeHeld(access=Access(users=("4711",), login=login))
         assert not rules.is_unsettled
         async with asyncio.timeout(1):
             await rules.settle(STRANGER, [FakeHeld()])
             await rules.settle(Peer(0, frozenset()), [hidden], admins=True)
             await rules.settle(Peer(4711, frozenset()), [hidden])
+            await rules.settle(Peer(4711, frozenset()), [with_login])
+            await rules.settle(Peer(4712, frozenset()), [with_login], login=True)
+        to_log_in = asyncio.create_task(rules.settle(Peer(4711, frozenset()), [with_login], login=True))
         assert rules.has_kept_place(0)
         assert rules.has_kept_place(3)
         assert not rules.has_kept_place(4711)
@@ -186,9 +191,11 @@ def test_a_request_waits_only_for_names_that_decide_about_it() -> None:
         await asyncio.to_thread(threading.Event().wait, 0.05)
         assert not waiting.done()
         assert not as_well.done()
+        assert not to_log_in.done()
         directory.answers.set()
         await waiting
         await as_well
+        await to_log_in
         assert not rules.may_read(STRANGER, hidden)
 
     run(scenario)

@@ -9,10 +9,10 @@ import pytest
 from tests.access.test_units import Answering, failing
 from tests.api.fake_engine import START, FakeHeld
 from tests.httpd.served import logged
-from tokend.access.peer import Peer
+from tokend.access.peer import NOBODY, Peer
 from tokend.access.policy import AccessPolicy, answerable, is_public, names_of, unit_may_read
 from tokend.access.socket_scope import SocketScope
-from tokend.plugin.settings import Access
+from tokend.plugin.settings import Access, LoginAccess
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token
@@ -93,6 +93,41 @@ def test_who_may_read(access: Access | None, uid: int, groups: tuple[int, ...], 
     policy = AccessPolicy(lambda: (), own_uid=OWN_UID)
     assert policy.may_read(Peer(uid, frozenset(groups)), FakeHeld(access=access)) is may
     assert is_public(FakeHeld(access=access)) is (access is None)
+
+
+LOGIN = Access(users=("5",), login=LoginAccess(users=("6", "no-such-user"), groups=("2003",)))
+
+
+@pytest.mark.parametrize(
+    ("access", "peer", "may"),
+    [
+        (None, Peer(5, frozenset()), False),
+        (None, Peer(0, frozenset()), True),
+        (None, Peer(7, frozenset()), True),  # an admin
+        (LOGIN, Peer(7, frozenset()), False),  # an admin from whom the token is hidden
+        (LOGIN, Peer(OWN_UID, frozenset()), True),
+        (LOGIN, Peer(5, frozenset()), False),  # a reader
+        (LOGIN, Peer(6, frozenset()), True),
+        (LOGIN, Peer(8, frozenset((2003,))), True),
+        (LOGIN, Peer(8, frozenset((2004,))), False),
+        (BOT, Peer(1001, frozenset()), False),
+        (LOGIN, Peer(6, frozenset(), scope=SocketScope(("a",))), True),
+        (LOGIN, Peer(6, frozenset(), scope=SocketScope(("b",))), False),
+        (None, Peer(0, frozenset(), scope=SocketScope(("a",))), False),
+        (None, NOBODY, False),
+    ],
+)
+def test_who_may_log_in(access: Access | None, peer: Peer, may: bool) -> None:
+    """Admins who may read the token, and those of ``access.login``, who may read it only if another key says so."""
+    policy = AccessPolicy(lambda: ("7",), own_uid=OWN_UID)
+    assert policy.may_log_in(peer, FakeHeld(access=access), "a") is may
+    assert not policy.may_read(Peer(6, frozenset()), FakeHeld(access=LOGIN), "a")
+
+
+def test_the_names_of_access_login_are_looked_up_like_the_others() -> None:
+    """Else nobody could log in while a directory service is slow."""
+    found = {name.text for name in names_of(FakeHeld(access=LOGIN))}
+    assert found == {"5", "6", "no-such-user", "2003"}
 
 
 def test_admins_are_root_the_daemon_and_those_that_are_named_now() -> None:

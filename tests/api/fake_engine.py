@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.api.fake_logins import FakeLogins
 from tokend.engine.context.contract import ReloadAnswer
 from tokend.machine.event import Event
 from tokend.plugin.request_signing import CallToSign
@@ -105,6 +106,7 @@ class FakeEngine:
         self.issued = Token(Secret("fake-issued"), "Bearer", START, START.after(60))
         self.plan: Sequence[Mapping[str, str]] = ()
         self.restart_needed: tuple[str, ...] = ()
+        self.logins = FakeLogins(self._asked, self.clock.instant)
 
     def hold(self, name: str = "demo", *, generation: int = 17, value: str = RAW, **settings: Any) -> FakeEntry:
         """Let the engine hold a token valid for an hour."""

@@ -109,7 +109,7 @@ def test_access_hides_tokens_as_if_they_were_not_there(tmp_path: Path) -> None:
     engine.offer("secret-wallet", access=Access(groups=("4294967000",)))
     with served(tmp_path, engine, admins=(), own_uid=54321) as running:
         running.inside(lambda: setattr(running.service.policy, "_almighty", frozenset()))
-        for path in ("", "/refresh", "/issue", "/request-id", "/forget", "/sync", "/inspect"):
+        for path in ("", "/refresh", "/issue", "/request-id", "/forget", "/sync", "/inspect", "/login", "/logout"):
             method = "POST" if path else "GET"
             for name in ("hidden", "secret-wallet"):
                 hidden = running.ask(method, f"/v1/tokens/{name}{path}")
@@ -119,7 +119,10 @@ def test_access_hides_tokens_as_if_they_were_not_there(tmp_path: Path) -> None:
                 assert hidden.headers == missing.headers
         for path in ("/v1/tokens", "/v1/status"):
             assert [one["name"] for one in running.get(path).json["tokens"]] == ["demo"]
-        for path in ("/v1/reload", *(f"/v1/tokens/demo/{call}" for call in ("forget", "refresh", "sync", "inspect"))):
+        for path in (
+            "/v1/reload",
+            *(f"/v1/tokens/demo/{call}" for call in ("forget", "refresh", "sync", "inspect", "login", "logout")),
+        ):
             reply = running.post(path)
             assert (reply.status, reply.code) == (403, "denied")
         assert running.post("/v1/tokens/demo/refresh", {"if_generation": 1}).status == 200

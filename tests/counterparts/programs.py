@@ -53,6 +53,15 @@ def needs_package(name: str, *, package: str) -> None:
         lack(f"the package {name} is not installed: {package}")
 
 
+def node_package(name: str, *, package: str) -> str:
+    """The directory of NODE_PATH that has a package for node; ``package`` is the advice for where it is missing."""
+    directories = filter(None, os.environ.get("NODE_PATH", "").split(":"))
+    found = next((one for one in directories if Path(one, name, "package.json").exists()), None)
+    if found is None:
+        lack(f"NODE_PATH has no {name}: {package}")
+    return found
+
+
 def lack(what: str) -> NoReturn:
     """Skip because of what this machine lacks, or fail where every counterpart is required."""
     if os.environ.get("TOKEND_REQUIRE_COUNTERPARTS") == "1":

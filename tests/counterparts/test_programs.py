@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.counterparts.programs import Counterpart, answers_http, answers_tcp, program, started
+from tests.counterparts.programs import Counterpart, answers_http, answers_tcp, node_package, program, started
 
 SERVER = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1"]
 
 
-@pytest.mark.parametrize("name", ["openbao", "moto", "redis_server", "nats_server", "etcd"])
+@pytest.mark.parametrize("name", ["openbao", "moto", "redis_server", "nats_server", "etcd", "oidc_provider"])
 def test_each_counterpart_starts_and_answers(name: str, request: pytest.FixtureRequest) -> None:
     """Its fixture begins with the first answer, so that a test may use it at once."""
     running: Counterpart = request.getfixturevalue(name)
@@ -56,3 +56,5 @@ def test_what_is_not_installed_is_skipped_or_fails(required: bool, monkeypatch: 
     monkeypatch.setenv("TOKEND_REQUIRE_COUNTERPARTS", "1" if required else "0")
     with pytest.raises(pytest.fail.Exception if required else pytest.skip.Exception, match="pip install nothing"):
         program("tokend-has-no-such-program", package="pip install nothing")
+    with pytest.raises(pytest.fail.Exception if required else pytest.skip.Exception, match="npm install nothing"):
+        node_package("tokend-has-no-such-package", package="npm install nothing")

@@ -23,15 +23,16 @@ from pathlib import Path
 
 from tests.docs.pages import ROOT, Block, blocks, commands, configuration
 from tokend.sandbox import Options, Sandbox, start
+from tokend.sandbox.rs256 import private_key_pem
 
 PATIENCE_SECONDS = 60.0
 KINDS = ROOT / "docs/kinds.md"
 HOSTS = re.compile(
-    r"https://(?:api\.topstepx\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|(?:partner|wallet|vault)\.example\.com)(?=[\"'/\s:?]|$)"
+    r"https://(?:api\.topstepx\.com|api\.github\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|(?:partner|wallet|vault)\.example\.com)(?=[\"'/\s:?]|$)"
 )
 PLACES = re.compile(r"(?<![\w/.])/(?:run/tokend|etc/tokend|srv/bot)(?=[\"'/\s.:,)]|$)")
 # What a page of kinds shows and no other page lists.
-ONLY_ON_ITS_PAGE = {"providers.vault-login"}
+ONLY_ON_ITS_PAGE = {"providers.vault-login", "providers.github"}
 MARK = "<end of a command>"
 LISTEN = "127.0.0.1:9464"
 ENVIRON = {
@@ -48,7 +49,14 @@ SECRETS = {
     "listen.secret": "an-obviously-fake-secret-of-a-port",
     "vault.role-id": "sandbox-role-id",
     "vault.secret-id": "sandbox-secret-id",
+    "github-app.pem": private_key_pem(),
 }
+
+# The accounts that the pages name.
+OPTIONS = Options(
+    partner_client_id="your-client-id", partner_secret=SECRETS["partner.secret"],
+    github_client_id="Iv23liExample", github_installation="12345678", github_owner="your-org",
+)  # fmt: skip
 
 
 @dataclass
@@ -112,7 +120,7 @@ class Stage:
 def staged(page: Path) -> Iterator[Stage]:
     """Run a daemon with the configuration of a page: a block marked as config.toml, else its blocks and all kinds'."""
     path = Path(tempfile.mkdtemp(prefix="tokend-"))
-    with start(Options(partner_client_id="your-client-id", partner_secret=SECRETS["partner.secret"])) as sandbox:
+    with start(OPTIONS) as sandbox:
         stage = Stage(path, sandbox)
         try:
             _furnish(stage)
@@ -131,7 +139,8 @@ def _configuration(page: Path) -> str:
         others = re.sub(rf"^\[{name}\]\n.*?(?=^\[providers\.|\Z)", "", others, flags=re.MULTILINE | re.DOTALL)
     text = whole[0] if whole else own + others.replace("[daemon]\n", "")
     # Real configurations leave out the address that the kind knows by itself.
-    return text.replace('kind = "tt"\n', 'kind = "tt"\nbase_url = "https://ttrestapi.trade.tt"\n')
+    text = text.replace('kind = "tt"\n', 'kind = "tt"\nbase_url = "https://ttrestapi.trade.tt"\n')
+    return text.replace('kind = "github-app"\n', 'kind = "github-app"\nbase_url = "https://api.github.com"\n')
 
 
 def _furnish(stage: Stage) -> None:

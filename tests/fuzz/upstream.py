@@ -2,15 +2,17 @@
 
 import json
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
 
 from tests.providers.live import ENVIRON, NOW, env
 from tests.upstream.clocks import StandingClock
+from tokend.machine.command import EndedCommand
+from tokend.plugin.clean_command import run_clean
 from tokend.plugin.http_date import http_date
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.response_status import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS, retry_after
@@ -30,6 +32,7 @@ from tokend.values.secret import Secret
 from tokend.values.tokens import Token, native
 from tokend.values.url import host_of, path_of, same_origin, validate_base_url
 
+T = TypeVar("T")
 CLOCK = StandingClock(NOW)
 # An upstream may write what it likes into its reply; none of it may reach a message.
 ECHO = "planted-fake-echo"
@@ -75,6 +78,14 @@ class ScriptedRuntime:
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         self.sent.append(request)
         return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+
+    async def run_in_thread(self, call: Callable[[], T], *, seconds: float) -> T:
+        return call()
+
+    async def run_command(
+        self, argv: Sequence[str], added: Mapping[str, Secret], *, seconds: float, output_limit: int
+    ) -> EndedCommand:
+        return run_clean(argv, added, seconds=seconds, output_limit=output_limit, environ=ENVIRON)
 
 
 def replies(data: bytes) -> None:

@@ -94,6 +94,16 @@ def test_secrets_are_masked_in_every_form_before_the_text_is_cut(form: str) -> N
         assert len(said) <= LONGEST_CHARACTERS
 
 
+def test_a_secret_of_several_lines_is_masked_also_where_it_is_cut() -> None:
+    """A private key, with its lines as they are, joined, or without its end."""
+    lines = ["-----BEGIN PRIVATE KEY-----", *("obviouslyfake" * 5 for _ in range(60)), "-----END PRIVATE KEY-----", ""]
+    key = Secret("\n".join(lines))
+    for text in (key.reveal(), "".join(lines), " ".join(lines), "\n".join(lines[:30])):
+        assert cleaned(f"locked: {text}", [key]) in ("locked: ***", "locked: *** ***")
+    assert words({"message": f"locked: {key.reveal()} {key.reveal()}"}) is not None
+    assert cleaned(f"locked: {key.reveal()[:40]}", [key]) == "locked: " + key.reveal()[:40].replace("\n", " ")
+
+
 def test_the_longer_secret_is_masked_first() -> None:
     """Otherwise the rest of it would stay."""
     assert cleaned("key:abcdef", [Secret("abc"), Secret("abcdef")]) == "key:***"

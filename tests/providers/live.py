@@ -1,13 +1,16 @@
 """A `plugin.provider.Runtime` over the real client, with a clock that stands still and a dictionary as environment."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
+from tests.providers.private_keys import rsa_pem
 from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Behaviour, Loopback, serving
+from tokend.machine.command import EndedCommand
+from tokend.plugin.clean_command import run_clean
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretSource
@@ -18,6 +21,7 @@ from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
+T = TypeVar("T")
 NOW = 1_700_000_000
 ENVIRON = {
     "USERNAME": "fake-user",
@@ -26,6 +30,7 @@ ENVIRON = {
     "CLIENT_SECRET": "your-secret-key",
     "AUTH_KEY": "YOUR_AUTH_KEY",
     "ENC_KEY": "YOUR_ENC_KEY",
+    "PRIVATE_KEY": rsa_pem(),
 }
 
 
@@ -51,6 +56,14 @@ class LiveRuntime:
         if reply.date is not None:
             self.offset = reply.offset
         return reply
+
+    async def run_in_thread(self, call: Callable[[], T], *, seconds: float) -> T:
+        return call()
+
+    async def run_command(
+        self, argv: Sequence[str], added: Mapping[str, Secret], *, seconds: float, output_limit: int
+    ) -> EndedCommand:
+        return run_clean(argv, added, seconds=seconds, output_limit=output_limit, environ=self._environ)
 
 
 def attempt(

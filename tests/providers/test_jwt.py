@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.providers.live import NOW, LiveRuntime, at, env
+from tests.providers.private_keys import rsa_pem
 from tokend.plugin.provider import Provider
 from tokend.providers.jwt import Jwt
 from tokend.values.errors import SecretError
@@ -150,3 +151,12 @@ def test_all_that_is_signed_is_the_account() -> None:
     assert Jwt.local
     assert settings().upstream is None
     assert Jwt(secret=env("X")).ttl == timedelta(minutes=15)
+
+
+def test_a_key_that_cannot_sign_is_a_fault_of_the_secret() -> None:
+    """An error of a check. HMAC takes any key, and what cannot be read is reported as such."""
+    made = settings(algorithm="RS256")
+    assert made.unusable_secrets({"secret": Secret("planted")}).keys() == {"secret"}
+    assert made.unusable_secrets({"secret": Secret(rsa_pem())}) == {}
+    assert made.unusable_secrets({}) == {}
+    assert settings().unusable_secrets({"secret": Secret("planted")}) == {}

@@ -19,6 +19,7 @@ from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import HeldSettings, NetworkSettings, OnDemandSettings, ProviderSettings
 from tokend.plugin.token_expiry import MISSING
 from tokend.providers.auth_token import AuthToken
+from tokend.providers.github_app import GithubApp
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
 from tokend.providers.vault import Vault
@@ -41,6 +42,8 @@ class Kind:
     life_seconds: float
     parameters: Mapping[str, str] | None = None
     secrets: tuple[str, ...] = field(default=())
+    # False for an upstream that names the end and no life: a 0 is a moment that is over.
+    zero_may_mean_never: bool = True
 
     def answer(self, path: tuple[str, ...] = (), value: Any = None) -> bytes:
         """Return the good reply with one value changed."""
@@ -111,6 +114,17 @@ KINDS = {
         ("auth", "lease_duration"),
         3600,
         secrets=(ENVIRON["API_SECRET"],),
+    ),
+    "github-app": Kind(
+        lambda url, **more: GithubApp(
+            base_url=url, client_id="Iv1.fake", private_key=env("PRIVATE_KEY"), installation="7", **more
+        ),
+        {"token": TOKEN, "expires_at": "2023-11-14T23:13:20Z", "permissions": {"contents": "read"}},
+        ("token",),
+        ("expires_at",),
+        3600,
+        secrets=(ENVIRON["PRIVATE_KEY"],),
+        zero_may_mean_never=False,
     ),
     "auth-token": Kind(
         lambda url, **more: AuthToken(base_url=url, client_secret=env("CLIENT_SECRET"), **more),
@@ -262,8 +276,11 @@ def test_a_life_of_zero_may_mean_for_ever_if_the_settings_say_so(kind: Kind, zer
     """Without ``zero_means = "never"`` the token counts as expired and is discarded (docs/promises.md 15)."""
     good = reply(kind.answer(kind.life_at, zero))
     outcome, _ = attempt(lambda url: kind.make(url, zero_means="never"), good, parameters=kind.parameters)
-    assert isinstance(outcome, Token)
-    assert outcome.expires_at is None
+    if kind.zero_may_mean_never:
+        assert isinstance(outcome, Token)
+        assert outcome.expires_at is None
+    else:
+        assert isinstance(outcome, TransientError)
     assert isinstance(error_of(kind, good, zero_means="expired"), TransientError)
     negative = reply(kind.answer(kind.life_at, -1))
     assert isinstance(error_of(kind, negative, zero_means="never"), TransientError)

@@ -22,6 +22,7 @@ from tests.sandbox.test_faults import CREDENTIALS, login
         {"vendor": "tt", "mode": "rate_limit", "retry_after": "1\r\nX: y"},
         {"vendor": "tt", "mode": "reject", "code": "Ok"},
         {"vendor": "tt", "mode": "error", "speed": 1},
+        {"vendor": "tt", "mode": "error", "executed": "yes"},
         [],
     ],
 )

@@ -7,7 +7,8 @@ from typing import Any
 import jwt as pyjwt
 import pytest
 
-from tokend.signing.jwt import sign
+from tests.providers.private_keys import ec_pem, rsa_pem
+from tokend.signing.jwt import key_fault, sign
 from tokend.values.secret import Secret
 
 CLAIMS = {"sub": "somebody", "iat": 1_700_000_000}
@@ -59,3 +60,26 @@ def test_the_header_and_the_claims_keep_their_order() -> None:
     assert body == '{"z":"ü","a":[1]}'.encode()
     assert "=" not in token
     assert json.loads(body) == {"z": "ü", "a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key", "fault"),
+    [
+        ("RS256", rsa_pem(), None),
+        ("PS512", rsa_pem(), None),
+        ("ES256", ec_pem(), None),
+        ("RS256", ec_pem(), "the key does not fit RS256"),
+        ("ES384", ec_pem(), "the key does not fit ES384: a private key on the curve secp384r1 is expected"),
+        ("EdDSA", rsa_pem(), "the key does not fit EdDSA"),
+        (
+            "RS256",
+            "planted",
+            "the key for RS256 is no private key without a passphrase: PEM, base64 of DER, or an Ed25519 seed is "
+            "expected",
+        ),
+    ],
+    ids=["rsa", "rsa-pss", "ec", "ec for rsa", "another curve", "rsa for ed", "no key"],
+)
+def test_the_fault_of_a_key_is_known_without_a_signature(algorithm: str, key: str, fault: str | None) -> None:
+    """For a check of the configuration. The proof that a key is sound is left to the first signature."""
+    assert key_fault(Secret(key), algorithm) == fault

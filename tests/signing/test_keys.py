@@ -134,6 +134,17 @@ def test_a_key_that_is_not_sound_is_refused_each_time() -> None:
             private_key(Secret(pem(wrong)), "RS256")
 
 
+def test_a_key_that_is_only_looked_at_is_not_proved() -> None:
+    """And does not count as proved later."""
+    numbers = RSA.private_numbers()
+    wrong = rsa.RSAPrivateNumbers(
+        numbers.p, numbers.q, numbers.d ^ 4, numbers.dmp1, numbers.dmq1, numbers.iqmp, numbers.public_numbers
+    ).private_key(unsafe_skip_rsa_key_validation=True)
+    assert private_key(Secret(pem(wrong)), "RS256", prove=False).key_size == 2048
+    with pytest.raises(SecretError):
+        private_key(Secret(pem(wrong)), "RS256")
+
+
 def test_what_is_remembered_of_keys_is_bounded() -> None:
     """And says nothing of them: salted digests."""
     keys._sound.clear()

@@ -13,7 +13,7 @@ from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Reachable, reply, serving
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.secret_source import SecretSource
-from tokend.upstream.provider_runtime import REVEAL_SECONDS, ProviderRuntime
+from tokend.upstream.provider_runtime import KILLED_SECONDS, REVEAL_SECONDS, ProviderRuntime
 from tokend.values.errors import SecretError, TransientError, WaitingError
 from tokend.values.secret import Secret
 
@@ -53,6 +53,22 @@ def test_only_what_may_block_is_read_in_a_thread(tmp_path: Path) -> None:
         assert threads.given == []
         assert (await one.reveal(SecretSource(file=tmp_path / "key"))).reveal() == "obviously-fake-file"
         assert threads.given == [REVEAL_SECONDS]
+
+    anyio.run(main)
+
+
+def test_a_program_has_its_own_threads_and_the_clean_environment() -> None:
+    """Programs may take half a minute: what reads files does not wait for them. The thread outlives the program."""
+    files, commands = NotedThreads(), NotedThreads()
+
+    async def main() -> None:
+        environ = {"KEY": "obviously-fake", "HOME": "/home/fake"}
+        one = ProviderRuntime(Reachable(), clock=StandingClock(NOW), threads=files, commands=commands, environ=environ)
+        ended = await one.run_command(["/usr/bin/env"], {"MORE": Secret("fake")}, seconds=20, output_limit=1000)
+        assert sorted(ended.output.split()) == [b"HOME=/home/fake", b"MORE=fake"]
+        assert (files.given, commands.given) == ([], [20 + KILLED_SECONDS])
+        assert await one.run_in_thread(lambda: 7, seconds=3) == 7
+        assert files.given == [3]
 
     anyio.run(main)
 

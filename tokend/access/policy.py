@@ -36,11 +36,13 @@ def unit_may_read(unit: str, settings: ProviderSettings) -> bool:
 
 
 def names_of(settings: ProviderSettings) -> list[Name]:
-    """Return the users and groups in ``access``."""
+    """Return the users and groups in ``access``, those of ``access.login`` among them."""
     access = settings.access
     if access is None:
         return []
-    return [*(Name(Kind.USER, one) for one in access.users), *(Name(Kind.GROUP, one) for one in access.groups)]
+    tables = (access,) if access.login is None else (access, access.login)
+    users = (Name(Kind.USER, one) for table in tables for one in table.users)
+    return [*users, *(Name(Kind.GROUP, one) for table in tables for one in table.groups)]
 
 
 class AccessPolicy:
@@ -63,7 +65,7 @@ class AccessPolicy:
         self._uses_units = False
 
     def is_admin(self, peer: Peer) -> bool:
-        """Return whether the peer may reload, forget, and refresh unconditionally."""
+        """Return whether the peer may reload, forget, log in and out, and refresh unconditionally."""
         return (
             (peer.scope is None or peer.scope.admin)
             and (peer.uid in self._almighty or self._is_admin_uid(peer.uid))
@@ -89,6 +91,19 @@ class AccessPolicy:
             or any(self._user(name) == peer.uid for name in access.users)
             or any(self._group(name) in peer.groups for name in access.groups)
             or (bool(access.units) and self._in_units(peer, access.units))
+        )
+
+    def may_log_in(self, peer: Peer, settings: ProviderSettings, name: str = "") -> bool:
+        """Return whether the peer may log in and out for the token ``name``: an administrator who may read it, and
+        those of ``access.login``, also if they may not read it.
+        """
+        if self.is_admin(peer) and self.may_read(peer, settings, name):
+            return True
+        login = None if settings.access is None else settings.access.login
+        if login is None or (peer.scope is not None and not peer.scope.has(name)):
+            return False
+        return any(self._user(one) == peer.uid for one in login.users) or any(
+            self._group(one) in peer.groups for one in login.groups
         )
 
     def could_be_hidden(self, peer: Peer, name: str) -> bool:
@@ -117,23 +132,28 @@ class AccessPolicy:
         """Whether a name was never answered, so that `settle` may have to wait."""
         return self._names.any_unanswered
 
-    async def settle(self, peer: Peer, settings: Iterable[ProviderSettings] = (), *, admins: bool = False) -> None:
+    async def settle(
+        self, peer: Peer, settings: Iterable[ProviderSettings] = (), *, admins: bool = False, login: bool = False
+    ) -> None:
         """Wait for names that were never answered and that decide about this peer, for at most `NAME_SECONDS`.
 
-        Those are the names in ``access`` of ``settings`` which no other rule lets the peer read, and with ``admins``
-        those of the administrators.
+        Those are the names in ``access`` of ``settings`` which no other rule lets the peer read (with ``login``: log
+        in), and with ``admins`` those of the administrators.
         """
         needed: set[Name] = set()
         for one in settings:
-            needed.update(self._unanswered_by(peer, one))
+            needed.update(self._unanswered_by(peer, one, login=login))
         if admins and not self.has_kept_place(peer.uid):
             needed.update(self._names.unanswered(Name(Kind.USER, name) for name in self._admins()))
         if needed:
             await self._names.wait(needed, seconds=NAME_SECONDS)
 
-    def _unanswered_by(self, peer: Peer, settings: ProviderSettings) -> Collection[Name]:
+    def _unanswered_by(self, peer: Peer, settings: ProviderSettings, *, login: bool) -> Collection[Name]:
         waiting = self._names.unanswered(names_of(settings))
-        return waiting if waiting and not self.may_read(peer, settings) else ()
+        if not waiting:
+            return ()
+        passes = self.may_log_in(peer, settings) if login else self.may_read(peer, settings)
+        return () if passes else waiting
 
     def _is_admin_uid(self, uid: int) -> bool:
         return any(self._user(name) == uid for name in self._admins())

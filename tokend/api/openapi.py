@@ -13,6 +13,7 @@ _SHAPES = (
     schemas.TokenList, schemas.Status, schemas.Token, schemas.KeyPair, schemas.IssuedToken, schemas.RequestId,
     schemas.Forgotten, schemas.Plan, schemas.Live, schemas.Ready, schemas.Problem, schemas.TokenEvent,
     schemas.ConfigEvent, schemas.Resumed, schemas.Signed, schemas.SinkEvent, schemas.SinkChange, schemas.SinksStatus,
+    schemas.BrowserLoginBegun, schemas.DeviceLoginBegun, schemas.LoginProgress, schemas.LoggedOut,
 )  # fmt: skip
 _PREFIX = "#/components/schemas/"
 _TEXT = {"type": "string"}
@@ -132,6 +133,34 @@ _REFRESH = _body(
     },
     required=False,
 )
+_LOGINS = (_NAME, {**_parameter("path", "id", {"type": "string", "pattern": "^[A-Za-z0-9_-]{32}$"}), "required": True})
+_WAIT = _parameter("header", "Prefer", _TEXT, "wait=30: seconds, until it has ended")
+_LOGIN = _body(
+    {
+        "properties": {
+            "flow": {"enum": ["browser", "device", None], "description": "without it, the one that the kind prefers"},
+            "redirect_uri": {"type": ["string", "null"], "pattern": "^https?://", "description": "on this machine"},
+            "other_account": {"type": "boolean", "description": "also for another account than before"},
+        },
+        "additionalProperties": False,
+    },
+    required=False,
+)
+_REDIRECTED = _body(
+    {
+        "properties": {"redirected_to": {**_TEXT, "minLength": 1, "maxLength": 8192}},
+        "required": ["redirected_to"],
+        "additionalProperties": False,
+    },
+    required=True,
+)
+_LOGOUT = _body(
+    {
+        "properties": {"force": {"type": "boolean", "description": "drop the login also where nobody has confirmed"}},
+        "additionalProperties": False,
+    },
+    required=False,
+)
 _SYNC = _body(
     {
         "properties": {
@@ -225,6 +254,33 @@ _PATHS: dict[str, Any] = {
         "post": _operation(
             "admins: ask each sink of the token what its target holds, for `drift`; writes nothing",
             _good(_content(schemas.SinksStatus)), *_NAMED, *_BODY, parameters=_NAMES,
+        )
+    },
+    "/v1/tokens/{name}/login": {
+        "post": _operation(
+            "admins and access.login: begin a login that a person finishes",
+            _good(_content(schemas.BrowserLoginBegun, schemas.DeviceLoginBegun), 201),
+            *_NAMED, *_BODY, 429, 503, parameters=_NAMES, requestBody=_LOGIN,
+        )
+    },
+    "/v1/tokens/{name}/login/{id}": {
+        "get": _operation(
+            "who began the login: what has come of it, with Prefer: wait as soon as it has ended",
+            _good(_content(schemas.LoginProgress)), *_NAMED, parameters=(*_LOGINS, _WAIT),
+        ),
+        "post": _operation(
+            "who began the login: the address at which the browser has ended; one of another login changes nothing",
+            _good(_content(schemas.LoginProgress)),
+            *_NAMED, *_BODY, 429, 503, parameters=_LOGINS, requestBody=_REDIRECTED,
+        ),
+        "delete": _operation(
+            "who began the login: cancel it", _good(_content(schemas.LoginProgress)), *_NAMED, parameters=_LOGINS
+        ),
+    },
+    "/v1/tokens/{name}/logout": {
+        "post": _operation(
+            "admins and access.login: withdraw the token, and end the login here and at its server (within 30 s)",
+            _good(_content(schemas.LoggedOut)), *_NAMED, *_BODY, parameters=_NAMES, requestBody=_LOGOUT,
         )
     },
     "/v1/events": {"get": _operation(_FOLLOW, _good(_EVENTS), parameters=(_SINCE,))},

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from tokend.access.handout_log import HandoutLog
 from tokend.access.peer import NOBODY, Peer
-from tokend.api import daemon_routes, problems, signing_route, sink_routes, token_routes
+from tokend.api import daemon_routes, login_routes, problems, signing_route, sink_routes, token_routes
 from tokend.api.token_api import Call, TokenApi
 from tokend.engine.context.contract import Entry
 from tokend.httpd.problem import RequestError, internal, not_supported, problem
@@ -24,6 +24,8 @@ class Route:
     query: frozenset[str] = frozenset()
     # The way on which a token leaves by this route, for the audit log; "" for routes without a token.
     hands_out: str = ""
+    # Those of `access.login` reach it also if they may not read the token.
+    for_login: bool = False
 
 
 PLACES: Mapping[str, Mapping[str, Route]] = {
@@ -45,6 +47,13 @@ TOKEN_PLACES: Mapping[str, Mapping[str, Route]] = {
     "forget": {"POST": Route(token_routes.forget_token)},
     "sync": {"POST": Route(sink_routes.sync_sinks)},
     "inspect": {"POST": Route(sink_routes.inspect_sinks)},
+    "login": {"POST": Route(login_routes.begin_login, for_login=True)},
+    "login/{id}": {
+        "GET": Route(login_routes.show_login, for_login=True),
+        "POST": Route(login_routes.finish_login, for_login=True),
+        "DELETE": Route(login_routes.cancel_login, for_login=True),
+    },
+    "logout": {"POST": Route(login_routes.log_out, for_login=True)},
 }
 
 
@@ -63,14 +72,16 @@ class Router:
         service, token = self._service, ""
         try:
             _refuse_browsers(request)
-            route, name = _find(request)
+            route, name, login_id = _find(request)
             query = request.query(route.query)
             if service.policy.is_unsettled:
-                about_all, admins = request.segments[-1:] in _ABOUT_ALL, request.method == "POST"
-                await service.settle(request.peer, name, about_all=about_all, admins=admins)
-            entry = None if name is None else service.visible(request.peer, name)
+                about_all, admins = request.segments[-1:] in _ABOUT_ALL, request.method in ("POST", "DELETE")
+                login = route.for_login
+                await service.settle(request.peer, name, about_all=about_all, admins=admins, login=login)
+            see = service.visible_for_login if route.for_login else service.visible
+            entry = None if name is None else see(request.peer, name)
             token = "" if entry is None else entry.name
-            answer = await route.handler(Call(service, request, query, entry))
+            answer = await route.handler(Call(service, request, query, entry, login_id))
             handouts = service.handouts
             if entry is not None and route.hands_out and handouts is not None and handouts.on:
                 _record(handouts, request, query, route, entry, answer)
@@ -121,12 +132,16 @@ def _record(
     handouts.record(request.peer, entry.name, int(tag.strip('"')) if tag else None, way)
 
 
-def _find(request: Request) -> tuple[Route, str | None]:
-    """Return the route of a request, and the token that its path names. Raises `RequestError`."""
-    segments, name = request.segments, None
+def _find(request: Request) -> tuple[Route, str | None, str]:
+    """Return the route of a request, and the token and the login that its path names. Raises `RequestError`."""
+    segments, name, login_id = request.segments, None, ""
     if segments[:2] == ("v1", "tokens") and len(segments) in (3, 4) and segments[3:] != ("",):
         name = segments[2]
-        methods = TOKEN_PLACES.get(segments[3] if len(segments) == 4 else "")
+        action = segments[3] if len(segments) == 4 else ""
+        methods = None if "/" in action else TOKEN_PLACES.get(action)  # an encoded slash is no separator
+    elif segments[:2] == ("v1", "tokens") and len(segments) == 5 and segments[3] == "login" and segments[4]:
+        name, login_id = segments[2], segments[4]
+        methods = TOKEN_PLACES["login/{id}"]
     else:
         methods = PLACES.get("/".join(segments))
     if methods is None:
@@ -136,7 +151,7 @@ def _find(request: Request) -> tuple[Route, str | None]:
     if route is None:
         allow = ", ".join(["GET", "HEAD"] if "GET" in methods else list(methods))
         raise not_supported(f"{request.method} is not possible here; allowed: {allow}", allow=allow)
-    return route, name
+    return route, name, login_id
 
 
 def _refuse_browsers(request: Request) -> None:

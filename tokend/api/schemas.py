@@ -268,6 +268,54 @@ class Forgotten(TypedDict):
     name: str
 
 
+class BrowserLoginBegun(TypedDict):
+    """A login that a person finishes in a browser: the address to open, and where the browser ends."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    version: Literal[1]
+    login_id: str
+    flow: Literal["browser"]
+    url: str
+    redirect_uri: str
+    expires_at: Moment
+
+
+class DeviceLoginBegun(TypedDict):
+    """A login that a person finishes on another device: the address to open there, and the code to enter."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    version: Literal[1]
+    login_id: str
+    flow: Literal["device"]
+    verification_uri: str
+    verification_uri_complete: str | None
+    user_code: str
+    expires_at: Moment
+
+
+class LoginProgress(TypedDict):
+    """What has come of a login. ``error`` is also that of the last failed try of a pending one."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    version: Literal[1]
+    login_id: str
+    state: Literal["pending", "done", "failed", "expired"]
+    error: str | None
+    subject: str | None
+    expires_at: Moment
+
+
+class LoggedOut(TypedDict):
+    """What a logout has done: whether the server has confirmed it, and whether nothing is kept of the login here."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    version: Literal[1]
+    name: str
+    confirmed: bool
+    dropped: bool
+    detail: str | None
+
+
 class SinksStatus(StatusRow):
     """The status of a token after its sinks were written to, or looked at."""
 

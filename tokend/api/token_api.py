@@ -81,14 +81,21 @@ class TokenApi:
             self.denied(peer, token=name[:64])
         raise UnknownTokenError(f"no token {name[:64]!r} here, or none that you may read; `tokend list` shows yours")
 
-    async def settle(self, peer: Peer, name: str | None, *, about_all: bool, admins: bool) -> None:
+    def visible_for_login(self, peer: Peer, name: str) -> Entry:
+        """Return the entry of a name for a route about logins: those of ``access.login`` need not read the token."""
+        entry = self.engine.entries.get(name)
+        if entry is not None and self.policy.may_log_in(peer, entry.settings, name):
+            return entry
+        return self.visible(peer, name)
+
+    async def settle(self, peer: Peer, name: str | None, *, about_all: bool, admins: bool, login: bool = False) -> None:
         """Wait for users and groups that a directory service has not answered yet, where this request needs them.
 
         ``name`` is the token of the request. An unknown one waits like a request ``about_all`` tokens.
         """
         entries = self.engine.entries
         if (entry := entries.get(name or "")) is not None:
-            await self.policy.settle(peer, (entry.settings,), admins=admins)
+            await self.policy.settle(peer, (entry.settings,), admins=admins, login=login)
         elif about_all or name is not None:
             await self.policy.settle(peer, [one.settings for one in entries.values()], admins=admins)
         elif admins:
@@ -139,12 +146,16 @@ class TokenApi:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request with its context; ``entry`` is the token that the path names, which the peer may see."""
+    """One request with its context; ``entry`` is the token that the path names, which the peer may see.
+
+    ``login_id`` names a login under way, on the paths that have one.
+    """
 
     service: TokenApi
     request: Request
     query: Mapping[str, str]
     entry: Entry | None = None
+    login_id: str = ""
 
     @property
     def token(self) -> Entry:
@@ -157,6 +168,13 @@ class Call:
     def admin(self) -> bool:
         """Whether the peer is an administrator."""
         return self.service.policy.is_admin(self.request.peer)
+
+    def only_those_who_log_in(self) -> None:
+        """Raise `DeniedError` unless the peer may log in and out for the token."""
+        peer, entry = self.request.peer, self.token
+        if not self.service.policy.may_log_in(peer, entry.settings, entry.name):
+            text = f"your uid {peer.uid} is neither an admin nor in access.login of {entry.name}"
+            raise DeniedError(f"a login decides whose account everybody uses: {text}")
 
     def only_admins(self, what: str) -> None:
         """Raise `DeniedError` unless the peer is an administrator; ``what`` completes "only admins may"."""

@@ -15,6 +15,8 @@ _REQUIRED = re.compile(r" +# required$")
 _SECRET = re.compile(r"\{ (env|file|credential|command) = ")
 # Credentials have two forms; the login is the one that lasts.
 _INSTEAD = frozenset({"initial_token"})
+# One of two keys is needed: this one, unless the reader chooses the other.
+_INSTEAD_OF_ANOTHER = frozenset({("github-app", "installation")})
 _INTRODUCTION = """\
 # tokend: a configuration for {kinds}.
 #
@@ -90,6 +92,7 @@ def _in_force(lines: Sequence[str]) -> list[str]:
     found: list[str] = []
     in_table = False
     table = next(line for line in lines if line.startswith("#[providers."))
+    kind = next(line.split('"')[1] for line in lines if line.startswith("#kind = "))
     for line in lines:
         if line.startswith("#["):
             in_table = line == table
@@ -98,6 +101,7 @@ def _in_force(lines: Sequence[str]) -> list[str]:
         key = _KEY.match(line) if in_table else None
         needed = key is not None and (
             key["key"] == "kind"
+            or (kind, key["key"]) in _INSTEAD_OF_ANOTHER
             or _REQUIRED.search(line) is not None
             or (_SECRET.match(key["value"]) is not None and key["key"] not in _INSTEAD)
         )

@@ -26,6 +26,7 @@ SECRET_CODES = frozenset(
         "secret_exposed",
         "secret_format",
         "secret_unreadable",
+        "secret_unusable",
         "target_exposed",
         "unsafe_path",
     }

@@ -24,6 +24,7 @@ from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.plugin.tls_settings import TlsSettings
 from tokend.values.errors import NoCredentialsError, UnsafePathError
+from tokend.values.secret import Secret
 from tokend.values.status import StatusWarning
 
 
@@ -49,6 +50,9 @@ def findings_of(settings: ProviderSettings | SinkSettings, environ: Mapping[str,
     inspected = inspect_all(settings.secrets(), environ, fields_without_secret(type(settings)))
     unreadable = frozenset(key for key, one in inspected.items() if one.error is not None)
     yield from of_secrets(inspected, settings.missing_secrets(unreadable))
+    revealed = {key: one.secret for key, one in inspected.items() if one.secret is not None}
+    if isinstance(settings, ProviderSettings):
+        yield from _of_unusable(settings, inspected, revealed)
     yield from _of_paths(settings)
     if isinstance(settings, ConnectionSettings):
         yield from _of_upstream(settings)
@@ -57,7 +61,6 @@ def findings_of(settings: ProviderSettings | SinkSettings, environ: Mapping[str,
     if isinstance(settings, SinkSettings) and (exposed := settings.exposure()) is not None:
         yield Finding("path", StatusWarning("target_exposed", exposed), is_shown=True)
     if (warn := getattr(settings, "warnings", None)) is not None:
-        revealed = {key: one.secret for key, one in inspected.items() if one.secret is not None}
         for text in warn(revealed):
             yield Finding(None, StatusWarning("kind", text))
 
@@ -84,6 +87,15 @@ def of_secrets(inspected: Mapping[str, Inspected], missing: frozenset[str]) -> I
             )
         for warning in one.warnings:
             yield Finding(key, warning)
+
+
+def _of_unusable(
+    settings: ProviderSettings, inspected: Mapping[str, Inspected], revealed: Mapping[str, Secret]
+) -> Iterator[Finding]:
+    """Return the findings about secrets that can be read, and that no token can be got with."""
+    for key, text in settings.unusable_secrets(revealed).items():
+        warning = StatusWarning("secret_unusable", f"{key}: {settings.secrets()[key]}: {text}")
+        yield Finding(key, warning, is_error=True, is_of_text=inspected[key].is_literal)
 
 
 def secret_warnings(provider: ProviderConfig, environ: Mapping[str, str] = os.environ) -> tuple[StatusWarning, ...]:

@@ -144,6 +144,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
     config.subscribe(lambda: names.follow(configured_names(config.config)))
     rules = AccessPolicy(lambda: config.config.daemon.admins, names=names)
     resolver = Resolver(given.pools.lookups)
+    commands = TrackedThreads(given.pools.commands)
 
     def token_of(name: str) -> Secret | None:
         lease = store.valid_lease(name)
@@ -151,7 +152,12 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
 
     def runtime(settings: ProviderSettings) -> ProviderRuntime:
         return ProviderRuntime(
-            settings, clock=given.clock, threads=given.tracked_disk, resolver=resolver, tokens=token_of
+            settings,
+            clock=given.clock,
+            threads=given.tracked_disk,
+            commands=commands,
+            resolver=resolver,
+            tokens=token_of,
         )
 
     def sink_upstream(settings: SinkSettings) -> ProviderRuntime:

@@ -17,6 +17,7 @@ from tokend.engine.context.contract import Reload, ReloadAnswer
 from tokend.engine.context.counters import Counters
 from tokend.engine.context.references import References, referenced
 from tokend.engine.context.warnings import CONFIG, SECRETS, Warnings
+from tokend.engine.logins.logins import Logins
 from tokend.engine.publishing import newer_targets
 from tokend.engine.publishing.drift_watch import DriftWatch
 from tokend.engine.publishing.running_sinks import RunningSinks
@@ -67,6 +68,7 @@ class Supervisor:
         self._drift = DriftWatch(context)
         self._workers.start(None, self._drift.run)
         self._references = References(context.store, self._token_changed)
+        self.logins = Logins(tasks, context, self._providers)
         for name, record in context.store.records.items():
             # Honour a persisted Retry-After after a restart, even if the provider that received it is gone.
             if record.host_pause is not None:

@@ -1,16 +1,19 @@
 """Interfaces of provider kinds, and of the runtime that a provider gets for its attempts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol, TypeGuard, runtime_checkable
+from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from tokend.machine.clock import Clock
+from tokend.machine.command import EndedCommand
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.protocol_check import implements
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
+
+T = TypeVar("T")
 
 
 class Runtime(Protocol):
@@ -38,6 +41,23 @@ class Runtime(Protocol):
 
         Learns the clock offset from the reply's `Date`. Raises `TransientError` (``repeatable`` for timeouts) if no
         complete, acceptable reply arrived.
+        """
+
+    async def run_in_thread(self, call: Callable[[], T], *, seconds: float) -> T:
+        """Run a short blocking call, such as the reading of a file, in a thread. Raises what the call raises.
+
+        After ``seconds``, and where no thread can be had, raises TimeoutError, perhaps with a message; a call that runs
+        then is abandoned.
+        """
+
+    async def run_command(
+        self, argv: Sequence[str], added: Mapping[str, Secret], *, seconds: float, output_limit: int
+    ) -> EndedCommand:
+        """Run a program without a shell; its environment is a clean one (`secret_reading.PASSED_ON`) and ``added``.
+
+        Its output has at most one byte more than ``output_limit``. A program that is out of time, or that prints more,
+        is killed with its process group. Raises `UnsafePathError` for a program that somebody else could change,
+        TimeoutError, and OSError or ValueError for one that cannot be started.
         """
 
 

@@ -4,11 +4,12 @@ A kind inherits from one of these models and adds its own fields; it needs neith
 compares two tables by ``==``. `field_roles` defines the effect of a changed field.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -18,6 +19,9 @@ from tokend.plugin.field_roles import Role
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings_base import Duration, Headers, Lead, Settings, Strings
 from tokend.plugin.upstream_settings import UpstreamSettings
+from tokend.values.secret import Secret
+
+_NO_FAULTS: Mapping[str, str] = MappingProxyType({})
 
 # Queries of an on-demand kind that calls an upstream, per uid: per second, and at once.
 ISSUE_RATE, ISSUE_BURST = 5.0, 20
@@ -27,12 +31,23 @@ ISSUE_RATE, ISSUE_BURST = 5.0, 20
 SHORTEST_MAX_AGE = timedelta(seconds=1)
 
 
+class LoginAccess(Settings):
+    """The peers that may log in and out beside the administrators: they decide whose account everybody uses."""
+
+    users: Strings = ()
+    groups: Strings = ()
+
+
 class Access(Settings):
-    """The peers that may read a token: a peer passes if any of these matches. `AccessPolicy` has the exemptions."""
+    """The peers that may read a token: a peer passes if any of these matches. `AccessPolicy` has the exemptions.
+
+    Those of ``login`` may log in and out. That alone lets nobody read the token.
+    """
 
     users: Strings = ()
     groups: Strings = ()
     units: Strings = ()
+    login: LoginAccess | None = None
 
 
 class ProviderSettings(Settings):
@@ -74,6 +89,13 @@ class ProviderSettings(Settings):
     def missing_secrets(self, unreadable: frozenset[str]) -> frozenset[str]:
         """Return the ``unreadable`` secrets that a token needs. Each of them is a configuration error."""
         return unreadable - self.optional_secrets()
+
+    def unusable_secrets(self, secrets: Mapping[str, Secret]) -> Mapping[str, str]:  # noqa: ARG002
+        """Return what is wrong with readable ``secrets`` that no token can be got with, by key: errors of a check.
+
+        Blocks, for milliseconds: a reload calls this for thousands of providers. The texts quote no secret.
+        """
+        return _NO_FAULTS
 
     @classmethod
     def request_fields(cls) -> frozenset[str]:
@@ -131,6 +153,13 @@ class HeldSettings(ProviderSettings):
     def account_fields(self) -> frozenset[str]:
         """The keys that identify the account. If one of them changes, the old token belongs to another account."""
         return _fields_of(type(self)).account
+
+    def account_part(self, key: str, secret: Secret) -> Secret:  # noqa: ARG002
+        """Return the part of the secret ``key`` that says whose token it is: by default all of it.
+
+        A kind whose secret names its account and holds a key, too, returns the name: a new key is no other account.
+        """
+        return secret
 
     def fresh_life_seconds(self) -> float | None:
         """Return the lifetime of a fresh token if the settings alone determine it, else None."""

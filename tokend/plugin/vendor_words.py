@@ -19,6 +19,8 @@ LONGEST_CHARACTERS = 300
 LONGEST_READ = 4096
 # A shorter value, such as an amount or a currency, would be masked in the middle of words.
 SHORTEST_VALUE = 4
+# A long secret may be cut. So many of its first characters are the secret.
+BEGINNING = 64
 # Members in which vendors and standards (RFC 6749, RFC 9457) have a sentence, the most specific first.
 _MEMBERS = ("message", "errorMessage", "status_message", "error_description", "detail", "title", "error")
 
@@ -58,10 +60,16 @@ def cleaned(text: str, secrets: Iterable[Secret]) -> str | None:
     """Return a vendor's text without control characters and secrets, cut to `LONGEST_CHARACTERS`; None for no text."""
     # Before masking: a control character inside a secret would hide the secret from the mask.
     line = _one_line(text)
-    for form in sorted({_one_line(form) for secret in secrets for form in echoed_forms(secret)}, key=len, reverse=True):
-        if form:
-            line = line.replace(form, MASK)
+    forms = {_one_line(form) for secret in secrets for form in (_text(secret), *echoed_forms(secret))}
+    for form in sorted(filter(None, forms), key=len, reverse=True):
+        line = line.replace(form, MASK)
+        if len(form) > BEGINNING and (start := line.find(form[:BEGINNING])) >= 0:
+            line = line[:start] + MASK  # the vendor, or the limit of what is read, has cut it
     return line[:LONGEST_CHARACTERS].strip() or None
+
+
+def _text(secret: Secret) -> str:
+    return secret.reveal_bytes().decode("utf-8", "ignore")
 
 
 def _one_line(text: str) -> str:

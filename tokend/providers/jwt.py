@@ -13,7 +13,7 @@ from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import HeldSettings
 from tokend.plugin.settings_base import Duration
-from tokend.signing.jwt import sign
+from tokend.signing.jwt import key_fault, sign
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
@@ -102,6 +102,14 @@ class Jwt(HeldSettings):
         if size >= SHORTEST_HMAC_KEY_BYTES:
             return ()
         return (f"the secret has {size} bytes: {self.algorithm} keys should have at least {SHORTEST_HMAC_KEY_BYTES}",)
+
+    def unusable_secrets(self, secrets: Mapping[str, Secret]) -> Mapping[str, str]:
+        """Return the fault of a key that does not fit the algorithm."""
+        secret = secrets.get("secret")
+        if secret is None or self.algorithm.startswith("HS"):
+            return {}
+        fault = key_fault(secret, self.algorithm)
+        return {} if fault is None else {"secret": fault}
 
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:  # noqa: ARG002  (nothing to extend)
         """Sign a new token."""

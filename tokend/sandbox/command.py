@@ -31,7 +31,9 @@ _SECTIONS = {
     "wallet": "Wallet, a JWT per request: POST /api/wallet/transfer, GET /api/wallet/balance",
     "xerve": "Xerve: POST /api/v1/generate-auth-token, GET the loginLink, GET /api/v1/get-balance",
     "railway": "Railway, a store of variables: POST /graphql/v2",
+    "oauth2": "OAuth 2: issuer URL/oauth2; POST /oauth2/token, /authorize and /device for a browser",
     "vault": "Vault, OpenBao: POST /v1/auth/approle/login, /v1/auth/token/renew-self, /v1/secret/data/app",
+    "github": "GitHub Apps: POST /app/installations/1/access_tokens, GET /orgs/sandbox-org/installation",
 }
 
 

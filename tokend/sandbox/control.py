@@ -1,6 +1,7 @@
 """Control endpoints below ``/_sandbox``: show and change the running sandbox, for tests and the demo."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -11,6 +12,7 @@ from tokend.sandbox.options import parse_duration
 from tokend.sandbox.stage import Stage
 
 PREFIX = "/_sandbox"
+_OAUTH_ERROR = re.compile(r"[a-z_]{1,40}")
 
 
 class InvalidControlError(Exception):
@@ -28,6 +30,8 @@ class Control:
             ("GET", f"{PREFIX}/requests"): self._requests,
             ("GET", f"{PREFIX}/users"): lambda _: {"version": 1, "users": self._stage.database.report()},
             ("GET", f"{PREFIX}/railway"): lambda _: {"version": 1, "services": self._stage.railway.report()},
+            ("GET", f"{PREFIX}/oauth2"): lambda _: {"version": 1, "grants": self._stage.oauth2.report()},
+            ("POST", f"{PREFIX}/oauth2"): self._end_a_grant,
             ("POST", f"{PREFIX}/behaviour"): self._behaviour,
             ("POST", f"{PREFIX}/credentials"): self._credentials,
             ("POST", f"{PREFIX}/clock"): self._clock,
@@ -81,6 +85,13 @@ class Control:
         vendor.credentials = {**(self._initial[name] if restore is True else vendor.credentials), **fields}
         return {"vendor": name, "changed": sorted(fields)}
 
+    def _end_a_grant(self, request: Request) -> object:
+        """End what a person has granted, as somebody does who removes the application from an account."""
+        number = _body(request).get("end")
+        if type(number) is not int or not self._stage.oauth2.end(number):
+            raise InvalidControlError("end is the number of a grant; GET /_sandbox/oauth2 lists them")
+        return {"ended": number}
+
     def _clock(self, request: Request) -> object:
         skew = _body(request).get("skew")
         if isinstance(skew, bool) or not isinstance(skew, int | float) or not abs(skew) <= 50 * 366 * 86400:
@@ -103,7 +114,7 @@ def _body(request: Request) -> dict[str, Any]:
 
 
 def _read_behaviour(fields: dict[str, Any]) -> Behaviour | None:
-    known = {"mode", "code", "count", "retry_after", "delay", "location", "path"}
+    known = {"mode", "code", "count", "retry_after", "delay", "location", "path", "executed"}
     if fields.keys() - known:
         raise InvalidControlError(f"a behaviour has {_names(known)}, not {_names(fields.keys() - known)}")
     mode = fields.get("mode")
@@ -114,16 +125,27 @@ def _read_behaviour(fields: dict[str, Any]) -> Behaviour | None:
     count, code = fields.get("count"), fields.get("code")
     if count is not None and (type(count) is not int or count < 1):
         raise InvalidControlError("count is a whole number from 1, or null for without end")
-    if code is not None and type(code) is not int and code not in ("Fail", "StatusFail"):
-        raise InvalidControlError("code is a whole number, or TT's Fail or StatusFail")
+    if code is not None and type(code) is not int and not _is_word(code):
+        raise InvalidControlError("code is a whole number, TT's Fail or StatusFail, or an error code of OAuth")
     readers: dict[str, Callable[[object], Any]] = {
         "retry_after": _one_line,
         "delay": _seconds,
         "location": _one_line,
         "path": _one_line,
+        "executed": _flag,
     }
     given = {name: read(fields[name]) for name, read in readers.items() if fields.get(name) is not None}
     return Behaviour(mode=mode, code=code, count=count, **given)
+
+
+def _is_word(code: object) -> bool:
+    return isinstance(code, str) and (code in ("Fail", "StatusFail") or _OAUTH_ERROR.fullmatch(code) is not None)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidControlError("executed is true or false")
+    return value
 
 
 def _seconds(value: object) -> float:

@@ -4,7 +4,7 @@ import random
 import threading
 from dataclasses import dataclass, replace
 
-MODES = ("reject", "rate_limit", "error", "garbage", "slow", "redirect", "truncated", "reset", "lost")
+MODES = ("reject", "rate_limit", "error", "garbage", "slow", "redirect", "truncated", "reset", "lost", "hang")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,8 @@ class Behaviour:
 
     ``code`` is the vendor's own code for `reject` and an HTTP status for `error`. ``retry_after`` is sent verbatim, so
     that broken values are possible. ``delay`` (seconds) is for `slow`, ``location`` for `redirect`. `lost` executes the
-    request and closes the connection without an answer; `reset` closes the connection before anything happens.
+    request and closes the connection without an answer; `reset` closes the connection before anything happens; `hang`
+    never answers. With ``executed`` the vendor executes the request first, and the fault replaces or delays its answer.
     """
 
     mode: str
@@ -23,6 +24,7 @@ class Behaviour:
     delay: float = 5.0
     location: str = "http://127.0.0.1:9/"
     path: str = "/"
+    executed: bool = False
 
 
 class Faults:

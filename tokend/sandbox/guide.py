@@ -12,12 +12,22 @@ _ACCOUNTS: dict[str, dict[str, str]] = {
     "jwt": {"claims.clientId": "partner_client_id", "secret": "partner_secret"},
     "request-jwt": {"key": "wallet_key", "secret": "wallet_secret"},
     "auth-token": {"client_secret": "xerve_client_secret"},
+    "github-app": {"client_id": "github_client_id", "installation": "github_installation", "owner": "github_owner"},
+    "oauth2": {
+        "client_id": "oauth2_client_id",
+        "client_secret": "oauth2_client_secret",
+        "refresh_token": "oauth2_refresh_token",
+    },
     "vault": {"role_id": "vault_role_id", "secret_id": "vault_secret_id", "role": "vault_role", "jwt": "vault_jwt"},
 }
+# Where the sandbox hands out the key of its own that a kind signs with.
+_KEYS = {"github-app": ("private_key", "/github/private-key.pem")}
 _TO_TRY = {
     "jwt": "GET /portfolio",
     "request-jwt": "POST /api/wallet/transfer",
     "auth-token": "GET the loginLink, once",
+    "github-app": "GET /installation/repositories",
+    "oauth2": "GET /oauth2/api",
     "vault": "GET /v1/auth/token/lookup-self",
 }
 
@@ -26,10 +36,15 @@ def guide(url: str, options: Options) -> list[str]:
     """Return the lines to print below "listening on …"."""
     lines = [
         "",
-        f'Give projectx, tt and auth-token base_url = "{url}", and vault address. Accepted, by kind of provider:',
+        f'Give projectx, tt, auth-token and github-app base_url = "{url}", and vault address;',
+        f'oauth2 issuer = "{url}/oauth2".',
+        "Accepted, by kind of provider:",
     ]
     for kind, keys in _ACCOUNTS.items():
         account = ", ".join(f"{key} = {_shown(name, options)}" for key, name in keys.items())
+        if kind in _KEYS:
+            key, path = _KEYS[kind]
+            account += f"; {key}: curl {url}{path}"
         lines.append(f"  {kind:<12} {account}" + (f"; to try a token: {_TO_TRY[kind]}" if kind in _TO_TRY else ""))
     store = {"auth": "railway_project_token", "project": "railway_project", "environment": "railway_environment"}
     place = ", ".join(f"{key} = {_shown(name, options)}" for key, name in store.items())

@@ -53,6 +53,7 @@ class Reply:
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     delivery: Literal["whole", "truncated", "none"] = "whole"
+    detail: Mapping[str, Any] = field(default_factory=dict)  # for the journal: what the vendor did; no secret
 
 
 def http_status(code: int | str | None, default: int) -> int:

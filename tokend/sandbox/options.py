@@ -14,6 +14,7 @@ _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 # Ten years: more than the life of any token, and every expiry stays before 2106, when unsigned 32-bit seconds end.
 _LONGEST_SECONDS = 3660 * 86400
 
+CLIENT_AUTH = ("client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none")
 VALIDATE_ANSWERS = ("new", "null", "same", "expired", "invalid-session", "session-not-found", "unknown-error")
 
 
@@ -45,7 +46,7 @@ class Options:
     fail_rate: float = _option(0.0, "number", "Share of vendor requests answered with 503, from 0 to 1.")
     seed: int | None = _option(None, "integer", "Seed for --fail-rate, to repeat a run.")
     ttl: float | None = _option(
-        None, "duration", "Life of every token the sandbox issues (projectx, tt, vault, xerve)."
+        None, "duration", "Life of every token the sandbox issues (oauth2, projectx, tt, vault, github, xerve)."
     )
 
     projectx_username: str = _option("sandbox-user", "text", "Accepted userName.")
@@ -86,6 +87,32 @@ class Options:
     vault_max_ttl: float | None = _option(None, "duration", "Age beyond which a token is not renewed; 4h by default.")
     vault_batch: bool = _option(False, "flag", "Issue batch tokens, which are not renewable.")
 
+    github_client_id: str = _option("sandbox-app", "text", "Accepted client id of an App.")
+    github_installation: str = _option("1", "text", "Number of the App's installation.")
+    github_owner: str = _option("sandbox-org", "text", "Account that the App is installed at.")
+    github_ttl: float | None = _option(None, "duration", "Life of its tokens; 1h unless --ttl is given.")
+
+    oauth2_client_id: str = _option("sandbox-oauth2-client", "text", "Id of the client with a secret.")
+    oauth2_client_secret: str = _option("sandbox-oauth2-secret", "text", "Its secret.")
+    oauth2_public_key: str | None = _option(None, "path", "PEM file with its public key, for private_key_jwt.")
+    oauth2_public_client_id: str = _option("sandbox-oauth2-app", "text", "Id of the client without a secret.")
+    oauth2_client_auth: str = _option("any", ("any", *CLIENT_AUTH), "The one client authentication accepted.")
+    oauth2_refresh_token: str = _option("sandbox-refresh-token", "text", "Refresh token that is valid at the start.")
+    oauth2_subject_token: str = _option("sandbox-subject-token", "text", "Subject token of token exchange.")
+    oauth2_subject: str = _option("sandbox-person", "text", "Account that the pages suggest.")
+    oauth2_ttl: float | None = _option(None, "duration", "Life of its access tokens; 1h unless --ttl is given.")
+    oauth2_expires_in: str = _option("number", ("number", "string", "none"), "Form of expires_in.")
+    oauth2_jwt: bool = _option(False, "flag", "Issue access tokens that are JWTs.")
+    oauth2_rotation: str = _option("strict", ("none", "strict", "grace"), "What a refresh does to its refresh token.")
+    oauth2_grace: float = _option(60.0, "duration", "Time in which grace answers the previous refresh token again.")
+    oauth2_refresh_ttl: float | None = _option(None, "duration", "Life of its refresh tokens; without it, no end.")
+    oauth2_refresh_ttl_from: str = _option("refresh", ("refresh", "login"), "What begins that life.")
+    oauth2_device_interval: float = _option(5.0, "duration", "Least time between two polls for a device.")
+    oauth2_device_ttl: float = _option(600.0, "duration", "Life of device codes.")
+    oauth2_encoding: str = _option("form", ("form", "json", "query"), "How its requests are encoded.")
+    oauth2_errors_as_200: bool = _option(False, "flag", "Answer errors with status 200.")
+    oauth2_require_par: bool = _option(False, "flag", "Accept pushed authorization requests only.")
+
     xerve_client_secret: str = _option("sandbox-xerve-secret", "text", "Secret its callers sign with.")
     xerve_ttl: float | None = _option(None, "duration", "Life of its tokens, instead of the requested minutes.")
     xerve_status: int | None = _option(None, (400, 401, 500), "Answer each request with this documented error.")
@@ -104,6 +131,8 @@ class Options:
             raise ValueError(f"fail rate {self.fail_rate} is not between 0 and 1")
         if not abs(self.clock_skew) <= _LONGEST_SECONDS * 5:  # 50 years: 1976 to 2076, without OverflowError
             raise ValueError("clock skew is at most fifty years")
+        if not re.fullmatch(r"[1-9][0-9]{0,18}", self.github_installation, re.ASCII):
+            raise ValueError("the installation at GitHub is a number")
         life = self.projectx_ttl or self.ttl or 0
         if self.no_projectx_exp and self.projectx_expires_in_field and life % 60:
             raise ValueError("expiresIn counts whole minutes: without exp, the ProjectX life must be whole minutes")

@@ -8,6 +8,8 @@ from tokend.sandbox.faults import Behaviour, Faults
 from tokend.sandbox.journal import Entry, Journal
 from tokend.sandbox.messages import Reply, Request, http_status, json_reply
 from tokend.sandbox.options import Options
+from tokend.sandbox.vendors.github import GitHub
+from tokend.sandbox.vendors.oauth2 import OAuth2
 from tokend.sandbox.vendors.partner import PORTFOLIO, Partner
 from tokend.sandbox.vendors.projectx import LOGIN, ProjectX
 from tokend.sandbox.vendors.railway import Railway
@@ -33,6 +35,7 @@ class Stage:
         self.journal = Journal()
         self.database = XerveDatabase(options.database)
         self.railway = Railway(options)
+        self.oauth2 = OAuth2(options, self.clock)
         vendors: tuple[Vendor, ...] = (
             ProjectX(options, self.clock),
             Partner(options, self.clock),
@@ -41,6 +44,8 @@ class Stage:
             Xerve(options, self.clock, self.database),
             self.railway,
             Vault(options, self.clock),
+            GitHub(options, self.clock),
+            self.oauth2,
         )
         self.vendors = {vendor.name: vendor for vendor in vendors}
         self._latency = options.latency
@@ -53,10 +58,13 @@ class Stage:
             route = vendor.route(request.path)
             if route is not None:
                 arrived = self.clock.now()
-                self.stopping.wait(self._latency)
-                reply = self._play(vendor, request)
+                with self.journal.arrived(vendor.name):
+                    self.stopping.wait(self._latency)
+                    behaviour = self.faults.draw(vendor.name, request.path)
+                    reply = vendor.answer(request) if behaviour is None else self._play(vendor, request, behaviour)
                 status = 0 if reply.delivery == "none" else reply.status
-                self.journal.add(Entry(vendor.name, request.method, route, arrived, status))
+                fault = behaviour.mode if behaviour else None
+                self.journal.add(Entry(vendor.name, request.method, route, arrived, status, fault, reply.detail))
                 return reply
         # An unknown path may hold a token: it is not recorded.
         self.journal.add(Entry("none", request.method, "(unknown)", self.clock.now(), 404))
@@ -68,16 +76,17 @@ class Stage:
         self.stopping.set()
         self.database.close()
 
-    def _play(self, vendor: Vendor, request: Request) -> Reply:
-        behaviour = self.faults.draw(vendor.name, request.path)
-        if behaviour is None:
-            return vendor.answer(request)
-        before = _instead_of_an_answer(vendor, request, behaviour)
-        if before is not None:
-            return before
+    def _play(self, vendor: Vendor, request: Request, behaviour: Behaviour) -> Reply:
+        reply = vendor.answer(request) if behaviour.executed else None
+        instead = _instead_of_an_answer(vendor, request, behaviour)
+        if instead is not None:
+            return replace(instead, detail=reply.detail if reply else {})
+        if behaviour.mode == "hang":
+            self.stopping.wait()
+            return Reply(status=500, delivery="none", detail=reply.detail if reply else {})
         if behaviour.mode == "slow":
             self.stopping.wait(behaviour.delay)
-        reply = vendor.answer(request)
+        reply = reply or vendor.answer(request)
         if behaviour.mode == "truncated":
             return replace(reply, delivery="truncated")
         return replace(reply, delivery="none") if behaviour.mode == "lost" else reply

@@ -30,6 +30,19 @@ def sign(claims: Mapping[str, Any], secret: Secret, *, algorithm: str, header: M
     return b".".join([message, _base64url(signature)]).decode("ascii")
 
 
+def key_fault(secret: Secret, algorithm: str) -> str | None:
+    """Return why a secret is no key for an ``algorithm`` of key pairs; None if it is one. Signs nothing."""
+    import jwt  # late, as in `_signer`
+
+    try:
+        _signer(algorithm).prepare_key(private_key(secret, algorithm, prove=False))
+    except SecretError as error:
+        return error.detail
+    except (jwt.InvalidKeyError, TypeError, ValueError):
+        return f"the key does not fit {algorithm}"
+    return None
+
+
 @cache
 def _signer(algorithm: str) -> Any:
     # A late import: with cryptography it costs 42 ms and 11 MB, and HMAC keys do not need it.

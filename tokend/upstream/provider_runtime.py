@@ -1,12 +1,16 @@
 """Runtime of one provider or sink: its secrets, its upstream, and the upstream's clock."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 from tokend.machine.clock import Clock
+from tokend.machine.command import EndedCommand
 from tokend.machine.thread_pool import Threads
+from tokend.plugin.clean_command import run_clean
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.secret_reading import COMMAND_SECONDS, of_token, read_secret
 from tokend.plugin.secret_source import SecretSource
@@ -20,6 +24,10 @@ from tokend.values.url import host_of, is_confidential
 
 # A command has its own, shorter limit; a file on a disk that hangs is abandoned after this.
 REVEAL_SECONDS = COMMAND_SECONDS + 5.0
+# A command ends itself, and its group, at its own limit: only a thread that hangs is abandoned.
+KILLED_SECONDS = 5.0
+
+T = TypeVar("T")
 
 
 def no_token(name: str) -> Secret | None:  # of the interface
@@ -29,10 +37,12 @@ def no_token(name: str) -> Secret | None:  # of the interface
 class ProviderRuntime:
     """Implement `plugin.provider.Runtime` for the settings of one provider or one sink. Opens nothing before use.
 
-    ``tokens`` returns the valid token of another provider, None if it has none now.
+    ``tokens`` returns the valid token of another provider, None if it has none now. ``commands`` run programs, which
+    may take long: the calls of ``threads`` must not wait for them.
     """
 
     __slots__ = (
+        "_commands",
         "_environ",
         "_keeping",
         "_resolver",
@@ -51,12 +61,14 @@ class ProviderRuntime:
         *,
         clock: Clock,
         threads: Threads,
+        commands: Threads | None = None,
         resolver: Resolver | None = None,
         environ: Mapping[str, str] = os.environ,
         tokens: Callable[[str], Secret | None] = no_token,
     ) -> None:
         self.clock = clock
         self._threads = threads
+        self._commands = commands or threads
         self._environ = environ
         self._settings = settings
         self._resolver = resolver
@@ -85,6 +97,17 @@ class ProviderRuntime:
         except TimeoutError as error:
             why = str(error) or f"it hangs, for {REVEAL_SECONDS:.0f} s"
             raise SecretError(f"{source} could not be read: {why}") from None
+
+    async def run_in_thread(self, call: Callable[[], T], *, seconds: float) -> T:
+        """Run a short blocking call in a thread."""
+        return await self._threads.run(call, seconds=seconds)
+
+    async def run_command(
+        self, argv: Sequence[str], added: Mapping[str, Secret], *, seconds: float, output_limit: int
+    ) -> EndedCommand:
+        """Run a program in a thread of its own kind, with the clean environment and ``added``."""
+        call = partial(run_clean, argv, added, seconds=seconds, output_limit=output_limit, environ=self._environ)
+        return await self._commands.run(call, seconds=seconds + KILLED_SECONDS)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:

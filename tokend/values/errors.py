@@ -44,7 +44,8 @@ class TransientError(AttemptError):
     ``retry_after`` is the pause that the upstream asked for, in seconds, or None. ``repeatable`` says that an `issue`
     may repeat the call (timeouts and 5xx; docs/vendors.md, auth-token). A malformed answer is not repeatable: the
     call may have had its effect. ``is_sent`` is false if no connection came about: the call had no effect.
-    ``is_answered`` is false if the connection ended before the head of an answer.
+    ``is_answered`` is false if the connection ended before the head of an answer. ``may_be_spent``: a complete answer
+    has decided nothing, and the server may have spent the refresh token that was sent (5xx, 3xx, a page).
     """
 
     reason = "transient"
@@ -57,12 +58,18 @@ class TransientError(AttemptError):
         repeatable: bool = False,
         is_sent: bool = True,
         is_answered: bool = True,
+        may_be_spent: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.repeatable = repeatable
         self.is_sent = is_sent
         self.is_answered = is_answered
+        self.may_be_spent = may_be_spent
+
+
+class LostAnswerError(TransientError):
+    """A refresh token was sent, and no complete, acceptable answer arrived: whether it was spent is not known."""
 
 
 class SameAsForgottenError(TransientError):
@@ -85,6 +92,18 @@ class RejectedError(AttemptError):
     """The upstream refused the credentials. No timer retries after the second refusal in a row."""
 
     reason = "rejected"
+
+
+class LoginRefusedError(AttemptError):
+    """The server refused the login (its refresh token, code or device code). A person has to log in again."""
+
+    reason = "login_required"
+
+
+class WrongStateError(TokendError):
+    """The address belongs to another login than the one under way. Nothing was sent; the login goes on."""
+
+    reason = "wrong_state"
 
 
 class ClockError(AttemptError):
@@ -236,6 +255,12 @@ class NotSupportedError(ReaderError):
     """This kind of token cannot do this."""
 
     code, status = "not_supported", 405
+
+
+class WrongAddressError(ReaderError):
+    """The address at which a browser has ended finishes no login that is under way here. Nothing was sent."""
+
+    code, status = "bad_request", 400
 
 
 class GenerationConflictError(ReaderError):

@@ -67,6 +67,23 @@ def is_confidential(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
+def is_loopback_redirect(url: str) -> bool:
+    """Return whether ``url`` is on this machine: http or https to loopback, without user and fragment."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    readable = _CHARACTERS.fullmatch(url) is not None and _PLACE.fullmatch(parts.netloc) is not None
+    return (
+        readable
+        and parts.scheme in {"http", "https"}
+        and "#" not in url
+        and port != 0
+        and is_loopback(parts.netloc.removesuffix(f":{port}") if port is not None else parts.netloc)
+    )
+
+
 def has_user(text: str) -> bool:
     """Return whether ``text`` is a URL with a user or a password before its host, in the way of any reader."""
     return _WITH_USER.match(text) is not None

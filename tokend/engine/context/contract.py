@@ -3,12 +3,15 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tokend.machine.clock import Clock
+from tokend.machine.event import Event
+from tokend.plugin.login import BrowserLogin, DeviceLogin, Flow
 from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import ProviderSettings
 from tokend.plugin.sink import ListeningSink
+from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.status import ProviderStatus, SinkStatus
 from tokend.values.tokens import Lease, Token
@@ -68,6 +71,79 @@ class Entry(Protocol):
 
     def status(self) -> ProviderStatus:
         """Return the provider's current status."""
+
+
+class LoginUnderWay(Protocol):
+    """A login that a peer has begun, read-only.
+
+    ``begun`` is None as soon as it has ended. ``error`` is the operator's sentence, also of the last failed try of a
+    login that goes on. ``ended`` is set at its end.
+    """
+
+    @property
+    def login_id(self) -> str:
+        """Its name: 192 random bits."""
+
+    @property
+    def flow(self) -> Flow:
+        """How the person finishes it."""
+
+    @property
+    def begun(self) -> BrowserLogin | DeviceLogin | None:
+        """What the server was asked for; of its secrets nothing may leave the daemon."""
+
+    @property
+    def state(self) -> Literal["pending", "done", "failed", "expired"]:
+        """What has come of it."""
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed, or its last try."""
+
+    @property
+    def subject(self) -> str | None:
+        """The account, as the server names it."""
+
+    @property
+    def expires_at(self) -> Instant:
+        """Its end."""
+
+    @property
+    def ended(self) -> Event:
+        """Set at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogoutAnswer:
+    """What a logout has done. ``confirmed``: the server has revoked the login, or need not be asked.
+
+    ``dropped``: nothing is kept of it. If not, ``detail`` says why, and another logout tries again.
+    """
+
+    confirmed: bool
+    dropped: bool
+    detail: str | None = None
+
+
+class Logins(Protocol):
+    """Logins that persons begin and end. ``uid`` is the peer's. All methods raise the errors of `Engine`'s."""
+
+    async def begin(
+        self, name: str, *, uid: int, flow: Flow | None, redirect_uri: str | None, other_account: bool
+    ) -> LoginUnderWay:
+        """Begin a login; ``flow`` None: the one that the provider prefers. Raises `ThrottledError`: too many."""
+
+    async def finish(self, name: str, login_id: str, *, uid: int, redirected_to: str) -> LoginUnderWay:
+        """Finish a login by the address at which a browser has ended. Raises `WrongAddressError`; it goes on then."""
+
+    def find(self, name: str, login_id: str, *, uid: int) -> LoginUnderWay:
+        """Return a login. Raises one `UnknownTokenError` for another peer's and for none."""
+
+    def cancel(self, name: str, login_id: str, *, uid: int) -> LoginUnderWay:
+        """Cancel a login. One that has ended stays as it is."""
+
+    async def log_out(self, name: str, *, uid: int, force: bool) -> LogoutAnswer:
+        """Withdraw the token and end the login, here at once and at the server if it can be done within 30 s."""
 
 
 class Engine(Protocol):
@@ -145,6 +221,10 @@ class Engine(Protocol):
         With ``path``, plan that file instead; only with ``dry_run``. Raises `ConfigError`; the configuration in force
         is unchanged then.
         """
+
+    @property
+    def logins(self) -> Logins:
+        """The logins that persons begin and end."""
 
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call ``callback(name)`` at each change of a lease or a state. Return a function that unsubscribes."""

@@ -64,9 +64,10 @@ def is_surely_another_account(old: HeldSettings, new: HeldSettings) -> bool:
     if any(getattr(old, name) != getattr(new, name) for name in new.account_fields - (before.keys() | now.keys())):
         return True
     shared = new.account_fields & before.keys() & now.keys()
+    literals = [(name, before[name].literal, now[name].literal) for name in shared]
     return any(
-        before[name].literal is not None and now[name].literal is not None and before[name] != now[name]
-        for name in shared
+        one is not None and other is not None and old.account_part(name, one) != new.account_part(name, other)
+        for name, one, other in literals
     )
 
 

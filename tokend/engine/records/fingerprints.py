@@ -45,8 +45,12 @@ async def identify(
         elif name in settings.request_fields():
             with suppress(SecretError):
                 present[name] = await runtime.reveal(source)
-    account = settings.account_fields if isinstance(settings, HeldSettings) else settings.request_fields()
-    whose = revealed if settings.local else {**revealed, **_accounts_of_tokens(settings, accounts)}
+    account, whose = settings.request_fields(), revealed
+    if isinstance(settings, HeldSettings):
+        account = settings.account_fields
+        whose = {name: settings.account_part(name, secret) for name, secret in revealed.items()}
+    if not settings.local:
+        whose = {**whose, **_accounts_of_tokens(settings, accounts)}
     return Identity(
         account=digest(_canonical(settings, account, whose)),
         request=digest(_canonical(settings, settings.request_fields(), {})),

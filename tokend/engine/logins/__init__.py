@@ -1,0 +1,1 @@
+"""Logins that a person begins and ends: `tokend login`, `tokend logout`."""

@@ -1,0 +1,24 @@
+"""`Logins`: what persons do about logins; implements `contract.Logins`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from anyio.abc import TaskGroup
+
+from tokend.engine.context.context import Context
+from tokend.engine.context.contract import LogoutAnswer
+from tokend.engine.logins.login_sessions import LoginSessions
+from tokend.engine.logins.logout import Logout
+
+
+class Logins(LoginSessions):
+    """The logins under way, and their ends."""
+
+    def __init__(self, tasks: TaskGroup, context: Context, providers: Mapping[str, Any]) -> None:
+        super().__init__(tasks, context, providers)
+        self._logout = Logout(context, providers)
+
+    async def log_out(self, name: str, *, uid: int, force: bool) -> LogoutAnswer:
+        """End a login here and at its server. A login of the provider that is under way is cancelled."""
+        self.abandon(name)
+        return await self._logout.log_out(name, uid=uid, force=force)

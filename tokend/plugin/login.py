@@ -1,0 +1,143 @@
+"""Interfaces of held kinds whose token comes from a login: a refresh token, which may rotate.
+
+The engine journals each exchange before it is sent, saves what was granted before it publishes, and decides what an
+answer means for the login (`engine/policy/login_outcome`). A kind makes one exchange per call.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
+
+from tokend.plugin.protocol_check import implements
+from tokend.plugin.provider import Runtime
+from tokend.plugin.settings import HeldSettings
+from tokend.values.instant import Instant
+from tokend.values.logins import Granted, Login, LoginClient
+from tokend.values.secret import Secret
+from tokend.values.tokens import JSON
+
+Flow: TypeAlias = Literal["browser", "device"]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A document that was kept in the provider's record, and when it was fetched."""
+
+    document: JSON
+    at: Instant
+
+
+class RememberingRuntime(Runtime, Protocol):
+    """The runtime of a kind that keeps public documents (a server's metadata) in its record, over restarts."""
+
+    def recall(self, key: str) -> Remembered | None:
+        """Return the document that was kept under ``key``, however old."""
+
+    async def remember(self, key: str, document: JSON) -> None:
+        """Keep a document under ``key``. It holds no secret."""
+
+
+@runtime_checkable
+class WithLogin(Protocol):
+    """A held kind that may use a login.
+
+    Errors of `refresh` say what is known of the refresh token:
+
+    - `TransientError` with ``is_sent`` false: the server has not seen it;
+    - `LostAnswerError`: it was sent, and no complete, acceptable answer arrived;
+    - `LoginRefusedError`: the server refused it;
+    - `RejectedError`: the server refused the client, and the login stays;
+    - another `AttemptError`: a complete answer has decided nothing; ``may_be_spent`` of `TransientError` says that the
+      server may have spent it nevertheless.
+    """
+
+    @property
+    def uses_login(self) -> bool:
+        """Whether these settings use a login. If not, `Provider.fetch` is called, and nothing here counts."""
+
+    @property
+    def login_client(self) -> LoginClient:
+        """The client that a login must belong to."""
+
+    async def initial_refresh_token(self, runtime: Runtime) -> Secret | None:
+        """Return the configured refresh token, None if there is none. Raises `SecretError`. No request."""
+
+    async def refresh(self, runtime: RememberingRuntime, login: Login) -> Granted:
+        """Make ONE exchange with the login's refresh token. No retry, no sleep, no log.
+
+        The refresh token goes to ``login.origin`` only: `RejectedError` where the token URL has another origin.
+        """
+
+    async def probe_server(self, runtime: RememberingRuntime) -> None:
+        """Ask the server something harmless: an answer below 500 returns. Raises `TransientError` for anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserLogin:
+    """A login that a person finishes in a browser. ``state``, ``verifier`` and ``nonce`` never leave the daemon alone:
+    ``url`` holds the state and the verifier's hash.
+    """
+
+    url: str
+    redirect_uri: str
+    state: Secret
+    verifier: Secret | None
+    nonce: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLogin:
+    """A login that a person finishes on another device. ``expires_at`` is the end of the code."""
+
+    verification_uri: str
+    verification_uri_complete: str | None
+    user_code: str
+    device_code: Secret
+    interval_seconds: float
+    expires_at: Instant
+    verifier: Secret | None = None
+
+
+@runtime_checkable
+class InteractiveLogin(WithLogin, Protocol):
+    """A kind with a login that a person can begin (`tokend login`)."""
+
+    @property
+    def login_flows(self) -> tuple[Flow, ...]:
+        """The flows that these settings allow, the preferred one first; empty: no person can log in."""
+
+    async def begin_browser(self, runtime: RememberingRuntime, redirect_uri: str | None) -> BrowserLogin:
+        """Begin a login in a browser, with PAR where the server demands it. None: the configured redirect."""
+
+    async def finish_browser(self, runtime: RememberingRuntime, begun: BrowserLogin, redirected_to: str) -> Granted:
+        """Exchange the code of the address at which the browser has ended.
+
+        Raises `WrongStateError` for an address of another login: nothing was sent. Raises `LoginRefusedError` where
+        the person or the server has refused (``access_denied``).
+        """
+
+    async def begin_device(self, runtime: RememberingRuntime) -> DeviceLogin:
+        """Ask for a device code."""
+
+    async def poll_device(self, runtime: RememberingRuntime, begun: DeviceLogin) -> Granted | float:
+        """Ask ONCE whether the person has finished. Returns the seconds until the next poll where not yet.
+
+        `slow_down` adds five seconds for good: the result is the new interval. Raises `LoginRefusedError` for
+        ``access_denied`` and ``expired_token``.
+        """
+
+    @property
+    def can_revoke(self) -> bool:
+        """Whether a login can be revoked at the server, as far as the settings say."""
+
+    async def revoke(self, runtime: RememberingRuntime, login: Login) -> None:
+        """Revoke the login's refresh token (RFC 7009). Returns when the server has confirmed. Raises `AttemptError`."""
+
+
+def uses_login(settings: HeldSettings) -> TypeGuard[WithLogin]:
+    """Return whether tokens of these settings come from a login."""
+    return implements(settings, WithLogin) and cast(WithLogin, settings).uses_login
+
+
+def has_interactive_login(settings: HeldSettings) -> TypeGuard[InteractiveLogin]:
+    """Return whether a person can log in for these settings."""
+    return implements(settings, InteractiveLogin) and bool(cast(InteractiveLogin, settings).login_flows)
