@@ -70,6 +70,7 @@ class StateDirectory(Salted):
     def __init__(self, path: Path, sealer: Sealer = IN_CLEAR) -> None:
         self.path = path
         self._sealer = sealer
+        self.unread: set[Path] = set()  # files that could not be read, and stay for the next start
         self._tokens = path / "tokens"
         self._sinks = path / "sinks"  # made at the first mark: few configurations have a remote sink
         self._lock: int | None = None
@@ -127,6 +128,7 @@ class StateDirectory(Salted):
                 self.set_aside(path)
             except OSError as error:
                 log.warning("state.unreadable", path=str(path), detail=error.strerror)
+                self.unread.add(path)
             else:
                 yield path, content
 
@@ -212,13 +214,13 @@ class StateDirectory(Salted):
         """Yield the name and the content of each file that may hold the salt."""
         yield from self._salt_of(self.path / SALT)
         try:
-            others = sorted(name for name in os.listdir(self.path) if name.startswith(SALT + "."))
+            others = sorted(path for path in self.path.iterdir() if path.name.startswith(SALT + "."))
         except FileNotFoundError:
             return
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
-        for name in others:
-            yield from self._salt_of(self.path / name)
+        for path in others:
+            yield from self._salt_of(path)
 
     def _salt_of(self, path: Path) -> Iterator[tuple[str, bytes]]:
         try:

@@ -5,7 +5,7 @@ until `drop`. `sealed_index` decides which files were put back.
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -29,6 +29,10 @@ class ByteBackend(Protocol):
     @property
     def boot_id(self) -> str:
         """The running boot."""
+
+    @property
+    def unread(self) -> Collection[Path]:
+        """Files that could not be read now, by `files` or `marks`."""
 
     def files(self) -> Iterable[tuple[Path, bytes]]:
         """Every provider's file, named for its provider."""
@@ -159,6 +163,8 @@ class SealedState:
         """
         if self._index.last and not self._index.is_found:
             self._warn("state_index", "the state is sealed and has no index: a record put back is not noticed")
+        for path in self.backend.unread:
+            self._index.may_be_in_clear(_file(path))
         self._numbers.saw(self._index.highest)
         highest = self._numbers.went_back_from()
         if highest is not None and not self.unopened:
@@ -224,9 +230,8 @@ class SealedState:
 
     def set_aside(self, path: Path) -> None:
         """Rename a damaged file, so that it is neither read again nor lost."""
-        kind, outdated = ("marks", self.outdated_marks) if path.parent.name == "sinks" else ("record", self.outdated)
-        outdated.discard(_name(path))
-        self._index.gone(f"{kind}/{_name(path)}")
+        (self.outdated_marks if path.parent.name == "sinks" else self.outdated).discard(_name(path))
+        self._index.gone(_file(path))
         self.backend.set_aside(path)
 
     # -------------------------------------------------------------- the index
@@ -258,6 +263,11 @@ class SealedState:
         finally:
             self._numbers.close()
             self.backend.close()
+
+
+def _file(path: Path) -> str:
+    """Return the name that the index has for a file."""
+    return f"{'marks' if path.parent.name == 'sinks' else 'record'}/{_name(path)}"
 
 
 def _name(path: Path) -> str:

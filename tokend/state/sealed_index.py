@@ -70,6 +70,11 @@ class SealedIndex:
         self.last[file] = opened.number
         self.highest = max(self.highest, opened.number)
 
+    def may_be_in_clear(self, file: str) -> None:
+        """Note that a file is there that could not be read, at the first key or later."""
+        if not self.is_opened and file not in self.last:
+            self._in_clear.add(file)
+
     def wrote(self, file: str, number: int) -> None:
         """Note that a file was written, or removed, with this number."""
         with self._lock:

@@ -1,7 +1,7 @@
 """Read-only view of a state directory, for a program beside the daemon that holds it."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from tokend.files import read_whole
@@ -21,6 +21,7 @@ class StateSnapshot(Salted):
         self._directory = path
         self._tokens = path / "tokens"
         self.boot_id = boot_id()
+        self.unread: Collection[Path] = ()
         self.error: str | None = None
         self._salt = secrets.token_bytes(SALT_BYTES)
         self._found: list[tuple[Path, bytes]] = []
