@@ -93,7 +93,7 @@ def _headline(answer: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
         if one["error"]:
             lines.append(f"socket {one['path']}: {click.style(one['state'], fg='red')}: {one['error']}")
     for warning in (answer.get("state") or {}).get("warnings", ()):
-        lines.append(click.style("warning", fg="yellow") + f": {warning['message']}")
+        lines.append(click.style(warning["message"], fg="yellow"))
     return "\n".join(lines)
 
 

@@ -18,7 +18,7 @@ from tokend.values.status import StatusWarning
 
 SUFFIX = ".json"
 INDEX = "index"
-IN_CLEAR = "state is in clear: who copies the disk has the tokens. Set state_key in [daemon]"
+IN_CLEAR = "state is in clear: [daemon] state_key would seal it"
 
 log = get_logger()
 

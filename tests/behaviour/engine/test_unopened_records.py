@@ -33,7 +33,7 @@ WHY = "it is sealed with another key"
 
 @pytest.mark.parametrize("settings", [FakeHeld(), LOCAL, FakeGiven(given=literal("an-initial-fake"))])
 def test_nothing_is_sent_and_no_initial_token_is_used_until_an_admin_drops_the_record(settings: FakeHeld) -> None:
-    """Pending, class store, for a day; readers get the reason; what the sinks hold stays; then it begins again with nothing."""
+    """Pending, class store, for a day; readers get the reason; what the sinks hold stays."""
 
     async def main(clock: VirtualClock) -> None:
         world = World(clock)
