@@ -12,8 +12,18 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from tokend.files import RefusedError, make_directory, read_private, remove_file, replace_private, sweep_directory
+from tokend.files import (
+    RefusedError,
+    make_directory,
+    read_private,
+    remove_file,
+    replace_from_reserve,
+    replace_private,
+    reserve_space,
+    sweep_directory,
+)
 from tokend.machine.logs import get_logger
+from tokend.signing.hkdf import sub_key
 from tokend.state.ownership import check_directory, check_file, make_private
 from tokend.state.salt import NAME as SALT
 from tokend.state.salt import Salt, find_salt
@@ -56,6 +66,10 @@ class Salted:
         keyed = self._keyed.copy()
         keyed.update(value)
         return keyed.hexdigest()
+
+    def digest_for(self, purpose: str, value: bytes) -> str:
+        """Return a digest under a key of its own: HKDF-SHA256 (RFC 5869) of the salt, with the purpose as its info."""
+        return hmac.digest(sub_key(self._salt, f"tokend {purpose}".encode()), value, "sha256").hex()
 
 
 class StateDirectory(Salted):
@@ -132,13 +146,21 @@ class StateDirectory(Salted):
             else:
                 yield path, content
 
-    def save(self, name: str, content: bytes) -> None:
-        """Write a provider's file durably. Raises `StoreError`; the old file is unchanged then."""
+    def save(self, name: str, content: bytes, *, reserve: int = 0) -> None:
+        """Write a provider's file durably. Raises `StoreError`; the old file is unchanged then.
+
+        With ``reserve``, so many bytes are allocated first, for the next save (`files.reserved`).
+        """
         with self._completing:
             if not self._is_complete:
                 self._complete()
+        path = self._tokens / (name + SUFFIX)
         try:
-            replace_private(self._tokens / (name + SUFFIX), content)
+            if reserve:
+                reserve_space(path, reserve)
+            elif replace_from_reserve(path, content):
+                return
+            replace_private(path, content)
         except OSError as error:
             raise StoreError(f"state of {name} cannot be written to {self._tokens}: {error.strerror}") from None
 

@@ -40,8 +40,8 @@ class ByteBackend(Protocol):
     def marks(self) -> Iterable[tuple[Path, bytes]]:
         """Every file with marks, named for its provider."""
 
-    def save(self, name: str, content: bytes) -> None:
-        """Write a provider's file durably or raise `StoreError`."""
+    def save(self, name: str, content: bytes, *, reserve: int = 0) -> None:
+        """Write a provider's file durably or raise `StoreError`. ``reserve``: bytes to keep for the next save."""
 
     def save_marks(self, name: str, content: bytes | None) -> None:
         """Write a provider's marks durably, or remove them (None), or raise `StoreError`."""
@@ -57,6 +57,9 @@ class ByteBackend(Protocol):
 
     def digest(self, value: bytes) -> str:
         """Salted hash."""
+
+    def digest_for(self, purpose: str, value: bytes) -> str:
+        """Salted hash under a key that this purpose alone has."""
 
     def fingerprint(self, value: bytes) -> str:
         """Salted short hash."""
@@ -76,7 +79,7 @@ class SealedState:
     def __init__(self, backend: ByteBackend, sealer: Sealer, numbers: WriteNumbers | None = None) -> None:
         self.backend = backend
         self.boot_id = backend.boot_id
-        self.digest, self.fingerprint = backend.digest, backend.fingerprint
+        self.digest, self.fingerprint, self.digest_for = backend.digest, backend.fingerprint, backend.digest_for
         self.unopened: dict[str, str] = {}
         self.outdated: set[str] = set()
         self.outdated_marks: set[str] = set()
@@ -181,12 +184,17 @@ class SealedState:
 
     # -------------------------------------------------------------- writing
 
-    def save(self, name: str, content: bytes) -> None:
-        """Write a record durably. Raises `StoreError`; the old one is unchanged then."""
+    def save(self, name: str, content: bytes, *, reserve: int = 0) -> None:
+        """Write a record durably. Raises `StoreError`; the old one is unchanged then.
+
+        With ``reserve``, so many bytes are kept for the next save of the name.
+        """
         if (why := self.unopened.get(name)) is not None:
             raise StoreError(f"state of {name} is not written: the record there cannot be opened: {why}")
         number = self._begin_write()
-        self.backend.save(name, self._sealer.seal("record", name, number, content))
+        sealed = self._sealer.seal("record", name, number, content)
+        # The next one is as much longer than its content as this one.
+        self.backend.save(name, sealed, reserve=reserve and reserve + len(sealed) - len(content))
         self._wrote(f"record/{name}", number)
         self.outdated.discard(name)
 

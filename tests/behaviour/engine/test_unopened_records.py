@@ -3,7 +3,8 @@
 import anyio
 import pytest
 
-from tests.expecting import present
+from tests.expecting import held, present
+from tests.fake_logins import ORIGIN, FakeLogin, login_server
 from tests.fakes import (
     FakeFile,
     FakeGiven,
@@ -25,6 +26,7 @@ from tests.virtual import VirtualClock, run_virtually
 from tokend.engine.records.record import Record
 from tokend.engine.records.store import TokenStore
 from tokend.values.errors import StoreError, TokenUnavailableError
+from tokend.values.logins import Granted
 from tokend.values.status import State
 
 LOCAL = FakeLocal(secret=literal("a-fake-secret"))
@@ -184,5 +186,33 @@ def test_a_save_wakes_who_waits_for_the_next_one() -> None:
         state.broken = True
         await store.rewrite("a")
         assert store.unsaved() == 1
+
+    run_virtually(main)
+
+
+def test_a_login_waits_for_its_record_and_only_logout_drops_it() -> None:
+    """The record may hold a refresh token that replaced the initial one: that is spent, and must not be sent. No person
+    can log in meanwhile, and `forget` drops the token only."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock)
+        world.state.unopened["a"] = WHY
+        async with world.running(provider("a", FakeLogin(refresh_token=literal("fake-refresh-0")))) as supervisor:
+            await anyio.sleep(86_400)
+            entry = held(supervisor.entries["a"])
+            assert (server.refreshes, entry.status().state) == ([], State.PENDING)
+            with pytest.raises(StoreError, match=WHY):
+                await entry.accept_login(Granted(ORIGIN, clock.instant()), another_account=False)
+            with pytest.raises(StoreError, match=WHY):
+                await world.store.commit("a", lambda record: record)
+            with pytest.raises(TokenUnavailableError, match="tokend logout a drops it"):
+                await supervisor.forget("a")
+            await anyio.sleep(60)
+            assert (server.refreshes, world.state.content) == ([], {})
+            await entry.log_out()
+            await anyio.sleep(60)
+            assert world.state.unopened == {}
+            assert server.refreshes == ["fake-refresh-0"]
+            assert entry.status().valid
 
     run_virtually(main)
