@@ -10,8 +10,11 @@ from pathlib import Path
 
 MOUNTS = Path("/proc/self/mountinfo")
 SHARED = frozenset(
-    "9p acfs afs beegfs ceph cifs coda davfs drvfs gfs gfs2 glusterfs gpfs kafs lustre mmfs ncp ncpfs nfs nfs3 nfs4 "
-    "ocfs2 orangefs panfs prl_fs pvfs2 smb2 smb3 smbfs vboxsf virtiofs vmhgfs webdav wekafs".split()
+    {
+        *("9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "drvfs", "gfs", "gfs2", "glusterfs", "gpfs"),
+        *("kafs", "lustre", "mmfs", "ncp", "ncpfs", "nfs", "nfs3", "nfs4", "ocfs2", "orangefs", "panfs", "prl_fs"),
+        *("pvfs2", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs", "webdav", "wekafs"),
+    }
 )
 # By FUSE: the name of the program follows the dot.
 SHARED_BY_FUSE = re.compile(

@@ -61,7 +61,19 @@ class ExchangeUnderWay:
 class LoginExchange:
     """Use one provider's login. `AttemptRunner` makes the attempts; this class keeps the login through them."""
 
-    __slots__ = ("_clock", "_context", "_doubt", "_held", "_leaving", "_name", "_shield", "_store", "ended", "file", "unsaved")
+    __slots__ = (
+        "_clock",
+        "_context",
+        "_doubt",
+        "_held",
+        "_leaving",
+        "_name",
+        "_shield",
+        "_store",
+        "ended",
+        "file",
+        "unsaved",
+    )
 
     def __init__(self, name: str, context: Context) -> None:
         self._name = name

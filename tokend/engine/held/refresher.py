@@ -298,7 +298,14 @@ class Refresher:
 
     async def drop_logged_out(self) -> None:
         """Drop the logins that persons have ended, and those of former clients. Raises `StoreError` as `log_out`."""
-        await self._rewrite(lambda record: replace(record, login=record.login.without_aside()), withdraws=False)
+
+        def dropped(record: Record) -> Record:
+            seen = record.seen
+            if seen is not None:
+                seen = replace(seen, own=seen.own.without_aside())
+            return replace(record, login=record.login.without_aside(), seen=seen)
+
+        await self._rewrite(dropped, withdraws=False)
 
     async def _rewrite(self, change: Callable[[Record], Record], *, withdraws: bool) -> None:
         if (exchange := self.exchange) is None:

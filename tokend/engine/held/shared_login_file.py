@@ -16,12 +16,14 @@ from tokend.engine.policy.login_outcome import interrupted
 from tokend.engine.policy.shared_login import (
     OlderFileError,
     newer_token,
+    ready_to_move,
     require_newest,
     seconds_until_turn,
     seen_by,
     with_content,
 )
 from tokend.engine.records.fingerprints import shared_request_fingerprint
+from tokend.engine.records.login_record import LoginRecord
 from tokend.engine.records.record import Record
 from tokend.engine.records.seen_file import SeenFile
 from tokend.engine.records.shared_login import SALT_BYTES, SharedLogin, dump_shared, load_shared
@@ -100,38 +102,37 @@ class SharedLoginFile:
         before = seen_by(self._store.get(self._name), str(self.path))
         try:
             shared = await self._read()
-            if shared is not None and shared.client != self._client:
-                raise StoreError(
-                    f"login file {self.path} has the login of another client (another token_url, issuer or client_id): "
-                    "name another file"
-                )
             require_newest(shared, before)
-        except OlderFileError as error:
-            if not replaces:
+        except StoreError as error:
+            if not replaces or not isinstance(error, OlderFileError):
                 self._note(error.detail)
                 raise
-            before, shared = replace(before, own=self._store.get(self._name).login), None
+            # The login as it was known: a logout may have to revoke it.
+            own = replace(before.own, state=self._store.get(self._name).login.state)
+            before, shared = replace(before, own=own), None
             self._content = replace(self._content, number=0, token=None)
-        except StoreError as error:
-            self._note(error.detail)
-            raise
         self._note(None)
-        return await self._take(shared, before, initial)
+        return await self._take(shared, before, initial, replaces=replaces)
 
-    async def _take(self, shared: SharedLogin | None, before: SeenFile, initial: InitialToken | None) -> Record:
+    async def _take(
+        self, shared: SharedLogin | None, before: SeenFile, initial: InitialToken | None, *, replaces: bool
+    ) -> Record:
         record = self._store.get(self._name)
         if shared is not None and record.seen is not None and shared.number < seen_by(record, before.path).number:
             return record  # it was written while it was read
-        if before.own.login is not None and shared is not None:
-            log.warning("login.replaced", token=self._name, detail=f"the login in {self.path} is used from here on")
-        self._content = shared or replace(self._content, logins=before.own)
         now = self._clock.instant()
-        if initial is not None:
-            initial = self.digested(initial)
+        self._content = shared or self._content
+        digested = None if initial is None else self.digested(initial)
+        if shared is None and not replaces:
+            # A digest of the record says nothing to others. One that is not that of the present refresh token stays
+            # different.
+            is_used = initial is not None and initial.digest == before.own.initial
+            digest = digested.digest if is_used and digested is not None else before.own.initial if initial else None
+            before = replace(before, own=ready_to_move(before.own, self._client, digest, now))
 
         def taken(record: Record) -> Record:
-            record = with_content(record, shared, before)
-            return replace(record, login=reconcile_logins(record.login, self._client, initial, now))
+            record = with_content(record, shared, before, now)
+            return replace(record, login=reconcile_logins(record.login, self._client, digested, now))
 
         after = taken(record)
         if after.seen != record.seen or after.token is not record.token:
@@ -153,8 +154,13 @@ class SharedLoginFile:
             shared = load_shared(opened.content, boot_id=self._store.state.boot_id, now=self._clock.instant())
         except StoreError as error:
             raise StoreError(f"login file {self.path}: {error.detail}; move it away, and log in again") from None
-        if opened.number is not None and opened.number != shared.number:
+        if opened.number not in {None, shared.number}:
             raise StoreError(f"login file {self.path}: its numbers differ; move it away, and log in again")
+        if shared.client != self._client:
+            raise StoreError(
+                f"login file {self.path} has the login of another client (its server or client_id is another one): "
+                "name another file"
+            )
         return shared
 
     def digested(self, initial: InitialToken) -> InitialToken:
@@ -213,7 +219,8 @@ class SharedLoginFile:
             return await self._store.update(self._name, change)  # a file without a login is not made
         await self._write(shared)
         self._content = shared
-        written = SeenFile(str(self.path), shared.number, shared.withdrawals)
+        own = seen_by(after, str(self.path)).own
+        written = SeenFile(str(self.path), shared.number, shared.withdrawals, LoginRecord(aside=own.aside))
         return await self._store.update(
             self._name, lambda record: replace(change(record), login=after.login, seen=written)
         )

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
-from tokend.engine.records.login_record import NO_LOGINS
+from tokend.engine.records.login_record import LoginRecord
 from tokend.engine.records.login_states import RefusedOnce
 from tokend.engine.records.record import Record
 from tokend.engine.records.seen_file import SeenFile
 from tokend.engine.records.shared_login import SharedLogin
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant
+from tokend.values.logins import LoginClient
 from tokend.values.tokens import Token
 
 # A refresh token that was refused once is sent again so much later, whoever sends it.
@@ -38,17 +39,27 @@ def require_newest(shared: SharedLogin | None, seen: SeenFile) -> None:
         )
 
 
-def with_content(record: Record, shared: SharedLogin | None, seen: SeenFile) -> Record:
+def with_content(record: Record, shared: SharedLogin | None, seen: SeenFile, now: Instant) -> Record:
     """Show the logins of the file in the record. Where a logout or another account has withdrawn the token, it goes.
 
-    None: there is no file, and the record's own logins are those to begin with. They are dropped where there is one.
+    None: there is no file, and the login in use of the record is the one to begin with. Where there is a file, that
+    login is set aside in the record, unless it has moved into the file and the record was not saved afterwards.
     """
     if shared is None:
-        return replace(record, login=seen.own, seen=seen)
+        return replace(record, login=LoginRecord(seen.own.state, seen.own.initial), seen=seen)
+    own, theirs = seen.own, shared.logins.login
+    if own.login is not None:
+        has_moved = theirs is not None and theirs.obtained_at.wall == own.login.obtained_at.wall
+        own = LoginRecord(aside=own.aside) if has_moved else own.without_login(now)
     is_withdrawn = bool(seen.number) and shared.withdrawals > seen.withdrawals
-    after = SeenFile(seen.path, shared.number, shared.withdrawals, own=NO_LOGINS)
-    record = replace(record, login=shared.logins, seen=after)
+    record = replace(record, login=shared.logins, seen=SeenFile(seen.path, shared.number, shared.withdrawals, own))
     return record.without_token() if is_withdrawn and record.lease is not None else record
+
+
+def ready_to_move(own: LoginRecord, client: LoginClient, initial: str | None, now: Instant) -> LoginRecord:
+    """Return the logins of a record that are about to move into a file, with the digest of the ``initial`` refresh
+    token that counts there."""
+    return replace(own.for_client(client, now), initial=initial)
 
 
 def newer_token(record: Record, shared: SharedLogin | None, request: str, now: Instant) -> Token | None:

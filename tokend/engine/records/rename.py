@@ -16,8 +16,8 @@ def renamed(record: Record, name: str, *, there: Record, now: Instant) -> Record
     if record.seen is None:
         record = replace(record, login=record.login.with_aside(there.own_login, now))
     else:
-        own = record.seen.own.with_aside(there.own_login, now)
-        record = replace(record, seen=replace(record.seen, own=own))
+        beside = record.seen.own.with_aside(there.own_login, now)
+        record = replace(record, seen=replace(record.seen, own=beside))
     if not isinstance(token, Held):
         return replace(record, generation=max(record.generation, above))
     generation = record.generation if record.generation > above else above + 1

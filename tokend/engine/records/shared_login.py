@@ -1,11 +1,10 @@
 """`SharedLogin`: the content of a login file, and its JSON form. Pure.
 
-It holds the refresh token and the access token that came with it: whoever shares the file needs no request for that one.
+It holds the refresh token and the access token that came with it: who shares the file needs no request for that one.
 """
 
 import hmac
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
