@@ -116,6 +116,8 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "request-jwt": "tokend.providers.request_jwt:RequestJwt",
         "auth-token": "tokend.providers.auth_token:AuthToken",
         "vault": "tokend.providers.vault:Vault",
+        "command": "tokend.providers.command:Command",
+        "file": "tokend.providers.file:File",
         "github-app": "tokend.providers.github_app:GithubApp",
         "google-service-account": "tokend.providers.google_service_account:GoogleServiceAccount",
     },
