@@ -19,6 +19,7 @@ OWN = (
     "vault",
     "github-app",
     "google-service-account",
+    "oauth2",
     "command",
     "file",
     "request-jwt",
@@ -44,7 +45,8 @@ def test_only_secrets_are_missing_in_a_configuration_for_some_kinds(tmp_path: Pa
     assert [table["kind"] for table in document["providers"].values()] == list(wanted)
     assert text.startswith(f"# tokend: a configuration for {', '.join(wanted)}.\n")
     assert text.count("#include") == text.count("#[daemon]") == 1
-    assert max(map(len, text.splitlines()[1:])) <= 120  # the first has the kinds: they may be many
+    # The first line has all names.
+    assert max(map(len, text.splitlines()[1:])) <= 120
     main = written(tmp_path, text)
     missing = refused(main, environ={}) if set(wanted) - NO_REQUIRED_SECRET else []
     keys = {p.message.split(":")[0] for p in missing}
@@ -56,7 +58,7 @@ def test_only_secrets_are_missing_in_a_configuration_for_some_kinds(tmp_path: Pa
     written(tmp_path, KEY, name="vault.role-id")
     for name in ("tt-key", "tt-secret", "vault-secret-id"):
         written(tmp_path, KEY, name=f"credentials/{name}")
-    names = ("PROJECT_X_USERNAME", "PROJECT_X_API_KEY", "WALLET_AUTH_KEY", "WALLET_ENC_KEY")
+    names = ("PROJECT_X_USERNAME", "PROJECT_X_API_KEY", "WALLET_AUTH_KEY", "WALLET_ENC_KEY", "API_CLIENT_SECRET")
     environ = dict.fromkeys(names, KEY) | {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
     config = load(main, providers=PROVIDERS, sinks=SINKS, environ=environ)
     assert [provider.settings.kind for provider in config.providers.values()] == list(wanted)

@@ -189,7 +189,7 @@ class Disk(Salted):
     def files(self) -> Iterator[tuple[Path, bytes]]:
         return iter([(Path(name + SUFFIX), content) for name, content in sorted(self.content.items())])
 
-    def save(self, name: str, content: bytes) -> None:
+    def save(self, name: str, content: bytes, *, reserve: int = 0) -> None:
         self.hold()
         if self.broken is not None:
             self.trouble_at = self._machine.elapsed
