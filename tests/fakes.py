@@ -388,6 +388,8 @@ class MemoryState:
         self.content: dict[str, bytes] = {}
         self.marked: dict[str, bytes] = {}
         self.broken = False
+        self.reserves = False  # a save that was reserved for succeeds also while all is `broken`
+        self.reserved: set[str] = set()
         self.saves = 0
 
     def holding(self) -> set[str]:
@@ -397,11 +399,15 @@ class MemoryState:
     def files(self) -> Iterator[tuple[Path, bytes]]:
         return iter([(Path(name), content) for name, content in self.content.items()])
 
-    def save(self, name: str, content: bytes) -> None:
+    def save(self, name: str, content: bytes, *, reserve: int = 0) -> None:
         hang()
         self.saves += 1
-        if self.broken:
+        has_space = name in self.reserved and not reserve
+        self.reserved.discard(name)
+        if self.broken and not (has_space and self.reserves):
             raise StoreError("no space left on device")
+        if reserve:
+            self.reserved.add(name)
         self.content[name] = content
 
     def marks(self) -> Iterator[tuple[Path, bytes]]:
@@ -422,6 +428,9 @@ class MemoryState:
 
     def digest(self, value: bytes) -> str:
         return hmac.digest(b"salt", value, "sha256").hex()
+
+    def digest_for(self, purpose: str, value: bytes) -> str:
+        return self.digest(purpose.encode() + value)
 
     def fingerprint(self, value: bytes) -> str:
         return self.digest(value)[:12]

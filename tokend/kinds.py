@@ -117,6 +117,7 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "auth-token": "tokend.providers.auth_token:AuthToken",
         "vault": "tokend.providers.vault:Vault",
         "github-app": "tokend.providers.github_app:GithubApp",
+        "google-service-account": "tokend.providers.google_service_account:GoogleServiceAccount",
     },
     provider_faults,
 )

@@ -11,7 +11,7 @@ import pytest
 from tests.api.fake_engine import RAW, FakeEngine
 from tests.httpd.served import Reply, Served, served
 from tokend.api.serializers import status_row
-from tokend.values.status import ClientReports, Failure, HookStatus, SinkStatus, State, StatusWarning
+from tokend.values.status import ClientReports, Failure, HookStatus, LoginStatus, SinkStatus, State, StatusWarning
 
 KEYS = {"AccessKeyId": "AKIAFAKE", "SecretAccessKey": "fake-secret"}
 TARGET = "/v1/tokens/demo?format=aws"
@@ -121,6 +121,7 @@ def test_status_shows_how_everything_fares(running: Served) -> None:
         "paused_token": "hidden",
         "reports": ClientReports(3, at, "unauthorized", 4242),
         "warnings": (StatusWarning("odd_secret", "key: it ends with spaces"),),
+        "login": LoginStatus("ok", "fake-person", at, None, ("write",), "tokend login demo"),
         "sinks": (FAILING_SINK,),
     }
     running.config_error = "c.toml:1:1: bad"
@@ -130,7 +131,7 @@ def test_status_shows_how_everything_fares(running: Served) -> None:
     row = next(one for one in status["tokens"] if one["name"] == "demo")
     listed = next(one for one in running.get("/v1/tokens").json["tokens"] if one["name"] == "demo")
     more = {"required", "seconds_left", "failures", "last_error", "next_attempt_at", "sinks"}
-    more |= {"paused_until", "paused_by", "paused_token", "reports", "warnings"}
+    more |= {"paused_until", "paused_by", "paused_token", "reports", "warnings", "login"}
     assert row == {**listed, **{key: row[key] for key in more}}
     assert (row["paused_until"], row["paused_by"]) == ("2025-01-01T00:00:05Z", "api.example")
     known = running.engine.entries["demo"].status()
@@ -143,6 +144,14 @@ def test_status_shows_how_everything_fares(running: Served) -> None:
     assert "uid" not in status_row(running.engine.entries["demo"].status(), admin=False)["reports"]
     assert row["seconds_left"] == 3600.0
     assert row["required"] is True
+    assert row["login"] == {
+        "state": "ok",
+        "subject": "fake-person",
+        "obtained_at": "2025-01-01T00:00:05Z",
+        "ends_at": None,
+        "scopes_missing": ["write"],
+        "command": "tokend login demo",
+    }
     assert row["failures"] == 2
     assert row["last_error"] == {"class": "transient", "detail": "timed out", "at": "2025-01-01T00:00:05Z"}
     assert row["next_attempt_at"] == "2025-01-01T00:00:05Z"

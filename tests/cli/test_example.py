@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.config.written import KEY, loaded, refused, written
-from tests.providers.private_keys import rsa_pem
+from tests.providers.private_keys import google_key, rsa_pem
 from tokend.cli import example
 from tokend.config import load
 from tokend.kinds import PROVIDERS, SINKS
 
-OWN = ("projectx", "tt", "jwt", "vault", "github-app", "request-jwt", "auth-token")
+OWN = ("projectx", "tt", "jwt", "vault", "github-app", "google-service-account", "request-jwt", "auth-token")
 
 
 def test_the_example_has_every_kind_of_our_own() -> None:
@@ -38,6 +38,7 @@ def test_only_secrets_are_missing_in_a_configuration_for_some_kinds(tmp_path: Pa
     assert keys <= secrets | {"private_key"}
     written(tmp_path, KEY, name="partner.secret")
     written(tmp_path, rsa_pem(), name="github-app.pem")
+    written(tmp_path, google_key(), name="google-key.json")
     written(tmp_path, KEY, name="vault.role-id")
     for name in ("tt-key", "tt-secret", "vault-secret-id"):
         written(tmp_path, KEY, name=f"credentials/{name}")

@@ -5,6 +5,7 @@ their places, in what it runs and, the other way round, in what a command prints
 """
 
 import grp
+import json
 import os
 import re
 import shutil
@@ -24,15 +25,16 @@ from pathlib import Path
 from tests.docs.pages import ROOT, Block, blocks, commands, configuration
 from tokend.sandbox import Options, Sandbox, start
 from tokend.sandbox.rs256 import private_key_pem
+from tokend.sandbox.vendors.google import key_file
 
 PATIENCE_SECONDS = 60.0
 KINDS = ROOT / "docs/kinds.md"
 HOSTS = re.compile(
-    r"https://(?:api\.topstepx\.com|api\.github\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|(?:partner|wallet|vault)\.example\.com)(?=[\"'/\s:?]|$)"
+    r"https://(?:oauth2\.googleapis\.com|api\.topstepx\.com|api\.github\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|(?:partner|wallet|vault)\.example\.com)(?=[\"'/\s:?]|$)"
 )
 PLACES = re.compile(r"(?<![\w/.])/(?:run/tokend|etc/tokend|srv/bot)(?=[\"'/\s.:,)]|$)")
 # What a page of kinds shows and no other page lists.
-ONLY_ON_ITS_PAGE = {"providers.vault-login", "providers.github"}
+ONLY_ON_ITS_PAGE = {"providers.vault-login", "providers.github", "providers.google", "providers.google-identity"}
 MARK = "<end of a command>"
 LISTEN = "127.0.0.1:9464"
 ENVIRON = {
@@ -150,6 +152,9 @@ def _furnish(stage: Stage) -> None:
         secret = stage.path / "etc/tokend" / name
         secret.write_text(value)
         secret.chmod(0o600)
+    key = stage.path / "etc/tokend/google-key.json"
+    key.write_text(json.dumps(key_file(stage.sandbox.url, OPTIONS.google_client_email)))
+    key.chmod(0o600)
     # Programs as an installation makes them, but of this working tree.
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     for name, place in scripts.items():

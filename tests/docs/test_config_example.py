@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tests.config.written import AUTHORITY, CA_PEM, in_words, loaded, written
-from tests.providers.private_keys import rsa_pem
+from tests.providers.private_keys import google_key, rsa_pem
 from tokend import kinds
 from tokend.config import Config, DaemonSettings, SocketSettings
 from tokend.config.fields import known_keys
@@ -184,6 +184,7 @@ def everything(tmp_path: Path) -> Config:
     written(tmp_path, "", name="token.yaml.j2")
     written(tmp_path, KUBECONFIG, name="kubeconfig.json")
     written(tmp_path, rsa_pem(), name="github-app.pem")
+    written(tmp_path, google_key(), name="google-key.json")
     for name in ("partner.secret", "listen.secret", "vault.role-id"):
         written(tmp_path, "obviously fake, and longer than 32 bytes", name=name)
     for name in ("tt-key", "tt-secret", "vault-secret-id"):

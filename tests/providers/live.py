@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import anyio
 
-from tests.providers.private_keys import rsa_pem
+from tests.providers.private_keys import google_key, rsa_pem
 from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Behaviour, Loopback, serving
 from tokend.machine.command import EndedCommand
@@ -31,6 +31,8 @@ ENVIRON = {
     "AUTH_KEY": "YOUR_AUTH_KEY",
     "ENC_KEY": "YOUR_ENC_KEY",
     "PRIVATE_KEY": rsa_pem(),
+    # Without token_uri: the token is asked for below base_url.
+    "JSON_KEY": google_key(),
 }
 
 

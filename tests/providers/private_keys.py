@@ -1,5 +1,6 @@
 """Private keys for tests, made once per process."""
 
+import json
 from functools import cache
 
 from cryptography.hazmat.primitives import serialization
@@ -29,3 +30,8 @@ def rsa_pem() -> str:
 def ec_pem() -> str:
     """Return a key of another algorithm in PEM."""
     return pem(ec.generate_private_key(ec.SECP256R1()))
+
+
+def google_key() -> str:
+    """Return the least that a service account's JSON key holds, without token_uri."""
+    return json.dumps({"client_email": "bot@fake.iam.gserviceaccount.com", "private_key": rsa_pem()})

@@ -20,6 +20,7 @@ from tokend.plugin.settings import HeldSettings, NetworkSettings, OnDemandSettin
 from tokend.plugin.token_expiry import MISSING
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.github_app import GithubApp
+from tokend.providers.google_service_account import GoogleServiceAccount
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
 from tokend.providers.vault import Vault
@@ -125,6 +126,14 @@ KINDS = {
         3600,
         secrets=(ENVIRON["PRIVATE_KEY"],),
         zero_may_mean_never=False,
+    ),
+    "google-service-account": Kind(
+        lambda url, **more: GoogleServiceAccount(base_url=url, key=env("JSON_KEY"), scope=("email",), **more),
+        {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"},
+        ("access_token",),
+        ("expires_in",),
+        3600,
+        secrets=(ENVIRON["JSON_KEY"],),
     ),
     "auth-token": Kind(
         lambda url, **more: AuthToken(base_url=url, client_secret=env("CLIENT_SECRET"), **more),

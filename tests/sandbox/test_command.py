@@ -28,7 +28,7 @@ def test_the_help_is_grouped_by_vendor_and_shows_the_accounts() -> None:
     text = CliRunner().invoke(command, ["--help"], terminal_width=200).output
     sections = re.findall(r"^(\w[^\n]*):$", text, re.MULTILINE)
     assert [section.split()[0].rstrip(":,") for section in sections] == [
-        "Server", "ProjectX", "Partner", "Trading", "Wallet", "Xerve", "Railway", "OAuth", "Vault", "GitHub",
+        "Server", "ProjectX", "Partner", "Trading", "Wallet", "Xerve", "Railway", "OAuth", "Vault", "GitHub", "Google",
     ]  # fmt: skip
     for account in ("sandbox-user", "sandbox-client", "sandbox-tt-key", "sandbox-wallet-key", "sandbox-xerve-secret"):
         assert account in text

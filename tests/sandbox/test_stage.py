@@ -28,7 +28,7 @@ def test_an_unknown_path_is_answered_with_the_paths_that_there_are(play: Play) -
     answer = player.call("GET", "/nosuch")
     assert answer.status == 404
     assert set(answer.json["paths"]) == {
-        "projectx", "partner", "tt", "wallet", "xerve", "railway", "vault", "github", "oauth2"
+        "projectx", "partner", "tt", "wallet", "xerve", "railway", "vault", "github", "google", "oauth2"
     }  # fmt: skip
     for call in (call for calls in answer.json["paths"].values() for call in calls):
         method, path = call.split(" ")

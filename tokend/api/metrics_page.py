@@ -133,6 +133,12 @@ class MetricsPage:
                 ["token", "reason"],
                 count.reports,
             ),
+            (
+                "tokend_login_retries",
+                "Refresh tokens sent again because an answer was lost.",
+                ["token"],
+                {(token,): number for token, number in count.login_retries.items()},
+            ),
             ("tokend_client_requests", "Answers on the socket.", ["token", "code"], requests),
         ]
         for name, text, labels, table in tables:

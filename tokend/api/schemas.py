@@ -102,6 +102,18 @@ class SinkRow(TypedDict):
     required: NotRequired[Literal[False]]
 
 
+class LoginRow(TypedDict):
+    """The login of a token; ``command`` brings another one."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    state: Literal["ok", "ends_soon", "required", "pending", "none"]
+    subject: str | None
+    obtained_at: Moment | None
+    ends_at: Moment | None
+    scopes_missing: list[str]
+    command: str
+
+
 class StatusRow(TokenRow):
     """One token and its state."""
 
@@ -115,6 +127,7 @@ class StatusRow(TokenRow):
     paused_token: str | None
     reports: Reports
     warnings: list[Warned]
+    login: LoginRow | None
     sinks: list[SinkRow]
     note: NotRequired[str]
 

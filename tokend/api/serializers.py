@@ -7,7 +7,7 @@ from typing import Any
 
 from tokend.plugin.settings import ProviderSettings
 from tokend.values.secret import Secret
-from tokend.values.status import ClientReports, Failure, HookStatus, ProviderStatus, SinkStatus, State
+from tokend.values.status import ClientReports, Failure, HookStatus, LoginStatus, ProviderStatus, SinkStatus, State
 from tokend.values.tokens import Lease, Token, native, ready_headers, utc
 
 # AWS's SDKs keep credentials until the end that the answer names, and most refuse an answer without one. So a key pair
@@ -72,8 +72,21 @@ def status_row(status: ProviderStatus, *, admin: bool = False, readable: Contain
         "paused_token": status.paused_token if admin or status.paused_token in readable else None,
         "reports": _reports(status.reports, admin=admin),
         "warnings": [{"code": one.code, "message": one.message} for one in status.warnings],
+        "login": None if status.login is None else login_row(status.login),
         "sinks": [sink_row(sink) for sink in status.sinks],
         **({} if status.note is None else {"note": status.note}),
+    }
+
+
+def login_row(login: LoginStatus) -> dict[str, Any]:
+    """Serialize a login, for the status of its token and for events."""
+    return {
+        "state": login.state,
+        "subject": login.subject,
+        "obtained_at": _utc(login.obtained_at),
+        "ends_at": _utc(login.ends_at),
+        "scopes_missing": list(login.scopes_missing),
+        "command": login.command,
     }
 
 

@@ -26,6 +26,8 @@ EXTEND_EVERY_SECONDS = EXTEND_SECONDS / 3
 RESTART_SECONDS = 5.0
 # Limit of a start on a slow disk; systemd is asked for that time in steps.
 START_SECONDS = 300.0
+# Beside the time of an exchange: the answer is saved after it.
+SAVE_AT_THE_END_SECONDS = 15.0
 
 log = logs.get_logger()
 
@@ -36,12 +38,13 @@ async def serve(given: Launch) -> int:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with anyio.create_task_group() as receiving:
             receiving.start_soon(_stop_at, signals, stop)
-            await _serve(given, stop)
+            await _serve(given, stop, receiving)
             receiving.cancel_scope.cancel()
     return EXIT_OK
 
 
-async def _serve(given: Launch, stop: anyio.Event) -> None:
+async def _serve(given: Launch, stop: anyio.Event, last: TaskGroup) -> None:
+    """Run until ``stop``; ``last`` gets the task that outlives the others."""
     async with anyio.create_task_group() as tasks, AsyncExitStack() as stack:
         starting = anyio.CancelScope()
         tasks.start_soon(_extend_while_starting, given, starting, stop, tasks)
@@ -63,8 +66,39 @@ async def _serve(given: Launch, stop: anyio.Event) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         given.notifier.stopping()
         log.info("daemon.stopping")
-        given.pools.hasten()
+        given.pools.hasten(saving=False)
+        last.start_soon(_finish, given, engine)
         tasks.cancel_scope.cancel()
+
+
+async def _finish(given: Launch, engine: EngineParts) -> None:
+    """Wait for the answers to refreshes that may rotate a login, and report that to systemd. All else ends now."""
+    waits = engine.supervisor.exchanges_under_way()
+    if waits:
+        seconds = max(one.timeout_seconds for one in waits)
+        hosts = ", ".join(sorted({one.host or "a server" for one in waits}))
+        given.notifier.extend(seconds + SAVE_AT_THE_END_SECONDS)
+        given.notifier.status(f"waiting for {hosts}'s answer")
+        log.info("daemon.waits", detail=f"for {hosts}'s answer to a refresh of a login, at most {seconds:g} s")
+        with anyio.move_on_after(seconds):
+            await _while_alive(given, engine.supervisor.finish)
+        for one in waits:
+            one.break_off()
+    given.pools.hasten()
+
+
+async def _while_alive(given: Launch, wait: Callable[[], Awaitable[None]]) -> None:
+    """Return when ``wait`` has, and feed the watchdog until then: its own task has ended."""
+    async with anyio.create_task_group() as both:
+        both.start_soon(_feed, given)
+        await wait()
+        both.cancel_scope.cancel()
+
+
+async def _feed(given: Launch) -> None:
+    while True:
+        given.notifier.alive()
+        await anyio.sleep(1.0)
 
 
 async def start_engine(given: Launch, tasks: TaskGroup) -> EngineParts:

@@ -12,6 +12,7 @@ from tokend.config import ProviderConfig
 from tokend.engine.context.context import Context
 from tokend.engine.context.contract import Entry, SinkReport
 from tokend.engine.held.held_provider import HeldProvider
+from tokend.engine.held.login_exchange import ExchangeUnderWay
 from tokend.engine.on_demand.on_demand_provider import OnDemandProvider
 from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
@@ -46,6 +47,13 @@ class RunningProvider(Entry, Protocol):
 
     def start(self, tasks: TaskGroup, workers: WorkerGroup) -> None:
         """Start its tasks, once: loops in ``workers``, others in ``tasks``."""
+
+    async def finish(self) -> None:
+        """Return when nothing is under way that must not be cut: an exchange of a login."""
+
+    @property
+    def exchange_under_way(self) -> ExchangeUnderWay | None:
+        """The exchange that must not be cut, None if there is none."""
 
     def stop(self) -> None:
         """Stop its loops. Token and state stay."""

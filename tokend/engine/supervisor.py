@@ -4,10 +4,11 @@ A start is a reload from nothing. One worker runs for each held provider, one fo
 tokens.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+import anyio
 from anyio.abc import TaskGroup
 
 from tokend.config import Config, ProviderConfig
@@ -17,6 +18,7 @@ from tokend.engine.context.contract import Reload, ReloadAnswer
 from tokend.engine.context.counters import Counters
 from tokend.engine.context.references import References, referenced
 from tokend.engine.context.warnings import CONFIG, SECRETS, Warnings
+from tokend.engine.held.login_exchange import ExchangeUnderWay
 from tokend.engine.logins.logins import Logins
 from tokend.engine.publishing import newer_targets
 from tokend.engine.publishing.drift_watch import DriftWatch
@@ -90,7 +92,7 @@ class Supervisor:
         """Make the running providers match ``plan.config``. Untouched ones notice nothing."""
         for step in plan.steps:
             if step.action == "remove":
-                self._stop(step.name)
+                await self._stop(step.name)
         now = self._context.clock.instant().wall
         self._context.unsafe.clear()
         for name, config in plan.config.providers.items():
@@ -113,8 +115,8 @@ class Supervisor:
     async def _carry_out(self, step: Step, config: ProviderConfig, orphans: dict[str, str]) -> None:
         if step.origin is not None:
             if step.name in self._providers:
-                self._stop(step.name)  # it keeps nothing: another provider takes the name
-            self._stop(step.origin)
+                await self._stop(step.name)  # it keeps nothing: another provider takes the name
+            await self._stop(step.origin)
             await self._context.store.rename(step.origin, step.name)
             self._start(config)
         elif step.action == "add":
@@ -181,8 +183,12 @@ class Supervisor:
         provider.start(self._tasks, self._workers)
         sinks.match(config.sinks)
 
-    def _stop(self, name: str) -> None:
-        """Stop a provider. Its files stay, and its state, for the day when it is configured again."""
+    async def _stop(self, name: str) -> None:
+        """Stop a provider. Its files stay, and its state, for the day when it is configured again.
+
+        An exchange of its login is waited for: the next provider of the name must find what came of it.
+        """
+        await self._providers[name].finish()
         self._providers.pop(name).stop()
         self._sinks.pop(name).stop()
         self.warnings.drop(name)
@@ -197,13 +203,27 @@ class Supervisor:
             self._sinks[config.name].match(config.sinks)
             return
         # Another kind is another account: it uses nothing of the old one, not even for a moment.
-        self._stop(config.name)
+        await self._stop(config.name)
         await self._context.store.update(config.name, for_another_kind)
         self._start(config)
 
     def _removes_when_expired(self, name: str) -> bool:
         provider = self._providers.get(name)
         return provider is not None and provider.removes_expired
+
+    # -------------------------------------------------------------- the end of the daemon
+
+    def exchanges_under_way(self) -> Sequence[ExchangeUnderWay]:
+        """Return the exchanges of logins whose answers must be waited for."""
+        found = (provider.exchange_under_way for provider in self._providers.values())
+        return [one for one in found if one is not None]
+
+    async def finish(self) -> None:
+        """Return when no exchange of a login is under way. Call it when the daemon ends."""
+        async with anyio.create_task_group() as tasks:
+            for provider in self._providers.values():
+                if provider.exchange_under_way is not None:
+                    tasks.start_soon(provider.finish)
 
     # -------------------------------------------------------------- commands of readers (contract.Engine)
 

@@ -217,10 +217,13 @@ class Pools:
     def _every(self) -> tuple[ThreadPool, ...]:
         return (self.disk, self.sinks, self.commands, self.looks, self.targets, self.guards, self.lookups, self.names)
 
-    def hasten(self) -> None:
-        """Call `ThreadPool.hasten` of all pools."""
+    def hasten(self, *, saving: bool = True) -> None:
+        """Call `ThreadPool.hasten` of all pools; without ``saving``, of all but those that an exchange may still need
+        to send its request and to save its answer."""
+        needed = () if saving else (self.disk, self.lookups)
         for pool in self._every:
-            pool.hasten()
+            if pool not in needed:
+                pool.hasten()
 
     def open(self) -> None:
         """Create all threads, except the one for the loopback port, which few configurations open."""

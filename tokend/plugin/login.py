@@ -40,6 +40,9 @@ class RememberingRuntime(Runtime, Protocol):
 class WithLogin(Protocol):
     """A held kind that may use a login.
 
+    `fetch`, too, gets a `RememberingRuntime`. An initial refresh token that cannot be read is no reason to withdraw
+    anything: its field is `Role.HANDLING`, and its absence is allowed.
+
     Errors of `refresh` say what is known of the refresh token:
 
     - `TransientError` with ``is_sent`` false: the server has not seen it;
@@ -58,13 +61,18 @@ class WithLogin(Protocol):
     def login_client(self) -> LoginClient:
         """The client that a login must belong to."""
 
+    @property
+    def login_scopes(self) -> tuple[str, ...]:
+        """The scopes that the settings ask for; empty: whatever the server grants."""
+
     async def initial_refresh_token(self, runtime: Runtime) -> Secret | None:
         """Return the configured refresh token, None if there is none. Raises `SecretError`. No request."""
 
     async def refresh(self, runtime: RememberingRuntime, login: Login) -> Granted:
         """Make ONE exchange with the login's refresh token. No retry, no sleep, no log.
 
-        The refresh token goes to ``login.origin`` only: `RejectedError` where the token URL has another origin.
+        The refresh token goes to ``login.origin`` only: `LoginRefusedError` where the token URL has another origin,
+        before anything is sent. Where ``login.origin`` is None it is an initial one, and goes to the token URL.
         """
 
     async def probe_server(self, runtime: RememberingRuntime) -> None:
@@ -131,6 +139,11 @@ class InteractiveLogin(WithLogin, Protocol):
 
     async def revoke(self, runtime: RememberingRuntime, login: Login) -> None:
         """Revoke the login's refresh token (RFC 7009). Returns when the server has confirmed. Raises `AttemptError`."""
+
+
+def may_use_login(settings: HeldSettings) -> TypeGuard[WithLogin]:
+    """Return whether the kind of these settings may use a login."""
+    return implements(settings, WithLogin)
 
 
 def uses_login(settings: HeldSettings) -> TypeGuard[WithLogin]:

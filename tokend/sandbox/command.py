@@ -34,6 +34,7 @@ _SECTIONS = {
     "oauth2": "OAuth 2: issuer URL/oauth2; POST /oauth2/token, /authorize and /device for a browser",
     "vault": "Vault, OpenBao: POST /v1/auth/approle/login, /v1/auth/token/renew-self, /v1/secret/data/app",
     "github": "GitHub Apps: POST /app/installations/1/access_tokens, GET /orgs/sandbox-org/installation",
+    "google": "Google service accounts: POST /google/token, GET /google/userinfo, /google/key.json",
 }
 
 

@@ -13,6 +13,7 @@ _ACCOUNTS: dict[str, dict[str, str]] = {
     "request-jwt": {"key": "wallet_key", "secret": "wallet_secret"},
     "auth-token": {"client_secret": "xerve_client_secret"},
     "github-app": {"client_id": "github_client_id", "installation": "github_installation", "owner": "github_owner"},
+    "google-service-account": {"subject": "google_subject"},
     "oauth2": {
         "client_id": "oauth2_client_id",
         "client_secret": "oauth2_client_secret",
@@ -21,11 +22,15 @@ _ACCOUNTS: dict[str, dict[str, str]] = {
     "vault": {"role_id": "vault_role_id", "secret_id": "vault_secret_id", "role": "vault_role", "jwt": "vault_jwt"},
 }
 # Where the sandbox hands out the key of its own that a kind signs with.
-_KEYS = {"github-app": ("private_key", "/github/private-key.pem")}
+_KEYS = {
+    "github-app": ("private_key", "/github/private-key.pem"),
+    "google-service-account": ("key", "/google/key.json"),
+}
 _TO_TRY = {
     "jwt": "GET /portfolio",
     "request-jwt": "POST /api/wallet/transfer",
     "auth-token": "GET the loginLink, once",
+    "google-service-account": "GET /google/userinfo",
     "github-app": "GET /installation/repositories",
     "oauth2": "GET /oauth2/api",
     "vault": "GET /v1/auth/token/lookup-self",

@@ -46,7 +46,7 @@ class Options:
     fail_rate: float = _option(0.0, "number", "Share of vendor requests answered with 503, from 0 to 1.")
     seed: int | None = _option(None, "integer", "Seed for --fail-rate, to repeat a run.")
     ttl: float | None = _option(
-        None, "duration", "Life of every token the sandbox issues (oauth2, projectx, tt, vault, github, xerve)."
+        None, "duration", "Life of every token the sandbox issues (oauth2, projectx, tt, vault, github, google, xerve)."
     )
 
     projectx_username: str = _option("sandbox-user", "text", "Accepted userName.")
@@ -91,6 +91,12 @@ class Options:
     github_installation: str = _option("1", "text", "Number of the App's installation.")
     github_owner: str = _option("sandbox-org", "text", "Account that the App is installed at.")
     github_ttl: float | None = _option(None, "duration", "Life of its tokens; 1h unless --ttl is given.")
+
+    google_client_email: str = _option(
+        "sandbox@sandbox-project.iam.gserviceaccount.com", "text", "Address of its service account."
+    )
+    google_subject: str = _option("person@example.com", "text", "The person for whom the account may act.")
+    google_ttl: float | None = _option(None, "duration", "Life of its tokens; 1h unless --ttl is given.")
 
     oauth2_client_id: str = _option("sandbox-oauth2-client", "text", "Id of the client with a secret.")
     oauth2_client_secret: str = _option("sandbox-oauth2-secret", "text", "Its secret.")

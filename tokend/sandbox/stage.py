@@ -9,6 +9,7 @@ from tokend.sandbox.journal import Entry, Journal
 from tokend.sandbox.messages import Reply, Request, http_status, json_reply
 from tokend.sandbox.options import Options
 from tokend.sandbox.vendors.github import GitHub
+from tokend.sandbox.vendors.google import Google
 from tokend.sandbox.vendors.oauth2 import OAuth2
 from tokend.sandbox.vendors.partner import PORTFOLIO, Partner
 from tokend.sandbox.vendors.projectx import LOGIN, ProjectX
@@ -45,6 +46,7 @@ class Stage:
             self.railway,
             Vault(options, self.clock),
             GitHub(options, self.clock),
+            Google(options, self.clock),
             self.oauth2,
         )
         self.vendors = {vendor.name: vendor for vendor in vendors}

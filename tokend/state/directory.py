@@ -12,7 +12,16 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from tokend.files import RefusedError, make_directory, read_private, remove_file, replace_private, sweep_directory
+from tokend.files import (
+    RefusedError,
+    make_directory,
+    read_private,
+    remove_file,
+    replace_from_reserve,
+    replace_private,
+    reserve_space,
+    sweep_directory,
+)
 from tokend.machine.logs import get_logger
 from tokend.state.ownership import check_directory, check_file, make_private
 from tokend.values.errors import StateLockedError, StoreError
@@ -52,6 +61,12 @@ class Salted:
         keyed = self._keyed.copy()
         keyed.update(value)
         return keyed.hexdigest()
+
+    def digest_for(self, purpose: str, value: bytes) -> str:
+        """Return a digest under a key of its own: HKDF-SHA256 (RFC 5869) of the salt, with the purpose as its info."""
+        extracted = hmac.digest(bytes(SALT_BYTES), self._salt, "sha256")
+        key = hmac.digest(extracted, f"tokend {purpose}".encode() + b"\x01", "sha256")
+        return hmac.digest(key, value, "sha256").hex()
 
 
 class StateDirectory(Salted):
@@ -123,13 +138,21 @@ class StateDirectory(Salted):
             else:
                 yield path, content
 
-    def save(self, name: str, content: bytes) -> None:
-        """Write a provider's file durably. Raises `StoreError`; the old file is unchanged then."""
+    def save(self, name: str, content: bytes, *, reserve: int = 0) -> None:
+        """Write a provider's file durably. Raises `StoreError`; the old file is unchanged then.
+
+        With ``reserve``, so many bytes are allocated first, for the next save (`files.reserved`).
+        """
         with self._completing:
             if not self._is_complete:
                 self._complete()
+        path = self._tokens / (name + SUFFIX)
         try:
-            replace_private(self._tokens / (name + SUFFIX), content)
+            if reserve:
+                reserve_space(path, reserve)
+            elif replace_from_reserve(path, content):
+                return
+            replace_private(path, content)
         except OSError as error:
             raise StoreError(f"state of {name} cannot be written to {self._tokens}: {error.strerror}") from None
 

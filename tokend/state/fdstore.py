@@ -81,7 +81,7 @@ class DescriptorStore(Salted):
         found = [(name, content) for name, content in self._records.items() if name.startswith(MARKS)]
         return [(Path(name + SUFFIX), content) for name, content in found]
 
-    def save(self, name: str, content: bytes) -> None:
+    def save(self, name: str, content: bytes, *, reserve: int = 0) -> None:  # noqa: ARG002  # memory has no reserve
         """Save a record. Raises `StoreError`; the old record is unchanged then."""
         with self._saving:
             try:

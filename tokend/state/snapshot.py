@@ -32,7 +32,7 @@ class StateSnapshot(Salted):
         """Yield the path and the content of each provider's file."""
         return iter(self._found)
 
-    def save(self, name: str, content: bytes) -> None:
+    def save(self, name: str, content: bytes, *, reserve: int = 0) -> None:
         """Keep nothing."""
 
     def marks(self) -> Iterator[tuple[Path, bytes]]:

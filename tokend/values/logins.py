@@ -32,17 +32,18 @@ class LoginClient:
 class Login:
     """A refresh token, and what is known of it. Its repr shows no secret.
 
-    ``origin`` is the scheme, host and port that issued the refresh token (``https://login.example:443``).
-    ``obtained_at`` is when a person logged in, or when the initial refresh token was first used; ``refreshed_at`` is
-    when this refresh token came. ``ends_at`` is the refresh token's own end, None where none is known. ``subject`` is
-    the account as the server names it. ``scopes`` are the granted ones, None where the server has not named them.
-    ``parameters`` are values of the login that a refresh may have to repeat: ``code_verifier``, ``redirect_uri``.
-    ``was_accepted``: the server has accepted this very refresh token before.
+    ``origin`` is the scheme, host and port that issued the refresh token (``https://login.example:443``); None for an
+    initial refresh token for which no server has granted anything: it goes to the token URL. ``obtained_at`` is when a
+    person logged in, or when the initial refresh token was first used; ``refreshed_at`` is when this refresh token
+    came. ``ends_at`` is the refresh token's own end, None where none is known. ``subject`` is the account as the server
+    names it. ``scopes`` are the granted ones, None where the server has not named them. ``parameters`` are values of
+    the login that a refresh may have to repeat: ``code_verifier``, ``redirect_uri``. ``was_accepted``: the server has
+    accepted this very refresh token before.
     """
 
     refresh_token: Secret
     client: LoginClient
-    origin: str
+    origin: str | None
     obtained_at: Instant
     refreshed_at: Instant
     ends_at: Instant | None = None
@@ -58,7 +59,9 @@ class Granted:
 
     ``token`` is None where the access token or its expiry is unusable; then ``fault`` says why, and the attempt fails
     with it after the login is saved. ``refresh_token`` is None where the answer brings none: the one that was sent
-    stays. ``refresh_ends_at``, ``subject`` and ``scopes`` are None where the answer does not say. ``origin`` is that of
+    stays. ``refresh_ends_at`` is the end of the refresh token that counts from now on, by the answer or by the settings
+    (``login_lifetime``); where it is None, a new refresh token has no known end, and one that stays keeps its own.
+    ``subject`` and ``scopes`` are None where the answer does not say: those that are known stay. ``origin`` is that of
     the URL that was asked. ``parameters`` are kept with a login that a person has begun.
     """
 

@@ -113,12 +113,29 @@ class SinkStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class LoginStatus:
+    """The login of one provider. Times are aware UTC.
+
+    ``state`` is ``ok``, ``ends_soon``, ``required``, ``pending`` (a person is about to log in) or ``none``. ``subject``
+    is the account as the server names it, ``scopes_missing`` what the settings ask for and the server has not granted;
+    ``command`` brings another login.
+    """
+
+    state: str
+    subject: str | None
+    obtained_at: datetime | None
+    ends_at: datetime | None
+    scopes_missing: tuple[str, ...]
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderStatus:
     """One provider. Times are aware UTC; ``seconds_left`` is boot time and never below 0.
 
-    ``note`` is a permanent remark for the operator (for example: the token cannot be renewed), or None. While a rate
-    limit of a host holds back requests, ``paused_until`` is its end, ``paused_by`` the host, and ``paused_token`` the
-    provider whose request the host answered with it.
+    ``login`` is None for settings that use no login. ``note`` is a permanent remark for the operator (for example: the
+    token cannot be renewed), or None. While a rate limit of a host holds back requests, ``paused_until`` is its end,
+    ``paused_by`` the host, and ``paused_token`` the provider whose request the host answered with it.
     """
 
     name: str
@@ -141,3 +158,4 @@ class ProviderStatus:
     paused_token: str | None = None
     reports: ClientReports = NO_REPORTS
     warnings: tuple[StatusWarning, ...] = ()
+    login: LoginStatus | None = None

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+import jwt
 import pytest
 
 from tests.cli.running import Running, daemon, short_directory, write_config
@@ -58,3 +59,34 @@ def test_an_installation_token_reads_the_repositories_of_its_app(play: Play, pla
     asked = [path for _, path, _ in player.log("github")]
     assert asked.count("/orgs/sandbox-org/installation") == ("owner" in place)
     assert asked.count("/app/installations/1/access_tokens") == 1
+
+
+def test_a_service_accounts_tokens_are_accepted(play: Play) -> None:
+    """An access token by the API, for a person; an ID token has the audience that was asked for."""
+    player = play()
+    table = """
+        [daemon]
+        socket = "tokend.sock"
+        state_directory = "state"
+
+        [providers.google]
+        kind = "google-service-account"
+        key = {{ file = "./key.json" }}
+        scope = ["email"]
+        subject = "person@example.com"
+
+        [providers.identity]
+        kind = "google-service-account"
+        key = {{ file = "./key.json" }}
+        audience = "https://service.example"
+    """
+    with short_directory() as directory:
+        (directory / "key.json").write_bytes(player.call("GET", "/google/key.json").body)
+        (directory / "key.json").chmod(0o600)
+        with daemon(write_config(directory, table)) as running:
+            running.becomes("google", "valid")
+            found = fetched(player.sandbox.url + "/google/userinfo", headers_of(running, "google"))
+            assert found["email"] == "person@example.com"
+            running.becomes("identity", "valid")
+            value = headers_of(running, "identity")["Authorization"].removeprefix("Bearer ")
+            assert jwt.decode(value, options={"verify_signature": False})["aud"] == "https://service.example"

@@ -72,6 +72,10 @@ class Personal(HeldSettings):
         return LoginClient(self.kind, ORIGIN, self.client_id)
 
     @property
+    def login_scopes(self) -> tuple[str, ...]:
+        return ()
+
+    @property
     def login_flows(self) -> tuple[Flow, ...]:
         return self.flows
 

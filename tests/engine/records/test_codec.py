@@ -39,7 +39,7 @@ def test_a_record_without_an_end_survives_too() -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda d: d.update(version=2),
+        lambda d: d.update(version=3),
         lambda d: d.pop("lease"),
         lambda d: d.update(generation="many"),
         lambda d: d["lease"]["token"].update(issued_at=None),

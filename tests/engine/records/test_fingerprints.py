@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 
 from tests.engine.records.tables_0_1_0 import FINGERPRINTS, TABLES
-from tokend.engine.records.fingerprints import identify, rate_limited_account, request_fingerprint
+from tokend.engine.policy.settings_change import is_surely_another_account
+from tokend.engine.records.fingerprints import Identity, identify, rate_limited_account, request_fingerprint
 from tokend.kinds import PROVIDERS
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
@@ -56,3 +57,25 @@ def test_every_kind_of_0_1_0_is_in_the_table() -> None:
         keys = set().union(*(t for t in TABLES.values() if t["kind"] == kind))
         # A key that 0.1.0 did not have must not give an old table another fingerprint.
         assert not (set(model.model_fields) - keys) & model.request_fields()
+
+
+def test_a_secret_that_names_its_account_counts_by_that_name() -> None:
+    """Another key of the same service account: the same account, and other secrets. Literal keys need no reading."""
+    one, same, other = (
+        {"kind": "google-service-account", "scope": "x", "key": f'{{"client_email": "{email}", "key": "{key}"}}'}
+        for email, key in (("a@example.com", "fake-1"), ("a@example.com", "fake-2"), ("b@example.com", "fake-1"))
+    )  # fmt: skip
+
+    class Literal:
+        async def reveal(self, source: SecretSource) -> Secret:
+            assert source.literal is not None
+            return source.literal
+
+    def identity(table: dict[str, Any]) -> Identity:
+        return asyncio.run(identify(settings_of(table), cast("Runtime", Literal()), digest, lambda name: None))
+
+    assert identity(one).account == identity(same).account != identity(other).account
+    assert len({identity(table).secrets for table in (one, same, other)}) == 3
+    held = [cast("HeldSettings", settings_of(table)) for table in (one, same, other)]
+    assert not is_surely_another_account(held[0], held[1])
+    assert is_surely_another_account(held[0], held[2])

@@ -29,18 +29,18 @@ FULL = Record(
 
 def test_a_renamed_record_keeps_its_generation_unless_the_name_has_used_it_up() -> None:
     """Generations of a name only rise."""
-    kept = renamed(FULL, "b", there=Record(generation=3))
+    kept = renamed(FULL, "b", there=Record(generation=3), now=START)
     assert (present(kept.lease).name, present(kept.lease).generation, kept.generation) == ("b", 7, 7)
-    raised = renamed(FULL, "b", there=Record(generation=90))
+    raised = renamed(FULL, "b", there=Record(generation=90), now=START)
     assert (present(raised.lease).generation, raised.generation) == (91, 91)
-    assert renamed(Record(generation=4), "b", there=Record(generation=9)) == Record(generation=9)
+    assert renamed(Record(generation=4), "b", there=Record(generation=9), now=START) == Record(generation=9)
 
 
 def test_every_name_keeps_what_was_forgotten_under_it() -> None:
     """Neither another kind nor another name is a way around it."""
     first, second = Forgotten("1" * 12, START.after(900)), Forgotten("2" * 12, None)
     there, record = Record(generation=3, forgotten=(first,)), Record(generation=4, forgotten=(second,))
-    assert renamed(record, "b", there=there).forgotten == (first, second)
+    assert renamed(record, "b", there=there, now=START).forgotten == (first, second)
     assert [change(there).forgotten for change in (emptied, for_another_kind)] == [(first,)] * 2
     assert is_blank(there)
 
@@ -48,7 +48,7 @@ def test_every_name_keeps_what_was_forgotten_under_it() -> None:
 def test_a_renamed_record_that_is_out_of_date_stays_so() -> None:
     """Its token does not get the generation of the newer one."""
     old = FULL.outdated_by(12)
-    kept = renamed(old, "b", there=Record(generation=3))
+    kept = renamed(old, "b", there=Record(generation=3), now=START)
     assert (present(kept.lease).generation, kept.generation, kept.is_outdated) == (7, 12, True)
 
 

@@ -17,6 +17,7 @@ class Counters:
         self.sink_seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
         self.sink_samples: Counter[tuple[str, str]] = Counter()
         self.reports: Counter[tuple[str, str]] = Counter()  # (token, reason)
+        self.login_retries: Counter[str] = Counter()
 
     def refreshed(self, token: str, result: str) -> None:
         """Count a successful attempt; ``result`` is ``success``, or ``unchanged`` for the same token again."""
@@ -52,3 +53,7 @@ class Counters:
     def reported(self, token: str, reason: str) -> None:
         """Count a report of a client; ``reason`` is ``unauthorized`` or ``other``."""
         self.reports[token, reason] += 1
+
+    def login_retried(self, token: str) -> None:
+        """Count a refresh token that is sent again because an answer was lost."""
+        self.login_retries[token] += 1

@@ -4,12 +4,16 @@
 """
 
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from tokend.engine.context.context import Context
 from tokend.engine.context.references import referenced
+from tokend.engine.held.login_exchange import Change, LoginExchange, login_command
+from tokend.engine.held.remembering_runtime import RecordRuntime
 from tokend.engine.policy.backoff import MINIMUM_INTERVAL_SECONDS
 from tokend.engine.policy.clock_difference import clock_warnings
 from tokend.engine.policy.failure import after_failure
+from tokend.engine.policy.login_change import InitialToken
 from tokend.engine.policy.settings_change import is_foreign
 from tokend.engine.policy.success import NewToken, after_success, with_new_token
 from tokend.engine.records.fingerprints import Identity, connection_fingerprint, identify, rate_limited_account
@@ -18,6 +22,7 @@ from tokend.machine.clock import is_plausible
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import bug_in, exits_refused
+from tokend.plugin.login import RememberingRuntime, WithLogin, may_use_login, uses_login
 from tokend.plugin.provider import Provider, Runtime, takes_initial_token
 from tokend.plugin.settings import HeldSettings
 from tokend.plugin.token_check import check_token
@@ -26,10 +31,13 @@ from tokend.values.errors import (
     ClockError,
     RateLimitedError,
     SameAsForgottenError,
+    SecretError,
+    StoreError,
     TransientError,
     UnsafePathError,
 )
 from tokend.values.instant import Instant
+from tokend.values.logins import Granted, LoginClient
 from tokend.values.status import StatusWarning
 from tokend.values.tokens import Token
 
@@ -37,6 +45,8 @@ from tokend.values.tokens import Token
 LOG_SECONDS = 60.0
 # A kind that signs here makes the same token twice in one second.
 MOST_MINTED = 3
+# Of the digest of an initial refresh token.
+INITIAL = "initial refresh token"
 FORGOTTEN = "it is the token that was forgotten: not published again; the upstream must end it and give another one"
 
 log = get_logger()
@@ -48,6 +58,19 @@ class AttemptResult:
 
     done: Event = field(default_factory=Event)
     error: AttemptError | None = None
+
+
+@dataclass(slots=True)
+class AcceptedLogin:
+    """A login that a person has begun, for the loop to save; ``error`` is why it was not.
+
+    ``another_account``: the token held is the account's before.
+    """
+
+    granted: Granted
+    another_account: bool
+    done: Event = field(default_factory=Event)
+    error: StoreError | None = None
 
 
 class AttemptRunner:
@@ -63,6 +86,7 @@ class AttemptRunner:
         "_runtime",
         "_store",
         "account",
+        "login",
         "references",
         "renewable",
         "settings",
@@ -75,6 +99,8 @@ class AttemptRunner:
         self._store = context.store
         self._digest = context.store.state.digest
         self._logged: tuple[str, float] | None = None
+        # The exchanges of the login, for kinds that may use one.
+        self.login: LoginExchange | None = None
         self.configure(settings)
 
     def configure(self, settings: HeldSettings) -> None:
@@ -83,6 +109,9 @@ class AttemptRunner:
         # Kept: it is read whenever the refresher computes its next attempt, and a protocol check is slow.
         self.renewable = not takes_initial_token(settings) or settings.can_renew
         self._runtime: Runtime = self._context.runtime(settings)
+        if may_use_login(settings):
+            self._runtime = RecordRuntime(self._runtime, self._name, self._store)
+            self.login = self.login or LoginExchange(self._name, self._context)
         # The other providers whose tokens each attempt needs.
         self.references = referenced(settings)
         self._connection = connection_fingerprint(settings, self._digest)
@@ -97,6 +126,28 @@ class AttemptRunner:
     async def identify(self) -> Identity:
         """Fingerprint whose token the next one will be. Raises `SecretError`."""
         return await self._identify(self.settings, self._runtime)
+
+    @property
+    def login_client(self) -> LoginClient | None:
+        """The client of the settings' login; None where they use none."""
+        settings = self.settings
+        return settings.login_client if self.login is not None and uses_login(settings) else None
+
+    async def initial_refresh_token(self) -> InitialToken | None:
+        """Read the configured refresh token. None where there is none, or where it cannot be read."""
+        settings = self.settings
+        if self.login is None or not uses_login(settings):
+            return None
+        try:
+            with exits_refused():
+                token = await settings.initial_refresh_token(self._runtime)
+        except SecretError as error:
+            if self._store.get(self._name).login.login is None:
+                log.warning("login.not_begun", token=self._name, reason=error.reason, detail=error.detail)
+            return None
+        if not token:
+            return None
+        return InitialToken(token, self._store.state.digest_for(INITIAL, token.reveal_bytes()))
 
     async def _identify(self, settings: HeldSettings, runtime: Runtime) -> Identity:
         if (unsafe := self._context.unsafe.get(self._name)) is not None:
@@ -120,9 +171,14 @@ class AttemptRunner:
             await self._note_request(identity.request)
             await self._wait_for_account(started)
             self._refuse_paused(settings)
-            token = await self._fetch(settings, runtime, self._previous(identity, started))
-            await self._refuse_stale(settings, identity)
-            await self._succeeded(token, identity, started)
+            before = self._store.get(self._name).generation
+            if self.login is not None and uses_login(settings):
+                token, record = await self._refresh_login(self.login, settings, runtime, identity)
+            else:
+                token = await self._fetch(settings, runtime, self._previous(identity, started))
+                await self._refuse_stale(settings, identity)
+                record = await self._store.update(self._name, self._use(token, identity))
+            self._succeeded(token, record, before=before, started=started)
         except AttemptError as error:
             await self._failed(error, identity, settings, cost=runtime.requests - requests_before)
             raise
@@ -232,11 +288,65 @@ class AttemptRunner:
 
     # -------------------------------------------------------------- success
 
-    async def _succeeded(self, token: Token, identity: Identity, started: Instant) -> None:
+    async def _refresh_login(
+        self, login: LoginExchange, settings: WithLogin, runtime: Runtime, identity: Identity
+    ) -> tuple[Token, Record]:
+        """Get a token by a refresh of the login, and save both; the login also where its token cannot be used."""
+        arrived: list[Token] = []
+
+        async def use(granted: Granted) -> Change:
+            token = _usable(granted)
+            await self._refuse_stale(cast(HeldSettings, settings), identity)
+            arrived.append(token)
+            return self._use(token, identity)
+
+        record = await login.exchange(settings, cast(RememberingRuntime, runtime), use)
+        return arrived[0], record
+
+    @property
+    def login_runtime(self) -> RememberingRuntime:
+        """The runtime of exchanges under the settings in force, for kinds that may use a login."""
+        return cast(RememberingRuntime, self._runtime)
+
+    async def accept(self, accepted: AcceptedLogin) -> bool:
+        """Save and publish a login that a person has begun, with its token; the login also without it.
+
+        Returns whether there is a token.
+        """
+        settings, started = self.settings, self._clock.instant()
+        before = self._store.get(self._name).generation
+        arrived: list[Token] = []
+
+        async def use(granted: Granted) -> Change:
+            token = _usable(granted)
+            arrived.append(token)
+            return self._use(token, await self.identify())
+
+        try:
+            if self.login is None or not uses_login(settings):
+                accepted.error = StoreError(f"{self._name}: its settings use no login any more")
+                return True
+            initial = await self.initial_refresh_token()
+            if accepted.another_account:
+                await self._store.update(self._name, Record.without_token)
+            record = await self.login.accept(accepted.granted, settings.login_client, initial, use)
+            self._succeeded(arrived[0], record, before=before, started=started)
+        except AttemptError as error:
+            log.warning("login.without_token", token=self._name, reason=error.reason, detail=error.detail)
+            return False
+        except Exception:
+            accepted.error = StoreError(f"{bug_in(settings)}; the log has its traceback")
+            raise
+        else:
+            return True
+        finally:
+            accepted.done.set()
+
+    def _use(self, token: Token, identity: Identity) -> Change:
+        """Return the change that brings a new token. Raises `TransientError` for one that has ended."""
         now = self._clock.instant()
         if not token.is_valid(now):
             raise TransientError("the token had expired when it arrived (was this machine suspended?)")
-        before = self._store.get(self._name).generation
         new = self._new(token, now)
 
         def succeeded(record: Record) -> Record:
@@ -244,19 +354,22 @@ class AttemptRunner:
                 raise SameAsForgottenError(FORGOTTEN)  # it was forgotten while it was on its way
             return after_success(record, new, self.settings, identity)
 
-        record = await self._store.update(self._name, succeeded)
+        return succeeded
+
+    def _succeeded(self, token: Token, record: Record, *, before: int, started: Instant) -> None:
+        """Count and log the token that was stored; ``before`` is the generation before it."""
         self._logged = None
         event = "token.refreshed" if record.generation != before else "token.unchanged"
         if event == "token.unchanged" and token.is_extended:
             event = "token.extended"
         self._context.counters.refreshed(self._name, "unchanged" if event == "token.unchanged" else "success")
-        self._context.counters.took(self._name, started.until(now))
+        self._context.counters.took(self._name, started.until(self._clock.instant()))
         log.info(
             event,
             token=self._name,
             generation=record.generation,
             expires_at=None if token.expires_at is None else token.expires_at.wall.isoformat(timespec="seconds"),
-            fingerprint=new.fingerprint,
+            fingerprint=self._store.state.fingerprint(token.value.reveal_bytes()),
         )
 
     def _new(self, token: Token, now: Instant) -> NewToken:
@@ -309,14 +422,28 @@ class AttemptRunner:
             reason=error.reason,
             detail=error.detail,
             next_attempt_in=None if upcoming is None else f"{now.until(upcoming):.1f}s",
-            advice=f"fix the credentials, or run: tokend refresh {self._name}" if record.rejected else None,
+            advice=_advice(self._name, record),
         )
+
+
+def _usable(granted: Granted) -> Token:
+    """Return the token of an answer that grants. Raises `AttemptError` where there is none that can be used."""
+    if granted.token is None:
+        raise granted.fault or TransientError("the answer has no token")
+    check_token(granted.token)
+    return granted.token
 
 
 def _require_plausible(now: Instant) -> None:
     """Send nothing and sign nothing by a clock that cannot be believed."""
     if not is_plausible(now.wall):
         raise ClockError(f"this machine's clock says {now.wall:%Y-%m-%d}: set it (NTP), then it goes on")
+
+
+def _advice(name: str, record: Record) -> str | None:
+    if record.requires_login:
+        return f"run: {login_command(name)}"
+    return f"fix the credentials, or run: tokend refresh {name}" if record.rejected else None
 
 
 def _as_provider(settings: HeldSettings) -> Provider:

@@ -2,6 +2,7 @@
 
 import anyio
 
+from tokend.engine.held.login_exchange import login_command
 from tokend.engine.held.refresher import Refresher
 from tokend.engine.policy import refresh_timing
 from tokend.engine.policy.rate_limits import ALLOWANCE_BURST, Allowance
@@ -90,8 +91,14 @@ class Demand:
         if refresher.record.rejected and not resumes:
             error = refresher.record.last_error
             raise self._refusal("the credentials were rejected" if error is None else error.detail)
+        if refresher.record.requires_login and not resumes:
+            raise self._refusal("a person has to log in")
         blocked = refresher.blocked_seconds(now, on_demand=True)
-        if blocked > WAIT_SECONDS:
+        repeat = refresh_timing.login_blocked_seconds(refresher.record, now)
+        if blocked > WAIT_SECONDS and repeat >= blocked and not resumes:
+            lost = f"the answer to a refresh was lost; the refresh token is sent again in {repeat:.0f} s"
+            raise self._throttled(lost, now.after(repeat))
+        if blocked > WAIT_SECONDS and repeat < blocked:
             raise self._throttled(f"the upstream asked for a pause of {blocked:.0f} more seconds", now.after(blocked))
         if admin:
             return
@@ -108,6 +115,8 @@ class Demand:
 
     def _refusal(self, message: str) -> ReaderError:
         refresher = self._refresher
+        if refresher.record.requires_login and not refresher.is_valid():
+            return LoginRequiredError(login_command(refresher.name))
         message = f"{refresher.name}: {message}"
         if refresher.record.rejected and not refresher.is_valid():
             return LoginRequiredError(message)

@@ -1,6 +1,7 @@
 """A configured held provider while it runs: its token, its status, and the commands of readers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, cast
 
 import anyio
@@ -10,12 +11,16 @@ from tokend.config import ProviderConfig
 from tokend.engine.context.context import Context
 from tokend.engine.context.contract import SinkReport
 from tokend.engine.held.demand import Demand
+from tokend.engine.held.login_exchange import ExchangeUnderWay
+from tokend.engine.held.login_status import login_status, scopes_note
 from tokend.engine.held.refresher import Refresher
 from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
+from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import NotSupportedError
+from tokend.values.logins import Granted, Login
 from tokend.values.secret import Secret
 from tokend.values.status import ProviderStatus
 from tokend.values.tokens import Lease, Token
@@ -46,9 +51,23 @@ class HeldProvider:
         """Start the refresh loop."""
         self._scope = workers.start(self.name, self.refresher.run)
 
+    async def finish(self) -> None:
+        """Return when no exchange of its login is under way."""
+        if (exchange := self.refresher.exchange) is not None:
+            await exchange.finish()
+
     def stop(self) -> None:
         """Stop the refresh loop. Token and state stay."""
         self._scope.cancel()
+        self.refresher.refuse_logins()
+
+    @property
+    def exchange_under_way(self) -> ExchangeUnderWay | None:
+        """The exchange of its login whose answer must be waited for."""
+        exchange = self.refresher.exchange
+        if exchange is None or not exchange.is_under_way:
+            return None
+        return ExchangeUnderWay(self.settings.upstream, self.refresher.timeout_seconds, exchange.break_off)
 
     async def reconfigure(self, config: ProviderConfig) -> None:
         """Apply settings of the same kind."""
@@ -102,7 +121,8 @@ class HeldProvider:
         record, lease, now = self.refresher.record, self.lease, self._context.clock.instant()
         expires = None if lease is None else lease.token.expires_at
         upcoming = self.refresher.next_attempt()
-        notes = (self.refresher.note, self._context.store.unsaved_note(self.name))
+        login = login_status(self.name, self.settings, record.login)
+        notes = (self.refresher.note, scopes_note(login), self._context.store.unsaved_note(self.name))
         pause = self._context.limits.pause(self.settings.upstream, now)
         return ProviderStatus(
             name=self.name,
@@ -119,6 +139,7 @@ class HeldProvider:
             last_error=self.refresher.waiting or record.last_error or self.refresher.unreadable,
             next_attempt_at=None if upcoming is None else upcoming.wall,
             sinks=self._sinks.statuses(),
+            login=login,
             paused_until=None if pause is None else pause.ends_at(now),
             paused_by=None if pause is None else self.settings.upstream,
             paused_token=None if pause is None else pause.by,
@@ -138,8 +159,10 @@ class HeldProvider:
     def has_given_up(self) -> bool:
         """Return whether only a person can bring a valid token."""
         refresher = self.refresher
-        return self.is_rejected or (
-            not refresher.is_renewable and refresher.lease is not None and not refresher.is_valid()
+        return (
+            self.is_rejected
+            or refresher.record.requires_login
+            or (not refresher.is_renewable and refresher.lease is not None and not refresher.is_valid())
         )
 
     def was_tried(self) -> bool:
@@ -170,6 +193,39 @@ class HeldProvider:
     async def sign(self, call: CallToSign, uid: int) -> Mapping[str, Secret | str]:  # noqa: ARG002  # of the interface
         """Raise `NotSupportedError`: a held token is sent as it is."""
         raise NotSupportedError(f"{self.name}: kind {self.settings.kind} signs no calls")
+
+    # -------------------------------------------------------------- persons (logins.login_holder)
+
+    @property
+    def login(self) -> Login | None:
+        """The login now kept, whether it is used, refused or set aside; None without one."""
+        return self.refresher.record.login.kept
+
+    @property
+    def login_runtime(self) -> RememberingRuntime:
+        """The runtime of exchanges under the settings in force."""
+        return self.refresher.login_runtime
+
+    async def accept_login(self, granted: Granted, *, another_account: bool) -> None:
+        """Keep what was granted to a person as the login, durably, and publish its token. Returns when that is done.
+
+        An exchange of the login before it is waited for. ``another_account``: the old token is withdrawn first. Raises
+        `StoreError` where nothing can be kept. A token that cannot be used is a failed attempt; the login is kept.
+        """
+        await self.refresher.accept_login(granted, another_account=another_account)
+
+    @property
+    def logged_out(self) -> Sequence[Login]:
+        """The logins that a person has ended, and that no server has confirmed."""
+        return self.refresher.record.login.logged_out
+
+    async def log_out(self) -> None:
+        """Withdraw the token, and never use the login again, durably."""
+        await self.refresher.log_out()
+
+    async def drop_logged_out(self) -> None:
+        """Drop `logged_out` and the logins of former clients, durably."""
+        await self._context.store.update(self.name, lambda record: replace(record, login=record.login.without_aside()))
 
     async def forget(self) -> None:
         """Drop the token everywhere, then make an attempt."""

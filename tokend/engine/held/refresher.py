@@ -8,20 +8,26 @@ from dataclasses import replace
 
 from tokend.engine.context.context import Context
 from tokend.engine.context.references import lacking
-from tokend.engine.held.attempt import AttemptResult, AttemptRunner
+from tokend.engine.held.attempt import AcceptedLogin, AttemptResult, AttemptRunner
+from tokend.engine.held.login_exchange import LoginExchange
 from tokend.engine.policy import refresh_timing
 from tokend.engine.policy.failure import in_another_way, resumed
+from tokend.engine.policy.login_change import reconcile_logins
+from tokend.engine.policy.login_outcome import interrupted
 from tokend.engine.policy.settings_change import is_surely_another_account, reconcile
 from tokend.engine.policy.turns import LONGEST_YIELD_SECONDS, Urgency
 from tokend.engine.records.fingerprints import connection_fingerprint, request_fingerprint
+from tokend.engine.records.login_record import NO_LOGINS
 from tokend.engine.records.record import Record, re_anchored
 from tokend.engine.tasks.heartbeat import HEARTBEAT, Heartbeat
 from tokend.machine.clock import is_plausible
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
+from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.settings import HeldSettings
-from tokend.values.errors import AttemptError, SecretError, TransientError, WaitingError
+from tokend.values.errors import AttemptError, SecretError, StoreError, TransientError, WaitingError
 from tokend.values.instant import Instant
+from tokend.values.logins import Granted
 from tokend.values.status import Failure, State, StatusWarning
 from tokend.values.tokens import Lease
 
@@ -34,6 +40,7 @@ class Refresher:
     """Keep one provider's token fresh. `run` is its task; everything else may be called from other tasks."""
 
     __slots__ = (
+        "_accepted",
         "_attempts",
         "_begun",
         "_clock",
@@ -64,6 +71,7 @@ class Refresher:
         self._clock = context.clock
         self._store = context.store
         self._attempts = AttemptRunner(name, settings, context)
+        self._accepted: list[AcceptedLogin] = []  # logins of persons that wait for the loop
         self._result: AttemptResult | None = None  # of the attempt under way, or of the next, once somebody wants it
         self._wake = Event()
         self._in_flight = False
@@ -85,6 +93,10 @@ class Refresher:
             # The previous process may have sent its request just before it died, later than the saved moment.
             record = self.record
             self._store.show(name, replace(record, attempts=record.attempts.interrupted(self._start_at)))
+        if (logins := self.record.login).state.is_exchanging:
+            # The refresh token may have been sent, and nobody has seen the answer.
+            state = interrupted(logins.state, self._start_at)
+            self._store.show(name, replace(self.record, login=replace(logins, state=state)))
         self._block_account(self.record.last_attempt)
         if settings.interval_is_per_account and (last := self.record.last_attempt) is not None:
             # Others may name the account in another way: the account of the last token is known without a secret.
@@ -128,6 +140,8 @@ class Refresher:
         record = self.record
         if record.rejected:
             return State.REJECTED
+        if record.requires_login:
+            return State.LOGIN_REQUIRED
         if self.is_valid():
             fails = record.failures or self.unreadable is not None or self.waiting is not None
             return State.FAILING if fails else State.VALID
@@ -138,6 +152,8 @@ class Refresher:
         """A lasting remark for the operator, or None."""
         if self.record.is_outdated:
             return OUTDATED
+        if (login := self._attempts.login) is not None and (note := login.note) is not None:
+            return note
         if self._attempts.renewable:
             return None
         then = "it is served until it expires" if self.is_valid() else "a person must give another token"
@@ -223,8 +239,51 @@ class Refresher:
         return self._result
 
     def _resume(self) -> None:
-        if self.record.rejected:
-            self._store.show(self.name, resumed(self.record))
+        record = self.record
+        if record.rejected:
+            record = resumed(record)
+        state = record.login.state.hastened(self._clock.instant())
+        if record is not self.record or state is not record.login.state:
+            self._store.show(self.name, replace(record, login=replace(record.login, state=state)))
+
+    # -------------------------------------------------------------- logins
+
+    @property
+    def exchange(self) -> LoginExchange | None:
+        """The exchanges of the provider's login; None for kinds that never use one."""
+        return self._attempts.login
+
+    @property
+    def login_runtime(self) -> RememberingRuntime:
+        """The runtime of exchanges under the settings in force, for kinds that may use a login."""
+        return self._attempts.login_runtime
+
+    async def accept_login(self, granted: Granted, *, another_account: bool) -> None:
+        """Use the login that a person has begun, and its token. Returns when both are saved and shown."""
+        accepted = AcceptedLogin(granted, another_account)
+        self._accepted.append(accepted)
+        self._wake.set()
+        await accepted.done.wait()
+        if accepted.error is not None:
+            raise accepted.error
+
+    def refuse_logins(self) -> None:
+        """Refuse the logins that wait for the loop: it ends."""
+        while self._accepted:
+            accepted = self._accepted.pop()
+            accepted.error = StoreError(f"{self.name}: the configuration has changed: log in again")
+            accepted.done.set()
+
+    async def log_out(self) -> None:
+        """Withdraw the token and set the login aside for good."""
+        if (exchange := self.exchange) is not None and exchange.is_under_way:
+            await exchange.finish()
+        now = self._clock.instant()
+        await self._store.update(
+            self.name,
+            lambda record: replace(record.without_token(), login=record.login.without_login(now, logged_out=True)),
+        )
+        self._wake.set()
 
     def _want_attempt(self) -> None:
         self._wanted = True
@@ -265,6 +324,8 @@ class Refresher:
         while True:
             self.heartbeat.works()
             self._wake = Event()
+            while self._accepted:
+                self._wanted |= not await self._attempts.accept(self._accepted.pop(0))
             if self._unreconciled:
                 self._unreconciled = False
                 await self._reconcile()
@@ -389,6 +450,7 @@ class Refresher:
                 self._store.touch(self.name)
         else:
             self._secrets_were_read()
+        await self._reconcile_logins()
         settings, before = self.settings, self.record
         request = request_fingerprint(settings, self._store.state.digest)
         connection = connection_fingerprint(settings, self._store.state.digest)
@@ -408,3 +470,21 @@ class Refresher:
                 await self._attempts.use_initial_token()  # the settings may bring another one now
             wanted = wanted and not self.is_valid()
         self._wanted |= wanted
+
+    async def _reconcile_logins(self) -> None:
+        """Use the login of the settings' client, or begin one with another initial refresh token."""
+        if self._attempts.login is None and self.record.login == NO_LOGINS:
+            return
+        client, initial = self._attempts.login_client, await self._attempts.initial_refresh_token()
+        now, before = self._clock.instant(), self.record.login
+        after = reconcile_logins(before, client, initial, now)
+        if after == before:
+            return
+        begins = after.login != before.login and after.login is not None and not after.state.is_required
+
+        def changed(record: Record) -> Record:
+            record = replace(record, login=reconcile_logins(record.login, client, initial, now))
+            return resumed(record, record.attempts.failures.refusals) if begins and not record.rejected else record
+
+        await self._store.update(self.name, changed)
+        self._wanted |= begins

@@ -70,7 +70,9 @@ class Logout:
         settings = holder.settings
         if not implements(settings, InteractiveLogin) or not cast(InteractiveLogin, settings).can_revoke:
             return None
-        host = urlsplit(login.origin).hostname or login.origin
+        # An initial refresh token that no server has granted anything for is of the server as configured.
+        origin = login.origin or login.client.server
+        host = urlsplit(origin).hostname or origin
         why = "no answer in time"
         pause = FIRST_PAUSE_SECONDS
         with anyio.move_on_after(REVOCATION_SECONDS):

@@ -51,6 +51,13 @@ class OnDemandProvider:
         if self.is_rejected:
             tasks.start_soon(self.issuer.reconsider)
 
+    async def finish(self) -> None:
+        """Return at once: a call may be cut."""
+
+    @property
+    def exchange_under_way(self) -> None:
+        """None: it uses no login."""
+
     def stop(self) -> None:
         """Leave the record to the next provider of the name; there is no loop."""
         self.issuer.stop()

@@ -23,6 +23,7 @@ from tokend.engine.records.record import HostPause, Record
 from tokend.values.errors import (
     AttemptError,
     ClockError,
+    LoginRefusedError,
     RateLimitedError,
     RejectedError,
     SecretError,
@@ -105,6 +106,8 @@ FAILURES: tuple[Meaning, ...] = (
         where=lambda error: isinstance(error, TransientError) and error.repeatable,
     ),
     Meaning("transient", TransientError),
+    # What it means for the login is in `login_outcome`.
+    Meaning("login refused", LoginRefusedError, wait=Wait.MINIMUM_INTERVAL),
     Meaning("waiting", WaitingError, wait=Wait.MINIMUM_INTERVAL),
     Meaning("secret", SecretError),
     Meaning("bug", AttemptError),

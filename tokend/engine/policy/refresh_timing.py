@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tokend.engine.policy.backoff import LONG_OUTAGE_PAUSE_SECONDS, LONG_OUTAGE_SECONDS, MINIMUM_INTERVAL_SECONDS
+from tokend.engine.policy.login_timing import login_refresh_moment
 from tokend.engine.policy.rate_limits import HostLimits
 from tokend.engine.records.adrift import seconds_until
 from tokend.engine.records.record import Record
@@ -81,7 +82,7 @@ def timer_seconds(
     ``start_at`` is when a provider without a valid token may begin.
     """
     lease = record.lease
-    if record.rejected or (lease is not None and lease.token.is_valid(now) and not renewable):
+    if record.rejected or record.requires_login or (lease is not None and lease.token.is_valid(now) and not renewable):
         return None
     if record.next_attempt is not None:
         return seconds_until(record.next_attempt, now)
@@ -89,10 +90,11 @@ def timer_seconds(
         return now.until(start_at)
     if record.is_outdated:
         return 0.0
-    if lease.refresh_at is None:
+    moments = [m for m in (lease.refresh_at, login_refresh_moment(record.login.login, lease)) if m is not None]
+    if not moments:
         return None
     # Either line may call: a wall clock that jumped ahead causes one request too many, never one too few.
-    wanted = min(now.until(lease.refresh_at), (lease.refresh_at.wall - now.wall).total_seconds())
+    wanted = min(min(now.until(moment), (moment.wall - now.wall).total_seconds()) for moment in moments)
     if was_stepped_back(lease, now) and lease.generation != stepped_back.generation:
         wanted = min(wanted, stepped_back.boot + STEPPED_BACK_PAUSE_SECONDS - now.boot)
     return wanted
@@ -139,7 +141,13 @@ def blocked_seconds(
         if on_demand or record.failures or record.next_attempt is not None:
             interval = max(interval, MINIMUM_INTERVAL_SECONDS)
         blocked = max(blocked, now.until(record.last_attempt) + interval)
-    return blocked
+    return max(blocked, login_blocked_seconds(record, now))
+
+
+def login_blocked_seconds(record: Record, now: Instant) -> float:
+    """Compute the seconds until a refresh token whose answer was lost may be sent again; 0 for any other."""
+    next_at = record.login.state.next_at
+    return 0.0 if next_at is None else max(0.0, seconds_until(next_at, now))
 
 
 def long_outage_seconds(record: Record, now: Instant) -> float:

@@ -1,17 +1,22 @@
 """`Record`: everything that must be remembered of one provider across a restart.
 
-A record is made of two sums: the state of its token (`token_states`) and the state of its attempts (`attempt_states`).
+A record is made of three sums: the state of its token (`token_states`), the state of its attempts (`attempt_states`),
+and the state of its login (`login_states`).
 Moments are kept as wall time and boot time together with the boot id. After a reboot boot times are void and are
 computed from the wall clock: only then is the wall clock trusted for a duration.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from tokend.engine.records import token_states
 from tokend.engine.records.adrift import adrift
 from tokend.engine.records.attempt_states import AttemptState, Moves, Rejected, Settled
+from tokend.engine.records.documents import Document, moved
 from tokend.engine.records.forgotten import Forgotten, remembered
+from tokend.engine.records.login_record import NO_LOGINS, LoginRecord
+from tokend.engine.records.login_states import LoginMoves
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, TokenState, Withdrawn
 from tokend.values.instant import Instant
 from tokend.values.status import Failure
@@ -39,6 +44,7 @@ class Record:
     ``account``, ``request``, ``connection`` and ``proven`` are `fingerprints` of the last token's account, of the last
     request, of the way that it took, and of the secrets that last gave a token (None: never). ``host_pause`` is the
     last pause that a host asked for; it may be over. ``forgotten`` are the tokens that must not be published again.
+    ``documents`` are public ones that the kind keeps, the oldest first.
     """
 
     generation: int = 0
@@ -50,6 +56,8 @@ class Record:
     attempts: AttemptState = SETTLED
     host_pause: HostPause | None = None
     forgotten: tuple[Forgotten, ...] = ()
+    login: LoginRecord = NO_LOGINS
+    documents: tuple[Document, ...] = ()
 
     @property
     def lease(self) -> Lease | None:
@@ -93,11 +101,16 @@ class Record:
         return self.attempts.rejected_secrets is not None
 
     @property
+    def requires_login(self) -> bool:
+        """Whether only a person brings another login: no timer makes an attempt."""
+        return self.login.state.is_required
+
+    @property
     def has_pauses(self) -> bool:
         """Whether the record has moments that count from when it is saved (`after_reboot`)."""
         attempts = self.attempts
         probe = attempts.probe if isinstance(attempts, Rejected) else None
-        moments = (attempts.next_attempt, attempts.failures.since, self.host_pause, probe)
+        moments = (attempts.next_attempt, attempts.failures.since, self.host_pause, probe, self.login.state.next_at)
         return bool(self.forgotten) or any(moment is not None for moment in moments)
 
     def ended(self, now: Instant) -> Instant | None:
@@ -147,6 +160,9 @@ def after_reboot(record: Record, now: Instant, *, saved_at: Instant | None) -> R
     def past(moment: Instant) -> Instant:
         return adrift(moment, saved_at=saved_at, now=now, earliest=-LONGEST_PAUSE_SECONDS, latest=0.0)
 
+    def dated(moment: Instant) -> Instant:
+        return adrift(moment, saved_at=None, now=now, earliest=-math.inf, latest=math.inf)
+
     # It was before this boot. A clock that may be wrong does not say how long before; the minimum intervals that count
     # from it are over when most machines have booted.
     before_this_boot = now.after(-min(now.boot, LONGEST_PAUSE_SECONDS))
@@ -157,4 +173,6 @@ def after_reboot(record: Record, now: Instant, *, saved_at: Instant | None) -> R
         attempts=record.attempts.moved(moves),
         host_pause=None if pause is None else replace(pause, until=upcoming(pause.until)),
         forgotten=tuple(one.after_reboot(saved_at, now) for one in record.forgotten),
+        login=record.login.moved(LoginMoves(upcoming, dated)),
+        documents=moved(record.documents, dated),
     )

@@ -5,13 +5,15 @@ from dataclasses import replace
 from tokend.engine.records.forgotten import merged
 from tokend.engine.records.record import Record
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, NoToken
+from tokend.values.instant import Instant
 
 
-def renamed(record: Record, name: str, *, there: Record) -> Record:
+def renamed(record: Record, name: str, *, there: Record, now: Instant) -> Record:
     """Give a record another name. Of ``there``, what the name was used for before, the generations stay: they only
-    rise. So does what was forgotten."""
+    rise. What was forgotten stays, too, and its logins are set aside."""
     token, above = record.token, there.generation
-    record = replace(record, forgotten=merged(there.forgotten, record.forgotten))
+    login = record.login.with_aside(there.login, now)
+    record = replace(record, forgotten=merged(there.forgotten, record.forgotten), login=login)
     if not isinstance(token, Held):
         return replace(record, generation=max(record.generation, above))
     generation = record.generation if record.generation > above else above + 1
@@ -22,10 +24,10 @@ def renamed(record: Record, name: str, *, there: Record) -> Record:
 
 
 def for_another_kind(record: Record) -> Record:
-    """Keep what stays when a name passes to another kind: what every name keeps, the host's pause, and that sinks must
-    not hold the token."""
+    """Keep what stays when a name passes to another kind: what every name keeps, the host's pause, that sinks must not
+    hold the token, and the logins: the new kind sets them aside."""
     token = NO_TOKEN if isinstance(record.token, NoToken) else WITHDRAWN
-    return replace(emptied(record), token=token, host_pause=record.host_pause)
+    return replace(emptied(record), token=token, host_pause=record.host_pause, login=record.login)
 
 
 def emptied(record: Record) -> Record:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tokend.engine.records.codec import dump, load
+from tokend.engine.records.login_record import NO_LOGINS
 from tokend.engine.records.marks import MarkStore
 from tokend.engine.records.record import Record
 from tokend.engine.records.rename import emptied, is_blank, renamed
@@ -21,6 +22,10 @@ from tokend.values.tokens import Lease
 SAVE_SECONDS = 10.0
 # What could not be saved is tried again so often: nothing reports that a full disk has space again.
 SAVE_AGAIN_SECONDS = 10.0
+# A login that exists in memory only is lost with the process.
+SAVE_LOGIN_AGAIN_SECONDS = 1.0
+# An answer of an upstream with a token and a refresh token is smaller than this, whatever else it holds.
+RESERVED_BYTES = 64 * 1024
 
 log = get_logger()
 
@@ -35,8 +40,12 @@ class StateBackend(Protocol):
     def files(self) -> Iterable[tuple[Path, bytes]]:
         """Every file with its content."""
 
-    def save(self, name: str, content: bytes) -> None:
-        """Write durably or raise `StoreError`."""
+    def save(self, name: str, content: bytes, *, reserve: int = 0) -> None:
+        """Write durably or raise `StoreError`.
+
+        With ``reserve``, keep so many bytes for the next save of the name, before anything is written: that save must
+        not fail for want of space, as far as the file system can promise it. A save without it uses what was kept.
+        """
 
     def set_aside(self, path: Path) -> None:
         """Quarantine."""
@@ -49,6 +58,9 @@ class StateBackend(Protocol):
 
     def digest(self, value: bytes) -> str:
         """Salted hash."""
+
+    def digest_for(self, purpose: str, value: bytes) -> str:
+        """Salted hash under a key that this purpose alone has."""
 
     def fingerprint(self, value: bytes) -> str:
         """Salted short hash."""
@@ -140,13 +152,25 @@ class TokenStore:
             self.show(name, record)
             return record
 
+    async def commit(self, name: str, change: Callable[[Record], Record]) -> Record:
+        """Replace a record as `update` does, but only if it was saved: else nothing changes. Raises `StoreError`.
+
+        While an exchange of a login is journalled in the new record, space for the next one is reserved as well.
+        """
+        async with self._locks.setdefault(name, Lock()):
+            record = change(self.get(name))
+            await self._save(name, record)
+            self.show(name, record)
+            return record
+
     async def keep_saved(self) -> None:
         """Save again what could not be saved. Runs until cancelled."""
         while True:
             if not self._unsaved and not self.marks.unsaved:
                 self._unsaved_event = Event()
                 await self._clock.wait(None, self._unsaved_event)
-            await self._clock.sleep(SAVE_AGAIN_SECONDS)
+            logins = any(self.get(name).login != NO_LOGINS for name in self._unsaved)
+            await self._clock.sleep(SAVE_LOGIN_AGAIN_SECONDS if logins else SAVE_AGAIN_SECONDS)
             for name in list(self._unsaved):
                 await self._save_again(name)
             for name in list(self.marks.unsaved):
@@ -170,11 +194,13 @@ class TokenStore:
             # That write may still end, and must not overwrite something newer.
             raise StoreError(f"state of {name} was not written: an earlier write still hangs in the filesystem")
         content = dump(name, record, self.state.boot_id, self._clock.instant() if record.has_pauses else None)
+        # Kept as long as the exchange is under way: what `forget` saves meanwhile must not use it up.
+        reserve = len(content) + RESERVED_BYTES if record.login.state.is_exchanging else 0
 
         def save() -> None:
             self._hanging.add(name)
             try:
-                self.state.save(name, content)
+                self.state.save(name, content, reserve=reserve)
             finally:
                 self._hanging.discard(name)
 
@@ -227,7 +253,7 @@ class TokenStore:
             self._records[old] = emptied(record)
             waiting = self._unsaved.pop(old, None)
             older = old if waiting is None or waiting.older is None else waiting.older
-            await self.update(new, lambda there: renamed(record, new, there=there))
+            await self.update(new, lambda there: renamed(record, new, there=there, now=self._clock.instant()))
             if new in self._unsaved:
                 self._unsaved[new].older = older  # the only file of this record until then
             else:

@@ -1,0 +1,41 @@
+"""The status of a login."""
+
+from dataclasses import replace
+
+from tests.engine.records.test_login_states import LOGIN, NOW
+from tests.expecting import present
+from tests.fake_logins import FakeLogin
+from tests.fakes import FakeHeld
+from tokend.engine.held.login_status import login_status, scopes_note
+from tokend.engine.records.login_record import NO_LOGINS, LoginRecord
+from tokend.engine.records.login_states import Lost, Ready, Required
+
+SETTINGS = FakeLogin(scope=("read", "write"))
+
+
+def test_the_state_says_whether_a_person_must_act() -> None:
+    """And with which command."""
+    for state, shown in [(Ready(LOGIN), "ok"), (Lost(LOGIN, NOW), "ok"), (Required(LOGIN), "required")]:
+        status = present(login_status("a", SETTINGS, LoginRecord(state)))
+        assert (status.state, status.obtained_at, status.command) == (shown, NOW.wall, "tokend login a")
+        assert status.ends_at == present(LOGIN.ends_at).wall
+    for record, shown in [(NO_LOGINS, "none"), (LoginRecord(Required(None)), "required")]:
+        status = present(login_status("a", SETTINGS, record))
+        assert (status.state, status.obtained_at, status.subject) == (shown, None, None)
+
+
+def test_settings_that_use_no_login_have_no_such_status() -> None:
+    """Neither a kind without one nor a grant without one."""
+    assert login_status("a", FakeHeld(), NO_LOGINS) is None
+    assert login_status("a", FakeLogin(grant="client"), LoginRecord(Ready(LOGIN))) is None
+
+
+def test_scopes_that_were_not_granted_are_named_with_the_command() -> None:
+    """A server that does not say what it granted has granted all, as far as anybody knows."""
+    for granted, missing in [(None, ()), (("write", "read", "more"), ()), (("read",), ("write",))]:
+        record = LoginRecord(Ready(replace(LOGIN, scopes=granted, ends_at=None)))
+        status = present(login_status("a", SETTINGS, record))
+        assert (status.scopes_missing, status.ends_at) == (missing, None)
+        note = scopes_note(status)
+        assert note == ("scopes missing: write \N{EM DASH} tokend login a" if missing else None)
+    assert scopes_note(None) is None

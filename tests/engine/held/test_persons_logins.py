@@ -1,0 +1,178 @@
+"""Logins that persons begin and end, in a running provider."""
+
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.expecting import held, present
+from tests.fake_logins import HOUR, ORIGIN, FakeLogin, login_server, undecided
+from tests.fakes import World, config, literal, provider
+from tests.virtual import VirtualClock, run_virtually, until
+from tokend.engine.records.login_states import Ready, Required
+from tokend.values.errors import StoreError
+from tokend.values.logins import Granted
+from tokend.values.secret import Secret
+from tokend.values.status import State
+from tokend.values.tokens import Token
+
+
+def granted(clock: VirtualClock, refresh: str = "fake-persons") -> Granted:
+    now = clock.instant()
+    token = Token(Secret("fake-access"), "Bearer", now, now.after(HOUR))
+    return Granted(ORIGIN, now, token=token, refresh_token=Secret(refresh), subject="somebody")
+
+
+def test_without_a_login_one_is_required_and_nothing_is_sent() -> None:
+    """From the start on; a person's login ends it at once, and its token is there."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock)
+        server.valid.add("fake-persons")
+        async with world.running(provider("a", FakeLogin())) as supervisor:
+            await until(lambda: supervisor.entries["a"].status().state is State.LOGIN_REQUIRED, seconds=10)
+            await anyio.sleep(HOUR)
+            assert (supervisor.outcome(), server.refreshes) == (4, [])
+            assert isinstance(world.store.get("a").login.state, Required)
+            await held(supervisor.entries["a"]).accept_login(granted(clock), another_account=False)
+            assert supervisor.entries["a"].status().state is State.VALID
+            assert present(supervisor.entries["a"].lease).token.value.reveal() == "fake-access"
+            login = present(supervisor.entries["a"].status().login)
+            assert (login.state, login.subject) == ("ok", "somebody")
+            await anyio.sleep(HOUR)
+            assert server.refreshes == ["fake-persons"]
+        async with world.running(provider("a", FakeLogin())) as supervisor:
+            assert supervisor.entries["a"].status().valid
+
+    run_virtually(main)
+
+
+def test_a_login_whose_token_cannot_be_used_is_kept_and_refreshed() -> None:
+    """The person is not asked again."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock)
+        server.valid.add("fake-persons")
+        async with world.running(provider("a", FakeLogin())) as supervisor:
+            await until(lambda: supervisor.entries["a"].status().state is State.LOGIN_REQUIRED, seconds=10)
+            without = replace(granted(clock), token=None, fault=undecided())
+            await held(supervisor.entries["a"]).accept_login(without, another_account=False)
+            await until(lambda: supervisor.entries["a"].status().valid, seconds=30)
+            assert server.refreshes == ["fake-persons"]
+
+    run_virtually(main)
+
+
+def test_another_accounts_login_withdraws_the_old_token_although_its_own_cannot_be_used() -> None:
+    """Nobody gets the old account's token any more."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock)
+        async with world.running(provider("a", FakeLogin(refresh_token=literal("fake-refresh-0")))) as supervisor:
+            await until(lambda: supervisor.entries["a"].status().valid, seconds=10)
+            server.script = [undecided()] * 5
+            without = replace(granted(clock), token=None, fault=None)
+            await held(supervisor.entries["a"]).accept_login(without, another_account=True)
+            assert supervisor.entries["a"].lease is None
+            assert present(held(supervisor.entries["a"]).login).refresh_token == Secret("fake-persons")
+
+    run_virtually(main)
+
+
+def test_an_exchange_of_the_old_login_is_waited_for() -> None:
+    """Its answer must not replace the person's login."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock, latency=20.0)
+        async with world.running(provider("a", FakeLogin(refresh_token=literal("fake-refresh-0")))) as supervisor:
+            await until(lambda: bool(server.refreshes), seconds=10)
+            await held(supervisor.entries["a"]).accept_login(granted(clock), another_account=False)
+            state = world.store.get("a").login.state
+            assert isinstance(state, Ready)
+            assert state.login.refresh_token == Secret("fake-persons")
+
+    run_virtually(main)
+
+
+def test_a_logout_withdraws_the_token_and_the_initial_refresh_token_is_not_used_again() -> None:
+    """The login waits for the server's confirmation, then it is dropped."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock, latency=5.0)
+        settings = FakeLogin(refresh_token=literal("fake-refresh-0"))
+        async with world.running(provider("a", settings)) as supervisor:
+            entry = held(supervisor.entries["a"])
+            await until(lambda: bool(server.refreshes), seconds=10)
+            await entry.log_out()  # the answer is waited for: there is something to revoke
+            assert [login.refresh_token for login in entry.logged_out] == [Secret("fake-refresh-1")]
+            assert (entry.lease, entry.login) == (None, None)
+            await until(lambda: entry.status().state is State.LOGIN_REQUIRED, seconds=10)
+            await entry.drop_logged_out()
+            assert not entry.logged_out
+            assert b"fake-refresh" not in world.state.content["a"]
+        async with world.running(provider("a", settings)) as supervisor:
+            await anyio.sleep(HOUR)
+            assert (supervisor.entries["a"].status().state, len(server.refreshes)) == (State.LOGIN_REQUIRED, 1)
+
+    run_virtually(main)
+
+
+def test_a_logout_of_a_kind_whose_exchange_is_not_under_way_returns_at_once() -> None:
+    """It withdraws the token in any case."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        login_server(clock)
+        async with world.running(provider("a", FakeLogin(grant="client"))) as supervisor:
+            await until(lambda: supervisor.entries["a"].status().valid, seconds=10)
+            entry = held(supervisor.entries["a"])
+            with pytest.raises(StoreError, match="use no login"):
+                await entry.accept_login(granted(clock), another_account=False)
+            await entry.log_out()
+            assert entry.lease is None
+            assert entry.login_runtime.recall("metadata") is None
+
+    run_virtually(main)
+
+
+def test_a_login_for_a_provider_that_is_taken_away_is_refused() -> None:
+    """The person gets an answer."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock, latency=20.0)
+        failures: list[StoreError] = []
+
+        async def accept(entry: Any) -> None:
+            try:
+                await held(entry).accept_login(granted(clock), another_account=False)
+            except StoreError as error:
+                failures.append(error)
+
+        async with world.running(provider("a", FakeLogin(refresh_token=literal("fake-refresh-0")))) as supervisor:
+            await until(lambda: bool(server.refreshes), seconds=10)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(accept, supervisor.entries["a"])
+                await anyio.sleep(1)
+                held(supervisor.entries["a"]).stop()
+            assert "log in again" in failures[0].detail
+            await supervisor.apply(config())
+
+    run_virtually(main)
+
+
+def test_a_bug_while_a_login_is_saved_answers_the_person_too() -> None:
+    """It is logged, and the loop goes on."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        login_server(clock)
+        async with world.running(provider("a", FakeLogin())) as supervisor:
+            await until(lambda: supervisor.entries["a"].status().state is State.LOGIN_REQUIRED, seconds=10)
+            odd = replace(granted(clock), refresh_token="no secret")  # type: ignore[arg-type]
+            with pytest.raises(StoreError, match="a bug in kind fake-login"):
+                await held(supervisor.entries["a"]).accept_login(odd, another_account=False)
+            await held(supervisor.entries["a"]).accept_login(granted(clock), another_account=False)
+            assert supervisor.entries["a"].status().valid
+
+    run_virtually(main)

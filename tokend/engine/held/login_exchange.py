@@ -1,0 +1,220 @@
+"""The exchanges of one provider's login: journal, request, what was granted saved; in this order, and never cut.
+
+The journal is saved before a byte leaves: no journal, no request. From then until the answer is saved nothing cancels
+the exchange; `break_off` alone does, when the daemon ends and time is over: the journal covers it.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import anyio
+
+from tokend.engine.context.context import Context
+from tokend.engine.policy.login_change import InitialToken
+from tokend.engine.policy.login_outcome import accepted, after_failure, refreshed
+from tokend.engine.records.login_record import LoginRecord
+from tokend.engine.records.login_states import LoginState, Lost
+from tokend.engine.records.record import Record
+from tokend.engine.tasks.heartbeat import HEARTBEAT
+from tokend.machine.event import Event
+from tokend.machine.logs import get_logger
+from tokend.plugin.kind_bugs import exits_refused
+from tokend.plugin.login import RememberingRuntime, WithLogin
+from tokend.values.errors import AttemptError, LoginRefusedError, StoreError, TransientError
+from tokend.values.logins import Granted, Login, LoginClient
+
+# A new refresh token that could not be saved is written again so often.
+WRITE_AGAIN_SECONDS = 1.0
+log = get_logger()
+
+REPEATED = "the refresh token is sent again, ever more rarely, once the server answers something harmless"
+
+Change = Callable[[Record], Record]
+Use = Callable[[Granted], Awaitable[Change]]
+
+
+def login_command(name: str) -> str:
+    """Return the command that brings a new login."""
+    return f"tokend login {name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeUnderWay:
+    """An exchange that must not be cut: whom it asks (``host:port``), its longest time, and how it is cut after all."""
+
+    host: str | None
+    timeout_seconds: float
+    break_off: Callable[[], None]
+
+
+class LoginExchange:
+    """Use one provider's login. `AttemptRunner` makes the attempts; this class keeps the login through them."""
+
+    __slots__ = ("_clock", "_context", "_leaving", "_name", "_shield", "_store", "ended", "unsaved")
+
+    def __init__(self, name: str, context: Context) -> None:
+        self._name = name
+        self._context = context
+        self._clock = context.clock
+        self._store = context.store
+        self._shield: anyio.CancelScope | None = None
+        self._leaving = False
+        # Set when no exchange is under way any more; another one may have begun since.
+        self.ended = Event()
+        # Why a new refresh token is not saved yet; None if all is saved.
+        self.unsaved: str | None = None
+
+    # -------------------------------------------------------------- those who would like to cut it
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a byte may have left, and what came of it is not saved."""
+        return self._shield is not None
+
+    async def finish(self) -> None:
+        """Return when no exchange is under way. What cannot be saved is shown unsaved: there is no later."""
+        self._leaving = True
+        while self.is_under_way:
+            await self.ended.wait()
+
+    def break_off(self) -> None:
+        """Cut the exchange: its answer counts as lost."""
+        if self._shield is not None:
+            self._shield.cancel()
+
+    @contextmanager
+    def _uncut(self) -> Iterator[None]:
+        try:
+            with anyio.CancelScope(shield=True) as self._shield:
+                yield
+        finally:
+            self._shield = None
+            ended, self.ended = self.ended, Event()
+            ended.set()
+
+    # -------------------------------------------------------------- the exchange
+
+    async def exchange(self, settings: WithLogin, runtime: RememberingRuntime, use: Use) -> Record:
+        """Make one exchange with the refresh token, and save what was granted.
+
+        ``use`` makes the change that brings the answer's token. Raises the `AttemptError` of a failure: of the
+        exchange, or of a token beside a refresh token; that one is saved then.
+        """
+        state = self._store.get(self._name).login.state
+        if state.login is None or state.is_required:
+            await self._end(LoginRefusedError())
+            raise LoginRefusedError(f"a person has to log in: {login_command(self._name)}")
+        if isinstance(state, Lost):
+            with exits_refused():
+                await settings.probe_server(runtime)
+        with self._uncut():
+            login = await self._journal()
+            try:
+                with exits_refused():
+                    granted = await settings.refresh(runtime, login)
+            except Exception as error:
+                await self._end(error)
+                raise
+            return await self._keep(granted, use, lambda logins: refreshed(logins, granted))
+        raise TransientError("the exchange was broken off")
+
+    async def accept(self, granted: Granted, client: LoginClient, initial: InitialToken | None, use: Use) -> Record:
+        """Save a login that a person has begun, and the token that ``use`` brings. Raises why there is no such token.
+
+        The login before it is dropped. The ``initial`` refresh token counts as used: a person has decided.
+        """
+        with self._uncut():
+            return await self._keep(granted, use, lambda logins: accepted(logins, granted, client, initial))
+        raise TransientError("saving the login was broken off")
+
+    async def _journal(self) -> Login:
+        """Save that the refresh token is about to be sent, and reserve space for the answer."""
+        now = self._clock.instant()
+        try:
+            record = await self._store.commit(
+                self._name, lambda record: _with_state(record, record.login.state.journalled(now))
+            )
+        except StoreError as error:
+            raise TransientError(
+                f"nothing was sent, because a lost answer would lose the login: {error.detail}", is_sent=False
+            ) from None
+        login = record.login.login
+        assert login is not None  # noqa: S101  # nothing but this task takes a login away
+        if record.login.state.repeats:
+            self._context.counters.login_retried(self._name)
+            log.warning("login.repeated", token=self._name, repeats=record.login.state.repeats, detail=REPEATED)
+        return login
+
+    async def _end(self, error: Exception) -> None:
+        """Save what a failed exchange means for the login."""
+        now = self._clock.instant()
+        await self._store.update(
+            self._name, lambda record: _with_state(record, after_failure(record.login.state, error, now))
+        )
+
+    # -------------------------------------------------------------- what was granted
+
+    async def _keep(self, granted: Granted, use: Use, kept: Callable[[LoginRecord], LoginRecord]) -> Record:
+        """Save the login that was granted, whatever is wrong with its token, and the token with it."""
+        fault: Exception | None = None
+        change: Change | None = None
+        try:
+            change = await use(granted)
+        except Exception as error:
+            fault = error
+
+        def both(record: Record) -> Record:
+            nonlocal fault
+            record = replace(record, login=kept(record.login))
+            try:
+                return record if change is None else change(record)
+            except AttemptError as error:
+                fault = error
+                return record
+
+        record = await self._save(both)
+        if fault is not None:
+            raise fault
+        return record
+
+    async def _save(self, change: Change) -> Record:
+        """Save a new login, again every second; while the old token is valid it is served, and nothing is published.
+
+        Returns the new record. It is published unsaved only when the old token has ended.
+        """
+        try:
+            while True:
+                try:
+                    return await self._store.commit(self._name, change)
+                except StoreError as error:
+                    self._note_unsaved(error.detail)
+                if self._leaving or self._store.valid_lease(self._name) is None:
+                    return await self._store.update(self._name, change)
+                if (heartbeat := HEARTBEAT.get()) is not None:
+                    heartbeat.works()
+                await self._clock.sleep(WRITE_AGAIN_SECONDS)
+        finally:
+            self._note_unsaved(None)
+
+    def _note_unsaved(self, detail: str | None) -> None:
+        if detail is not None and self.unsaved is None:
+            log.error("login.not_saved", token=self._name, detail=detail)
+        if detail != self.unsaved:
+            self.unsaved = detail
+            self._store.touch(self._name)
+
+    @property
+    def note(self) -> str | None:
+        """A remark for the operator, or None."""
+        state = self._store.get(self._name).login.state
+        if self.unsaved is not None:
+            return f"a new refresh token is not saved, and is written again every second: {self.unsaved}"
+        if isinstance(state, Lost):
+            times = "" if not state.repeats else f", and of {state.repeats} repeats"
+            return f"the answer to a refresh was lost{times}: {REPEATED}"
+        return None
+
+
+def _with_state(record: Record, state: LoginState) -> Record:
+    return replace(record, login=replace(record.login, state=state))

@@ -1,0 +1,28 @@
+"""The status of a provider's login, from its record and its settings. Pure."""
+
+from tokend.engine.held.login_exchange import login_command
+from tokend.engine.records.login_record import LoginRecord
+from tokend.plugin.login import uses_login
+from tokend.plugin.settings import HeldSettings
+from tokend.values.status import LoginStatus
+
+
+def login_status(name: str, settings: HeldSettings, logins: LoginRecord) -> LoginStatus | None:
+    """Return the status of the login in use; None for settings that use none."""
+    if not uses_login(settings):
+        return None
+    login, command = logins.login, login_command(name)
+    state = "required" if logins.state.is_required else "none" if login is None else "ok"
+    if login is None:
+        return LoginStatus(state, None, None, None, (), command)
+    granted = login.scopes
+    missing = () if granted is None else tuple(one for one in settings.login_scopes if one not in granted)
+    ends_at = None if login.ends_at is None else login.ends_at.wall
+    return LoginStatus(state, login.subject, login.obtained_at.wall, ends_at, missing, command)
+
+
+def scopes_note(login: LoginStatus | None) -> str | None:
+    """Return a remark about scopes that the server has not granted, None if it has granted all."""
+    if login is None or not login.scopes_missing:
+        return None
+    return f"scopes missing: {' '.join(login.scopes_missing)} \N{EM DASH} {login.command}"

@@ -1,0 +1,107 @@
+"""`LoginRecord`: everything that is remembered of one provider's logins. Pure.
+
+A login outlives access tokens, `forget`, and a changed table. One whose client or kind is not the table's is set aside:
+it is used again when the table is changed back, and dropped after 30 days.
+"""
+
+from dataclasses import dataclass, replace
+
+from tokend.engine.records.login_states import NO_LOGIN, LoginMoves, LoginState
+from tokend.values.instant import Instant
+from tokend.values.logins import Login, LoginClient
+
+ASIDE_SECONDS = 30 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A login that is not in use since ``at``. ``initial`` is that of its `LoginRecord`.
+
+    ``logged_out``: a person ended it here. It is kept until the server has confirmed, and is never used again.
+    """
+
+    state: LoginState
+    at: Instant
+    initial: str | None = None
+    logged_out: bool = False
+
+    def is_over(self, now: Instant) -> bool:
+        """Return whether it has been kept for long enough, on both time lines: no clock that is set drops a login."""
+        return -now.until(self.at) >= ASIDE_SECONDS and (now.wall - self.at.wall).total_seconds() >= ASIDE_SECONDS
+
+    def fits(self, client: LoginClient) -> bool:
+        """Return whether a table with this client uses it again."""
+        return not self.logged_out and self.state.login is not None and self.state.login.client == client
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRecord:
+    """The login in use, and those set aside, the oldest first.
+
+    ``initial`` is the digest of the configured (initial) refresh token that was used last, None if none was.
+    """
+
+    state: LoginState = NO_LOGIN
+    initial: str | None = None
+    aside: tuple[SetAside, ...] = ()
+
+    @property
+    def login(self) -> Login | None:
+        """The login in use."""
+        return self.state.login
+
+    def for_client(self, client: LoginClient | None, now: Instant) -> "LoginRecord":
+        """Set the login of another client aside, use the one of this client again, and drop what is over.
+
+        ``client`` is None for settings that use no login.
+        """
+        kept = tuple(one for one in self.aside if not one.is_over(now))
+        record = self if len(kept) == len(self.aside) else replace(self, aside=kept)
+        if record.login is not None and record.login.client != client:
+            record = record.without_login(now)
+        elif record.login is None and client is None:
+            record = replace(record, state=NO_LOGIN)
+        if client is None or record.login is not None:
+            return record
+        fitting = [one for one in record.aside if one.fits(client)]
+        if not fitting:
+            return record
+        newest = fitting[-1]
+        rest = tuple(one for one in record.aside if one is not newest)
+        return LoginRecord(newest.state, newest.initial, rest)
+
+    def without_login(self, now: Instant, *, logged_out: bool = False) -> "LoginRecord":
+        """Set the login in use aside. After a logout its initial refresh token still counts as used."""
+        if self.login is None:
+            return self
+        aside = (*self.aside, SetAside(self.state, now, self.initial, logged_out))
+        return LoginRecord(NO_LOGIN, self.initial if logged_out else None, aside)
+
+    @property
+    def kept(self) -> Login | None:
+        """The login in use, else the one that was set aside last and is not ended."""
+        aside = (one.state.login for one in reversed(self.aside) if not one.logged_out)
+        return self.login or next(aside, None)
+
+    @property
+    def logged_out(self) -> tuple[Login, ...]:
+        """The logins that a person has ended."""
+        found = (one.state.login for one in self.aside if one.logged_out)
+        return tuple(login for login in found if login is not None)
+
+    def without_aside(self) -> "LoginRecord":
+        """Drop the logins that are not in use."""
+        return replace(self, aside=())
+
+    def with_aside(self, other: "LoginRecord", now: Instant) -> "LoginRecord":
+        """Set the logins of another record aside here: its name is taken."""
+        older = other.without_login(now).aside
+        return replace(self, aside=(*older, *self.aside)) if older else self
+
+    def moved(self, moves: LoginMoves) -> "LoginRecord":
+        """Give every login the boot times of another boot."""
+        aside = tuple(replace(one, state=one.state.moved(moves), at=moves.dated(one.at)) for one in self.aside)
+        return LoginRecord(self.state.moved(moves), self.initial, aside)
+
+
+NO_LOGINS = LoginRecord()
