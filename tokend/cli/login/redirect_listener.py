@@ -24,6 +24,7 @@ LARGEST_REQUEST_BYTES = 8192
 # From the connection to the last byte of the head, and for the answer.
 CONNECTION_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
+LAST_PAGES_SECONDS = 2.0
 MOST_CONNECTIONS = 16
 _REQUEST_LINE = re.compile(rb"([A-Z]+) (/[\x21-\x7e]*) HTTP/1\.[01]", re.ASCII)
 _USUAL_PORTS = {"http": 80, "https": 443}
@@ -36,6 +37,8 @@ class Arrival:
 
     address: str
     _page: "queue.Queue[Page]" = field(default_factory=lambda: queue.Queue(1))
+    # Set when the page was sent, or the browser has gone away.
+    sent: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, page: Page) -> None:
         """Show the browser a page."""
@@ -56,6 +59,7 @@ class RedirectListener:
         self._sockets = [_bound(socket.AF_INET, "127.0.0.1", 0)]
         self.port: int = self._sockets[0].getsockname()[1]
         self._arrivals: queue.Queue[Arrival] = queue.Queue()
+        self._answered: list[Arrival] = []
         self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._context: ssl.SSLContext | None = None
@@ -94,13 +98,17 @@ class RedirectListener:
         """Return the next arrival; None if there is none."""
         try:
             os.read(self._wake_reader, 1)
-            return self._arrivals.get_nowait()
-        except (BlockingIOError, queue.Empty):
+        except BlockingIOError:
             return None
+        self._answered.append(self._arrivals.get_nowait())
+        return self._answered[-1]
 
     def close(self) -> None:
-        """Stop listening. Answers that are under way are finished."""
+        """Stop listening. Browsers that have arrived get their pages first."""
         self._is_closed = True
+        deadline = time.monotonic() + LAST_PAGES_SECONDS
+        for arrival in self._answered:
+            arrival.sent.wait(max(0.0, deadline - time.monotonic()))
         for listening in self._sockets:
             with suppress(OSError):  # it may not listen yet
                 listening.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
@@ -163,7 +171,10 @@ class RedirectListener:
         self._arrivals.put(arrival)
         os.write(self._wake_writer, b".")
         page = arrival.page()
-        self._send(connection, PAGES[page][0], page)
+        try:
+            self._send(connection, PAGES[page][0], page)
+        finally:
+            arrival.sent.set()
 
     def _judged(self, head: bytes | None) -> tuple[HTTPStatus, str | None]:
         """Return the target of a request that a browser may have been sent here with; else None, and the status."""
