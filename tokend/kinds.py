@@ -116,6 +116,7 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "request-jwt": "tokend.providers.request_jwt:RequestJwt",
         "auth-token": "tokend.providers.auth_token:AuthToken",
         "vault": "tokend.providers.vault:Vault",
+        "oauth2": "tokend.providers.oauth2.kind:OAuth2",
         "github-app": "tokend.providers.github_app:GithubApp",
         "google-service-account": "tokend.providers.google_service_account:GoogleServiceAccount",
     },

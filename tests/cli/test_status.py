@@ -64,8 +64,16 @@ def test_status_shows_what_is_not_required() -> None:
     }  # fmt: skip
     main = {**row, "name": "main", "state": "valid", "valid": True, "required": True, "sinks": [sink, store]}
     wallet = {**row, "name": "wallet", "state": "on_demand"}
+    login: dict[str, Any] = {
+        "state": "required",
+        "subject": None,
+        "obtained_at": None,
+        "ends_at": None,
+        "scopes_missing": [],
+    }
+    schwab = {**row, "name": "schwab", "state": "login_required", "login": {**login, "command": "tokend login schwab"}}
     config = {"loaded_at": "2025-01-01T00:00:00Z", "error": None}
-    answer = {"version": 1, "ready": False, "config": config, "tokens": [main, row, wallet]}
+    answer = {"version": 1, "ready": False, "config": config, "tokens": [main, row, wallet, schwab]}
     with answering(http(json.dumps(answer).encode())) as server:
         shown = tokend("status", TOKEND_SOCKET=server.path).out
     assert lines(shown)[0] == "tokend is not ready: something that you may not see is missing"
@@ -74,3 +82,6 @@ def test_status_shows_what_is_not_required() -> None:
     assert "/a, failing: no space (required = false)" in shown
     assert "  vault-2  vault:secret/app#token, rejected: the store answered 403 (required = false)\n" in shown
     assert "wallet (jwt): on_demand\n" in shown
+    assert "schwab (jwt): login_required (required = false)\n" in shown
+    assert "  login    required: tokend login schwab\n" in shown
+    assert "  next     no attempt until a person logs in: tokend login schwab\n" in shown

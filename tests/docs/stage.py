@@ -30,11 +30,17 @@ from tokend.sandbox.vendors.google import key_file
 PATIENCE_SECONDS = 60.0
 KINDS = ROOT / "docs/kinds.md"
 HOSTS = re.compile(
-    r"https://(?:oauth2\.googleapis\.com|api\.topstepx\.com|api\.github\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|(?:partner|wallet|vault)\.example\.com)(?=[\"'/\s:?]|$)"
+    r"https://(?:oauth2\.googleapis\.com|api\.topstepx\.com|api\.github\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|(?:partner|wallet|vault|login)\.example\.com)(?=[\"'/\s:?]|$)"
 )
 PLACES = re.compile(r"(?<![\w/.])/(?:run/tokend|etc/tokend|srv/bot)(?=[\"'/\s.:,)]|$)")
 # What a page of kinds shows and no other page lists.
-ONLY_ON_ITS_PAGE = {"providers.vault-login", "providers.github", "providers.google", "providers.google-identity"}
+ONLY_ON_ITS_PAGE = {
+    "providers.vault-login",
+    "providers.github",
+    "providers.google",
+    "providers.google-identity",
+    "providers.api",
+}
 MARK = "<end of a command>"
 LISTEN = "127.0.0.1:9464"
 ENVIRON = {
@@ -52,12 +58,14 @@ SECRETS = {
     "vault.role-id": "sandbox-role-id",
     "vault.secret-id": "sandbox-secret-id",
     "github-app.pem": private_key_pem(),
+    "api.secret": "sandbox-oauth2-secret",
 }
 
 # The accounts that the pages name.
 OPTIONS = Options(
     partner_client_id="your-client-id", partner_secret=SECRETS["partner.secret"],
     github_client_id="Iv23liExample", github_installation="12345678", github_owner="your-org",
+    oauth2_client_id="your-client-id",
 )  # fmt: skip
 
 

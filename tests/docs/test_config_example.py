@@ -183,7 +183,8 @@ def everything(tmp_path: Path) -> Config:
     written(tmp_path, client.private_key_pem.bytes(), name="client.key")
     written(tmp_path, "", name="token.yaml.j2")
     written(tmp_path, KUBECONFIG, name="kubeconfig.json")
-    written(tmp_path, rsa_pem(), name="github-app.pem")
+    for name in ("github-app.pem", "api.pem"):
+        written(tmp_path, rsa_pem(), name=name)
     written(tmp_path, google_key(), name="google-key.json")
     for name in ("partner.secret", "listen.secret", "vault.role-id"):
         written(tmp_path, "obviously fake, and longer than 32 bytes", name=name)

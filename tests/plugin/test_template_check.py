@@ -60,4 +60,4 @@ def test_a_fault_names_what_is_wrong(text: str, faults: list[str]) -> None:
 
 def test_the_variables_are_those_of_a_lease() -> None:
     """A new member of the native JSON has to be added."""
-    assert {*native(lease()), "headers"} == MEMBERS
+    assert {*native(lease()), "headers", "extra"} == MEMBERS

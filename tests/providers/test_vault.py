@@ -47,7 +47,7 @@ def held(life: float | None = HOUR, *, renewable: bool = True) -> Token:
     """Return a token that was issued half an hour ago."""
     ends = None if life is None else at(NOW - 1800 + life)
     headers = {"X-Vault-Token": Secret(OLD)}
-    return Token(Secret(OLD), "Bearer", at(NOW - 1800), ends, headers, {"renewable": renewable})
+    return Token(Secret(OLD), "Bearer", at(NOW - 1800), ends, headers, {"_renewable": renewable})
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_the_token_held_lives_on(prefix: str) -> None:
     assert json.loads(request.body) == {"increment": "3600s"}
     token = token_of(outcome)
     assert (token.value, token.is_extended, token.expires_at) == (Secret(OLD), True, at(NOW + HOUR))
-    assert token.extra["renewable"] is True
+    assert token.extra["_renewable"] is True
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_token_without_an_end_keeps_none() -> None:
 def test_a_token_that_lives_on_for_the_last_time_is_replaced_next() -> None:
     """The server says so."""
     token = token_of(log_in(auth(OLD, renewable=False), previous=held())[0])
-    assert (token.is_extended, token.extra["renewable"]) == (True, False)
+    assert (token.is_extended, token.extra["_renewable"]) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,13 @@ import orjson
 from tokend.access.peer import Peer
 from tokend.access.policy import AccessPolicy, is_public
 from tokend.access.socket_scope import SocketScope
+from tokend.api.serializers import held
 from tokend.engine.context.contract import Engine, Entry
 from tokend.httpd.application import PreparedAnswer
 from tokend.httpd.response import KEEP_ALIVE_SECONDS, PLAIN_TYPE, Response
 from tokend.machine.clock import Clock, SystemClock
 from tokend.plugin.settings import ProviderSettings
-from tokend.values.tokens import Lease, native, ready_headers
+from tokend.values.tokens import Lease
 
 # Distinct request texts, and tokens with prepared bodies. A client uses one or two texts. A peer that needs more reads
 # thousands of tokens in turn, or varies its headers; then everything is dropped and learned again.
@@ -89,7 +90,7 @@ def prepare(lease: Lease, settings: ProviderSettings) -> PreparedBody:
     """Serialize a lease for readers."""
     expires = lease.token.expires_at
     basis = Basis(lease, settings, math.inf if expires is None else expires.boot)
-    body = orjson.dumps({**native(lease), "headers": ready_headers(lease.token, settings.headers)})
+    body = orjson.dumps(held(lease, settings))
     headers: tuple[tuple[str, str], ...] = (("ETag", etag(lease)),)
     if (parameter := settings.request_id_parameter) is not None:
         headers = (*headers, (REQUEST_ID_PARAMETER, parameter))

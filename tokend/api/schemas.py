@@ -207,9 +207,7 @@ class Status(TypedDict):
     sockets: NotRequired[list[SocketRow]]
 
 
-class Token(TypedDict):
-    """A token in clear, and the headers ready to send."""
-
+class _TokenMembers(TypedDict):
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     version: Literal[1]
     name: str
@@ -224,6 +222,12 @@ class Token(TypedDict):
     headers: dict[str, str]
 
 
+class Token(_TokenMembers):
+    """A token in clear, and the headers ready to send. ``extra`` where its kind has further members for readers."""
+
+    extra: NotRequired[dict[str, object]]
+
+
 class KeyPair(TypedDict):
     """A token that is an AWS key pair, as AWS's SDKs read it from a container's endpoint (``?format=aws``)."""
 
@@ -234,7 +238,7 @@ class KeyPair(TypedDict):
     Expiration: Moment
 
 
-class IssuedToken(Token):
+class IssuedToken(_TokenMembers):
     """An on-demand token, and the vendor's other members."""
 
     extra: dict[str, object]

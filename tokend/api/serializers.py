@@ -8,7 +8,7 @@ from typing import Any
 from tokend.plugin.settings import ProviderSettings
 from tokend.values.secret import Secret
 from tokend.values.status import ClientReports, Failure, HookStatus, LoginStatus, ProviderStatus, SinkStatus, State
-from tokend.values.tokens import Lease, Token, native, ready_headers, utc
+from tokend.values.tokens import Lease, Token, native, utc
 
 # AWS's SDKs keep credentials until the end that the answer names, and most refuse an answer without one. So a key pair
 # without an end is fetched again after the usual life of AWS's own temporary keys.
@@ -36,9 +36,17 @@ def key_pair(lease: Lease, now: datetime) -> dict[str, str] | None:
 def issued(name: str, token: Token, settings: ProviderSettings) -> dict[str, Any]:
     """Serialize an on-demand token like a held one. It has no generation and is not replaced: those are null."""
     shape = native(Lease(name, token, 0, None, ""))
+    shape.pop("extra", None)
     extra = {key: _clear(value) for key, value in token.extra.items()}
-    headers = ready_headers(token, settings.headers)
+    headers = settings.ready_headers(token)
     return {**shape, "generation": None, "fingerprint": None, "headers": headers, "extra": extra}
+
+
+def held(lease: Lease, settings: ProviderSettings) -> dict[str, Any]:
+    """Serialize a held token for its readers. ``extra`` only where its kind has members to show."""
+    extra = _clear(settings.shown_extra(lease.token))
+    shown = {**native(lease), "headers": settings.ready_headers(lease.token)}
+    return {**shown, "extra": extra} if extra else shown
 
 
 def row(status: ProviderStatus) -> dict[str, Any]:

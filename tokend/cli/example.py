@@ -16,7 +16,14 @@ _SECRET = re.compile(r"\{ (env|file|credential|command) = ")
 # Credentials have two forms; the login is the one that lasts.
 _INSTEAD = frozenset({"initial_token"})
 # One of two keys is needed: this one, unless the reader chooses the other.
-_INSTEAD_OF_ANOTHER = frozenset({("github-app", "installation"), ("google-service-account", "scope")})
+_INSTEAD_OF_ANOTHER = frozenset(
+    {
+        ("github-app", "installation"),
+        ("google-service-account", "scope"),
+        ("oauth2", "token_url"),
+        ("oauth2", "client_id"),
+    }
+)
 _INTRODUCTION = """\
 # tokend: a configuration for {kinds}.
 #

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tokend.cli.login_line import describe_login
 from tokend.cli.options import OUTPUT, SOCKET, name_argument
 from tokend.cli.streams import escaped, escaped_values
 from tokend.cli.token_rows import (
@@ -39,8 +40,8 @@ def command(name: str | None, inspect: bool, output: str, socket: str | None) ->
     With --inspect, "looked at" says whether each target holds what it must hold. Nothing is written, except what
     drift = "repair" writes again.
 
-    Exit code with NAME: 0 valid or on demand, 4 rejected (a person must act), 5 unknown, 7 no valid token. Without
-    NAME: always 0.
+    Exit code with NAME: 0 valid or on demand, 4 rejected or login required (a person must act), 5 unknown, 7 no valid
+    token. Without NAME: always 0.
     """
     if inspect and name is None:
         raise click.UsageError("--inspect needs a NAME")
@@ -116,6 +117,8 @@ def _block(row: Mapping[str, Any], *, looked: bool = False) -> Iterator[str]:
         yield _line("token", f"{describe_life(row)}, generation {row['generation']}, fingerprint {row['fingerprint']}")
     elif row["state"] != "on_demand":
         yield _line("token", "none that is valid")
+    if (login := row.get("login")) is not None:
+        yield _line("login", describe_login(login))
     if error := row["last_error"]:
         times = f", {row['failures']} failures in a row" if row["failures"] > 1 else ""
         yield _line("error", f"{error['detail']} ({error['class']}, {describe_age(error['at'])}{times})")
@@ -177,6 +180,8 @@ def _next(row: Mapping[str, Any]) -> str:
         what = "refresh" if row["state"] == "valid" else "attempt"
         seconds = seconds_until(row["next_attempt_at"])
         return f"{what} in {describe_seconds(seconds)}" if seconds >= 1 else f"{what} now"
+    if row["state"] == "login_required":
+        return f"no attempt until a person logs in: {row['login']['command']}"
     if needs_a_person(row):
         return f"no attempt until a person acts: fix the credentials, or run `tokend refresh {row['name']}`"
     return "nothing is planned"

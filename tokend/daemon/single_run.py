@@ -8,12 +8,12 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
+from tokend.api.serializers import held
 from tokend.config import Config
 from tokend.daemon.app import apply_first_config, start_engine
 from tokend.daemon.wiring import EngineParts, Launch
 from tokend.engine.supervisor import Supervisor
 from tokend.plugin.settings import OnDemandSettings
-from tokend.values.tokens import native, ready_headers
 
 WAIT_SECONDS = 60.0
 EXIT_USAGE, EXIT_UNKNOWN, EXIT_UNAVAILABLE = 2, 5, 7
@@ -76,7 +76,7 @@ def _show(single: SingleRun, supervisor: Supervisor) -> None:
     if single.show is None or entry is None or (lease := entry.lease) is None:
         return
     if lease.token.is_valid(supervisor.clock.instant()):
-        single.show({**native(lease), "headers": ready_headers(lease.token, entry.settings.headers)})
+        single.show(held(lease, entry.settings))
 
 
 async def _cancel_on_signal(tasks: TaskGroup) -> None:

@@ -20,6 +20,7 @@ from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings_base import Duration, Headers, Lead, Settings, Strings
 from tokend.plugin.upstream_settings import UpstreamSettings
 from tokend.values.secret import Secret
+from tokend.values.tokens import JSON, Token, ready_headers
 
 _NO_FAULTS: Mapping[str, str] = MappingProxyType({})
 
@@ -81,6 +82,14 @@ class ProviderSettings(Settings):
         # A reload calls this for ten thousand providers. Reading each field by name takes five times as long as
         # `__dict__`, and isinstance with a model's class ten times as long as `type`.
         return {name: value for name, value in self.__dict__.items() if type(value) is SecretSource}
+
+    def ready_headers(self, token: Token) -> dict[str, str]:
+        """Return the headers to send with each call, in clear: the token's own, then the configured ones on top."""
+        return ready_headers(token, self.headers)
+
+    def shown_extra(self, token: Token) -> "Mapping[str, JSON | Secret]":  # noqa: ARG002  # for kinds that declare some
+        """Return the further members of a held token that its readers get."""
+        return {}
 
     def optional_secrets(self) -> frozenset[str]:
         """Return the names of the secrets whose absence at their place is no error."""
@@ -153,6 +162,10 @@ class HeldSettings(ProviderSettings):
     def account_fields(self) -> frozenset[str]:
         """The keys that identify the account. If one of them changes, the old token belongs to another account."""
         return _fields_of(type(self)).account
+
+    def remark_on(self, token: Token) -> str | None:  # noqa: ARG002  # for kinds that have one
+        """Return a lasting remark on the token held, for the operator, or None."""
+        return None
 
     def account_part(self, key: str, secret: Secret) -> Secret:  # noqa: ARG002
         """Return the part of the secret ``key`` that says whose token it is: by default all of it.

@@ -11,11 +11,11 @@ from tokend.values.near_miss import did_you_mean
 if TYPE_CHECKING:
     from jinja2 import Environment, nodes
 
-# The members of the native JSON (`values.tokens.native`), and ``headers``.
+# The members of the native JSON (`values.tokens.native`), ``headers`` and ``extra``.
 MEMBERS = frozenset(
     {
         "version", "name", "access_token", "token_type", "issued_at", "expires_at", "expires_at_unix", "refresh_at",
-        "generation", "fingerprint", "headers",
+        "generation", "fingerprint", "headers", "extra",
     }
 )  # fmt: skip
 

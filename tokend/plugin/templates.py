@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tokend.machine.late_imports import import_alone
 from tokend.values.errors import SinkError
-from tokend.values.tokens import Lease, native
+from tokend.values.secret import Secret
+from tokend.values.tokens import Lease, Token, native, shown_extra
 
 if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
@@ -19,7 +20,8 @@ _NAME = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined", re.ASCII)
 def render(target: str, source: str, lease: Lease, others: Mapping[str, Lease]) -> bytes:
     """Render a template for these tokens as UTF-8.
 
-    The variables are the native JSON's members, ``headers``, and ``tokens``: the same variables of each token, by name.
+    The variables are the native JSON's members, ``headers``, ``extra``, and ``tokens``: the same variables of each
+    token, by name.
     The filter ``b64`` encodes text or bytes as Base64.
     Raises `SinkError`, which names ``target`` and the template's fault, and quotes no value.
     """
@@ -56,7 +58,19 @@ def environment() -> "SandboxedEnvironment":
 
 def _members(lease: Lease) -> dict[str, Any]:
     headers = {name: value.reveal() for name, value in lease.token.headers.items()}
-    return {**native(lease), "headers": headers}
+    return {**native(lease), "headers": headers, "extra": _Extra(lease.token)}
+
+
+class _Extra(dict[str, Any]):
+    """The further members of a token. A secret one is there for a template that names it, and not among the others."""
+
+    def __init__(self, token: Token) -> None:
+        shown = shown_extra(token).items()
+        super().__init__((name, value) for name, value in shown if not isinstance(value, Secret))
+        self._secrets = {name: value for name, value in shown if isinstance(value, Secret)}
+
+    def __missing__(self, name: str) -> str:
+        return self._secrets[name].reveal()
 
 
 def _b64(value: object) -> str:

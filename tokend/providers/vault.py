@@ -28,6 +28,8 @@ from tokend.values.url import host_of
 POD_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105  (a path)
 # Replies that are about the login, or about the token that should live on: a login may help.
 REFUSED = frozenset({400, 401, 403, 404})
+# A remark of the kind's own, which no reader gets.
+RENEWABLE = "_renewable"
 # The server counts whole seconds.
 ROUNDING_SECONDS = 1.0
 
@@ -79,7 +81,7 @@ class Vault(HeldSettings, NetworkSettings):
 
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:
         """Let the token held live on; where that is not possible, or ``max_age`` wants another one, log in."""
-        if previous is not None and self.max_age is None and previous.extra.get("renewable") is True:
+        if previous is not None and self.max_age is None and previous.extra.get(RENEWABLE) is True:
             extended = await self._extended(runtime, previous)
             if extended is not None:
                 return extended
@@ -157,7 +159,7 @@ class Vault(HeldSettings, NetworkSettings):
             issued_at=reply.sent_at,
             expires_at=expires,
             headers=headers,
-            extra={"renewable": auth.get("renewable") is True},
+            extra={RENEWABLE: auth.get("renewable") is True},
         )
 
 

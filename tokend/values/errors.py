@@ -94,6 +94,12 @@ class RejectedError(AttemptError):
     reason = "rejected"
 
 
+class ServerSettingsError(RejectedError):
+    """The server is not what the settings say, or demands what tokend does not do: only other settings help."""
+
+    reason = "config"
+
+
 class LoginRefusedError(AttemptError):
     """The server refused the login (its refresh token, code or device code). A person has to log in again."""
 

@@ -81,8 +81,12 @@ def unix(moment: datetime) -> int:
 
 
 def native(lease: Lease) -> dict[str, JSON]:
-    """Return a lease as the native JSON object (docs/sinks.md). It holds the token in clear."""
+    """Return a lease as the native JSON object (docs/sinks.md). It holds the token in clear, and no other secret.
+
+    ``extra`` is there if the token has further members for readers.
+    """
     token = lease.token
+    extra = {name: value for name, value in shown_extra(token).items() if not isinstance(value, Secret)}
     return {
         "version": 1,
         "name": lease.name,
@@ -94,7 +98,13 @@ def native(lease: Lease) -> dict[str, JSON]:
         "refresh_at": None if lease.refresh_at is None else utc(lease.refresh_at.wall),
         "generation": lease.generation,
         "fingerprint": lease.fingerprint,
+        **({"extra": extra} if extra else {}),
     }
+
+
+def shown_extra(token: Token) -> "Mapping[str, JSON | Secret]":
+    """Return the further members for readers. A name that begins with _ is a kind's own remark."""
+    return {name: value for name, value in token.extra.items() if not name.startswith("_")}
 
 
 def _scheme(token_type: str) -> str:

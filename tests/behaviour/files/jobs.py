@@ -10,6 +10,7 @@ from typing import Any
 import jinja2.sandbox  # noqa: F401  # before any fork
 
 from tests.sinks.leases import CalledSink, lease, sink
+from tokend.engine.records.store import RESERVED_BYTES
 from tokend.files import replace_private
 from tokend.state.directory import StateDirectory
 from tokend.state.fdstore import DescriptorStore
@@ -52,7 +53,10 @@ class SinkJob:
 
 @dataclass(frozen=True)
 class StateJob:
-    """One step of the state directory: ``open``, ``save``, ``load`` (sets aside what is torn)."""
+    """One step of the state directory: ``open``, ``save``, ``load`` (sets aside what is torn).
+
+    ``save journal`` reserves space for the next save, ``save grant`` uses it.
+    """
 
     path: str
     action: str
@@ -65,7 +69,11 @@ class StateJob:
         if self.action == "open":
             return lambda: StateDirectory(Path(self.path)).close()
         state = StateDirectory(Path(self.path))
-        if self.action == "save":
+        if self.action == "save journal":
+            return lambda: state.save(self.name, NEWER, reserve=RESERVED_BYTES)
+        if self.action == "save grant":
+            state.save(self.name, GOOD, reserve=RESERVED_BYTES)
+        if self.action.startswith("save"):
             return lambda: state.save(self.name, NEWER)
         return lambda: load(state)
 

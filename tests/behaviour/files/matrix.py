@@ -39,6 +39,7 @@ ERRORS = {
     "pwrite64": f"{_DATA} EFBIG EPERM EAGAIN",
     "ftruncate": "EIO EINTR EPERM EROFS ETXTBSY",
     "fsync": f"{_DATA} EROFS",
+    "fallocate": f"{_DATA} EFBIG EPERM EOPNOTSUPP",
     "fcntl": "EMFILE",
     "flock": "EINTR ENOLCK EAGAIN",
     "rename": f"{_CHANGED} EXDEV EBUSY ENOENT EISDIR ENOTDIR EMLINK",

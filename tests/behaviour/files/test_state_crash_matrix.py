@@ -18,9 +18,10 @@ from tests.behaviour.files.victims import Outcome, Point, Victims, victims
 from tokend.state.directory import StateDirectory
 
 STEPS = ["disk: first", "disk: open", "disk: torn salt", "disk: save", "disk: first save", "disk: load"]
+STEPS += ["disk: save journal", "disk: save grant"]
 STEPS += ["memory: first", "memory: open", "memory: save", "memory: first save", "memory: set aside"]
 # The others take a while.
-KILLED = by_default(STEPS, "disk: save", "memory: save")
+KILLED = by_default(STEPS, "disk: save", "disk: save journal", "disk: save grant", "memory: save")
 FAILED = by_default(STEPS, "disk: load")
 
 

@@ -119,6 +119,8 @@ def test_pauses_offsets_warnings_sinks_and_listeners_are_findings() -> None:
     assert of(row(state="expired", valid=False, required=False)) == [("warning", "token_missing")]
     assert of(row(state="failing")) == [("warning", "token_failing")]
     assert of(row(state="on_demand", valid=False)) == []
+    login = {"command": "tokend login a"}
+    assert of(row(state="login_required", login=login)) == [("error", "login_required")]
     listener = {"name": "loopback", "address": "127.0.0.1:1", "state": "failing", "error": "in use"}
     assert of(listeners=[listener]) == [("error", "listener_failing")]
 

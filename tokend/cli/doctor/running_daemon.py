@@ -130,7 +130,9 @@ def findings(daemon: Daemon) -> Iterator[Finding]:
 def _of_token(row: Mapping[str, Any]) -> Iterator[Finding]:
     name, failure = row["name"], row["last_error"]
     why = "" if failure is None else f": {failure['detail']}"
-    if row["state"] in {"rejected", "login_required"}:
+    if row["state"] == "login_required":
+        yield Finding("error", "login_required", f"{name}: a person has to log in{why}", row["login"]["command"])
+    elif row["state"] == "rejected":
         advice = f"correct the credentials, then: tokend refresh {name}"
         yield Finding("error", "token_rejected", f"{name}: the credentials are rejected{why}", advice)
     elif not row["valid"] and row["state"] != "on_demand":

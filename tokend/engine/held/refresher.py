@@ -155,7 +155,7 @@ class Refresher:
         if (login := self._attempts.login) is not None and (note := login.note) is not None:
             return note
         if self._attempts.renewable:
-            return None
+            return None if (lease := self.lease) is None else self.settings.remark_on(lease.token)
         then = "it is served until it expires" if self.is_valid() else "a person must give another token"
         return f"cannot be renewed: no credentials are configured; {then}"
 

@@ -37,7 +37,7 @@ class TokenCredential:
         header, prefix = self._own
         own = {} if lease.token.headers else {header: Secret(prefix + lease.token.value.reveal())}
         # (`tokend check --probe` sends the token of a provider that is not running.)
-        ready = ready_headers(lease.token, {} if entry is None else entry.settings.headers)
+        ready = ready_headers(lease.token, {}) if entry is None else entry.settings.ready_headers(lease.token)
         return {**own, **{key: Secret(value) for key, value in ready.items()}}
 
     async def renewed(self) -> bool:

@@ -1,0 +1,124 @@
+"""Answers of a server: parsed once, and looked into for the places and rows that the settings name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl
+
+from tokend.plugin.http_exchange import UpstreamReply
+from tokend.plugin.provider import Runtime
+from tokend.plugin.strict_json import parse_value
+from tokend.providers.oauth2.declared_answer import PLACES, AnswerRow, AnswerSettings
+from tokend.values.errors import TransientError
+
+FORM = "application/x-www-form-urlencoded"
+MOST_FIELDS = 100
+# Of a busy machine: an expression takes less than half a second by itself.
+EVALUATION_SECONDS = 20.0
+# The start of a body shows whether it is a page for people.
+_START_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer. ``document`` is its JSON or its form as an object; None if it is neither. Its repr shows neither.
+
+    ``values`` are what is at the places of `PLACES`, and ``extra``, ``secret_extra``: None where nothing is. ``row`` is
+    the first row of ``errors`` that matches, with its number.
+    """
+
+    reply: UpstreamReply
+    document: Any = field(repr=False)
+    values: Mapping[str, Any] = field(repr=False)
+    extra: Mapping[str, Any] = field(repr=False)
+    secret_extra: Mapping[str, Any] = field(repr=False)
+    row: tuple[int, AnswerRow] | None = None
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the body is a page for people: a login page, a proxy's, maintenance."""
+        return is_page(self.reply)
+
+    @property
+    def is_granted(self) -> bool:
+        """Whether it is a success with something at the place of the token."""
+        return 200 <= self.reply.status < 300 and self.values["token"] is not None
+
+    @property
+    def code(self) -> str | None:
+        """The server's ``error``; None if there is none."""
+        found = self.document.get("error") if isinstance(self.document, dict) else None
+        return found if isinstance(found, str) and found else None
+
+
+async def read_answer(
+    reply: UpstreamReply, runtime: Runtime, settings: AnswerSettings, rows: tuple[AnswerRow, ...], host: str
+) -> Answer:
+    """Parse an answer and find its values. Expressions are evaluated in a thread.
+
+    Raises `TransientError` if an evaluation does not end: the answer is discarded.
+    """
+    look = partial(_read, reply, settings, rows, host)
+    if settings.has_expressions or any(row.when is not None for row in rows):
+        try:
+            return await runtime.run_in_thread(look, seconds=EVALUATION_SECONDS)
+        except TimeoutError:
+            raise TransientError(f"{host}: the expressions of answer and errors were not evaluated in time") from None
+    return look()
+
+
+def is_page(reply: UpstreamReply) -> bool:
+    """Return whether a reply is HTML, or something else that begins like it."""
+    media = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    start = reply.body[:_START_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n")
+    return start.startswith(b"<") or (media in {"text/html", "application/xhtml+xml"} and not start.startswith(b"{"))
+
+
+def parsed(reply: UpstreamReply) -> Any:
+    """Return a reply's JSON, or its form as an object of texts; None if it is neither."""
+    try:
+        return parse_value(reply.body, "")
+    except TransientError:
+        return _form(reply)
+
+
+def _form(reply: UpstreamReply) -> dict[str, str] | None:
+    """Return a form-encoded body. Some servers call it text/plain or text/html: then a known name is needed."""
+    media = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media not in {FORM, "text/plain", "text/html", ""}:
+        return None
+    try:
+        text = reply.body.decode("ascii").strip()
+        pairs = parse_qsl(
+            text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MOST_FIELDS
+        )
+    except ValueError:
+        return None
+    found = dict(pairs)
+    is_known = media == FORM or not found.keys().isdisjoint({"access_token", "error", "device_code"})
+    return found if is_known and len(found) == len(pairs) else None
+
+
+def _read(reply: UpstreamReply, settings: AnswerSettings, rows: tuple[AnswerRow, ...], host: str) -> Answer:
+    document = parsed(reply)
+    try:
+        row = next(((n, row) for n, row in enumerate(rows, 1) if row.matches(reply.status, reply.body, document)), None)
+        values = {key: _value(settings, key, document) for key in PLACES}
+        extra, secret_extra = (
+            {} if document is None else {name: one.find(document) for name, one in members.items()}
+            for members in (settings.extra, settings.secret_extra)
+        )
+    except TransientError as error:
+        raise TransientError(f"{host}: {error.detail}") from None
+    return Answer(reply, document, values, extra, secret_extra, row)
+
+
+def _value(settings: AnswerSettings, key: str, document: Any) -> Any:
+    if document is None:
+        return None
+    if (expression := settings.place(key)) is not None:
+        return expression.find(document)
+    if not isinstance(document, dict):
+        return None
+    return next((document[name] for name in PLACES[key] if document.get(name) is not None), None)

@@ -1,0 +1,58 @@
+"""One exchange with an endpoint: the client's proof, the request, and the answer, looked into."""
+
+from dataclasses import dataclass
+
+from tokend.plugin.provider import Runtime
+from tokend.providers.oauth2.answers import Answer, read_answer
+from tokend.providers.oauth2.client_authentication import prove_client
+from tokend.providers.oauth2.endpoints import Endpoints
+from tokend.providers.oauth2.grants import GrantParameters
+from tokend.providers.oauth2.refusals import Exchange
+from tokend.providers.oauth2.requests import make_request
+from tokend.providers.oauth2.settings import OAuth2Settings
+from tokend.values.errors import LostAnswerError, TransientError
+from tokend.values.url import host_of
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer, and what was sent for it."""
+
+    answer: Answer
+    sent: Exchange
+
+
+async def ask(
+    settings: OAuth2Settings,
+    runtime: Runtime,
+    server: Endpoints,
+    own: GrantParameters,
+    *,
+    url: str | None = None,
+    is_of_login: bool = False,
+    may_spend: bool = False,
+) -> Answered:
+    """Send parameters to an endpoint, by default that for tokens, with the client's proof.
+
+    Raises `SecretError`; `LostAnswerError` where something was sent that the server may have spent, and no complete
+    answer came.
+    """
+    url = server.token_url if url is None else url
+    proof = await prove_client(settings, runtime, server)
+    # Parameters that are written count before ours, but not before the proof.
+    parameters = {**own.parameters, **proof.parameters}
+    if "client_id" in own.parameters:
+        parameters["client_id"] = own.parameters["client_id"]
+    sent = Exchange(
+        host_of(url), (*own.secrets, *proof.secrets), is_of_login, own.is_signed or proof.is_signed, may_spend
+    )
+    request = make_request(url, parameters, proof.headers, settings.request)
+    try:
+        reply = await runtime.exchange(request)
+        return Answered(await read_answer(reply, runtime, settings.answer, settings.errors, sent.host), sent)
+    except TransientError as error:
+        if may_spend and error.is_sent:
+            raise LostAnswerError(
+                error.detail, retry_after=error.retry_after, repeatable=error.repeatable, is_answered=error.is_answered
+            ) from None
+        raise

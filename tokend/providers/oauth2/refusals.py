@@ -1,0 +1,119 @@
+"""Meaning of an answer without a token: the login or the client is refused, a pause, or nothing was decided."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from tokend.plugin.response_status import RATE_LIMITED, raise_unauthorized, retry_after
+from tokend.plugin.vendor_words import with_words
+from tokend.providers.oauth2.answers import Answer
+from tokend.providers.oauth2.words import CLIENT_CODES, ENDING_CODES, KNOWN_CODES, LOGIN_CODES, SLOW_DOWN
+from tokend.values.errors import (
+    AttemptError,
+    ClockError,
+    LoginRefusedError,
+    LostAnswerError,
+    RateLimitedError,
+    RejectedError,
+    TransientError,
+)
+from tokend.values.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What was sent: to which host, with which secrets, whether with a login, and whether with a signature with times.
+
+    ``may_spend``: it holds a refresh token or a code, which the server may have spent.
+    """
+
+    host: str
+    secrets: tuple[Secret, ...] = ()
+    is_of_login: bool = False
+    is_signed: bool = False
+    may_spend: bool = False
+
+
+def refuse(answer: Answer, sent: Exchange) -> NoReturn:
+    """Raise the `AttemptError` for an answer without a token. Its message holds no text of the server."""
+    try:
+        if answer.row is not None:
+            _raise_for_row(answer, sent)
+        _raise_for_code(answer, sent)
+        _raise_for_status(answer, sent)
+    except AttemptError as error:
+        raise _with_words(error, answer, sent.secrets) from None
+
+
+def _raise_for_row(answer: Answer, sent: Exchange) -> None:
+    assert answer.row is not None  # noqa: S101  (`refuse`)
+    number, row = answer.row
+    pause = retry_after(answer.reply) or (None if row.pause is None else row.pause.total_seconds())
+    said = f"{sent.host} answered {answer.reply.status}; row {number} of errors says {row.means}"
+    if row.means == "rejected":
+        raise RejectedError(said)
+    if row.means == "login_required":
+        raise LoginRefusedError(said)
+    if row.means == "rate_limited":
+        raise RateLimitedError(said, retry_after=pause)
+    if row.means == "clock":
+        raise ClockError(said, offset=answer.reply.offset)
+    raise TransientError(said, retry_after=pause)
+
+
+def _raise_for_code(answer: Answer, sent: Exchange) -> None:
+    """Raise for a code of OAuth's registry. A 5xx decides nothing, whatever it says, and neither does a 429."""
+    code, status = answer.code, answer.reply.status
+    if code is None or status >= 500 or status == RATE_LIMITED or 300 <= status < 400:
+        return
+    said = f"{sent.host} answered {status}: {code if code in KNOWN_CODES else 'an unknown error'}"
+    if code == SLOW_DOWN:
+        raise RateLimitedError(said, retry_after=retry_after(answer.reply))
+    if code in LOGIN_CODES and sent.is_of_login:
+        raise LoginRefusedError(f"{said}: the server refuses the login")
+    if code in ENDING_CODES and sent.is_of_login and not sent.may_spend:
+        raise LoginRefusedError(said)
+    if code in LOGIN_CODES or code in CLIENT_CODES:
+        what = "the assertion or token that was sent" if code in LOGIN_CODES else "the client or what it asks for"
+        _refused(answer, f"{said}: the server refuses {what}", sent)
+    if status == 401:
+        _refused(answer, f"{said}: the client is not accepted", sent)
+    raise TransientError(said, retry_after=retry_after(answer.reply), may_be_spent=False)
+
+
+def _refused(answer: Answer, said: str, sent: Exchange) -> NoReturn:
+    """Raise `RejectedError`, or `ClockError` where the times in what was sent may be the reason."""
+    if sent.is_signed or (answer.code == "invalid_grant" and not sent.is_of_login):
+        raise_unauthorized(answer.reply, said)
+    raise RejectedError(said)
+
+
+def _raise_for_status(answer: Answer, sent: Exchange) -> NoReturn:
+    """Raise for an answer without a code. The login stays; a 5xx, a redirect and a page may have spent it."""
+    host, status = sent.host, answer.reply.status
+    pause = retry_after(answer.reply)
+    if status == RATE_LIMITED:
+        raise RateLimitedError(f"{host} answered 429: too many requests", retry_after=pause)
+    if status >= 500:
+        raise TransientError(f"{host} answered {status}", retry_after=pause, repeatable=True, may_be_spent=True)
+    if 300 <= status < 400:
+        what = "redirects are refused, they would carry secrets elsewhere"
+        raise TransientError(f"{host} answered {status}: {what}", retry_after=pause, may_be_spent=True)
+    if answer.is_page:
+        what = "with HTML, not JSON: does a proxy or a login page answer?"
+        raise TransientError(f"{host} answered {status} {what}", retry_after=pause, may_be_spent=True)
+    if status == 401:
+        _refused(answer, f"{host} answered 401: the client is not accepted", sent)
+    if 200 <= status < 300 and sent.may_spend and not _is_text(answer):
+        raise LostAnswerError(f"{host} answered {status} with something that is no token")
+    is_success = 200 <= status < 300
+    raise TransientError(f"{host} answered {status} without a token", retry_after=pause, may_be_spent=is_success)
+
+
+def _is_text(answer: Answer) -> bool:
+    """Return whether a body is text of people, not JSON that was cut or that holds something else."""
+    return answer.document is None and bool(answer.reply.body.strip()) and answer.reply.body.lstrip()[:1] not in b'{["'
+
+
+def _with_words(error: AttemptError, answer: Answer, secrets: Iterable[Secret]) -> AttemptError:
+    return with_words(error, answer.reply, secrets)
