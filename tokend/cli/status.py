@@ -13,7 +13,6 @@ from tokend.cli.streams import escaped, escaped_values
 from tokend.cli.token_rows import (
     describe_age,
     describe_life,
-    describe_login,
     describe_seconds,
     find_row,
     needs_a_person,
@@ -130,8 +129,6 @@ def _block(row: Mapping[str, Any], *, looked: bool = False) -> Iterator[str]:
         yield _line("next", _next(row))
     if paused is not None and not held_back:
         yield _line("note", paused)
-    if (login := describe_login(row)) is not None:
-        yield _line("login", _login(row["login"], login))
     if row.get("note"):
         yield _line("note", row["note"])
     if (reports := row.get("reports") or {}).get("count"):
@@ -142,13 +139,6 @@ def _block(row: Mapping[str, Any], *, looked: bool = False) -> Iterator[str]:
         # The label of a store, which `tokend sync --sink` takes. A file is known by its path.
         name = sink["kind"] if sink["path"] is not None else sink.get("label", sink["kind"])
         yield _line(name, describe_sink(sink, looked=looked))
-
-
-def _login(login: Mapping[str, Any], text: str) -> str:
-    """Describe a login, and whose account it is."""
-    whose = "" if login["subject"] is None else f" ({login['subject']})"
-    urgent = login["state"] in ("ends_soon", "required", "none")
-    return (click.style(text, fg="yellow") if urgent else text) + whose
 
 
 def _reports(reports: Mapping[str, Any]) -> str:

@@ -55,26 +55,6 @@ def describe_time_left(row: Mapping[str, Any]) -> str:
     return describe_seconds(seconds_until(row["expires_at"]) if seconds is None else seconds)
 
 
-def describe_login(row: Mapping[str, Any]) -> str | None:
-    """Say how long the login of a token lasts and what to do about it, as in "login ends in 5 d 3 h: tokend login x".
-
-    Returns None for a token without one.
-    """
-    login = row.get("login")  # a daemon of 0.3.0 has no such member
-    if login is None:
-        return None
-    ends = None if login["ends_at"] is None else f"login ends in {describe_seconds(seconds_until(login['ends_at']))}"
-    if login["state"] == "pending":
-        return "a person is logging in"
-    if login["state"] == "none":
-        return f"not logged in: {login['command']}"
-    if login["state"] == "required":
-        return f"login required: {login['command']}"
-    if login["state"] == "ends_soon":
-        return f"{ends or 'login ends soon'}: {login['command']}"
-    return ends or "logged in"
-
-
 def paused_until(row: Mapping[str, Any]) -> str | None:
     """Say until when a host's rate limit holds back requests, in local time, and who met it; None without one."""
     until = row.get("paused_until")  # a daemon of 0.2.0 has no such member

@@ -1,13 +1,12 @@
 """``tokend login --list``: the tokens that have a login, and how long it lasts."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import click
 
+from tokend.cli.login_line import describe_login
 from tokend.cli.streams import escaped_values
-from tokend.cli.token_rows import describe_login, find_row
+from tokend.cli.token_rows import find_row, use_colours
 from tokend.client import TokenClient
 
 
@@ -23,11 +22,7 @@ def show_logins(client: TokenClient, name: str | None, output: str) -> int:
     rows = escaped_values(rows)
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
-        click.echo(f"{row['name']:<{width}}  {row['kind']}  {_account(row['login'])}{describe_login(row)}")
+        click.echo(f"{row['name']:<{width}}  {row['kind']}  {describe_login(row['login'])}", color=use_colours())
     if not rows:
         click.echo("no token that you may read comes from a login")
     return 0
-
-
-def _account(login: Mapping[str, Any]) -> str:
-    return "" if login.get("subject") is None else f"{login['subject']}  "
