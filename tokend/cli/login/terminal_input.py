@@ -1,4 +1,4 @@
-"""What a person pastes while a login is under way: read without waiting, in lines of any length."""
+"""Standard input while a login is under way: what a person pastes is read without waiting, in lines of any length."""
 
 import os
 import sys
