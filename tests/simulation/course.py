@@ -14,7 +14,7 @@ import anyio.lowlevel
 
 from tests.simulation.hosts import WEATHERS
 from tests.simulation.kinds import ASKED
-from tests.simulation.machine import DAY, HOUR
+from tests.simulation.machine import DAY, HOUR, NO_SPACE
 from tests.simulation.process import Process
 from tests.simulation.reloads import Reloads
 from tests.simulation.watch import CALLS
@@ -176,7 +176,7 @@ class Course:
 
     async def _do_full_disk(self, process: Process) -> None:
         disk, which = self._machine.disk, self._draw.choice(["state", "files", "both"])
-        why = self._draw.choice(["no space left on device", "input/output error"])
+        why = self._draw.choice([NO_SPACE, "input/output error"])
         disk.broken = why if which != "files" else None
         disk.files_broken = why if which != "state" else None
         disk.trouble_at = self._machine.elapsed

@@ -15,6 +15,7 @@ from tokend.state.directory import SUFFIX, Salted
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant
 
+NO_SPACE = "no space left on device"
 HOUR = 3600.0
 DAY = 24 * HOUR
 MONTH = 30 * DAY
@@ -171,6 +172,7 @@ class Disk(Salted):
         self.marked: dict[str, bytes] = {}
         self.broken: str | None = None
         self.lying = False
+        self.reserved: set[str] = set()  # records with room for one more save on a full disk
         self.files_broken: str | None = None
         self.written: dict[str, str] = {}  # the sinks' files
         self.trouble_at = -1.0
@@ -191,9 +193,12 @@ class Disk(Salted):
 
     def save(self, name: str, content: bytes, *, reserve: int = 0) -> None:
         self.hold()
-        if self.broken is not None:
+        if self.broken is not None and not (name in self.reserved and self.broken == NO_SPACE):
             self.trouble_at = self._machine.elapsed
             raise StoreError(self.broken)
+        self.reserved.discard(name)
+        if reserve:
+            self.reserved.add(name)
         self.content[name] = content
         if not self.lying:
             self._durable[name] = content

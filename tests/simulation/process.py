@@ -57,8 +57,8 @@ class Process:
             hosts=HostBackoff(self.clock, random.Random(0)),
             counters=Counters(),
             random=random.Random(self.world.draw.random()),
-            runtime=lambda settings: Line(settings, self),
-            sink_upstream=lambda settings: Line(settings, self),  # no simulated sink asks for it
+            runtime=self.line,
+            sink_upstream=self.line,  # no simulated sink asks for it
             threads=sinks,
             commands=sinks,
             looks=sinks,
@@ -75,6 +75,10 @@ class Process:
             tasks.cancel_scope.cancel()
         self.dead = True
         self._release_all()
+
+    def line(self, settings: Any) -> ProviderRuntime:
+        """The runtime of a provider."""
+        return Line(settings, self)
 
     def _release_all(self) -> None:
         for held in list(self.hanging):

@@ -39,7 +39,7 @@ def simulate(seed: int, *, keep_trace: bool = False, events: int = EVENTS, turns
 
     async def main(loop: SimulatedLoop) -> None:
         world = World(loop, seed, keep_trace=keep_trace)
-        with _bugs_seen() as bugs:
+        with bugs_seen() as bugs:
             await _live(world, Course(world, events=events, turns=turns))
         broken = (*world.watch.broken, *(f"a bug: {bug}" for bug in bugs.seen))
         lines = tuple(world.trace.lines)
@@ -148,7 +148,8 @@ async def _resume_rejected(world: World, process: Process) -> None:
 
 
 @contextmanager
-def _bugs_seen() -> Iterator[Crashes]:
+def bugs_seen() -> Iterator[Crashes]:
+    """Collect what tokend logs as a bug, until the end of the block."""
     before, crashes = structlog.get_config(), Crashes()
     structlog.configure(processors=[crashes], wrapper_class=structlog.make_filtering_bound_logger(40))
     try:

@@ -127,6 +127,23 @@ def test_a_lost_answer_is_repeated_ever_more_rarely_until_an_answer_comes() -> N
     run_virtually(main)
 
 
+@pytest.mark.parametrize("fault", [lost(), undecided(may_be_spent=True)], ids=["lost", "a 5xx"])
+def test_the_first_repeat_comes_within_a_grace_however_long_the_backoff_was(fault: Exception) -> None:
+    """An outage has made the backoff long; its last answer may have spent the refresh token."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock, grace=60.0)
+        server.script = [*(not_delivered() for _ in range(8)), fault, fault]
+        async with world.running(provider("a", LOGIN)):
+            await until(lambda: len(server.refreshes) == 11, seconds=HOUR)
+        gaps = [later - earlier for earlier, later in zip(server.at, server.at[1:], strict=False)]
+        assert gaps[7] > 60
+        assert gaps[8] < 15
+        assert gaps[9] > 50
+
+    run_virtually(main)
+
+
 def test_no_repeat_is_sent_before_the_server_answers_something_harmless() -> None:
     """For as long as it takes; the probes have a backoff."""
 

@@ -1,5 +1,6 @@
 """Pauses and rejections of held kinds after a failure. Arithmetic only."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,6 +71,19 @@ def test_the_pause_is_the_backoff_or_the_wish_whichever_is_longer(error: Any, fa
     assert pause == pytest.approx(expected)
     assert after.failures == failures + 1
     assert present(after.last_error).reason == error.reason
+
+
+@pytest.mark.parametrize(("error", "expected"), [(DOWN, 5), (TransientError("503", retry_after=60), 60)])
+def test_a_refresh_token_that_may_be_spent_does_not_wait_for_the_backoff_of_earlier_failures(
+    error: AttemptError, expected: float
+) -> None:
+    """Also hours into an outage; what the upstream asks for counts."""
+    before = failed(9)
+    assert isinstance(before, Failing)
+    record = Record(attempts=replace(before, failures=replace(before.failures, since=NOW.after(-7200))))
+    after = after_failure(record, error, now=NOW, interval_seconds=1.0, secrets="good", draw=1 - 1e-12, is_soon=True)
+    assert NOW.until(present(after.next_attempt)) == pytest.approx(expected)
+    assert after.failures == 10
 
 
 def test_a_vendors_interval_holds_after_every_failure() -> None:

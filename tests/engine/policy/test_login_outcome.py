@@ -12,6 +12,7 @@ from tokend.engine.policy.login_outcome import (
     Outcome,
     accepted,
     after_failure,
+    may_be_spent,
     outcome_of,
     pause_seconds,
     refreshed,
@@ -157,3 +158,24 @@ def test_a_persons_login_replaces_the_one_before_and_the_configured_refresh_toke
     assert logins.initial == "digest"
     assert accepted(LoginRecord(Required(None), "before"), granted, CLIENT, None).initial == "before"
     assert accepted(LoginRecord(Required(PROVEN)), GRANTED, CLIENT, None).state == NO_LOGIN
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (Ready(LOGIN), False),
+        (Ready(LOGIN, may_be_spent=True), True),
+        (Exchanging(Ready(LOGIN), NOW), False),
+        (Exchanging(Ready(LOGIN, may_be_spent=True), NOW), True),
+        (Exchanging(Lost(LOGIN, NOW), NOW), True),
+        (Lost(LOGIN, NOW), True),
+        (RefusedOnce(LOGIN), False),
+        (Required(LOGIN), False),
+        (NO_LOGIN, False),
+    ],
+)
+def test_a_refresh_token_may_be_spent_after_an_answer_that_was_lost_or_was_none(
+    state: LoginState, expected: bool
+) -> None:
+    """In the journal, too: of the exchanges before it."""
+    assert may_be_spent(state) is expected

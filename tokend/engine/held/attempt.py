@@ -386,6 +386,7 @@ class AttemptRunner:
         ``identity`` is None where a secret could not be read and nothing was sent; ``cost`` is the number of requests.
         """
         now, draw = self._clock.instant(), self._context.random.random()
+        is_soon = self.login is not None and self.login.take_doubt()
 
         def failed(record: Record) -> Record:
             after = after_failure(
@@ -397,6 +398,7 @@ class AttemptRunner:
                 draw=draw,
                 cost=max(cost, 1),
                 host=settings.upstream,
+                is_soon=is_soon,
             )
             if after.host_pause is not None:
                 # Before it is saved: another provider of the host may be about to send a request.

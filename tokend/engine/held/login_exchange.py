@@ -12,7 +12,7 @@ import anyio
 
 from tokend.engine.context.context import Context
 from tokend.engine.policy.login_change import InitialToken
-from tokend.engine.policy.login_outcome import accepted, after_failure, refreshed
+from tokend.engine.policy.login_outcome import accepted, after_failure, may_be_spent, refreshed
 from tokend.engine.records.login_record import LoginRecord
 from tokend.engine.records.login_states import LoginState, Lost
 from tokend.engine.records.record import Record
@@ -51,7 +51,7 @@ class ExchangeUnderWay:
 class LoginExchange:
     """Use one provider's login. `AttemptRunner` makes the attempts; this class keeps the login through them."""
 
-    __slots__ = ("_clock", "_context", "_leaving", "_name", "_shield", "_store", "ended", "unsaved")
+    __slots__ = ("_clock", "_context", "_doubt", "_leaving", "_name", "_shield", "_store", "ended", "unsaved")
 
     def __init__(self, name: str, context: Context) -> None:
         self._name = name
@@ -60,6 +60,7 @@ class LoginExchange:
         self._store = context.store
         self._shield: anyio.CancelScope | None = None
         self._leaving = False
+        self._doubt = False
         # Set when no exchange is under way any more; another one may have begun since.
         self.ended = Event()
         # Why a new refresh token is not saved yet; None if all is saved.
@@ -149,9 +150,23 @@ class LoginExchange:
     async def _end(self, error: Exception) -> None:
         """Save what a failed exchange means for the login."""
         now = self._clock.instant()
-        await self._store.update(
-            self._name, lambda record: _with_state(record, after_failure(record.login.state, error, now))
-        )
+
+        def ended(record: Record) -> Record:
+            before = record.login.state
+            after = after_failure(before, error, now)
+            self._doubt = may_be_spent(after) and not may_be_spent(before)
+            return _with_state(record, after)
+
+        await self._store.update(self._name, ended)
+
+    def take_doubt(self) -> bool:
+        """Return, once, whether the last exchange was the first that may have spent the refresh token.
+
+        Servers with a grace give the successor again for about a minute: the next exchange must not wait for a backoff
+        that earlier failures have made long.
+        """
+        doubt, self._doubt = self._doubt, False
+        return doubt
 
     # -------------------------------------------------------------- what was granted
 

@@ -129,17 +129,20 @@ def after_failure(
     draw: float,
     cost: int = 1,
     host: str | None = None,
+    is_soon: bool = False,
 ) -> Record:
     """Compute the record after a failed attempt of a held kind; without ``next_attempt`` no timer makes another one.
 
     ``interval_seconds`` is the vendor's minimum interval, ``secrets`` the fingerprint of what was presented (None:
     a secret could not be read, and nothing was sent), ``draw`` from [0, 1), ``cost`` the number of requests that the
-    attempt took, ``host`` the upstream that a pause binds.
+    attempt took, ``host`` the upstream that a pause binds. ``is_soon``: the next attempt waits for the minimum interval
+    only, or for what the upstream asked for (`LoginExchange.take_doubt`).
     """
     meaning, failures = meaning_of(error), _counted(record, error, now=now, cost=cost)
     failures = replace(failures, since=record.attempts.failures.since or now)
     ended = record.last_attempt if secrets is None else record.ended(now)
-    pause = _pause_seconds(meaning, error, record, failures, now=now, interval_seconds=interval_seconds, draw=draw)
+    steps = replace(failures, count=0, since=None) if is_soon else failures
+    pause = _pause_seconds(meaning, error, record, steps, now=now, interval_seconds=interval_seconds, draw=draw)
     proven = secrets is not None and secrets == record.proven
     at = meaning.rejects_at
     if secrets is not None and at is not None and failures.refusals >= (at.proven if proven else at.unproven):
