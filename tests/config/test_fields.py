@@ -15,6 +15,7 @@ from tokend.config.fields import (
     visibility,
 )
 from tokend.plugin.secret_source import SecretField
+from tokend.providers.github_app import GithubApp
 
 
 class Inner(BaseModel):
@@ -83,6 +84,7 @@ def test_known_keys_and_allowed_values_of_a_table() -> None:
     assert known_keys(Outer, ("inner",)) == ["depth", "tone"]
     assert known_keys(Outer, ("free",)) == known_keys(Outer, ("name",)) == known_keys(Outer, ("nowhere",)) == []
     assert allowed_values(Outer, ("inner", "tone")) == ["high", "low"]
+    assert allowed_values(GithubApp, ("permissions", "contents")) == ["read", "write", "admin"]
     assert (
         allowed_values(Outer, ("name",))
         == allowed_values(Outer, ("nowhere",))

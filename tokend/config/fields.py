@@ -76,8 +76,14 @@ def known_keys(model: type[BaseModel], where: Where) -> list[str]:
 
 
 def allowed_values(model: type[BaseModel], where: Where) -> list[str]:
-    """Return the allowed values of the key at ``where``. Empty if the key is no choice of words."""
+    """Return the allowed values of the key at ``where``. Empty if the key is no choice of words.
+
+    A key may be in a table of free keys whose values are choices.
+    """
     owner = _model_at(model, where[:-1])
+    if owner is None and len(where) > 1:
+        where = where[:-1]
+        owner = _model_at(model, where[:-1])
     field = None if owner is None else _fields(owner).get(str(where[-1]))
     return [] if field is None else [str(choice) for choice in _literals(field.annotation)]
 
