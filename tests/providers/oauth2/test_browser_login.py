@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -137,12 +138,16 @@ def usual(url: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def changed(more: dict[str, Any], url: str) -> dict[str, Any]:
+    return usual(url) | more
+
+
 def test_the_metadata_say_what_a_server_cannot_do() -> None:
     """PKCE without S256, no endpoint."""
     begun, loopback = begin(document=usual, **BY_ISSUER)
     assert begun.url.startswith(f"{loopback.url}/a?x=1&client_id=fake-client")
     for odd in ({"code_challenge_methods_supported": ["plain"]}, {"authorization_endpoint": None}):
-        outcome, _ = begin(document=lambda url, odd=odd: usual(url) | odd, **BY_ISSUER)  # type: ignore[misc]  # bound
+        outcome, _ = begin(document=partial(changed, odd), **BY_ISSUER)
         assert isinstance(outcome, ServerSettingsError), outcome
     assert isinstance(begin(document=lambda url: usual(url) | {"code_challenge_methods_supported": ["plain"]},
                             pkce=False, **BY_ISSUER)[0], BrowserLogin)  # fmt: skip
@@ -152,7 +157,10 @@ def test_a_request_is_pushed_where_the_server_demands_it() -> None:
     """RFC 9126: the browser gets a name of it."""
     pushing = {"require_pushed_authorization_requests": True}
     begun, loopback = begin(
-        LISTENING, said(201, request_uri="urn:x:1", expires_in=60), document=lambda url: usual(url) | pushing, **BY_ISSUER
+        LISTENING,
+        said(201, request_uri="urn:x:1", expires_in=60),
+        document=lambda url: usual(url) | pushing,
+        **BY_ISSUER,
     )
     assert isinstance(begun, BrowserLogin), begun
     assert asked(begun) == {"x": "1", "client_id": "fake-client", "request_uri": "urn:x:1"}
@@ -287,9 +295,7 @@ def test_an_id_token_of_another_login_or_client_is_refused(claims: dict[str, Any
 
 def test_metadata_are_asked_for_once_where_they_are_kept() -> None:
     """For the URL and for the exchange."""
-    _, loopback = discover(
-        None, metadata(usual), granted(), call=_both, **{**PUBLIC, **BY_ISSUER}
-    )
+    _, loopback = discover(None, metadata(usual), granted(), call=_both, **{**PUBLIC, **BY_ISSUER})
     assert [request.method for request in loopback.requests] == ["GET", "POST"]
 
 

@@ -1,4 +1,4 @@
-"""What an answer grants for a login: ends, accounts, scopes."""
+"""Grants for a login: ends, accounts, scopes."""
 
 import base64
 import json
