@@ -110,3 +110,19 @@ def test_a_word_is_public_only_if_it_is_in_every_model() -> None:
     assert everything <= known
     assert {"depth", "size", "tone", "write"} <= public
     assert not public & {"address", "env", "file", "free", "key", "name"}
+
+
+class Variable(BaseModel):
+    place: str
+
+
+class WithVariables(BaseModel):
+    env: dict[str, Variable] | None = None
+
+
+def test_the_keys_of_a_dict_of_tables_are_the_operators_and_those_of_its_tables_are_known() -> None:
+    """Of the latter a misspelt one has a "did you mean"."""
+    assert known_keys(WithVariables, ("env",)) == []
+    assert known_keys(WithVariables, ("env", "KEY")) == ["place"]
+    assert known_keys(WithVariables, ("env", "KEY", "place")) == []
+    assert visibility(WithVariables, ("env", "KEY", "place")) is Visibility.HIDDEN

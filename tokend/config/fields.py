@@ -123,16 +123,20 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _model_at(model: type[BaseModel], where: Where) -> type[BaseModel] | None:
-    """Return the model of the table at ``where``; None if there is none, as below a dict."""
+    """Return the model of the table at ``where``; None if there is none, as in a dict of values."""
+    is_free = False  # in a dict of tables, whose keys are the operator's
     for part in where:
         if isinstance(part, int):
             continue  # a table of an array
+        if is_free:
+            is_free = False
+            continue
         field = _fields(model).get(part)
         inner = None if field is None else _model_in(field.annotation)
-        if inner is None:
+        if field is None or inner is None:
             return None
-        model = inner
-    return model
+        model, is_free = inner, _holds(field.annotation, (dict,))
+    return None if is_free else model
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
