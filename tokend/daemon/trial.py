@@ -11,6 +11,7 @@ import anyio
 
 from tokend.config import Config
 from tokend.daemon.app import start_engine
+from tokend.daemon.state_opening import UnreadableKeyError, open_directory, sealer_of
 from tokend.daemon.wiring import EngineParts, Launch, launch
 from tokend.engine.context.references import referenced
 from tokend.engine.publishing.store_probe import StoreProbe
@@ -21,7 +22,8 @@ from tokend.plugin.settings import HeldSettings, SinkSettings
 from tokend.plugin.shown_text import shown
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import Notifier
-from tokend.state.directory import StateDirectory
+from tokend.state.sealed import SealedState
+from tokend.state.sealing import Sealer
 from tokend.state.snapshot import StateSnapshot
 from tokend.values.errors import ReaderError, StoreError, WaitTimeoutError
 from tokend.values.tokens import Lease
@@ -86,17 +88,21 @@ def try_providers(config: Config, names: Iterable[str], *, stores: bool = False)
 
 
 @contextmanager
-def _state(config: Config) -> Iterator[tuple[StateDirectory | StateSnapshot, str | None]]:
-    path = config.daemon.state_directory
+def _state(config: Config) -> Iterator[tuple[SealedState, str | None]]:
+    path, sealer, no_key = config.daemon.state_directory, Sealer(), None
+    try:
+        sealer = sealer_of(config.daemon)
+    except UnreadableKeyError as error:
+        no_key = error.detail
     try:
         ours = path.stat().st_uid == os.geteuid()
     except FileNotFoundError:
         ours = True
     except OSError:
         ours = False
-    if ours and config.daemon.state == "directory":
+    if ours and config.daemon.state == "directory" and no_key is None:
         try:
-            state = StateDirectory(path)
+            state = open_directory(config.daemon, sealer)
         except StoreError as error:
             why = error.detail
         else:
@@ -106,10 +112,11 @@ def _state(config: Config) -> Iterator[tuple[StateDirectory | StateSnapshot, str
                 state.close()
             return
     else:
-        why = f"{path} is another user's" if not ours else 'state = "fdstore" is systemd\'s'
-    snapshot = StateSnapshot(path)
-    unread = "" if snapshot.error is None else f"; its pauses are not known: {snapshot.error}"
-    yield snapshot, f"these attempts are not saved: {why}{unread}"
+        why = f"{path} is another user's" if not ours else no_key or 'state = "fdstore" is systemd\'s'
+    snapshot = StateSnapshot(path, sealer)
+    unknown = snapshot.error or no_key
+    unread = "" if unknown is None else f"; its pauses are not known: {unknown}"
+    yield SealedState(snapshot, sealer), f"these attempts are not saved: {why}{unread}"
 
 
 async def _try_all(given: Launch, names: Sequence[str], stores: bool) -> tuple[list[Trial], list[ProbedStore]]:

@@ -34,11 +34,12 @@ from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
+from tokend.plugin.login import uses_login
 from tokend.plugin.provider import RequestIdMaker
 from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.secret_reading import files_of
-from tokend.plugin.settings import SinkSettings
-from tokend.values.errors import NotSupportedError, UnknownTokenError, UnsafePathError
+from tokend.plugin.settings import HeldSettings, SinkSettings
+from tokend.values.errors import NotSupportedError, TokenUnavailableError, UnknownTokenError, UnsafePathError
 from tokend.values.secret import Secret
 from tokend.values.status import Failure, SinkStatus
 from tokend.values.tokens import Lease, Token
@@ -272,8 +273,17 @@ class Supervisor:
         return settings.request_id()
 
     async def forget(self, name: str) -> None:
-        """Drop the token everywhere, then make an attempt."""
-        await self._provider(name).forget()
+        """Drop the token everywhere, then make an attempt. A record that cannot be opened is set aside."""
+        provider, settings, why = (
+            self._provider(name),
+            self._provider(name).settings,
+            self._context.store.unopened(name),
+        )
+        if why is not None and isinstance(settings, HeldSettings) and uses_login(settings):
+            raise TokenUnavailableError(f"{name}: {why}; its login is in there: tokend logout {name} drops it")
+        if await self._context.store.drop_unopened(name) and provider.is_on_demand:
+            return
+        await provider.forget()
 
     async def sync(self, name: str, label: str | None, *, take_over: bool) -> None:
         """Write the token to its sinks now, or to the sink ``label``; returns when they have tried."""
