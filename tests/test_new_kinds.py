@@ -59,6 +59,8 @@ def has_tests(kind: str, model: Model) -> str:
 
 
 def has_sandbox(kind: str, model: Model) -> str:
+    if kind in WITHOUT_AN_UPSTREAM:
+        return ""
     lines = "\n".join(guide("http://127.0.0.1:1", Options()))
     fills = re.search(rf"^  {kind} ", lines, re.MULTILINE)
     what = f"tokend/sandbox/vendors/: a file that plays the upstream of {kind}, and its account in guide.py"
@@ -82,6 +84,10 @@ def is_in_the_remote_sink_contract(kind: str, model: Model) -> str:
     return "" if not remote or model in {row.model for row in REMOTE_SINK_KINDS.values()} else what
 
 
+# Kinds that need no part in the sandbox, which plays upstreams: they ask none, and sign nothing that one would check.
+WITHOUT_AN_UPSTREAM = {"command": "a program prints the token", "file": "a file holds the token"}
+
+
 Place = Callable[[str, Model], str]
 OF_PROVIDERS: list[Place] = [
     has_example, has_row_in_kinds, has_section_in_kinds, has_row_in_the_readme, has_facts, has_tests, has_sandbox,
@@ -103,6 +109,16 @@ def test_a_kind_has_each_of_its_places(kind: str, model: Model, place: Place) ->
     """The failure says what to add, and where."""
     if missing := place(kind, model):
         pytest.fail(f'kind "{kind}" needs {missing}')
+
+
+@pytest.mark.parametrize("kind", WITHOUT_AN_UPSTREAM)
+def test_only_a_kind_that_asks_no_upstream_needs_no_sandbox(kind: str) -> None:
+    """A kind that sends requests, or signs what an upstream checks, is not on the list."""
+    model = PROVIDERS.all()[kind]
+    assert issubclass(model, HeldSettings)
+    assert not issubclass(model, NetworkSettings)
+    assert model.upstream is ProviderSettings.upstream
+    assert model.is_read_from_file or not model.local
 
 
 class Held(HeldSettings):

@@ -117,6 +117,8 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "auth-token": "tokend.providers.auth_token:AuthToken",
         "vault": "tokend.providers.vault:Vault",
         "oauth2": "tokend.providers.oauth2.kind:OAuth2",
+        "command": "tokend.providers.command:Command",
+        "file": "tokend.providers.file:File",
         "github-app": "tokend.providers.github_app:GithubApp",
         "google-service-account": "tokend.providers.google_service_account:GoogleServiceAccount",
     },

@@ -149,3 +149,49 @@ def test_rights_of_a_group_need_the_groups_name(tmp_path: Path, kind: str, mode:
 def test_the_group_of_a_socket_need_not_be_named(tmp_path: Path) -> None:
     """`access` decides about each connection."""
     loaded(written(tmp_path, PARTNER + '[[providers.partner.sinks]]\nkind = "socket"\npath = "out"\nmode = "0660"\n'))
+
+
+READ = '[providers.renewed]\nkind = "file"\npath = "in/token"\n'
+EVERY_KIND = [
+    ("raw", ""),
+    ("json", ""),
+    ("dotenv", 'key = "A"'),
+    ("patch", JSON_A_B),
+    ("template", 'template = "x"'),
+    ("socket", ""),
+]
+
+
+@pytest.mark.parametrize(("kind", "more"), EVERY_KIND)
+@pytest.mark.parametrize("path", ["in/token", "link/token", "in/link"])
+def test_a_token_is_not_read_from_what_a_sink_writes(tmp_path: Path, kind: str, more: str, path: str) -> None:
+    """tokend would renew its own token with itself: whose sink it is does not matter, and neither do links."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "link").symlink_to("in")
+    (tmp_path / "in" / "link").symlink_to("token")
+    for text in (READ + sink("renewed", kind, path, more), READ + PARTNER + sink("partner", kind, path, more)):
+        problem = only(refused(written(tmp_path, text)))
+        assert problem.message.endswith(f"{path} is read by tokend (path): a token must not be written there")
+    loaded(written(tmp_path, READ + sink("renewed", kind, "in/other", more)))
+
+
+@pytest.mark.parametrize("has_written", [False, True])
+@pytest.mark.parametrize("path", ["out/token", "out/..data/token", "link/token", "mine"])
+def test_a_token_is_not_read_from_a_directory_that_a_sink_writes(tmp_path: Path, path: str, has_written: bool) -> None:
+    """Before its first write and afterwards, when the name is a link into the present set."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to("out")
+    (tmp_path / "mine").symlink_to("out/token")
+    if has_written:
+        (tmp_path / "out" / "..2026").mkdir()
+        (tmp_path / "out" / "..2026" / "token").write_text("fake-token")
+        (tmp_path / "out" / "..data").symlink_to("..2026")
+        (tmp_path / "out" / "token").symlink_to("..data/token")
+    text = READ.replace("in/token", path) + sink(
+        "renewed", "directory", "out", 'files = { token = "{{ access_token }}" }'
+    )
+    problem = only(refused(written(tmp_path, text)))
+    assert "out is the directory of " in problem.message
+    assert problem.message.endswith(", read by tokend (path): a token must not be written there")
+    (tmp_path / "out" / "other").write_text("fake-other")
+    loaded(written(tmp_path, text.replace(f'"{path}"', '"out/other"')))

@@ -15,6 +15,7 @@ from tokend.config.fields import (
     visibility,
 )
 from tokend.plugin.secret_source import SecretField
+from tokend.providers.github_app import GithubApp
 
 
 class Inner(BaseModel):
@@ -83,6 +84,7 @@ def test_known_keys_and_allowed_values_of_a_table() -> None:
     assert known_keys(Outer, ("inner",)) == ["depth", "tone"]
     assert known_keys(Outer, ("free",)) == known_keys(Outer, ("name",)) == known_keys(Outer, ("nowhere",)) == []
     assert allowed_values(Outer, ("inner", "tone")) == ["high", "low"]
+    assert allowed_values(GithubApp, ("permissions", "contents")) == ["read", "write", "admin"]
     assert (
         allowed_values(Outer, ("name",))
         == allowed_values(Outer, ("nowhere",))
@@ -108,3 +110,19 @@ def test_a_word_is_public_only_if_it_is_in_every_model() -> None:
     assert everything <= known
     assert {"depth", "size", "tone", "write"} <= public
     assert not public & {"address", "env", "file", "free", "key", "name"}
+
+
+class Variable(BaseModel):
+    place: str
+
+
+class WithVariables(BaseModel):
+    env: dict[str, Variable] | None = None
+
+
+def test_the_keys_of_a_dict_of_tables_are_the_operators_and_those_of_its_tables_are_known() -> None:
+    """Of the latter a misspelt one has a "did you mean"."""
+    assert known_keys(WithVariables, ("env",)) == []
+    assert known_keys(WithVariables, ("env", "KEY")) == ["place"]
+    assert known_keys(WithVariables, ("env", "KEY", "place")) == []
+    assert visibility(WithVariables, ("env", "KEY", "place")) is Visibility.HIDDEN

@@ -15,7 +15,7 @@ from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, only
         (PARTNER, "ttl = 900", 'ttl: a duration is a string with a unit: "500ms"'),
         (PARTNER, "required = 'yes'", "required: expected true or false, without quotes; found a string"),
         (PARTNER, "access = 'root'", "access: expected a table: { key = value }; found a string"),
-        (PARTNER, "access = { user = ['root'] }", 'unknown key "user"; known are groups, units, users; did you mean'),
+        (PARTNER, "access = { user = ['root'] }", 'unknown key "user"; known are groups, login, units, users; did you'),
         (PARTNER, "claims = 5", "claims: expected a table: { key = value }; found an integer"),
         (PARTNER, "algorithm = 'hs512'", '"EdDSA"; did you mean "HS512"?'),
         (PARTNER, "sinks = 'raw'", "sinks are an array of tables: [[providers.partner.sinks]]"),

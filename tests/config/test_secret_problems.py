@@ -166,3 +166,54 @@ def test_a_credential_is_found_in_the_first_directory(tmp_path: Path) -> None:
     written(tmp_path, PLANTED, name="credentials/partner")
     environ = {"CREDENTIALS_DIRECTORY": f"{tmp_path}/credentials:/elsewhere"}
     loaded(written(tmp_path, with_secret('{ credential = "partner" }')), environ=environ)
+
+
+MINT = '[providers.mint]\nkind = "command"\ncommand = ["true"]\nenv = {{ REGION = "eu", KEY = {} }}\n'
+LOOKS_SECRET = "ghp_obviouslyFakeObviouslyFake0123456789"
+
+
+@pytest.mark.parametrize(
+    ("secret", "message", "column"),
+    [
+        ('{ env = "NOT_SET" }', "env.KEY: environment variable NOT_SET is not set", 24),
+        ('{ file = "./missing" }', "missing cannot be read: No such file or directory", 24),
+        ('{ token = "mind" }', 'there is no provider of this name; did you mean "mint"?', 32),
+        ('{ token = "mint" }', "mint would need its own token to get it", 32),
+        ("{ }", "a secret is exactly one of { env = }", 24),
+        ('{ fil = "x" }', 'did you mean "file"?', 32),
+        ("5", "expected a table", 24),
+    ],
+)
+def test_a_secret_of_a_table_is_an_error_at_its_place(tmp_path: Path, secret: str, message: str, column: int) -> None:
+    """As one of a field is. The places of the others are right."""
+    problem = only(refused(written(tmp_path, MINT.format(secret))))
+    assert message in problem.message
+    assert (problem.line, problem.column) == (4, column)
+
+
+def test_a_text_of_a_table_that_looks_like_a_secret_is_one(tmp_path: Path) -> None:
+    """In a file that others can read it is an error, and else a warning. A region is neither."""
+    path = written(tmp_path, MINT.format(f'"{LOOKS_SECRET}"'))
+    (warning,) = loaded(path).warnings
+    assert (warning.code, warning.line, warning.column) == ("literal_secret", 4, 24)
+    path.chmod(0o644)
+    problem = next(one for one in refused(path) if one.line == 4)
+    assert "a secret stands here and others can read this file" in problem.message
+    assert LOOKS_SECRET not in f"{warning}{problem}"
+
+
+def test_a_secret_file_of_a_table_is_watched_and_not_written(tmp_path: Path) -> None:
+    """As that of a field is."""
+    written(tmp_path, "obviously fake", name="key")
+    text = MINT.format('{ file = "key" }')
+    assert loaded(written(tmp_path, text)).secret_files == (tmp_path / "key",)
+    text += '[[providers.mint.sinks]]\nkind = "raw"\npath = "key"\n'
+    assert "key is read by tokend (env)" in only(refused(written(tmp_path, text))).message
+
+
+def test_a_program_that_others_may_change_is_an_error(tmp_path: Path) -> None:
+    """It is found without being run."""
+    program = written(tmp_path, "#!/bin/sh\n", name="mint")
+    program.chmod(0o777)
+    problem = only(refused(written(tmp_path, MINT.format('"x"').replace('"true"', f'"{program}"'))))
+    assert (problem.line, problem.code) == (3, "unsafe_path")

@@ -11,7 +11,7 @@ const redirects = ['http://127.0.0.1/', 'http://127.0.0.1/callback']
 const provider = new Provider(`http://127.0.0.1:${port}`, {
   clients: [
     {
-      client_id: 'service', client_secret: 'fake-service-secret-+%&:é', grant_types: ['client_credentials'],
+      client_id: 'service', client_secret: 'fake-service-secret-+%&: /', grant_types: ['client_credentials'],
       redirect_uris: [], response_types: [], token_endpoint_auth_method: 'client_secret_basic',
     },
     {

@@ -32,7 +32,7 @@ KINDS = ROOT / "docs/kinds.md"
 HOSTS = re.compile(
     r"https://(?:oauth2\.googleapis\.com|api\.topstepx\.com|api\.github\.com|ttrestapi\.trade\.tt|wdcf\.xerve\.online|(?:partner|wallet|vault|login)\.example\.com)(?=[\"'/\s:?]|$)"
 )
-PLACES = re.compile(r"(?<![\w/.])/(?:run/tokend|etc/tokend|srv/bot)(?=[\"'/\s.:,)]|$)")
+PLACES = re.compile(r"(?<![\w/.])/(?:run/tokend|run/mesh|etc/tokend|srv/bot)(?=[\"'/\s.:,)]|$)")
 # What a page of kinds shows and no other page lists.
 ONLY_ON_ITS_PAGE = {
     "providers.vault-login",
@@ -40,6 +40,8 @@ ONLY_ON_ITS_PAGE = {
     "providers.google",
     "providers.google-identity",
     "providers.api",
+    "providers.cloud",
+    "providers.mesh",
 }
 MARK = "<end of a command>"
 LISTEN = "127.0.0.1:9464"
@@ -65,7 +67,7 @@ SECRETS = {
 OPTIONS = Options(
     partner_client_id="your-client-id", partner_secret=SECRETS["partner.secret"],
     github_client_id="Iv23liExample", github_installation="12345678", github_owner="your-org",
-    oauth2_client_id="your-client-id",
+    oauth2_client_id="your-client-id", oauth2_public_client_id="your-ci-client",
 )  # fmt: skip
 
 
@@ -154,15 +156,21 @@ def _configuration(page: Path) -> str:
 
 
 def _furnish(stage: Stage) -> None:
-    for folder in ("run/tokend", "etc/tokend", "srv/bot", "bin", "state"):
+    for folder in ("run/tokend", "run/mesh", "etc/tokend", "srv/bot", "bin", "state"):
         (stage.path / folder).mkdir(parents=True)
     for name, value in SECRETS.items():
         secret = stage.path / "etc/tokend" / name
         secret.write_text(value)
         secret.chmod(0o600)
-    key = stage.path / "etc/tokend/google-key.json"
-    key.write_text(json.dumps(key_file(stage.sandbox.url, OPTIONS.google_client_email)))
-    key.chmod(0o600)
+    key = json.dumps(key_file(stage.sandbox.url, OPTIONS.google_client_email))
+    for name, value in (("etc/tokend/google-key.json", key), ("id-token", OPTIONS.oauth2_subject_token)):
+        (stage.path / name).write_text(value)
+        (stage.path / name).chmod(0o600)
+    # What other programs would bring.
+    (stage.path / "run/mesh/token").write_text("an-obviously-fake-token-of-a-mesh\n")
+    (stage.path / "run/mesh/token").chmod(0o600)
+    (stage.path / "bin/gcloud").write_text("#!/bin/sh\necho an-obviously-fake-token-of-a-cloud\n")
+    (stage.path / "bin/gcloud").chmod(0o755)
     # Programs as an installation makes them, but of this working tree.
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     for name, place in scripts.items():

@@ -186,16 +186,19 @@ def everything(tmp_path: Path) -> Config:
     for name in ("github-app.pem", "api.pem"):
         written(tmp_path, rsa_pem(), name=name)
     written(tmp_path, google_key(), name="google-key.json")
-    for name in ("partner.secret", "listen.secret", "vault.role-id"):
+    for name in ("partner.secret", "listen.secret", "vault.role-id", "cloud.key"):
         written(tmp_path, "obviously fake, and longer than 32 bytes", name=name)
     for name in ("credentials/tokend-state-key", "old-state.key"):
         written(tmp_path, "obviously fake, and of 32 bytes.", name=name)
+    written(tmp_path, '{"accounts": [{"token": "obviously-fake"}]}', name="mesh.token")
     for name in ("tt-key", "tt-secret", "vault-secret-id"):
         written(tmp_path, "obviously-fake", name=f"credentials/{name}")
     environ = dict.fromkeys(re.findall(r'env = "([A-Z_]+)"', text()), "eyJ-obviously-fake")
     environ["CREDENTIALS_DIRECTORY"] = str(tmp_path / "credentials")
     # A group that every machine has: an unknown one is an error, because no program could reach the socket.
     example = uncommented().replace('socket_group = "tokend-clients"', 'socket_group = "root"')
+    # A token that another program would have brought.
+    example = example.replace('"/run/mesh/token"', '"mesh.token"')
     return loaded(written(tmp_path, example), environ=environ)
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tests.config.written import loaded, only, refused, written
 from tests.providers.live import NOW, at, attempt, env
 from tests.providers.private_keys import ec_pem, rsa_key, rsa_pem
-from tests.upstream.loopback import Behaviour, Loopback, reply
+from tests.upstream.loopback import Behaviour, Loopback, raw, reply, reset, silent
 from tokend.providers.github_app import GithubApp
 from tokend.values.errors import (
     AttemptError,
@@ -160,6 +160,24 @@ def test_a_look_up_without_a_number_is_discarded(number: Any) -> None:
     """No request is made of it."""
     outcome, loopback = ask(said(200, id=number), **BY_OWNER)
     assert isinstance(outcome, TransientError)
+    assert len(loopback.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        reply(b"planted", status=500), reply(b"<html>planted</html>"), reply(b"<html>planted</html>", status=404),
+        reply(b"[]"), reply(b'{"id":7,"id":8}'), reply(b'{"id":NaN}'), reply(b'{"id":7'), reply(b"", status=204),
+        reply(b"", status=407), reply(b"{}", status=307, headers={"Location": "https://planted.example/"}),
+        reply(b'{"id":7}', headers={"Content-Encoding": "gzip"}), reply(b" " * 300_000), reset, silent,
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{"),
+    ],
+)  # fmt: skip
+def test_a_look_up_that_goes_wrong_decides_nothing(behaviour: Behaviour) -> None:
+    """docs/promises.md 1 to 12, 21, 25: one request, transient, and the answer is not quoted."""
+    outcome, loopback = ask(behaviour, **BY_OWNER, timeout="300ms")
+    assert isinstance(outcome, TransientError)
+    assert "planted" not in str(outcome)
     assert len(loopback.requests) == 1
 
 

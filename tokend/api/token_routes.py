@@ -79,7 +79,7 @@ def _record_report(call: Call, generation: int | None, reason: str) -> None:
         reason=reason,
         uid=None if call.request.peer is NOBODY else call.request.peer.uid,
         now=call.service.engine.clock.instant(),
-        signed_here=entry.settings.local,
+        signed_here=entry.settings.signs_here,
     )
 
 

@@ -38,6 +38,8 @@ SECTIONS = {
         "verify": ("tokend.cli.verify", "Check whether a token is valid (no network)."),
         "refresh": ("tokend.cli.refresh", "Fetch a newer token now."),
         "sync": ("tokend.cli.sync", "Write a token to its files and stores now."),
+        "login": ("tokend.cli.login", "Log in where a person has to: in a browser or with a code."),
+        "logout": ("tokend.cli.logout", "End a login, here and at its server."),
         "forget": ("tokend.cli.forget", "Drop a compromised token everywhere and log in again."),
     },
     "The daemon": {
@@ -54,9 +56,9 @@ SECTIONS = {
 COMMANDS = {name: row for commands in SECTIONS.values() for name, row in commands.items()}
 EPILOG = """\b
 Exit codes: 0 ok, 1 other, 2 usage or configuration, 3 daemon not reachable,
-4 a person must act (rejected), 5 unknown token, 6 denied, 7 no valid token,
-75 another instance holds the state, 78 instead of 2 under systemd,
-124 --wait ran out
+4 a person must act (rejected, login required), 5 unknown token, 6 denied,
+7 no valid token, 75 another instance holds the state, 78 instead of 2 under
+systemd, 124 --wait or login --timeout ran out
 """
 # Click's own limit, 80, breaks lines that a usual terminal has room for.
 WIDEST_HELP_COLUMNS = 100

@@ -20,7 +20,7 @@ def _run(**options: Any) -> int:
     k8s    an ExecCredential for kubectl's exec plugins; its expiry is 30 s early
     aws    for credential_process; only if the token is a JSON object with
            AccessKeyId, SecretAccessKey (and SessionToken): AWS takes no bearer token.
-           No built-in kind of this version gives one; kinds of other packages may
+           Kinds command and file give one, with format = "aws"
     gcp    for external_account with credential_source.executable; only a JWT
     git    the answer of a credential helper (`tokend credential git` is one)
     netrc  a line for curl --netrc-file and others; needs --host

@@ -11,6 +11,7 @@ from tokend.config.findings import Findings
 from tokend.config.model import DaemonSettings
 from tokend.files import real_path
 from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.secret_table import SecretTable
 from tokend.plugin.settings import PART, HeldSettings, SinkSettings
 from tokend.plugin.shown_text import shown
 from tokend.values.near_miss import did_you_mean
@@ -37,9 +38,19 @@ def check_targets(
         _check_clash(claims, sink, taken, findings)
         for target in dict.fromkeys(target for target, _ in claims):
             inside = below_state is not None and f"{target}/".startswith(below_state)
-            if what := "inside the state directory" if inside else inputs.get(target):
+            if what := "inside the state directory" if inside else inputs.get(target) or _read_below(sink, inputs):
                 message = f"{shown_target(sink.settings)} is {what}: a token must not be written there"
                 findings.errors.append(sink.problem("path", message))
+
+
+def _read_below(sink: PlacedSettings, inputs: Mapping[str, str]) -> str | None:
+    """Return the description of a file that tokend reads and that the sink writes in its directory; None if none."""
+    settings: SinkSettings = sink.settings
+    if type(settings).writes_below is SinkSettings.writes_below:
+        return None
+    return next(
+        (f"the directory of {path}, {what}" for path, what in inputs.items() if settings.writes_below(path)), None
+    )
 
 
 def _target_and_parts(exclusive: str) -> tuple[str, tuple[str, ...]]:
@@ -114,9 +125,12 @@ def files_read(
     for table in tables:
         written = table.settings.file_path if isinstance(table.settings, SinkSettings) else None
         for key, value in table.settings.__dict__.items():
-            path = value.file if isinstance(value, SecretSource) else value
-            if isinstance(path, Path) and path is not written:
-                found[real_path(path)] = f"read by tokend ({key})"
+            places = value.values() if isinstance(value, SecretTable) else (value,)
+            for path in (place.file if isinstance(place, SecretSource) else place for place in places):
+                if isinstance(path, Path) and path is not written:
+                    found[real_path(path)] = f"read by tokend ({key})"
+                    if path.is_symlink():  # a name in a sink's directory is a link, which the next set moves
+                        found[f"{real_path(path.parent)}/{path.name}"] = f"read by tokend ({key})"
     return found
 
 

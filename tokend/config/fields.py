@@ -76,8 +76,14 @@ def known_keys(model: type[BaseModel], where: Where) -> list[str]:
 
 
 def allowed_values(model: type[BaseModel], where: Where) -> list[str]:
-    """Return the allowed values of the key at ``where``. Empty if the key is no choice of words."""
+    """Return the allowed values of the key at ``where``. Empty if the key is no choice of words.
+
+    A key may be in a table of free keys whose values are choices.
+    """
     owner = _model_at(model, where[:-1])
+    if owner is None and len(where) > 1:
+        where = where[:-1]
+        owner = _model_at(model, where[:-1])
     field = None if owner is None else _fields(owner).get(str(where[-1]))
     return [] if field is None else [str(choice) for choice in _literals(field.annotation)]
 
@@ -117,16 +123,20 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _model_at(model: type[BaseModel], where: Where) -> type[BaseModel] | None:
-    """Return the model of the table at ``where``; None if there is none, as below a dict."""
+    """Return the model of the table at ``where``; None if there is none, as in a dict of values."""
+    is_free = False  # in a dict of tables, whose keys are the operator's
     for part in where:
         if isinstance(part, int):
             continue  # a table of an array
+        if is_free:
+            is_free = False
+            continue
         field = _fields(model).get(part)
         inner = None if field is None else _model_in(field.annotation)
-        if inner is None:
+        if field is None or inner is None:
             return None
-        model = inner
-    return model
+        model, is_free = inner, _holds(field.annotation, (dict,))
+    return None if is_free else model
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

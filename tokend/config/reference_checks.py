@@ -74,4 +74,5 @@ def _references(place: PlacedSettings) -> Iterator[tuple[str, str]]:
 def _report(
     place: PlacedSettings, key: str, message: str, findings: Findings, visibility: Visibility = Visibility.PLACES
 ) -> None:
-    findings.errors.append(place.document.problem((*place.path, key, "token"), message, visibility=visibility))
+    path = (*place.path, *key.split("."), "token")
+    findings.errors.append(place.document.problem(path, message, visibility=visibility))

@@ -142,7 +142,9 @@ def _of_paths(settings: Any) -> Iterator[Finding]:
     for key, value in settings.__dict__.items():
         if isinstance(value, Path) and value is not written:
             yield from _of_path(key, value, Level.DOUBTFUL)
-    yield from of_command("on_change", settings.__dict__.get("on_change"))
+    for key in ("on_change", "command"):
+        if isinstance(argv := settings.__dict__.get(key), tuple):
+            yield from of_command(key, argv)
 
 
 def of_command(key: str, argv: Sequence[str] | None) -> Iterator[Finding]:

@@ -96,7 +96,7 @@ def check_secrets_of_invalid(
 
 def report(place: PlacedSettings, finding: Finding, findings: Findings) -> None:
     """Add a finding about a key of the table at ``place``, as an error, a warning or a note."""
-    path = place.path if finding.key is None else (*place.path, finding.key)
+    path = place.path if finding.key is None else (*place.path, *finding.key.split("."))
     code, message = finding.warning.code, finding.warning.message
     visibility = Visibility.PUBLIC if finding.is_shown else Visibility.PLACES
     problem = place.document.problem(path, message, visibility=visibility, code=code)
@@ -116,7 +116,7 @@ def report_literals(
 ) -> None:
     """Report an error for each secret that stands in a file that others can read, else a warning."""
     for key, source in sources.items():
-        path = (*place.path, key)
+        path = (*place.path, *key.split("."))
         if source.literal is None or key in harmless:
             continue
         if place.document.readable_by_others:

@@ -13,6 +13,7 @@ from tokend.plugin.remote_sink import HttpSinkSettings, RemoteSinkSettings, Valu
 from tokend.plugin.request_signing import CallToSign, RequestSigner, SigningSettings
 from tokend.plugin.response_status import refuse, token_value
 from tokend.plugin.secret_source import SecretField, SecretSource
+from tokend.plugin.secret_table import Variables
 from tokend.plugin.settings import HeldSettings, NetworkSettings, OnDemandSettings, SinkSettings, part_of
 from tokend.plugin.settings_base import AnchoredPath, Duration, Mode, Name, SocketPath, Strings
 from tokend.plugin.sink import Content, ListeningSink, Mark, RemoteSink, Sink, SinkRuntime
@@ -47,7 +48,7 @@ __all__ = [
     "RejectedError", "RemoteSink", "RemoteSinkSettings", "RequestSigner", "Role", "Runtime", "Secret", "SecretError",
     "SecretField", "SecretSource", "SigningSettings", "Sink", "SinkConflictError", "SinkError", "SinkFinalError",
     "SinkRejectedError", "SinkRuntime", "SinkSettings", "SinkUnavailableError", "SocketPath", "Strings", "Token",
-    "TransientError", "UpstreamReply", "UpstreamRequest", "UpstreamSettings", "ValuesSettings", "bearer_token",
-    "expiry", "field_errors", "header_text", "host_of", "is_text", "parse_object", "part_of", "path_of", "refuse",
-    "refuse_write", "reply_object", "text_of", "token_value", "try_object",
+    "TransientError", "UpstreamReply", "UpstreamRequest", "UpstreamSettings", "ValuesSettings", "Variables",
+    "bearer_token", "expiry", "field_errors", "header_text", "host_of", "is_text", "parse_object", "part_of", "path_of",
+    "refuse", "refuse_write", "reply_object", "text_of", "token_value", "try_object",
 ]  # fmt: skip

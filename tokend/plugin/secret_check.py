@@ -12,6 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.secret_table import IsSecretTable
 from tokend.values.secret import Secret
 
 # Types that hold a secret in clear, as it stands in the file.
@@ -22,6 +23,8 @@ def secret_faults(model: type[BaseModel]) -> list[str]:
     """Return a fault for each field of ``model`` that holds a secret, and is not simply a `SecretField`."""
     faults = []
     for name, field in model.model_fields.items():
+        if any(isinstance(mark, IsSecretTable) for mark in field.metadata):
+            continue
         if fault := next(_faults(field.annotation, name, "", frozenset()), None):
             faults.append(fault)
     return faults

@@ -43,8 +43,8 @@ def inspect_secret(
     if source.token is not None:
         return Inspected(None, None, ())
     warnings = [*_doubts(key, source, environ)]
-    if confidential:
-        warnings += _readers(key, source)
+    if confidential and (exposed := exposure(source)) is not None:
+        warnings.append(StatusWarning("secret_exposed", f"{key}: {exposed}"))
     if source.command is not None:
         try:
             check_path(source, environ)
@@ -72,11 +72,10 @@ def _doubts(key: str, source: SecretSource, environ: Mapping[str, str]) -> list[
     return []
 
 
-def _readers(key: str, source: SecretSource) -> list[StatusWarning]:
-    """Warn of a file that every user may read."""
+def exposure(source: SecretSource) -> str | None:
+    """Return a warning if every user may read the secret's file, else None. Blocks."""
     with suppress(OSError):
         if source.file is not None and stat.S_ISREG(mode := source.file.stat().st_mode) and mode & stat.S_IROTH:
             advice = f": chmod o-r {source.file}" if shows_path(source) else ""
-            message = f"{key}: every user may read {source} (mode {stat.S_IMODE(mode):04o}){advice}"
-            return [StatusWarning("secret_exposed", message)]
-    return []
+            return f"every user may read {source} (mode {stat.S_IMODE(mode):04o}){advice}"
+    return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from tokend.files import Level, UntrustedError, require_safe
 from tokend.machine import command
 from tokend.plugin.secret_source import SecretSource, is_shown, shows_path
+from tokend.plugin.secret_table import SecretTable
 from tokend.values.errors import NoCredentialsError, SecretError, UnsafePathError, WaitingError
 from tokend.values.secret import Secret
 
@@ -96,9 +97,10 @@ def files_of(settings: object, environ: Mapping[str, str] = os.environ) -> Itera
     """Yield the files that a provider or a sink reads at each use: secrets, files for TLS, a template."""
     written = getattr(settings, "file_path", None)
     for value in settings.__dict__.values():
-        if type(value) is SecretSource:
-            if value.command is None and (path := path_of(value, environ)) is not None:
-                yield path
+        if type(value) is SecretSource or type(value) is SecretTable:
+            for source in value.values() if isinstance(value, SecretTable) else (value,):
+                if source.command is None and (path := path_of(source, environ)) is not None:
+                    yield path
         elif isinstance(value, Path) and value is not written:
             yield value
 

@@ -56,6 +56,8 @@ class ProviderSettings(Settings):
 
     # True for a kind without an upstream: no request, no rate limit, no interval between two attempts.
     local: ClassVar[bool] = True
+    # True for a local kind whose token is what one of its files holds: another content of the file is read at once.
+    is_read_from_file: ClassVar[bool] = False
     # Query parameter in which each call to the upstream needs a new id, for kinds with a method `request_id`.
     request_id_parameter: ClassVar[str | None] = None
 
@@ -71,6 +73,11 @@ class ProviderSettings(Settings):
         if len({name.lower() for name in value}) != len(value):
             raise ValueError("a header stands here twice: upper and lower case do not make two of it")
         return value
+
+    @property
+    def signs_here(self) -> bool:
+        """Whether tokend makes the tokens itself: no upstream and no other program gives them."""
+        return self.local and not self.is_read_from_file
 
     @property
     def upstream(self) -> str | None:
@@ -266,6 +273,10 @@ class SinkSettings(Settings):
         See `part_of`.
         """
         return frozenset({self.target})
+
+    def writes_below(self, path: str) -> bool:  # noqa: ARG002  # for targets that are directories
+        """Return whether the sink writes the file at ``path``, a real path, in the directory that is its target."""
+        return False
 
     @property
     def sharing(self) -> str:

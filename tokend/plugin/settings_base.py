@@ -98,9 +98,14 @@ def _lead(value: Any) -> timedelta | Percentage:
         raise ValueError(f'{error}; or a share of the token\'s life, "1%" to "99%"') from None
 
 
+def is_header_name(value: str) -> bool:
+    """Return whether a text is the name of a header."""
+    return _HEADER_NAME.fullmatch(value) is not None
+
+
 def header_name(value: str) -> str:
     """Return the name of a header. Raises ValueError."""
-    if not _HEADER_NAME.fullmatch(value):
+    if not is_header_name(value):
         raise ValueError("a header's name is letters, digits and -: X-Account")
     return value
 

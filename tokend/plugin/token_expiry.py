@@ -72,14 +72,18 @@ def expiry(
 def jwt_expiry(token: Secret) -> float | None:
     """Return the JWT's `exp` claim in Unix seconds, unverified; None if the token is no JWT or has no `exp`."""
     parts = token.reveal().split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        exp = _number(claims["exp"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+    claims = jwt_part(parts[1]) if len(parts) == 3 else None
+    exp = None if claims is None else _number(claims.get("exp"))
     return None if exp is None else _by_magnitude(exp)
+
+
+def jwt_part(text: str) -> dict[str, Any] | None:
+    """Return the JSON object of a JWT's header or claims; None if the text is none."""
+    try:
+        found = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _by_magnitude(number: float) -> float:

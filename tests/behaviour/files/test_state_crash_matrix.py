@@ -24,7 +24,7 @@ STEPS += ["memory: first", "memory: open", "memory: save", "memory: first save",
 STEPS += ["sealed: first", "sealed: open", "sealed: save", "sealed: first save", "sealed: index", "sealed: first key"]
 STEPS += ["sealed: save after first key"]
 # The others take a while.
-KILLED = by_default(STEPS, "disk: save", "disk: save journal", "disk: save grant", "memory: save", "sealed: save")
+KILLED = by_default(STEPS, "disk: save", "disk: save grant", "memory: save", "sealed: save")
 FAILED = by_default(STEPS, "disk: load", "sealed: index")
 
 

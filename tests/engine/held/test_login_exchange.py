@@ -19,7 +19,7 @@ from tests.fake_logins import (
 from tests.fakes import World, config, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.records.login_states import Lost, Required
-from tokend.values.errors import LoginRequiredError
+from tokend.values.errors import AttemptError, LoginRequiredError
 from tokend.values.status import State
 
 LOGIN = FakeLogin(refresh_token=literal("fake-refresh-0"))
@@ -127,13 +127,23 @@ def test_a_lost_answer_is_repeated_ever_more_rarely_until_an_answer_comes() -> N
     run_virtually(main)
 
 
-@pytest.mark.parametrize("fault", [lost(), undecided(may_be_spent=True)], ids=["lost", "a 5xx"])
-def test_the_first_repeat_comes_within_a_grace_however_long_the_backoff_was(fault: Exception) -> None:
+@pytest.mark.parametrize(
+    ("before", "fault"),
+    [
+        (not_delivered(), lost()),
+        (not_delivered(), undecided(may_be_spent=True)),
+        (undecided(may_be_spent=True), lost()),
+    ],
+    ids=["refused, then lost", "refused, then a 5xx", "a 5xx, then lost"],
+)
+def test_the_first_repeat_comes_within_a_grace_however_long_the_backoff_was(
+    before: AttemptError, fault: AttemptError
+) -> None:
     """An outage has made the backoff long; its last answer may have spent the refresh token."""
 
     async def main(clock: VirtualClock) -> None:
         world, server = World(clock), login_server(clock, grace=60.0)
-        server.script = [*(not_delivered() for _ in range(8)), fault, fault]
+        server.script = [*(before for _ in range(8)), fault, fault]
         async with world.running(provider("a", LOGIN)):
             await until(lambda: len(server.refreshes) == 11, seconds=HOUR)
         gaps = [later - earlier for earlier, later in zip(server.at, server.at[1:], strict=False)]

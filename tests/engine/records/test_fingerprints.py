@@ -5,6 +5,7 @@ import hashlib
 from typing import Any, cast
 
 import pytest
+from pydantic import Field
 
 from tests.engine.records.tables_0_1_0 import FINGERPRINTS, TABLES
 from tokend.engine.policy.settings_change import is_surely_another_account
@@ -12,6 +13,7 @@ from tokend.engine.records.fingerprints import Identity, identify, rate_limited_
 from tokend.kinds import PROVIDERS
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.secret_table import SecretTable, Variables
 from tokend.plugin.settings import HeldSettings, ProviderSettings
 from tokend.values.secret import Secret
 
@@ -79,3 +81,26 @@ def test_a_secret_that_names_its_account_counts_by_that_name() -> None:
     held = [cast("HeldSettings", settings_of(table)) for table in (one, same, other)]
     assert not is_surely_another_account(held[0], held[1])
     assert is_surely_another_account(held[0], held[2])
+
+
+class WithVariables(HeldSettings):
+    """A held kind with a table of environment variables."""
+
+    env: Variables = Field(default_factory=SecretTable)
+
+    def secrets(self) -> dict[str, SecretSource]:
+        return cast(SecretTable, self.env).secrets("env")
+
+
+def test_a_secret_within_a_table_counts_as_one_of_a_field() -> None:
+    """Its place enters the request, its content what is presented, and a text counts by what it says."""
+
+    def found(**env: object) -> Identity:
+        settings = WithVariables.model_validate({"kind": "x", "env": env})
+        return asyncio.run(identify(settings, cast("Runtime", Revealing()), digest, lambda name: None))
+
+    one = found(TEXT="a", KEY={"env": "ONE"})
+    assert found(TEXT="a", KEY={"env": "ONE"}) == one
+    for other in (found(TEXT="b", KEY={"env": "ONE"}), found(TEXT="a", KEY={"env": "TWO"}), found(TEXT="a")):
+        assert other.request != one.request
+        assert other.secrets != one.secrets

@@ -257,13 +257,13 @@ class AttemptRunner:
 
     async def _fetch(self, settings: HeldSettings, runtime: Runtime, previous: Token | None) -> Token:
         """Get a token. Raises `SameAsForgottenError` for one that was forgotten."""
-        for _ in range(MOST_MINTED if settings.local else 1):
+        for _ in range(MOST_MINTED if settings.signs_here else 1):
             with exits_refused():
                 token = await _as_provider(settings).fetch(runtime, previous)
             check_token(token)
             if not self._is_forgotten(token):
                 return token
-            if settings.local:
+            if settings.signs_here:
                 # Times in a token are whole seconds: the next one makes another token of the same claims.
                 now = self._clock.instant().wall
                 await self._clock.sleep(1.0 - now.microsecond / 1e6)

@@ -147,7 +147,7 @@ class HeldProvider:
             warnings=(
                 *self._context.warnings.of(self.name),
                 *self.refresher.clock_warnings(),
-                *self._context.reports.warnings(self.name, signed_here=self.settings.local),
+                *self._context.reports.warnings(self.name, signed_here=self.settings.signs_here),
             ),
         )
 

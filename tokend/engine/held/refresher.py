@@ -77,7 +77,9 @@ class Refresher:
         self._wake = Event()
         self._in_flight = False
         self._unreconciled = True  # the record must be reconciled with settings and secrets
-        self._wanted = False  # somebody, or new settings, want an attempt as soon as one may be made
+        # Somebody, or new settings, want an attempt as soon as one may be made. So does a file: it may have changed
+        # before the start.
+        self._wanted = settings.is_read_from_file
         self._slot: Instant | None = None  # in the daemon's request rate
         self._yields_until: Instant | None = None  # to a more urgent provider of the account
         self._begun = False
@@ -212,8 +214,13 @@ class Refresher:
             self._want_attempt()
 
     def secrets_changed(self) -> None:
-        """Reconcile the record with a secret's new content: mint again (local kinds), or leave `Rejected`."""
+        """Reconcile the record with a secret's new content: mint again (local kinds), or leave `Rejected`.
+
+        A token that is read from a file is read again.
+        """
         self._reconcile_soon()
+        if self.settings.is_read_from_file:
+            self._want_attempt()
 
     async def forget(self) -> None:
         """Drop the token from memory and state (publishers drop it from the files), then make an attempt.

@@ -85,5 +85,5 @@ def _with_same_token(held: Held, now: Instant, settings: HeldSettings) -> Held:
     if not waits:
         return held
     # Minting twice within one second gives the same token: no reason to let a short-lived one expire.
-    least = 0.0 if settings.local else MINIMUM_INTERVAL_SECONDS
+    least = 0.0 if settings.signs_here else MINIMUM_INTERVAL_SECONDS
     return replace(held, lease=replace(held.lease, refresh_at=now.after(max(min(waits), least))))

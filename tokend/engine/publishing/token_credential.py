@@ -54,7 +54,7 @@ class TokenCredential:
             reason=UNAUTHORIZED,
             uid=None,
             now=context.clock.instant(),
-            signed_here=entry.settings.local,
+            signed_here=entry.settings.signs_here,
         )
         try:
             await context.engine().refresh(self._name, if_generation=sent.generation, reason=UNAUTHORIZED, admin=False)

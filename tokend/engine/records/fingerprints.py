@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.secret_table import SecretTable
 from tokend.plugin.settings import HeldSettings, ProviderSettings, SinkSettings
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
@@ -113,9 +114,12 @@ def _canonical(settings: ProviderSettings, fields: Iterable[str], revealed: dict
     """Encode fields so that equal bytes mean equal values. ``repr`` keeps types apart and the order of claims."""
     parts: list[bytes] = [settings.kind.encode()]
     for name in sorted(fields):
-        value = getattr(settings, name)
+        # A secret within a table has a key with a dot, and is no attribute.
+        value = None if name in revealed else getattr(settings, name)
         if name in revealed:
             content = revealed[name].reveal_bytes()
+        elif isinstance(value, SecretTable):
+            content = _encoded(value)
         elif isinstance(value, SecretSource):
             literal = b"" if value.literal is None else value.literal.reveal_bytes()
             content = f"{value.place}|{value.command!r}|{value.encoding}|".encode() + literal

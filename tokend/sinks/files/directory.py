@@ -40,6 +40,11 @@ class DirectorySink(FileSink):
             raise ValueError(f"{wrong!r} is no name: letters, digits, dots, - and _, without two dots at its beginning")
         return value
 
+    def writes_below(self, path: str) -> bool:
+        """Return whether a path is one of the names in the directory, or lies within a set."""
+        below = path.removeprefix(f"{files.real_path(self.path).rstrip('/')}/")
+        return below != path and (below in self.files or below.startswith(".."))
+
     def write_blocking(self, lease: Lease) -> bool:
         """Write the set for one token. True if it changed."""
         return self.write_all_blocking(lease, {})

@@ -1,4 +1,4 @@
-"""Logins that persons begin and end, in a running provider."""
+"""`HeldProvider`: logins that persons begin and end."""
 
 from dataclasses import replace
 from typing import Any

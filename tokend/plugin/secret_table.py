@@ -1,0 +1,51 @@
+"""A table of environment variables for a program: text, or the places of secrets, ``{ NAME = { file = "…" } }``.
+
+`ProviderSettings.secrets` has only fields that are secrets themselves. A kind with a `SecretTable` adds those of the
+table, by keys with a dot: ``env.NAME``.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from tokend.plugin.secret_source import SecretField, SecretSource
+from tokend.plugin.shown_text import looks_secret
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+class SecretTable(dict[str, SecretSource]):
+    """Places of secrets by name. A text that stands in the configuration is a literal."""
+
+    def secrets(self, key: str) -> dict[str, SecretSource]:
+        """Return the secrets by the keys ``KEY.NAME``, for `ProviderSettings.secrets`.
+
+        Without the literals: a region or a profile is no secret. One that looks like a secret counts as one.
+        """
+        return {f"{key}.{name}": source for name, source in self.items() if not _is_plain(source)}
+
+    def text(self) -> "SecretTable":
+        """Return the literals."""
+        return SecretTable({name: source for name, source in self.items() if source.literal is not None})
+
+
+class IsSecretTable:
+    """Mark of a field whose type is `SecretTable`: `secret_check` accepts the secrets in it."""
+
+
+def _is_plain(source: SecretSource) -> bool:
+    return source.literal is not None and not looks_secret(source.literal.reveal())
+
+
+def _variables(value: dict[str, SecretSource]) -> SecretTable:
+    for name, source in value.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError("the name of an environment variable is letters, digits and _, and begins with no digit")
+        if source.literal is not None and b"\0" in source.literal.reveal_bytes():
+            raise ValueError(f"{name}: an environment variable holds no NUL")
+    return SecretTable(value)
+
+
+Variables = Annotated[dict[str, SecretField], AfterValidator(_variables), IsSecretTable()]
+"""The type of a settings field with environment variables for a program."""
