@@ -41,6 +41,30 @@ def content(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+def raw(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def exists(path: Path) -> bool:
+    return path.exists()
+
+
+def mode_of(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def put(path: Path, good: bytes) -> None:
+    """A whole file again, in a directory that nobody else may use."""
+    path.parent.chmod(0o700)
+    path.unlink()
+    path.write_bytes(good)
+    path.chmod(0o600)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
 def state_in(path: Path) -> str:
     found: str = content(path)["logins"]["state"]["is"]
     return found
@@ -107,7 +131,7 @@ def test_the_login_is_in_the_file_alone(path: Path) -> None:
         login_server(clock)
         async with world.running(provider("a", shared(path))):
             await until(lambda: value(world) is not None, seconds=60)
-        assert path.stat().st_mode & 0o777 == 0o600
+        assert mode_of(path) == 0o600
         assert b"fake-refresh" not in world.state.content["a"]
         saved = json.loads(world.state.content["a"])
         assert saved["login_file"] == {"path": str(path), "number": content(path)["number"], "withdrawals": 0}
@@ -225,11 +249,11 @@ def test_a_file_that_is_gone_is_not_begun_again_with_the_initial_refresh_token(p
         async with world.running(provider("a", shared(path))):
             await until(lambda: value(world) is not None, seconds=60)
         number = content(path)["number"]
-        path.unlink()
+        remove(path)
         async with world.running(provider("a", shared(path))):
             await anyio.sleep(24 * HOUR)
             assert len(server.refreshes) == 1
-            assert not path.exists()
+            assert not exists(path)
             assert "is gone" in present(world.supervisor.entries["a"].status().note)
             await log_in(world, clock, "fake-refresh-new")
             assert content(path)["number"] > number
@@ -287,7 +311,7 @@ def test_a_logout_in_one_daemon_is_everybodys_also_of_one_that_was_not_running(p
                 await until(lambda: value(third) is None, seconds=10)
             await anyio.sleep(24 * HOUR)
             assert len(server.refreshes) == 1
-            assert "fake-refresh" not in path.read_text()
+            assert b"fake-refresh" not in raw(path)
 
     run_virtually(main)
 
@@ -373,18 +397,21 @@ def test_a_file_that_cannot_be_used_stays_and_its_provider_sends_nothing(path: P
         world, server = World(clock), login_server(clock)
         async with world.running(provider("a", shared(path))):
             await until(lambda: value(world) is not None, seconds=60)
-        good, sent = path.read_bytes(), len(server.refreshes)
+        good, sent = raw(path), len(server.refreshes)
         for spoil, words in (
             (lambda: path.write_bytes(b"{"), "it is damaged"),
             (lambda: path.write_bytes(good.replace(b"tokend login file 1", b"tokend login file 9")), "another version"),
             (lambda: path.write_bytes(good.replace(b'"fake-client"', b'"other-client"')), "another client"),
             (lambda: path.chmod(0o640), "chmod 600"),
-            (lambda: path.rename(path.with_name("real")).with_name("login").symlink_to(path.with_name("real")), "it is a link"),
+            (
+                lambda: path.rename(path.with_name("real")).with_name("login").symlink_to(path.with_name("real")),
+                "it is a link",
+            ),
             (lambda: path.parent.chmod(0o707), "every user may write"),
         ):
             spoil()
             fresh = World(clock)
-            before = path.read_bytes()
+            before = raw(path)
             async with fresh.running(provider("a", shared(path))):
                 await anyio.sleep(120)
                 status = fresh.supervisor.entries["a"].status()
@@ -395,11 +422,8 @@ def test_a_file_that_cannot_be_used_stays_and_its_provider_sends_nothing(path: P
                     await fresh.supervisor.entries["a"].log_out()
                 with pytest.raises(StoreError, match=words):
                     await log_in(fresh, clock, "fake-refresh-new")
-                assert path.read_bytes() == before
-            path.parent.chmod(0o700)
-            path.unlink()
-            path.write_bytes(good)
-            path.chmod(0o600)
+                assert raw(path) == before
+            put(path, good)
         assert len(server.refreshes) == sent
         async with World(clock).running(provider("a", shared(path))) as supervisor:
             await until(lambda: supervisor.entries["a"].lease is not None, seconds=10)
@@ -424,14 +448,14 @@ def test_a_sealed_file_opens_with_its_key_only(path: Path) -> None:
             await until(lambda: value(one) is not None, seconds=60)
             await until(lambda: len(server.refreshes) == 2, seconds=HOUR)
             await anyio.sleep(1)
-        sealed = path.read_bytes()
+        sealed = raw(path)
         assert b"fake" not in sealed
         for source in (second, None):
             other = World(clock)
             async with other.running(provider("a", shared(path, login_file_key=source))):
                 await anyio.sleep(600)
                 assert present(other.supervisor.entries["a"].status().last_error).reason == "store"
-            assert path.read_bytes() == sealed
+            assert raw(path) == sealed
         other = World(clock)
         async with other.running(provider("a", shared(path, login_file_key=second))):
             await anyio.sleep(60)
@@ -453,7 +477,7 @@ def test_a_key_that_cannot_be_read_is_no_reason_to_write_in_clear(path: Path) ->
         async with world.running(provider("a", shared(path, login_file_key=source))):
             await anyio.sleep(60)
             assert server.refreshes == []
-            assert not path.exists()
+            assert not exists(path)
 
     run_virtually(main)
 
