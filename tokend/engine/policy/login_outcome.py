@@ -34,6 +34,8 @@ from tokend.values.errors import (
 from tokend.values.instant import Instant
 from tokend.values.logins import Granted, Login, LoginClient
 
+# An end that is computed again from a server's whole seconds is not a later one.
+MOVED_SECONDS = 60.0
 # Before the first repeat after a lost answer, before the second, and so on; the last one repeats.
 PAUSES_SECONDS = (5.0, 60.0, 300.0, 900.0, 3600.0)
 
@@ -118,9 +120,14 @@ def pause_seconds(repeats: int) -> float:
 
 def refreshed(logins: LoginRecord, granted: Granted) -> LoginRecord:
     """Compute the logins after an exchange of the refresh token in use that the server granted."""
-    if logins.login is None:
+    before = logins.login
+    if before is None:
         return logins
-    return replace(logins, state=logins.state.granted(renewed(logins.login, granted)))
+    after = renewed(before, granted)
+    logins = replace(logins, state=logins.state.granted(after))
+    if before.ends_at is None or after.ends_at is None or before.ends_at.until(after.ends_at) < MOVED_SECONDS:
+        return logins
+    return replace(logins, end_moves=True, notices=())
 
 
 def renewed(login: Login, granted: Granted) -> Login:
@@ -148,7 +155,7 @@ def accepted(logins: LoginRecord, granted: Granted, client: LoginClient, initial
     """
     logins = replace(logins, initial=logins.initial if initial is None else initial.digest)
     if not granted.refresh_token:
-        return replace(logins, state=NO_LOGIN)
+        return replace(logins, state=NO_LOGIN, end_moves=False, notices=())
     login = Login(
         refresh_token=granted.refresh_token,
         client=client,
@@ -160,4 +167,4 @@ def accepted(logins: LoginRecord, granted: Granted, client: LoginClient, initial
         scopes=granted.scopes,
         parameters=granted.parameters,
     )
-    return replace(logins, state=logins.state.granted(login))
+    return replace(logins, state=logins.state.granted(login), end_moves=False, notices=())
