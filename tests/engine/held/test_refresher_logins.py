@@ -30,7 +30,7 @@ LOGIN = FakeLogin(refresh_token=INITIAL)
 
 
 def begun(clock: VirtualClock, **keys: object) -> tuple[World, LoginServer]:
-    """A world whose initial refresh token is one that the server knows."""
+    """An engine whose initial refresh token is one that the server knows."""
     return World(clock, environ={"REFRESH": "fake-refresh-0"}), login_server(clock, **keys)
 
 
