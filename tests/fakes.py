@@ -387,6 +387,7 @@ class MemoryState:
         self.boot_id = "boot-1"
         self.content: dict[str, bytes] = {}
         self.marked: dict[str, bytes] = {}
+        self.unopened: dict[str, str] = {}
         self.broken = False
         self.reserves = False  # a save that was reserved for succeeds also while all is `broken`
         self.reserved: set[str] = set()
@@ -425,6 +426,16 @@ class MemoryState:
         if path.parent.name == "sinks":
             self.marked.pop(path.stem, None)
         self.content.pop(str(path), None)
+
+    def follow(self, old: str, new: str) -> None:
+        if old in self.unopened:
+            self.unopened[new] = self.unopened[old]
+
+    def drop(self, name: str) -> None:
+        hang()
+        if self.broken:
+            raise StoreError("no space left on device")
+        del self.unopened[name]
 
     def digest(self, value: bytes) -> str:
         return hmac.digest(b"salt", value, "sha256").hex()

@@ -69,3 +69,20 @@ def test_the_message_of_a_missing_configuration_names_the_command(tmp_path: Path
     """`check` and `run` lead to it."""
     done = tokend("check", TOKEND_CONFIG=str(tmp_path / "none.toml"))
     assert "write one (`tokend init`;" in done.err
+
+
+@pytest.mark.parametrize("kinds", [(), ("jwt",)])
+def test_the_key_of_the_state_is_in_force_where_its_credential_is(tmp_path: Path, kinds: tuple[str, ...]) -> None:
+    """Else it is a comment. The configuration is valid as it is."""
+    (tmp_path / "tokend-state-key").write_bytes(b"a-planted-fake-key-of-32-bytes-1")
+    (tmp_path / "tokend-state-key").chmod(0o600)
+    with_key = tokend("init", *kinds, "--output", "-", CREDENTIALS_DIRECTORY=str(tmp_path)).out
+    without = tokend("init", *kinds, "--output", "-").out
+    assert 'state_key = { credential = "tokend-state-key" }' in with_key.splitlines()
+    assert "[daemon]" in with_key.splitlines()
+    assert with_key.replace("\n[daemon]\n", "\n#[daemon]\n").splitlines()[:20] == without.splitlines()[:20]
+    assert [line for line in without.splitlines() if "state_key" in line and not line.startswith("#")] == []
+    if not kinds:
+        (tmp_path / "config.toml").write_text(with_key)
+        done = tokend("check", str(tmp_path / "config.toml"), CREDENTIALS_DIRECTORY=str(tmp_path))
+        assert done.code == 0, done.err

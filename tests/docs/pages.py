@@ -68,8 +68,12 @@ def commands(block: Block) -> list[Command]:
 
 
 def configuration(*pages: Path) -> str:
-    """Return the TOML blocks of pages as one file; several of them show keys of the one [daemon] table."""
-    text = "\n".join(block.text for page in pages for block in blocks(page, "toml"))
+    """Return the TOML blocks of pages as one file; several of them show keys of the one [daemon] table.
+
+    A block that is marked as a file of another name is a configuration of its own.
+    """
+    shown = [block for page in pages for block in blocks(page, "toml")]
+    text = "\n".join(block.text for block in shown if not block.file or block.file.endswith("/config.toml"))
     return "[daemon]\n" + "".join(_DAEMON.findall(text)) + _DAEMON.sub("", text)
 
 

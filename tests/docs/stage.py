@@ -67,7 +67,7 @@ SECRETS = {
 OPTIONS = Options(
     partner_client_id="your-client-id", partner_secret=SECRETS["partner.secret"],
     github_client_id="Iv23liExample", github_installation="12345678", github_owner="your-org",
-    oauth2_client_id="your-client-id",
+    oauth2_client_id="your-client-id", oauth2_public_client_id="your-ci-client",
 )  # fmt: skip
 
 
@@ -162,9 +162,10 @@ def _furnish(stage: Stage) -> None:
         secret = stage.path / "etc/tokend" / name
         secret.write_text(value)
         secret.chmod(0o600)
-    key = stage.path / "etc/tokend/google-key.json"
-    key.write_text(json.dumps(key_file(stage.sandbox.url, OPTIONS.google_client_email)))
-    key.chmod(0o600)
+    key = json.dumps(key_file(stage.sandbox.url, OPTIONS.google_client_email))
+    for name, value in (("etc/tokend/google-key.json", key), ("id-token", OPTIONS.oauth2_subject_token)):
+        (stage.path / name).write_text(value)
+        (stage.path / name).chmod(0o600)
     # What other programs would bring.
     (stage.path / "run/mesh/token").write_text("an-obviously-fake-token-of-a-mesh\n")
     (stage.path / "run/mesh/token").chmod(0o600)

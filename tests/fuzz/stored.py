@@ -13,7 +13,7 @@ from tokend.sinks.files.dotenv_format import Style, UneditableError, Unencodable
 from tokend.sinks.files.patching import Pointer, Value, parse_pointer
 from tokend.sinks.files.patching import edit as patched
 from tokend.state import fdstore
-from tokend.state.directory import SALT_BYTES
+from tokend.state.salt import SALT_BYTES
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret

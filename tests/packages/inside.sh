@@ -39,6 +39,13 @@ parts = {part["name"].lower() for part in json.loads(text)["components"]}
 assert parts >= {"tokend", "anyio", "httpx", "pyjwt", "pydantic", "uvloop"}, parts
 assert "file:" not in text and "/tmp" not in text
 PYTHON
+# A key for the state, which opens; the drop-in that passes it on, and no key where none can be made.
+key=/etc/credstore.encrypted/tokend-state-key drop_in=/etc/systemd/system/tokend.service.d/50-state-key.conf
+[[ $(stat -c %a:%U "$key") == 600:root ]] || fail "no key for the state, or others may read it"
+[[ $(systemd-creds decrypt --name=tokend-state-key "$key" - | wc -c) == 32 ]] || fail "the key has not 32 bytes"
+[[ $(systemctl show --property=DropInPaths tokend) == *"$drop_in"* ]] || fail "systemd does not know the drop-in"
+made=$(sha256sum "$key")
+tokend init --output - | grep -qx 'state_key = { credential = "tokend-state-key" }' || fail "init does not write the key"
 systemd-analyze verify /usr/lib/systemd/system/tokend.{service,socket} /usr/lib/systemd/system/tokend-{credentials,loopback}.socket
 [[ $(tokend version) == *0.* ]] || fail "tokend does not run"
 docker-credential-tokend --help | grep -q 'docker' || fail "docker-credential-tokend does not run"
@@ -48,6 +55,9 @@ done
 
 echo obviously-fake-and-long-enough-for-HS256 >/etc/tokend/partner.secret
 cat >/etc/tokend/config.toml <<'CONFIG'
+[daemon]
+state_key = { credential = "tokend-state-key" }
+
 [providers.partner]
 kind = "jwt"
 secret = { file = "/etc/tokend/partner.secret" }
@@ -82,6 +92,8 @@ usermod --append --groups tokend-clients reader
 as_reader get --wait 5s partner >/run/before
 [[ $(cat /run/tokend/partner.jwt) == "$(cat /run/before)" ]] || fail "the file holds another token"
 process=$(systemctl show --value --property=MainPID tokend)
+[[ $(head -c 15 /var/lib/tokend/tokens/partner.json) == 'tokend sealed 1' ]] || fail "the state is in clear"
+! tokend status | grep -q 'state is in clear' || fail "the status says that the state is in clear"
 
 groups_of_files() {
   [[ $(stat -c %U:%G:%a /run/tokend/{desk,no-group}.jwt) == $'tokend:desk:640\ntokend:tokend:640' ]] &&
@@ -126,6 +138,8 @@ cat /run/good.toml >/etc/tokend/config.toml
 systemctl restart tokend
 [[ $(as_reader get partner) == "$(cat /run/before)" ]] || fail "the token did not survive"
 
+[[ $(sha256sum "$key") == "$made" ]] || fail "an upgrade made another key"
+
 dpkg -L tokend | sort >/run/owned
 dpkg -r tokend >/dev/null
 [[ $(state tokend) == inactive && ! -e /run/tokend && ! -e /usr/bin/tokend && ! -e /usr/lib/tokend ]] || fail "not removed"
@@ -141,10 +155,19 @@ dpkg --purge tokend >/dev/null
 while read -r path; do
   [[ ! -e $path && ! -L $path ]] || [[ -d $path && ! $path == *tokend* ]] || fail "left: $path"
 done </run/owned
+[[ ! -e $key && ! -e $drop_in && ! -e ${drop_in%/*} ]] || fail "a purge leaves the key of the state"
 left=$(find /etc /usr /var \( -path /var/cache -o -path /var/tmp \) -prune -o -name '*tokend*' -print)
 [[ -z $left ]] || fail "left: $left"
 [[ ! -e /etc/tokend && ! -e /var/lib/tokend && ! -e /run/tokend ]] || fail "a purge leaves configuration or state"
 [[ -z $(systemctl list-unit-files --no-legend 'tokend*') ]] || fail "systemd still knows the units"
 [[ -z $(systemctl list-units --all --no-legend 'tokend*') ]] || fail "systemd still has the units"
 getent passwd tokend >/dev/null && getent group tokend-clients >/dev/null || fail "ids are free for somebody else"
+# Where no key can be made, there is no drop-in that would stop the service, and dpkg goes on.
+mount --bind /bin/false /usr/bin/systemd-creds
+dpkg -i "$second" >/run/installing
+umount /usr/bin/systemd-creds
+grep -q 'No key for the state was made' /run/installing || fail "no word of the key that is not there"
+[[ ! -e $key && ! -e $drop_in ]] || fail "half a key is left"
+if tokend init --output - | grep -q '^state_key'; then fail "init writes a key that is not there"; fi
+dpkg --purge tokend >/dev/null
 echo "the package lived and died well"

@@ -170,6 +170,7 @@ class Disk(Salted):
         self.content: dict[str, bytes] = {}
         self._durable: dict[str, bytes] = {}
         self.marked: dict[str, bytes] = {}
+        self.unopened: dict[str, str] = {}
         self.broken: str | None = None
         self.lying = False
         self.reserved: set[str] = set()  # records with room for one more save on a full disk
@@ -214,6 +215,12 @@ class Disk(Salted):
         self.marked.pop(name, None)
         if content is not None:
             self.marked[name] = content
+
+    def follow(self, old: str, new: str) -> None:
+        """Every record opens."""
+
+    def drop(self, name: str) -> None:
+        """Every record opens."""
 
     def set_aside(self, path: Path) -> None:
         if path.parent.name == "sinks":

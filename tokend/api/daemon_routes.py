@@ -45,6 +45,7 @@ async def show_status(call: Call) -> Response:
             "tokens": [status_row(entry.status(), admin=admin, readable=names) async for entry in with_pauses(entries)],
             **({"listeners": listeners} if listeners else {}),
             **({"sockets": sockets} if sockets else {}),
+            **({"state": dict(call.service.state())} if admin and call.service.state is not None else {}),
         }
     )
 

@@ -210,8 +210,17 @@ class ListenerRow(TypedDict):
     error: str | None
 
 
+class StateReport(TypedDict):
+    """Whether the daemon's state is sealed, and what is to be said about it."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    sealed: bool
+    warnings: list[Warned]
+
+
 class Status(TypedDict):
-    """The daemon's and each token's condition. Only admins see ``listeners``, and ``sockets`` if there are any."""
+    """The daemon's and each token's condition. Only admins see ``listeners``, ``state``, and ``sockets`` if there are
+    any."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     version: Literal[1]
@@ -220,6 +229,7 @@ class Status(TypedDict):
     tokens: list[StatusRow]
     listeners: NotRequired[list[ListenerRow]]
     sockets: NotRequired[list[SocketRow]]
+    state: NotRequired[StateReport]
 
 
 class _TokenMembers(TypedDict):

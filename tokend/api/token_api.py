@@ -51,11 +51,14 @@ class TokenApi:
         sockets: SocketRows = tuple,
         listeners: SocketRows = tuple,
         reports: Reports | None = None,
+        state: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self.engine = engine
         self.policy = policy
         self.config_state = config_state
         self.sockets, self.listeners = sockets, listeners
+        # Whether the state is sealed, and what is to be said about it, for administrators. Must not block.
+        self.state = state
         self.handouts = handouts
         self.reports = reports or Reports(Counters())
         self.answers = AnswerCache(engine, policy)

@@ -119,9 +119,12 @@ async def make_request_id(call: Call) -> Response:
 
 
 async def forget_token(call: Call) -> Response:
-    """POST …/forget: drop a compromised token everywhere and log in again."""
+    """POST …/forget: drop a compromised token everywhere and log in again.
+
+    Of a provider whose record in the state cannot be opened, also of one on demand, the record is dropped.
+    """
     entry = call.token
-    if entry.is_on_demand:
+    if entry.is_on_demand and entry.status().state is not State.PENDING:
         raise not_supported(f"{entry.name!r} is issued on demand: nothing of it is kept", allow="")
     call.only_admins("forget tokens")
     call.request.json_object(frozenset())

@@ -55,6 +55,15 @@ def whole() -> str:
     return next((place for place in places if place.exists()), places[0]).read_text(encoding="utf-8")
 
 
+def with_state_key(text: str) -> str:
+    """Put the line of the state's key in force: the credential is there that the package made."""
+    lines = text.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        if line == "#[daemon]\n" or line.startswith("#state_key = { credential = "):
+            lines[number] = line[1:].replace(" # no default", "").rstrip() + "\n"
+    return "".join(lines)
+
+
 def kinds() -> list[str]:
     """Return the kinds of providers that the example has."""
     return [kind for section in _sections(whole()) if section.title and (kind := section.kind) is not None]

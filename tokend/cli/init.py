@@ -10,6 +10,9 @@ from tokend.cli.streams import complain
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o755
+STATE_KEY = "tokend-state-key"
+# The drop-in that passes the key to the service is there as well.
+MADE_BY_PACKAGE = Path("/etc/systemd/system/tokend.service.d/50-state-key.conf")
 
 
 def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -29,7 +32,8 @@ def command(kinds: tuple[str, ...], output: str | None) -> int:
 
     For each KIND the keys that it must have are in force, with values to fill in; `tokend check` names what is missing.
     The file is made with mode 0600, by default where `tokend run` looks for it. A file that exists is left alone, and
-    the exit code is 2.
+    the exit code is 2. Where the credential tokend-state-key is there, as the Debian package makes it, the line with
+    the state's key is in force.
     """
     from tokend.cli import example
     from tokend.values.near_miss import did_you_mean
@@ -40,6 +44,8 @@ def command(kinds: tuple[str, ...], output: str | None) -> int:
             has = ", ".join(known) + did_you_mean(kind, known)
             raise click.UsageError(f'there is no kind "{kind}" in the example; it has {has}')
     text = example.of_kinds(list(dict.fromkeys(kinds))) if kinds else example.whole()
+    if _has_state_key():
+        text = example.with_state_key(text)
     if output == "-":
         click.echo(text, nl=False)
         return 0
@@ -51,6 +57,14 @@ def command(kinds: tuple[str, ...], output: str | None) -> int:
         return 2
     click.echo(f"{path} written. Fill in its values, then run: tokend check" + ("" if output is None else f" {path}"))
     return 0
+
+
+def _has_state_key() -> bool:
+    """Return whether a service of this user gets the credential: the package made it for root's, a unit passes it."""
+    places = [Path(one, STATE_KEY) for one in os.environ.get("CREDENTIALS_DIRECTORY", "").split(":") if one]
+    if os.geteuid() == 0:
+        places.append(MADE_BY_PACKAGE)
+    return any(place.exists() for place in places)
 
 
 def _default_path() -> Path:

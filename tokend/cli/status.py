@@ -93,6 +93,8 @@ def _headline(answer: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
     for one in answer.get("sockets", ()):
         if one["error"]:
             lines.append(f"socket {one['path']}: {click.style(one['state'], fg='red')}: {one['error']}")
+    for warning in (answer.get("state") or {}).get("warnings", ()):
+        lines.append(click.style(warning["message"], fg="yellow"))
     return "\n".join(lines)
 
 

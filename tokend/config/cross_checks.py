@@ -119,6 +119,9 @@ def files_read(
             found[real_path(daemon.credentials_socket)] = "tokend's socket for credentials"
         if daemon.listen_secret is not None and daemon.listen_secret.file is not None:
             found[real_path(daemon.listen_secret.file)] = "read by tokend (listen_secret)"
+        for key, source in (("state_key", daemon.state_key), ("previous_state_key", daemon.previous_state_key)):
+            if source is not None and source.file is not None:
+                found[real_path(source.file)] = f"read by tokend ({key})"
     for table in tables:
         written = table.settings.file_path if isinstance(table.settings, SinkSettings) else None
         for key, value in table.settings.__dict__.items():

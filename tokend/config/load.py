@@ -30,6 +30,7 @@ from tokend.config.pydantic_messages import explain
 from tokend.config.reference_checks import check_references
 from tokend.config.secret_checks import check_documents, secret_files
 from tokend.config.secret_problems import check_listen_secret, check_notify, check_secrets, check_secrets_of_invalid
+from tokend.config.state_keys import check_state_keys
 from tokend.config.store_checks import check_stores
 from tokend.config.target_places import check_target_places
 from tokend.config.toml_messages import Vocabulary
@@ -363,6 +364,7 @@ def _check_everything(loading: _Loading, documents: list[Document], daemon: Plac
     if daemon is not None:
         check_state(daemon, loading.valid, loading.findings)
         check_listen_secret(daemon, loading.environ, loading.findings)
+        check_state_keys(daemon, loading.environ, loading.findings)
         check_notify(daemon, loading.findings)
     for table in (*loading.valid, *filter(_names_files, loading.placed_sinks)):
         try:

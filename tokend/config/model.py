@@ -70,6 +70,8 @@ class DaemonSettings(Settings):
     admins: Strings = ("root",)
     state: Literal["directory", "fdstore"] = "directory"
     state_directory: AnchoredPath
+    state_key: SecretField | None = None
+    previous_state_key: SecretField | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     audit: Literal["off", "reads"] = "off"
     log_format: Literal["auto", "console", "logfmt", "json"] = "auto"
@@ -92,6 +94,13 @@ class DaemonSettings(Settings):
             raise ValueError("a token is replaced again and again, and clients keep this one: use { file = }")
         if value is not None and value.command is not None:
             raise ValueError("it is read at each request, and each client would run the command: use { file = }")
+        return value
+
+    @field_validator("state_key", "previous_state_key")
+    @classmethod
+    def _no_token(cls, value: SecretSource | None) -> SecretSource | None:
+        if value is not None and value.token is not None:
+            raise ValueError("tokens are kept in the state, which this key opens: use { credential = } or { file = }")
         return value
 
     @model_validator(mode="after")

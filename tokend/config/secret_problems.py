@@ -31,8 +31,8 @@ def check_secrets(table: PlacedSettings, environ: Mapping[str, str], findings: F
     """
     settings: ProviderSettings | SinkSettings = table.settings
     for finding in findings_of(settings, environ):
-        _report(table, finding, findings)
-    _report_literals(table, settings.secrets(), fields_without_secret(type(settings)), findings)
+        report(table, finding, findings)
+    report_literals(table, settings.secrets(), fields_without_secret(type(settings)), findings)
     _check_proxy(table, findings)
 
 
@@ -46,8 +46,8 @@ def check_listen_secret(daemon: PlacedSettings, environ: Mapping[str, str], find
         sources = {"listen_secret": source}
         inspected = inspect_all(sources, environ)
         for finding in of_secrets(inspected, frozenset(sources)):
-            _report(daemon, finding, findings)
-        _report_literals(daemon, sources, frozenset(), findings)
+            report(daemon, finding, findings)
+        report_literals(daemon, sources, frozenset(), findings)
         for secret in (one.secret for one in inspected.values() if one.secret is not None):
             if (length := len(secret.reveal_bytes())) < LEAST_LISTEN_SECRET_BYTES:
                 message = (
@@ -61,7 +61,7 @@ def check_listen_secret(daemon: PlacedSettings, environ: Mapping[str, str], find
 def check_notify(daemon: PlacedSettings, findings: Findings) -> None:
     """Report an error if somebody else could change the program of ``notify``."""
     for finding in of_command("notify", daemon.settings.notify):
-        _report(daemon, finding, findings)
+        report(daemon, finding, findings)
 
 
 def check_secrets_of_invalid(
@@ -90,11 +90,12 @@ def check_secrets_of_invalid(
     missing = frozenset() if fields_that_may_be_absent(model) & values.keys() else frozenset(sources)
     harmless = fields_without_secret(model)
     for finding in of_secrets(inspect_all(sources, environ, harmless), missing):
-        _report(place, finding, findings)
-    _report_literals(place, sources, harmless, findings)
+        report(place, finding, findings)
+    report_literals(place, sources, harmless, findings)
 
 
-def _report(place: PlacedSettings, finding: Finding, findings: Findings) -> None:
+def report(place: PlacedSettings, finding: Finding, findings: Findings) -> None:
+    """Add a finding about a key of the table at ``place``, as an error, a warning or a note."""
     path = place.path if finding.key is None else (*place.path, *finding.key.split("."))
     code, message = finding.warning.code, finding.warning.message
     visibility = Visibility.PUBLIC if finding.is_shown else Visibility.PLACES
@@ -110,7 +111,7 @@ def _report(place: PlacedSettings, finding: Finding, findings: Findings) -> None
         findings.warnings.append(problem)
 
 
-def _report_literals(
+def report_literals(
     place: PlacedSettings, sources: Mapping[str, SecretSource], harmless: frozenset[str], findings: Findings
 ) -> None:
     """Report an error for each secret that stands in a file that others can read, else a warning."""

@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 
 from tokend import __version__
 from tokend.access.policy import NAME_SECONDS
+from tokend.daemon.state_upkeep import StateUpkeep
 from tokend.daemon.wiring import EngineParts, Launch, ServiceParts, configured_names, wire_engine, wire_service
 from tokend.engine.records.store import TokenStore
 from tokend.machine import logs
@@ -139,6 +140,7 @@ def _tasks(given: Launch, engine: EngineParts, service: ServiceParts) -> Sequenc
         reloader.retry_refused,
         reloader.inspect_secrets,
         engine.store.keep_saved,
+        StateUpkeep(engine.store, given.state, clock=given.clock, threads=given.pools.disk).keep,
         given.event_ids.keep,
         service.notifications.run,
     ]

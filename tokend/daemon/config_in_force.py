@@ -16,6 +16,8 @@ READ_AT_START = (
     "listen",
     "state",
     "state_directory",
+    "state_key",
+    "previous_state_key",
     "max_connections",
     "max_connections_per_uid",
 )

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import anyio
 
-from tokend.config import Config
 from tokend.daemon.app import serve
 from tokend.daemon.single_run import SingleRun, serve_once
+from tokend.daemon.state_opening import UnreadableKeyError, open_state
 from tokend.daemon.wiring import launch
 from tokend.files import be_strict
 from tokend.kinds import load_config
@@ -21,11 +21,8 @@ from tokend.machine.clock import SystemClock
 from tokend.machine.command import end_commands
 from tokend.machine.tls_environment import tls_environment
 from tokend.service_manager import activation
-from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import Notifier
-from tokend.state import event_ids, fdstore
-from tokend.state.directory import StateDirectory
-from tokend.state.fdstore import DescriptorStore
+from tokend.state import event_ids
 from tokend.values.errors import ConfigError, StateLockedError, StoreError, TokendError
 
 EXIT_OTHER, EXIT_CONFIG, EXIT_LOCKED, EXIT_CONFIG_SYSTEMD = 1, 2, 75, 78
@@ -66,8 +63,12 @@ def run(config_path: str | None, *, once: SingleRun | None = None, log_level: st
             code, reason = misuse
             sys.stderr.write(f"tokend: {reason}\n")
             return code
-        state = _state(config, inherited, notifier)
+        state = open_state(config, inherited, notifier)
         last_event = event_ids.take(config.daemon.state_directory, SystemClock().instant().wall)
+    except UnreadableKeyError as error:
+        # Also without systemd: to start again does not help, and to begin with nothing would lose what is sealed.
+        sys.stderr.write(f"tokend: {error.detail}\n")
+        return EXIT_CONFIG_SYSTEMD
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")
         return EXIT_CONFIG_SYSTEMD if under_systemd else EXIT_CONFIG
@@ -101,23 +102,6 @@ def _log_tls_environment(environ: Mapping[str, str]) -> None:
     if found := tls_environment(environ):
         text = ", ".join(f"{name}={value}" for name, value in found.items())
         log.info("tls.environment", detail=f"OpenSSL obeys these variables: {text}")
-
-
-def _state(config: Config, inherited: Inherited, notifier: Notifier) -> StateDirectory | DescriptorStore:
-    """Open the configured back end. Descriptors that systemd stored under other names are closed and dropped."""
-    stored = inherited.stored.pop(fdstore.NAME, []) if config.daemon.state == "fdstore" else []
-    for name, descriptors in inherited.stored.items():
-        notifier.drop(name)
-        for one in descriptors:
-            os.close(one)
-    if config.daemon.state == "directory":
-        return StateDirectory(config.daemon.state_directory)
-    if not notifier.connected:
-        raise ConfigError(
-            f'{config.files[0]}: state = "fdstore" needs systemd ($NOTIFY_SOCKET): start tokend as a service whose '
-            'unit has FileDescriptorStoreMax=1, or use state = "directory"'
-        )
-    return DescriptorStore(config.daemon.state_directory, notifier=notifier, stored=stored)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

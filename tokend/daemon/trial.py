@@ -11,17 +11,19 @@ import anyio
 
 from tokend.config import Config
 from tokend.daemon.app import start_engine
+from tokend.daemon.state_opening import UnreadableKeyError, open_directory, sealer_of
 from tokend.daemon.wiring import EngineParts, Launch, launch
 from tokend.engine.context.references import referenced
 from tokend.engine.publishing.store_probe import StoreProbe
 from tokend.engine.reload_plan import ReloadPlan, Step
 from tokend.machine import hardening, logs
 from tokend.machine.command import end_commands
-from tokend.plugin.settings import HeldSettings, SinkSettings
+from tokend.plugin.settings import HeldSettings, ProviderSettings, SinkSettings
 from tokend.plugin.shown_text import shown
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import Notifier
-from tokend.state.directory import StateDirectory
+from tokend.state.sealed import SealedState
+from tokend.state.sealing import Sealer
 from tokend.state.snapshot import StateSnapshot
 from tokend.values.errors import ReaderError, StoreError, WaitTimeoutError
 from tokend.values.tokens import Lease
@@ -30,6 +32,8 @@ Outcome = Literal["ok", "refused", "failed", "not_tried"]
 
 # What an attempt may take beside its own timeout: minimum intervals and short pauses are waited for.
 PATIENCE_SECONDS = 60.0
+# The label of a provider's own server.
+SERVER = "server"
 # So many stores are asked at a time.
 PROBES = 16
 # States and classes of failures in which a person must act.
@@ -48,7 +52,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class ProbedStore:
-    """The result of a probe of one store, which belongs to the sink ``label`` of the token ``name``."""
+    """The result of a probe of one store, which belongs to the sink ``label`` of the token ``name``.
+
+    With the label "server" it is that of the token's own server.
+    """
 
     name: str
     label: str
@@ -86,17 +93,21 @@ def try_providers(config: Config, names: Iterable[str], *, stores: bool = False)
 
 
 @contextmanager
-def _state(config: Config) -> Iterator[tuple[StateDirectory | StateSnapshot, str | None]]:
-    path = config.daemon.state_directory
+def _state(config: Config) -> Iterator[tuple[SealedState, str | None]]:
+    path, sealer, no_key = config.daemon.state_directory, Sealer(), None
+    try:
+        sealer = sealer_of(config.daemon)
+    except UnreadableKeyError as error:
+        no_key = error.detail
     try:
         ours = path.stat().st_uid == os.geteuid()
     except FileNotFoundError:
         ours = True
     except OSError:
         ours = False
-    if ours and config.daemon.state == "directory":
+    if ours and config.daemon.state == "directory" and no_key is None:
         try:
-            state = StateDirectory(path)
+            state = open_directory(config.daemon, sealer)
         except StoreError as error:
             why = error.detail
         else:
@@ -106,10 +117,11 @@ def _state(config: Config) -> Iterator[tuple[StateDirectory | StateSnapshot, str
                 state.close()
             return
     else:
-        why = f"{path} is another user's" if not ours else 'state = "fdstore" is systemd\'s'
-    snapshot = StateSnapshot(path)
-    unread = "" if snapshot.error is None else f"; its pauses are not known: {snapshot.error}"
-    yield snapshot, f"these attempts are not saved: {why}{unread}"
+        why = f"{path} is another user's" if not ours else no_key or 'state = "fdstore" is systemd\'s'
+    snapshot = StateSnapshot(path, sealer)
+    unknown = snapshot.error or no_key
+    unread = "" if unknown is None else f"; its pauses are not known: {unknown}"
+    yield SealedState(snapshot, sealer), f"these attempts are not saved: {why}{unread}"
 
 
 async def _try_all(given: Launch, names: Sequence[str], stores: bool) -> tuple[list[Trial], list[ProbedStore]]:
@@ -139,7 +151,7 @@ async def _try_all(given: Launch, names: Sequence[str], stores: bool) -> tuple[l
 
 
 async def _probe_all(engine: EngineParts, config: Config) -> list[ProbedStore]:
-    """Ask all stores, a few at a time, in the order of the configuration."""
+    """Ask the servers that say what they are, and all stores; a few at a time, in the order of the configuration."""
     found: dict[tuple[str, str], ProbedStore] = {}
     places = anyio.Semaphore(PROBES)
 
@@ -148,6 +160,12 @@ async def _probe_all(engine: EngineParts, config: Config) -> list[ProbedStore]:
             result = await engine.supervisor.probe(name, sink)
         found[name, label] = ProbedStore(name, label, shown(sink.target), result)
 
+    async def probe_server(name: str, settings: ProviderSettings) -> None:
+        async with places:
+            answer = await engine.supervisor.probe_server(settings)
+        if answer is not None:
+            found[name, SERVER] = ProbedStore(name, SERVER, settings.upstream or "", StoreProbe(*answer))
+
     asked = [
         (name, f"{sink.kind}-{number}", sink)
         for name, provider in config.providers.items()
@@ -155,9 +173,12 @@ async def _probe_all(engine: EngineParts, config: Config) -> list[ProbedStore]:
         if sink.family == "remote"
     ]
     async with anyio.create_task_group() as probes:
+        for name, provider in config.providers.items():
+            probes.start_soon(probe_server, name, provider.settings)
         for one in asked:
             probes.start_soon(probe, *one)
-    return [found[name, label] for name, label, _ in asked]
+    servers = [found[name, SERVER] for name in config.providers if (name, SERVER) in found]
+    return [*servers, *(found[name, label] for name, label, _ in asked)]
 
 
 def _plan(config: Config, names: Sequence[str]) -> ReloadPlan:

@@ -5,7 +5,7 @@ each other are joined by a callable that looks up a local variable of the same f
 """
 
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ from tokend.engine.context.counters import Counters
 from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.context.reports import Reports
 from tokend.engine.policy.rate_limits import HostLimits
-from tokend.engine.records.store import StateBackend, TokenStore
+from tokend.engine.records.store import TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.engine.tasks.heartbeat import TrackedThreads
 from tokend.httpd.loopback_server import LoopbackServer
@@ -55,6 +55,7 @@ from tokend.service_manager import activation
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import Notifier
 from tokend.state.event_ids import EventIds
+from tokend.state.sealed import SealedState
 from tokend.upstream.provider_runtime import ProviderRuntime
 from tokend.upstream.resolver import Resolver
 from tokend.values.secret import Secret
@@ -71,7 +72,7 @@ class Launch:
 
     first_config: list[Config]
     explicit: Path | None
-    state: StateBackend
+    state: SealedState
     event_ids: EventIds
     inherited: Inherited
     notifier: Notifier
@@ -123,7 +124,7 @@ class ServiceParts:
 def launch(
     config: Config,
     explicit: Path | None,
-    state: StateBackend,
+    state: SealedState,
     *,
     last_event: int,
     inherited: Inherited,
@@ -272,7 +273,14 @@ def _api(given: Launch, engine: EngineParts, listeners: Listeners) -> TokenApi:
         event_id_used=given.event_ids.used,
         sockets=engine.sockets.rows,
         listeners=listeners.rows,
+        state=partial(_state_row, given.state),
     )
+
+
+def _state_row(state: SealedState) -> Mapping[str, Any]:
+    """Return what the status shows of the state as a whole."""
+    warnings = [{"code": one.code, "message": one.message} for one in state.warnings()]
+    return {"sealed": state.is_sealed, "warnings": warnings}
 
 
 def _unix_server(given: Launch, engine: EngineParts, api: TokenApi) -> Callable[[], SocketServer]:

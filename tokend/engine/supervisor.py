@@ -19,6 +19,7 @@ from tokend.engine.context.counters import Counters
 from tokend.engine.context.references import References, referenced
 from tokend.engine.context.warnings import CONFIG, SECRETS, Warnings
 from tokend.engine.held.login_exchange import ExchangeUnderWay
+from tokend.engine.held.server_probe import Outcome, probe_server
 from tokend.engine.logins.logins import Logins
 from tokend.engine.publishing import newer_targets
 from tokend.engine.publishing.drift_watch import DriftWatch
@@ -34,11 +35,12 @@ from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
+from tokend.plugin.login import uses_login
 from tokend.plugin.provider import RequestIdMaker
 from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.secret_reading import files_of
-from tokend.plugin.settings import SinkSettings
-from tokend.values.errors import NotSupportedError, UnknownTokenError, UnsafePathError
+from tokend.plugin.settings import HeldSettings, ProviderSettings, SinkSettings
+from tokend.values.errors import NotSupportedError, TokenUnavailableError, UnknownTokenError, UnsafePathError
 from tokend.values.secret import Secret
 from tokend.values.status import Failure, SinkStatus
 from tokend.values.tokens import Lease, Token
@@ -273,8 +275,17 @@ class Supervisor:
         return settings.request_id()
 
     async def forget(self, name: str) -> None:
-        """Drop the token everywhere, then make an attempt."""
-        await self._provider(name).forget()
+        """Drop the token everywhere, then make an attempt. A record that cannot be opened is set aside."""
+        provider, settings, why = (
+            self._provider(name),
+            self._provider(name).settings,
+            self._context.store.unopened(name),
+        )
+        if why is not None and isinstance(settings, HeldSettings) and uses_login(settings):
+            raise TokenUnavailableError(f"{name}: {why}; its login is in there: tokend logout {name} drops it")
+        if await self._context.store.drop_unopened(name) and provider.is_on_demand:
+            return
+        await provider.forget()
 
     async def sync(self, name: str, label: str | None, *, take_over: bool) -> None:
         """Write the token to its sinks now, or to the sink ``label``; returns when they have tried."""
@@ -287,6 +298,10 @@ class Supervisor:
     async def probe(self, name: str, sink: SinkSettings) -> StoreProbe:
         """Ask the store of a remote sink, which need not run, once; writes nothing."""
         return await probe_store(name, sink, self._context)
+
+    async def probe_server(self, settings: ProviderSettings) -> tuple[Outcome, str] | None:
+        """Ask the server of a provider, which need not run, what it is; None if there is nothing to ask."""
+        return await probe_server(settings, self._context)
 
     async def reload(self, *, dry_run: bool, path: Path | None = None) -> ReloadAnswer:
         """Read the configuration again and apply it."""

@@ -23,17 +23,22 @@ from tokend.files import (
     sweep_directory,
 )
 from tokend.machine.logs import get_logger
+from tokend.signing.hkdf import sub_key
 from tokend.state.ownership import check_directory, check_file, make_private
+from tokend.state.salt import NAME as SALT
+from tokend.state.salt import Salt, find_salt
+from tokend.state.sealing import Sealer
 from tokend.values.errors import StateLockedError, StoreError
 
 SUFFIX = ".json"
-SALT_BYTES = 32
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # A response of an upstream has at most 256 KiB; a file larger than a few of them is no record.
 LARGEST_RECORD_BYTES = 4 * 1024 * 1024
 
 # Errors of a disk that can be written again later, without a person who changes the configuration.
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+IN_CLEAR = Sealer()
 
 log = get_logger()
 
@@ -64,21 +69,22 @@ class Salted:
 
     def digest_for(self, purpose: str, value: bytes) -> str:
         """Return a digest under a key of its own: HKDF-SHA256 (RFC 5869) of the salt, with the purpose as its info."""
-        extracted = hmac.digest(bytes(SALT_BYTES), self._salt, "sha256")
-        key = hmac.digest(extracted, f"tokend {purpose}".encode() + b"\x01", "sha256")
-        return hmac.digest(key, value, "sha256").hex()
+        return hmac.digest(sub_key(self._salt, f"tokend {purpose}".encode()), value, "sha256").hex()
 
 
 class StateDirectory(Salted):
     """Keep records in a directory. Holds the directory's lock from construction until `close`.
 
     Where the disk is full or read-only, what is missing of the directory is made at the first save that can: until then
-    nothing is saved, and `save` says so. Raises `StateLockedError` if another instance holds the lock, `StoreError` if
-    the directory cannot be used. All methods block: call them in a thread.
+    nothing is saved, and `save` says so. The salt is kept as ``sealer`` seals it; `SealedState` seals the rest. Raises
+    `StateLockedError` if another instance holds the lock, `StoreError` if the directory cannot be used. All methods
+    block: call them in a thread.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sealer: Sealer = IN_CLEAR) -> None:
         self.path = path
+        self._sealer = sealer
+        self.unread: set[Path] = set()  # files that could not be read, and stay for the next start
         self._tokens = path / "tokens"
         self._sinks = path / "sinks"  # made at the first mark: few configurations have a remote sink
         self._lock: int | None = None
@@ -86,7 +92,8 @@ class StateDirectory(Salted):
         self._is_complete = False
         self.boot_id = boot_id()
         try:
-            self._salt = self._read_salt() or secrets.token_bytes(SALT_BYTES)
+            self._found = self._find_salt()
+            self._salt = self._found.value
             self._complete()
         except NoSpaceError as error:
             log.error("state.in_memory", path=str(path), detail=f"{error.detail}: a restart would find nothing newer")
@@ -135,6 +142,7 @@ class StateDirectory(Salted):
                 self.set_aside(path)
             except OSError as error:
                 log.warning("state.unreadable", path=str(path), detail=error.strerror)
+                self.unread.add(path)
             else:
                 yield path, content
 
@@ -170,6 +178,29 @@ class StateDirectory(Salted):
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}") from None
 
+    def read_part(self, name: str) -> bytes | None:
+        """Return a file of the state itself, as the index of the sealed records; None if there is none.
+
+        Raises `StoreError` where it cannot be read.
+        """
+        try:
+            return read_private(self.path / name, at_most=LARGEST_RECORD_BYTES)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"{self.path / name} cannot be read: {error.strerror}") from None
+
+    def save_part(self, name: str, content: bytes | None) -> None:
+        """Write a file of the state itself durably, or remove it (None). Raises `StoreError`."""
+        path = self.path / name
+        try:
+            if content is None:
+                remove_file(path)
+            else:
+                replace_private(path, content)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}") from None
+
     def set_aside(self, path: Path) -> None:
         """Rename a damaged file, so that it is neither read again nor lost."""
         # A directory cannot replace another one that is not empty: then a random suffix.
@@ -188,27 +219,39 @@ class StateDirectory(Salted):
             make_private(self._tokens)
         except OSError as error:
             raise _unusable(self.path, "used", error) from None
-        found = self._read_salt()
-        if found is None:
+        found = self._find_salt()
+        if not found.is_new and found.value != self._salt:
+            raise StoreError(f"state directory {self.path} has got another salt: restart tokend")
+        if not found.is_saved:
             try:
-                replace_private(self.path / "salt", self._salt)
+                replace_private(self.path / self._found.name, self._found.file(self._sealer))
             except OSError as error:
                 raise _unusable(self.path, "written", error) from None
-        elif found != self._salt:
-            raise StoreError(f"state directory {self.path} has got another salt: restart tokend")
         self._is_complete = True
 
-    def _read_salt(self) -> bytes | None:
-        path = self.path / "salt"
+    def _find_salt(self) -> Salt:
+        return find_salt(self._salts(), self._sealer)
+
+    def _salts(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the name and the content of each file that may hold the salt."""
+        yield from self._salt_of(self.path / SALT)
         try:
-            if len(salt := read_private(path, at_most=LARGEST_RECORD_BYTES)) == SALT_BYTES:
-                return salt
+            others = sorted(path for path in self.path.iterdir() if path.name.startswith(SALT + "."))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
+        for path in others:
+            yield from self._salt_of(path)
+
+    def _salt_of(self, path: Path) -> Iterator[tuple[str, bytes]]:
+        try:
+            yield path.name, read_private(path, at_most=LARGEST_RECORD_BYTES)
         except FileNotFoundError:
             pass
         except OSError as error:
             # A new salt would change every fingerprint: each stored token would count as another account's.
             raise StoreError(f"{path} cannot be read: {error.strerror}") from None
-        return None
 
 
 def claim(path: Path, *, held: int | None = None) -> int:

@@ -9,23 +9,29 @@ in one piece: a process that is killed in between has changed nothing.
 
 import hashlib
 import os
-import secrets
 import struct
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from tokend.machine.logs import get_logger
 from tokend.service_manager.notify import Notifier
-from tokend.state.directory import SALT_BYTES, SUFFIX, NoSpaceError, Salted, boot_id, claim
+from tokend.state.directory import IN_CLEAR, SUFFIX, NoSpaceError, Salted, boot_id, claim
+from tokend.state.salt import NAME as SALT
+from tokend.state.salt import SALT_BYTES, find_salt
+from tokend.state.sealing import Sealer
 from tokend.values.errors import StoreError
 
 # FDNAME= of the descriptor.
 NAME = "tokend-state"
 # Before the name of a provider: the marks of its sinks. No provider's name has a slash.
 MARKS = "sinks/"
+# Before the name of a part of the state itself: the sealed salt, the index.
+PART = "/"
+# Instead of the salt where that is sealed.
+NO_SALT = bytes(SALT_BYTES)
 MAGIC = b"tokend state 1\n"
 # Magic; offset, length and SHA-256 of the present image. The header is within one page, which the kernel copies whole
 # even for a process that is being killed.
@@ -39,11 +45,15 @@ log = get_logger()
 class DescriptorStore(Salted):
     """Keep records in memory, with the methods of `StateDirectory`. The directory is used for its lock only.
 
-    ``stored`` are the descriptors that systemd passed under `NAME`. Raises `StateLockedError` or `StoreError`.
+    ``stored`` are the descriptors that systemd passed under `NAME`. The salt is kept as ``sealer`` seals it. Raises
+    `StateLockedError` or `StoreError`.
     """
 
-    def __init__(self, path: Path, *, notifier: Notifier, stored: Sequence[int] = ()) -> None:
+    def __init__(
+        self, path: Path, *, notifier: Notifier, stored: Sequence[int] = (), sealer: Sealer = IN_CLEAR
+    ) -> None:
         self.boot_id = boot_id()
+        self.unread: Collection[Path] = ()
         self._lock: int | None = None
         try:
             self._lock = claim(path)
@@ -59,9 +69,10 @@ class DescriptorStore(Salted):
             detail = f'{len(left)} of an earlier state = "directory" are still on the disk: remove them'
             log.warning("state.left_on_disk", path=str(path / "tokens"), detail=detail)
         try:
-            self._memory, image = _recover(stored) or (_create_file(notifier), secrets.token_bytes(SALT_BYTES))
-            self._salt, self._records = image[:SALT_BYTES], dict(_unpacked(image[SALT_BYTES:]))
-            self._commit(self._records)
+            self._memory, image = _recover(stored) or (_create_file(notifier), NO_SALT)
+            records = dict(_unpacked(image[SALT_BYTES:]))
+            self._take_salt(image[:SALT_BYTES], records, sealer)
+            self._commit(records)
         except OSError as error:
             self.close()
             raise StoreError(f"no state in the file-descriptor store: {error.strerror or error}") from None
@@ -72,9 +83,35 @@ class DescriptorStore(Salted):
             with suppress(OSError):
                 os.close(self._lock)
 
+    def _take_salt(self, in_clear: bytes, records: dict[str, bytes], sealer: Sealer) -> None:
+        """Find the salt, and put it where it is kept: sealed among the ``records``, else before them."""
+        sealed = [(name[1:], content) for name, content in sorted(records.items()) if name.startswith(PART + SALT)]
+        # A sealed one that does not open keeps its name.
+        own_name = SALT if PART + SALT not in records else f"{SALT}.kept"
+        found = find_salt([*sealed, *([] if in_clear == NO_SALT else [(own_name, in_clear)])], sealer)
+        self._salt, self._before_records = found.value, found.value
+        if sealer.seals:
+            records[PART + found.name] = found.file(sealer)
+            self._before_records = NO_SALT
+        elif found.value != in_clear:
+            records.pop(PART + found.name, None)
+
     def files(self) -> Iterable[tuple[Path, bytes]]:
         """Return the name, as a path, and the content of each record."""
-        return [(Path(name), content) for name, content in self._records.items() if not name.startswith(MARKS)]
+        return [(Path(name), content) for name, content in self._records.items() if "/" not in name]
+
+    def read_part(self, name: str) -> bytes | None:
+        """Return a part of the state itself, as the index of the sealed records; None if there is none."""
+        return self._records.get(PART + name)
+
+    def save_part(self, name: str, content: bytes | None) -> None:
+        """Save a part of the state itself, or remove it (None). Raises `StoreError`."""
+        with self._saving:
+            rest = {one: kept for one, kept in self._records.items() if one != PART + name}
+            try:
+                self._commit(rest if content is None else {**rest, PART + name: content})
+            except OSError as error:
+                raise StoreError(f"the {name} of the state cannot be kept in memory: {error.strerror}") from None
 
     def marks(self) -> Iterable[tuple[Path, bytes]]:
         """Return the name, as a path, and the content of each provider's marks of sinks."""
@@ -105,7 +142,7 @@ class DescriptorStore(Salted):
             self._commit({name: content for name, content in self._records.items() if name != damaged})
 
     def _commit(self, records: Mapping[str, bytes]) -> None:
-        image = self._salt + b"".join(_packed(records))
+        image = self._before_records + b"".join(_packed(records))
         _, offset, length, _ = _header(self._memory)
         # Before the present image if the new one fits there, else behind it.
         place = IMAGES_START if IMAGES_START + len(image) <= offset else max(offset + length, IMAGES_START)

@@ -1,11 +1,14 @@
 """Read-only view of a state directory, for a program beside the daemon that holds it."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from tokend.files import read_whole
-from tokend.state.directory import LARGEST_RECORD_BYTES, SALT_BYTES, SUFFIX, Salted, boot_id
+from tokend.state.directory import IN_CLEAR, LARGEST_RECORD_BYTES, SUFFIX, Salted, boot_id
+from tokend.state.salt import NAME as SALT
+from tokend.state.salt import SALT_BYTES, find_salt
+from tokend.state.sealing import Sealer
 
 
 class StateSnapshot(Salted):
@@ -14,14 +17,18 @@ class StateSnapshot(Salted):
     ``error`` says why nothing could be read, or is None.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sealer: Sealer = IN_CLEAR) -> None:
+        self._directory = path
         self._tokens = path / "tokens"
         self.boot_id = boot_id()
+        self.unread: Collection[Path] = ()
         self.error: str | None = None
         self._salt = secrets.token_bytes(SALT_BYTES)
         self._found: list[tuple[Path, bytes]] = []
         try:
-            self._salt = read_whole(path / "salt", at_most=LARGEST_RECORD_BYTES)
+            files = (path / SALT, *sorted(path.glob(SALT + ".*")))
+            salts = [(file.name, read_whole(file, at_most=LARGEST_RECORD_BYTES)) for file in files]
+            self._salt = find_salt(salts, sealer).value
             for file in sorted(self._tokens.iterdir()):
                 if file.suffix == SUFFIX:
                     self._found.append((file, read_whole(file, at_most=LARGEST_RECORD_BYTES)))
@@ -40,6 +47,16 @@ class StateSnapshot(Salted):
         return iter(())
 
     def save_marks(self, name: str, content: bytes | None) -> None:
+        """Keep nothing."""
+
+    def read_part(self, name: str) -> bytes | None:
+        """Return a file of the state itself; None if there is none."""
+        try:
+            return read_whole(self._directory / name, at_most=LARGEST_RECORD_BYTES)
+        except OSError:
+            return None
+
+    def save_part(self, name: str, content: bytes | None) -> None:
         """Keep nothing."""
 
     def set_aside(self, path: Path) -> None:

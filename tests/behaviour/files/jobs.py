@@ -14,6 +14,8 @@ from tokend.engine.records.store import RESERVED_BYTES
 from tokend.files import replace_private
 from tokend.state.directory import StateDirectory
 from tokend.state.fdstore import DescriptorStore
+from tokend.state.sealed import SealedState
+from tokend.state.sealing import Sealer, StateKey
 
 # The new one is shorter: written over the old one, it would leave something of that behind.
 OLD, NEW = "old-fake-token." + "o" * 3000, "new-fake-token." + "n" * 900
@@ -86,7 +88,47 @@ class StateJob:
             state.close()
 
 
-def load(state: StateDirectory | DescriptorStore) -> dict[str, bytes]:
+KEY = StateKey(b"a-planted-fake-key-of-32-bytes-1")
+
+
+@dataclass(frozen=True)
+class SealedJob(StateJob):
+    """One step of the state directory with a key: ``open`` (reads all, and writes the first index), ``save``,
+    ``index``."""
+
+    def open(self) -> SealedState:
+        """The state with its key."""
+        sealer = Sealer(KEY)
+        return SealedState(StateDirectory(Path(self.path), sealer), sealer)
+
+    def warm(self) -> None:
+        super().warm()
+        assert Sealer(KEY).open("record", "px", Sealer(KEY).seal("record", "px", 1, GOOD)).content == GOOD
+
+    def prepare(self) -> Callable[[], object]:
+        if self.action == "open":
+            return lambda: load(self.open())
+        state = self.open()
+        load(state)
+        return state.save_index if self.action == "index" else lambda: state.save(self.name, NEWER)
+
+    def records(self) -> dict[str, bytes]:
+        state = self.open()
+        try:
+            found = load(state)
+            return {**found, **{name: why.encode() for name, why in state.unopened.items()}}
+        finally:
+            state.close()
+
+    def salt(self) -> bytes | None:
+        """The salt, None if there is none. Opens no state: that would change it."""
+        try:
+            return Sealer(KEY).open("salt", "salt", (Path(self.path) / "salt").read_bytes()).content
+        except FileNotFoundError:
+            return None
+
+
+def load(state: StateDirectory | DescriptorStore | SealedState) -> dict[str, bytes]:
     """Read all, as the store does; what is torn is set aside."""
     whole = {}
     for path, content in state.files():
@@ -94,6 +136,7 @@ def load(state: StateDirectory | DescriptorStore) -> dict[str, bytes]:
             whole[path.stem] = content
         else:
             state.set_aside(path)
+    assert list(state.marks()) == []
     return whole
 
 

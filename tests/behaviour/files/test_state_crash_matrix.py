@@ -12,17 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.files.jobs import GOOD, NEWER, TORN, MemoryJob, StateJob
+from tests.behaviour.files.jobs import GOOD, NEWER, TORN, MemoryJob, SealedJob, StateJob
 from tests.behaviour.files.matrix import TEMPORARY, by_default, errors, touching
 from tests.behaviour.files.victims import Outcome, Point, Victims, victims
 from tokend.state.directory import StateDirectory
+from tokend.state.sealing import MAGIC
 
 STEPS = ["disk: first", "disk: open", "disk: torn salt", "disk: save", "disk: first save", "disk: load"]
 STEPS += ["disk: save journal", "disk: save grant"]
 STEPS += ["memory: first", "memory: open", "memory: save", "memory: first save", "memory: set aside"]
+STEPS += ["sealed: first", "sealed: open", "sealed: save", "sealed: first save", "sealed: index", "sealed: first key"]
+STEPS += ["sealed: save after first key"]
 # The others take a while.
-KILLED = by_default(STEPS, "disk: save", "disk: save grant", "memory: save")
-FAILED = by_default(STEPS, "disk: load")
+KILLED = by_default(STEPS, "disk: save", "disk: save grant", "memory: save", "sealed: save")
+FAILED = by_default(STEPS, "disk: load", "sealed: index")
 
 
 @dataclass
@@ -39,8 +42,10 @@ class Stage:
     @property
     def job(self) -> StateJob | MemoryJob:
         where, _, what = self.step.partition(": ")
-        action = {"first": "open", "torn salt": "open", "first save": "save"}.get(what, what)
-        return (StateJob if where == "disk" else MemoryJob)(str(self.place), action, self.name)
+        action = {"first": "open", "torn salt": "open", "first save": "save", "first key": "open"}.get(what, what)
+        action = "save" if "save" in action and where == "sealed" else action
+        kinds: dict[str, type[StateJob | MemoryJob]] = {"disk": StateJob, "sealed": SealedJob, "memory": MemoryJob}
+        return kinds[where](str(self.place), action, self.name)
 
     def set(self) -> None:
         """As it is before."""
@@ -51,13 +56,15 @@ class Stage:
         if isinstance(self.job, MemoryJob):
             self.job.begin("px", "other")
             return
-        state = StateDirectory(self.place)
+        job = self.job
+        before_key = "first key" in self.step
+        state = job.open() if isinstance(job, SealedJob) and not before_key else StateDirectory(self.place)
         for name in ("px", "other"):
             state.save(name, GOOD)
         state.close()
         if self.step == "disk: torn salt":
             (self.place / "salt").write_bytes(b"torn")
-        if self.step == "disk: open":
+        if self.step.endswith(": open"):
             (self.place / "tokens" / ".px.json.tokend-0123abcd").write_bytes(b"half of a planted-fake")
         if self.step == "disk: load":
             (self.place / "tokens" / "px.json").write_bytes(TORN)
@@ -66,6 +73,8 @@ class Stage:
         """Return whether these are the records before the step, or after it."""
         if self.step.endswith(": first"):
             return found == {}
+        if self.step in {"sealed: index", "sealed: first key"}:
+            return found == {"px": GOOD, "other": GOOD}
         gone = {"other": GOOD} if "first save" not in self.step else {"other": GOOD, "px": GOOD}
         before = {"px": GOOD, "other": GOOD}
         if self.step == "disk: load":
@@ -74,7 +83,14 @@ class Stage:
             return found in (before, {**before, self.name: NEWER})
         return found == before or ("set aside" in self.step and found == gone)
 
+    def sealed_files(self) -> list[bytes]:
+        """What has to be sealed at the next start, which seals the salt."""
+        tokens = [] if "first key" in self.step else (self.place / "tokens").glob("*.json")
+        return [path.read_bytes() for path in (self.place / "salt", self.place / "index", *tokens)]
+
     def salt(self) -> bytes | None:
+        if isinstance(self.job, SealedJob):
+            return self.job.salt()
         try:
             return (self.place / "salt").read_bytes()
         except FileNotFoundError:
@@ -85,7 +101,12 @@ class Stage:
         found = self.job.records()
         if not self.may_hold(found):
             return f"its records are {found}"
-        if isinstance(self.job, StateJob):
+        if isinstance(self.job, SealedJob):
+            if salt is not None and self.salt() != salt:
+                return "another salt"
+            if not all(content.startswith(MAGIC) for content in self.sealed_files()):
+                return "one is not sealed"
+        elif isinstance(self.job, StateJob):
             if salt is not None and len(salt) == 32 and self.salt() != salt:
                 return "another salt"
             if len(self.salt() or b"") != 32:

@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from tests.engine.logins.personal import ALICE, BOB, RIGHT, WRONG, Personal, Stage, granted, on_stage
+from tests.fakes import WORLDS
 from tests.virtual import until
 from tokend.engine.logins.login_sessions import LOGIN_SECONDS, MOST_ENDED
 from tokend.plugin.login import BrowserLogin, DeviceLogin
@@ -35,6 +36,19 @@ def test_a_login_begins_by_the_flow_that_the_provider_prefers() -> None:
         stage.holders["three"].settings = Personal(flows=("device",))
         with pytest.raises(NotSupportedError, match="only by device"):
             await stage.begin("three", flow="browser")
+
+    on_stage(play)
+
+
+def test_none_begins_while_the_record_cannot_be_opened() -> None:
+    """What a person would bring could not be kept beside the login that may be in there."""
+
+    async def play(stage: Stage) -> None:
+        WORLDS[-1].state.unopened["one"] = "it is sealed with another key"
+        with pytest.raises(TokenUnavailableError, match="tokend logout one drops it"):
+            await stage.begin()
+        assert stage.server.asked == []
+        await stage.begin("two")
 
     on_stage(play)
 

@@ -53,11 +53,22 @@ def _state(config: "Config", daemon_uid: int | None) -> Iterator[Finding]:
         yield Finding("error", "state_owner", message, f"chown -R {daemon_uid} {path}")
     else:
         yield Finding("info", "state_directory", f"{path} is closed to other users")
-    yield from _pauses(path)
+    yield from _sealed(config)
+    yield from _pauses(config)
 
 
-def _pauses(path: Path) -> Iterator[Finding]:
-    """Yield the pauses that hosts asked for, as the state directory has them."""
+def _sealed(config: "Config") -> Iterator[Finding]:
+    """Yield whether the state is sealed, as the configuration has it."""
+    if config.daemon.state_key is None:
+        advice = "set state_key in [daemon]; docs/operating.md has how to make a key"
+        yield Finding("warning", "state_in_clear", "state is in clear: who copies the disk has the tokens", advice)
+    else:
+        yield Finding("info", "state_sealed", f"state is sealed with state_key: {config.daemon.state_key}")
+
+
+def _pauses(config: "Config") -> Iterator[Finding]:
+    """Yield the pauses that hosts asked for, as the state directory has them, and this user can open it."""
+    from tokend.daemon.state_opening import UnreadableKeyError, sealer_of
     from tokend.engine.records.codec import load
     from tokend.machine.clock import SystemClock
     from tokend.state.snapshot import StateSnapshot
@@ -65,10 +76,15 @@ def _pauses(path: Path) -> Iterator[Finding]:
     from tokend.values.tokens import utc
 
     now = SystemClock().instant()
-    snapshot = StateSnapshot(path)
-    for _, content in snapshot.files():
+    try:
+        sealer = sealer_of(config.daemon)
+    except UnreadableKeyError:
+        return
+    snapshot = StateSnapshot(config.daemon.state_directory, sealer)
+    for path, content in snapshot.files():
         try:
-            _, record = load(content, boot_id=snapshot.boot_id, now=now)
+            opened = sealer.open("record", path.stem, content)
+            _, record = load(opened.content, boot_id=snapshot.boot_id, now=now)
         except StoreError:
             continue
         pause = record.host_pause

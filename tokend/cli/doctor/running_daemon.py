@@ -22,6 +22,9 @@ SECONDS = 5.0
 # What to do about the status' own warnings, by code; their messages say the rest.
 ADVICE = {
     "upstream_clock": "set this machine's clock (timedatectl), or report theirs to the vendor",
+    "state_unopened": "set the key back, or previous_state_key to it; tokend forget NAME begins with nothing",
+    "state_went_back": "if a copy of the state was put back, a login in it may be spent: log in again where it fails",
+    "state_index": "if nobody removed or put back files of the state, nothing; the index is written again",
     "acl_kept": "nothing to do if those users shall read the token",
 }
 OTHER_ADVICE = "tokend check has the place in the configuration"
@@ -123,6 +126,9 @@ def findings(daemon: Daemon) -> Iterator[Finding]:
             yield Finding(
                 "error", "listener_failing", f"{where}: {one['error']}", "free the address, or choose another"
             )
+    for warning in (daemon.status.get("state") or {}).get("warnings", ()):
+        if warning["code"] != "state_in_clear":  # `places` says it of the configuration on disk
+            yield Finding("warning", warning["code"], warning["message"], ADVICE[warning["code"]])
     for row in daemon.status["tokens"]:
         yield from _of_token(row)
 

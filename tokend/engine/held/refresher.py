@@ -181,8 +181,9 @@ class Refresher:
         return None if seconds is None else now.after(max(0.0, seconds))
 
     def waits_for(self) -> str | None:
-        """Return the operator's sentence about the other tokens that an attempt needs and that are not valid now."""
-        return lacking(self._attempts.references, self._store)
+        """Return the operator's sentence about what an attempt waits for: a record of this provider that cannot be
+        opened, or other tokens that are not valid now."""
+        return self._store.unopened(self.name) or lacking(self._attempts.references, self._store)
 
     def blocked_seconds(self, now: Instant, *, on_demand: bool, alone: bool = False) -> float:
         """Compute the seconds during which nobody may make an attempt; ``alone``: but for others of the account."""
@@ -267,6 +268,8 @@ class Refresher:
 
     async def accept_login(self, granted: Granted, *, another_account: bool) -> None:
         """Use the login that a person has begun, and its token. Returns when both are saved and shown."""
+        if (why := self._store.unopened(self.name)) is not None:
+            raise StoreError(f"{self.name}: {why}")
         accepted = AcceptedLogin(granted, another_account)
         self._accepted.append(accepted)
         self._wake.set()
@@ -282,7 +285,8 @@ class Refresher:
             accepted.done.set()
 
     async def log_out(self) -> None:
-        """Withdraw the token and set the login aside for good."""
+        """Withdraw the token and set the login aside for good. A record that cannot be opened is dropped."""
+        await self._store.drop_unopened(self.name)
         if (exchange := self.exchange) is not None and exchange.is_under_way:
             await exchange.finish()
         now = self._clock.instant()
@@ -307,6 +311,7 @@ class Refresher:
         HEARTBEAT.set(self.heartbeat)
         self.heartbeat.works()
         if not self._begun:
+            await self._wait_until_opened()
             await self._begin()
             self._begun = True
         try:
@@ -315,6 +320,19 @@ class Refresher:
                 await self._attempt()
         finally:
             self._context.turns.leave(self.name)
+
+    async def _wait_until_opened(self) -> None:
+        """Wait until an admin has dropped the stored record, if it cannot be opened. Meanwhile nothing is sent.
+
+        It may hold a login that replaced the initial one: nothing of the settings is used either.
+        """
+        while (why := self._store.unopened(self.name)) is not None:
+            changed = self._store.changed(self.name)
+            self.waiting = Failure(StoreError.reason, why, self._clock.instant().wall)
+            self.heartbeat.rests(None)
+            await self._clock.wait(None, changed)
+        self.waiting = None
+        self.heartbeat.works()
 
     async def _begin(self) -> None:
         if self._interrupted:

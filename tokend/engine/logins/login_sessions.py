@@ -66,6 +66,8 @@ class LoginSessions:
         Raises `NotSupportedError`, `ThrottledError` (too many are under way) and the errors of `login_errors`.
         """
         holder, settings = self._interactive(name)
+        if (why := self._context.store.unopened(name)) is not None:
+            raise TokenUnavailableError(f"{name}: {why}; tokend logout {name} drops it")
         chosen = _chosen(name, settings, flow)
         self._refuse_too_many(name)
         self._beginning.add(name)

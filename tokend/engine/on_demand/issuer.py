@@ -88,7 +88,10 @@ class TokenIssuer:
 
     @property
     def state(self) -> State:
-        """``rejected`` after two refusals in a row, else ``on_demand``."""
+        """``rejected`` after two refusals in a row, ``pending`` while its record cannot be opened, else
+        ``on_demand``."""
+        if self._context.store.unopened(self.name) is not None:
+            return State.PENDING
         return State.REJECTED if self.record.rejected else State.ON_DEMAND
 
     async def reconfigure(self, settings: OnDemandSettings) -> None:
@@ -277,6 +280,8 @@ class TokenIssuer:
         """Raise where no call may be made now."""
         if (unsafe := self._context.unsafe.get(self.name)) is not None:
             raise TokenUnavailableError(f"{self.name}: {unsafe.detail}")
+        if (unopened := self._context.store.unopened(self.name)) is not None:
+            raise TokenUnavailableError(f"{self.name}: {unopened}")
         if (waits := lacking(self._references, self._context.store)) is not None:
             raise TokenUnavailableError(f"{self.name}: {waits}")
         now = self._context.clock.instant()

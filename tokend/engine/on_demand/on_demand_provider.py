@@ -16,9 +16,10 @@ from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import OnDemandSettings
-from tokend.values.errors import NotSupportedError
+from tokend.values.errors import NotSupportedError, StoreError
+from tokend.values.instant import Instant
 from tokend.values.secret import Secret
-from tokend.values.status import ProviderStatus
+from tokend.values.status import Failure, ProviderStatus
 from tokend.values.tokens import Lease, Token
 
 
@@ -109,7 +110,7 @@ class OnDemandProvider:
             required=False,
             seconds_left=None,
             failures=record.failures,
-            last_error=record.last_error or self._context.unsafe.get(self.name),
+            last_error=record.last_error or self._context.unsafe.get(self.name) or self._unopened(now),
             next_attempt_at=None if probe is None else probe.wall,
             sinks=self._sinks.statuses(),
             paused_until=None if pause is None else pause.ends_at(now),
@@ -121,6 +122,10 @@ class OnDemandProvider:
                 *clock_warnings(self.settings.upstream, self.issuer.runtime.upstream_now(), now),
             ),
         )
+
+    def _unopened(self, now: Instant) -> Failure | None:
+        why = self._context.store.unopened(self.name)
+        return None if why is None else Failure(StoreError.reason, why, now.wall)
 
     def is_settled(self) -> bool:
         """Return True: there is nothing to wait for."""

@@ -61,13 +61,22 @@ class MarkBackend(Protocol):
 class MarkStore:
     """The marks of all remote targets, by provider and target.
 
-    ``unsaved`` are the providers whose newest marks are not on the disk. ``on_unsaved`` is called when there is one.
+    ``unsaved`` are the providers whose newest marks are not on the disk. ``on_unsaved`` is called when there is one,
+    ``on_saved`` after each write.
     """
 
-    def __init__(self, backend: MarkBackend, threads: Threads, *, on_unsaved: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        backend: MarkBackend,
+        threads: Threads,
+        *,
+        on_unsaved: Callable[[], None],
+        on_saved: Callable[[], None] = lambda: None,
+    ) -> None:
         self._backend = backend
         self._threads = threads
         self._on_unsaved = on_unsaved
+        self._on_saved = on_saved
         self._marks: dict[str, dict[str, SavedMark]] = {}
         self._locks: dict[str, Lock] = {}
         self._hanging: set[str] = set()
@@ -114,6 +123,11 @@ class MarkStore:
         await self.save(new)
         await self.save(old)
 
+    async def rewrite(self, name: str) -> None:
+        """Save a provider's marks as they are: the state has another key, or another form, by now."""
+        self.unsaved.add(name)
+        await self.save(name)
+
     async def save(self, name: str) -> None:
         """Save what is not saved of a provider. Marks that change meanwhile are saved together, by the next save."""
         async with self._locks.setdefault(name, Lock()):
@@ -130,6 +144,7 @@ class MarkStore:
                 self._failing.add(name)
             else:
                 self._failing.discard(name)
+                self._on_saved()
             finally:
                 if not saved:  # also where it was cancelled
                     self.unsaved.add(name)

@@ -56,6 +56,17 @@ class StateBackend(Protocol):
     def save_marks(self, name: str, content: bytes | None) -> None:
         """Write the marks of a provider's sinks durably, or remove them (None). Raises `StoreError`."""
 
+    @property
+    def unopened(self) -> Mapping[str, str]:
+        """The operator's sentence for each provider whose record is sealed and cannot be opened. It is not in `files`,
+        and nothing may be saved under its name."""
+
+    def follow(self, old: str, new: str) -> None:
+        """Put ``new`` among the `unopened`, too, if ``old`` is: it has another name now."""
+
+    def drop(self, name: str) -> None:
+        """Set the unopened record of ``name`` aside."""
+
     def digest(self, value: bytes) -> str:
         """Salted hash."""
 
@@ -90,7 +101,10 @@ class TokenStore:
         self._unsaved_event = Event()
         self._hanging: set[str] = set()
         self._forgetful: set[str] = set()  # names under which tokens were forgotten
-        self.marks = MarkStore(state, threads, on_unsaved=lambda: self._unsaved_event.set())
+        self._saved_event = Event()
+        self.marks = MarkStore(
+            state, threads, on_unsaved=lambda: self._unsaved_event.set(), on_saved=lambda: self._note_save()
+        )
 
     def load(self) -> None:
         """Read all persisted records. Blocks. Damaged files are set aside with a warning, never fatal."""
@@ -119,6 +133,27 @@ class TokenStore:
         """Count the records that could not be saved: a restart would find older ones."""
         return len(self._unsaved)
 
+    def unopened(self, name: str) -> str | None:
+        """Return the operator's sentence why the record of ``name`` cannot be opened; None if it can, or is not there.
+
+        Such a provider must send nothing: what the record knows of its login, pauses and refusals is not known.
+        """
+        if not (unopened := self.state.unopened) or (why := unopened.get(name)) is None:
+            return None
+        return f"the record in the state is not opened: {why}"
+
+    async def drop_unopened(self, name: str) -> bool:
+        """Set a record aside that cannot be opened. Returns whether there was one. For an admin only."""
+        if self.unopened(name) is None:
+            return False
+        try:
+            await self._threads.run(lambda: self.state.drop(name), seconds=SAVE_SECONDS)
+        except TimeoutError as error:
+            raise StoreError(f"state of {name} was not set aside: {str(error) or 'the disk hangs'}") from None
+        log.warning("state.dropped", token=name, detail="its record could not be opened; an admin has dropped it")
+        self.touch(name)
+        return True
+
     def unsaved_note(self, name: str) -> str | None:
         """Return the operator's sentence why the record of ``name`` could not be saved; None if it is saved."""
         if (unsaved := self._unsaved.get(name)) is None:
@@ -144,7 +179,8 @@ class TokenStore:
         async with self._locks.setdefault(name, Lock()):
             record = change(self.get(name))
             try:
-                await self._save(name, record)
+                if self.unopened(name) is None:  # that record stays as it is
+                    await self._save(name, record)
             except StoreError as error:
                 log.error("state.write_failed", token=name, detail=error.detail)
                 self._unsaved.setdefault(name, _Unsaved("")).detail = error.detail
@@ -157,6 +193,8 @@ class TokenStore:
 
         While an exchange of a login is journalled in the new record, space for the next one is reserved as well.
         """
+        if (why := self.unopened(name)) is not None:
+            raise StoreError(why)
         async with self._locks.setdefault(name, Lock()):
             record = change(self.get(name))
             await self._save(name, record)
@@ -175,6 +213,17 @@ class TokenStore:
                 await self._save_again(name)
             for name in list(self.marks.unsaved):
                 await self.marks.save(name)
+
+    async def rewrite(self, name: str) -> None:
+        """Save a record as it is: the state has another key, or another form, by now."""
+        async with self._locks.setdefault(name, Lock()):
+            if name not in self._records:
+                return
+            try:
+                await self._save(name, self.get(name))
+            except StoreError as error:
+                self._unsaved.setdefault(name, _Unsaved("")).detail = error.detail
+                self._unsaved_event.set()
 
     async def _save_again(self, name: str) -> None:
         async with self._locks.setdefault(name, Lock()):
@@ -210,6 +259,15 @@ class TokenStore:
             why = str(error) or f"the disk hangs, for {SAVE_SECONDS:.0f} s"
             raise StoreError(f"state of {name} was not written: {why}") from None
         self._unsaved.pop(name, None)
+        self._note_save()
+
+    def next_save(self) -> Event:
+        """Return the event of the next save of a record or of marks."""
+        return self._saved_event
+
+    def _note_save(self) -> None:
+        event, self._saved_event = self._saved_event, Event()
+        event.set()
 
     def show(self, name: str, record: Record) -> None:
         """Make a record visible and wake waiters, without saving."""
@@ -247,6 +305,9 @@ class TokenStore:
 
     async def rename(self, old: str, new: str) -> None:
         """Move a record to another name; the token stays. The old name keeps its generation: generations only rise."""
+        if old in self.state.unopened or new in self.state.unopened:
+            self.state.follow(old, new)  # nothing moves: neither record may be overwritten
+            return
         await self.marks.rename(old, new)
         record = self._records.get(old)
         if record is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tokend.plugin.provider import Runtime
 from tokend.providers.oauth2.answers import Answer, read_answer
 from tokend.providers.oauth2.client_authentication import prove_client
+from tokend.providers.oauth2.declared_answer import RequestSettings
 from tokend.providers.oauth2.endpoints import Endpoints
 from tokend.providers.oauth2.grants import GrantParameters
 from tokend.providers.oauth2.refusals import Exchange
@@ -31,8 +32,11 @@ async def ask(
     url: str | None = None,
     is_of_login: bool = False,
     may_spend: bool = False,
+    is_begun: bool = False,
 ) -> Answered:
     """Send parameters to an endpoint, by default that for tokens, with the client's proof.
+
+    Other endpoints get a form (RFC 7009, 8628, 9126). See `Exchange` for what the flags say.
 
     Raises `SecretError`; `LostAnswerError` where something was sent that the server may have spent, and no complete
     answer came.
@@ -43,10 +47,10 @@ async def ask(
     parameters = {**own.parameters, **proof.parameters}
     if "client_id" in own.parameters:
         parameters["client_id"] = own.parameters["client_id"]
-    sent = Exchange(
-        host_of(url), (*own.secrets, *proof.secrets), is_of_login, own.is_signed or proof.is_signed, may_spend
-    )
-    request = make_request(url, parameters, proof.headers, settings.request)
+    is_signed = own.is_signed or proof.is_signed
+    sent = Exchange(host_of(url), (*own.secrets, *proof.secrets), is_of_login, is_signed, may_spend, is_begun)
+    form = settings.request if url == server.token_url else RequestSettings(headers=settings.request.headers)
+    request = make_request(url, parameters, proof.headers, form)
     try:
         reply = await runtime.exchange(request)
         return Answered(await read_answer(reply, runtime, settings.answer, settings.errors, sent.host), sent)

@@ -24,7 +24,8 @@ from tokend.values.secret import Secret
 class Exchange:
     """What was sent: to which host, with which secrets, whether with a login, and whether with a signature with times.
 
-    ``may_spend``: it holds a refresh token or a code, which the server may have spent.
+    ``may_spend``: it holds a refresh token or a code, which the server may have spent. ``is_begun``: it belongs to a
+    login that a person has begun, and that the server may end.
     """
 
     host: str
@@ -32,6 +33,7 @@ class Exchange:
     is_of_login: bool = False
     is_signed: bool = False
     may_spend: bool = False
+    is_begun: bool = False
 
 
 def refuse(answer: Answer, sent: Exchange) -> NoReturn:
@@ -71,7 +73,7 @@ def _raise_for_code(answer: Answer, sent: Exchange) -> None:
         raise RateLimitedError(said, retry_after=retry_after(answer.reply))
     if code in LOGIN_CODES and sent.is_of_login:
         raise LoginRefusedError(f"{said}: the server refuses the login")
-    if code in ENDING_CODES and sent.is_of_login and not sent.may_spend:
+    if code in ENDING_CODES and sent.is_begun:
         raise LoginRefusedError(said)
     if code in LOGIN_CODES or code in CLIENT_CODES:
         what = "the assertion or token that was sent" if code in LOGIN_CODES else "the client or what it asks for"
