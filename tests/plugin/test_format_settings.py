@@ -1,4 +1,4 @@
-"""Keys of kinds that read a token in one of the formats: what readers get of it, and what the operator is told."""
+"""Keys of kinds that read a token in one of the formats: what readers get of it, and the warnings for the operator."""
 
 from datetime import timedelta
 
