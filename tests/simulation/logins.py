@@ -100,7 +100,7 @@ class LoginWorld:
         )  # fmt: skip
         return ProviderConfig(name=name, settings=settings, sinks=())
 
-    # ------------------------------------------------------------ what a process wants of its world
+    # ------------------------------------------------------------ what a process asks for
 
     def disk_delay(self, pool: str) -> float:
         """How long the next call in a thread of this pool takes."""
