@@ -9,14 +9,14 @@ from tests.fuzz.clients import answer, hosts
 from tests.fuzz.configuration import config, expressions, template
 from tests.fuzz.serving import peers, requests
 from tests.fuzz.stored import dotenv, image, patch, state
-from tests.fuzz.upstream import expiries, replies, urls
+from tests.fuzz.upstream import expiries, formats, replies, urls
 
 Target = Callable[[bytes], None]
 
 TARGETS: dict[str, Target] = {
     target.__name__: target
     for target in (
-        answer, config, dotenv, expiries, expressions, hosts, image, patch, peers, replies, requests, state, template,
-        urls,
+        answer, config, dotenv, expiries, expressions, formats, hosts, image, patch, peers, replies, requests, state,
+        template, urls,
     )
 }  # fmt: skip

@@ -21,7 +21,9 @@ from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings_base import parse_duration
 from tokend.plugin.strict_json import try_object
 from tokend.plugin.text import header_text
+from tokend.plugin.token_check import check_token
 from tokend.plugin.token_expiry import LONGEST_LIFE_SECONDS, expiry
+from tokend.plugin.token_formats import Format, Source, read_token
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
@@ -35,6 +37,7 @@ from tokend.values.url import host_of, path_of, same_origin, validate_base_url
 T = TypeVar("T")
 CLOCK = StandingClock(NOW)
 # An upstream may write what it likes into its reply; none of it may reach a message.
+FORMATS: dict[str, Format] = {"native": "native", "oauth": "oauth", "exec-credential": "exec-credential", "aws": "aws"}
 ECHO = "planted-fake-echo"
 URL = "https://upstream.example"
 KINDS: dict[str, Any] = {
@@ -148,6 +151,27 @@ def expiries(data: bytes) -> None:
         return
     assert end is not None
     assert 0 < sent.until(end) <= LONGEST_LIFE_SECONDS
+
+
+def formats(data: bytes) -> None:
+    """What a program prints or a file holds: a good token or a known error, which quotes nothing of it.
+
+    The first line names the format.
+    """
+    name, _, rest = data.partition(b"\n")
+    form = name.decode("latin-1")
+    now = CLOCK.instant()
+    source = Source("command mint", "printed")
+    try:
+        found = read_token(rest, FORMATS.get(form, "raw"), source)
+        token = found.token(now=now, counted_from=now.after(-60), previous=PREVIOUS)
+    except TransientError as error:
+        assert error.detail.startswith("command mint ")
+        assert ECHO not in error.detail
+        assert error.detail.isprintable()
+        return
+    _believable(token)
+    check_token(token)
 
 
 def urls(data: bytes) -> None:

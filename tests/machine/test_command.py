@@ -13,7 +13,14 @@ import pytest
 
 from tests.files.children import until
 from tokend.machine import command
-from tokend.machine.command import EndedCommand, end_commands, failure_of_command, kill_commands, run_command
+from tokend.machine.command import (
+    CommandStop,
+    EndedCommand,
+    end_commands,
+    failure_of_command,
+    kill_commands,
+    run_command,
+)
 
 ENVIRON = {"PATH": os.environ["PATH"]}
 
@@ -160,3 +167,41 @@ def test_a_command_gets_what_is_added_and_no_secret(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("FAKE_SECRET", "planted-fake")
     script = 'test "$TOKEND_FILE" = /run/x && test -n "$PATH" && test -z "$FAKE_SECRET"'
     assert failure_of_command(["sh", "-c", script], {"TOKEND_FILE": "/run/x"}, seconds=60) is None
+
+
+def test_a_command_that_is_not_wanted_any_more_is_ended_with_its_group(tmp_path: Path) -> None:
+    """From another thread: the one that waits for it is not free."""
+    stop, result = CommandStop(), list[EndedCommand]()
+    script = f"sleep 600 & echo $! > {tmp_path}/child; wait"
+    thread = threading.Thread(
+        target=lambda: result.append(run_command(["sh", "-c", script], ENVIRON, seconds=300, stop=stop)), daemon=True
+    )
+    thread.start()
+    until(lambda: (tmp_path / "child").exists() and bool((tmp_path / "child").read_text().strip()), "the child")
+    stop.stop()
+    thread.join(20)
+    assert result[0].status == -signal.SIGKILL
+    until(lambda: ended(int((tmp_path / "child").read_text())), "its end")
+
+
+def test_a_command_that_is_not_wanted_before_it_begins_is_not_started(tmp_path: Path) -> None:
+    """It waited for a thread meanwhile. A stop after the end does nothing, also if the pid is another command's."""
+    stop, mark = CommandStop(), tmp_path / "ran"
+    assert run_command(["true"], ENVIRON, seconds=60, stop=stop).status == 0
+    stop.stop()
+    with pytest.raises(TimeoutError):
+        run_command(["touch", str(mark)], ENVIRON, seconds=60, stop=stop)
+    assert not mark.exists()
+
+
+def test_a_stop_while_a_command_is_being_started_counts() -> None:
+    """Between its start and the note of its pid."""
+    stop = CommandStop()
+    process = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    command._running.add(process.pid, command._running.ends)
+    try:
+        stop.stop()
+        stop.begun(process.pid)
+        assert process.wait(20) == -signal.SIGKILL
+    finally:
+        command._running.remove(process.pid)

@@ -31,7 +31,7 @@ ACCEPTED = {
 OTHERS = (
     "literal", "env", "credential", "command", "stderr", "not-hex", "proxy", "listen", "pem", "claim", "header",
     "neighbour", "open-quote", "template", "old-comment", "query", "path", "wrong-listen", "authorization", "parameter",
-    "issue-value", "body", "broken-line", "broken-value", "broken-key",
+    "issue-value", "body", "broken-line", "broken-value", "broken-key", "printed", "refresh", "variable", "in-a-file",
 )  # fmt: skip
 SECRETS = {name: planted(name) for name in (*ACCEPTED, *OTHERS)}
 
@@ -69,6 +69,9 @@ def lay_out(home: Home) -> dict[str, str]:
     """Write the files around the configuration; returns the daemon's environment."""
     for name, value in SECRETS.items():
         home.secret(name, value)
+    # A refresh token beside the token: of a program that refreshes, and none of ours.
+    answer = {"access_token": SECRETS["printed"], "expires_in": 3600, "refresh_token": SECRETS["refresh"]}
+    home.secret("printed", json.dumps(answer))
     out = home.path / "out"
     (out / "bot.env").write_text(f"# {SECRETS['old-comment']}\nTHEIRS='{SECRETS['neighbour']}'\nJWT_TOKEN=\n")
     (out / "open.env").write_text(f'A="{SECRETS["open-quote"]}\nKEY=1\n')
@@ -99,6 +102,11 @@ def tables(echo: str, listen: str) -> str:
         _projectx("proxy", "https://upstream.invalid", more=f'proxy = "http://u:{SECRETS["proxy"]}@127.0.0.1:9"\n'),
         _projectx("proxy-verdict", "https://upstream.invalid", more=f'proxy = "{_proxy(echo)}"\n'),
         _projectx("bug", f"{echo}/bug"),
+        _minted("minted", "cat s/printed", more='format = "oauth"\n'),
+        _minted("minted-fails", "cat s/printed; cat s/printed s/variable >&2; exit 7"),
+        _minted("minted-garbled", "cat s/printed s/variable"),
+        '\n[providers.read]\nkind = "file"\npath = "s/in-a-file"\nrequired = false\n',
+        '\n[providers.read-wrong]\nkind = "file"\npath = "s/printed"\nformat = "native"\nrequired = false\n',
     ]
     return daemon + good + "".join(bad)
 
@@ -124,6 +132,13 @@ def _projectx(name: str, url: str, *, key: str = '{{ file = "s/px-key" }}', more
     return (
         f'\n[providers.{name}]\nkind = "projectx"\nbase_url = "{url}"\nrequired = false\n{more}'
         f'username = {{{{ file = "s/px-user" }}}}\napi_key = {key}\n'
+    )
+
+
+def _minted(name: str, script: str, *, more: str = "") -> str:
+    return (
+        f'\n[providers.{name}]\nkind = "command"\nrequired = false\ncommand = {json.dumps(["sh", "-c", script])}\n'
+        f'env = {{{{ KEY = {{{{ file = "s/variable" }}}} }}}}\n{more}'
     )
 
 

@@ -76,6 +76,10 @@ def test_nothing_that_the_daemon_shows_holds_a_secret() -> None:
         seen.note("messages to systemd", *daemon.notes, *again.notes, *last.notes)
         assert seen.findings() == []
         assert _astray(home, seen) == []
+        # A refresh token beside a program's token belongs to the program: it is not even saved.
+        state = [path for path in (home.path / "state").rglob("*") if path.is_file()]
+        assert not any(SECRETS["refresh"].encode() in path.read_bytes() for path in state)
+        assert any(SECRETS["printed"].encode() in path.read_bytes() for path in state)
         _check_that_it_was_a_test(seen, echo)
 
 
@@ -104,7 +108,7 @@ def _wait_for_sinks(daemon: Daemon) -> None:
 
 def _read(daemon: Daemon, seen: Seen) -> None:
     """Tokens come where they should; reports about them do not contain them."""
-    for name in ("px", "tt", "partner"):
+    for name in ("px", "tt", "partner", "minted", "read"):
         seen.tokens[name] = daemon.lease(name)["access_token"]
     for name, parameters in (("wallet", PAYMENT), ("links", USER)):
         issued = daemon.ask("POST", f"/v1/tokens/{name}/issue", parameters)

@@ -1,8 +1,10 @@
 """The runtime of one provider: its secrets, its upstream, and the upstream's clock."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +13,7 @@ import pytest
 
 from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Reachable, reply, serving
+from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.secret_source import SecretSource
 from tokend.upstream.provider_runtime import KILLED_SECONDS, REVEAL_SECONDS, ProviderRuntime
@@ -69,6 +72,26 @@ def test_a_program_has_its_own_threads_and_the_clean_environment() -> None:
         assert (files.given, commands.given) == ([], [20 + KILLED_SECONDS])
         assert await one.run_in_thread(lambda: 7, seconds=3) == 7
         assert files.given == [3]
+
+    anyio.run(main)
+
+
+def test_a_program_ends_with_the_task_that_waits_for_it(tmp_path: Path) -> None:
+    """Its thread is free again at once."""
+
+    async def main() -> None:
+        pool = ThreadPool(1)
+        one = ProviderRuntime(Reachable(), clock=StandingClock(NOW), threads=pool, environ={"PATH": os.environ["PATH"]})
+        argv = ["sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 600"]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(one.run_command, argv, {}, seconds=300, output_limit=10))
+            with anyio.fail_after(20):
+                while not await anyio.Path(tmp_path / "pid").exists():  # noqa: ASYNC110  (no event says so)
+                    await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+        with anyio.fail_after(20):
+            while pool.running:  # noqa: ASYNC110  (no event says so)
+                await anyio.sleep(0.01)
 
     anyio.run(main)
 

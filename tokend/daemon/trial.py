@@ -18,7 +18,7 @@ from tokend.engine.publishing.store_probe import StoreProbe
 from tokend.engine.reload_plan import ReloadPlan, Step
 from tokend.machine import hardening, logs
 from tokend.machine.command import end_commands
-from tokend.plugin.settings import HeldSettings, SinkSettings
+from tokend.plugin.settings import HeldSettings, ProviderSettings, SinkSettings
 from tokend.plugin.shown_text import shown
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import Notifier
@@ -32,6 +32,8 @@ Outcome = Literal["ok", "refused", "failed", "not_tried"]
 
 # What an attempt may take beside its own timeout: minimum intervals and short pauses are waited for.
 PATIENCE_SECONDS = 60.0
+# The label of a provider's own server.
+SERVER = "server"
 # So many stores are asked at a time.
 PROBES = 16
 # States and classes of failures in which a person must act.
@@ -50,7 +52,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class ProbedStore:
-    """The result of a probe of one store, which belongs to the sink ``label`` of the token ``name``."""
+    """The result of a probe of one store, which belongs to the sink ``label`` of the token ``name``.
+
+    With the label "server" it is that of the token's own server.
+    """
 
     name: str
     label: str
@@ -146,7 +151,7 @@ async def _try_all(given: Launch, names: Sequence[str], stores: bool) -> tuple[l
 
 
 async def _probe_all(engine: EngineParts, config: Config) -> list[ProbedStore]:
-    """Ask all stores, a few at a time, in the order of the configuration."""
+    """Ask the servers that say what they are, and all stores; a few at a time, in the order of the configuration."""
     found: dict[tuple[str, str], ProbedStore] = {}
     places = anyio.Semaphore(PROBES)
 
@@ -155,6 +160,12 @@ async def _probe_all(engine: EngineParts, config: Config) -> list[ProbedStore]:
             result = await engine.supervisor.probe(name, sink)
         found[name, label] = ProbedStore(name, label, shown(sink.target), result)
 
+    async def probe_server(name: str, settings: ProviderSettings) -> None:
+        async with places:
+            answer = await engine.supervisor.probe_server(settings)
+        if answer is not None:
+            found[name, SERVER] = ProbedStore(name, SERVER, settings.upstream or "", StoreProbe(*answer))
+
     asked = [
         (name, f"{sink.kind}-{number}", sink)
         for name, provider in config.providers.items()
@@ -162,9 +173,12 @@ async def _probe_all(engine: EngineParts, config: Config) -> list[ProbedStore]:
         if sink.family == "remote"
     ]
     async with anyio.create_task_group() as probes:
+        for name, provider in config.providers.items():
+            probes.start_soon(probe_server, name, provider.settings)
         for one in asked:
             probes.start_soon(probe, *one)
-    return [found[name, label] for name, label, _ in asked]
+    servers = [found[name, SERVER] for name in config.providers if (name, SERVER) in found]
+    return [*servers, *(found[name, label] for name, label, _ in asked)]
 
 
 def _plan(config: Config, names: Sequence[str]) -> ReloadPlan:

@@ -57,16 +57,53 @@ class _Running:
 _running = _Running()
 
 
+class CommandStop:
+    """End one command from another thread, also before it is started: its result is not wanted any more."""
+
+    __slots__ = ("_pid", "_stopped")
+
+    def __init__(self) -> None:
+        self._pid: int | None = None
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Kill the command with its process group, or keep it from being started. After its end this does nothing."""
+        with _running.lock:
+            self._stopped = True
+            self._kill()
+
+    def begun(self, pid: int | None) -> None:
+        """Note that the command is starting, or runs as ``pid``. Raises TimeoutError if it is not wanted any more."""
+        with _running.lock:
+            self._pid = pid
+            if self._stopped and pid is None:
+                raise TimeoutError
+            if self._stopped:
+                self._kill()
+
+    def _kill(self) -> None:
+        if self._pid in _running.pids:
+            _kill_group(self._pid, signal.SIGKILL)
+
+
 def run_command(
-    argv: Sequence[str], environ: Mapping[str, str], *, seconds: float, output_limit: int = 0
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    seconds: float,
+    output_limit: int = 0,
+    stop: CommandStop | None = None,
 ) -> EndedCommand:
     """Run a command and wait until it has ended; its standard output is read if ``output_limit`` (bytes) is not 0.
 
     Raises OSError or ValueError if it cannot be started, and TimeoutError after ``seconds``. A program that somebody
     else could change is not started (`files.trusted`): it would run as this user. A command that is out of time, or
-    that prints more than ``output_limit`` bytes, is killed with its whole process group. Blocks.
+    that prints more than ``output_limit`` bytes, is killed with its whole process group. ``stop`` ends it at once.
+    Blocks.
     """
     _require_safe_program(argv[0], environ)
+    stop = stop or CommandStop()
+    stop.begun(None)
     null, ends_before = subprocess.DEVNULL, _running.ends
     process = subprocess.Popen(
         argv,
@@ -78,6 +115,7 @@ def run_command(
     )
     with process:
         _running.add(process.pid, ends_before)
+        stop.begun(process.pid)
         try:
             return _wait(process, time.monotonic() + seconds, output_limit)
         finally:

@@ -8,13 +8,12 @@ from pydantic import Field, field_validator
 
 from tokend.machine.command import EndedCommand
 from tokend.plugin.field_roles import Role
+from tokend.plugin.format_settings import FormatSettings
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.secret_table import SecretTable, Variables
-from tokend.plugin.settings import HeldSettings
-from tokend.plugin.settings_base import Duration
 from tokend.plugin.shown_text import looks_secret
-from tokend.plugin.token_formats import LARGEST_TEXT_BYTES, Format, Source, read_token
+from tokend.plugin.token_formats import LARGEST_TEXT_BYTES, Source, read_token
 from tokend.values.errors import RejectedError, SecretError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
@@ -28,7 +27,7 @@ _EXEC_INFO = Secret(
 )
 
 
-class Command(HeldSettings):
+class Command(FormatSettings):
     """A held token that a program prints. The program may call an upstream: minimum interval and backoff hold."""
 
     local: ClassVar[bool] = False
@@ -36,8 +35,6 @@ class Command(HeldSettings):
     kind: Literal["command"] = "command"
     command: Annotated[tuple[str, ...], Field(strict=False, min_length=1), Role.ACCOUNT]
     env: Variables = Field(default_factory=SecretTable)
-    format: Format = "raw"
-    lifetime: Duration | None = None
     # Another list may end a rejection; it asks for no other token.
     rejected_exit: Annotated[tuple[Annotated[int, Field(ge=1, le=255)], ...], Field(strict=False), Role.CONNECTION] = ()
 
@@ -49,6 +46,11 @@ class Command(HeldSettings):
                 'the first word is the program: ["gcloud", "auth", "print-access-token"]; no word holds NUL'
             )
         return value
+
+    @property
+    def source(self) -> Source:
+        """The program, by its name only where it is one."""
+        return Source(str(SecretSource(command=self.command)), "printed")
 
     @property
     def env_text(self) -> SecretTable:
@@ -80,10 +82,10 @@ class Command(HeldSettings):
         if self.format == "exec-credential":
             added = {EXEC_INFO: _EXEC_INFO, **added}
         started = runtime.clock.instant()
-        name = str(SecretSource(command=self.command))
-        ended = await self._run(runtime, name, added)
-        self._refuse(ended, name)
-        found = read_token(ended.output, self.format, Source(name, "printed"))
+        source = self.source
+        ended = await self._run(runtime, source.name, added)
+        self._refuse(ended, source.name)
+        found = read_token(ended.output, self.format, source)
         return found.token(now=runtime.clock.instant(), counted_from=started, lifetime=self.lifetime, previous=previous)
 
     async def _variable(self, runtime: Runtime, source: SecretSource) -> Secret:

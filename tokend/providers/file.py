@@ -7,15 +7,15 @@ from typing import Annotated, ClassVar, Literal
 
 from tokend.plugin.declared.expressions import ExpressionField
 from tokend.plugin.field_roles import Role
+from tokend.plugin.format_settings import FormatSettings
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_inspection import exposure
 from tokend.plugin.secret_reading import check_path
 from tokend.plugin.secret_source import SecretSource
-from tokend.plugin.settings import HeldSettings
-from tokend.plugin.settings_base import AnchoredPath, Duration
+from tokend.plugin.settings_base import AnchoredPath
 from tokend.plugin.settled_file import READ_SECONDS, SETTLED_SECONDS, FileContent, read_now
 from tokend.plugin.strict_json import parse_value
-from tokend.plugin.token_formats import LARGEST_TEXT_BYTES, Format, FoundToken, Source, find_token, read_token
+from tokend.plugin.token_formats import LARGEST_TEXT_BYTES, FoundToken, Source, find_token, read_token
 from tokend.values.errors import SecretError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
@@ -24,7 +24,7 @@ from tokend.values.tokens import Token
 READINGS = 4
 
 
-class File(HeldSettings):
+class File(FormatSettings):
     """A held token that somebody else renews in a file. The file is watched; there is no request."""
 
     is_read_from_file: ClassVar[bool] = True
@@ -32,9 +32,12 @@ class File(HeldSettings):
 
     kind: Literal["file"] = "file"
     path: Annotated[AnchoredPath, Role.ACCOUNT]
-    format: Format = "raw"
     select: Annotated[ExpressionField | None, Role.ACCOUNT] = None
-    lifetime: Duration | None = None
+
+    @property
+    def source(self) -> Source:
+        """The file."""
+        return Source(str(self._place), "holds")
 
     def warnings(self, secrets: Mapping[str, Secret]) -> tuple[str, ...]:  # noqa: ARG002  # of the interface
         """Return warnings about the file: that it holds no token now, and that everybody may read it. Blocks."""
@@ -60,36 +63,32 @@ class File(HeldSettings):
             if now.is_same(before):
                 return now
             before = now
-        raise TransientError(f"{self._source.name} keeps changing while it is read")
+        raise TransientError(f"{self.source.name} keeps changing while it is read")
 
     async def _read(self, runtime: Runtime) -> FileContent:
         try:
             return await runtime.run_in_thread(self._read_now, seconds=READ_SECONDS)
         except TimeoutError as error:
             why = str(error) or f"it hangs, for {READ_SECONDS:g} s"
-            raise TransientError(f"{self._source.name} could not be read: {why}") from None
+            raise TransientError(f"{self.source.name} could not be read: {why}") from None
 
     def _read_now(self) -> FileContent:
         check_path(self._place)
-        return read_now(self.path, self._source.name, limit=LARGEST_TEXT_BYTES)
+        return read_now(self.path, self.source.name, limit=LARGEST_TEXT_BYTES)
 
     def _found(self, content: FileContent) -> FoundToken:
         """Find the token in the file. Blocks for as long as `Expression.find`."""
         if self.select is None:
-            return read_token(content.raw, self.format, self._source)
-        name = self._source.name
-        selected = self.select.find(self._source.said(lambda: parse_value(content.raw, name)))
+            return read_token(content.raw, self.format, self.source)
+        name = self.source.name
+        selected = self.select.find(self.source.said(lambda: parse_value(content.raw, name)))
         if selected is None:
-            raise self._source.fault(f"nothing at select = {self.select.text!r}")
-        return find_token(selected, self.format, self._source)
+            raise self.source.fault(f"nothing at select = {self.select.text!r}")
+        return find_token(selected, self.format, self.source)
 
     @property
     def _place(self) -> SecretSource:
         return SecretSource(file=self.path)
-
-    @property
-    def _source(self) -> Source:
-        return Source(str(self._place), "holds")
 
     def _warnings(self) -> Iterator[str]:
         with suppress(SecretError):  # an unsafe path is an error, which says so

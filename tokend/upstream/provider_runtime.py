@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from tokend.machine.clock import Clock
-from tokend.machine.command import EndedCommand
+from tokend.machine.command import CommandStop, EndedCommand
 from tokend.machine.thread_pool import Threads
 from tokend.plugin.clean_command import run_clean
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
@@ -105,9 +105,18 @@ class ProviderRuntime:
     async def run_command(
         self, argv: Sequence[str], added: Mapping[str, Secret], *, seconds: float, output_limit: int
     ) -> EndedCommand:
-        """Run a program in a thread of its own kind, with the clean environment and ``added``."""
-        call = partial(run_clean, argv, added, seconds=seconds, output_limit=output_limit, environ=self._environ)
-        return await self._commands.run(call, seconds=seconds + KILLED_SECONDS)
+        """Run a program in a thread of its own kind, with the clean environment and ``added``.
+
+        It ends with the task that waits for it: a reload has removed its provider.
+        """
+        stop = CommandStop()
+        call = partial(
+            run_clean, argv, added, seconds=seconds, output_limit=output_limit, environ=self._environ, stop=stop
+        )
+        try:
+            return await self._commands.run(call, seconds=seconds + KILLED_SECONDS)
+        finally:
+            stop.stop()
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:

@@ -148,19 +148,22 @@ def is_gone(pid: int) -> bool:
 
 
 def test_a_program_that_hangs_delays_no_other_token_and_no_reader(mint: Home) -> None:
-    """Twenty of them, more than there are threads for commands. A reload while they run is applied."""
-    mint.save(mint.path / "script", "sleep 600\n")
+    """Twenty of them, more than there are threads for commands. A reload that removes them ends their programs."""
+    mint.save(mint.path / "script", f"echo $$ >> {mint.path}/pids; exec sleep 600\n")
     hanging = "".join(
         MINTED.replace("providers.minted", f"providers.hangs-{number}") + "required = false\n" for number in range(20)
     )
     daemon = mint.start(hanging, PARTNER).settled()
     assert daemon.lease("partner")
-    until(lambda: runs(mint) == 16, "the programs")
+    until(lambda: len((mint.path / "pids").read_text().split()) == 16, "the programs")
     mint.secret("partner", "another-fake-secret-of-32-bytes-0123")
     before = daemon.lease("partner")["generation"]
     until(lambda: daemon.lease("partner")["generation"] > before, "the next", seconds=5)
     reloaded(daemon, PARTNER)
     assert daemon.get("/v1/tokens/hangs-1").status == 404
+    pids = (mint.path / "pids").read_text().split()
+    assert len(pids) == 16
+    until(lambda: all(is_gone(int(pid)) for pid in pids), "the end of the programs", seconds=5)
 
 
 AWS = {"Version": 1, "AccessKeyId": "FAKE-ID", "SecretAccessKey": "fake/secret", "SessionToken": "fake-session"}
@@ -178,6 +181,8 @@ def test_the_keys_of_a_credential_process_come_out_as_aws_reads_them(mint: Home)
     assert answer == {
         "AccessKeyId": "FAKE-ID", "SecretAccessKey": "fake/secret", "Token": "fake-session", "Expiration": written,
     }  # fmt: skip
+    extra = {name: value for name, value in AWS.items() if name != "Version"}
+    assert daemon.lease("minted")["extra"] == extra
     assert mint.run("header", "minted").stdout.strip() == ""
     assert "fake/secret" not in mint.log.read_text() + json.dumps(daemon.status())
 
@@ -187,10 +192,15 @@ def test_the_answer_of_a_plugin_of_kubernetes_comes_out_as_one(mint: Home) -> No
     status = {"token": "fake-token", "clientKeyData": "planted-fake-key"}
     said = {"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential", "status": status}
     mint.save(mint.path / "prints", json.dumps(said))
-    daemon = mint.start(MINTED + 'format = "exec-credential"\n').settled()
+    table = MINTED.replace('lifetime = "1h"\n', 'format = "exec-credential"\n') + SINK.replace('"raw"', '"json"')
+    daemon = mint.start(table).settled()
     assert json.loads(mint.run("get", "minted", "-o", "k8s").stdout)["status"]["token"] == "fake-token"
-    assert daemon.lease("minted")["access_token"] == "fake-token"
-    assert "planted-fake-key" not in mint.log.read_text() + json.dumps(daemon.status())
+    lease = daemon.lease("minted")
+    assert (lease["access_token"], lease["extra"]) == ("fake-token", {"clientKeyData": "planted-fake-key"})
+    assert json.loads(mint.out("minted").read_text())["access_token"] == "fake-token"
+    shown = mint.out("minted").read_text() + mint.log.read_text() + json.dumps(daemon.status())
+    assert "planted-fake-key" not in shown
+    assert daemon.row("minted")["note"] == "command ./mint names no end; set lifetime"
 
 
 def test_a_trial_runs_the_program_once_and_a_check_does_not(mint: Home) -> None:

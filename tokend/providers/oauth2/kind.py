@@ -7,7 +7,7 @@ from tokend.plugin.provider import Runtime
 from tokend.plugin.vendor_words import with_words
 from tokend.providers.oauth2.browser_login import begin_in_browser, finish_in_browser
 from tokend.providers.oauth2.device_login import begin_on_device, poll_once
-from tokend.providers.oauth2.discovery import endpoints_of
+from tokend.providers.oauth2.discovery import Need, discovered, endpoints_of
 from tokend.providers.oauth2.exchange import ask
 from tokend.providers.oauth2.grants import grant_parameters
 from tokend.providers.oauth2.refreshing import ask_something_harmless, refresh_login, revoke_login
@@ -18,6 +18,8 @@ from tokend.values.errors import AttemptError, LoginRefusedError
 from tokend.values.logins import Granted, Login, LoginClient
 from tokend.values.secret import Secret
 from tokend.values.tokens import JSON, Token, shown_extra
+
+_NEEDS: Mapping[str, Need] = {"authorization_code": "authorize", "device_code": "device"}
 
 
 class OAuth2(OAuth2Settings):
@@ -36,6 +38,13 @@ class OAuth2(OAuth2Settings):
             return token_of(self, answer, sent.host)
         except AttemptError as error:
             raise with_words(error, answer.reply, sent.secrets) from None
+
+    async def check_server(self, runtime: Runtime) -> str | None:
+        """Compare the server's metadata with the settings."""
+        if self.issuer is None and self.server_url[0] != "resource":
+            return None
+        server = await discovered(self, runtime, _NEEDS.get(self.grant, "token"))
+        return f"the metadata are of the issuer {server.issuer}, and have what the settings need"
 
     # -------------------------------------------------------------- for readers
 
