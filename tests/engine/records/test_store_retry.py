@@ -136,7 +136,7 @@ def test_a_rename_on_a_full_disk_keeps_the_old_file_until_there_is_a_new_one() -
     run_virtually(main)
 
 
-def test_the_old_file_is_emptied_whoever_saves_the_record_first_under_its_new_name() -> None:
+def test_the_old_file_is_emptied_by_the_first_save_under_the_new_name() -> None:
     """A refresh may come before the next try: a token and a login of long ago must not be found there again."""
 
     async def main(clock: VirtualClock) -> None:
