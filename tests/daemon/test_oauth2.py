@@ -144,3 +144,20 @@ def test_a_person_logs_in_on_another_device() -> None:
         until(lambda: login_of(daemon, begun["login_id"])["state"] == "done", "the login")
         assert daemon.lease("person")["headers"]["Authorization"].startswith("Bearer ")
         assert "device_code" not in begun
+
+
+def test_a_probe_says_whether_the_server_is_the_one_that_is_written(home: Home) -> None:
+    """`tokend check --probe`: the metadata, without a secret; a mismatch is exit code 4."""
+    home.secret("oauth2", "sandbox-oauth2-secret")
+    home.write(CLIENT, PERSONAL, REFRESHED)
+    done = home.run("check", "config.toml", "--probe")
+    host = home.sandbox.url.removeprefix("http://")
+    assert done.returncode == 0, done.stdout + done.stderr
+    wanted = f"ok: {host}: the metadata are of the issuer {home.sandbox.url}/oauth2, and have what the settings need"
+    assert [line for line in done.stdout.splitlines() if "server" in line] == [
+        f"api server: {wanted}", f"person server: {wanted}",
+    ]  # fmt: skip
+    home.write(CLIENT.replace("/oauth2", "/oauth2/"))
+    done = home.run("check", "config.toml", "--probe")
+    assert (done.returncode, "must be the same, byte for byte" in done.stdout) == (4, True), done.stdout
+    assert witness(home) == []

@@ -44,8 +44,8 @@ def test_one_uid_cannot_take_all_seats(tmp_path: Path) -> None:
         assert running.get("/livez").status == 200
 
 
-def test_passed_descriptors_are_not_received(running: Served) -> None:
-    """Descriptors sent along with a request do not arrive in the daemon; from Linux 6.16 on, sending them fails."""
+def test_passed_descriptors_are_not_kept(running: Served) -> None:
+    """From Linux 6.16 on, sending them along with a request fails. On older kernels a thread closes them soon."""
     before = len(list(Path("/proc/self/fd").iterdir()))
     with Client(running.path) as client, Path("/dev/null").open() as null:
         try:
@@ -53,4 +53,4 @@ def test_passed_descriptors_are_not_received(running: Served) -> None:
         except PermissionError:
             client.send(LIVE)
         assert client.reply().status == 200
-        assert len(list(Path("/proc/self/fd").iterdir())) < before + 10
+        assert eventually(lambda: len(list(Path("/proc/self/fd").iterdir())) < before + 10)

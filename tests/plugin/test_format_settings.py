@@ -1,4 +1,4 @@
-"""Keys of kinds that read a token in one of the formats: what readers get of it, and what the operator is told."""
+"""Keys of kinds that read a token in one of the formats: what readers get of it, and the warnings for the operator."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.providers.live import NOW, at
 from tokend.plugin.format_settings import FormatSettings
-from tokend.plugin.token_formats import Source
+from tokend.plugin.found_token import Source
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 

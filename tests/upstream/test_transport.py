@@ -85,6 +85,19 @@ def test_the_settings_proxy_is_used(tmp_path: Path) -> None:
     anyio.run(main)
 
 
+def test_what_a_proxy_refuses_to_connect_was_not_sent() -> None:
+    """A login's refresh token is unspent then, and the message says who refused."""
+
+    async def main() -> None:
+        async with serving(reply(b"planted", status=502)) as proxy:
+            with pytest.raises(TransientError, match=r"through the proxy: it refused to connect us \(502\)") as refused:
+                await ask_at("https://upstream.example", proxy=proxy.url)
+            assert not refused.value.is_sent
+            assert [one.method for one in proxy.requests] == ["CONNECT"]
+
+    anyio.run(main)
+
+
 def test_loopback_is_reached_without_the_proxy() -> None:
     """A proxy elsewhere could not reach it; and it would see user name and key in clear."""
 

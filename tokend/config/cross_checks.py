@@ -10,7 +10,7 @@ from tokend.config.fields import Visibility
 from tokend.config.findings import Findings
 from tokend.config.model import DaemonSettings
 from tokend.files import real_path
-from tokend.plugin.login import login_file_of, uses_login
+from tokend.plugin.login import keeps_login_in_state, uses_login
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.secret_table import SecretTable
 from tokend.plugin.settings import PART, HeldSettings, SinkSettings
@@ -199,11 +199,11 @@ def check_state(daemon: PlacedSettings, providers: Iterable[PlacedSettings], fin
         return
     for provider in providers:
         settings, name = provider.settings, provider.path[-1]
-        if not isinstance(settings, HeldSettings) or login_file_of(settings) is not None:
+        if not isinstance(settings, HeldSettings):
             continue
-        if uses_login(settings):
+        if keeps_login_in_state(settings):
             message = f'{name} has a login, which a stop would lose: give it a login_file, or write state = "directory"'
-        elif settings.rotates:
+        elif settings.rotates and not uses_login(settings):
             message = f'{name} has a login that rotates, which a stop would lose: state = "directory"'
         else:
             continue

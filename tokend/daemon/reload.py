@@ -25,6 +25,7 @@ from tokend.plugin.login import login_file_of
 from tokend.plugin.secret_reading import files_of
 from tokend.plugin.settings import HeldSettings
 from tokend.service_manager.notify import Notifier
+from tokend.upstream.tls import forget_contexts
 from tokend.values.errors import ConfigError
 from tokend.values.status import StatusWarning
 
@@ -170,6 +171,7 @@ class Reloader:
             self._supervisor.secrets_changed(secrets)
             self._uninspected |= secrets
             self._secrets_changed.set()
+        forget_contexts(paths)
         self._supervisor.connection_files_changed(paths)
         self._supervisor.login_files_changed(paths)
 

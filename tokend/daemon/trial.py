@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 import anyio
@@ -18,7 +19,8 @@ from tokend.engine.publishing.store_probe import StoreProbe
 from tokend.engine.reload_plan import ReloadPlan, Step
 from tokend.machine import hardening, logs
 from tokend.machine.command import end_commands
-from tokend.plugin.settings import HeldSettings, SinkSettings
+from tokend.plugin.login import keeps_login_in_state
+from tokend.plugin.settings import HeldSettings, ProviderSettings, SinkSettings
 from tokend.plugin.shown_text import shown
 from tokend.service_manager.activation import Inherited
 from tokend.service_manager.notify import Notifier
@@ -32,6 +34,8 @@ Outcome = Literal["ok", "refused", "failed", "not_tried"]
 
 # What an attempt may take beside its own timeout: minimum intervals and short pauses are waited for.
 PATIENCE_SECONDS = 60.0
+# The label of a provider's own server.
+SERVER = "server"
 # So many stores are asked at a time.
 PROBES = 16
 # States and classes of failures in which a person must act.
@@ -50,7 +54,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class ProbedStore:
-    """The result of a probe of one store, which belongs to the sink ``label`` of the token ``name``."""
+    """The result of a probe of one store, which belongs to the sink ``label`` of the token ``name``.
+
+    With the label "server" it is that of the token's own server.
+    """
 
     name: str
     label: str
@@ -81,7 +88,8 @@ def try_providers(config: Config, names: Iterable[str], *, stores: bool = False)
     with _state(config) as (state, note):
         given = launch(config, None, state, last_event=0, inherited=Inherited(), notifier=Notifier())
         try:
-            results, probed = anyio.run(_try_all, given, names, stores, backend_options={"use_uvloop": True})
+            main = partial(_try_all, given, names, stores, is_saved=note is None)
+            results, probed = anyio.run(main, backend_options={"use_uvloop": True})
         finally:
             end_commands()
     return Trials(results, probed, note if names else None)
@@ -119,7 +127,9 @@ def _state(config: Config) -> Iterator[tuple[SealedState, str | None]]:
     yield SealedState(snapshot, sealer), f"these attempts are not saved: {why}{unread}"
 
 
-async def _try_all(given: Launch, names: Sequence[str], stores: bool) -> tuple[list[Trial], list[ProbedStore]]:
+async def _try_all(
+    given: Launch, names: Sequence[str], stores: bool, *, is_saved: bool
+) -> tuple[list[Trial], list[ProbedStore]]:
     found: dict[str, Trial] = {}
     async with anyio.create_task_group() as tasks:
         engine = await start_engine(given, tasks)
@@ -133,7 +143,7 @@ async def _try_all(given: Launch, names: Sequence[str], stores: bool) -> tuple[l
             for other in referenced(engine.in_force.config.providers[name].settings):
                 if other in ended:
                     await ended[other].wait()
-            found[name] = await _try(engine, engine.in_force.config, name)
+            found[name] = await _try(engine, engine.in_force.config, name, is_saved=is_saved)
             ended[name].set()
 
         async with anyio.create_task_group() as trials:
@@ -146,7 +156,7 @@ async def _try_all(given: Launch, names: Sequence[str], stores: bool) -> tuple[l
 
 
 async def _probe_all(engine: EngineParts, config: Config) -> list[ProbedStore]:
-    """Ask all stores, a few at a time, in the order of the configuration."""
+    """Ask the servers that say what they are, and all stores; a few at a time, in the order of the configuration."""
     found: dict[tuple[str, str], ProbedStore] = {}
     places = anyio.Semaphore(PROBES)
 
@@ -155,6 +165,12 @@ async def _probe_all(engine: EngineParts, config: Config) -> list[ProbedStore]:
             result = await engine.supervisor.probe(name, sink)
         found[name, label] = ProbedStore(name, label, shown(sink.target), result)
 
+    async def probe_server(name: str, settings: ProviderSettings) -> None:
+        async with places:
+            answer = await engine.supervisor.probe_server(settings)
+        if answer is not None:
+            found[name, SERVER] = ProbedStore(name, SERVER, settings.upstream or "", StoreProbe(*answer))
+
     asked = [
         (name, f"{sink.kind}-{number}", sink)
         for name, provider in config.providers.items()
@@ -162,9 +178,12 @@ async def _probe_all(engine: EngineParts, config: Config) -> list[ProbedStore]:
         if sink.family == "remote"
     ]
     async with anyio.create_task_group() as probes:
+        for name, provider in config.providers.items():
+            probes.start_soon(probe_server, name, provider.settings)
         for one in asked:
             probes.start_soon(probe, *one)
-    return [found[name, label] for name, label, _ in asked]
+    servers = [found[name, SERVER] for name in config.providers if (name, SERVER) in found]
+    return [*servers, *(found[name, label] for name, label, _ in asked)]
 
 
 def _plan(config: Config, names: Sequence[str]) -> ReloadPlan:
@@ -183,10 +202,12 @@ def _keep_intervals(engine: EngineParts, config: Config) -> None:
             engine.limits.block(record.account, record.last_attempt.after(settings.request_interval_seconds))
 
 
-async def _try(engine: EngineParts, config: Config, name: str) -> Trial:
+async def _try(engine: EngineParts, config: Config, name: str, *, is_saved: bool) -> Trial:
     settings = config.providers[name].settings
     if not isinstance(settings, HeldSettings):
         return Trial(name, "not_tried", "it is issued on demand, from a caller's parameters: tokend issue " + name)
+    if not is_saved and keeps_login_in_state(settings):
+        return Trial(name, "not_tried", f"its login is the daemon's, and would be spent: tokend refresh {name}")
     with anyio.move_on_after(settings.timeout.total_seconds() + PATIENCE_SECONDS):
         while True:
             try:

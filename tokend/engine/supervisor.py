@@ -19,6 +19,7 @@ from tokend.engine.context.counters import Counters
 from tokend.engine.context.references import References, referenced
 from tokend.engine.context.warnings import CONFIG, SECRETS, Warnings
 from tokend.engine.held.login_exchange import ExchangeUnderWay
+from tokend.engine.held.server_probe import Outcome, probe_server
 from tokend.engine.logins.logins import Logins
 from tokend.engine.publishing import newer_targets
 from tokend.engine.publishing.drift_watch import DriftWatch
@@ -38,7 +39,7 @@ from tokend.plugin.login import login_file_of, uses_login
 from tokend.plugin.provider import RequestIdMaker
 from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.secret_reading import files_of
-from tokend.plugin.settings import HeldSettings, SinkSettings
+from tokend.plugin.settings import HeldSettings, ProviderSettings, SinkSettings
 from tokend.values.errors import NotSupportedError, TokenUnavailableError, UnknownTokenError, UnsafePathError
 from tokend.values.secret import Secret
 from tokend.values.status import Failure, SinkStatus
@@ -72,6 +73,7 @@ class Supervisor:
         self._workers.start(None, self._drift.run)
         self._references = References(context.store, self._token_changed)
         self.logins = Logins(tasks, context, self._providers)
+        self._workers.start(None, self.logins.watch)
         for name, record in context.store.records.items():
             # Honour a persisted Retry-After after a restart, even if the provider that received it is gone.
             if record.host_pause is not None:
@@ -302,6 +304,10 @@ class Supervisor:
     async def probe(self, name: str, sink: SinkSettings) -> StoreProbe:
         """Ask the store of a remote sink, which need not run, once; writes nothing."""
         return await probe_store(name, sink, self._context)
+
+    async def probe_server(self, settings: ProviderSettings) -> tuple[Outcome, str] | None:
+        """Ask the server of a provider, which need not run, what it is; None if there is nothing to ask."""
+        return await probe_server(settings, self._context)
 
     async def reload(self, *, dry_run: bool, path: Path | None = None) -> ReloadAnswer:
         """Read the configuration again and apply it."""

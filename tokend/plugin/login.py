@@ -168,6 +168,11 @@ def login_file_key_of(settings: HeldSettings) -> SecretSource | None:
     return source if isinstance(source, SecretSource) else None
 
 
+def keeps_login_in_state(settings: HeldSettings) -> bool:
+    """Return whether the login of these settings is in one daemon's state, and not in a file that several share."""
+    return uses_login(settings) and login_file_of(settings) is None
+
+
 def has_interactive_login(settings: HeldSettings) -> TypeGuard[InteractiveLogin]:
     """Return whether a person can log in for these settings."""
     return implements(settings, InteractiveLogin) and bool(cast(InteractiveLogin, settings).login_flows)

@@ -96,6 +96,17 @@ class WithInitialToken(Protocol):
 
 
 @runtime_checkable
+class WithServerCheck(Protocol):
+    """A held kind whose server says what it is, without credentials."""
+
+    async def check_server(self, runtime: Runtime) -> str | None:
+        """Compare what the server says of itself with the settings, for ``tokend check --probe``.
+
+        Sends no secret. Returns what agrees, None if there is nothing to ask. Raises an `AttemptError`.
+        """
+
+
+@runtime_checkable
 class Issuer(Protocol):
     """An on-demand kind: an `OnDemandSettings` model with these methods."""
 
@@ -115,6 +126,11 @@ class RequestIdMaker(Protocol):
 
     def request_id(self) -> str:
         """Make a new id."""
+
+
+def checks_server(settings: object) -> TypeGuard[WithServerCheck]:
+    """Return whether the server of these settings says what it is."""
+    return implements(settings, WithServerCheck)
 
 
 def takes_initial_token(settings: object) -> TypeGuard[WithInitialToken]:

@@ -136,7 +136,8 @@ class Upstream:
         except Exception as error:
             if (what := _failure_reason(error)) is None:
                 raise
-            raise TransientError(f"{host}: {what}", is_answered=response is not None) from None
+            is_sent = not _is_refused_by_proxy(error)
+            raise TransientError(f"{host}: {what}", is_sent=is_sent, is_answered=response is not None) from None
         finally:
             if response is not None:
                 # It and its stream hold each other, and with them the request and its secrets, until some later day
@@ -187,6 +188,13 @@ async def _read(response: "httpx.Response", host: str, largest_bytes: int) -> by
         if len(body) > largest_bytes:
             raise TransientError(f"{host} answered with more than {largest_bytes // 1024} KiB: not a token")
     return bytes(body)
+
+
+def _is_refused_by_proxy(error: Exception) -> bool:
+    """Return whether the proxy has made no connection: the upstream has seen nothing."""
+    import httpcore
+
+    return isinstance(error, httpcore.ProxyError)
 
 
 def _failure_reason(error: Exception) -> str | None:

@@ -12,6 +12,8 @@ from tokend.values.secret import Secret
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 
 _NOTHING: Mapping[str, Secret] = MappingProxyType({})
+# A member of `Token.extra` that no reader gets, as all that begin with _.
+REFRESH_IN = "_refresh_in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,12 @@ class Token:
     def life_seconds(self) -> float | None:
         """The seconds between issue and expiry; None for a token without an end."""
         return None if self.expires_at is None else self.issued_at.until(self.expires_at)
+
+    @property
+    def refresh_in_seconds(self) -> float | None:
+        """The seconds from the issue after which the upstream wants a newer token fetched; None if it does not say."""
+        seconds = self.extra.get(REFRESH_IN)
+        return seconds if isinstance(seconds, float) else None
 
     def is_valid(self, now: Instant) -> bool:
         """Return whether the token is unexpired. Boot time decides: a stepped wall clock expires nothing."""

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from tests.daemon.harness import Daemon, Home, at_home, until
@@ -52,6 +53,10 @@ def value(daemon: Daemon) -> str:
     return str(daemon.lease("mine")["access_token"])
 
 
+def differs(daemon: Daemon, known: str) -> bool:
+    return value(daemon) != known
+
+
 def content(home: Home) -> Any:
     return json.loads((home.path.parent / "shared" / "login").read_text())
 
@@ -70,12 +75,11 @@ def test_two_daemons_have_one_token_and_no_refresh_token_is_sent_twice_over_kill
     with homes(oauth2_ttl=3.0) as (one, other):
         daemons = [one.start().settled(), other.start().settled()]
         until(lambda: value(daemons[0]) == value(daemons[1]), "the same token")
-        for number in range(2):
-            home, daemon = (one, daemons[0]) if number % 2 else (other, daemons[1])
-            known = value(daemon)
-            daemon.end(signal.SIGKILL)
-            daemons[0 if number % 2 else 1] = home.start()
-            until(lambda known=known: value(daemons[0]) != known, "another token")
+        for index, home in ((1, other), (0, one)):
+            known = value(daemons[index])
+            daemons[index].end(signal.SIGKILL)
+            daemons[index] = home.start()
+            until(partial(differs, daemons[0], known), "another token")
             until(lambda: value(daemons[0]) == value(daemons[1]), "the same token")
         seen = [(call["refresh_token"], call["new_refresh_token"], call["reuse"]) for call in witness(one)]
         assert seen == [(index, index + 1, False) for index in range(len(seen))]

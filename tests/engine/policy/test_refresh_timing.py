@@ -40,6 +40,14 @@ def test_the_lead_is_the_wish_or_the_greater_of_minimum_and_a_fifth_and_at_most_
     assert refresh_moment(token(life), lead_seconds=seconds, jitter=0.0) == START.after(life - expected)
 
 
+@pytest.mark.parametrize(("wanted", "lead"), [(500.0, 500), (900.0, 200), (100.0, 500), (True, 200), (None, 200)])
+def test_an_answer_may_ask_for_an_earlier_refresh(wanted: float | None, lead: float) -> None:
+    """Azure's refresh_in. Never before half of the life; the operator's wish counts before."""
+    found = Token(Secret("fake"), "Bearer", START, START.after(1000), extra={"_refresh_in": wanted})
+    assert lead_seconds(found, lead=None, minimum_lead_seconds=0) == lead
+    assert lead_seconds(found, lead=timedelta(seconds=7), minimum_lead_seconds=0) == 7
+
+
 def test_jitter_only_makes_a_refresh_earlier_and_by_at_most_a_twentieth() -> None:
     """Up to 5 % of the life earlier."""
     early = refresh_moment(token(1000), lead_seconds=200, jitter=0.999)

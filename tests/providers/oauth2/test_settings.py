@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.config.written import refused, written
+from tests.config.written import loaded, refused, written
 from tests.providers.live import env
 from tests.providers.oauth2.asking import faults_of, settings
 from tokend.plugin.secret_source import SecretSource
+from tokend.values.secret import Secret
 
 SIGNING: dict[str, Any] = {"grant": "jwt_bearer", "client_secret": None, "private_key": env("API_KEY")}
 
@@ -107,3 +108,48 @@ def test_the_server_is_what_is_written_first() -> None:
     assert settings(token_url=None, issuer="https://i.example").upstream == "i.example:443"
     public = settings(token_url=None, resource="https://r.example", client_secret=None, grant="device_code")
     assert public.upstream == "r.example:443"
+
+
+def test_warnings_are_about_what_is_not_hidden_and_what_is_not_there() -> None:
+    """A text that looks like a secret is not quoted."""
+    planted = "ghp_" + "a1B2" * 9
+    made = settings(token_parameters={"x": planted}, request={"headers": {"X": planted}, "encoding": "query"})
+    said = list(made.warnings({}))
+    assert [one.partition(":")[0] for one in said] == [
+        "token_parameters.x", "request.headers.X", 'request.encoding = "query"',
+    ]  # fmt: skip
+    assert planted not in str(said)
+    first = settings(grant="refresh_token", refresh_token=env("API_KEY"))
+    assert list(first.warnings({"refresh_token": Secret("x")})) == []
+    assert "while there is no login" in next(first.warnings({}))
+    assert list(settings(grant="refresh_token", refresh_token=SecretSource(command=("x",))).warnings({})) == []
+
+
+def test_a_first_refresh_token_that_is_gone_is_no_error(tmp_path: Path) -> None:
+    """The login is kept; the file may be deleted after its first use."""
+    text = """\
+[providers.a]
+kind = "oauth2"
+grant = "refresh_token"
+token_url = "https://login.example/token"
+client_id = "fake"
+refresh_token = { file = "./gone" }
+"""
+    warned = [warning.message for warning in loaded(written(tmp_path, text)).warnings]
+    assert any("refresh_token cannot be read" in one for one in warned), warned
+
+
+def test_a_login_is_not_lost_with_the_memory_of_systemd(tmp_path: Path) -> None:
+    """state = "fdstore" does not outlive a stop."""
+    text = """\
+[daemon]
+state = "fdstore"
+
+[providers.a]
+kind = "oauth2"
+grant = "device_code"
+issuer = "https://login.example"
+client_id = "fake"
+"""
+    assert any("login" in problem.message for problem in refused(written(tmp_path, text)))
+    assert not settings().rotates

@@ -31,6 +31,17 @@ def test_an_impossible_life_is_discarded(life: Any) -> None:
     assert isinstance(error_of(granted(expires_in=life)), TransientError)
 
 
+@pytest.mark.parametrize(
+    ("said_in", "kept"),
+    [(1800, 1800.0), ("1800", 1800.0), (0, None), (-1, None), (7200, None), (3600, None), (True, None), ("x", None)],
+)
+def test_a_server_may_ask_for_an_early_refresh(said_in: Any, kept: float | None) -> None:
+    """Azure's refresh_in. No reader gets it."""
+    token = token_of(granted(refresh_in=said_in))
+    assert token.refresh_in_seconds == kept
+    assert settings().shown_extra(token) == {}
+
+
 def test_null_means_absent() -> None:
     """Of each member."""
     body = json.dumps({"access_token": TOKEN, "expires_in": None, "token_type": None, "refresh_token": None})

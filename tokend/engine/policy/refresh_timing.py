@@ -33,7 +33,8 @@ START_SPREAD_SECONDS = 3.0
 def lead_seconds(token: Token, *, lead: timedelta | Percentage | None, minimum_lead_seconds: float) -> float | None:
     """Compute how long before its end ``token`` is replaced; None for a token without an end.
 
-    ``lead`` is the operator's ``refresh_before``, ``minimum_lead_seconds`` the vendor's.
+    ``lead`` is the operator's ``refresh_before``, ``minimum_lead_seconds`` the vendor's. Without the operator's wish
+    that of the answer counts (`Token.refresh_in_seconds`).
     """
     life = token.life_seconds
     if life is None:
@@ -44,6 +45,8 @@ def lead_seconds(token: Token, *, lead: timedelta | Percentage | None, minimum_l
         wanted = lead.total_seconds()
     else:
         wanted = max(minimum_lead_seconds, DEFAULT_LEAD_SHARE * life)
+        if token.refresh_in_seconds is not None:
+            wanted = max(wanted, life - token.refresh_in_seconds)
     return min(wanted, LONGEST_LEAD_SHARE * life)
 
 

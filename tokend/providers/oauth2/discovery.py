@@ -48,19 +48,19 @@ async def endpoints_of(settings: OAuth2Settings, runtime: Runtime, need: Need = 
     if not has_server:
         return written  # `consistency` has seen to it that only the optional endpoint is missing
     try:
-        metadata = await metadata_of(settings, runtime)
+        return await discovered(settings, runtime, need)
     except (TransientError, RateLimitedError):
         if is_complete:
             return written
         raise
-    return _with_metadata(written, metadata, need, settings)
 
 
-async def metadata_of(settings: OAuth2Settings, runtime: Runtime) -> Mapping[str, Any]:
-    """Return the metadata of the issuer that is written, or that the resource names."""
+async def discovered(settings: OAuth2Settings, runtime: Runtime, need: Need) -> Endpoints:
+    """Return the endpoints of the issuer that is written, or that the resource names, by its metadata."""
     issuer = settings.issuer or await _issuer_of_resource(settings.resource[0], runtime)
     urls = _urls_of_issuer(issuer)
-    return await _document(runtime, urls, "issuer", issuer, f"the metadata of the issuer {issuer}")
+    metadata = await _document(runtime, urls, "issuer", issuer, f"the metadata of the issuer {issuer}")
+    return _with_metadata(_written(settings), metadata, need, settings)
 
 
 async def _issuer_of_resource(resource: str, runtime: Runtime) -> str:

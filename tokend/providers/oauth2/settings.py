@@ -1,7 +1,7 @@
 """Keys of kind ``oauth2``. `consistency` has what must hold between them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -13,10 +13,12 @@ from tokend.plugin.field_roles import Absence, Role
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import HeldSettings
 from tokend.plugin.settings_base import AnchoredPath, Duration
+from tokend.plugin.shown_text import looks_secret
 from tokend.providers.oauth2.consistency import faults, raise_faults
 from tokend.providers.oauth2.declared_answer import AnswerRow, AnswerSettings, RequestSettings
 from tokend.providers.oauth2.fields import EndpointUrl, Issuer, Parameters, Resources, Scopes, Several, Visible
 from tokend.providers.oauth2.words import ClientAuth, Grant, SigningAlgorithm
+from tokend.values.secret import Secret
 
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  (a type's name)
 
@@ -122,10 +124,31 @@ class OAuth2Settings(ConnectionSettings, HeldSettings):
             return "issuer", self.issuer
         return "resource", self.resource[0] if self.resource else ""
 
+    def warnings(self, secrets: Mapping[str, Secret]) -> Iterator[str]:
+        """Yield warnings: texts that look like secrets, secrets in a URL, a first refresh token that is not there."""
+        for key, texts in (
+            ("token_parameters", self.token_parameters),
+            ("login_parameters", self.login_parameters),
+            ("request.headers", self.request.headers),
+        ):
+            for name, text in texts.items():
+                if looks_secret(text):
+                    yield f"{key}.{name}: this looks like a secret in the configuration itself, which is not hidden"
+        if self.request.encoding == "query":
+            yield 'request.encoding = "query": what is sent stands in the URL, which servers and proxies log'
+        source = self.refresh_token
+        if source is not None and source.command is None and source.token is None and "refresh_token" not in secrets:
+            yield f"refresh_token cannot be read ({source}): it is needed while there is no login"
+
     @property
     def uses_login(self) -> bool:
         """Whether the token comes from a login, with a refresh token."""
         return self.grant in {"refresh_token", "authorization_code", "device_code"}
+
+    @property
+    def rotates(self) -> bool:  # type: ignore[override]  # other kinds know it without settings
+        """Whether a lost state would lose a login: it is kept in no file of its own."""
+        return self.uses_login and getattr(self, "login_file", None) is None
 
     @property
     def account_fields(self) -> frozenset[str]:

@@ -15,7 +15,7 @@ from tokend.providers.oauth2.settings import OAuth2Settings
 from tokend.values.errors import ServerSettingsError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
-from tokend.values.tokens import JSON, Token
+from tokend.values.tokens import JSON, REFRESH_IN, Token
 
 # RFC 8693, 2.2.1: what was issued is no access token, and is sent in no header.
 NOT_APPLICABLE = "N_A"
@@ -35,11 +35,14 @@ def token_of(settings: OAuth2Settings, answer: Answer, host: str) -> Token:
     for name, one in answer.secret_extra.items():
         if one is not None:
             extra[name] = Secret(one if isinstance(one, str) else json.dumps(one))
+    ends = _end(settings, answer, value, host)
+    if (soon := _refresh_in(answer, ends)) is not None:
+        extra[REFRESH_IN] = soon
     token = Token(
         value=value,
         token_type=kind,
         issued_at=reply.sent_at,
-        expires_at=_end(settings, answer, value, host),
+        expires_at=ends,
         extra=extra,
     )
     return _with_headers(settings, token, host)
@@ -111,6 +114,13 @@ def _end(settings: OAuth2Settings, answer: Answer, token: Secret, host: str) -> 
         return ends
     latest = answer.reply.sent_at.after(settings.max_lifetime.total_seconds())
     return latest if ends is None else min(ends, latest, key=lambda one: one.boot)
+
+
+def _refresh_in(answer: Answer, ends: Instant | None) -> float | None:
+    """Return Azure's ``refresh_in``: when a newer token should be fetched. What is no such time is ignored."""
+    said = answer.document.get("refresh_in") if isinstance(answer.document, dict) else None
+    end = None if said is None or ends is None else refresh_end(said, answer.reply)
+    return None if end is None or ends is None or ends.until(end) >= 0 else answer.reply.sent_at.until(end)
 
 
 def claims_of(jwt: Any) -> Mapping[str, Any]:
