@@ -1,4 +1,4 @@
-"""Which file systems several machines share, by the table of mounts."""
+"""File systems that several machines share, by the table of mounts."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Login files: one provider each, on a local file system that nobody else can write to, with a key of 32 bytes. Blocks."""
+"""Login files: one provider each, on a local file system that nobody else writes to, with a key of 32 bytes. Blocks."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -170,7 +170,7 @@ def login_file_key_of(settings: HeldSettings) -> SecretSource | None:
 
 def keeps_login_in_state(settings: HeldSettings) -> bool:
     """Return whether the login of these settings is in one daemon's state, and not in a file that several share."""
-    return uses_login(settings) and login_file_of(settings) is None
+    return uses_login(settings) and login_file_of(cast(HeldSettings, settings)) is None
 
 
 def has_interactive_login(settings: HeldSettings) -> TypeGuard[InteractiveLogin]:

@@ -155,11 +155,12 @@ def login_file_fault(path: Path, mounts: str | None = None) -> str | None:
         return fault
     try:
         require_safe(path, foreign=Level.UNSAFE)
+        is_there = path.parent.is_dir()
     except UntrustedError as error:
         return error.strerror
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
-    return None if path.parent.is_dir() else f"there is no directory {path.parent}: make it, mode 0700"
+    return None if is_there else f"there is no directory {path.parent}: make it, mode 0700"
 
 
 def _fault_of(path: Path, found: os.stat_result) -> str | None:

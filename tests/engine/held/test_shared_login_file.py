@@ -109,7 +109,7 @@ def test_daemons_take_turns_and_use_what_the_other_has_got(path: Path) -> None:
 
 
 def test_without_a_watch_the_lock_and_the_second_look_are_enough(path: Path) -> None:
-    """Whoever gets the lock reads the file again before it sends anything."""
+    """The daemon that gets the lock reads the file again before it sends anything."""
 
     async def main(clock: VirtualClock) -> None:
         async with two(clock, path, latency=5.0) as (one, other, server):

@@ -1,4 +1,4 @@
-"""What the content of a login file means for a provider."""
+"""The content of a login file, and its meaning for a provider."""
 
 from dataclasses import replace
 

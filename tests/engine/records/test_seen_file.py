@@ -1,4 +1,4 @@
-"""What a record remembers of a login file, in a state file."""
+"""A login file as a record remembers it."""
 
 from dataclasses import replace
 

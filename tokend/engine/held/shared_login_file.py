@@ -1,7 +1,7 @@
 """One provider's login file: its lock, what is read from it, and what is written to it.
 
-Several daemons keep one login there. Whoever makes an exchange holds the lock from before the file is read until the
-answer is written. The record shows what was read last (`Record.seen`); the file is what counts.
+Several daemons keep one login there. The one that makes an exchange holds the lock from before it reads the file until
+it has written the answer. The record shows what was read last (`Record.seen`); the file is what counts.
 """
 
 import secrets

@@ -1,4 +1,4 @@
-"""What the content of a login file means for one provider that shares it. Pure."""
+"""The content of a login file, and its meaning for one provider that shares it. Pure."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from tokend.values.instant import Instant
 from tokend.values.logins import LoginClient
 from tokend.values.tokens import Token
 
-# A refresh token that was refused once is sent again so much later, whoever sends it.
+# A refresh token that was refused once is sent again so much later, by any daemon.
 SECOND_REFUSAL_SECONDS = 5.0
 
 
