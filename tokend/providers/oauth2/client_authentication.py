@@ -83,7 +83,7 @@ def signed_assertion(
     header = dict(header)
     if settings.private_key_id is not None:
         header["kid"] = settings.private_key_id
-    algorithm = settings.assertion_algorithm or _algorithm(settings, secret)
+    algorithm = settings.assertion_algorithm or usual_algorithm(settings, secret)
     return sign({"jti": secrets.token_urlsafe(24), **claims, **times}, secret, algorithm=algorithm, header=header)
 
 
@@ -95,12 +95,12 @@ def assertion_audience(settings: OAuth2Settings, server: Endpoints) -> tuple[str
     return (server.token_url if wanted in {None, "issuer", "token_url"} else str(wanted)), False
 
 
-def _algorithm(settings: OAuth2Settings, secret: Secret) -> str:
+def usual_algorithm(settings: OAuth2Settings, secret: Secret) -> str:
     """Return the usual algorithm for a key."""
     if settings.private_key is None:
         return "HS256"
     try:
-        key = private_key(secret, "RS256")
+        key = private_key(secret, "RS256", prove=False)
     except SecretError:
         return "EdDSA"  # a seed; of anything else the signature says what is wrong
     if (curve := getattr(getattr(key, "curve", None), "name", None)) is not None:

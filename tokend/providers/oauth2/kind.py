@@ -6,6 +6,7 @@ from tokend.plugin.login import BrowserLogin, DeviceLogin, Flow, RememberingRunt
 from tokend.plugin.provider import Runtime
 from tokend.plugin.vendor_words import with_words
 from tokend.providers.oauth2.browser_login import begin_in_browser, finish_in_browser
+from tokend.providers.oauth2.client_authentication import usual_algorithm
 from tokend.providers.oauth2.device_login import begin_on_device, poll_once
 from tokend.providers.oauth2.discovery import Need, discovered, endpoints_of
 from tokend.providers.oauth2.exchange import ask
@@ -14,6 +15,7 @@ from tokend.providers.oauth2.refreshing import ask_something_harmless, refresh_l
 from tokend.providers.oauth2.refusals import refuse
 from tokend.providers.oauth2.settings import OAuth2Settings
 from tokend.providers.oauth2.tokens import made_headers, token_of
+from tokend.signing.jwt import key_fault
 from tokend.values.errors import AttemptError, LoginRefusedError
 from tokend.values.logins import Granted, Login, LoginClient
 from tokend.values.secret import Secret
@@ -24,6 +26,14 @@ _NEEDS: Mapping[str, Need] = {"authorization_code": "authorize", "device_code": 
 
 class OAuth2(OAuth2Settings):
     """A held token of an OAuth 2 server: by a grant without a login, or from a login."""
+
+    def unusable_secrets(self, secrets: Mapping[str, Secret]) -> Mapping[str, str]:
+        """Return the fault of a private key that cannot sign."""
+        key = secrets.get("private_key")
+        if key is None:
+            return {}
+        fault = key_fault(key, self.assertion_algorithm or usual_algorithm(self, key))
+        return {} if fault is None else {"private_key": fault}
 
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:  # noqa: ARG002  (nothing to extend)
         """Ask for a token by a grant without a login."""
