@@ -13,6 +13,7 @@ from tests.providers.live import ENVIRON, NOW, env
 from tests.upstream.clocks import StandingClock
 from tokend.machine.command import EndedCommand
 from tokend.plugin.clean_command import run_clean
+from tokend.plugin.found_token import Source
 from tokend.plugin.http_date import http_date
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.login import Remembered
@@ -24,7 +25,7 @@ from tokend.plugin.strict_json import try_object
 from tokend.plugin.text import header_text
 from tokend.plugin.token_check import check_token
 from tokend.plugin.token_expiry import LONGEST_LIFE_SECONDS, expiry
-from tokend.plugin.token_formats import Format, Source, read_token
+from tokend.plugin.token_formats import Format, read_token
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.oauth2.kind import OAuth2
 from tokend.providers.projectx import ProjectX

@@ -6,7 +6,7 @@ import pytest
 
 from tests.providers.live import NOW, at
 from tokend.plugin.format_settings import FormatSettings
-from tokend.plugin.token_formats import Source
+from tokend.plugin.found_token import Source
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 

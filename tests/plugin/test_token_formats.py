@@ -1,48 +1,17 @@
-"""Formats of tokens that programs print and files hold: what is taken, what is refused, and when a token ends."""
+"""Formats of tokens that programs print and files hold: what is taken, and what is refused."""
 
-import base64
 import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from tests.plugin.token_texts import AWS, FORMATS, ISO, SOURCE, exec_credential, found, jwt, oauth, part, token
 from tests.providers.live import NOW, at
-from tokend.plugin.token_formats import Format, FoundToken, Source, find_token, read_token
+from tokend.plugin.found_token import Source
+from tokend.plugin.token_formats import Format, find_token
 from tokend.values.errors import TransientError
 from tokend.values.secret import Secret
-from tokend.values.tokens import Token
-
-SOURCE = Source("command mint", "printed")
-FORMATS: tuple[Format, ...] = ("raw", "native", "oauth", "exec-credential", "aws")
-ISO = "2023-11-14T22:43:20Z"  # NOW + 1800
-AWS = {"Version": 1, "AccessKeyId": "FAKE-ID", "SecretAccessKey": "fake/secret+key", "SessionToken": "fake-session"}
-
-
-def part(**claims: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
-
-
-def jwt(**claims: Any) -> str:
-    return f"{part(alg='HS256', typ='JWT')}.{part(**claims)}.ZmFrZQ"
-
-
-def found(said: Any, form: Format = "oauth", source: Source = SOURCE) -> FoundToken:
-    """Read a text, or an object as JSON."""
-    return read_token(said.encode() if isinstance(said, str) else json.dumps(said).encode(), form, source)
-
-
-def token(said: Any, form: Format = "oauth", *, age: float = 0.0, **more: Any) -> Token:
-    """Read and date a token now, whose seconds count from ``age`` seconds ago."""
-    return found(said, form).token(now=at(NOW), counted_from=at(NOW - age), **more)
-
-
-def exec_credential(version: str = "v1", **status: Any) -> dict[str, Any]:
-    return {"apiVersion": f"client.authentication.k8s.io/{version}", "kind": "ExecCredential", "status": status}
-
-
-def oauth(**more: Any) -> dict[str, Any]:
-    return {"access_token": "fake-token", **more}
 
 
 @pytest.mark.parametrize(
@@ -196,72 +165,6 @@ def test_a_text_of_another_shape_is_refused_and_not_quoted(form: Format, said: A
     assert refused.value.detail.startswith("command mint printed ")
     assert "answered" not in refused.value.detail
     assert "fake" not in refused.value.detail
-
-
-LIVES: list[Any] = [0, -1, "0", "3600abc", True, [], {}, 1e30, 401 * 86400]
-ENDS: list[Any] = [NOW - 1, 0, "yesterday", NOW + 401 * 86400, False]
-IMPOSSIBLE: list[tuple[Format, Any]] = [
-    *(("oauth", oauth(expires_in=life)) for life in LIVES),
-    *(("oauth", oauth(expires_at=end)) for end in ENDS),
-    ("raw", jwt(exp=NOW - 1)),
-    ("raw", jwt(exp=NOW)),
-    ("native", {"access_token": "fake-token", "expires_at": "2001-01-01T00:00:00Z"}),
-    ("exec-credential", exec_credential(token="fake-token", expirationTimestamp="soon")),
-    ("aws", {**AWS, "Expiration": "2001-01-01T00:00:00Z"}),
-]
-
-
-@pytest.mark.parametrize(("form", "said"), IMPOSSIBLE)
-def test_an_impossible_end_makes_the_token_worthless(form: Format, said: Any) -> None:
-    """docs/promises.md 15 to 18: no loop, and no token that is never renewed."""
-    with pytest.raises(TransientError, match="command mint printed"):
-        token(said, form)
-
-
-def test_seconds_that_were_over_before_the_text_was_read_are_over() -> None:
-    """A file that was written an hour ago with a token of half an hour."""
-    for said, lifetime in ((oauth(expires_in=1800), None), (oauth(), timedelta(minutes=30))):
-        with pytest.raises(TransientError, match="printed a token that has expired already"):
-            token(said, age=3600, lifetime=lifetime)
-
-
-def test_an_old_file_with_a_young_token_is_no_token_of_400_days() -> None:
-    """The times of a file may be those of an archive: only seconds count from them."""
-    assert token(jwt(exp=NOW + 60), "raw", age=NOW - 86400.0).expires_at == at(NOW + 60)
-    assert token(oauth(expires_at=NOW + 60), age=NOW - 86400.0).issued_at == at(NOW)
-
-
-def held(said: Any, form: Format = "oauth", **more: Any) -> Token:
-    """The token as it was read 100 seconds ago."""
-    return found(said, form).token(now=at(NOW - 100), counted_from=at(NOW - 100), **more)
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "end"),
-    [
-        (oauth(expires_at=NOW + 600), oauth(expires_at=NOW + 900), 900),  # the source says so
-        (oauth(expires_at=NOW + 600), oauth(expires_at=NOW + 300), 300),
-        (oauth(expires_at=NOW + 600), oauth(expires_at=NOW + 600.4), None),  # another reading of the clock
-        (oauth(expires_in=600), oauth(expires_in=600), None),  # a cached answer
-        (oauth(expires_in=600), oauth(), None),  # says nothing: the end stays
-        (oauth(expires_at=NOW + 600), oauth(access_token="fake-other", expires_at=NOW + 900), None),
-    ],
-)
-def test_only_a_time_moves_the_end_of_the_token_that_is_held(before: Any, now: Any, end: float | None) -> None:
-    """docs/promises.md 19. The seconds of an answer that a program keeps would prolong its token for ever."""
-    made = token(now, previous=held(before))
-    assert made.is_extended == (end is not None)
-    assert end is None or made.expires_at == at(NOW + end)
-
-
-def test_another_lifetime_dates_the_token_held_again() -> None:
-    """The lifetime counts from when the token was first seen, however often it is read."""
-    old = held(oauth(), lifetime=timedelta(minutes=10))
-    assert not token(oauth(), previous=old, lifetime=timedelta(minutes=10)).is_extended
-    made = token(oauth(), previous=old, lifetime=timedelta(minutes=20))
-    assert (made.is_extended, made.issued_at, made.expires_at) == (True, at(NOW - 100), at(NOW + 1100))
-    endless = token(oauth(), previous=held(oauth()), lifetime=timedelta(minutes=20))
-    assert (endless.is_extended, endless.expires_at) == (True, at(NOW + 1100))
 
 
 def test_a_selected_value_is_read_as_a_text_is() -> None:

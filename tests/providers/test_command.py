@@ -228,6 +228,17 @@ def test_a_word_that_looks_like_a_secret_is_warned_of() -> None:
     assert "ghp_" not in warning
 
 
+def test_a_program_that_is_not_there_is_warned_of(tmp_path: Path) -> None:
+    """It may be in the PATH of the unit, or of the table."""
+    made = Command(command=("tokend-obviously-not-there",))
+    assert made.warnings({}) == ("command: tokend-obviously-not-there is no program on this machine that may be run",)
+    program = tmp_path / "tokend-obviously-not-there"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    keys = {"command": ["tokend-obviously-not-there"], "env": {"PATH": str(tmp_path)}}
+    assert Command.model_validate(keys).warnings({}) == ()
+
+
 @pytest.mark.parametrize(
     "keys",
     [

@@ -1,7 +1,8 @@
 """A thousand daemons at one upstream, and outages of an hour and of a week (docs/promises.md P3, 118, 119, 124).
 
-Two processes with one login cannot come about: the state directory is one process's (76), and no kind
-rotates its login yet. A stale writer is held off by generation and turn: `watch.Watch.wrote` looks at each write.
+Two processes with one login have one state directory, which is one process's (76), or one login file. What a login that
+rotates goes through is in `test_logins`. A stale writer is held off by generation and turn: `watch.Watch.wrote` looks
+at each write.
 """
 
 from collections.abc import Sequence

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from tokend.plugin.found_token import Source
 from tokend.plugin.settings import HeldSettings
 from tokend.plugin.settings_base import Duration
-from tokend.plugin.token_formats import Format, Source
+from tokend.plugin.token_formats import Format
 from tokend.values.secret import Secret
 from tokend.values.tokens import JSON, Token, shown_extra
 

@@ -1,6 +1,7 @@
 """Kind ``command``: a token that a program of this machine prints (docs/kinds.md, command)."""
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal, cast
 
 import orjson
@@ -9,11 +10,12 @@ from pydantic import Field, field_validator
 from tokend.machine.command import EndedCommand
 from tokend.plugin.field_roles import Role
 from tokend.plugin.format_settings import FormatSettings
+from tokend.plugin.found_token import Source
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.secret_table import SecretTable, Variables
-from tokend.plugin.shown_text import looks_secret
-from tokend.plugin.token_formats import LARGEST_TEXT_BYTES, Source, read_token
+from tokend.plugin.shown_text import looks_secret, shown
+from tokend.plugin.token_formats import LARGEST_TEXT_BYTES, read_token
 from tokend.values.errors import RejectedError, SecretError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
@@ -71,10 +73,8 @@ class Command(FormatSettings):
         return cast(SecretTable, self.env).secrets("env")
 
     def warnings(self, secrets: Mapping[str, Secret]) -> tuple[str, ...]:  # noqa: ARG002  # of the interface
-        """Return a warning if a word looks like a secret."""
-        if any(looks_secret(word) for word in self.command):
-            return ("command: a word looks like a secret, and every user of this machine sees it: put it into env",)
-        return ()
+        """Return warnings: a word looks like a secret, or there is no such program here. Blocks."""
+        return tuple(self._warnings())
 
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:
         """Run the program once and read its token."""
@@ -87,6 +87,14 @@ class Command(FormatSettings):
         self._refuse(ended, source.name)
         found = read_token(ended.output, self.format, source)
         return found.token(now=runtime.clock.instant(), counted_from=started, lifetime=self.lifetime, previous=previous)
+
+    def _warnings(self) -> Iterator[str]:
+        if any(looks_secret(word) for word in self.command):
+            yield "command: a word looks like a secret, and every user of this machine sees it: put it into env"
+        path = self.env_text.get("PATH")
+        if shutil.which(self.command[0], path=None if path is None or path.literal is None else path.literal.reveal()):
+            return
+        yield f"command: {shown(self.command[0])} is no program on this machine that may be run"
 
     async def _variable(self, runtime: Runtime, source: SecretSource) -> Secret:
         secret = await runtime.reveal(source)

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from tokend.plugin.declared.expressions import ExpressionField
 from tokend.plugin.field_roles import Role
 from tokend.plugin.format_settings import FormatSettings
+from tokend.plugin.found_token import FoundToken, Source
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_inspection import exposure
 from tokend.plugin.secret_reading import check_path
@@ -15,7 +16,7 @@ from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings_base import AnchoredPath
 from tokend.plugin.settled_file import READ_SECONDS, SETTLED_SECONDS, FileContent, read_now
 from tokend.plugin.strict_json import parse_value
-from tokend.plugin.token_formats import LARGEST_TEXT_BYTES, FoundToken, Source, find_token, read_token
+from tokend.plugin.token_formats import LARGEST_TEXT_BYTES, find_token, read_token
 from tokend.values.errors import SecretError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token

@@ -86,7 +86,8 @@ def test_a_failure_keeps_the_token_and_is_told_without_the_output(mint: Home) ->
 def test_a_status_that_the_operator_names_rejects_until_something_changes(mint: Home) -> None:
     """No timer runs the program again. A person, or another configuration, does."""
     mint.save(mint.path / "script", "exit 3\n")
-    table = MINTED + "rejected_exit = [3]\n"
+    mint.secret("key", "fake-key")
+    table = MINTED + 'rejected_exit = [3]\nenv = {{ KEY = {{ file = "s/key" }} }}\n'
     daemon = mint.start(table)
     until(lambda: daemon.row("minted")["state"] == "rejected", "the rejection")
     assert trouble(daemon)["detail"] == "command ./mint ended with exit status 3, which rejected_exit names"
@@ -97,10 +98,13 @@ def test_a_status_that_the_operator_names_rejects_until_something_changes(mint: 
     daemon.end()
     assert mint.run("run", "--once", "--config", str(mint.config)).returncode == 4
     assert runs(mint) == 1  # rejected credentials stay rejected
-    (mint.path / "script").unlink()
     daemon = mint.start()
-    reloaded(daemon, MINTED)
-    until(lambda: daemon.lease("minted"), "another run")
+    mint.secret("key", "fake-next-key")
+    until(lambda: runs(mint) == 2, "another run", seconds=7)
+    until(lambda: daemon.row("minted")["state"] == "rejected", "another rejection")
+    (mint.path / "script").unlink()
+    reloaded(daemon, table.replace("[3]", "[4]"))
+    until(lambda: daemon.lease("minted"), "the token")
 
 
 def test_other_words_are_another_account_and_other_secrets_are_not(mint: Home) -> None:

@@ -143,6 +143,13 @@ def test_a_new_refresh_token_has_an_end_of_its_own_and_is_not_proven() -> None:
     assert (told.subject, told.scopes) == ("somebody else", ())
 
 
+def test_an_end_that_stays_where_it_was_keeps_the_life_that_it_had() -> None:
+    """A new refresh token with the old end does not begin another life; one with a later end does."""
+    for end, came in [(86400, NOW), (86405, NOW), (86420, NOW.after(9))]:
+        login = after(KNOWN, replace(GRANTED, refresh_token=Secret("fake-new"), refresh_ends_at=NOW.after(end)))
+        assert (login.refreshed_at, login.ends_at) == (came, NOW.after(end))
+
+
 def test_a_grant_without_a_login_changes_nothing() -> None:
     """It was ended meanwhile."""
     assert refreshed(NO_LOGINS, GRANTED) is NO_LOGINS

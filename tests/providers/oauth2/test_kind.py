@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
-from tests.providers.live import NOW, at
+from tests.providers.live import NOW, at, env
 from tests.providers.oauth2.asking import TOKEN, ask, basic, error_of, form, granted, said, sent, settings, token_of
+from tests.providers.private_keys import ec_pem, rsa_pem
 from tests.upstream.loopback import reply
 from tokend.values.errors import LoginRefusedError, RejectedError, TransientError
+from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
 
@@ -84,3 +86,26 @@ def test_what_was_asked_for_is_sent_as_it_is_written() -> None:
         "resource": "https://r.example",
         "account_id": "7",
     }
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm", "fault"),
+    [
+        (rsa_pem(), None, None),
+        (ec_pem(), None, None),
+        (ec_pem(), "ES256", None),
+        (ec_pem(), "RS256", "the key does not fit RS256"),
+        ("planted", None, "the key for EdDSA is no private key"),
+        ("planted", "RS256", "the key for RS256 is no private key"),
+    ],
+    ids=["rsa", "ec", "ec for es256", "ec for rs256", "none", "none for rs256"],
+)
+def test_a_private_key_that_cannot_sign_is_a_fault_of_the_secret(
+    key: str, algorithm: str | None, fault: str | None
+) -> None:
+    """An error of a check. A shared secret is not looked at."""
+    made = settings(client_secret=None, private_key=env("PRIVATE_KEY"), assertion_algorithm=algorithm)
+    found = made.unusable_secrets({"private_key": Secret(key)})
+    assert found.keys() == ({"private_key"} if fault else set())
+    assert str(found.get("private_key", "")).startswith(fault or "")
+    assert settings().unusable_secrets({"client_secret": Secret(key)}) == {}

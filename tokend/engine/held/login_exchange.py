@@ -154,8 +154,8 @@ class LoginExchange:
         def ended(record: Record) -> Record:
             before = record.login.state
             after = after_failure(before, error, now)
-            is_first_loss = isinstance(after, Lost) and not after.repeats
-            self._doubt = is_first_loss or (may_be_spent(after) and not may_be_spent(before))
+            # A repeat after a lost answer has a moment of its own.
+            self._doubt = isinstance(after, Lost) or (may_be_spent(after) and not may_be_spent(before))
             return _with_state(record, after)
 
         await self._store.update(self._name, ended)
@@ -163,8 +163,8 @@ class LoginExchange:
     def take_doubt(self) -> bool:
         """Return, once, whether the next exchange must not wait for a backoff that earlier failures have made long.
 
-        The last answer was lost, and none before it, or it is the first that may have spent the refresh token. Servers
-        with a grace give the successor again for about a minute.
+        The last answer was lost, or it is the first that may have spent the refresh token. Servers with a grace give
+        the successor again for about a minute.
         """
         doubt, self._doubt = self._doubt, False
         return doubt

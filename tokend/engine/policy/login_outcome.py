@@ -38,6 +38,10 @@ from tokend.values.logins import Granted, Login, LoginClient
 PAUSES_SECONDS = (5.0, 60.0, 300.0, 900.0, 3600.0)
 
 
+# Two statements of one end differ by whole seconds and by the time of an exchange.
+SAME_END_SECONDS = 10.0
+
+
 class Outcome(Enum):
     """What came of an exchange that brought no token."""
 
@@ -88,17 +92,15 @@ def outcome_of(error: Exception) -> Outcome:
 
 def after_failure(state: LoginState, error: Exception, now: Instant) -> LoginState:
     """Compute the state after an exchange that brought no token."""
-    match outcome_of(error):
-        case Outcome.NOT_DELIVERED:
-            return state.not_delivered()
-        case Outcome.LOST:
-            return interrupted(state, now)
-        case Outcome.REFUSED:
-            return state.refused()
-        case Outcome.CLIENT_REFUSED:
-            return state.undecided(may_be_spent=False)
-        case Outcome.UNDECIDED:
-            return state.undecided(may_be_spent=isinstance(error, TransientError) and error.may_be_spent)
+    outcome = outcome_of(error)
+    if outcome is Outcome.NOT_DELIVERED:
+        return state.not_delivered()
+    if outcome is Outcome.LOST:
+        return interrupted(state, now)
+    if outcome is Outcome.REFUSED:
+        return state.refused()
+    # The client is refused, or nothing is decided.
+    return state.undecided(may_be_spent=isinstance(error, TransientError) and error.may_be_spent)
 
 
 def may_be_spent(state: LoginState) -> bool:
@@ -127,13 +129,15 @@ def renewed(login: Login, granted: Granted) -> Login:
     """Compute the login after a grant. Without a new refresh token the one that was sent stays, and is proven."""
     new = granted.refresh_token
     is_kept = new is None or not new or new == login.refresh_token
-    kept_end = login.ends_at if is_kept else None
+    ends_at = granted.refresh_ends_at or (login.ends_at if is_kept else None)
+    # An end that stays where it was keeps the life that it had: else each refresh would ask for another one.
+    stays = is_kept if ends_at is None else login.ends_at is not None and _is_near(login.ends_at, ends_at)
     return replace(
         login,
         refresh_token=login.refresh_token if new is None or is_kept else new,
         origin=granted.origin,
-        refreshed_at=login.refreshed_at if is_kept and granted.refresh_ends_at is None else granted.answered_at,
-        ends_at=kept_end if granted.refresh_ends_at is None else granted.refresh_ends_at,
+        refreshed_at=login.refreshed_at if stays else granted.answered_at,
+        ends_at=ends_at,
         subject=login.subject if granted.subject is None else granted.subject,
         scopes=login.scopes if granted.scopes is None else granted.scopes,
         parameters={**login.parameters, **granted.parameters},
@@ -161,3 +165,7 @@ def accepted(logins: LoginRecord, granted: Granted, client: LoginClient, initial
         parameters=granted.parameters,
     )
     return replace(logins, state=logins.state.granted(login))
+
+
+def _is_near(one: Instant, other: Instant) -> bool:
+    return abs(one.until(other)) < SAME_END_SECONDS

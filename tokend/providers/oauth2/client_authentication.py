@@ -83,8 +83,8 @@ def signed_assertion(
     header = dict(header)
     if settings.private_key_id is not None:
         header["kid"] = settings.private_key_id
-    algorithm = settings.assertion_algorithm or usual_algorithm(settings, secret)
-    return sign({"jti": secrets.token_urlsafe(24), **claims, **times}, secret, algorithm=algorithm, header=header)
+    whole = {"jti": secrets.token_urlsafe(24), **claims, **times}
+    return sign(whole, secret, algorithm=algorithm_of(settings, secret), header=header)
 
 
 def assertion_audience(settings: OAuth2Settings, server: Endpoints) -> tuple[str, bool]:
@@ -95,12 +95,14 @@ def assertion_audience(settings: OAuth2Settings, server: Endpoints) -> tuple[str
     return (server.token_url if wanted in {None, "issuer", "token_url"} else str(wanted)), False
 
 
-def usual_algorithm(settings: OAuth2Settings, secret: Secret) -> str:
-    """Return the usual algorithm for a key."""
+def algorithm_of(settings: OAuth2Settings, secret: Secret) -> str:
+    """Return the algorithm of assertions: the configured one, or the usual one for a key."""
+    if settings.assertion_algorithm is not None:
+        return settings.assertion_algorithm
     if settings.private_key is None:
         return "HS256"
     try:
-        key = private_key(secret, "RS256", prove=False)
+        key = private_key(secret, "RS256", prove=False)  # the signature proves it
     except SecretError:
         return "EdDSA"  # a seed; of anything else the signature says what is wrong
     if (curve := getattr(getattr(key, "curve", None), "name", None)) is not None:

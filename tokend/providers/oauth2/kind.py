@@ -6,7 +6,7 @@ from tokend.plugin.login import BrowserLogin, DeviceLogin, Flow, RememberingRunt
 from tokend.plugin.provider import Runtime
 from tokend.plugin.vendor_words import with_words
 from tokend.providers.oauth2.browser_login import begin_in_browser, finish_in_browser
-from tokend.providers.oauth2.client_authentication import usual_algorithm
+from tokend.providers.oauth2.client_authentication import algorithm_of
 from tokend.providers.oauth2.device_login import begin_on_device, poll_once
 from tokend.providers.oauth2.discovery import Need, discovered, endpoints_of
 from tokend.providers.oauth2.exchange import ask
@@ -27,14 +27,6 @@ _NEEDS: Mapping[str, Need] = {"authorization_code": "authorize", "device_code": 
 class OAuth2(OAuth2Settings):
     """A held token of an OAuth 2 server: by a grant without a login, or from a login."""
 
-    def unusable_secrets(self, secrets: Mapping[str, Secret]) -> Mapping[str, str]:
-        """Return the fault of a private key that cannot sign."""
-        key = secrets.get("private_key")
-        if key is None:
-            return {}
-        fault = key_fault(key, self.assertion_algorithm or usual_algorithm(self, key))
-        return {} if fault is None else {"private_key": fault}
-
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:  # noqa: ARG002  (nothing to extend)
         """Ask for a token by a grant without a login."""
         if self.uses_login:
@@ -48,6 +40,15 @@ class OAuth2(OAuth2Settings):
             return token_of(self, answer, sent.host)
         except AttemptError as error:
             raise with_words(error, answer.reply, sent.secrets) from None
+
+    def unusable_secrets(self, secrets: Mapping[str, Secret]) -> Mapping[str, str]:
+        """Return the fault of a private key that cannot sign."""
+        key = secrets.get("private_key")
+        algorithm = None if key is None else algorithm_of(self, key)
+        if key is None or algorithm is None or algorithm.startswith("HS"):
+            return {}
+        fault = key_fault(key, algorithm)
+        return {} if fault is None else {"private_key": fault}
 
     async def check_server(self, runtime: Runtime) -> str | None:
         """Compare the server's metadata with the settings."""
