@@ -1,5 +1,6 @@
 """Memory of a running daemon: nothing holds a secret or a token that was replaced, nor a parsed private key."""
 
+import json
 import os
 import secrets
 import signal
@@ -173,6 +174,43 @@ def test_a_token_that_was_forgotten_is_not_in_memory_after_a_sweep(monkeypatch: 
             old = {name: running.client.get(name).access_token[-40:].encode() for name in HELD}
             for name in HELD:
                 assert running.tokend("forget", name).code == 0
+            assert nothing_left(pid_of(running), old), copies(pid_of(running), old)
+
+
+REFRESHED = """\
+[daemon]
+socket = "tokend.sock"
+state_directory = "state"
+
+[providers.mine]
+kind = "oauth2"
+grant = "refresh_token"
+token_url = "{url}/oauth2/token"
+client_id = "sandbox-oauth2-client"
+client_secret = "sandbox-oauth2-secret"
+refresh_token = "sandbox-refresh-token"
+"""
+
+
+def test_a_refresh_token_that_was_replaced_is_not_in_memory_after_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer brings another one; the record in the state has the one of now."""
+    for name, value in OVERWRITES_WHAT_IS_FREED.items():
+        monkeypatch.setenv(name, value)
+    with short_directory() as directory, start(Options()) as sandbox:
+        config = write_config(directory, REFRESHED, url=sandbox.url)
+        config.chmod(0o600)
+
+        def kept() -> bytes:
+            record = json.loads((directory / "state/tokens/mine.json").read_bytes())
+            return str(record["login"]["state"]["login"]["refresh_token"]).encode()
+
+        with daemon(config) as running:
+            running.becomes("mine", "valid")
+            old = {"refresh token": kept(), "access token": running.client.get("mine").access_token.encode()}
+            running.tokend("get", "mine", "-o", "json")
+            assert copies(pid_of(running), old).keys() == old.keys()
+            assert running.tokend("refresh", "mine").code == 0
+            assert kept() != old["refresh token"]
             assert nothing_left(pid_of(running), old), copies(pid_of(running), old)
 
 

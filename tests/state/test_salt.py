@@ -25,7 +25,7 @@ def test_the_same_salt_under_every_key() -> None:
     assert (back.value, back.is_saved, back.file(Sealer(None, [TWO]))) == (SALT, False, SALT)
 
 
-@pytest.mark.parametrize("sealer", [Sealer(), Sealer(TWO)])
+@pytest.mark.parametrize("sealer", [Sealer(), Sealer(TWO)], ids=["no key", "another key"])
 def test_a_salt_that_does_not_open_keeps_its_place(sealer: Sealer) -> None:
     """Another one gets another name; the right key finds the first again, also where both are there."""
     sealed = find_salt([("salt", SALT)], Sealer(ONE)).file(Sealer(ONE))

@@ -68,6 +68,8 @@ def test_a_file_in_clear_is_used_at_the_first_key_and_never_after_it_was_sealed(
         (Sealer(TWO).seal("index", "", 1, b"{}"), "cannot be opened: it is sealed with another key"),
         (StoreError("no"), "cannot be read: no"),
     ],
+    # Not of the contents, which are random: each worker has to collect the same names.
+    ids=["empty", "in clear", "a list", "version 2", "no number", "a record", "another key", "unreadable"],
 )
 def test_an_index_that_cannot_be_used_is_said_and_refuses_nothing(content: bytes | StoreError, trouble: str) -> None:
     """Who can damage it can take it away, too."""

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.expecting import present
 from tokend.state.directory import StateDirectory
 from tokend.state.snapshot import StateSnapshot
+from tokend.values.errors import StoreError
 
 
 def test_it_has_the_records_of_a_directory_that_a_daemon_holds(tmp_path: Path) -> None:
@@ -26,6 +29,13 @@ def test_it_has_the_records_of_a_directory_that_a_daemon_holds(tmp_path: Path) -
     snapshot.close()
     assert {path: path.stat().st_mtime_ns for path in sorted((tmp_path / "state").rglob("*"))} == before
     held.close()
+
+
+def test_a_login_is_not_sent_where_its_answer_cannot_be_saved(tmp_path: Path) -> None:
+    """The journal of an exchange asks for space for the answer: that fails, and nothing is sent."""
+    StateDirectory(tmp_path / "state").close()
+    with pytest.raises(StoreError, match="only read here"):
+        StateSnapshot(tmp_path / "state").save("a", b"journal", reserve=100)
 
 
 def test_without_a_directory_it_is_empty_and_says_why(tmp_path: Path) -> None:

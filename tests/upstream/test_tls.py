@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 import threading
+import weakref
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -367,3 +368,23 @@ def test_a_client_of_another_protocol_gets_a_context_of_its_own(authority_file: 
     (tmp_path / "wrong.pem").write_text("planted")
     with pytest.raises(OSError, match=r"ca_file: file .*/wrong\.pem holds no certificate"):
         tls.client_context(TlsSettings(ca_file=tmp_path / "wrong.pem"))
+
+
+def test_a_context_whose_file_has_changed_is_dropped(authority: trustme.CA, tmp_path: Path) -> None:
+    """It has the private key of before, and the next exchange may be hours away. The others stay."""
+    pem, other = tmp_path / "client.pem", tmp_path / "other.pem"
+    for path in (pem, other):
+        authority.issue_cert("client.example").private_key_and_cert_chain_pem.write_to_path(str(path))
+        path.chmod(0o600)
+
+    async def main() -> None:
+        one, two = contexts(client_cert=pem), contexts(client_cert=other)
+        kept = [weakref.ref(await made.current("localhost")) for made in (one, two)]
+        shared = await contexts().current("localhost")
+        tls.forget_contexts([pem, tmp_path / "unknown"])
+        assert [made() is not None for made in kept] == [False, True]
+        assert await two.current("localhost") is kept[1]()
+        assert isinstance(await one.current("localhost"), ssl.SSLContext)
+        assert await contexts().current("localhost") is shared
+
+    anyio.run(main)

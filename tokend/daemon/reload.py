@@ -23,6 +23,7 @@ from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.kind_bugs import bug_behind
 from tokend.plugin.secret_reading import files_of
 from tokend.service_manager.notify import Notifier
+from tokend.upstream.tls import forget_contexts
 from tokend.values.errors import ConfigError
 from tokend.values.status import StatusWarning
 
@@ -168,6 +169,7 @@ class Reloader:
             self._supervisor.secrets_changed(secrets)
             self._uninspected |= secrets
             self._secrets_changed.set()
+        forget_contexts(paths)
         self._supervisor.connection_files_changed(paths)
 
     async def _replace(self) -> ReloadAnswer:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 import anyio
@@ -18,6 +19,7 @@ from tokend.engine.publishing.store_probe import StoreProbe
 from tokend.engine.reload_plan import ReloadPlan, Step
 from tokend.machine import hardening, logs
 from tokend.machine.command import end_commands
+from tokend.plugin.login import keeps_login_in_state
 from tokend.plugin.settings import HeldSettings, ProviderSettings, SinkSettings
 from tokend.plugin.shown_text import shown
 from tokend.service_manager.activation import Inherited
@@ -86,7 +88,8 @@ def try_providers(config: Config, names: Iterable[str], *, stores: bool = False)
     with _state(config) as (state, note):
         given = launch(config, None, state, last_event=0, inherited=Inherited(), notifier=Notifier())
         try:
-            results, probed = anyio.run(_try_all, given, names, stores, backend_options={"use_uvloop": True})
+            main = partial(_try_all, given, names, stores, is_saved=note is None)
+            results, probed = anyio.run(main, backend_options={"use_uvloop": True})
         finally:
             end_commands()
     return Trials(results, probed, note if names else None)
@@ -124,7 +127,9 @@ def _state(config: Config) -> Iterator[tuple[SealedState, str | None]]:
     yield SealedState(snapshot, sealer), f"these attempts are not saved: {why}{unread}"
 
 
-async def _try_all(given: Launch, names: Sequence[str], stores: bool) -> tuple[list[Trial], list[ProbedStore]]:
+async def _try_all(
+    given: Launch, names: Sequence[str], stores: bool, *, is_saved: bool
+) -> tuple[list[Trial], list[ProbedStore]]:
     found: dict[str, Trial] = {}
     async with anyio.create_task_group() as tasks:
         engine = await start_engine(given, tasks)
@@ -138,7 +143,7 @@ async def _try_all(given: Launch, names: Sequence[str], stores: bool) -> tuple[l
             for other in referenced(engine.in_force.config.providers[name].settings):
                 if other in ended:
                     await ended[other].wait()
-            found[name] = await _try(engine, engine.in_force.config, name)
+            found[name] = await _try(engine, engine.in_force.config, name, is_saved=is_saved)
             ended[name].set()
 
         async with anyio.create_task_group() as trials:
@@ -197,10 +202,12 @@ def _keep_intervals(engine: EngineParts, config: Config) -> None:
             engine.limits.block(record.account, record.last_attempt.after(settings.request_interval_seconds))
 
 
-async def _try(engine: EngineParts, config: Config, name: str) -> Trial:
+async def _try(engine: EngineParts, config: Config, name: str, *, is_saved: bool) -> Trial:
     settings = config.providers[name].settings
     if not isinstance(settings, HeldSettings):
         return Trial(name, "not_tried", "it is issued on demand, from a caller's parameters: tokend issue " + name)
+    if not is_saved and keeps_login_in_state(settings):
+        return Trial(name, "not_tried", f"its login is the daemon's, and would be spent: tokend refresh {name}")
     with anyio.move_on_after(settings.timeout.total_seconds() + PATIENCE_SECONDS):
         while True:
             try:

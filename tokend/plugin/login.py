@@ -151,6 +151,11 @@ def uses_login(settings: HeldSettings) -> TypeGuard[WithLogin]:
     return implements(settings, WithLogin) and cast(WithLogin, settings).uses_login
 
 
+def keeps_login_in_state(settings: HeldSettings) -> bool:
+    """Return whether the login of these settings is in one daemon's state, and not in a file that several share."""
+    return uses_login(settings) and getattr(settings, "login_file", None) is None
+
+
 def has_interactive_login(settings: HeldSettings) -> TypeGuard[InteractiveLogin]:
     """Return whether a person can log in for these settings."""
     return implements(settings, InteractiveLogin) and bool(cast(InteractiveLogin, settings).login_flows)

@@ -12,7 +12,7 @@ from tokend.state.sealing import Opened, Sealer, UnopenedError
 from tokend.values.errors import StoreError
 
 VERSION = 1
-# The index of 10,000 providers has 400 KB: written so rarely, it adds less than their records do.
+# The index of 10,000 providers has 300 KB: written so rarely, it adds less than their records do.
 BYTES_A_SECOND = 32 * 1024
 LEAST_SECONDS = 1.0
 

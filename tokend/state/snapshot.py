@@ -9,6 +9,7 @@ from tokend.state.directory import IN_CLEAR, LARGEST_RECORD_BYTES, SUFFIX, Salte
 from tokend.state.salt import NAME as SALT
 from tokend.state.salt import SALT_BYTES, find_salt
 from tokend.state.sealing import Sealer
+from tokend.values.errors import StoreError
 
 
 class StateSnapshot(Salted):
@@ -39,8 +40,10 @@ class StateSnapshot(Salted):
         """Yield the path and the content of each provider's file."""
         return iter(self._found)
 
-    def save(self, name: str, content: bytes, *, reserve: int = 0) -> None:
-        """Keep nothing."""
+    def save(self, name: str, content: bytes, *, reserve: int = 0) -> None:  # noqa: ARG002  # nothing is kept
+        """Keep nothing. Raises `StoreError` where the next save must be kept (``reserve``): a login would be lost."""
+        if reserve:
+            raise StoreError(f"state of {name}: the daemon's directory is only read here")
 
     def marks(self) -> Iterator[tuple[Path, bytes]]:
         """Yield nothing: a program beside the daemon writes to no store."""

@@ -7,8 +7,10 @@ import errno
 import os
 import ssl
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from tokend.files import UntrustedError, require_safe
@@ -26,6 +28,8 @@ READ_SECONDS = 10.0
 _shared: ssl.SSLContext | None = None
 # A thousand providers may start at once: one creates the context, the others wait for it.
 _making = threading.Lock()
+# Those that have a context of their own, with a private key perhaps.
+_with_own: "weakref.WeakSet[Contexts]" = weakref.WeakSet()
 
 
 class Contexts:
@@ -49,8 +53,16 @@ class Contexts:
         if self._network is None or not (self._files or self._network.tls_strict or self._network.holds_pem):
             return await self.shared(host)
         call = partial(_make_own, self._network, self._files, self._own)
-        self._own = await self.run(call, f"{host}: ca_file, client_cert or client_key")
-        return self._own[1]
+        self._own = own = await self.run(call, f"{host}: ca_file, client_cert or client_key")
+        _with_own.add(self)
+        return own[1]
+
+    def forget(self, paths: Collection[str]) -> None:
+        """Drop the context of its own if one of its files is among ``paths``, or if it may be: a store's file names
+        others."""
+        if (self._network is not None and self._network.holds_pem) or not set(paths).isdisjoint(self._files):
+            self._own = None
+            _with_own.discard(self)
 
     async def shared(self, host: str) -> ssl.SSLContext:
         """Return the context without files. It is created in a thread once; later calls need no thread."""
@@ -69,6 +81,13 @@ class Contexts:
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             reason = type(error).__name__ if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
             raise TransientError(f"{what} cannot be used: {reason or type(error).__name__}") from None
+
+
+def forget_contexts(paths: Iterable[Path]) -> None:
+    """Drop the contexts that were made of files which changed: a replaced private key must not stay in memory."""
+    changed = frozenset(map(str, paths))
+    for contexts in list(_with_own):
+        contexts.forget(changed)
 
 
 def client_context(settings: TlsSettings) -> ssl.SSLContext:

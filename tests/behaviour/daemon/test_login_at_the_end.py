@@ -138,6 +138,15 @@ def test_a_server_that_never_answers_is_waited_for_no_longer_than_the_timeout(ho
     assert state_of(home)["is"] in {"exchanging", "lost"}
 
 
+def test_a_trial_beside_the_daemon_spends_no_refresh_token(home: Home, server: Server) -> None:
+    """`tokend check --try` reads the daemon's state, and could not save what comes of it."""
+    server.let.set()
+    start(home, server).settled()
+    done = home.run("check", str(home.config), "--try", "login")
+    assert "its login is the daemon's, and would be spent: tokend refresh login" in done.stdout + done.stderr
+    assert server.got == ["fake-refresh-0"]
+
+
 def test_without_an_exchange_nothing_is_waited_for(home: Home, server: Server) -> None:
     """It ends as any other daemon does."""
     server.let.set()

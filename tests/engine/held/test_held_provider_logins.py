@@ -118,6 +118,22 @@ def test_a_logout_withdraws_the_token_and_the_initial_refresh_token_is_not_used_
     run_virtually(main)
 
 
+def test_no_exchange_begins_while_a_person_ends_the_login() -> None:
+    """Its new refresh token would be lost."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock)
+        async with world.running(provider("a", FakeLogin(refresh_token=literal("fake-refresh-0")))) as supervisor:
+            await until(lambda: supervisor.entries["a"].status().valid, seconds=10)
+            async with present(held(supervisor.entries["a"]).refresher.exchange).barred():
+                await anyio.sleep(HOUR)
+                assert "a person ends the login" in present(supervisor.entries["a"].status().last_error).detail
+                assert len(server.refreshes) == 1
+            await until(lambda: supervisor.entries["a"].status().valid, seconds=400)
+
+    run_virtually(main)
+
+
 def test_a_logout_of_a_kind_whose_exchange_is_not_under_way_returns_at_once() -> None:
     """It withdraws the token in any case."""
 

@@ -136,6 +136,22 @@ def test_a_rename_on_a_full_disk_keeps_the_old_file_until_there_is_a_new_one() -
     run_virtually(main)
 
 
+def test_the_old_file_is_emptied_by_the_first_save_under_the_new_name() -> None:
+    """A refresh may come before the next try: a token and a login of long ago must not be found there again."""
+
+    async def main(clock: VirtualClock) -> None:
+        async with keeping(clock) as (store, state):
+            await count(store)
+            state.broken = True
+            await store.rename("a", "b")
+            state.broken = False
+            await store.update("b", lambda record: record)
+            await anyio.sleep(3 * SAVE_AGAIN_SECONDS)
+            assert state.holding() == {"b"}
+
+    run_virtually(main)
+
+
 def test_an_old_file_that_cannot_be_written_holds_nobody_up_and_is_written_later() -> None:
     """docs/promises.md 62: the new one is there; the old one is of no provider any more, and loses its token."""
 

@@ -4,6 +4,7 @@ No other loop retries held tokens. `policy.refresh_timing` computes when an atte
 `policy.settings_change` reconciles the record with changed settings. Time comes from the `Clock` only.
 """
 
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from tokend.engine.context.context import Context
@@ -287,13 +288,15 @@ class Refresher:
     async def log_out(self) -> None:
         """Withdraw the token and set the login aside for good. A record that cannot be opened is dropped."""
         await self._store.drop_unopened(self.name)
-        if (exchange := self.exchange) is not None and exchange.is_under_way:
-            await exchange.finish()
         now = self._clock.instant()
-        await self._store.update(
-            self.name,
-            lambda record: replace(record.without_token(), login=record.login.without_login(now, logged_out=True)),
-        )
+
+        def ended(record: Record) -> Record:
+            return replace(record.without_token(), login=record.login.without_login(now, logged_out=True))
+
+        async with AsyncExitStack() as stack:
+            if (exchange := self.exchange) is not None:
+                await stack.enter_async_context(exchange.barred())
+            await self._store.update(self.name, ended)
         self._wake.set()
 
     def _want_attempt(self) -> None:

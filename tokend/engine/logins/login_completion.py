@@ -50,6 +50,7 @@ class LoginCompletion:
         """End a session and say so: in the log, and to those who look at the provider."""
         if session.is_pending:
             session.end(state, error=error, subject=subject)
+            self._context.logging_in.discard(session.name)
             self._context.store.touch(session.name)
             logged = log.info if state == "done" else log.warning
             logged(f"login.{state}", token=session.name, uid=session.uid, account=subject, detail=error)

@@ -229,14 +229,11 @@ class TokenStore:
         async with self._locks.setdefault(name, Lock()):
             if name not in self._unsaved:
                 return  # an update has saved it meanwhile, or it has another name by now
-            older = self._unsaved[name].older
             try:
                 await self._save(name, self.get(name))
             except StoreError:
                 return  # it was logged when it failed first
             log.info("state.saved", token=name)
-        if older is not None:
-            await self._save_rest(older)
 
     async def _save(self, name: str, record: Record) -> None:
         if name in self._hanging:
@@ -258,7 +255,11 @@ class TokenStore:
         except TimeoutError as error:
             why = str(error) or f"the disk hangs, for {SAVE_SECONDS:.0f} s"
             raise StoreError(f"state of {name} was not written: {why}") from None
-        self._unsaved.pop(name, None)
+        unsaved = self._unsaved.pop(name, None)
+        if unsaved is not None and unsaved.older is not None:
+            # The record is here now, and must not be found there as well, with a token or a login of long ago.
+            self._unsaved.setdefault(unsaved.older, _Unsaved("its record has another name by now"))
+            self._unsaved_event.set()
         self._note_save()
 
     def next_save(self) -> Event:
