@@ -10,6 +10,7 @@ from tests.expecting import held, present
 from tests.fake_logins import HOUR, ORIGIN, FakeLogin, login_server, undecided
 from tests.fakes import World, config, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
+from tokend.engine.held.attempt import AttemptRunner
 from tokend.engine.records.login_states import Ready, Required
 from tokend.values.errors import StoreError
 from tokend.values.logins import Granted
@@ -224,25 +225,22 @@ def test_a_login_that_comes_while_the_daemon_ends_is_saved_without_the_loop(late
     run_virtually(main)
 
 
-def test_a_login_that_the_end_of_the_loop_interrupts_is_saved_all_the_same() -> None:
+def test_a_login_that_the_end_of_the_loop_interrupts_is_saved_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop was reading the initial refresh token."""
+    read = AttemptRunner.initial_refresh_token
 
     async def main(clock: VirtualClock) -> None:
         world, _ = World(clock), login_server(clock)
         async with world.running(provider("a", FakeLogin())) as supervisor:
             await until(lambda: supervisor.entries["a"].status().state is State.LOGIN_REQUIRED, seconds=10)
             entry = held(supervisor.entries["a"])
-            read = entry.refresher._attempts.initial_refresh_token
 
-            async def slowly() -> Any:
-                entry.refresher._attempts.__class__.initial_refresh_token = read.__func__  # type: ignore[method-assign]
+            async def slowly(_: AttemptRunner) -> None:
+                monkeypatch.setattr(AttemptRunner, "initial_refresh_token", read)
                 entry._scope.cancel()
                 await anyio.sleep(1)
 
-            async def replaced(_: Any) -> Any:
-                return await slowly()
-
-            entry.refresher._attempts.__class__.initial_refresh_token = replaced  # type: ignore[method-assign]
+            monkeypatch.setattr(AttemptRunner, "initial_refresh_token", slowly)
             with anyio.CancelScope(shield=True):
                 await entry.accept_login(granted(clock), another_account=False)
             assert present(entry.status().login).subject == "somebody"
