@@ -27,6 +27,8 @@ ACCEPTED = {
     "wallet-key": "wallet_key",
     "wallet-secret": "wallet_secret",
     "xerve": "xerve_client_secret",
+    "oauth-secret": "oauth2_client_secret",
+    "oauth-refresh": "oauth2_refresh_token",
 }
 OTHERS = (
     "literal", "env", "credential", "command", "stderr", "not-hex", "proxy", "listen", "pem", "claim", "header",
@@ -92,6 +94,8 @@ def tables(echo: str, listen: str) -> str:
     good = _good().replace("TEMPLATE", SECRETS["template"])
     bad = [_projectx(f"px-{mode}", f"{echo}/{mode}") for mode in MODES]
     bad += [_tt(f"tt-{mode}", f"{echo}/{mode}") for mode in ("verdict", "see-other", "code", "controls")]
+    bad += [_oauth(f"oauth-{mode}", f"{echo}/{mode}", "client_credentials") for mode in MODES]
+    bad += [_oauth(f"login-{mode}", f"{echo}/{mode}", "refresh_token") for mode in ("bad-request", "code", "redirect")]
     bad += [_links(f"links-{mode}", f"{echo}/{mode}") for mode in ("bad-request", "verdict", "server-error")]
     bad += [
         _projectx("by-env", f"{echo}/not-json", key='{{ env = "PLANTED_ENV" }}'),
@@ -116,7 +120,8 @@ def _good() -> str:
     claims = literal.replace("claims = {{ ", f'claims = {{{{ planted = "{SECRETS["claim"]}", ')
     hooked = claims.replace('path = "out/bot.env"\n', f'path = "out/bot.env"\n{HOOK}')
     headers = f'headers = {{{{ X-Extra = "{SECRETS["header"]}" }}}}\n'
-    return hooked.replace('kind = "tt"\n', f'kind = "tt"\n{headers}') + _SINKS
+    login = _oauth("login", "{url}/oauth2/token", "refresh_token")
+    return hooked.replace('kind = "tt"\n', f'kind = "tt"\n{headers}') + login + _SINKS
 
 
 def _proxy(echo: str) -> str:
@@ -147,6 +152,15 @@ def _tt(name: str, url: str) -> str:
         f'\n[providers.{name}]\nkind = "tt"\nbase_url = "{url}"\nenvironment = "uat"\nrequired = false\n'
         'app_name = "A"\ncompany_name = "C"\n'
         'api_key = {{ file = "s/tt-key" }}\napi_secret = {{ file = "s/tt-secret" }}\n'
+    )
+
+
+def _oauth(name: str, url: str, grant: str) -> str:
+    more = 'refresh_token = {{ file = "s/oauth-refresh" }}\n' if grant == "refresh_token" else ""
+    return (
+        f'\n[providers.{name}]\nkind = "oauth2"\ntoken_url = "{url}"\ngrant = "{grant}"\nrequired = false\n'
+        'client_id = "sandbox-oauth2-client"\nclient_auth = "client_secret_post"\n'
+        f'client_secret = {{{{ file = "s/oauth-secret" }}}}\n{more}'
     )
 
 

@@ -49,6 +49,8 @@ class HeldProvider:
     def start(self, tasks: TaskGroup, workers: WorkerGroup) -> None:  # noqa: ARG002  # of the interface
         """Start the refresh loop."""
         self._scope = workers.start(self.name, self.refresher.run)
+        if (exchange := self.refresher.exchange) is not None:
+            exchange.scope = self._scope
 
     async def finish(self) -> None:
         """Return when no exchange of its login is under way."""

@@ -62,6 +62,7 @@ class LoginExchange:
     """Use one provider's login. `AttemptRunner` makes the attempts; this class keeps the login through them."""
 
     __slots__ = (
+        "_barred",
         "_clock",
         "_context",
         "_doubt",
@@ -72,6 +73,7 @@ class LoginExchange:
         "_store",
         "ended",
         "file",
+        "scope",
         "unsaved",
     )
 
@@ -82,10 +84,13 @@ class LoginExchange:
         self._store = context.store
         self._shield: anyio.CancelScope | None = None
         self._leaving = False
+        self._barred = False
         self._doubt = False
         # Where the login is kept, if that is not the record alone; and the one whose lock is held now.
         self.file: SharedLoginFile | None = None
         self._held: SharedLoginFile | None = None
+        # That of the worker that makes the exchanges, once it runs.
+        self.scope: anyio.CancelScope | None = None
         # Set when no exchange is under way any more; another one may have begun since.
         self.ended = Event()
         # Why a new refresh token is not saved yet; None if all is saved.
@@ -103,6 +108,17 @@ class LoginExchange:
         self._leaving = True
         while self.is_under_way:
             await self.ended.wait()
+
+    @asynccontextmanager
+    async def barred(self) -> AsyncIterator[None]:
+        """Wait for the exchange under way, and let none begin during the block."""
+        self._barred = True
+        try:
+            while self.is_under_way:
+                await self.ended.wait()
+            yield
+        finally:
+            self._barred = False
 
     def break_off(self) -> None:
         """Cut the exchange: its answer counts as lost."""
@@ -152,6 +168,8 @@ class LoginExchange:
         raise TransientError("the exchange was broken off")
 
     async def _exchange(self, settings: WithLogin, runtime: RememberingRuntime, use: Use) -> Record:
+        if self._barred:
+            raise TransientError("nothing was sent: a person ends the login", is_sent=False)
         state = self._store.get(self._name).login.state
         if state.login is None or state.is_required:
             await self._end(LoginRefusedError())
@@ -329,6 +347,8 @@ class LoginExchange:
             self._note_unsaved(None)
 
     def _note_unsaved(self, detail: str | None) -> None:
+        # Nothing cuts the write; without the worker there is no later.
+        self._leaving |= self.scope is not None and self.scope.cancel_called
         if detail is not None and self.unsaved is None:
             log.error("login.not_saved", token=self._name, detail=detail)
         if detail != self.unsaved:

@@ -5,6 +5,7 @@ No other loop retries held tokens. `policy.refresh_timing` computes when an atte
 """
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from tokend.engine.context.context import Context
@@ -49,6 +50,8 @@ class Refresher:
         "_context",
         "_in_flight",
         "_interrupted",
+        "_loops",
+        "_refuses_logins",
         "_result",
         "_slot",
         "_start_at",
@@ -73,6 +76,7 @@ class Refresher:
         self._store = context.store
         self._attempts = AttemptRunner(name, settings, context)
         self._accepted: list[AcceptedLogin] = []  # logins of persons that wait for the loop
+        self._loops = self._refuses_logins = False
         self._result: AttemptResult | None = None  # of the attempt under way, or of the next, once somebody wants it
         self._wake = Event()
         self._in_flight = False
@@ -273,15 +277,21 @@ class Refresher:
         """Use the login that a person has begun, and its token. Returns when both are saved and shown."""
         if (why := self._store.unopened(self.name)) is not None:
             raise StoreError(f"{self.name}: {why}")
+        if self._refuses_logins:
+            raise StoreError(f"{self.name}: the configuration has changed: log in again")
         accepted = AcceptedLogin(granted, another_account)
-        self._accepted.append(accepted)
-        self._wake.set()
-        await accepted.done.wait()
+        if self._loops:
+            self._accepted.append(accepted)
+            self._wake.set()
+            await accepted.done.wait()
+        if not accepted.done.is_set() or accepted.is_left:
+            await self._attempts.accept(accepted)  # the daemon ends, and the loop has ended before
         if accepted.error is not None:
             raise accepted.error
 
     def refuse_logins(self) -> None:
-        """Refuse the logins that wait for the loop: it ends."""
+        """Refuse the logins that wait for the loop, and later ones: it ends, and the daemon goes on."""
+        self._refuses_logins = True
         while self._accepted:
             accepted = self._accepted.pop()
             accepted.error = StoreError(f"{self.name}: the configuration has changed: log in again")
@@ -293,14 +303,15 @@ class Refresher:
         Raises `StoreError` where a login file cannot be written.
         """
         await self._store.drop_unopened(self.name)
-        if (exchange := self.exchange) is not None and exchange.is_under_way:
-            await exchange.finish()
         now = self._clock.instant()
 
         def ended(record: Record) -> Record:
             return replace(record.without_token(), login=record.login.without_login(now, logged_out=True))
 
-        await self._rewrite(ended, withdraws=True)
+        async with AsyncExitStack() as stack:
+            if (exchange := self.exchange) is not None:
+                await stack.enter_async_context(exchange.barred())
+            await self._rewrite(ended, withdraws=True)
         self._wake.set()
 
     async def drop_logged_out(self) -> None:
@@ -334,16 +345,22 @@ class Refresher:
         """Keep the token fresh until cancelled."""
         HEARTBEAT.set(self.heartbeat)
         self.heartbeat.works()
-        if not self._begun:
-            await self._wait_until_opened()
-            await self._begin()
-            self._begun = True
+        self._loops = True
         try:
+            if not self._begun:
+                await self._wait_until_opened()
+                await self._begin()
+                self._begun = True
             while True:
                 await self._rest()
                 await self._attempt()
         finally:
+            self._loops = False
             self._context.turns.leave(self.name)
+            while self._accepted:
+                accepted = self._accepted.pop()
+                accepted.is_left = True
+                accepted.done.set()
 
     async def _wait_until_opened(self) -> None:
         """Wait until an admin has dropped the stored record, if it cannot be opened. Meanwhile nothing is sent.
