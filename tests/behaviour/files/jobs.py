@@ -224,7 +224,7 @@ class LoginFileJob:
         file = self.file
         lock = LoginLock(file)
         if self.action == "lock":
-            return lambda: (lock.take(), lock.release())
+            return lambda: lock.take() and lock.release() is None  # type: ignore[func-returns-value]  # one call
         if self.action == "read":
             return lambda: None if (found := file.read()) is None else found.content
         if not lock.take():
