@@ -17,7 +17,7 @@ from tests.httpd.served import LAST_EVENT, PATIENCE_SECONDS, Client, Served, eve
 from tokend.api.events import EVENTS_KEPT, EventBus
 from tokend.plugin.settings import Access
 from tokend.state.event_ids import microseconds
-from tokend.values.status import SinkStatus, State
+from tokend.values.status import LoginStatus, SinkStatus, State
 from tokend.values.tokens import utc
 
 
@@ -169,6 +169,37 @@ def test_events_show_what_becomes_of_a_token_in_a_store(running: Served) -> None
         fits(document, "SinkEvent", event)
         fits(document, "SinkChange", row)
         assert row.items() >= running.get("/v1/tokens").json["tokens"][0].items()
+
+
+def test_events_show_what_becomes_of_a_login(running: Served) -> None:
+    """A row of the list with the login: a state, an account, a begin or a notice; not an end that refreshes move."""
+    entry = running.engine.entries["demo"]
+    login = LoginStatus("ok", "alice", START.wall, START.after(7 * 86400).wall, (), "tokend login demo")
+
+    def becomes(now: LoginStatus | None) -> None:
+        running.inside(lambda: entry.changes.update(login=now))
+        running.inside(lambda: running.engine.announce("demo"))
+
+    becomes(login)
+    with running.client() as client:
+        client.send(b"GET /v1/events HTTP/1.1\r\n\r\n")
+        client.reply(head_only=True)
+        assert eventually(lambda: waiting(running))
+        becomes(replace(login, ends_at=START.after(8 * 86400).wall))
+        becomes(replace(login, state="ends_soon", notices=("72h",)))
+        becomes(replace(login, state="ends_soon", notices=("72h", "24h")))
+        becomes(replace(login, state="pending", notices=("72h", "24h")))
+        becomes(None)
+        running.inside(lambda: running.service.changes.config_changed({"error": None}))
+        *events, last = _events(client, 4)
+    assert [event["event"] for event in (*events, last)] == ["login", "login", "login", "config"]
+    rows = [json.loads(event["data"]) for event in events]
+    assert [row["login"]["state"] for row in rows] == ["ends_soon", "ends_soon", "pending"]
+    document = running.get("/openapi.json").json
+    for event, row in zip(events, rows, strict=True):
+        fits(document, "LoginEvent", event)
+        fits(document, "LoginChange", row)
+        assert row["login"]["command"] == "tokend login demo"
 
 
 @pytest.mark.parametrize("last", [0, 5, LAST_EVENT - 1, LAST_EVENT + 1, 10**18 - 1])

@@ -9,7 +9,7 @@ from tests.httpd.served import served
 from tokend import __version__
 from tokend.api.metrics_page import MetricsPage
 from tokend.engine.context.counters import Counters
-from tokend.values.status import SinkStatus
+from tokend.values.status import LoginStatus, SinkStatus
 
 
 def test_metrics_are_rendered_for_what_the_peer_may_read(tmp_path: Path) -> None:
@@ -34,7 +34,8 @@ def test_the_metrics_page_has_every_documented_name() -> None:
     sink = SinkStatus("raw", "raw-1", "/run/x", "/run/x", "ok", True, START.wall, None, generation=17)
     store = SinkStatus("vault", "vault-2", "vault:secret/app#token", None, "ok", True, None, None)
     pause = {"paused_until": START.after(60).wall, "paused_by": "api.example", "paused_token": "hidden"}
-    entry.changes = {**pause, "sinks": (sink, store)}
+    login = LoginStatus("ok", "alice", START.wall, START.after(7 * 86400).wall, (), "tokend login demo")
+    entry.changes = {**pause, "sinks": (sink, store), "login": login}
     counters.refreshed("demo", "success")
     counters.failed("demo", "transient")
     counters.took("demo", 0.5)
@@ -50,6 +51,7 @@ def test_the_metrics_page_has_every_documented_name() -> None:
         'tokend_token_issued_timestamp_seconds{token="demo"}': START.wall.timestamp(),
         'tokend_token_next_refresh_timestamp_seconds{token="demo"}': START.after(3000).wall.timestamp(),
         'tokend_token_paused_until_timestamp_seconds{token="demo"}': START.after(60).wall.timestamp(),
+        'tokend_login_expiry_timestamp_seconds{token="demo"}': START.after(7 * 86400).wall.timestamp(),
         'tokend_token_valid{token="demo"}': 1,
         'tokend_token_consecutive_failures{token="demo"}': 0,
         'tokend_token_refreshes_total{result="success",token="demo"}': 1,

@@ -66,7 +66,7 @@ def test_a_silent_begin_has_an_end_that_is_news() -> None:
         (row(State.PENDING, error=AT), {}),
         (row(State.ON_DEMAND), {}),
         (row(State.REJECTED, error=AT), {"credentials": ("rejected", False)}),
-        (row(State.LOGIN_REQUIRED, error=AT), {"credentials": ("rejected", False)}),
+        (row(State.LOGIN_REQUIRED, error=AT), {"credentials": ("login_required", True)}),  # a notice is its begin
         (row(State.REJECTED, error=AT - timedelta(hours=1)), {"credentials": ("rejected", True)}),
         (row(State.REJECTED), {"credentials": ("rejected", True)}),
         (row(State.EXPIRED, error=AT, expires=AT - timedelta(hours=1)), {"token": ("expired", False)}),

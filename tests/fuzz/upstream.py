@@ -16,6 +16,7 @@ from tokend.plugin.clean_command import run_clean
 from tokend.plugin.found_token import Source
 from tokend.plugin.http_date import http_date
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
+from tokend.plugin.login import Remembered
 from tokend.plugin.response_status import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS, retry_after
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretSource
@@ -26,13 +27,15 @@ from tokend.plugin.token_check import check_token
 from tokend.plugin.token_expiry import LONGEST_LIFE_SECONDS, expiry
 from tokend.plugin.token_formats import Format, read_token
 from tokend.providers.auth_token import AuthToken
+from tokend.providers.oauth2.kind import OAuth2
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
 from tokend.upstream.client import _offset
 from tokend.values.errors import AttemptError, InvalidParametersError, TransientError
 from tokend.values.instant import Instant
+from tokend.values.logins import Granted, Login, LoginClient
 from tokend.values.secret import Secret
-from tokend.values.tokens import Token, native
+from tokend.values.tokens import JSON, Token, native
 from tokend.values.url import host_of, path_of, same_origin, validate_base_url
 
 T = TypeVar("T")
@@ -49,6 +52,22 @@ KINDS: dict[str, Any] = {
         app_name="App", company_name="Company",
     ),
     "auth-token": AuthToken(base_url=URL, client_secret=env("CLIENT_SECRET")),
+    "oauth2": OAuth2(
+        token_url=f"{URL}/token", grant="client_credentials", client_id="fake", client_secret=env("CLIENT_SECRET")
+    ),
+    "oauth2-declared": OAuth2.model_validate({
+        "token_url": f"{URL}/token", "grant": "client_credentials", "client_id": "fake",
+        "client_secret": env("CLIENT_SECRET"), "headers": {"X": "{extra.a}"},
+        "answer": {"token": "t || access_token", "extra": {"a": "a"}, "secret_extra": {"b": "b"}},
+        "errors": [{"when": "gone", "means": "rejected"}, {"text": "slow", "means": "rate_limited", "pause": "9s"}],
+    }),
+    "oauth2-discovered": OAuth2(
+        issuer=URL, grant="client_credentials", client_id="fake", client_secret=env("CLIENT_SECRET")
+    ),
+    "oauth2-login": OAuth2.model_validate({
+        "token_url": f"{URL}/token", "grant": "refresh_token", "client_id": "fake", "answer": {"subject": "user.id"},
+        "refresh_token": env("API_SECRET"),
+    }),
 }  # fmt: skip
 # Written once, with nothing of the input in them.
 DURATION_ERRORS = {
@@ -57,6 +76,7 @@ DURATION_ERRORS = {
     "a duration is at least 1ms",
 }
 PARAMETERS = {"clientId": "C1", "username": "u", "displayName": "d", "ipAddress": "::1"}
+LOGIN = Login(Secret(ENVIRON["API_SECRET"]), LoginClient("oauth2", URL, "fake"), None, CLOCK.instant(), CLOCK.instant())
 PREVIOUS = Token(Secret("obviously-fake-token-before"), "Bearer", CLOCK.instant(), CLOCK.instant().after(7200))
 
 
@@ -83,6 +103,12 @@ class ScriptedRuntime:
         self.sent.append(request)
         return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
+    def recall(self, key: str) -> Remembered | None:
+        return None
+
+    async def remember(self, key: str, document: JSON) -> None:
+        assert document
+
     async def run_in_thread(self, call: Callable[[], T], *, seconds: float) -> T:
         return call()
 
@@ -105,6 +131,8 @@ def replies(data: bytes) -> None:
     try:
         if isinstance(settings, AuthToken):
             token = finished(settings.issue(runtime, PARAMETERS))
+        elif isinstance(settings, OAuth2) and settings.uses_login:
+            token = _of_login(finished(settings.refresh(runtime, LOGIN)))
         else:
             token = finished(settings.fetch(runtime, PREVIOUS))
     except InvalidParametersError as error:
@@ -218,6 +246,18 @@ def _reply(raw: bytes) -> UpstreamReply:
     )
 
 
+def _of_login(granted: Granted) -> Token:
+    """Return the token that a login was granted, else raise its fault. What is kept can be kept."""
+    new = granted.refresh_token
+    assert new is None or (new.reveal().isascii() and new.reveal().isprintable() and new)
+    assert granted.subject is None or granted.subject.isprintable()
+    assert granted.refresh_ends_at is None or CLOCK.instant().until(granted.refresh_ends_at) > 0
+    if granted.token is None:
+        assert granted.fault is not None
+        raise granted.fault
+    return granted.token
+
+
 def _believable(token: Token) -> None:
     value = token.value.reveal()
     assert value.isascii()
@@ -238,10 +278,11 @@ def _lease(token: Token) -> Any:
     return Lease("fuzzed", token, 1, refresh, "0123456789ab")
 
 
-def finished(call: Coroutine[Any, Any, Token]) -> Token:
+def finished(call: Coroutine[Any, Any, T]) -> T:
     """What a coroutine that waits for nothing returns."""
     try:
         call.send(None)
     except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]  # typeshed: Any
+        found: T = end.value
+        return found
     raise AssertionError("it waits for something")

@@ -4,6 +4,7 @@ import base64
 import json
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import jwt as pyjwt
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from tests.config.written import loaded, only, refused, written
 from tests.providers.live import NOW, at, attempt, env
 from tests.providers.private_keys import ec_pem, rsa_key, rsa_pem
-from tests.upstream.loopback import Behaviour, Loopback, raw, reply, reset, silent
+from tests.upstream.loopback import Behaviour, Loopback, raw, reply, reset
 from tokend.providers.github_app import GithubApp
 from tokend.values.errors import (
     AttemptError,
@@ -166,19 +167,31 @@ def test_a_look_up_without_a_number_is_discarded(number: Any) -> None:
 @pytest.mark.parametrize(
     "behaviour",
     [
-        reply(b"planted", status=500), reply(b"<html>planted</html>"), reply(b"<html>planted</html>", status=404),
+        reply(b"planted", status=500), reply(b"<html>planted</html>"),
         reply(b"[]"), reply(b'{"id":7,"id":8}'), reply(b'{"id":NaN}'), reply(b'{"id":7'), reply(b"", status=204),
         reply(b"", status=407), reply(b"{}", status=307, headers={"Location": "https://planted.example/"}),
-        reply(b'{"id":7}', headers={"Content-Encoding": "gzip"}), reply(b" " * 300_000), reset, silent,
+        reply(b'{"id":7}', headers={"Content-Encoding": "gzip"}), reply(b" " * 300_000), reset,
         raw(b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{"),
     ],
 )  # fmt: skip
 def test_a_look_up_that_goes_wrong_decides_nothing(behaviour: Behaviour) -> None:
     """docs/promises.md 1 to 12, 21, 25: one request, transient, and the answer is not quoted."""
-    outcome, loopback = ask(behaviour, **BY_OWNER, timeout="300ms")
+    outcome, loopback = ask(behaviour, **BY_OWNER)
     assert isinstance(outcome, TransientError)
     assert "planted" not in str(outcome)
     assert len(loopback.requests) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>planted</html>"])
+def test_a_404_of_a_proxy_is_no_refusal(body: bytes) -> None:
+    """Both places are asked, as after GitHub's own 404; without one of GitHub's own nothing is decided."""
+    missing = reply(body, status=404)
+    outcome, loopback = ask(missing, **BY_OWNER)
+    assert isinstance(outcome, TransientError)
+    assert "planted" not in str(outcome)
+    assert len(loopback.requests) == 2
+    outcome, _ = ask(missing, said(200, id=7), granted(), **BY_OWNER)
+    assert isinstance(outcome, Token)
 
 
 def test_an_app_that_is_not_installed_there_is_a_refusal() -> None:
@@ -307,7 +320,7 @@ def test_a_key_that_does_not_fit_causes_no_request() -> None:
 
 
 @pytest.mark.parametrize("wrong", [ec_pem(), "planted", rsa_pem()[:200]])
-def test_a_wrong_key_is_an_error_of_a_check_with_its_place(tmp_path: Any, wrong: str) -> None:
+def test_a_wrong_key_is_an_error_of_a_check_with_its_place(tmp_path: Path, wrong: str) -> None:
     """Before the first request, and without the key. A start goes on."""
     written(tmp_path, wrong, name="app.pem")
     table = '[providers.github]\nkind = "github-app"\nclient_id = 7\ninstallation = "42"\n'
@@ -347,6 +360,13 @@ def test_what_cannot_be_meant_is_refused(keys: dict[str, Any], message: str) -> 
     with pytest.raises(ValidationError) as error:
         GithubApp.model_validate({**APP, **keys})
     assert message in str(error.value)
+
+
+def test_an_owner_is_no_user_of_this_machine(tmp_path: Path) -> None:
+    """As that of a file would be: no warning."""
+    table = '[providers.github]\nkind = "github-app"\nclient_id = "a"\nowner = "nosuchuser"\n'
+    path = written(tmp_path, table + 'private_key = { env = "PRIVATE_KEY" }\n')
+    assert loaded(path, environ={"PRIVATE_KEY": rsa_pem()}).warnings == ()
 
 
 def test_a_new_key_and_other_permissions_are_no_other_account() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from tokend.api.serializers import row, sink_row
+from tokend.api.serializers import login_row, row, sink_row
 from tokend.engine.context.contract import Engine
 from tokend.values.status import ProviderStatus, SinkStatus
 
@@ -21,7 +21,7 @@ HEARTBEAT_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """One event: ``kind`` is token, state, sink or config; ``name`` is the token's, None for config."""
+    """One event: ``kind`` is token, state, login, sink or config; ``name`` is the token's, None for config."""
 
     number: int
     kind: str
@@ -158,6 +158,8 @@ class EventBus:
             self._add("token", name, now)
         if before is not None and before[1] != new[1]:
             self._add("state", name, now)
+        if before is not None and before[3] != new[3] and status.login is not None:
+            self._add("login", name, {**now, "login": login_row(status.login)})
         if before is not None and before[2] != new[2]:
             for number, sink in enumerate(_of_stores(status)):
                 if before[2][number : number + 1] != new[2][number : number + 1]:
@@ -173,12 +175,17 @@ class EventBus:
             event.set()
 
 
-def _summary(row: dict[str, Any], status: ProviderStatus) -> tuple[Any, Any, tuple[str, ...]]:
-    """Return what makes an event if it changes: the generation, the state, and the state and drift of each store."""
+def _summary(row: dict[str, Any], status: ProviderStatus) -> tuple[Any, Any, tuple[str, ...], Any]:
+    """Return what makes an event if it changes: the generation, the state, each store's state and drift, the login.
+
+    Of a login, its state, account and begin, and the notices that persons got; not its end, which refreshes may move.
+    """
     stores = tuple(
         sink.state if sink.drift in (None, "none") else f"{sink.state}, {sink.drift}" for sink in _of_stores(status)
     )
-    return row["generation"], (row["state"], row["valid"]), stores
+    login = status.login
+    about = None if login is None else (login.state, login.subject, login.obtained_at, login.notices)
+    return row["generation"], (row["state"], row["valid"]), stores, about
 
 
 def _of_stores(status: ProviderStatus) -> list[SinkStatus]:

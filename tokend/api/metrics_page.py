@@ -29,6 +29,10 @@ _GAUGES: Mapping[str, tuple[str, Callable[[ProviderStatus], float | None]]] = {
         "When the rate limit of the token's host ends, while there is one.",
         lambda status: None if status.paused_until is None else status.paused_until.timestamp(),
     ),
+    "tokend_login_expiry_timestamp_seconds": (
+        "When the token's login ends: a person has to log in again before.",
+        lambda s: None if s.login is None or s.login.ends_at is None else s.login.ends_at.timestamp(),
+    ),
     # On-demand kinds hold nothing that could be valid: an alert on 0 would never end.
     "tokend_token_valid": (
         "Whether there is a valid token.",

@@ -14,6 +14,7 @@ _SHAPES = (
     schemas.Forgotten, schemas.Plan, schemas.Live, schemas.Ready, schemas.Problem, schemas.TokenEvent,
     schemas.ConfigEvent, schemas.Resumed, schemas.Signed, schemas.SinkEvent, schemas.SinkChange, schemas.SinksStatus,
     schemas.BrowserLoginBegun, schemas.DeviceLoginBegun, schemas.LoginProgress, schemas.LoggedOut,
+    schemas.LoginEvent, schemas.LoginChange,
 )  # fmt: skip
 _PREFIX = "#/components/schemas/"
 _TEXT = {"type": "string"}
@@ -187,7 +188,12 @@ _SIGN = _body(
 _PLAIN = _text("text/plain")
 # A stream has no schema in OpenAPI 3.1: the schema given is that of each event.
 _EVENTS = _content(
-    schemas.Problem, schemas.TokenEvent, schemas.SinkEvent, schemas.ConfigEvent, media="text/event-stream"
+    schemas.Problem,
+    schemas.TokenEvent,
+    schemas.SinkEvent,
+    schemas.LoginEvent,
+    schemas.ConfigEvent,
+    media="text/event-stream",
 )
 _FOLLOW = (
     "server-sent events from now on, or since Last-Event-ID; after one that is too old or of another life of the "

@@ -165,6 +165,21 @@ class SinkEvent(TypedDict):
     data: Annotated[str, _json_of("SinkChange")]
 
 
+class LoginChange(TokenRow):
+    """A token, and its login, which has changed or of which persons got notice."""
+
+    login: LoginRow
+
+
+class LoginEvent(TypedDict):
+    """A server-sent event about the login of a token."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    id: EventId
+    event: Literal["login"]
+    data: Annotated[str, _json_of("LoginChange")]
+
+
 class ConfigEvent(TypedDict):
     """A server-sent event about the configuration."""
 

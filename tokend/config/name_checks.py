@@ -44,7 +44,8 @@ def _names(settings: Settings) -> Iterable[tuple[toml_positions.Path, str, str]]
     # A dictionary's get is twenty times as fast as getattr on a model that lacks the attribute.
     values = settings.__dict__
     for key, kind in (("owner", "user"), ("group", "group"), ("socket_group", "group")):
-        if isinstance(name := values.get(key), str):
+        # Of a table without a path, ``owner`` is not that of a file: at GitHub it is an account.
+        if isinstance(name := values.get(key), str) and ("path" in values or key == "socket_group"):
             yield (key,), name, kind
     for index, name in enumerate(values.get("admins", ())):
         yield ("admins", index), name, "user"

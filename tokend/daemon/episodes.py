@@ -10,7 +10,9 @@ from typing import Literal, NamedTuple, TypeAlias
 from tokend.values.instant import Instant
 from tokend.values.status import ProviderStatus, State
 
-EventName: TypeAlias = Literal["rejected", "recovered", "expired", "config_refused", "sink_failing"]
+EventName: TypeAlias = Literal[
+    "rejected", "recovered", "expired", "config_refused", "sink_failing", "login_required", "login_ends_soon"
+]
 
 # A failed write is repeated after 1, 2 and 4 s: most faults of a disk or a deploy are over by then.
 SINK_SECONDS = 5.0
@@ -20,11 +22,16 @@ BAD_SINK = frozenset({"failing", "rejected", "conflict"})
 
 
 class News(NamedTuple):
-    """The begin or the end of an episode; ``name`` is the token's, "" for the configuration."""
+    """The begin or the end of an episode, or a notice about a login; ``name`` is the token's, "" for the configuration.
+
+    ``ends_at`` is when a login ends (RFC 3339), ``command`` what a person has to run; "" where there is none.
+    """
 
     event: EventName
     name: str
     detail: str
+    ends_at: str = ""
+    command: str = ""
 
 
 class Cause(NamedTuple):
@@ -89,9 +96,12 @@ def causes_of(status: ProviderStatus, started: datetime) -> dict[str, Cause]:
     error, causes = status.last_error, {}
     failed = error is not None and error.at >= started
     reason = "" if error is None else error.detail
-    if status.state in (State.REJECTED, State.LOGIN_REQUIRED):
+    if status.state is State.REJECTED:
         detail = reason or "the upstream refuses the credentials"
         causes["credentials"] = Cause("rejected", detail, silent=not failed)
+    elif status.state is State.LOGIN_REQUIRED:
+        # Its begin is a notice (`engine.logins.login_watch`), once for a login and over restarts.
+        causes["credentials"] = Cause("login_required", reason, silent=True)
     elif status.state is State.EXPIRED and (failed or status.expires_at is None or status.expires_at >= started):
         causes["token"] = Cause("expired", reason or "the token has ended, and there is no new one")
     for sink in status.sinks:

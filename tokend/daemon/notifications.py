@@ -1,13 +1,15 @@
 """``[daemon] notify``: run a command when a person should act. Each episode causes a run at its begin and at its end.
 
 The command gets TOKEND_EVENT (`episodes.EventName`), TOKEND_NAME (the token, or empty) and TOKEND_DETAIL (a sentence),
-and neither secrets nor tokens. For an episode that goes on when the daemon starts, the run at its begin is left out.
+for a login also TOKEND_COMMAND and TOKEND_ENDS_AT (or empty), and neither secrets nor tokens. For an episode that goes
+on when the daemon starts, the run at its begin is left out. Notices about logins come once, also over restarts.
 """
 
 from collections.abc import Sequence
 
 from tokend.daemon.config_in_force import ConfigInForce
 from tokend.daemon.episodes import CONFIG, Cause, Episodes, News, causes_of
+from tokend.engine.logins.login_watch import LoginNotice
 from tokend.engine.supervisor import Supervisor
 from tokend.machine.clock import Clock
 from tokend.machine.command import failure_of_command
@@ -16,6 +18,7 @@ from tokend.machine.logs import get_logger
 from tokend.machine.thread_pool import Threads
 from tokend.machine.yielding import with_pauses
 from tokend.values.status import State
+from tokend.values.tokens import utc
 
 COMMAND_SECONDS = 30.0
 # The thread may be needed to end a command that is out of time.
@@ -40,7 +43,9 @@ class Notifications:
         self._changed: set[str] = set()
         self._knows_all = False
         self._news = Event()
+        self._notices: list[LoginNotice] = []
         supervisor.subscribe(self._note)
+        supervisor.logins.subscribe(self._note_login)
         in_force.subscribe(lambda: self._news.set())
 
     async def run(self) -> None:
@@ -58,12 +63,15 @@ class Notifications:
         if self._in_force.config.daemon.notify is None:
             # Statuses of thousands of tokens are made for nobody. All of them count when a reload sets the command.
             self._episodes, self._changed, self._knows_all = Episodes(), set(), False
+            self._notices.clear()
             return []
         changed = self._changed | self._episodes.waiting() if self._knows_all else set(self._supervisor.entries)
         self._changed, self._knows_all = set(), True
         error = self._in_force.error
         causes = {} if error is None else {CONFIG: Cause("config_refused", _first_line(error))}
-        found = list(self._episodes.update("", causes, self._clock.instant()))
+        notices, self._notices = self._notices, []
+        found = [_news_of(notice) for notice in notices]
+        found += self._episodes.update("", causes, self._clock.instant())
         async for name in with_pauses(changed - {""}):
             entry = self._supervisor.entries.get(name)
             status = None if entry is None else entry.status()
@@ -78,6 +86,8 @@ class Notifications:
         if argv is None:
             return
         added = {"TOKEND_EVENT": news.event, "TOKEND_NAME": news.name, "TOKEND_DETAIL": _printable(news.detail)}
+        if news.command:
+            added |= {"TOKEND_COMMAND": news.command, "TOKEND_ENDS_AT": news.ends_at}
         try:
             failure = await self._threads.run(
                 lambda: failure_of_command(argv, added, seconds=COMMAND_SECONDS), seconds=THREAD_SECONDS
@@ -89,9 +99,19 @@ class Notifications:
         else:
             log.warning("notify.failed", notice=news.event, token=news.name or None, detail=failure)
 
+    def _note_login(self, notice: LoginNotice) -> None:
+        self._notices.append(notice)
+        self._news.set()
+
     def _note(self, name: str) -> None:
         self._changed.add(name)
         self._news.set()
+
+
+def _news_of(notice: LoginNotice) -> News:
+    if notice.ends_at is None:
+        return News("login_required", notice.name, notice.detail, command=notice.command)
+    return News("login_ends_soon", notice.name, notice.detail, utc(notice.ends_at.wall), notice.command)
 
 
 def _bounded(news: Sequence[News]) -> Sequence[News]:

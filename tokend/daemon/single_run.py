@@ -12,11 +12,20 @@ from tokend.api.serializers import held
 from tokend.config import Config
 from tokend.daemon.app import apply_first_config, start_engine
 from tokend.daemon.wiring import EngineParts, Launch
+from tokend.engine.held.attempt import INITIAL
 from tokend.engine.supervisor import Supervisor
+from tokend.machine.logs import get_logger
 from tokend.plugin.settings import OnDemandSettings
+from tokend.values.tokens import utc
 
 WAIT_SECONDS = 60.0
+ROTATED = (
+    "the configured refresh_token was spent, and its successor is in the state of this host only: a host that is "
+    "thrown away needs login_file, or a grant without a login (client_credentials, token_exchange)"
+)
 EXIT_USAGE, EXIT_UNKNOWN, EXIT_UNAVAILABLE = 2, 5, 7
+
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,7 @@ async def serve_once(given: Launch, single: SingleRun) -> int:
                 await _settled(engine)
         finally:
             code = engine.supervisor.outcome_now()
+        _warn_of_logins(engine)
         _show(single, engine.supervisor)
         tasks.cancel_scope.cancel()
     return code
@@ -69,6 +79,31 @@ async def _settled(engine: EngineParts) -> None:
     while engine.supervisor.outcome() is None:
         await changed.wait()
         changed = anyio.Event()
+
+
+def _warn_of_logins(engine: EngineParts) -> None:
+    """Write a line for each login that a person has to bring soon, and for each that this run alone knows.
+
+    A single run starts no login.
+    """
+    for name, entry in sorted(engine.supervisor.entries.items()):
+        login = entry.status().login
+        if login is None:
+            continue
+        if login.state == "ends_soon" and login.ends_at is not None:
+            log.warning("login.ends_soon", token=name, ends_at=utc(login.ends_at), advice=f"run: {login.command}")
+        elif login.state in ("required", "none"):
+            log.warning("login.required", token=name, advice=f"run: {login.command}")
+        elif getattr(entry.settings, "login_file", None) is None and _has_rotated(engine, name):
+            log.warning("login.rotated", token=name, detail=ROTATED)
+
+
+def _has_rotated(engine: EngineParts, name: str) -> bool:
+    """Return whether the configured refresh token was replaced by another one."""
+    logins = engine.store.get(name).login
+    if logins.login is None or logins.initial is None:
+        return False
+    return engine.store.state.digest_for(INITIAL, logins.login.refresh_token.reveal_bytes()) != logins.initial
 
 
 def _show(single: SingleRun, supervisor: Supervisor) -> None:

@@ -9,6 +9,7 @@ from tokend.machine.clock import Clock
 from tokend.machine.yielding import with_pauses
 from tokend.service_manager.notify import Notifier
 from tokend.values.status import ProviderStatus, State
+from tokend.values.tokens import utc
 
 # Status goes to systemd at most this often.
 STATUS_SECONDS = 1.0
@@ -80,6 +81,8 @@ def trouble(status: ProviderStatus) -> str | None:
     if not well and (status.state is not State.PENDING or status.last_error is not None):
         reason = status.last_error.detail if status.last_error else _pause(status)
         parts.insert(0, f"{status.state}: {reason}" if reason else str(status.state))
+    if (login := status.login) is not None and login.state == "ends_soon" and login.ends_at is not None:
+        parts.append(f"login ends at {utc(login.ends_at)}: {login.command}")
     return "; ".join(parts) or None
 
 

@@ -73,6 +73,7 @@ class Supervisor:
         self._workers.start(None, self._drift.run)
         self._references = References(context.store, self._token_changed)
         self.logins = Logins(tasks, context, self._providers)
+        self._workers.start(None, self.logins.watch)
         for name, record in context.store.records.items():
             # Honour a persisted Retry-After after a restart, even if the provider that received it is gone.
             if record.host_pause is not None:

@@ -163,7 +163,7 @@ class GithubApp(HeldSettings, NetworkSettings):
             reply = await runtime.exchange(UpstreamRequest("GET", url, call.headers()))
             if reply.status == 200:
                 return call.installation(reply)
-            if not call.is_not_found(reply):
+            if reply.status != 404 or (sort == "users" and not call.is_not_found(reply)):
                 call.refuse(reply)
         message = f"{call.host} answered 404: the App {self.client_id} is not installed at {self.owner}"
         raise with_words(RejectedError(message), reply, call.secrets)

@@ -64,9 +64,11 @@ class Stage:
                     self.stopping.wait(self._latency)
                     behaviour = self.faults.draw(vendor.name, request.path)
                     reply = vendor.answer(request) if behaviour is None else self._play(vendor, request, behaviour)
-                status = 0 if reply.delivery == "none" else reply.status
-                fault = behaviour.mode if behaviour else None
-                self.journal.add(Entry(vendor.name, request.method, route, arrived, status, fault, reply.detail))
+                    status = 0 if reply.delivery == "none" else reply.status
+                    fault = behaviour.mode if behaviour else None
+                    self.journal.add(Entry(vendor.name, request.method, route, arrived, status, fault, reply.detail))
+                    if behaviour is not None:
+                        self._hold_back(behaviour)
                 return reply
         # An unknown path may hold a token: it is not recorded.
         self.journal.add(Entry("none", request.method, "(unknown)", self.clock.now(), 404))
@@ -84,14 +86,20 @@ class Stage:
         if instead is not None:
             return replace(instead, detail=reply.detail if reply else {})
         if behaviour.mode == "hang":
-            self.stopping.wait()
             return Reply(status=500, delivery="none", detail=reply.detail if reply else {})
-        if behaviour.mode == "slow":
+        if behaviour.mode == "slow" and not behaviour.executed:
             self.stopping.wait(behaviour.delay)
         reply = reply or vendor.answer(request)
         if behaviour.mode == "truncated":
             return replace(reply, delivery="truncated")
         return replace(reply, delivery="none") if behaviour.mode == "lost" else reply
+
+    def _hold_back(self, behaviour: Behaviour) -> None:
+        """Wait where the fault is that the answer comes late, or never. The journal has the request already."""
+        if behaviour.mode == "hang":
+            self.stopping.wait()
+        elif behaviour.mode == "slow" and behaviour.executed:
+            self.stopping.wait(behaviour.delay)
 
 
 def _instead_of_an_answer(vendor: Vendor, request: Request, behaviour: Behaviour) -> Reply | None:

@@ -118,7 +118,7 @@ class LoginStatus:
 
     ``state`` is ``ok``, ``ends_soon``, ``required``, ``pending`` (a person is about to log in) or ``none``. ``subject``
     is the account as the server names it, ``scopes_missing`` what the settings ask for and the server has not granted;
-    ``command`` brings another login.
+    ``command`` brings another login. ``notices`` are those that persons have got about this one.
     """
 
     state: str
@@ -127,6 +127,7 @@ class LoginStatus:
     ends_at: datetime | None
     scopes_missing: tuple[str, ...]
     command: str
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from tests.providers.live import ENVIRON, NOW, env
-from tests.providers.oauth2.asking import ask, basic, error_of, form, granted, said, sent
+from tests.providers.oauth2.asking import ask, basic, error_of, form, granted, said, sent, settings
 from tests.providers.oauth2.discovering import discover
 from tokend.values.errors import SecretError
+from tokend.values.secret import Secret
 
 KEYS: dict[str, Any] = {
     "RS256": rsa.generate_private_key(65537, 2048),
@@ -126,6 +127,18 @@ def test_a_key_that_does_not_fit_causes_no_request() -> None:
     assert isinstance(outcome, SecretError)
     assert loopback.requests == []
     assert "fake-api-key" not in str(outcome)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_check_finds_a_key_that_cannot_sign(name: str) -> None:
+    """With the usual algorithm or the written one."""
+    made = settings(**BY_KEY)
+    assert made.unusable_secrets({"private_key": Secret(PEMS[name])}) == {}
+    assert made.unusable_secrets({}) == {}
+    assert made.unusable_secrets({"private_key": Secret("planted")}).keys() == {"private_key"}
+    other = settings(**BY_KEY, assertion_algorithm="ES512")
+    assert "planted" not in str(other.unusable_secrets({"private_key": Secret(PEMS[name])}))
+    assert other.unusable_secrets({"private_key": Secret(PEMS[name])}).keys() == {"private_key"}
 
 
 def test_a_server_that_takes_the_secret_in_the_body_alone_gets_it_there() -> None:

@@ -21,7 +21,7 @@ from tokend.values.errors import (
 from tokend.values.secret import Secret
 
 LOGIN = Exchange("login.example:443", (Secret("fake-secret"),), is_of_login=True, may_spend=True)
-POLL = Exchange("login.example:443", is_of_login=True)
+POLL = Exchange("login.example:443", is_of_login=True, is_begun=True)
 CLIENT = Exchange("login.example:443")
 SIGNED = Exchange("login.example:443", is_signed=True)
 HTML = {"content-type": "text/html"}
@@ -71,6 +71,13 @@ def test_401_without_a_code_is_about_the_client(body: bytes) -> None:
     """A page is not: it may be anybody's."""
     assert type(refused(401, body)) is RejectedError
     assert isinstance(refused(401, b"<html>log in</html>"), TransientError)
+
+
+def test_401_with_an_unknown_code_decides_nothing_about_a_login() -> None:
+    """For a client without a login it is a refusal: some servers have words of their own."""
+    assert type(refused(401, code("planted_code"))) is TransientError
+    assert type(refused(401, code("planted_code"), CLIENT)) is RejectedError
+    assert type(refused(401, code("temporarily_unavailable"), CLIENT)) is TransientError
 
 
 def test_a_clock_that_is_far_from_ours_may_be_why_a_signature_is_refused() -> None:

@@ -153,6 +153,19 @@ def test_a_server_that_hangs_answers_nobody_and_does_not_use_the_token(play: Pla
             waiting.result(DEADLINE_SECONDS)
 
 
+def test_a_late_answer_is_in_the_journal_when_the_request_is_executed(play: Play) -> None:
+    """A client that is killed meanwhile leaves a witness."""
+    player = play()
+    player.control("behaviour", {"vendor": "oauth2", "mode": "slow", "delay": 3600, "executed": True, "count": 1})
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(refresh, player, FIRST)
+        while not (entries := player.control("requests?vendor=oauth2").json["requests"]):
+            assert not waiting.done()
+        assert [entry["detail"]["new_refresh_token"] for entry in entries] == [1]
+        player.sandbox.close()
+        waiting.exception(DEADLINE_SECONDS)
+
+
 def test_no_control_request_shows_a_token(play: Play) -> None:
     """Indices instead."""
     player = play()

@@ -37,7 +37,7 @@ class Context:
     ``serve`` serves the sinks of the family ``served``. ``hosts`` are those of stores. ``engine`` returns the engine
     itself, for a sink whose credential is another provider's token. ``warnings`` are about providers, for their status.
     ``reports`` are those of clients, and count into ``counters``. ``unsafe`` has the providers whose settings somebody
-    else may have written: they make no attempt.
+    else may have written: they make no attempt. ``logging_in`` has the providers for which a person is logging in.
     """
 
     clock: Clock
@@ -56,6 +56,7 @@ class Context:
     warnings: Warnings = field(default_factory=Warnings)
     reports: Reports = field(default_factory=lambda: Reports(Counters()))
     unsafe: dict[str, Failure] = field(default_factory=dict)
+    logging_in: set[str] = field(default_factory=set)
     request_rate: RequestRate = field(default_factory=RequestRate)
     turns: Turns = field(default_factory=Turns)
     reconciling: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(RECONCILIATIONS, fast_acquire=True))

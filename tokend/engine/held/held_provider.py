@@ -50,6 +50,8 @@ class HeldProvider:
     def start(self, tasks: TaskGroup, workers: WorkerGroup) -> None:  # noqa: ARG002  # of the interface
         """Start the refresh loop."""
         self._scope = workers.start(self.name, self.refresher.run)
+        if (exchange := self.refresher.exchange) is not None:
+            exchange.scope = self._scope
 
     async def finish(self) -> None:
         """Return when no exchange of its login is under way."""
@@ -121,7 +123,9 @@ class HeldProvider:
         record, lease, now = self.refresher.record, self.lease, self._context.clock.instant()
         expires = None if lease is None else lease.token.expires_at
         upcoming = self.refresher.next_attempt()
-        login = login_status(self.name, self.settings, record.login)
+        login = login_status(
+            self.name, self.settings, record.login, now=now, pending=self.name in self._context.logging_in
+        )
         notes = (self.refresher.note, scopes_note(login), self._context.store.unsaved_note(self.name))
         pause = self._context.limits.pause(self.settings.upstream, now)
         return ProviderStatus(

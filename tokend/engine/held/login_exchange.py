@@ -4,8 +4,8 @@ The journal is saved before a byte leaves: no journal, no request. From then unt
 the exchange; `break_off` alone does, when the daemon ends and time is over: the journal covers it.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
 import anyio
@@ -51,7 +51,19 @@ class ExchangeUnderWay:
 class LoginExchange:
     """Use one provider's login. `AttemptRunner` makes the attempts; this class keeps the login through them."""
 
-    __slots__ = ("_clock", "_context", "_doubt", "_leaving", "_name", "_shield", "_store", "ended", "unsaved")
+    __slots__ = (
+        "_barred",
+        "_clock",
+        "_context",
+        "_doubt",
+        "_leaving",
+        "_name",
+        "_shield",
+        "_store",
+        "ended",
+        "scope",
+        "unsaved",
+    )
 
     def __init__(self, name: str, context: Context) -> None:
         self._name = name
@@ -60,7 +72,10 @@ class LoginExchange:
         self._store = context.store
         self._shield: anyio.CancelScope | None = None
         self._leaving = False
+        self._barred = False
         self._doubt = False
+        # That of the worker that makes the exchanges, once it runs.
+        self.scope: anyio.CancelScope | None = None
         # Set when no exchange is under way any more; another one may have begun since.
         self.ended = Event()
         # Why a new refresh token is not saved yet; None if all is saved.
@@ -78,6 +93,17 @@ class LoginExchange:
         self._leaving = True
         while self.is_under_way:
             await self.ended.wait()
+
+    @asynccontextmanager
+    async def barred(self) -> AsyncIterator[None]:
+        """Wait for the exchange under way, and let none begin during the block."""
+        self._barred = True
+        try:
+            while self.is_under_way:
+                await self.ended.wait()
+            yield
+        finally:
+            self._barred = False
 
     def break_off(self) -> None:
         """Cut the exchange: its answer counts as lost."""
@@ -102,6 +128,8 @@ class LoginExchange:
         ``use`` makes the change that brings the answer's token. Raises the `AttemptError` of a failure: of the
         exchange, or of a token beside a refresh token; that one is saved then.
         """
+        if self._barred:
+            raise TransientError("nothing was sent: a person ends the login", is_sent=False)
         state = self._store.get(self._name).login.state
         if state.login is None or state.is_required:
             await self._end(LoginRefusedError())
@@ -214,6 +242,8 @@ class LoginExchange:
             self._note_unsaved(None)
 
     def _note_unsaved(self, detail: str | None) -> None:
+        # Nothing cuts the write; without the worker there is no later.
+        self._leaving |= self.scope is not None and self.scope.cancel_called
         if detail is not None and self.unsaved is None:
             log.error("login.not_saved", token=self._name, detail=detail)
         if detail != self.unsaved:

@@ -1,24 +1,32 @@
 """The status of a provider's login, from its record and its settings. Pure."""
 
 from tokend.engine.held.login_exchange import login_command
+from tokend.engine.policy.login_notices import ends_soon
 from tokend.engine.records.login_record import LoginRecord
 from tokend.plugin.login import uses_login
 from tokend.plugin.settings import HeldSettings
+from tokend.values.instant import Instant
 from tokend.values.status import LoginStatus
 
 
-def login_status(name: str, settings: HeldSettings, logins: LoginRecord) -> LoginStatus | None:
-    """Return the status of the login in use; None for settings that use none."""
+def login_status(
+    name: str, settings: HeldSettings, logins: LoginRecord, *, now: Instant, pending: bool
+) -> LoginStatus | None:
+    """Return the status of the login in use; None for settings that use none. ``pending``: a person is logging in."""
     if not uses_login(settings):
         return None
     login, command = logins.login, login_command(name)
     state = "required" if logins.state.is_required else "none" if login is None else "ok"
+    if pending:
+        state = "pending"
+    elif state == "ok" and ends_soon(logins, now):
+        state = "ends_soon"
     if login is None:
-        return LoginStatus(state, None, None, None, (), command)
+        return LoginStatus(state, None, None, None, (), command, logins.notices)
     granted = login.scopes
     missing = () if granted is None else tuple(one for one in settings.login_scopes if one not in granted)
     ends_at = None if login.ends_at is None else login.ends_at.wall
-    return LoginStatus(state, login.subject, login.obtained_at.wall, ends_at, missing, command)
+    return LoginStatus(state, login.subject, login.obtained_at.wall, ends_at, missing, command, logins.notices)
 
 
 def scopes_note(login: LoginStatus | None) -> str | None:

@@ -84,6 +84,7 @@ class LoginSessions:
             self._beginning.discard(name)
         session = self._session(name, settings, begun, uid=uid, other_account=other_account)
         self._remember(session)
+        self._context.logging_in.add(name)
         self._tasks.start_soon(self._watch, session)
         self._context.store.touch(name)
         log.info("login.begun", token=name, uid=uid, flow=chosen)

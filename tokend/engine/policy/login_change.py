@@ -34,4 +34,4 @@ def reconcile_logins(
         # A person has logged in, and the one that is configured was not needed: only another one counts from here on.
         return replace(record, initial=initial.digest)
     login = Login(initial.token, client, origin=None, obtained_at=now, refreshed_at=now)
-    return replace(record, state=Ready(login), initial=initial.digest)
+    return replace(record, state=Ready(login), initial=initial.digest, end_moves=False, notices=())

@@ -120,9 +120,14 @@ def pause_seconds(repeats: int) -> float:
 
 def refreshed(logins: LoginRecord, granted: Granted) -> LoginRecord:
     """Compute the logins after an exchange of the refresh token in use that the server granted."""
-    if logins.login is None:
+    before = logins.login
+    if before is None:
         return logins
-    return replace(logins, state=logins.state.granted(renewed(logins.login, granted)))
+    after = renewed(before, granted)
+    logins = replace(logins, state=logins.state.granted(after))
+    if before.ends_at is None or after.ends_at is None or before.ends_at.until(after.ends_at) < SAME_END_SECONDS:
+        return logins
+    return replace(logins, end_moves=True, notices=())
 
 
 def renewed(login: Login, granted: Granted) -> Login:
@@ -152,7 +157,7 @@ def accepted(logins: LoginRecord, granted: Granted, client: LoginClient, initial
     """
     logins = replace(logins, initial=logins.initial if initial is None else initial.digest)
     if not granted.refresh_token:
-        return replace(logins, state=NO_LOGIN)
+        return replace(logins, state=NO_LOGIN, end_moves=False, notices=())
     login = Login(
         refresh_token=granted.refresh_token,
         client=client,
@@ -164,7 +169,7 @@ def accepted(logins: LoginRecord, granted: Granted, client: LoginClient, initial
         scopes=granted.scopes,
         parameters=granted.parameters,
     )
-    return replace(logins, state=logins.state.granted(login))
+    return replace(logins, state=logins.state.granted(login), end_moves=False, notices=())
 
 
 def _is_near(one: Instant, other: Instant) -> bool:

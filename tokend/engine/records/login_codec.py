@@ -38,6 +38,8 @@ def dump_logins(record: LoginRecord) -> dict[str, Any]:
     return {
         "state": _dump_state(record.state),
         "initial": record.initial,
+        "end_moves": record.end_moves,
+        "notices": list(record.notices),
         "aside": [
             {
                 "state": _dump_state(one.state),
@@ -64,6 +66,8 @@ def load_logins(document: Any) -> LoginRecord:
             )
             for one in items(document["aside"])
         ),
+        end_moves=flag(document["end_moves"]),
+        notices=tuple(text(one) for one in items(document["notices"])),
     )
 
 

@@ -39,11 +39,15 @@ class LoginRecord:
     """The login in use, and those set aside, the oldest first.
 
     ``initial`` is the digest of the configured (initial) refresh token that was used last, None if none was.
+    ``end_moves``: a refresh has moved the end of the login in use. ``notices`` are those that persons have got about
+    this login (`policy.login_notices`).
     """
 
     state: LoginState = NO_LOGIN
     initial: str | None = None
     aside: tuple[SetAside, ...] = ()
+    end_moves: bool = False
+    notices: tuple[str, ...] = ()
 
     @property
     def login(self) -> Login | None:
@@ -101,7 +105,7 @@ class LoginRecord:
     def moved(self, moves: LoginMoves) -> "LoginRecord":
         """Give every login the boot times of another boot."""
         aside = tuple(replace(one, state=one.state.moved(moves), at=moves.dated(one.at)) for one in self.aside)
-        return LoginRecord(self.state.moved(moves), self.initial, aside)
+        return replace(self, state=self.state.moved(moves), aside=aside)
 
 
 NO_LOGINS = LoginRecord()

@@ -7,7 +7,14 @@ from typing import NoReturn
 from tokend.plugin.response_status import RATE_LIMITED, raise_unauthorized, retry_after
 from tokend.plugin.vendor_words import with_words
 from tokend.providers.oauth2.answers import Answer
-from tokend.providers.oauth2.words import CLIENT_CODES, ENDING_CODES, KNOWN_CODES, LOGIN_CODES, SLOW_DOWN
+from tokend.providers.oauth2.words import (
+    CLIENT_CODES,
+    ENDING_CODES,
+    KNOWN_CODES,
+    LOGIN_CODES,
+    SLOW_DOWN,
+    UNDECIDED_CODES,
+)
 from tokend.values.errors import (
     AttemptError,
     ClockError,
@@ -78,7 +85,7 @@ def _raise_for_code(answer: Answer, sent: Exchange) -> None:
     if code in LOGIN_CODES or code in CLIENT_CODES:
         what = "the assertion or token that was sent" if code in LOGIN_CODES else "the client or what it asks for"
         _refused(answer, f"{said}: the server refuses {what}", sent)
-    if status == 401:
+    if status == 401 and not sent.is_of_login and code not in UNDECIDED_CODES:
         _refused(answer, f"{said}: the client is not accepted", sent)
     raise TransientError(said, retry_after=retry_after(answer.reply), may_be_spent=False)
 
