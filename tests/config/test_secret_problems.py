@@ -191,6 +191,15 @@ def test_a_secret_of_a_table_is_an_error_at_its_place(tmp_path: Path, secret: st
     assert (problem.line, problem.column) == (4, column)
 
 
+def test_all_errors_of_a_table_are_told_at_once(tmp_path: Path) -> None:
+    """Each at its key: a name, a place and a text that no environment can hold."""
+    table = MINT.replace('REGION = "eu"', '"A B" = "eu", C = "x\\u0000", D = {{ evn = "X" }}').format('"x"')
+    problems = refused(written(tmp_path, table))
+    assert [(one.line, one.message.split(":")[0].split(";")[0]) for one in problems] == [
+        (4, "A B"), (4, "C"), (4, 'unknown key "evn"'),
+    ]  # fmt: skip
+
+
 def test_a_text_of_a_table_that_looks_like_a_secret_is_one(tmp_path: Path) -> None:
     """In a file that others can read it is an error, and else a warning. A region is neither."""
     path = written(tmp_path, MINT.format(f'"{LOOKS_SECRET}"'))

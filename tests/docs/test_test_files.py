@@ -12,6 +12,7 @@ TESTS = ROOT / "tests"
 TESTED_ELSEWHERE = {
     "__main__": "every test in tests/cli starts it",
     "cli/demo/config": "tests/cli/test_demo.py runs the demonstration as a whole",
+    "cli/demo/login_scenes": "tests/cli/test_demo.py runs the demonstration as a whole",
     "cli/demo/scenes": "tests/cli/test_demo.py runs the demonstration as a whole",
     "cli/demo/stage": "tests/cli/test_demo.py runs the demonstration as a whole",
     "cli/doctor/finding": "a dataclass",

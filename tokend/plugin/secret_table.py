@@ -38,14 +38,21 @@ def _is_plain(source: SecretSource) -> bool:
     return source.literal is not None and not looks_secret(source.literal.reveal())
 
 
-def _variables(value: dict[str, SecretSource]) -> SecretTable:
-    for name, source in value.items():
-        if not _NAME.fullmatch(name):
-            raise ValueError("the name of an environment variable is letters, digits and _, and begins with no digit")
-        if source.literal is not None and b"\0" in source.literal.reveal_bytes():
-            raise ValueError(f"{name}: an environment variable holds no NUL")
-    return SecretTable(value)
+def _variable_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("the name of an environment variable is letters, digits and _, and begins with no digit")
+    return name
 
 
-Variables = Annotated[dict[str, SecretField], AfterValidator(_variables), IsSecretTable()]
+def _without_nul(source: SecretSource) -> SecretSource:
+    if source.literal is not None and b"\0" in source.literal.reveal_bytes():
+        raise ValueError("an environment variable holds no NUL")
+    return source
+
+
+Variables = Annotated[
+    dict[Annotated[str, AfterValidator(_variable_name)], Annotated[SecretField, AfterValidator(_without_nul)]],
+    AfterValidator(SecretTable),
+    IsSecretTable(),
+]
 """The type of a settings field with environment variables for a program."""

@@ -61,6 +61,13 @@ claims = {{ clientId = "sandbox-client" }}
 kind = "raw"
 path = "out/partner.jwt"
 
+[providers.cloud]                    # OAuth 2: a person logs in once; the refresh token rotates
+kind = "oauth2"
+grant = "device_code"
+issuer = "{url}/oauth2"
+client_id = "sandbox-oauth2-app"
+scope = ["openid", "read"]
+
 [providers.wallet]                   # on demand: one JWT per payment
 kind = "request-jwt"
 key = {{ file = "secrets/wallet-key" }}

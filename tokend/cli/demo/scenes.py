@@ -9,6 +9,7 @@ from contextlib import suppress
 import click
 
 from tokend.cli.demo.config import CONFIG, DOCKER_CONFIG, SECRETS
+from tokend.cli.demo.login_scenes import SANDBOX_OPTIONS, show_kill, show_login, show_rotation, start_daemon
 from tokend.cli.demo.stage import LOOK_SECONDS, DemoFailedError, Stage
 from tokend.client import TokendError
 
@@ -36,6 +37,9 @@ def play(stage: Stage) -> None:
     _show_use(stage)
     _show_payment(stage)
     _show_login_link(stage)
+    show_login(stage)
+    show_rotation(stage)
+    show_kill(stage)
     stage.say("…", "demo", "tokens live 20 s here; each is refreshed at half of that")
     for name in ("topstepx", "partner"):
         _show_refresh(stage, name, after=first[name])
@@ -62,7 +66,7 @@ def go_on(stage: Stage, *, until: float) -> None:
 def _start_sandbox(stage: Stage) -> None:
     port_file = stage.directory / "sandbox.port"
     options = ("--port", "0", "--port-file", str(port_file), "--ttl", "20s", "--tt-ttl", "40s")
-    stage.spawn("sandbox", "tokend.sandbox", *options)
+    stage.spawn("sandbox", "tokend.sandbox", *options, *SANDBOX_OPTIONS)
     port = stage.until("the sandbox listens", lambda: int(port_file.read_text()))
     stage.url = f"http://127.0.0.1:{port}"
     stage.say("✓", "sandbox", f"plays the upstreams and Railway at {stage.url}")
@@ -76,10 +80,9 @@ def _start_daemon(stage: Stage) -> None:
         stage.write_secret(name, value)
     config = stage.directory / "config.toml"
     config.write_text(CONFIG.format(url=stage.url))
-    stage.say("✓", "config", "config.toml: three held tokens, two on demand")
+    stage.say("✓", "config", "config.toml: four held tokens, two on demand")
     stage.say("✓", "demo", f"works in {stage.directory}")
-    stage.spawn("tokend", "tokend", "run", "--config", str(config))
-    stage.until("the daemon answers", stage.client.list)
+    start_daemon(stage)
     stage.say("✓", "daemon", "serves tokend.sock")
 
 

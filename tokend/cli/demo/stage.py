@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import urlencode
 
 import click
 
@@ -49,7 +50,7 @@ class Stage:
         self.started = time.monotonic()
         self.url = ""  # URL of the sandbox, set when it listens
         self.client = TokenClient(socket=str(self.directory / "tokend.sock"))
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
         # SIGTERM must end the demo's processes, too: sys.exit runs __exit__.
@@ -57,9 +58,9 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in reversed(self._processes):
+        for process in reversed(self._processes.values()):
             process.terminate()
-        for process in self._processes:
+        for process in self._processes.values():
             try:
                 process.wait(timeout=STOP_SECONDS)
             except subprocess.TimeoutExpired:
@@ -89,7 +90,7 @@ class Stage:
         """Call ``look`` until it returns a value other than None. Raises `DemoFailedError` after `PATIENCE_SECONDS`."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
-            for process in self._processes:
+            for process in self._processes.values():
                 if process.poll() is not None:
                     raise DemoFailedError(f"a process of the demo ended early with status {process.returncode}")
             with suppress(TokendError, OSError):  # not yet
@@ -124,6 +125,11 @@ class Stage:
         with self._open(path, headers, body) as reply:
             return json.loads(reply.read())
 
+    def submit(self, url: str, **fields: str | list[str]) -> None:
+        """Send a form, as a browser does. Raises OSError where it is refused."""
+        request = urllib.request.Request(url, data=urlencode(fields, doseq=True).encode())  # noqa: S310  (http to loopback)
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENCE_SECONDS).close()
+
     def _open(self, path: str, headers: Mapping[str, str] | None, body: object) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, headers=dict(headers or {}))  # noqa: S310  (http to loopback)
@@ -139,9 +145,9 @@ class Stage:
         new.replace(path)
 
     def spawn(self, name: str, *arguments: str) -> None:
-        """Start ``python -m`` with ``arguments``. Its output goes to a log in the demo's directory."""
+        """Start ``python -m`` with ``arguments``. Its output goes to the end of a log in the demo's directory."""
         environ = {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
-        with (self.directory / f"{name}.log").open("wb") as log:
+        with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
                 stdin=subprocess.DEVNULL,
@@ -150,4 +156,10 @@ class Stage:
                 env=environ,
                 start_new_session=True,  # Ctrl-C must reach only the demo, which then ends its processes in order
             )
-        self._processes.append(process)
+        self._processes[name] = process
+
+    def kill(self, name: str) -> None:
+        """Kill a process that was started as ``name``."""
+        process = self._processes.pop(name)
+        process.kill()
+        process.wait()
