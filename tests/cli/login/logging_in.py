@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.api.fake_engine import FakeEngine
 from tests.cli.running import environment
 from tests.httpd.served import Served, eventually, served
@@ -67,9 +69,8 @@ class Command:
     @property
     def listening_at(self) -> str:
         """The address at which the command waits for the browser."""
-        text = self.shows("tokend waits for the browser at ")
-        self.shows(". Or paste")
-        return self.shown.partition("tokend waits for the browser at ")[2].partition(". Or")[0] if text else ""
+        self.shows("Or paste the address")
+        return self.shown.partition("tokend waits for the browser at ")[2].partition("\n")[0]
 
 
 @dataclass
@@ -151,3 +152,10 @@ def logging_in(directory: Path) -> Iterator[Logging]:
     engine.offer("wallet")
     with served(directory, engine) as server:
         yield Logging(server)
+
+
+@pytest.fixture
+def logins(tmp_path: Path) -> Iterator[Logging]:
+    """The token `demo` and its hand-made logins."""
+    with logging_in(tmp_path) as made:
+        yield made

@@ -10,6 +10,7 @@ from tests.expecting import held, present
 from tests.fake_logins import HOUR, ORIGIN, FakeLogin, login_server, undecided
 from tests.fakes import World, config, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
+from tokend.engine.held.attempt import AttemptRunner
 from tokend.engine.records.login_states import Ready, Required
 from tokend.values.errors import StoreError
 from tokend.values.logins import Granted
@@ -190,5 +191,73 @@ def test_a_bug_while_a_login_is_saved_answers_the_person_too() -> None:
                 await held(supervisor.entries["a"]).accept_login(odd, another_account=False)
             await held(supervisor.entries["a"]).accept_login(granted(clock), another_account=False)
             assert supervisor.entries["a"].status().valid
+
+    run_virtually(main)
+
+
+@pytest.mark.parametrize("latency", [20.0, 0.1])
+def test_a_login_that_comes_while_the_daemon_ends_is_saved_without_the_loop(latency: float) -> None:
+    """The loop has ended, or ends while the login waits for a refresh; the next daemon has the person's login."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock, latency=latency)
+        server.valid.add("fake-persons")
+        settings = FakeLogin(refresh_token=literal("fake-refresh-0"))
+        async with world.running(provider("a", settings)) as supervisor, anyio.create_task_group() as persons:
+            await until(lambda: bool(server.refreshes), seconds=10)
+            entry = held(supervisor.entries["a"])
+
+            async def accept() -> None:
+                with anyio.CancelScope(shield=True):
+                    await entry.accept_login(granted(clock), another_account=False)
+
+            if latency > 1:
+                persons.start_soon(accept)
+                await anyio.sleep(1)
+            entry._scope.cancel()  # as the end of the daemon does
+            await anyio.sleep(1)
+            if latency < 1:
+                persons.start_soon(accept)
+        async with world.running(provider("a", settings)) as supervisor:
+            assert present(supervisor.entries["a"].status().login).subject == "somebody"
+            assert present(supervisor.entries["a"].lease).token.value.reveal() == "fake-access"
+
+    run_virtually(main)
+
+
+def test_a_login_that_the_end_of_the_loop_interrupts_is_saved_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop was reading the initial refresh token."""
+    read = AttemptRunner.initial_refresh_token
+
+    async def main(clock: VirtualClock) -> None:
+        world, _ = World(clock), login_server(clock)
+        async with world.running(provider("a", FakeLogin())) as supervisor:
+            await until(lambda: supervisor.entries["a"].status().state is State.LOGIN_REQUIRED, seconds=10)
+            entry = held(supervisor.entries["a"])
+
+            async def slowly(_: AttemptRunner) -> None:
+                monkeypatch.setattr(AttemptRunner, "initial_refresh_token", read)
+                entry._scope.cancel()
+                await anyio.sleep(1)
+
+            monkeypatch.setattr(AttemptRunner, "initial_refresh_token", slowly)
+            with anyio.CancelScope(shield=True):
+                await entry.accept_login(granted(clock), another_account=False)
+            assert present(entry.status().login).subject == "somebody"
+
+    run_virtually(main)
+
+
+def test_a_provider_that_was_taken_away_accepts_no_login_later() -> None:
+    """Its exchange was on its way when the configuration changed."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, _ = World(clock), login_server(clock)
+        async with world.running(provider("a", FakeLogin())) as supervisor:
+            await until(lambda: supervisor.entries["a"].status().state is State.LOGIN_REQUIRED, seconds=10)
+            entry = held(supervisor.entries["a"])
+            entry.stop()
+            with pytest.raises(StoreError, match="log in again"):
+                await entry.accept_login(granted(clock), another_account=False)
 
     run_virtually(main)

@@ -275,6 +275,19 @@ def test_a_refresh_token_that_cannot_be_saved_is_written_again_every_second_and_
     run_virtually(main)
 
 
+def test_a_worker_that_is_cancelled_ends_after_the_answer_was_saved() -> None:
+    """From the journal on nothing cuts it: the daemon that ends waits for it."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock, latency=20.0)
+        async with world.running(provider("a", LOGIN)):
+            await until(lambda: bool(server.refreshes), seconds=10)
+        assert state_on_disk(world) == "ready"
+        assert json.loads(world.state.content["a"])["lease"]["token"]["value"] == "fake-token-1"
+
+    run_virtually(main)
+
+
 def test_a_refresh_token_that_cannot_be_saved_does_not_hold_up_the_end_of_the_daemon() -> None:
     """It is tried once more; the journal covers it."""
 

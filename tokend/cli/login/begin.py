@@ -128,8 +128,8 @@ def _show_browser(
     if (forwarding := forwarding_command(environ, listener.port)) is not None:
         click.echo("If the browser is not on this machine, first run where the browser is")
         click.echo(f"  {forwarding}\n")
-    click.echo(f"tokend waits for the browser at {_start(redirect_uri)}. Or paste the address at which it has ended")
-    click.echo("here (Ctrl-C cancels):")
+    click.echo(f"tokend waits for the browser at {_start(redirect_uri)}")
+    click.echo("Or paste the address at which it has ended here (Ctrl-C cancels):")
 
 
 def _start(redirect_uri: str) -> str:

@@ -64,13 +64,14 @@ class AttemptResult:
 class AcceptedLogin:
     """A login that a person has begun, for the loop to save; ``error`` is why it was not.
 
-    ``another_account``: the token held is the account's before.
+    ``another_account``: the token held is the account's before. ``is_left``: the loop has ended before it saved it.
     """
 
     granted: Granted
     another_account: bool
     done: Event = field(default_factory=Event)
     error: StoreError | None = None
+    is_left: bool = False
 
 
 class AttemptRunner:
@@ -336,6 +337,9 @@ class AttemptRunner:
             return False
         except Exception:
             accepted.error = StoreError(f"{bug_in(settings)}; the log has its traceback")
+            raise
+        except BaseException:  # the loop ends before anything was saved
+            accepted.is_left = True
             raise
         else:
             return True

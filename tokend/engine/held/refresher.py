@@ -49,6 +49,8 @@ class Refresher:
         "_context",
         "_in_flight",
         "_interrupted",
+        "_loops",
+        "_refuses_logins",
         "_result",
         "_slot",
         "_start_at",
@@ -73,6 +75,7 @@ class Refresher:
         self._store = context.store
         self._attempts = AttemptRunner(name, settings, context)
         self._accepted: list[AcceptedLogin] = []  # logins of persons that wait for the loop
+        self._loops = self._refuses_logins = False
         self._result: AttemptResult | None = None  # of the attempt under way, or of the next, once somebody wants it
         self._wake = Event()
         self._in_flight = False
@@ -271,15 +274,21 @@ class Refresher:
         """Use the login that a person has begun, and its token. Returns when both are saved and shown."""
         if (why := self._store.unopened(self.name)) is not None:
             raise StoreError(f"{self.name}: {why}")
+        if self._refuses_logins:
+            raise StoreError(f"{self.name}: the configuration has changed: log in again")
         accepted = AcceptedLogin(granted, another_account)
-        self._accepted.append(accepted)
-        self._wake.set()
-        await accepted.done.wait()
+        if self._loops:
+            self._accepted.append(accepted)
+            self._wake.set()
+            await accepted.done.wait()
+        if not accepted.done.is_set() or accepted.is_left:
+            await self._attempts.accept(accepted)  # the daemon ends, and the loop has ended before
         if accepted.error is not None:
             raise accepted.error
 
     def refuse_logins(self) -> None:
-        """Refuse the logins that wait for the loop: it ends."""
+        """Refuse the logins that wait for the loop, and later ones: it ends, and the daemon goes on."""
+        self._refuses_logins = True
         while self._accepted:
             accepted = self._accepted.pop()
             accepted.error = StoreError(f"{self.name}: the configuration has changed: log in again")
@@ -313,16 +322,22 @@ class Refresher:
         """Keep the token fresh until cancelled."""
         HEARTBEAT.set(self.heartbeat)
         self.heartbeat.works()
-        if not self._begun:
-            await self._wait_until_opened()
-            await self._begin()
-            self._begun = True
+        self._loops = True
         try:
+            if not self._begun:
+                await self._wait_until_opened()
+                await self._begin()
+                self._begun = True
             while True:
                 await self._rest()
                 await self._attempt()
         finally:
+            self._loops = False
             self._context.turns.leave(self.name)
+            while self._accepted:
+                accepted = self._accepted.pop()
+                accepted.is_left = True
+                accepted.done.set()
 
     async def _wait_until_opened(self) -> None:
         """Wait until an admin has dropped the stored record, if it cannot be opened. Meanwhile nothing is sent.

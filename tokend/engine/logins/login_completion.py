@@ -24,8 +24,8 @@ from tokend.values.errors import (
 )
 from tokend.values.logins import Granted
 
-# Everything of the daemon ends within 5 s; an exchange that was sent has most of them.
-GRACE_SECONDS = 4.0
+# When the daemon ends, its disk takes writes for two seconds more (`machine.thread_pool.LAST_SECONDS`).
+GRACE_SECONDS = 1.8
 # RFC 8628 section 3.5: after a timeout the interval grows.
 LONGEST_POLL_SECONDS = 60.0
 SLOWER_SECONDS = 5.0
