@@ -195,3 +195,12 @@ def test_a_token_is_not_read_from_a_directory_that_a_sink_writes(tmp_path: Path,
     assert problem.message.endswith(", read by tokend (path): a token must not be written there")
     (tmp_path / "out" / "other").write_text("fake-other")
     loaded(written(tmp_path, text.replace(f'"{path}"', '"out/other"')))
+
+
+def test_a_name_that_a_sink_will_make_a_link_of_its_own_is_not_read(tmp_path: Path) -> None:
+    """Now it leads elsewhere. The sink's first write replaces the link."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "token").symlink_to("../elsewhere")
+    text = READ.replace("in/token", "out/token")
+    text += sink("renewed", "directory", "out", 'files = { token = "{{ access_token }}" }')
+    assert "out is the directory of " in only(refused(written(tmp_path, text))).message

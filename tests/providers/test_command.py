@@ -127,8 +127,8 @@ def test_the_end_of_the_program_decides_what_happens_next(script: str, error: ty
 def test_a_program_out_of_time_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     """A child that goes on would answer nobody."""
     mark = tmp_path / "pid"
-    outcome = refused(settings(f"sleep 60 & echo $! > {mark}; wait", timeout="500ms"))
-    assert "did not end within 0.5 s" in outcome.detail
+    outcome = refused(settings(f"sleep 60 & echo $! > {mark}; wait", timeout="2s"))
+    assert "did not end within 2 s" in outcome.detail
     until(lambda: not is_running(int(mark.read_text())), "the end of the child")
 
 

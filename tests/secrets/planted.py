@@ -8,6 +8,7 @@ import trustme
 
 from tests.daemon.harness import Home
 from tests.daemon.tables import ALL_KINDS, DAEMON
+from tests.providers.private_keys import google_key, rsa_pem
 from tests.secrets.echo import MODES
 
 
@@ -34,6 +35,7 @@ OTHERS = (
     "literal", "env", "credential", "command", "stderr", "not-hex", "proxy", "listen", "pem", "claim", "header",
     "neighbour", "open-quote", "template", "old-comment", "query", "path", "wrong-listen", "authorization", "parameter",
     "issue-value", "body", "broken-line", "broken-value", "broken-key", "printed", "refresh", "variable", "in-a-file",
+    "github-key", "google-key",
 )  # fmt: skip
 SECRETS = {name: planted(name) for name in (*ACCEPTED, *OTHERS)}
 
@@ -74,6 +76,9 @@ def lay_out(home: Home) -> dict[str, str]:
     # A refresh token beside the token: of a program that refreshes, and none of ours.
     answer = {"access_token": SECRETS["printed"], "expires_in": 3600, "refresh_token": SECRETS["refresh"]}
     home.secret("printed", json.dumps(answer))
+    # Keys that sign. Text between the blocks of PEM is allowed.
+    home.secret("github-key", f"{SECRETS['github-key']}\n{rsa_pem()}")
+    home.secret("google-key", json.dumps({**json.loads(google_key()), "project_id": SECRETS["google-key"]}))
     out = home.path / "out"
     (out / "bot.env").write_text(f"# {SECRETS['old-comment']}\nTHEIRS='{SECRETS['neighbour']}'\nJWT_TOKEN=\n")
     (out / "open.env").write_text(f'A="{SECRETS["open-quote"]}\nKEY=1\n')
@@ -96,6 +101,8 @@ def tables(echo: str, listen: str) -> str:
     bad += [_tt(f"tt-{mode}", f"{echo}/{mode}") for mode in ("verdict", "see-other", "code", "controls")]
     bad += [_oauth(f"oauth-{mode}", f"{echo}/{mode}", "client_credentials") for mode in MODES]
     bad += [_oauth(f"login-{mode}", f"{echo}/{mode}", "refresh_token") for mode in ("bad-request", "code", "redirect")]
+    signed = ("verdict", "bad-request", "server-error", "redirect", "code")
+    bad += [make(f"{name}-{mode}", f"{echo}/{mode}") for mode in signed for name, make in SIGNED.items()]
     bad += [_links(f"links-{mode}", f"{echo}/{mode}") for mode in ("bad-request", "verdict", "server-error")]
     bad += [
         _projectx("by-env", f"{echo}/not-json", key='{{ env = "PLANTED_ENV" }}'),
@@ -164,10 +171,28 @@ def _oauth(name: str, url: str, grant: str) -> str:
     )
 
 
+def _github(name: str, url: str) -> str:
+    return (
+        f'\n[providers.{name}]\nkind = "github-app"\nbase_url = "{url}"\nclient_id = "a"\ninstallation = 1\n'
+        'private_key = {{ file = "s/github-key" }}\nrequired = false\n'
+    )
+
+
+def _google(name: str, url: str) -> str:
+    return (
+        f'\n[providers.{name}]\nkind = "google-service-account"\nbase_url = "{url}"\nscope = "email"\n'
+        'key = {{ file = "s/google-key" }}\nrequired = false\n'
+    )
+
+
 def _links(name: str, url: str) -> str:
     return (
         f'\n[providers.{name}]\nkind = "auth-token"\nbase_url = "{url}"\nclient_secret = {{{{ file = "s/xerve" }}}}\n'
     )
+
+
+# Kinds whose requests hold a JWT that is signed with a private key.
+SIGNED = {"github": _github, "google": _google}
 
 
 def inputs_and_sinks(home: Home) -> set[Path]:
