@@ -8,6 +8,7 @@ from typing import Any, Union, get_args, get_origin
 
 from tokend.engine.records.codec import dump, load
 from tokend.engine.records.record import Record, re_anchored
+from tokend.engine.records.shared_login import dump_shared, load_shared
 from tokend.sinks.files import patching
 from tokend.sinks.files.dotenv_format import Style, UneditableError, UnencodableError, _assignments, edit, encode
 from tokend.sinks.files.patching import Pointer, Value, parse_pointer
@@ -95,6 +96,18 @@ def state(data: bytes) -> None:
         if record.lease is not None:
             assert record.lease.name == name
             record.lease.token.is_valid(NOW)
+
+
+def login_file(data: bytes) -> None:
+    """Any bytes as a login file: refused, or a content that is kept as it was read."""
+    for boot_id in ("boot-1", "another"):
+        try:
+            shared = load_shared(data, boot_id=boot_id, now=NOW)
+        except StoreError as error:
+            assert SECRET not in error.detail
+            continue
+        again = load_shared(dump_shared(shared, boot_id), boot_id=boot_id, now=NOW)
+        assert again == shared
 
 
 def image(data: bytes) -> None:

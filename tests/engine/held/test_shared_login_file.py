@@ -3,27 +3,31 @@
 import base64
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import pytest
 
 from tests.expecting import present
 from tests.fake_logins import HOUR, FakeLogin, LoginServer, login_server, lost, refused
-from tests.fakes import World, literal, provider
+from tests.fakes import InlineThreads, World, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
+from tokend.engine.held.shared_login_file import SharedLoginFile
+from tokend.engine.logins.logout import Logout
 from tokend.engine.records.login_states import Lost, Ready, Required
 from tokend.plugin.secret_source import SecretSource
 from tokend.state.login_file import LoginFile, LoginLock
-from tokend.state.sealing import Sealer
-from tokend.values.errors import StoreError
+from tokend.state.sealing import Sealer, StateKey
+from tokend.values.errors import StoreError, TokenUnavailableError
 from tokend.values.logins import Granted
 from tokend.values.secret import Secret
 from tokend.values.status import State
 from tokend.values.tokens import Token
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -607,5 +611,153 @@ def test_a_provider_that_is_renamed_goes_on_with_its_file(path: Path) -> None:
             assert present(world.store.get("b").seen).number == content(path)["number"]
             assert world.store.get("a").seen is None
         assert server.reuses == 0
+
+    run_virtually(main)
+
+
+class LateReads(InlineThreads):
+    """Threads whose results of a read come late, while ``late`` is set, or never, while ``never`` is."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self.late = self.never = False
+
+    async def run(self, call: Callable[[], T], *, seconds: float) -> T:
+        if self.never:
+            await self._clock.sleep(seconds)
+            raise TimeoutError
+        result = call()
+        if self.late and getattr(call, "__name__", "") == "read":
+            await self._clock.sleep(5)
+        return result
+
+
+def test_a_logout_overtakes_a_look_at_the_file(path: Path) -> None:
+    """What was read before it is not believed after it."""
+
+    async def main(clock: VirtualClock) -> None:
+        threads = LateReads(clock)
+        world = World(clock, disk_threads=threads)
+        login_server(clock)
+        async with world.running(provider("a", shared(path))):
+            await until(lambda: value(world) is not None, seconds=60)
+            threads.late = True
+            look(world)
+            await anyio.sleep(1)
+            threads.late = False
+            await world.supervisor.entries["a"].log_out()
+            await anyio.sleep(10)
+            assert value(world) is None
+            assert world.store.get("a").login.login is None
+            assert world.supervisor.entries["a"].status().note is None
+
+    run_virtually(main)
+
+
+def test_a_logout_while_another_daemon_holds_the_lock_is_refused(path: Path) -> None:
+    """After a while; nothing is changed then."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        login_server(clock)
+        async with world.running(provider("a", shared(path))) as supervisor:
+            await until(lambda: value(world) is not None, seconds=60)
+            lock = LoginLock(LoginFile(path, Sealer(), ("one", "fake-client")))
+            assert lock.take()
+            with pytest.raises(TokenUnavailableError, match="another daemon has held"):
+                await Logout(world.context, supervisor.entries).log_out("a", uid=0, force=False)
+            assert value(world) is not None
+            lock.release()
+
+    run_virtually(main)
+
+
+def test_a_file_is_not_made_before_there_is_a_login(path: Path) -> None:
+    """A person's login makes it, also without an initial refresh token."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        login_server(clock)
+        async with world.running(provider("a", FakeLogin(login_file=path))):
+            await until(lambda: world.store.get("a").requires_login, seconds=60)
+            assert not exists(path)
+            await log_in(world, clock, "fake-refresh-new")
+            assert state_in(path) == "ready"
+
+    run_virtually(main)
+
+
+def test_nothing_is_written_without_the_lock(path: Path) -> None:
+    """Whatever a caller does."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        login_server(clock)
+        async with world.running(provider("a", shared(path))):
+            await until(lambda: value(world) is not None, seconds=60)
+            before = raw(path)
+            with pytest.raises(StoreError, match="the lock is lost"):
+                await SharedLoginFile("a", shared(path), world.context).commit(lambda record: record)
+            assert raw(path) == before
+
+    run_virtually(main)
+
+
+def test_a_sealed_file_with_the_number_of_another_write_is_refused(path: Path) -> None:
+    """Its header and its content agree."""
+
+    async def main(clock: VirtualClock) -> None:
+        source = key(path.with_name("key"), 1)
+        world, server = World(clock), login_server(clock)
+        async with world.running(provider("a", shared(path, login_file_key=source))):
+            await until(lambda: value(world) is not None, seconds=60)
+            file = LoginFile(path, Sealer(StateKey(bytes([1]) * 32)), ("one", "fake-client"))
+            opened = present(file.read())
+            file.write(present(opened.number) + 9, opened.content)
+            await anyio.sleep(HOUR)
+            assert "numbers differ" in present(world.supervisor.entries["a"].status().note)
+            assert len(server.refreshes) == 1
+
+    run_virtually(main)
+
+
+def test_a_disk_that_hangs_sends_nothing(path: Path) -> None:
+    """And the lock is not kept."""
+
+    async def main(clock: VirtualClock) -> None:
+        threads = LateReads(clock)
+        world, server = World(clock, disk_threads=threads), login_server(clock)
+        async with world.running(provider("a", shared(path))):
+            await until(lambda: value(world) is not None, seconds=60)
+            threads.never = True
+            look(world)
+            await anyio.sleep(30)
+            assert "the disk hangs" in present(world.supervisor.entries["a"].status().note)
+            threads.never = False
+            look(world)
+            await until(lambda: world.supervisor.entries["a"].status().note is None, seconds=60)
+            assert len(server.refreshes) == 1
+
+    run_virtually(main)
+
+
+def test_a_token_is_not_adopted_while_a_secret_cannot_be_read(path: Path) -> None:
+    """Whose it is would not be known."""
+
+    async def main(clock: VirtualClock) -> None:
+        one, other = World(clock, environ={"KEY": "x"}), World(clock, seed=2, environ={"KEY": "x"})
+        login_server(clock)
+        table = shared(path, key=SecretSource(env="KEY"))
+        async with one.running(provider("a", table)), other.running(provider("a", table)):
+            await until(lambda: value(one) is not None and value(other) is not None, seconds=60)
+            await anyio.sleep(10)
+            await one.supervisor.refresh("a", if_generation=None, reason="", admin=True)
+            other.environ.clear()
+            look(other)
+            await anyio.sleep(10)
+            assert value(other) != value(one)
+            other.environ["KEY"] = "x"
+            look(other)
+            await until(lambda: value(other) == value(one), seconds=10)
 
     run_virtually(main)

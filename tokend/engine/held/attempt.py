@@ -312,8 +312,8 @@ class AttemptRunner:
         Returns whether an attempt is wanted: there is a login, and no valid token of it.
         """
         login, before, started = self.login, self._store.get(self._name), self._clock.instant()
-        if login is None or login.file is None:
-            return False
+        assert login is not None  # noqa: S101  # the caller has looked
+        assert login.file is not None  # noqa: S101
         had_trouble, initial = login.file.trouble is not None, await self.initial_refresh_token()
         try:
             after = await login.file.read(initial)

@@ -156,16 +156,18 @@ class LoginExchange:
         """
         if (file := self.file) is None:
             return await self._exchange(settings, runtime, use)
+        made: list[Record] = []
         try:
             async with self._locked(file, cast(HeldSettings, settings).timeout.total_seconds()):
                 await file.read(initial)
                 if (token := file.newer_token()) is not None:
-                    return await self.adopt(token, use)
-                await file.begin_turn()
-                return await self._exchange(settings, runtime, use)
+                    made.append(await self.adopt(token, use))
+                else:
+                    await file.begin_turn()
+                    made.append(await self._exchange(settings, runtime, use))
         except StoreError as error:
             raise LoginFileError(error.detail) from None
-        raise TransientError("the exchange was broken off")
+        return made[0]
 
     async def _exchange(self, settings: WithLogin, runtime: RememberingRuntime, use: Use) -> Record:
         if self._barred:
