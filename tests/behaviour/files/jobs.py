@@ -110,7 +110,12 @@ class SealedJob(StateJob):
             return lambda: load(self.open())
         state = self.open()
         load(state)
-        return state.save_index if self.action == "index" else lambda: state.save(self.name, NEWER)
+        if self.action == "index":
+            return state.save_index
+        if self.action == "save grant":
+            state.save(self.name, GOOD, reserve=RESERVED_BYTES)
+        reserve = RESERVED_BYTES if self.action == "save journal" else 0
+        return lambda: state.save(self.name, NEWER, reserve=reserve)
 
     def records(self) -> dict[str, bytes]:
         state = self.open()

@@ -61,6 +61,13 @@ class StateBackend(Protocol):
         """The operator's sentence for each provider whose record is sealed and cannot be opened. It is not in `files`,
         and nothing may be saved under its name."""
 
+    @property
+    def unread(self) -> Mapping[str, Path]:
+        """The files of records that could not be read now, by provider. What is saved replaces them."""
+
+    def keep_unread(self, name: str) -> None:
+        """Put ``name`` among the `unopened` if it is `unread`."""
+
     def follow(self, old: str, new: str) -> None:
         """Put ``new`` among the `unopened`, too, if ``old`` is: it has another name now."""
 
