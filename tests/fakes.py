@@ -388,6 +388,7 @@ class MemoryState:
         self.content: dict[str, bytes] = {}
         self.marked: dict[str, bytes] = {}
         self.unopened: dict[str, str] = {}
+        self.unread: dict[str, Path] = {}
         self.broken = False
         self.reserves = False  # a save that was reserved for succeeds also while all is `broken`
         self.reserved: set[str] = set()
@@ -426,6 +427,9 @@ class MemoryState:
         if path.parent.name == "sinks":
             self.marked.pop(path.stem, None)
         self.content.pop(str(path), None)
+
+    def keep_unread(self, name: str) -> None:
+        self.unopened[name] = "it cannot be read"
 
     def follow(self, old: str, new: str) -> None:
         if old in self.unopened:

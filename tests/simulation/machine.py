@@ -171,6 +171,7 @@ class Disk(Salted):
         self._durable: dict[str, bytes] = {}
         self.marked: dict[str, bytes] = {}
         self.unopened: dict[str, str] = {}
+        self.unread: dict[str, Path] = {}
         self.broken: str | None = None
         self.lying = False
         self.reserved: set[str] = set()  # records with room for one more save on a full disk
@@ -215,6 +216,9 @@ class Disk(Salted):
         self.marked.pop(name, None)
         if content is not None:
             self.marked[name] = content
+
+    def keep_unread(self, name: str) -> None:
+        """Every record can be read."""
 
     def follow(self, old: str, new: str) -> None:
         """Every record opens."""

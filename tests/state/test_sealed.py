@@ -237,6 +237,22 @@ def test_an_index_that_cannot_be_written_is_tried_again(tmp_path: Path, at: str)
         assert (one.records, one.codes) == ({"px": b"px"}, [])
 
 
+@pytest.mark.parametrize("key", ["clear", "one"])
+def test_a_record_that_cannot_be_read_now_is_kept_where_it_is_asked_for(tmp_path: Path, key: str) -> None:
+    """Else what is saved replaces it, as ever."""
+    write(tmp_path, key, records="px tt")
+    with Opened(tmp_path, key) as one:
+        one.state.backend.unread[tmp_path / "tokens/px.json"] = "Input/output error"  # type: ignore[index]
+        one.state.unread = {"px": tmp_path / "tokens/px.json"}
+        one.state.keep_unread("px")
+        one.state.keep_unread("tt")
+        assert one.state.unopened.keys() == {"px"}
+        assert "Input/output error" in one.state.unopened["px"]
+        with pytest.raises(StoreError, match="cannot be opened"):
+            one.state.save("px", b"newer")
+        one.state.save("tt", b"newer")
+
+
 def test_an_index_that_cannot_be_read_does_not_stop_a_start(tmp_path: Path) -> None:
     """A directory in its place."""
     write(tmp_path, "one", records="px")

@@ -270,3 +270,32 @@ def test_a_nonsensical_date_is_no_date(date: str) -> None:
     """What cannot be read teaches nothing."""
     answer = answered(reply(b"{}", headers={"Date": date}))[0]
     assert (answer.date, answer.offset) == (None, 0)
+
+
+def test_a_timeout_before_the_connection_has_sent_nothing() -> None:
+    """A listener whose queue is full answers no connection: a login's refresh token is unspent then."""
+
+    async def main() -> None:
+        with socket.socket() as full:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            url = f"http://127.0.0.1:{full.getsockname()[1]}"
+            waiting = [socket.socket() for _ in range(4)]
+            for one in waiting:
+                one.setblocking(False)
+                one.connect_ex(full.getsockname())
+            upstream = Upstream(Reachable(base_url=url, timeout=timedelta(milliseconds=300)), clock=StandingClock(0))
+            with pytest.raises(TransientError, match="did not answer completely") as refused:
+                await upstream.exchange(UpstreamRequest("POST", url))
+            assert not refused.value.is_sent
+            for one in waiting:
+                one.close()
+        async with serving(silent) as loopback:
+            upstream = Upstream(
+                Reachable(base_url=loopback.url, timeout=timedelta(milliseconds=500)), clock=StandingClock(0)
+            )
+            with pytest.raises(TransientError) as lost:
+                await upstream.exchange(UpstreamRequest("POST", loopback.url))
+            assert lost.value.is_sent or not loopback.requests
+
+    anyio.run(main)

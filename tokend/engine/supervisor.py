@@ -35,7 +35,7 @@ from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
-from tokend.plugin.login import uses_login
+from tokend.plugin.login import login_file_of, uses_login
 from tokend.plugin.provider import RequestIdMaker
 from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.secret_reading import files_of
@@ -101,6 +101,7 @@ class Supervisor:
         for name, config in plan.config.providers.items():
             if config.unsafe is not None:
                 self._context.unsafe[name] = Failure(UnsafePathError.reason, config.unsafe, now)
+        self._keep_unread_logins(plan.config)
         orphans = self._orphans(plan.config)
         await newer_targets.note(
             self._context, [plan.config.providers[s.name] for s in plan.steps if s.action == "add"]
@@ -144,6 +145,12 @@ class Supervisor:
                     provider.secrets_changed()
                 self._sinks[name].token_changed(token)
 
+    def login_files_changed(self, paths: set[Path]) -> None:
+        """Let the providers look at their login files among ``paths``: another daemon may have written there."""
+        for provider in self._providers.values():
+            if isinstance(provider.settings, HeldSettings) and login_file_of(provider.settings) in paths:
+                provider.secrets_changed()
+
     def connection_files_changed(self, paths: set[Path]) -> None:
         """Let the providers react that reach their upstream by the files at ``paths``: authorities, certificates."""
         for provider in self._providers.values():
@@ -155,6 +162,16 @@ class Supervisor:
         for sinks in self._sinks.values():
             sinks.try_now()
         self._drift.look_soon()
+
+    def _keep_unread_logins(self, config: Config) -> None:
+        """Let providers with a login wait for a record that cannot be read now: it may hold the only refresh token.
+
+        The others begin with nothing: that costs them a request.
+        """
+        state = self._context.store.state
+        for name in [*state.unread]:
+            if (one := config.providers.get(name)) is not None and _may_hold_login(one.settings):
+                state.keep_unread(name)
 
     def _orphans(self, config: Config) -> dict[str, str]:
         """Find the stored names that are not configured any more, by the fingerprint of what was asked for."""
@@ -281,7 +298,7 @@ class Supervisor:
             self._provider(name).settings,
             self._context.store.unopened(name),
         )
-        if why is not None and isinstance(settings, HeldSettings) and uses_login(settings):
+        if why is not None and _may_hold_login(settings):
             raise TokenUnavailableError(f"{name}: {why}; its login is in there: tokend logout {name} drops it")
         if await self._context.store.drop_unopened(name) and provider.is_on_demand:
             return
@@ -364,3 +381,7 @@ class Supervisor:
             return self._providers[name]
         except KeyError:
             raise UnknownTokenError(f"there is no token {name}") from None
+
+
+def _may_hold_login(settings: ProviderSettings) -> bool:
+    return isinstance(settings, HeldSettings) and uses_login(settings)

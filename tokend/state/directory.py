@@ -84,7 +84,7 @@ class StateDirectory(Salted):
     def __init__(self, path: Path, sealer: Sealer = IN_CLEAR) -> None:
         self.path = path
         self._sealer = sealer
-        self.unread: set[Path] = set()  # files that could not be read, and stay for the next start
+        self.unread: dict[Path, str] = {}  # files that could not be read, and why: they stay for the next start
         self._tokens = path / "tokens"
         self._sinks = path / "sinks"  # made at the first mark: few configurations have a remote sink
         self._lock: int | None = None
@@ -142,7 +142,7 @@ class StateDirectory(Salted):
                 self.set_aside(path)
             except OSError as error:
                 log.warning("state.unreadable", path=str(path), detail=error.strerror)
-                self.unread.add(path)
+                self.unread[path] = error.strerror or type(error).__name__
             else:
                 yield path, content
 

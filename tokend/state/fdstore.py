@@ -12,7 +12,7 @@ import os
 import struct
 import threading
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class DescriptorStore(Salted):
         self, path: Path, *, notifier: Notifier, stored: Sequence[int] = (), sealer: Sealer = IN_CLEAR
     ) -> None:
         self.boot_id = boot_id()
-        self.unread: Collection[Path] = ()
+        self.unread: Mapping[Path, str] = {}
         self._lock: int | None = None
         try:
             self._lock = claim(path)

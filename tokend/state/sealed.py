@@ -5,7 +5,7 @@ until `drop`. `sealed_index` decides which files were put back.
 """
 
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -31,8 +31,8 @@ class ByteBackend(Protocol):
         """The running boot."""
 
     @property
-    def unread(self) -> Collection[Path]:
-        """Files that could not be read now, by `files` or `marks`."""
+    def unread(self) -> Mapping[Path, str]:
+        """Files that could not be read now, by `files` or `marks`, and why."""
 
     def files(self) -> Iterable[tuple[Path, bytes]]:
         """Every provider's file, named for its provider."""
@@ -71,7 +71,8 @@ class ByteBackend(Protocol):
 class SealedState:
     """Keep records in ``backend`` as ``sealer`` seals them. Implements `engine.records.store.StateBackend`.
 
-    ``unopened`` has the operator's sentence for each provider whose record cannot be opened. ``outdated`` and
+    ``unopened`` has the operator's sentence for each provider whose record cannot be opened, and ``unread`` has the
+    paths of the records that could not be read now. ``outdated`` and
     ``outdated_marks`` are the providers whose files have not the form of now: a write gives it to them. All methods
     block, but `warnings`, `follow` and `index_seconds`.
     """
@@ -81,6 +82,7 @@ class SealedState:
         self.boot_id = backend.boot_id
         self.digest, self.fingerprint, self.digest_for = backend.digest, backend.fingerprint, backend.digest_for
         self.unopened: dict[str, str] = {}
+        self.unread: dict[str, Path] = {}
         self.outdated: set[str] = set()
         self.outdated_marks: set[str] = set()
         self._sealer = sealer
@@ -132,7 +134,8 @@ class SealedState:
             if not opened.is_current:
                 self.outdated.add(name)
             yield path, opened.content
-        for name in sorted(missing):
+        self.unread = {_name(path): path for path in self.backend.unread}
+        for name in sorted(missing - self.unread.keys()):
             log.warning("state.missing", token=name, detail="the index has its record, and it is not there")
 
     def marks(self) -> Iterator[tuple[Path, bytes]]:
@@ -222,6 +225,12 @@ class SealedState:
         if self.is_sealed:
             self._index.wrote(file, number)
             self._numbers.written()
+
+    def keep_unread(self, name: str) -> None:
+        """Treat a record that could not be read as one that cannot be opened: it must not be overwritten."""
+        if (path := self.unread.get(name)) is not None:
+            why = f"{path} cannot be read: {self.backend.unread[path]}: make it readable, and restart tokend"
+            self.unopened[name], self._paths[name] = why, path
 
     def follow(self, old: str, new: str) -> None:
         """Let the provider ``new``, which had the name ``old``, wait for the record under the old name as well."""

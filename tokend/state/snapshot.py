@@ -1,7 +1,7 @@
 """Read-only view of a state directory, for a program beside the daemon that holds it."""
 
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tokend.files import read_whole
@@ -22,7 +22,7 @@ class StateSnapshot(Salted):
         self._directory = path
         self._tokens = path / "tokens"
         self.boot_id = boot_id()
-        self.unread: Collection[Path] = ()
+        self.unread: Mapping[Path, str] = {}
         self.error: str | None = None
         self._salt = secrets.token_bytes(SALT_BYTES)
         self._found: list[tuple[Path, bytes]] = []

@@ -23,6 +23,7 @@ from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.plugin.text import header_text
 from tokend.upstream import tls
+from tokend.upstream.progress import PROGRESS, Progress
 from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
@@ -87,13 +88,17 @@ class Upstream:
             name: header_text(value, f"the value of {name}") if isinstance(value, Secret) else value
             for name, value in request.headers.items()
         }
+        progress = Progress.through(proxy)
+        PROGRESS.set(progress)
         try:
             with anyio.fail_after(self._timeout_seconds):
                 async with self._seats:
-                    return await self._exchange(request, headers, host, proxy)
+                    return await self._exchange(request, headers, host, proxy, progress)
         except TimeoutError:
             raise TransientError(
-                f"{host} did not answer completely within {self._timeout_seconds:g} s", repeatable=True
+                f"{host} did not answer completely within {self._timeout_seconds:g} s",
+                repeatable=True,
+                is_sent=progress.is_sent,
             ) from None
 
     @asynccontextmanager
@@ -112,13 +117,20 @@ class Upstream:
         return self._connections
 
     async def _exchange(
-        self, request: UpstreamRequest, headers: Mapping[str, str], host: str, proxy_url: str | None
+        self,
+        request: UpstreamRequest,
+        headers: Mapping[str, str],
+        host: str,
+        proxy_url: str | None,
+        progress: Progress,
     ) -> UpstreamReply:
         if not _imported:
             await self._contexts.run(import_client, f"{host}: the HTTP client")
         import httpx
 
         connections = self._made_connections()
+        if connections.are_kept:
+            progress.handshakes = 0  # a tunnel may be there already
         context, proxy = await self._contexts.current(host), await self._make_proxy(host, proxy_url)
         transport = connections.transport(host, context=context, proxy=proxy)
         own = HEADERS if connections.are_kept else HEADERS | LAST
@@ -136,8 +148,8 @@ class Upstream:
         except Exception as error:
             if (what := _failure_reason(error)) is None:
                 raise
-            is_sent = not _is_refused_by_proxy(error)
-            raise TransientError(f"{host}: {what}", is_sent=is_sent, is_answered=response is not None) from None
+            is_answered = response is not None
+            raise TransientError(f"{host}: {what}", is_sent=progress.is_sent, is_answered=is_answered) from None
         finally:
             if response is not None:
                 # It and its stream hold each other, and with them the request and its secrets, until some later day
@@ -188,13 +200,6 @@ async def _read(response: "httpx.Response", host: str, largest_bytes: int) -> by
         if len(body) > largest_bytes:
             raise TransientError(f"{host} answered with more than {largest_bytes // 1024} KiB: not a token")
     return bytes(body)
-
-
-def _is_refused_by_proxy(error: Exception) -> bool:
-    """Return whether the proxy has made no connection: the upstream has seen nothing."""
-    import httpcore
-
-    return isinstance(error, httpcore.ProxyError)
 
 
 def _failure_reason(error: Exception) -> str | None:

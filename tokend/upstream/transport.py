@@ -14,6 +14,7 @@ import httpcore
 import httpx
 
 from tokend.upstream import tls
+from tokend.upstream.progress import PROGRESS
 from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
 
@@ -149,6 +150,8 @@ class _Stream(httpcore.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        if (progress := PROGRESS.get()) is not None:
+            progress.wrote()
         await self._stream.write(buffer, timeout)
 
     async def aclose(self) -> None:
@@ -168,6 +171,8 @@ class _Stream(httpcore.AsyncNetworkStream):
         except httpcore.ConnectError as error:
             what = tls.trouble(error) or "it closed the connection during the TLS handshake"
             raise TransientError(f"{self._host}: {what}", is_sent=False) from None
+        if (progress := PROGRESS.get()) is not None:
+            progress.shook_hands()
         return _Stream(stream, self._host, self._took)
 
     def get_extra_info(self, info: str) -> Any:

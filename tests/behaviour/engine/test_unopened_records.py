@@ -1,5 +1,7 @@
 """A stored record that cannot be opened: its provider sends nothing and uses nothing until an admin drops it."""
 
+from pathlib import Path
+
 import anyio
 import pytest
 
@@ -125,6 +127,23 @@ def test_a_record_that_opens_is_not_moved_onto_one_that_does_not() -> None:
             await anyio.sleep(60)
             assert supervisor.entries["c"].status().state is State.PENDING
             assert world.state.content == saved
+
+    run_virtually(main)
+
+
+def test_a_record_that_cannot_be_read_now_is_kept_where_it_may_hold_a_login() -> None:
+    """A disk with an error at a start must not cost a login. The others begin with nothing, and lose a request."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock)
+        world.state.unread = {name: Path(name) for name in ("a", "b", "gone")}
+        one = provider("a", FakeLogin(refresh_token=literal("fake-refresh-0")))
+        async with world.running(one, provider("b", FakeHeld())) as supervisor:
+            await anyio.sleep(3600)
+            assert world.state.unopened.keys() == {"a"}
+            assert (supervisor.entries["a"].status().state, server.refreshes) == (State.PENDING, [])
+            assert supervisor.entries["b"].status().valid
+            assert world.state.content.keys() == {"b"}
 
     run_virtually(main)
 

@@ -22,7 +22,7 @@ STEPS = ["disk: first", "disk: open", "disk: torn salt", "disk: save", "disk: fi
 STEPS += ["disk: save journal", "disk: save grant"]
 STEPS += ["memory: first", "memory: open", "memory: save", "memory: first save", "memory: set aside"]
 STEPS += ["sealed: first", "sealed: open", "sealed: save", "sealed: first save", "sealed: index", "sealed: first key"]
-STEPS += ["sealed: save after first key"]
+STEPS += ["sealed: save after first key", "sealed: save journal", "sealed: save grant"]
 # The others take a while.
 KILLED = by_default(STEPS, "disk: save", "disk: save grant", "memory: save", "sealed: save")
 FAILED = by_default(STEPS, "disk: load", "sealed: index")
@@ -43,7 +43,7 @@ class Stage:
     def job(self) -> StateJob | MemoryJob:
         where, _, what = self.step.partition(": ")
         action = {"first": "open", "torn salt": "open", "first save": "save", "first key": "open"}.get(what, what)
-        action = "save" if "save" in action and where == "sealed" else action
+        action = {"save after first key": "save"}.get(action, action)
         kinds: dict[str, type[StateJob | MemoryJob]] = {"disk": StateJob, "sealed": SealedJob, "memory": MemoryJob}
         return kinds[where](str(self.place), action, self.name)
 

@@ -48,14 +48,15 @@ class Daemons:
         """What asks the daemon."""
         return Running(self.directory, self.directory / "config.toml")
 
-    def configure(self) -> None:
-        """Grant, and write the tables."""
+    def configure(self, *, grant: bool = True, more: str = "") -> None:
+        """Write the tables, with ``more`` keys; grant first, unless another daemon uses the same logins."""
         text = _HEAD
         for name in self.names:
             first = f"fake-first-{name}"
-            self.sandbox.stage.oauth2.grant(None, first)
+            if grant:
+                self.sandbox.stage.oauth2.grant(None, first)
             self._write(f"{name}.first", first)
-            text += _TABLE.format(name=name, url=self.sandbox.url)
+            text += _TABLE.format(name=name, url=self.sandbox.url) + more
         self._write("secret", "sandbox-oauth2-secret")
         (self.directory / "config.toml").write_text(text)
 
@@ -64,6 +65,12 @@ class Daemons:
         argv = [sys.executable, "-m", "tokend", "run", "--config", str(self.directory / "config.toml")]
         with (self.directory / "tokend.log").open("ab") as log:
             self.process = subprocess.Popen(argv, env=environment(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    @property
+    def pid(self) -> int:
+        """The daemon's process."""
+        assert self.process is not None
+        return self.process.pid
 
     def end(self, number: int) -> int:
         """Send a signal and wait for the end; returns the exit status."""
@@ -98,6 +105,10 @@ class Daemons:
         """Wait until each login's request has come, and nobody has an answer."""
         journal = self.sandbox.stage.journal
         assert eventually(lambda: journal.report()["open"].get("oauth2") == len(self.names)), self.log()
+
+    def all_are_executed(self) -> None:
+        """Wait until the server has executed each login's request, whether or not it has answered."""
+        assert eventually(lambda: len(self.exchanges()) == len(self.names)), self.log()
 
     def exchanges(self) -> list[dict[str, Any]]:
         """What the server did with each refresh token that it was sent, in order; its first own grant is not used."""

@@ -25,7 +25,7 @@ def test_killed_before_the_answer_a_grace_gives_the_successor_again(directory: P
     with daemons(directory, oauth2_rotation="grace") as made:
         made.meet("slow", executed=True, delay=60.0)
         made.begin()
-        made.all_wait()
+        made.all_are_executed()
         made.end(signal.SIGKILL)
         made.meet(None)
         made.begin()
@@ -37,7 +37,7 @@ def test_killed_before_the_answer_a_grace_gives_the_successor_again(directory: P
         for grant in {one["grant"] for one in exchanges}:
             first, second = (one["at"] for one in exchanges if one["grant"] == grant)
             assert second - first >= 5.0
-        assert made.harmless() == LOGINS
+        assert made.harmless() >= LOGINS
 
 
 def test_killed_before_the_rotation_no_login_is_lost_at_a_strict_server(directory: Path) -> None:
@@ -59,7 +59,7 @@ def test_killed_after_the_rotation_a_strict_server_sees_one_reuse_and_a_person_i
     with daemons(directory, oauth2_rotation="strict") as made:
         made.meet("slow", executed=True, delay=60.0)
         made.begin()
-        made.all_wait()
+        made.all_are_executed()
         made.end(signal.SIGKILL)
         made.meet(None)
         made.begin()
@@ -71,15 +71,16 @@ def test_killed_after_the_rotation_a_strict_server_sees_one_reuse_and_a_person_i
 
 def test_a_daemon_that_is_stopped_waits_for_the_answers(directory: Path) -> None:
     """SIGTERM in the middle: the new refresh tokens are saved, and the next daemon begins with them."""
-    with daemons(directory, oauth2_rotation="strict", oauth2_ttl=1.0) as made:
-        made.meet("slow", executed=True, delay=1.5)
+    with daemons(directory, oauth2_rotation="strict") as made:
+        made.meet("slow", executed=True, delay=2.0)
         made.begin()
-        made.all_wait()
+        made.all_are_executed()
         assert made.end(signal.SIGTERM) == 0
         made.meet(None)
         made.begin()
         made.become("valid")
+        assert [one["refresh_token"] for one in made.exchanges()] == [0] * LOGINS
+        for name in made.names:
+            made.running.client.refresh(name)
+        assert [one["refresh_token"] for one in made.exchanges()] == [0] * LOGINS + [1] * LOGINS
         assert made.ended() == []
-        indices = {(one["grant"], one["refresh_token"]) for one in made.exchanges()}
-        assert {(grant, index) for grant in {one[0] for one in indices} for index in (0, 1)} <= indices
-        assert not any(one["reuse"] for one in made.exchanges())

@@ -1,6 +1,7 @@
 """Refreshes of a login: journal, request, durable write, publish; and what a lost answer or a full disk changes."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import anyio
@@ -18,8 +19,12 @@ from tests.fake_logins import (
 )
 from tests.fakes import World, config, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
+from tokend.engine.held.login_exchange import LoginExchange
 from tokend.engine.records.login_states import Lost, Required
-from tokend.values.errors import AttemptError, LoginRequiredError
+from tokend.engine.records.record import Record
+from tokend.values.errors import AttemptError, LoginRequiredError, TransientError
+from tokend.values.logins import Granted
+from tokend.values.secret import Secret
 from tokend.values.status import State
 
 LOGIN = FakeLogin(refresh_token=literal("fake-refresh-0"))
@@ -243,6 +248,53 @@ def test_a_new_refresh_token_is_kept_although_its_token_cannot_be_used() -> None
         async with world.running(provider("a", LOGIN)) as supervisor:
             await until(lambda: supervisor.entries["a"].status().valid, seconds=60)
             assert server.refreshes == ["fake-refresh-0", "fake-refresh-1"]
+
+    run_virtually(main)
+
+
+def test_a_new_refresh_token_is_kept_although_its_token_was_forgotten() -> None:
+    """The server gives the forgotten token once more: it is not published, and the login is not lost."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock)
+        async with world.running(provider("a", LOGIN)) as supervisor:
+            await until(lambda: supervisor.entries["a"].status().valid, seconds=10)
+            old = present(supervisor.entries["a"].lease).token
+            server.script = [lambda granted: replace(granted, token=old)]
+            await supervisor.forget("a")
+            await until(lambda: supervisor.entries["a"].status().valid, seconds=60)
+            assert server.refreshes == ["fake-refresh-0", "fake-refresh-1", "fake-refresh-2"]
+
+    run_virtually(main)
+
+
+def test_a_login_that_is_being_saved_can_be_cut_by_the_end_of_the_daemon_alone() -> None:
+    """It is tried again each second until then."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        login_server(clock)
+        async with world.running(provider("a", LOGIN)) as supervisor, anyio.create_task_group() as tasks:
+            await until(lambda: supervisor.entries["a"].status().valid, seconds=10)
+            exchange = LoginExchange("a", world.context)
+            granted = Granted("https://login.example:443", clock.instant(), refresh_token=Secret("fake-new"))
+
+            async def use(_: Granted) -> Callable[[Record], Record]:
+                return lambda record: record
+
+            async def accept() -> None:
+                with pytest.raises(TransientError, match="broken off"):
+                    await exchange.accept(granted, LOGIN.login_client, None, use)
+
+            world.state.broken = True
+            tasks.start_soon(accept)
+            await anyio.sleep(30)
+            assert exchange.is_under_way
+            exchange.break_off()
+            await anyio.sleep(1)
+            assert not exchange.is_under_way
+            assert b"fake-new" not in world.state.content["a"]
+            world.state.broken = False
 
     run_virtually(main)
 

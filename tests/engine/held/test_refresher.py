@@ -10,6 +10,7 @@ from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import RateLimitedError, RejectedError, TransientError
 from tokend.values.status import State
+from tokend.values.tokens import Token
 
 DOWN = TransientError("connection refused", repeatable=True)
 NO = RejectedError("InvalidCredentials")
@@ -252,5 +253,24 @@ def test_a_503_that_asks_for_an_hour_does_not_let_the_token_run_out() -> None:
             status = supervisor.entries["a"].status()
             assert status.state is State.VALID
             assert present(status.seconds_left) > HOUR / 2
+
+    run_virtually(main)
+
+
+class Remarking(FakeHeld):
+    """A kind with a remark on its tokens."""
+
+    def remark_on(self, token: Token) -> str | None:
+        return "the host names no end"
+
+
+def test_a_kind_may_remark_on_the_token_held() -> None:
+    """The remark is the note of the status, and lasts."""
+
+    async def main(clock: VirtualClock) -> None:
+        async with World(clock).running(provider("a", Remarking()), provider("b", FakeHeld())) as supervisor:
+            await until(lambda: supervisor.ready, seconds=10)
+            assert supervisor.entries["a"].status().note == "the host names no end"
+            assert supervisor.entries["b"].status().note is None
 
     run_virtually(main)

@@ -26,6 +26,7 @@ class Remembers(FakeLogin):
         assert runtime.upstream_now() == runtime.clock.instant().wall
         assert await runtime.reveal(literal("fake")) == Secret("fake")
         assert await runtime.run_in_thread(lambda: 7, seconds=1) == 7
+        assert (await runtime.run_command(["/bin/true"], {}, seconds=10, output_limit=1)).status == 0
         with pytest.raises(TransientError, match="no network"):
             await runtime.exchange(UpstreamRequest("GET", "https://login.example/", {}, b""))
         return await super().refresh(runtime, login)  # type: ignore[arg-type]

@@ -157,6 +157,12 @@ def test_a_reboot_moves_every_moment_and_nothing_else(state: LoginState) -> None
     assert endless.ends_at is None
 
 
+def test_a_state_says_how_a_reboot_moves_it() -> None:
+    """A new one that does not would lose its moments."""
+    with pytest.raises(NotImplementedError):
+        LoginState().moved(LoginMoves(lambda moment: moment, lambda moment: moment))
+
+
 def test_no_login_has_nothing() -> None:
     """It is one value."""
     assert NoLogin() == NO_LOGIN

@@ -207,6 +207,7 @@ def test_the_code_is_exchanged_with_the_verifier() -> None:
         lambda begun: ended()(begun).replace("http:", "https:"),
         lambda begun: ended()(begun).replace("/?", "/other?"),
         lambda begun: ended()(begun) + "&state=planted",
+        lambda begun: ended()(begun) + "&code=planted",
         lambda begun: ended()(begun) + "&x=" + "y" * 9000,
     ],
 )  # fmt: skip

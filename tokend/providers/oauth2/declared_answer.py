@@ -97,7 +97,7 @@ class AnswerRow(Settings):
         """Return whether an answer is one of this row. Blocks and raises as `Expression.find`."""
         return (
             (self.status is None or status in self.status)
-            and (self.text is None or body[: 4 * LONGEST_TEXT_BYTES].strip() == self.text.encode())
+            and (self.text is None or body.strip() == self.text.encode())
             and (self.when is None or (document is not None and self.when.holds(document)))
         )
 
