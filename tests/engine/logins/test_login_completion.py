@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from tests.engine.logins.personal import ALICE, RIGHT, Personal, Stage, a_login, granted, on_stage, stage
+from tests.httpd.served import logged
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.logins.login_completion import GRACE_SECONDS
 from tokend.values.errors import (
@@ -294,3 +295,26 @@ async def _ignoring_the_end(stage: Stage, session: Any) -> None:
         await _finish(stage, session)
     except TokenUnavailableError as error:
         assert "the daemon stops" in str(error)
+
+
+def test_the_log_has_neither_words_of_the_server_nor_accounts() -> None:
+    """Both are for the person; a server could write anything into the log otherwise."""
+
+    async def play(stage: Stage) -> None:
+        error = LoginRefusedError("login.example: access_denied")
+        error.said = "planted words"
+        with logged() as lines:
+            for answer in (error, granted("planted-account")):
+                session = await stage.begin()
+                stage.server.script = [answer]
+                await _finish(stage, session)
+            stage.one.login = stage.one.login or a_login(stage.clock)
+            stage.server.script = [RejectedError("invalid_client")]
+            stage.server.script[0].said = "planted words"
+            answer_to_logout = await stage.logins.log_out("one", uid=ALICE, force=False)
+        assert "planted words" in str(answer_to_logout.detail)
+        assert [line["event"] for line in lines if line["event"] in ("login.failed", "login.done")] != []
+        assert "planted" not in str(lines)
+        assert "access_denied" in str(lines)
+
+    on_stage(play)

@@ -31,6 +31,7 @@ LONGEST_POLL_SECONDS = 60.0
 SLOWER_SECONDS = 5.0
 CHANGED = "the configuration was changed while the login was under way: begin again"
 BUG = "a bug in tokend or in this kind; the log has its traceback"
+OTHER_ACCOUNT = "the login is of another account than it must be"
 STOPPING = "the daemon stops: begin the login again when it runs"
 
 log = get_logger()
@@ -45,15 +46,24 @@ class LoginCompletion:
         self._providers = providers
 
     def end(
-        self, session: LoginSession, state: SessionState, *, error: str | None = None, subject: str | None = None
+        self,
+        session: LoginSession,
+        state: SessionState,
+        *,
+        error: str | None = None,
+        subject: str | None = None,
+        logged: str | None = None,
     ) -> None:
-        """End a session and say so: in the log, and to those who look at the provider."""
+        """End a session and say so: in the log, and to those who look at the provider.
+
+        ``error`` is for the person, ``logged`` for the log: without an account and without words of the server.
+        """
         if session.is_pending:
             session.end(state, error=error, subject=subject)
             self._context.logging_in.discard(session.name)
             self._context.store.touch(session.name)
-            logged = log.info if state == "done" else log.warning
-            logged(f"login.{state}", token=session.name, uid=session.uid, account=subject, detail=error)
+            write = log.info if state == "done" else log.warning
+            write(f"login.{state}", token=session.name, uid=session.uid, detail=logged)
 
     # -------------------------------------------------------------- a browser
 
@@ -76,9 +86,9 @@ class LoginCompletion:
                 if may_be_repeated(error):
                     session.error = error.whole
                     raise as_reader_error(error, self._clock) from None
-                self.end(session, "failed", error=error.whole)
+                self.end(session, "failed", error=error.whole, logged=error.detail)
             except Exception:
-                self.end(session, "failed", error=BUG)
+                self.end(session, "failed", error=BUG, logged=BUG)
                 raise
             else:
                 await self._accept(session, holder, settings, granted)
@@ -96,7 +106,7 @@ class LoginCompletion:
                     await with_grace(partial(self._poll, session, begun, interval), seconds=GRACE_SECONDS)
                 except Exception:
                     log.exception("login.crashed", token=session.name)
-                    self.end(session, "failed", error=BUG)
+                    self.end(session, "failed", error=BUG, logged=BUG)
 
     async def _poll(self, session: LoginSession, begun: DeviceLogin, interval: list[float]) -> None:
         async with session.exchange:
@@ -107,7 +117,7 @@ class LoginCompletion:
                 with exits_refused():
                     answer = await settings.poll_device(runtime, begun)
             except (LoginRefusedError, RejectedError) as error:
-                self.end(session, "failed", error=error.whole)
+                self.end(session, "failed", error=error.whole, logged=error.detail)
             except AttemptError as error:
                 session.error = error.whole
                 interval[0] = _slower(interval[0], error)
@@ -129,15 +139,15 @@ class LoginCompletion:
         known = KnownSubjects(before, subject_of(settings), self._subjects_of_others(session))
         why = None if session.allows_other_account else refusal(session.name, granted.subject, known)
         if why is not None:
-            self.end(session, "failed", error=why)
+            self.end(session, "failed", error=why, logged=OTHER_ACCOUNT)
             return
         another = granted.subject is not None and before is not None and granted.subject != before
         try:
             await holder.accept_login(granted, another_account=another)
         except StoreError as error:
-            self.end(session, "failed", error=error.detail)
+            self.end(session, "failed", error=error.detail, logged=error.detail)
         except Exception:
-            self.end(session, "failed", error=BUG)
+            self.end(session, "failed", error=BUG, logged=BUG)
             raise
         else:
             self.end(session, "done", subject=granted.subject)

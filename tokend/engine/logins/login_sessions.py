@@ -32,6 +32,9 @@ from tokend.values.errors import (
 
 LOGIN_SECONDS = 600.0
 MOST_AT_ONCE = 3
+CANCELLED = "it was cancelled"
+LOGGED_OUT = "somebody has logged out meanwhile"
+LATE = "it was not finished in time: begin again"
 # What has ended is shown for a while: its client asks what came of it.
 MOST_ENDED = 32
 
@@ -117,13 +120,13 @@ class LoginSessions:
     def cancel(self, name: str, login_id: str, *, uid: int) -> LoginSession:
         """Cancel a login that this peer has begun. One that has ended stays as it is."""
         session = self.find(name, login_id, uid=uid)
-        self._completion.end(session, "failed", error="it was cancelled")
+        self._completion.end(session, "failed", error=CANCELLED, logged=CANCELLED)
         return session
 
     def abandon(self, name: str) -> None:
         """End the login of a provider that is under way: somebody has logged out."""
         if (session := self.pending_for(name)) is not None:
-            self._completion.end(session, "failed", error="somebody has logged out meanwhile")
+            self._completion.end(session, "failed", error=LOGGED_OUT, logged=LOGGED_OUT)
 
     def pending_for(self, name: str) -> LoginSession | None:
         """Return the login of a provider that is under way."""
@@ -198,7 +201,7 @@ class LoginSessions:
             while session.is_pending and self._clock.instant().until(session.expires_at) > 0:
                 await self._clock.wait(session.expires_at, session.ended)
             async with session.exchange:  # what was sent before the time was over may still be granted
-                self._completion.end(session, "expired", error="it was not finished in time: begin again")
+                self._completion.end(session, "expired", error=LATE, logged=LATE)
             both.cancel_scope.cancel()
 
 

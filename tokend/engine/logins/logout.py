@@ -47,10 +47,9 @@ class Logout:
         await holder.log_out()
         log.warning("login.logged_out", token=name, uid=uid)
         ended = list(holder.logged_out)
-        doubts = [why for login in ended if (why := await self._why_not_revoked(holder, login, once=force)) is not None]
+        doubts = [why for login in ended if (why := await self._why_not_revoked(holder, name, login, once=force))]
         if doubts and not force:
             detail = f"{doubts[0]}; try again: tokend logout {name}, or drop it here: tokend logout {name} --force"
-            log.warning("login.not_revoked", token=name, detail=doubts[0])
             return LogoutAnswer(confirmed=False, dropped=False, detail=detail)
         await holder.drop_logged_out()
         log.info("login.dropped", token=name, confirmed=not doubts)
@@ -65,7 +64,7 @@ class Logout:
             raise NotSupportedError(f"{name}: its kind has no login to end; tokend forget {name} drops its token")
         return cast(LoginHolder, provider)
 
-    async def _why_not_revoked(self, holder: LoginHolder, login: Login, *, once: bool) -> str | None:
+    async def _why_not_revoked(self, holder: LoginHolder, name: str, login: Login, *, once: bool) -> str | None:
         """Revoke a login. Returns None where the server has confirmed it or cannot be asked at all, else the doubt."""
         settings = holder.settings
         if not implements(settings, InteractiveLogin) or not cast(InteractiveLogin, settings).can_revoke:
@@ -73,7 +72,7 @@ class Logout:
         # An initial refresh token that no server has granted anything for is of the server as configured.
         origin = login.origin or login.client.server
         host = urlsplit(origin).hostname or origin
-        why = "no answer in time"
+        why = logged = "no answer in time"
         pause = FIRST_PAUSE_SECONDS
         with anyio.move_on_after(REVOCATION_SECONDS):
             while True:
@@ -81,7 +80,7 @@ class Logout:
                     with exits_refused():
                         await cast(InteractiveLogin, settings).revoke(holder.login_runtime, login)
                 except AttemptError as error:
-                    why = error.whole
+                    why, logged = error.whole, error.detail
                     if once or isinstance(error, RejectedError | LoginRefusedError):
                         break
                     if isinstance(error, RateLimitedError) and error.retry_after is not None:
@@ -90,4 +89,5 @@ class Logout:
                     return None
                 await self._clock.sleep(pause)
                 pause *= 2
+        log.warning("login.not_revoked", token=name, detail=logged)  # the server's own words are for the person
         return f"{host} did not confirm: still valid there ({why})"
