@@ -7,7 +7,7 @@ from tests.api.fake_engine import START, FakeEngine
 from tests.httpd.served import Served, served
 from tokend.access.peer import Peer
 from tokend.plugin.settings import Access
-from tokend.values.status import Failure, SinkStatus, State
+from tokend.values.status import Failure, LoginStatus, SinkStatus, State
 
 
 def test_health_follows_the_engine(running: Served) -> None:
@@ -39,6 +39,9 @@ def test_readyz_gives_the_reasons_that_the_peer_may_see(tmp_path: Path) -> None:
     engine.hold("optional", required=False).changes.update(valid=False, state=State.EXPIRED)
     engine.hold("hidden", access=Access(users=("nobody-like-this",))).changes.update(valid=False, state=State.EXPIRED)
     engine.hold("rejected").changes.update(valid=False, state=State.REJECTED, last_error=failure, sinks=sinks)
+    login = LoginStatus("required", None, None, None, (), "tokend login personal")
+    required = {"valid": False, "state": State.LOGIN_REQUIRED, "last_error": failure, "login": login}
+    engine.hold("personal").changes.update(required)
     engine.hold("young").changes.update(valid=False, state=State.PENDING)
     with served(tmp_path, engine, identify=lambda _: Peer(54321, frozenset())) as running:
         reply = running.get("/readyz")
@@ -48,6 +51,8 @@ def test_readyz_gives_the_reasons_that_the_peer_may_see(tmp_path: Path) -> None:
         "reasons": [
             {"token": "behind", "state": "valid", "sink": "raw-1",
              "detail": "the sink does not hold the newest token yet"},
+            {"token": "personal", "state": "login_required", "sink": None,
+             "detail": "a person has to log in: tokend login personal"},
             {"token": "rejected", "state": "rejected", "sink": None, "detail": "the key was refused"},
             {"token": "written-late", "state": "valid", "sink": "raw-2", "detail": "no space left"},
             {"token": "written-late", "state": "valid", "sink": "raw-4", "detail": "the sink's state is pending"},

@@ -7,7 +7,7 @@ import pytest
 
 from tests.api.fake_engine import RAW, START, FakeEngine
 from tests.httpd.served import Served, served
-from tokend.values.status import Failure, State
+from tokend.values.status import Failure, LoginStatus, State
 
 
 def test_a_token_is_given_as_native_json_with_headers_ready_to_send(running: Served) -> None:
@@ -130,6 +130,18 @@ def test_where_a_person_must_act_the_code_says_so(running: Served, state: State)
     reply = running.get("/v1/tokens/demo")
     assert (reply.status, reply.code) == (503, "login_required")
     assert "the vendor said no" in reply.json["detail"]
+    assert "retry_at" not in reply.json
+
+
+def test_where_a_person_has_to_log_in_the_detail_is_the_command(running: Served) -> None:
+    """Exactly: a program may show it, or run it."""
+    entry = running.engine.entries["demo"]
+    entry.lease = None
+    login = LoginStatus("required", None, None, None, (), "tokend login demo")
+    failure = Failure("login_required", "login.example answered invalid_grant", START.wall)
+    entry.changes = {"state": State.LOGIN_REQUIRED, "last_error": failure, "login": login}
+    reply = running.get("/v1/tokens/demo")
+    assert (reply.status, reply.code, reply.json["detail"]) == (503, "login_required", "tokend login demo")
     assert "retry_at" not in reply.json
 
 

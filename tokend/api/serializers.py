@@ -110,6 +110,8 @@ def not_ready(status: ProviderStatus, lease: Lease | None) -> list[dict[str, str
         detail = f"there is no valid token, its state is {state}"
         if status.last_error is not None:
             detail = status.last_error.detail
+        if status.state is State.LOGIN_REQUIRED and status.login is not None:
+            detail = f"a person has to log in: {status.login.command}"
         return [{"token": name, "state": state, "sink": None, "detail": detail}]
     issued = None if lease is None else lease.token.issued_at.wall
     return [

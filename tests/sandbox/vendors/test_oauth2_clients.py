@@ -114,3 +114,34 @@ def test_a_server_may_accept_one_method_only(play: Play) -> None:
     found = player.call("GET", "/.well-known/oauth-authorization-server/oauth2").json
     assert found["token_endpoint_auth_methods_supported"] == ["client_secret_post"]
     assert post(player, TOKEN, {"grant_type": "client_credentials"}, **basic()).status == 401
+
+
+@pytest.mark.parametrize(
+    ("header", "error"),
+    [
+        ("Basic !", "invalid_client"),
+        ("Basic bm8tY29sb24=", "invalid_client"),
+        (basic("%FF", "x")["Authorization"], "invalid_client"),
+        ("Bearer " + basic()["Authorization"].partition(" ")[2], "invalid_client"),
+    ],
+)
+def test_a_header_that_is_not_basic_with_id_and_secret_is_refused(play: Play, header: str, error: str) -> None:
+    """No base64, no colon, no UTF-8, another scheme."""
+    refused = post(play(), TOKEN, {"grant_type": "client_credentials"}, Authorization=header)
+    assert (refused.status, refused.json["error"]) == (401, error)
+
+
+def test_what_contradicts_itself_is_an_invalid_request(play: Play) -> None:
+    """Another id beside the header, and an assertion of an unknown type."""
+    player = play()
+    fields = {"grant_type": "client_credentials"}
+    assert post(player, TOKEN, {**fields, "client_id": "other"}, **basic()).json["error"] == "invalid_request"
+    assert ask(player, "x", client_assertion_type="unknown").json["error"] == "invalid_request"
+
+
+def test_an_audience_may_be_a_list_of_one(play: Play) -> None:
+    """Some libraries write it so; two audiences are refused."""
+    player = play(oauth2_client_secret="fake-secret-with-enough-bytes-for-hs256")
+    key, own = "fake-secret-with-enough-bytes-for-hs256", f"{player.sandbox.url}/oauth2"
+    assert ask(player, assertion(player, key, "HS256", aud=[own])).status == 200
+    assert ask(player, assertion(player, key, "HS256", aud=[own, "https://other.example"])).status == 401

@@ -124,11 +124,12 @@ def _basic(header: str) -> tuple[str, str]:
     scheme, _, text = header.partition(" ")
     try:
         client, colon, secret = base64.b64decode(text, validate=True).decode("ascii").partition(":")
+        client, secret = (unquote_plus(part, errors="strict") for part in (client, secret))
     except ValueError:
         colon = ""
     if scheme.lower() != "basic" or not colon:
         raise _invalid("the header is not Basic with id and secret", basic=True)
-    return unquote_plus(client, errors="strict"), unquote_plus(secret, errors="strict")
+    return client, secret
 
 
 def _invalid(description: str, *, basic: bool = False) -> OAuthError:
