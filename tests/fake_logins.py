@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from tests.fakes import FakeHeld, FakeRuntime
@@ -112,6 +113,8 @@ class FakeLogin(FakeHeld):
     scope: Annotated[tuple[str, ...], Role.HANDLING] = ()
     refresh_token: Annotated[SecretField | None, Role.HANDLING, Absence.ALLOWED] = None
     grant: Literal["login", "client"] = "login"
+    login_file: Annotated[Path | None, Role.HANDLING] = None
+    login_file_key: Annotated[SecretField | None, Role.HANDLING] = None
 
     flows: ClassVar[Any] = ()
 

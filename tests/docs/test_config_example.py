@@ -188,7 +188,7 @@ def everything(tmp_path: Path) -> Config:
     written(tmp_path, google_key(), name="google-key.json")
     for name in ("partner.secret", "listen.secret", "vault.role-id", "cloud.key"):
         written(tmp_path, "obviously fake, and longer than 32 bytes", name=name)
-    for name in ("credentials/tokend-state-key", "old-state.key"):
+    for name in ("credentials/tokend-state-key", "old-state.key", "login.key"):
         written(tmp_path, "obviously fake, and of 32 bytes.", name=name)
     written(tmp_path, '{"accounts": [{"token": "obviously-fake"}]}', name="mesh.token")
     for name in ("tt-key", "tt-secret", "vault-secret-id"):

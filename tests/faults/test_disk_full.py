@@ -4,6 +4,7 @@ Of each: the old file is whole, readers on the socket get the new token, the use
 asked, and it recovers by itself.
 """
 
+import json
 import re
 import subprocess
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.behaviour.daemon.test_login_at_the_end import start, token_server
 from tests.daemon.harness import Home, until
 from tests.daemon.tables import PX
 from tests.faults.files_mounted import Mounts, fuse, own_mounts
@@ -74,6 +76,31 @@ def test_a_full_disk_under_the_state(home: Home, mounts: Mounts, what: str) -> N
     daemon.process.wait()
     assert home.start(wrap=mounts.wrap).settled().lease("partner") == found
     assert home.requests("projectx") == 1
+
+
+MOUNT = {
+    "tmpfs": 'mount -t tmpfs -o size=1m none "$1"',
+    "ext4": 'truncate -s 8M "$1.image"; mkfs.ext4 -q -m 0 "$1.image"; mount -o loop "$1.image" "$1"',
+}
+
+
+@pytest.mark.parametrize("filesystem", ["tmpfs", "ext4"])
+def test_a_disk_that_is_full_when_a_refresh_of_a_login_is_answered(home: Home, mounts: Mounts, filesystem: str) -> None:
+    """docs/promises.md 121: space was reserved before the request, so that the new refresh token is saved."""
+    if filesystem == "ext4":
+        need("mkfs.ext4")
+    state = home.path / "state"
+    state.mkdir()
+    mounts.shell(MOUNT[filesystem], state)
+    with token_server() as server:
+        daemon = start(home, server, wrap=mounts.wrap)
+        mounts.shell(FILL["blocks"], state)
+        server.let.set()
+        daemon.settled()
+        record = json.loads((mounts.see(state / "tokens") / "login.json").read_text())
+        assert record["login"]["state"]["login"]["refresh_token"] == "fake-refresh-1"
+        assert not daemon.log("login.not_saved")
+        assert not daemon.log("state.write_failed")
 
 
 def test_a_filesystem_that_becomes_read_only_and_writable_again(home: Home, mounts: Mounts) -> None:

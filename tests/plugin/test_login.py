@@ -1,8 +1,18 @@
 """Settings that use a login."""
 
+from pathlib import Path
+
 from tests.fake_logins import FakeLogin
 from tests.fakes import FakeHeld
-from tokend.plugin.login import has_interactive_login, keeps_login_in_state, may_use_login, uses_login
+from tokend.plugin.login import (
+    has_interactive_login,
+    keeps_login_in_state,
+    login_file_key_of,
+    login_file_of,
+    may_use_login,
+    uses_login,
+)
+from tokend.plugin.secret_source import SecretSource
 
 
 def test_a_kind_uses_a_login_where_its_settings_say_so() -> None:
@@ -16,14 +26,15 @@ def test_a_kind_uses_a_login_where_its_settings_say_so() -> None:
 
 def test_a_login_is_in_the_state_unless_a_file_keeps_it() -> None:
     """Where several daemons share it, each of them may use it."""
-
-    class Shared(FakeLogin):
-        login_file: str | None = None
-
+    shared = FakeLogin(login_file=Path("/somewhere"), login_file_key=SecretSource(env="FAKE"))
     assert keeps_login_in_state(FakeLogin())
-    assert keeps_login_in_state(Shared())
-    assert not keeps_login_in_state(Shared(login_file="/somewhere"))
+    assert not keeps_login_in_state(shared)
     assert not keeps_login_in_state(FakeHeld())
+    assert not keeps_login_in_state(FakeLogin(grant="client"))
+    assert login_file_of(shared) == Path("/somewhere")
+    assert login_file_key_of(shared) == SecretSource(env="FAKE")
+    assert (login_file_of(FakeHeld()), login_file_key_of(FakeHeld())) == (None, None)
+    assert login_file_of(FakeLogin(login_file=Path("/somewhere"), grant="client")) is None
 
 
 def test_a_kind_without_the_methods_for_persons_has_no_interactive_login() -> None:

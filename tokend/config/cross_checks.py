@@ -10,6 +10,7 @@ from tokend.config.fields import Visibility
 from tokend.config.findings import Findings
 from tokend.config.model import DaemonSettings
 from tokend.files import real_path
+from tokend.plugin.login import keeps_login_in_state, uses_login
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.secret_table import SecretTable
 from tokend.plugin.settings import PART, HeldSettings, SinkSettings
@@ -189,13 +190,21 @@ def check_group_modes(sinks: Iterable[PlacedSettings], findings: Findings) -> No
 
 
 def check_state(daemon: PlacedSettings, providers: Iterable[PlacedSettings], findings: Findings) -> None:
-    """Report an error if ``state = "fdstore"`` and a provider's login rotates.
+    """Report an error if ``state = "fdstore"`` and the login of a provider is kept in no login file.
 
     systemd's file-descriptor store does not outlive a stop of the service. If a rotating credential is lost, a person
     must log in again.
     """
-    if daemon.settings.state == "fdstore":
-        for provider in providers:
-            if isinstance(provider.settings, HeldSettings) and provider.settings.rotates:
-                message = f'{provider.path[-1]} has a login that rotates, which a stop would lose: state = "directory"'
-                findings.errors.append(daemon.problem("state", message))
+    if daemon.settings.state != "fdstore":
+        return
+    for provider in providers:
+        settings, name = provider.settings, provider.path[-1]
+        if not isinstance(settings, HeldSettings):
+            continue
+        if keeps_login_in_state(settings):
+            message = f'{name} has a login, which a stop would lose: give it a login_file, or write state = "directory"'
+        elif settings.rotates and not uses_login(settings):
+            message = f'{name} has a login that rotates, which a stop would lose: state = "directory"'
+        else:
+            continue
+        findings.errors.append(daemon.problem("state", message))

@@ -23,6 +23,7 @@ from tokend.config.findings import Findings, InvalidConfigError, in_order
 from tokend.config.included_files import read_included
 from tokend.config.kind_failures import check_methods, failure_of_kind
 from tokend.config.kind_lookup import KindLookup, LoadKinds
+from tokend.config.login_files import check_login_files
 from tokend.config.model import Config, DaemonSettings, ProviderConfig, SocketSettings, table_digest
 from tokend.config.name_checks import check_names
 from tokend.config.paths import default_socket, default_state_directory, foreign_runtime_directory
@@ -386,6 +387,7 @@ def _check_tables(loading: _Loading, documents: list[Document], daemon: PlacedSe
     check_group_modes(loading.placed_sinks, loading.findings)
     check_stores(loading.placed_sinks, loading.valid, loading.findings)
     check_target_places(loading.placed_sinks, loading.findings)
+    check_login_files(loading.valid, state, loading.environ, loading.findings)
     check_names(daemon, [*loading.sockets, *tables], loading.findings)
 
 

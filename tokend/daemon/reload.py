@@ -21,7 +21,9 @@ from tokend.machine.clock import Clock
 from tokend.machine.file_watch import LOOK_SECONDS, FileWatch
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.kind_bugs import bug_behind
+from tokend.plugin.login import login_file_of
 from tokend.plugin.secret_reading import files_of
+from tokend.plugin.settings import HeldSettings
 from tokend.service_manager.notify import Notifier
 from tokend.upstream.tls import forget_contexts
 from tokend.values.errors import ConfigError
@@ -171,6 +173,7 @@ class Reloader:
             self._secrets_changed.set()
         forget_contexts(paths)
         self._supervisor.connection_files_changed(paths)
+        self._supervisor.login_files_changed(paths)
 
     async def _replace(self) -> ReloadAnswer:
         config = await self._load_watched()
@@ -258,7 +261,13 @@ def _warnings_about(config: Config, paths: set[Path]) -> dict[str, tuple[StatusW
 
 
 def _watched(config: Config) -> set[Path]:
-    return {*config.files, *config.directories, *config.secret_files, *_connection_files(config)}
+    return {*config.files, *config.directories, *config.secret_files, *_connection_files(config), *_login_files(config)}
+
+
+def _login_files(config: Config) -> set[Path]:
+    """Return the login files: another daemon may have written a newer login."""
+    held = (one.settings for one in config.providers.values() if isinstance(one.settings, HeldSettings))
+    return {path for settings in held if (path := login_file_of(settings)) is not None}
 
 
 def _connection_files(config: Config) -> set[Path]:

@@ -35,7 +35,7 @@ from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
-from tokend.plugin.login import uses_login
+from tokend.plugin.login import login_file_of, uses_login
 from tokend.plugin.provider import RequestIdMaker
 from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.secret_reading import files_of
@@ -144,6 +144,12 @@ class Supervisor:
                 if any(one.token == token for one in provider.settings.secrets().values()):
                     provider.secrets_changed()
                 self._sinks[name].token_changed(token)
+
+    def login_files_changed(self, paths: set[Path]) -> None:
+        """Let the providers look at their login files among ``paths``: another daemon may have written there."""
+        for provider in self._providers.values():
+            if isinstance(provider.settings, HeldSettings) and login_file_of(provider.settings) in paths:
+                provider.secrets_changed()
 
     def connection_files_changed(self, paths: set[Path]) -> None:
         """Let the providers react that reach their upstream by the files at ``paths``: authorities, certificates."""

@@ -2,9 +2,11 @@
 
 `writing` writes and `reading` reads. `ownership` sets owner, mode and ACL; `symlinks` decides which links are followed;
 `trust` decides whether somebody else could change what is at a path. `reserved` keeps space for a write to come;
-`temporaries` names temporary files; `descriptors` keeps a reserve of descriptors; `real_paths` resolves paths.
+`temporaries` names temporary files; `descriptors` keeps a reserve of descriptors; `real_paths` resolves paths;
+`file_systems` knows which ones several machines share.
 """
 
+from tokend.files.file_systems import shared_file_system
 from tokend.files.observing import Stamp, observe, read_own_file, stamp
 from tokend.files.ownership import Ownership, OwnershipError
 from tokend.files.reading import LARGEST_EDITED_BYTES, ChangedError, Version, read_private, read_version, read_whole
@@ -56,6 +58,7 @@ __all__ = [
     "reserve_space",
     "set_difference",
     "set_stamp",
+    "shared_file_system",
     "stamp",
     "sweep_directory",
     "trusted",

@@ -5,10 +5,12 @@ answer means for the login (`engine/policy/login_outcome`). A kind makes one exc
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 
 from tokend.plugin.protocol_check import implements
 from tokend.plugin.provider import Runtime
+from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import HeldSettings
 from tokend.values.instant import Instant
 from tokend.values.logins import Granted, Login, LoginClient
@@ -42,6 +44,9 @@ class WithLogin(Protocol):
 
     `fetch`, too, gets a `RememberingRuntime`. An initial refresh token that cannot be read is no reason to withdraw
     anything: its field is `Role.HANDLING`, and its absence is allowed.
+
+    A kind may have the keys ``login_file`` (a `Path`) and ``login_file_key`` (a `SecretSource`), both
+    `Role.HANDLING`: then the engine keeps the login there, for all daemons that name the file.
 
     Errors of `refresh` say what is known of the refresh token:
 
@@ -151,9 +156,21 @@ def uses_login(settings: HeldSettings) -> TypeGuard[WithLogin]:
     return implements(settings, WithLogin) and cast(WithLogin, settings).uses_login
 
 
+def login_file_of(settings: HeldSettings) -> Path | None:
+    """Return the login file that the key ``login_file`` of the settings names, if their kind has the key."""
+    path = getattr(settings, "login_file", None) if uses_login(settings) else None
+    return path if isinstance(path, Path) else None
+
+
+def login_file_key_of(settings: HeldSettings) -> SecretSource | None:
+    """Return the place of the key that seals the login file, if there is one."""
+    source = getattr(settings, "login_file_key", None)
+    return source if isinstance(source, SecretSource) else None
+
+
 def keeps_login_in_state(settings: HeldSettings) -> bool:
     """Return whether the login of these settings is in one daemon's state, and not in a file that several share."""
-    return uses_login(settings) and getattr(settings, "login_file", None) is None
+    return uses_login(settings) and login_file_of(cast(HeldSettings, settings)) is None
 
 
 def has_interactive_login(settings: HeldSettings) -> TypeGuard[InteractiveLogin]:

@@ -128,7 +128,7 @@ class SealedState:
             try:
                 opened = self._opened("record", name, content)
             except UnopenedError as error:
-                log.error("state.unopened", token=name, path=str(path), detail=error.detail)
+                log.warning("state.unopened", token=name, path=str(path), detail=error.detail)
                 self.unopened[name], self._paths[name] = error.detail, path
                 continue
             if not opened.is_current:

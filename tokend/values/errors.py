@@ -72,6 +72,15 @@ class LostAnswerError(TransientError):
     """A refresh token was sent, and no complete, acceptable answer arrived: whether it was spent is not known."""
 
 
+class LoginFileError(TransientError):
+    """The login file cannot be used now, or another daemon uses it. Nothing was sent; try again by backoff."""
+
+    reason = "store"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, is_sent=False)
+
+
 class SameAsForgottenError(TransientError):
     """The upstream returned a token that an admin has forgotten. It is not published again; try again by backoff."""
 

@@ -72,7 +72,7 @@ def asking(home: Home, server: Server) -> Daemon:
     return start(home, server)
 
 
-def start(home: Home, server: Server, **changes: str) -> Daemon:
+def start(home: Home, server: Server, *, wrap: tuple[str, ...] = (), **changes: str) -> Daemon:
     packages = home.path / "packages"
     metadata = packages / "slow_login-1.0.dist-info"
     metadata.mkdir(parents=True)
@@ -84,7 +84,7 @@ def start(home: Home, server: Server, **changes: str) -> Daemon:
     table = LOGIN
     for old, new in changes.items():
         table = table.replace(f'{old} = "20s"', f'{old} = "{new}"')
-    daemon = home.start(table.replace("{url}", server.url))
+    daemon = home.start(table.replace("{url}", server.url), wrap=wrap)
     until(lambda: server.got, "the request")
     return daemon
 

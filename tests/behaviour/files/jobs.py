@@ -14,6 +14,7 @@ from tokend.engine.records.store import RESERVED_BYTES
 from tokend.files import replace_private
 from tokend.state.directory import StateDirectory
 from tokend.state.fdstore import DescriptorStore
+from tokend.state.login_file import LoginFile, LoginLock
 from tokend.state.sealed import SealedState
 from tokend.state.sealing import Sealer, StateKey
 
@@ -205,3 +206,40 @@ class MemoryJob:
             return load(state)
         finally:
             state.close()
+
+
+@dataclass(frozen=True)
+class LoginFileJob:
+    """One step of a shared exchange: ``lock``, ``journal`` (makes the reserve), ``answer`` (uses it), ``read``."""
+
+    path: str
+    action: str
+
+    def warm(self) -> None:
+        place = Path(self.path).parent / "warm"
+        place.mkdir(mode=0o700)
+        LoginFileJob(str(place / "login"), self.action).prepare()()
+
+    @property
+    def file(self) -> LoginFile:
+        """The file, sealed."""
+        return LoginFile(Path(self.path), Sealer(StateKey(b"a-planted-fake-key-of-32-bytes-1")), ("server", "client"))
+
+    def prepare(self) -> Callable[[], object]:
+        file = self.file
+        lock = LoginLock(file)
+        if self.action == "lock":
+            return lambda: lock.take() and lock.release() is None  # type: ignore[func-returns-value]  # one call
+        if self.action == "read":
+            return lambda: None if (found := file.read()) is None else found.content
+        if not lock.take():
+            raise AssertionError("the lock is not free")
+        reserve = 70_000 if self.action == "journal" else 0
+        content = NEWER if self.action == "answer" else GOOD
+
+        def write() -> None:
+            with lock.kept():
+                file.write(9, content, reserve=reserve)
+            lock.release()
+
+        return write

@@ -113,9 +113,10 @@ def test_a_copy_is_used_for_a_day() -> None:
     assert loopback.requests == []
     assert "127.0.0.1:1" in str(outcome)
     kept = {"issuer URL": Remembered(document, at(NOW - 87_000))}
-    outcome, loopback = discover(usual, granted(), kept=kept)
+    outcome, loopback = discover(lambda url: usual(url) | {"claims_supported": ["x"] * 1000}, granted(), kept=kept)
     assert isinstance(outcome, Token), outcome
     assert [one.at for one in kept.values()] == [at(NOW)]
+    assert [one.document for one in kept.values()] == [usual(loopback.url)]
 
 
 def test_a_resource_names_its_server() -> None:

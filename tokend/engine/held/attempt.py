@@ -113,6 +113,7 @@ class AttemptRunner:
         if may_use_login(settings):
             self._runtime = RecordRuntime(self._runtime, self._name, self._store)
             self.login = self.login or LoginExchange(self._name, self._context)
+            self.login.keep_in(settings)
         # The other providers whose tokens each attempt needs.
         self.references = referenced(settings)
         self._connection = connection_fingerprint(settings, self._digest)
@@ -301,8 +302,39 @@ class AttemptRunner:
             arrived.append(token)
             return self._use(token, identity)
 
-        record = await login.exchange(settings, cast(RememberingRuntime, runtime), use)
+        initial = None if login.file is None else await self.initial_refresh_token()
+        record = await login.exchange(settings, cast(RememberingRuntime, runtime), use, initial=initial)
         return arrived[0], record
+
+    async def follow_login_file(self) -> bool:
+        """Show what the login file says by now, and use the token that another daemon has got, without a request.
+
+        Returns whether an attempt is wanted: there is a login, and no valid token of it.
+        """
+        login, before, started = self.login, self._store.get(self._name), self._clock.instant()
+        if login is None or login.file is None:
+            return False
+        had_trouble, initial = login.file.trouble is not None, await self.initial_refresh_token()
+        try:
+            after = await login.file.read(initial)
+        except StoreError:
+            return False  # noted; the attempt says so, too
+        if (token := login.file.newer_token()) is not None:
+            try:
+                change = self._use(token, await self.identify())
+                after = await self._store.update(self._name, change)
+            except AttemptError as error:
+                log.warning("login.not_adopted", token=self._name, reason=error.reason, detail=error.detail)
+                return False
+            self._logged = None
+            log.info("login.adopted", token=self._name, generation=after.generation)
+            return False
+        if after.login.login is None or after.requires_login:
+            return False
+        is_new = had_trouble or after.login.login != before.login.login
+        is_first = initial is not None and after.login.login.origin is None and is_new
+        lease = after.lease
+        return is_first or (is_new and (lease is None or not lease.token.is_valid(started)))
 
     @property
     def login_runtime(self) -> RememberingRuntime:
@@ -330,8 +362,14 @@ class AttemptRunner:
             initial = await self.initial_refresh_token()
             if accepted.another_account:
                 await self._store.update(self._name, Record.without_token)
-            record = await self.login.accept(accepted.granted, settings.login_client, initial, use)
+            another = accepted.another_account
+            record = await self.login.accept(
+                accepted.granted, settings.login_client, initial, use, another_account=another
+            )
             self._succeeded(arrived[0], record, before=before, started=started)
+        except StoreError as error:
+            accepted.error = error  # of a login file: nothing was kept
+            return True
         except AttemptError as error:
             log.warning("login.without_token", token=self._name, reason=error.reason, detail=error.detail)
             return False

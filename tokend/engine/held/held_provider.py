@@ -1,7 +1,6 @@
 """A configured held provider while it runs: its token, its status, and the commands of readers."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import ClassVar, cast
 
 import anyio
@@ -229,7 +228,7 @@ class HeldProvider:
 
     async def drop_logged_out(self) -> None:
         """Drop `logged_out` and the logins of former clients, durably."""
-        await self._context.store.update(self.name, lambda record: replace(record, login=record.login.without_aside()))
+        await self.refresher.drop_logged_out()
 
     async def forget(self) -> None:
         """Drop the token everywhere, then make an attempt."""

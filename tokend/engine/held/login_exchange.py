@@ -5,8 +5,9 @@ the exchange; `break_off` alone does, when the daemon ends and time is over: the
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 import anyio
 
@@ -20,12 +21,21 @@ from tokend.engine.tasks.heartbeat import HEARTBEAT
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import exits_refused
-from tokend.plugin.login import RememberingRuntime, WithLogin
-from tokend.values.errors import AttemptError, LoginRefusedError, StoreError, TransientError
+from tokend.plugin.login import RememberingRuntime, WithLogin, login_file_of
+from tokend.plugin.settings import HeldSettings
+from tokend.values.errors import AttemptError, LoginFileError, LoginRefusedError, StoreError, TransientError
 from tokend.values.logins import Granted, Login, LoginClient
+from tokend.values.tokens import Token
+
+if TYPE_CHECKING:
+    from tokend.engine.held.shared_login_file import SharedLoginFile
 
 # A new refresh token that could not be saved is written again so often.
 WRITE_AGAIN_SECONDS = 1.0
+# A person has logged in: an exchange of another daemon is waited for, with all its timeouts.
+LONGEST_LOCK_SECONDS = 300.0
+# A logout waits for an exchange of ordinary length.
+REWRITE_LOCK_SECONDS = 20.0
 log = get_logger()
 
 REPEATED = "the refresh token is sent again, ever more rarely, once the server answers something harmless"
@@ -56,11 +66,13 @@ class LoginExchange:
         "_clock",
         "_context",
         "_doubt",
+        "_held",
         "_leaving",
         "_name",
         "_shield",
         "_store",
         "ended",
+        "file",
         "scope",
         "unsaved",
     )
@@ -74,6 +86,9 @@ class LoginExchange:
         self._leaving = False
         self._barred = False
         self._doubt = False
+        # Where the login is kept, if that is not the record alone; and the one whose lock is held now.
+        self.file: SharedLoginFile | None = None
+        self._held: SharedLoginFile | None = None
         # That of the worker that makes the exchanges, once it runs.
         self.scope: anyio.CancelScope | None = None
         # Set when no exchange is under way any more; another one may have begun since.
@@ -122,12 +137,37 @@ class LoginExchange:
 
     # -------------------------------------------------------------- the exchange
 
-    async def exchange(self, settings: WithLogin, runtime: RememberingRuntime, use: Use) -> Record:
+    def keep_in(self, settings: WithLogin) -> None:
+        """Keep the login where ``settings`` say. An exchange under way ends where it has begun."""
+        self.file = None
+        if login_file_of(cast(HeldSettings, settings)) is not None:
+            from tokend.engine.held.shared_login_file import SharedLoginFile  # few configurations have one
+
+            self.file = SharedLoginFile(self._name, settings, self._context)
+
+    async def exchange(
+        self, settings: WithLogin, runtime: RememberingRuntime, use: Use, *, initial: InitialToken | None = None
+    ) -> Record:
         """Make one exchange with the refresh token, and save what was granted.
 
-        ``use`` makes the change that brings the answer's token. Raises the `AttemptError` of a failure: of the
-        exchange, or of a token beside a refresh token; that one is saved then.
+        ``use`` makes the change that brings the answer's token. A newer token that another daemon has got is used
+        without a request; ``initial`` is the configured refresh token, for a login file that has none. Raises the
+        `AttemptError` of a failure: of the exchange, or of a token beside a refresh token; that one is saved then.
         """
+        if (file := self.file) is None:
+            return await self._exchange(settings, runtime, use)
+        try:
+            async with self._locked(file, cast(HeldSettings, settings).timeout.total_seconds()):
+                await file.read(initial)
+                if (token := file.newer_token()) is not None:
+                    return await self.adopt(token, use)
+                await file.begin_turn()
+                return await self._exchange(settings, runtime, use)
+        except StoreError as error:
+            raise LoginFileError(error.detail) from None
+        raise TransientError("the exchange was broken off")
+
+    async def _exchange(self, settings: WithLogin, runtime: RememberingRuntime, use: Use) -> Record:
         if self._barred:
             raise TransientError("nothing was sent: a person ends the login", is_sent=False)
         state = self._store.get(self._name).login.state
@@ -148,22 +188,71 @@ class LoginExchange:
             return await self._keep(granted, use, lambda logins: refreshed(logins, granted))
         raise TransientError("the exchange was broken off")
 
-    async def accept(self, granted: Granted, client: LoginClient, initial: InitialToken | None, use: Use) -> Record:
+    async def adopt(self, token: Token, use: Use) -> Record:
+        """Use the token that another daemon has got."""
+        change = await use(Granted("", self._clock.instant(), token=token))
+        log.info("login.adopted", token=self._name, detail="another daemon has refreshed it: no request")
+        return await self._store.update(self._name, change)
+
+    async def accept(
+        self,
+        granted: Granted,
+        client: LoginClient,
+        initial: InitialToken | None,
+        use: Use,
+        *,
+        another_account: bool = False,
+    ) -> Record:
         """Save a login that a person has begun, and the token that ``use`` brings. Raises why there is no such token.
 
-        The login before it is dropped. The ``initial`` refresh token counts as used: a person has decided.
+        The login before it is dropped. The ``initial`` refresh token counts as used: a person has decided. Raises
+        `StoreError` where a login file cannot be used; a lock on it is waited for.
         """
+
+        def kept(logins: LoginRecord) -> LoginRecord:
+            return accepted(logins, granted, client, initial)
+
         with self._uncut():
-            return await self._keep(granted, use, lambda logins: accepted(logins, granted, client, initial))
+            if (file := self.file) is None:
+                return await self._keep(granted, use, kept)
+            async with self._locked(file, LONGEST_LOCK_SECONDS):
+                await file.read(replaces=True)
+                if initial is not None:
+                    initial = file.digested(initial)
+                return await self._keep(granted, use, kept, withdraws=another_account)
         raise TransientError("saving the login was broken off")
+
+    async def rewrite(self, change: Change, *, withdraws: bool) -> None:
+        """Change the logins without an exchange. ``withdraws``: the token, too, for everybody who shares the login.
+
+        Raises `StoreError` where a login file cannot be written.
+        """
+        if (file := self.file) is None:
+            await self._store.update(self._name, change)
+            return
+        async with self._locked(file, REWRITE_LOCK_SECONDS):
+            await file.read(replaces=True)
+            await file.commit(change, withdraws=withdraws)
+
+    @asynccontextmanager
+    async def _locked(self, file: "SharedLoginFile", seconds: float) -> AsyncIterator[None]:
+        async with file.locked(seconds):
+            self._held = file
+            try:
+                yield
+            finally:
+                self._held = None
+
+    async def _commit(self, change: Change, *, token: Token | None = None, withdraws: bool = False) -> Record:
+        if self._held is None:
+            return await self._store.commit(self._name, change)
+        return await self._held.commit(change, token=token, withdraws=withdraws)
 
     async def _journal(self) -> Login:
         """Save that the refresh token is about to be sent, and reserve space for the answer."""
         now = self._clock.instant()
         try:
-            record = await self._store.commit(
-                self._name, lambda record: _with_state(record, record.login.state.journalled(now))
-            )
+            record = await self._commit(lambda record: _with_state(record, record.login.state.journalled(now)))
         except StoreError as error:
             raise TransientError(
                 f"nothing was sent, because a lost answer would lose the login: {error.detail}", is_sent=False
@@ -186,6 +275,10 @@ class LoginExchange:
             self._doubt = isinstance(after, Lost) or (may_be_spent(after) and not may_be_spent(before))
             return _with_state(record, after)
 
+        if self._held is not None:
+            with suppress(StoreError):  # the journal stays: the next one who holds the lock takes the answer for lost
+                await self._held.commit(ended)
+                return
         await self._store.update(self._name, ended)
 
     def take_doubt(self) -> bool:
@@ -199,7 +292,14 @@ class LoginExchange:
 
     # -------------------------------------------------------------- what was granted
 
-    async def _keep(self, granted: Granted, use: Use, kept: Callable[[LoginRecord], LoginRecord]) -> Record:
+    async def _keep(
+        self,
+        granted: Granted,
+        use: Use,
+        kept: Callable[[LoginRecord], LoginRecord],
+        *,
+        withdraws: bool = False,
+    ) -> Record:
         """Save the login that was granted, whatever is wrong with its token, and the token with it."""
         fault: Exception | None = None
         change: Change | None = None
@@ -217,24 +317,29 @@ class LoginExchange:
                 fault = error
                 return record
 
-        record = await self._save(both)
+        record = await self._save(both, token=granted.token, withdraws=withdraws)
         if fault is not None:
             raise fault
         return record
 
-    async def _save(self, change: Change) -> Record:
+    async def _save(self, change: Change, *, token: Token | None, withdraws: bool) -> Record:
         """Save a new login, again every second; while the old token is valid it is served, and nothing is published.
 
-        Returns the new record. It is published unsaved only when the old token has ended.
+        Returns the new record. It is published unsaved only when the old token has ended. What belongs into a login
+        file is written again also then, with the lock held: nobody else may send the refresh token that it holds.
         """
+        shown: Record | None = None
         try:
             while True:
                 try:
-                    return await self._store.commit(self._name, change)
+                    return await self._commit(change, token=token, withdraws=withdraws)
                 except StoreError as error:
                     self._note_unsaved(error.detail)
-                if self._leaving or self._store.valid_lease(self._name) is None:
-                    return await self._store.update(self._name, change)
+                if shown is None and (self._leaving or self._store.valid_lease(self._name) is None):
+                    shown = await self._store.update(self._name, change)
+                    change = _with_logins(shown.login)
+                if shown is not None and (self._leaving or self._held is None):
+                    return shown
                 if (heartbeat := HEARTBEAT.get()) is not None:
                     heartbeat.works()
                 await self._clock.sleep(WRITE_AGAIN_SECONDS)
@@ -254,6 +359,8 @@ class LoginExchange:
     def note(self) -> str | None:
         """A remark for the operator, or None."""
         state = self._store.get(self._name).login.state
+        if self.file is not None and self.file.trouble is not None:
+            return self.file.trouble
         if self.unsaved is not None:
             return f"a new refresh token is not saved, and is written again every second: {self.unsaved}"
         if isinstance(state, Lost):
@@ -264,3 +371,7 @@ class LoginExchange:
 
 def _with_state(record: Record, state: LoginState) -> Record:
     return replace(record, login=replace(record.login, state=state))
+
+
+def _with_logins(logins: LoginRecord) -> Change:
+    return lambda record: replace(record, login=logins)

@@ -4,6 +4,7 @@ No other loop retries held tokens. `policy.refresh_timing` computes when an atte
 `policy.settings_change` reconciles the record with changed settings. Time comes from the `Clock` only.
 """
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -254,6 +255,8 @@ class Refresher:
         record = self.record
         if record.rejected:
             record = resumed(record)
+        if (exchange := self.exchange) is not None and exchange.file is not None:
+            exchange.file.hasten()
         state = record.login.state.hastened(self._clock.instant())
         if record is not self.record or state is not record.login.state:
             self._store.show(self.name, replace(record, login=replace(record.login, state=state)))
@@ -295,7 +298,10 @@ class Refresher:
             accepted.done.set()
 
     async def log_out(self) -> None:
-        """Withdraw the token and set the login aside for good. A record that cannot be opened is dropped."""
+        """Withdraw the token and set the login aside for good. A record that cannot be opened is dropped.
+
+        Raises `StoreError` where a login file cannot be written.
+        """
         await self._store.drop_unopened(self.name)
         now = self._clock.instant()
 
@@ -305,8 +311,25 @@ class Refresher:
         async with AsyncExitStack() as stack:
             if (exchange := self.exchange) is not None:
                 await stack.enter_async_context(exchange.barred())
-            await self._store.update(self.name, ended)
+            await self._rewrite(ended, withdraws=True)
         self._wake.set()
+
+    async def drop_logged_out(self) -> None:
+        """Drop the logins that persons have ended, and those of former clients. Raises `StoreError` as `log_out`."""
+
+        def dropped(record: Record) -> Record:
+            seen = record.seen
+            if seen is not None:
+                seen = replace(seen, own=seen.own.without_aside())
+            return replace(record, login=record.login.without_aside(), seen=seen)
+
+        await self._rewrite(dropped, withdraws=False)
+
+    async def _rewrite(self, change: Callable[[Record], Record], *, withdraws: bool) -> None:
+        if (exchange := self.exchange) is None:
+            await self._store.update(self.name, change)
+        else:
+            await exchange.rewrite(change, withdraws=withdraws)
 
     def _want_attempt(self) -> None:
         self._wanted = True
@@ -516,6 +539,11 @@ class Refresher:
 
     async def _reconcile_logins(self) -> None:
         """Use the login of the settings' client, or begin one with another initial refresh token."""
+        if (exchange := self.exchange) is not None and exchange.file is not None:
+            self._wanted |= await self._attempts.follow_login_file()
+            return
+        if self.record.seen is not None:  # the login is kept here again, from nothing
+            await self._store.update(self.name, lambda record: replace(record, login=record.own_login, seen=None))
         if self._attempts.login is None and self.record.login == NO_LOGINS:
             return
         client, initial = self._attempts.login_client, await self._attempts.initial_refresh_token()

@@ -34,7 +34,7 @@ class LoginHolder(Protocol):
         """The logins that a person has ended, and that no server has confirmed."""
 
     async def log_out(self) -> None:
-        """Withdraw the token, and never use the login again, durably."""
+        """Withdraw the token, and never use the login again, durably. Raises `StoreError` where it cannot be saved."""
 
     async def drop_logged_out(self) -> None:
         """Drop `logged_out` and the logins of former clients, durably."""

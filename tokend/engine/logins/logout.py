@@ -1,6 +1,6 @@
 """`tokend logout`: the end of a login, here at once and at its server as soon as that confirms it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -20,6 +20,8 @@ from tokend.values.errors import (
     NotSupportedError,
     RateLimitedError,
     RejectedError,
+    StoreError,
+    TokenUnavailableError,
     UnknownTokenError,
 )
 from tokend.values.logins import Login
@@ -41,19 +43,25 @@ class Logout:
         """Withdraw the token and set the login aside at once; then try to revoke it for `REVOCATION_SECONDS`.
 
         ``force`` tries once, and drops the login whatever came of it. Raises `NotSupportedError` for kinds without a
-        login.
+        login, `TokenUnavailableError` where its login file cannot be written.
         """
         holder = self._holder(name)
-        await holder.log_out()
+        await self._written(holder.log_out(), name)
         log.warning("login.logged_out", token=name, uid=uid)
         ended = list(holder.logged_out)
         doubts = [why for login in ended if (why := await self._why_not_revoked(holder, name, login, once=force))]
         if doubts and not force:
             detail = f"{doubts[0]}; try again: tokend logout {name}, or drop it here: tokend logout {name} --force"
             return LogoutAnswer(confirmed=False, dropped=False, detail=detail)
-        await holder.drop_logged_out()
+        await self._written(holder.drop_logged_out(), name)
         log.info("login.dropped", token=name, confirmed=not doubts)
         return LogoutAnswer(confirmed=not doubts, dropped=True, detail=doubts[0] if doubts else None)
+
+    async def _written(self, writing: Awaitable[None], name: str) -> None:
+        try:
+            await writing
+        except StoreError as error:
+            raise TokenUnavailableError(f"{name}: {error.detail}") from None
 
     def _holder(self, name: str) -> LoginHolder:
         provider = self._providers.get(name)

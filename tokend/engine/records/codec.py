@@ -18,6 +18,7 @@ from tokend.engine.records.forgotten import Forgotten
 from tokend.engine.records.login_codec import dump_logins, load_logins
 from tokend.engine.records.login_record import NO_LOGINS
 from tokend.engine.records.record import HostPause, Record, after_reboot
+from tokend.engine.records.seen_file import dump_seen, load_seen
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, TokenState
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant
@@ -37,7 +38,8 @@ def dump(name: str, record: Record, boot_id: str, saved_at: Instant | None = Non
     held = record.token if isinstance(record.token, Held) else None
     attempts, failures, pause = record.attempts, record.attempts.failures, record.host_pause
     probe = attempts.probe if isinstance(attempts, Rejected) else None
-    has_login = record.login != NO_LOGINS or bool(record.documents)
+    login, seen = record.own_login, record.seen
+    has_login = login != NO_LOGINS or seen is not None or bool(record.documents)
     return orjson.dumps(
         {
             "version": VERSION if has_login else VERSION_WITHOUT_LOGIN,
@@ -69,7 +71,8 @@ def dump(name: str, record: Record, boot_id: str, saved_at: Instant | None = Non
             **({} if record.connection is None else {"connection": record.connection}),
             **({} if saved_at is None else {"saved_at": dump_instant(saved_at)}),
             **({"forgotten": _dump_forgotten(record.forgotten)} if record.forgotten else {}),
-            **({"login": dump_logins(record.login)} if has_login else {}),
+            **({"login": dump_logins(login)} if has_login else {}),
+            **({} if seen is None else {"login_file": dump_seen(seen)}),
             **({"documents": dump_documents(record.documents)} if record.documents else {}),
         },
         option=orjson.OPT_INDENT_2,
@@ -106,9 +109,17 @@ def _record(document: Mapping[str, Any]) -> Record:
         forgotten=tuple(
             Forgotten(fingerprint, load_instant(until)) for fingerprint, until in document.get("forgotten", {}).items()
         ),
-        login=load_logins(document["login"]) if "login" in document else NO_LOGINS,
+        **_logins(document),
         documents=load_documents(document["documents"]) if "documents" in document else (),
     )
+
+
+def _logins(document: Mapping[str, Any]) -> dict[str, Any]:
+    own = load_logins(document["login"]) if "login" in document else NO_LOGINS
+    if "login_file" not in document:
+        return {"login": own}
+    # What is in the file is not known before it is read.
+    return {"login": NO_LOGINS, "seen": load_seen(document["login_file"], own)}
 
 
 def _token_state(document: Mapping[str, Any]) -> TokenState:
@@ -149,7 +160,7 @@ def _host_pause(document: Mapping[str, Any]) -> HostPause | None:
 
 def _dump_lease(lease: Lease) -> dict[str, Any]:
     return {
-        "token": _dump_token(lease.token),
+        "token": dump_token(lease.token),
         "generation": lease.generation,
         "refresh_at": dump_instant(lease.refresh_at),
         "fingerprint": lease.fingerprint,
@@ -159,14 +170,15 @@ def _dump_lease(lease: Lease) -> dict[str, Any]:
 def _load_lease(name: str, document: Mapping[str, Any]) -> Lease:
     return Lease(
         name=name,
-        token=_load_token(document["token"]),
+        token=load_token(document["token"]),
         generation=count(document["generation"]),
         refresh_at=load_instant(document["refresh_at"]),
         fingerprint=text(document["fingerprint"]),
     )
 
 
-def _dump_token(token: Token) -> dict[str, Any]:
+def dump_token(token: Token) -> dict[str, Any]:
+    """Encode a token, in clear."""
     return {
         "value": token.value.reveal(),
         "token_type": token.token_type,
@@ -181,7 +193,8 @@ def _dump_token(token: Token) -> dict[str, Any]:
     }
 
 
-def _load_token(document: Mapping[str, Any]) -> Token:
+def load_token(document: Mapping[str, Any]) -> Token:
+    """Decode what `dump_token` encoded. Raises ValueError, LookupError or TypeError for anything else."""
     extra: dict[str, JSON | Secret] = {
         key: Secret(text(value["secret"])) if "secret" in value else value["plain"]
         for key, value in document["extra"].items()

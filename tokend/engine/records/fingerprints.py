@@ -70,6 +70,11 @@ def request_fingerprint(settings: ProviderSettings, digest: Callable[[bytes], st
     return digest(_canonical(settings, settings.request_fields(), {}))
 
 
+def shared_request_fingerprint(settings: ProviderSettings, digest: Callable[[bytes], str]) -> str:
+    """Fingerprint the ``request`` part without its secrets: other daemons may keep the same secret elsewhere."""
+    return digest(_canonical(settings, settings.request_fields() - settings.secrets().keys(), {}))
+
+
 def connection_fingerprint(settings: ProviderSettings, digest: Callable[[bytes], str]) -> str:
     """Fingerprint the way that requests take: proxy, authorities, certificates."""
     return digest(_canonical(settings, settings.connection_fields(), {}))

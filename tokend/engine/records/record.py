@@ -17,6 +17,7 @@ from tokend.engine.records.documents import Document, moved
 from tokend.engine.records.forgotten import Forgotten, remembered
 from tokend.engine.records.login_record import NO_LOGINS, LoginRecord
 from tokend.engine.records.login_states import LoginMoves
+from tokend.engine.records.seen_file import SeenFile
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, TokenState, Withdrawn
 from tokend.values.instant import Instant
 from tokend.values.status import Failure
@@ -44,7 +45,8 @@ class Record:
     ``account``, ``request``, ``connection`` and ``proven`` are `fingerprints` of the last token's account, of the last
     request, of the way that it took, and of the secrets that last gave a token (None: never). ``host_pause`` is the
     last pause that a host asked for; it may be over. ``forgotten`` are the tokens that must not be published again.
-    ``documents`` are public ones that the kind keeps, the oldest first.
+    ``documents`` are public ones that the kind keeps, the oldest first. ``seen`` is not None where the login is kept in
+    a login file: ``login`` is what was read there then, and is not saved here.
     """
 
     generation: int = 0
@@ -58,6 +60,12 @@ class Record:
     forgotten: tuple[Forgotten, ...] = ()
     login: LoginRecord = NO_LOGINS
     documents: tuple[Document, ...] = ()
+    seen: SeenFile | None = None
+
+    @property
+    def own_login(self) -> LoginRecord:
+        """The logins that are kept in this record, and in no login file."""
+        return self.login if self.seen is None else self.seen.own
 
     @property
     def lease(self) -> Lease | None:
@@ -175,4 +183,5 @@ def after_reboot(record: Record, now: Instant, *, saved_at: Instant | None) -> R
         forgotten=tuple(one.after_reboot(saved_at, now) for one in record.forgotten),
         login=record.login.moved(LoginMoves(upcoming, dated)),
         documents=moved(record.documents, dated),
+        seen=None if record.seen is None else record.seen.moved(LoginMoves(upcoming, dated)),
     )

@@ -12,8 +12,12 @@ def renamed(record: Record, name: str, *, there: Record, now: Instant) -> Record
     """Give a record another name. Of ``there``, what the name was used for before, the generations stay: they only
     rise. What was forgotten stays, too, and its logins are set aside."""
     token, above = record.token, there.generation
-    login = record.login.with_aside(there.login, now)
-    record = replace(record, forgotten=merged(there.forgotten, record.forgotten), login=login)
+    record = replace(record, forgotten=merged(there.forgotten, record.forgotten))
+    if record.seen is None:
+        record = replace(record, login=record.login.with_aside(there.own_login, now))
+    else:
+        beside = record.seen.own.with_aside(there.own_login, now)
+        record = replace(record, seen=replace(record.seen, own=beside))
     if not isinstance(token, Held):
         return replace(record, generation=max(record.generation, above))
     generation = record.generation if record.generation > above else above + 1
@@ -27,7 +31,7 @@ def for_another_kind(record: Record) -> Record:
     """Keep what stays when a name passes to another kind: what every name keeps, the host's pause, that sinks must not
     hold the token, and the logins: the new kind sets them aside."""
     token = NO_TOKEN if isinstance(record.token, NoToken) else WITHDRAWN
-    return replace(emptied(record), token=token, host_pause=record.host_pause, login=record.login)
+    return replace(emptied(record), token=token, host_pause=record.host_pause, login=record.own_login)
 
 
 def emptied(record: Record) -> Record:

@@ -132,6 +132,11 @@ class TokenStore:
                 self.state.set_aside(path)
 
     @property
+    def threads(self) -> Threads:
+        """The threads that save: what is kept elsewhere on the disk uses them, too."""
+        return self._threads
+
+    @property
     def records(self) -> Mapping[str, Record]:
         """All records, also of names that are not configured now."""
         return self._records
@@ -214,7 +219,7 @@ class TokenStore:
             if not self._unsaved and not self.marks.unsaved:
                 self._unsaved_event = Event()
                 await self._clock.wait(None, self._unsaved_event)
-            logins = any(self.get(name).login != NO_LOGINS for name in self._unsaved)
+            logins = any(self.get(name).own_login != NO_LOGINS for name in self._unsaved)
             await self._clock.sleep(SAVE_LOGIN_AGAIN_SECONDS if logins else SAVE_AGAIN_SECONDS)
             for name in list(self._unsaved):
                 await self._save_again(name)
@@ -248,7 +253,7 @@ class TokenStore:
             raise StoreError(f"state of {name} was not written: an earlier write still hangs in the filesystem")
         content = dump(name, record, self.state.boot_id, self._clock.instant() if record.has_pauses else None)
         # Kept as long as the exchange is under way: what `forget` saves meanwhile must not use it up.
-        reserve = len(content) + RESERVED_BYTES if record.login.state.is_exchanging else 0
+        reserve = len(content) + RESERVED_BYTES if record.own_login.state.is_exchanging else 0
 
         def save() -> None:
             self._hanging.add(name)

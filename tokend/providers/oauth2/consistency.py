@@ -40,7 +40,7 @@ GRANTS_OF_KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     **dict.fromkeys(("authorize_url", "device_url", "redirect_uri", "pkce", "login_parameters"), _PERSONAL),
     **dict.fromkeys(("refresh_token", "refresh_parameters", "revoke_url", "subject"), _LOGIN),
-    **dict.fromkeys(("login_lifetime", "login_lifetime_from"), _LOGIN),
+    **dict.fromkeys(("login_lifetime", "login_lifetime_from", "login_file", "login_file_key"), _LOGIN),
 }
 
 
@@ -169,6 +169,16 @@ def _assertions(table: Table) -> Iterator[Fault]:
         yield ("assertion_audience",), f'it is "issuer", "token_url" or a URL with https://{near}'
 
 
+def _login_file(table: Table) -> Iterator[Fault]:
+    key = table.get("login_file_key")
+    if not _has(table, "login_file_key"):
+        return
+    if not _has(table, "login_file"):
+        yield ("login_file_key",), "it goes with login_file: it seals that file"
+    if (isinstance(key, Mapping) and "token" in key) or getattr(key, "token", None) is not None:
+        yield ("login_file_key",), "a key does not change, as tokens do: use { credential = } or { file = }"
+
+
 def _redirect(table: Table) -> Iterator[Fault]:
     value = table.get("redirect_uri")
     if isinstance(value, str) and (fault := redirect_fault(value)) is not None:
@@ -247,6 +257,7 @@ RULES: tuple[Callable[[Table], Iterator[Fault]], ...] = (
     _foreign_keys,
     _client_authentication,
     _assertions,
+    _login_file,
     _redirect,
     _rows,
     _placeholders,

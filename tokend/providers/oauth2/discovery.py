@@ -30,6 +30,12 @@ _MEMBERS = {
     "device": "device_authorization_endpoint",
     "revoke": "revocation_endpoint",
 }
+# All members of both documents that are looked at: the others would fill the state.
+_USED = (
+    "issuer", *_MEMBERS.values(), "pushed_authorization_request_endpoint", "require_pushed_authorization_requests",
+    "authorization_response_iss_parameter_supported", "code_challenge_methods_supported",
+    "token_endpoint_auth_methods_supported", "resource", "authorization_servers", "dpop_bound_access_tokens_required",
+)  # fmt: skip
 # Only where it is missing is nothing left to do.
 _OPTIONAL = frozenset({"revoke"})
 
@@ -110,9 +116,10 @@ async def _document(runtime: Runtime, urls: list[str], member: str, wanted: str,
         if old is None:
             raise
         return old
+    used = {name: found[name] for name in _USED if name in found}
     if keeps is not None:
-        await keeps.remember(key, dict(found))
-    return found
+        await keeps.remember(key, used)
+    return used
 
 
 def _keeps(runtime: Runtime) -> TypeGuard[RememberingRuntime]:

@@ -12,7 +12,7 @@ from tokend.plugin.declared.placeholders import TextField
 from tokend.plugin.field_roles import Absence, Role
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import HeldSettings
-from tokend.plugin.settings_base import Duration
+from tokend.plugin.settings_base import AnchoredPath, Duration
 from tokend.plugin.shown_text import looks_secret
 from tokend.providers.oauth2.consistency import faults, raise_faults
 from tokend.providers.oauth2.declared_answer import AnswerRow, AnswerSettings, RequestSettings
@@ -75,6 +75,8 @@ class OAuth2Settings(ConnectionSettings, HeldSettings):
     subject: Annotated[str | None, Role.HANDLING] = None
     login_lifetime: Annotated[Duration | None, Role.HANDLING] = None
     login_lifetime_from: Annotated[Literal["login", "refresh"], Role.HANDLING] = "login"
+    login_file: Annotated[AnchoredPath | None, Role.HANDLING] = None
+    login_file_key: Annotated[SecretField | None, Role.HANDLING] = None
 
     # The answer.
     answer: AnswerSettings = Field(default_factory=AnswerSettings)
