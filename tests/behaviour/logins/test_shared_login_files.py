@@ -3,7 +3,8 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from tests.behaviour.logins.killed import Daemons
@@ -77,3 +78,28 @@ def test_one_is_killed_with_the_lock_and_the_other_goes_on() -> None:
         first.become("valid")
         assert same_token(first, second)
         assert len(first.exchanges()) == 2
+
+
+def test_a_daemon_waits_for_the_exchange_of_another_and_sends_nothing() -> None:
+    """The lock is held over the whole exchange; who waited adopts the token."""
+    with two(oauth2_rotation="strict") as (first, second):
+        first.meet("slow", executed=True, delay=60.0)
+        first.begin()
+        assert eventually(lambda: len(first.exchanges()) == 1), first.log()
+        second.begin()
+        assert eventually(lambda: has_open(second.pid, "login.json.lock")), second.log()
+        first.meet(None)
+        first.become("valid")
+        second.become("valid")
+        assert [one["refresh_token"] for one in first.exchanges()] == [0]
+        assert same_token(first, second)
+
+
+def has_open(pid: int, name: str) -> bool:
+    """Whether a process has a file of this name open now."""
+    with suppress(OSError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                if entry.readlink().name == name:
+                    return True
+    return False
