@@ -1,5 +1,6 @@
 """`tokend login` on a terminal: browser, paste, device; what it shows, how it ends, and who may disturb it."""
 
+import asyncio
 import json
 import os
 import re
@@ -157,6 +158,30 @@ def test_a_signal_cancels_the_login(logins: Logging, number: signal.Signals, cod
         running.process.send_signal(number)
         assert running.ends() == code
     assert (logins.session.state, logins.session.error) == ("failed", "it was cancelled")
+
+
+def test_ctrl_c_while_the_login_is_being_begun_cancels_it_when_it_has_begun(logins: Logging) -> None:
+    """Otherwise nobody could log in for ten minutes. A second one does not wait."""
+    engine = logins.server.engine
+    logins.server.inside(lambda: setattr(engine, "gate", asyncio.Event()))
+    gate = engine.gate
+    assert gate is not None
+    with logins.login("--browser") as running:
+        assert eventually(lambda: bool(engine.calls))
+        running.process.send_signal(signal.SIGINT)
+        running.shows("as soon as tokend answers")
+        logins.server.inside(gate.set)
+        assert running.ends() == 130
+    assert logins.session.error == "it was cancelled"
+    logins.server.inside(gate.clear)
+    engine.calls.clear()
+    with logins.login("--browser") as running:
+        assert eventually(lambda: bool(engine.calls))
+        running.process.send_signal(signal.SIGINT)
+        running.shows("as soon as tokend answers")
+        running.process.send_signal(signal.SIGINT)
+        assert running.ends() == 130
+    logins.server.inside(gate.set)
 
 
 def test_the_time_of_a_login_is_limited(logins: Logging) -> None:

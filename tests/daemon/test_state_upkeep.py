@@ -84,7 +84,7 @@ def test_after_a_first_key_everything_is_sealed_and_then_the_index_follows(tmp_p
             await clock.sleep(10)
             assert state.index_seconds() is not None
             disk.full = False
-            await until(lambda: state.index_seconds() is None, seconds=5)
+            await until(lambda: state.index_seconds() is None, seconds=15)
             tasks.cancel_scope.cancel()
         state.close()
 

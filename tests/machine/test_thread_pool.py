@@ -8,7 +8,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from tokend.machine.thread_pool import LAST_SECONDS, MOST_STUCK, ThreadPool
+from tokend.machine.thread_pool import LAST_SECONDS, MOST_STUCK, Pools, ThreadPool
 from tokend.values.errors import TokendError
 
 
@@ -273,3 +273,28 @@ def test_at_the_end_calls_behind_one_that_hangs_are_waited_for_no_longer_either(
         release.set()
 
     anyio.run(main)
+
+
+@pytest.mark.parametrize("kept", ["disk", "calls", "lookups"])
+def test_what_an_exchange_under_way_needs_is_not_cut_short_before_it_is_saved(kept: str) -> None:
+    """Its answer is read in a thread, too. A program is ended with the daemon."""
+    pools, release, ended = Pools(), threading.Event(), list[str]()
+
+    async def call(name: str) -> None:
+        try:
+            await getattr(pools, name).run(release.wait, seconds=60)
+            ended.append(f"{name} has its result")
+        except TimeoutError:
+            ended.append(f"{name} was cut short")
+            release.set()
+
+    async def main() -> None:
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call, kept)
+                tasks.start_soon(call, "programs")
+                await anyio.wait_all_tasks_blocked()
+                pools.hasten(saving=False)
+
+    anyio.run(main)
+    assert ended == ["programs was cut short", f"{kept} has its result"]

@@ -141,11 +141,11 @@ def is_running(pid: int) -> bool:
 
 
 def test_a_program_that_cannot_be_started_is_named() -> None:
-    """The name only where it is one: a secret may stand there by mistake."""
+    """The name only where it looks like one: a secret may stand there by mistake."""
     assert refused(Command(command=("/nonexistent/mint",))).detail == (
         "command /nonexistent/mint cannot be run: No such file or directory"
     )
-    outcome = refused(Command(command=("obviously-fake-secret",)))
+    outcome = refused(Command(command=("ghp_obviouslyFakeObviouslyFake0123456789",)))
     assert outcome.detail == "command (not shown) cannot be run: No such file or directory"
 
 

@@ -134,6 +134,25 @@ KINDS = {
         secrets=(ENVIRON["CLIENT_SECRET"],),
         is_oauth=True,
     ),
+    "oauth2-declared": Kind(
+        lambda url, **more: OAuth2.model_validate(
+            {
+                "token_url": url.rstrip("/"),
+                "grant": "token_exchange",
+                "subject_token": env("API_SECRET"),
+                "answer": {"token": "data.t", "expires_in": "data.life", "extra": {"who": "data.who"}},
+                "headers": {"X-Who": "{extra.who}"},
+                "request": {"encoding": "json"},
+                **more,
+            }
+        ),
+        {"data": {"t": TOKEN, "life": 3600, "who": "ann"}},
+        ("data", "t"),
+        ("data", "life"),
+        3600,
+        secrets=(ENVIRON["API_SECRET"],),
+        is_oauth=True,
+    ),
     "github-app": Kind(
         lambda url, **more: GithubApp(
             base_url=url, client_id="Iv1.fake", private_key=env("PRIVATE_KEY"), installation="7", **more

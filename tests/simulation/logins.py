@@ -269,16 +269,10 @@ class LoginCourse:
 
     async def happen(self, process: LoginProcess) -> None:
         """Beside one process: one thing after the other."""
-        actions = (
-            self._kill,
-            self._kill,
-            self._stop,
-            self._weather,
-            self._weather,
-            self._disk,
-            self._admin,
-            self._forget,
-        )
+        actions = [self._kill, self._kill, self._stop, self._weather, self._weather]
+        actions += [self._disk, self._admin, self._forget, self._step]
+        if self._world.server.rotation == "strict":  # no grace lasts for hours of sleep
+            actions += [self._suspend, self._reboot]
         while not self.is_over:
             await anyio.sleep(self._draw.expovariate(3.0 / self._world.life))
             self._world.look()
@@ -321,6 +315,23 @@ class LoginCourse:
         disk.broken = NO_SPACE
         await anyio.sleep(self._draw.uniform(0, 40.0))
         disk.broken = None
+
+    async def _step(self, process: LoginProcess) -> None:
+        """The wall clock is set, and set back later."""
+        seconds = self._draw.choice([-86400.0, -3600.0, -90.0, 90.0, 3600.0, 86400.0])
+        self._world.machine.step(seconds)
+        await anyio.sleep(self._draw.uniform(0, self._world.life))
+        self._world.machine.step(-seconds)
+
+    async def _suspend(self, process: LoginProcess) -> None:
+        self._world.machine.suspend(self._draw.choice([20.0, HOUR, 8 * HOUR]) * self._draw.random())
+        await anyio.lowlevel.checkpoint()
+
+    async def _reboot(self, process: LoginProcess) -> None:
+        self.down_for = self._draw.uniform(5, 120)
+        process.kill()
+        self._world.machine.reboot(power_lost=True)
+        await anyio.lowlevel.checkpoint()
 
     async def _admin(self, process: LoginProcess) -> None:
         name = self._draw.choice(sorted(self._world.grants))

@@ -1,5 +1,6 @@
 """The layer that seals, over the state directory: names, numbers, what cannot be opened, the index."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,33 @@ def test_a_record_that_cannot_be_read_now_is_kept_where_it_is_asked_for(tmp_path
         with pytest.raises(StoreError, match="cannot be opened"):
             one.state.save("px", b"newer")
         one.state.save("tt", b"newer")
+
+
+def test_a_disk_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """docs/promises.md 62: the index is written in a thread that nobody waits for."""
+    released, began = threading.Event(), threading.Event()
+
+    class Hanging(StateDirectory):
+        hangs = False
+
+        def save_part(self, name: str, content: bytes | None) -> None:
+            if self.hangs:
+                began.set()
+                released.wait()
+            super().save_part(name, content)
+
+    backend = Hanging(tmp_path, SEALERS["one"])
+    state = SealedState(backend, SEALERS["one"])
+    assert [list(state.files()), list(state.marks())] == [[], []]
+    state.save("px", b"px")
+    backend.hangs = True
+    state.close()
+    assert began.is_set()
+    with pytest.raises(StoreError, match="still hangs"):
+        state.save_index()
+    with Opened(tmp_path, "one") as one:  # the lock is free
+        assert one.records == {"px": b"px"}
+    released.set()
 
 
 def test_an_index_that_cannot_be_read_does_not_stop_a_start(tmp_path: Path) -> None:

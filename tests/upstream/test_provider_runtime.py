@@ -61,17 +61,19 @@ def test_only_what_may_block_is_read_in_a_thread(tmp_path: Path) -> None:
 
 
 def test_a_program_has_its_own_threads_and_the_clean_environment() -> None:
-    """Programs may take half a minute: what reads files does not wait for them. The thread outlives the program."""
-    files, commands = NotedThreads(), NotedThreads()
+    """Programs may take half a minute, and a file's disk may hang: secrets and the state do not wait for them."""
+    secrets, programs, calls = NotedThreads(), NotedThreads(), NotedThreads()
 
     async def main() -> None:
         environ = {"KEY": "obviously-fake", "HOME": "/home/fake"}
-        one = ProviderRuntime(Reachable(), clock=StandingClock(NOW), threads=files, commands=commands, environ=environ)
+        one = ProviderRuntime(
+            Reachable(), clock=StandingClock(NOW), threads=secrets, programs=programs, calls=calls, environ=environ
+        )
         ended = await one.run_command(["/usr/bin/env"], {"MORE": Secret("fake")}, seconds=20, output_limit=1000)
         assert sorted(ended.output.split()) == [b"HOME=/home/fake", b"MORE=fake"]
-        assert (files.given, commands.given) == ([], [20 + KILLED_SECONDS])
+        assert (secrets.given, programs.given, calls.given) == ([], [20 + KILLED_SECONDS], [])
         assert await one.run_in_thread(lambda: 7, seconds=3) == 7
-        assert files.given == [3]
+        assert (secrets.given, calls.given) == ([], [3])
 
     anyio.run(main)
 

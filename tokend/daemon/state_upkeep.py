@@ -12,6 +12,8 @@ from tokend.values.errors import StoreError
 
 # Limit of one write of the index.
 INDEX_SECONDS = 10.0
+# Nothing reports that a full disk has space again.
+AGAIN_SECONDS = 10.0
 
 log = get_logger()
 
@@ -34,7 +36,8 @@ class StateUpkeep:
                 await self._clock.wait(None, saved)
                 continue
             await self._clock.sleep(seconds)
-            await self._save_index()
+            if not await self._save_index():
+                await self._clock.sleep(AGAIN_SECONDS)
 
     async def _rewrite(self) -> None:
         """Write each file again that has not the form of now: a first, a new or no key."""
@@ -49,9 +52,11 @@ class StateUpkeep:
             form = "sealed with state_key" if self._state.is_sealed else "in clear"
             log.info("state.rewritten", records=len(outdated), marks=len(marks), detail=f"they are {form} now")
 
-    async def _save_index(self) -> None:
+    async def _save_index(self) -> bool:
         write: Callable[[], None] = partial(self._state.save_index)
         try:
             await self._threads.run(write, seconds=INDEX_SECONDS)
         except (TimeoutError, StoreError) as error:
             log.warning("state.write_failed", path="index", detail=str(error) or "the disk hangs")
+            return False
+        return True

@@ -144,7 +144,7 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
     config.subscribe(lambda: names.follow(configured_names(config.config)))
     rules = AccessPolicy(lambda: config.config.daemon.admins, names=names)
     resolver = Resolver(given.pools.lookups)
-    commands = TrackedThreads(given.pools.commands)
+    programs, calls = TrackedThreads(given.pools.programs), TrackedThreads(given.pools.calls)
 
     def token_of(name: str) -> Secret | None:
         lease = store.valid_lease(name)
@@ -155,7 +155,8 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
             settings,
             clock=given.clock,
             threads=given.tracked_disk,
-            commands=commands,
+            programs=programs,
+            calls=calls,
             resolver=resolver,
             tokens=token_of,
         )

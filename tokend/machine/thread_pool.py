@@ -29,6 +29,9 @@ LAST_SECONDS = 2.0
 AT_THE_END = f"no result within {LAST_SECONDS:g} s at the end of the daemon"
 # A command after a write may take half a minute: commands must not delay writes.
 COMMAND_THREADS = 16
+# Programs that print tokens, and calls of kinds of providers, such as the reading of a token's file. Few configurations
+# have them.
+PROGRAM_THREADS, CALL_THREADS = 16, 8
 # Each name is looked up once at a time.
 LOOKUP_THREADS = 16
 
@@ -201,6 +204,9 @@ class Pools:
         self.disk = ThreadPool(STATE_THREADS)
         self.sinks = ThreadPool(SINK_THREADS)
         self.commands = ThreadPool(COMMAND_THREADS)
+        # Of providers: a program that hangs must delay no hook of a sink, and a file on a disk that hangs no state.
+        self.programs = ThreadPool(PROGRAM_THREADS)
+        self.calls = ThreadPool(CALL_THREADS)
         self.looks = ThreadPool(1)
         self.targets = ThreadPool(1)
         self.guards = ThreadPool(1)
@@ -215,17 +221,20 @@ class Pools:
 
     @property
     def _every(self) -> tuple[ThreadPool, ...]:
-        return (self.disk, self.sinks, self.commands, self.looks, self.targets, self.guards, self.lookups, self.names)
+        return (
+            self.disk, self.sinks, self.commands, self.programs, self.calls, self.looks, self.targets, self.guards,
+            self.lookups, self.names,
+        )  # fmt: skip
 
     def hasten(self, *, saving: bool = True) -> None:
         """Call `ThreadPool.hasten` of all pools; without ``saving``, of all but those that an exchange may still need
         to send its request and to save its answer."""
-        needed = () if saving else (self.disk, self.lookups)
+        needed = () if saving else (self.disk, self.calls, self.lookups)
         for pool in self._every:
             if pool not in needed:
                 pool.hasten()
 
     def open(self) -> None:
-        """Create all threads, except the one for the loopback port, which few configurations open."""
+        """Create all threads, except those that few configurations need: of the loopback port and of some kinds."""
         for pool in (self.disk, self.sinks, self.commands, self.looks, self.targets, self.lookups):
             pool.open()

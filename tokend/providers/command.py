@@ -51,8 +51,8 @@ class Command(FormatSettings):
 
     @property
     def source(self) -> Source:
-        """The program, by its name only where it is one."""
-        return Source(str(SecretSource(command=self.command)), "printed")
+        """The program. Whether there is one of this name is not looked up: the loop must not wait for a disk."""
+        return Source(f"command {shown(self.command[0])}", "printed")
 
     @property
     def env_text(self) -> SecretTable:

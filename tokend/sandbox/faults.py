@@ -33,15 +33,23 @@ class Faults:
     def __init__(self, *, fail_rate: float = 0.0, seed: int | None = None) -> None:
         self._lock = threading.Lock()
         self._behaviours: dict[str, Behaviour] = {}
+        self._changed: dict[str, threading.Event] = {}
         self._fail_rate = fail_rate
         self._dice = random.Random(seed)  # noqa: S311  (reproducible chance, no secret)
 
     def set(self, vendor: str, behaviour: Behaviour | None) -> None:
-        """Replace the behaviour of a vendor; None removes it."""
+        """Replace the behaviour of a vendor; None removes it. Answers that are held back go out."""
         with self._lock:
+            if (waiting := self._changed.pop(vendor, None)) is not None:
+                waiting.set()
             self._behaviours.pop(vendor, None)
             if behaviour is not None:
                 self._behaviours[vendor] = behaviour
+
+    def changed(self, vendor: str) -> threading.Event:
+        """Return an event that the next change of the vendor's behaviour sets."""
+        with self._lock:
+            return self._changed.setdefault(vendor, threading.Event())
 
     def draw(self, vendor: str, path: str) -> Behaviour | None:
         """Return the fault of this request and count it; None if the vendor answers normally."""

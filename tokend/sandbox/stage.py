@@ -1,6 +1,8 @@
 """Stage: the vendors of one sandbox, with routing by path, latency, faults and the journal. No sockets."""
 
+import math
 import threading
+import time
 from dataclasses import replace
 
 from tokend.sandbox.clock import SandboxClock
@@ -21,6 +23,8 @@ from tokend.sandbox.vendors.wallet import Wallet
 from tokend.sandbox.vendors.xerve import GENERATE, Xerve
 from tokend.sandbox.vendors.xerve_database import XerveDatabase
 
+# How often an answer that is held back looks whether it may go out.
+_LOOK_SECONDS = 0.02
 GARBAGE = Reply(
     status=200, body=b"<html><body>Please sign in to the guest network</body></html>", content_type="text/html"
 )
@@ -62,13 +66,14 @@ class Stage:
                 arrived = self.clock.now()
                 with self.journal.arrived(vendor.name):
                     self.stopping.wait(self._latency)
+                    changed = self.faults.changed(vendor.name)
                     behaviour = self.faults.draw(vendor.name, request.path)
                     reply = vendor.answer(request) if behaviour is None else self._play(vendor, request, behaviour)
                     status = 0 if reply.delivery == "none" else reply.status
                     fault = behaviour.mode if behaviour else None
                     self.journal.add(Entry(vendor.name, request.method, route, arrived, status, fault, reply.detail))
                     if behaviour is not None:
-                        self._hold_back(behaviour)
+                        self._hold_back(behaviour, changed)
                 return reply
         # An unknown path may hold a token: it is not recorded.
         self.journal.add(Entry("none", request.method, "(unknown)", self.clock.now(), 404))
@@ -94,12 +99,14 @@ class Stage:
             return replace(reply, delivery="truncated")
         return replace(reply, delivery="none") if behaviour.mode == "lost" else reply
 
-    def _hold_back(self, behaviour: Behaviour) -> None:
+    def _hold_back(self, behaviour: Behaviour, changed: threading.Event) -> None:
         """Wait where the fault is that the answer comes late, or never. The journal has the request already."""
-        if behaviour.mode == "hang":
-            self.stopping.wait()
-        elif behaviour.mode == "slow" and behaviour.executed:
-            self.stopping.wait(behaviour.delay)
+        is_late = behaviour.mode == "slow" and behaviour.executed
+        if not is_late and behaviour.mode != "hang":
+            return
+        until = time.monotonic() + behaviour.delay if is_late else math.inf
+        while time.monotonic() < until and not changed.is_set() and not self.stopping.wait(_LOOK_SECONDS):
+            pass
 
 
 def _instead_of_an_answer(vendor: Vendor, request: Request, behaviour: Behaviour) -> Reply | None:

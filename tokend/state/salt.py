@@ -41,7 +41,7 @@ def find_salt(candidates: Iterable[tuple[str, bytes]], sealer: Sealer) -> Salt:
         try:
             opened = sealer.open("salt", NAME, content)
         except UnopenedError as error:
-            log.error("state.unopened", file=name, detail=error.detail)
+            log.warning("state.unopened", file=name, detail=error.detail)
             taken = taken or name == NAME
             continue
         if len(opened.content) == SALT_BYTES:

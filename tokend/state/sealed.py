@@ -6,6 +6,7 @@ until `drop`. `sealed_index` decides which files were put back.
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -19,6 +20,9 @@ from tokend.values.status import StatusWarning
 SUFFIX = ".json"
 INDEX = "index"
 IN_CLEAR = "state is in clear: [daemon] state_key would seal it"
+
+# The end of the daemon does not wait longer for a disk.
+LAST_SECONDS = 1.0
 
 log = get_logger()
 
@@ -91,6 +95,7 @@ class SealedState:
         self._unopened_marks: dict[str, Path] = {}
         self._warnings: list[StatusWarning] = []
         self._lock = threading.Lock()  # several threads save at once
+        self._writing_index = threading.Lock()
         self._index = SealedIndex(sealer, self._read_index())
         if self._index.trouble is not None and self.is_sealed:
             self._warn("state_index", f"the index of the state {self._index.trouble}: a record put back is not noticed")
@@ -128,7 +133,7 @@ class SealedState:
             try:
                 opened = self._opened("record", name, content)
             except UnopenedError as error:
-                log.error("state.unopened", token=name, path=str(path), detail=error.detail)
+                log.warning("state.unopened", token=name, path=str(path), detail=error.detail)
                 self.unopened[name], self._paths[name] = error.detail, path
                 continue
             if not opened.is_current:
@@ -262,24 +267,35 @@ class SealedState:
 
     def save_index(self) -> None:
         """Write the index durably. Raises `StoreError`; the old one is unchanged then."""
+        if not self._writing_index.acquire(blocking=False):
+            # It may still end, and each further one would hold another thread.
+            raise StoreError("an earlier write of the index still hangs in the filesystem")
         try:
             self.backend.save_part(INDEX, self._index.sealed(self._numbers.take()))
         except BaseException:
             self._index.is_wanted = True
             raise
+        finally:
+            self._writing_index.release()
         self._index.saved()
         self._numbers.written()
 
     def close(self) -> None:
-        """Write the index where it is due, and release the back end."""
+        """Write the index where it is due, and release the back end. A disk that hangs is waited for a moment only."""
+        if self.index_seconds() is not None:
+            last = threading.Thread(target=self._save_last_index, name="tokend", daemon=True)
+            # Where no thread can be started the index stays as it was: the next start reads it and goes on from there.
+            with suppress(RuntimeError):
+                last.start()
+                last.join(LAST_SECONDS)
+        self._numbers.close()
+        self.backend.close()
+
+    def _save_last_index(self) -> None:
         try:
-            if self.index_seconds() is not None:
-                self.save_index()
+            self.save_index()
         except StoreError as error:
             log.warning("state.write_failed", path=INDEX, detail=error.detail)
-        finally:
-            self._numbers.close()
-            self.backend.close()
 
 
 def _file(path: Path) -> str:

@@ -37,14 +37,15 @@ def no_token(name: str) -> Secret | None:  # of the interface
 class ProviderRuntime:
     """Implement `plugin.provider.Runtime` for the settings of one provider or one sink. Opens nothing before use.
 
-    ``tokens`` returns the valid token of another provider, None if it has none now. ``commands`` run programs, which
-    may take long: the calls of ``threads`` must not wait for them.
+    ``tokens`` returns the valid token of another provider, None if it has none now. ``programs`` run programs, and
+    ``calls`` what a kind calls: they may hang, and the secrets and the state, which use ``threads``, must not wait.
     """
 
     __slots__ = (
-        "_commands",
+        "_calls",
         "_environ",
         "_keeping",
+        "_programs",
         "_resolver",
         "_settings",
         "_threads",
@@ -61,14 +62,16 @@ class ProviderRuntime:
         *,
         clock: Clock,
         threads: Threads,
-        commands: Threads | None = None,
+        programs: Threads | None = None,
+        calls: Threads | None = None,
         resolver: Resolver | None = None,
         environ: Mapping[str, str] = os.environ,
         tokens: Callable[[str], Secret | None] = no_token,
     ) -> None:
         self.clock = clock
         self._threads = threads
-        self._commands = commands or threads
+        self._programs = programs or threads
+        self._calls = calls or threads
         self._environ = environ
         self._settings = settings
         self._resolver = resolver
@@ -100,7 +103,7 @@ class ProviderRuntime:
 
     async def run_in_thread(self, call: Callable[[], T], *, seconds: float) -> T:
         """Run a short blocking call in a thread."""
-        return await self._threads.run(call, seconds=seconds)
+        return await self._calls.run(call, seconds=seconds)
 
     async def run_command(
         self, argv: Sequence[str], added: Mapping[str, Secret], *, seconds: float, output_limit: int
@@ -114,7 +117,7 @@ class ProviderRuntime:
             run_clean, argv, added, seconds=seconds, output_limit=output_limit, environ=self._environ, stop=stop
         )
         try:
-            return await self._commands.run(call, seconds=seconds + KILLED_SECONDS)
+            return await self._programs.run(call, seconds=seconds + KILLED_SECONDS)
         finally:
             stop.stop()
 

@@ -22,6 +22,17 @@ kind = "json"
 path = "out/partner.json"
 on_change = ["true"]
 """
+OTHERS = """
+[providers.minted]
+kind = "command"
+command = ["printf", "fake-token"]
+env = {{ KEY = {{ file = "s/partner" }} }}
+
+[providers.renewed]
+kind = "file"
+path = "s/token"
+select = "token"
+"""
 
 
 def drive(home: Home, daemon: Daemon, listen: str) -> None:
@@ -30,6 +41,9 @@ def drive(home: Home, daemon: Daemon, listen: str) -> None:
         assert daemon.get(target).status in (200, 404)
         assert get(listen, target, SECRET).status in (200, 404)
     assert get(listen, "/v1/tokens/px", "obviously-fake-guess-that-is-wrong").status == 401
+    for name in ("minted", "renewed"):
+        assert daemon.lease(name)
+        assert daemon.ask("POST", f"/v1/tokens/{name}/refresh", {}).status == 200
     for _ in range(3):
         assert daemon.lease("px")
         assert daemon.lease("partner")
@@ -44,6 +58,8 @@ def drive(home: Home, daemon: Daemon, listen: str) -> None:
             client.connect(str(path))
             client.recv(65536)
     home.secret("partner", "another-fake-secret-of-the-partner")
+    home.secret("token", '{"token": "another-fake-token"}')
+    until(lambda: daemon.lease("renewed")["access_token"] == "another-fake-token", "the watch")
     until(lambda: daemon.log("secret.changed"), "the watch")
     home.socket.unlink()
     until(lambda: daemon.lease("partner"), "the socket")
@@ -55,8 +71,9 @@ def test_the_loop_opens_no_file_looks_up_no_name_and_starts_no_process(home: Hom
     """Whatever clients ask and administrators change. /proc is the kernel's memory."""
     listen = address()
     home.secret("listen", SECRET)
+    home.secret("token", '{"token": "fake-token"}')
     home.write(
-        PARTNER.replace("[providers.partner]\n", "[providers.partner]\n" + ACCESS) + SINKS, PX,
+        PARTNER.replace("[providers.partner]\n", "[providers.partner]\n" + ACCESS) + SINKS, PX, OTHERS,
         daemon=DAEMON + 'credentials_socket = "run/credentials.sock"\n'
         f'listen = "{listen}"\nlisten_secret = {{ file = "s/listen" }}\n',
     )  # fmt: skip

@@ -65,6 +65,8 @@ def test_a_first_a_new_and_no_key_cost_no_request_and_withdraw_nothing(keyed: Ho
     before, salt = leases(daemon), (keyed.path / "state/salt").read_bytes()
     outputs = {path.name: path.stat().st_ino for path in keyed.path.glob("out/*")}
     assert (state(daemon)["sealed"], codes(daemon)) == (False, ["state_in_clear"])
+    for command in ("status", "doctor"):
+        assert "state is in clear" in keyed.run(command).stdout
     for times, table in enumerate((ONE, FROM_ONE_TO_TWO, TWO), start=1):
         daemon.end()
         keyed.write(PX, TT, PARTNER, daemon=table)
@@ -107,6 +109,26 @@ def test_a_copy_of_the_directory_holds_neither_a_token_nor_the_salt(keyed: Home)
     again = keyed.start().settled()
     assert keyed.requests("projectx") == 1
     assert (state(again)["sealed"], codes(again)) == (True, [])
+    shown = [keyed.run(command).stdout for command in ("status", "doctor")]
+    assert not [text for text in shown if "in clear" in text]
+    assert not [text for text in (*shown, keyed.log.read_text()) if KEYS["one"].decode() in text]
+
+
+def test_a_check_without_the_unit_s_key_sends_nothing_for_a_record_that_it_cannot_open(keyed: Home) -> None:
+    """In a shell there are none: the initial login must not be used in place of the one in the record."""
+    (keyed.path / "c").mkdir(mode=0o700)
+    (keyed.path / "c/tokend-state-key").write_bytes(KEYS["one"])
+    keyed.write(PX, daemon=DAEMON + 'state_key = { credential = "tokend-state-key" }\n')
+    keyed.start(CREDENTIALS_DIRECTORY=str(keyed.path / "c")).settled().end()
+    kept = files(keyed)
+    done = keyed.run("check", "--try-all", str(keyed.config))
+    assert "set state_key" in done.stdout + done.stderr
+    assert "these attempts are not saved" in done.stdout + done.stderr
+    assert keyed.requests("projectx") == 1
+    assert files(keyed) == kept
+    with_key = keyed.run("check", "--try-all", str(keyed.config), CREDENTIALS_DIRECTORY=str(keyed.path / "c"))
+    assert with_key.returncode == 0, with_key
+    assert keyed.requests("projectx") == 2
 
 
 @pytest.mark.parametrize("table", [TWO, DAEMON])

@@ -156,12 +156,15 @@ def test_a_program_that_hangs_delays_no_other_token_and_no_reader(mint: Home) ->
     hanging = "".join(
         MINTED.replace("providers.minted", f"providers.hangs-{number}") + "required = false\n" for number in range(20)
     )
-    daemon = mint.start(hanging, PARTNER).settled()
+    hook = PARTNER + 'on_change = ["touch", "out/hooked"]\n'
+    daemon = mint.start(hanging, hook).settled()
     assert daemon.lease("partner")
     until(lambda: len((mint.path / "pids").read_text().split()) == 16, "the programs")
+    mint.out("hooked").unlink(missing_ok=True)
     mint.secret("partner", "another-fake-secret-of-32-bytes-0123")
     before = daemon.lease("partner")["generation"]
     until(lambda: daemon.lease("partner")["generation"] > before, "the next")
+    until(mint.out("hooked").exists, "the hook")
     reloaded(daemon, PARTNER)
     assert daemon.get("/v1/tokens/hangs-1").status == 404
     pids = (mint.path / "pids").read_text().split()

@@ -1,5 +1,6 @@
 """The begin of a login: where the browser ends decides how its end is noticed."""
 
+import re
 import socket
 
 import pytest
@@ -77,7 +78,7 @@ def test_https_on_this_machine_has_a_certificate_whose_print_is_shown(
     with begin(requests, Choice("browser", opens=True, says=True), {}) as begun:
         assert begun.listener is not None
         assert begun.redirect_uri == address
-    assert "It was made for this login" in capfd.readouterr().out.replace("it was", "It was")
+    assert re.search(r"made for this login, SHA-256\n  [0-9a-f]{64}\n", capfd.readouterr().out)
 
 
 def test_paste_proposes_no_address(logins: Logging, requests: LoginRequests) -> None:

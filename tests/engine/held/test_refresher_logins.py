@@ -115,6 +115,25 @@ def test_a_login_of_another_client_is_set_aside_and_used_again_when_the_table_is
     run_virtually(main)
 
 
+def test_a_login_that_was_set_aside_is_dropped_after_thirty_days_without_a_reload() -> None:
+    """The daemon may run for years."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = begun(clock, life=24 * HOUR)
+        server.valid.add("fake-other")
+        other = FakeLogin(client_id="other", username="another", refresh_token=literal("fake-other"))
+        async with world.running(provider("a", LOGIN)) as supervisor:
+            await valid(supervisor)
+            await supervisor.apply(config(provider("a", other)))
+            await anyio.sleep(29 * 24 * HOUR)
+            assert len(world.store.get("a").login.aside) == 1
+            await anyio.sleep(2 * 24 * HOUR)
+            assert world.store.get("a").login.aside == ()
+            assert b"fake-refresh-1" not in world.state.content["a"]
+
+    run_virtually(main)
+
+
 def test_a_name_that_passes_to_another_kind_and_back_keeps_its_login() -> None:
     """A kind without logins sets it aside; a grant without one, too."""
 

@@ -191,7 +191,7 @@ def test_the_code_is_exchanged_with_the_verifier() -> None:
     assert found.refresh_token is not None
     assert (found.token.value.reveal(), found.refresh_token.reveal(), found.scopes) == (TOKEN, NEW, ("a",))
     kept = {name: value.reveal() for name, value in found.parameters.items()}
-    assert kept == {"redirect_uri": LISTENING, "code_verifier": begun.verifier.reveal()}
+    assert kept == {"redirect_uri": LISTENING, "code_verifier": begun.verifier.reveal(), "scope": "a"}
     without, _ = finish(granted(), pkce=False)
     assert without[1].parameters.keys() == {"redirect_uri"}
 

@@ -49,6 +49,17 @@ def test_what_rfc_8414_does_not_find_openid_discovery_does() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 500, 501])
+def test_a_server_that_does_not_know_the_first_place_is_asked_at_the_next(status: int) -> None:
+    """Some servers fail at a path that they do not know. 503 is an outage: it is asked once."""
+    outcome, loopback = discover(usual, granted(), first=(reply(b"planted", status=status),))
+    assert isinstance(outcome, Token), outcome
+    assert targets(loopback)[1] == "/.well-known/openid-configuration"
+    away, loopback = discover(usual, granted(), first=(reply(b"planted", status=503),))
+    assert isinstance(away, TransientError)
+    assert len(loopback.requests) == 1
+
+
 @pytest.mark.parametrize("said", ["URL/", "URL/x", "http://127.0.0.1", "", None])
 def test_another_issuer_is_refused(said: str | None) -> None:
     """Byte for byte: the server of the metadata says whose they are. A document without an issuer is none."""
@@ -113,9 +124,10 @@ def test_a_copy_is_used_for_a_day() -> None:
     assert loopback.requests == []
     assert "127.0.0.1:1" in str(outcome)
     kept = {"issuer URL": Remembered(document, at(NOW - 87_000))}
-    outcome, loopback = discover(usual, granted(), kept=kept)
+    outcome, loopback = discover(lambda url: usual(url) | {"claims_supported": ["x"] * 1000}, granted(), kept=kept)
     assert isinstance(outcome, Token), outcome
     assert [one.at for one in kept.values()] == [at(NOW)]
+    assert [one.document for one in kept.values()] == [usual(loopback.url)]
 
 
 def test_a_resource_names_its_server() -> None:

@@ -79,14 +79,15 @@ MAY_SPEND = {"refresh", "code"}
     ids=["silent", "slow-loris", "reset", "cut", "no http", "huge", "500", "503", "gzip"],
 )  # fmt: skip
 def test_a_hostile_server_is_transient_in_each_exchange(call: str, behaviour: Behaviour) -> None:
-    """docs/promises.md 2 to 11: one request, nothing of it quoted. What may be spent is lost where nothing came."""
+    """docs/promises.md 2 to 11: nothing of it is quoted. What may be spent is lost where nothing came."""
     keys = {**PUBLIC, **({"timeout": "500ms"} if behaviour in (silent, slow_loris) else {})}
     if call == "discovery":
         keys |= {"issuer": "URL", "token_url": None, "authorize_url": None}
     outcome, loopback = discover(None, behaviour, call=CALLS[call], **keys)
     assert isinstance(outcome, TransientError), outcome
     # A machine that is very busy may need the whole time to connect.
-    assert len(loopback.requests) == 1 or (behaviour in (silent, slow_loris) and not loopback.requests)
+    most = 2 if call == "discovery" else 1
+    assert 1 <= len(loopback.requests) <= most or (behaviour in (silent, slow_loris) and not loopback.requests)
     assert "planted" not in str(outcome) + repr(outcome)
     assert OLD not in str(outcome)
     is_lost = isinstance(outcome, LostAnswerError)

@@ -72,3 +72,19 @@ def test_the_account_of_the_login(members: dict[str, Any], keys: dict[str, Any],
 def test_the_scopes_of_the_login(scope: Any, keys: dict[str, Any], scopes: Any) -> None:
     """Separated by spaces, GitHub's by commas. Without a word a refresh has changed nothing."""
     assert granted_by(granted(scope=scope), kept=login(), **keys).scopes == scopes
+
+
+@pytest.mark.parametrize(
+    ("members", "scopes"),
+    [
+        ({"scope": "a"}, ("a", "offline_access")),
+        ({"scope": "a", "id_token": jwt(sub="x")}, ("a", "openid", "offline_access")),
+        ({"scope": "a https://www.googleapis.com/auth/userinfo.email"},
+         ("a", "https://www.googleapis.com/auth/userinfo.email", "offline_access", "email")),
+        ({"scope": "a offline_access"}, ("a", "offline_access")),
+    ],
+)  # fmt: skip
+def test_scopes_that_a_server_grants_without_naming_them(members: dict[str, Any], scopes: tuple[str, ...]) -> None:
+    """Azure's offline_access, Google's long names: nobody has to log in again for them."""
+    asked = ["a", "openid", "offline_access", "email", "b"]
+    assert granted_by(granted(**members), kept=login(), scope=asked).scopes == scopes

@@ -124,6 +124,15 @@ def test_a_refresh_names_scopes_only_to_have_fewer(
     assert parameters.get("scope") == sent_scope
 
 
+@pytest.mark.parametrize(
+    ("asked", "sent_scope"), [("api", None), ("api more", "api profile"), ("api more other", "api profile")]
+)
+def test_what_a_server_has_added_is_no_reason_to_name_scopes(asked: str, sent_scope: str | None) -> None:
+    """Keycloak adds its default scopes to each grant: only what was asked for and is not wanted any more counts."""
+    kept = login(scopes=("api", "more", "profile", "default"), scope=asked)
+    assert refresh_parameters(settings(**DEVICE, scope=["api"]), kept).parameters.get("scope") == sent_scope
+
+
 def test_a_refresh_may_repeat_what_the_login_keeps() -> None:
     """Its own parameters, the resource, and those that are written."""
     made = settings(

@@ -65,7 +65,7 @@ def command(
     requests = LoginRequests(client, name, other_account=other_account)
     choice = Choice(way, opens=not no_open, says=output == "text")
     try:
-        with _signals():
+        with _signals(requests):
             return _logged_in(requests, name, choice, time.monotonic() + seconds, output)
     except _Stopped as stopped:
         if stopped.code == CTRL_C:
@@ -108,11 +108,14 @@ class _Stopped(BaseException):  # no `except Exception` on the way may hold it u
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
-    """Let Ctrl-C, a closed terminal and SIGTERM cancel the login."""
+def _signals(requests: LoginRequests) -> Iterator[None]:
+    """Let Ctrl-C, a closed terminal and SIGTERM cancel the login; one that is being begun as soon as it has begun."""
 
     def stop(number: int, _: FrameType | None) -> None:
-        raise _Stopped(128 + number)
+        stopped = _Stopped(128 + number)
+        if not requests.interrupt(stopped):
+            raise stopped
+        complain("the login is cancelled as soon as tokend answers; once more ends this command at once")
 
     before: dict[int, Any] = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -83,7 +83,7 @@ def _serving(listener: RedirectListener | None, redirect_uri: str, choice: Choic
     if urlsplit(redirect_uri).scheme == "https":
         context, fingerprint = server_context()
         if choice.says:
-            click.echo("At the end the browser will warn of a certificate: it was made for this login. Its SHA-256 is")
+            click.echo("At the end the browser warns of a certificate made for this login, SHA-256")
             click.echo(f"  {fingerprint}\n")
     try:
         listener.serve(redirect_uri, context)

@@ -17,14 +17,32 @@ class LoginRequests:
         self._name = name
         self._other_account = other_account
         self._target = ""
+        self._is_beginning = False
+        self._interruption: BaseException | None = None
+
+    def interrupt(self, interruption: BaseException) -> bool:
+        """Raise ``interruption`` when the daemon has answered, if a login is being begun: it can be cancelled then.
+
+        Returns whether it will be raised. The second time it will not: the caller need not wait.
+        """
+        if not self._is_beginning or self._interruption is not None:
+            return False
+        self._interruption = interruption
+        return True
 
     def begin(self, flow: str, redirect_uri: str | None) -> Answer:
         """Begin a login."""
         body: Answer = {"flow": flow} if redirect_uri is None else {"flow": flow, "redirect_uri": redirect_uri}
         if self._other_account:
             body["other_account"] = True
-        answer = self._client.call("POST", token_target(self._name, "login"), body)
-        self._target = f"{token_target(self._name, 'login')}/{answer['login_id']}"
+        self._is_beginning = True
+        try:
+            answer = self._client.call("POST", token_target(self._name, "login"), body)
+            self._target = f"{token_target(self._name, 'login')}/{answer['login_id']}"
+        finally:
+            self._is_beginning = False
+            if self._interruption is not None:
+                raise self._interruption
         return answer
 
     def finish(self, address: str) -> Answer:

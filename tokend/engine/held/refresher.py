@@ -392,7 +392,7 @@ class Refresher:
             self._wake = Event()
             while self._accepted:
                 self._wanted |= not await self._attempts.accept(self._accepted.pop(0))
-            if self._unreconciled:
+            if self._unreconciled or self.record.login.has_over(self._clock.instant()):
                 self._unreconciled = False
                 await self._reconcile()
             now = self._clock.instant()

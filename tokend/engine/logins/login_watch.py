@@ -51,7 +51,7 @@ class LoginWatch:
 
     async def run(self) -> None:
         """Give notices until cancelled."""
-        self._changed.update(self._store.records)
+        self._changed.update(name for name, record in self._store.records.items() if record.login != NO_LOGINS)
         while True:
             self._wake = Event()
             changed, self._changed = self._changed, set()
@@ -90,7 +90,7 @@ class LoginWatch:
     def _note(self, name: str) -> None:
         record = self._store.records.get(name)
         # Called at each change of every token: most have no login.
-        if record is not None and (record.login is not NO_LOGINS or name in self._next):
+        if record is not None and (record.login != NO_LOGINS or name in self._next):
             self._changed.add(name)
             self._wake.set()
 

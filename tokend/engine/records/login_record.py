@@ -54,6 +54,10 @@ class LoginRecord:
         """The login in use."""
         return self.state.login
 
+    def has_over(self, now: Instant) -> bool:
+        """Return whether a login that was set aside has been kept for long enough."""
+        return bool(self.aside) and any(one.is_over(now) for one in self.aside)
+
     def for_client(self, client: LoginClient | None, now: Instant) -> "LoginRecord":
         """Set the login of another client aside, use the one of this client again, and drop what is over.
 

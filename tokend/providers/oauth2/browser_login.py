@@ -17,7 +17,7 @@ from tokend.providers.oauth2.discovery import endpoints_of
 from tokend.providers.oauth2.endpoints import Endpoints
 from tokend.providers.oauth2.exchange import ask
 from tokend.providers.oauth2.granting import granted_of
-from tokend.providers.oauth2.grants import GrantParameters, resources, scope, target
+from tokend.providers.oauth2.grants import GrantParameters, asked_scopes, resources, scope, target
 from tokend.providers.oauth2.refusals import refuse
 from tokend.providers.oauth2.requests import Value, with_query
 from tokend.providers.oauth2.settings import OAuth2Settings
@@ -100,7 +100,7 @@ async def finish_in_browser(
         "code": code_secret,
         "redirect_uri": begun.redirect_uri,
     }
-    kept = {"redirect_uri": Secret(begun.redirect_uri)}
+    kept = {"redirect_uri": Secret(begun.redirect_uri), **asked_scopes(settings)}
     if begun.verifier is not None:
         parameters["code_verifier"] = kept["code_verifier"] = begun.verifier
     parameters |= {**resources(settings), **settings.token_parameters}

@@ -9,7 +9,7 @@ from tokend.providers.oauth2.discovery import endpoints_of
 from tokend.providers.oauth2.exchange import ask
 from tokend.providers.oauth2.fields import is_endpoint
 from tokend.providers.oauth2.granting import granted_of
-from tokend.providers.oauth2.grants import GrantParameters, resources, scope, target
+from tokend.providers.oauth2.grants import GrantParameters, asked_scopes, resources, scope, target
 from tokend.providers.oauth2.refusals import refuse
 from tokend.providers.oauth2.requests import Value
 from tokend.providers.oauth2.settings import OAuth2Settings
@@ -76,7 +76,7 @@ async def poll_once(settings: OAuth2Settings, runtime: RememberingRuntime, begun
         if answer.code == SLOW_DOWN:
             asked = answer.document.get("interval") if isinstance(answer.document, dict) else None
             return max(begun.interval_seconds + SLOWER_SECONDS, _interval(asked, 0.0))
-    return granted_of(settings, answered, server.token_url)
+    return granted_of(settings, answered, server.token_url, parameters=asked_scopes(settings))
 
 
 def _user_code(value: Any, host: str) -> str:

@@ -30,6 +30,14 @@ _MEMBERS = {
     "device": "device_authorization_endpoint",
     "revoke": "revocation_endpoint",
 }
+# All members of both documents that are looked at: the others would fill the state.
+_USED = (
+    "issuer", *_MEMBERS.values(), "pushed_authorization_request_endpoint", "require_pushed_authorization_requests",
+    "authorization_response_iss_parameter_supported", "code_challenge_methods_supported",
+    "token_endpoint_auth_methods_supported", "resource", "authorization_servers", "dpop_bound_access_tokens_required",
+)  # fmt: skip
+# Some servers answer so to a path that they do not know: another place may have the document.
+_OF_UNKNOWN_PATHS = frozenset({500, 501})
 # Only where it is missing is nothing left to do.
 _OPTIONAL = frozenset({"revoke"})
 
@@ -110,9 +118,10 @@ async def _document(runtime: Runtime, urls: list[str], member: str, wanted: str,
         if old is None:
             raise
         return old
+    used = {name: found[name] for name in _USED if name in found}
     if keeps is not None:
-        await keeps.remember(key, dict(found))
-    return found
+        await keeps.remember(key, used)
+    return used
 
 
 def _keeps(runtime: Runtime) -> TypeGuard[RememberingRuntime]:
@@ -133,7 +142,7 @@ async def _asked(runtime: Runtime, urls: list[str], member: str, wanted: str, wh
             raise TransientError(error.detail, repeatable=error.repeatable, is_sent=False) from None
         if reply.status == RATE_LIMITED:
             raise RateLimitedError(f"{host} answered 429 for {what}", retry_after=retry_after(reply))
-        if reply.status >= 500:
+        if reply.status >= 500 and (reply.status not in _OF_UNKNOWN_PATHS or url == urls[-1]):
             raise TransientError(
                 f"{host} answered {reply.status} for {what}",
                 retry_after=retry_after(reply),

@@ -17,6 +17,7 @@ from tokend.values.instant import Instant
 from tokend.values.logins import Granted, Login
 from tokend.values.secret import Secret
 
+_OF_GOOGLE = "https://www.googleapis.com/auth/userinfo."
 # GitHub separates scopes by commas.
 _SEPARATORS = re.compile(r"[ ,]+")
 
@@ -113,9 +114,23 @@ def _scopes(settings: OAuth2Settings, answer: Answer, login: Login | None) -> tu
     """Return the granted scopes. RFC 6749, 5.1: without a word they are those that were asked for."""
     said = answer.document.get("scope") if isinstance(answer.document, dict) else None
     if isinstance(said, list) and all(isinstance(one, str) for one in said):
-        return tuple(said)
-    if not isinstance(said, str):
+        named = list(said)
+    elif not isinstance(said, str):
         return settings.scope or None if login is None else None
-    if settings.scope_separator not in {" ", ","} and settings.scope_separator in said:
-        return tuple(filter(None, said.split(settings.scope_separator)))
-    return tuple(filter(None, _SEPARATORS.split(said)))
+    elif settings.scope_separator not in {" ", ","} and settings.scope_separator in said:
+        named = said.split(settings.scope_separator)
+    else:
+        named = _SEPARATORS.split(said)
+    return tuple(dict.fromkeys(filter(None, [*named, *_unnamed(settings, answer, named, login)])))
+
+
+def _unnamed(settings: OAuth2Settings, answer: Answer, named: list[str], login: Login | None) -> list[str]:
+    """Return scopes that were asked for and granted, and that the server does not name so.
+
+    Azure does not name offline_access beside the refresh token that it is for; Google has longer names.
+    """
+    has_refresh_token = login is not None or bool(answer.values["refresh_token"])
+    has_id_token = isinstance(answer.document, dict) and bool(answer.document.get("id_token"))
+    found = {"offline_access": has_refresh_token, "openid": has_id_token}
+    found |= {short: f"{_OF_GOOGLE}{short}" in named for short in ("email", "profile")}
+    return [one for one in settings.scope if found.get(one)]

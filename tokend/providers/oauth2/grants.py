@@ -13,7 +13,9 @@ from tokend.values.logins import Login
 from tokend.values.secret import Secret
 
 # Scopes that are about the login itself: they stay where a refresh asks for less.
-OF_THE_LOGIN = ("openid", "offline_access")
+OF_THE_LOGIN = ("openid", "offline_access", "profile", "email")
+# The name under which a login keeps the scopes that it asked for.
+ASKED = "scope"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ def refresh_parameters(settings: OAuth2Settings, login: Login) -> GrantParameter
     parameters |= resources(settings)
     kept = {"code_verifier": Secret(""), "redirect_uri": Secret(""), **login.parameters}
     more = {name: text.fill(kept) for name, text in settings.refresh_parameters.items()}
-    secrets = (login.refresh_token, *login.parameters.values())
+    verifier = login.parameters.get("code_verifier")
+    secrets = (login.refresh_token, *(() if verifier is None else (verifier,)))
     return GrantParameters({**parameters, **settings.token_parameters, **more}, secrets)
 
 
@@ -96,9 +99,16 @@ async def _token_exchange(settings: OAuth2Settings, runtime: Runtime) -> GrantPa
 
 def _narrowed(settings: OAuth2Settings, login: Login) -> str | None:
     """Return the scopes to ask for where they are fewer than granted ones; None where a refresh names none."""
-    granted = login.scopes or ()
-    wanted = set(settings.scope)
-    dropped = set(granted) - wanted - set(OF_THE_LOGIN)
+    granted, wanted = login.scopes or (), set(settings.scope)
+    kept = login.parameters.get(ASKED)
+    # What a server has added to what was asked for is no reason to name scopes.
+    before = granted if kept is None else tuple(kept.reveal().split(" "))
+    dropped = set(before) - wanted - set(OF_THE_LOGIN)
     if not wanted or not dropped or not wanted <= set(granted):
         return None
     return settings.scope_separator.join(one for one in granted if one in wanted or one in OF_THE_LOGIN)
+
+
+def asked_scopes(settings: OAuth2Settings) -> dict[str, Secret]:
+    """Return what a login keeps of the scopes that it asked for."""
+    return {ASKED: Secret(" ".join(settings.scope))} if settings.scope else {}
