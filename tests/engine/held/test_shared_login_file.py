@@ -6,7 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 import pytest
@@ -697,7 +697,7 @@ def test_nothing_is_written_without_the_lock(path: Path) -> None:
             await until(lambda: value(world) is not None, seconds=60)
             before = raw(path)
             with pytest.raises(StoreError, match="the lock is lost"):
-                await SharedLoginFile("a", shared(path), world.context).commit(lambda record: record)
+                await SharedLoginFile("a", cast(Any, shared(path)), world.context).commit(lambda record: record)
             assert raw(path) == before
 
     run_virtually(main)
