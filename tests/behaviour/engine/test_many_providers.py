@@ -74,7 +74,7 @@ def test_each_provider_costs_one_task_and_no_wakeup_while_there_is_nothing_to_do
         before = len(asyncio.all_tasks())
         async with world.running(*crowd(200)):
             await anyio.sleep(10)
-            assert len(asyncio.all_tasks()) - before == 200 + 4  # ends, changed files, logins, and the one that ends all
+            assert len(asyncio.all_tasks()) - before == 200 + 4  # ends, changed files, logins, all
             waits.clear()
             await anyio.sleep(1200)
             assert waits == []
