@@ -8,7 +8,7 @@ import pytest
 
 from tests.expecting import held, present
 from tests.fake_logins import HOUR, ORIGIN, FakeLogin, login_server, undecided
-from tests.fakes import World, config, literal, provider
+from tests.fakes import FakeHeld, World, config, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.held.attempt import AttemptRunner
 from tokend.engine.records.login_states import Ready, Required
@@ -259,5 +259,41 @@ def test_a_provider_that_was_taken_away_accepts_no_login_later() -> None:
             entry.stop()
             with pytest.raises(StoreError, match="log in again"):
                 await entry.accept_login(granted(clock), another_account=False)
+
+    run_virtually(main)
+
+
+def test_a_login_that_waits_for_a_loop_that_ends_is_saved_all_the_same() -> None:
+    """The daemon ends while an exchange is under way: who brings the login saves it himself."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock)
+        server.script, server.latency = [undecided()], 20.0
+        configured = provider("a", FakeLogin(refresh_token=literal("fake-refresh-0")))
+        async with anyio.create_task_group() as persons, world.running(configured) as supervisor:
+            await until(lambda: server.busy == 1, seconds=10)
+            entry = held(supervisor.entries["a"])
+            persons.start_soon(lambda: entry.accept_login(granted(clock), another_account=False))
+            await anyio.sleep(1)
+            assert entry.lease is None
+        state = world.store.get("a").login.state
+        assert isinstance(state, Ready)
+        assert state.login.refresh_token.reveal() == "fake-persons"
+
+    run_virtually(main)
+
+
+def test_a_kind_without_a_login_can_be_logged_out() -> None:
+    """A reload may have replaced the kind during a logout: the token is withdrawn, and nothing else happens."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        async with world.running(provider("one", FakeHeld())) as supervisor:
+            refresher = held(supervisor.entries["one"]).refresher
+            await until(refresher.is_valid, seconds=10)
+            await refresher.log_out()
+            assert world.store.get("one").withdrawn
+            await refresher.drop_logged_out()
+            assert world.store.get("one").login.aside == ()
 
     run_virtually(main)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.expecting import present
 from tests.fake_logins import HOUR, FakeLogin, LoginServer, login_server, lost, refused
-from tests.fakes import InlineThreads, World, literal, provider
+from tests.fakes import FakeHeld, InlineThreads, World, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.held.shared_login_file import SharedLoginFile
 from tokend.engine.logins.logout import Logout
@@ -759,5 +759,20 @@ def test_a_token_is_not_adopted_while_a_secret_cannot_be_read(path: Path) -> Non
             other.environ["KEY"] = "x"
             look(other)
             await until(lambda: value(other) == value(one), seconds=10)
+
+    run_virtually(main)
+
+
+def test_a_file_of_another_provider_is_none_of_ours(path: Path) -> None:
+    """Only the providers that use a changed file look at it."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock)
+        async with world.running(provider("a", shared(path)), provider("b", FakeHeld())) as supervisor:
+            await until(lambda: value(world) is not None, seconds=60)
+            look(world)
+            supervisor.login_files_changed({path.parent / "another"})
+            await anyio.sleep(10)
+            assert len(server.refreshes) == 1
 
     run_virtually(main)

@@ -191,3 +191,28 @@ def test_a_name_that_another_has_taken_since_is_not_written_over() -> None:
             assert saved(state, "a", clock).generation == 2
 
     run_virtually(main)
+
+
+def test_a_name_that_is_used_again_during_its_rename_is_not_emptied() -> None:
+    """Another provider's first token may come while the renamed record is being saved."""
+
+    async def main(clock: VirtualClock) -> None:
+        class Meanwhile(InlineThreads):
+            then: Callable[[], None] | None = None
+
+            async def run(self, call: Callable[[], T], *, seconds: float) -> T:
+                if (then := self.then) is not None:
+                    self.then = None
+                    then()
+                return call()
+
+        threads = Meanwhile()
+        async with keeping(clock, threads) as (store, state):
+            await count(store)
+            older = store.get("a")
+            threads.then = lambda: store.show("a", older)
+            await store.rename("a", "b")
+            assert state.holding() == {"a", "b"}
+            assert store.get("a").lease is not None
+
+    run_virtually(main)
