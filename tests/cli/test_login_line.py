@@ -9,8 +9,9 @@ import pytest
 from tokend.cli.login_line import describe_login
 
 NOW = datetime.now(UTC)
-AGO = (NOW - timedelta(days=2, hours=5, minutes=1)).isoformat()
-LATER = (NOW + timedelta(days=5, hours=3, minutes=1)).isoformat()
+# Half an hour from the next figure: the tests may run long after this line.
+AGO = (NOW - timedelta(days=2, hours=5, minutes=30)).isoformat()
+LATER = (NOW + timedelta(days=5, hours=3, minutes=30)).isoformat()
 
 
 def login(**changes: Any) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """One run of the daemon: start, tasks, signals, end. `wiring` builds the objects that run here."""
 
-import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
 import anyio
@@ -10,12 +9,12 @@ from anyio.abc import TaskGroup
 
 from tokend import __version__
 from tokend.access.policy import NAME_SECONDS
+from tokend.daemon.end_signals import end_signals
 from tokend.daemon.state_upkeep import StateUpkeep
 from tokend.daemon.wiring import EngineParts, Launch, ServiceParts, configured_names, wire_engine, wire_service
 from tokend.engine.records.store import TokenStore
 from tokend.machine import logs
 from tokend.machine.clock import Clock
-from tokend.machine.command import kill_commands
 from tokend.service_manager.notify import EXTEND_SECONDS
 from tokend.values.errors import StoreError
 
@@ -36,11 +35,9 @@ log = logs.get_logger()
 async def serve(given: Launch) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     stop = anyio.Event()
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with anyio.create_task_group() as receiving:
-            receiving.start_soon(_stop_at, signals, stop)
-            await _serve(given, stop, receiving)
-            receiving.cancel_scope.cancel()
+    with end_signals(stop):
+        async with anyio.create_task_group() as last:
+            await _serve(given, stop, last)
     return EXIT_OK
 
 
@@ -176,12 +173,3 @@ async def _extend_while_starting(
                 given.notifier.stopping()
                 given.pools.hasten()
                 tasks.cancel_scope.cancel()
-
-
-async def _stop_at(signals: AsyncIterator[signal.Signals], stop: anyio.Event) -> None:
-    async for number in signals:
-        if stop.is_set():
-            # Second signal: exit immediately. Safe, because all writes are atomic.
-            kill_commands()
-            os._exit(128 + number)
-        stop.set()

@@ -459,7 +459,8 @@ class AttemptRunner:
         if self._logged is not None and self._logged[0] == error.reason and now.boot - self._logged[1] < LOG_SECONDS:
             return
         self._logged = (error.reason, now.boot)
-        upcoming = record.next_attempt
+        # No timer makes an attempt where a person has to log in.
+        upcoming = None if record.requires_login else record.next_attempt
         log.warning(
             "token.rejected" if record.rejected else "token.refresh_failed",
             token=self._name,
