@@ -135,6 +135,19 @@ def test_run_once_says_when_a_person_must_act(home: Home) -> None:
     assert home.requests("projectx") == 1
 
 
+def test_run_once_tries_a_secret_that_was_corrected(home: Home) -> None:
+    """The state says that the credentials were rejected: those of now are others. The same ones are not sent again."""
+    right = (home.path / "s" / "px-key").read_text().strip()
+    home.secret("px-key", "a-wrong-key")
+    home.write(PX)
+    for _ in range(2):
+        assert home.run("run", "--once", "--config", str(home.config)).returncode == 4
+    assert home.requests("projectx") == 1
+    home.secret("px-key", right)
+    assert home.run("run", "--once", "--config", str(home.config)).returncode == 0
+    assert home.requests("projectx") == 2
+
+
 def test_run_once_says_when_there_is_no_token_now(home: Home) -> None:
     """7: the upstream was down for the whole `--wait`; it was asked as the daemon asks, 5 s later at the earliest."""
     home.write(PX)

@@ -99,11 +99,7 @@ class Sealer:
             raise UnopenedError("it is sealed, and cut off: put a copy of it back")
         _, key_id, number = _HEADER.unpack(header)
         if (key := self._known.get(key_id)) is None:
-            raise UnopenedError(
-                "it is sealed with another key than state_key: set previous_state_key to that key"
-                if self.seals
-                else "it is sealed, and no key that opens it is configured: set state_key"
-            )
+            raise UnopenedError(_without_key(purpose, seals=self.seals))
         from cryptography.exceptions import InvalidTag
 
         try:
@@ -113,6 +109,14 @@ class Sealer:
         except InvalidTag:
             raise UnopenedError("it was changed, or was sealed under another name: put a copy of it back") from None
         return Opened(plain, number, is_current=key is self._key)
+
+
+def _without_key(purpose: Purpose, *, seals: bool) -> str:
+    if purpose == "login file":
+        return "it is sealed with another key: login_file_key must be that key"
+    if seals:
+        return "it is sealed with another key than state_key: set previous_state_key to that key"
+    return "it is sealed, and no key that opens it is configured: set state_key"
 
 
 def is_sealed(content: bytes) -> bool:

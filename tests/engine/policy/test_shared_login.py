@@ -117,4 +117,7 @@ def test_the_turn_after_a_refusal_or_a_lost_answer_of_another_daemon() -> None:
     assert seconds_until_turn(Record(login=once), None, NOW) == 0
     assert seconds_until_turn(Record(login=lost), SHARED, NOW) == pytest.approx(60)
     assert seconds_until_turn(Record(login=lost), SHARED, NOW.after(61)) == 0
+    assert seconds_until_turn(Record(login=lost), SHARED, NOW.after(2), hastened=True) == pytest.approx(3)
+    assert seconds_until_turn(Record(login=lost), SHARED, NOW.after(5), hastened=True) == 0
+    assert seconds_until_turn(Record(login=logins("fake")), SHARED, NOW, hastened=True) == 0
     assert seconds_until_turn(Record(login=logins("fake")), SHARED, NOW) == 0

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.engine.records.test_login_states import CLIENT, LOGIN, NOW
 from tokend.engine.records.login_record import ASIDE_SECONDS, NO_LOGINS, LoginRecord
-from tokend.engine.records.login_states import NO_LOGIN, LoginMoves, Lost, Ready, Required
+from tokend.engine.records.login_states import NO_LOGIN, Exchanging, LoginMoves, Lost, Ready, Required
 from tokend.values.logins import LoginClient
 from tokend.values.secret import Secret
 
@@ -16,12 +16,28 @@ RECORD = LoginRecord(Lost(LOGIN, NOW, 1), "initial")
 def test_a_login_of_another_client_is_set_aside_and_used_again_when_the_table_is_changed_back() -> None:
     """With its state, and with the initial refresh token that it came from."""
     changed = RECORD.for_client(OTHER, NOW)
-    assert (changed.login, changed.initial) == (None, None)
+    assert (changed.login, changed.initial) == (None, "initial")
     with_another = replace(changed, state=Ready(OTHERS), initial="another")
     back = with_another.for_client(CLIENT, NOW.after(60))
     assert (back.state, back.initial) == (RECORD.state, "initial")
     forth = back.for_client(OTHER, NOW.after(120))
     assert (forth.state, forth.initial) == (Ready(OTHERS), "another")
+
+
+def test_an_initial_refresh_token_that_was_spent_is_not_used_for_another_client() -> None:
+    """One that no server has accepted is: the table may have named the wrong client, or the wrong server."""
+    unproven = replace(LOGIN, origin=None)
+    for state, is_used in (
+        (Ready(LOGIN), True),
+        (Required(LOGIN), True),
+        (Lost(unproven, NOW), True),
+        (Exchanging(Ready(unproven), NOW), True),
+        (Ready(unproven, may_be_spent=True), True),
+        (Ready(unproven), False),
+        (Required(unproven), False),
+    ):
+        changed = LoginRecord(state, "initial").for_client(OTHER, NOW)
+        assert changed.initial == ("initial" if is_used else None), state
 
 
 def test_a_kind_without_logins_sets_them_aside_too() -> None:

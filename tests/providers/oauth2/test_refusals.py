@@ -99,7 +99,7 @@ def test_a_clock_that_is_far_from_ours_may_be_why_a_signature_is_refused() -> No
         (200, b"<html>maintenance", HTML, True),
         (403, b"<html>portal", HTML, True),
         (400, b"<html>proxy", HTML, True),
-        (200, b"All is well", {"content-type": "text/plain"}, True),
+        (200, b"All is well", {"content-type": "text/plain"}, False),
         (400, b"Bad Request", {}, False),
         (403, b"{}", {}, False),
         (404, b"", {}, False),
@@ -125,6 +125,24 @@ def test_a_success_of_unacceptable_json_is_a_lost_answer(body: bytes) -> None:
     """The token may have been spent; where nothing could be spent it is transient."""
     assert isinstance(refused(200, body), LostAnswerError)
     assert type(refused(200, body, CLIENT)) is TransientError
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"null", "application/json"),
+        (b"7", "application/json; charset=utf-8"),
+        (b"All is well", "application/token+json"),
+        ('{"access_token":"fake"}'.encode("utf-16"), "text/plain"),
+        ('{"access_token":"fake"}'.encode("utf-16-be"), "application/json"),
+        ("\ufeff" + "fake", "text/plain"),
+    ],
+    ids=["null", "number", "text as JSON", "UTF-16", "UTF-16 without its mark", "UTF-8 with a mark"],
+)
+def test_a_success_in_another_encoding_or_of_no_object_is_a_lost_answer(body: bytes | str, kind: str) -> None:
+    """It is the server's own JSON, not text for people: the refresh token may have been spent."""
+    sent = body.encode() if isinstance(body, str) else body
+    assert isinstance(refused(200, sent, content_type=kind), LostAnswerError)
 
 
 def test_a_pause_is_a_pause() -> None:

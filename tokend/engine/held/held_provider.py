@@ -160,9 +160,9 @@ class HeldProvider:
         return self.refresher.is_valid() and self._sinks.hold(self.lease)
 
     def has_given_up(self) -> bool:
-        """Return whether only a person can bring a valid token."""
+        """Return whether only a person can bring a valid token. False until settings and secrets were looked at."""
         refresher = self.refresher
-        return (
+        return refresher.is_reconciled and (
             self.is_rejected
             or refresher.record.requires_login
             or (not refresher.is_renewable and refresher.lease is not None and not refresher.is_valid())

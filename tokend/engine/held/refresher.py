@@ -63,6 +63,7 @@ class Refresher:
         "_was_readable",
         "_yields_until",
         "heartbeat",
+        "is_reconciled",
         "name",
         "unreadable",
         "waiting",
@@ -81,6 +82,8 @@ class Refresher:
         self._wake = Event()
         self._in_flight = False
         self._unreconciled = True  # the record must be reconciled with settings and secrets
+        # Whether it was since the start: what an earlier process gave up may be possible by now.
+        self.is_reconciled = False
         # Somebody, or new settings, want an attempt as soon as one may be made. So does a file: it may have changed
         # before the start.
         self._wanted = settings.is_read_from_file
@@ -395,6 +398,7 @@ class Refresher:
             if self._unreconciled or self.record.login.has_over(self._clock.instant()):
                 self._unreconciled = False
                 await self._reconcile()
+                self._note_first_reconciliation()
             now = self._clock.instant()
             if (record := re_anchored(self.record, now)) is not self.record:
                 self._store.show(self.name, record)
@@ -412,6 +416,13 @@ class Refresher:
             until = now.after(min(moments)) if moments else None
             self.heartbeat.rests(None if until is None else until.boot)
             await self._clock.wait(until, self._wake, ends=expires)
+
+    def _note_first_reconciliation(self) -> None:
+        if not self.is_reconciled:
+            self.is_reconciled = True
+            record = self.record
+            if record.rejected or record.requires_login or not self._attempts.renewable:
+                self._store.touch(self.name)  # whoever waits for an end may learn now that there is nothing to wait for
 
     def _seconds_until_due(self, now: Instant, *, alone: bool = False) -> float | None:
         """Compute the seconds until the next attempt; None if no timer makes one.

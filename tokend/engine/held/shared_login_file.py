@@ -184,15 +184,16 @@ class SharedLoginFile:
         record, now = self._store.get(self._name), self._clock.instant()
         if record.login.state.is_exchanging:
             record = await self.commit(lambda record: _with_state(record, interrupted(record.login.state, now)))
-        hastened, self._hastened = self._hastened, False
+        hastened = self._hastened
+        if (seconds := seconds_until_turn(record, self._content, now, hastened=hastened)) > 0:
+            raise StoreError(
+                f"another daemon that shares {self.path} has got no answer: nothing is sent for {seconds:.0f} s"
+            )
+        self._hastened = False
         if hastened:
             state = record.login.state.hastened(now)
             record = replace(record, login=replace(record.login, state=state))
             self._store.show(self._name, record)
-        elif (seconds := seconds_until_turn(record, self._content, now)) > 0:
-            raise StoreError(
-                f"another daemon that shares {self.path} has got no answer: nothing is sent for {seconds:.0f} s"
-            )
 
     # -------------------------------------------------------------- writing
 

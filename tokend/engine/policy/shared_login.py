@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tokend.engine.records.login_record import LoginRecord
-from tokend.engine.records.login_states import RefusedOnce
+from tokend.engine.records.login_states import Lost, RefusedOnce
 from tokend.engine.records.record import Record
 from tokend.engine.records.seen_file import SeenFile
 from tokend.engine.records.shared_login import SharedLogin
@@ -73,9 +73,13 @@ def newer_token(record: Record, shared: SharedLogin | None, request: str, now: I
     return shared.token if is_newer else None
 
 
-def seconds_until_turn(record: Record, shared: SharedLogin | None, now: Instant) -> float:
-    """Compute the seconds until the refresh token may be sent, by what the file says; 0: now."""
+def seconds_until_turn(record: Record, shared: SharedLogin | None, now: Instant, *, hastened: bool = False) -> float:
+    """Compute the seconds until the refresh token may be sent, by what the file says; 0: now.
+
+    ``hastened``: an admin wants it soon. After a lost answer that is the shortest pause, too: it may be another
+    daemon's, and have come after the wish.
+    """
     state = record.login.state
-    if isinstance(state, RefusedOnce) and shared is not None:
+    if shared is not None and (isinstance(state, RefusedOnce) or (hastened and isinstance(state, Lost))):
         return max(0.0, now.until(shared.saved_at) + SECOND_REFUSAL_SECONDS)
     return 0.0 if state.next_at is None else max(0.0, now.until(state.next_at))

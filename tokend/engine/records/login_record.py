@@ -6,7 +6,7 @@ it is used again when the table is changed back, and dropped after 30 days.
 
 from dataclasses import dataclass, replace
 
-from tokend.engine.records.login_states import NO_LOGIN, LoginMoves, LoginState
+from tokend.engine.records.login_states import NO_LOGIN, Exchanging, LoginMoves, LoginState, Lost, Ready
 from tokend.values.instant import Instant
 from tokend.values.logins import Login, LoginClient
 
@@ -79,11 +79,15 @@ class LoginRecord:
         return LoginRecord(newest.state, newest.initial, rest)
 
     def without_login(self, now: Instant, *, logged_out: bool = False) -> "LoginRecord":
-        """Set the login in use aside. After a logout its initial refresh token still counts as used."""
-        if self.login is None:
+        """Set the login in use aside. Its initial refresh token still counts as used if the server may have spent it.
+
+        A refresh token that no server has accepted may be used again: the table named the wrong client or server.
+        """
+        if (login := self.login) is None:
             return self
         aside = (*self.aside, SetAside(self.state, now, self.initial, logged_out))
-        return LoginRecord(NO_LOGIN, self.initial if logged_out else None, aside)
+        is_used = logged_out or login.origin is not None or _may_be_spent(self.state)
+        return LoginRecord(NO_LOGIN, self.initial if is_used else None, aside)
 
     @property
     def kept(self) -> Login | None:
@@ -110,6 +114,10 @@ class LoginRecord:
         """Give every login the boot times of another boot."""
         aside = tuple(replace(one, state=one.state.moved(moves), at=moves.dated(one.at)) for one in self.aside)
         return replace(self, state=self.state.moved(moves), aside=aside)
+
+
+def _may_be_spent(state: LoginState) -> bool:
+    return isinstance(state, Lost | Exchanging) or (isinstance(state, Ready) and state.may_be_spent)
 
 
 NO_LOGINS = LoginRecord()

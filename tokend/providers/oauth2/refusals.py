@@ -1,5 +1,6 @@
 """Meaning of an answer without a token: the login or the client is refused, a pause, or nothing was decided."""
 
+import codecs
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -25,6 +26,8 @@ from tokend.values.errors import (
     TransientError,
 )
 from tokend.values.secret import Secret
+
+BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +118,14 @@ def _raise_for_status(answer: Answer, sent: Exchange) -> NoReturn:
         _refused(answer, f"{host} answered 401: the client is not accepted", sent)
     if 200 <= status < 300 and sent.may_spend and not _is_text(answer):
         raise LostAnswerError(f"{host} answered {status} with something that is no token")
-    is_success = 200 <= status < 300
-    raise TransientError(f"{host} answered {status} without a token", retry_after=pause, may_be_spent=is_success)
+    raise TransientError(f"{host} answered {status} without a token", retry_after=pause, may_be_spent=False)
 
 
 def _is_text(answer: Answer) -> bool:
-    """Return whether a body is text of people, not JSON that was cut or that holds something else."""
-    return answer.document is None and bool(answer.reply.body.strip()) and answer.reply.body.lstrip()[:1] not in b'{["'
+    """Return whether a body is text of people, not JSON that was cut, is in another encoding, or holds no object."""
+    body, kind = answer.reply.body, answer.reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    says_json = kind == "application/json" or kind.endswith("+json") or body.startswith(BYTE_ORDER_MARKS)
+    return answer.document is None and not says_json and bool(body.strip()) and body.lstrip()[:1] not in b'{["'
 
 
 def _with_words(error: AttemptError, answer: Answer, secrets: Iterable[Secret]) -> AttemptError:
