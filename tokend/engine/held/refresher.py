@@ -422,7 +422,7 @@ class Refresher:
             self.is_reconciled = True
             record = self.record
             if record.rejected or record.requires_login or not self._attempts.renewable:
-                self._store.touch(self.name)  # whoever waits for an end may learn now that there is nothing to wait for
+                self._store.touch(self.name)  # a single run looks again: there may be nothing to wait for
 
     def _seconds_until_due(self, now: Instant, *, alone: bool = False) -> float | None:
         """Compute the seconds until the next attempt; None if no timer makes one.
