@@ -7,7 +7,7 @@ import pytest
 
 from tokend.daemon.episodes import SINK_SECONDS, Cause, Episodes, News, causes_of
 from tokend.values.instant import Instant
-from tokend.values.status import Failure, ProviderStatus, SinkStatus, State
+from tokend.values.status import Failure, LoginStatus, ProviderStatus, SinkStatus, State
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = Instant(AT, 1000.0)
@@ -104,3 +104,14 @@ def test_credentials_are_right_again_when_a_token_came_by_them() -> None:
     assert [one.event for one in episodes.update("a", {}, NOW)] == ["recovered"]
     assert [one.event for one in episodes.update("a", expired, NOW, well=False)] == ["expired"]
     assert [one.event for one in episodes.update("a", {}, NOW)] == ["recovered"]
+
+
+def test_scopes_that_a_login_lacks_are_an_episode() -> None:
+    """Silent where the daemon has just started: the one before has reported it."""
+    login = LoginStatus("ok", "somebody", AT, None, ("write",), "tokend login a", ())
+    lacking = replace(row(State.VALID), login=login)
+    told = causes_of(lacking, AT)["scopes"]
+    assert told == Cause("scopes_missing", "scopes missing: write \N{EM DASH} tokend login a", command=login.command)
+    assert [one.command for one in Episodes().update("a", {"scopes": told}, NOW)] == ["tokend login a"]
+    assert causes_of(lacking, AT, is_first=True)["scopes"].silent
+    assert causes_of(replace(lacking, login=replace(login, scopes_missing=())), AT) == {}

@@ -355,11 +355,12 @@ class SinksStatus(StatusRow):
 
 
 class Step(TypedDict):
-    """One step of a reload: a provider and its action."""
+    """One step of a reload: a provider and its action. ``note``: what a person has to do after it."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     name: str
     action: str
+    note: NotRequired[str]
 
 
 class Plan(TypedDict):

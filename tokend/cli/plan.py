@@ -11,7 +11,8 @@ from tokend.cli.streams import escaped, escaped_values
 def print_plan(answer: Mapping[str, Any], *, done: bool) -> None:
     """Print an answer of ``POST /v1/reload``; ``done`` says whether the plan was carried out."""
     for step in answer["plan"]:
-        click.echo(escaped(f"{step['action']:<8} {step['name']}"))
+        note = f": {step['note']}" if "note" in step else ""
+        click.echo(escaped(f"{step['action']:<8} {step['name']}{note}"))
     restart = answer.get("restart_needed", [])  # 0.1.0 had a row in its plan
     if restart:
         click.echo(

@@ -7,11 +7,19 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 
+from tokend.engine.held.login_status import scopes_note
 from tokend.values.instant import Instant
 from tokend.values.status import ProviderStatus, State
 
 EventName: TypeAlias = Literal[
-    "rejected", "recovered", "expired", "config_refused", "sink_failing", "login_required", "login_ends_soon"
+    "rejected",
+    "recovered",
+    "expired",
+    "config_refused",
+    "sink_failing",
+    "login_required",
+    "login_ends_soon",
+    "scopes_missing",
 ]
 
 # A failed write is repeated after 1, 2 and 4 s: most faults of a disk or a deploy are over by then.
@@ -37,13 +45,15 @@ class News(NamedTuple):
 class Cause(NamedTuple):
     """Why an episode goes on; ``seconds`` must pass before it begins.
 
-    ``silent``: it began before a restart of the daemon, which reported it then.
+    ``silent``: it began before a restart of the daemon, which reported it then. ``command`` is what a person has to
+    run, "" where there is none.
     """
 
     event: EventName
     detail: str
     seconds: float = 0.0
     silent: bool = False
+    command: str = ""
 
 
 class Episodes:
@@ -69,7 +79,7 @@ class Episodes:
                 del self._seen[episode]
                 self._begun[episode] = cause.event
                 if not cause.silent:
-                    yield News(cause.event, name, cause.detail)
+                    yield News(cause.event, name, cause.detail, command=cause.command)
         for episode in known:
             if episode[1] not in causes and (well or episode[1] not in OF_THE_TOKEN):
                 self._seen.pop(episode, None)
@@ -88,10 +98,11 @@ class Episodes:
         return frozenset(name for name, _ in self._seen)
 
 
-def causes_of(status: ProviderStatus, started: datetime) -> dict[str, Cause]:
+def causes_of(status: ProviderStatus, started: datetime, *, is_first: bool = False) -> dict[str, Cause]:
     """Return what a person should know about one token, by a key for the episode.
 
     ``started`` is the start of the daemon, aware UTC. A token that ended before it counts after the first failure.
+    ``is_first``: nobody has looked at the token before.
     """
     error, causes = status.last_error, {}
     failed = error is not None and error.at >= started
@@ -104,6 +115,8 @@ def causes_of(status: ProviderStatus, started: datetime) -> dict[str, Cause]:
         causes["credentials"] = Cause("login_required", reason, silent=True)
     elif status.state is State.EXPIRED and (failed or status.expires_at is None or status.expires_at >= started):
         causes["token"] = Cause("expired", reason or "the token has ended, and there is no new one")
+    if status.login is not None and (missing := scopes_note(status.login)) is not None:
+        causes["scopes"] = Cause("scopes_missing", missing, silent=is_first, command=status.login.command)
     for sink in status.sinks:
         if sink.state in BAD_SINK and sink.error is not None:
             causes[sink.label] = Cause("sink_failing", f"{sink.label}: {sink.error}", SINK_SECONDS)

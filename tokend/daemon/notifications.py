@@ -65,7 +65,8 @@ class Notifications:
             self._episodes, self._changed, self._knows_all = Episodes(), set(), False
             self._notices.clear()
             return []
-        changed = self._changed | self._episodes.waiting() if self._knows_all else set(self._supervisor.entries)
+        is_first = not self._knows_all
+        changed = set(self._supervisor.entries) if is_first else self._changed | self._episodes.waiting()
         self._changed, self._knows_all = set(), True
         error = self._in_force.error
         causes = {} if error is None else {CONFIG: Cause("config_refused", _first_line(error))}
@@ -75,7 +76,7 @@ class Notifications:
         async for name in with_pauses(changed - {""}):
             entry = self._supervisor.entries.get(name)
             status = None if entry is None else entry.status()
-            causes = {} if status is None else causes_of(status, self._started)
+            causes = {} if status is None else causes_of(status, self._started, is_first=is_first)
             well = status is None or status.state in (State.VALID, State.ON_DEMAND)
             news = list(self._episodes.update(name, causes, self._clock.instant(), well=well))
             found += news if entry is not None else ()

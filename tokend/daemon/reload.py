@@ -237,9 +237,16 @@ class Reloader:
             config = await self._load()
         return config
 
+    def _noted(self, row: Mapping[str, str], config: Config) -> Mapping[str, str]:
+        """Say in a row which scopes the login has not been granted that the new table asks for."""
+        provider = config.providers.get(row["name"])
+        note = None if provider is None else self._supervisor.scopes_note(provider)
+        return row if note is None else {**row, "note": note}
+
     def _answer(self, plan: ReloadPlan) -> ReloadAnswer:
         """Return the plan's rows, before it is carried out, and the keys that need a restart."""
-        rows = [*plan, *_socket_rows(self._in_force.config.sockets, plan.config.sockets)]
+        rows = [self._noted(row, plan.config) for row in plan]
+        rows += _socket_rows(self._in_force.config.sockets, plan.config.sockets)
         return ReloadAnswer(rows, self._in_force.restart_needed(plan.config))
 
 

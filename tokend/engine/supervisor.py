@@ -19,6 +19,7 @@ from tokend.engine.context.counters import Counters
 from tokend.engine.context.references import References, referenced
 from tokend.engine.context.warnings import CONFIG, SECRETS, Warnings
 from tokend.engine.held.login_exchange import ExchangeUnderWay
+from tokend.engine.held.login_status import login_status, scopes_note
 from tokend.engine.held.server_probe import Outcome, probe_server
 from tokend.engine.logins.logins import Logins
 from tokend.engine.publishing import newer_targets
@@ -359,6 +360,17 @@ class Supervisor:
         if all(provider.is_settled() for provider in required):
             return 0
         return 4 if any(self._needs_a_person(provider) for provider in required) else 7
+
+    def scopes_note(self, provider: ProviderConfig) -> str | None:
+        """Return which scopes of these settings the login has not been granted, and the command that brings them.
+
+        None if there is no such login, or all scopes are granted.
+        """
+        name, settings = provider.name, provider.settings
+        if not isinstance(settings, HeldSettings):
+            return None
+        logins, now = self._context.store.get(name).login, self._context.clock.instant()
+        return scopes_note(login_status(name, settings, logins, now=now, pending=False))
 
     def _needs_a_person(self, provider: RunningProvider) -> bool:
         """Return whether only a person can bring a token about, or into one of its required stores."""

@@ -248,3 +248,23 @@ def test_a_single_run_starts_no_login_and_says_what_is_required(home: Home, with
     assert ("login.required" in done.stderr) is not with_login
     assert ("tokend login web" in done.stderr) is not with_login
     assert home.requests("oauth2") == before
+
+
+def test_scopes_that_a_login_lacks_are_named_before_and_after_a_reload(home: Home) -> None:
+    """In the plan, in the status, and by `notify`; the granted ones go on. The episode ends with the wish."""
+    notices = home.path / "notices"
+    script = f'echo "$TOKEND_EVENT, $TOKEND_DETAIL, $TOKEND_COMMAND" >> {notices}'
+    notify = DAEMON + f"notify = {json.dumps(['sh', '-c', script])}\n"
+    daemon = start(home, WEB, daemon=notify)
+    token = logged_in(daemon)
+    missing = "scopes missing: write \N{EM DASH} tokend login web"
+    home.save(home.path / "more.toml", home.config.read_text().replace('"read"]', '"read", "write"]'))
+    planned = daemon.ask("POST", "/v1/reload?dry_run=true", {"path": str(home.path / "more.toml")})
+    assert planned.json["plan"] == [{"name": "web", "action": "change", "note": missing}]
+    home.write(WEB.replace('"read"]', '"read", "write"]'), daemon=notify)
+    until(lambda: f"scopes_missing, {missing}, tokend login web" in notices.read_text(), "the notice")
+    assert daemon.row("web")["login"]["scopes_missing"] == ["write"]
+    assert daemon.row("web")["note"] == missing
+    assert daemon.lease("web")["access_token"] == token["access_token"]
+    home.write(WEB, daemon=notify)
+    until(lambda: "recovered, scopes: scopes_missing is over" in notices.read_text(), "the end")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.expecting import held, present
 from tests.fake_logins import HOUR, ORIGIN, FakeLogin, login_server, undecided
-from tests.fakes import FakeHeld, World, config, literal, provider
+from tests.fakes import FakeHeld, FakeOnDemand, World, config, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.held.attempt import AttemptRunner
 from tokend.engine.records.login_states import Ready, Required
@@ -295,5 +295,23 @@ def test_a_kind_without_a_login_can_be_logged_out() -> None:
             assert world.store.get("one").withdrawn
             await refresher.drop_logged_out()
             assert world.store.get("one").login.aside == ()
+
+    run_virtually(main)
+
+
+def test_the_scopes_that_new_settings_lack_are_known_before_they_are_in_force() -> None:
+    """Of a login that has named its scopes; nothing is said of other kinds."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock)
+        server.scopes = ("read",)
+        login = FakeLogin(refresh_token=literal("fake-refresh-0"), scope=("read",))
+        async with world.running(provider("a", login), provider("b", FakeHeld())) as supervisor:
+            await until(lambda: supervisor.entries["a"].status().valid, seconds=10)
+            assert supervisor.scopes_note(provider("a", login)) is None
+            more = login.model_copy(update={"scope": ("read", "write")})
+            assert supervisor.scopes_note(provider("a", more)) == "scopes missing: write \N{EM DASH} tokend login a"
+            assert supervisor.scopes_note(provider("b", FakeHeld())) is None
+            assert supervisor.scopes_note(provider("o", FakeOnDemand())) is None
 
     run_virtually(main)
