@@ -21,7 +21,7 @@ from tokend.machine.clock import SystemClock
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.settings import HeldSettings
 from tokend.providers.jwt import Jwt
-from tokend.providers.vault import Vault
+from tokend.providers.vault import RENEWABLE, Vault
 from tokend.upstream.provider_runtime import ProviderRuntime
 from tokend.values.errors import AttemptError, RejectedError, TransientError
 from tokend.values.tokens import Token, ready_headers
@@ -85,7 +85,7 @@ def test_a_token_of_an_approle_lives_on_and_is_replaced_at_its_maximum(openbao: 
     """renew-self gives the same token its life again; when the role gives less, a login follows in the attempt."""
     settings = Vault(address=openbao.url, **role(openbao, "lives-on"))
     first = token_of(attempt(settings))
-    assert (first.life_seconds, first.extra["renewable"], works(openbao, first)) == (60, True, True)
+    assert (first.life_seconds, first.extra[RENEWABLE], works(openbao, first)) == (60, True, True)
     extended = token_of(attempt(settings, first))
     assert (extended.value, extended.is_extended, extended.life_seconds) == (first.value, True, 60)
     role(openbao, "lives-on", **ENDED)
@@ -109,7 +109,7 @@ def test_a_batch_token_is_known_as_one(openbao: Counterpart) -> None:
     """It cannot live on: no request is wasted on it."""
     settings = Vault(address=openbao.url, **role(openbao, "batch", token_type="batch"))
     first = token_of(attempt(settings))
-    assert first.extra["renewable"] is False
+    assert first.extra[RENEWABLE] is False
     assert works(openbao, first)
     assert token_of(attempt(settings, first)).value != first.value
 
@@ -180,6 +180,7 @@ socket = "{directory}/tokend.sock"
 
 [providers.partner]
 kind = "jwt"
+jti = true
 secret = {{ file = "./secret" }}
 
 [[providers.partner.sinks]]
