@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from tokend.config import Config, DaemonSettings
@@ -63,9 +64,14 @@ def open_directory(settings: DaemonSettings, sealer: Sealer) -> SealedState:
 
 def _numbers(settings: DaemonSettings, sealer: Sealer) -> WriteNumbers:
     """Return the counter of sealed writes. Its file is where a reboot leaves nothing, and has the directory's hash."""
-    if not sealer.seals:
-        return WriteNumbers()
     runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     directory = Path(runtime) if runtime else settings.socket.parent
     whose = hashlib.sha256(os.fsencode(os.path.realpath(settings.state_directory))).hexdigest()[:12]
-    return WriteNumbers(directory / f"writes-{whose}", boot_id())
+    path = directory / f"writes-{whose}"
+    if sealer.seals:
+        return WriteNumbers(path, boot_id())
+    if settings.previous_state_key is not None:
+        # The way back: what is written in clear has no numbers, and a later key begins anew.
+        with suppress(OSError):
+            path.unlink()
+    return WriteNumbers()
