@@ -46,6 +46,12 @@ def test_each_code_is_an_exception_with_its_exit_code(
     assert (error.retry_at, error.errors) == ("2030-01-01T00:00:00Z", {"a": ["b"]})
 
 
+def test_a_login_that_is_required_is_a_sentence_with_the_command() -> None:
+    """The daemon's detail is the command alone, for programs that show it."""
+    error = refusal(503, b'{"code":"login_required","detail":"tokend login web"}')
+    assert (str(error), error.exit_code) == ("a person has to log in: tokend login web", 4)
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b"null", b'{"detail":"x"}', b"\xff"])
 def test_a_refusal_without_a_reason_is_an_error_all_the_same(body: bytes) -> None:
     """Not tokend's document: exit code 1, the status, and no guess."""

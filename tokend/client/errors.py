@@ -107,6 +107,8 @@ def refusal(status: int, body: bytes) -> TokendError:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return TokendError(f"the answer was {status} without tokend's reason: is it tokend that listens there?")
     kind = _ERRORS.get(code, TokendError)
+    if kind is LoginRequiredError and detail.startswith("tokend login "):  # the detail is the command alone
+        detail = f"a person has to log in: {detail}"
     return kind(detail, code=code, retry_at=_moment(problem.get("retry_at")), errors=_errors(problem.get("errors")))
 
 
