@@ -149,7 +149,7 @@ def _find(request: Request) -> tuple[Route, str | None, str]:
         raise RequestError(404, "bad_request", "no such path; GET /openapi.json lists them all")
     route = methods.get("GET" if request.method == "HEAD" else request.method)
     if route is None:
-        allow = ", ".join(["GET", "HEAD"] if "GET" in methods else list(methods))
+        allow = ", ".join("GET, HEAD" if method == "GET" else method for method in methods)
         raise not_supported(f"{request.method} is not possible here; allowed: {allow}", allow=allow)
     return route, name, login_id
 
