@@ -43,6 +43,7 @@ def test_an_unknown_path_is_404_but_not_about_tokens(running: Served, path: str)
         ("BREW", "/v1/reload", "POST"),
         ("get", "/v1/tokens/demo/forget", "POST"),
         ("M-SEARCH", "/v1/tokens/demo", "GET, HEAD"),
+        ("OPTIONS", "/v1/tokens/demo/login/an-id", "GET, HEAD, POST, DELETE"),
     ],
 )
 def test_a_foreign_verb_is_405_with_allow(running: Served, method: str, path: str, allow: str) -> None:
