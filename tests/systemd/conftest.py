@@ -49,7 +49,7 @@ def _install(made: Path) -> None:
     subprocess.run([made / "bin/pip", "install", "--quiet", "--disable-pip-version-check", ROOT], check=True)
     for script in (made / "bin").iterdir():
         # The only thing in it that knows the place it was made at.
-        if not script.is_symlink():
+        if script.is_file() and not script.is_symlink():
             script.write_bytes(script.read_bytes().replace(os.fsencode(made), b"/opt/tokend"))
     (made / "whole").touch()
 

@@ -71,7 +71,7 @@ def _numbers(settings: DaemonSettings, sealer: Sealer) -> WriteNumbers:
     if sealer.seals:
         return WriteNumbers(path, boot_id())
     if settings.previous_state_key is not None:
-        # The way back: what is written in clear has no numbers, and a later key begins anew.
+        # The way back: what is written in clear has no numbers, and a later key begins again.
         with suppress(OSError):
             path.unlink()
     return WriteNumbers()

@@ -92,7 +92,7 @@ def test_a_first_a_new_and_no_key_cost_no_request_and_withdraw_nothing(keyed: Ho
     assert {path.name: path.stat().st_ino for path in keyed.path.glob("out/*")} == outputs
     assert not daemon.log("token.withdrawn") + daemon.log("state.damaged") + daemon.log("state.doubtful")
     daemon.end()
-    # The numbers begin anew with a later key: nothing went back.
+    # The numbers begin again with a later key: nothing went back.
     keyed.write(PX, TT, PARTNER, daemon=ONE)
     daemon = keyed.start()
     rewritten(daemon, 4)
