@@ -131,7 +131,7 @@ def test_errors_of_the_engine_have_their_codes(running: Served) -> None:
     assert (unknown.status, unknown.code) == (404, "unknown_token")
     for path in (f"{LOGIN}/", f"{LOGIN}%2F%7Bid%7D"):
         assert running.get(path).code == "bad_request"
-    assert running.ask("PUT", ONE).headers["allow"] == "GET, HEAD"
+    assert running.ask("PUT", ONE).headers["allow"] == "GET, HEAD, POST, DELETE"
 
 
 @pytest.mark.parametrize("answer", [LogoutAnswer(True, True), LogoutAnswer(False, False, "host did not confirm")])

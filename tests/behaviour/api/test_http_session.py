@@ -66,6 +66,15 @@ class Daemon:
         (self.directory / "new.toml").rename(self.directory / "config.toml")
 
 
+def has_token(running: Daemon) -> bool:
+    """Whether the daemon answers with its token. The name of its socket is there before it accepts connections."""
+    try:
+        return running.ask("GET", "/v1/tokens/partner")[0] == 200
+    except OSError:
+        running.connection.close()
+        return False
+
+
 @pytest.fixture
 def daemon() -> Iterator[Daemon]:
     """Run the daemon in a short directory: a socket's path has little room."""
@@ -78,9 +87,8 @@ def daemon() -> Iterator[Daemon]:
             process = subprocess.Popen(argv, env=environ, stdout=log, stderr=log)
         running = Daemon(directory, UnixConnection(directory / "s"))
         try:
-            assert eventually(lambda: (directory / "s").exists() or process.poll() is not None)
+            assert eventually(lambda: process.poll() is not None or has_token(running))
             assert process.poll() is None, (directory / "log").read_text()
-            assert eventually(lambda: running.ask("GET", "/v1/tokens/partner")[0] == 200)
             yield running
         finally:
             running.connection.close()
