@@ -160,7 +160,9 @@ KINDS = {
                 "secrets": {"key": env("API_SECRET")},
                 "request": {"method": "POST", "url": f"{url.rstrip('/')}/session", "json": {"key": "{key}"}},
                 "answer": {
-                    "token": "data.t", "expires_in": "data.life", "zero_means": more.pop("zero_means", "expired"),
+                    "token": "data.t",
+                    "expires_in": "data.life",
+                    "zero_means": more.pop("zero_means", "expired"),
                 },
                 **more,
             }

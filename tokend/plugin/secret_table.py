@@ -50,7 +50,7 @@ def _variable_name(name: str) -> str:
 
 def _secret_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ValueError("a secret's name is letters, digits and _, and begins with no digit: {name} stands for it")
+        raise ValueError("a secret's name is letters, digits and _, and begins with no digit")
     return name
 
 
@@ -70,4 +70,4 @@ Variables = Annotated[
 NamedSecrets = Annotated[
     dict[Annotated[str, AfterValidator(_secret_name)], SecretField], AfterValidator(SecretTable), IsSecretTable()
 ]
-"""The type of a settings field ``[secrets]``: what placeholders ``{name}`` stand for."""
+"""The type of a settings field ``[secrets]``: the secrets that placeholders ``{name}`` are filled with."""
