@@ -127,7 +127,8 @@ def _canonical(settings: ProviderSettings, fields: Iterable[str], revealed: dict
             content = _encoded(value)
         elif isinstance(value, SecretSource):
             literal = b"" if value.literal is None else value.literal.reveal_bytes()
-            content = f"{value.place}|{value.command!r}|{value.encoding}|".encode() + literal
+            part = "" if value.select is None else f"{value.select.text}|"
+            content = f"{value.place}|{value.command!r}|{value.encoding}|{part}".encode() + literal
         elif _is_hidden_in_part(value):
             content = _encoded(value)
         else:
