@@ -122,7 +122,8 @@ def _canonical(settings: ProviderSettings, fields: Iterable[str], revealed: dict
             content = _encoded(value)
         elif isinstance(value, SecretSource):
             literal = b"" if value.literal is None else value.literal.reveal_bytes()
-            content = f"{value.place}|{value.command!r}|{value.encoding}|".encode() + literal
+            part = "" if value.select is None else f"{value.select.text}|"
+            content = f"{value.place}|{value.command!r}|{value.encoding}|{part}".encode() + literal
         else:
             content = repr(value).encode("utf-8", "surrogatepass")
         parts.append(name.encode() + b"=" + len(content).to_bytes(8, "big") + content)
