@@ -50,6 +50,7 @@ class Loading:
     def error(
         self, document: Document, path: toml_positions.Path, message: str, visibility: Visibility = Visibility.HIDDEN
     ) -> None:
+        """Add an error at the place of ``path``."""
         self.findings.errors.append(document.problem(path, message, visibility=visibility))
 
     def vocabulary(self) -> Vocabulary:

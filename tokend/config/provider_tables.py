@@ -23,6 +23,7 @@ NOT_ON_DEMAND = ("refresh_before", "max_age", "on_expiry", "sinks")
 
 
 def read_providers(loading: Loading, document: Document) -> None:
+    """Read the providers of one file. Their errors are added to the loading's findings."""
     tables = document.values.get("providers", {})
     if not isinstance(tables, dict):
         loading.error(document, ("providers",), "providers are tables: [providers.NAME]")
