@@ -43,9 +43,9 @@ def expiry(
     ``absolute`` and ``relative`` are the reply's fields as they came, or `MISSING`. ``unit_seconds`` is the unit of
     ``relative``. Absolute times are corrected by the offset of the upstream's clock. ``default_seconds`` counts if the
     reply gives no end. A relative 0 means an expired token; with ``zero_means`` "never" that field gives no end, and
-    the default does not count. ``zone`` is that of absolute times that name none. ``longest_seconds`` cuts a life that is
-    longer, or that has no end; without it a life of more than 400 days is impossible. Returns None if there is no end. Raises `TransientError` if a field is no time (null, a
-    list, ``"3600abc"``) or an impossible one.
+    the default does not count. ``zone`` is that of absolute times that name none. ``longest_seconds`` cuts a life that
+    is longer, or has no end; without it a life of more than 400 days is impossible. Returns None if there is no end.
+    Raises `TransientError` if a field is no time (null, a list, ``"3600abc"``) or an impossible one.
     """
     said = []
     for value, read in ((absolute, _absolute), (relative, _relative)):

@@ -103,8 +103,10 @@ def is_page(reply: UpstreamReply) -> bool:
 
 
 def read_cookie(line: str) -> tuple[str, str, bool]:
-    """Return the name and the value of a ``Set-Cookie`` header, and whether the cookie is to be kept (RFC 6265, 5.2)."""
+    """Return the name and the value of a ``Set-Cookie`` header, and whether it is to be kept (RFC 6265, 5.2)."""
     pair, *attributes = line.split(";")
     name, _, value = pair.partition("=")
-    ages = [age.strip() for key, _, age in (one.partition("=") for one in attributes) if key.strip().lower() == "max-age"]
+    ages = [
+        age.strip() for key, _, age in (one.partition("=") for one in attributes) if key.strip().lower() == "max-age"
+    ]
     return name.strip(), value.strip(), not any(re.fullmatch(r"0+|-[0-9]+", age, re.ASCII) for age in ages)

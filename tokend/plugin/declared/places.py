@@ -9,7 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from tokend.plugin.declared.answer import Answer
-from tokend.plugin.declared.expressions import LONGEST_EXPRESSION, ExpressionField
+from tokend.plugin.declared.expressions import LONGEST_EXPRESSION, Expression, ExpressionField
 from tokend.plugin.settings_base import Settings, header_name
 
 
@@ -71,7 +71,8 @@ class Place(Settings):
 
 
 def _written(value: Any) -> Any:
-    return {"json": value} if isinstance(value, str) else value
+    # Compiled here: a fault is one of the place, in which there is no key json.
+    return {"json": Expression(value)} if isinstance(value, str) else value
 
 
 PlaceField = Annotated[Place, BeforeValidator(_written)]

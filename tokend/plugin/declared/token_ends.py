@@ -1,4 +1,4 @@
-"""End of the token of a declared answer: places, times of day, the token's own, ``lifetime``, ``max_lifetime``. Pure."""
+"""End of the token of a declared answer: places, a time of day, the token's own, ``lifetime``. Pure."""
 
 from datetime import UTC, timedelta
 from typing import Any

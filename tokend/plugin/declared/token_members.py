@@ -38,7 +38,9 @@ def members(extra: Mapping[str, Any], secret_extra: Mapping[str, Any]) -> "dict[
     return found
 
 
-def with_headers(token: Token, configured: Mapping[str, str], host: str, more: Mapping[str, Value] | None = None) -> Token:
+def with_headers(
+    token: Token, configured: Mapping[str, str], host: str, more: Mapping[str, Value] | None = None
+) -> Token:
     """Give a token the headers to send. ``more`` are further names and their values.
 
     Raises `TransientError` where the answer lacks a member that a header needs, or where a value does not fit.

@@ -70,7 +70,7 @@ class OAuth2(OAuth2Settings):
 
     def remark_on(self, token: Token) -> str | None:
         """Return the remark on a token without an end that the server did not name."""
-        if token.expires_at is not None or self.zero_means == "never":
+        if token.expires_at is not None or self.zero_means == "never" or self.answer.lifetime == "none":
             return None
         return f"{self.upstream} names no end; set answer.lifetime"
 
