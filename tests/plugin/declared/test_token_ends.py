@@ -16,9 +16,7 @@ from tokend.values.secret import Secret
 SENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def life(
-    relative: Any = None, absolute: Any = None, *, offset: float = 0.0, **keys: Any
-) -> float | None:
+def life(relative: Any = None, absolute: Any = None, *, offset: float = 0.0, **keys: Any) -> float | None:
     """Return the seconds from the request to the end."""
     zero, longest = keys.pop("zero_means", "expired"), keys.pop("max_lifetime", None)
     reply = replace(answer().reply, offset=offset)
