@@ -59,6 +59,7 @@ class _Loading:
     sinks: LoadKinds[SinkSettings]
     environ: Mapping[str, str]
     before: Mapping[str, ProviderConfig]
+    reads_secrets: bool = True
     findings: Findings = field(default_factory=Findings)
     origins: dict[str, Document] = field(default_factory=dict)
     found: dict[str, ProviderConfig] = field(default_factory=dict)
@@ -81,17 +82,19 @@ def load(
     before: Config | None = None,
     starting: bool = False,
     in_shell: bool = False,
+    reads_secrets: bool = True,
 ) -> Config:
     """Read ``path`` and the files that it includes. Raises `InvalidConfigError` with every error.
 
     Warnings are in the result. With ``starting``, what this machine lacks for a part of the configuration is a warning.
-    With ``in_shell``, a secret that only a unit's credentials can have is a note.
+    With ``in_shell``, a secret that only a unit's credentials can have is a note. Without ``reads_secrets``, no secret
+    is looked at, and none is missed.
     On a reload, ``before`` is the configuration in force. Each file is then read until two reads agree, and a file that
     became empty is an error. A provider whose table did not change is taken over from ``before`` without another
     validation. Checks of several tables, and of this machine, cover all tables.
     """
     kinds, sink_kinds = LoadKinds(providers), LoadKinds(sinks)
-    loading = _Loading(kinds, sink_kinds, environ, {} if before is None else before.providers)
+    loading = _Loading(kinds, sink_kinds, environ, {} if before is None else before.providers, reads_secrets)
     loading.findings.starting, loading.findings.in_shell = starting, in_shell
     findings = loading.findings
 
@@ -259,7 +262,8 @@ def _provider(loading: _Loading, document: Document, name: str, table: dict[str,
     settings = _validate(loading, document, model, values, path, beside)
     if settings is None:
         place = PlacedSettings(None, document, path)
-        check_secrets_of_invalid(model, values, place, loading.environ, loading.findings)
+        if loading.reads_secrets:
+            check_secrets_of_invalid(model, values, place, loading.environ, loading.findings)
     else:
         loading.valid.append(PlacedSettings(settings, document, path))
         loading.found[name] = ProviderConfig(name, settings, tuple(sinks), digest)
@@ -279,11 +283,11 @@ def _sinks(loading: _Loading, document: Document, tables: Any, path: toml_positi
         if model is None:
             continue
         sink = _validate(loading, document, model, table, here)
-        if sink is None:
+        if sink is None and loading.reads_secrets:
             check_secrets_of_invalid(
                 model, table, PlacedSettings(None, document, here), loading.environ, loading.findings
             )
-        else:
+        elif sink is not None:
             sinks.append(sink)
             loading.placed_sinks.append(PlacedSettings(sink, document, here))
     return sinks
@@ -362,6 +366,8 @@ def _stop_providers_of_unsafe_files(loading: _Loading) -> None:
 def _check_everything(loading: _Loading, documents: list[Document], daemon: PlacedSettings | None) -> None:
     with directories_resolved_once():
         _check_tables(loading, documents, daemon)
+    if not loading.reads_secrets:
+        return
     if daemon is not None:
         check_state(daemon, loading.valid, loading.findings)
         check_listen_secret(daemon, loading.environ, loading.findings)
@@ -387,7 +393,8 @@ def _check_tables(loading: _Loading, documents: list[Document], daemon: PlacedSe
     check_group_modes(loading.placed_sinks, loading.findings)
     check_stores(loading.placed_sinks, loading.valid, loading.findings)
     check_target_places(loading.placed_sinks, loading.findings)
-    check_login_files(loading.valid, state, loading.environ, loading.findings)
+    if loading.reads_secrets:
+        check_login_files(loading.valid, state, loading.environ, loading.findings)
     check_names(daemon, [*loading.sockets, *tables], loading.findings)
 
 
