@@ -107,4 +107,4 @@ def test_a_shell_completes_the_names_of_the_configuration(tmp_path: Path) -> Non
     assert done.stdout.split() == ["plain,person", "plain,partner"]
     path.write_text("[")
     done = tokend(environ={**words, "COMP_WORDS": "tokend try p"})
-    assert (done.stdout, done.stderr) == ("", "")
+    assert (done.stdout.strip(), done.stderr) == ("", "")

@@ -1,5 +1,6 @@
 """Attempts with given answers: which way a provider is tried, and what comes of the kind's own code."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ VISITOR = {"clientId": "a", "username": "b", "displayName": "c", "ipAddress": "1
 CLIENT = {"kind": "oauth2", "token_url": "https://login.example/token", "client_id": "a", "client_secret": NOWHERE}
 MACHINE = {**CLIENT, "grant": "client_credentials"}
 PERSON = {**CLIENT, "grant": "authorization_code", "authorize_url": "https://login.example/authorize"}
+NOTHING: Mapping[str, str] = {}
 GRANTED = b'{"access_token": "fake-token", "expires_in": 60, "refresh_token": "fake-refresh"}'
 
 
@@ -27,7 +29,9 @@ def made(table: dict[str, Any]) -> ProviderSettings:
     return model.model_validate(table)
 
 
-def tried(table: dict[str, Any], *bodies: bytes, status: int = 200, way: Way | None = None, **given: str) -> Tried:
+def tried(
+    table: dict[str, Any], *bodies: bytes, status: int = 200, way: Way | None = None, given: Mapping[str, str] = NOTHING
+) -> Tried:
     """Make an attempt."""
     settings = made(table)
     return attempt(settings, [given_reply(body, status=status) for body in bodies], way_of(settings, way), given)
@@ -39,20 +43,20 @@ def methods(attempt: Tried) -> list[tuple[str, str]]:
 
 
 def test_a_provider_is_tried_as_a_daemon_asks_most_of_the_time() -> None:
-    """A fetch, the refresh of a login, an issue; a renewal and a login where they are asked for."""
+    """A fetch, the refresh of a login, an issue; a longer life and a login where they are asked for."""
     assert [way_of(made(one), None) for one in (PROJECTX, MACHINE, PERSON, LINKS)] == [
         "fetch",
         "fetch",
         "refresh",
         "issue",
     ]
-    assert way_of(made(PROJECTX), "renewal") == "renewal"
+    assert way_of(made(PROJECTX), "renew") == "renew"
     assert way_of(made(PERSON), "login") == "login"
 
 
 @pytest.mark.parametrize(
     ("table", "asked"),
-    [({"kind": "jwt", "secret": NOWHERE}, None), (LINKS, "renewal"), (LINKS, "login"), (MACHINE, "login")],
+    [({"kind": "jwt", "secret": NOWHERE}, None), (LINKS, "renew"), (LINKS, "login"), (MACHINE, "login")],
 )
 def test_a_way_that_a_provider_does_not_have_is_said(table: dict[str, Any], asked: Way | None) -> None:
     """A kind that sends nothing, too."""
@@ -74,12 +78,12 @@ def test_a_fetch_is_the_kinds_own_code() -> None:
 
 def test_a_renewal_begins_with_a_token_that_is_held() -> None:
     """Where it is refused, the request after it has no answer, or the next one."""
-    first = tried(PROJECTX, b'{"success": false}', way="renewal")
+    first = tried(PROJECTX, b'{"success": false}', way="renew")
     assert [url.rpartition("/")[2] for _, url in methods(first)] == ["validate", "loginKey"]
     assert first.is_unanswered
-    both = tried(PROJECTX, b'{"success": false}', b'{"success": true, "token": "fake-token"}', way="renewal")
+    both = tried(PROJECTX, b'{"success": false}', b'{"success": true, "token": "fake-token"}', way="renew")
     assert both.token is not None
-    kept = tried(PROJECTX, b'{"success": true, "errorCode": 0}', way="renewal")
+    kept = tried(PROJECTX, b'{"success": true, "errorCode": 0}', way="renew")
     assert kept.token is not None
     assert kept.token.value.reveal() == "{token}"
 
@@ -108,7 +112,7 @@ def test_a_login_in_a_browser_is_the_exchange_of_a_code() -> None:
 
 def test_an_issue_takes_a_callers_parameters() -> None:
     """They are checked as the daemon checks them, before anything else."""
-    good = tried(LINKS, b'{"status": "success", "data": {"token": "fake-token"}}', **VISITOR)
+    good = tried(LINKS, b'{"status": "success", "data": {"token": "fake-token"}}', given=VISITOR)
     assert good.token is not None
     with pytest.raises(InvalidParametersError):
         tried(LINKS, b"{}")

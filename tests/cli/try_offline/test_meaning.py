@@ -1,4 +1,4 @@
-"""What follows an attempt, in plain words, and the exit code."""
+"""Consequences of an attempt, in plain words, and the exit code."""
 
 import pytest
 
@@ -35,7 +35,7 @@ FOLLOWS: list[tuple[str, AttemptError, str]] = [
     ("refresh", TransientError(SOMETHING, may_be_spent=True), "the next refusal is final"),
     ("refresh", TransientError(SOMETHING), "the login stays; tried again by backoff"),
     ("login", LoginRefusedError(SOMETHING), "a person begins again with tokend login one"),
-    ("issue", InvalidParametersError({"a": ["b"]}), "(400)"),
+    ("issue", InvalidParametersError({"a": ["b"]}), "gets a 400"),
     ("issue", RejectedError(SOMETHING), "as a probe"),
     ("issue", RateLimitedError(SOMETHING, retry_after=9.0), "pauses for 9 s"),
     ("issue", TransientError(SOMETHING, repeatable=True), "repeated, at most twice"),
@@ -81,9 +81,9 @@ def test_exit_codes_are_those_of_other_commands() -> None:
     ended = tried(PERSON, b'{"error": "invalid_grant"}', status=400)
     assert (exit_code(ended), outcome_word(ended)) == (4, "login_required")
     assert (exit_code(down := tried(MACHINE, b"", status=503)), outcome_word(down)) == (7, "transient")
-    wrong = tried(LINKS, b'{"data": {"errors": {"username": ["is bad"]}}}', status=400, **VISITOR)
+    wrong = tried(LINKS, b'{"data": {"errors": {"username": ["is bad"]}}}', status=400, given=VISITOR)
     assert (exit_code(wrong), outcome_word(wrong)) == (2, "parameters")
-    first = tried(PROJECTX, b'{"success": false}', way="renewal")
+    first = tried(PROJECTX, b'{"success": false}', way="renew")
     assert (exit_code(first), outcome_word(first)) == (1, "no_reply")
     broken = Tried("fetch", good.stand_ins, good.at, bug="ValueError")
     assert (exit_code(broken), outcome_word(broken)) == (1, "bug")

@@ -79,7 +79,7 @@ def test_lines_fit_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_has_no_answer_and_what_is_not_known_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """One more request, metadata that stand in, a bug, an attempt that did not begin."""
-    shown = text(PROJECTX, tried(PROJECTX, b'{"success": false}', way="renewal"), capsys)
+    shown = text(PROJECTX, tried(PROJECTX, b'{"success": false}', way="renew"), capsys)
     assert "no reply: one more request follows" in shown
     issuer = {**MACHINE, "token_url": None, "issuer": "https://login.example"}
     assert "metadata are not known here" in text(issuer, tried(issuer, GRANTED), capsys)
@@ -93,7 +93,7 @@ def test_what_has_no_answer_and_what_is_not_known_is_said(capsys: pytest.Capture
 def test_further_members_are_named_and_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """Those that grant access apart; an on-demand token is not kept."""
     data = {"token": "fake-token", "loginLink": "https://fake.example/x", "user": "fake-user"}
-    attempt = tried(LINKS, json.dumps({"status": "success", "data": data}).encode(), **VISITOR)
+    attempt = tried(LINKS, json.dumps({"status": "success", "data": data}).encode(), given=VISITOR)
     shown = text(LINKS, attempt, capsys)
     assert "  extra    user\n  secret   loginLink\n" in shown
     assert "fake-" not in shown

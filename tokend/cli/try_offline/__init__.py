@@ -33,7 +33,7 @@ LARGEST_FILE_BYTES = 16 * 1024 * 1024
 @click.option(
     "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help='A header of it, as "Retry-After: 30".'
 )
-@click.option("--renew", is_flag=True, help="While a valid token is held: the answer to its renewal.")
+@click.option("--renew", is_flag=True, help="A valid token is held: the answer to the request that prolongs it.")
 @click.option("--login", is_flag=True, help="A person logs in in a browser: the answer to the code.")
 @click.option("--config", type=click.Path(readable=False), metavar="FILE", help="Configuration [default: as for run].")
 @OUTPUT
@@ -48,7 +48,7 @@ def command(
     config: str | None,
     output: str,
 ) -> int:
-    """Tell what an answer of NAME's upstream would mean. Offline: nothing is sent or saved, and no secret is read.
+    """Show what an answer of NAME's upstream would mean. Offline: nothing is sent or saved, and no secret is read.
 
     The kind's own code makes the request, with a placeholder for each secret (or a new key, where it signs), and reads
     FILE as the answer. Shown are the request, and the token (its length and end, not its value) or the failure, with
@@ -69,7 +69,7 @@ def command(
     if found is None:
         return 2
     replies = _replies(files, status, headers)
-    return _try(found, name, replies, "renewal" if renew else "login" if login else None, values, output)
+    return _try(found, name, replies, "renew" if renew else "login" if login else None, values, output)
 
 
 def _configured(path: str | None, output: str) -> "Config | None":

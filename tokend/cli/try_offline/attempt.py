@@ -19,7 +19,7 @@ from tokend.values.logins import Granted, Login
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
-Way: TypeAlias = Literal["fetch", "renewal", "refresh", "login", "issue"]
+Way: TypeAlias = Literal["fetch", "renew", "refresh", "login", "issue"]
 # A token that is held: half an hour old, and half an hour from its end.
 HALF_A_LIFE_SECONDS = 1800.0
 # Where the kind itself proposes no address.
@@ -66,7 +66,7 @@ def way_of(settings: ProviderSettings, asked: Way | None) -> Way:
             raise WrongWayError("it has no login in a browser: leave out --login")
         return "login"
     if uses_login(settings):
-        return "renewal" if asked == "renewal" else "refresh"
+        return "renew" if asked == "renew" else "refresh"
     return "fetch" if asked is None else asked
 
 
@@ -75,7 +75,7 @@ def attempt(
 ) -> Tried:
     """Make the attempt. Nothing is sent, saved or read. ``parameters`` are a caller's, for an `issue`.
 
-    Raises `InvalidParametersError` for parameters that the kind does not take, `WrongWayError` for those of a held kind.
+    Raises `InvalidParametersError` for parameters that the kind does not take, `WrongWayError` for a held kind's.
     """
     if parameters and way != "issue":
         raise WrongWayError("parameters are for tokens that are issued on demand")
@@ -99,7 +99,7 @@ async def _run(
             tried.token, tried.error = tried.granted.token, tried.granted.fault
         else:
             assert isinstance(settings, Provider)  # noqa: S101  (`way_of`)
-            previous = _held(settings, runtime) if tried.way == "renewal" else None
+            previous = _held(settings, runtime) if tried.way == "renew" else None
             tried.token = await settings.fetch(runtime, previous)
     except AttemptError as error:
         tried.error = error

@@ -1,4 +1,4 @@
-"""What tokend would do after an attempt, in plain words: the tables of `engine.policy`, as sentences."""
+"""Consequences of an attempt, in plain words: the tables of `engine.policy`, as sentences."""
 
 from tokend.cli.token_rows import describe_seconds
 from tokend.cli.try_offline.attempt import Tried
@@ -73,7 +73,7 @@ def _saved(tried: Tried) -> str:
 def _of_call(error: AttemptError) -> str:
     meaning = meaning_of(error)
     if isinstance(error, InvalidParametersError):
-        return "the caller is told which of its parameters are wrong (400)"
+        return "the caller gets a 400 that names the wrong parameters"
     if meaning.is_refusal:
         return "a second refusal in a row sets the state rejected; then a caller's query is sent as a probe, ever rarer"
     if meaning.pauses_host:

@@ -23,7 +23,7 @@ from tokend.values.tokens import Token, shown_extra, utc
 
 _WAYS: Mapping[Way, str] = {
     "fetch": "a token is fetched",
-    "renewal": "a valid token is held, and is renewed",
+    "renew": "a valid token is held, and is renewed",
     "refresh": "the login's refresh token is used",
     "login": "a person logs in in a browser",
     "issue": "a caller asks for a token",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 from tokend.plugin.secret_source import SecretSource
@@ -50,8 +51,8 @@ class StandIns:
     def _usable(self, name: str) -> Secret:
         """Return the first candidate in which the kind finds no fault; the plain text if there is none."""
         plain = stand_in(_last(name))
-        for candidate in (lambda: plain, *_keys(self._settings)):
-            secret = candidate()
+        for candidate in (plain.reveal, *_keys(self._settings)):
+            secret = Secret(candidate())
             try:
                 if name not in self._settings.unusable_secrets({name: secret}):
                     return secret
@@ -69,13 +70,13 @@ def _last(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _keys(settings: ProviderSettings) -> Iterator[Callable[[], Secret]]:
+def _keys(settings: ProviderSettings) -> Iterator[Callable[[], str]]:
     """Return what makes new keys, of the sorts that kinds sign with."""
-    yield lambda: Secret(_rsa())
+    yield _rsa
     for name in CURVES:
-        yield lambda name=name: Secret(_of_curve(name))
-    yield lambda: Secret(_ed25519())
-    yield lambda: Secret(_google_key(settings))
+        yield partial(_of_curve, name)
+    yield _ed25519
+    yield partial(_google_key, settings)
 
 
 def _rsa() -> str:
