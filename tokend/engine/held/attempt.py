@@ -110,8 +110,9 @@ class AttemptRunner:
         # Kept: it is read whenever the refresher computes its next attempt, and a protocol check is slow.
         self.renewable = not takes_initial_token(settings) or settings.can_renew
         self._runtime: Runtime = self._context.runtime(settings)
-        if may_use_login(settings):
+        if may_use_login(settings) or settings.keeps_documents:
             self._runtime = RecordRuntime(self._runtime, self._name, self._store)
+        if may_use_login(settings):
             self.login = self.login or LoginExchange(self._name, self._context)
             self.login.keep_in(settings)
         # The other providers whose tokens each attempt needs.

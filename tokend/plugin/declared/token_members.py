@@ -60,8 +60,7 @@ def made_headers(
 
     A header that lacks something is left out. An empty text removes ``Authorization``.
     """
-    values: dict[str, Value] = {"token": token.value}
-    values |= {f"extra.{name}": _as_value(one) for name, one in token.extra.items()}
+    values = as_values(token)
     made, missing = {}, []
     for name, parsed in header_texts(configured, token.token_type):
         others = {one for one in parsed.names if one not in values}
@@ -70,6 +69,11 @@ def made_headers(
         elif parsed.parts:
             made[name] = as_text(parsed.fill({**values, **{one: more[one] for one in others if more is not None}}))
     return made, missing
+
+
+def as_values(token: Token) -> dict[str, Value]:
+    """Return what a token brings by the names that stand in ``{…}``."""
+    return {"token": token.value, **{f"extra.{name}": _as_value(one) for name, one in token.extra.items()}}
 
 
 def header_texts(configured: Mapping[str, str], type_of_token: str = BEARER) -> Iterator[tuple[str, Text]]:
