@@ -187,7 +187,7 @@ def everything(tmp_path: Path) -> Config:
     for name in ("github-app.pem", "api.pem"):
         written(tmp_path, rsa_pem(), name=name)
     identity = pyrage.x25519.Identity.generate()
-    written(tmp_path, pyrage.encrypt(rsa_pem(), [identity.to_public()]), name="github-app.pem.age")
+    written(tmp_path, pyrage.encrypt(rsa_pem().encode(), [identity.to_public()]), name="github-app.pem.age")
     written(tmp_path, str(identity), name="identity.txt")
     written(tmp_path, google_key(), name="google-key.json")
     for name in ("partner.secret", "listen.secret", "vault.role-id", "cloud.key"):

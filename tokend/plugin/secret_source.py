@@ -50,6 +50,7 @@ _NAMES = {
     "age": "age file",
     "keyring": "keyring item",
 }
+PLACES = tuple(_NAMES)
 _FORMS = (
     "{ env = }, { file = }, { credential = }, { command = [..] }, { token = }, { age =, identity = }, { keyring = }"
 )
@@ -142,7 +143,7 @@ class SecretSource(CompactModel):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        given = [key for key in (*_NAMES, "literal") if getattr(self, key) is not None]
+        given = [key for key in (*PLACES, "literal") if getattr(self, key) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
             raise ValueError(f"a secret is exactly one of {_FORMS} or a string; found {found}")
@@ -200,7 +201,7 @@ class SecretSource(CompactModel):
 
     @property
     def _key(self) -> str | None:
-        return next((key for key in _NAMES if getattr(self, key) is not None), None)
+        return next((key for key in PLACES if getattr(self, key) is not None), None)
 
 
 def keyring_names(item: str) -> tuple[str, str]:
