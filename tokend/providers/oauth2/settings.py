@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
 
 from tokend.plugin.connection_settings import ConnectionSettings
+from tokend.plugin.declared.answer_rows import Rows
 from tokend.plugin.declared.placeholders import TextField
 from tokend.plugin.field_roles import Absence, Role
 from tokend.plugin.secret_source import SecretField
@@ -15,7 +16,7 @@ from tokend.plugin.settings import HeldSettings
 from tokend.plugin.settings_base import AnchoredPath, Duration
 from tokend.plugin.shown_text import looks_secret
 from tokend.providers.oauth2.consistency import faults, raise_faults
-from tokend.providers.oauth2.declared_answer import AnswerRow, AnswerSettings, RequestSettings
+from tokend.providers.oauth2.declared_answer import AnswerSettings, RequestSettings
 from tokend.providers.oauth2.fields import EndpointUrl, Issuer, Parameters, Resources, Scopes, Several, Visible
 from tokend.providers.oauth2.words import ClientAuth, Grant, SigningAlgorithm
 from tokend.values.secret import Secret
@@ -80,7 +81,7 @@ class OAuth2Settings(ConnectionSettings, HeldSettings):
 
     # The answer.
     answer: AnswerSettings = Field(default_factory=AnswerSettings)
-    errors: Annotated[tuple[AnswerRow, ...], Field(strict=False), Role.HANDLING] = ()
+    errors: Annotated[Rows, Role.HANDLING] = ()
     zero_means: Annotated[Literal["expired", "never"], Role.HANDLING] = "expired"
     min_interval: Annotated[Duration, Role.HANDLING] = timedelta(seconds=1)
     max_lifetime: Annotated[Duration | None, Role.HANDLING] = None
