@@ -25,7 +25,7 @@ path = "out/hub"
 [[providers.hub.sinks]]
 kind = "http"
 auth = "{LITERAL}"
-request = {{ method = "PUT", url = "https://store.example/hub", json = {{ value = "{{value}}", secret = "{LITERAL}" }} }}
+request = {{ method = "PUT", url = "https://s.example/hub", json = {{ v = "{{value}}", secret = "{LITERAL}" }} }}
 
 [providers.acme]
 kind = "http"
@@ -78,14 +78,14 @@ def table(text: str, name: str) -> Any:
 def test_keys_of_the_vendor_are_marked(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The user's keys are not, and win."""
     text = shown(path, "hub", capsys)
-    assert text.startswith(f'# {path}:1\n# what is marked comes from vendor "github": ')
+    assert text.startswith(f'# {path}:1\n# what is marked comes from vendor "github"\n')
     assert 'kind = "oauth2"  # vendor github\n' in text
     assert 'refresh_before = "10m"\n' in text
     found = table(text, "hub")
     assert found["client_id"] == "Iv23liExample"
     assert found["sinks"][0] == {"kind": "raw", "path": "out/hub"}
     assert found["sinks"][1]["auth"] == "…"
-    assert found["sinks"][1]["request"]["json"] == {"value": "{value}", "secret": "…"}
+    assert found["sinks"][1]["request"]["json"] == {"v": "{value}", "secret": "…"}
     assert "vendor" not in found
 
 

@@ -45,6 +45,6 @@ def test_remarks_stand_beside_the_keys() -> None:
 
     table = {"a": 1, "b": {"c": 2}, "rows": [{"a": 1}, {"a": 2}], "others": [{"x": 1}]}
     assert written(table, ("t",), remark).splitlines() == [
-        "[t]", "a = 1  # here", "", "[t.b]", "c = 2  # here", "", "[[t.rows]]  # here", "a = 1", "", "[[t.rows]]", "a = 2",
-        "", "[[t.others]]", "x = 1  # here",
+        "[t]", "a = 1  # here", "", "[t.b]", "c = 2  # here", "", "[[t.rows]]  # here", "a = 1", "", "[[t.rows]]",
+        "a = 2", "", "[[t.others]]", "x = 1  # here",
     ]  # fmt: skip

@@ -29,6 +29,7 @@ _PLACEHOLDER = re.compile(r"(?<!\{)\{[A-Za-z_]")
 def show(config: "Config", name: str, output: str) -> None:
     """Print the table of a provider, which ``config`` has."""
     from tokend.config.table_in_force import table_in_force
+    from tokend.config.vendor_lookup import BUILT_IN
 
     table = table_in_force(config, name)
     provider = config.providers[name]
@@ -39,7 +40,8 @@ def show(config: "Config", name: str, output: str) -> None:
     line = table.origin(())[1]
     click.echo(escaped(f"# {table.file}{'' if line is None else f':{line}'}"))
     if table.defaults is not None:
-        click.echo(escaped(f'# what is marked comes from vendor "{table.defaults.vendor}": {table.defaults.file}'))
+        own = "" if table.defaults.file.parent == BUILT_IN else f": {table.defaults.file}"
+        click.echo(escaped(f'# what is marked comes from vendor "{table.defaults.vendor}"{own}'))
     text = written(values, ("providers", name), lambda where: _remark(table, where))
     click.echo(escaped(text, kept="\n"), nl=False)
 
