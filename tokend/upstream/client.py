@@ -164,6 +164,7 @@ class Upstream:
             sent_at=sent_at,
             date=date,
             offset=_offset(date, sent_at, received_at),
+            cookies=tuple(response.headers.get_list("set-cookie")),
         )
 
     async def _make_proxy(self, host: str, proxy_url: str | None) -> "httpcore.Proxy | None":
