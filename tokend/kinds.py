@@ -117,6 +117,7 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "auth-token": "tokend.providers.auth_token:AuthToken",
         "vault": "tokend.providers.vault:Vault",
         "oauth2": "tokend.providers.oauth2.kind:OAuth2",
+        "http": "tokend.providers.http.kind:Http",
         "command": "tokend.providers.command:Command",
         "file": "tokend.providers.file:File",
         "github-app": "tokend.providers.github_app:GithubApp",

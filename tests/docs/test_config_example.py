@@ -191,7 +191,8 @@ def everything(tmp_path: Path) -> Config:
     for name in ("credentials/tokend-state-key", "old-state.key", "login.key"):
         written(tmp_path, "obviously fake, and of 32 bytes.", name=name)
     written(tmp_path, '{"accounts": [{"token": "obviously-fake"}]}', name="mesh.token")
-    for name in ("tt-key", "tt-secret", "vault-secret-id"):
+    written(tmp_path, '{"secret": "obviously-fake"}', name="tt-application.json")
+    for name in ("tt-key", "vault-secret-id"):
         written(tmp_path, "obviously-fake", name=f"credentials/{name}")
     environ = dict.fromkeys(re.findall(r'env = "([A-Z_]+)"', text()), "eyJ-obviously-fake")
     environ["CREDENTIALS_DIRECTORY"] = str(tmp_path / "credentials")

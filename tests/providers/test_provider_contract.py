@@ -21,6 +21,7 @@ from tokend.plugin.token_expiry import MISSING
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.github_app import GithubApp
 from tokend.providers.google_service_account import GoogleServiceAccount
+from tokend.providers.http.kind import Http
 from tokend.providers.oauth2.kind import OAuth2
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
@@ -152,6 +153,25 @@ KINDS = {
         3600,
         secrets=(ENVIRON["API_SECRET"],),
         is_oauth=True,
+    ),
+    "http": Kind(
+        lambda url, **more: Http.model_validate(
+            {
+                "secrets": {"key": env("API_SECRET")},
+                "request": {"method": "POST", "url": f"{url.rstrip('/')}/session", "json": {"key": "{key}"}},
+                "answer": {
+                    "token": "data.t",
+                    "expires_in": "data.life",
+                    "zero_means": more.pop("zero_means", "expired"),
+                },
+                **more,
+            }
+        ),
+        {"data": {"t": TOKEN, "life": 3600}},
+        ("data", "t"),
+        ("data", "life"),
+        3600,
+        secrets=(ENVIRON["API_SECRET"],),
     ),
     "github-app": Kind(
         lambda url, **more: GithubApp(
@@ -379,9 +399,9 @@ def test_a_host_has_one_rate_limit_for_all_kinds(kind: Kind) -> None:
 )  # fmt: skip
 def test_an_upstream_that_could_be_read_in_two_ways_is_refused(kind: Kind, url: str) -> None:
     """Secrets are sent to this host."""
-    if kind.is_oauth and url.endswith("?q"):
+    if (kind.is_oauth or kind is KINDS["http"]) and url.endswith("?q"):
         return
-    with pytest.raises(ValueError, match=r"base_url|address|token_url"):
+    with pytest.raises(ValueError, match=r"base_url|address|token_url|request"):
         kind.make(url)
 
 
@@ -398,7 +418,7 @@ def test_another_upstream_is_another_account(kind: Kind) -> None:
     """A token of the old host must not be served for the new host."""
     made = kind.make("https://a.example")
     if isinstance(made, HeldSettings):
-        assert not {"base_url", "token_url"}.isdisjoint(made.account_fields)
+        assert not {"base_url", "token_url", "request"}.isdisjoint(made.account_fields)
         assert made.account_fields <= made.request_fields()
         assert not made.local
     assert not made.request_fields() & {"timeout", "proxy", "ca_file", "required", "access", "headers", "zero_means"}

@@ -46,7 +46,7 @@ def runtime(threads: NotedThreads, **keys: Any) -> ProviderRuntime:
 
 
 def test_only_what_may_block_is_read_in_a_thread(tmp_path: Path) -> None:
-    """An environment variable is there at once; a file may be on a disk that hangs."""
+    """An environment variable is there at once; a file may be on a disk that hangs, an expression takes its time."""
     threads = NotedThreads()
     (tmp_path / "key").write_text("obviously-fake-file\n")
 
@@ -56,6 +56,9 @@ def test_only_what_may_block_is_read_in_a_thread(tmp_path: Path) -> None:
         assert threads.given == []
         assert (await one.reveal(SecretSource(file=tmp_path / "key"))).reveal() == "obviously-fake-file"
         assert threads.given == [REVEAL_SECONDS]
+        with pytest.raises(SecretError, match="is no JSON"):
+            await one.reveal(SecretSource.model_validate({"env": "KEY", "select": "a"}))
+        assert threads.given == [REVEAL_SECONDS] * 2
 
     anyio.run(main)
 

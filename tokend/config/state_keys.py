@@ -9,7 +9,7 @@ from tokend.config.findings import Findings
 from tokend.config.model import DaemonSettings
 from tokend.config.secret_checks import inspect_all, of_secrets
 from tokend.config.secret_problems import report, report_literals
-from tokend.plugin.secret_reading import decoded, read_raw
+from tokend.plugin.secret_reading import decoded, read_content
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import SecretError
 
@@ -26,7 +26,7 @@ def read_state_key(source: SecretSource, environ: Mapping[str, str] = os.environ
 
     32 bytes are a key as they are, also where the last one is a newline: they may be random.
     """
-    raw = read_raw(source, environ)
+    raw = read_content(source, environ)
     if source.encoding == "text" and len(raw) == KEY_BYTES:
         return raw
     key = decoded(source, raw).reveal_bytes()

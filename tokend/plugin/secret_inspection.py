@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tokend.files import Level, trusted
 from tokend.plugin.secret_oddities import oddities
-from tokend.plugin.secret_reading import check_path, decoded, foreign_level, path_of, read_raw
+from tokend.plugin.secret_reading import check_path, decoded, foreign_level, path_of, read_content
 from tokend.plugin.secret_source import SecretSource, shows_path
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
@@ -52,7 +52,7 @@ def inspect_secret(
             return Inspected(None, error, ())
         return Inspected(None, None, tuple(warnings))
     try:
-        raw = read_raw(source, environ)
+        raw = read_content(source, environ)
         secret = decoded(source, raw)
     except SecretError as error:
         return Inspected(None, error, tuple(warnings), source.literal is not None)

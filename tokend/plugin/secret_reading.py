@@ -25,16 +25,16 @@ PASSED_ON = (*command.PASSED_ON, "USER", "LOGNAME", "TMPDIR", "CREDENTIALS_DIREC
 
 
 def read_secret(source: SecretSource, environ: Mapping[str, str] = os.environ) -> Secret:
-    """Read and decode a secret now. Blocks.
+    """Read, select and decode a secret now. Blocks.
 
     Strips one trailing newline before decoding. Reads a file until two reads agree. Raises `SecretError`, which names
     the secret's place, never its content; `UnsafePathError` if somebody else decides the content.
     """
-    return decoded(source, read_raw(source, environ))
+    return decoded(source, read_content(source, environ))
 
 
 def decoded(source: SecretSource, raw: bytes) -> Secret:
-    """Decode what `read_raw` returned. Raises `SecretError`."""
+    """Decode what `read_content` returned. Raises `SecretError`."""
     raw = raw.removesuffix(b"\n").removesuffix(b"\r") if raw.endswith(b"\n") else raw
     if not raw:
         raise SecretError(f"{source} is empty")
@@ -62,7 +62,17 @@ def of_token(source: SecretSource, value: Secret | None) -> Secret:
     return decoded(source, value.reveal_bytes())
 
 
-def read_raw(source: SecretSource, environ: Mapping[str, str]) -> bytes:
+def read_content(source: SecretSource, environ: Mapping[str, str]) -> bytes:
+    """Read what is at the secret's place, and select in it. Blocks. Raises as `read_secret` does."""
+    raw = _read_raw(source, environ)
+    if source.select is None:
+        return raw
+    from tokend.plugin.secret_selection import selected  # few configurations have an expression
+
+    return selected(source, source.select, raw)
+
+
+def _read_raw(source: SecretSource, environ: Mapping[str, str]) -> bytes:
     """Read what is at the secret's place, as it is. Blocks. Raises as `read_secret` does."""
     if source.literal is not None:
         return source.literal.reveal_bytes()

@@ -7,16 +7,28 @@ messages show a place only if it looks like one (`is_shown`).
 import re
 import shutil
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
-from tokend.plugin.settings_base import CompactModel, absolute_path
+from tokend.plugin.settings_base import CompactModel, KeyValueError, absolute_path
 from tokend.plugin.shown_text import NOT_SHOWN, looks_secret
 from tokend.values.secret import Secret
+
+if TYPE_CHECKING:
+    from tokend.plugin.declared.expressions import Expression
 
 _SHOWN = {
     "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}", re.ASCII),
@@ -42,8 +54,20 @@ def _secret_file(value: Any, info: ValidationInfo) -> Any:
     return UnshownPath(path) if isinstance(value, str) and not is_shown("file", value) else path
 
 
+def _select(value: Any) -> Any:
+    from tokend.plugin.declared.expressions import compiled  # few configurations have one, and it imports jmespath
+
+    return compiled(value)
+
+
+if TYPE_CHECKING:
+    _Select = Expression | None
+else:
+    _Select = Annotated[Any, PlainValidator(_select), WithJsonSchema({"type": "string", "minLength": 1})]
+
+
 class SecretSource(CompactModel):
-    """A secret's place as written in the configuration (exactly one of six), and the secret's encoding.
+    """A secret's place as written in the configuration (exactly one of six), its part of the content, its encoding.
 
     Equality compares places (and literal values, in constant time). A reload therefore sees a change of place, not of
     content; fingerprints show a change of content.
@@ -58,6 +82,8 @@ class SecretSource(CompactModel):
     # The name of another provider, whose valid token is the secret.
     token: str | None = None
     literal: SkipJsonSchema[Secret | None] = Field(default=None, repr=False)
+    # What of a JSON content is the secret (`secret_selection`); None: all of it.
+    select: _Select = None
     encoding: Literal["text", "base64", "hex"] = "text"
 
     @model_validator(mode="before")
@@ -90,6 +116,8 @@ class SecretSource(CompactModel):
                 "a secret is exactly one of { env = }, { file = }, { credential = }, { command = [..] }, { token = } "
                 f"or a string; found {' and '.join(given) or 'none of them'}"
             )
+        if self.select is not None and self.token is not None:
+            raise KeyValueError("select", "a token is no JSON content: select has no effect beside it")
         return self
 
     @classmethod

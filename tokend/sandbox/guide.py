@@ -51,6 +51,9 @@ def guide(url: str, options: Options) -> list[str]:
             key, path = _KEYS[kind]
             account += f"; {key}: curl {url}{path}"
         lines.append(f"  {kind:<12} {account}" + (f"; to try a token: {_TO_TRY[kind]}" if kind in _TO_TRY else ""))
+    lines.append(
+        f'  {"http":<12} any of them, as a table: request.url = "{url}/api/Auth/loginKey" asks for one of projectx'
+    )
     store = {"auth": "railway_project_token", "project": "railway_project", "environment": "railway_environment"}
     place = ", ".join(f"{key} = {_shown(name, options)}" for key, name in store.items())
     lines += [

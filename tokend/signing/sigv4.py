@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
 from tokend.values.secret import Secret
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+from tokend.values.url import host_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ def signed_headers(
     if keys.session_token is not None:
         sent["X-Amz-Security-Token"] = keys.session_token
     clear = {name.lower(): value.reveal() if isinstance(value, Secret) else value for name, value in sent.items()}
-    clear["host"] = _host(url)
+    clear["host"] = host_header(url)
     names = ";".join(sorted(clear))
     lines = "".join(f"{name}:{' '.join(clear[name].split())}\n" for name in sorted(clear))
     request = "\n".join(["POST", _path(url), "", lines, names, hashlib.sha256(body).hexdigest()])
@@ -54,14 +53,6 @@ def _key(secret: Secret, scope: str) -> bytes:
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
     return key
-
-
-def _host(url: str) -> str:
-    """Return the header Host as HTTP clients send it: without the scheme's own port."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    return host if parts.port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f"{host}:{parts.port}"
 
 
 def _path(url: str) -> str:

@@ -90,10 +90,10 @@ class ProviderRuntime:
         return now.wall if seen is None else seen.wall + timedelta(seconds=seen.until(now))
 
     async def reveal(self, source: SecretSource) -> Secret:
-        """Read a secret now; files and commands in a thread. Raises `SecretError`."""
+        """Read a secret now; in a thread what reads a file, runs a command or evaluates. Raises `SecretError`."""
         if source.token is not None:
             return of_token(source, self._tokens(source.token))
-        if source.file is None and source.command is None and source.credential is None:
+        if source.file is None and source.command is None and source.credential is None and source.select is None:
             return read_secret(source, self._environ)
         try:
             return await self._threads.run(lambda: read_secret(source, self._environ), seconds=REVEAL_SECONDS)

@@ -13,6 +13,7 @@ _PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?", re.A
 _WITH_USER = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2,}[^/\\?#]*@")
 
 DOTS = {".", ".."}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def host_of(url: str) -> str:
@@ -21,6 +22,14 @@ def host_of(url: str) -> str:
     host = parts.hostname or "?"
     host = f"[{host}]" if ":" in host else host
     return f"{host}:{parts.port or (80 if parts.scheme == 'http' else 443)}"
+
+
+def host_header(url: str) -> str:
+    """Return the header Host as HTTP clients send it: without the scheme's own port."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return host if parts.port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f"{host}:{parts.port}"
 
 
 def path_of(url: str) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tokend.plugin.declared.placeholders import Text, Value
-from tokend.plugin.declared.url_template import UrlField, UrlTemplate
+from tokend.plugin.declared.url_template import UrlField, UrlTemplate, percent_encoded
 from tokend.plugin.settings_base import Settings
 from tokend.values.errors import TransientError
 from tokend.values.secret import Secret
@@ -115,3 +115,19 @@ def test_no_value_changes_more_than_its_own_place(value: str, other: str) -> Non
     assert [unquote(one) for one in parts.path.split("/")] == ["", "a", value, "b"]
     wanted = [("q", value), ("r", "1"), *([("s", value)] if other else [])]
     assert parse_qsl(parts.query, keep_blank_values=True) == wanted
+
+
+def test_path_and_pairs_are_the_pieces_of_what_is_sent() -> None:
+    """Whatever of them is empty; a ? in the query is a part of it."""
+    paths = ("", "/{x}/b%2Fc", "?", "/?a={x}&b?c={x}&&")
+    queries: tuple[dict[str, str], ...] = ({}, {"q": "{x}", "r s": "t&{x}u"})
+    for url in (f"https://a.example{path}" for path in paths):
+        for query in queries:
+            texts = {name: Text.parse(text) for name, text in query.items()}
+            template = UrlTemplate.parse(url)
+            values: dict[str, Value] = {"x": "y&/?ä"}
+            path = template.path.fill(values, percent_encoded)
+            pairs = [pair.fill(values, percent_encoded) for pair in template.pairs(texts)]
+            sent = template.fill(values, texts)
+            mark = "?" if "?" in sent else ""
+            assert f"https://a.example{path}{mark}{'&'.join(map(str, pairs))}" == sent

@@ -110,6 +110,11 @@ def _encoded(value: object) -> bytes:
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
 
 
+def _is_hidden_in_part(value: object) -> bool:
+    """Return whether a table's repr leaves something out: texts of a declared request, which may hold a secret."""
+    return isinstance(value, BaseModel) and not all(one.repr for one in type(value).model_fields.values())
+
+
 def _canonical(settings: ProviderSettings, fields: Iterable[str], revealed: dict[str, Secret]) -> bytes:
     """Encode fields so that equal bytes mean equal values. ``repr`` keeps types apart and the order of claims."""
     parts: list[bytes] = [settings.kind.encode()]
@@ -122,7 +127,10 @@ def _canonical(settings: ProviderSettings, fields: Iterable[str], revealed: dict
             content = _encoded(value)
         elif isinstance(value, SecretSource):
             literal = b"" if value.literal is None else value.literal.reveal_bytes()
-            content = f"{value.place}|{value.command!r}|{value.encoding}|".encode() + literal
+            part = "" if value.select is None else f"{value.select.text}|"
+            content = f"{value.place}|{value.command!r}|{value.encoding}|{part}".encode() + literal
+        elif _is_hidden_in_part(value):
+            content = _encoded(value)
         else:
             content = repr(value).encode("utf-8", "surrogatepass")
         parts.append(name.encode() + b"=" + len(content).to_bytes(8, "big") + content)

@@ -65,7 +65,8 @@ class Expression:
         return f"Expression({self.text!r})"
 
 
-def _compiled(value: object) -> Expression:
+def compiled(value: object) -> Expression:
+    """Return the expression that a configuration has written. Raises ValueError for what is none."""
     if isinstance(value, Expression):
         return value
     if not isinstance(value, str):
@@ -75,7 +76,7 @@ def _compiled(value: object) -> Expression:
 
 ExpressionField = Annotated[
     Expression,
-    PlainValidator(_compiled),
+    PlainValidator(compiled),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_EXPRESSION}),
 ]
 """The type of a settings field that holds an expression."""

@@ -93,7 +93,7 @@ class RequestSettings(Settings):
         Raises `TransientError` if a value does not fit into the URL.
         """
         headers: dict[str, str | Secret] = {name: text.fill(values) for name, text in self.headers.items()}
-        body, kind = self._body(values)
+        body, kind = self.body(values)
         given = {name.lower() for name in headers}
         if kind is not None and "content-type" not in given:
             headers["Content-Type"] = kind
@@ -101,7 +101,8 @@ class RequestSettings(Settings):
             headers["Accept"] = "application/json"
         return UpstreamRequest(self.method, self.url.fill(values, self.query), headers, body)
 
-    def _body(self, values: Mapping[str, Value]) -> tuple[bytes, str | None]:
+    def body(self, values: Mapping[str, Value]) -> tuple[bytes, str | None]:
+        """Return the body with these values, and its content type; None without a body."""
         if self.json_body is not None:
             return self.json_body.fill(values), "application/json"
         if self.form is not None:

@@ -59,6 +59,18 @@ class UrlTemplate:
         return self.text.names
 
     @property
+    def path(self) -> Text:
+        """The path: what follows the origin, without the query."""
+        whole, start = _split(self.text, "?", 1)[0], _START.match(self.text.start)
+        first, *others = whole.parts
+        return Text((str(first)[len(start[1] if start else "") :], *others))
+
+    def pairs(self, query: Mapping[str, Text]) -> tuple[Text, ...]:
+        """Return the pairs of the whole query, in order, as they are filled: ``query`` comes last, already encoded."""
+        written = [pair for text in _split(self.text, "?", 1)[1:] for pair in _split(text, "&")]
+        return (*written, *(_encoded_pair(name, text) for name, text in query.items()))
+
+    @property
     def shown(self) -> str:
         """Host and path, with the placeholders as they are written and without the query."""
         return self.text.shown.partition("?")[0].partition("://")[2]
@@ -91,6 +103,24 @@ def percent_encoded(text: str) -> str:
 def form_encoded(texts: Mapping[str, str | Secret]) -> str:
     """Return ``name=value`` pairs, in clear, as a query or a form has them."""
     return "&".join(f"{percent_encoded(name)}={percent_encoded(as_text(text))}" for name, text in texts.items())
+
+
+def _encoded_pair(name: str, text: Text) -> Text:
+    parts = (percent_encoded(part) if isinstance(part, str) else part for part in text.parts)
+    return Text((f"{percent_encoded(name)}=", *parts))
+
+
+def _split(text: Text, separator: str, most: int = -1) -> list[Text]:
+    """Split a text where its literal parts have a separator, at most so many times."""
+    pieces: list[list[str | Placeholder]] = [[]]
+    for part in text.parts:
+        if isinstance(part, Placeholder):
+            pieces[-1].append(part)
+            continue
+        first, *others = part.split(separator, most - len(pieces) + 1 if most > 0 else -1)
+        pieces[-1].append(first)
+        pieces += [[other] for other in others]
+    return [Text(tuple(piece)) for piece in pieces]
 
 
 def _parsed(value: object) -> UrlTemplate:

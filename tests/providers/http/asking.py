@@ -1,0 +1,74 @@
+"""One attempt of kind ``http`` at a server that follows a script, and what that server was asked."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from tests.providers.live import attempt
+from tests.upstream.loopback import Behaviour, Loopback, reply
+from tokend.providers.http.kind import Http
+from tokend.values.errors import AttemptError
+from tokend.values.tokens import Token
+
+TOKEN = "obviously-fake-access-token"
+TABLE: Mapping[str, Any] = {
+    "kind": "http",
+    "secrets": {"key": {"env": "API_KEY"}, "secret": {"env": "API_SECRET"}},
+    "answer": {"token": "token", "expires_in": "life"},
+}
+
+
+def said(status: int = 200, /, headers: Mapping[str, str] | None = None, **body: Any) -> Behaviour:
+    """Return a JSON reply."""
+    return reply(json.dumps(body).encode(), status=status, headers=headers)
+
+
+def granted(**more: Any) -> Behaviour:
+    """Return a usual grant; None removes a member."""
+    whole = {"token": TOKEN, "life": 3600, **more}
+    return said(**{key: value for key, value in whole.items() if value is not None})
+
+
+def settings(origin: str = "https://api.example", **keys: Any) -> Http:
+    """Return settings of a POST with a key, as a configuration has them. A key None is left out."""
+    request = {"method": "POST", "url": "/token", "json": {"key": "{key}"}, **keys.pop("request", {})}
+    whole = {**TABLE, "request": request, **keys}
+    for name in ("request", "renew"):
+        if name in whole and whole[name]["url"].startswith("/"):
+            whole[name] = {**whole[name], "url": f"{origin}{whole[name]['url']}"}
+    for name in ("request", "renew", "answer"):
+        if name in whole:
+            whole[name] = {key: value for key, value in whole[name].items() if value is not None}
+    return Http.model_validate({key: value for key, value in whole.items() if value is not None})
+
+
+def ask(*script: Behaviour, **keys: Any) -> tuple[Token | AttemptError, Loopback]:
+    """Make one attempt. ``previous`` is the token held."""
+    runtime, previous = keys.pop("runtime", None), keys.pop("previous", None)
+    return attempt(lambda url: settings(url, **keys), *script, runtime=runtime, previous=previous)
+
+
+def token_of(*script: Behaviour, **keys: Any) -> Token:
+    """Return the token of an attempt that succeeds."""
+    outcome, _ = ask(*script, **keys)
+    assert isinstance(outcome, Token), outcome
+    return outcome
+
+
+def error_of(*script: Behaviour, **keys: Any) -> AttemptError:
+    """Return the error of an attempt that fails. It quotes nothing that was planted."""
+    outcome, _ = ask(*script, **keys)
+    assert isinstance(outcome, AttemptError), outcome
+    assert "planted" not in str(outcome)
+    return outcome
+
+
+def faults_of(**keys: Any) -> dict[str, str]:
+    """Return what is wrong with a table: the messages by the dotted path of their keys."""
+    try:
+        settings(**keys)
+    except ValidationError as error:
+        return {".".join(map(str, one["loc"])): one["msg"] for one in error.errors()}
+    return {}

@@ -1,0 +1,1 @@
+"""Kind ``http``: tokens of any API, whose requests and answers the configuration declares."""
