@@ -163,7 +163,10 @@ class InteractiveLogin(WithLogin, Protocol):
         """Whether a login can be revoked at the server, as far as the settings say."""
 
     async def revoke(self, runtime: RememberingRuntime, login: Login) -> None:
-        """Revoke the login's refresh token, which it has (RFC 7009). Returns when the server has confirmed. Raises `AttemptError`."""
+        """Revoke the login's refresh token, which it has (RFC 7009). Returns when the server has confirmed.
+
+        Raises `AttemptError`.
+        """
 
 
 def may_use_login(settings: HeldSettings) -> TypeGuard[WithLogin]:

@@ -65,7 +65,11 @@ class LoginWatch:
     async def _look(self, name: str) -> None:
         self._next.pop(name, None)
         provider = self._providers.get(name)
-        if provider is None or not isinstance(provider.settings, HeldSettings) or not needs_persons_login(provider.settings):
+        if (
+            provider is None
+            or not isinstance(provider.settings, HeldSettings)
+            or not needs_persons_login(provider.settings)
+        ):
             return
         now, logins = self._clock.instant(), self._store.get(name).login
         if (notice := due_notice(logins, now)) is not None:

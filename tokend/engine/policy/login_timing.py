@@ -1,4 +1,4 @@
-"""What the end of a login means for its token: when a refresh is due, and whether there can be one. Pure."""
+"""The end of a login, and its meaning for the token: when a refresh is due, and whether there can be one. Pure."""
 
 from tokend.engine.records.record import Record
 from tokend.plugin.login import can_refresh, needs_persons_login
