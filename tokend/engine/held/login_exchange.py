@@ -180,18 +180,17 @@ class LoginExchange:
         self._require_unbarred()
         state = self._store.get(self._name).login.state
         now = self._clock.instant()
-        if state.login is None or state.is_required or not can_refresh(settings, state.login, now):
-            if begins_login(settings):
-                with self._uncut():
-                    return await self._begin(settings, runtime, use)
-                raise TransientError("the exchange was broken off")
+        has_none = state.login is None or state.is_required or not can_refresh(settings, state.login, now)
+        if has_none and not begins_login(settings):
             await self._end(LoginRefusedError())
             raise LoginRefusedError(f"a person has to log in: {login_command(self._name)}")
-        if isinstance(state, Lost):
+        if isinstance(state, Lost) and not has_none:
             with exits_refused():
                 await settings.probe_server(runtime)
         self._require_unbarred()  # a logout may have begun meanwhile; from here on it waits
         with self._uncut():
+            if has_none and begins_login(settings):
+                return await self._begin(settings, runtime, use)
             login = await self._journal()
             try:
                 with exits_refused():
