@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tokend.cli.check_result import count, print_json, print_text, rows
+from tokend.cli.check_result import count, print_errors, print_json, print_text, rows
 from tokend.cli.options import OUTPUT, SOCKET_ALONE, name_completion, readable
 from tokend.cli.plan import print_plan
 from tokend.cli.streams import escaped
@@ -80,21 +80,13 @@ def _check_as(file: str | None, unit: str | None, user: str | None, output: str)
     try:
         report = check_unit(file, unit) if unit is not None else check_as_user(file, str(user))
     except ConfigError as error:
-        _print_failure(file, str(error), output)
+        print_errors(file, error, output)
         return 2
     if output == "json":
         print_json(errors=rows(report.errors), warnings=rows(report.warnings), notes=list(report.notes))
         return 2 if report.errors else 0
     print_text(report.file, report.providers, report.errors, report.warnings, report.notes)
     return 2 if report.errors else 0
-
-
-def _print_failure(file: str | None, message: str, output: str) -> None:
-    """Print why nothing could be checked."""
-    if output == "json":
-        print_json(errors=[{"file": file, "line": None, "column": None, "message": message}], warnings=[])
-    else:
-        click.echo(message, err=True)
 
 
 def _plan(file: str | None, output: str, socket: str | None) -> int:
@@ -123,20 +115,13 @@ def _checked(file: str | None, output: str, *, last: bool) -> "Config | int":
 
     Prints the result as JSON only if this is the ``last`` step.
     """
-    from tokend.config import InvalidConfigError
     from tokend.kinds import load_config
     from tokend.values.errors import ConfigError
 
     try:
         config = load_config(None if file is None else Path(file), in_shell=not os.environ.get("CREDENTIALS_DIRECTORY"))
-    except InvalidConfigError as error:
-        if output == "json":
-            print_json(errors=rows(error.errors), warnings=[])
-        else:
-            print_text("", 0, error.errors, (), ())
-        return 2
-    except ConfigError as error:  # there is no file
-        _print_failure(file, str(error), output)
+    except ConfigError as error:
+        print_errors(file, error, output)
         return 2
     notes = tuple(note.headline for note in config.notes)
     if output == "json":

@@ -1,8 +1,8 @@
 """Refreshing a login, the harmless request after a lost answer, and revocation (RFC 6749, 6; RFC 7009)."""
 
+from tokend.plugin.declared.answer import is_page
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.login import RememberingRuntime
-from tokend.providers.oauth2.answers import is_page
 from tokend.providers.oauth2.discovery import endpoints_of
 from tokend.providers.oauth2.exchange import ask
 from tokend.providers.oauth2.fields import origin_of
