@@ -138,7 +138,7 @@ class OAuth2Settings(ConnectionSettings, HeldSettings):
         if self.request.encoding == "query":
             yield 'request.encoding = "query": what is sent stands in the URL, which servers and proxies log'
         source = self.refresh_token
-        if source is not None and source.command is None and source.token is None and "refresh_token" not in secrets:
+        if source is not None and not source.is_read_later and "refresh_token" not in secrets:
             yield f"refresh_token cannot be read ({source}): it is needed while there is no login"
 
     @property
