@@ -1,6 +1,6 @@
 """One exchange: the request is filled, counted and sent, and its answer is looked into."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
@@ -12,12 +12,14 @@ from tokend.plugin.declared.placeholders import Text, Value
 from tokend.plugin.declared.request import RequestSettings
 from tokend.plugin.declared.request_names import needed, needed_by
 from tokend.plugin.declared.signed_request import Names
+from tokend.plugin.declared.token_members import as_values
 from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.provider import Runtime
 from tokend.providers.http.found import Found, look
 from tokend.providers.http.settings import HttpSettings
 from tokend.values.errors import ClockError, TransientError
 from tokend.values.secret import Secret
+from tokend.values.tokens import Token
 from tokend.values.url import host_of
 
 # Of a busy machine: an expression takes less than half a second by itself.
@@ -51,9 +53,11 @@ class Answered:
 
 
 async def ask(
-    settings: HttpSettings, runtime: Runtime, request: RequestSettings, held: Mapping[str, Value]
+    settings: HttpSettings, runtime: Runtime, request: RequestSettings, held: Mapping[str, Value], known: Token | None
 ) -> Answered:
-    """Send a request and look into its answer. ``held`` are the names of the token held, with their values.
+    """Send a request and look into its answer. ``held`` are names and their values, beside those of the table.
+
+    ``known`` is the token held, which the server knows: it is masked in its words.
 
     Raises `SecretError`, `ClockError` where the request needs a counter and the clock cannot be believed, and
     `TransientError` for no complete, acceptable answer.
@@ -73,7 +77,7 @@ async def ask(
     )
     sent = Sent(
         host_of(request.url.origin),
-        _secrets(given, names),
+        _secrets([*given.values(), *names.values(), *({} if known is None else as_values(known)).values()]),
         now.timestamp() if is_timed else None,
         given,
         moment,
@@ -108,8 +112,8 @@ def _header_names(settings: HttpSettings) -> list[str]:
     return [name for text in settings.made_headers.values() for name in Text.parse(text).names]
 
 
-def _secrets(given: Mapping[str, Value], names: Mapping[str, Value]) -> tuple[Secret, ...]:
+def _secrets(values: Iterable[Value]) -> tuple[Secret, ...]:
     """Return all secrets that a request is made of, also those that were computed, for the mask of a vendor's words."""
-    whole = [one for one in (*given.values(), *names.values()) if isinstance(one, Secret)]
+    whole = [one for one in values if isinstance(one, Secret)]
     words = [word for one in whole for word in one.reveal_bytes().split() if len(word) >= SHORTEST_WORD]
     return tuple(dict.fromkeys([*whole, *map(Secret, words)]))

@@ -24,7 +24,7 @@ class Http(HttpSettings):
             token = await renewed(self, runtime, self.renew, previous)
             if token is not None:
                 return token
-        answered = await ask(self, runtime, self.request, {})
+        answered = await ask(self, runtime, self.request, {}, previous)
         if not answered.found.is_granted:
             raise_refusal(answered)
         try:

@@ -19,7 +19,7 @@ async def renewed(settings: HttpSettings, runtime: Runtime, renew: RenewSettings
     held: dict[str, Value] = as_values(previous)
     for name in (*settings.answer.extra, *settings.answer.secret_extra):
         held.setdefault(f"extra.{name}", None)
-    answered = await ask(settings, runtime, renew, held)
+    answered = await ask(settings, runtime, renew, held, previous)
     raise_unless_refused(answered)
     found = answered.found
     if not found.is_granted or (found.values["token"] is None and not renew.token_optional):
