@@ -15,12 +15,16 @@ from tokend.plugin.declared.literal_secrets import literal_secrets
 from tokend.plugin.declared.named_settings import NamedSettings
 from tokend.plugin.declared.places import PlaceField
 from tokend.plugin.declared.request import RequestSettings
+from tokend.plugin.declared.request_names import needed
 from tokend.plugin.declared.token_answer import TokenAnswerSettings, ZeroMeans
 from tokend.plugin.declared.token_members import header_texts
 from tokend.plugin.field_roles import Role
+from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import HeldSettings
-from tokend.plugin.settings_base import Duration
+from tokend.plugin.settings_base import AnchoredPath, Duration
 from tokend.providers.http.consistency import faults, raise_faults
+from tokend.providers.http.login_rules import REFRESH_TOKEN
+from tokend.providers.http.login_settings import LoginSettings
 from tokend.providers.http.names import is_of_token, names_in_url, sent_secrets
 from tokend.values.secret import Secret
 
@@ -54,6 +58,10 @@ class HttpSettings(NamedSettings, ConnectionSettings, HeldSettings):
     renew: Annotated[RenewSettings | None, Role.CONNECTION] = None
     answer: AnswerSettings
     errors: Annotated[Rows, Role.CONNECTION] = ()
+    login: Annotated[LoginSettings | None, Role.HANDLING] = None
+    subject: Annotated[str | None, Role.HANDLING] = None
+    login_file: Annotated[AnchoredPath | None, Role.HANDLING] = None
+    login_file_key: Annotated[SecretField | None, Role.HANDLING] = None
     min_interval: Annotated[Duration, Role.HANDLING] = timedelta(seconds=1)
     max_lifetime: Annotated[Duration | None, Role.HANDLING] = None
 
@@ -73,6 +81,45 @@ class HttpSettings(NamedSettings, ConnectionSettings, HeldSettings):
     def server_url(self) -> tuple[str, str]:
         """The key whose table holds the server's URL, and its origin."""
         return "request", self.request.url.origin
+
+    def secrets(self) -> dict[str, SecretSource]:
+        """Return the secrets, as ``secrets.NAME``, and the key of the login file."""
+        key = {} if self.login_file_key is None else {"login_file_key": self.login_file_key}
+        return {**super().secrets(), **key}
+
+    # -------------------------------------------------------------- the login
+
+    @property
+    def uses_login(self) -> bool:
+        """Whether the token comes from a login: a person's, or one with a refresh token."""
+        return self.login is not None or self.answer.refresh_token is not None
+
+    @property
+    def begins_login(self) -> bool:
+        """Whether the request begins a login: it needs no person."""
+        return self.login is None and self.answer.refresh_token is not None
+
+    @property
+    def refreshes_by_token(self) -> bool:
+        """Whether ``renew`` refreshes a login by the token held, without a refresh token."""
+        return self.renew is not None and REFRESH_TOKEN not in self.names_of_renewal
+
+    @property
+    def names_of_renewal(self) -> frozenset[str]:
+        """All names that ``renew`` needs; empty without it."""
+        return frozenset() if self.renew is None else needed(self.renew, self.values)
+
+    @property
+    def rotates(self) -> bool:  # type: ignore[override]  # other kinds know it without settings
+        """Whether a lost state would lose a login: it is kept in no file of its own."""
+        return self.uses_login and self.login_file is None
+
+    @property
+    def login_place(self) -> str:
+        """Where the login is: the origin of the request, and the address that a person opens, without its query."""
+        return f"{self.request.url.origin} {'' if self.login is None else self.login.url.shown}"
+
+    # -------------------------------------------------------------- requests
 
     @property
     def request_interval_seconds(self) -> float:  # type: ignore[override]  # other kinds know it without settings
@@ -95,9 +142,11 @@ class HttpSettings(NamedSettings, ConnectionSettings, HeldSettings):
         """The keys that identify the account: the request, and the secrets that are sent as they are.
 
         A key that only signs may be another one of the same account. Another provider's token stands for its account.
+        A person's login is the same whatever else the request says.
         """
         tokens = {key for key, source in self.secrets().items() if source.token is not None}
-        return frozenset({"request", *(f"secrets.{name}" for name in sent_secrets(self)), *tokens})
+        whole = "request" if self.login is None else "login_place"
+        return frozenset({whole, *(f"secrets.{name}" for name in sent_secrets(self)), *tokens})
 
     def warnings(self, secrets: Mapping[str, Secret]) -> Iterator[str]:  # noqa: ARG002  # what every kind gets
         """Yield warnings: texts that look like secrets, secrets in a URL, a token of which nothing says the end."""
