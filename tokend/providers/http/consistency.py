@@ -14,7 +14,7 @@ from tokend.plugin.declared.placeholders import Text
 from tokend.plugin.declared.request import RequestSettings, Where
 from tokend.plugin.declared.request_names import faults as name_faults_of
 from tokend.plugin.declared.request_names import name_faults, text_faults, value_faults
-from tokend.providers.http.login_rules import REFRESH_TOKEN, file_faults, login_faults, refresh_faults
+from tokend.providers.http.login_rules import REFRESH_TOKEN, file_faults, login_faults, names_brought, refresh_faults
 from tokend.providers.http.login_settings import LoginSettings
 from tokend.providers.http.names import of_token
 
@@ -30,7 +30,7 @@ def faults(table: Table) -> Iterator[Fault]:
     answer = _table(table, "answer")
     held = [*secrets, *of_token(name for key in ("extra", "secret_extra") for name in _table(answer, key))]
     login = _made(LoginSettings, table["login"]) if table.get("login") is not None else None
-    brought = [] if login is None else login.names
+    brought = names_brought(_table(table, "login"))
     renewing = [*held, *([REFRESH_TOKEN] if answer.get(REFRESH_TOKEN) is not None else [])]
     yield from name_faults(secrets, values)
     yield from value_faults(values, [*renewing, *brought])
@@ -41,9 +41,8 @@ def faults(table: Table) -> Iterator[Fault]:
         yield from name_faults_of(renew, values, renewing, ("renew",))
     if login is not None:
         yield from login_faults(login, request, values, secrets)
-    yield from refresh_faults(answer, renew, values, has_login=login is not None)
-    uses_login = login is not None or answer.get(REFRESH_TOKEN) is not None
-    yield from file_faults(table, uses_login=uses_login, has_login=login is not None)
+    yield from refresh_faults(answer, renew, values)
+    yield from file_faults(table, answer)
     if request is not None and renew is not None and renew.url.origin != request.url.origin:
         yield ("renew", "url"), "its scheme, host and port must be those of request.url: the token is sent there"
     yield from _headers(table, values, held)

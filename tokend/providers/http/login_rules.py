@@ -30,24 +30,30 @@ def login_faults(
             yield ("login", "redirect_uri"), unknown
         if (fault := redirect_fault(login.redirect_uri.text.shown.replace(f"{{{STATE}}}", "x"))) is not None:
             yield ("login", "redirect_uri"), fault
-    if request is not None and not needed(request, values) & {*login.names}:
+    if request is not None and not needed(request, values) & {f"login.{name}" for name in login.callback}:
         yield ("login", "callback"), f"request uses none of it: write {{login.{login.callback[0]}}} there"
 
 
-def refresh_faults(answer: Table, renew: RequestSettings | None, values: Values, *, has_login: bool) -> Iterator[Fault]:
+def names_brought(login: Table) -> list[str]:
+    """Return the names that a login gives to the request, also where the table is wrong in itself."""
+    callback = login.get("callback")
+    names = [one for one in callback if isinstance(one, str)] if isinstance(callback, list | tuple) else []
+    return [f"login.{name}" for name in (*names, REDIRECT)] if login else []
+
+
+def refresh_faults(answer: Table, renew: RequestSettings | None, values: Values) -> Iterator[Fault]:
     """Yield the faults of the keys about refresh tokens."""
     has_place = answer.get(REFRESH_TOKEN) is not None
     if has_place and (renew is None or REFRESH_TOKEN not in needed(renew, values)):
         yield ("answer", REFRESH_TOKEN), "it is for renew, which does not use {refresh_token}"
     if answer.get("refresh_expires_in") is not None and not has_place:
         yield ("answer", "refresh_expires_in"), "it is for refresh_token, of which answer says no place"
-    if answer.get("subject") is not None and not has_login:
-        yield ("answer", "subject"), "it is the account of a login, and there is no table login"
 
 
-def file_faults(table: Table, *, uses_login: bool, has_login: bool) -> Iterator[Fault]:
+def file_faults(table: Table, answer: Table) -> Iterator[Fault]:
     """Yield the faults of the keys about where a login is kept, and whose it is."""
-    key = table.get("login_file_key")
+    key, has_login = table.get("login_file_key"), table.get("login") is not None
+    uses_login = has_login or answer.get(REFRESH_TOKEN) is not None
     if table.get("subject") is not None and not has_login:
         yield ("subject",), "it is the account of a login, and there is no table login"
     if table.get("login_file") is not None and not uses_login:

@@ -36,8 +36,3 @@ class LoginSettings(Settings):
         """Whether the address at which the browser ends has the state: it stands in the URL or in the redirect."""
         texts = (self.url, self.redirect_uri)
         return any(STATE in one.names for one in texts if one is not None)
-
-    @property
-    def names(self) -> list[str]:
-        """The names that a finished login gives to the request."""
-        return [f"login.{name}" for name in (*self.callback, REDIRECT)]
