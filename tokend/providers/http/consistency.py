@@ -1,4 +1,4 @@
-"""What must hold between the keys of kind ``http``: each fault with the path of its key.
+"""Rules between the keys of kind ``http``: each fault with the path of its key.
 
 Looked for also where single keys are wrong, so that all errors of a table are reported at once.
 """

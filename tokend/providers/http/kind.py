@@ -7,7 +7,7 @@ from tokend.plugin.provider import Runtime
 from tokend.plugin.vendor_words import with_words
 from tokend.providers.http.exchange import ask
 from tokend.providers.http.refusals import raise_refusal
-from tokend.providers.http.renewal import renewed
+from tokend.providers.http.renewing import renewed
 from tokend.providers.http.settings import HttpSettings
 from tokend.providers.http.tokens import token_of
 from tokend.values.errors import AttemptError
