@@ -44,6 +44,12 @@ def test_configurations_that_load_are_valid(text: str) -> None:
     assert wrong(tomllib.loads(text)) == []
 
 
+def test_a_table_with_a_vendor_is_left_to_the_check() -> None:
+    """Its kind and what else it lacks are in the vendor's file."""
+    assert wrong(tomllib.loads('[providers.a]\nvendor = "github"\nclient_id = "x"\n')) == []
+    assert wrong(tomllib.loads("[providers.a]\nvendor = {}\n")) == ["$.providers.a.vendor"]
+
+
 HEAD = '[providers.a]\nkind = "jwt"\n'
 
 

@@ -48,7 +48,7 @@ def configuration_schema() -> tuple[dict[str, Any], list[str]]:
             "providers": {
                 "type": "object",
                 "propertyNames": {"pattern": NAME_PATTERN},
-                "additionalProperties": {"$ref": "#/$defs/provider"},
+                "additionalProperties": _or_vendor({"$ref": "#/$defs/provider"}),
             },
         },
         "$defs": definitions,
@@ -119,6 +119,13 @@ def _by_kind(table: Mapping[str, type[BaseModel]], refer: Mapping[Any, Any]) -> 
             for kind, model in table.items()
         ],
     }
+
+
+def _or_vendor(schema: dict[str, Any]) -> dict[str, Any]:
+    """Allow a table with ``vendor``, whose file has what the table lacks: only `tokend check` can judge it."""
+    vendor = {"anyOf": [{"type": "string"}, {"type": "object", "required": ["name"]}]}
+    given = {"type": "object", "required": ["vendor"], "properties": {"vendor": vendor}}
+    return {"if": {"required": ["vendor"]}, "then": given, "else": schema}
 
 
 def _definition(definitions: dict[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokend.config.excerpt import excerpt
 from tokend.config.fields import Visibility, is_no_secret, is_visible
@@ -21,6 +21,9 @@ from tokend.config.model import Config, digest_of
 from tokend.config.toml_messages import Vocabulary, syntax_problem
 from tokend.files import read_whole
 from tokend.plugin import toml_positions
+
+if TYPE_CHECKING:
+    from tokend.config.vendor_defaults import Defaults
 
 # Ten thousand providers need about 2 MiB. A file is held in memory several times while it is parsed.
 LARGEST_BYTES = 16 * 1024 * 1024
@@ -41,6 +44,8 @@ class Document:
     values: dict[str, Any] = field(repr=False)
     readable_by_others: bool = False
     digest: bytes = b""
+    # Of the providers with a vendor, by name: what their tables have from its file.
+    defaults: dict[str, "Defaults"] = field(default_factory=dict, repr=False)
 
     def problem(
         self,
@@ -50,14 +55,22 @@ class Document:
         visibility: Visibility = Visibility.HIDDEN,
         code: str = "config",
     ) -> ConfigProblem:
-        """Return a problem at the position of ``path``, or of its nearest parent that has a known position."""
-        offset = self._offset(path)
+        """Return a problem at the position of ``path``, or of its nearest parent that has a known position.
+
+        A key that a vendor's file gave is at the user's ``vendor``; the message names the file and the key there.
+        """
+        place = path
+        if (defaults := self._defaults_of(path)) is not None and not defaults.is_written(path[2:]):
+            place, visibility = (*path[:2], "vendor"), Visibility.PUBLIC
+            if (key := defaults.origin(path[2:])) is not None:
+                message = f"{message} (from {defaults.file}: {key})"
+        offset = self._offset(place)
         number = bisect_right(self._lines, offset)
         start = self._lines[number - 1]
         end = self._lines[number] if number < len(self._lines) else len(self.text)
 
         def is_shown_here(value: toml_positions.Path) -> bool:
-            return is_visible(value, path, visibility) and is_no_secret(value, self.values)
+            return is_visible(value, place, visibility) and is_no_secret(value, self.values)
 
         shown, caret = excerpt(self.text, (start, end), offset, self._layout, is_shown_here)
         column = offset - start + 1
@@ -66,6 +79,14 @@ class Document:
     def line(self, path: toml_positions.Path) -> int:
         """Return the number of the line that contains ``path``, from 1."""
         return bisect_right(self._lines, self._offset(path))
+
+    def is_unjudged(self, path: toml_positions.Path) -> bool:
+        """Return whether an error at ``path`` only follows from what a vendor needs and is missing."""
+        defaults = self._defaults_of(path)
+        return defaults is not None and defaults.is_unjudged(path[2:])
+
+    def _defaults_of(self, path: toml_positions.Path) -> "Defaults | None":
+        return self.defaults.get(str(path[1])) if len(path) > 2 and path[0] == "providers" else None
 
     def _offset(self, path: toml_positions.Path) -> int:
         keys = self._layout.keys

@@ -161,7 +161,8 @@ class Config:
     The daemon watches ``files`` (the files that were read, the main file first), ``directories`` (which can contain
     included files) and ``secret_files`` (which contain secrets). ``origins`` maps each provider's name to its file.
     ``digests`` are those of ``files``. ``include_present`` has the patterns of ``include`` whose directory exists, and
-    ``include_matched`` those that match a file.
+    ``include_matched`` those that match a file. ``vendor_files`` has the administrator's vendors' files that were
+    read, and their directories: they are watched, too.
     """
 
     daemon: DaemonSettings
@@ -176,6 +177,7 @@ class Config:
     notes: tuple[ConfigProblem, ...] = field(default=(), compare=False)
     include_present: frozenset[str] = frozenset()
     include_matched: frozenset[str] = frozenset()
+    vendor_files: tuple[Path, ...] = ()
 
     def warnings_by_provider(self, *, of_secrets: bool) -> dict[str, tuple[StatusWarning, ...]]:
         """Return the warnings about each provider for its status: those about its secrets and files, or the others."""
@@ -191,9 +193,11 @@ class Config:
     def is_on_disk(self) -> bool:
         """Return whether the files still have the content that was read. Blocks.
 
-        Return False if files are included or unreadable: the patterns may match other files now.
+        Return False if files are included or unreadable, or vendors are the administrator's: others may count now.
         """
         try:
-            return not self.directories and self.digests == tuple(digest_of(path.read_bytes()) for path in self.files)
+            if self.directories or self.vendor_files:
+                return False
+            return self.digests == tuple(digest_of(path.read_bytes()) for path in self.files)
         except OSError:
             return False

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tokend.values.errors import ConfigError
 
+OWN_VENDORS = Path("/etc/tokend/vendors")
+
 
 def config_path(explicit: Path | None, *, environ: Mapping[str, str], uid: int) -> tuple[Path, str]:
     """Return the configuration's path, which need not exist, and why it is this one.
@@ -40,6 +42,11 @@ def find_config(explicit: Path | None, *, environ: Mapping[str, str], uid: int) 
         f"tokend: no configuration at {path} ({why}): {reason}; write one (`tokend init`; config.toml.example "
         "has every key), or name another with --config"
     )
+
+
+def vendor_directories(configuration: Path) -> tuple[Path, ...]:
+    """Return the directories of the administrator's vendors: the machine's, and that beside the configuration."""
+    return tuple(dict.fromkeys((OWN_VENDORS, configuration.absolute().parent / OWN_VENDORS.name)))
 
 
 def default_socket(environ: Mapping[str, str], uid: int) -> str:

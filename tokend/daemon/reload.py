@@ -164,7 +164,7 @@ class Reloader:
 
     def _changed(self, paths: set[Path]) -> None:
         config = self._in_force.config
-        if paths & {*config.files, *config.directories}:
+        if paths & {*config.files, *config.directories, *config.vendor_files}:
             self.want()
         if secrets := paths & set(config.secret_files):
             log.info("secret.changed", files=len(secrets))
@@ -268,7 +268,8 @@ def _warnings_about(config: Config, paths: set[Path]) -> dict[str, tuple[StatusW
 
 
 def _watched(config: Config) -> set[Path]:
-    return {*config.files, *config.directories, *config.secret_files, *_connection_files(config), *_login_files(config)}
+    files = {*config.files, *config.directories, *config.vendor_files, *config.secret_files}
+    return files | _connection_files(config) | _login_files(config)
 
 
 def _login_files(config: Config) -> set[Path]:

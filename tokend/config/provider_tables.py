@@ -1,0 +1,154 @@
+"""Tables ``[providers.NAME]``: the kind of each, its settings and its sinks."""
+
+import re
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from tokend.config.config_files import Document, PlacedSettings
+from tokend.config.fields import Visibility
+from tokend.config.kind_lookup import LoadKinds
+from tokend.config.loading import Loading, validate
+from tokend.config.model import ProviderConfig, table_digest
+from tokend.config.secret_problems import check_secrets_of_invalid
+from tokend.plugin import toml_positions
+from tokend.plugin.settings import OnDemandSettings, SinkSettings
+from tokend.values.near_miss import did_you_mean
+
+M = TypeVar("M", bound=BaseModel)
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+NOT_ON_DEMAND = ("refresh_before", "max_age", "on_expiry", "sinks")
+
+
+def read_providers(loading: Loading, document: Document) -> None:
+    """Read the providers of one file. Their errors are added to the loading's findings."""
+    tables = document.values.get("providers", {})
+    if not isinstance(tables, dict):
+        loading.error(document, ("providers",), "providers are tables: [providers.NAME]")
+        return
+    for name, table in tables.items():
+        path = ("providers", name)
+        twice = name in loading.origins
+        if not NAME.fullmatch(name):
+            lower = f'; did you mean "{name.lower()}"?' if NAME.fullmatch(name.lower()) else ""
+            message = f'"{name}" is no name: a to z, 0 to 9, and . _ - but not first; at most 64{lower}'
+            loading.error(document, path, message)
+        elif twice:
+            first = loading.origins[name]
+            message = f'provider "{name}" is defined twice; first at {first.path}:{first.line(path)}'
+            loading.error(document, path, message)
+        elif not isinstance(table, dict):
+            loading.error(document, path, f"a provider is a table: [providers.{name}]")
+        if not isinstance(table, dict):
+            continue
+        if twice:
+            # Its own errors are reported, but not what both definitions have in common, like their sinks' files.
+            _provider(replace(loading, found={}, placed_sinks=[]), document, name, table, b"")
+        else:
+            loading.origins[name] = document
+            _read_provider(loading, document, name, table)
+
+
+def _read_provider(loading: Loading, document: Document, name: str, table: dict[str, Any]) -> None:
+    """Read a provider's table, with its vendor's defaults; take over what the configuration in force has already."""
+    path = ("providers", name)
+    if "vendor" in table:
+        from tokend.config.vendor_tables import with_defaults  # few configurations name a vendor
+
+        whole = with_defaults(loading.vendor_lookup(), document, path, table, loading.findings)
+        if whole is None:
+            _sinks(loading, document, table.get("sinks", []), (*path, "sinks"))
+            return
+        table = whole
+        loading.vendor_files[name] = document.defaults[name].file
+    digest = table_digest(document.path.parent, table)
+    if (known := (loading.before or {}).get(name)) is not None and known.table == digest:
+        _reuse(loading, document, known)
+    else:
+        _provider(loading, document, name, table, digest)
+
+
+def _reuse(loading: Loading, document: Document, known: ProviderConfig) -> None:
+    """Take over a provider of the configuration in force: its table is the same."""
+    path = ("providers", known.name)
+    loading.placed_sinks += [PlacedSettings(sink, document, (*path, "sinks", n)) for n, sink in enumerate(known.sinks)]
+    loading.valid.append(PlacedSettings(known.settings, document, path))
+    loading.found[known.name] = known
+
+
+def _provider(loading: Loading, document: Document, name: str, table: dict[str, Any], digest: bytes) -> None:
+    path: toml_positions.Path = ("providers", name)
+    model = _kind(loading, document, loading.providers, table, path)
+    if model is not None and issubclass(model, OnDemandSettings):
+        for key in [key for key in NOT_ON_DEMAND if key in table]:
+            message = f"{key} is not for kind {table['kind']}: its tokens are issued on demand, none is kept or written"
+            loading.error(document, (*path, key), message, Visibility.PUBLIC)
+        table = {key: value for key, value in table.items() if key not in NOT_ON_DEMAND}
+    sinks = _sinks(loading, document, table.get("sinks", []), (*path, "sinks"))
+    if model is None:
+        return
+    values = {key: value for key, value in table.items() if key != "sinks"}
+    beside = ("vendor",) if issubclass(model, OnDemandSettings) else ("sinks", "vendor")
+    settings = validate(loading, document, model, values, path, beside)
+    if settings is None:
+        place = PlacedSettings(None, document, path)
+        check_secrets_of_invalid(model, values, place, loading.environ, loading.findings)
+    else:
+        loading.valid.append(PlacedSettings(settings, document, path))
+        loading.found[name] = ProviderConfig(name, settings, tuple(sinks), digest)
+
+
+def _sinks(loading: Loading, document: Document, tables: Any, path: toml_positions.Path) -> list[SinkSettings]:
+    if not isinstance(tables, list):
+        loading.error(document, path, f"sinks are an array of tables: [[providers.{path[1]}.sinks]]")
+        return []
+    sinks = []
+    for index, table in enumerate(tables):
+        here = (*path, index)
+        if not isinstance(table, dict):
+            loading.error(document, here, "a sink is a table with a kind")
+            continue
+        model = _kind(loading, document, loading.sinks, table, here)
+        if model is None:
+            continue
+        sink = validate(loading, document, model, table, here)
+        if sink is None:
+            check_secrets_of_invalid(
+                model, table, PlacedSettings(None, document, here), loading.environ, loading.findings
+            )
+        else:
+            sinks.append(sink)
+            loading.placed_sinks.append(PlacedSettings(sink, document, here))
+    return sinks
+
+
+def _kind(
+    loading: Loading,
+    document: Document,
+    kinds: LoadKinds[M],
+    table: dict[str, Any],
+    path: toml_positions.Path,
+) -> type[M] | None:
+    kind = table.get("kind")
+    found = kinds.get(kind) if isinstance(kind, str) else None
+    if isinstance(found, type):
+        return found
+    if found is not None:
+        loading.error(document, (*path, "kind"), found.detail, Visibility.PUBLIC)
+        return None
+    known = ", ".join(f'"{name}"' for name in kinds.names())
+    if kind is not None:
+        near = did_you_mean(kind, kinds.names()) if isinstance(kind, str) else ""
+        loading.error(document, (*path, "kind"), f"unknown kind; it is one of {known}{near}", Visibility.PUBLIC)
+        return None
+    inner = next((key for key, value in table.items() if isinstance(value, dict) and "kind" in value), None)
+    if inner is not None and len(path) == 2:
+        message = f'a name with a dot stands in quotes: [providers."{path[1]}.{inner}"]'
+        loading.error(document, (*path, inner), message)
+        return None
+    misspelt = next((key for key in table if did_you_mean(key, ["kind", "vendor"])), None)
+    instead = "" if misspelt is None else f'; found "{misspelt}"'
+    loading.error(document, path, f"kind is missing{instead}; it is one of {known}")
+    return None
