@@ -159,12 +159,13 @@ def load_config(
     before: config.Config | None = None,
     starting: bool = False,
     in_shell: bool = False,
+    reads_secrets: bool = True,
 ) -> config.Config:
     """Find, read and validate the configuration. Blocks.
 
     ``explicit`` is the path on the command line, ``before`` the configuration in force at a reload, ``starting`` true
-    for a start, which goes on without what this machine lacks, ``in_shell`` for a check that is not the daemon's.
-    Raises `ConfigError` with all errors at once.
+    for a start, which goes on without what this machine lacks, ``in_shell`` for a check that is not the daemon's,
+    ``reads_secrets`` false for a look at the tables alone. Raises `ConfigError` with all errors at once.
     """
     path = config.find_config(explicit, environ=environ, uid=os.getuid())
     return config.load(
@@ -175,6 +176,7 @@ def load_config(
         before=before,
         starting=starting,
         in_shell=in_shell,
+        reads_secrets=reads_secrets,
     )
 
 

@@ -18,13 +18,13 @@ SHARED = {
     "__init__", "commands", "options", "streams", "token_rows", "output_formats", "login_line",
     "get", "run",  # the paths without click; their commands are in get_help and run_help
     "credential_hosts", "restart_on_change", "child_job", "plan", "example", "config_schema",
-    "check_result", "trials", "check_as", "as_user",  # what `check` is made of
+    "check_result", "trials", "check_as", "as_user", "shown_table", "toml_text",  # what `check` is made of
 }  # fmt: skip
 # All commands that people were promised.
 PROMISED = {
     "run", "get", "header", "issue", "request-id", "list", "status", "refresh", "forget", "verify", "reload", "check",
     "sandbox", "demo", "version", "watch", "exec", "credential", "schema", "completion", "init", "doctor",
-    "login", "logout",
+    "login", "logout", "try",
 }  # fmt: skip
 CODES = (0, 1, 2, 3, 4, 5, 6, 7, 75, 78, 124)
 
@@ -81,7 +81,12 @@ def test_each_row_names_a_command_of_that_name(name: str) -> None:
 def test_a_command_is_found_by_the_name_of_its_file(name: str) -> None:
     """`ls tokend/cli` shows where a command is: its file or folder has its name, with _ for -."""
     module = COMMANDS[name][0]
-    expected = {"get": "tokend.cli.get_help", "run": "tokend.cli.run_help", "sandbox": "tokend.sandbox.command"}
+    expected = {
+        "get": "tokend.cli.get_help",
+        "run": "tokend.cli.run_help",
+        "sandbox": "tokend.sandbox.command",
+        "try": "tokend.cli.try_offline",
+    }
     assert module == expected.get(name, f"tokend.cli.{name.replace('-', '_')}")
 
 

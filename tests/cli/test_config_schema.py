@@ -66,6 +66,7 @@ HEAD = '[providers.a]\nkind = "jwt"\n'
         (HEAD + 'secret = {}\n', "$.providers.a.secret"),
         (HEAD + 'secret = { env = "A", file = "b" }\n', "$.providers.a.secret"),
         (HEAD + 'secret = { env = "A", token = "b" }\n', "$.providers.a.secret"),
+        (HEAD + 'secret = { age = "a" }\n', "$.providers.a.secret"),
         (HEAD + 'secret = "s"\nttl = 15\n', "$.providers.a.ttl"),
         (HEAD + 'secret = "s"\nttl = "15"\n', "$.providers.a.ttl"),
         (HEAD + 'secret = "s"\nrefresh_before = "100%"\n', "$.providers.a.refresh_before"),

@@ -1,11 +1,11 @@
-"""A real gnome-keyring on a bus of its own: what is written there, `secret-tool` reads; a locked one is waited for."""
+"""A real gnome-keyring on a bus of its own: what is written there, `secret-tool` reads; what that writes is a secret.
+
+A locked one is waited for."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 from tests.counterparts.programs import program
 
@@ -15,9 +15,11 @@ SCRIPT = """
 import subprocess, sys
 import anyio
 from tests.sinks.played_store import runtime_of
+from tokend.plugin.secret_reading import read_secret
+from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.sink import Content
 from tokend.sinks.stores.keyring import KeyringSink
-from tokend.values.errors import SinkError
+from tokend.values.errors import SecretError, SinkError
 from tokend.values.secret import Secret
 
 PASSWORD, VALUES = b"fake-login-password", ["planted-fake-first", "planted-fake-second"]
@@ -35,6 +37,10 @@ async def main():
         mark = await sink.put(runtime, Content(Secret(value), generation, None), None)
         assert await sink.inspect(runtime) == mark
         assert subprocess.run(LOOKUP, capture_output=True, timeout=30).stdout.decode() == value
+    store = ["secret-tool", "store", "--label=api", "service", "https://api.example", "username", "me"]
+    subprocess.run(store, input=b"planted-fake-secret", check=True, timeout=30)
+    secret = SecretSource(keyring="https://api.example/me")
+    assert read_secret(secret).reveal() == "planted-fake-secret"
     import secretstorage
     connection = secretstorage.dbus_init()
     secretstorage.get_collection_by_alias(connection, "default").lock()
@@ -45,6 +51,12 @@ async def main():
             assert "waits for the keyring to be unlocked" in error.detail, error.detail
         else:
             raise AssertionError("a locked keyring was used")
+    try:
+        read_secret(secret)
+    except SecretError as error:
+        assert "waits for the keyring to be unlocked" in error.detail, error.detail
+    else:
+        raise AssertionError("a locked keyring was read")
     connection.close()
     daemon("--unlock", "--replace", "--daemonize", given=PASSWORD)
     with anyio.fail_after(30):
@@ -63,6 +75,28 @@ async def main():
 daemon("--unlock", "--daemonize", given=PASSWORD)
 anyio.run(main)
 """
+WITHOUT_BUS = """
+import anyio
+from tests.sinks.played_store import runtime_of
+from tokend.plugin.secret_reading import read_secret
+from tokend.plugin.secret_source import SecretSource
+from tokend.sinks.stores.keyring import KeyringSink
+from tokend.values.errors import SecretError, SinkUnavailableError
+
+async def main():
+    sink = KeyringSink.model_validate({"kind": "keyring", "service": "app", "username": "token"})
+    try:
+        await sink.inspect(runtime_of(sink))
+    except SinkUnavailableError as error:
+        assert "is this a desktop session" in error.detail, error.detail
+        print("done")
+
+try:
+    read_secret(SecretSource(keyring="app/token"))
+except SecretError as error:
+    assert "is this a desktop session" in error.detail, error.detail
+    anyio.run(main)
+"""
 
 
 def test_an_item_is_written_found_by_others_waited_for_and_removed(tmp_path: Path) -> None:
@@ -79,19 +113,11 @@ def test_an_item_is_written_found_by_others_waited_for_and_removed(tmp_path: Pat
     assert done.stdout == "done\n", done.stdout + done.stderr
 
 
-def test_without_a_bus_there_is_no_keyring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The message says what is missing."""
-    import anyio
-
-    from tests.sinks.played_store import runtime_of
-    from tokend.sinks.stores.keyring import KeyringSink
-    from tokend.values.errors import SinkUnavailableError
-
-    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/nobody")
-    sink = KeyringSink.model_validate({"kind": "keyring", "service": "app", "username": "token"})
-
-    async def main() -> None:
-        with pytest.raises(SinkUnavailableError, match="is this a desktop session"):
-            await sink.inspect(runtime_of(sink))
-
-    anyio.run(main)
+def test_without_a_bus_there_is_no_keyring(tmp_path: Path) -> None:
+    """The message says what is missing. In a process of its own: other tests play a keyring in theirs."""
+    own = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    own["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={tmp_path}/nobody"
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_BUS], cwd=ROOT, env=own, capture_output=True, text=True, timeout=100
+    )
+    assert done.stdout == "done\n", done.stdout + done.stderr

@@ -42,6 +42,7 @@ ONLY_ON_ITS_PAGE = {
     "providers.api",
     "providers.cloud",
     "providers.mesh",
+    "providers.acme",
 }
 MARK = "<end of a command>"
 LISTEN = "127.0.0.1:9464"
@@ -148,8 +149,12 @@ def _configuration(page: Path) -> str:
     defined = set(re.findall(r"^\[(providers\.[\w-]+)\]$", own, re.MULTILINE))
     others = configuration(KINDS) if page != KINDS else ""
     for name in defined | ONLY_ON_ITS_PAGE if others else ():
-        others = re.sub(rf"^\[{name}\]\n.*?(?=^\[providers\.|\Z)", "", others, flags=re.MULTILINE | re.DOTALL)
+        # With the tables below it.
+        own_tables, another = rf"^\[{name}\]\n.*?", rf"^\[providers\.(?!{name.partition('.')[2]}\.)"
+        others = re.sub(rf"{own_tables}(?={another}|\Z)", "", others, flags=re.MULTILINE | re.DOTALL)
     text = whole[0] if whole else own + others.replace("[daemon]\n", "")
+    # Nobody answers at its host.
+    text = text.replace("[providers.acme]\n", "[providers.acme]\nrequired = false\n")
     # Real configurations leave out the address that the kind knows by itself.
     text = text.replace('kind = "tt"\n', 'kind = "tt"\nbase_url = "https://ttrestapi.trade.tt"\n')
     return text.replace('kind = "github-app"\n', 'kind = "github-app"\nbase_url = "https://api.github.com"\n')

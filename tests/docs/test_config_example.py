@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -163,7 +164,7 @@ def test_every_way_to_name_a_secret_is_shown() -> None:
     """In a table, and among the rules at the top."""
     used = {key for _, _, table in tables() for value in table.values() if isinstance(value, dict) for key in value}
     assert set(known_keys(SecretSource, ())) <= used
-    for place in ("env", "file", "credential", "command", "token"):
+    for place in ("env", "file", "credential", "command", "token", "age", "keyring"):
         assert re.search(rf"^# +{{ {place} = ", text(), re.MULTILINE)
 
 
@@ -185,6 +186,9 @@ def everything(tmp_path: Path) -> Config:
     written(tmp_path, KUBECONFIG, name="kubeconfig.json")
     for name in ("github-app.pem", "api.pem"):
         written(tmp_path, rsa_pem(), name=name)
+    identity = pyrage.x25519.Identity.generate()
+    written(tmp_path, pyrage.encrypt(rsa_pem().encode(), [identity.to_public()]), name="github-app.pem.age")
+    written(tmp_path, str(identity), name="identity.txt")
     written(tmp_path, google_key(), name="google-key.json")
     for name in ("partner.secret", "listen.secret", "vault.role-id", "cloud.key"):
         written(tmp_path, "obviously fake, and longer than 32 bytes", name=name)

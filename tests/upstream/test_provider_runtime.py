@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import anyio
 import pytest
 
+from tests.sinks.stores.played_keyring import NAMES, PlayedKeyring
 from tests.upstream.clocks import StandingClock
 from tests.upstream.loopback import Reachable, reply, serving
 from tokend.machine.thread_pool import ThreadPool
@@ -61,6 +62,19 @@ def test_only_what_may_block_is_read_in_a_thread(tmp_path: Path) -> None:
         assert threads.given == [REVEAL_SECONDS] * 2
 
     anyio.run(main)
+
+
+def test_a_keyring_is_asked_among_the_calls_that_may_hang() -> None:
+    """A service of the desktop that hangs must hold up no secret and no state."""
+    keyring, secrets, calls = PlayedKeyring(), NotedThreads(), NotedThreads()
+    keyring.create_item("ours", NAMES, b"obviously-fake")
+    one = ProviderRuntime(Reachable(), clock=StandingClock(NOW), threads=secrets, calls=calls)
+
+    async def main() -> None:
+        assert (await one.reveal(SecretSource(keyring="app/token"))).reveal() == "obviously-fake"
+
+    anyio.run(main)
+    assert (secrets.given, calls.given) == ([], [REVEAL_SECONDS])
 
 
 def test_a_program_has_its_own_threads_and_the_clean_environment() -> None:

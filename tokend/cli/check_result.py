@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tokend.values.errors import ConfigError
+
 if TYPE_CHECKING:
     from tokend.config import ConfigProblem
 
@@ -44,3 +46,18 @@ def print_text(
     for error in errors:
         click.echo(str(error), err=True)
     click.echo(count(len(errors), "error"), err=True)
+
+
+def print_errors(file: str | None, error: ConfigError, output: str) -> None:
+    """Print why a configuration cannot be used: its errors, or that it cannot be read."""
+    from tokend.config import InvalidConfigError
+
+    if isinstance(error, InvalidConfigError):
+        if output == "json":
+            print_json(errors=rows(error.errors), warnings=[])
+        else:
+            print_text("", 0, error.errors, (), ())
+    elif output == "json":
+        print_json(errors=[{"file": file, "line": None, "column": None, "message": error.detail}], warnings=[])
+    else:
+        click.echo(error.detail, err=True)

@@ -45,6 +45,7 @@ SECTIONS = {
     "The daemon": {
         "init": ("tokend.cli.init", "Write a commented configuration to begin with."),
         "check": ("tokend.cli.check", "Check a configuration; report every error at once."),
+        "try": ("tokend.cli.try_offline", "Show offline what an upstream's answer would mean."),
         "doctor": ("tokend.cli.doctor", "Look at what a daemon depends on, with advice."),
         "run": ("tokend.cli.run_help", "Run the daemon."),  # this module only explains; `run` does the work
         "reload": ("tokend.cli.reload", "Make the daemon read its configuration again."),

@@ -7,10 +7,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from tokend.plugin.kind_bugs import is_built_in
+from tokend.plugin.secret_source import PLACES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NAME_PATTERN = "^[a-z0-9][a-z0-9._-]{0,63}$"
-PLACES = ("env", "file", "credential", "command", "token")
 
 
 def configuration_schema() -> tuple[dict[str, Any], list[str]]:
@@ -92,7 +92,8 @@ def _untitled(schema: Any) -> Any:
 def _secret(definition: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of a secret: a string, or a table with exactly one key of `PLACES`."""
     text, table = definition["anyOf"]
-    places = {**table, "oneOf": [{"required": [place]} for place in PLACES]}
+    together = {"age": ["identity"], "identity": ["age"]}
+    places = {**table, "oneOf": [{"required": [place]} for place in PLACES], "dependentRequired": together}
     del places["description"]
     return {"description": "A secret: where it is, or (tokend check warns) itself.", "oneOf": [text, places]}
 

@@ -46,7 +46,7 @@ def command(
     """
     if wrong := misused(output, None, key):
         raise click.UsageError(wrong)
-    values = _values(parameters)
+    values = parameter_values(parameters)
     try:
         answer = _issue(name, values, socket) if wait is None else _issue_within(wait, name, values, socket)
     except BadRequestError as error:
@@ -84,7 +84,7 @@ def _issue_within(wait: str, name: str, values: dict[str, str], socket: str | No
             time.sleep(pause)
 
 
-def _values(parameters: tuple[str, ...]) -> dict[str, str]:
+def parameter_values(parameters: tuple[str, ...]) -> dict[str, str]:
     """Split ``KEY=VALUE`` arguments. Raises `click.UsageError`, whose message repeats no value."""
     values: dict[str, str] = {}
     for parameter in parameters:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -76,6 +77,23 @@ def name_completion(
             return []
 
     return complete
+
+
+def configured_names(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete to the providers of the configuration that is named, or the usual one, without a look at its secrets."""
+    from tokend.kinds import load_config
+    from tokend.values.errors import ConfigError
+
+    path = context.params.get("config") or context.params.get("file")
+    try:
+        config = load_config(None if path is None else Path(path), starting=True, reads_secrets=False)
+    except ConfigError:
+        return []
+    return [
+        CompletionItem(name, help=provider.settings.kind)
+        for name, provider in config.providers.items()
+        if name.startswith(incomplete)
+    ]
 
 
 def _is_on_demand(row: Mapping[str, Any]) -> bool:

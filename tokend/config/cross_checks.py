@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from tokend.config.config_files import Document, PlacedSettings
@@ -118,16 +119,15 @@ def files_read(
         found[real_path(daemon.socket)] = "tokend's socket"
         if daemon.credentials_socket is not None:
             found[real_path(daemon.credentials_socket)] = "tokend's socket for credentials"
-        if daemon.listen_secret is not None and daemon.listen_secret.file is not None:
-            found[real_path(daemon.listen_secret.file)] = "read by tokend (listen_secret)"
-        for key, source in (("state_key", daemon.state_key), ("previous_state_key", daemon.previous_state_key)):
-            if source is not None and source.file is not None:
-                found[real_path(source.file)] = f"read by tokend ({key})"
+        for key in ("listen_secret", "state_key", "previous_state_key"):
+            source: SecretSource | None = getattr(daemon, key)
+            for path in () if source is None else source.files:
+                found[real_path(path)] = f"read by tokend ({key})"
     for table in tables:
         written = table.settings.file_path if isinstance(table.settings, SinkSettings) else None
         for key, value in table.settings.__dict__.items():
             places = value.values() if isinstance(value, SecretTable) else (value,)
-            for path in (place.file if isinstance(place, SecretSource) else place for place in places):
+            for path in chain.from_iterable(one.files if isinstance(one, SecretSource) else (one,) for one in places):
                 if isinstance(path, Path) and path is not written:
                     found[real_path(path)] = f"read by tokend ({key})"
                     if path.is_symlink():  # a name in a sink's directory is a link, which the next set moves

@@ -51,11 +51,13 @@ def load(
     before: Config | None = None,
     starting: bool = False,
     in_shell: bool = False,
+    reads_secrets: bool = True,
 ) -> Config:
     """Read ``path`` and the files that it includes. Raises `InvalidConfigError` with every error.
 
     Warnings are in the result. With ``starting``, what this machine lacks for a part of the configuration is a warning.
-    With ``in_shell``, a secret that only a unit's credentials can have is a note.
+    With ``in_shell``, a secret that only a unit's credentials can have is a note. Without ``reads_secrets``, no secret
+    is looked at, and none is missed.
     On a reload, ``before`` is the configuration in force. Each file is then read until two reads agree, and a file that
     became empty is an error. A provider whose table did not change is taken over from ``before`` without another
     validation. Checks of several tables, and of this machine, cover all tables.
@@ -65,6 +67,7 @@ def load(
         LoadKinds(sinks),
         environ,
         None if before is None else before.providers,
+        reads_secrets=reads_secrets,
         vendor_directories=vendor_directories(path),
     )
     loading.findings.starting, loading.findings.in_shell = starting, in_shell
@@ -196,6 +199,8 @@ def _stop_providers_of_unsafe_files(loading: Loading) -> None:
 def _check_everything(loading: Loading, documents: list[Document], daemon: PlacedSettings | None) -> None:
     with directories_resolved_once():
         _check_tables(loading, documents, daemon)
+    if not loading.reads_secrets:
+        return
     if daemon is not None:
         check_state(daemon, loading.valid, loading.findings)
         check_listen_secret(daemon, loading.environ, loading.findings)
@@ -221,7 +226,8 @@ def _check_tables(loading: Loading, documents: list[Document], daemon: PlacedSet
     check_group_modes(loading.placed_sinks, loading.findings)
     check_stores(loading.placed_sinks, loading.valid, loading.findings)
     check_target_places(loading.placed_sinks, loading.findings)
-    check_login_files(loading.valid, state, loading.environ, loading.findings)
+    if loading.reads_secrets:
+        check_login_files(loading.valid, state, loading.environ, loading.findings)
     check_names(daemon, [*loading.sockets, *tables], loading.findings)
 
 

@@ -36,6 +36,7 @@ class Loading:
     sinks: LoadKinds[SinkSettings]
     environ: Mapping[str, str]
     before: Mapping[str, ProviderConfig] | None
+    reads_secrets: bool = True
     findings: Findings = field(default_factory=Findings)
     origins: dict[str, Document] = field(default_factory=dict)
     found: dict[str, ProviderConfig] = field(default_factory=dict)

@@ -45,7 +45,7 @@ def check_login_files(
 
 def _check_key(provider: PlacedSettings, environ: Mapping[str, str], findings: Findings) -> None:
     source = login_file_key_of(provider.settings)
-    if source is None or source.command is not None or source.token is not None:
+    if source is None or source.is_read_later:
         return  # known when it is read
     try:
         read_state_key(source, environ)

@@ -94,6 +94,8 @@ class DaemonSettings(Settings):
             raise ValueError("a token is replaced again and again, and clients keep this one: use { file = }")
         if value is not None and value.command is not None:
             raise ValueError("it is read at each request, and each client would run the command: use { file = }")
+        if value is not None and value.is_read_later:
+            raise ValueError("it is read at each request, and each client would ask the keyring: use { file = }")
         return value
 
     @field_validator("state_key", "previous_state_key")
@@ -101,6 +103,8 @@ class DaemonSettings(Settings):
     def _no_token(cls, value: SecretSource | None) -> SecretSource | None:
         if value is not None and value.token is not None:
             raise ValueError("tokens are kept in the state, which this key opens: use { credential = } or { file = }")
+        if value is not None and value.command is None and value.is_read_later:
+            raise ValueError("it is read before all else, and waits for no service: use { credential = } or { file = }")
         return value
 
     @model_validator(mode="after")

@@ -94,7 +94,8 @@ def _provider(loading: Loading, document: Document, name: str, table: dict[str, 
     settings = validate(loading, document, model, values, path, beside)
     if settings is None:
         place = PlacedSettings(None, document, path)
-        check_secrets_of_invalid(model, values, place, loading.environ, loading.findings)
+        if loading.reads_secrets:
+            check_secrets_of_invalid(model, values, place, loading.environ, loading.findings)
     else:
         loading.valid.append(PlacedSettings(settings, document, path))
         loading.found[name] = ProviderConfig(name, settings, tuple(sinks), digest)
@@ -114,11 +115,11 @@ def _sinks(loading: Loading, document: Document, tables: Any, path: toml_positio
         if model is None:
             continue
         sink = validate(loading, document, model, table, here)
-        if sink is None:
+        if sink is None and loading.reads_secrets:
             check_secrets_of_invalid(
                 model, table, PlacedSettings(None, document, here), loading.environ, loading.findings
             )
-        else:
+        elif sink is not None:
             sinks.append(sink)
             loading.placed_sinks.append(PlacedSettings(sink, document, here))
     return sinks

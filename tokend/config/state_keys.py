@@ -54,7 +54,7 @@ def check_state_keys(daemon: PlacedSettings, environ: Mapping[str, str], finding
             if finding.warning.code != "secret_format":  # a key of random bytes looks odd
                 report(daemon, finding, findings)
         report_literals(daemon, {key: source}, frozenset(), findings)
-        if source.command is None and source.token is None:
+        if not source.is_read_later:
             try:
                 read_state_key(source, environ)
             except KeyLengthError as error:

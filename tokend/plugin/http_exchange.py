@@ -24,7 +24,7 @@ class UpstreamReply:
 
     ``sent_at`` is the moment before the request was sent; a relative lifetime counts from this moment. ``date`` is the
     `Date` header in aware UTC, None if it is missing or not usable. ``offset`` is the upstream's clock minus ours in
-    seconds; differences of a few seconds count as 0.
+    seconds; differences of a few seconds count as 0. ``cookies`` are the ``Set-Cookie`` headers, one by one.
     """
 
     status: int
@@ -33,3 +33,4 @@ class UpstreamReply:
     sent_at: Instant
     date: datetime | None
     offset: float
+    cookies: tuple[str, ...] = field(default=(), repr=False)

@@ -1,4 +1,4 @@
-"""Reading of a secret from its place: environment, file, systemd credential or command. Blocks; caches nothing."""
+"""Reading of a secret from its place: variable, file, credential, command, keyring. Blocks; caches nothing."""
 
 import base64
 import binascii
@@ -90,21 +90,29 @@ def _read_raw(source: SecretSource, environ: Mapping[str, str]) -> bytes:
     if source.command is not None:
         check_path(source, environ)
         return _run(source.command, environ, str(source))
+    if source.keyring is not None:
+        from tokend.plugin.secret_keyring import item_secret  # few configurations have such a secret
+
+        return item_secret(source)
     check_path(source, environ)
-    return _read_file(_file_of(source, environ), str(source))
+    if source.age is not None:
+        from tokend.plugin.secret_age import decrypted  # few configurations have such a secret
+
+        return decrypted(source)
+    return read_file(_file_of(source, environ), str(source))
 
 
-def path_of(source: SecretSource, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the file that holds the secret, or the program that prints it. None if there is none, or not yet."""
+def paths_of(source: SecretSource, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Return the files that hold the secret, or the program that prints it. Empty if there is none, or not yet."""
     if source.command is not None:
         found = shutil.which(source.command[0], path=environ.get("PATH"))
-        return None if found is None else Path(found)
-    if source.file is None and source.credential is None:
-        return None
+        return () if found is None else (Path(found),)
+    if source.credential is None:
+        return source.files
     try:
-        return _file_of(source, environ)
+        return (_file_of(source, environ),)
     except SecretError:
-        return None
+        return ()
 
 
 def files_of(settings: object, environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
@@ -113,8 +121,8 @@ def files_of(settings: object, environ: Mapping[str, str] = os.environ) -> Itera
     for value in settings.__dict__.values():
         if type(value) is SecretSource or type(value) is SecretTable:
             for source in value.values() if isinstance(value, SecretTable) else (value,):
-                if source.command is None and (path := path_of(source, environ)) is not None:
-                    yield path
+                if source.command is None:
+                    yield from paths_of(source, environ)
         elif isinstance(value, Path) and value is not written:
             yield value
 
@@ -126,15 +134,14 @@ def foreign_level(source: SecretSource) -> Level:
 
 def check_path(source: SecretSource, environ: Mapping[str, str] = os.environ) -> None:
     """Raise `UnsafePathError` if somebody else decides what is at the secret's place. Blocks."""
-    if (path := path_of(source, environ)) is None:
-        return
-    try:
-        require_safe(path, foreign=foreign_level(source))
-    except UntrustedError as error:
-        reason = error.strerror if shows_path(source) else "others may change what is there"
-        raise UnsafePathError(f"{source} is at an unsafe path: {reason}") from None
-    except OSError:
-        return  # reading the file fails as well, and says why
+    for path in paths_of(source, environ):
+        try:
+            require_safe(path, foreign=foreign_level(source))
+        except UntrustedError as error:
+            reason = error.strerror if shows_path(source) else "others may change what is there"
+            raise UnsafePathError(f"{source} is at an unsafe path: {reason}") from None
+        except OSError:
+            return  # reading the file fails as well, and says why
 
 
 def _file_of(source: SecretSource, environ: Mapping[str, str]) -> Path:
@@ -152,22 +159,23 @@ def _file_of(source: SecretSource, environ: Mapping[str, str]) -> Path:
     return Path(directory) / name
 
 
-def _read_file(path: Path, what: str) -> bytes:
+def read_file(path: Path, what: str, largest: int = LARGEST_SECRET_BYTES) -> bytes:
+    """Read a file until two reads agree. Blocks. Raises `SecretError`, which names ``what``."""
     previous: bytes | None = None
     for _ in range(READ_TRIES):
         try:
-            content = _read_once(path)
+            content = _read_once(path, largest)
         except OSError as error:
             raise SecretError(f"{what} cannot be read: {error.strerror or error}") from None
-        if len(content) > LARGEST_SECRET_BYTES:
-            raise SecretError(f"{what} is larger than {LARGEST_SECRET_BYTES} bytes: not a secret")
+        if len(content) > largest:
+            raise SecretError(f"{what} is larger than {largest} bytes: not a secret")
         if content == previous:
             return content
         previous = content
     raise SecretError(f"{what} keeps changing while it is read")
 
 
-def _read_once(path: Path) -> bytes:
+def _read_once(path: Path, largest: int) -> bytes:
     # Without O_NONBLOCK the open of a fifo would block for ever. A fifo is refused: two reads of it cannot agree.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
@@ -175,7 +183,7 @@ def _read_once(path: Path) -> bytes:
         if not stat.S_ISREG(mode):
             raise OSError("it is a directory" if stat.S_ISDIR(mode) else "it is no regular file")
         content = b""
-        while chunk := os.read(descriptor, LARGEST_SECRET_BYTES + 1 - len(content)):
+        while chunk := os.read(descriptor, largest + 1 - len(content)):
             content += chunk
         return content
     finally:

@@ -1,4 +1,4 @@
-"""Places of secrets: environment, file, systemd credential, command, another provider's token, or the configuration.
+"""Places of secrets: environment, files, systemd credential, command, another provider's token, keyring, configuration.
 
 `secret_reading` reads the secrets. People sometimes write a secret instead of its place, as in ``{ env = "sk-…" }``:
 messages show a place only if it looks like one (`is_shown`).
@@ -35,14 +35,32 @@ _SHOWN = {
     "credential": re.compile(r"[a-z0-9._-]{1,40}", re.ASCII),
     "file": re.compile(r"\.{0,2}/.*", re.DOTALL),
     "token": re.compile(r"[a-z0-9][a-z0-9._-]{0,39}", re.ASCII),
+    "age": re.compile(r"\.{0,2}/.*", re.DOTALL),
+    "identity": re.compile(r"\.{0,2}/.*", re.DOTALL),
+    "keyring": re.compile(r"[A-Za-z0-9_.@:/-]{1,60}/[A-Za-z0-9_.@-]{1,40}", re.ASCII),
 }
+_PATHS = frozenset({"file", "age", "identity"})
+# The places of which a secret has exactly one, and their names in messages.
+_NAMES = {
+    "env": "environment variable",
+    "file": "file",
+    "credential": "credential",
+    "command": "command",
+    "token": "token",
+    "age": "age file",
+    "keyring": "keyring item",
+}
+PLACES = tuple(_NAMES)
+_FORMS = (
+    "{ env = }, { file = }, { credential = }, { command = [..] }, { token = }, { age =, identity = }, { keyring = }"
+)
 # The names that a provider may have.
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 
 def is_shown(key: str, written: str) -> bool:
-    """Return whether a value of ``env``, ``file``, ``credential`` or ``token`` may be shown: it looks like a place."""
-    return _SHOWN[key].fullmatch(written) is not None and (key == "file" or not looks_secret(written))
+    """Return whether a value of a key of a place may be shown: it looks like a place."""
+    return _SHOWN[key].fullmatch(written) is not None and (key in _PATHS or not looks_secret(written))
 
 
 class UnshownPath(type(Path())):  # type: ignore[misc]  # a concrete class of this system
@@ -50,6 +68,8 @@ class UnshownPath(type(Path())):  # type: ignore[misc]  # a concrete class of th
 
 
 def _secret_file(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str) and info.field_name == "identity" and value.startswith(("AGE-", "-----BEGIN")):
+        raise ValueError("write the path of the file that holds the identity, not the identity itself")
     path = absolute_path(value, info)
     return UnshownPath(path) if isinstance(value, str) and not is_shown("file", value) else path
 
@@ -60,6 +80,8 @@ def _select(value: Any) -> Any:
     return compiled(value)
 
 
+_SecretFile = Annotated[Path, BeforeValidator(_secret_file)]
+
 if TYPE_CHECKING:
     _Select = Expression | None
 else:
@@ -67,7 +89,7 @@ else:
 
 
 class SecretSource(CompactModel):
-    """A secret's place as written in the configuration (exactly one of six), its part of the content, its encoding.
+    """A secret's place as written in the configuration (exactly one), its part of the content, its encoding.
 
     Equality compares places (and literal values, in constant time). A reload therefore sees a change of place, not of
     content; fingerprints show a change of content.
@@ -76,11 +98,16 @@ class SecretSource(CompactModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
     env: str | None = None
-    file: Annotated[Path, BeforeValidator(_secret_file)] | None = None
+    file: _SecretFile | None = None
     credential: str | None = None
     command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     # The name of another provider, whose valid token is the secret.
     token: str | None = None
+    # A file that is encrypted for age, and the file of the identity that opens it.
+    age: _SecretFile | None = None
+    identity: _SecretFile | None = None
+    # Service and user of an item of the desktop's keyring, with / between them.
+    keyring: str | None = None
     literal: SkipJsonSchema[Secret | None] = Field(default=None, repr=False)
     # What of a JSON content is the secret (`secret_selection`); None: all of it.
     select: _Select = None
@@ -107,17 +134,29 @@ class SecretSource(CompactModel):
             raise ValueError("write the name of the provider whose token is the secret, as in [providers.NAME]")
         return value
 
+    @field_validator("keyring")
+    @classmethod
+    def _is_an_item(cls, value: str | None) -> str | None:
+        if value is not None and (not all(keyring_names(value)) or not value.isprintable()):
+            raise ValueError('write service and user of the item, with / between them: "service/user"')
+        return value
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        keys = ("env", "file", "credential", "command", "token", "literal")
-        given = [key for key in keys if getattr(self, key) is not None]
+        given = [key for key in (*PLACES, "literal") if getattr(self, key) is not None]
         if len(given) != 1:
-            raise ValueError(
-                "a secret is exactly one of { env = }, { file = }, { credential = }, { command = [..] }, { token = } "
-                f"or a string; found {' and '.join(given) or 'none of them'}"
-            )
+            found = " and ".join(given) or "none of them"
+            raise ValueError(f"a secret is exactly one of {_FORMS} or a string; found {found}")
         if self.select is not None and self.token is not None:
             raise KeyValueError("select", "a token is no JSON content: select has no effect beside it")
+        if self.age is not None and self.identity is None:
+            raise ValueError("age needs identity: the file with the identity that opens the encrypted file")
+        if self.identity is not None and self.age is None:
+            raise KeyValueError("identity", "identity stands beside age only")
+        if self.age is not None or self.keyring is not None:
+            from tokend.plugin.extras import require_package_of_secret  # few configurations have such a secret
+
+            require_package_of_secret(given[0])
         return self
 
     @classmethod
@@ -127,17 +166,14 @@ class SecretSource(CompactModel):
 
     def __str__(self) -> str:
         """Return the place's name for messages, without a value, or a place, that may be a secret."""
-        if self.env is not None:
-            return f"environment variable {self.env if is_shown('env', self.env) else NOT_SHOWN}"
-        if self.file is not None:
-            return f"file {NOT_SHOWN if isinstance(self.file, UnshownPath) else self.file}"
-        if self.credential is not None:
-            return f"credential {self.credential if is_shown('credential', self.credential) else NOT_SHOWN}"
-        if self.command is not None:
-            return f"command {self.command[0] if _is_program(self.command[0]) else NOT_SHOWN}"
-        if self.token is not None:
-            return f"token {self.token if is_shown('token', self.token) else NOT_SHOWN}"
-        return self.place
+        if (key := self._key) is None:
+            return self.place
+        value = getattr(self, key)
+        if key in _PATHS:
+            return f"{_NAMES[key]} {NOT_SHOWN if isinstance(value, UnshownPath) else value}"
+        if key == "command":
+            return f"{_NAMES[key]} {value[0] if _is_program(value[0]) else NOT_SHOWN}"
+        return f"{_NAMES[key]} {value if is_shown(key, value) else NOT_SHOWN}"
 
     def __repr__(self) -> str:
         """Return the name that messages use: a traceback may contain the repr."""
@@ -146,26 +182,41 @@ class SecretSource(CompactModel):
     @property
     def place(self) -> str:
         """The full place, for comparisons. Not for messages: it may be a secret."""
-        if self.env is not None:
-            return f"environment variable {self.env}"
-        if self.file is not None:
-            return f"file {self.file}"
-        if self.credential is not None:
-            return f"credential {self.credential}"
-        if self.command is not None:
-            return f"command {self.command[0]}"
-        if self.token is not None:
-            return f"token {self.token}"
-        return "literal in the configuration"
+        if (key := self._key) is None:
+            return "literal in the configuration"
+        value = getattr(self, key)
+        if key == "age":
+            return f"{_NAMES[key]} {value} {self.identity}"
+        return f"{_NAMES[key]} {value[0] if key == 'command' else value}"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that the place names."""
+        return tuple(path for path in (self.file, self.age, self.identity) if path is not None)
+
+    @property
+    def is_read_later(self) -> bool:
+        """Whether a check does not read the secret: a program would run, or a service or another provider has it."""
+        return self.command is not None or self.token is not None or self.keyring is not None
+
+    @property
+    def _key(self) -> str | None:
+        return next((key for key in PLACES if getattr(self, key) is not None), None)
+
+
+def keyring_names(item: str) -> tuple[str, str]:
+    """Return service and user of a keyring's item. The service may be a URL: the last / is between them."""
+    service, _, user = item.rpartition("/")
+    return service, user
 
 
 def shows_path(source: SecretSource) -> bool:
-    """Return whether messages may name the file or the program of a secret: it looks like a place."""
-    if source.file is not None:
-        return not isinstance(source.file, UnshownPath)
+    """Return whether messages may name the files or the program of a secret: they look like places."""
     if source.credential is not None:
         return is_shown("credential", source.credential)
-    return source.command is None or _is_program(source.command[0])
+    if source.command is not None:
+        return _is_program(source.command[0])
+    return not any(isinstance(path, UnshownPath) for path in source.files)
 
 
 def _is_program(name: str) -> bool:

@@ -8,7 +8,7 @@ import base64
 import json
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
 from tokend.plugin.http_date import http_date
@@ -35,31 +35,37 @@ def expiry(
     unit_seconds: float = 1.0,
     default_seconds: float | None = None,
     zero_means: Literal["expired", "never"] = "expired",
+    zone: tzinfo = UTC,
+    longest_seconds: float | None = None,
 ) -> Instant | None:
     """Return the earliest end that the reply gives; lifetimes count from the sending of the request.
 
     ``absolute`` and ``relative`` are the reply's fields as they came, or `MISSING`. ``unit_seconds`` is the unit of
     ``relative``. Absolute times are corrected by the offset of the upstream's clock. ``default_seconds`` counts if the
     reply gives no end. A relative 0 means an expired token; with ``zero_means`` "never" that field gives no end, and
-    the default does not count. Returns None if there is no end. Raises `TransientError` if a field is no time (null, a
-    list, ``"3600abc"``) or an impossible one.
+    the default does not count. ``zone`` is that of absolute times that name none. ``longest_seconds`` cuts a life that
+    is longer, or has no end; without it a life of more than 400 days is impossible. Returns None if there is no end.
+    Raises `TransientError` if a field is no time (null, a list, ``"3600abc"``) or an impossible one.
     """
     said = []
     for value, read in ((absolute, _absolute), (relative, _relative)):
         if value is not MISSING:
-            seconds = read(value, reply, unit_seconds)
+            seconds = read(value, reply, unit_seconds, zone)
             if seconds is None:
                 raise TransientError(f"{host} answered with an expiry that is no time")
             if seconds == 0 and read is _relative and zero_means == "never":
                 default_seconds = None
                 continue
-            _refuse_absurd(seconds, host)
+            if longest_seconds is None:
+                _refuse_absurd(seconds, host)
             said.append(seconds)
     exp = jwt_expiry(token)
     if exp is not None:
         said.append(_since_sent(exp, reply))
     if not said and default_seconds is not None:
         said.append(default_seconds)
+    if longest_seconds is not None:
+        said.append(longest_seconds)
     if not said:
         return None
     life = min(said)
@@ -94,24 +100,24 @@ def _by_magnitude(number: float) -> float:
     return number / 1e9
 
 
-def _absolute(value: Any, reply: UpstreamReply, _: float) -> float | None:
+def _absolute(value: Any, reply: UpstreamReply, _: float, zone: tzinfo) -> float | None:
     if (number := _number(value)) is not None:
         return _since_sent(_by_magnitude(number), reply)
     if not isinstance(value, str):
         return None
-    moment = _moment(value.strip())
+    moment = _moment(value.strip(), zone)
     return None if moment is None else _since_sent(moment.timestamp(), reply)
 
 
-def _moment(text: str) -> datetime | None:
+def _moment(text: str, zone: tzinfo) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         return http_date(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment
 
 
-def _relative(value: Any, _: UpstreamReply, unit_seconds: float) -> float | None:
+def _relative(value: Any, _: UpstreamReply, unit_seconds: float, __: tzinfo) -> float | None:
     number = _number(value)
     return None if number is None else number * unit_seconds
 

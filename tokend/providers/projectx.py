@@ -106,9 +106,7 @@ class ProjectX(HeldSettings, NetworkSettings):
 
     def _is_given(self, key: str, secrets: Mapping[str, Secret]) -> bool:
         source: SecretSource | None = getattr(self, key)
-        # A check runs no command, and has no token of another provider.
-        is_read_later = source is not None and (source.command is not None or source.token is not None)
-        return key in secrets or is_read_later
+        return key in secrets or (source is not None and source.is_read_later)
 
     async def initial(self, runtime: Runtime) -> Token | None:
         """Return the initial token; None if it is not readable.

@@ -164,6 +164,7 @@ class Upstream:
             sent_at=sent_at,
             date=date,
             offset=_offset(date, sent_at, received_at),
+            cookies=tuple(response.headers.get_list("set-cookie")),
         )
 
     async def _make_proxy(self, host: str, proxy_url: str | None) -> "httpcore.Proxy | None":
@@ -191,15 +192,24 @@ def import_client() -> None:
 
 
 async def _read(response: "httpx.Response", host: str, largest_bytes: int) -> bytes:
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
-        raise TransientError(f"{host} answered with a content encoding although none was accepted")
+    require_acceptable(response.headers, 0, host, largest_bytes)
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) > largest_bytes:
-            raise TransientError(f"{host} answered with more than {largest_bytes // 1024} KiB: not a token")
+        require_acceptable(response.headers, len(body), host, largest_bytes)
     return bytes(body)
+
+
+def require_acceptable(headers: Mapping[str, str], size: int, host: str, largest_bytes: int) -> None:
+    """Raise `TransientError` for an answer with a content encoding, or with a body of more than ``largest_bytes``.
+
+    ``headers`` have lower-case names, or are looked up without case.
+    """
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise TransientError(f"{host} answered with a content encoding although none was accepted")
+    if size > largest_bytes:
+        raise TransientError(f"{host} answered with more than {largest_bytes // 1024} KiB: not a token")
 
 
 def _failure_reason(error: Exception) -> str | None:

@@ -93,10 +93,11 @@ class ProviderRuntime:
         """Read a secret now; in a thread what reads a file, runs a command or evaluates. Raises `SecretError`."""
         if source.token is not None:
             return of_token(source, self._tokens(source.token))
-        if source.file is None and source.command is None and source.credential is None and source.select is None:
+        if source.select is None and (source.env is not None or source.literal is not None):
             return read_secret(source, self._environ)
+        threads = self._threads if source.keyring is None else self._calls
         try:
-            return await self._threads.run(lambda: read_secret(source, self._environ), seconds=REVEAL_SECONDS)
+            return await threads.run(lambda: read_secret(source, self._environ), seconds=REVEAL_SECONDS)
         except TimeoutError as error:
             why = str(error) or f"it hangs, for {REVEAL_SECONDS:.0f} s"
             raise SecretError(f"{source} could not be read: {why}") from None

@@ -33,12 +33,23 @@ CONTENT = {"a": {"b": "text", "n": 7, "f": 1.5, "yes": True, "none": None, "list
         ({"json": "b64", "encoding": "base64"}, "planted"), ({"json": "bad", "encoding": "base64"}, None),
         ({"json": "binary", "encoding": "base64"}, None), ({"json": "path", "after_last": "/"}, "12"),
         ({"json": "a.b", "after_last": "/"}, "text"), ({"header": "ETag"}, '"3"'), ({"header": "X-None"}, None),
-        ({"header": "X-Id", "after_last": ":"}, "9"),
+        ({"header": "X-Id", "after_last": ":"}, "9"), ({"cookie": "sid"}, "b=c"), ({"cookie": "gone"}, None),
+        ({"cookie": "none"}, None), ({"text": True}, None),
     ],
 )  # fmt: skip
 def test_a_place_has_a_text_or_a_number(written: Any, text: str | None) -> None:
     """Anything else is absent, as is what cannot be decoded."""
-    assert place(written).text(answer(CONTENT, etag='"3"', x_id="a:9")) == text
+    cookies = ("sid=a; Path=/", "sid=b=c; Expires=Wed, 21 Oct 2026 07:28:00 GMT", "gone=deleted; Max-Age=0", "none=")
+    assert place(written).text(answer(CONTENT, etag='"3"', x_id="a:9", cookies=cookies)) == text
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [(b" abc \n", "abc"), (b"", None), (b"<html>x", None), (b"\xff", None), (b'{"error":"x"}', None), (b"[x", "[x")],
+)
+def test_a_body_may_be_the_text(body: bytes, text: str | None) -> None:
+    """A page of HTML and JSON are none: they are the answers of a proxy, or of an error."""
+    assert place({"text": True}).text(answer(body)) == text
 
 
 def test_a_place_finds_any_value() -> None:
@@ -50,7 +61,7 @@ def test_a_place_finds_any_value() -> None:
 @pytest.mark.parametrize(
     "written",
     [{}, {"json": "a", "header": "A"}, {"header": "A B"}, {"json": "a."}, {"json": "a", "encoding": "hex"}, 5, "",
-     {"json": "a", "after_last": ""}],
+     {"json": "a", "after_last": ""}, {"text": False}, {"cookie": "a b"}, {"cookie": "a", "text": True}],
 )  # fmt: skip
 def test_a_place_is_one_place(written: Any) -> None:
     """Exactly one expression or header."""

@@ -7,8 +7,9 @@ import pytest
 from tests.providers.live import NOW, at
 from tests.providers.oauth2.asking import TOKEN, error_of, said, settings, token_of
 from tests.upstream.loopback import reply
+from tokend.plugin.declared.answer import is_page
 from tokend.plugin.http_exchange import UpstreamReply
-from tokend.providers.oauth2.answers import is_page, parsed
+from tokend.providers.oauth2.answers import parsed
 from tokend.values.errors import RejectedError, TransientError
 
 FORM = "application/x-www-form-urlencoded; charset=utf-8"
@@ -93,4 +94,4 @@ def test_an_answer_that_takes_too_long_to_look_into_is_discarded() -> None:
     body = json.dumps({"a": [1] * 60_000}).encode()
     error = error_of(reply(body), answer=answer)
     assert "expression" in str(error)
-    assert settings(answer=answer).answer.has_expressions
+    assert settings(answer=answer).answer.has_places

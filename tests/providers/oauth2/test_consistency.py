@@ -110,6 +110,10 @@ def test_a_resource_alone_chooses_no_server_for_a_secret(secret: str) -> None:
         {**LOGIN, "token_url": None, "resource": "https://mcp.example/a", "client_id": "https://me.example/client.json"},
         {**LOGIN, "token_url": None, "issuer": "https://a.example", "redirect_uri": "http://[::1]:8/x", "pkce": False},
         {**LOGIN, "grant": "refresh_token", "refresh_token": KEY, "login_lifetime": "7d"},
+        {
+            **LOGIN, "grant": "refresh_token", "refresh_token": KEY, "client_secret": None, "client_id": None,
+            "client_auth": "none",
+        },
     ],
 )  # fmt: skip
 def test_what_fits_together_is_accepted(keys: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
-"""A reply as declared kinds read it: its status, headers, text, and its JSON, which is parsed once."""
+"""A reply as declared kinds read it: its status, headers, cookies, text, and its JSON, which is parsed once."""
 
+import re
 from typing import Any
 
 from tokend.plugin.declared.expressions import Expression
@@ -9,11 +10,13 @@ from tokend.values.errors import TransientError
 
 # Largest body that is looked into. A token or the state of one secret has a few kilobytes.
 LARGEST_BODY_BYTES = 64 * 1024
-_NOT_PARSED = object()
+_NOT_PARSED: Any = object()
+# The start of a body shows whether it is a page for people.
+_START_BYTES = 64
 
 
 class Answer:
-    """One reply. ``host`` names the server in messages.
+    """One reply. ``host`` names the server in messages; ``document`` is its body where that is parsed already.
 
     The methods that read the body block for as long as `Expression.find`: call them in a thread. They raise
     `TransientError` if the body is too large, or an evaluation did not end: the answer is to be discarded.
@@ -21,10 +24,10 @@ class Answer:
 
     __slots__ = ("_document", "host", "problem", "reply")
 
-    def __init__(self, reply: UpstreamReply, host: str) -> None:
+    def __init__(self, reply: UpstreamReply, host: str, document: Any = _NOT_PARSED) -> None:
         self.reply = reply
         self.host = host
-        self._document: Any = _NOT_PARSED
+        self._document = document
         # What is wrong with the body as JSON, once an expression has asked for it.
         self.problem: str | None = None
 
@@ -47,6 +50,30 @@ class Answer:
         """Return whether the body contains a text."""
         return text.encode() in self._small_body()
 
+    def is_whole_text(self, text: str) -> bool:
+        """Return whether the body is a text, but for outer white space."""
+        return self.reply.body.strip() == text.encode()
+
+    def text(self) -> str | None:
+        """Return the whole body as text, without outer white space.
+
+        None for a page of HTML, for a JSON object or list, and for no text.
+        """
+        body = self._small_body()
+        try:
+            text = body.decode().strip()
+        except UnicodeDecodeError:
+            return None
+        if is_page(self.reply) or (text[:1] in {"{", "["} and self._parsed() is not None):
+            return None
+        return text or None
+
+    def cookie(self, name: str) -> str | None:
+        """Return the value of a cookie that the reply sets, the last one of its name; None if it sets none."""
+        set_now = [read_cookie(line) for line in self.reply.cookies]
+        values = [value for key, value, is_kept in set_now if key == name and is_kept]
+        return values[-1] or None if values else None
+
     def _named(self, call: Any) -> Any:
         try:
             return call()
@@ -66,3 +93,20 @@ class Answer:
             except TransientError as error:
                 self._document, self.problem = None, error.detail
         return self._document
+
+
+def is_page(reply: UpstreamReply) -> bool:
+    """Return whether a reply is HTML, or something else that begins like it: a login page, a proxy's, maintenance."""
+    media = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    start = reply.body[:_START_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n")
+    return start.startswith(b"<") or (media in {"text/html", "application/xhtml+xml"} and not start.startswith(b"{"))
+
+
+def read_cookie(line: str) -> tuple[str, str, bool]:
+    """Return the name and the value of a ``Set-Cookie`` header, and whether it is to be kept (RFC 6265, 5.2)."""
+    pair, *attributes = line.split(";")
+    name, _, value = pair.partition("=")
+    ages = [
+        age.strip() for key, _, age in (one.partition("=") for one in attributes) if key.strip().lower() == "max-age"
+    ]
+    return name.strip(), value.strip(), not any(re.fullmatch(r"0+|-[0-9]+", age, re.ASCII) for age in ages)

@@ -1,4 +1,4 @@
-"""Places of values in an answer: a JMESPath expression over the JSON body, or a header."""
+"""Places of values in an answer: a JMESPath expression over the JSON body, a header, a cookie, or the whole text."""
 
 import base64
 import binascii
@@ -9,7 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from tokend.plugin.declared.answer import Answer
-from tokend.plugin.declared.expressions import LONGEST_EXPRESSION, ExpressionField
+from tokend.plugin.declared.expressions import LONGEST_EXPRESSION, Expression, ExpressionField
 from tokend.plugin.settings_base import Settings, header_name
 
 
@@ -21,6 +21,8 @@ class Place(Settings):
 
     expression: ExpressionField | None = Field(default=None, alias="json")
     header: str | None = None
+    cookie: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")] = None
+    text_body: Annotated[bool, Field(alias="text")] = False
     encoding: Literal["base64"] | None = None
     after_last: Annotated[str | None, Field(min_length=1)] = None
 
@@ -31,8 +33,11 @@ class Place(Settings):
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        if (self.expression is None) == (self.header is None):
-            raise ValueError('a place is a JMESPath expression, "data.value", or { header = "Name" }')
+        if [self.expression, self.header, self.cookie, self.text_body or None].count(None) != 3:
+            raise ValueError(
+                'a place is a JMESPath expression, "data.value", or { header = "Name" }, { cookie = "name" } or '
+                "{ text = true }"
+            )
         return self
 
     @classmethod
@@ -44,6 +49,10 @@ class Place(Settings):
         """Return what is there; None if there is nothing. Blocks and raises as `Answer.find`."""
         if self.header is not None:
             return answer.reply.headers.get(self.header.lower())
+        if self.cookie is not None:
+            return answer.cookie(self.cookie)
+        if self.text_body:
+            return answer.text()
         assert self.expression is not None  # noqa: S101  (`_one_place`)
         return answer.find(self.expression)
 
@@ -62,7 +71,8 @@ class Place(Settings):
 
 
 def _written(value: Any) -> Any:
-    return {"json": value} if isinstance(value, str) else value
+    # Compiled here: a fault is one of the place, in which there is no key json.
+    return {"json": Expression(value)} if isinstance(value, str) else value
 
 
 PlaceField = Annotated[Place, BeforeValidator(_written)]

@@ -6,18 +6,19 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
+from tokend.plugin.declared.answer import Answer as DeclaredAnswer
+from tokend.plugin.declared.answer import is_page
+from tokend.plugin.declared.answer_rows import AnswerRow, Numbered, matching_row
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.provider import Runtime
 from tokend.plugin.strict_json import parse_value
-from tokend.providers.oauth2.declared_answer import PLACES, AnswerRow, AnswerSettings
+from tokend.providers.oauth2.declared_answer import PLACES, AnswerSettings
 from tokend.values.errors import TransientError
 
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 100
 # Of a busy machine: an expression takes less than half a second by itself.
 EVALUATION_SECONDS = 20.0
-# The start of a body shows whether it is a page for people.
-_START_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Answer:
     values: Mapping[str, Any] = field(repr=False)
     extra: Mapping[str, Any] = field(repr=False)
     secret_extra: Mapping[str, Any] = field(repr=False)
-    row: tuple[int, AnswerRow] | None = None
+    row: Numbered | None = None
 
     @property
     def is_page(self) -> bool:
@@ -60,19 +61,12 @@ async def read_answer(
     Raises `TransientError` if an evaluation does not end: the answer is discarded.
     """
     look = partial(_read, reply, settings, rows, host)
-    if settings.has_expressions or any(row.when is not None for row in rows):
+    if settings.has_places or any(row.when is not None for row in rows):
         try:
             return await runtime.run_in_thread(look, seconds=EVALUATION_SECONDS)
         except TimeoutError:
             raise TransientError(f"{host}: the expressions of answer and errors were not evaluated in time") from None
     return look()
-
-
-def is_page(reply: UpstreamReply) -> bool:
-    """Return whether a reply is HTML, or something else that begins like it."""
-    media = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
-    start = reply.body[:_START_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n")
-    return start.startswith(b"<") or (media in {"text/html", "application/xhtml+xml"} and not start.startswith(b"{"))
 
 
 def parsed(reply: UpstreamReply) -> Any:
@@ -102,23 +96,18 @@ def _form(reply: UpstreamReply) -> dict[str, str] | None:
 
 def _read(reply: UpstreamReply, settings: AnswerSettings, rows: tuple[AnswerRow, ...], host: str) -> Answer:
     document = parsed(reply)
-    try:
-        row = next(((n, row) for n, row in enumerate(rows, 1) if row.matches(reply.status, reply.body, document)), None)
-        values = {key: _value(settings, key, document) for key in PLACES}
-        extra, secret_extra = (
-            {} if document is None else {name: one.find(document) for name, one in members.items()}
-            for members in (settings.extra, settings.secret_extra)
-        )
-    except TransientError as error:
-        raise TransientError(f"{host}: {error.detail}") from None
+    whole = DeclaredAnswer(reply, host, document)
+    row = matching_row(rows, whole)
+    values = {key: _value(settings, key, whole, document) for key in PLACES}
+    extra, secret_extra = (
+        {name: one.find(whole) for name, one in places.items()} for places in (settings.extra, settings.secret_extra)
+    )
     return Answer(reply, document, values, extra, secret_extra, row)
 
 
-def _value(settings: AnswerSettings, key: str, document: Any) -> Any:
-    if document is None:
-        return None
-    if (expression := settings.place(key)) is not None:
-        return expression.find(document)
+def _value(settings: AnswerSettings, key: str, whole: DeclaredAnswer, document: Any) -> Any:
+    if (place := settings.place(key)) is not None:
+        return place.find(whole)
     if not isinstance(document, dict):
         return None
     return next((document[name] for name in PLACES[key] if document.get(name) is not None), None)

@@ -97,6 +97,8 @@ def _needs_of_the_grant(table: Table) -> Iterator[Fault]:
     grant = table.get("grant")
     has_metadata = _has(table, "issuer") or (not _has(table, "token_url") and _has(table, "resource"))
     by_client = grant in {"client_credentials", *LOGIN_GRANTS}
+    # Questrade's refresh tokens belong to no client.
+    by_client = by_client and not (grant == "refresh_token" and table.get("client_auth") == "none")
     if by_client and not _has(table, "client_id") and not _has(table, "client_assertion"):
         yield ("client_id",), f'it is missing: grant = "{grant}" needs it'
     if grant == "client_credentials" and table.get("client_auth") is None and not _given(table):

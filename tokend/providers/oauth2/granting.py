@@ -90,7 +90,7 @@ def _has_no_token(answer: Answer, host: str) -> bool:
 
 def _refresh_end(settings: OAuth2Settings, answer: Answer, login: Login | None) -> Instant | None:
     """Return the end of the refresh token: the server's, else ``login_lifetime`` from the login or from now."""
-    said = refresh_end(answer.values["refresh_expires_in"], answer.reply)
+    said = refresh_end(answer.values["refresh_expires_in"], answer.reply, settings.answer.unit_seconds)
     if said is not None or settings.login_lifetime is None:
         return said
     start = answer.reply.sent_at

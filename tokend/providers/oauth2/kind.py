@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from tokend.plugin.declared.token_members import made_headers
 from tokend.plugin.login import BrowserLogin, DeviceLogin, Flow, RememberingRuntime
 from tokend.plugin.provider import Runtime
 from tokend.plugin.vendor_words import with_words
@@ -14,7 +15,7 @@ from tokend.providers.oauth2.grants import grant_parameters
 from tokend.providers.oauth2.refreshing import ask_something_harmless, refresh_login, revoke_login
 from tokend.providers.oauth2.refusals import refuse
 from tokend.providers.oauth2.settings import OAuth2Settings
-from tokend.providers.oauth2.tokens import made_headers, token_of
+from tokend.providers.oauth2.tokens import token_of
 from tokend.signing.jwt import key_fault
 from tokend.values.errors import AttemptError, LoginRefusedError
 from tokend.values.logins import Granted, Login, LoginClient
@@ -69,7 +70,7 @@ class OAuth2(OAuth2Settings):
 
     def remark_on(self, token: Token) -> str | None:
         """Return the remark on a token without an end that the server did not name."""
-        if token.expires_at is not None or self.zero_means == "never":
+        if token.expires_at is not None or self.zero_means == "never" or self.answer.lifetime == "none":
             return None
         return f"{self.upstream} names no end; set answer.lifetime"
 

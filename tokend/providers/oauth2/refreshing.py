@@ -1,8 +1,8 @@
 """Refreshing a login, the harmless request after a lost answer, and revocation (RFC 6749, 6; RFC 7009)."""
 
+from tokend.plugin.declared.answer import is_page
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.login import RememberingRuntime
-from tokend.providers.oauth2.answers import is_page
 from tokend.providers.oauth2.discovery import endpoints_of
 from tokend.providers.oauth2.exchange import ask
 from tokend.providers.oauth2.fields import origin_of
@@ -49,6 +49,7 @@ async def revoke_login(settings: OAuth2Settings, runtime: RememberingRuntime, lo
     issued_by = login.origin or origin_of(server.token_url)
     if origin_of(server.revoke_url) != issued_by:
         raise RejectedError(f"the refresh token is of {issued_by}, and the revocation endpoint is elsewhere: not sent")
+    assert login.refresh_token is not None  # noqa: S101  (`InteractiveLogin.revoke`)
     parameters: dict[str, Value] = {"token": login.refresh_token, "token_type_hint": "refresh_token"}
     own = GrantParameters(parameters, (login.refresh_token,))
     answered = await ask(settings, runtime, server, own, url=server.revoke_url)

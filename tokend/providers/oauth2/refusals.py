@@ -4,6 +4,7 @@ import codecs
 from dataclasses import dataclass
 from typing import NoReturn
 
+from tokend.plugin.declared.answer_rows import raise_for_row
 from tokend.plugin.response_status import RATE_LIMITED, raise_unauthorized, retry_after
 from tokend.plugin.signing_time import refuse_signed
 from tokend.plugin.vendor_words import with_words
@@ -18,7 +19,6 @@ from tokend.providers.oauth2.words import (
 )
 from tokend.values.errors import (
     AttemptError,
-    ClockError,
     LoginRefusedError,
     LostAnswerError,
     RateLimitedError,
@@ -50,27 +50,11 @@ def refuse(answer: Answer, sent: Exchange) -> NoReturn:
     """Raise the `AttemptError` for an answer without a token. Its message holds no text of the server."""
     try:
         if answer.row is not None:
-            _raise_for_row(answer, sent)
+            raise_for_row(answer.row, answer.reply, sent.host)
         _raise_for_code(answer, sent)
         _raise_for_status(answer, sent)
     except AttemptError as error:
         raise with_words(error, answer.reply, sent.secrets) from None
-
-
-def _raise_for_row(answer: Answer, sent: Exchange) -> None:
-    assert answer.row is not None  # noqa: S101  (`refuse`)
-    number, row = answer.row
-    pause = retry_after(answer.reply) or (None if row.pause is None else row.pause.total_seconds())
-    said = f"{sent.host} answered {answer.reply.status}; row {number} of errors says {row.means}"
-    if row.means == "rejected":
-        raise RejectedError(said)
-    if row.means == "login_required":
-        raise LoginRefusedError(said)
-    if row.means == "rate_limited":
-        raise RateLimitedError(said, retry_after=pause)
-    if row.means == "clock":
-        raise ClockError(said, offset=answer.reply.offset)
-    raise TransientError(said, retry_after=pause)
 
 
 def _raise_for_code(answer: Answer, sent: Exchange) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
 
 from tokend.plugin.connection_settings import ConnectionSettings
+from tokend.plugin.declared.answer_rows import Rows
 from tokend.plugin.declared.placeholders import TextField
 from tokend.plugin.field_roles import Absence, Role
 from tokend.plugin.secret_source import SecretField
@@ -15,7 +16,7 @@ from tokend.plugin.settings import HeldSettings
 from tokend.plugin.settings_base import AnchoredPath, Duration
 from tokend.plugin.shown_text import looks_secret
 from tokend.providers.oauth2.consistency import faults, raise_faults
-from tokend.providers.oauth2.declared_answer import AnswerRow, AnswerSettings, RequestSettings
+from tokend.providers.oauth2.declared_answer import AnswerSettings, RequestSettings
 from tokend.providers.oauth2.fields import EndpointUrl, Issuer, Parameters, Resources, Scopes, Several, Visible
 from tokend.providers.oauth2.words import ClientAuth, Grant, SigningAlgorithm
 from tokend.values.secret import Secret
@@ -80,7 +81,7 @@ class OAuth2Settings(ConnectionSettings, HeldSettings):
 
     # The answer.
     answer: AnswerSettings = Field(default_factory=AnswerSettings)
-    errors: Annotated[tuple[AnswerRow, ...], Field(strict=False), Role.HANDLING] = ()
+    errors: Annotated[Rows, Role.HANDLING] = ()
     zero_means: Annotated[Literal["expired", "never"], Role.HANDLING] = "expired"
     min_interval: Annotated[Duration, Role.HANDLING] = timedelta(seconds=1)
     max_lifetime: Annotated[Duration | None, Role.HANDLING] = None
@@ -137,7 +138,7 @@ class OAuth2Settings(ConnectionSettings, HeldSettings):
         if self.request.encoding == "query":
             yield 'request.encoding = "query": what is sent stands in the URL, which servers and proxies log'
         source = self.refresh_token
-        if source is not None and source.command is None and source.token is None and "refresh_token" not in secrets:
+        if source is not None and not source.is_read_later and "refresh_token" not in secrets:
             yield f"refresh_token cannot be read ({source}): it is needed while there is no login"
 
     @property

@@ -1,7 +1,6 @@
-"""An item of the desktop's keyring, by the Secret Service of freedesktop.org (gnome-keyring, KWallet, KeePassXC).
+"""An item of the desktop's keyring (`plugin.secret_service`).
 
-The item has the attributes by which `secret-tool` and Python's keyring find it: ``service`` and ``username``. Beside
-them stand writer and generation; attributes are not secret. Nothing here unlocks a keyring: that would ask the user.
+Beside the attributes by which other programs find it stand writer and generation; attributes are not secret.
 """
 
 from collections.abc import Callable
@@ -9,17 +8,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from tokend.machine.late_imports import import_alone
 from tokend.machine.thread_pool import ThreadPool
 from tokend.plugin.extras import require_package
 from tokend.plugin.remote_sink import RemoteSinkSettings
+from tokend.plugin.secret_service import KeyringError, item_of, on_default_keyring
 from tokend.plugin.sink import Content, Mark, SinkRuntime
 from tokend.plugin.store_writer import require_ours
 from tokend.values.errors import SinkError, SinkUnavailableError
 from tokend.values.secret import Secret
 
 if TYPE_CHECKING:
-    from jeepney.io.blocking import DBusConnection
     from secretstorage.collection import Collection
     from secretstorage.item import Item
 
@@ -99,13 +97,7 @@ class KeyringSink(RemoteSinkSettings):
         return {"service": self.service, "username": self.username}
 
     def _item(self, collection: "Collection") -> "Item | None":
-        """Return the item; None if there is none. Raises `SinkError` if there are several, or if it is locked."""
-        items = list(collection.search_items(self._names))
-        if len(items) > 1:
-            raise SinkError(f"{self.target}: the keyring has {len(items)} such items: delete all but one")
-        if items and items[0].is_locked():
-            raise SinkError(f"{self.target}: waits for the item to be unlocked")
-        return items[0] if items else None
+        return item_of(collection, self._names)
 
     def _compare(self, attributes: dict[str, str], runtime: SinkRuntime, generation: int | None) -> None:
         writer, there = attributes.get(WRITER), attributes.get(GENERATION)
@@ -131,46 +123,9 @@ class KeyringSink(RemoteSinkSettings):
             raise SinkUnavailableError(f"{self.target}: the keyring: {why}") from None
 
     def _on_keyring(self, call: "Callable[[Collection], T]") -> T:
-        """Open the default keyring and run the call. Blocks."""
-        import_alone("secretstorage")
-        import secretstorage
-        from jeepney.wrappers import DBusErrorResponse
-        from secretstorage.exceptions import (
-            ItemNotFoundException,
-            LockedException,
-            SecretServiceNotAvailableException,
-            SecretStorageException,
-        )
-
-        locked = f"{self.target}: waits for the keyring to be unlocked"
+        """Run the call on the default keyring. Blocks. Raises `SinkError`."""
         try:
-            connection = self._connected()
-            try:
-                collection = secretstorage.get_collection_by_alias(connection, "default")
-                if collection.is_locked():
-                    raise SinkError(locked)
-                return call(collection)
-            finally:
-                connection.close()
-        except SecretServiceNotAvailableException:
-            raise SinkUnavailableError(f"{self.target}: the Secret Service is not on the bus (any more)") from None
-        except LockedException:
-            raise SinkError(locked) from None
-        except ItemNotFoundException:
-            raise SinkError(f"{self.target}: there is no default keyring, or the item was deleted meanwhile") from None
-        except (SecretStorageException, DBusErrorResponse) as error:
-            raise SinkError(f"{self.target}: the keyring refused ({type(error).__name__})") from None
-        except (OSError, EOFError, ValueError) as error:
-            what = type(error).__name__
-            raise SinkUnavailableError(f"{self.target}: the connection to the keyring broke off ({what})") from None
-
-    def _connected(self) -> "DBusConnection":
-        """Connect to the bus of the session. Blocks."""
-        import secretstorage
-        from secretstorage.exceptions import SecretServiceNotAvailableException
-
-        try:
-            return secretstorage.dbus_init()
-        except (SecretServiceNotAvailableException, OSError, EOFError, ValueError):
-            advice = "is this a desktop session, with DBUS_SESSION_BUS_ADDRESS and a keyring?"
-            raise SinkUnavailableError(f"{self.target}: there is no Secret Service: {advice}") from None
+            return on_default_keyring(call)
+        except KeyringError as error:
+            kind = SinkUnavailableError if error.is_away else SinkError
+            raise kind(f"{self.target}: {error}") from None

@@ -1,0 +1,74 @@
+"""An upstream's answer in a file: a body alone, or a whole answer with its head, as ``curl -i`` prints it."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tokend.plugin.settings_base import is_header_name
+from tokend.plugin.strict_json import try_object
+
+_STATUS_LINE = re.compile(rb"HTTP/[0-9](?:\.[0-9])? ([1-5][0-9][0-9])(?: [^\r\n]*)?\r?\n")
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n|\A\r?\n")
+
+
+class NoReplyError(ValueError):
+    """A text that is no answer. The message quotes none of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenReply:
+    """An answer as it was given. ``headers`` have lower-case names. Its repr shows neither headers nor the body."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+def given_reply(content: bytes, *, status: int | None = None, headers: Iterable[str] = ()) -> GivenReply:
+    """Read an answer. ``status`` and ``headers`` ("Name: value") count before what the content says.
+
+    A body alone is a 200 whose type is guessed. Raises `NoReplyError`.
+    """
+    found, given, body = 200, {}, content
+    head = _STATUS_LINE.match(body)
+    if head is None:
+        given = {"content-type": _media_type(body)}
+    while head is not None:
+        # What goes before the answer (100 Continue, a proxy's answer, a redirect that was followed) has a head, too.
+        found, given, body = _with_head(int(head[1]), body[head.end() :])
+        head = _STATUS_LINE.match(body)
+    for line in headers:
+        given |= _header(line, "--header")
+    return GivenReply(found if status is None else status, given, body)
+
+
+def _with_head(status: int, rest: bytes) -> tuple[int, dict[str, str], bytes]:
+    end = _END_OF_HEAD.search(rest)
+    if end is None and rest.strip():
+        lines, body = rest, b""  # a head alone: the answer has no body
+    else:
+        lines, body = (rest[: end.start()], rest[end.end() :]) if end is not None else (b"", b"")
+    headers: dict[str, str] = {}
+    for line in lines.decode("latin-1").splitlines():
+        found = _header(line, "the answer's head")
+        for name, value in found.items():
+            # As the HTTP client gives it to a kind: one header on several lines is a list.
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return status, headers, body
+
+
+def _header(line: str, where: str) -> dict[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon or not is_header_name(name.strip()):
+        raise NoReplyError(f'{where}: a header is written "Name: value", one a line')
+    return {name.strip().lower(): value.strip()}
+
+
+def _media_type(body: bytes) -> str:
+    start = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if start == b"<":
+        return "text/html"
+    if try_object(body) is not None or start in {b"{", b"["}:
+        return "application/json"
+    is_form = b"=" in body and not re.search(rb"\s", body.strip())
+    return "application/x-www-form-urlencoded" if is_form else "text/plain"

@@ -1,0 +1,83 @@
+"""Members of a token of a declared answer: its type, the headers to send with each call, the further members."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tokend.plugin.declared.placeholders import Text, Value, as_text
+from tokend.plugin.response_status import token_value
+from tokend.values.errors import ServerSettingsError, TransientError
+from tokend.values.secret import Secret
+from tokend.values.tokens import JSON, Token
+
+# RFC 8693, 2.2.1: what was issued is no access token, and is sent in no header.
+NOT_APPLICABLE = "N_A"
+BEARER = "Bearer"
+AUTHORIZATION = "Authorization"
+_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
+
+
+def token_type(value: Any, host: str) -> str:
+    """Return the type as it is sent in a header. OAuth's types are compared without case."""
+    if value is None or value == "":
+        return BEARER
+    text = token_value(value, host).reveal()
+    if text.lower() == "dpop":
+        raise ServerSettingsError(f"{host} answered with a token of type DPoP, which tokend does not do")
+    return BEARER if text.lower() == "bearer" else text
+
+
+def members(extra: Mapping[str, Any], secret_extra: Mapping[str, Any]) -> "dict[str, JSON | Secret]":
+    """Return the further members of a token: those that were found, the secret ones as `Secret`."""
+    found: dict[str, JSON | Secret] = {name: one for name, one in extra.items() if one is not None}
+    for name, one in secret_extra.items():
+        if one is not None:
+            found[name] = Secret(one if isinstance(one, str) else json.dumps(one))
+    return found
+
+
+def with_headers(
+    token: Token, configured: Mapping[str, str], host: str, more: Mapping[str, Value] | None = None
+) -> Token:
+    """Give a token the headers to send. ``more`` are further names and their values.
+
+    Raises `TransientError` where the answer lacks a member that a header needs, or where a value does not fit.
+    """
+    made, missing = made_headers(configured, token, more)
+    if missing:
+        raise TransientError(f"{host} answered without {missing[0]}, which headers need")
+    if (odd := next((name for name, text in made.items() if not _HEADER.fullmatch(text)), None)) is not None:
+        raise TransientError(f"{host} answered with a value that {odd} cannot carry")
+    return replace(token, headers={name: Secret(text) for name, text in made.items()})
+
+
+def made_headers(
+    configured: Mapping[str, str], token: Token, more: Mapping[str, Value] | None = None
+) -> tuple[dict[str, str], list[str]]:
+    """Return the headers to send with each call, in clear, and the names that they lack.
+
+    A header that lacks something is left out. An empty text removes ``Authorization``.
+    """
+    values: dict[str, Value] = {"token": token.value}
+    values |= {f"extra.{name}": _as_value(one) for name, one in token.extra.items()}
+    made, missing = {}, []
+    for name, parsed in header_texts(configured, token.token_type):
+        others = {one for one in parsed.names if one not in values}
+        if lacking := [one for one in others if more is None or one.startswith("extra.")]:
+            missing += lacking
+        elif parsed.parts:
+            made[name] = as_text(parsed.fill({**values, **{one: more[one] for one in others if more is not None}}))
+    return made, missing
+
+
+def header_texts(configured: Mapping[str, str], type_of_token: str = BEARER) -> Iterator[tuple[str, Text]]:
+    """Yield the headers of ``headers`` and ``Authorization``, which one of that name replaces."""
+    if type_of_token != NOT_APPLICABLE and AUTHORIZATION.lower() not in {name.lower() for name in configured}:
+        yield AUTHORIZATION, Text.parse(f"{BEARER} {{token}}")
+    yield from ((name, Text.parse(text)) for name, text in configured.items())
+
+
+def _as_value(value: "JSON | Secret") -> Value:
+    return json.dumps(value) if isinstance(value, list | dict) else value
