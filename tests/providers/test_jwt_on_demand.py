@@ -163,6 +163,11 @@ def test_what_cannot_be_issued_is_an_error_at_its_key(
     assert [(one["loc"], message in one["msg"]) for one in refused.value.errors()] == [(place, True)]
 
 
+def test_all_secrets_are_watched() -> None:
+    """The key, and those of the table."""
+    assert set(settings(secrets={"key": env("A")}).secrets()) == {"secret", "secrets.key"}
+
+
 def test_other_claims_are_another_kind_of_token() -> None:
     """1 and true are different claims."""
     assert settings(claims={"a": 1}) == settings(claims={"a": 1})

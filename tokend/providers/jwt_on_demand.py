@@ -29,7 +29,7 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
 
     kind: Literal["jwt-on-demand"] = "jwt-on-demand"
     parameters: dict[str, Parameter] = Field(default_factory=dict)
-    claims: JsonField = Field(default_factory=lambda: JsonTemplate({}))
+    claims: JsonField | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -44,16 +44,20 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
             if name in declared:
                 yield ("parameters",), f"{{{name}}} is a time of the token: choose another name"
         yield from value_faults(self.values, known)
-        for path, text in self.claims.texts():
+        for path, text in self._template.texts():
             yield from text_faults(text, self.values, known, ("claims", *path))
         yield from header_faults(self.headers, self.values, [*known, "token"])
-        claims = self.claims.shown if self.claims.is_table else {}
-        if not self.claims.is_table:
+        claims = self._template.shown if self._template.is_table else {}
+        if not self._template.is_table:
             yield ("claims",), "claims are a table"
         for name in (*TIMES, *(("jti",) if self.jti else ())):
             if (written := claims.get(name)) is not None and written != f"{{{name}}}":
                 advice = f'write "{{{name}}}" to say where it stands' if name in TIMES else "remove it, or jti = true"
                 yield ("claims", name), f"tokend makes {name}: {advice}"
+
+    @property
+    def _template(self) -> JsonTemplate:
+        return JsonTemplate({}) if self.claims is None else self.claims
 
     def check(self, parameters: Mapping[str, str]) -> None:
         """Check a caller's parameters."""
@@ -68,7 +72,7 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
         issued, expires = self.times(upstream_now.timestamp())
         given |= {"iat": issued, "exp": expires}
         moment = Moment(upstream_now, next_counters(self._counters(), upstream_now))
-        claims = self.claims.without(absent(self.parameters, parameters)).filled(Names(self.values, given, moment))
+        claims = self._template.without(absent(self.parameters, parameters)).filled(Names(self.values, given, moment))
         value = self.signed({**claims, **{name: given[name] for name in TIMES if name not in claims}}, secret)
         names = Names(self.values, {**given, "token": value}, moment)
         seconds = expires / (1000 if self.time_unit == "ms" else 1)
@@ -83,7 +87,7 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
 
     def _counters(self) -> frozenset[str]:
         """Return the counters that claims and headers need."""
-        texts = [text for _, text in self.claims.texts()] + list(header_texts(self.headers).values())
+        texts = [text for _, text in self._template.texts()] + list(header_texts(self.headers).values())
         return needed_by((name for text in texts for name in text.names), self.values) & COUNTERS.keys()
 
     def ready_headers(self, token: Token) -> dict[str, str]:

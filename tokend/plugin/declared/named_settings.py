@@ -17,5 +17,5 @@ class NamedSettings(ProviderSettings):
     values: dict[str, ComputedValue] = Field(default_factory=dict)
 
     def secrets(self) -> dict[str, SecretSource]:
-        """Return the secrets, as ``secrets.NAME``."""
-        return cast(SecretTable, self.secret_table).all("secrets")
+        """Return the secrets that are keys of their own, and those of the table as ``secrets.NAME``."""
+        return {**super().secrets(), **cast(SecretTable, self.secret_table).all("secrets")}
