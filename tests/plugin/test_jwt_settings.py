@@ -1,4 +1,4 @@
-"""What the kinds that sign JWTs share: times in two units, what is unique, keys that do not fit."""
+"""Settings of kinds that sign JWTs: times in two units, what is unique, keys that do not fit."""
 
 import base64
 import json
