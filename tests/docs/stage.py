@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.docs.pages import ROOT, Block, blocks, commands, configuration
+from tests.providers.private_keys import ec_pem
 from tokend.sandbox import Options, Sandbox, start
 from tokend.sandbox.rs256 import private_key_pem
 from tokend.sandbox.vendors.google import key_file
@@ -46,6 +47,7 @@ ONLY_ON_ITS_PAGE = {
     "providers.cloud",
     "providers.mesh",
     "providers.acme",
+    "providers.exchange",
 }
 MARK = "<end of a command>"
 LISTEN = "127.0.0.1:9464"
@@ -66,6 +68,7 @@ SECRETS = {
     "github-app.pem": private_key_pem(),
     "snowflake.p8": private_key_pem(),
     "api.secret": "sandbox-oauth2-secret",
+    "exchange.pem": ec_pem(),
 }
 
 # The accounts that the pages name.
