@@ -117,6 +117,7 @@ class Personal(HeldSettings):
         return 5.0 if answer is None else answer
 
     async def revoke(self, runtime: Any, login: Login) -> None:
+        assert login.refresh_token is not None
         await runtime.ask(f"revoke {login.refresh_token.reveal()}")
 
 
