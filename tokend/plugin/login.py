@@ -108,7 +108,9 @@ class BeginsLogin(WithLogin, Protocol):
 class BrowserLogin:
     """A login that a person finishes in a browser. Its repr shows no secret.
 
-    ``url`` holds the state, the nonce and the verifier's hash; they never leave the daemon alone.
+    ``url`` holds the state, the nonce and the verifier's hash; they never leave the daemon alone. ``returns_state``:
+    the address at which the browser ends shows by its state that it is this login's. If not, only a person may bring
+    it, and has to confirm the account.
     """
 
     url: str = field(repr=False)
@@ -116,6 +118,7 @@ class BrowserLogin:
     state: Secret
     verifier: Secret | None
     nonce: Secret | None = None
+    returns_state: bool = True
 
 
 @dataclass(frozen=True, slots=True)
