@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.docs.pages import ROOT, Block, blocks, commands, configuration
+from tests.providers.private_keys import ec_pem
 from tokend.sandbox import Options, Sandbox, start
 from tokend.sandbox.rs256 import private_key_pem
 from tokend.sandbox.vendors.google import key_file
@@ -43,6 +44,7 @@ ONLY_ON_ITS_PAGE = {
     "providers.cloud",
     "providers.mesh",
     "providers.acme",
+    "providers.exchange",
 }
 MARK = "<end of a command>"
 LISTEN = "127.0.0.1:9464"
@@ -62,6 +64,7 @@ SECRETS = {
     "vault.secret-id": "sandbox-secret-id",
     "github-app.pem": private_key_pem(),
     "api.secret": "sandbox-oauth2-secret",
+    "exchange.pem": ec_pem(),
 }
 
 # The accounts that the pages name.
