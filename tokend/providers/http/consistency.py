@@ -10,10 +10,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails
 
 from tokend.plugin.declared.computed_value import ComputedValue
-from tokend.plugin.declared.placeholders import Text
+from tokend.plugin.declared.ready_headers import header_faults
 from tokend.plugin.declared.request import RequestSettings, Where
 from tokend.plugin.declared.request_names import faults as name_faults_of
-from tokend.plugin.declared.request_names import name_faults, text_faults, value_faults
+from tokend.plugin.declared.request_names import name_faults, value_faults
 from tokend.providers.http.names import of_token
 
 Fault = tuple[Where, str]
@@ -24,7 +24,7 @@ M = TypeVar("M", bound=BaseModel)
 def faults(table: Table) -> Iterator[Fault]:
     """Yield the faults of a table, as it is written or as its fields are."""
     values = _values(table)
-    secrets = _table(table, "named_secrets", "secrets")
+    secrets = _table(table, "secret_table", "secrets")
     answer = _table(table, "answer")
     held = [*secrets, *of_token(name for key in ("extra", "secret_extra") for name in _table(answer, key))]
     yield from name_faults(secrets, values)
@@ -36,7 +36,8 @@ def faults(table: Table) -> Iterator[Fault]:
         yield from name_faults_of(renew, values, held, ("renew",))
     if request is not None and renew is not None and renew.url.origin != request.url.origin:
         yield ("renew", "url"), "its scheme, host and port must be those of request.url: the token is sent there"
-    yield from _headers(table, values, held)
+    headers = {name: text for name, text in _table(table, "headers").items() if isinstance(text, str)}
+    yield from header_faults(headers, values, held)
     for key, needed in (("unit", "expires_in"), ("timezone", "expires_at")):
         if _written(answer, key) and not _written(answer, needed):
             yield ("answer", key), f"it is for {needed}, of which answer says no place"
@@ -55,18 +56,6 @@ def raise_faults(found: Iterable[Fault], error: ValidationError | None = None) -
         ] + details
     if details:
         raise ValidationError.from_exception_data("http", details, hide_input=True)
-
-
-def _headers(table: Table, values: Mapping[str, ComputedValue], held: list[str]) -> Iterator[Fault]:
-    for name, written in _table(table, "headers").items():
-        if not isinstance(written, str):
-            continue
-        try:
-            text = Text.parse(written)
-        except ValueError as error:
-            yield ("headers", name), str(error)
-        else:
-            yield from text_faults(text, values, held, ("headers", name))
 
 
 def _values(table: Table) -> dict[str, ComputedValue]:

@@ -14,9 +14,9 @@ from tokend.plugin.declared.expressions import ExpressionField
 from tokend.plugin.declared.literal_secrets import literal_secrets
 from tokend.plugin.declared.named_settings import NamedSettings
 from tokend.plugin.declared.places import PlaceField
+from tokend.plugin.declared.ready_headers import header_texts
 from tokend.plugin.declared.request import RequestSettings
 from tokend.plugin.declared.token_answer import TokenAnswerSettings, ZeroMeans
-from tokend.plugin.declared.token_members import header_texts
 from tokend.plugin.field_roles import Role
 from tokend.plugin.settings import HeldSettings
 from tokend.plugin.settings_base import Duration
@@ -87,7 +87,7 @@ class HttpSettings(NamedSettings, ConnectionSettings, HeldSettings):
     @property
     def made_headers(self) -> dict[str, str]:
         """The headers for readers that name more than the token and its members: they are made with the token."""
-        texts = header_texts(self.headers)
+        texts = header_texts(self.headers).items()
         return {name: text.shown for name, text in texts if not all(map(is_of_token, text.names))}
 
     @property
