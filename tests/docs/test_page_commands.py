@@ -147,7 +147,7 @@ def test_units_are_units(page: Path) -> None:
 
 # docs/extending.md needs a package of its own: test_extending.py installs it and runs its configuration. Each table of
 # docs/store-recipes.md is played by tests/sinks/stores, those of docs/oauth2.md are loaded by test_oauth2_tables.py.
-ELSEWHERE = {"extending.md", "store-recipes.md", "oauth2.md"}
+ELSEWHERE = {"extending.md", "store-recipes.md", "oauth2.md", "requests.md"}
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "toml") and p.name not in ELSEWHERE], ids=name)
