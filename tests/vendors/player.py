@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -66,6 +67,7 @@ class _Script:
     """The exchanges of a proof, and what was wrong with the requests that came."""
 
     left: list[PlayedExchange]
+    date: str
     faults: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -85,7 +87,7 @@ class _Script:
             kind, raw = "text/plain", said.text
         else:
             kind, raw = "application/json", json.dumps(said.json_body)
-        return said.status, raw.encode(), {"Content-Type": kind, **said.headers}
+        return said.status, raw.encode(), {"Content-Type": kind, "Date": self.date, **said.headers}
 
 
 def play(vendor: Vendor, proof: Proof, *own: Path) -> None:
@@ -93,7 +95,7 @@ def play(vendor: Vendor, proof: Proof, *own: Path) -> None:
     raw = _table(vendor, proof, own)
     model = PROVIDERS.get(raw["kind"])
     assert model is not None
-    script = _Script(list(proof.exchange))
+    script = _Script(list(proof.exchange), formatdate(proof.now.timestamp(), usegmt=True))
     with ExitStack() as stack:
         here = {origin: stack.enter_context(serving(_handler(script, origin))) for origin in sorted({*_origins(raw)})}
         settings = model.model_validate(_moved(raw, here), context={"directory": "/"})
@@ -261,7 +263,7 @@ def _handler(script: _Script, origin: str) -> type[QuietHandler]:
     class Handler(QuietHandler):
         def get(self) -> None:
             status, body, headers = script.answer(origin, self)
-            self.send_response(status)
+            self.send_response_only(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
             self.end_headers()
