@@ -31,6 +31,14 @@ def test_a_parser_reads_what_was_written() -> None:
     assert tomllib.loads(written(TABLE, ("providers", "a.b"))) == {"providers": {"a.b": TABLE}}
 
 
+def test_a_table_of_tables_has_no_header_of_its_own() -> None:
+    """Unless it is the outermost, or one of an array."""
+    table = {"parameters": {"uri": {"max": 1}, "mode": {"max": 2}}}
+    assert written(table, ("t",)).splitlines() == [
+        "[t]", "", "[t.parameters.uri]", "max = 1", "", "[t.parameters.mode]", "max = 2",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("parts", "text"), [(("a", "b-1"), "a.b-1"), (("a.b",), '"a.b"'), (("",), '""')])
 def test_keys_stand_in_quotes_where_they_must(parts: tuple[str, ...], text: str) -> None:
     """A dot in a name is no separator."""

@@ -241,7 +241,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def error_of(kind: Kind, *script: Behaviour, **more: Any) -> AttemptError:
     """Return the error of one attempt.
 
-    Check that there was at most one request, or two with a renewal, and that no printable form has a secret or the
+    Check that there was at most one request, or two with ``renew``, and that no printable form has a secret or the
     body.
     """
     outcome, loopback = attempt(
@@ -465,7 +465,7 @@ def test_another_upstream_is_another_account(kind: Kind) -> None:
         assert {key.partition(".")[0] for key in made.account_fields} <= made.request_fields() | {"secrets"}
         assert not made.local
     assert not made.request_fields() & {"timeout", "proxy", "ca_file", "required", "access", "headers", "zero_means"}
-    # Another renewal may end a failure, as another connection may.
+    # Another ``renew`` may end a failure, as another connection may.
     assert kind.previous is not None or made.has_connection_of(kind.make("https://b.example"))
     assert not made.has_connection_of(kind.make("https://a.example", timeout=timedelta(seconds=1)))
 

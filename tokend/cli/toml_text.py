@@ -34,18 +34,19 @@ def key_text(*parts: str) -> str:
 def _lines(
     table: Mapping[str, Any], name: tuple[str, ...], remark: Callable[[Where], str | None], above: Where, header: str
 ) -> Iterator[str]:
-    yield header
-    inner: dict[str, Any] = {}
+    inner = {key: value for key, value in table.items() if _is_table(value) or _is_tables(value)}
+    if len(inner) < len(table) or header.startswith("[[") or not above:
+        yield header
     for key, value in table.items():
-        if _is_table(value) or _is_tables(value):
-            inner[key] = value
+        if key in inner:
             continue
         note = remark((*above, key))
         yield f"{key_text(key)} = {_value(value)}{'' if note is None else f'  # {note}'}"
     for key, value in inner.items():
         where, whole = (*above, key), (*name, key)
         if _is_table(value):
-            yield ""
+            if any(not (_is_table(one) or _is_tables(one)) for one in value.values()):
+                yield ""
             yield from _lines(value, whole, remark, where, f"[{key_text(*whole)}]")
             continue
         note = remark(where)

@@ -25,6 +25,10 @@ class SecretTable(dict[str, SecretSource]):
         """
         return {f"{key}.{name}": source for name, source in self.items() if not _is_plain(source)}
 
+    def all(self, key: str) -> dict[str, SecretSource]:
+        """Return all of them by the keys ``KEY.NAME``, literals included, for a table of secrets alone."""
+        return {f"{key}.{name}": source for name, source in self.items()}
+
     def text(self) -> "SecretTable":
         """Return the literals."""
         return SecretTable({name: source for name, source in self.items() if source.literal is not None})
@@ -44,6 +48,12 @@ def _variable_name(name: str) -> str:
     return name
 
 
+def _secret_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("a secret's name is letters, digits and _, and begins with no digit")
+    return name
+
+
 def _without_nul(source: SecretSource) -> SecretSource:
     if source.literal is not None and b"\0" in source.literal.reveal_bytes():
         raise ValueError("an environment variable holds no NUL")
@@ -56,3 +66,8 @@ Variables = Annotated[
     IsSecretTable(),
 ]
 """The type of a settings field with environment variables for a program."""
+
+NamedSecrets = Annotated[
+    dict[Annotated[str, AfterValidator(_secret_name)], SecretField], AfterValidator(SecretTable), IsSecretTable()
+]
+"""The type of a settings field ``[secrets]``: the secrets that placeholders ``{name}`` are filled with."""

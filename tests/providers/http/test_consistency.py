@@ -1,4 +1,4 @@
-"""What must hold between the keys: each fault at its key, all of them at once."""
+"""Rules between the keys: each fault at its key, all of them at once."""
 
 from typing import Any
 

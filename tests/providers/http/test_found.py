@@ -1,4 +1,4 @@
-"""What an answer says: success, rows, and what is at its places."""
+"""Findings of an answer: success, rows, and what is at its places."""
 
 from typing import Any
 

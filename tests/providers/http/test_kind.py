@@ -1,6 +1,7 @@
 """Kind ``http``: one request that the configuration declares, and the token of its answer."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,10 @@ def test_a_value_is_computed_over_what_is_sent() -> None:
 
 def test_readers_get_the_members_that_are_declared() -> None:
     """And the headers that are."""
-    keys = {"answer": {"token": "token", "lifetime": "1h", "extra": {"who": "who"}}, "headers": {"X-W": "{extra.who}"}}
+    keys: dict[str, Any] = {
+        "answer": {"token": "token", "lifetime": "1h", "extra": {"who": "who"}},
+        "headers": {"X-W": "{extra.who}"},
+    }
     token = token_of(granted(who="ann"), **keys)
     made = settings(**keys)
     assert made.shown_extra(token) == {"who": "ann"}

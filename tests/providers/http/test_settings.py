@@ -75,7 +75,7 @@ def test_what_enters_the_request_is_part_of_its_fingerprint(keys: dict[str, Any]
     ],
 )  # fmt: skip
 def test_what_does_not_enter_the_request_asks_for_no_token(keys: dict[str, Any]) -> None:
-    """Another renewal or another row may end a failure."""
+    """Another ``renew`` or another row may end a failure."""
     assert request_fingerprint(settings(**keys), digest) == request_fingerprint(settings(), digest)
     assert settings().has_connection_of(settings(**keys)) is not bool({"renew", "errors"} & keys.keys())
 

@@ -1,4 +1,4 @@
-"""What must hold between the keys of kind ``http``: each fault with the path of its key.
+"""Rules between the keys of kind ``http``: each fault with the path of its key.
 
 Looked for also where single keys are wrong, so that all errors of a table are reported at once.
 """
@@ -10,10 +10,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails
 
 from tokend.plugin.declared.computed_value import ComputedValue
-from tokend.plugin.declared.placeholders import Text
+from tokend.plugin.declared.ready_headers import header_faults
 from tokend.plugin.declared.request import RequestSettings, Where
 from tokend.plugin.declared.request_names import faults as name_faults_of
-from tokend.plugin.declared.request_names import name_faults, text_faults, value_faults
+from tokend.plugin.declared.request_names import name_faults, value_faults
 from tokend.providers.http.login_rules import REFRESH_TOKEN, file_faults, login_faults, names_brought, refresh_faults
 from tokend.providers.http.login_settings import LoginSettings
 from tokend.providers.http.names import of_token
@@ -45,7 +45,8 @@ def faults(table: Table) -> Iterator[Fault]:
     yield from file_faults(table, answer)
     if request is not None and renew is not None and renew.url.origin != request.url.origin:
         yield ("renew", "url"), "its scheme, host and port must be those of request.url: the token is sent there"
-    yield from _headers(table, values, held)
+    headers = {name: text for name, text in _table(table, "headers").items() if isinstance(text, str)}
+    yield from header_faults(headers, values, held)
     for key, needed in (("unit", ("expires_in", "refresh_expires_in")), ("timezone", ("expires_at",))):
         if _written(answer, key) and not any(_written(answer, one) for one in needed):
             yield ("answer", key), f"it is for {needed[0]}, of which answer says no place"
@@ -64,18 +65,6 @@ def raise_faults(found: Iterable[Fault], error: ValidationError | None = None) -
         ] + details
     if details:
         raise ValidationError.from_exception_data("http", details, hide_input=True)
-
-
-def _headers(table: Table, values: Mapping[str, ComputedValue], held: list[str]) -> Iterator[Fault]:
-    for name, written in _table(table, "headers").items():
-        if not isinstance(written, str):
-            continue
-        try:
-            text = Text.parse(written)
-        except ValueError as error:
-            yield ("headers", name), str(error)
-        else:
-            yield from text_faults(text, values, held, ("headers", name))
 
 
 def _values(table: Table) -> dict[str, ComputedValue]:

@@ -1,4 +1,4 @@
-"""What an answer says: whether it is a success, which row of ``errors`` knows it, and what is at its places."""
+"""Findings of an answer: whether it is a success, which row of ``errors`` knows it, and what is at its places."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -14,7 +14,7 @@ from tokend.providers.http.refreshing import (
     raise_needing_person,
     refresh_login,
 )
-from tokend.providers.http.renewal import renewed
+from tokend.providers.http.renewing import renewed
 from tokend.providers.http.settings import HttpSettings
 from tokend.providers.http.tokens import token_of
 from tokend.values.errors import AttemptError, LoginRefusedError, RejectedError

@@ -22,7 +22,7 @@ def raise_refusal(answered: Answered) -> NoReturn:
 
 
 def raise_unless_refused(answered: Answered) -> None:
-    """Raise the error of an answer to a renewal that says nothing of the token: 429, 5xx, and rows that say so."""
+    """Raise the error of an answer to ``renew`` that says nothing of the token: 429, 5xx, and rows that say so."""
     found = answered.found
     status, row = found.reply.status, found.row
     says_nothing = status == RATE_LIMITED or status >= 500 or _is_slow_down(answered)

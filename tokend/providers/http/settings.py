@@ -14,12 +14,12 @@ from tokend.plugin.declared.expressions import ExpressionField
 from tokend.plugin.declared.literal_secrets import literal_secrets
 from tokend.plugin.declared.named_settings import NamedSettings
 from tokend.plugin.declared.places import PlaceField
+from tokend.plugin.declared.ready_headers import header_texts
 from tokend.plugin.declared.request import RequestSettings
 from tokend.plugin.declared.request_names import needed
 from tokend.plugin.declared.token_answer import TokenAnswerSettings, ZeroMeans
-from tokend.plugin.declared.token_members import header_texts
 from tokend.plugin.field_roles import Role
-from tokend.plugin.secret_source import SecretField, SecretSource
+from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import HeldSettings
 from tokend.plugin.settings_base import AnchoredPath, Duration
 from tokend.providers.http.consistency import faults, raise_faults
@@ -82,11 +82,6 @@ class HttpSettings(NamedSettings, ConnectionSettings, HeldSettings):
         """The key whose table holds the server's URL, and its origin."""
         return "request", self.request.url.origin
 
-    def secrets(self) -> dict[str, SecretSource]:
-        """Return the secrets, as ``secrets.NAME``, and the key of the login file."""
-        key = {} if self.login_file_key is None else {"login_file_key": self.login_file_key}
-        return {**super().secrets(), **key}
-
     # -------------------------------------------------------------- the login
 
     @property
@@ -134,7 +129,7 @@ class HttpSettings(NamedSettings, ConnectionSettings, HeldSettings):
     @property
     def made_headers(self) -> dict[str, str]:
         """The headers for readers that name more than the token and its members: they are made with the token."""
-        texts = header_texts(self.headers)
+        texts = header_texts(self.headers).items()
         return {name: text.shown for name, text in texts if not all(map(is_of_token, text.names))}
 
     @property

@@ -1,4 +1,4 @@
-"""Tokens of answers, and tokens held that a renewal has prolonged."""
+"""Tokens of answers, and tokens held that ``renew`` has prolonged."""
 
 from dataclasses import replace
 
@@ -31,9 +31,9 @@ def token_of(settings: HttpSettings, answered: Answered, previous: Token | None)
 
 
 def renewed_token(settings: HttpSettings, answered: Answered, previous: Token) -> Token:
-    """Return the token of a renewal: a new one, or the one held with another end, counted from this request.
+    """Return the token of ``renew``: a new one, or the one held with another end, counted from this request.
 
-    Members that the renewal does not mention are those of the token held. Raises `TransientError` for an answer that
+    Members that the answer does not mention are those of the token held. Raises `TransientError` for an answer that
     is unusable.
     """
     found, host = answered.found, answered.sent.host

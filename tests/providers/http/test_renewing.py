@@ -1,4 +1,4 @@
-"""Renewals: what is made first while a token is held, and when the full request follows."""
+"""Renewing: what is made first while a token is held, and when the full request follows."""
 
 from typing import Any
 
@@ -23,14 +23,14 @@ def renew(*script: Behaviour, **keys: Any) -> tuple[Token | AttemptError, list[s
 
 
 def renewed(*script: Behaviour, **keys: Any) -> Token:
-    """Return the token of a renewal that succeeds."""
+    """Return the token of a ``renew`` that succeeds."""
     outcome, requests = renew(*script, **keys)
     assert isinstance(outcome, Token), outcome
     assert requests == ["GET /renew"]
     return outcome
 
 
-def test_a_renewal_replaces_the_full_request_while_a_token_is_held() -> None:
+def test_renew_replaces_the_full_request_while_a_token_is_held() -> None:
     """It sends the token and its members; without a token it is not made."""
     keys = {
         "answer": {"token": "token", "lifetime": "1h", "extra": {"id": "id", "none": "none"}},
@@ -51,7 +51,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("refusal", REFUSED.values(), ids=REFUSED)
-def test_a_refused_renewal_is_followed_by_the_full_request(refusal: Behaviour) -> None:
+def test_a_refusal_to_renew_is_followed_by_the_full_request(refusal: Behaviour) -> None:
     """In the same attempt; so is one whose answer cannot be used."""
     outcome, requests = renew(refusal, granted())
     assert isinstance(outcome, Token), outcome
@@ -71,7 +71,7 @@ FAILED: dict[str, tuple[Behaviour, type[AttemptError]]] = {
 
 
 @pytest.mark.parametrize("case", FAILED.values(), ids=FAILED)
-def test_a_renewal_without_an_answer_ends_the_attempt(case: tuple[Behaviour, type[AttemptError]]) -> None:
+def test_no_answer_to_renew_ends_the_attempt(case: tuple[Behaviour, type[AttemptError]]) -> None:
     """The full request would be one more to a host that cannot answer."""
     outcome, requests = renew(case[0], granted())
     assert type(outcome) is case[1]
@@ -83,7 +83,7 @@ def test_a_renewal_without_an_answer_ends_the_attempt(case: tuple[Behaviour, typ
     [("rejected", None), ("login_required", None), ("rate_limited", RateLimitedError), ("transient", TransientError),
      ("clock", ClockError)],
 )  # fmt: skip
-def test_rows_say_what_the_answer_to_a_renewal_means(means: str, error: type[AttemptError] | None) -> None:
+def test_rows_say_what_the_answer_to_renew_means(means: str, error: type[AttemptError] | None) -> None:
     """Those that refuse lead to the full request, whatever the status."""
     outcome, requests = renew(said(503, code=1), granted(), errors=[{"when": "code", "means": means}])
     assert len(requests) == (2 if error is None else 1)
@@ -99,7 +99,7 @@ def test_both_requests_may_be_refused() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"life": 900}', b'{"token": null, "life": 900}'])
-def test_a_renewal_without_a_token_keeps_the_token_held(body: bytes) -> None:
+def test_an_answer_without_a_token_keeps_the_token_held(body: bytes) -> None:
     """With a new end, counted from this request, and the members that it does not mention."""
     answer = {"token": "token", "expires_in": "life", "lifetime": "15m", "extra": {"a": "a", "b": "b"}}
     token = renewed(
@@ -120,14 +120,14 @@ def test_no_page_and_no_cut_answer_prolongs_a_token(body: bytes) -> None:
     assert (outcome.value.reveal(), len(requests)) == (TOKEN, 2)
 
 
-def test_a_renewal_that_names_no_end_where_one_is_named_is_no_renewal() -> None:
+def test_an_answer_that_lacks_the_named_end_renews_nothing() -> None:
     """Without lifetime nothing is known of the end."""
     outcome, requests = renew(said(ok=True), granted(), **OPTIONAL)
     assert isinstance(outcome, Token)
     assert (outcome.value.reveal(), len(requests)) == (TOKEN, 2)
 
 
-def test_members_that_a_renewal_does_not_mention_are_those_of_the_token_before() -> None:
+def test_members_that_are_not_mentioned_are_those_of_the_token_before() -> None:
     """Also beside a new token; those that it mentions are new, and secrets stay secrets."""
     answer = {"token": "token", "lifetime": "1h", "extra": {"a": "a", "b": "b"}, "secret_extra": {"s": "s"}}
     before = Token(Secret(OLD), "Bearer", at(NOW), at(NOW + 9), extra={"a": 1, "b": 2, "s": Secret("planted")})
@@ -137,6 +137,6 @@ def test_members_that_a_renewal_does_not_mention_are_those_of_the_token_before()
 
 
 @pytest.mark.parametrize(("life", "extended"), [(3600, True), (600, False), (60, False)])
-def test_the_same_token_from_a_renewal_may_have_a_later_end(life: int, extended: bool) -> None:
+def test_the_same_token_from_renew_may_have_a_later_end(life: int, extended: bool) -> None:
     """Its generation stays."""
     assert renewed(granted(token=OLD, life=life)).is_extended is extended

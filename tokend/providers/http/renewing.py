@@ -1,4 +1,4 @@
-"""Renewal of the token held: a request that is made first, and what its answer means."""
+"""Renewing the token held: a request that is made first, and what its answer means."""
 
 from tokend.plugin.declared.placeholders import Value
 from tokend.plugin.declared.token_members import as_values
@@ -12,7 +12,7 @@ from tokend.values.tokens import Token
 
 
 async def renewed(settings: HttpSettings, runtime: Runtime, renew: RenewSettings, previous: Token) -> Token | None:
-    """Renew a token. None where the renewal was refused, or its answer is unusable: then the full request is due.
+    """Renew a token. None where the server refused, or its answer is unusable: then the full request is due.
 
     Raises the error of no answer, of 429 and 5xx: the full request would be one more to the same host.
     """
