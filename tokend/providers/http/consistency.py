@@ -24,7 +24,7 @@ M = TypeVar("M", bound=BaseModel)
 def faults(table: Table) -> Iterator[Fault]:
     """Yield the faults of a table, as it is written or as its fields are."""
     values = _values(table)
-    secrets = _table(table, "secret_table", "secrets")
+    secrets = _table(table, "named_secrets", "secrets")
     answer = _table(table, "answer")
     held = [*secrets, *of_token(name for key in ("extra", "secret_extra") for name in _table(answer, key))]
     yield from name_faults(secrets, values)

@@ -64,7 +64,7 @@ async def ask(
     """
     used = needed(request, settings.values) | needed_by(_header_names(settings), settings.values)
     given: dict[str, Value] = dict(held)
-    for name, source in settings.secret_table.items():
+    for name, source in settings.named_secrets.items():
         if name in used:
             given[name] = await runtime.reveal(source)
     now = runtime.upstream_now()

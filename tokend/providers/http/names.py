@@ -14,7 +14,7 @@ class Named(Protocol):
     """A table with names."""
 
     @property
-    def secret_table(self) -> Mapping[str, SecretSource]:
+    def named_secrets(self) -> Mapping[str, SecretSource]:
         """The secrets."""
 
     @property
@@ -38,7 +38,7 @@ def is_of_token(name: str) -> bool:
 
 def sent_secrets(settings: Named) -> frozenset[str]:
     """Return the names of the secrets that the request sends: they stand in it, as they are or encoded."""
-    return _reached((name for _, name in settings.request.names()), settings.values) & settings.secret_table.keys()
+    return _reached((name for _, name in settings.request.names()), settings.values) & settings.named_secrets.keys()
 
 
 def names_in_url(settings: Named, request: RequestSettings) -> Iterator[tuple[str, str]]:
@@ -47,7 +47,7 @@ def names_in_url(settings: Named, request: RequestSettings) -> Iterator[tuple[st
         if where[0] not in {"url", "query"}:
             continue
         found = _reached([name], settings.values)
-        if any(is_of_token(one) or one in settings.secret_table for one in found):
+        if any(is_of_token(one) or one in settings.named_secrets for one in found):
             yield ".".join(map(str, where)), name
 
 
