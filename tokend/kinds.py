@@ -114,6 +114,7 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "tt": "tokend.providers.tt:TT",
         "jwt": "tokend.providers.jwt:Jwt",
         "request-jwt": "tokend.providers.request_jwt:RequestJwt",
+        "jwt-on-demand": "tokend.providers.jwt_on_demand:JwtOnDemand",
         "auth-token": "tokend.providers.auth_token:AuthToken",
         "vault": "tokend.providers.vault:Vault",
         "oauth2": "tokend.providers.oauth2.kind:OAuth2",

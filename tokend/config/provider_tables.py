@@ -90,7 +90,7 @@ def _provider(loading: Loading, document: Document, name: str, table: dict[str, 
     if model is None:
         return
     values = {key: value for key, value in table.items() if key != "sinks"}
-    beside = ("vendor",) if issubclass(model, OnDemandSettings) else ("sinks", "vendor")
+    beside = () if issubclass(model, OnDemandSettings) else ("sinks",)
     settings = validate(loading, document, model, values, path, beside)
     if settings is None:
         place = PlacedSettings(None, document, path)
