@@ -66,7 +66,7 @@ def test_both_versions_of_the_engine_are_read(openbao: Counterpart) -> None:
     """A wrong kv_version is named."""
     ask(openbao, "POST", "sys/mounts/plain", {"type": "kv", "options": {"version": "1"}})
     ask(openbao, "POST", "plain/app/tt", {"api_key": "fake-of-version-1"})
-    old = {"keys": {"kv_version": 1}, "mount": "plain", "path": "app/tt"}
+    old: dict[str, Any] = {"keys": {"kv_version": 1}, "mount": "plain", "path": "app/tt"}
     assert read(place(openbao, **old, field="api_key")) == "fake-of-version-1"
     assert "kv_version" in read(place(openbao, mount="plain", path="app/tt", field="api_key"))
     put(openbao, "versions", api_key="planted-fake")

@@ -6,6 +6,9 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic.annotated_handlers import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from tokend.plugin.remote_sink import HttpSinkSettings, ValuesSettings
 from tokend.plugin.secret_source import named_vault
@@ -68,6 +71,15 @@ class VaultSink(ValuesSettings, HttpSinkSettings):
             return {**values, "vault": named.name, "address": "https://vault.invalid"}
         brought = {key: one for key in OF_THE_VAULT if (one := getattr(named.settings, key)) is not None}
         return {**values, "vault": named.name, **brought}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema: ``vault`` may stand instead of ``address``."""
+        reference = handler(core_schema)
+        schema = handler.resolve_ref_schema(reference)
+        schema["required"] = [key for key in schema["required"] if key != "address"]
+        schema["oneOf"] = [{"required": ["address"]}, {"required": ["vault"]}]
+        return reference
 
     @property
     def writes_end(self) -> bool:  # type: ignore[override]  # KV version 2 has no end
