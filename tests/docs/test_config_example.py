@@ -199,7 +199,7 @@ def everything(tmp_path: Path) -> Config:
     written(tmp_path, pyrage.encrypt(rsa_pem().encode(), [identity.to_public()]), name="github-app.pem.age")
     written(tmp_path, str(identity), name="identity.txt")
     written(tmp_path, google_key(), name="google-key.json")
-    for name in ("partner.secret", "listen.secret", "vault.role-id", "cloud.key"):
+    for name in ("partner.secret", "listen.secret", "vault.role-id", "cloud.key", "exchange.key"):
         written(tmp_path, "obviously fake, and longer than 32 bytes", name=name)
     for name in ("credentials/tokend-state-key", "old-state.key", "login.key"):
         written(tmp_path, "obviously fake, and of 32 bytes.", name=name)

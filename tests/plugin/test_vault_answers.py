@@ -1,4 +1,4 @@
-"""What an answer of a vault means for a secret. tests/counterparts has those of a real OpenBao."""
+"""Answers of a vault, and what they mean for a secret. tests/counterparts has those of a real OpenBao."""
 
 import json
 from typing import Any
