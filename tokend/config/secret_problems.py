@@ -70,13 +70,14 @@ def check_secrets_of_invalid(
     place: PlacedSettings,
     environ: Mapping[str, str],
     findings: Findings,
+    vaults: Mapping[str, object],
 ) -> None:
     """Check the secrets of a table that has other errors, so that all errors are reported at once.
 
     Secrets whose own table is invalid are skipped: their errors are reported already.
     """
     sources: dict[str, SecretSource] = {}
-    context = {"directory": str(place.document.path.parent)}
+    context = {"directory": str(place.document.path.parent), "vaults": vaults}
     for key in secret_fields(model):
         value = values.get(key)
         if isinstance(value, str):
