@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tokend.config.vendor_defaults import Defaults, Where, dotted, filled, has, merged, paths_in, placeholders_in
+from tokend.config.vendor_defaults import Defaults, Where, dotted, filled, has, merged, placeholders_in
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,7 @@ def test_the_names_in_braces_are_found_in_all_texts() -> None:
 
 GIVEN = {"url": "u", "answer": {"a": 1}, "errors": [{"x": 1}]}
 WRITTEN = {"vendor": "v", "answer": {"b": 2}, "scope": ["s"]}
-DEFAULTS = Defaults(
-    "v", Path("/v.toml"), WRITTEN, GIVEN, {where: dotted(("provider", *where)) for where in paths_in(GIVEN)}
-)
+DEFAULTS = Defaults("v", Path("/v.toml"), WRITTEN, GIVEN, lambda below: dotted(("provider", *below)))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +80,7 @@ def test_a_table_has_what_its_tables_have() -> None:
 
 def test_a_partial_table_is_judged_where_the_user_wrote() -> None:
     """And not where something is missing that was reported."""
-    partial = Defaults("v", Path("/v.toml"), WRITTEN, GIVEN, {}, True, frozenset({("scope",)}))
+    partial = Defaults("v", Path("/v.toml"), WRITTEN, GIVEN, dotted, True, frozenset({("scope",)}))
     assert partial.is_unjudged(("url",))
     assert partial.is_unjudged(("scope",))
     assert not partial.is_unjudged(("answer", "b"))
