@@ -114,7 +114,6 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "tt": "tokend.providers.tt:TT",
         "jwt": "tokend.providers.jwt:Jwt",
         "request-jwt": "tokend.providers.request_jwt:RequestJwt",
-        "jwt-on-demand": "tokend.providers.jwt_on_demand:JwtOnDemand",
         "auth-token": "tokend.providers.auth_token:AuthToken",
         "vault": "tokend.providers.vault:Vault",
         "oauth2": "tokend.providers.oauth2.kind:OAuth2",
@@ -123,6 +122,7 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "file": "tokend.providers.file:File",
         "github-app": "tokend.providers.github_app:GithubApp",
         "google-service-account": "tokend.providers.google_service_account:GoogleServiceAccount",
+        "jwt-on-demand": "tokend.providers.jwt_on_demand:JwtOnDemand",
     },
     provider_faults,
 )

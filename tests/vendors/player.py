@@ -17,6 +17,7 @@ from tests.small_server import QuietHandler, serving
 from tests.vendors.proofs import ANY, ExpectedRequest, Outcome, PlayedExchange, Proof
 from tokend.config.config_files import Document
 from tokend.config.findings import Findings
+from tokend.config.vendor_defaults import with_literals
 from tokend.config.vendor_file import Vendor
 from tokend.config.vendor_lookup import VendorLookup
 from tokend.config.vendor_tables import with_defaults
@@ -230,7 +231,7 @@ def _table(vendor: Vendor, proof: Proof, own: tuple[Path, ...]) -> dict[str, Any
     document = Document(Path("/proof.toml"), "", {"providers": {"proof": table}})
     whole = with_defaults(VendorLookup(own, findings), document, ("providers", "proof"), table, findings)
     assert whole is not None and not findings.errors, "\n".join(map(str, findings.errors))
-    return whole
+    return with_literals(whole, document.defaults["proof"].given)
 
 
 def _origins(value: Any, key: str = "") -> Any:

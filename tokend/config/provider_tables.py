@@ -64,6 +64,10 @@ def _read_provider(loading: Loading, document: Document, name: str, table: dict[
         table = whole
         loading.vendor_files[name] = document.defaults[name].file
     digest = table_digest(document.path.parent, table)
+    if (defaults := document.defaults.get(name)) is not None:
+        from tokend.config.vendor_defaults import with_literals
+
+        table = with_literals(table, defaults.given)
     if (known := (loading.before or {}).get(name)) is not None and known.table == digest:
         _reuse(loading, document, known)
     else:

@@ -37,9 +37,9 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
         return self
 
     def _faults(self) -> Iterator[tuple[Where, str]]:
-        known = [*self.secret_table, *self.parameters, *TIMES]
-        declared = (*self.secret_table, *self.values, *self.parameters)
-        yield from name_faults(self.secret_table, self.values, self.parameters)
+        known = [*self.named_secrets, *self.parameters, *TIMES]
+        declared = (*self.named_secrets, *self.values, *self.parameters)
+        yield from name_faults(self.named_secrets, self.values, self.parameters)
         for name in TIMES:
             if name in declared:
                 yield ("parameters",), f"{{{name}}} is a time of the token: choose another name"
@@ -65,7 +65,7 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
 
     async def issue(self, runtime: Runtime, parameters: Mapping[str, str]) -> Token:
         """Sign one JWT."""
-        given: dict[str, Value] = {name: await runtime.reveal(one) for name, one in self.secret_table.items()}
+        given: dict[str, Value] = {name: await runtime.reveal(one) for name, one in self.named_secrets.items()}
         given |= {name: parameters.get(name, "") for name in self.parameters}
         secret = await runtime.reveal(self.secret)
         now, upstream_now = runtime.clock.instant(), runtime.upstream_now()

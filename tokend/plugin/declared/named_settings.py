@@ -13,9 +13,9 @@ from tokend.plugin.settings import ProviderSettings
 class NamedSettings(ProviderSettings):
     """The keys ``secrets``, the only place of the secrets, and ``values``: names for ``{…}``."""
 
-    secret_table: NamedSecrets = Field(default_factory=SecretTable, alias="secrets")
+    named_secrets: NamedSecrets = Field(default_factory=SecretTable, alias="secrets")
     values: dict[str, ComputedValue] = Field(default_factory=dict)
 
     def secrets(self) -> dict[str, SecretSource]:
         """Return the secrets that are keys of their own, and those of the table as ``secrets.NAME``."""
-        return {**super().secrets(), **cast(SecretTable, self.secret_table).all("secrets")}
+        return {**super().secrets(), **cast(SecretTable, self.named_secrets).all("secrets")}
