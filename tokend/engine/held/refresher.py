@@ -12,12 +12,12 @@ from tokend.engine.context.context import Context
 from tokend.engine.context.references import lacking
 from tokend.engine.held.attempt import AcceptedLogin, AttemptResult, AttemptRunner
 from tokend.engine.held.login_exchange import LoginExchange
+from tokend.engine.held.request_turn import RequestTurn
 from tokend.engine.policy import refresh_timing
 from tokend.engine.policy.failure import in_another_way, resumed
 from tokend.engine.policy.login_change import reconcile_logins
 from tokend.engine.policy.login_outcome import interrupted
 from tokend.engine.policy.settings_change import is_surely_another_account, reconcile
-from tokend.engine.policy.turns import LONGEST_YIELD_SECONDS, Urgency
 from tokend.engine.records.fingerprints import connection_fingerprint, request_fingerprint
 from tokend.engine.records.login_record import NO_LOGINS
 from tokend.engine.records.record import Record, re_anchored
@@ -53,15 +53,14 @@ class Refresher:
         "_loops",
         "_refuses_logins",
         "_result",
-        "_slot",
         "_start_at",
         "_stepped_back",
         "_store",
+        "_turn",
         "_unreconciled",
         "_wake",
         "_wanted",
         "_was_readable",
-        "_yields_until",
         "heartbeat",
         "is_reconciled",
         "name",
@@ -87,8 +86,7 @@ class Refresher:
         # Somebody, or new settings, want an attempt as soon as one may be made. So does a file: it may have changed
         # before the start.
         self._wanted = settings.is_read_from_file
-        self._slot: Instant | None = None  # in the daemon's request rate
-        self._yields_until: Instant | None = None  # to a more urgent provider of the account
+        self._turn = RequestTurn(name, context)
         self._begun = False
         self._was_readable = False  # the secrets, since the start
         # Why they could not be read since then: a token from the state is served, and could not be refreshed.
@@ -359,7 +357,7 @@ class Refresher:
                 await self._attempt()
         finally:
             self._loops = False
-            self._context.turns.leave(self.name)
+            self._turn.leave()
             while self._accepted:
                 accepted = self._accepted.pop()
                 accepted.is_left = True
@@ -406,10 +404,11 @@ class Refresher:
             self._note_waiting(self.waits_for() if seconds is not None and seconds <= 0 else None)
             if self.waiting is not None:
                 seconds = None
-            self._wait_for_turn(now)
+            alone = None if self.waiting is not None else self._seconds_until_due(now, alone=True)
+            self._turn.wait(self._attempts.account, record, None if alone is None else now.after(alone))
             if seconds is None or seconds > 0:
-                self._slot = self._yields_until = None
-            elif (seconds := self._seconds_until_turn(now) or self._seconds_until_slot(now)) <= 0:
+                self._turn.reset()
+            elif (seconds := self._turn.seconds_left(now, needs_slot=self._needs_slot)) <= 0:
                 return
             expires = None if record.lease is None else record.lease.token.expires_at
             moments = [s for s in (seconds, None if expires is None else now.until(expires)) if s is not None and s > 0]
@@ -450,36 +449,17 @@ class Refresher:
         if detail is not None:
             self._answer(WaitingError(detail))
 
-    def _wait_for_turn(self, now: Instant) -> None:
-        """Note when this provider is due, for the others of its account."""
-        account, record = self._attempts.account, self.record
-        seconds = None if self.waiting is not None else self._seconds_until_due(now, alone=True)
-        if account is not None and seconds is not None:
-            ends = None if record.lease is None else record.lease.token.expires_at
-            urgency = Urgency.of(ends, record.last_attempt, holds=record.lease is not None)
-            self._context.turns.wait(account, self.name, due=now.after(seconds), urgency=urgency)
-        else:
-            self._context.turns.leave(self.name)
-
-    def _seconds_until_turn(self, now: Instant) -> float:
-        """Compute how long an attempt that is due lets a more urgent one of the account go first."""
-        if self._context.turns.is_first(self.name, now):
-            return 0.0
-        self._yields_until = self._yields_until or now.after(LONGEST_YIELD_SECONDS)
-        return max(0.0, now.until(self._yields_until))
-
-    def _seconds_until_slot(self, now: Instant) -> float:
-        """Compute how long an attempt that is due waits for its slot: 0 for local kinds, and while a reader waits."""
-        if self.settings.local or self._result is not None:
-            return 0.0
-        self._slot = self._slot or self._context.request_rate.next_slot(now)
-        return now.until(self._slot)
+    @property
+    def _needs_slot(self) -> bool:
+        """Whether the next attempt needs a slot: not for local kinds, and not while a reader waits."""
+        return not self.settings.local and self._result is None
 
     async def _attempt(self) -> None:
         """Make one attempt. A failure is stored and logged already; waiting readers get it as their result."""
         self.heartbeat.works()
-        self._in_flight, self._wanted, self._slot, self._yields_until = True, False, None, None
-        self._context.turns.leave(self.name)
+        self._in_flight, self._wanted = True, False
+        self._turn.reset()
+        self._turn.leave()
         started = self._clock.instant()
         self._block_account(started)
         self._clock_absurd = not is_plausible(started.wall)
