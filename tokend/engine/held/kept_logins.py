@@ -1,0 +1,75 @@
+"""The logins that a provider's record keeps: reconciled with the settings, and ended by persons.
+
+They concern each kind: a record may have logins of a kind that had the provider's name before. ``login`` is None where
+the kind never uses one.
+"""
+
+from dataclasses import replace
+
+from tokend.engine.context.context import Context
+from tokend.engine.held.provider_login import ProviderLogin
+from tokend.engine.policy.failure import resumed
+from tokend.engine.policy.login_change import reconcile_logins
+from tokend.engine.records.login_record import NO_LOGINS
+from tokend.engine.records.record import Record
+
+
+async def reconcile(name: str, login: ProviderLogin | None, context: Context) -> bool:
+    """Use the login of the settings' client, or begin one with another initial refresh token.
+
+    Returns whether an attempt is wanted.
+    """
+    if login is not None and (file := login.exchange.file) is not None:
+        return await login.follow(file)
+    store = context.store
+    if store.get(name).seen is not None:  # the login is kept here again, from nothing
+        await store.update(name, lambda record: replace(record, login=record.own_login, seen=None))
+    if login is None and store.get(name).login == NO_LOGINS:
+        return False
+    client = None if login is None else login.client
+    initial = None if login is None else await login.initial_refresh_token()
+    now, before = context.clock.instant(), store.get(name).login
+    after = reconcile_logins(before, client, initial, now)
+    if after == before:
+        return False
+    begins = after.login != before.login and after.login is not None and not after.state.is_required
+
+    def changed(record: Record) -> Record:
+        record = replace(record, login=reconcile_logins(record.login, client, initial, now))
+        return resumed(record, record.attempts.failures.refusals) if begins and not record.rejected else record
+
+    await store.update(name, changed)
+    return begins
+
+
+async def log_out(name: str, login: ProviderLogin | None, context: Context) -> None:
+    """Withdraw the token and set the login aside for good. A record that cannot be opened is dropped.
+
+    Raises `StoreError` where a login file cannot be written.
+    """
+    await context.store.drop_unopened(name)
+    now = context.clock.instant()
+
+    def ended(record: Record) -> Record:
+        return replace(record.without_token(), login=record.login.without_login(now, logged_out=True))
+
+    if login is None:
+        await context.store.update(name, ended)
+    else:
+        async with login.exchange.barred():
+            await login.exchange.rewrite(ended, withdraws=True)
+
+
+async def drop_logged_out(name: str, login: ProviderLogin | None, context: Context) -> None:
+    """Drop the logins that persons have ended, and those of former clients. Raises `StoreError` as `log_out`."""
+    if login is None:
+        await context.store.update(name, _without_aside)
+    else:
+        await login.exchange.rewrite(_without_aside, withdraws=False)
+
+
+def _without_aside(record: Record) -> Record:
+    seen = record.seen
+    if seen is not None:
+        seen = replace(seen, own=seen.own.without_aside())
+    return replace(record, login=record.login.without_aside(), seen=seen)
