@@ -15,7 +15,7 @@ from tokend.engine.context.context import Context
 from tokend.engine.policy.login_change import InitialToken
 from tokend.engine.policy.login_outcome import accepted, after_failure, refreshed
 from tokend.engine.records.login_record import LoginRecord
-from tokend.engine.records.login_states import LoginState, Lost
+from tokend.engine.records.login_states import Lost
 from tokend.engine.records.record import Record
 from tokend.engine.tasks.heartbeat import HEARTBEAT
 from tokend.machine.event import Event
@@ -260,7 +260,7 @@ class LoginExchange:
         """Save that the refresh token is about to be sent, and reserve space for the answer."""
         now = self._clock.instant()
         try:
-            record = await self._commit(lambda record: _with_state(record, record.login.state.journalled(now)))
+            record = await self._commit(lambda record: record.with_login_state(record.login.state.journalled(now)))
         except StoreError as error:
             raise TransientError(
                 f"nothing was sent, because a lost answer would lose the login: {error.detail}", is_sent=False
@@ -281,7 +281,7 @@ class LoginExchange:
             after = after_failure(before, error, now)
             # A repeat after a lost answer has a moment of its own.
             self._doubt = isinstance(after, Lost) or (after.may_be_spent and not before.may_be_spent)
-            return _with_state(record, after)
+            return record.with_login_state(after)
 
         if self._held is not None:
             with suppress(StoreError):  # the journal stays: the next one who holds the lock takes the answer for lost
@@ -375,10 +375,6 @@ class LoginExchange:
             times = "" if not state.repeats else f", and of {state.repeats} repeats"
             return f"the answer to a refresh was lost{times}: {REPEATED}"
         return None
-
-
-def _with_state(record: Record, state: LoginState) -> Record:
-    return replace(record, login=replace(record.login, state=state))
 
 
 def _with_logins(logins: LoginRecord) -> Change:

@@ -241,7 +241,7 @@ class Refresher:
             file.hasten()
         state = record.login.state.hastened(self._clock.instant())
         if record is not self.record or state is not record.login.state:
-            self._store.show(self.name, replace(record, login=replace(record.login, state=state)))
+            self._store.show(self.name, record.with_login_state(state))
 
     def wake(self) -> None:
         """Let the loop look again at what is due."""
@@ -380,7 +380,7 @@ def _after_a_crash(record: Record, now: Instant) -> Record:
     if record.attempts.under_way:
         # It may have sent its request just before it died, later than the saved moment.
         record = replace(record, attempts=record.attempts.interrupted(now))
-    if (logins := record.login).state.is_exchanging:
+    if (state := record.login.state).is_exchanging:
         # The refresh token may have been sent, and nobody has seen the answer.
-        record = replace(record, login=replace(logins, state=interrupted(logins.state, now)))
+        record = record.with_login_state(interrupted(state, now))
     return record

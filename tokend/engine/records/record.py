@@ -16,7 +16,7 @@ from tokend.engine.records.attempt_states import AttemptState, Moves, Rejected, 
 from tokend.engine.records.documents import Document, moved
 from tokend.engine.records.forgotten import Forgotten, remembered
 from tokend.engine.records.login_record import NO_LOGINS, LoginRecord
-from tokend.engine.records.login_states import LoginMoves
+from tokend.engine.records.login_states import LoginMoves, LoginState
 from tokend.engine.records.seen_file import SeenFile
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, TokenState, Withdrawn
 from tokend.values.instant import Instant
@@ -136,6 +136,10 @@ class Record:
     def without_token(self) -> "Record":
         """Take the token away; the sinks must not hold it any longer either."""
         return replace(self, token=WITHDRAWN)
+
+    def with_login_state(self, state: LoginState) -> "Record":
+        """Put the login in use into another state."""
+        return replace(self, login=replace(self.login, state=state))
 
     def with_forgotten(self, leases: Iterable[Lease | None], now: Instant) -> "Record":
         """Take the token away, and remember it and those of ``leases``: none of them may be published again."""
