@@ -107,7 +107,7 @@ def test_what_came_of_an_exchange_decides_what_becomes_of_the_login(
     before: Any, error: Exception, after: LoginState
 ) -> None:
     """Row by row."""
-    assert after_failure(Exchanging(before, NOW), error, NOW) == after
+    assert after_failure(Exchanging(before), error, NOW) == after
 
 
 def test_the_pauses_before_repeats_grow_to_an_hour() -> None:
@@ -119,7 +119,7 @@ GRANTED = Granted("https://login.example:443", NOW.after(9))
 
 
 def after(before: LoginState, granted: Granted) -> Any:
-    return refreshed(LoginRecord(Exchanging(before, NOW)), granted).login  # type: ignore[arg-type]
+    return refreshed(LoginRecord(Exchanging(before)), granted).login  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("missing", [None, Secret(""), LOGIN.refresh_token])
@@ -171,9 +171,9 @@ def test_a_persons_login_replaces_the_one_before_and_the_configured_refresh_toke
     [
         (Ready(LOGIN), False),
         (Ready(LOGIN, may_be_spent=True), True),
-        (Exchanging(Ready(LOGIN), NOW), False),
-        (Exchanging(Ready(LOGIN, may_be_spent=True), NOW), True),
-        (Exchanging(Lost(LOGIN, NOW), NOW), True),
+        (Exchanging(Ready(LOGIN)), False),
+        (Exchanging(Ready(LOGIN, may_be_spent=True)), True),
+        (Exchanging(Lost(LOGIN, NOW)), True),
         (Lost(LOGIN, NOW), True),
         (RefusedOnce(LOGIN), False),
         (Required(LOGIN), False),

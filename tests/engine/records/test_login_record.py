@@ -31,7 +31,7 @@ def test_an_initial_refresh_token_that_was_spent_is_not_used_for_another_client(
         (Ready(LOGIN), True),
         (Required(LOGIN), True),
         (Lost(unproven, NOW), True),
-        (Exchanging(Ready(unproven), NOW), True),
+        (Exchanging(Ready(unproven)), True),
         (Ready(unproven, may_be_spent=True), True),
         (Ready(unproven), False),
         (Required(unproven), False),

@@ -258,9 +258,8 @@ class LoginExchange:
 
     async def _journal(self) -> Login:
         """Save that the refresh token is about to be sent, and reserve space for the answer."""
-        now = self._clock.instant()
         try:
-            record = await self._commit(lambda record: record.with_login_state(record.login.state.journalled(now)))
+            record = await self._commit(lambda record: record.with_login_state(record.login.state.journalled()))
         except StoreError as error:
             raise TransientError(
                 f"nothing was sent, because a lost answer would lose the login: {error.detail}", is_sent=False
