@@ -79,14 +79,14 @@ class AttemptRunner:
             await self._note_request(identity.request)
             await self._wait_for_account(started)
             self._refuse_paused(settings)
-            before = self._store.get(self._name).generation
             if self._login is not None and uses_login(settings):
-                token, record = await self._login.refresh(settings, runtime, identity)
+                await self._login.refresh(settings, runtime, identity, started=started)
             else:
+                before = self._store.get(self._name).generation
                 token = await self._fetch(settings, runtime, self._previous(identity, started))
                 await in_force.refuse_stale(settings, identity)
                 record = await self._store.update(self._name, self._outcomes.with_token(token, identity))
-            self._outcomes.succeeded(token, record, before=before, started=started)
+                self._outcomes.succeeded(token, record, before=before, started=started)
         except AttemptError as error:
             await self._failed(error, identity, settings, runtime.requests - requests_before)
             raise

@@ -85,9 +85,10 @@ class AttemptOutcomes:
         )
 
     def adopted(self, record: Record) -> None:
-        """Log the token that another daemon has got. No attempt was made, so none is counted."""
+        """Log the token that another daemon has got. No request was made, so no refresh is counted."""
         self._logged = None
-        log.info("login.adopted", token=self._name, generation=record.generation)
+        detail = "another daemon has refreshed it: no request"
+        log.info("login.adopted", token=self._name, generation=record.generation, detail=detail)
 
     # -------------------------------------------------------------- failure
 

@@ -147,24 +147,25 @@ class LoginExchange:
 
     async def exchange(
         self, settings: WithLogin, runtime: RememberingRuntime, use: Use, *, initial: InitialToken | None = None
-    ) -> Record:
+    ) -> tuple[Record, bool]:
         """Make one exchange with the refresh token, and save what was granted.
 
         ``use`` makes the change that brings the answer's token. A newer token that another daemon has got is used
-        without a request; ``initial`` is the configured refresh token, for a login file that has none. Raises the
-        `AttemptError` of a failure: of the exchange, or of a token beside a refresh token; that one is saved then.
+        without a request; ``initial`` is the configured refresh token, for a login file that has none. Returns the new
+        record, and whether its token is another daemon's. Raises the `AttemptError` of a failure: of the exchange, or
+        of a token beside a refresh token; that one is saved then.
         """
         if (file := self.file) is None:
-            return await self._exchange(settings, runtime, use)
-        made: list[Record] = []
+            return await self._exchange(settings, runtime, use), False
+        made: list[tuple[Record, bool]] = []
         try:
             async with self._locked(file, cast(HeldSettings, settings).timeout.total_seconds()):
                 await file.read(initial)
                 if (token := file.newer_token()) is not None:
-                    made.append(await self.adopt(token, use))
+                    made.append((await self._adopt(token, use), True))
                 else:
                     await file.begin_turn()
-                    made.append(await self._exchange(settings, runtime, use))
+                    made.append((await self._exchange(settings, runtime, use), False))
         except StoreError as error:
             raise LoginFileError(error.detail) from None
         return made[0]
@@ -194,10 +195,9 @@ class LoginExchange:
         if self._bars:
             raise TransientError("nothing was sent: a person ends the login", is_sent=False)
 
-    async def adopt(self, token: Token, use: Use) -> Record:
+    async def _adopt(self, token: Token, use: Use) -> Record:
         """Use the token that another daemon has got."""
         change = await use(Granted("", self._clock.instant(), token=token))
-        log.info("login.adopted", token=self._name, detail="another daemon has refreshed it: no request")
         return await self._store.update(self._name, change)
 
     async def accept(

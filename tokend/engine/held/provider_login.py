@@ -19,6 +19,7 @@ from tokend.plugin.provider import Runtime
 from tokend.plugin.settings import HeldSettings
 from tokend.plugin.token_check import check_token
 from tokend.values.errors import AttemptError, SecretError, StoreError, TransientError
+from tokend.values.instant import Instant
 from tokend.values.logins import Granted, LoginClient
 from tokend.values.tokens import Token
 
@@ -81,8 +82,12 @@ class ProviderLogin:
             return None
         return InitialToken(token, self._store.state.digest_for(INITIAL, token.reveal_bytes()))
 
-    async def refresh(self, settings: WithLogin, runtime: Runtime, identity: Identity) -> tuple[Token, Record]:
-        """Get a token by a refresh of the login, and save both; the login also where its token cannot be used."""
+    async def refresh(self, settings: WithLogin, runtime: Runtime, identity: Identity, *, started: Instant) -> None:
+        """Get a token by a refresh of the login, and save both; the login also where its token cannot be used.
+
+        ``started`` is when the attempt began.
+        """
+        before = self._store.get(self._name).generation
         arrived: list[Token] = []
 
         async def use(granted: Granted) -> Change:
@@ -92,8 +97,12 @@ class ProviderLogin:
             return self._outcomes.with_token(token, identity)
 
         initial = None if self.exchange.file is None else await self.initial_refresh_token()
-        record = await self.exchange.exchange(settings, cast(RememberingRuntime, runtime), use, initial=initial)
-        return arrived[0], record
+        remembering = cast(RememberingRuntime, runtime)
+        record, is_adopted = await self.exchange.exchange(settings, remembering, use, initial=initial)
+        if is_adopted:
+            self._outcomes.adopted(record)
+        else:
+            self._outcomes.succeeded(arrived[0], record, before=before, started=started)
 
     async def follow(self, file: "SharedLoginFile") -> bool:
         """Show what the login file says by now, and use the token that another daemon has got, without a request.
