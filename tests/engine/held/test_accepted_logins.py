@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from tests.expecting import held, present
-from tests.fake_logins import HOUR, ORIGIN, FakeLogin, login_server, undecided
+from tests.fake_logins import HOUR, ORIGIN, FakeLogin, login_server, lost, undecided
 from tests.fakes import FakeHeld, FakeRuntime, World, config, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.held.provider_login import ProviderLogin
@@ -178,6 +178,39 @@ class SlowlyRead(FakeLogin):
     async def initial_refresh_token(self, runtime: FakeRuntime) -> Secret | None:
         await runtime.clock.sleep(3.0)
         return await super().initial_refresh_token(runtime)
+
+
+@pytest.mark.parametrize("is_taken", [False, True], ids=["waiting", "taken"])
+def test_a_login_that_is_not_saved_yet_does_not_survive_a_logout(*, is_taken: bool) -> None:
+    """It waits for an attempt that asks the server something harmless, or the loop is about to save it."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock, latency=5.0)
+        server.script = [lost()]
+        settings = SlowlyRead() if is_taken else FakeLogin(refresh_token=literal("fake-refresh-0"))
+        failures: list[str] = []
+        async with world.running(provider("a", settings)) as supervisor, anyio.create_task_group() as persons:
+            entry = held(supervisor.entries["a"])
+            required = lambda: entry.status().state is State.LOGIN_REQUIRED  # noqa: E731
+            await until(required if is_taken else lambda: bool(server.probes), seconds=600)
+
+            async def accept() -> None:
+                try:
+                    await entry.accept_login(granted(clock), another_account=False)
+                except StoreError as error:
+                    failures.append(error.detail)
+
+            persons.start_soon(accept)
+            await anyio.sleep(1)
+            await entry.log_out()
+            await anyio.sleep(0 if not is_taken else 3)
+            assert [detail.endswith("somebody has logged out meanwhile: log in again") for detail in failures] == [True]
+            await anyio.sleep(60)
+            assert (entry.login, entry.lease) == (None, None)
+            await entry.accept_login(granted(clock, "fake-later"), another_account=False)
+            assert present(entry.login).refresh_token.reveal() == "fake-later"
+
+    run_virtually(main)
 
 
 def test_a_refresh_that_is_asked_for_while_a_login_is_saved_is_made_afterwards() -> None:

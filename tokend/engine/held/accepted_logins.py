@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tokend.engine.context.context import Context
+from tokend.engine.held.login_exchange import LOGGED_OUT
 from tokend.engine.held.provider_login import ProviderLogin
 from tokend.machine.event import Event
 from tokend.plugin.kind_bugs import bug_in
 from tokend.values.errors import StoreError
 from tokend.values.logins import Granted
+
+CHANGED = "the configuration has changed"
 
 
 @dataclass(slots=True)
@@ -48,7 +51,7 @@ class AcceptedLogins:
         if (why := self._store.unopened(self._name)) is not None:
             raise StoreError(f"{self._name}: {why}")
         if self._is_refusing:
-            raise self._refusal()
+            raise self._refusal(CHANGED)
         accepted = AcceptedLogin(granted, another_account)
         if self._is_followed:
             self._waiting.append(accepted)
@@ -62,13 +65,20 @@ class AcceptedLogins:
     def refuse(self) -> None:
         """Refuse the logins that wait for the loop, and later ones: it ends, and the daemon goes on."""
         self._is_refusing = True
+        self._refuse_waiting(CHANGED)
+
+    def refuse_waiting(self) -> None:
+        """Refuse the logins that wait for the loop: somebody has logged out since they came."""
+        self._refuse_waiting(LOGGED_OUT)
+
+    def _refuse_waiting(self, why: str) -> None:
         while self._waiting:
             accepted = self._waiting.pop()
-            accepted.error = self._refusal()
+            accepted.error = self._refusal(why)
             accepted.done.set()
 
-    def _refusal(self) -> StoreError:
-        return StoreError(f"{self._name}: the configuration has changed: log in again")
+    def _refusal(self, why: str) -> StoreError:
+        return StoreError(f"{self._name}: {why}: log in again")
 
     # -------------------------------------------------------------- for the loop
 

@@ -230,7 +230,7 @@ class HeldProvider:
 
     async def log_out(self) -> None:
         """Withdraw the token, and never use the login again, durably."""
-        await kept_logins.log_out(self.name, self.refresher.login, self._context)
+        await kept_logins.log_out(self.name, self.refresher.login, self.refresher.accepted, self._context)
         self.refresher.wake()
 
     async def drop_logged_out(self) -> None:

@@ -7,6 +7,7 @@ the kind never uses one.
 from dataclasses import replace
 
 from tokend.engine.context.context import Context
+from tokend.engine.held.accepted_logins import AcceptedLogins
 from tokend.engine.held.provider_login import ProviderLogin
 from tokend.engine.policy.failure import resumed
 from tokend.engine.policy.login_change import reconcile_logins
@@ -42,10 +43,10 @@ async def reconcile(name: str, login: ProviderLogin | None, context: Context) ->
     return begins
 
 
-async def log_out(name: str, login: ProviderLogin | None, context: Context) -> None:
+async def log_out(name: str, login: ProviderLogin | None, accepted: AcceptedLogins | None, context: Context) -> None:
     """Withdraw the token and set the login aside for good. A record that cannot be opened is dropped.
 
-    Raises `StoreError` where a login file cannot be written.
+    Logins that wait in ``accepted`` are refused. Raises `StoreError` where a login file cannot be written.
     """
     await context.store.drop_unopened(name)
     now = context.clock.instant()
@@ -57,6 +58,8 @@ async def log_out(name: str, login: ProviderLogin | None, context: Context) -> N
         await context.store.update(name, ended)
     else:
         async with login.exchange.barred():
+            if accepted is not None:
+                accepted.refuse_waiting()
             await login.exchange.rewrite(ended, withdraws=True)
 
 

@@ -38,6 +38,7 @@ LONGEST_LOCK_SECONDS = 300.0
 REWRITE_LOCK_SECONDS = 20.0
 log = get_logger()
 
+LOGGED_OUT = "somebody has logged out meanwhile"
 REPEATED = "the refresh token is sent again, ever more rarely, once the server answers something harmless"
 
 Change = Callable[[Record], Record]
@@ -73,6 +74,7 @@ class LoginExchange:
         "_store",
         "ended",
         "file",
+        "logouts",
         "scope",
         "unsaved",
     )
@@ -85,6 +87,7 @@ class LoginExchange:
         self._shield: anyio.CancelScope | None = None
         self._leaving = False
         self._bars = 0  # the logouts under way
+        self.logouts = 0  # all that have begun
         self._doubt = False
         # Where the login is kept, if that is not the record alone; and the one whose lock is held now.
         self.file: SharedLoginFile | None = None
@@ -113,6 +116,7 @@ class LoginExchange:
     async def barred(self) -> AsyncIterator[None]:
         """Wait for the exchange under way, and let none begin during the block."""
         self._bars += 1
+        self.logouts += 1
         try:
             while self.is_under_way:
                 await self.ended.wait()
@@ -207,19 +211,21 @@ class LoginExchange:
         initial: InitialToken | None,
         use: Use,
         *,
+        logouts: int,
         another_account: bool = False,
     ) -> Record:
         """Save a login that a person has begun, and the token that ``use`` brings. Raises why there is no such token.
 
-        The login before it is dropped. The ``initial`` refresh token counts as used: a person has decided. Raises
-        `StoreError` where a login file cannot be used; a lock on it is waited for.
+        The login before it is dropped. The ``initial`` refresh token counts as used: a person has decided. Returns the
+        new record. Raises `StoreError` where nothing was kept: a login file cannot be used (a lock on it is waited
+        for), or somebody has logged out since `logouts` had the value ``logouts``.
         """
 
         def kept(logins: LoginRecord) -> LoginRecord:
             return accepted(logins, granted, client, initial)
 
-        if self._bars:
-            raise StoreError("somebody has logged out meanwhile: log in again")
+        if self._bars or logouts != self.logouts:
+            raise StoreError(f"{LOGGED_OUT}: log in again")
         with self._uncut():
             if (file := self.file) is None:
                 return await self._keep(granted, use, kept)

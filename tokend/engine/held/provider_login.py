@@ -135,7 +135,7 @@ class ProviderLogin:
         ``another_account``: the token held is the account's before. Returns whether there is a token. Raises
         `StoreError` where nothing was kept.
         """
-        settings, started = self.settings, self._clock.instant()
+        settings, started, logouts = self.settings, self._clock.instant(), self.exchange.logouts
         before = self._store.get(self._name).generation
         arrived: list[Token] = []
 
@@ -150,7 +150,9 @@ class ProviderLogin:
             initial, client = await self.initial_refresh_token(), settings.login_client
             if another_account:
                 await self._store.update(self._name, Record.without_token)
-            record = await self.exchange.accept(granted, client, initial, use, another_account=another_account)
+            record = await self.exchange.accept(
+                granted, client, initial, use, logouts=logouts, another_account=another_account
+            )
         except AttemptError as error:
             log.warning("login.without_token", token=self._name, reason=error.reason, detail=error.detail)
             return False
