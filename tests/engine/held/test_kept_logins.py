@@ -5,6 +5,7 @@ import anyio
 from tests.expecting import held, present
 from tests.fake_logins import (
     HOUR,
+    ORIGIN,
     FakeLogin,
     LoginServer,
     login_server,
@@ -15,6 +16,7 @@ from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.records.login_states import NoLogin, Ready
 from tokend.engine.supervisor import Supervisor
 from tokend.plugin.secret_source import SecretSource
+from tokend.values.logins import Granted
 from tokend.values.secret import Secret
 from tokend.values.status import State
 
@@ -137,12 +139,34 @@ def test_a_logout_withdraws_the_token_and_the_initial_refresh_token_is_not_used_
             assert [login.refresh_token for login in entry.logged_out] == [Secret("fake-refresh-1")]
             assert (entry.lease, entry.login) == (None, None)
             await until(lambda: entry.status().state is State.LOGIN_REQUIRED, seconds=10)
-            await entry.drop_logged_out()
+            await entry.drop_logged_out(entry.logged_out)
             assert not entry.logged_out
             assert b"fake-refresh" not in world.state.content["a"]
         async with world.running(provider("a", settings)) as supervisor:
             await anyio.sleep(HOUR)
             assert (supervisor.entries["a"].status().state, len(server.refreshes)) == (State.LOGIN_REQUIRED, 1)
+
+    run_virtually(main)
+
+
+def test_what_a_later_logout_has_ended_stays_where_an_earlier_one_drops_its_own() -> None:
+    """It is still to be revoked."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, _ = begun(clock)
+        async with world.running(provider("a", LOGIN)) as supervisor:
+            await valid(supervisor)
+            entry = held(supervisor.entries["a"])
+            await entry.log_out()
+            ended = entry.logged_out
+            later = Granted(ORIGIN, clock.instant(), refresh_token=Secret("fake-later"))
+            await entry.accept_login(later, another_account=False)
+            await entry.log_out()
+            await entry.drop_logged_out(ended)
+            assert [login.refresh_token for login in entry.logged_out] == [Secret("fake-later")]
+            assert b"fake-refresh-1" not in world.state.content["a"]
+            await entry.drop_logged_out(entry.logged_out)
+            assert not entry.logged_out
 
     run_virtually(main)
 
@@ -157,7 +181,7 @@ def test_a_kind_without_a_login_can_be_logged_out() -> None:
             await until(refresher.is_valid, seconds=10)
             await held(supervisor.entries["one"]).log_out()
             assert world.store.get("one").withdrawn
-            await held(supervisor.entries["one"]).drop_logged_out()
+            await held(supervisor.entries["one"]).drop_logged_out(())
             assert world.store.get("one").login.aside == ()
 
     run_virtually(main)

@@ -323,7 +323,7 @@ def test_a_logout_in_one_daemon_is_everybodys_also_of_one_that_was_not_running(p
             assert [login.refresh_token.reveal() for login in one.supervisor.entries["a"].logged_out] == [
                 "fake-refresh-1"
             ]
-            await one.supervisor.entries["a"].drop_logged_out()
+            await one.supervisor.entries["a"].drop_logged_out(one.supervisor.entries["a"].logged_out)
             look(other)
             await until(lambda: value(other) is None, seconds=10)
             async with third.running(provider("a", shared(path))):
@@ -801,7 +801,7 @@ def test_who_gives_up_waiting_for_the_lock_leaves_it_to_the_one_who_holds_it(pat
         async with world.running(provider("a", shared(path))) as supervisor:
             await until(lambda: server.busy == 1, seconds=60)
             with anyio.move_on_after(2):
-                await held(supervisor.entries["a"]).drop_logged_out()
+                await held(supervisor.entries["a"]).drop_logged_out(())
             await until(lambda: value(world) is not None, seconds=100)
             assert supervisor.entries["a"].status().note is None
             assert server.refreshes == ["fake-refresh-0"]

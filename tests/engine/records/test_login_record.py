@@ -81,7 +81,7 @@ def test_a_login_that_a_person_has_ended_is_never_used_again() -> None:
     assert ended.for_client(CLIENT, NOW) is ended
     assert ended.logged_out == (LOGIN,)
     assert (ended.kept, RECORD.kept, RECORD.for_client(OTHER, NOW).kept) == (None, LOGIN, LOGIN)
-    assert ended.without_aside() == LoginRecord(NO_LOGIN, "initial")
+    assert ended.without_aside(ended.logged_out) == LoginRecord(NO_LOGIN, "initial")
     assert NO_LOGINS.without_login(NOW) is NO_LOGINS
 
 

@@ -1,6 +1,6 @@
 """A configured held provider while it runs: its token, its status, and the commands of readers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar, cast
 
 import anyio
@@ -233,9 +233,9 @@ class HeldProvider:
         await kept_logins.log_out(self.name, self.refresher.login, self.refresher.accepted, self._context)
         self.refresher.wake()
 
-    async def drop_logged_out(self) -> None:
-        """Drop `logged_out` and the logins of former clients, durably."""
-        await kept_logins.drop_logged_out(self.name, self.refresher.login, self._context)
+    async def drop_logged_out(self, ended: Collection[Login]) -> None:
+        """Drop the ``ended`` logins and those of former clients, durably. What was logged out later stays."""
+        await kept_logins.drop_logged_out(self.name, self.refresher.login, ended, self._context)
 
     async def forget(self) -> None:
         """Drop the token everywhere, then make an attempt."""

@@ -4,6 +4,7 @@ They concern each kind: a record may have logins of a kind that had the provider
 the kind never uses one.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from tokend.engine.context.context import Context
@@ -13,6 +14,7 @@ from tokend.engine.policy.failure import resumed
 from tokend.engine.policy.login_change import reconcile_logins
 from tokend.engine.records.login_record import NO_LOGINS
 from tokend.engine.records.record import Record
+from tokend.values.logins import Login
 
 
 async def reconcile(name: str, login: ProviderLogin | None, context: Context) -> bool:
@@ -63,16 +65,19 @@ async def log_out(name: str, login: ProviderLogin | None, accepted: AcceptedLogi
             await login.exchange.rewrite(ended, withdraws=True)
 
 
-async def drop_logged_out(name: str, login: ProviderLogin | None, context: Context) -> None:
-    """Drop the logins that persons have ended, and those of former clients. Raises `StoreError` as `log_out`."""
+async def drop_logged_out(name: str, login: ProviderLogin | None, ended: Collection[Login], context: Context) -> None:
+    """Drop the ``ended`` logins, and those of former clients. Raises `StoreError` as `log_out`.
+
+    What a later logout has ended stays: it is still to be revoked.
+    """
+
+    def dropped(record: Record) -> Record:
+        seen = record.seen
+        if seen is not None:
+            seen = replace(seen, own=replace(seen.own, aside=()))  # no logout ends one of these
+        return replace(record, login=record.login.without_aside(ended), seen=seen)
+
     if login is None:
-        await context.store.update(name, _without_aside)
+        await context.store.update(name, dropped)
     else:
-        await login.exchange.rewrite(_without_aside, withdraws=False)
-
-
-def _without_aside(record: Record) -> Record:
-    seen = record.seen
-    if seen is not None:
-        seen = replace(seen, own=seen.own.without_aside())
-    return replace(record, login=record.login.without_aside(), seen=seen)
+        await login.exchange.rewrite(dropped, withdraws=False)

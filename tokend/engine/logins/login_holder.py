@@ -1,6 +1,6 @@
 """Interface of a provider that can have a login; `engine.held.HeldProvider` implements it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol, TypeGuard
 
 from tokend.plugin.login import InteractiveLogin, RememberingRuntime, has_interactive_login
@@ -36,8 +36,8 @@ class LoginHolder(Protocol):
     async def log_out(self) -> None:
         """Withdraw the token, and never use the login again, durably. Raises `StoreError` where it cannot be saved."""
 
-    async def drop_logged_out(self) -> None:
-        """Drop `logged_out` and the logins of former clients, durably."""
+    async def drop_logged_out(self, ended: Collection[Login]) -> None:
+        """Drop the ``ended`` logins and those of former clients, durably. What was logged out later stays."""
 
 
 def interactive(settings: object) -> TypeGuard[InteractiveLogin]:
