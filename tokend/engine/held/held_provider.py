@@ -1,6 +1,6 @@
 """A configured held provider while it runs: its token, its status, and the commands of readers."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import ClassVar, cast
 
 import anyio
@@ -13,7 +13,9 @@ from tokend.engine.held import kept_logins
 from tokend.engine.held.demand import Demand
 from tokend.engine.held.login_exchange import ExchangeUnderWay
 from tokend.engine.held.login_status import login_status, scopes_note
+from tokend.engine.held.provider_login import ProviderLogin
 from tokend.engine.held.refresher import Refresher
+from tokend.engine.records.record import Record
 from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.plugin.login import RememberingRuntime
@@ -209,9 +211,13 @@ class HeldProvider:
     @property
     def login_runtime(self) -> RememberingRuntime:
         """The runtime of exchanges under the settings in force."""
+        return self._provider_login.runtime
+
+    @property
+    def _provider_login(self) -> ProviderLogin:
         login = self.refresher.login
         assert login is not None  # noqa: S101  # kinds with a login are asked for it
-        return login.runtime
+        return login
 
     async def accept_login(self, granted: Granted, *, another_account: bool) -> None:
         """Keep what was granted to a person as the login, durably, and publish its token. Returns when that is done.
@@ -236,6 +242,11 @@ class HeldProvider:
     async def drop_logged_out(self, ended: Collection[Login]) -> None:
         """Drop the ``ended`` logins and those of former clients, durably. What was logged out later stays."""
         await kept_logins.drop_logged_out(self.name, self.refresher.login, ended, self._context)
+
+    async def remember_notices(self, change: Callable[[Record], Record]) -> None:
+        """Remember notices about the login, as ``change`` says: where the login is kept. Raises `StoreError`."""
+        await self._provider_login.remember_notices(change)
+        self.refresher.wake()  # what was read meanwhile may be another daemon's login
 
     async def forget(self) -> None:
         """Drop the token everywhere, then make an attempt."""

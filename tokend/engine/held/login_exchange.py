@@ -14,6 +14,7 @@ import anyio
 from tokend.engine.context.context import Context
 from tokend.engine.policy.login_change import InitialToken
 from tokend.engine.policy.login_outcome import accepted, after_failure, refreshed
+from tokend.engine.policy.shared_login import seen_by
 from tokend.engine.records.login_record import LoginRecord
 from tokend.engine.records.login_states import Lost
 from tokend.engine.records.record import Record
@@ -239,7 +240,7 @@ class LoginExchange:
     async def rewrite(self, change: Change, *, withdraws: bool) -> None:
         """Change the logins without an exchange. ``withdraws``: the token, too, for everybody who shares the login.
 
-        Raises `StoreError` where a login file cannot be written.
+        A login file that is older than it was, or gone, is replaced. Raises `StoreError` where it cannot be written.
         """
         if (file := self.file) is None:
             await self._store.update(self._name, change)
@@ -247,6 +248,21 @@ class LoginExchange:
         async with self._locked(file, REWRITE_LOCK_SECONDS):
             await file.read(replaces=True)
             await file.commit(change, withdraws=withdraws)
+
+    async def remember_notices(self, change: Change, initial: InitialToken | None) -> None:
+        """Remember notices beside the login that they are about, where ``change`` of what is there now says so.
+
+        ``initial`` is the configured refresh token. Raises `StoreError` where a login file cannot be used or written.
+        A file that is not made yet is not made for a notice.
+        """
+        file = self.file
+        if file is None or not seen_by(self._store.get(self._name), str(file.path)).number:
+            await self._store.update(self._name, change)
+            return
+        async with self._locked(file, REWRITE_LOCK_SECONDS):
+            record = await file.read(initial)
+            if change(record) != record:  # another daemon may have given the notice
+                await file.commit(change)
 
     @asynccontextmanager
     async def _locked(self, file: "SharedLoginFile", seconds: float) -> AsyncIterator[None]:

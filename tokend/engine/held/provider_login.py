@@ -96,13 +96,24 @@ class ProviderLogin:
             arrived.append(token)
             return self._outcomes.with_token(token, identity)
 
-        initial = None if self.exchange.file is None else await self.initial_refresh_token()
+        initial = await self._initial_of_file()
         remembering = cast(RememberingRuntime, runtime)
         record, is_adopted = await self.exchange.exchange(settings, remembering, use, initial=initial)
         if is_adopted:
             self._outcomes.adopted(record)
         else:
             self._outcomes.succeeded(arrived[0], record, before=before, started=started)
+
+    async def _initial_of_file(self) -> InitialToken | None:
+        """Read the configured refresh token for a login file, which may have none yet."""
+        return None if self.exchange.file is None else await self.initial_refresh_token()
+
+    async def remember_notices(self, change: Change) -> None:
+        """Remember notices about the login, as ``change`` says, where it is kept.
+
+        Raises `StoreError` where its file cannot be used or written.
+        """
+        await self.exchange.remember_notices(change, await self._initial_of_file())
 
     async def follow(self, file: "SharedLoginFile") -> bool:
         """Show what the login file says by now, and use the token that another daemon has got, without a request.

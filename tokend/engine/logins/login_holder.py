@@ -1,8 +1,9 @@
 """Interface of a provider that can have a login; `engine.held.HeldProvider` implements it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, TypeGuard
 
+from tokend.engine.records.record import Record
 from tokend.plugin.login import InteractiveLogin, RememberingRuntime, has_interactive_login
 from tokend.plugin.settings import HeldSettings
 from tokend.values.logins import Granted, Login
@@ -38,6 +39,10 @@ class LoginHolder(Protocol):
 
     async def drop_logged_out(self, ended: Collection[Login]) -> None:
         """Drop the ``ended`` logins and those of former clients, durably. What was logged out later stays."""
+
+    async def remember_notices(self, change: Callable[[Record], Record]) -> None:
+        """Remember notices about the login, as ``change`` says. Raises `StoreError` where it is kept in a file that
+        cannot be written; nothing is remembered then."""
 
 
 def interactive(settings: object) -> TypeGuard[InteractiveLogin]:

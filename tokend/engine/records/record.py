@@ -141,6 +141,13 @@ class Record:
         """Put the login in use into another state."""
         return replace(self, login=replace(self.login, state=state))
 
+    def with_notices(self, notices: tuple[str, ...]) -> "Record":
+        """Remember the notices about the login in use; where its login file is not made yet, in this record."""
+        seen = self.seen
+        if seen is not None and not seen.number:
+            seen = replace(seen, own=replace(seen.own, notices=notices))
+        return replace(self, login=replace(self.login, notices=notices), seen=seen)
+
     def with_forgotten(self, leases: Iterable[Lease | None], now: Instant) -> "Record":
         """Take the token away, and remember it and those of ``leases``: none of them may be published again."""
         return replace(self.without_token(), forgotten=remembered(self.forgotten, (*leases, self.lease), now))
