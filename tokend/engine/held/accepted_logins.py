@@ -103,6 +103,7 @@ class AcceptedLogins:
         return await self._save(self._waiting.pop(0))
 
     async def _save(self, accepted: AcceptedLogin) -> bool:
+        """Save a login, or note why it was not. Returns False where it is saved without a token."""
         try:
             return await self._login.accept(accepted.granted, another_account=accepted.another_account)
         except StoreError as error:

@@ -143,8 +143,8 @@ class ProviderLogin:
     async def accept(self, granted: Granted, *, another_account: bool) -> bool:
         """Save and publish a login that a person has begun, with its token; the login also without it.
 
-        ``another_account``: the token held is the account's before. Returns whether there is a token. Raises
-        `StoreError` where nothing was kept.
+        ``another_account``: the token held is the account's before. Returns whether the token was saved, too; where it
+        was not, an attempt must bring one. Raises `StoreError` where nothing was kept.
         """
         settings, started, logouts = self.settings, self._clock.instant(), self.exchange.logouts
         before = self._store.get(self._name).generation

@@ -31,7 +31,7 @@ SETTLED = Settled()
 
 @dataclass(frozen=True, slots=True)
 class HostPause:
-    """A host asked not to be asked before ``until``."""
+    """The pause that a ``host`` asked for: nothing is sent to it before ``until``."""
 
     host: str
     until: Instant
