@@ -56,12 +56,11 @@ async def log_out(name: str, login: ProviderLogin | None, accepted: AcceptedLogi
     def ended(record: Record) -> Record:
         return replace(record.without_token(), login=record.login.without_login(now, logged_out=True))
 
-    if login is None:
+    if login is None or accepted is None:  # none or both
         await context.store.update(name, ended)
     else:
         async with login.exchange.barred():
-            if accepted is not None:
-                accepted.refuse_waiting()
+            accepted.refuse_waiting()
             await login.exchange.rewrite(ended, withdraws=True)
 
 
