@@ -193,8 +193,8 @@ def test_a_socket_that_cannot_be_made_ends_nothing(home: Home) -> None:
 def test_a_socket_whose_path_was_taken_is_made_again(home: Home, daemon: Daemon) -> None:
     """As the daemon's own."""
     (home.path / "run/bot.sock").unlink()
-    until(lambda: (home.path / "run/bot.sock").exists(), "the socket")
-    assert statuses(home, "partner") == [200]
+    # Its name exists before it listens.
+    until(lambda: statuses(home, "partner") == [200], "the socket")
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(home.path / "run/bot.sock"))
     assert daemon.process.poll() is None

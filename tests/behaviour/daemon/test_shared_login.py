@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from tests.behaviour.logins.test_shared_login_files import has_open
 from tests.daemon.harness import Daemon, Home, at_home, until
 from tests.sandbox.player import Player
 
@@ -24,6 +25,8 @@ refresh_token = {{ file = "s/first" }}
 login_file = "../shared/login"
 timeout = "3s"
 """
+# Of a daemon that is stopped amid its exchange: it must not end before.
+PATIENT = TABLE.replace('"3s"', '"30s"')
 
 
 @contextmanager
@@ -72,27 +75,29 @@ def answer_faults(home: Home, **behaviour: Any) -> None:
 
 def test_two_daemons_have_one_token_and_no_refresh_token_is_sent_twice_over_kills() -> None:
     """The file, the lock and the watch of the file together: as many requests as one daemon would make."""
-    with homes(oauth2_ttl=3.0) as (one, other):
+    with homes() as (one, other):
         daemons = [one.start().settled(), other.start().settled()]
         until(lambda: value(daemons[0]) == value(daemons[1]), "the same token")
         for index, home in ((1, other), (0, one)):
-            known = value(daemons[index])
+            known = until(partial(value, daemons[index]), "a token")
             daemons[index].end(signal.SIGKILL)
-            daemons[index] = home.start()
+            daemons[index] = home.start().settled()
+            assert home.run("refresh", "mine").returncode == 0
             until(partial(differs, daemons[0], known), "another token")
             until(lambda: value(daemons[0]) == value(daemons[1]), "the same token")
         seen = [(call["refresh_token"], call["new_refresh_token"], call["reuse"]) for call in witness(one)]
-        assert seen == [(index, index + 1, False) for index in range(len(seen))]
+        assert seen == [(index, index + 1, False) for index in range(3)]
         assert Player(one.sandbox).control("requests?vendor=oauth2").json["most_open"]["oauth2"] == 1
 
 
 def test_a_daemon_that_hangs_with_the_lock_costs_nobody_the_login() -> None:
     """The others send nothing, serve what they have, and go on when it has ended."""
     with homes() as (one, other):
+        one.write(PATIENT)
         answer_faults(one, mode="hang", count=1)
         first = one.start(ready=False)
         until(lambda: is_asked(one), "an exchange")
-        assert content(one)["logins"]["state"]["is"] == "exchanging"
+        until(lambda: content(one)["logins"]["state"]["is"] == "exchanging", "its note")
         first.send(signal.SIGSTOP)
         second = other.start(ready=False)
         row = until(lambda: second.row("mine").get("last_error") and second.row("mine"), "a failure")
@@ -107,14 +112,17 @@ def test_a_daemon_that_hangs_with_the_lock_costs_nobody_the_login() -> None:
 def test_a_daemon_that_waits_for_the_lock_ends_at_once() -> None:
     """Nothing waits for a system call that another process decides."""
     with homes() as (one, other):
+        one.write(PATIENT)
+        other.write(PATIENT)
         answer_faults(one, mode="hang", count=1)
         first = one.start(ready=False)
         until(lambda: is_asked(one), "an exchange")
-        assert content(one)["logins"]["state"]["is"] == "exchanging"
+        until(lambda: content(one)["logins"]["state"]["is"] == "exchanging", "its note")
         first.send(signal.SIGSTOP)
         second = other.start(ready=False)
         until(lambda: second.status(), "its socket")
-        assert second.end(seconds=5) == 0
+        until(lambda: has_open(second.process.pid, "login.lock"), "its wait for the lock")
+        assert second.end(seconds=15) == 0
         first.send(signal.SIGCONT)
 
 
