@@ -522,6 +522,7 @@ class World:
         async with anyio.create_task_group() as tasks:
             self.supervisor = Supervisor(tasks, self.context, reload=_no_reload)
             await self.supervisor.apply(config(*providers))
+            tasks.start_soon(self.supervisor.logins.watch)
             yield self.supervisor
             tasks.cancel_scope.cancel()
 

@@ -4,6 +4,7 @@ A program that is not installed is a skip with a reason, or a failure with ``TOK
 """
 
 import importlib.util
+import json
 import os
 import shutil
 import socket
@@ -15,7 +16,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+from urllib.parse import urlencode
 
 import pytest
 
@@ -118,6 +120,18 @@ def answers_http(path: str = "/", *, statuses: Sequence[int] = (200,)) -> Callab
             return False
 
     return asked
+
+
+def post_form(server: Counterpart, path: str, **fields: str) -> Any:
+    """Send a form as the client ``app``, which has no secret; the answer, also of a refusal."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    data = urlencode({"client_id": "app", **fields}).encode()
+    try:
+        with opener.open(f"{server.url}{path}", data, timeout=20) as reply:
+            return json.loads(reply.read())
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return json.loads(refused.read())
 
 
 def answers_tcp(one: Counterpart) -> bool:

@@ -7,13 +7,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlencode
 
 from tests.cli.login.logging_in import command
 from tests.cli.running import Running, daemon, short_directory
 from tests.counterparts.chromium import Chromium
 from tests.counterparts.person import Person
-from tests.counterparts.programs import Counterpart
+from tests.counterparts.programs import Counterpart, post_form
 
 CONFIG = """
 [daemon]
@@ -43,18 +42,6 @@ def running(server: Counterpart, grant: str, more: str = "", **secrets: str) -> 
             yield started
 
 
-def post(server: Counterpart, path: str, **fields: str) -> Any:
-    """Send a form as that client; the answer, also of a refusal."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    data = urlencode({"client_id": "app", **fields}).encode()
-    try:
-        with opener.open(f"{server.url}{path}", data, timeout=20) as reply:
-            return json.loads(reply.read())
-    except urllib.error.HTTPError as refused:
-        with refused:
-            return json.loads(refused.read())
-
-
 def works(server: Counterpart, running: Running) -> bool:
     """Whether the server accepts the token that readers get."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -72,7 +59,7 @@ def refresh_token_of(running: Running) -> str:
 
 def test_a_login_lives_on_through_refreshes_and_restarts(oidc_provider: Counterpart) -> None:
     """Each refresh token is sent once: a single reuse would destroy the grant at this server."""
-    first = post(oidc_provider, "/test/grant?client=app")["refresh_token"]
+    first = post_form(oidc_provider, "/test/grant?client=app")["refresh_token"]
     used = {first}
     with short_directory() as directory:
         config = directory / "config.toml"
@@ -116,7 +103,7 @@ def test_a_browser_brings_a_login_and_logout_revokes_it(oidc_provider: Counterpa
         token = refresh_token_of(started)
         ended = started.tokend("logout", "app")
         assert (ended.code, ended.err) == (0, ""), ended
-        refused = post(oidc_provider, "/token", grant_type="refresh_token", refresh_token=token)
+        refused = post_form(oidc_provider, "/token", grant_type="refresh_token", refresh_token=token)
         assert refused["error"] == "invalid_grant"
 
 

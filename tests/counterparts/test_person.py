@@ -1,36 +1,21 @@
 """The authorization server of the tests of kind ``oauth2``, and the person at its pages: what those tests rely on."""
 
-import json
-import urllib.error
-import urllib.request
-from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from tests.counterparts.person import Person
-from tests.counterparts.programs import Counterpart
+from tests.counterparts.programs import Counterpart, post_form
 from tests.sandbox.browsing import CHALLENGE, VERIFIER
-
-
-def post(server: Counterpart, path: str, **fields: str) -> Any:
-    """Send a form as the client without a secret; the answer, also of a refusal."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    data = urlencode({"client_id": "app", **fields}).encode()
-    try:
-        with opener.open(f"{server.url}{path}", data, timeout=20) as reply:
-            return json.loads(reply.read())
-    except urllib.error.HTTPError as refused:
-        with refused:
-            return json.loads(refused.read())
 
 
 def test_a_refresh_token_works_once_and_a_reuse_destroys_the_grant(oidc_provider: Counterpart) -> None:
     """The newest one is of no use after that: what a client must never cause."""
-    first = post(oidc_provider, "/test/grant?client=app")["refresh_token"]
-    second = post(oidc_provider, "/token", grant_type="refresh_token", refresh_token=first)["refresh_token"]
+    first = post_form(oidc_provider, "/test/grant?client=app")["refresh_token"]
+    second = post_form(oidc_provider, "/token", grant_type="refresh_token", refresh_token=first)["refresh_token"]
     assert second != first
     for spent in (first, second):
         assert (
-            post(oidc_provider, "/token", grant_type="refresh_token", refresh_token=spent)["error"] == "invalid_grant"
+            post_form(oidc_provider, "/token", grant_type="refresh_token", refresh_token=spent)["error"]
+            == "invalid_grant"
         )
 
 
@@ -43,7 +28,7 @@ def test_a_person_logs_in_and_allows(oidc_provider: Counterpart) -> None:
     back = Person().allow(f"{oidc_provider.url}/auth?{urlencode(asked)}")
     given = {name: value for name, [value] in parse_qs(urlsplit(back).query).items()}
     assert (given["state"], given["iss"]) == ("fake-state", oidc_provider.url)
-    got = post(
+    got = post_form(
         oidc_provider, "/token", grant_type="authorization_code", code=given["code"], code_verifier=VERIFIER,
         redirect_uri=asked["redirect_uri"],
     )  # fmt: skip
@@ -52,9 +37,9 @@ def test_a_person_logs_in_and_allows(oidc_provider: Counterpart) -> None:
 
 def test_a_person_connects_a_device(oidc_provider: Counterpart) -> None:
     """Pending before, the tokens after."""
-    begun = post(oidc_provider, "/device/auth", scope="openid")
+    begun = post_form(oidc_provider, "/device/auth", scope="openid")
     kind = "urn:ietf:params:oauth:grant-type:device_code"
     fields = {"grant_type": kind, "device_code": begun["device_code"]}
-    assert post(oidc_provider, "/token", **fields)["error"] == "authorization_pending"
+    assert post_form(oidc_provider, "/token", **fields)["error"] == "authorization_pending"
     assert "Sign-in Success" in Person().allow(begun["verification_uri_complete"])
-    assert {"access_token", "refresh_token"} <= set(post(oidc_provider, "/token", **fields))
+    assert {"access_token", "refresh_token"} <= set(post_form(oidc_provider, "/token", **fields))

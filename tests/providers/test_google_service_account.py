@@ -203,6 +203,7 @@ FAULTS = [
     ),
     (key(token_uri="ftp://a.example"), '"token_uri" of the key: '),
     (key(token_uri=5), '"token_uri" of the key: '),
+    (key(token_uri="http://[planted"), '"token_uri" of the key: '),
     (key(token_uri="https://user:planted@oauth2.googleapis.com/token"), "holds no user and no password"),
     (key(token_uri="https://evil.example/token"), "leads to evil.example:443, which is not one of Google's hosts"),
     (key(token_uri="https://oauth2.googleapis.com:444/token"), "leads to oauth2.googleapis.com:444"),

@@ -19,6 +19,12 @@ RSA = rsa.generate_private_key(65537, 2048)
 ED25519 = ed25519.Ed25519PrivateKey.generate()
 
 
+# A fake key on secp160r1, a curve that cryptography does not have.
+UNKNOWN_CURVE = b"""-----BEGIN EC PRIVATE KEY-----
+MFECAQEEFQAG3LV/kCpQJvnxyzL4ArctcUX6WKAHBgUrgQQACKEsAyoABOQViwCi
+hoVvKJ96xsrJkjNnpfwqXYnScDXpE0E8O566H5ue6swEln8=
+-----END EC PRIVATE KEY-----
+"""
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 
@@ -87,6 +93,8 @@ def test_an_ed25519_seed_comes_in_many_forms() -> None:
         ("EdDSA", b"planted-and-too-short"),
         ("RS256", b"planted-text"),
         ("RS256", b""),
+        ("ES256", UNKNOWN_CURVE),
+        ("RS256", UNKNOWN_CURVE),
         ("RS256", b"-----BEGIN PRIVATE KEY-----\nplanted\n-----END PRIVATE KEY-----\n"),
         (
             "RS256",

@@ -75,8 +75,8 @@ class Router:
             route, name, login_id = _find(request)
             query = request.query(route.query)
             if service.policy.is_unsettled:
-                about_all, admins = request.segments[-1:] in _ABOUT_ALL, request.method in ("POST", "DELETE")
-                login = route.for_login
+                about_all, login = request.segments[-1:] in _ABOUT_ALL, route.for_login
+                admins = login or request.method == "POST"
                 await service.settle(request.peer, name, about_all=about_all, admins=admins, login=login)
             see = service.visible_for_login if route.for_login else service.visible
             entry = None if name is None else see(request.peer, name)

@@ -52,10 +52,11 @@ def command(
     daemon's user. Without FILE it plans the configuration that it runs with, which it usually has applied already.
 
     --try and --try-all make one real attempt each, without a daemon; they write no sink. Pauses and minimum intervals
-    of the state directory are kept. Exit code 4 if credentials are refused, 7 if a token could not be had.
+    of the state directory are kept. Exit code 4 if credentials are refused or a login is required, 7 if a token could
+    not be had.
 
-    --probe asks the store of each remote sink what it holds, after the attempts of --try. Exit code 4 if a store
-    refuses the credential, 1 if it cannot be asked.
+    --probe asks the store of each remote sink what it holds, after the attempts of --try, and the servers of kind
+    oauth2 for their metadata. Exit code 4 if a store refuses the credential, 1 if one cannot be asked.
     """
     tries = bool(tried or try_all or probe)
     if sum((plan, tries, unit is not None, user is not None)) > 1:

@@ -26,7 +26,7 @@ def command(name: str | None, every: bool, output: str, socket: str | None) -> i
 
     A rejected provider tries again, too. If NAME is issued on demand, the next `tokend issue` tries the rejected
     credentials again. The exit code is that of the first failure: 4 if the credentials were
-    rejected, 7 if the upstream gave no token now (a token that is still valid stays).
+    rejected or a person has to log in, 7 if the upstream gave no token now (a token that is still valid stays).
     """
     if (name is None) == (not every):
         raise click.UsageError("give either a NAME or --all")

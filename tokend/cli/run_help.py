@@ -39,8 +39,8 @@ def command(
 ) -> int:
     """Run the daemon in the foreground, until SIGTERM or Ctrl-C. SIGHUP reloads.
 
-    Exit code with --once: 0 if every required token is in every required sink, 4 if a required token is rejected,
-    else 7.
+    Exit code with --once: 0 if every required token is in every required sink, 4 if a required token is rejected
+    or needs a login, else 7.
     """
     if not once and (wait or output or name):
         raise click.UsageError("--wait, -o and NAME are for --once: a running daemon answers `tokend get`")

@@ -50,10 +50,8 @@ def check_state_keys(daemon: PlacedSettings, environ: Mapping[str, str], finding
     At a start, a key that cannot be read is a warning here: the start reads it again, and ends with its own exit code.
     """
     for key, source in state_keys(daemon.settings).items():
-        inspected = inspect_all({key: source}, environ)
-        odd = frozenset({"secret_format"})  # a key of random bytes looks odd
-        for finding in of_secrets(inspected, frozenset({key})):
-            if finding.warning.code not in odd and not (finding.is_error and _is_read(source, environ)):
+        for finding in of_secrets(inspect_all({key: source}, environ), frozenset({key})):
+            if finding.warning.code != "secret_format":  # a key of random bytes looks odd
                 report(daemon, finding, findings)
         report_literals(daemon, {key: source}, frozenset(), findings)
         if source.command is None and source.token is None:
@@ -66,12 +64,3 @@ def check_state_keys(daemon: PlacedSettings, environ: Mapping[str, str], finding
                 findings.errors.append(problem)
             except SecretError:
                 continue  # reported above
-
-
-def _is_read(source: SecretSource, environ: Mapping[str, str]) -> bool:
-    """Return whether a key can be read whose bytes no other secret could have."""
-    try:
-        read_state_key(source, environ)
-    except SecretError:
-        return False
-    return True

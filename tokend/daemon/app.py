@@ -132,6 +132,7 @@ def _tasks(given: Launch, engine: EngineParts, service: ServiceParts) -> Sequenc
     reloader = engine.reloader
     tasks = [
         engine.names.keep_fresh,
+        engine.supervisor.logins.watch,
         reloader.reload_when_wanted,
         reloader.watch_files,
         reloader.retry_refused,

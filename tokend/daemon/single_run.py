@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -15,7 +15,8 @@ from tokend.daemon.wiring import EngineParts, Launch
 from tokend.engine.held.attempt import INITIAL
 from tokend.engine.supervisor import Supervisor
 from tokend.machine.logs import get_logger
-from tokend.plugin.settings import OnDemandSettings
+from tokend.plugin.login import keeps_login_in_state
+from tokend.plugin.settings import HeldSettings, OnDemandSettings
 from tokend.values.tokens import utc
 
 WAIT_SECONDS = 60.0
@@ -94,7 +95,7 @@ def _warn_of_logins(engine: EngineParts) -> None:
             log.warning("login.ends_soon", token=name, ends_at=utc(login.ends_at), advice=f"run: {login.command}")
         elif login.state in ("required", "none"):
             log.warning("login.required", token=name, advice=f"run: {login.command}")
-        elif getattr(entry.settings, "login_file", None) is None and _has_rotated(engine, name):
+        elif keeps_login_in_state(cast(HeldSettings, entry.settings)) and _has_rotated(engine, name):
             log.warning("login.rotated", token=name, detail=ROTATED)
 
 

@@ -1,8 +1,5 @@
 """Upkeep of a sealed state while the daemon runs: files get the form of now, and the index follows the records."""
 
-from collections.abc import Callable
-from functools import partial
-
 from tokend.engine.records.store import TokenStore
 from tokend.machine.clock import Clock
 from tokend.machine.logs import get_logger
@@ -53,9 +50,8 @@ class StateUpkeep:
             log.info("state.rewritten", records=len(outdated), marks=len(marks), detail=f"they are {form} now")
 
     async def _save_index(self) -> bool:
-        write: Callable[[], None] = partial(self._state.save_index)
         try:
-            await self._threads.run(write, seconds=INDEX_SECONDS)
+            await self._threads.run(self._state.save_index, seconds=INDEX_SECONDS)
         except (TimeoutError, StoreError) as error:
             log.warning("state.write_failed", path="index", detail=str(error) or "the disk hangs")
             return False

@@ -41,7 +41,13 @@ from tokend.plugin.provider import RequestIdMaker
 from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.secret_reading import files_of
 from tokend.plugin.settings import HeldSettings, ProviderSettings, SinkSettings
-from tokend.values.errors import NotSupportedError, TokenUnavailableError, UnknownTokenError, UnsafePathError
+from tokend.values.errors import (
+    NotSupportedError,
+    StoreError,
+    TokenUnavailableError,
+    UnknownTokenError,
+    UnsafePathError,
+)
 from tokend.values.secret import Secret
 from tokend.values.status import Failure, SinkStatus
 from tokend.values.tokens import Lease, Token
@@ -74,7 +80,6 @@ class Supervisor:
         self._workers.start(None, self._drift.run)
         self._references = References(context.store, self._token_changed)
         self.logins = Logins(tasks, context, self._providers)
-        self._workers.start(None, self.logins.watch)
         for name, record in context.store.records.items():
             # Honour a persisted Retry-After after a restart, even if the provider that received it is gone.
             if record.host_pause is not None:
@@ -294,16 +299,15 @@ class Supervisor:
 
     async def forget(self, name: str) -> None:
         """Drop the token everywhere, then make an attempt. A record that cannot be opened is set aside."""
-        provider, settings, why = (
-            self._provider(name),
-            self._provider(name).settings,
-            self._context.store.unopened(name),
-        )
-        if why is not None and _may_hold_login(settings):
+        provider, why = self._provider(name), self._context.store.unopened(name)
+        if why is not None and _may_hold_login(provider.settings):
             raise TokenUnavailableError(f"{name}: {why}; its login is in there: tokend logout {name} drops it")
-        if await self._context.store.drop_unopened(name) and provider.is_on_demand:
-            return
-        await provider.forget()
+        try:
+            was_dropped = await self._context.store.drop_unopened(name)
+        except StoreError as error:
+            raise TokenUnavailableError(f"{name}: {error.detail}") from None
+        if not (was_dropped and provider.is_on_demand):
+            await provider.forget()
 
     async def sync(self, name: str, label: str | None, *, take_over: bool) -> None:
         """Write the token to its sinks now, or to the sink ``label``; returns when they have tried."""

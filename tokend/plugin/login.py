@@ -4,7 +4,7 @@ The engine journals each exchange before it is sent, saves what was granted befo
 answer means for the login (`engine/policy/login_outcome`). A kind makes one exchange per call.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 
@@ -86,11 +86,12 @@ class WithLogin(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BrowserLogin:
-    """A login that a person finishes in a browser. ``state``, ``verifier`` and ``nonce`` never leave the daemon alone:
-    ``url`` holds the state and the verifier's hash.
+    """A login that a person finishes in a browser. Its repr shows no secret.
+
+    ``url`` holds the state, the nonce and the verifier's hash; they never leave the daemon alone.
     """
 
-    url: str
+    url: str = field(repr=False)
     redirect_uri: str
     state: Secret
     verifier: Secret | None
@@ -99,15 +100,14 @@ class BrowserLogin:
 
 @dataclass(frozen=True, slots=True)
 class DeviceLogin:
-    """A login that a person finishes on another device. ``expires_at`` is the end of the code."""
+    """A login that a person finishes on another device. Its repr shows no code. ``expires_at`` is the code's end."""
 
     verification_uri: str
-    verification_uri_complete: str | None
-    user_code: str
+    verification_uri_complete: str | None = field(repr=False)
+    user_code: str = field(repr=False)
     device_code: Secret
     interval_seconds: float
     expires_at: Instant
-    verifier: Secret | None = None
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, NoReturn, Self
 from urllib.parse import quote
 
@@ -202,8 +203,7 @@ class _Call:
             )  # fmt: skip
         except AttemptError as error:
             raise with_words(error, reply, self.secrets) from None
-        return Token(token.value, token.token_type, token.issued_at, token.expires_at, token.headers,
-                     {"installation": number, **_granted(answer)})  # fmt: skip
+        return replace(token, extra={"installation": number, **_granted(answer)})
 
     def installation(self, reply: UpstreamReply) -> str:
         """Return the number in the description of an installation."""

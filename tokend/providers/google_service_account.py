@@ -24,7 +24,7 @@ from tokend.signing.jwt import key_fault, sign
 from tokend.values.errors import AttemptError, RateLimitedError, RejectedError, SecretError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
-from tokend.values.url import host_of, is_loopback, same_origin, validate_base_url
+from tokend.values.url import host_of, is_confidential, is_loopback, same_origin, validate_base_url
 
 ALGORITHM = "RS256"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -98,7 +98,7 @@ class GoogleServiceAccount(HeldSettings, NetworkSettings):
         key = secrets.get("key")
         found = None if key is None else try_object(key.reveal_bytes())
         uri = None if found is None else found.get("token_uri")
-        if not isinstance(uri, str) or not uri.startswith("http://") or not is_loopback(urlsplit(uri).hostname or ""):
+        if not isinstance(uri, str) or not uri.startswith("http://") or not is_confidential(uri):
             return ()
         return ("token_uri of the key is plain http: while nothing listens on this port, any user of this machine can",)
 

@@ -32,6 +32,7 @@ def private_key(secret: Secret, algorithm: str, *, prove: bool = True) -> Any:
     followed by its public key, raw or as base64 or hex. ``prove`` is false for a key that signs nothing: the proof that
     an RSA key is sound is left out. Raises `SecretError`.
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
     digest = hashlib.blake2b(secret.reveal_bytes(), key=_SALT, digest_size=32).digest()
@@ -46,7 +47,7 @@ def private_key(secret: Secret, algorithm: str, *, prove: bool = True) -> Any:
                 key = seeded
             else:
                 key = serialization.load_der_private_key(form, password=None, unsafe_skip_rsa_key_validation=proved)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, UnsupportedAlgorithm):  # the last for a curve that cryptography does not have
             continue
         if prove:
             _remember(digest)

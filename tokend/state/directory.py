@@ -234,7 +234,10 @@ class StateDirectory(Salted):
 
     def _salts(self) -> Iterator[tuple[str, bytes]]:
         """Yield the name and the content of each file that may hold the salt."""
-        yield from self._salt_of(self.path / SALT)
+        # A salt that cannot be read is an error: a new one would change every fingerprint, and each stored token would
+        # count as another account's.
+        if (content := self.read_part(SALT)) is not None:
+            yield SALT, content
         try:
             others = sorted(path for path in self.path.iterdir() if path.name.startswith(SALT + "."))
         except FileNotFoundError:
@@ -242,16 +245,8 @@ class StateDirectory(Salted):
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from None
         for path in others:
-            yield from self._salt_of(path)
-
-    def _salt_of(self, path: Path) -> Iterator[tuple[str, bytes]]:
-        try:
-            yield path.name, read_private(path, at_most=LARGEST_RECORD_BYTES)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            # A new salt would change every fingerprint: each stored token would count as another account's.
-            raise StoreError(f"{path} cannot be read: {error.strerror}") from None
+            if (content := self.read_part(path.name)) is not None:
+                yield path.name, content
 
 
 def claim(path: Path, *, held: int | None = None) -> int:

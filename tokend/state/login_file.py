@@ -74,11 +74,6 @@ class LoginFile:
         except OSError as error:
             raise StoreError(f"login file {self.path} cannot be written: {error.strerror}") from None
 
-    def set_aside(self) -> None:
-        """Rename a file that cannot be used, so that it is neither read again nor lost."""
-        with suppress(OSError):
-            self.path.replace(self.path.with_name(self.path.name + ".damaged"))
-
     def check(self) -> None:
         """Raise `StoreError` if somebody else could read or change the file, or if other machines may use it."""
         if (fault := login_file_fault(self.path)) is not None:

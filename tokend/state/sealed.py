@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from tokend.machine.logs import get_logger
+from tokend.state.directory import SUFFIX
 from tokend.state.sealed_index import SealedIndex
 from tokend.state.sealing import Opened, Sealer, UnopenedError
 from tokend.state.write_numbers import WriteNumbers
 from tokend.values.errors import StoreError
 from tokend.values.status import StatusWarning
 
-SUFFIX = ".json"
 INDEX = "index"
 IN_CLEAR = "state is in clear: [daemon] state_key would seal it"
 

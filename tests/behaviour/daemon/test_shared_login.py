@@ -22,7 +22,7 @@ revoke_url = "{url}/oauth2/revoke"
 client_id = "sandbox-oauth2-client"
 client_secret = {{ file = "s/oauth2" }}
 refresh_token = {{ file = "s/first" }}
-login_file = "../shared/login"
+login_file = "../common/login"
 timeout = "3s"
 """
 # Of a daemon that is stopped amid its exchange: it must not end before.
@@ -34,7 +34,7 @@ def homes(count: int = 2, **options: Any) -> Iterator[list[Home]]:
     """Homes of daemons that share a directory with the login, and a server."""
     with at_home(**options) as first:
         made = []
-        (first.path / "shared").mkdir(mode=0o700)
+        (first.path / "common").mkdir(mode=0o700)
         for number in range(count):
             home = Home(first.path / f"home{number}", first.sandbox, daemons=first.daemons)
             (home.path / "s").mkdir(mode=0o700, parents=True)
@@ -61,7 +61,7 @@ def differs(daemon: Daemon, known: str) -> bool:
 
 
 def content(home: Home) -> Any:
-    return json.loads((home.path.parent / "shared" / "login").read_text())
+    return json.loads((home.path.parent / "common" / "login").read_text())
 
 
 def is_asked(home: Home) -> bool:
@@ -90,15 +90,21 @@ def test_two_daemons_have_one_token_and_no_refresh_token_is_sent_twice_over_kill
         assert Player(one.sandbox).control("requests?vendor=oauth2").json["most_open"]["oauth2"] == 1
 
 
+def stopped_with_the_lock(home: Home) -> Daemon:
+    """A daemon that was stopped in the middle of an exchange."""
+    home.write(PATIENT)
+    answer_faults(home, mode="hang", count=1)
+    daemon = home.start(ready=False)
+    until(lambda: is_asked(home), "an exchange")
+    assert content(home)["logins"]["state"]["is"] == "exchanging"
+    daemon.send(signal.SIGSTOP)
+    return daemon
+
+
 def test_a_daemon_that_hangs_with_the_lock_costs_nobody_the_login() -> None:
     """The others send nothing, serve what they have, and go on when it has ended."""
     with homes() as (one, other):
-        one.write(PATIENT)
-        answer_faults(one, mode="hang", count=1)
-        first = one.start(ready=False)
-        until(lambda: is_asked(one), "an exchange")
-        until(lambda: content(one)["logins"]["state"]["is"] == "exchanging", "its note")
-        first.send(signal.SIGSTOP)
+        first = stopped_with_the_lock(one)
         second = other.start(ready=False)
         row = until(lambda: second.row("mine").get("last_error") and second.row("mine"), "a failure")
         assert row["last_error"]["class"] == "store"
@@ -112,13 +118,8 @@ def test_a_daemon_that_hangs_with_the_lock_costs_nobody_the_login() -> None:
 def test_a_daemon_that_waits_for_the_lock_ends_at_once() -> None:
     """Nothing waits for a system call that another process decides."""
     with homes() as (one, other):
-        one.write(PATIENT)
         other.write(PATIENT)
-        answer_faults(one, mode="hang", count=1)
-        first = one.start(ready=False)
-        until(lambda: is_asked(one), "an exchange")
-        until(lambda: content(one)["logins"]["state"]["is"] == "exchanging", "its note")
-        first.send(signal.SIGSTOP)
+        first = stopped_with_the_lock(one)
         second = other.start(ready=False)
         until(lambda: second.status(), "its socket")
         until(lambda: has_open(second.process.pid, "login.lock"), "its wait for the lock")
@@ -141,7 +142,7 @@ def test_an_older_file_that_was_put_back_sends_nothing() -> None:
     """It is spent. `tokend status` says so."""
     with homes() as (one, other):
         first = one.start().settled()
-        login = one.path.parent / "shared" / "login"
+        login = one.path.parent / "common" / "login"
         shutil.copy(login, login.with_name("copy"))
         assert one.run("refresh", "mine").returncode == 0
         first.end()

@@ -174,10 +174,10 @@ def test_a_record_that_cannot_be_set_aside_stays_in_force() -> None:
         world.disk_threads = threads = HangingThreads(clock)
         async with world.running(provider("a", FakeHeld(), FakeFile(path="a-file"))) as supervisor:
             world.state.broken = True
-            with pytest.raises(StoreError, match="no space"):
+            with pytest.raises(TokenUnavailableError, match="no space"):
                 await supervisor.forget("a")
             world.state.broken, threads.hanging = False, True
-            with pytest.raises(StoreError, match="the disk hangs"):
+            with pytest.raises(TokenUnavailableError, match="the disk hangs"):
                 await supervisor.forget("a")
             threads.release()
             await anyio.sleep(60)

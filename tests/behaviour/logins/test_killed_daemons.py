@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.logins.killed import LOGINS, daemons
+from tests.behaviour.logins.killed import LOGINS, Daemons, daemons
 from tests.cli.running import short_directory
 
 
@@ -20,15 +20,20 @@ def directory() -> Iterator[Path]:
         yield made
 
 
+def killed_after_the_rotation(made: Daemons) -> None:
+    """The server has executed every refresh, and no answer has arrived; then the daemon is started again."""
+    made.meet("slow", executed=True, delay=60.0)
+    made.begin()
+    made.all_are_executed()
+    made.end(signal.SIGKILL)
+    made.meet(None)
+    made.begin()
+
+
 def test_killed_before_the_answer_a_grace_gives_the_successor_again(directory: Path) -> None:
     """SIGKILL after the rotation. Five seconds later something harmless is asked, and then the same is sent again."""
     with daemons(directory, oauth2_rotation="grace") as made:
-        made.meet("slow", executed=True, delay=60.0)
-        made.begin()
-        made.all_are_executed()
-        made.end(signal.SIGKILL)
-        made.meet(None)
-        made.begin()
+        killed_after_the_rotation(made)
         made.become("valid")
         assert made.ended() == []
         exchanges = made.exchanges()
@@ -57,12 +62,7 @@ def test_killed_before_the_rotation_no_login_is_lost_at_a_strict_server(director
 def test_killed_after_the_rotation_a_strict_server_sees_one_reuse_and_a_person_is_asked(directory: Path) -> None:
     """Nothing on this side could save these logins; nothing is sent again and again."""
     with daemons(directory, oauth2_rotation="strict") as made:
-        made.meet("slow", executed=True, delay=60.0)
-        made.begin()
-        made.all_are_executed()
-        made.end(signal.SIGKILL)
-        made.meet(None)
-        made.begin()
+        killed_after_the_rotation(made)
         made.become("login_required")
         assert made.ended() == ["reuse"] * LOGINS
         assert sum(one["reuse"] for one in made.exchanges()) == LOGINS

@@ -7,7 +7,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from tests.expecting import present
+from tests.expecting import held, present
 from tests.fake_logins import (
     HOUR,
     FakeLogin,
@@ -22,7 +22,7 @@ from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.held.login_exchange import LoginExchange
 from tokend.engine.records.login_states import Lost, Required
 from tokend.engine.records.record import Record
-from tokend.values.errors import AttemptError, LoginRequiredError, TransientError
+from tokend.values.errors import AttemptError, LoginRequiredError, StoreError
 from tokend.values.logins import Granted
 from tokend.values.secret import Secret
 from tokend.values.status import State
@@ -283,7 +283,7 @@ def test_a_login_that_is_being_saved_can_be_cut_by_the_end_of_the_daemon_alone()
                 return lambda record: record
 
             async def accept() -> None:
-                with pytest.raises(TransientError, match="broken off"):
+                with pytest.raises(StoreError, match="broken off: log in again"):
                     await exchange.accept(granted, LOGIN.login_client, None, use)
 
             world.state.broken = True
@@ -384,5 +384,48 @@ def test_a_reload_a_forget_and_a_reader_cut_no_exchange() -> None:
             await supervisor.apply(config(provider("b", FakeLogin(client_id="other"))))
             assert "a" not in supervisor.entries
             assert json.loads(world.state.content["a"])["login"]["state"]["login"]["refresh_token"] == "fake-refresh-1"
+
+    run_virtually(main)
+
+
+def test_a_logout_while_the_server_is_asked_something_harmless_ends_the_exchange_before_it_is_sent() -> None:
+    """It is no bug: nothing is sent, and a person has to log in."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock, latency=5.0)
+        server.script = [lost()]
+        async with world.running(provider("a", LOGIN)) as supervisor:
+            await until(lambda: bool(server.probes), seconds=600)
+            await held(supervisor.entries["a"]).log_out()
+            await anyio.sleep(60)
+            assert len(server.refreshes) == 1
+            assert supervisor.entries["a"].status().state is State.LOGIN_REQUIRED
+            assert "internal" not in {reason for _, reason in supervisor.counters.refresh_errors}
+
+    run_virtually(main)
+
+
+def test_an_exchange_does_not_begin_while_a_person_logs_out() -> None:
+    """Nor is a login saved that was brought meanwhile. Of two logouts at a time the second one bars, too."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock, latency=5.0)
+        server.script = [lost()]
+        async with world.running(provider("a", LOGIN)) as supervisor:
+            await until(lambda: bool(server.probes), seconds=600)
+            exchange = present(held(supervisor.entries["a"]).refresher.exchange)
+            granted = Granted("https://login.example:443", clock.instant(), refresh_token=Secret("fake-new"))
+
+            async def use(_: Granted) -> Callable[[Record], Record]:
+                raise AssertionError("there is no token to use")
+
+            async with exchange.barred():
+                async with exchange.barred():
+                    pass
+                await anyio.sleep(10)
+                assert len(server.refreshes) == 1
+                with pytest.raises(StoreError, match="logged out meanwhile"):
+                    await exchange.accept(granted, LOGIN.login_client, None, use)
+            await until(lambda: len(server.refreshes) == 2, seconds=600)
 
     run_virtually(main)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import anyio
 import pytest
 
-from tests.expecting import present
+from tests.expecting import held, present
 from tests.fake_logins import HOUR, FakeLogin, LoginServer, login_server, lost, refused
 from tests.fakes import FakeHeld, InlineThreads, World, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
@@ -774,5 +774,21 @@ def test_a_file_of_another_provider_is_none_of_ours(path: Path) -> None:
             supervisor.login_files_changed({path.parent / "another"})
             await anyio.sleep(10)
             assert len(server.refreshes) == 1
+
+    run_virtually(main)
+
+
+def test_who_gives_up_waiting_for_the_lock_leaves_it_to_the_one_who_holds_it(path: Path) -> None:
+    """The exchange under way saves its answer all the same."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock), login_server(clock, latency=40.0)
+        async with world.running(provider("a", shared(path))) as supervisor:
+            await until(lambda: server.busy == 1, seconds=60)
+            with anyio.move_on_after(2):
+                await held(supervisor.entries["a"]).drop_logged_out()
+            await until(lambda: value(world) is not None, seconds=100)
+            assert supervisor.entries["a"].status().note is None
+            assert server.refreshes == ["fake-refresh-0"]
 
     run_virtually(main)

@@ -12,7 +12,6 @@ from tokend.engine.policy.login_outcome import (
     Outcome,
     accepted,
     after_failure,
-    may_be_spent,
     outcome_of,
     pause_seconds,
     refreshed,
@@ -185,4 +184,4 @@ def test_a_refresh_token_may_be_spent_after_an_answer_that_was_lost_or_was_none(
     state: LoginState, expected: bool
 ) -> None:
     """In the journal, too: of the exchanges before it."""
-    assert may_be_spent(state) is expected
+    assert state.may_be_spent is expected

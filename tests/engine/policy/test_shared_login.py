@@ -19,6 +19,7 @@ from tokend.engine.records.login_record import LoginRecord
 from tokend.engine.records.login_states import Lost, Ready, RefusedOnce
 from tokend.engine.records.record import Record
 from tokend.engine.records.seen_file import SeenFile
+from tokend.engine.records.shared_login import SharedLogin
 from tokend.engine.records.token_states import Held
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease
@@ -76,6 +77,15 @@ def test_the_login_of_the_record_is_set_aside_where_the_file_has_another() -> No
     assert none.login.login == own.login
 
 
+def test_a_login_that_was_set_aside_here_is_dropped_after_thirty_days() -> None:
+    """The file's own ones are dropped by whoever uses the file."""
+    own = logins("fake-own").without_login(NOW)
+    for days, kept in ((29, 1), (31, 0)):
+        after = with_content(Record(), SHARED, SeenFile(PATH, own=own), NOW.after(days * 86400))
+        assert after.seen is not None
+        assert len(after.seen.own.aside) == kept
+
+
 def test_the_logins_that_move_are_of_the_client() -> None:
     """The digest of the initial refresh token is the file's."""
     own = replace(logins("fake-own"), initial="of the record")
@@ -88,7 +98,6 @@ def test_the_logins_that_move_are_of_the_client() -> None:
     ("record", "shared", "adopted"),
     [
         (Record(), SHARED, True),
-        (Record(), None, False),
         (Record(), replace(SHARED, token=None), False),
         (Record(), replace(SHARED, request="other"), False),
         (Record(), replace(SHARED, token=replace(TOKEN, expires_at=NOW)), False),
@@ -97,13 +106,13 @@ def test_the_logins_that_move_are_of_the_client() -> None:
         (holding(issued_at=NOW.after(60)), SHARED, False),
         (holding(issued_at=NOW.after(-60), value=TOKEN.value), SHARED, False),
     ],
-    ids=range(9),
+    ids=range(8),
 )
 def test_a_token_is_adopted_if_it_is_valid_newer_and_asked_for_the_same(
-    record: Record, shared: object, adopted: bool
+    record: Record, shared: SharedLogin, adopted: bool
 ) -> None:
     """Never an older one."""
-    found = newer_token(record, shared, "request", NOW)  # type: ignore[arg-type]  # one of the contents above
+    found = newer_token(record, shared, "request", NOW)
     assert (found is not None) == adopted
 
 
@@ -114,7 +123,6 @@ def test_the_turn_after_a_refusal_or_a_lost_answer_of_another_daemon() -> None:
     once, lost = LoginRecord(RefusedOnce(login)), LoginRecord(Lost(login, NOW.after(60), 1))
     assert seconds_until_turn(Record(login=once), SHARED, NOW.after(2)) == pytest.approx(3)
     assert seconds_until_turn(Record(login=once), SHARED, NOW.after(9)) == 0
-    assert seconds_until_turn(Record(login=once), None, NOW) == 0
     assert seconds_until_turn(Record(login=lost), SHARED, NOW) == pytest.approx(60)
     assert seconds_until_turn(Record(login=lost), SHARED, NOW.after(61)) == 0
     assert seconds_until_turn(Record(login=lost), SHARED, NOW.after(2), hastened=True) == pytest.approx(3)

@@ -128,7 +128,7 @@ def findings(daemon: Daemon) -> Iterator[Finding]:
             )
     for warning in (daemon.status.get("state") or {}).get("warnings", ()):
         if warning["code"] != "state_in_clear":  # `places` says it of the configuration on disk
-            yield Finding("warning", warning["code"], warning["message"], ADVICE[warning["code"]])
+            yield Finding("warning", warning["code"], warning["message"], ADVICE.get(warning["code"], OTHER_ADVICE))
     for row in daemon.status["tokens"]:
         yield from _of_token(row)
 

@@ -13,7 +13,7 @@ import anyio
 
 from tokend.engine.context.context import Context
 from tokend.engine.policy.login_change import InitialToken
-from tokend.engine.policy.login_outcome import accepted, after_failure, may_be_spent, refreshed
+from tokend.engine.policy.login_outcome import accepted, after_failure, refreshed
 from tokend.engine.records.login_record import LoginRecord
 from tokend.engine.records.login_states import LoginState, Lost
 from tokend.engine.records.record import Record
@@ -62,7 +62,7 @@ class LoginExchange:
     """Use one provider's login. `AttemptRunner` makes the attempts; this class keeps the login through them."""
 
     __slots__ = (
-        "_barred",
+        "_bars",
         "_clock",
         "_context",
         "_doubt",
@@ -84,7 +84,7 @@ class LoginExchange:
         self._store = context.store
         self._shield: anyio.CancelScope | None = None
         self._leaving = False
-        self._barred = False
+        self._bars = 0  # the logouts under way
         self._doubt = False
         # Where the login is kept, if that is not the record alone; and the one whose lock is held now.
         self.file: SharedLoginFile | None = None
@@ -112,13 +112,13 @@ class LoginExchange:
     @asynccontextmanager
     async def barred(self) -> AsyncIterator[None]:
         """Wait for the exchange under way, and let none begin during the block."""
-        self._barred = True
+        self._bars += 1
         try:
             while self.is_under_way:
                 await self.ended.wait()
             yield
         finally:
-            self._barred = False
+            self._bars -= 1
 
     def break_off(self) -> None:
         """Cut the exchange: its answer counts as lost."""
@@ -170,8 +170,7 @@ class LoginExchange:
         return made[0]
 
     async def _exchange(self, settings: WithLogin, runtime: RememberingRuntime, use: Use) -> Record:
-        if self._barred:
-            raise TransientError("nothing was sent: a person ends the login", is_sent=False)
+        self._require_unbarred()
         state = self._store.get(self._name).login.state
         if state.login is None or state.is_required:
             await self._end(LoginRefusedError())
@@ -179,6 +178,7 @@ class LoginExchange:
         if isinstance(state, Lost):
             with exits_refused():
                 await settings.probe_server(runtime)
+        self._require_unbarred()  # a logout may have begun meanwhile; from here on it waits
         with self._uncut():
             login = await self._journal()
             try:
@@ -189,6 +189,10 @@ class LoginExchange:
                 raise
             return await self._keep(granted, use, lambda logins: refreshed(logins, granted))
         raise TransientError("the exchange was broken off")
+
+    def _require_unbarred(self) -> None:
+        if self._bars:
+            raise TransientError("nothing was sent: a person ends the login", is_sent=False)
 
     async def adopt(self, token: Token, use: Use) -> Record:
         """Use the token that another daemon has got."""
@@ -214,6 +218,8 @@ class LoginExchange:
         def kept(logins: LoginRecord) -> LoginRecord:
             return accepted(logins, granted, client, initial)
 
+        if self._bars:
+            raise StoreError("somebody has logged out meanwhile: log in again")
         with self._uncut():
             if (file := self.file) is None:
                 return await self._keep(granted, use, kept)
@@ -222,7 +228,7 @@ class LoginExchange:
                 if initial is not None:
                     initial = file.digested(initial)
                 return await self._keep(granted, use, kept, withdraws=another_account)
-        raise TransientError("saving the login was broken off")
+        raise StoreError("saving the login was broken off: log in again")
 
     async def rewrite(self, change: Change, *, withdraws: bool) -> None:
         """Change the logins without an exchange. ``withdraws``: the token, too, for everybody who shares the login.
@@ -259,8 +265,8 @@ class LoginExchange:
             raise TransientError(
                 f"nothing was sent, because a lost answer would lose the login: {error.detail}", is_sent=False
             ) from None
-        login = record.login.login
-        assert login is not None  # noqa: S101  # nothing but this task takes a login away
+        if (login := record.login.login) is None:
+            raise TransientError("nothing was sent: a person has ended the login", is_sent=False)
         if record.login.state.repeats:
             self._context.counters.login_retried(self._name)
             log.warning("login.repeated", token=self._name, repeats=record.login.state.repeats, detail=REPEATED)
@@ -274,7 +280,7 @@ class LoginExchange:
             before = record.login.state
             after = after_failure(before, error, now)
             # A repeat after a lost answer has a moment of its own.
-            self._doubt = isinstance(after, Lost) or (may_be_spent(after) and not may_be_spent(before))
+            self._doubt = isinstance(after, Lost) or (after.may_be_spent and not before.may_be_spent)
             return _with_state(record, after)
 
         if self._held is not None:

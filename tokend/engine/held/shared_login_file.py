@@ -86,9 +86,11 @@ class SharedLoginFile:
                     heartbeat.works()
                 await self._clock.sleep(TRY_LOCK_SECONDS)
             self._lock = lock
-            yield
+            try:
+                yield
+            finally:
+                self._lock = None  # not where the wait has ended: another task may hold it
         finally:
-            self._lock = None
             lock.release()
 
     # -------------------------------------------------------------- reading

@@ -21,7 +21,7 @@ from enum import Enum
 
 from tokend.engine.policy.login_change import InitialToken
 from tokend.engine.records.login_record import LoginRecord
-from tokend.engine.records.login_states import NO_LOGIN, Exchanging, LoginState, Lost, Ready
+from tokend.engine.records.login_states import NO_LOGIN, LoginState
 from tokend.values.errors import (
     ClockError,
     LoginRefusedError,
@@ -101,11 +101,6 @@ def after_failure(state: LoginState, error: Exception, now: Instant) -> LoginSta
         return state.refused()
     # The client is refused, or nothing is decided.
     return state.undecided(may_be_spent=isinstance(error, TransientError) and error.may_be_spent)
-
-
-def may_be_spent(state: LoginState) -> bool:
-    """Return whether the server may have spent the refresh token in an exchange whose answer did not say so."""
-    return isinstance(state, Lost) or (isinstance(state, Ready | Exchanging) and state.may_be_spent)
 
 
 def interrupted(state: LoginState, now: Instant) -> LoginState:

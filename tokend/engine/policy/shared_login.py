@@ -47,7 +47,7 @@ def with_content(record: Record, shared: SharedLogin | None, seen: SeenFile, now
     """
     if shared is None:
         return replace(record, login=LoginRecord(seen.own.state, seen.own.initial), seen=seen)
-    own, theirs = seen.own, shared.logins.login
+    own, theirs = seen.own.without_over(now), shared.logins.login
     if own.login is not None:
         has_moved = theirs is not None and theirs.obtained_at.wall == own.login.obtained_at.wall
         own = LoginRecord(aside=own.aside) if has_moved else own.without_login(now)
@@ -62,9 +62,9 @@ def ready_to_move(own: LoginRecord, client: LoginClient, initial: str | None, no
     return replace(own.for_client(client, now), initial=initial)
 
 
-def newer_token(record: Record, shared: SharedLogin | None, request: str, now: Instant) -> Token | None:
+def newer_token(record: Record, shared: SharedLogin, request: str, now: Instant) -> Token | None:
     """Return the token of the file, if it is valid, was asked for the same, and is newer than the one held."""
-    if shared is None or shared.token is None or shared.request != request or not shared.token.is_valid(now):
+    if shared.token is None or shared.request != request or not shared.token.is_valid(now):
         return None
     if record.lease is None:
         return shared.token
@@ -73,13 +73,13 @@ def newer_token(record: Record, shared: SharedLogin | None, request: str, now: I
     return shared.token if is_newer else None
 
 
-def seconds_until_turn(record: Record, shared: SharedLogin | None, now: Instant, *, hastened: bool = False) -> float:
+def seconds_until_turn(record: Record, shared: SharedLogin, now: Instant, *, hastened: bool = False) -> float:
     """Compute the seconds until the refresh token may be sent, by what the file says; 0: now.
 
     ``hastened``: an admin wants it soon. After a lost answer that is the shortest pause, too: it may be another
     daemon's, and have come after the wish.
     """
     state = record.login.state
-    if shared is not None and (isinstance(state, RefusedOnce) or (hastened and isinstance(state, Lost))):
+    if isinstance(state, RefusedOnce) or (hastened and isinstance(state, Lost)):
         return max(0.0, now.until(shared.saved_at) + SECOND_REFUSAL_SECONDS)
     return 0.0 if state.next_at is None else max(0.0, now.until(state.next_at))

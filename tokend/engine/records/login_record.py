@@ -6,7 +6,7 @@ it is used again when the table is changed back, and dropped after 30 days.
 
 from dataclasses import dataclass, replace
 
-from tokend.engine.records.login_states import NO_LOGIN, Exchanging, LoginMoves, LoginState, Lost, Ready
+from tokend.engine.records.login_states import NO_LOGIN, LoginMoves, LoginState
 from tokend.values.instant import Instant
 from tokend.values.logins import Login, LoginClient
 
@@ -58,13 +58,17 @@ class LoginRecord:
         """Return whether a login that was set aside has been kept for long enough."""
         return bool(self.aside) and any(one.is_over(now) for one in self.aside)
 
+    def without_over(self, now: Instant) -> "LoginRecord":
+        """Drop the logins that were set aside and have been kept for long enough."""
+        kept = tuple(one for one in self.aside if not one.is_over(now))
+        return self if len(kept) == len(self.aside) else replace(self, aside=kept)
+
     def for_client(self, client: LoginClient | None, now: Instant) -> "LoginRecord":
         """Set the login of another client aside, use the one of this client again, and drop what is over.
 
         ``client`` is None for settings that use no login.
         """
-        kept = tuple(one for one in self.aside if not one.is_over(now))
-        record = self if len(kept) == len(self.aside) else replace(self, aside=kept)
+        record = self.without_over(now)
         if record.login is not None and record.login.client != client:
             record = record.without_login(now)
         elif record.login is None and client is None:
@@ -86,7 +90,7 @@ class LoginRecord:
         if (login := self.login) is None:
             return self
         aside = (*self.aside, SetAside(self.state, now, self.initial, logged_out))
-        is_used = logged_out or login.origin is not None or _may_be_spent(self.state)
+        is_used = logged_out or login.origin is not None or self.state.is_exchanging or self.state.may_be_spent
         return LoginRecord(NO_LOGIN, self.initial if is_used else None, aside)
 
     @property
@@ -114,10 +118,6 @@ class LoginRecord:
         """Give every login the boot times of another boot."""
         aside = tuple(replace(one, state=one.state.moved(moves), at=moves.dated(one.at)) for one in self.aside)
         return replace(self, state=self.state.moved(moves), aside=aside)
-
-
-def _may_be_spent(state: LoginState) -> bool:
-    return isinstance(state, Lost | Exchanging) or (isinstance(state, Ready) and state.may_be_spent)
 
 
 NO_LOGINS = LoginRecord()

@@ -58,6 +58,8 @@ class LoginState:
     repeats: int
     is_exchanging: ClassVar[bool] = False
     is_required: ClassVar[bool] = False
+    # Whether the server may have spent the refresh token in an exchange whose answer did not say so.
+    may_be_spent: ClassVar[bool] = False
 
     def journalled(self, now: Instant) -> "LoginState":  # noqa: ARG002  # for states with a login that may be sent
         """Note that the refresh token is about to be sent."""
@@ -114,7 +116,7 @@ class Ready(LoginState):
     """A login whose refresh token may be sent. ``may_be_spent``: the next refusal is final."""
 
     login: Login
-    may_be_spent: bool = False
+    may_be_spent: bool = False  # type: ignore[misc]
 
     next_at: ClassVar[None] = None  # type: ignore[misc]
     repeats: ClassVar[int] = 0  # type: ignore[misc]
@@ -153,6 +155,8 @@ class Lost(LoginState):
     login: Login
     next_at: Instant
     repeats: int = 0
+
+    may_be_spent: ClassVar[bool] = True
 
     def journalled(self, now: Instant) -> LoginState:
         """Begin a repeat."""
@@ -196,7 +200,7 @@ class Exchanging(LoginState):
         return isinstance(self.before, Lost)
 
     @property
-    def may_be_spent(self) -> bool:
+    def may_be_spent(self) -> bool:  # type: ignore[override]
         """Whether the server may have spent the refresh token before this exchange."""
         return self.is_repeat or (isinstance(self.before, Ready) and self.before.may_be_spent)
 

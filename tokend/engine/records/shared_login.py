@@ -4,7 +4,7 @@ It holds the refresh token and the access token that came with it: who shares th
 """
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -32,7 +32,7 @@ class SharedLogin:
     """
 
     client: LoginClient
-    salt: bytes
+    salt: bytes = field(repr=False)
     saved_at: Instant
     number: int = 0
     logins: LoginRecord = NO_LOGINS

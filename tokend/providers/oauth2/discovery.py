@@ -14,7 +14,7 @@ from tokend.plugin.provider import Runtime
 from tokend.plugin.response_status import RATE_LIMITED, retry_after
 from tokend.plugin.strict_json import try_object
 from tokend.providers.oauth2.endpoints import Endpoints
-from tokend.providers.oauth2.fields import is_endpoint, origin_of
+from tokend.providers.oauth2.fields import is_endpoint
 from tokend.providers.oauth2.settings import OAuth2Settings
 from tokend.values.errors import AttemptError, RateLimitedError, RejectedError, ServerSettingsError, TransientError
 from tokend.values.instant import Instant
@@ -203,8 +203,3 @@ def _url(metadata: Mapping[str, Any], member: str, issuer: str) -> str | None:
     if not is_endpoint(value):
         raise ServerSettingsError(f"the metadata of {host_of(issuer)}: {member} is no https:// URL")
     return str(value)
-
-
-def is_of_origin(url: str, origin: str) -> bool:
-    """Return whether a URL has an origin as a login keeps it. An unknown origin fits any."""
-    return not origin or origin_of(url) == origin

@@ -1,7 +1,6 @@
 """Meaning of an answer without a token: the login or the client is refused, a pause, or nothing was decided."""
 
 import codecs
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -54,7 +53,7 @@ def refuse(answer: Answer, sent: Exchange) -> NoReturn:
         _raise_for_code(answer, sent)
         _raise_for_status(answer, sent)
     except AttemptError as error:
-        raise _with_words(error, answer, sent.secrets) from None
+        raise with_words(error, answer.reply, sent.secrets) from None
 
 
 def _raise_for_row(answer: Answer, sent: Exchange) -> None:
@@ -126,7 +125,3 @@ def _is_text(answer: Answer) -> bool:
     body, kind = answer.reply.body, answer.reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     says_json = kind == "application/json" or kind.endswith("+json") or body.startswith(BYTE_ORDER_MARKS)
     return answer.document is None and not says_json and bool(body.strip()) and body.lstrip()[:1] not in b'{["'
-
-
-def _with_words(error: AttemptError, answer: Answer, secrets: Iterable[Secret]) -> AttemptError:
-    return with_words(error, answer.reply, secrets)

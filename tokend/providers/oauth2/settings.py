@@ -148,7 +148,7 @@ class OAuth2Settings(ConnectionSettings, HeldSettings):
     @property
     def rotates(self) -> bool:  # type: ignore[override]  # other kinds know it without settings
         """Whether a lost state would lose a login: it is kept in no file of its own."""
-        return self.uses_login and getattr(self, "login_file", None) is None
+        return self.uses_login and self.login_file is None
 
     @property
     def account_fields(self) -> frozenset[str]:

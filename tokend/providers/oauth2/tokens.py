@@ -1,15 +1,15 @@
 """Tokens of answers: the value, its end, its headers and further members."""
 
-import base64
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tokend.plugin.declared.placeholders import Text, Value, as_text
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.response_status import token_value
-from tokend.plugin.token_expiry import MISSING, expiry
+from tokend.plugin.token_expiry import MISSING, expiry, jwt_part
 from tokend.providers.oauth2.answers import Answer
 from tokend.providers.oauth2.settings import OAuth2Settings
 from tokend.values.errors import ServerSettingsError, TransientError
@@ -55,7 +55,7 @@ def _with_headers(settings: OAuth2Settings, token: Token, host: str) -> Token:
     made = {name: Secret(text) for name, text in headers.items()}
     if (odd := next((name for name, text in headers.items() if not _HEADER.fullmatch(text)), None)) is not None:
         raise TransientError(f"{host} answered with a value that {odd} cannot carry")
-    return Token(token.value, token.token_type, token.issued_at, token.expires_at, made, token.extra)
+    return replace(token, headers=made)
 
 
 def made_headers(configured: Mapping[str, str], token: Token) -> tuple[dict[str, str], list[str]]:
@@ -127,13 +127,7 @@ def claims_of(jwt: Any) -> Mapping[str, Any]:
     """Return the claims of a JWT that the token endpoint gave, without a look at its signature (OpenID Connect Core,
     3.1.3.7: TLS has authenticated the server). Empty for anything else."""
     parts = jwt.split(".") if isinstance(jwt, str) else []
-    if len(parts) != 3:
-        return {}
-    try:
-        found = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return (jwt_part(parts[1]) or {}) if len(parts) == 3 else {}
 
 
 def refresh_end(value: Any, reply: UpstreamReply) -> Instant | None:
