@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from tests.behaviour.logins.test_shared_login_files import has_open
+from tests.behaviour.logins.opened_file import watched
 from tests.daemon.harness import Daemon, Home, at_home, until
 from tests.sandbox.player import Player
 
@@ -120,9 +120,10 @@ def test_a_daemon_that_waits_for_the_lock_ends_at_once() -> None:
     with homes() as (one, other):
         other.write(PATIENT)
         first = stopped_with_the_lock(one)
-        second = other.start(ready=False)
+        with watched(one.path.parent / "common" / "login.lock") as lock:
+            second = other.start(ready=False)
+            until(lambda: lock.count() > 1, "its wait for the lock")
         until(lambda: second.status(), "its socket")
-        until(lambda: has_open(second.process.pid, "login.lock"), "its wait for the lock")
         assert second.end(seconds=15) == 0
         first.send(signal.SIGCONT)
 
@@ -150,7 +151,7 @@ def test_an_older_file_that_was_put_back_sends_nothing() -> None:
         second.end()
         shutil.copy(login.with_name("copy"), login)
         again = one.start()
-        until(lambda: "is older than it was" in str(again.row("mine")["note"]), "the note")
+        until(lambda: "is older than it was" in str(again.row("mine").get("note")), "the note")
         assert one.run("refresh", "mine").returncode != 0
         assert [call["reuse"] for call in witness(one)] == [False, False]
 
