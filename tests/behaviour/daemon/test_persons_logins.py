@@ -168,7 +168,7 @@ def test_a_login_that_is_being_finished_survives_the_end_of_the_daemon(home: Hom
     address = person(begun["url"])
     held_back = Behaviour("slow", executed=True, delay=60.0, count=1, path="/oauth2/token")
     home.sandbox.stage.faults.set("oauth2", held_back)
-    before, answers = home.requests("oauth2"), list[Any]()
+    answers: list[Any] = []
 
     def browse() -> None:
         try:
@@ -178,7 +178,8 @@ def test_a_login_that_is_being_finished_survives_the_end_of_the_daemon(home: Hom
 
     browser = threading.Thread(target=browse)
     browser.start()
-    until(lambda: home.requests("oauth2") > before, "the code at the server")
+    journal = home.sandbox.stage.journal
+    until(lambda: any(one.path == "/oauth2/token" for one in journal.entries("oauth2")), "the code at the server")
     daemon.send(signal.SIGTERM)
     until(lambda: daemon.noted("STOPPING=1"), "the end")
     home.sandbox.stage.faults.set("oauth2", None)  # the answer goes out
