@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.soak import oracle, restarts, sampling
+from tests.soak import oracle, restarts, sampling, usage
 from tests.soak.oracle import Absence, Attempt, Gap, perfect, punctual
+from tests.soak.plan import Plan
 from tests.soak.sampling import Sample
 
 
@@ -143,6 +144,25 @@ def test_the_slope_of_a_leak_is_seen_through_noise() -> None:
     samples = [sample(second, megabytes=50 + second / 100 + second % 2 / 2) for second in range(600)]
     assert sampling.per_hour(samples, "resident_megabytes") == pytest.approx(36, abs=0.1)
     assert sampling.slope([(1.0, 5.0)]) == 0
+
+
+def broken(samples: list[Sample]) -> list[str]:
+    """The bounds that they break, in a soak of 50 providers."""
+    soak = Plan("/nowhere", samples[-1].moment, 50, 1, 10.0)
+    return [row.name for row in usage.size(soak, samples) if row.holds is False]
+
+
+def test_the_slope_of_a_short_run_is_shown_and_not_judged() -> None:
+    """In its first minutes a process uses its parts for the first time; a long run that grows so fast leaks."""
+    assert broken([sample(second, megabytes=64 + second / 6) for second in range(60)]) == []
+    assert broken([sample(second, megabytes=64 + second / 100) for second in range(1800)]) == [
+        "resident: slope, over 22 min of the longest"
+    ]
+
+
+def test_what_comes_up_in_a_short_run_is_bounded() -> None:
+    """A leak that is large is seen in a minute."""
+    assert broken([sample(second, megabytes=64 + second) for second in range(60)]) == ["resident: most above a start"]
 
 
 def test_a_minute_counts_where_it_and_the_one_before_left_time_to_spare() -> None:

@@ -1,5 +1,6 @@
 """Meaning of each answer without a token."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from tokend.values.secret import Secret
 LOGIN = Exchange("login.example:443", (Secret("fake-secret"),), is_of_login=True, may_spend=True)
 POLL = Exchange("login.example:443", is_of_login=True, is_begun=True)
 CLIENT = Exchange("login.example:443")
-SIGNED = Exchange("login.example:443", is_signed=True)
+SIGNED = Exchange("login.example:443", signed_at=at(NOW).wall.timestamp())
 HTML = {"content-type": "text/html"}
 
 
@@ -31,7 +32,8 @@ def refused(
     status: int, body: bytes, sent: Exchange = LOGIN, *, offset: float = 0.0, rows: Any = (), **headers: str
 ) -> AttemptError:
     """Return the error for an answer."""
-    reply = UpstreamReply(status, {k.replace("_", "-"): v for k, v in headers.items()}, body, at(NOW), None, offset)
+    named, date = {k.replace("_", "-"): v for k, v in headers.items()}, at(NOW + offset).wall
+    reply = UpstreamReply(status, named, body, at(NOW), date, offset)
     made = settings(grant="device_code", client_secret=None, device_url="https://a.example", errors=rows)
     try:
         refuse(_read(reply, made.answer, made.errors, sent.host), sent)
@@ -83,7 +85,11 @@ def test_401_with_an_unknown_code_decides_nothing_about_a_login() -> None:
 def test_a_clock_that_is_far_from_ours_may_be_why_a_signature_is_refused() -> None:
     """Only what has times: a secret or a refresh token has none."""
     assert isinstance(refused(401, code("invalid_client"), SIGNED, offset=3600.0), ClockError)
+    assert isinstance(refused(401, code("invalid_client"), SIGNED, offset=30.0), ClockError)
     assert type(refused(401, code("invalid_client"), SIGNED, offset=3.0)) is RejectedError
+    # It was signed by the upstream's clock already: the clock is no reason a second time.
+    corrected = replace(SIGNED, signed_at=at(NOW + 3600).wall.timestamp())
+    assert type(refused(401, code("invalid_client"), corrected, offset=3600.0)) is RejectedError
     assert type(refused(401, code("invalid_client"), CLIENT, offset=3600.0)) is RejectedError
     assert isinstance(refused(400, code("invalid_grant"), LOGIN, offset=3600.0), LoginRefusedError)
 

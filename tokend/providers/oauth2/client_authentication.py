@@ -24,12 +24,12 @@ _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What is added to a request. ``is_signed``: it has times, so that a wrong clock may be why it is refused."""
+    """What is added to a request. ``signed_at`` is when its times were signed here, in Unix seconds; None: never."""
 
     parameters: dict[str, str | Secret] = field(default_factory=dict)
     headers: dict[str, str | Secret] = field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
-    is_signed: bool = False
+    signed_at: float | None = None
 
 
 async def prove_client(settings: OAuth2Settings, runtime: Runtime, server: Endpoints) -> Proof:
@@ -46,8 +46,9 @@ async def prove_client(settings: OAuth2Settings, runtime: Runtime, server: Endpo
     assert source is not None and settings.client_id is not None  # noqa: S101  (`consistency`)
     secret = await runtime.reveal(source)
     if method in {"private_key_jwt", "client_secret_jwt"}:
-        signed = _client_jwt(settings, secret, runtime.upstream_now(), server)
-        return Proof({**name, **_assertion(signed)}, secrets=(secret, Secret(signed)), is_signed=True)
+        now = runtime.upstream_now()
+        signed = _client_jwt(settings, secret, now, server)
+        return Proof({**name, **_assertion(signed)}, secrets=(secret, Secret(signed)), signed_at=now.timestamp())
     text = text_of(secret, key_field)
     if method == "client_secret_post":
         return Proof({**name, "client_secret": secret}, secrets=(secret,))

@@ -47,8 +47,8 @@ async def ask(
     parameters = {**own.parameters, **proof.parameters}
     if "client_id" in own.parameters:
         parameters["client_id"] = own.parameters["client_id"]
-    is_signed = own.is_signed or proof.is_signed
-    sent = Exchange(host_of(url), (*own.secrets, *proof.secrets), is_of_login, is_signed, may_spend, is_begun)
+    signed_at = proof.signed_at if own.signed_at is None else own.signed_at
+    sent = Exchange(host_of(url), (*own.secrets, *proof.secrets), is_of_login, signed_at, may_spend, is_begun)
     form = settings.request if url == server.token_url else RequestSettings(headers=settings.request.headers)
     request = make_request(url, parameters, proof.headers, form)
     try:

@@ -20,11 +20,11 @@ ASKED = "scope"
 
 @dataclass(frozen=True, slots=True)
 class GrantParameters:
-    """The parameters, the secrets among them, and whether they hold a signature with times."""
+    """The parameters, the secrets among them, and when times among them were signed here (`Proof`)."""
 
     parameters: dict[str, Value] = field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
-    is_signed: bool = False
+    signed_at: float | None = None
 
 
 async def grant_parameters(settings: OAuth2Settings, runtime: Runtime, server: Endpoints) -> GrantParameters:
@@ -35,7 +35,7 @@ async def grant_parameters(settings: OAuth2Settings, runtime: Runtime, server: E
     elif settings.grant == "token_exchange":
         own = await _token_exchange(settings, runtime)
     parameters = {"grant_type": GRANT_TYPES[settings.grant], **own.parameters, **scope(settings), **target(settings)}
-    return GrantParameters({**parameters, **settings.token_parameters}, own.secrets, own.is_signed)
+    return GrantParameters({**parameters, **settings.token_parameters}, own.secrets, own.signed_at)
 
 
 def refresh_parameters(settings: OAuth2Settings, login: Login) -> GrantParameters:
@@ -75,8 +75,9 @@ async def _jwt_bearer(settings: OAuth2Settings, runtime: Runtime, server: Endpoi
     key = await runtime.reveal(settings.private_key)
     audience, _ = assertion_audience(settings, server)
     claims = {**({} if settings.client_id is None else {"iss": settings.client_id}), "aud": audience, **settings.claims}
-    signed = Secret(signed_assertion(settings, key, claims, runtime.upstream_now(), header={}))
-    return GrantParameters({"assertion": signed}, (key, signed), is_signed=True)
+    now = runtime.upstream_now()
+    signed = Secret(signed_assertion(settings, key, claims, now, header={}))
+    return GrantParameters({"assertion": signed}, (key, signed), now.timestamp())
 
 
 async def _token_exchange(settings: OAuth2Settings, runtime: Runtime) -> GrantParameters:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from tokend.plugin.response_status import RATE_LIMITED, raise_unauthorized, retry_after
+from tokend.plugin.signing_time import refuse_signed
 from tokend.plugin.vendor_words import with_words
 from tokend.providers.oauth2.answers import Answer
 from tokend.providers.oauth2.words import (
@@ -31,7 +32,7 @@ BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What was sent: to which host, with which secrets, whether with a login, and whether with a signature with times.
+    """What was sent: to which host, with which secrets, whether with a login, and when its times were signed (`Proof`).
 
     ``may_spend``: it holds a refresh token or a code, which the server may have spent. ``is_begun``: it belongs to a
     login that a person has begun, and that the server may end.
@@ -40,7 +41,7 @@ class Exchange:
     host: str
     secrets: tuple[Secret, ...] = ()
     is_of_login: bool = False
-    is_signed: bool = False
+    signed_at: float | None = None
     may_spend: bool = False
     is_begun: bool = False
 
@@ -94,7 +95,9 @@ def _raise_for_code(answer: Answer, sent: Exchange) -> None:
 
 def _refused(answer: Answer, said: str, sent: Exchange) -> NoReturn:
     """Raise `RejectedError`, or `ClockError` where the times in what was sent may be the reason."""
-    if sent.is_signed or (answer.code == "invalid_grant" and not sent.is_of_login):
+    if sent.signed_at is not None:
+        refuse_signed(answer.reply, said, signed_at=sent.signed_at)
+    if answer.code == "invalid_grant" and not sent.is_of_login:
         raise_unauthorized(answer.reply, said)
     raise RejectedError(said)
 
