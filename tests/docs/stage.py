@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.daemon.harness import loopback_address
 from tests.docs.pages import ROOT, Block, blocks, commands, configuration
 from tokend.sandbox import Options, Sandbox, start
 from tokend.sandbox.rs256 import private_key_pem
@@ -77,7 +77,7 @@ class Stage:
 
     path: Path
     sandbox: Sandbox
-    listen: str = field(default_factory=lambda: f"127.0.0.1:{_free_port()}")
+    listen: str = field(default_factory=loopback_address)
 
     def mapped(self, text: str) -> str:
         """Replace the places and hosts of a page by those of this stage."""
@@ -208,9 +208,3 @@ def _wait_until_ready(stage: Stage, process: "subprocess.Popen[bytes]", log: Pat
             return
         threading.Event().wait(0.05)
     raise AssertionError(f"the daemon is not ready:\n{log.read_text()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -36,6 +36,7 @@ def key_pair(lease: Lease, now: datetime) -> dict[str, str] | None:
 def issued(name: str, token: Token, settings: ProviderSettings) -> dict[str, Any]:
     """Serialize an on-demand token like a held one. It has no generation and is not replaced: those are null."""
     shape = native(Lease(name, token, 0, None, ""))
+    shape.pop("extra", None)  # it comes last
     extra = {key: _clear(value) for key, value in token.extra.items()}
     headers = settings.ready_headers(token)
     return {**shape, "generation": None, "fingerprint": None, "headers": headers, "extra": extra}

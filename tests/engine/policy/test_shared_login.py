@@ -79,7 +79,7 @@ def test_the_login_of_the_record_is_set_aside_where_the_file_has_another() -> No
 
 
 def test_a_login_that_was_set_aside_here_is_dropped_after_thirty_days() -> None:
-    """The daemon that uses the file drops those of the file."""
+    """The file's own ones are dropped by the daemon that uses the file."""
     own = logins("fake-own").without_login(NOW)
     for days, kept in ((29, 1), (31, 0)):
         after = with_content(Record(), SHARED, SeenFile(PATH, own=own), NOW.after(days * 86400))
