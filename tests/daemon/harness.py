@@ -43,7 +43,7 @@ def until(look: Callable[[], T | Literal[False] | None], what: str = "it", *, se
 
 
 def loopback_address(port: int = 9464) -> str:
-    """A host and port of 127.0.0.0/8 for a program that must be told where to listen: no other test has them.
+    """A host and port of 127.0.0.0/8 for a program that needs one to listen at: no other test has them.
 
     A free port of 127.0.0.1 could be taken by any other program until then.
     """

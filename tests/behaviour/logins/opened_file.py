@@ -1,4 +1,4 @@
-"""How often a file is opened: by this a process is seen that tries a lock again and again."""
+"""The number of times that a file is opened: by this a process is seen that tries a lock again and again."""
 
 import ctypes
 import os
