@@ -175,7 +175,7 @@ def test_a_request_waits_only_for_names_that_decide_about_it() -> None:
         login = LoginAccess(users=("4712", "some-user"))
         with_login = FakeHeld(access=Access(users=("4711",), login=login))
         assert not rules.is_unsettled
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             await rules.settle(STRANGER, [FakeHeld()])
             await rules.settle(Peer(0, frozenset()), [hidden], admins=True)
             await rules.settle(Peer(4711, frozenset()), [hidden])

@@ -107,6 +107,14 @@ def test_every_unreadable_secret_is_reported(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_an_unreadable_secret_of_a_table_is_reported_beside_other_errors(tmp_path: Path) -> None:
+    """`env` of a command, too: a table of secrets by names."""
+    text = '[providers.gcloud]\nkind = "command"\ncommand = ["/bin/true"]\nzzz = 1\n'
+    text += '[providers.gcloud.env]\nREGION = "eu"\nKEY = { env = "NOT_SET" }\n'
+    found = [(problem.line, problem.message.partition(":")[0]) for problem in refused(written(tmp_path, text))]
+    assert [(line, what.partition(";")[0]) for line, what in found] == [(4, 'unknown key "zzz"'), (7, "env.KEY")]
+
+
 @pytest.mark.parametrize(
     ("initial", "username", "errors", "warnings"),
     [
