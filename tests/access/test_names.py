@@ -139,6 +139,7 @@ def test_followed_names_are_looked_up_again_and_forgotten_ones_are_not(monkeypat
 def test_an_unknown_name_is_looked_up_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     """The account may be made any moment; a known name is not asked for meanwhile."""
     monkeypatch.setattr(module, "UNKNOWN_SECONDS", 0.01)
+    monkeypatch.setattr(module, "LOOKUP_SECONDS", 10)  # an abandoned look-up is begun again
     looked_up: list[str] = []
 
     def look_up(name: Name) -> int | None:
