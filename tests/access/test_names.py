@@ -141,7 +141,6 @@ def test_an_unknown_name_is_looked_up_sooner(monkeypatch: pytest.MonkeyPatch) ->
     # Names of this test alone: a thread of an earlier one may still look its own up.
     known, new = Name(Kind.USER, "fake-known"), Name(Kind.USER, "fake-new")
     monkeypatch.setattr(module, "UNKNOWN_SECONDS", 0.01)
-    monkeypatch.setattr(module, "LOOKUP_SECONDS", 10)  # an abandoned look-up is begun again
     looked_up: list[str] = []
 
     def look_up(name: Name) -> int | None:
