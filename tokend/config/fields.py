@@ -20,8 +20,8 @@ NEARLY_CERTAIN = 0.8
 # An unknown key with one of these words may hold a secret.
 _SECRETIVE = re.compile(r"secret|key|token|pass|pwd|pin|auth|cred|private|jwt|sig|user", re.IGNORECASE)
 # Keys of a secret's table that name its place. A value may still be a secret written there by mistake (`is_no_secret`).
-SHOWN_PLACES = frozenset({"env", "file", "credential", "token", "age", "identity", "keyring"})
-_PLACES = SHOWN_PLACES | {"encoding", "select"}
+SHOWN_PLACES = frozenset({"env", "file", "credential", "token", "age", "identity", "keyring", "vault"})
+_PLACES = SHOWN_PLACES | {"encoding", "select", "mount", "path", "field"}
 
 
 class Visibility(Enum):

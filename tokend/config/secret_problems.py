@@ -70,6 +70,7 @@ def check_secrets_of_invalid(
     place: PlacedSettings,
     environ: Mapping[str, str],
     findings: Findings,
+    vaults: Mapping[str, object],
 ) -> None:
     """Check the secrets of a table that has other errors, so that all errors are reported at once.
 
@@ -79,7 +80,7 @@ def check_secrets_of_invalid(
     for key in secret_tables(model):
         table = values.get(key)
         written |= {f"{key}.{name}": value for name, value in table.items()} if isinstance(table, dict) else {}
-    context = {"directory": str(place.document.path.parent)}
+    context = {"directory": str(place.document.path.parent), "vaults": vaults}
     sources = {key: source for key, value in written.items() if (source := _source(value, context)) is not None}
     # An optional secret may replace the others: only valid settings can say which secrets are missing.
     missing = frozenset() if fields_that_may_be_absent(model) & values.keys() else frozenset(sources)
@@ -89,7 +90,7 @@ def check_secrets_of_invalid(
     report_literals(place, sources, harmless, findings)
 
 
-def _source(value: object, context: Mapping[str, str]) -> SecretSource | None:
+def _source(value: object, context: Mapping[str, Any]) -> SecretSource | None:
     """Return the place of a secret as it is written; None if it is none, or has an error of its own."""
     if isinstance(value, str):
         return SecretSource(literal=Secret(value))
