@@ -34,7 +34,7 @@ def with_secret(secret: str, table: str = PARTNER) -> str:
         ('{ credential = "../x" }', "secret: credential (not shown): "),
         ('{ command = [] }', "command: expected at least one item"),
         ('{ command = "cat /x" }', 'command: expected an array: ["…", "…"]; found a string'),
-        ('{ enf = "KEY" }', 'identity, keyring, select, token; did you mean "env"?'),
+        ('{ enf = "KEY" }', 'keyring, mount, path, select, token, vault; did you mean "env"?'),
         ('{ literal = "x" }', "there is no key literal: a secret that stands here itself is a plain string"),
         ("{ }", "secret: a secret is exactly one of { env = }, { file = }"),
         ('{ env = "KEY", file = "x" }', "found env and file"),
