@@ -84,7 +84,7 @@ class Vendor:
 
     def _grant(self) -> dict[str, Any]:
         self.made += 1
-        data = {"access_token": f"fake-token-{self.made}", "life": self.life, "user": self.user}
+        data: dict[str, Any] = {"access_token": f"fake-token-{self.made}", "life": self.life, "user": self.user}
         if self.gives:
             data["again"] = f"fake-refresh-{self.made}"
             self.valid.add(data["again"])
