@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from tokend.plugin.secret_source import SecretSource, is_shown
+from tokend.plugin.secret_table import IsSecretTable
 from tokend.plugin.shown_text import looks_secret
 from tokend.values.near_miss import nearest
 
@@ -91,6 +92,11 @@ def allowed_values(model: type[BaseModel], where: Where) -> list[str]:
 def secret_fields(model: type[BaseModel]) -> list[str]:
     """Return the keys that hold secrets."""
     return [key for key, field in _fields(model).items() if _holds(field.annotation, (SecretSource,))]
+
+
+def secret_tables(model: type[BaseModel]) -> list[str]:
+    """Return the keys of the tables that hold secrets by names."""
+    return [key for key, field in _fields(model).items() if any(isinstance(m, IsSecretTable) for m in field.metadata)]
 
 
 def known_and_public_keys(models: Iterable[type[BaseModel]]) -> tuple[frozenset[str], frozenset[str]]:
