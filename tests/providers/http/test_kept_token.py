@@ -1,4 +1,4 @@
-"""The token that a login keeps for its renewal."""
+"""The token that a login keeps for `renew`."""
 
 from dataclasses import replace
 
