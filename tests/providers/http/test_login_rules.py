@@ -44,7 +44,7 @@ def test_what_is_wrong_with_a_login_is_said_at_its_key(keys: dict[str, Any], pla
 
 
 def test_a_login_that_is_right_has_no_fault() -> None:
-    """With the secrets in the URL, and with the redirect told to the vendor."""
+    """With the secrets in the URL, and with the redirect in it."""
     assert with_login() == {}
     assert with_login(url="https://vendor.example/?b={redirect_uri}&s={state}&t={now_s}", redirect_uri=None) == {}
     assert with_login(callback=["code", "more"]) == {}

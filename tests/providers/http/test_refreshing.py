@@ -46,7 +46,7 @@ def refused(*script: Behaviour, **keys: Any) -> AttemptError:
 
 
 def test_the_refresh_token_is_sent_and_its_successor_is_kept() -> None:
-    """With its end; the token is kept beside it for a renewal that needs it."""
+    """With its end; the token is kept beside it, for a `renew` that needs it."""
     done, loopback = refresh(granted(again=NEWER, ends=86400, site="s"))
     (request,) = loopback.requests
     assert (request.method, request.target, json.loads(request.body)) == ("POST", "/renew", {"again": REFRESH})

@@ -30,7 +30,7 @@ async def begin_in_browser(
     """Return the address that a person opens, and what belongs to it. ``proposed`` is where the command listens."""
     state = Secret(secrets.token_urlsafe(RANDOM_BYTES))
     written = None if login.redirect_uri is None else str(login.redirect_uri.fill({STATE: state}, {}))
-    # A vendor that is not told the redirect sends the browser where it is registered.
+    # A vendor that does not get the redirect sends the browser where it is registered.
     redirect = chosen_redirect(written, proposed if REDIRECT in login.url.names else None)
     given: dict[str, Value] = {STATE: state, REDIRECT: redirect}
     used = needed_by(login.url.names, settings.values)

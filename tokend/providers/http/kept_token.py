@@ -1,4 +1,4 @@
-"""The token that a renewal needs, as a login keeps it: one parameter that holds the value and the further members.
+"""The token that `renew` needs, as a login keeps it: one parameter that holds the value and the further members.
 
 The record has the token, too, but a login outlives it, and may be shared by several daemons.
 """

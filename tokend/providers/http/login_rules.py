@@ -1,4 +1,4 @@
-"""What must hold between the keys of a login of kind ``http``: each fault with the path of its key."""
+"""Rules between the keys of a login of kind ``http``: each fault with the path of its key."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any

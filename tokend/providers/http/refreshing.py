@@ -78,7 +78,7 @@ def _refuse(settings: HttpSettings, answered: Answered) -> NoReturn:
     status = found.reply.status
     if settings.begins_login:
         raise_unless_refused(answered)
-        raise LoginRefusedError(f"{sent.host} answered {status}: the renewal is refused, and the full request follows")
+        raise LoginRefusedError(f"{sent.host} answered {status}: renew is refused, and the full request follows")
     try:
         raise_refusal(answered)
     except RejectedError as error:
