@@ -1,7 +1,7 @@
 """A kind whose token comes from a login, and its server: refresh tokens rotate, and reuse destroys the login."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -49,9 +49,11 @@ class LoginServer:
     most_busy: int = 0
     scopes: tuple[str, ...] | None = None
     made: int = 0
+    begun: int = 0
+    begin_script: list[Step | None] = field(default_factory=list)
 
     async def refresh(self, login: Login) -> Granted:
-        sent = login.refresh_token.reveal()
+        sent = "by its token" if login.refresh_token is None else login.refresh_token.reveal()
         self.refreshes.append(sent)
         self.at.append(self.clock.instant().boot)
         self.busy += 1
@@ -83,16 +85,29 @@ class LoginServer:
             self.spent.setdefault(sent, now)
             refresh = f"fake-refresh-{len(self.refreshes)}"
             self.valid.add(refresh)
+        return replace(self._token(now), refresh_token=None if refresh is None else Secret(refresh))
+
+    def _token(self, now: Instant) -> Granted:
         self.made += 1
-        ends = None if self.login_life is None else now.after(self.login_life)
         return Granted(
             ORIGIN,
             now,
             token=Token(Secret(f"fake-token-{self.made}"), "Bearer", now, now.after(self.life)),
-            refresh_token=None if refresh is None else Secret(refresh),
-            refresh_ends_at=ends,
+            refresh_ends_at=None if self.login_life is None else now.after(self.login_life),
             scopes=self.scopes,
         )
+
+    async def begin(self) -> Granted:
+        """Grant a login to the credentials alone."""
+        self.begun += 1
+        self.at.append(self.clock.instant().boot)
+        await self.clock.sleep(self.latency)
+        step = self.begin_script.pop(0) if self.begin_script else None
+        if isinstance(step, Exception):
+            raise step
+        self.valid = {f"fake-begun-{self.begun}"}
+        granted = replace(self._token(self.clock.instant()), refresh_token=Secret(f"fake-begun-{self.begun}"))
+        return granted if step is None else step(granted)
 
     async def probe(self) -> None:
         self.probes.append(self.clock.instant().boot)
@@ -116,7 +131,21 @@ class FakeLogin(FakeHeld):
     login_file: Annotated[Path | None, Role.HANDLING] = None
     login_file_key: Annotated[SecretField | None, Role.HANDLING] = None
 
+    by_token: bool = False  # a login without a refresh token is refreshed by its access token
+    alone: bool = False  # the credentials alone begin a login
+
     flows: ClassVar[Any] = ()
+
+    @property
+    def refreshes_by_token(self) -> bool:
+        return self.by_token
+
+    @property
+    def begins_login(self) -> bool:
+        return self.alone
+
+    async def begin_login(self, runtime: FakeRuntime) -> Granted:
+        return await SERVERS[-1].begin()
 
     @property
     def uses_login(self) -> bool:

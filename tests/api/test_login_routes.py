@@ -33,6 +33,7 @@ def test_a_browser_login_is_begun_finished_and_shown(running: Served) -> None:
             "flow": "browser",
             "url": BROWSER_URL,
             "redirect_uri": LOCAL,
+            "paste_only": False,
             "expires_at": "2025-01-01T00:10:00Z",
         },
     )
@@ -50,6 +51,25 @@ def test_a_browser_login_is_begun_finished_and_shown(running: Served) -> None:
     for answer in (begun, pending, done):
         assert b"fake-verifier" not in answer.body
         assert b"fake-code" not in answer.body
+
+
+def test_a_login_whose_address_proves_nothing_awaits_the_persons_confirmation(running: Served) -> None:
+    """The begin says that only the person may bring the address, and the account is shown before it is confirmed."""
+    running.engine.logins.returns_state = False
+    begun = running.post(LOGIN, {"flow": "browser"})
+    agrees(running, begun, f"{NAMED}/login", "post")
+    assert begun.json["paste_only"] is True
+    waits = running.post(ONE, {"redirected_to": LOCAL + "?code=fake-code"})
+    agrees(running, waits, f"{NAMED}/login/{{id}}", "post")
+    assert (waits.json["state"], waits.json["subject"], waits.json["awaits_confirmation"]) == ("pending", "alice", True)
+    for body in ({"confirmed": False}, {"confirmed": 1}, {"confirmed": True, "redirected_to": LOCAL}):
+        refused = running.post(ONE, body)
+        assert (refused.status, list(refused.json["errors"])) == (400, ["confirmed"])
+    assert running.get(ONE).json["awaits_confirmation"] is True
+    done = running.post(ONE, {"confirmed": True})
+    agrees(running, done, f"{NAMED}/login/{{id}}", "post")
+    assert (done.json["state"], done.json["subject"], done.json["awaits_confirmation"]) == ("done", "alice", False)
+    assert running.engine.calls[-1] == ("confirm login", "demo", LOGIN_ID)
 
 
 def test_a_device_login_shows_the_code_for_the_person_only(running: Served) -> None:

@@ -18,13 +18,14 @@ SHARED = {
     "__init__", "commands", "options", "streams", "token_rows", "output_formats", "login_line",
     "get", "run",  # the paths without click; their commands are in get_help and run_help
     "credential_hosts", "restart_on_change", "child_job", "plan", "example", "config_schema",
-    "check_result", "trials", "check_as", "as_user",  # what `check` is made of
+    "check_result", "trials", "check_as", "as_user", "shown_table",  # what `check` is made of
+    "toml_text", "vendor_table",
 }  # fmt: skip
 # All commands that people were promised.
 PROMISED = {
     "run", "get", "header", "issue", "request-id", "list", "status", "refresh", "forget", "verify", "reload", "check",
     "sandbox", "demo", "version", "watch", "exec", "credential", "schema", "completion", "init", "doctor",
-    "login", "logout", "try",
+    "login", "logout", "try", "vendors",
 }  # fmt: skip
 CODES = (0, 1, 2, 3, 4, 5, 6, 7, 75, 78, 124)
 

@@ -19,10 +19,12 @@ OWN = (
     "vault",
     "github-app",
     "google-service-account",
+    "http",
     "oauth2",
     "command",
     "file",
     "request-jwt",
+    "jwt-on-demand",
     "auth-token",
 )
 # That of auth-token is the output of a command, which a check does not run.
@@ -53,6 +55,7 @@ def test_only_secrets_are_missing_in_a_configuration_for_some_kinds(tmp_path: Pa
     secrets = {"username", "api_key", "api_secret", "secret", "key", "client_secret", "role_id", "secret_id"}
     assert keys <= secrets | {"private_key"}
     written(tmp_path, KEY, name="partner.secret")
+    written(tmp_path, KEY, name="exchange.key")
     written(tmp_path, rsa_pem(), name="github-app.pem")
     written(tmp_path, google_key(), name="google-key.json")
     written(tmp_path, KEY, name="vault.role-id")

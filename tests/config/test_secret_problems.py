@@ -22,7 +22,7 @@ def with_secret(secret: str, table: str = PARTNER) -> str:
         ('{ env = "NEWLINE" }', "secret: environment variable NEWLINE is empty"),
         ('{ env = "PLANTED", encoding = "hex" }', "secret: environment variable PLANTED is not valid hex"),
         ('{ env = "PLANTED", encoding = "base64" }', "secret: environment variable PLANTED is not valid base64"),
-        ('{ env = "PLANTED", encoding = "rot13" }', 'encoding: expected one of "text", "base64", "hex"'),
+        ('{ env = "PLANTED", encoding = "rot13" }', 'encoding: expected one of "text", "base64", "hex", "base32"'),
         ('{ env = "$KEY" }', "env: write the name of an environment variable, without $"),
         ('{ file = "./missing" }', "missing cannot be read: No such file or directory"),
         ('{ file = "." }', "cannot be read: it is a directory"),

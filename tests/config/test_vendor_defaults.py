@@ -5,7 +5,19 @@ from typing import Any
 
 import pytest
 
-from tokend.config.vendor_defaults import Defaults, Where, dotted, filled, has, merged, paths_in, placeholders_in
+from tokend.config.vendor_defaults import (
+    Defaults,
+    Where,
+    dotted,
+    filled,
+    has,
+    merged,
+    paths_in,
+    placeholders_in,
+    with_literals,
+)
+from tokend.plugin.secret_source import SecretSource
+from tokend.values.secret import Secret
 
 
 @pytest.mark.parametrize(
@@ -25,6 +37,19 @@ def test_tables_merge_and_everything_else_is_replaced(given: Any, written: Any, 
     before = repr(given)
     assert merged(given, written) == whole
     assert repr(given) == before
+
+
+def test_a_literal_secret_keeps_the_encoding_that_the_vendor_says() -> None:
+    """A place merges by itself; a text that the vendor gives no table for stays what it is."""
+    given = {"secrets": {"key": {"encoding": "base64"}, "other": {"encoding": "hex"}}, "a": {"b": 1}, "c": "d"}
+    written = {"secrets": {"key": "ZmFrZQ==", "other": {"env": "X"}, "mine": "fake"}, "a": "text", "c": "e"}
+    whole = with_literals(merged(given, written), given)
+    assert SecretSource.model_validate(whole["secrets"]["key"]) == SecretSource(
+        literal=Secret("ZmFrZQ=="), encoding="base64"
+    )
+    assert whole["secrets"]["other"] == {"encoding": "hex", "env": "X"}
+    assert (whole["secrets"]["mine"], whole["a"], whole["c"]) == ("fake", "text", "e")
+    assert "ZmFrZQ" not in repr(whole["secrets"]["key"])
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def line_of(text: str, start: str) -> int:
         ("scope =", 'secrets.k = { command = ["x"] }\nscope =', "secrets", "a vendor's file holds no code"),
         ("client_id =", '"a..b" = "x"\nclient_id =', '"a..b"', "it is the path of a key"),
         ("pattern =", 'patern = "x"\npattern =', "patern", 'unknown key "patern"'),
-        ('"[a-z.]{1,20}"', '"[a-z"', "pattern", "pattern: this is no regular expression"),
+        ('"[a-z.]{1,20}"', '"[a-z"', "pattern", "pattern: a pattern is one character class with a length"),
         ('"acme.example"\n', '"A"\n', "default", "default: it does not fit the pattern"),
         ("{tenant}", "tenant", "[placeholders.tenant]", "no text of the table has {tenant}"),
         ("tenant", "name", "[placeholders.name]", "a placeholder's name is"),

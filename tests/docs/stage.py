@@ -22,7 +22,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from tests.docs.pages import ROOT, Block, blocks, commands, configuration
+from tests.providers.private_keys import ec_pem
 from tokend.sandbox import Options, Sandbox, start
 from tokend.sandbox.rs256 import private_key_pem
 from tokend.sandbox.vendors.google import key_file
@@ -43,6 +47,7 @@ ONLY_ON_ITS_PAGE = {
     "providers.cloud",
     "providers.mesh",
     "providers.acme",
+    "providers.exchange",
 }
 MARK = "<end of a command>"
 LISTEN = "127.0.0.1:9464"
@@ -61,7 +66,9 @@ SECRETS = {
     "vault.role-id": "sandbox-role-id",
     "vault.secret-id": "sandbox-secret-id",
     "github-app.pem": private_key_pem(),
+    "snowflake.p8": private_key_pem(),
     "api.secret": "sandbox-oauth2-secret",
+    "exchange.pem": ec_pem(),
 }
 
 # The accounts that the pages name.
@@ -129,6 +136,13 @@ class Stage:
         }
 
 
+def key_of_a_curve() -> str:
+    """Make a private key for ES256."""
+    form = serialization
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode()
+
+
 @contextmanager
 def staged(page: Path) -> Iterator[Stage]:
     """Run a daemon with the configuration of a page: a block marked as config.toml, else its blocks and all kinds'."""
@@ -163,7 +177,8 @@ def _configuration(page: Path) -> str:
 def _furnish(stage: Stage) -> None:
     for folder in ("run/tokend", "run/mesh", "etc/tokend", "srv/bot", "bin", "state"):
         (stage.path / folder).mkdir(parents=True)
-    for name, value in SECRETS.items():
+    curve = {name: key_of_a_curve() for name in ("app-store.p8", "coinbase.pem")}
+    for name, value in {**SECRETS, **curve}.items():
         secret = stage.path / "etc/tokend" / name
         secret.write_text(value)
         secret.chmod(0o600)

@@ -57,12 +57,14 @@ def uncommented() -> str:
 
 
 def tables() -> Iterator[tuple[str, type[BaseModel], dict[str, Any]]]:
-    """Every table of the example with the model it is written for."""
+    """Every table of the example with the model it is written for. One with a vendor is written for its file."""
     document = tomllib.loads(uncommented())
     yield "[daemon]", DaemonSettings, document["daemon"]
     for number, socket in enumerate(document["sockets"], 1):
         yield f"[[sockets]] {number}", SocketSettings, socket
     for name, table in document["providers"].items():
+        if "vendor" in table:  # no kind's own: what is in the vendor's file
+            continue
         yield f"[providers.{name}]", PROVIDERS[table["kind"]], table
         for number, sink in enumerate(table.get("sinks", []), 1):
             yield f"[[providers.{name}.sinks]] {number}", SINKS[sink["kind"]], sink
@@ -77,7 +79,7 @@ def marks() -> list[dict[str, str | None]]:
         elif (match := MARKED.fullmatch(line)) and found:
             assert match[1] not in found[-1], f"{match[1]} stands twice in one table"
             found[-1][match[1]] = match[2]
-    return found
+    return [table for table in found if "vendor" not in table]
 
 
 def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:

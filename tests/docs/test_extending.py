@@ -257,6 +257,7 @@ def test_the_package_of_the_page_is_installed_by_pip() -> None:
             if name == "pyproject.toml" or name.startswith("acme_tokend/"):
                 (source / name).parent.mkdir(parents=True, exist_ok=True)
                 (source / name).write_text(text)
+        (source / "acme_tokend" / "__init__.py").touch()
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
         install += ["--disable-pip-version-check", "--no-cache-dir", "--root-user-action=ignore", "--target", str(site)]
         done = subprocess.run([*install, str(source)], capture_output=True, text=True, check=False)

@@ -146,8 +146,9 @@ def test_units_are_units(page: Path) -> None:
 
 
 # docs/extending.md needs a package of its own: test_extending.py installs it and runs its configuration. Each table of
-# docs/store-recipes.md is played by tests/sinks/stores, those of docs/oauth2.md are loaded by test_oauth2_tables.py.
-ELSEWHERE = {"extending.md", "store-recipes.md", "oauth2.md"}
+# docs/store-recipes.md is played by tests/sinks/stores, those of docs/oauth2.md are loaded by test_oauth2_tables.py,
+# and those of docs/vendor-files.md by test_vendor_files_page.py.
+ELSEWHERE = {"extending.md", "store-recipes.md", "oauth2.md", "vendor-files.md", "requests.md"}
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "toml") and p.name not in ELSEWHERE], ids=name)

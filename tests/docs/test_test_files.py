@@ -39,6 +39,7 @@ ABOUT_SEVERAL_MODULES = {
     "client/test_standard_library_only": "imports of the whole package",
     "daemon/test_declared_store": "kind http in a whole daemon",
     "daemon/test_oauth2": "kind oauth2 in a whole daemon",
+    "daemon/test_own_vendor": "a vendor's file in a whole daemon",
     "daemon/test_remote_sink": "a remote sink in a whole daemon",
     "providers/test_provider_contract": "one suite for all kinds of providers",
     "sinks/test_remote_sink_contract": "one suite for all kinds of remote sinks",

@@ -61,6 +61,11 @@ def test_init_writes_the_example_that_is_in_the_wheel(unpacked: Path, tmp_path: 
     assert done.stdout == (ROOT / "config.toml.example").read_text()
 
 
+def test_the_vendors_are_in_it(unpacked: Path) -> None:
+    """They are data, which a build may leave out."""
+    assert files_below(unpacked / "tokend/vendors") == files_below(ROOT / "tokend/vendors") != set()
+
+
 def test_the_pages_are_made_with_click_alone(tmp_path: Path) -> None:
     """It is the only library of ours where the wheel is built: a command imports others when it runs."""
     (tmp_path / "click").symlink_to(Path(click.__file__).parent)

@@ -33,6 +33,12 @@ def test_the_package_offers_the_same_names() -> None:
         _ = plugin.Nothing
 
 
+def test_no_module_has_the_name_of_what_the_package_offers() -> None:
+    """The import of such a module would put it in the place of the function."""
+    modules = {path.stem for path in Path(authoring.__file__).parent.iterdir()}
+    assert not modules & set(plugin.__all__)
+
+
 def test_the_package_imports_nothing_by_itself() -> None:
     """Every module of the folder imports the package: `tokend get` and an idle daemon, too."""
     code = "import sys, tokend.plugin; print([name for name in sys.modules if name.startswith('tokend.')])"

@@ -32,6 +32,8 @@ def test_a_proxy_for_loopback_is_refused_by_the_keys_name() -> None:
     with pytest.raises(ValidationError, match="no proxy leads to http:// on loopback, as address is"):
         made(address="http://127.0.0.1:1", proxy="http://proxy.example:3128")
     assert made(proxy="http://proxy.example:3128").proxy
+    with pytest.raises(ValidationError, match="no proxy leads to http:// at a metadata server, as address is"):
+        made(address="http://169.254.169.254", proxy="http://proxy.example:3128")
 
 
 def test_a_class_without_a_url_is_a_bug_of_its_author() -> None:

@@ -57,10 +57,13 @@ def test_one_trailing_newline_is_stripped_and_nothing_else(tmp_path: Path, writt
         ("base64", base64.b64encode(b"\xff\xfe\x00k").decode()),
         ("base64", base64.urlsafe_b64encode(b"\xff\xfe\x00k").decode().rstrip("=")),
         ("hex", "fffe006b"),
+        ("base32", "777AA2Y="),
+        ("base32", "777a a2y"),
+        ("base32", "777-aa2y\t"),
     ],
 )
 def test_encoded_keys_become_bytes(encoding: str, text: str) -> None:
-    """Both base64 alphabets, padding optional; hex."""
+    """Both base64 alphabets, padding optional; hex; base32 as seeds of one-time passwords are shown."""
     assert read_secret(source({"env": "K", "encoding": encoding}), {"K": text}).reveal_bytes() == b"\xff\xfe\x00k"
 
 
@@ -76,6 +79,8 @@ def test_encoded_keys_become_bytes(encoding: str, text: str) -> None:
         ({"command": ["sh", "-c", f"echo {PLANTED} >&2; echo {PLANTED}; exit 3"]}, {}, "failed with exit status 3"),
         ({"env": "BAD", "encoding": "hex"}, {"BAD": PLANTED}, "not valid hex"),
         ({"env": "BAD", "encoding": "base64"}, {"BAD": PLANTED + "!"}, "not valid base64"),
+        ({"env": "BAD", "encoding": "base32"}, {"BAD": PLANTED + "!"}, "not valid base32"),
+        ({"env": "BAD", "encoding": "base32"}, {"BAD": "A"}, "not valid base32"),
         ({"env": "NEWLINE"}, {"NEWLINE": "\n"}, "is empty"),
     ],
 )

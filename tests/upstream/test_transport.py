@@ -110,6 +110,18 @@ def test_loopback_is_reached_without_the_proxy() -> None:
     anyio.run(main)
 
 
+def test_a_metadata_server_is_reached_without_the_proxy() -> None:
+    """A proxy would answer for another machine. Whether there is such a server here does not matter."""
+
+    async def main() -> None:
+        async with serving(silent) as proxy:
+            with contextlib.suppress(TransientError):
+                await ask_at("http://169.254.0.1:9", proxy=proxy.url, timeout="100ms")
+            assert proxy.requests == []
+
+    anyio.run(main)
+
+
 @pytest.mark.parametrize("proxy", ["nonsense", "socks5://user:obviously-fake-secret@127.0.0.1:1", "ftp://h"])
 def test_an_unusable_proxy_is_named_without_its_password(proxy: str) -> None:
     """A typing error in ``proxy`` is an error of the configuration, and is not quoted."""

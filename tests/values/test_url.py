@@ -2,7 +2,16 @@
 
 import pytest
 
-from tokend.values.url import has_user, host_of, path_of, same_origin, validate_base_url
+from tokend.values.url import (
+    has_user,
+    host_header,
+    host_of,
+    is_confidential,
+    is_metadata_server,
+    path_of,
+    same_origin,
+    validate_base_url,
+)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +77,26 @@ def test_a_host_has_a_port_and_a_path_has_no_query() -> None:
     assert host_of("http://[::1]:8080/x") == "[::1]:8080"
     assert path_of("https://a.example/x/y?z=1") == "/x/y"
     assert path_of("https://a.example") == "/"
+
+
+def test_a_metadata_server_is_for_those_that_ask_for_it_alone() -> None:
+    """A base URL does not lead there: a kind's secrets would."""
+    url = "http://169.254.169.254"
+    assert is_metadata_server(f"{url}/latest/token?x")
+    assert not is_metadata_server("https://169.254.169.254")
+    assert not is_metadata_server("http://[")
+    assert not is_metadata_server("http://localhost")
+    assert validate_base_url(f"{url}/", metadata=True) == url
+    for other in (url, "http://127.0.0.1"):
+        assert is_confidential(other) == (other != url)
+    with pytest.raises(ValueError, match="https:// only"):
+        validate_base_url(url)
+
+
+def test_the_header_host_has_a_port_that_is_not_the_schemes_own() -> None:
+    """As clients send it."""
+    urls = ("https://A.example:443/x", "http://a.example:443", "https://[::1]:8443", "http://a.example:80")
+    assert [host_header(url) for url in urls] == ["a.example", "a.example:443", "[::1]:8443", "a.example"]
 
 
 def test_an_origin_is_scheme_host_and_port() -> None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -16,6 +17,7 @@ from tests.small_server import QuietHandler, serving
 from tests.vendors.proofs import ANY, ExpectedRequest, Outcome, PlayedExchange, Proof
 from tokend.config.config_files import Document
 from tokend.config.findings import Findings
+from tokend.config.vendor_defaults import with_literals
 from tokend.config.vendor_file import Vendor
 from tokend.config.vendor_lookup import VendorLookup
 from tokend.config.vendor_tables import with_defaults
@@ -66,6 +68,7 @@ class _Script:
     """The exchanges of a proof, and what was wrong with the requests that came."""
 
     left: list[PlayedExchange]
+    date: str
     faults: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -85,7 +88,7 @@ class _Script:
             kind, raw = "text/plain", said.text
         else:
             kind, raw = "application/json", json.dumps(said.json_body)
-        return said.status, raw.encode(), {"Content-Type": kind, **said.headers}
+        return said.status, raw.encode(), {"Content-Type": kind, "Date": self.date, **said.headers}
 
 
 def play(vendor: Vendor, proof: Proof, *own: Path) -> None:
@@ -93,7 +96,7 @@ def play(vendor: Vendor, proof: Proof, *own: Path) -> None:
     raw = _table(vendor, proof, own)
     model = PROVIDERS.get(raw["kind"])
     assert model is not None
-    script = _Script(list(proof.exchange))
+    script = _Script(list(proof.exchange), formatdate(proof.now.timestamp(), usegmt=True))
     with ExitStack() as stack:
         here = {origin: stack.enter_context(serving(_handler(script, origin))) for origin in sorted({*_origins(raw)})}
         settings = model.model_validate(_moved(raw, here), context={"directory": "/"})
@@ -228,7 +231,7 @@ def _table(vendor: Vendor, proof: Proof, own: tuple[Path, ...]) -> dict[str, Any
     document = Document(Path("/proof.toml"), "", {"providers": {"proof": table}})
     whole = with_defaults(VendorLookup(own, findings), document, ("providers", "proof"), table, findings)
     assert whole is not None and not findings.errors, "\n".join(map(str, findings.errors))
-    return whole
+    return with_literals(whole, document.defaults["proof"].given)
 
 
 def _origins(value: Any, key: str = "") -> Any:
@@ -261,7 +264,7 @@ def _handler(script: _Script, origin: str) -> type[QuietHandler]:
     class Handler(QuietHandler):
         def get(self) -> None:
             status, body, headers = script.answer(origin, self)
-            self.send_response(status)
+            self.send_response_only(status)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
             self.end_headers()

@@ -4,6 +4,7 @@ Neither a code nor a verifier nor a device code is in an answer; the address to 
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from tokend.api.token_api import Call
@@ -40,15 +41,28 @@ async def begin_login(call: Call) -> Response:
 
 
 async def finish_login(call: Call) -> Response:
-    """POST …/login/{id}: the address at which the browser has ended. An address of another login changes nothing."""
+    """POST …/login/{id}: the address at which the browser has ended, or the person's confirmation of the account.
+
+    An address of another login changes nothing.
+    """
     _only_those_who_log_in(call)
-    body = call.request.json_object(frozenset(("redirected_to",)))
+    body = call.request.json_object(frozenset(("redirected_to", "confirmed")))
+    if "confirmed" in body:
+        return await _confirmed(call, body)
     address = body.get("redirected_to")
     if not isinstance(address, str) or not 0 < len(address) <= LONGEST_ADDRESS:
         text = f"must be the address at which the browser has ended, of at most {LONGEST_ADDRESS} characters"
         raise bad_request(f"redirected_to {text}", errors={"redirected_to": [text]})
     logins, uid = call.service.engine.logins, call.request.peer.uid
     return _shown(await logins.finish(call.token.name, call.login_id, uid=uid, redirected_to=address))
+
+
+async def _confirmed(call: Call, body: Mapping[str, Any]) -> Response:
+    if body["confirmed"] is not True or len(body) > 1:
+        text = "must be true, and stands alone: DELETE cancels a login that nobody confirms"
+        raise bad_request(f"confirmed {text}", errors={"confirmed": [text]})
+    logins, uid = call.service.engine.logins, call.request.peer.uid
+    return _shown(await logins.confirm(call.token.name, call.login_id, uid=uid))
 
 
 async def show_login(call: Call) -> Response:
@@ -104,11 +118,12 @@ def _begun(session: LoginUnderWay) -> dict[str, Any]:
         basis |= {"verification_uri": begun.verification_uri, "user_code": begun.user_code}
         basis["verification_uri_complete"] = begun.verification_uri_complete
     else:
-        basis |= {"url": begun.url, "redirect_uri": begun.redirect_uri}
+        basis |= {"url": begun.url, "redirect_uri": begun.redirect_uri, "paste_only": not begun.returns_state}
     return {**basis, "expires_at": utc(session.expires_at.wall)}
 
 
 def _shown(session: LoginUnderWay) -> Response:
     shown = {"state": session.state, "error": session.error, "subject": session.subject}
+    waits = {"awaits_confirmation": session.awaits_confirmation}
     basis = {"version": 1, "login_id": session.login_id}
-    return json_response({**basis, **shown, "expires_at": utc(session.expires_at.wall)})
+    return json_response({**basis, **shown, **waits, "expires_at": utc(session.expires_at.wall)})

@@ -149,8 +149,11 @@ _LOGIN = _body(
 )
 _REDIRECTED = _body(
     {
-        "properties": {"redirected_to": {**_TEXT, "minLength": 1, "maxLength": 8192}},
-        "required": ["redirected_to"],
+        "properties": {
+            "redirected_to": {**_TEXT, "minLength": 1, "maxLength": 8192},
+            "confirmed": {"const": True, "description": "alone: the account of a login that awaits it is right"},
+        },
+        "oneOf": [{"required": ["redirected_to"]}, {"required": ["confirmed"]}],
         "additionalProperties": False,
     },
     required=True,
@@ -275,7 +278,7 @@ _PATHS: dict[str, Any] = {
             _good(_content(schemas.LoginProgress)), *_NAMED, parameters=(*_LOGINS, _WAIT),
         ),
         "post": _operation(
-            "who began the login: the address at which the browser has ended; one of another login changes nothing",
+            "who began the login: the address at which the browser has ended, or that the account is right",
             _good(_content(schemas.LoginProgress)),
             *_NAMED, *_BODY, 429, 503, parameters=_LOGINS, requestBody=_REDIRECTED,
         ),

@@ -314,7 +314,10 @@ class Forgotten(TypedDict):
 
 
 class BrowserLoginBegun(TypedDict):
-    """A login that a person finishes in a browser: the address to open, and where the browser ends."""
+    """A login that a person finishes in a browser: the address to open, and where the browser ends.
+
+    ``paste_only``: nothing in that address shows that it is this login's, so only the person may bring it.
+    """
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     version: Literal[1]
@@ -322,6 +325,7 @@ class BrowserLoginBegun(TypedDict):
     flow: Literal["browser"]
     url: str
     redirect_uri: str
+    paste_only: bool
     expires_at: Moment
 
 
@@ -339,7 +343,10 @@ class DeviceLoginBegun(TypedDict):
 
 
 class LoginProgress(TypedDict):
-    """What has come of a login. ``error`` is also that of the last failed try of a pending one."""
+    """What has come of a login. ``error`` is also that of the last failed try of a pending one.
+
+    ``awaits_confirmation``: the person has to confirm that it is of the account ``subject``.
+    """
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     version: Literal[1]
@@ -347,6 +354,7 @@ class LoginProgress(TypedDict):
     state: Literal["pending", "done", "failed", "expired"]
     error: str | None
     subject: str | None
+    awaits_confirmation: bool
     expires_at: Moment
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tokend.cli.check_result import count, print_errors, print_json, print_text, rows
-from tokend.cli.options import OUTPUT, SOCKET_ALONE, name_completion, readable
+from tokend.cli.options import OUTPUT, SOCKET_ALONE, configured_names, name_completion, readable
 from tokend.cli.plan import print_plan
 from tokend.cli.streams import escaped
 from tokend.cli.trials import try_tokens
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--try-all", is_flag=True, help="Make one real attempt for each token that is held.")
 @click.option("--probe", is_flag=True, help="Ask each sink's store once, with its credential. Writes nothing.")
+@click.option(
+    "--show", metavar="NAME", shell_complete=configured_names,
+    help="Print this provider's table as it counts, with its vendor's defaults. Secrets are shown as their places.",
+)  # fmt: skip
 @click.option("--unit", metavar="UNIT", help="Check with the user, variables, credentials and paths of a systemd unit.")
 @click.option("--user", metavar="NAME", help="Check as this user: files are readable, sinks can be written.")
 @OUTPUT
@@ -37,6 +41,7 @@ def command(
     tried: tuple[str, ...],
     try_all: bool,
     probe: bool,
+    show: str | None,
     unit: str | None,
     user: str | None,
     output: str,
@@ -57,19 +62,41 @@ def command(
 
     --probe asks the store of each remote sink what it holds, after the attempts of --try, and the servers of kind
     oauth2 for their metadata. Exit code 4 if a store refuses the credential, 1 if one cannot be asked.
+
+    --show reads no secret, and needs none.
     """
     tries = bool(tried or try_all or probe)
-    if sum((plan, tries, unit is not None, user is not None)) > 1:
-        raise click.UsageError("use one of --plan, --try, --unit and --user (--probe is for --try or alone)")
+    if sum((plan, tries, show is not None, unit is not None, user is not None)) > 1:
+        raise click.UsageError("use one of --plan, --try, --show, --unit and --user (--probe is for --try or alone)")
     if plan:
         with readable():
             return _plan(file, output, socket)
     if unit is not None or user is not None:
         return _check_as(file, unit, user, output)
+    if show is not None:
+        return _show(file, show, output)
     config = _checked(file, output, last=not tries)
     if isinstance(config, int) or not tries:
         return config if isinstance(config, int) else 0
     return try_tokens(config, list(config.providers) if try_all else list(tried), output, stores=probe)
+
+
+def _show(file: str | None, name: str, output: str) -> int:
+    """Print a provider's table; returns the exit code."""
+    from tokend.cli.shown_table import show
+    from tokend.kinds import load_config
+    from tokend.values.errors import ConfigError
+    from tokend.values.near_miss import did_you_mean
+
+    try:
+        config = load_config(None if file is None else Path(file), starting=True, reads_secrets=False)
+        if name not in config.providers:
+            raise click.UsageError(f'there is no provider "{name}"{did_you_mean(name, config.providers)}')
+        show(config, name, output)
+    except ConfigError as error:
+        print_errors(file, error, output)
+        return 2
+    return 0
 
 
 def _check_as(file: str | None, unit: str | None, user: str | None, output: str) -> int:

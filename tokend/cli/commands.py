@@ -44,6 +44,7 @@ SECTIONS = {
     },
     "The daemon": {
         "init": ("tokend.cli.init", "Write a commented configuration to begin with."),
+        "vendors": ("tokend.cli.vendors", "List the known vendors, or print a ready table for one."),
         "check": ("tokend.cli.check", "Check a configuration; report every error at once."),
         "try": ("tokend.cli.try_offline", "Show offline what an upstream's answer would mean."),
         "doctor": ("tokend.cli.doctor", "Look at what a daemon depends on, with advice."),

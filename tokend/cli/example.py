@@ -1,13 +1,14 @@
 """The annotated example of the configuration, ``config.toml.example``, whole or for some kinds of providers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tokend
 
 NAME = "config.toml.example"
+NOTHING: Mapping[str, str] = {}
 _RULE = re.compile(r"# (=+|-+)$")
 # The example's own convention: "#key = value  # required", and "#key = { env = … }" for credentials.
 _KEY = re.compile(r"#(?P<key>\w+) = (?P<value>.*)$")
@@ -69,14 +70,18 @@ def kinds() -> list[str]:
     return [kind for section in _sections(whole()) if section.title and (kind := section.kind) is not None]
 
 
-def of_kinds(wanted: Sequence[str]) -> str:
-    """Return a configuration for these kinds of providers: required keys are in force, all others are comments."""
+def of_kinds(wanted: Sequence[str], tables: Mapping[str, str] = NOTHING) -> str:
+    """Return a configuration for these kinds of providers: required keys are in force, all others are comments.
+
+    ``tables`` are further ones, ready to be filled in, by the name of their vendor.
+    """
     head, *sections = _sections(whole())
     found = {section.kind: section for section in sections if section.kind is not None}
-    parts = [_INTRODUCTION.format(kinds=", ".join(wanted)), *_rules_of_writing(head)]
+    parts = [_INTRODUCTION.format(kinds=", ".join((*wanted, *tables))), *_rules_of_writing(head)]
     parts += ["\n\n" + _text(section.lines) for section in sections if section.title.startswith("The daemon.")]
     for kind in wanted:
         parts.append("\n\n" + _text(_in_force(found[kind].lines)))
+    parts += [f"\n\n{table}" for table in tables.values()]
     if not any(_has_sinks(found[kind]) for kind in wanted):
         parts += _sinks_for(wanted, found)
     return "".join(parts)

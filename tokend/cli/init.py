@@ -17,12 +17,14 @@ MADE_BY_PACKAGE = Path("/etc/systemd/system/tokend.service.d/50-state-key.conf")
 
 def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     from tokend.cli.example import kinds
+    from tokend.cli.vendors import known_vendors
 
-    return [CompletionItem(kind) for kind in kinds() if kind.startswith(incomplete)]
+    names = (*kinds(), *known_vendors(None)[0].names())
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 @click.command("init")
-@click.argument("kinds", nargs=-1, metavar="[KIND]...", shell_complete=_complete)
+@click.argument("kinds", nargs=-1, metavar="[KIND|VENDOR]...", shell_complete=_complete)
 @click.option(
     "--output", type=click.Path(allow_dash=True, readable=False), metavar="PATH",
     help="Write to PATH; - is standard output.  [default: what `run` reads]",
@@ -31,19 +33,14 @@ def command(kinds: tuple[str, ...], output: str | None) -> int:
     """Write a configuration for these kinds of tokens, or without KIND the example with every key, all of it comments.
 
     For each KIND the keys that it must have are in force, with values to fill in; `tokend check` names what is missing.
+    For a VENDOR of `tokend vendors` the table that it prints is there.
     The file is made with mode 0600, by default where `tokend run` looks for it. A file that exists is left alone, and
     the exit code is 2. Where the credential tokend-state-key is there, as the Debian package makes it, the line with
     the state's key is in force.
     """
     from tokend.cli import example
-    from tokend.values.near_miss import did_you_mean
 
-    known = example.kinds()
-    for kind in kinds:
-        if kind not in known:
-            has = ", ".join(known) + did_you_mean(kind, known)
-            raise click.UsageError(f'there is no kind "{kind}" in the example; it has {has}')
-    text = example.of_kinds(list(dict.fromkeys(kinds))) if kinds else example.whole()
+    text = _for(list(dict.fromkeys(kinds))) if kinds else example.whole()
     if _has_state_key():
         text = example.with_state_key(text)
     if output == "-":
@@ -57,6 +54,26 @@ def command(kinds: tuple[str, ...], output: str | None) -> int:
         return 2
     click.echo(f"{path} written. Fill in its values, then run: tokend check" + ("" if output is None else f" {path}"))
     return 0
+
+
+def _for(names: list[str]) -> str:
+    """Return the configuration for kinds and vendors. Raises `click.UsageError` for a name that is neither."""
+    from tokend.cli import example
+    from tokend.cli.vendors import known_vendors, table_of
+    from tokend.values.near_miss import did_you_mean
+
+    kinds = example.kinds()
+    wanted, tables = [name for name in names if name in kinds], {}
+    if len(wanted) < len(names):
+        lookup, _ = known_vendors(None)
+        for name in names:
+            if name not in kinds:
+                if (vendor := lookup.get(name)) is None:
+                    known = [*kinds, *lookup.names()]
+                    has = ", ".join(kinds) + did_you_mean(name, known)
+                    raise click.UsageError(f'there is no kind "{name}" in the example; it has {has}')
+                tables[name] = table_of(vendor)
+    return example.of_kinds(wanted, tables)
 
 
 def _has_state_key() -> bool:

@@ -80,11 +80,11 @@ def name_completion(
 
 
 def configured_names(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete to the providers of the configuration, ``--config`` or the usual one, without a look at its secrets."""
+    """Complete to the providers of the configuration that is named, or the usual one, without a look at its secrets."""
     from tokend.kinds import load_config
     from tokend.values.errors import ConfigError
 
-    path = context.params.get("config")
+    path = context.params.get("config") or context.params.get("file")
     try:
         config = load_config(None if path is None else Path(path), starting=True, reads_secrets=False)
     except ConfigError:

@@ -175,7 +175,7 @@ def _next(row: Mapping[str, Any]) -> str:
         what = "refresh" if row["state"] == "valid" else "attempt"
         seconds = seconds_until(row["next_attempt_at"])
         return f"{what} in {describe_seconds(seconds)}" if seconds >= 1 else f"{what} now"
-    if row["state"] == "login_required":
+    if row["state"] == "login_required" and row.get("login") is not None:
         return f"no attempt until a person logs in: {row['login']['command']}"
     if needs_a_person(row):
         return f"no attempt until a person acts: fix the credentials, or run `tokend refresh {row['name']}`"

@@ -66,11 +66,12 @@ class LoadKinds(Generic[M]):
     def add(self, kind: str, model: type[M]) -> None:
         """Add a kind that neither tokend nor a package has."""
         self._added[kind] = self._found[kind] = model
+        self._names = None
 
     def withdraw(self, kind: str) -> None:
         """Let a kind that two places declare be one that no table can use."""
         self._added.pop(kind, None)
-        self._found[kind] = None
+        self._found[kind] = self._names = None
 
     def packages(self, used: Iterable[str]) -> dict[str, Package]:
         """Return the package of each of the ``used`` kinds that is of one."""

@@ -66,6 +66,10 @@ def _read_provider(loading: Loading, document: Document, name: str, table: dict[
         table = whole
         loading.vendor_files[name] = document.defaults[name].file
     digest = table_digest(document.path.parent, table)
+    if (defaults := document.defaults.get(name)) is not None:
+        from tokend.config.vendor_defaults import with_literals
+
+        table = with_literals(table, defaults.given)
     known = (loading.before or {}).get(name)
     if known is not None and known.table == digest and _has_its_kinds(loading, known):
         _reuse(loading, document, known)
@@ -102,7 +106,7 @@ def _provider(loading: Loading, document: Document, name: str, table: dict[str, 
     if model is None:
         return
     values = {key: value for key, value in table.items() if key != "sinks"}
-    beside = ("vendor",) if issubclass(model, OnDemandSettings) else ("sinks", "vendor")
+    beside = () if issubclass(model, OnDemandSettings) else ("sinks",)
     settings = validate(loading, document, model, values, path, beside)
     if settings is None:
         place = PlacedSettings(None, document, path)

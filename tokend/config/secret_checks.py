@@ -26,6 +26,7 @@ from tokend.plugin.tls_settings import TlsSettings
 from tokend.values.errors import NoCredentialsError, UnsafePathError
 from tokend.values.secret import Secret
 from tokend.values.status import StatusWarning
+from tokend.values.url import is_metadata_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def of_command(key: str, argv: Sequence[str] | None) -> Iterator[Finding]:
 
 def _of_upstream(settings: ConnectionSettings) -> Iterator[Finding]:
     key, url = settings.server_url
-    if url.startswith("http://"):
+    if url.startswith("http://") and not is_metadata_server(url):
         message = (
             f"{key}: plain http: while nothing listens on this port, any user of this machine can, and gets the "
             "credentials. Use https (ca_file names the authority), or a Unix socket behind a proxy of root's"

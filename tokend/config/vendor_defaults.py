@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tokend.values.secret import Secret
+
 Where: TypeAlias = tuple[str | int, ...]
 
+# Keys of a secret's table that name no place.
+_OF_CONTENT = frozenset({"encoding", "select"})
 # A brace that is written twice is a brace: the kinds' own placeholders have the same notation.
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([a-z][a-z0-9_]*)\}", re.ASCII)
 
@@ -52,6 +56,23 @@ def merged(given: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, An
         for key, value in written.items()
     }
     return {**given, **both}
+
+
+def with_literals(table: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``table`` whose literal secrets have the encoding that the vendor's table ``given`` says.
+
+    A secret's place is a table, and merges with it. A literal one is a text, and has replaced it.
+    """
+    changed = {}
+    for key, value in table.items():
+        vendors = given.get(key)
+        if not isinstance(vendors, Mapping):
+            continue
+        if isinstance(value, Mapping):
+            changed[key] = with_literals(value, vendors)
+        elif isinstance(value, str) and vendors and vendors.keys() <= _OF_CONTENT:
+            changed[key] = {**vendors, "literal": Secret(value)}
+    return {**table, **changed}
 
 
 def filled(value: Any, values: Mapping[str, str]) -> Any:

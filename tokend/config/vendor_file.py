@@ -17,6 +17,7 @@ from tokend.config.fields import Visibility
 from tokend.config.findings import Findings
 from tokend.config.pydantic_messages import explain
 from tokend.config.vendor_defaults import Where, dotted, placeholders_in
+from tokend.plugin.declared.parameters import Pattern
 from tokend.plugin.settings_base import Settings, Strings
 
 # Words of ``vendor = { … }`` that are no placeholders.
@@ -28,7 +29,10 @@ _OF_THE_USER = ("access", "client_id", "sinks", "vendor")
 
 
 class VendorPlaceholder(Settings):
-    """A table of ``[placeholders]``: ``{NAME}`` in the file's texts is what the user writes in his ``vendor``."""
+    """A table of ``[placeholders]``: ``{NAME}`` in the file's texts is what the user writes in his ``vendor``.
+
+    ``pattern`` is that of a parameter (`plugin.declared.parameters`).
+    """
 
     pattern: str
     default: str | None = None
@@ -36,16 +40,13 @@ class VendorPlaceholder(Settings):
 
     @field_validator("pattern")
     @classmethod
-    def _compiles(cls, value: str) -> str:
-        try:
-            re.compile(value, re.ASCII)
-        except (re.error, OverflowError, RecursionError):
-            raise ValueError("this is no regular expression") from None
+    def _is_pattern(cls, value: str) -> str:
+        Pattern(value)
         return value
 
     def fits(self, text: str) -> bool:
         """Return whether the whole text is one of the pattern's."""
-        return re.fullmatch(self.pattern, text, re.ASCII) is not None
+        return Pattern(self.pattern).accepts(text)
 
 
 class VendorSettings(Settings):

@@ -53,7 +53,7 @@ def with_defaults(
     given = vendor.defaults(chosen.environment, chosen.values)
     whole = merged(given, written)
     missing = {tuple(key.split(".")): what for key, what in vendor.settings.needs.items()}
-    missing = {where: what for where, what in missing.items() if not has(whole, where)}
+    missing = {where: what for where, what in missing.items() if not has(written, where)}
     findings.errors += [problem(where, message) for where, message in chosen.faults]
     for where, what in missing.items():
         message = f'{where[-1]} is missing: vendor "{name}" needs it{f" ({what})" if what else ""}'

@@ -111,8 +111,8 @@ def causes_of(status: ProviderStatus, started: datetime, *, is_first: bool = Fal
         detail = reason or "the upstream refuses the credentials"
         causes["credentials"] = Cause("rejected", detail, silent=not failed)
     elif status.state is State.LOGIN_REQUIRED:
-        # Its begin is a notice (`engine.logins.login_watch`), once for a login and over restarts.
-        causes["credentials"] = Cause("login_required", reason, silent=True)
+        # The begin for a login is a notice (`engine.logins.login_watch`), once for a login and over restarts.
+        causes["credentials"] = Cause("login_required", reason, silent=status.login is not None or not failed)
     elif status.state is State.EXPIRED and (failed or status.expires_at is None or status.expires_at >= started):
         causes["token"] = Cause("expired", reason or "the token has ended, and there is no new one")
     if status.login is not None and (missing := scopes_note(status.login)) is not None:

@@ -102,9 +102,10 @@ def _warn_of_logins(engine: EngineParts) -> None:
 def _has_rotated(engine: EngineParts, name: str) -> bool:
     """Return whether the configured refresh token was replaced by another one."""
     logins = engine.store.get(name).login
-    if logins.login is None or logins.initial is None:
+    token = None if logins.login is None else logins.login.refresh_token
+    if token is None or logins.initial is None:
         return False
-    return engine.store.state.digest_for(INITIAL, logins.login.refresh_token.reveal_bytes()) != logins.initial
+    return engine.store.state.digest_for(INITIAL, token.reveal_bytes()) != logins.initial
 
 
 def _show(single: SingleRun, supervisor: Supervisor) -> None:

@@ -5,8 +5,8 @@ defines it.
 """
 
 from tokend.machine.clock import Clock
-from tokend.plugin.bearer_token import bearer_token, reply_object
-from tokend.plugin.field_errors import field_errors
+from tokend.plugin.bearer_reply import bearer_token, reply_object
+from tokend.plugin.echoed_fields import field_errors
 from tokend.plugin.field_roles import Absence, Disclosure, Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.login import RememberingRuntime, WithLogin

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from tokend.plugin.field_roles import Role
 from tokend.plugin.settings_base import KeyValueError
 from tokend.plugin.tls_settings import TlsSettings
-from tokend.values.url import host_of
+from tokend.values.url import host_of, is_metadata_server
 
 # Of a token, and of what most stores answer.
 LARGEST_BODY_BYTES = 256 * 1024
@@ -54,7 +54,6 @@ class ConnectionSettings(TlsSettings):
     @model_validator(mode="after")
     def _no_proxy_to_loopback(self) -> Self:
         if self.proxy is not None and self.server_url[1].startswith("http://"):
-            raise KeyValueError(
-                "proxy", f"no proxy leads to http:// on loopback, as {self.server_url[0]} is: remove proxy"
-            )
+            where = "at a metadata server" if is_metadata_server(self.server_url[1]) else "on loopback"
+            raise KeyValueError("proxy", f"no proxy leads to http:// {where}, as {self.server_url[0]} is: remove proxy")
         return self

@@ -45,6 +45,9 @@ class WithLogin(Protocol):
     `fetch`, too, gets a `RememberingRuntime`. An initial refresh token that cannot be read is no reason to withdraw
     anything: its field is `Role.HANDLING`, and its absence is allowed.
 
+    A login without a refresh token ends with its access token. A kind may have the attribute ``refreshes_by_token``:
+    true where `refresh` gets a newer token by such a login nevertheless, while its access token is valid.
+
     A kind may have the keys ``login_file`` (a `Path`) and ``login_file_key`` (a `SecretSource`), both
     `Role.HANDLING`: then the engine keeps the login there, for all daemons that name the file.
 
@@ -74,7 +77,9 @@ class WithLogin(Protocol):
         """Return the configured refresh token, None if there is none. Raises `SecretError`. No request."""
 
     async def refresh(self, runtime: RememberingRuntime, login: Login) -> Granted:
-        """Make ONE exchange with the login's refresh token. No retry, no sleep, no log.
+        """Make ONE exchange with the login's refresh token, which it has (but for ``refreshes_by_token``).
+
+        No retry, no sleep, no log.
 
         The refresh token goes to ``login.origin`` only: `LoginRefusedError` where the token URL has another origin,
         before anything is sent. Where ``login.origin`` is None it is an initial one, and goes to the token URL.
@@ -84,11 +89,28 @@ class WithLogin(Protocol):
         """Ask the server something harmless: an answer below 500 returns. Raises `TransientError` for anything else."""
 
 
+@runtime_checkable
+class BeginsLogin(WithLogin, Protocol):
+    """A kind whose credentials alone may begin a login: it needs no person."""
+
+    @property
+    def begins_login(self) -> bool:
+        """Whether these settings can. If not, `begin_login` is not called."""
+
+    async def begin_login(self, runtime: RememberingRuntime) -> Granted:
+        """Make ONE request with the credentials; called where there is no login, or the server has refused it.
+
+        Raises `RejectedError` where the server refuses the credentials, never `LoginRefusedError`.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class BrowserLogin:
     """A login that a person finishes in a browser. Its repr shows no secret.
 
-    ``url`` holds the state, the nonce and the verifier's hash; they never leave the daemon alone.
+    ``url`` holds the state, the nonce and the verifier's hash; they never leave the daemon alone. ``returns_state``:
+    the address at which the browser ends shows by its state that it is this login's. If not, only a person may bring
+    it, and has to confirm the account.
     """
 
     url: str = field(repr=False)
@@ -96,6 +118,7 @@ class BrowserLogin:
     state: Secret
     verifier: Secret | None
     nonce: Secret | None = None
+    returns_state: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +166,10 @@ class InteractiveLogin(WithLogin, Protocol):
         """Whether a login can be revoked at the server, as far as the settings say."""
 
     async def revoke(self, runtime: RememberingRuntime, login: Login) -> None:
-        """Revoke the login's refresh token (RFC 7009). Returns when the server has confirmed. Raises `AttemptError`."""
+        """Revoke the login's refresh token, which it has (RFC 7009). Returns when the server has confirmed.
+
+        Raises `AttemptError`.
+        """
 
 
 def may_use_login(settings: HeldSettings) -> TypeGuard[WithLogin]:
@@ -154,6 +180,25 @@ def may_use_login(settings: HeldSettings) -> TypeGuard[WithLogin]:
 def uses_login(settings: HeldSettings) -> TypeGuard[WithLogin]:
     """Return whether tokens of these settings come from a login."""
     return implements(settings, WithLogin) and cast(WithLogin, settings).uses_login
+
+
+def begins_login(settings: WithLogin) -> TypeGuard[BeginsLogin]:
+    """Return whether the credentials of these settings alone begin a login."""
+    return implements(settings, BeginsLogin) and cast(BeginsLogin, settings).begins_login
+
+
+def needs_persons_login(settings: HeldSettings) -> TypeGuard[WithLogin]:
+    """Return whether tokens of these settings come from a login that only a person brings or ends."""
+    return uses_login(settings) and not begins_login(settings)
+
+
+def can_refresh(settings: WithLogin, login: Login, now: Instant) -> bool:
+    """Return whether an exchange of this login may bring a newer token."""
+    if login.refresh_token is not None:
+        return True
+    return bool(getattr(settings, "refreshes_by_token", False)) and (
+        login.ends_at is None or now.until(login.ends_at) > 0
+    )
 
 
 def login_file_of(settings: HeldSettings) -> Path | None:

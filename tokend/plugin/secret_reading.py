@@ -45,6 +45,10 @@ def decoded(source: SecretSource, raw: bytes) -> Secret:
             raw = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
         elif source.encoding == "hex":
             raw = bytes.fromhex(raw.decode("ascii"))
+        elif source.encoding == "base32":
+            # Seeds of one-time passwords are shown in groups, in either case, and without padding.
+            text = raw.translate(None, b" -\t\r\n").rstrip(b"=").upper()
+            raw = base64.b32decode(text + b"=" * (-len(text) % 8))
     except (binascii.Error, ValueError):
         raise SecretError(f"{source} is not valid {source.encoding}") from None
     if not raw:

@@ -111,7 +111,7 @@ class SecretSource(CompactModel):
     literal: SkipJsonSchema[Secret | None] = Field(default=None, repr=False)
     # What of a JSON content is the secret (`secret_selection`); None: all of it.
     select: _Select = None
-    encoding: Literal["text", "base64", "hex"] = "text"
+    encoding: Literal["text", "base64", "hex", "base32"] = "text"
 
     @model_validator(mode="before")
     @classmethod

@@ -28,7 +28,7 @@ from tokend.upstream.resolver import Resolver
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
-from tokend.values.url import host_of, is_loopback
+from tokend.values.url import host_of, is_loopback, is_metadata_server
 
 if TYPE_CHECKING:
     import httpcore
@@ -81,7 +81,8 @@ class Upstream:
         where a header cannot carry its secret.
         """
         host = host_of(request.url)
-        proxy = None if is_loopback(urlsplit(request.url).hostname or "") else self._proxy
+        is_near = is_loopback(urlsplit(request.url).hostname or "") or is_metadata_server(request.url)
+        proxy = None if is_near else self._proxy
         if proxy is not None:
             host += " through the proxy"
         headers = {

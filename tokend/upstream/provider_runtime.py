@@ -20,7 +20,7 @@ from tokend.upstream.resolver import Resolver
 from tokend.values.errors import SecretError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
-from tokend.values.url import host_of, is_confidential
+from tokend.values.url import host_of, is_confidential, is_metadata_server
 
 # A command has its own, shorter limit; a file on a disk that hangs is abandoned after this.
 REVEAL_SECONDS = COMMAND_SECONDS + 5.0
@@ -134,7 +134,7 @@ class ProviderRuntime:
 
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         """Send one request; learn the upstream's clock from the reply."""
-        if not is_confidential(request.url):
+        if not is_confidential(request.url) and not is_metadata_server(request.url):
             raise ValueError(f"{host_of(request.url)}: a kind may send to https:// only, or to http:// on loopback")
         self.requests += 1
         if self._upstream is None:

@@ -103,6 +103,15 @@ class RejectedError(AttemptError):
     reason = "rejected"
 
 
+class PersonNeededError(RejectedError):
+    """The upstream wants a person before it takes the credentials (a captcha, terms): no timer retries at all.
+
+    For kinds and settings without a login of a person; `LoginRefusedError` is for those with one.
+    """
+
+    reason = "login_required"
+
+
 class ServerSettingsError(RejectedError):
     """The server is not what the settings say, or demands what tokend does not do: only other settings help."""
 

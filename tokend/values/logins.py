@@ -1,7 +1,8 @@
 """Logins as values: a `Login` as tokend keeps it, and what a server `Granted`.
 
 A login outlives access tokens, `forget`, their expiry and a changed table. Its refresh token is sent only to the origin
-that issued it; it is in no answer, sink, template, event, metric or log.
+that issued it; it is in no answer, sink, template, event, metric or log. A login for which the server gave no refresh
+token ends with its access token.
 """
 
 from collections.abc import Mapping
@@ -32,16 +33,17 @@ class LoginClient:
 class Login:
     """A refresh token, and what is known of it. Its repr shows no secret.
 
-    ``origin`` is the scheme, host and port that issued the refresh token (``https://login.example:443``); None for an
-    initial refresh token for which no server has granted anything: it goes to the token URL. ``obtained_at`` is when a
-    person logged in, or when the initial refresh token was first used; ``refreshed_at`` is when this refresh token
-    came, or when its end was moved last. ``ends_at`` is the refresh token's own end, None where none is known.
+    ``refresh_token`` is None where the server gave none: then ``ends_at`` is the end of the access token. ``origin`` is
+    the scheme, host and port that issued the refresh token (``https://login.example:443``); None for an initial refresh
+    token for which no server has granted anything: it goes to the token URL. ``obtained_at`` is when a person logged
+    in, or when the initial refresh token was first used; ``refreshed_at`` is when this refresh token came, or when its
+    end was moved last. Else ``ends_at`` is the refresh token's own end, None where none is known.
     ``subject`` is the account as the server names it. ``scopes`` are the granted ones, None where the server has not
-    named them. ``parameters`` are values of the login that a refresh may have to repeat: ``code_verifier``,
-    ``redirect_uri``. ``was_accepted``: the server has accepted this very refresh token before.
+    named them. ``parameters`` are values of the login that a refresh may have to repeat (``code_verifier``,
+    ``redirect_uri``), as the kind names them. ``was_accepted``: the server has accepted this very refresh token before.
     """
 
-    refresh_token: Secret
+    refresh_token: Secret | None
     client: LoginClient
     origin: str | None
     obtained_at: Instant

@@ -13,6 +13,8 @@ _PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?", re.A
 _WITH_USER = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2,}[^/\\?#]*@")
 
 DOTS = {".", ".."}
+_LINK_LOCAL = bytes((169, 254))
+_METADATA = {inet_pton(AF_INET6, "fd00:ec2::254"), inet_pton(AF_INET6, "fd00:ec2::23")}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -67,6 +69,21 @@ def is_loopback(host: str) -> bool:
     return packed == bytes(15) + b"\x01" or packed.startswith(bytes(10) + b"\xff\xff\x7f")
 
 
+def is_metadata_server(url: str) -> bool:
+    """Return whether an absolute URL leads over plain http to a cloud's metadata server, written as a number.
+
+    Those of AWS, Azure, GCP and others have addresses of the link (RFC 3927), or ``fd00:ec2::254`` and
+    ``fd00:ec2::23``: no packet to them leaves the host's own network, and no name says where they are.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        packed = inet_pton(AF_INET6 if ":" in host else AF_INET, host)
+    except (OSError, ValueError):
+        return False
+    return parts.scheme == "http" and (packed in _METADATA or (len(packed) == 4 and packed.startswith(_LINK_LOCAL)))
+
+
 def is_confidential(url: str) -> bool:
     """Return whether secrets may be sent to an absolute URL: over https, or over http to loopback."""
     try:
@@ -98,8 +115,11 @@ def has_user(text: str) -> bool:
     return _WITH_USER.match(text) is not None
 
 
-def validate_base_url(value: str) -> str:
-    """Check an upstream's URL for a settings field; returns it without a trailing slash. Raises ValueError."""
+def validate_base_url(value: str, *, metadata: bool = False) -> str:
+    """Check an upstream's URL for a settings field; returns it without a trailing slash. Raises ValueError.
+
+    ``metadata`` also allows those of `is_metadata_server`, to which no secret may be sent.
+    """
     try:
         parts = urlsplit(value)
         _ = parts.port
@@ -115,6 +135,6 @@ def validate_base_url(value: str) -> str:
     usable = _CHARACTERS.fullmatch(value) and _PLACE.fullmatch(parts.netloc)
     if not usable or not parts.hostname or parts.scheme not in {"http", "https"}:
         raise ValueError("an upstream's URL is https://host, or http:// to loopback only")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname) and not (metadata and is_metadata_server(value)):
         raise ValueError("http:// would send secrets in clear: https:// only (http:// to loopback is allowed)")
     return value.rstrip("/")

@@ -39,6 +39,7 @@ class SlowLogin(NetworkSettings, HeldSettings):
         return await runtime.reveal(self.refresh_token)
 
     async def refresh(self, runtime: RememberingRuntime, login: Login) -> Granted:
+        assert login.refresh_token is not None
         request = UpstreamRequest("POST", self.base_url, {}, login.refresh_token.reveal_bytes())
         try:
             reply = await runtime.exchange(request)

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from tests.cli.login.logging_in import Logging
-from tokend.cli.login.begin import Choice, begin
+from tokend.cli.login.begin import Choice, PasteOnlyError, begin
 from tokend.cli.login.requests import LoginRequests
 from tokend.client import TokenClient
 
@@ -86,6 +86,19 @@ def test_paste_proposes_no_address(logins: Logging, requests: LoginRequests) -> 
     with begin(requests, Choice("paste", opens=False, says=False), {}) as begun:
         assert begun.listener is None
     assert logins.server.engine.calls == [("begin login", "demo", "browser", None, False)]
+
+
+def test_an_address_that_proves_nothing_is_pasted(
+    logins: Logging, requests: LoginRequests, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No browser may bring it, which any page could send here; who asks for that learns why."""
+    logins.server.engine.logins.returns_state = False
+    with begin(requests, Choice(None, opens=True, says=True), {"DISPLAY": ":0"}) as begun:
+        assert begun.listener is None
+    assert "paste it here" in capfd.readouterr().out
+    with pytest.raises(PasteOnlyError) as refused, begin(requests, QUIET, {}):
+        pass
+    assert refused.value.exit_code == 2
 
 
 def test_a_device_login_has_neither_listener_nor_input(logins: Logging, requests: LoginRequests) -> None:

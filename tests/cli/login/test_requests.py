@@ -19,6 +19,15 @@ def test_a_login_is_begun_looked_at_finished_and_cancelled(logins: Logging) -> N
     assert requests.look()["state"] == "failed"
 
 
+def test_an_account_is_confirmed(logins: Logging) -> None:
+    """By the login that was begun."""
+    logins.server.engine.logins.returns_state = False
+    requests = LoginRequests(TokenClient(str(logins.server.path)), "demo", other_account=False)
+    requests.begin("browser", None)
+    assert requests.finish("http://127.0.0.1/?code=fake")["awaits_confirmation"] is True
+    assert requests.confirm()["state"] == "done"
+
+
 def test_a_daemon_that_forgot_the_login_is_no_unknown_token(logins: Logging) -> None:
     """It was started again meanwhile."""
     requests = LoginRequests(TokenClient(str(logins.server.path)), "demo", other_account=True)

@@ -278,7 +278,7 @@ def test_a_login_that_waits_for_a_loop_that_ends_is_saved_all_the_same() -> None
             assert entry.lease is None
         state = world.store.get("a").login.state
         assert isinstance(state, Ready)
-        assert state.login.refresh_token.reveal() == "fake-persons"
+        assert present(state.login.refresh_token).reveal() == "fake-persons"
 
     run_virtually(main)
 

@@ -144,7 +144,11 @@ def test_a_name_that_passes_to_another_kind_and_back_keeps_its_login() -> None:
                 await valid(supervisor)
                 await supervisor.apply(config(provider("a", between)))
                 await until(lambda: isinstance(world.store.get("a").login.state, NoLogin), seconds=30)
-                assert present(held(supervisor.entries["a"]).login).refresh_token.reveal().startswith("fake-refresh-")
+                assert (
+                    present(present(held(supervisor.entries["a"]).login).refresh_token)
+                    .reveal()
+                    .startswith("fake-refresh-")
+                )
                 await supervisor.apply(config(provider("a", LOGIN)))
                 await until(lambda: isinstance(world.store.get("a").login.state, Ready), seconds=30)
             await anyio.sleep(HOUR)

@@ -62,6 +62,7 @@ class Personal(HeldSettings):
     flows: tuple[Flow, ...] = ("browser", "device")
     subject: str | None = None
     revocable: bool = True
+    returns_state: bool = True
 
     @property
     def uses_login(self) -> bool:
@@ -98,7 +99,8 @@ class Personal(HeldSettings):
     async def begin_browser(self, runtime: Any, redirect_uri: str | None) -> BrowserLogin:
         await runtime.ask("begin")
         url = f"{ORIGIN}/authorize?state=fake-state"
-        return BrowserLogin(url, redirect_uri or "http://127.0.0.1/", Secret("fake-state"), Secret("fake-verifier"))
+        state, verifier, uri = Secret("fake-state"), Secret("fake-verifier"), redirect_uri or "http://127.0.0.1/"
+        return BrowserLogin(url, uri, state, verifier, returns_state=self.returns_state)
 
     async def finish_browser(self, runtime: Any, begun: BrowserLogin, redirected_to: str) -> Granted:
         if f"state={begun.state.reveal()}" not in redirected_to:
@@ -117,6 +119,7 @@ class Personal(HeldSettings):
         return 5.0 if answer is None else answer
 
     async def revoke(self, runtime: Any, login: Login) -> None:
+        assert login.refresh_token is not None
         await runtime.ask(f"revoke {login.refresh_token.reveal()}")
 
 

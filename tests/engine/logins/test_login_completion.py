@@ -18,6 +18,7 @@ from tokend.values.errors import (
     ThrottledError,
     TokenUnavailableError,
     TransientError,
+    WrongAddressError,
 )
 
 
@@ -198,6 +199,50 @@ def test_the_key_subject_pins_the_account() -> None:
         assert 'subject = "alice"' in session.error
 
     on_stage(play, subject="alice")
+
+
+def test_a_login_whose_address_proves_nothing_is_kept_when_the_person_confirms_the_account() -> None:
+    """Once: neither another address nor a second confirmation counts."""
+
+    async def play(stage: Stage) -> None:
+        session = await stage.begin()
+        with pytest.raises(WrongAddressError, match="awaits no confirmation"):
+            await stage.logins.confirm("one", session.login_id, uid=ALICE)
+        stage.server.script = [granted("alice")]
+        await _finish(stage, session)
+        assert (session.state, session.subject, session.awaits_confirmation) == ("pending", "alice", True)
+        assert stage.one.accepted == []
+        with pytest.raises(WrongAddressError, match="awaits a confirmation"):
+            await _finish(stage, session)
+        await stage.logins.confirm("one", session.login_id, uid=ALICE)
+        assert (session.state, session.awaits_confirmation, len(stage.one.accepted)) == ("done", False, 1)
+        with pytest.raises(WrongAddressError):
+            await stage.logins.confirm("one", session.login_id, uid=ALICE)
+        assert stage.server.asked == ["begin", "code"]
+
+    on_stage(play, returns_state=False)
+
+
+def test_a_login_that_nobody_confirms_leaves_nothing() -> None:
+    """It is cancelled, its time is over, or its table was changed meanwhile."""
+
+    async def play(stage: Stage) -> None:
+        for end in ("cancelled", "late", "changed"):
+            session = await stage.begin()
+            stage.server.script = [granted("alice")]
+            await _finish(stage, session)
+            if end == "cancelled":
+                stage.logins.cancel("one", session.login_id, uid=ALICE)
+            elif end == "late":
+                await until(lambda session=session: not session.is_pending, seconds=700)  # type: ignore[misc]
+            else:
+                stage.one.settings = Personal(client_id="another")
+                await stage.logins.confirm("one", session.login_id, uid=ALICE)
+                assert "the configuration was changed" in session.error
+            assert (session.state in {"failed", "expired"}, session.unconfirmed) == (True, None)
+        assert stage.one.accepted == []
+
+    on_stage(play, returns_state=False)
 
 
 # ------------------------------------------------------------------ reload, bugs, disk, end

@@ -1,5 +1,7 @@
 """The end of a login: here at once, at the server when it confirms."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.engine.logins.personal import BOB, Personal, Stage, a_login, on_stage
@@ -42,6 +44,17 @@ def test_a_logout_without_an_address_to_revoke_at_drops_the_login() -> None:
         assert (stage.server.asked, stage.one.logged_out) == ([], [])
 
     on_stage(play, revocable=False)
+
+
+def test_a_login_without_a_refresh_token_has_nothing_to_be_revoked() -> None:
+    """Its token is withdrawn."""
+
+    async def play(stage: Stage) -> None:
+        stage.one.login = replace(a_login(stage.clock), refresh_token=None)
+        assert await _log_out(stage) == LogoutAnswer(confirmed=True, dropped=True)
+        assert (stage.one.withdrawn, stage.server.asked, stage.one.logged_out) == (1, [], [])
+
+    on_stage(play)
 
 
 def test_a_server_that_is_away_is_asked_for_half_a_minute_and_the_login_is_kept_aside() -> None:

@@ -24,6 +24,7 @@ from tokend.values.errors import (
     ClockError,
     InvalidParametersError,
     LoginRefusedError,
+    PersonNeededError,
     RateLimitedError,
     RejectedError,
     SecretError,
@@ -35,6 +36,7 @@ from tokend.values.instant import Instant
 NOW = Instant(datetime(2026, 1, 1, tzinfo=UTC), 1000.0)
 # An error for each row, by the row's name.
 ERRORS: dict[str, AttemptError] = {
+    "person needed": PersonNeededError("a captcha"),
     "rejected": RejectedError("401"),
     "clock, offset learned": ClockError("an hour behind", offset=3600.0),
     "clock, ours is absurd": ClockError("1970"),
@@ -75,6 +77,7 @@ def test_every_error_of_an_attempt_has_its_row() -> None:
 def test_the_table_names_the_refusal_that_rejects() -> None:
     """docs/decisions/0006: unproven credentials of held kinds at once, all others at the second refusal."""
     assert {row.name: row.rejects_at for row in FAILURES if row.is_refusal} == {
+        "person needed": RejectsAt(unproven=1, proven=1, on_demand=1),
         "rejected": RejectsAt(unproven=1, proven=2, on_demand=2),
         "clock, offset learned": RejectsAt(unproven=2, proven=2, on_demand=2),
     }
@@ -115,6 +118,9 @@ def test_a_held_kind_waits_as_the_row_says(row: Meaning) -> None:
         record = after_failure(
             with_refusals(record, 0), ERRORS[row.name], now=NOW, interval_seconds=1.0, secrets="shown", draw=0.5
         )
+    if row.rejects_at is not None and row.rejects_at.proven == 1:
+        assert record.next_attempt is None
+        return
     pause = NOW.until(present(record.next_attempt))
     assert pause == 5.0 if row.wait is Wait.MINIMUM_INTERVAL else pause > 60.0
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.engine.records.test_login_states import CLIENT, LOGIN, NOW, PROVEN
+from tests.expecting import present
 from tokend.engine.policy.login_change import InitialToken
 from tokend.engine.policy.login_outcome import (
     MEANINGS,
@@ -39,6 +40,7 @@ from tokend.values.errors import (
 )
 from tokend.values.logins import Granted
 from tokend.values.secret import Secret
+from tokend.values.tokens import Token
 
 UNSENT = TransientError("no connection", is_sent=False)
 ANSWERED = TransientError("403")
@@ -164,6 +166,30 @@ def test_a_persons_login_replaces_the_one_before_and_the_configured_refresh_toke
     assert logins.initial == "digest"
     assert accepted(LoginRecord(Required(None), "before"), granted, CLIENT, None).initial == "before"
     assert accepted(LoginRecord(Required(PROVEN)), GRANTED, CLIENT, None).state == NO_LOGIN
+
+
+@pytest.mark.parametrize("missing", [None, Secret("")])
+def test_a_login_without_a_refresh_token_ends_with_its_access_token(missing: Secret | None) -> None:
+    """Whatever is said of a refresh token's end."""
+    token = Token(Secret("fake-access"), "Bearer", NOW.after(9), NOW.after(3609))
+    granted = replace(GRANTED, token=token, refresh_token=missing, refresh_ends_at=NOW.after(99), subject="somebody")
+    logins = accepted(LoginRecord(Required(PROVEN), "before"), granted, CLIENT, None)
+    login = present(logins.login)
+    assert (login.refresh_token, login.ends_at, login.subject) == (None, NOW.after(3609), "somebody")
+    endless = accepted(NO_LOGINS, replace(granted, token=replace(token, expires_at=None)), CLIENT, None)
+    assert present(endless.login).ends_at is None
+
+
+def test_an_access_token_that_was_got_by_another_one_moves_the_end_of_its_login() -> None:
+    """A refresh token that comes after all counts from then on."""
+    token = Token(Secret("fake-newer"), "Bearer", NOW, NOW.after(9000))
+    bare = Ready(replace(LOGIN, refresh_token=None, ends_at=NOW.after(3600)))
+    moved = refreshed(LoginRecord(Exchanging(bare, NOW)), replace(GRANTED, token=token))
+    assert (present(moved.login).refresh_token, present(moved.login).ends_at) == (None, NOW.after(9000))
+    assert moved.end_moves
+    assert after(bare, GRANTED).ends_at == NOW.after(3600)  # the answer's token is unusable
+    login = after(bare, replace(GRANTED, token=token, refresh_token=Secret("fake-new")))
+    assert (login.refresh_token, login.ends_at) == (Secret("fake-new"), None)
 
 
 @pytest.mark.parametrize(

@@ -28,18 +28,24 @@ LATER = NOW.after(60)
 CLIENT = LoginClient("fake-login", "https://login.example/token", "fake-client")
 LOGIN = Login(Secret("fake-refresh"), CLIENT, "https://login.example:443", NOW, NOW, NOW.after(86400))
 PROVEN = replace(LOGIN, was_accepted=True)
+# The server gave no refresh token.
+BARE = replace(LOGIN, refresh_token=None)
 SENDABLE: list[Ready | RefusedOnce | Lost] = [
     Ready(LOGIN),
     Ready(PROVEN),
     Ready(PROVEN, may_be_spent=True),
     RefusedOnce(PROVEN),
     Lost(LOGIN, NOW, 2),
+    Ready(BARE),
+    RefusedOnce(replace(BARE, was_accepted=True)),
+    Lost(BARE, NOW, 1),
 ]
 STATES: list[LoginState] = [
     NO_LOGIN,
     *SENDABLE,
     *[Exchanging(before, NOW) for before in SENDABLE],
     Required(LOGIN),
+    Required(BARE),
     Required(None),
 ]
 MOVES: dict[str, Callable[[LoginState], LoginState]] = {
@@ -167,3 +173,12 @@ def test_no_login_has_nothing() -> None:
     """It is one value."""
     assert NoLogin() == NO_LOGIN
     assert (NO_LOGIN.login, NO_LOGIN.next_at, NO_LOGIN.repeats) == (None, None, 0)
+
+
+def test_a_login_without_a_refresh_token_is_over_when_there_is_nothing_to_send() -> None:
+    """No request says so, and no admin's wish brings it back: a person has to log in."""
+    for state in (Ready(BARE), RefusedOnce(BARE), Lost(BARE, NOW)):
+        assert state.refused() == Required(BARE)
+        assert Required(BARE).hastened(NOW) == Required(BARE)
+    for other in (Ready(LOGIN), RefusedOnce(LOGIN), Lost(LOGIN, NOW)):
+        assert other.refused() == other

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.expecting import present
 from tests.virtual import BOOT, EPOCH
 from tokend.engine.records.codec import dump, load
 from tokend.engine.records.login_record import NO_LOGINS, LoginRecord
@@ -50,7 +51,7 @@ def test_a_renamed_provider_keeps_its_file_and_sets_the_logins_of_the_name_aside
     record = Record(login=logins("fake-of-the-file"), seen=SEEN)
     moved = renamed(record, "b", there=Record(login=logins("fake-there")), now=NOW)
     assert moved.seen is not None
-    assert [one.state.login and one.state.login.refresh_token.reveal() for one in moved.seen.own.aside] == [
+    assert [one.state.login and present(one.state.login.refresh_token).reveal() for one in moved.seen.own.aside] == [
         "fake-there"
     ]
     assert (moved.login, moved.seen.number) == (record.login, 7)

@@ -88,6 +88,21 @@ def test_a_value_of_a_name_that_this_request_has_not_is_a_fault_there() -> None:
     assert texts == [f"{{of_token}} is computed of {name}, which there is not here" for name in ("extra.X", "token")]
 
 
+@pytest.mark.parametrize(
+    "place", ['headers = { K = "{key}" }', 'headers = { K = "{hidden}" }', 'query = { t = "{token}" }']
+)
+def test_no_secret_stands_in_a_request_to_a_metadata_server(place: str) -> None:
+    """Neither as it is, nor in a value, nor a token held. Times, ids and a caller's parameters may."""
+    values = '[values.hidden]\nhash = "sha1"\nparts = ["secret", "now_s"]\n'
+    values += '[values.open]\nhash = "sha1"\nparts = ["now_s", "key"]'
+    url = 'url = "http://169.254.169.254/latest"\n'
+    [(where, text)] = found(url + place, values)
+    assert where == ("request", "url")
+    assert "would send {" in text
+    request = request_of(tomllib.loads(url + 'headers = { A = "{open}", B = "{uuid}" }'))
+    assert not list(faults(request, values_of(tomllib.loads(values)["values"]), ["key"], ("request",), ["key"]))
+
+
 def test_faults_within_values_have_their_places() -> None:
     """Unknown names, braces around a name, and circles over one, two and more values."""
     values = values_of(

@@ -117,6 +117,24 @@ def test_no_value_changes_more_than_its_own_place(value: str, other: str) -> Non
     assert parse_qsl(parts.query, keep_blank_values=True) == wanted
 
 
+@pytest.mark.parametrize("host", ["169.254.169.254", "169.254.0.2:80", "[fd00:ec2::254]", "[fd00:ec2::23]:8080"])
+def test_plain_http_leads_to_a_metadata_server(host: str) -> None:
+    """Written as a number; the kind sees to it that no secret stands in the request."""
+    assert UrlTemplate.parse(f"http://{host}/latest").is_metadata_server
+    assert not UrlTemplate.parse(f"https://{host}/latest").is_metadata_server
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["metadata.google.internal", "169.255.0.1", "0xa9fea9fe", "2852039166", "169.254.1", "[fd00:ec2::255]", "[fe80::1]",
+     "169.254.169.254.example", "[::ffff:169.254.169.254]", "169.254.169.254."],
+)  # fmt: skip
+def test_plain_http_leads_to_no_name_and_no_other_number(host: str) -> None:
+    """A resolver could say anything."""
+    with pytest.raises(ValueError, match="https:// only"):
+        UrlTemplate.parse(f"http://{host}/")
+
+
 def test_path_and_pairs_are_the_pieces_of_what_is_sent() -> None:
     """Whatever of them is empty; a ? in the query is a part of it."""
     paths = ("", "/{x}/b%2Fc", "?", "/?a={x}&b?c={x}&&")

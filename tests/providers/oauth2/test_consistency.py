@@ -6,7 +6,6 @@ import pytest
 
 from tests.providers.live import env
 from tests.providers.oauth2.asking import faults_of
-from tokend.providers.oauth2.consistency import redirect_fault
 
 KEY = env("API_KEY")
 LOGIN: dict[str, Any] = {"grant": "authorization_code", "client_secret": None}
@@ -119,17 +118,3 @@ def test_a_resource_alone_chooses_no_server_for_a_secret(secret: str) -> None:
 def test_what_fits_together_is_accepted(keys: dict[str, Any]) -> None:
     """Each grant with what it needs."""
     assert faults_of(**keys) == {}
-
-
-@pytest.mark.parametrize(
-    ("value", "usable"),
-    [
-        ("http://127.0.0.1/", True), ("http://127.0.0.1:8765/cb", True), ("https://127.0.0.1:8182", True),
-        ("http://localhost/x", True), ("https://app.example/cb?x=1", True), ("http://app.example/cb", False),
-        ("app:/cb", False), ("https://u@a.example/", False), ("https://a.example/#x", False), ("https://", False),
-        ("http://127.0.0.1:x/", False), ("https://ä.example/", False),
-    ],
-)  # fmt: skip
-def test_a_redirect_is_loopback_or_https(value: str, usable: bool) -> None:
-    """A code in clear on the network would be anybody's."""
-    assert (redirect_fault(value) is None) is usable

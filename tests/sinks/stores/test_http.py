@@ -523,6 +523,7 @@ def test_the_target_is_host_and_path_and_never_a_query() -> None:
     ("keys", "where", "message"),
     [
         ({"request": {**REQUEST, "url": "http://store.example/"}}, ("request", "url"), "https:// only"),
+        ({"request": {**REQUEST, "url": "http://169.254.169.254/x"}}, (), "to loopback only"),
         ({"request": {**REQUEST, "url": "https://u:planted@store.example/"}}, ("request", "url"), "no user"),
         ({"request": {**REQUEST, "url": f"{HOST}/{{vlaue}}"}}, ("request", "url"), 'did you mean "value"'),
         ({"request": {**REQUEST, "query": {"a": "{key}"}}}, ("request", "query", "a"), "no placeholder"),

@@ -141,7 +141,11 @@ def _of_token(row: Mapping[str, Any]) -> Iterator[Finding]:
     name, failure = row["name"], row["last_error"]
     why = "" if failure is None else f": {failure['detail']}"
     if row["state"] == "login_required":
-        yield Finding("error", "login_required", f"{name}: a person has to log in{why}", row["login"]["command"])
+        if (login := row.get("login")) is None:
+            what, advice = "a person is needed at the upstream", f"then: tokend refresh {name}"
+        else:
+            what, advice = "a person has to log in", login["command"]
+        yield Finding("error", "login_required", f"{name}: {what}{why}", advice)
     elif row["state"] == "rejected":
         advice = f"correct the credentials, then: tokend refresh {name}"
         yield Finding("error", "token_rejected", f"{name}: the credentials are rejected{why}", advice)

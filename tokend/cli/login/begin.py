@@ -19,8 +19,14 @@ from tokend.cli.login.requests import Answer, LoginRequests
 from tokend.cli.login.shown_address import shown_address, shown_code
 from tokend.cli.login.terminal_input import TerminalInput
 from tokend.cli.streams import complain
-from tokend.client import BadRequestError
+from tokend.client import BadRequestError, TokendError
 from tokend.values.url import is_loopback_redirect
+
+
+class PasteOnlyError(TokendError):
+    """A login whose address a browser may not bring."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,10 @@ def begin(requests: LoginRequests, choice: Choice, environ: Mapping[str, str]) -
             yield Begun(answer)
             return
         address, redirect_uri = shown_address(answer["url"]), str(answer["redirect_uri"])
+        if answer.get("paste_only"):
+            if choice.way == "browser":
+                raise PasteOnlyError("nothing in the address shows that it is of this login: only --paste")
+            listener = None
         listener = _serving(listener, redirect_uri, choice)
         typed = stack.enter_context(TerminalInput())
         _show_browser(address, redirect_uri, listener, choice, environ)

@@ -49,6 +49,10 @@ class LoginRequests:
         """Send the address at which the browser has ended."""
         return self._of_ours("POST", {"redirected_to": address})
 
+    def confirm(self) -> Answer:
+        """Say that the account of the login is right."""
+        return self._of_ours("POST", {"confirmed": True})
+
     def look(self) -> Answer:
         """Return what has come of the login."""
         return self._of_ours("GET")

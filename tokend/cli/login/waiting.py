@@ -11,10 +11,13 @@ from tokend.cli.login.pasted_address import find_address
 from tokend.cli.login.redirect_listener import RedirectListener
 from tokend.cli.login.requests import Answer, LoginRequests
 from tokend.cli.login.terminal_input import TerminalInput
+from tokend.cli.streams import escaped
 from tokend.client import BadRequestError, TokendError, UnavailableError
 
 LOOK_SECONDS = 1.0
 REPEAT_SECONDS = 3.0
+TIME_OVER = "the login was not finished in time: it is cancelled"
+UNPROVEN = "Nothing in the address shows that it is of your login. Is that your account? Type yes to keep it:"
 FOREIGN = "that is no address of the login under way: nothing was sent; it goes on"
 NO_ADDRESS = "there is no address in that: paste the whole line of the browser's address bar, with ? and what follows"
 
@@ -52,8 +55,10 @@ class Waiting:
         """Return the daemon's last answer about the login. Raises `TimeOverError`, `NoWayError`, `TokendError`."""
         while True:
             if time.monotonic() >= self.deadline:
-                raise TimeOverError("the login was not finished in time: it is cancelled")
+                raise TimeOverError(TIME_OVER)
             answer = self._wait() or self._repeat() or self.requests.look()
+            if answer["state"] == "pending" and answer.get("awaits_confirmation"):
+                answer = self._confirmed(answer["subject"])
             if answer["state"] != "pending":
                 return answer
             self._say_once(answer.get("error"))
@@ -105,6 +110,26 @@ class Waiting:
             return None, "later"
         self._again = None
         return answer, "done" if answer["state"] == "done" else "failed"
+
+    def _confirmed(self, subject: str | None) -> Answer:
+        """Ask the person whose account it is; a login that is not confirmed is cancelled."""
+        if subject is None:
+            self.say(f"the server names no account. {UNPROVEN}")
+        else:
+            self.say(f"this login is of the account {escaped(subject)}. {UNPROVEN}")
+        if self._typed_line().strip().lower() not in {"y", "yes"}:
+            self.requests.cancel()
+            return self.requests.look()
+        return self.requests.confirm()
+
+    def _typed_line(self) -> str:
+        """Return the next line that is typed from now on. Raises `TimeOverError`, `NoWayError`."""
+        while self.typed is not None and self.typed.is_open:
+            if (left := self.deadline - time.monotonic()) <= 0:
+                raise TimeOverError(TIME_OVER)
+            if select.select([self.typed], [], [], left)[0] and (text := self.typed.read()):
+                return text
+        raise NoWayError("standard input is closed, and nobody has confirmed the account: the login is cancelled")
 
     def _repeat(self) -> Answer | None:
         if self._again is None or time.monotonic() < self._again[1]:

@@ -105,6 +105,10 @@ class LoginUnderWay(Protocol):
         """The account, as the server names it."""
 
     @property
+    def awaits_confirmation(self) -> bool:
+        """Whether the person has to confirm that it is of the account ``subject``."""
+
+    @property
     def expires_at(self) -> Instant:
         """Its end."""
 
@@ -135,6 +139,9 @@ class Logins(Protocol):
 
     async def finish(self, name: str, login_id: str, *, uid: int, redirected_to: str) -> LoginUnderWay:
         """Finish a login by the address at which a browser has ended. Raises `WrongAddressError`; it goes on then."""
+
+    async def confirm(self, name: str, login_id: str, *, uid: int) -> LoginUnderWay:
+        """Keep a login whose account the person has confirmed. Raises `WrongAddressError` if none awaits that."""
 
     def find(self, name: str, login_id: str, *, uid: int) -> LoginUnderWay:
         """Return a login. Raises one `UnknownTokenError` for another peer's and for none."""

@@ -73,6 +73,8 @@ class Demand:
         refresher = self._refresher
         if (waits := refresher.waits_for()) is not None:
             raise self._refusal(waits)
+        if refresher.holds_last_token:
+            raise self._refusal(f"there is no refresh token, so only a person brings another one: {self._command}")
         if not refresher.is_busy:
             self._admit(refresher.now(), admin=admin, resumes=resumes)
         result = refresher.request_attempt(despite_rejection=resumes)
@@ -110,13 +112,17 @@ class Demand:
                 now.after(wait),
             )
 
+    @property
+    def _command(self) -> str:
+        return login_command(self._refresher.name)
+
     def _throttled(self, message: str, retry_at: Instant) -> ThrottledError:
         return ThrottledError(f"{self._refresher.name}: {message}", retry_at=retry_at.wall.timestamp())
 
     def _refusal(self, message: str) -> ReaderError:
         refresher = self._refresher
         if refresher.record.requires_login and not refresher.is_valid():
-            return LoginRequiredError(login_command(refresher.name))
+            return LoginRequiredError(self._command)
         message = f"{refresher.name}: {message}"
         if refresher.record.rejected and not refresher.is_valid():
             return LoginRequiredError(message)

@@ -15,13 +15,20 @@ from tokend.engine.context.context import Context
 from tokend.engine.policy.login_change import InitialToken
 from tokend.engine.policy.login_outcome import accepted, after_failure, refreshed
 from tokend.engine.records.login_record import LoginRecord
-from tokend.engine.records.login_states import LoginState, Lost
+from tokend.engine.records.login_states import NO_LOGIN, LoginState, Lost
 from tokend.engine.records.record import Record
 from tokend.engine.tasks.heartbeat import HEARTBEAT
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import exits_refused
-from tokend.plugin.login import RememberingRuntime, WithLogin, login_file_of
+from tokend.plugin.login import (
+    BeginsLogin,
+    RememberingRuntime,
+    WithLogin,
+    begins_login,
+    can_refresh,
+    login_file_of,
+)
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import AttemptError, LoginFileError, LoginRefusedError, StoreError, TransientError
 from tokend.values.logins import Granted, Login, LoginClient
@@ -172,23 +179,37 @@ class LoginExchange:
     async def _exchange(self, settings: WithLogin, runtime: RememberingRuntime, use: Use) -> Record:
         self._require_unbarred()
         state = self._store.get(self._name).login.state
-        if state.login is None or state.is_required:
+        now = self._clock.instant()
+        has_none = state.login is None or state.is_required or not can_refresh(settings, state.login, now)
+        if has_none and not begins_login(settings):
             await self._end(LoginRefusedError())
             raise LoginRefusedError(f"a person has to log in: {login_command(self._name)}")
-        if isinstance(state, Lost):
+        if isinstance(state, Lost) and not has_none:
             with exits_refused():
                 await settings.probe_server(runtime)
         self._require_unbarred()  # a logout may have begun meanwhile; from here on it waits
         with self._uncut():
+            if has_none and begins_login(settings):
+                return await self._begin(settings, runtime, use)
             login = await self._journal()
             try:
                 with exits_refused():
                     granted = await settings.refresh(runtime, login)
             except Exception as error:
+                if isinstance(error, LoginRefusedError) and begins_login(settings):
+                    await self._note(lambda record: _with_state(record, NO_LOGIN))
+                    return await self._begin(settings, runtime, use)
                 await self._end(error)
                 raise
             return await self._keep(granted, use, lambda logins: refreshed(logins, granted))
         raise TransientError("the exchange was broken off")
+
+    async def _begin(self, settings: BeginsLogin, runtime: RememberingRuntime, use: Use) -> Record:
+        """Begin a login by the credentials alone. A lost answer loses nothing: the request can be made again."""
+        with exits_refused():
+            granted = await settings.begin_login(runtime)
+        client = settings.login_client
+        return await self._keep(granted, use, lambda logins: accepted(logins, granted, client, None))
 
     def _require_unbarred(self) -> None:
         if self._bars:
@@ -283,11 +304,14 @@ class LoginExchange:
             self._doubt = isinstance(after, Lost) or (after.may_be_spent and not before.may_be_spent)
             return _with_state(record, after)
 
+        await self._note(ended)
+
+    async def _note(self, change: Change) -> None:
         if self._held is not None:
             with suppress(StoreError):  # the journal stays: the next one who holds the lock takes the answer for lost
-                await self._held.commit(ended)
+                await self._held.commit(change)
                 return
-        await self._store.update(self._name, ended)
+        await self._store.update(self._name, change)
 
     def take_doubt(self) -> bool:
         """Return, once, whether the next exchange must not wait for a backoff that earlier failures have made long.

@@ -3,7 +3,7 @@
 from tokend.engine.held.login_exchange import login_command
 from tokend.engine.policy.login_notices import ends_soon
 from tokend.engine.records.login_record import LoginRecord
-from tokend.plugin.login import uses_login
+from tokend.plugin.login import needs_persons_login
 from tokend.plugin.settings import HeldSettings
 from tokend.values.instant import Instant
 from tokend.values.status import LoginStatus
@@ -12,8 +12,8 @@ from tokend.values.status import LoginStatus
 def login_status(
     name: str, settings: HeldSettings, logins: LoginRecord, *, now: Instant, pending: bool
 ) -> LoginStatus | None:
-    """Return the status of the login in use; None for settings that use none. ``pending``: a person is logging in."""
-    if not uses_login(settings):
+    """Return the status of the login in use; None where none concerns a person. ``pending``: a person is logging in."""
+    if not needs_persons_login(settings):
         return None
     login, command = logins.login, login_command(name)
     state = "required" if logins.state.is_required else "none" if login is None else "ok"
@@ -34,3 +34,8 @@ def scopes_note(login: LoginStatus | None) -> str | None:
     if login is None or not login.scopes_missing:
         return None
     return f"scopes missing: {' '.join(login.scopes_missing)} \N{EM DASH} {login.command}"
+
+
+def last_token_note(name: str) -> str:
+    """Return a remark about a login without a refresh token."""
+    return f"the server gave no refresh token: the login ends with this token, then {login_command(name)}"

@@ -12,10 +12,12 @@ from tokend.engine.context.context import Context
 from tokend.engine.context.references import lacking
 from tokend.engine.held.attempt import AcceptedLogin, AttemptResult, AttemptRunner
 from tokend.engine.held.login_exchange import LoginExchange
+from tokend.engine.held.login_status import last_token_note
 from tokend.engine.policy import refresh_timing
 from tokend.engine.policy.failure import in_another_way, resumed
 from tokend.engine.policy.login_change import reconcile_logins
 from tokend.engine.policy.login_outcome import interrupted
+from tokend.engine.policy.login_timing import is_last_of_login
 from tokend.engine.policy.settings_change import is_surely_another_account, reconcile
 from tokend.engine.policy.turns import LONGEST_YIELD_SECONDS, Urgency
 from tokend.engine.records.fingerprints import connection_fingerprint, request_fingerprint
@@ -27,7 +29,7 @@ from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.settings import HeldSettings
-from tokend.values.errors import AttemptError, SecretError, StoreError, TransientError, WaitingError
+from tokend.values.errors import AttemptError, PersonNeededError, SecretError, StoreError, TransientError, WaitingError
 from tokend.values.instant import Instant
 from tokend.values.logins import Granted
 from tokend.values.status import Failure, State, StatusWarning
@@ -149,7 +151,9 @@ class Refresher:
         """The state that status shows."""
         record = self.record
         if record.rejected:
-            return State.REJECTED
+            error = record.last_error
+            is_persons = error is not None and error.reason == PersonNeededError.reason
+            return State.LOGIN_REQUIRED if is_persons else State.REJECTED
         if record.requires_login:
             return State.LOGIN_REQUIRED
         if self.is_valid():
@@ -165,9 +169,15 @@ class Refresher:
         if (login := self._attempts.login) is not None and (note := login.note) is not None:
             return note
         if self._attempts.renewable:
-            return None if (lease := self.lease) is None else self.settings.remark_on(lease.token)
+            remark = None if (lease := self.lease) is None else self.settings.remark_on(lease.token)
+            return remark or (last_token_note(self.name) if self.holds_last_token else None)
         then = "it is served until it expires" if self.is_valid() else "a person must give another token"
         return f"cannot be renewed: no credentials are configured; {then}"
+
+    @property
+    def holds_last_token(self) -> bool:
+        """Whether the token held is valid, and only a person brings the next one: its login has no refresh token."""
+        return is_last_of_login(self.record, self.settings, self._clock.instant())
 
     def clock_warnings(self) -> tuple[StatusWarning, ...]:
         """Warn of an upstream's clock that is far from ours."""
@@ -402,6 +412,9 @@ class Refresher:
             now = self._clock.instant()
             if (record := re_anchored(self.record, now)) is not self.record:
                 self._store.show(self.name, record)
+            if self.holds_last_token:
+                self._wanted = False
+                self._answer(None)
             seconds = self._seconds_until_due(now)
             self._note_waiting(self.waits_for() if seconds is not None and seconds <= 0 else None)
             if self.waiting is not None:
@@ -429,6 +442,8 @@ class Refresher:
 
         ``alone``: as if no other provider used the account.
         """
+        if self.holds_last_token:
+            return None
         if self._wanted or (self._clock_absurd and is_plausible(now.wall)):
             return self.blocked_seconds(now, on_demand=True, alone=alone)
         wanted = refresh_timing.timer_seconds(

@@ -76,6 +76,8 @@ class LoginCompletion:
             begun = session.begun
             if not isinstance(begun, BrowserLogin):
                 raise WrongAddressError(f"this login of {session.name} has ended ({session.state}): nothing was sent")
+            if session.awaits_confirmation:
+                raise WrongAddressError(f"this login of {session.name} awaits a confirmation: nothing was sent")
             try:
                 holder, settings, runtime = self._current(session)
                 with exits_refused():
@@ -92,6 +94,21 @@ class LoginCompletion:
                 raise
             else:
                 await self._accept(session, holder, settings, granted)
+
+    async def by_confirmation(self, session: LoginSession) -> None:
+        """Keep what was granted: the person has confirmed whose account it is. Raises `WrongAddressError`."""
+        await with_grace(partial(self._by_confirmation, session), seconds=GRACE_SECONDS)
+
+    async def _by_confirmation(self, session: LoginSession) -> None:
+        async with session.exchange:
+            if (granted := session.unconfirmed) is None:
+                raise WrongAddressError(f"this login of {session.name} awaits no confirmation")
+            try:
+                holder, settings, _ = self._current(session)
+            except LoginRefusedError as error:
+                self.end(session, "failed", error=error.whole, logged=error.detail)
+            else:
+                await self._accept(session, holder, settings, granted, is_confirmed=True)
 
     # -------------------------------------------------------------- another device
 
@@ -130,9 +147,18 @@ class LoginCompletion:
     # -------------------------------------------------------------- what was granted
 
     async def _accept(
-        self, session: LoginSession, holder: LoginHolder, settings: InteractiveLogin, granted: Granted
+        self,
+        session: LoginSession,
+        holder: LoginHolder,
+        settings: InteractiveLogin,
+        granted: Granted,
+        *,
+        is_confirmed: bool = False,
     ) -> None:
-        """Keep the login, unless it is of another account than it must be, or was cancelled meanwhile."""
+        """Keep the login, unless it is of another account than it must be, or was cancelled meanwhile.
+
+        One whose address did not show that it is this login's waits for the person, who has to confirm the account.
+        """
         if not session.is_pending:
             return
         before = None if holder.login is None else holder.login.subject
@@ -140,6 +166,10 @@ class LoginCompletion:
         why = None if session.allows_other_account else refusal(session.name, granted.subject, known)
         if why is not None:
             self.end(session, "failed", error=why, logged=OTHER_ACCOUNT)
+            return
+        begun = session.begun
+        if isinstance(begun, BrowserLogin) and not begun.returns_state and not is_confirmed:
+            session.unconfirmed, session.subject, session.error = granted, granted.subject, None
             return
         another = granted.subject is not None and before is not None and granted.subject != before
         try:

@@ -8,7 +8,7 @@ import anyio
 from tokend.machine.event import Event
 from tokend.plugin.login import BrowserLogin, DeviceLogin, Flow
 from tokend.values.instant import Instant
-from tokend.values.logins import LoginClient
+from tokend.values.logins import Granted, LoginClient
 
 SessionState: TypeAlias = Literal["pending", "done", "failed", "expired"]
 
@@ -33,8 +33,15 @@ class LoginSession:
     state: SessionState = "pending"
     error: str | None = None
     subject: str | None = None
+    # What the server granted, while the person has to confirm whose account it is.
+    unconfirmed: Granted | None = None
     ended: Event = field(default_factory=Event)
     exchange: anyio.Lock = field(default_factory=anyio.Lock)
+
+    @property
+    def awaits_confirmation(self) -> bool:
+        """Whether the person has to confirm that it is of the account ``subject``."""
+        return self.unconfirmed is not None
 
     @property
     def is_pending(self) -> bool:
@@ -44,4 +51,5 @@ class LoginSession:
     def end(self, state: SessionState, *, error: str | None = None, subject: str | None = None) -> None:
         """End a pending one, and drop its secrets."""
         self.state, self.error, self.subject, self.begun = state, error, subject, None
+        self.unconfirmed = None
         self.ended.set()

@@ -6,8 +6,9 @@ never leave this process. While a login is under way, the provider's token is se
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio
@@ -43,7 +44,7 @@ log = get_logger()
 
 @dataclass(slots=True)
 class _Result:
-    """What one exchange of an address raised, for the request that waits for it."""
+    """What one step of a login raised, for the request that waits for it."""
 
     done: Event = field(default_factory=Event)
     error: Exception | None = None
@@ -102,12 +103,14 @@ class LoginSessions:
         session = self.find(name, login_id, uid=uid)
         if session.flow != "browser":
             raise NotSupportedError(f"the login of {name} under way is finished on another device, not by an address")
-        result = _Result()
-        # In the daemon's own task: a client that disconnects breaks nothing off that was sent.
-        self._tasks.start_soon(self._finish, session, redirected_to, result)
-        await result.done.wait()
-        if result.error is not None:
-            raise result.error
+        await self._complete(partial(self._completion.by_address, session, redirected_to))
+        return session
+
+    async def confirm(self, name: str, login_id: str, *, uid: int) -> LoginSession:
+        """Keep a login whose account the person has confirmed; returns the session. Raises `WrongAddressError` if none
+        awaits that."""
+        session = self.find(name, login_id, uid=uid)
+        await self._complete(partial(self._completion.by_confirmation, session))
         return session
 
     def find(self, name: str, login_id: str, *, uid: int) -> LoginSession:
@@ -184,10 +187,18 @@ class LoginSessions:
             del self._sessions[key]
         self._sessions[session.login_id] = session
 
-    async def _finish(self, session: LoginSession, redirected_to: str, result: _Result) -> None:
+    async def _complete(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Do a step in the daemon's own task: a client that disconnects breaks nothing off that was sent."""
+        result = _Result()
+        self._tasks.start_soon(self._do, step, result)
+        await result.done.wait()
+        if result.error is not None:
+            raise result.error
+
+    async def _do(self, step: Callable[[], Awaitable[None]], result: _Result) -> None:
         result.error = TokenUnavailableError(STOPPING)
         try:
-            await self._completion.by_address(session, redirected_to)
+            await step()
             result.error = None
         except Exception as error:  # for the request; a bug is logged there
             result.error = error

@@ -9,7 +9,7 @@ from tokend.engine.policy.login_notices import due_notice, next_notice_at
 from tokend.engine.records.login_record import NO_LOGINS
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
-from tokend.plugin.login import uses_login
+from tokend.plugin.login import needs_persons_login
 from tokend.plugin.settings import HeldSettings
 from tokend.values.instant import Instant
 from tokend.values.tokens import utc
@@ -65,7 +65,11 @@ class LoginWatch:
     async def _look(self, name: str) -> None:
         self._next.pop(name, None)
         provider = self._providers.get(name)
-        if provider is None or not isinstance(provider.settings, HeldSettings) or not uses_login(provider.settings):
+        if (
+            provider is None
+            or not isinstance(provider.settings, HeldSettings)
+            or not needs_persons_login(provider.settings)
+        ):
             return
         now, logins = self._clock.instant(), self._store.get(name).login
         if (notice := due_notice(logins, now)) is not None:

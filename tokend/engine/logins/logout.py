@@ -11,7 +11,7 @@ from tokend.engine.context.contract import LogoutAnswer
 from tokend.engine.logins.login_holder import LoginHolder
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import exits_refused
-from tokend.plugin.login import InteractiveLogin, uses_login
+from tokend.plugin.login import InteractiveLogin, needs_persons_login
 from tokend.plugin.protocol_check import implements
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import (
@@ -68,13 +68,15 @@ class Logout:
         if provider is None:
             raise UnknownTokenError(f"there is no token {name}")
         settings = provider.settings
-        if not isinstance(settings, HeldSettings) or not uses_login(settings):
+        if not isinstance(settings, HeldSettings) or not needs_persons_login(settings):
             raise NotSupportedError(f"{name}: its kind has no login to end; tokend forget {name} drops its token")
         return cast(LoginHolder, provider)
 
     async def _why_not_revoked(self, holder: LoginHolder, name: str, login: Login, *, once: bool) -> str | None:
         """Revoke a login. Returns None where the server has confirmed it or cannot be asked at all, else the doubt."""
         settings = holder.settings
+        if login.refresh_token is None:
+            return None
         if not implements(settings, InteractiveLogin) or not cast(InteractiveLogin, settings).can_revoke:
             return None
         # An initial refresh token that no server has granted anything for is of the server as configured.

@@ -24,6 +24,7 @@ from tokend.values.errors import (
     AttemptError,
     ClockError,
     LoginRefusedError,
+    PersonNeededError,
     RateLimitedError,
     RejectedError,
     SecretError,
@@ -88,6 +89,7 @@ class Meaning:
 
 # The first row that fits counts.
 FAILURES: tuple[Meaning, ...] = (
+    Meaning("person needed", PersonNeededError, RejectsAt(unproven=1, proven=1, on_demand=1), Wait.MINIMUM_INTERVAL),
     Meaning("rejected", RejectedError, RejectsAt(unproven=1, proven=2, on_demand=2), Wait.MINIMUM_INTERVAL),
     Meaning(
         "clock, offset learned",  # our clock may explain the refusal: any credentials get a second try

@@ -126,10 +126,16 @@ def refreshed(logins: LoginRecord, granted: Granted) -> LoginRecord:
 
 
 def renewed(login: Login, granted: Granted) -> Login:
-    """Compute the login after a grant. Without a new refresh token the one that was sent stays, and is proven."""
+    """Compute the login after a grant. Without a new refresh token the one that was sent stays, and is proven.
+
+    Where there is none at all, the login ends with the new access token.
+    """
     new = granted.refresh_token
     is_kept = new is None or not new or new == login.refresh_token
-    ends_at = granted.refresh_ends_at or (login.ends_at if is_kept else None)
+    if is_kept and login.refresh_token is None and granted.token is not None:
+        ends_at = granted.token.expires_at
+    else:
+        ends_at = granted.refresh_ends_at or (login.ends_at if is_kept else None)
     # An end that stays where it was keeps the life that it had: else each refresh would ask for another one.
     stays = is_kept if ends_at is None else login.ends_at is not None and _is_near(login.ends_at, ends_at)
     return replace(
@@ -148,18 +154,21 @@ def renewed(login: Login, granted: Granted) -> Login:
 def accepted(logins: LoginRecord, granted: Granted, client: LoginClient, initial: InitialToken | None) -> LoginRecord:
     """Compute the logins after a person's. ``initial`` is the configured refresh token, which is not needed then.
 
-    A server that gives no refresh token leaves no login: its token is used until it ends.
+    Without a refresh token the login ends with its access token. One with neither is none.
     """
     logins = replace(logins, initial=logins.initial if initial is None else initial.digest)
-    if not granted.refresh_token:
+    if not granted.refresh_token and granted.token is None:
         return replace(logins, state=NO_LOGIN, end_moves=False, notices=())
+    ends_at = granted.refresh_ends_at
+    if not granted.refresh_token and granted.token is not None:
+        ends_at = granted.token.expires_at
     login = Login(
-        refresh_token=granted.refresh_token,
+        refresh_token=granted.refresh_token or None,
         client=client,
         origin=granted.origin,
         obtained_at=granted.answered_at,
         refreshed_at=granted.answered_at,
-        ends_at=granted.refresh_ends_at,
+        ends_at=ends_at,
         subject=granted.subject,
         scopes=granted.scopes,
         parameters=granted.parameters,

@@ -118,7 +118,7 @@ def _load_sendable(document: Mapping[str, Any]) -> Sendable:
 
 def _dump_login(login: Login) -> dict[str, Any]:
     return {
-        "refresh_token": login.refresh_token.reveal(),
+        "refresh_token": None if login.refresh_token is None else login.refresh_token.reveal(),
         "kind": login.client.kind,
         "server": login.client.server,
         "client_id": login.client.client_id,
@@ -134,9 +134,9 @@ def _dump_login(login: Login) -> dict[str, Any]:
 
 
 def _load_login(document: Any) -> Login:
-    scopes = document["scopes"]
+    scopes, refresh_token = document["scopes"], maybe(text, document["refresh_token"])
     return Login(
-        refresh_token=Secret(text(document["refresh_token"])),
+        refresh_token=None if refresh_token is None else Secret(refresh_token),
         client=LoginClient(text(document["kind"]), text(document["server"]), text(document["client_id"])),
         origin=maybe(text, document["origin"]),
         obtained_at=moment(document["obtained_at"]),

@@ -78,7 +78,7 @@ class LoginState:
         return self
 
     def refused(self) -> "LoginState":
-        """End an exchange in which the server refused the refresh token."""
+        """End an exchange in which the server refused the refresh token, or note that there is none to be sent."""
         return self
 
     def hastened(self, now: Instant) -> "LoginState":  # noqa: ARG002  # for states that wait
@@ -125,6 +125,10 @@ class Ready(LoginState):
         """Begin an exchange."""
         return Exchanging(self, now)
 
+    def refused(self) -> LoginState:
+        """Require a login where only the access token could be sent, and it has ended."""
+        return _without_access_token(self)
+
     def moved(self, moves: LoginMoves) -> LoginState:
         """Move the login."""
         return replace(self, login=moves.of_login(self.login))
@@ -142,6 +146,10 @@ class RefusedOnce(LoginState):
     def journalled(self, now: Instant) -> LoginState:
         """Begin the second exchange."""
         return Exchanging(self, now)
+
+    def refused(self) -> LoginState:
+        """Require a login where only the access token could be sent, and it has ended."""
+        return _without_access_token(self)
 
     def moved(self, moves: LoginMoves) -> LoginState:
         """Move the login."""
@@ -161,6 +169,10 @@ class Lost(LoginState):
     def journalled(self, now: Instant) -> LoginState:
         """Begin a repeat."""
         return Exchanging(self, now)
+
+    def refused(self) -> LoginState:
+        """Require a login where only the access token could be sent, and it has ended."""
+        return _without_access_token(self)
 
     def hastened(self, now: Instant) -> LoginState:
         """Let the repeat be made now."""
@@ -243,11 +255,15 @@ class Required(LoginState):
 
     def hastened(self, now: Instant) -> LoginState:  # noqa: ARG002  # it waits for no moment
         """Try the refused refresh token once more: the next refusal is final."""
-        return self if self.login is None else Ready(self.login, may_be_spent=True)
+        return self if self.login is None or self.login.refresh_token is None else Ready(self.login, may_be_spent=True)
 
     def moved(self, moves: LoginMoves) -> LoginState:
         """Move the login."""
         return Required(None if self.login is None else moves.of_login(self.login))
+
+
+def _without_access_token(state: Sendable) -> LoginState:
+    return state if state.login.refresh_token is not None else Required(state.login)
 
 
 NO_LOGIN = NoLogin()
@@ -264,9 +280,9 @@ def _row(kind: type[LoginState], **others: tuple[type[LoginState], ...]) -> Mapp
 TRANSITIONS: Mapping[type[LoginState], Mapping[str, tuple[type[LoginState], ...]]] = MappingProxyType(
     {
         NoLogin: _row(NoLogin, refused=(Required,)),
-        Ready: _row(Ready, journalled=(Exchanging,)),
-        RefusedOnce: _row(RefusedOnce, journalled=(Exchanging,)),
-        Lost: _row(Lost, journalled=(Exchanging,)),
+        Ready: _row(Ready, journalled=(Exchanging,), refused=(Ready, Required)),
+        RefusedOnce: _row(RefusedOnce, journalled=(Exchanging,), refused=(RefusedOnce, Required)),
+        Lost: _row(Lost, journalled=(Exchanging,), refused=(Lost, Required)),
         Exchanging: _row(
             Exchanging,
             not_delivered=(Ready, RefusedOnce, Lost),

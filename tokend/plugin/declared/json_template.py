@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
@@ -47,9 +47,24 @@ class JsonTemplate:
         """The body with its placeholders as they are written."""
         return _shown(self._tree)
 
+    @property
+    def is_table(self) -> bool:
+        """Whether the body is a table, not an array."""
+        return isinstance(self._tree, dict)
+
+    def without(self, names: Collection[str]) -> "JsonTemplate":
+        """Return the body without the members and elements that are the placeholder of one of these names alone."""
+        made = JsonTemplate({})
+        made._tree = _without(self._tree, names)
+        return made
+
+    def filled(self, values: Mapping[str, Value]) -> Any:
+        """Return the body as a JSON value, in clear."""
+        return _filled(self._tree, values)
+
     def fill(self, values: Mapping[str, Value]) -> bytes:
         """Return the body, in clear."""
-        return json.dumps(_filled(self._tree, values), ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(self.filled(values), ensure_ascii=False, separators=(",", ":")).encode()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, JsonTemplate) and _typed(self._tree) == _typed(other._tree)
@@ -99,6 +114,16 @@ def _filled(tree: Any, values: Mapping[str, Value]) -> Any:
         value = tree.fill_typed(values)
         return as_text(value) if isinstance(value, Secret) else value
     return tree
+
+
+def _without(tree: Any, names: Collection[str]) -> Any:
+    if isinstance(tree, dict):
+        return {key: _without(item, names) for key, item in tree.items() if not _is_alone(item, names)}
+    return [_without(item, names) for item in tree if not _is_alone(item, names)] if isinstance(tree, list) else tree
+
+
+def _is_alone(tree: Any, names: Collection[str]) -> bool:
+    return isinstance(tree, Text) and tree.only in names
 
 
 def _shown(tree: Any) -> Any:

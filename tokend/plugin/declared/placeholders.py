@@ -64,6 +64,13 @@ class Text:
         return tuple(part.name for part in self.parts if isinstance(part, Placeholder))
 
     @property
+    def only(self) -> str | None:
+        """The name of the placeholder that is the whole text; None for any other text."""
+        if len(self.parts) == 1 and isinstance(one := self.parts[0], Placeholder):
+            return one.name
+        return None
+
+    @property
     def start(self) -> str:
         """The literal text before the first placeholder."""
         return self.parts[0] if self.parts and isinstance(self.parts[0], str) else ""
@@ -81,9 +88,7 @@ class Text:
 
     def fill_typed(self, values: Mapping[str, Value]) -> Value:
         """Return the value itself if the text is one placeholder, else as `fill`."""
-        if len(self.parts) == 1 and isinstance(only := self.parts[0], Placeholder):
-            return values[only.name]
-        return self.fill(values)
+        return self.fill(values) if self.only is None else values[self.only]
 
 
 def as_text(value: Value) -> str:

@@ -48,14 +48,22 @@ def body_names(request: RequestSettings) -> frozenset[str]:
 
 
 def faults(
-    request: RequestSettings, values: Values, known: Collection[str], where: Where
+    request: RequestSettings,
+    values: Values,
+    known: Collection[str],
+    where: Where,
+    parameters: Collection[str] = (),
 ) -> Iterator[tuple[Where, str]]:
     """Yield what is wrong with the names of a request, each with the path of its key.
 
     ``known`` are the names that the kind gives to `fill`, ``where`` is the path of the request's table. What is wrong
-    within the values is not repeated: `value_faults`.
+    within the values is not repeated: `value_faults`. All of ``known`` are secrets, or made of them, but the callers'
+    ``parameters``.
     """
     all_known = [*known, *values, *BUILT_IN]
+    if request.url.is_metadata_server and (secret := sorted(needed(request, values) & set(known) - set(parameters))):
+        advice = "https:// only, or http:// to loopback, where a secret stands in the request"
+        yield (*where, "url"), f"http:// to a metadata server would send {{{secret[0]}}} in clear: {advice}"
     for below, name in request.names():
         if (fault := unknown_name([name], all_known)) is not None:
             yield (*where, *below), fault

@@ -11,7 +11,7 @@ from pydantic import PlainValidator, WithJsonSchema
 from tokend.plugin.declared.placeholders import Placeholder, Text, Value, as_text
 from tokend.values.errors import TransientError
 from tokend.values.secret import Secret
-from tokend.values.url import DOTS, validate_base_url
+from tokend.values.url import DOTS, is_metadata_server, validate_base_url
 
 _START = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)(.?)", re.DOTALL)
 # RFC 3986, 3.3 and 3.4: path and query, with what stands for a placeholder.
@@ -43,7 +43,7 @@ class UrlTemplate:
         if start is None or (not start[2] and len(text.parts) > 1):
             what = "a URL's host is fixed: no placeholder before its path" if text.names else "write https://host/path"
             raise ValueError(f"this is no URL: {what}")
-        origin = validate_base_url(start[1])
+        origin = validate_base_url(start[1], metadata=True)
         if "#" in text.shown:
             raise ValueError("a URL has no fragment (#) here")
         sample = "".join(part if isinstance(part, str) else "x" for part in text.parts)[len(start[1]) :]
@@ -69,6 +69,11 @@ class UrlTemplate:
         """Return the pairs of the whole query, in order, as they are filled: ``query`` comes last, already encoded."""
         written = [pair for text in _split(self.text, "?", 1)[1:] for pair in _split(text, "&")]
         return (*written, *(_encoded_pair(name, text) for name, text in query.items()))
+
+    @property
+    def is_metadata_server(self) -> bool:
+        """Whether it leads over plain http to a cloud's metadata server: no secret may stand in the request."""
+        return is_metadata_server(self.origin)
 
     @property
     def shown(self) -> str:

@@ -7,12 +7,11 @@ import base64
 import hashlib
 import hmac
 import secrets
-from urllib.parse import parse_qsl, urlsplit
 
 from tokend.plugin.login import BrowserLogin, RememberingRuntime
+from tokend.plugin.login_redirect import chosen_redirect, parameters_of
 from tokend.plugin.vendor_words import cleaned
 from tokend.providers.oauth2.answers import Answer
-from tokend.providers.oauth2.consistency import redirect_fault
 from tokend.providers.oauth2.discovery import endpoints_of
 from tokend.providers.oauth2.endpoints import Endpoints
 from tokend.providers.oauth2.exchange import ask
@@ -23,14 +22,10 @@ from tokend.providers.oauth2.requests import Value, with_query
 from tokend.providers.oauth2.settings import OAuth2Settings
 from tokend.providers.oauth2.tokens import claims_of
 from tokend.providers.oauth2.words import KNOWN_CODES
-from tokend.values.errors import LoginRefusedError, RejectedError, ServerSettingsError, TransientError, WrongStateError
+from tokend.values.errors import LoginRefusedError, ServerSettingsError, TransientError, WrongStateError
 from tokend.values.logins import Granted
 from tokend.values.secret import Secret
-from tokend.values.url import is_loopback
 
-DEFAULT_REDIRECT = "http://127.0.0.1/"
-LONGEST_ADDRESS = 8192
-MOST_FIELDS = 50
 # 256 bits; the verifier has 43 characters or more (RFC 7636, 4.1).
 RANDOM_BYTES = 32
 
@@ -39,7 +34,7 @@ async def begin_in_browser(settings: OAuth2Settings, runtime: RememberingRuntime
     """Return the URL that a person opens, and what belongs to it. ``proposed`` is where the command listens."""
     server = await endpoints_of(settings, runtime, "authorize")
     assert server.authorize_url is not None  # noqa: S101  (`endpoints_of`)
-    redirect = redirect_of(settings, proposed)
+    redirect = chosen_redirect(settings.redirect_uri, proposed)
     state, verifier, nonce = (Secret(secrets.token_urlsafe(RANDOM_BYTES)) for _ in range(3))
     asked: dict[str, Value] = {**scope(settings), **target(settings), **settings.login_parameters}
     asked |= {"response_type": "code", "redirect_uri": redirect, "state": state}
@@ -60,21 +55,6 @@ async def begin_in_browser(settings: OAuth2Settings, runtime: RememberingRuntime
     )
 
 
-def redirect_of(settings: OAuth2Settings, proposed: str | None) -> str:
-    """Return where the browser ends: as it is written, at the proposed port where the written address has none."""
-    written = settings.redirect_uri
-    if proposed is None:
-        return written or DEFAULT_REDIRECT
-    if (fault := redirect_fault(proposed)) is not None:
-        raise RejectedError(f"the proposed redirect cannot be used: {fault}")
-    if written is None:
-        return proposed
-    mine, theirs = urlsplit(written), urlsplit(proposed)
-    if mine.scheme == "http" and mine.port is None and theirs.port is not None and is_loopback(mine.hostname or ""):
-        return mine._replace(netloc=f"{mine.netloc}:{theirs.port}").geturl()
-    return written
-
-
 async def finish_in_browser(
     settings: OAuth2Settings, runtime: RememberingRuntime, begun: BrowserLogin, redirected_to: str
 ) -> Granted:
@@ -82,8 +62,8 @@ async def finish_in_browser(
 
     Raises `WrongStateError` for an address of another login, `LoginRefusedError` for one that ends this one.
     """
-    given = _parameters(begun, redirected_to)
-    if not hmac.compare_digest(given.get("state", "").encode(), begun.state.reveal_bytes()):
+    given = parameters_of(redirected_to, begun.redirect_uri)
+    if not hmac.compare_digest(given.get("state", "").encode("utf-8", "replace"), begun.state.reveal_bytes()):
         raise WrongStateError("the address belongs to another login: its state is not the one of this login")
     server = await endpoints_of(settings, runtime, "authorize")
     _compare_issuer(server, given)
@@ -130,26 +110,6 @@ async def _pushed(
     found = answer.document.get("request_uri")
     if not isinstance(found, str) or not found or not found.isascii() or not found.isprintable():
         raise TransientError(f"{answered.sent.host} answered without a request_uri")
-    return found
-
-
-def _parameters(begun: BrowserLogin, address: str) -> dict[str, str]:
-    """Return the parameters of an address. Raises `WrongStateError` for one that is not of this login's redirect."""
-    try:
-        ended, redirect = urlsplit(address.strip()), urlsplit(begun.redirect_uri)
-        is_ours = (ended.scheme, ended.netloc.lower(), ended.path or "/") == (
-            redirect.scheme,
-            redirect.netloc.lower(),
-            redirect.path or "/",
-        )
-        pairs = parse_qsl(ended.query, keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError:
-        raise WrongStateError("this is no address: give the one at which the browser has ended") from None
-    if not is_ours or len(address) > LONGEST_ADDRESS:
-        raise WrongStateError("the address is not the one to which this login's browser is sent")
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise WrongStateError("the address names a parameter twice")
     return found
 
 

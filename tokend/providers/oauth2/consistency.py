@@ -5,12 +5,12 @@ The faults are those of the table as it is written, because it may have other er
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, get_args
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails
 
 from tokend.plugin.declared.placeholders import Text, unknown_name
+from tokend.plugin.login_redirect import redirect_fault
 from tokend.providers.oauth2.words import (
     BY_CERTIFICATE,
     BY_SECRET,
@@ -20,7 +20,6 @@ from tokend.providers.oauth2.words import (
     ClientAuth,
 )
 from tokend.values.near_miss import did_you_mean
-from tokend.values.url import has_user, is_loopback
 
 Where = tuple[str | int, ...]
 Fault = tuple[Where, str]
@@ -185,22 +184,6 @@ def _redirect(table: Table) -> Iterator[Fault]:
     value = table.get("redirect_uri")
     if isinstance(value, str) and (fault := redirect_fault(value)) is not None:
         yield ("redirect_uri",), fault
-
-
-def redirect_fault(value: str) -> str | None:
-    """Return what is wrong with a redirect; None if nothing is."""
-    try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError:
-        return "it is no URL: write http://127.0.0.1/, or https://…"
-    if has_user(value) or "#" in value or not value.isascii() or not value.isprintable() or " " in value:
-        return "it has no user, no fragment and only ASCII characters"
-    if parts.scheme == "https" and parts.hostname:
-        return None
-    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
-        return None
-    return "it is neither loopback nor https: write http://127.0.0.1/, or https://…"
 
 
 def _rows(table: Table) -> Iterator[Fault]:

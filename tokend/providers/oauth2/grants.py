@@ -40,6 +40,7 @@ async def grant_parameters(settings: OAuth2Settings, runtime: Runtime, server: E
 
 def refresh_parameters(settings: OAuth2Settings, login: Login) -> GrantParameters:
     """Return the parameters of a refresh. ``scope`` is sent where the table asks for less than was granted."""
+    assert login.refresh_token is not None  # noqa: S101  (`WithLogin.refresh`)
     parameters: dict[str, Value] = {"grant_type": GRANT_TYPES["refresh_token"], "refresh_token": login.refresh_token}
     if (narrowed := _narrowed(settings, login)) is not None:
         parameters["scope"] = narrowed

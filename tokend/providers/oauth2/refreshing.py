@@ -49,6 +49,7 @@ async def revoke_login(settings: OAuth2Settings, runtime: RememberingRuntime, lo
     issued_by = login.origin or origin_of(server.token_url)
     if origin_of(server.revoke_url) != issued_by:
         raise RejectedError(f"the refresh token is of {issued_by}, and the revocation endpoint is elsewhere: not sent")
+    assert login.refresh_token is not None  # noqa: S101  (`InteractiveLogin.revoke`)
     parameters: dict[str, Value] = {"token": login.refresh_token, "token_type_hint": "refresh_token"}
     own = GrantParameters(parameters, (login.refresh_token,))
     answered = await ask(settings, runtime, server, own, url=server.revoke_url)
