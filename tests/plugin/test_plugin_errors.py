@@ -1,4 +1,4 @@
-"""What a plug-in raises, in words for the operator."""
+"""Exceptions of plug-ins in words for the operator, and the API that a plug-in says."""
 
 import threading
 
