@@ -40,7 +40,7 @@ from tokend.plugin.settings import Access, OnDemandSettings, ProviderSettings, S
 from tokend.values.near_miss import did_you_mean, nearest
 from tokend.values.status import PluginStatus
 
-TOP_LEVEL = ("daemon", "include", "providers", "sockets")
+TOP_LEVEL = ("daemon", "include", "providers", "sockets", "vaults")
 
 
 def load(
@@ -81,6 +81,10 @@ def load(
     documents = [main, *included.documents]
     if before is not None:
         check_not_emptied(documents, before, findings)
+    if any("vaults" in document.values for document in documents):
+        from tokend.config.vault_tables import read_vaults  # few configurations have one
+
+        read_vaults(loading, documents)
     daemon = _daemon(loading, main)
     if daemon is not None and daemon.settings.plugins:
         from tokend.config.plugin_files import read_plugins  # few configurations name a file
@@ -230,6 +234,10 @@ def _check_everything(loading: Loading, documents: list[Document], daemon: Place
         check_listen_secret(daemon, loading.environ, loading.findings)
         check_state_keys(daemon, loading.environ, loading.findings)
         check_notify(daemon, loading.findings)
+    if loading.placed_vaults:
+        from tokend.config.vault_tables import check_used_vaults
+
+        check_used_vaults(loading)
     for table in (*loading.valid, *filter(_names_files, loading.placed_sinks)):
         try:
             check_secrets(table, loading.environ, loading.findings)
@@ -240,13 +248,14 @@ def _check_everything(loading: Loading, documents: list[Document], daemon: Place
 def _check_tables(loading: Loading, documents: list[Document], daemon: PlacedSettings | None) -> None:
     tables = [*loading.valid, *loading.placed_sinks]
     settings = None if daemon is None else daemon.settings
-    inputs = files_read(documents, tables, settings)
+    inputs = files_read(documents, [*tables, *loading.placed_vaults], settings)
     check_sockets(loading.sockets, inputs, loading.origins, loading.findings)
     state = None if settings is None else settings.state_directory
     check_targets(loading.placed_sinks, inputs, state, loading.findings)
     on_demand = {str(place.path[-1]) for place in loading.valid if isinstance(place.settings, OnDemandSettings)}
     check_tokens(loading.placed_sinks, loading.origins, on_demand, loading.findings)
-    check_references(loading.valid, loading.placed_sinks, loading.origins, on_demand, loading.findings)
+    others = [*loading.placed_sinks, *loading.placed_vaults]
+    check_references(loading.valid, others, loading.origins, on_demand, loading.findings)
     check_group_modes(loading.placed_sinks, loading.findings)
     check_stores(loading.placed_sinks, loading.valid, loading.findings)
     check_target_places(loading.placed_sinks, loading.findings)

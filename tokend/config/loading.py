@@ -21,6 +21,7 @@ from tokend.values.status import PluginStatus
 
 if TYPE_CHECKING:
     from tokend.config.vendor_lookup import VendorLookup
+    from tokend.plugin.vault_settings import VaultSettings
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -55,6 +56,10 @@ class Loading:
     reported: set[tuple[bool, str]] = field(default_factory=set)
     # Required providers that a start goes on without, or without a sink: a kind could not be loaded.
     left_out: set[str] = field(default_factory=set)
+    # The vaults by name, None for one with errors; a digest of their tables.
+    vaults: "dict[str, VaultSettings | None]" = field(default_factory=dict)
+    placed_vaults: list[PlacedSettings] = field(default_factory=list)
+    vaults_digest: bytes = b""
 
     def error(
         self, document: Document, path: toml_positions.Path, message: str, visibility: Visibility = Visibility.HIDDEN
@@ -64,7 +69,10 @@ class Loading:
 
     def vocabulary(self) -> Vocabulary:
         """Return the keys of all tables. Imports all kinds: a key may be harmless in one, and a secret in another."""
-        models: list[type[BaseModel]] = [DaemonSettings, SocketSettings, *self.providers.usable(), *self.sinks.usable()]
+        from tokend.plugin.vault_settings import VaultSettings
+
+        kinds = [*self.providers.usable(), *self.sinks.usable()]
+        models: list[type[BaseModel]] = [DaemonSettings, SocketSettings, VaultSettings, *kinds]
         return Vocabulary(*known_and_public_keys(models))
 
     def vendor_lookup(self) -> "VendorLookup":
@@ -87,7 +95,8 @@ def validate(
 ) -> M | None:
     """Validate a table. Add its errors and return None if it has some. Keys in ``beside`` are validated apart."""
     try:
-        settings = model.model_validate(values, context={"directory": str(document.path.parent)})
+        context = {"directory": str(document.path.parent), "vaults": loading.vaults}
+        settings = model.model_validate(values, context=context)
         check_methods(settings)
     except ValidationError as error:
         for details in error.errors(include_url=False, include_input=True):
