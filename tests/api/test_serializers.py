@@ -193,7 +193,7 @@ def test_plug_ins_are_shown_to_admins_only(running: Served) -> None:
         PluginStatus(None, "acme-tokend", "1.0", ("a", "b"), ("c",)),
     )
     running.left_out = frozenset({"here"})
-    file = {
+    file: dict[str, Any] = {
         "file": "/p/acme.py",
         "package": None,
         "version": None,
