@@ -102,7 +102,7 @@ def test_a_table_sends_what_the_kind_sends(
 def test_a_validation_of_projectx_is_a_renew() -> None:
     """An answer with a new token; one without is no success of the kind, and a table may call it one."""
     validated = said(success=True, errorCode=0, newToken=TOKEN)
-    table = {
+    table: dict[str, Any] = {
         "renew": {
             "method": "POST",
             "url": "URL/api/Auth/validate",
