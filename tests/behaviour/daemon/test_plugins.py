@@ -89,7 +89,7 @@ def test_a_plug_in_that_changed_needs_a_restart(home: Home) -> None:
 
 
 def test_a_single_run_without_a_plug_in_gets_the_other_tokens_and_does_not_succeed(home: Home) -> None:
-    """7: a required token is missing. Whoever asks for that token alone is answered with the reason."""
+    """7: a required token is missing. A run for that token alone says why."""
     plugin(home, "raise ValueError\n")
     home.write(PARTNER, USES, daemon=PLUGINS)
     assert home.run("run", "--once", "--wait", "5s", "--config", str(home.config)).returncode == 7
