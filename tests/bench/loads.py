@@ -71,7 +71,7 @@ def reference(directory: Path, body_bytes: int) -> Iterator[Server]:
     """Run the C server."""
     path = directory / "reference.sock"
     with stage.running(directory, str(directory / "reference"), str(path), str(body_bytes)) as process:
-        stage.wait_for(process, path.exists)
+        stage.wait_for(process, lambda: stage.listens(path))
         stage.pin(process.pid, 1)
         yield Server(process.pid, path, "/")
     path.unlink()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,14 @@ def wait_for(process: subprocess.Popen[bytes], condition: Callable[[], bool], *,
         if time.monotonic() > deadline:
             raise BenchError(f"{process.args!r} was not ready within {PATIENCE_SECONDS:.0f} s")
         time.sleep(pause_seconds)
+
+
+def listens(path: Path) -> bool:
+    """Whether a server takes connections: the name of its socket exists before it does."""
+    with socket.socket(socket.AF_UNIX) as asking, suppress(FileNotFoundError, ConnectionRefusedError):
+        asking.connect(str(path))
+        return True
+    return False
 
 
 def answer(path: Path, target: str, *, method: str = "GET") -> tuple[int, bytes] | None:

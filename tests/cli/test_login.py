@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.login.logging_in import NEUTRAL, Logging, browse, command
-from tests.cli.running import eventually, tokend
+from tests.cli.running import environment, eventually, tokend
 from tests.httpd.served import Served
 from tokend.values.errors import LoginRequiredError, NotSupportedError, ThrottledError, TokenUnavailableError
 
@@ -215,7 +214,7 @@ def test_json_is_for_programs(logins: Logging) -> None:
         [sys.executable, "-m", "tokend", "login", "demo", "--device", "-o", "json"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        env={**os.environ, **NEUTRAL, "TOKEND_SOCKET": str(logins.server.path)},
+        env=environment(**NEUTRAL, TOKEND_SOCKET=str(logins.server.path)),
     ) as process:
         assert process.stdout is not None
         begun = json.loads(process.stdout.readline())

@@ -8,10 +8,9 @@ import pytest
 
 from tokend.cli.login_line import describe_login
 
-NOW = datetime.now(UTC)
-# Half an hour from the next figure: the tests may run long after this line.
-AGO = (NOW - timedelta(days=2, hours=5, minutes=30)).isoformat()
-LATER = (NOW + timedelta(days=5, hours=3, minutes=30)).isoformat()
+# From now, which is the moment of the test. Half an hour from the next figure.
+AGO = -timedelta(days=2, hours=5, minutes=30)
+LATER = timedelta(days=5, hours=3, minutes=30)
 
 
 def login(**changes: Any) -> dict[str, Any]:
@@ -44,4 +43,6 @@ def login(**changes: Any) -> dict[str, Any]:
 )
 def test_the_line_says_whose_it_is_when_it_ends_and_what_to_do(row: dict[str, Any], text: str) -> None:
     """The command stands there where a person has to act, or soon has."""
-    assert click.unstyle(describe_login(row)) == text
+    now = datetime.now(UTC)
+    there = {name: (now + value).isoformat() if isinstance(value, timedelta) else value for name, value in row.items()}
+    assert click.unstyle(describe_login(there)) == text

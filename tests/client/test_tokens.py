@@ -6,6 +6,7 @@ Every test runs with `TokenClient` and with `AsyncTokenClient`: calls, errors an
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -191,17 +192,20 @@ def test_watch_waits_through_an_absence_and_raises_what_waiting_cannot_fix(make:
     "answer",
     [
         b"[]", b"", b"null", b"{", b"{}", b"\xff",
-        json.dumps(document(access_token=None)).encode(),
-        json.dumps(document(access_token="")).encode(),
-        json.dumps(document(access_token=[])).encode(),
-        json.dumps(document(expires_at=5)).encode(),
-        json.dumps(document(expires_at="2030-01-01T00:00:00")).encode(),
-        json.dumps(document(expires_at="soon")).encode(),
+        {"access_token": None},
+        {"access_token": ""},
+        {"access_token": []},
+        {"expires_at": 5},
+        {"expires_at": "2030-01-01T00:00:00"},
+        {"expires_at": "soon"},
     ],
 )  # fmt: skip
-def test_an_answer_that_is_no_token_is_not_taken_for_one(make: Make, answer: bytes, files: Path) -> None:
+def test_an_answer_that_is_no_token_is_not_taken_for_one(
+    make: Make, answer: bytes | dict[str, Any], files: Path
+) -> None:
     """Something else answers 200: a typed error, never a `None` that is sent as a token."""
-    with answering(http(answer)) as fake, pytest.raises(NotRunningError, match=r"no token of tokend|is not tokend"):
+    body = answer if isinstance(answer, bytes) else json.dumps(document(**answer)).encode()
+    with answering(http(body)) as fake, pytest.raises(NotRunningError, match=r"no token of tokend|is not tokend"):
         make(fake.path, files=str(files)).get("tt")
 
 
@@ -229,19 +233,19 @@ def test_the_file_that_a_sink_wrote_is_a_fallback(make: Make, running: Running) 
     "content",
     [
         "", "{", "[]", "\x00",
-        document(expires_at="2020-01-01T00:00:00Z"),
-        document(name="other"),
-        document(version=2),
-        document(access_token=None),
-        document(expires_at="2030-01-01T00:00:00"),
-        {key: value for key, value in document().items() if key != "expires_at"},
+        partial(document, expires_at="2020-01-01T00:00:00Z"),
+        partial(document, name="other"),
+        partial(document, version=2),
+        partial(document, access_token=None),
+        partial(document, expires_at="2030-01-01T00:00:00"),
+        lambda: {key: value for key, value in document().items() if key != "expires_at"},
         {"status": "Ok", "access_token": FAKE, "token_type": "bearer", "seconds_until_expiry": 43200,
          "acquisition_time": "2025-01-01T00:00:00"},
     ],
 )  # fmt: skip
 def test_a_file_that_is_expired_foreign_or_broken_is_no_fallback(away: Any, files: Path, content: object) -> None:
     """Only a native file of this very token, unexpired; else the error is the socket's."""
-    write(files, content)
+    write(files, content() if callable(content) else content)
     with pytest.raises(NotRunningError, match="no daemon at"):
         away.get("tt")
 

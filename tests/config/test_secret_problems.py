@@ -34,7 +34,7 @@ def with_secret(secret: str, table: str = PARTNER) -> str:
         ('{ credential = "../x" }', "secret: credential (not shown): "),
         ('{ command = [] }', "command: expected at least one item"),
         ('{ command = "cat /x" }', 'command: expected an array: ["…", "…"]; found a string'),
-        ('{ enf = "KEY" }', 'identity, keyring, select, token; did you mean "env"?'),
+        ('{ enf = "KEY" }', 'keyring, mount, path, select, token, vault; did you mean "env"?'),
         ('{ literal = "x" }', "there is no key literal: a secret that stands here itself is a plain string"),
         ("{ }", "secret: a secret is exactly one of { env = }, { file = }"),
         ('{ env = "KEY", file = "x" }', "found env and file"),
@@ -105,6 +105,14 @@ def test_every_unreadable_secret_is_reported(tmp_path: Path) -> None:
     assert [p.message.split(":")[0] for p in refused(written(tmp_path, text))] == [
         "api_key", "api_secret", "secret", "client_secret",
     ]  # fmt: skip
+
+
+def test_an_unreadable_secret_of_a_table_is_reported_beside_other_errors(tmp_path: Path) -> None:
+    """`env` of a command, too: a table of secrets by names."""
+    text = '[providers.gcloud]\nkind = "command"\ncommand = ["/bin/true"]\nzzz = 1\n'
+    text += '[providers.gcloud.env]\nREGION = "eu"\nKEY = { env = "NOT_SET" }\n'
+    found = [(problem.line, problem.message.partition(":")[0]) for problem in refused(written(tmp_path, text))]
+    assert [(line, what.partition(";")[0]) for line, what in found] == [(4, 'unknown key "zzz"'), (7, "env.KEY")]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from tokend.config.vendor_defaults import (
     filled,
     has,
     merged,
-    paths_in,
     placeholders_in,
     with_literals,
 )
@@ -74,9 +73,7 @@ def test_the_names_in_braces_are_found_in_all_texts() -> None:
 
 GIVEN = {"url": "u", "answer": {"a": 1}, "errors": [{"x": 1}]}
 WRITTEN = {"vendor": "v", "answer": {"b": 2}, "scope": ["s"]}
-DEFAULTS = Defaults(
-    "v", Path("/v.toml"), WRITTEN, GIVEN, {where: dotted(("provider", *where)) for where in paths_in(GIVEN)}
-)
+DEFAULTS = Defaults("v", Path("/v.toml"), WRITTEN, GIVEN, lambda below: dotted(("provider", *below)))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +104,7 @@ def test_a_table_has_what_its_tables_have() -> None:
 
 def test_a_partial_table_is_judged_where_the_user_wrote() -> None:
     """And not where something is missing that was reported."""
-    partial = Defaults("v", Path("/v.toml"), WRITTEN, GIVEN, {}, True, frozenset({("scope",)}))
+    partial = Defaults("v", Path("/v.toml"), WRITTEN, GIVEN, dotted, True, frozenset({("scope",)}))
     assert partial.is_unjudged(("url",))
     assert partial.is_unjudged(("scope",))
     assert not partial.is_unjudged(("answer", "b"))

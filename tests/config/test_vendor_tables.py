@@ -161,3 +161,31 @@ def test_a_misspelt_vendor_is_found_in_a_table_without_a_kind(tmp_path: Path) ->
     """The kind is missing then."""
     error = only(refused(with_vendor(tmp_path, USER.replace("vendor =", "vender ="))))
     assert error.message.startswith('kind is missing; found "vender"')
+
+
+def test_a_part_that_the_vendor_gives_of_a_needed_secret_is_not_the_secret(tmp_path: Path) -> None:
+    """Its encoding is the vendor's, its place the user's."""
+    vendor = ACME.replace("[environments.sim]", '[provider.client_secret]\nencoding = "hex"\n\n[environments.sim]')
+    found = settings(loaded(with_vendor(tmp_path, USER.replace("KEY", "HEX"), vendor), environ={"HEX": "ab" * 20}))
+    assert found.client_secret is not None
+    assert (found.client_secret.env, found.client_secret.encoding) == ("HEX", "hex")
+    user = USER.replace('client_secret = { env = "KEY" }\n', "")
+    error = only(refused(with_vendor(tmp_path, user, vendor)))
+    assert error.message == 'client_secret is missing: vendor "acme" needs it (its secret)'
+
+
+def test_a_number_is_the_text_of_a_placeholder(tmp_path: Path) -> None:
+    """As it is for parameters."""
+    vendor = ACME.replace('"[a-z.]{1,20}"\ndefault = "acme.example"', '"[0-9]{1,4}"')
+    user = USER.replace('"acme"\n', '{ name = "acme", tenant = 7 }\n')
+    assert settings(loaded(with_vendor(tmp_path, user, vendor))).token_url == "https://7/token"
+
+
+def test_what_only_follows_from_a_missing_placeholder_is_not_reported(tmp_path: Path) -> None:
+    """The vendor's texts cannot be judged without it; the user's own keys can."""
+    vendor = ACME.replace('default = "acme.example"\n', "").replace('"1h"', '"{tenant}"')
+    errors = refused(with_vendor(tmp_path, USER + "refresh_before = 1\n", vendor))
+    assert [(one.line, one.message.partition(":")[0]) for one in errors] == [
+        (2, "tenant is missing"),
+        (5, "refresh_before"),
+    ]

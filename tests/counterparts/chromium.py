@@ -5,6 +5,7 @@ The protocol is Chrome's own: one JSON object per message, a NUL byte behind eac
 
 import json
 import os
+import select
 import subprocess
 import time
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ class Chromium:
     """One tab of a browser that runs."""
 
     def __init__(self, commands: IO[bytes], answers: IO[bytes]) -> None:
-        self._commands, self._answers, self._count = commands, answers, 0
+        self._commands, self._answers, self._received, self._count = commands, answers, bytearray(), 0
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
@@ -71,12 +72,14 @@ class Chromium:
                 return result
 
     def _read(self) -> bytes:
-        found = bytearray()
-        while not found.endswith(b"\0"):
-            piece = self._answers.read(1)
+        while (end := self._received.find(b"\0")) < 0:
+            assert select.select([self._answers], [], [], PATIENCE_SECONDS)[0], "the browser does not answer"
+            piece = os.read(self._answers.fileno(), 65536)
             assert piece, "the browser has ended"
-            found += piece
-        return bytes(found[:-1])
+            self._received += piece
+        found = bytes(self._received[:end])
+        del self._received[: end + 1]
+        return found
 
 
 @contextmanager

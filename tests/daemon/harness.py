@@ -1,8 +1,10 @@
 """The real daemon as a process of its own, in a directory of its own, beside a sandbox of its upstreams."""
 
 import http.client
+import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -24,6 +26,7 @@ from tokend.sandbox import Options, Sandbox, start
 T = TypeVar("T")
 # Longer than anything here takes on a busy machine; only a failing test waits for it.
 PATIENCE_SECONDS = 20.0
+_COUNT = itertools.count()
 
 
 def until(look: Callable[[], T | Literal[False] | None], what: str = "it", *, seconds: float = PATIENCE_SECONDS) -> T:
@@ -37,6 +40,14 @@ def until(look: Callable[[], T | Literal[False] | None], what: str = "it", *, se
             trouble = error
         threading.Event().wait(0.01)
     raise AssertionError(f"waited {seconds:g} s in vain for {what}") from trouble
+
+
+def loopback_address(port: int = 9464) -> str:
+    """A host and port of 127.0.0.0/8 for a program that needs one to listen at: no other test has them.
+
+    A free port of 127.0.0.1 could be taken by any other program until then.
+    """
+    return f"127.{random.SystemRandom().randint(1, 254)}.{os.getpid() % 250}.{next(_COUNT) % 250 + 1}:{port}"
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,8 @@ def test_all_five_kinds_end_to_end(home: Home) -> None:
 
 
 def test_tokens_are_refreshed_by_themselves_in_files_and_on_the_socket() -> None:
-    """A life of 4 s: the next token comes by itself, and readers never see an expired one meanwhile."""
-    with at_home(ttl=4.0) as home:
+    """A life of 8 s: the next token comes by itself, and readers never see an expired one meanwhile."""
+    with at_home(ttl=8.0) as home:
         daemon = home.start(PX).settled()
         first = daemon.lease("px")
 
@@ -105,8 +105,8 @@ def test_an_upstream_that_is_down_at_start_is_waited_for() -> None:
 def test_a_daemon_that_was_frozen_refreshes_when_it_goes_on() -> None:
     """SIGSTOP past the expiry, SIGCONT: a new token within moments, and never the expired one."""
     with at_home(ttl=2.0) as home:
-        daemon = home.start(PX).settled()
-        first = daemon.lease("px")
+        daemon = home.start(PX)
+        first = until(lambda: daemon.lease("px"), "a token")
         daemon.send(signal.SIGSTOP)
         until(lambda: time.time() > first["expires_at_unix"] + 1, "its end")
         daemon.send(signal.SIGCONT)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.behaviour.api.test_loopback_port import SECRET, address, get, listening
-from tests.daemon.harness import Daemon, Home, until
+from tests.behaviour.api.test_loopback_port import SECRET, get, listening
+from tests.daemon.harness import Daemon, Home, loopback_address, until
 from tests.daemon.tables import DAEMON, PARTNER, PX
 
 CREDENTIALS = DAEMON + 'credentials_socket = "run/credentials.sock"\n'
@@ -50,7 +50,7 @@ def test_a_daemon_whose_socket_is_taken_keeps_its_tokens_fresh_and_takes_the_pat
 
 def test_a_port_that_another_user_holds_is_taken_when_it_is_free(home: Home) -> None:
     """The error is in the status, the socket serves, the client's secret is not ours to protect meanwhile."""
-    listen = address()
+    listen = loopback_address()
     host, _, port = listen.partition(":")
     home.secret("listen", SECRET)
     home.write(PARTNER, daemon=listening(listen))
@@ -136,7 +136,7 @@ def test_a_passed_port_that_others_can_reach_is_refused(home: Home, host: str) -
 
 def test_only_administrators_see_listeners(home: Home) -> None:
     """Errors name paths."""
-    listen = address()
+    listen = loopback_address()
     home.secret("listen", SECRET)
     home.write(PARTNER, daemon=listening(listen))
     daemon = home.start().settled()

@@ -13,6 +13,7 @@ import pytest
 
 from tests.daemon.harness import Daemon, Home, at_home, metric, until
 from tests.daemon.tables import DAEMON, PARTNER, PX, TT
+from tokend.sandbox.faults import Behaviour
 
 OTHER = PARTNER.replace("providers.partner", "providers.other").replace("out/partner.jwt", "out/other.jwt")
 
@@ -195,10 +196,13 @@ def test_another_account_withdraws_the_old_token(home: Home) -> None:
     daemon = home.start(PX).settled()
     before = daemon.lease("px")
     with at_home() as elsewhere:
+        # Until both were seen there is no new token.
+        elsewhere.sandbox.stage.faults.set("projectx", Behaviour("slow", executed=True, delay=60.0))
         home.write(PX, url=elsewhere.sandbox.url)
         daemon.ask("POST", "/v1/reload")
-        until(lambda: daemon.get("/v1/tokens/px").status == 503, "the withdrawal", seconds=3)
-        until(lambda: home.out("bot.env").read_text() == "JWT_TOKEN=\n", "the file", seconds=3)
+        until(lambda: home.out("bot.env").read_text() == "JWT_TOKEN=\n", "the file")
+        assert daemon.get("/v1/tokens/px").status == 503
+        elsewhere.sandbox.stage.faults.set("projectx", None)
         daemon.settled()
         after = daemon.lease("px")
         assert after["generation"] > before["generation"]

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.daemon.harness import loopback_address
 from tests.docs.pages import ROOT, Block, blocks, commands, configuration
 from tests.providers.private_keys import ec_pem
 from tokend.sandbox import Options, Sandbox, start
@@ -86,7 +86,7 @@ class Stage:
 
     path: Path
     sandbox: Sandbox
-    listen: str = field(default_factory=lambda: f"127.0.0.1:{_free_port()}")
+    listen: str = field(default_factory=loopback_address)
 
     def mapped(self, text: str) -> str:
         """Replace the places and hosts of a page by those of this stage."""
@@ -229,9 +229,3 @@ def _wait_until_ready(stage: Stage, process: "subprocess.Popen[bytes]", log: Pat
             return
         threading.Event().wait(0.05)
     raise AssertionError(f"the daemon is not ready:\n{log.read_text()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

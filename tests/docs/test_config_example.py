@@ -21,6 +21,7 @@ from tokend.config.fields import known_keys
 from tokend.config.paths import default_socket, default_state_directory
 from tokend.plugin.secret_source import SecretSource, is_shown
 from tokend.plugin.settings import Access
+from tokend.plugin.vault_settings import VaultSettings
 from tokend.sinks.files.announce import Signal, Systemd
 
 PROVIDERS, SINKS = kinds.PROVIDERS.all(), kinds.SINKS.all()
@@ -53,6 +54,8 @@ def tables() -> Iterator[tuple[str, type[BaseModel], dict[str, Any]]]:
     yield "[daemon]", DaemonSettings, document["daemon"]
     for number, socket in enumerate(document["sockets"], 1):
         yield f"[[sockets]] {number}", SocketSettings, socket
+    for name, vault in document["vaults"].items():
+        yield f"[vaults.{name}]", VaultSettings, vault
     for name, table in document["providers"].items():
         if "vendor" in table:  # no kind's own: what is in the vendor's file
             continue
@@ -105,11 +108,13 @@ def as_duration(value: Any) -> Any:
 def test_every_kind_of_provider_and_sink_is_shown() -> None:
     """Also one that will be added."""
     models = {model for _, model, _ in tables()}
-    assert models == {DaemonSettings, SocketSettings, *PROVIDERS.values(), *SINKS.values()}
+    assert models == {DaemonSettings, SocketSettings, VaultSettings, *PROVIDERS.values(), *SINKS.values()}
 
 
 @pytest.mark.parametrize(
-    "model", [DaemonSettings, SocketSettings, *PROVIDERS.values(), *SINKS.values()], ids=lambda model: model.__name__
+    "model",
+    [DaemonSettings, SocketSettings, VaultSettings, *PROVIDERS.values(), *SINKS.values()],
+    ids=lambda model: model.__name__,
 )
 def test_every_key_of_every_table_is_there_and_no_other(model: type[BaseModel]) -> None:
     """Derived from the models: a new field has to be written down here."""
@@ -118,7 +123,9 @@ def test_every_key_of_every_table_is_there_and_no_other(model: type[BaseModel]) 
 
 
 @pytest.mark.parametrize(
-    "model", [DaemonSettings, SocketSettings, *PROVIDERS.values(), *SINKS.values()], ids=lambda model: model.__name__
+    "model",
+    [DaemonSettings, SocketSettings, VaultSettings, *PROVIDERS.values(), *SINKS.values()],
+    ids=lambda model: model.__name__,
 )
 def test_the_pages_name_every_key(model: type[BaseModel]) -> None:
     """Those of the daemon on the page of the configuration, the others on any page."""
@@ -166,7 +173,7 @@ def test_every_way_to_name_a_secret_is_shown() -> None:
     """In a table, and among the rules at the top."""
     used = {key for _, _, table in tables() for value in table.values() if isinstance(value, dict) for key in value}
     assert set(known_keys(SecretSource, ())) <= used
-    for place in ("env", "file", "credential", "command", "token", "age", "keyring"):
+    for place in ("env", "file", "credential", "command", "token", "age", "keyring", "vault"):
         assert re.search(rf"^# +{{ {place} = ", text(), re.MULTILINE)
 
 
@@ -192,7 +199,7 @@ def everything(tmp_path: Path) -> Config:
     written(tmp_path, pyrage.encrypt(rsa_pem().encode(), [identity.to_public()]), name="github-app.pem.age")
     written(tmp_path, str(identity), name="identity.txt")
     written(tmp_path, google_key(), name="google-key.json")
-    for name in ("partner.secret", "listen.secret", "vault.role-id", "cloud.key"):
+    for name in ("partner.secret", "listen.secret", "vault.role-id", "cloud.key", "exchange.key"):
         written(tmp_path, "obviously fake, and longer than 32 bytes", name=name)
     for name in ("credentials/tokend-state-key", "old-state.key", "login.key"):
         written(tmp_path, "obviously fake, and of 32 bytes.", name=name)

@@ -1,5 +1,7 @@
 """File systems that several machines share, by the table of mounts."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,16 @@ def test_kinds_of_this_machine_alone(kind: str) -> None:
 
 def test_the_table_of_this_machine_is_read(tmp_path: Path) -> None:
     """By default; and a link leads to where it points."""
-    assert shared_file_system(tmp_path / "login") == shared_file_system(tmp_path / "login", MOUNTS.read_text())
+    script = (
+        "import os, sys\n"
+        "from tokend.files import shared_file_system\n"
+        "opened = []\n"
+        "sys.addaudithook(lambda event, given: event == 'open' and opened.append(str(given[0])))\n"
+        "shared_file_system(sys.argv[1])\n"
+        "print(*opened)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, tmp_path / "login"], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == [str(MOUNTS)]
+    assert shared_file_system(tmp_path / "login", MOUNTS.read_text()) == shared_file_system(tmp_path / "login")
     (tmp_path / "link").symlink_to("/home/ann")
     assert at(str(tmp_path / "link" / "login")) == "nfs4"

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 LINGER_SECONDS = 60
 # A socket that takes nothing for so long takes nothing more.
 SETTLED_SECONDS = 0.02
-# What honest clients may have to wait for each answer meanwhile.
-PROMPT_SECONDS = 2.0
+# What honest clients may have to wait for each answer meanwhile on a busy machine: much less than a close takes.
+PROMPT_SECONDS = 15.0
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from tests.daemon.harness import loopback_address
 from tokend.access.peer import Peer
 from tokend.httpd.application import PreparedAnswer
 from tokend.httpd.loopback_server import LoopbackServer
@@ -183,12 +184,12 @@ def secret(tmp_path: Path) -> Iterator[Path]:
 
 def test_another_application_is_served_over_the_loopback_port(secret: Path) -> None:
     """The port's own rules (Host, secret) come before the application; what passes them is answered by it."""
-    hello = Hello()
+    hello, host = Hello(), loopback_address().partition(":")[0]  # no other program takes the port when it is closed
     found: list[tuple[int, bytes]] = []
 
     def ask(port: int, *requests: dict[str, str]) -> None:
         for headers in requests:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+            connection = http.client.HTTPConnection(host, port, timeout=PATIENCE_SECONDS)
             connection.request("GET", "/page", headers=headers)
             answer = connection.getresponse()
             found.append((answer.status, answer.read()))
@@ -196,7 +197,7 @@ def test_another_application_is_served_over_the_loopback_port(secret: Path) -> N
 
     async def scenario() -> None:
         source = SecretSource(file=secret)
-        server = LoopbackServer(hello, "127.0.0.1", 0, lambda: source, threads=ThreadPool(1))
+        server = LoopbackServer(hello, host, 0, lambda: source, threads=ThreadPool(1))
         await server.start()
         try:
             bearer = {"Authorization": f"Bearer {SECRET}"}
@@ -204,7 +205,7 @@ def test_another_application_is_served_over_the_loopback_port(secret: Path) -> N
         finally:
             await server.close(grace_seconds=1)
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", server.port), PATIENCE_SECONDS)
+            socket.create_connection((host, server.port), PATIENCE_SECONDS)
 
     run(scenario)
     assert [status for status, _ in found] == [200, 401, 403]

@@ -6,6 +6,7 @@ import pytest
 
 from tokend import kinds
 from tokend.config import DaemonSettings
+from tokend.plugin.secret_source import PLACES
 
 PROVIDERS, SINKS = kinds.PROVIDERS.all(), kinds.SINKS.all()
 
@@ -21,4 +22,5 @@ def test_every_model_has_a_json_schema_of_its_toml_keys(model: type[Any]) -> Non
     if secret := schema.get("$defs", {}).get("SecretSource"):
         string, table = secret["anyOf"]
         assert string["type"] == "string"
-        assert set(table["properties"]) == {"env", "file", "credential", "command", "token", "encoding"}
+        beside = {"identity", "mount", "path", "field", "select", "encoding"}
+        assert set(table["properties"]) == {*PLACES, *beside}

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.daemon.harness import loopback_address
 from tests.sandbox.player import Play, Player
 from tokend.sandbox import Options, start
 
@@ -98,17 +99,18 @@ def test_what_is_not_http_is_refused_without_an_echo(play: Play) -> None:
 def test_closing_cuts_waits_short_and_ends_idle_connections_and_threads() -> None:
     """Neither a slow answer nor a client that keeps its connection holds a test up."""
     before = set(threading.enumerate())
-    sandbox = start(Options(latency=3600.0))
-    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=DEADLINE_SECONDS) as waiting:
+    host = loopback_address().partition(":")[0]  # no other program takes the port when it is closed
+    sandbox = start(Options(host=host, latency=3600.0))
+    with socket.create_connection((host, sandbox.port), timeout=DEADLINE_SECONDS) as waiting:
         waiting.sendall(b"GET /portfolio HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        with socket.create_connection(("127.0.0.1", sandbox.port), timeout=DEADLINE_SECONDS):
+        with socket.create_connection((host, sandbox.port), timeout=DEADLINE_SECONDS):
             began = time.monotonic()
             sandbox.close()
             sandbox.close()
             assert time.monotonic() - began < DEADLINE_SECONDS
     assert set(threading.enumerate()) <= before
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", sandbox.port), timeout=DEADLINE_SECONDS)
+        socket.create_connection((host, sandbox.port), timeout=DEADLINE_SECONDS)
 
 
 def test_a_taken_port_is_an_error_that_leaves_nothing_behind(play: Play) -> None:

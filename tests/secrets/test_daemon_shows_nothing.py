@@ -1,6 +1,5 @@
 """One real daemon at debug level, every class of failure, secrets planted everywhere: and then the search."""
 
-import contextlib
 import http.client
 import re
 import signal
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tests.daemon.harness import Daemon, Home, at_home, until
+from tests.daemon.harness import Daemon, Home, at_home, loopback_address, until
 from tests.secrets.echo import Echo, echoing
 from tests.secrets.planted import ACCEPTED, SECRETS, inputs_and_sinks, lay_out, tables
 from tests.secrets.search import JWT, traces
@@ -47,7 +46,7 @@ def test_nothing_that_the_daemon_shows_holds_a_secret() -> None:
         at_home(**{option: SECRETS[name] for name, option in ACCEPTED.items()}) as home,
         echoing(SECRETS["xerve"]) as echo,
     ):
-        listen = _free_address()
+        listen = loopback_address()
         text = tables(echo.url, listen).format(url=home.sandbox.url)
         home.environ.update(lay_out(home))
         home.save(home.config, text)
@@ -238,8 +237,3 @@ def _check_that_it_was_a_test(seen: Seen, echo: Echo) -> None:
     assert b"Fatal Python error: Aborted" in seen.shown["log"]
     assert echo.elsewhere is not None
     assert echo.elsewhere.received == []
-
-
-def _free_address() -> str:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as sock:
-        return f"127.0.0.1:{sock.getsockname()[1]}"

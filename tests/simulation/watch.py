@@ -192,7 +192,7 @@ class Watch:
             else:
                 seen.told_expired = 0
         troubled = worker.state in (State.FAILING, State.REJECTED) or record.failures > 0
-        reason = record.last_error or worker.unreadable
+        reason = record.last_error or worker.reconciliation.unreadable
         self.hold(not troubled or reason is not None, mark, "trouble without a reason")
         dead = worker.state is not State.REJECTED and worker.next_attempt() is None and lease is None
         self.hold(not dead, mark, "nobody will ask again")

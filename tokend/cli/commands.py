@@ -40,7 +40,7 @@ SECTIONS = {
         "sync": ("tokend.cli.sync", "Write a token to its files and stores now."),
         "login": ("tokend.cli.login", "Log in where a person has to: in a browser or with a code."),
         "logout": ("tokend.cli.logout", "End a login, here and at its server."),
-        "forget": ("tokend.cli.forget", "Drop a compromised token everywhere and log in again."),
+        "forget": ("tokend.cli.forget", "Drop a compromised token everywhere and ask for another one."),
     },
     "The daemon": {
         "init": ("tokend.cli.init", "Write a commented configuration to begin with."),

@@ -12,16 +12,26 @@ from tokend.plugin.secret_source import PLACES
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NAME_PATTERN = "^[a-z0-9][a-z0-9._-]{0,63}$"
 
+# Keys beside ``vault`` in the table of a secret.
+IN_A_VAULT = ("mount", "path", "field")
+
 
 def configuration_schema() -> tuple[dict[str, Any], list[str]]:
     """Return the schema of a configuration file, as a JSON object, and a sentence for each kind that is left out."""
     from tokend import kinds
     from tokend.config import DaemonSettings, SocketSettings
+    from tokend.plugin.vault_settings import VaultSettings
 
     (providers, faulty_providers), (sinks, faulty_sinks) = kinds.PROVIDERS.usable(), kinds.SINKS.usable()
     left_out = [error.detail for error in (*faulty_providers, *faulty_sinks)]
     left_out += [*_drop_without_schema(providers), *_drop_without_schema(sinks)]
-    models: list[type[BaseModel]] = [DaemonSettings, SocketSettings, *providers.values(), *sinks.values()]
+    models: list[type[BaseModel]] = [
+        DaemonSettings,
+        SocketSettings,
+        VaultSettings,
+        *providers.values(),
+        *sinks.values(),
+    ]
     references, found = models_json_schema([(model, "validation") for model in models], schema_generator=_Toml)
     definitions = _untitled(found["$defs"])
     refer = {model: references[model, "validation"] for model in models}
@@ -45,6 +55,11 @@ def configuration_schema() -> tuple[dict[str, Any], list[str]]:
             "include": {"type": "array", "items": {"type": "string", "minLength": 1}},
             "daemon": refer[DaemonSettings],
             "sockets": {"type": "array", "items": refer[SocketSettings]},
+            "vaults": {
+                "type": "object",
+                "propertyNames": {"pattern": NAME_PATTERN},
+                "additionalProperties": refer[VaultSettings],
+            },
             "providers": {
                 "type": "object",
                 "propertyNames": {"pattern": NAME_PATTERN},
@@ -92,7 +107,7 @@ def _untitled(schema: Any) -> Any:
 def _secret(definition: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of a secret: a string, or a table with exactly one key of `PLACES`."""
     text, table = definition["anyOf"]
-    together = {"age": ["identity"], "identity": ["age"]}
+    together = {"age": ["identity"], "identity": ["age"], "vault": ["path"], **{key: ["vault"] for key in IN_A_VAULT}}
     places = {**table, "oneOf": [{"required": [place]} for place in PLACES], "dependentRequired": together}
     del places["description"]
     return {"description": "A secret: where it is, or (tokend check warns) itself.", "oneOf": [text, places]}

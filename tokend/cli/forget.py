@@ -13,7 +13,7 @@ from tokend.client import TokenClient
 @OUTPUT
 @SOCKET
 def command(name: str, output: str, socket: str | None) -> None:
-    """Drop a compromised token from memory, state and files, and log in again. For admins."""
+    """Drop a compromised token from memory, state and files, and ask for another one. For admins."""
     TokenClient(socket).forget(name)
     text = f"{name}: forgotten; a new login follows"
     click.echo(json.dumps({"version": 1, "name": name}) if output == "json" else text)

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from tokend.plugin.secret_source import SecretSource, is_shown
+from tokend.plugin.secret_table import IsSecretTable
 from tokend.plugin.shown_text import looks_secret
 from tokend.values.near_miss import nearest
 
@@ -19,8 +20,8 @@ NEARLY_CERTAIN = 0.8
 # An unknown key with one of these words may hold a secret.
 _SECRETIVE = re.compile(r"secret|key|token|pass|pwd|pin|auth|cred|private|jwt|sig|user", re.IGNORECASE)
 # Keys of a secret's table that name its place. A value may still be a secret written there by mistake (`is_no_secret`).
-SHOWN_PLACES = frozenset({"env", "file", "credential", "token", "age", "identity", "keyring"})
-_PLACES = SHOWN_PLACES | {"encoding", "select"}
+SHOWN_PLACES = frozenset({"env", "file", "credential", "token", "age", "identity", "keyring", "vault"})
+_PLACES = SHOWN_PLACES | {"encoding", "select", "mount", "path", "field"}
 
 
 class Visibility(Enum):
@@ -91,6 +92,11 @@ def allowed_values(model: type[BaseModel], where: Where) -> list[str]:
 def secret_fields(model: type[BaseModel]) -> list[str]:
     """Return the keys that hold secrets."""
     return [key for key, field in _fields(model).items() if _holds(field.annotation, (SecretSource,))]
+
+
+def secret_tables(model: type[BaseModel]) -> list[str]:
+    """Return the keys of the tables that hold secrets by names."""
+    return [key for key, field in _fields(model).items() if any(isinstance(m, IsSecretTable) for m in field.metadata)]
 
 
 def known_and_public_keys(models: Iterable[type[BaseModel]]) -> tuple[frozenset[str], frozenset[str]]:

@@ -39,7 +39,7 @@ from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import Access, OnDemandSettings, ProviderSettings, SinkSettings
 from tokend.values.near_miss import did_you_mean, nearest
 
-TOP_LEVEL = ("daemon", "include", "providers", "sockets")
+TOP_LEVEL = ("daemon", "include", "providers", "sockets", "vaults")
 
 
 def load(
@@ -80,6 +80,10 @@ def load(
     documents = [main, *included.documents]
     if before is not None:
         check_not_emptied(documents, before, findings)
+    if any("vaults" in document.values for document in documents):
+        from tokend.config.vault_tables import read_vaults  # few configurations have one
+
+        read_vaults(loading, documents)
     daemon = _daemon(loading, main)
     _sockets(loading, main)
     for document in documents:
@@ -178,15 +182,18 @@ def _sockets(loading: Loading, main: Document) -> None:
 
 
 def _stop_providers_of_unsafe_files(loading: Loading) -> None:
-    """Let the providers of unsafe included files and vendors fail at a start: somebody else may have written them.
+    """Let the providers of unsafe included files, vendors and vaults fail at a start: they may be somebody else's.
 
     They make no attempt and write to no sink, and only root and the daemon's user may read what is still held.
     """
     unsafe = {one.file: one.message for one in loading.findings.warnings if one.code == "unsafe_path" and not one.where}
     for name, document in loading.origins.items():
-        files = (document.path, loading.vendor_files.get(name))
+        files, known = [document.path, loading.vendor_files.get(name)], loading.found.get(name)
+        if unsafe and loading.placed_vaults and known is not None:
+            from tokend.config.vault_tables import files_of_vaults
+
+            files += files_of_vaults(loading, known)
         reason = next((unsafe[str(file)] for file in files if str(file) in unsafe), None)
-        known = loading.found.get(name)
         if reason is not None and known is not None:
             closed = known.settings.model_copy(update={"access": Access()})
             # Without the digest of the table: a reload must validate it again.
@@ -206,6 +213,10 @@ def _check_everything(loading: Loading, documents: list[Document], daemon: Place
         check_listen_secret(daemon, loading.environ, loading.findings)
         check_state_keys(daemon, loading.environ, loading.findings)
         check_notify(daemon, loading.findings)
+    if loading.placed_vaults:
+        from tokend.config.vault_tables import check_used_vaults
+
+        check_used_vaults(loading)
     for table in (*loading.valid, *filter(_names_files, loading.placed_sinks)):
         try:
             check_secrets(table, loading.environ, loading.findings)
@@ -216,13 +227,14 @@ def _check_everything(loading: Loading, documents: list[Document], daemon: Place
 def _check_tables(loading: Loading, documents: list[Document], daemon: PlacedSettings | None) -> None:
     tables = [*loading.valid, *loading.placed_sinks]
     settings = None if daemon is None else daemon.settings
-    inputs = files_read(documents, tables, settings)
+    inputs = files_read(documents, [*tables, *loading.placed_vaults], settings)
     check_sockets(loading.sockets, inputs, loading.origins, loading.findings)
     state = None if settings is None else settings.state_directory
     check_targets(loading.placed_sinks, inputs, state, loading.findings)
     on_demand = {str(place.path[-1]) for place in loading.valid if isinstance(place.settings, OnDemandSettings)}
     check_tokens(loading.placed_sinks, loading.origins, on_demand, loading.findings)
-    check_references(loading.valid, loading.placed_sinks, loading.origins, on_demand, loading.findings)
+    others = [*loading.placed_sinks, *loading.placed_vaults]
+    check_references(loading.valid, others, loading.origins, on_demand, loading.findings)
     check_group_modes(loading.placed_sinks, loading.findings)
     check_stores(loading.placed_sinks, loading.valid, loading.findings)
     check_target_places(loading.placed_sinks, loading.findings)

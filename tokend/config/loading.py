@@ -20,6 +20,7 @@ from tokend.plugin.settings import ProviderSettings, SinkSettings
 
 if TYPE_CHECKING:
     from tokend.config.vendor_lookup import VendorLookup
+    from tokend.plugin.vault_settings import VaultSettings
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -47,6 +48,10 @@ class Loading:
     vendor_directories: tuple[Path, ...] = ()
     vendors: "VendorLookup | None" = None
     vendor_files: dict[str, Path] = field(default_factory=dict)
+    # The vaults by name, None for one with errors; a digest of their tables.
+    vaults: "dict[str, VaultSettings | None]" = field(default_factory=dict)
+    placed_vaults: list[PlacedSettings] = field(default_factory=list)
+    vaults_digest: bytes = b""
 
     def error(
         self, document: Document, path: toml_positions.Path, message: str, visibility: Visibility = Visibility.HIDDEN
@@ -56,7 +61,10 @@ class Loading:
 
     def vocabulary(self) -> Vocabulary:
         """Return the keys of all tables. Imports all kinds: a key may be harmless in one, and a secret in another."""
-        models: list[type[BaseModel]] = [DaemonSettings, SocketSettings, *self.providers.usable(), *self.sinks.usable()]
+        from tokend.plugin.vault_settings import VaultSettings
+
+        kinds = [*self.providers.usable(), *self.sinks.usable()]
+        models: list[type[BaseModel]] = [DaemonSettings, SocketSettings, VaultSettings, *kinds]
         return Vocabulary(*known_and_public_keys(models))
 
     def vendor_lookup(self) -> "VendorLookup":
@@ -79,7 +87,8 @@ def validate(
 ) -> M | None:
     """Validate a table. Add its errors and return None if it has some. Keys in ``beside`` are validated apart."""
     try:
-        settings = model.model_validate(values, context={"directory": str(document.path.parent)})
+        context = {"directory": str(document.path.parent), "vaults": loading.vaults}
+        settings = model.model_validate(values, context=context)
         check_methods(settings)
     except ValidationError as error:
         for details in error.errors(include_url=False, include_input=True):

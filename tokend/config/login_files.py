@@ -45,6 +45,12 @@ def check_login_files(
 
 def _check_key(provider: PlacedSettings, environ: Mapping[str, str], findings: Findings) -> None:
     source = login_file_key_of(provider.settings)
+    if source is not None and source.vault is not None:
+        message = (
+            "login_file_key: it is read with its file, and waits for no server: use { credential = } or { file = }"
+        )
+        place = (*provider.path, "login_file_key")
+        findings.errors.append(provider.document.problem(place, message, visibility=Visibility.PLACES))
     if source is None or source.is_read_later:
         return  # known when it is read
     try:

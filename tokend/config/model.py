@@ -95,7 +95,7 @@ class DaemonSettings(Settings):
         if value is not None and value.command is not None:
             raise ValueError("it is read at each request, and each client would run the command: use { file = }")
         if value is not None and value.is_read_later:
-            raise ValueError("it is read at each request, and each client would ask the keyring: use { file = }")
+            raise ValueError("it is read at each request, and each client would ask a server: use { file = }")
         return value
 
     @field_validator("state_key", "previous_state_key")
@@ -104,7 +104,7 @@ class DaemonSettings(Settings):
         if value is not None and value.token is not None:
             raise ValueError("tokens are kept in the state, which this key opens: use { credential = } or { file = }")
         if value is not None and value.command is None and value.is_read_later:
-            raise ValueError("it is read before all else, and waits for no service: use { credential = } or { file = }")
+            raise ValueError("it is read before all else, and waits for no server: use { credential = } or { file = }")
         return value
 
     @model_validator(mode="after")
@@ -150,12 +150,12 @@ def digest_of(raw: bytes) -> bytes:
     return hashlib.sha256(raw).digest()
 
 
-def table_digest(directory: Path, table: Mapping[str, Any]) -> bytes:
-    """Return a digest of a parsed table and of the directory that its relative paths start at.
+def table_digest(directory: Path, table: Mapping[str, Any], vaults: bytes = b"") -> bytes:
+    """Return a digest of a parsed table, of the directory that its relative paths start at, and of the vaults' tables.
 
     ``repr`` keeps everything that TOML can express: types, the order of keys, each bit of a float, dates and offsets.
     """
-    return hashlib.blake2b(repr((str(directory), table)).encode(), digest_size=TABLE_DIGEST_BYTES).digest()
+    return hashlib.blake2b(repr((str(directory), table)).encode() + vaults, digest_size=TABLE_DIGEST_BYTES).digest()
 
 
 @dataclass(frozen=True, slots=True)

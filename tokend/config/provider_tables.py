@@ -63,7 +63,7 @@ def _read_provider(loading: Loading, document: Document, name: str, table: dict[
             return
         table = whole
         loading.vendor_files[name] = document.defaults[name].file
-    digest = table_digest(document.path.parent, table)
+    digest = table_digest(document.path.parent, table, loading.vaults_digest)
     if (defaults := document.defaults.get(name)) is not None:
         from tokend.config.vendor_defaults import with_literals
 
@@ -99,7 +99,7 @@ def _provider(loading: Loading, document: Document, name: str, table: dict[str, 
     if settings is None:
         place = PlacedSettings(None, document, path)
         if loading.reads_secrets:
-            check_secrets_of_invalid(model, values, place, loading.environ, loading.findings)
+            check_secrets_of_invalid(model, values, place, loading.environ, loading.findings, loading.vaults)
     else:
         loading.valid.append(PlacedSettings(settings, document, path))
         loading.found[name] = ProviderConfig(name, settings, tuple(sinks), digest)
@@ -121,7 +121,7 @@ def _sinks(loading: Loading, document: Document, tables: Any, path: toml_positio
         sink = validate(loading, document, model, table, here)
         if sink is None and loading.reads_secrets:
             check_secrets_of_invalid(
-                model, table, PlacedSettings(None, document, here), loading.environ, loading.findings
+                model, table, PlacedSettings(None, document, here), loading.environ, loading.findings, loading.vaults
             )
         elif sink is not None:
             sinks.append(sink)

@@ -1,4 +1,5 @@
-"""Checks of references: secrets that are another provider's token, ``{ token = "NAME" }``."""
+"""Checks of references: secrets that are another provider's token, ``{ token = "NAME" }``, or that are in a vault whose
+credential is one."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -7,22 +8,26 @@ from tokend.config.fields import Visibility
 from tokend.config.findings import Findings
 from tokend.values.near_miss import did_you_mean
 
+Key = tuple[str, ...]
+
 
 def check_references(
     providers: Iterable[PlacedSettings],
-    sinks: Iterable[PlacedSettings],
+    others: Iterable[PlacedSettings],
     origins: Mapping[str, object],
     on_demand: Collection[str],
     findings: Findings,
 ) -> None:
     """Report an error for each reference to no provider or to an on-demand provider, and for each circle.
 
-    ``origins`` has the names of all providers. A provider that needs its own token, at once or by way of others, could
-    never begin. A sink may use the token that it writes: it writes when the token is there.
+    ``others`` are sinks and vaults. ``origins`` has the names of all providers. A provider that needs its own token, at
+    once or by way of others, could never begin. A sink may use the token that it writes: it writes when that is there.
     """
     tables = {str(place.path[-1]): place for place in providers}
-    for place in (*tables.values(), *sinks):
+    for place in (*tables.values(), *others):
         for key, name in _references(place):
+            if key[-1] == "vault":
+                continue  # reported at the table of the vault
             if name not in origins:
                 # Shown only if it resembles a name: somebody may have written the secret itself.
                 near = did_you_mean(name, origins)
@@ -51,7 +56,7 @@ def _check_circles(tables: Mapping[str, PlacedSettings], findings: Findings) -> 
             del left[name]
 
 
-def _needing_each_other(left: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str, str]]]:
+def _needing_each_other(left: dict[str, list[tuple[Key, str]]]) -> dict[str, list[tuple[Key, str]]]:
     """Return those of ``left`` that are in a circle, or need the token of one that is."""
     while free := {name for name, needs in left.items() if not any(other in left for _, other in needs)}:
         left = {name: needs for name, needs in left.items() if name not in free}
@@ -64,15 +69,15 @@ def _sentence(circle: list[str]) -> str:
     return f"each of these needs the next one's token, so that none could begin: {' → '.join([*circle, circle[0]])}"
 
 
-def _references(place: PlacedSettings) -> Iterator[tuple[str, str]]:
+def _references(place: PlacedSettings) -> Iterator[tuple[Key, str]]:
     """Yield key and name of each reference of a table."""
     for key, source in place.settings.secrets().items():
-        if source.token is not None:
-            yield key, source.token
+        if (name := source.needed_token) is not None:
+            yield (*key.split("."), "vault" if source.token is None else "token"), name
 
 
 def _report(
-    place: PlacedSettings, key: str, message: str, findings: Findings, visibility: Visibility = Visibility.PLACES
+    place: PlacedSettings, key: Key, message: str, findings: Findings, visibility: Visibility = Visibility.PLACES
 ) -> None:
-    path = (*place.path, *key.split("."), "token")
+    path = (*place.path, *key)
     findings.errors.append(place.document.problem(path, message, visibility=visibility))

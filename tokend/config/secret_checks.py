@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokend.config.config_files import Document, one_line
 from tokend.config.findings import ConfigProblem, Findings, in_status
@@ -27,6 +27,9 @@ from tokend.values.errors import NoCredentialsError, UnsafePathError
 from tokend.values.secret import Secret
 from tokend.values.status import StatusWarning
 from tokend.values.url import is_metadata_server
+
+if TYPE_CHECKING:
+    from tokend.plugin.vault_settings import VaultSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,10 @@ class Finding:
     is_of_unit: bool = False
 
 
-def findings_of(settings: ProviderSettings | SinkSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Inspect the secrets and the files of one provider or sink."""
+def findings_of(
+    settings: "ProviderSettings | SinkSettings | VaultSettings", environ: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Inspect the secrets and the files of one provider, sink or vault."""
     inspected = inspect_all(settings.secrets(), environ, fields_without_secret(type(settings)))
     unreadable = frozenset(key for key, one in inspected.items() if one.error is not None)
     yield from of_secrets(inspected, settings.missing_secrets(unreadable))

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tokend.config.config_files import PlacedSettings
-from tokend.config.fields import Visibility, secret_fields
+from tokend.config.fields import Visibility, secret_fields, secret_tables
 from tokend.config.findings import Findings
 from tokend.config.secret_checks import Finding, findings_of, inspect_all, of_command, of_secrets
 from tokend.plugin.field_roles import fields_that_may_be_absent, fields_without_secret
@@ -70,28 +70,34 @@ def check_secrets_of_invalid(
     place: PlacedSettings,
     environ: Mapping[str, str],
     findings: Findings,
+    vaults: Mapping[str, object],
 ) -> None:
     """Check the secrets of a table that has other errors, so that all errors are reported at once.
 
     Secrets whose own table is invalid are skipped: their errors are reported already.
     """
-    sources: dict[str, SecretSource] = {}
-    context = {"directory": str(place.document.path.parent)}
-    for key in secret_fields(model):
-        value = values.get(key)
-        if isinstance(value, str):
-            sources[key] = SecretSource(literal=Secret(value))
-        elif isinstance(value, dict):
-            try:
-                sources[key] = SecretSource.model_validate(value, context=context)
-            except ValidationError:
-                continue
+    written = {key: values.get(key) for key in secret_fields(model)}
+    for key in secret_tables(model):
+        table = values.get(key)
+        written |= {f"{key}.{name}": value for name, value in table.items()} if isinstance(table, dict) else {}
+    context = {"directory": str(place.document.path.parent), "vaults": vaults}
+    sources = {key: source for key, value in written.items() if (source := _source(value, context)) is not None}
     # An optional secret may replace the others: only valid settings can say which secrets are missing.
     missing = frozenset() if fields_that_may_be_absent(model) & values.keys() else frozenset(sources)
     harmless = fields_without_secret(model)
     for finding in of_secrets(inspect_all(sources, environ, harmless), missing):
         report(place, finding, findings)
     report_literals(place, sources, harmless, findings)
+
+
+def _source(value: object, context: Mapping[str, Any]) -> SecretSource | None:
+    """Return the place of a secret as it is written; None if it is none, or has an error of its own."""
+    if isinstance(value, str):
+        return SecretSource(literal=Secret(value))
+    try:
+        return SecretSource.model_validate(value, context=context) if isinstance(value, dict) else None
+    except ValidationError:
+        return None
 
 
 def report(place: PlacedSettings, finding: Finding, findings: Findings) -> None:

@@ -1,8 +1,8 @@
 """A vendor's table as the defaults of a user's: merged, filled in, and which key comes from whom. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,8 +20,8 @@ _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([a-z][a-z0-9_]*)\}", re.ASCII)
 class Defaults:
     """What one provider's table has from a vendor's file.
 
-    ``written`` is the user's own table and ``given`` the vendor's. ``keys`` maps a path of ``given`` to its key in the
-    file. ``is_partial``: something that the vendor needs is missing, so the vendor's part cannot be judged;
+    ``written`` is the user's own table and ``given`` the vendor's. ``key_of`` returns the key in the file of a path of
+    ``given``. ``is_partial``: something that the vendor needs is missing, so the vendor's part cannot be judged;
     ``reported`` has the paths of what is missing.
     """
 
@@ -29,20 +29,20 @@ class Defaults:
     file: Path
     written: Mapping[str, Any]
     given: Mapping[str, Any]
-    keys: Mapping[Where, str]
+    key_of: Callable[[Where], str] = field(repr=False)
     is_partial: bool = False
     reported: frozenset[Where] = frozenset()
 
     def is_written(self, below: Where) -> bool:
         """Return whether the user wrote the value at a path of the table; an array is one value."""
-        return _has(self.written, below)
+        return is_written(self.written, below)
 
     def origin(self, below: Where) -> str | None:
         """Return the key in the vendor's file of a value that the user did not write; None if it is not from there."""
         if self.is_written(below):
             return None
         ends = range(len(below), 0, -1)
-        return next((self.keys[below[:end]] for end in ends if below[:end] in self.keys), None)
+        return next((self.key_of(below[:end]) for end in ends if has(self.given, below[:end])), None)
 
     def is_unjudged(self, below: Where) -> bool:
         """Return whether an error there only follows from what is missing, which is reported."""
@@ -98,14 +98,6 @@ def placeholders_in(value: Any) -> Iterator[str]:
         yield from (match[1] for match in _PLACEHOLDER.finditer(value) if match[1])
 
 
-def paths_in(table: Mapping[str, Any], above: Where = ()) -> Iterator[Where]:
-    """Yield the paths of all keys of a table and of its inner tables."""
-    for key, value in table.items():
-        yield (*above, key)
-        if isinstance(value, Mapping):
-            yield from paths_in(value, (*above, key))
-
-
 def has(table: Mapping[str, Any], below: Where) -> bool:
     """Return whether a table has something at a path."""
     here: Any = table
@@ -116,12 +108,7 @@ def has(table: Mapping[str, Any], below: Where) -> bool:
     return True
 
 
-def dotted(path: Where) -> str:
-    """Return a path as a TOML key shows it."""
-    return ".".join(str(part) for part in path)
-
-
-def _has(table: Mapping[str, Any], below: Where) -> bool:
+def is_written(table: Mapping[str, Any], below: Where) -> bool:
     """Return as `has`; what lies inside a value that is no table is there with that value."""
     here: Any = table
     for part in below:
@@ -131,3 +118,8 @@ def _has(table: Mapping[str, Any], below: Where) -> bool:
             return False
         here = here[part]
     return True
+
+
+def dotted(path: Where) -> str:
+    """Return a path as a TOML key shows it."""
+    return ".".join(str(part) for part in path)

@@ -7,7 +7,7 @@ from typing import Any
 from tokend.config.config_files import Document
 from tokend.config.fields import Visibility
 from tokend.config.findings import ConfigProblem, Findings
-from tokend.config.vendor_defaults import Defaults, Where, has, merged, paths_in
+from tokend.config.vendor_defaults import Defaults, Where, has, is_written, merged
 from tokend.config.vendor_file import ENVIRONMENT_KEY, NAME_KEY, Vendor
 from tokend.config.vendor_lookup import VendorLookup
 from tokend.plugin.shown_text import shown
@@ -51,9 +51,9 @@ def with_defaults(
     if vendor.settings.environments:
         written.pop(ENVIRONMENT_KEY, None)
     given = vendor.defaults(chosen.environment, chosen.values)
-    whole = merged(given, written)
-    missing = {tuple(key.split(".")): what for key, what in vendor.settings.needs.items()}
-    missing = {where: what for where, what in missing.items() if not has(written, where)}
+    needs = {tuple(key.split(".")): what for key, what in vendor.settings.needs.items()}
+    # The vendor may give a part of what is needed, as the encoding of a secret.
+    missing = {where: what for where, what in needs.items() if not is_written(written, where)}
     findings.errors += [problem(where, message) for where, message in chosen.faults]
     for where, what in missing.items():
         message = f'{where[-1]} is missing: vendor "{name}" needs it{f" ({what})" if what else ""}'
@@ -63,11 +63,11 @@ def with_defaults(
         file=vendor.path,
         written=table,
         given=given,
-        keys={where: vendor.key_of(where, chosen.environment) for where in paths_in(given)},
+        key_of=lambda below: vendor.key_of(below, chosen.environment),
         is_partial=bool(chosen.faults or missing),
         reported=frozenset(missing),
     )
-    return whole
+    return merged(given, written)
 
 
 def _name_in(written: Any) -> str | None:

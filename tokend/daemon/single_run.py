@@ -12,7 +12,7 @@ from tokend.api.serializers import held
 from tokend.config import Config
 from tokend.daemon.app import apply_first_config, start_engine
 from tokend.daemon.wiring import EngineParts, Launch
-from tokend.engine.held.attempt import INITIAL
+from tokend.engine.held.provider_login import INITIAL
 from tokend.engine.supervisor import Supervisor
 from tokend.machine.logs import get_logger
 from tokend.plugin.login import keeps_login_in_state

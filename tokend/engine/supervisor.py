@@ -147,7 +147,7 @@ class Supervisor:
         """Let the providers and sinks react that use another provider's ``token`` as a secret."""
         for name in readers:
             if (provider := self._providers.get(name)) is not None:
-                if any(one.token == token for one in provider.settings.secrets().values()):
+                if any(one.needed_token == token for one in provider.settings.secrets().values()):
                     provider.secrets_changed()
                 self._sinks[name].token_changed(token)
 

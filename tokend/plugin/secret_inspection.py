@@ -35,8 +35,8 @@ class Inspected:
 def inspect_secret(
     key: str, source: SecretSource, environ: Mapping[str, str] = os.environ, *, confidential: bool = True
 ) -> Inspected:
-    """Read and inspect the secret of one key. A command is not run: only its program's path is looked at. A keyring is
-    not asked, and another provider's token is not read: the running daemon has it.
+    """Read and inspect the secret of one key. A command is not run: only its program's path is looked at. Keyring
+    and vault are not asked, and another provider's token is not read: the running daemon has it.
 
     ``confidential`` is false for a value that everybody may read, as a user name.
     """

@@ -30,7 +30,12 @@ def read_secret(source: SecretSource, environ: Mapping[str, str] = os.environ) -
     Strips one trailing newline before decoding. Reads a file until two reads agree. Raises `SecretError`, which names
     the secret's place, never its content; `UnsafePathError` if somebody else decides the content.
     """
-    return decoded(source, read_content(source, environ))
+    return of_content(source, _read_raw(source, environ))
+
+
+def of_content(source: SecretSource, raw: bytes) -> Secret:
+    """Select and decode in what is at the secret's place. Blocks where there is an expression. Raises `SecretError`."""
+    return decoded(source, _selected(source, raw))
 
 
 def decoded(source: SecretSource, raw: bytes) -> Secret:
@@ -68,7 +73,10 @@ def of_token(source: SecretSource, value: Secret | None) -> Secret:
 
 def read_content(source: SecretSource, environ: Mapping[str, str]) -> bytes:
     """Read what is at the secret's place, and select in it. Blocks. Raises as `read_secret` does."""
-    raw = _read_raw(source, environ)
+    return _selected(source, _read_raw(source, environ))
+
+
+def _selected(source: SecretSource, raw: bytes) -> bytes:
     if source.select is None:
         return raw
     from tokend.plugin.secret_selection import selected  # few configurations have an expression
@@ -90,6 +98,8 @@ def _read_raw(source: SecretSource, environ: Mapping[str, str]) -> bytes:
     if source.command is not None:
         check_path(source, environ)
         return _run(source.command, environ, str(source))
+    if source.vault is not None:
+        raise SecretError(f"{source} is read only while the daemon runs, for a provider or a sink")
     if source.keyring is not None:
         from tokend.plugin.secret_keyring import item_secret  # few configurations have such a secret
 
@@ -123,6 +133,8 @@ def files_of(settings: object, environ: Mapping[str, str] = os.environ) -> Itera
             for source in value.values() if isinstance(value, SecretTable) else (value,):
                 if source.command is None:
                     yield from paths_of(source, environ)
+                if source.vault is not None and source.vault.settings is not None:
+                    yield from files_of(source.vault.settings, environ)
         elif isinstance(value, Path) and value is not written:
             yield value
 

@@ -6,6 +6,7 @@ messages show a place only if it looks like one (`is_shown`).
 
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -24,11 +25,12 @@ from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
 from tokend.plugin.settings_base import CompactModel, KeyValueError, absolute_path
-from tokend.plugin.shown_text import NOT_SHOWN, looks_secret
+from tokend.plugin.shown_text import NOT_SHOWN, looks_secret, shown
 from tokend.values.secret import Secret
 
 if TYPE_CHECKING:
     from tokend.plugin.declared.expressions import Expression
+    from tokend.plugin.vault_settings import VaultSettings
 
 _SHOWN = {
     "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}", re.ASCII),
@@ -38,6 +40,7 @@ _SHOWN = {
     "age": re.compile(r"\.{0,2}/.*", re.DOTALL),
     "identity": re.compile(r"\.{0,2}/.*", re.DOTALL),
     "keyring": re.compile(r"[A-Za-z0-9_.@:/-]{1,60}/[A-Za-z0-9_.@-]{1,40}", re.ASCII),
+    "vault": re.compile(r"[a-z0-9][a-z0-9._-]{0,39}", re.ASCII),
 }
 _PATHS = frozenset({"file", "age", "identity"})
 # The places of which a secret has exactly one, and their names in messages.
@@ -49,10 +52,12 @@ _NAMES = {
     "token": "token",
     "age": "age file",
     "keyring": "keyring item",
+    "vault": "vault",
 }
 PLACES = tuple(_NAMES)
 _FORMS = (
-    "{ env = }, { file = }, { credential = }, { command = [..] }, { token = }, { age =, identity = }, { keyring = }"
+    "{ env = }, { file = }, { credential = }, { command = [..] }, { token = }, { age =, identity = }, { keyring = }, "
+    "{ vault =, path =, field = }"
 )
 # The names that a provider may have.
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
@@ -88,6 +93,39 @@ else:
     _Select = Annotated[Any, PlainValidator(_select), WithJsonSchema({"type": "string", "minLength": 1})]
 
 
+@dataclass(frozen=True, slots=True)
+class NamedVault:
+    """The name of a table ``[vaults.NAME]``, and its settings. They are None if the table is wrong or not known."""
+
+    name: str
+    settings: "VaultSettings | None"
+
+    def __repr__(self) -> str:
+        return f"NamedVault({self.name!r})"
+
+
+def named_vault(value: Any, info: ValidationInfo) -> NamedVault:
+    """Look up the vault of a name (validation context ``vaults``: the settings of all). Raises ValueError."""
+    if isinstance(value, NamedVault):
+        return value
+    if not isinstance(value, str) or not PROVIDER_NAME.fullmatch(value):
+        raise ValueError("write the name of a table of the vaults, as in [vaults.NAME]")
+    vaults = (info.context or {}).get("vaults")
+    if vaults is None:
+        return NamedVault(value, None)
+    if value not in vaults:
+        from tokend.values.near_miss import did_you_mean  # only an error needs it
+
+        raise ValueError(f"there is no table [vaults.NAME] of this name{did_you_mean(value, vaults)}")
+    return NamedVault(value, vaults[value])
+
+
+if TYPE_CHECKING:
+    _Vault = NamedVault | None
+else:
+    _Vault = Annotated[Any, PlainValidator(named_vault), WithJsonSchema({"type": "string", "minLength": 1})]
+
+
 class SecretSource(CompactModel):
     """A secret's place as written in the configuration (exactly one), its part of the content, its encoding.
 
@@ -108,6 +146,11 @@ class SecretSource(CompactModel):
     identity: _SecretFile | None = None
     # Service and user of an item of the desktop's keyring, with / between them.
     keyring: str | None = None
+    # A secret in Vault or OpenBao: the name of its table, the KV engine (None: "secret"), the path and the field there.
+    vault: _Vault = None
+    mount: str | None = None
+    path: str | None = None
+    field: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     literal: SkipJsonSchema[Secret | None] = Field(default=None, repr=False)
     # What of a JSON content is the secret (`secret_selection`); None: all of it.
     select: _Select = None
@@ -141,6 +184,13 @@ class SecretSource(CompactModel):
             raise ValueError('write service and user of the item, with / between them: "service/user"')
         return value
 
+    @field_validator("mount", "path")
+    @classmethod
+    def _are_names(cls, value: str | None) -> str | None:
+        from tokend.plugin.vault_names import vault_names  # few configurations name a vault
+
+        return None if value is None else vault_names(value, in_header=False)
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         given = [key for key in (*PLACES, "literal") if getattr(self, key) is not None]
@@ -153,6 +203,11 @@ class SecretSource(CompactModel):
             raise ValueError("age needs identity: the file with the identity that opens the encrypted file")
         if self.identity is not None and self.age is None:
             raise KeyValueError("identity", "identity stands beside age only")
+        if self.vault is not None and (self.path is None or (self.field is None and self.select is None)):
+            raise ValueError("vault needs path, and field: the name of a field of the secret there (or select)")
+        for key in ("mount", "path", "field"):
+            if self.vault is None and getattr(self, key) is not None:
+                raise KeyValueError(key, f"{key} stands beside vault only")
         if self.age is not None or self.keyring is not None:
             from tokend.plugin.extras import require_package_of_secret  # few configurations have such a secret
 
@@ -173,6 +228,8 @@ class SecretSource(CompactModel):
             return f"{_NAMES[key]} {NOT_SHOWN if isinstance(value, UnshownPath) else value}"
         if key == "command":
             return f"{_NAMES[key]} {value[0] if _is_program(value[0]) else NOT_SHOWN}"
+        if key == "vault":
+            return shown(f"{_NAMES[key]} {value.name} {self._in_vault}")
         return f"{_NAMES[key]} {value if is_shown(key, value) else NOT_SHOWN}"
 
     def __repr__(self) -> str:
@@ -187,6 +244,9 @@ class SecretSource(CompactModel):
         value = getattr(self, key)
         if key == "age":
             return f"{_NAMES[key]} {value} {self.identity}"
+        if key == "vault":
+            server = "" if value.settings is None else f"{value.settings.address} {value.settings.namespace}"
+            return f"{_NAMES[key]} {value.name} {server} {self._in_vault}"
         return f"{_NAMES[key]} {value[0] if key == 'command' else value}"
 
     @property
@@ -196,8 +256,18 @@ class SecretSource(CompactModel):
 
     @property
     def is_read_later(self) -> bool:
-        """Whether a check does not read the secret: a program would run, or a service or another provider has it."""
-        return self.command is not None or self.token is not None or self.keyring is not None
+        """Whether a check does not read the secret: a program would run, or a server or another provider has it."""
+        return not (self.command is None and self.token is None and self.keyring is None and self.vault is None)
+
+    @property
+    def needed_token(self) -> str | None:
+        """The provider whose valid token is the secret, or the credential of its vault; None if there is none."""
+        settings = None if self.vault is None else self.vault.settings
+        return self.token if settings is None or settings.auth is None else settings.auth.token
+
+    @property
+    def _in_vault(self) -> str:
+        return f"{self.mount or 'secret'}/{self.path}{'' if self.field is None else f'#{self.field}'}"
 
     @property
     def _key(self) -> str | None:

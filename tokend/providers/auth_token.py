@@ -19,13 +19,13 @@ from tokend.plugin.response_status import refuse, token_value
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import NetworkSettings, OnDemandSettings
 from tokend.plugin.settings_base import Duration, parse_duration
+from tokend.plugin.signing_time import refuse_signed
 from tokend.plugin.strict_json import parse_object, try_object
 from tokend.plugin.text import is_text
 from tokend.plugin.token_expiry import MISSING, expiry
 from tokend.plugin.vendor_words import with_words
 from tokend.signing.request_hash import request_hmac, sorted_query
-from tokend.upstream.client import OFFSET_SECONDS
-from tokend.values.errors import ClockError, InvalidParametersError, RejectedError, TransientError
+from tokend.values.errors import AttemptError, InvalidParametersError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import JSON, Token
 from tokend.values.url import host_of, path_of
@@ -167,12 +167,10 @@ def _signature(secret: Secret, *, method: str, path: str, timestamp: int, payloa
 def _refuse(reply: UpstreamReply, host: str, *, secret: Secret, signed_at: int) -> NoReturn:
     if reply.status == 401:
         message = f"{host} answered 401: the signature (client_secret) or the timestamp is not accepted"
-        # Compare with the timestamp that was sent: an earlier reply may have corrected it already.
-        wrong_by = reply.offset - (signed_at - reply.sent_at.wall.timestamp())
-        if reply.date is not None and abs(wrong_by) > OFFSET_SECONDS + 1:  # the timestamp was rounded down
-            error = ClockError(f"{message}: it was {wrong_by:.0f} s behind the upstream's clock", offset=reply.offset)
-            raise with_words(error, reply, [secret])
-        raise with_words(RejectedError(message), reply, [secret])
+        try:
+            refuse_signed(reply, message, signed_at=signed_at)
+        except AttemptError as error:
+            raise with_words(error, reply, [secret]) from None
     if reply.status == 400:
         answer = try_object(reply.body)
         data = None if answer is None else answer.get("data")

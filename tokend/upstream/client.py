@@ -41,7 +41,7 @@ OFFSET_SECONDS = 5.0
 # More requests at a time would only cause rate limits there.
 MOST_CONNECTIONS = 8
 _imported = False  # whether what an exchange needs has been imported
-# A pushed sink has no key ``timeout``, and may send a request all the same.
+# A pushed sink and a vault have no key ``timeout``; a pushed sink may send a request all the same.
 UNTIMED = timedelta(seconds=30)
 HEADERS = {"User-Agent": f"tokend/{__version__}", "Accept-Encoding": "identity"}
 LAST = {"Connection": "close"}
@@ -57,7 +57,7 @@ class Upstream:
 
     def __init__(
         self,
-        settings: ProviderSettings | SinkSettings,
+        settings: ProviderSettings | SinkSettings | ConnectionSettings,
         *,
         clock: Clock,
         resolver: Resolver | None = None,

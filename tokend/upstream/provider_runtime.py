@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tokend.machine.clock import Clock
 from tokend.machine.command import CommandStop, EndedCommand
@@ -22,6 +22,9 @@ from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.url import host_of, is_confidential, is_metadata_server
 
+if TYPE_CHECKING:
+    from tokend.upstream.vault_reads import VaultReads
+
 # A command has its own, shorter limit; a file on a disk that hangs is abandoned after this.
 REVEAL_SECONDS = COMMAND_SECONDS + 5.0
 # A command ends itself, and its group, at its own limit: only a thread that hangs is abandoned.
@@ -37,8 +40,9 @@ def no_token(name: str) -> Secret | None:  # of the interface
 class ProviderRuntime:
     """Implement `plugin.provider.Runtime` for the settings of one provider or one sink. Opens nothing before use.
 
-    ``tokens`` returns the valid token of another provider, None if it has none now. ``programs`` run programs, and
-    ``calls`` what a kind calls: they may hang, and the secrets and the state, which use ``threads``, must not wait.
+    ``tokens`` returns the valid token of another provider, None if it has none now. ``vaults`` returns what reads the
+    secrets of vaults, for all that share its connections; without it they are read alone. ``programs`` run programs,
+    and ``calls`` what a kind calls: they may hang, and the secrets and the state, which use ``threads``, must not wait.
     """
 
     __slots__ = (
@@ -52,6 +56,7 @@ class ProviderRuntime:
         "_tokens",
         "_upstream",
         "_upstream_clock",
+        "_vaults",
         "clock",
         "requests",
     )
@@ -67,6 +72,7 @@ class ProviderRuntime:
         resolver: Resolver | None = None,
         environ: Mapping[str, str] = os.environ,
         tokens: Callable[[str], Secret | None] = no_token,
+        vaults: "Callable[[], VaultReads] | None" = None,
     ) -> None:
         self.clock = clock
         self._threads = threads
@@ -76,6 +82,7 @@ class ProviderRuntime:
         self._settings = settings
         self._resolver = resolver
         self._tokens = tokens
+        self._vaults = vaults
         self._upstream: Upstream | None = None
         # The open block of `connected` before its first exchange.
         self._keeping: AsyncExitStack | None = None
@@ -93,6 +100,8 @@ class ProviderRuntime:
         """Read a secret now; in a thread what reads a file, runs a command or evaluates. Raises `SecretError`."""
         if source.token is not None:
             return of_token(source, self._tokens(source.token))
+        if source.vault is not None:
+            return await self._reveal_in_vault(source)
         if source.select is None and (source.env is not None or source.literal is not None):
             return read_secret(source, self._environ)
         threads = self._threads if source.keyring is None else self._calls
@@ -101,6 +110,14 @@ class ProviderRuntime:
         except TimeoutError as error:
             why = str(error) or f"it hangs, for {REVEAL_SECONDS:.0f} s"
             raise SecretError(f"{source} could not be read: {why}") from None
+
+    async def _reveal_in_vault(self, source: SecretSource) -> Secret:
+        if self._vaults is None:
+            from tokend.upstream.vault_reads import VaultReads  # few configurations name a vault
+
+            alone = VaultReads(clock=self.clock, threads=self._threads, resolver=self._resolver)
+            self._vaults = lambda: alone
+        return await self._vaults().read(source, self.reveal)
 
     async def run_in_thread(self, call: Callable[[], T], *, seconds: float) -> T:
         """Run a short blocking call in a thread."""

@@ -124,7 +124,7 @@ def test_a_flood_beyond_the_descriptors_leaves_enough_for_everything_else(make_h
 
 def test_without_a_free_descriptor_tokens_are_still_renewed_and_served(home: Home) -> None:
     """docs/promises.md 71: on connections that are open; the rest waits without haste, and comes by itself later."""
-    home.write(PARTNER.replace('"15m"', '"4s"').replace('{{ file = "s/partner" }}', '{{ env = "PARTNER" }}'))
+    home.write(PARTNER.replace('"15m"', '"8s"').replace('{{ file = "s/partner" }}', '{{ env = "PARTNER" }}'))
     daemon = home.start(PARTNER="obviously-fake-and-long-enough-to-be-a-key").settled()
     before = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
     with connected(home.socket) as inside:
@@ -138,7 +138,7 @@ def test_without_a_free_descriptor_tokens_are_still_renewed_and_served(home: Hom
             return body
 
         resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
-        first = token()
+        first = until(token, "a token")
         with connected(home.socket) as outside:
             outside.sendall(LIVE)
             until(lambda: token() != first, "another token")

@@ -2,21 +2,14 @@
 
 import http.client
 import json
-import os
-import random
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.daemon.harness import PATIENCE_SECONDS, Home, Response, until
+from tests.daemon.harness import PATIENCE_SECONDS, Home, Response, loopback_address, until
 from tests.daemon.tables import DAEMON, PARTNER
 
 SECRET = "obviously-fake-loopback-secret"
-
-
-def address() -> str:
-    """Of 127.0.0.0/8, so that no other test has it."""
-    return f"127.{random.SystemRandom().randint(1, 254)}.{os.getpid() % 250}.1:9464"
 
 
 def listening(listen: str) -> str:
@@ -35,7 +28,7 @@ def get(listen: str, target: str, authorization: str | None = None) -> Response:
 
 def test_a_client_with_an_address_and_a_token_file_gets_the_token(home: Home) -> None:
     """As the SDKs of AWS do it: two variables, the file read again each time, its content sent as it is."""
-    listen = address()
+    listen = loopback_address()
     home.secret("listen", SECRET)
     home.write(PARTNER, daemon=listening(listen))
     daemon = home.start().settled()
@@ -62,7 +55,7 @@ def test_a_client_with_an_address_and_a_token_file_gets_the_token(home: Home) ->
 
 def test_it_is_off_by_default_and_a_change_needs_a_restart(home: Home) -> None:
     """The log says so; a change of the secret's place counts at once."""
-    listen = address()
+    listen = loopback_address()
     home.secret("listen", SECRET)
     home.secret("other", "another-fake-secret-of-32-bytes.")
     home.write(PARTNER, daemon=listening(listen))
@@ -86,7 +79,7 @@ def test_it_is_off_by_default_and_a_change_needs_a_restart(home: Home) -> None:
 
 def test_a_health_check_needs_no_secret(home: Home) -> None:
     """Over the port as over the socket."""
-    listen = address()
+    listen = loopback_address()
     home.secret("listen", SECRET)
     home.write(PARTNER, daemon=listening(listen))
     home.start().settled()

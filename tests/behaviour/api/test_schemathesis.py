@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.behaviour.api.test_loopback_port import SECRET, address, get, listening
-from tests.daemon.harness import Daemon, Home, at_home
+from tests.behaviour.api.test_loopback_port import SECRET, get, listening
+from tests.daemon.harness import Daemon, Home, at_home, loopback_address
 from tests.daemon.tables import ALL_KINDS
 
 PROGRAM = os.environ.get("TOKEND_SCHEMATHESIS", "")
@@ -149,7 +149,7 @@ def test_sequences_of_requests_on_the_unix_socket(home: Home) -> None:
 def test_requests_of_all_forms_on_the_loopback_port(home: Home) -> None:
     """With its secret, by its own document; what needs none is refused without (`ignored_auth`)."""
     home.secret("listen", SECRET)
-    listen = address()
+    listen = loopback_address()
     home.write(TABLES, daemon=listening(listen))
     daemon = home.start().settled()
     bearer = f"Bearer {SECRET}"

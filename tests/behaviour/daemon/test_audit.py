@@ -3,16 +3,15 @@
 import http.client
 import json
 import os
-import random
 import re
 import socket
 from pathlib import Path
 
-from tests.daemon.harness import Daemon, Home, _UnixConnection, until
+from tests.daemon.harness import Daemon, Home, _UnixConnection, loopback_address, until
 from tests.daemon.tables import DAEMON, PARTNER, WALLET
 
 SECRET = "obviously-fake-loopback-secret-of-more-than-32-bytes"
-LISTEN = f"127.{random.SystemRandom().randint(1, 254)}.{os.getpid() % 250}.2:9464"
+LISTEN = loopback_address()
 AUDIT = (
     DAEMON
     + f'listen = "{LISTEN}"\nlisten_secret = {{ file = "s/listen" }}\ncredentials_socket = "run/c.sock"\n'

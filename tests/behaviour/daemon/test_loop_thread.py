@@ -5,8 +5,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from tests.behaviour.api.test_loopback_port import address, get
-from tests.daemon.harness import Daemon, Home, until
+from tests.behaviour.api.test_loopback_port import get
+from tests.daemon.harness import Daemon, Home, loopback_address, until
 from tests.daemon.tables import DAEMON, PARTNER, PX
 
 SECRET = "obviously-fake-secret-of-the-loopback-port"
@@ -69,7 +69,7 @@ def drive(home: Home, daemon: Daemon, listen: str) -> None:
 
 def test_the_loop_opens_no_file_looks_up_no_name_and_starts_no_process(home: Home) -> None:
     """Whatever clients ask and administrators change. /proc is the kernel's memory."""
-    listen = address()
+    listen = loopback_address()
     home.secret("listen", SECRET)
     home.secret("token", '{"token": "fake-token"}')
     home.write(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli.login.logging_in import NEUTRAL, command
-from tests.daemon.harness import Daemon, Home, metric, until
+from tests.daemon.harness import PATIENCE_SECONDS, Daemon, Home, metric, until
 from tests.daemon.tables import DAEMON
 from tokend.sandbox.faults import Behaviour
 
@@ -166,7 +166,8 @@ def test_a_login_that_is_being_finished_survives_the_end_of_the_daemon(home: Hom
     daemon = start(home, WEB)
     begun = begin(daemon)
     address = person(begun["url"])
-    home.sandbox.stage.faults.set("oauth2", Behaviour("slow", delay=1.0, count=1, path="/oauth2/token"))
+    held_back = Behaviour("slow", executed=True, delay=60.0, count=1, path="/oauth2/token")
+    home.sandbox.stage.faults.set("oauth2", held_back)
     answers: list[Any] = []
 
     def browse() -> None:
@@ -177,8 +178,12 @@ def test_a_login_that_is_being_finished_survives_the_end_of_the_daemon(home: Hom
 
     browser = threading.Thread(target=browse)
     browser.start()
-    until(lambda: not home.sandbox.stage.faults._behaviours, "the code at the server")  # it has the fault now
-    assert daemon.end(signal.SIGTERM) == 0
+    journal = home.sandbox.stage.journal
+    until(lambda: any(one.path == "/oauth2/token" for one in journal.entries("oauth2")), "the code at the server")
+    daemon.send(signal.SIGTERM)
+    until(lambda: daemon.noted("STOPPING=1"), "the end")
+    home.sandbox.stage.faults.set("oauth2", None)  # the answer goes out
+    assert daemon.process.wait(PATIENCE_SECONDS) == 0
     browser.join()
     again = home.start()
     assert again.row("web")["login"]["subject"] == "alice"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from tests.behaviour.logins.opened_file import watched
 from tests.daemon.harness import Daemon, Home, at_home, until
 from tests.sandbox.player import Player
 
@@ -24,6 +25,8 @@ refresh_token = {{ file = "s/first" }}
 login_file = "../common/login"
 timeout = "3s"
 """
+# Of a daemon that is stopped amid its exchange: it must not end before.
+PATIENT = TABLE.replace('"3s"', '"30s"')
 
 
 @contextmanager
@@ -72,22 +75,24 @@ def answer_faults(home: Home, **behaviour: Any) -> None:
 
 def test_two_daemons_have_one_token_and_no_refresh_token_is_sent_twice_over_kills() -> None:
     """The file, the lock and the watch of the file together: as many requests as one daemon would make."""
-    with homes(oauth2_ttl=3.0) as (one, other):
+    with homes() as (one, other):
         daemons = [one.start().settled(), other.start().settled()]
         until(lambda: value(daemons[0]) == value(daemons[1]), "the same token")
         for index, home in ((1, other), (0, one)):
-            known = value(daemons[index])
+            known = until(partial(value, daemons[index]), "a token")
             daemons[index].end(signal.SIGKILL)
-            daemons[index] = home.start()
+            daemons[index] = home.start().settled()
+            assert home.run("refresh", "mine").returncode == 0
             until(partial(differs, daemons[0], known), "another token")
             until(lambda: value(daemons[0]) == value(daemons[1]), "the same token")
         seen = [(call["refresh_token"], call["new_refresh_token"], call["reuse"]) for call in witness(one)]
-        assert seen == [(index, index + 1, False) for index in range(len(seen))]
+        assert seen == [(index, index + 1, False) for index in range(3)]
         assert Player(one.sandbox).control("requests?vendor=oauth2").json["most_open"]["oauth2"] == 1
 
 
 def stopped_with_the_lock(home: Home) -> Daemon:
     """A daemon that was stopped in the middle of an exchange."""
+    home.write(PATIENT)
     answer_faults(home, mode="hang", count=1)
     daemon = home.start(ready=False)
     until(lambda: is_asked(home), "an exchange")
@@ -113,10 +118,13 @@ def test_a_daemon_that_hangs_with_the_lock_costs_nobody_the_login() -> None:
 def test_a_daemon_that_waits_for_the_lock_ends_at_once() -> None:
     """Nothing waits for a system call that another process decides."""
     with homes() as (one, other):
+        other.write(PATIENT)
         first = stopped_with_the_lock(one)
-        second = other.start(ready=False)
+        with watched(one.path.parent / "common" / "login.lock") as lock:
+            second = other.start(ready=False)
+            until(lambda: lock.count() > 1, "its wait for the lock")
         until(lambda: second.status(), "its socket")
-        assert second.end(seconds=5) == 0
+        assert second.end(seconds=15) == 0
         first.send(signal.SIGCONT)
 
 
@@ -143,7 +151,7 @@ def test_an_older_file_that_was_put_back_sends_nothing() -> None:
         second.end()
         shutil.copy(login.with_name("copy"), login)
         again = one.start()
-        until(lambda: "is older than it was" in str(again.row("mine")["note"]), "the note")
+        until(lambda: "is older than it was" in str(again.row("mine").get("note")), "the note")
         assert one.run("refresh", "mine").returncode != 0
         assert [call["reuse"] for call in witness(one)] == [False, False]
 

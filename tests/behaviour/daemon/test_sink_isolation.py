@@ -8,11 +8,11 @@ from tests.daemon.tables import PARTNER, PX
 
 def hanging(number: int) -> str:
     table = PARTNER.replace("providers.partner", f"providers.p{number}").replace("partner.jwt", f"p{number}.jwt")
-    return table + 'on_change = ["sleep", "25"]\n'
+    return table + 'on_change = ["sleep", "60"]\n'
 
 
 def test_hooks_that_hang_delay_nothing_else(home: Home) -> None:
-    """Ten commands of half a minute: every other token is written, refreshed and served at once."""
+    """Ten commands of a minute: every other token is written, refreshed and served at once."""
     began = time.monotonic()
     daemon = home.start(*(hanging(number) for number in range(10)), PX, PARTNER)
     daemon.settled()  # their files are written too: a hook comes after the write
@@ -20,7 +20,7 @@ def test_hooks_that_hang_delay_nothing_else(home: Home) -> None:
     first = home.out("partner.jwt").read_text()
     until(lambda: home.out("partner.jwt").read_text() != first, "the next token in the file")
     assert daemon.lease("px")
-    assert time.monotonic() - began < 15  # the commands have not ended yet
+    assert time.monotonic() - began < 40  # the commands have not ended yet
     assert home.requests("projectx") == 1
 
 

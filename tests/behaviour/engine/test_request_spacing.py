@@ -12,7 +12,6 @@ import pytest
 from tests.expecting import held
 from tests.fakes import FakeHeld, FakeRuntime, InlineThreads, T, Upstream, World, config, provider
 from tests.virtual import VirtualClock, run_virtually
-from tokend.engine.policy.turns import Urgency
 from tokend.plugin.field_roles import Role
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.values.errors import RateLimitedError, RejectedError, TransientError
@@ -122,60 +121,6 @@ def test_providers_of_one_account_take_turns() -> None:
         assert len(mine.calls) > 8
         assert min(one.until(two) for one, two in pairwise(mine.calls)) >= 10
         assert other.calls[0].boot < mine.calls[0].boot + 3
-
-    run_virtually(main)
-
-
-class FakeNumbered(FakeShared):
-    """Providers of one account whose calls can be told apart, by a setting that is not the account's."""
-
-    number: int = 0
-
-    async def fetch(self, runtime: FakeRuntime, previous: Token | None) -> Token:
-        ASKED.append((runtime.clock.instant().boot, self.number))
-        return await super().fetch(runtime, previous)
-
-
-ASKED: list[tuple[float, int]] = []
-
-
-@pytest.mark.parametrize("life", [9.0, 18.0, 21.0])
-@pytest.mark.parametrize("count", [2, 3, 5])
-def test_the_provider_that_ends_first_goes_first(count: int, life: float) -> None:
-    """Lives near the account's interval: nobody has a second turn before everybody else had one."""
-
-    async def main(clock: VirtualClock) -> None:
-        world = World(clock)
-        world.upstreams["one"].life = life
-        ASKED.clear()
-        async with world.running(*(provider(f"p{n}", FakeNumbered(number=n)) for n in range(count))):
-            await anyio.sleep(60 * count)
-        for number in range(count):
-            turns = [boot for boot, one in ASKED if one == number]
-            assert len(turns) >= 4
-            assert max(later - earlier for earlier, later in pairwise(turns)) <= 10.2 * max(count, life / 20) + 0.5
-        assert min(later - earlier for (earlier, _), (later, _) in pairwise(ASKED)) >= 10
-
-    run_virtually(main)
-
-
-def test_one_that_is_due_and_does_not_go_holds_nobody_up() -> None:
-    """Its secret hangs in a filesystem: a second later the next one goes."""
-
-    async def main(clock: VirtualClock) -> None:
-        world = World(clock)
-        world.upstreams["one"].life = 25.0
-        ASKED.clear()
-        async with world.running(*(provider(f"p{n}", FakeNumbered(number=n)) for n in range(2))):
-            await anyio.sleep(30)
-            # More urgent than any, and never gone.
-            urgency = Urgency.of(None, None, holds=False)
-            account = next(iter(world.context.turns._waiting))
-            world.context.turns.wait(account, "stuck", due=clock.instant(), urgency=urgency)
-            asked = len(ASKED)
-            await anyio.sleep(60)
-            assert len(ASKED) - asked >= 4
-        assert set(world.context.turns._accounts) == {"stuck"}  # those that were stopped wait no longer
 
     run_virtually(main)
 

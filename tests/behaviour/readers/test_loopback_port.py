@@ -1,8 +1,6 @@
 """Programs that know no Unix sockets read the loopback port and the token files: SDKs of clouds, and Prometheus."""
 
 import json
-import os
-import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ import pytest
 
 from tests.behaviour.readers.programs import needs, needs_package, run, upstream
 from tests.cli.running import PATIENCE_SECONDS, Running, daemon, environment, eventually, short_directory, write_config
+from tests.daemon.harness import loopback_address
 
 SECRET = "obviously-fake-secret-of-the-loopback-port"
 KEYS = {"AccessKeyId": "AKIAFAKE", "SecretAccessKey": "fake-secret", "SessionToken": "fake-session"}
@@ -64,11 +63,6 @@ class Port:
         return f"http://{self.listen}{target}"
 
 
-def address(port: int) -> str:
-    """An address of 127.0.0.0/8, so that no other test has it."""
-    return f"127.{random.SystemRandom().randint(1, 254)}.{os.getpid() % 250}.1:{port}"
-
-
 @pytest.fixture(scope="session")
 def botocore() -> None:
     """Of a wider scope than the daemon, so that none is started where this is not installed."""
@@ -90,7 +84,7 @@ def scraper() -> None:
 @pytest.fixture(scope="module")
 def port() -> Iterator[Port]:
     """One for all tests here: none of them may leave it other than it was."""
-    listen = address(9464)
+    listen = loopback_address()
     with short_directory() as directory:
         config = write_config(directory, CONFIG.format(listen=listen))
         # Without a newline: AWS's SDKs refuse one.
@@ -171,7 +165,7 @@ def test_google_auth_exchanges_the_token(port: Port, tmp_path: Path, source: str
 @contextmanager
 def prometheus(directory: Path, *jobs: dict[str, Any]) -> Iterator[str]:
     """Run Prometheus; gives its own address."""
-    own = address(19090)  # its usual port may be that of one that runs here
+    own = loopback_address(19090)  # its usual port may be that of one that runs here
     jobs_of_text = [{"scrape_interval": "250ms", "scrape_timeout": "250ms", **job} for job in jobs]
     # Every JSON document is YAML, too.
     (directory / "prometheus.yml").write_text(json.dumps({"scrape_configs": jobs_of_text}))

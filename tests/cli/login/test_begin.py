@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from tests.cli.login.logging_in import Logging
+from tests.daemon.harness import loopback_address
 from tokend.cli.login.begin import Choice, PasteOnlyError, begin
 from tokend.cli.login.requests import LoginRequests
 from tokend.client import TokenClient
@@ -32,13 +33,20 @@ def configured(logins: Logging, monkeypatch: pytest.MonkeyPatch, redirect_uri: s
 
 def test_the_proposed_address_is_listened_at(logins: Logging, requests: LoginRequests) -> None:
     """And no longer than the block."""
-    with begin(requests, QUIET, {}) as begun:
-        assert begun.listener is not None
-        assert begun.redirect_uri == begun.listener.proposal
-        port = begun.listener.port
-        socket.create_connection(("127.0.0.1", port)).close()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port))
+
+    def is_free_again() -> bool:
+        with begin(requests, QUIET, {}) as begun:
+            assert begun.listener is not None
+            assert begun.redirect_uri == begun.listener.proposal
+            port = begun.listener.port
+            socket.create_connection(("127.0.0.1", port)).close()
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    assert any(is_free_again() for _ in range(3))  # another program may have the port at once
 
 
 def test_a_redirect_to_another_machine_is_pasted(
@@ -71,9 +79,7 @@ def test_https_on_this_machine_has_a_certificate_whose_print_is_shown(
     logins: Logging, requests: LoginRequests, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """So that the browser's warning can be compared."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"https://127.0.0.1:{free.getsockname()[1]}/cb"
+    address = f"https://{loopback_address()}/cb"
     configured(logins, monkeypatch, address)
     with begin(requests, Choice("browser", opens=True, says=True), {}) as begun:
         assert begun.listener is not None

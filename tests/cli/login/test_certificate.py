@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.running import eventually
 from tokend.cli.login.certificate import server_context
 
 
@@ -17,6 +18,6 @@ def test_each_login_has_another_certificate_and_nothing_is_written(
     prints = {server_context()[1] for _ in range(3)}
     assert len(prints) == 3
     assert {len(one) for one in prints} == {64}
-    # Fewer, where a thread of another test has closed one meanwhile.
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    # Fewer, where a thread of another test has closed one meanwhile; more, while one has another open.
+    assert eventually(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before)
     assert list(tmp_path.iterdir()) == []

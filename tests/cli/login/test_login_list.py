@@ -9,14 +9,14 @@ from tests.cli.login.logging_in import Logging
 from tests.cli.running import tokend
 from tokend.values.status import LoginStatus
 
-SOON = datetime.now(UTC) + timedelta(days=5, hours=3, minutes=30)
 COMMAND = "tokend login demo"
 
 
 def test_each_login_has_a_line_with_what_to_do(logins: Logging) -> None:
     """As the status has it; what a server has named is escaped."""
     entry = logins.server.engine.entries["demo"]
-    entry.changes["login"] = LoginStatus("ends_soon", "a\x1b[2J", SOON, SOON, (), COMMAND)
+    soon = datetime.now(UTC) + timedelta(days=5, hours=3, minutes=30)
+    entry.changes["login"] = LoginStatus("ends_soon", "a\x1b[2J", soon, soon, (), COMMAND)
     done = tokend("login", "--list", TOKEND_SOCKET=str(logins.server.path))
     assert done.code == 0
     assert re.fullmatch(r"demo  fake  of a\\x1b\[2J, .*login ends in 5 d 3 h: tokend login demo\n", done.out)

@@ -3,10 +3,10 @@
 import anyio
 
 from tests.expecting import held, present
-from tests.fakes import HOUR, FakeExtending, FakeGiven, FakeHeld, FakeRuntime, World, provider
+from tests.fakes import HOUR, FakeGiven, FakeHeld, FakeRuntime, World, provider
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.plugin.secret_source import SecretSource
-from tokend.values.errors import RejectedError, TransientError
+from tokend.values.errors import RejectedError
 from tokend.values.status import State
 from tokend.values.tokens import Token
 
@@ -154,36 +154,5 @@ def test_settings_without_a_given_token_begin_with_a_login() -> None:
             await anyio.sleep(10)
             assert present(supervisor.entries["a"].lease).token.value.reveal() == "fake-token-1"
         assert len(world.upstreams["one"].calls) == 1
-
-    run_virtually(main)
-
-
-def test_a_token_whose_end_the_upstream_moves_stays_the_same_for_ever() -> None:
-    """One generation; each refresh is planned from the new end, and a restart finds it."""
-
-    async def main(clock: VirtualClock) -> None:
-        world = World(clock)
-        upstream = world.upstreams["one"]
-        upstream.life = HOUR
-        async with world.running(provider("a", FakeExtending())) as supervisor:
-            await until(lambda: supervisor.entries["a"].lease is not None, seconds=10)
-            first = present(supervisor.entries["a"].lease)
-            await anyio.sleep(24 * HOUR)
-            lease = present(supervisor.entries["a"].lease)
-            assert (lease.generation, lease.token.value) == (first.generation, first.token.value)
-            assert (lease.fingerprint, lease.token.is_extended) == (first.fingerprint, False)
-            assert supervisor.entries["a"].status().valid
-            assert 29 <= len(upstream.calls) <= 34, "when a fifth of an hour is left, a little earlier by chance"
-            assert world.counters.refreshes["a", "success"] == len(upstream.calls)
-            answer = await supervisor.refresh("a", if_generation=first.generation, reason="", admin=True)
-            assert answer.generation == first.generation
-            ends = present(present(supervisor.entries["a"].lease).token.expires_at)
-        async with world.running(provider("a", FakeExtending())) as supervisor:
-            assert present(supervisor.entries["a"].lease).token.expires_at == ends
-            await anyio.sleep(HOUR)
-            assert present(supervisor.entries["a"].lease).generation == first.generation
-            upstream.broken = lambda now: TransientError("down")
-            await anyio.sleep(2 * HOUR)
-            assert supervisor.entries["a"].status().state is State.EXPIRED, "the watch knows the last end"
 
     run_virtually(main)

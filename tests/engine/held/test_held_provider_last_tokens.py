@@ -119,7 +119,7 @@ def test_a_logout_withdraws_the_token_and_leaves_nothing_to_be_confirmed() -> No
             await entry.log_out()
             assert (entry.lease, entry.login) == (None, None)
             assert [login.refresh_token for login in entry.logged_out] == [None]
-            await entry.drop_logged_out()
+            await entry.drop_logged_out(entry.logged_out)
         async with world.running(provider("a", FakeLogin())) as supervisor:
             entry = held(supervisor.entries["a"])
             await until(lambda: entry.status().state is State.LOGIN_REQUIRED, seconds=10)

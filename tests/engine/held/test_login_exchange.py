@@ -284,7 +284,7 @@ def test_a_login_that_is_being_saved_can_be_cut_by_the_end_of_the_daemon_alone()
 
             async def accept() -> None:
                 with pytest.raises(StoreError, match="broken off: log in again"):
-                    await exchange.accept(granted, LOGIN.login_client, None, use)
+                    await exchange.accept(granted, LOGIN.login_client, None, use, logouts=exchange.logouts)
 
             world.state.broken = True
             tasks.start_soon(accept)
@@ -413,7 +413,7 @@ def test_an_exchange_does_not_begin_while_a_person_logs_out() -> None:
         server.script = [lost()]
         async with world.running(provider("a", LOGIN)) as supervisor:
             await until(lambda: bool(server.probes), seconds=600)
-            exchange = present(held(supervisor.entries["a"]).refresher.exchange)
+            exchange = present(held(supervisor.entries["a"]).refresher.login).exchange
             granted = Granted("https://login.example:443", clock.instant(), refresh_token=Secret("fake-new"))
 
             async def use(_: Granted) -> Callable[[Record], Record]:
@@ -425,7 +425,7 @@ def test_an_exchange_does_not_begin_while_a_person_logs_out() -> None:
                 await anyio.sleep(10)
                 assert len(server.refreshes) == 1
                 with pytest.raises(StoreError, match="logged out meanwhile"):
-                    await exchange.accept(granted, LOGIN.login_client, None, use)
+                    await exchange.accept(granted, LOGIN.login_client, None, use, logouts=exchange.logouts)
             await until(lambda: len(server.refreshes) == 2, seconds=600)
 
     run_virtually(main)

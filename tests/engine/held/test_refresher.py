@@ -3,11 +3,9 @@
 import anyio
 import pytest
 
-from tests.expecting import held, present
-from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeSink, Upstream, World, minutes, provider
+from tests.expecting import present
+from tests.fakes import HOUR, FakeHeld, FakeSink, Upstream, World, provider
 from tests.virtual import VirtualClock, run_virtually, until
-from tokend.plugin.secret_source import SecretSource
-from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import RateLimitedError, RejectedError, TransientError
 from tokend.values.status import State
 from tokend.values.tokens import Token
@@ -166,21 +164,6 @@ def test_a_rate_limit_binds_every_provider_of_the_host() -> None:
     run_virtually(main)
 
 
-def test_a_minted_token_follows_its_secret_at_once() -> None:
-    """jwt: a changed secret re-mints; minting has no minimum interval."""
-
-    async def main(clock: VirtualClock) -> None:
-        world = World(clock, environ={"S": "old"})
-        async with world.running(provider("a", FakeLocal(secret=SecretSource(env="S")), FakeSink())) as supervisor:
-            await anyio.sleep(0.01)
-            world.environ["S"] = "new"
-            held(supervisor.entries["a"]).refresher.secrets_changed()
-            await anyio.sleep(0.01)
-            assert world.disk["somewhere"].startswith("minted-new")
-
-    run_virtually(main)
-
-
 def test_an_expired_token_is_removed_only_where_asked() -> None:
     """on_expiry = remove, and keep as the default."""
 
@@ -217,42 +200,6 @@ def test_a_full_disk_is_retried_by_the_sink_alone() -> None:
             assert supervisor.ready
             assert world.announced == ["somewhere"]
             assert len(world.upstreams["one"].calls) == 1
-
-    run_virtually(main)
-
-
-def test_refresh_before_is_obeyed() -> None:
-    """The operator's lead, as a duration."""
-
-    async def main(clock: VirtualClock) -> None:
-        world = World(clock)
-        settings = FakeHeld(refresh_before=parse_duration("10m"))
-        assert settings.refresh_before == minutes(10)
-        async with world.running(provider("a", settings)):
-            await anyio.sleep(12 * HOUR)
-            assert 0.93 * 12 * HOUR <= gaps(world.upstreams["one"])[0] <= 12 * HOUR - 600 + 5
-
-    run_virtually(main)
-
-
-def test_a_503_that_asks_for_an_hour_does_not_let_the_token_run_out() -> None:
-    """The upstream is back after five minutes; the token would end before its Retry-After is over."""
-
-    async def main(clock: VirtualClock) -> None:
-        world = World(clock)
-        up = world.upstreams["one"]
-        up.life = HOUR
-        async with world.running(provider("a", FakeHeld())) as supervisor:
-            await anyio.sleep(10)
-            up.broken = lambda now: TransientError("answered 503", retry_after=HOUR, repeatable=True)
-            await until(lambda: len(up.calls) == 2, seconds=HOUR)
-            await anyio.sleep(300)
-            assert 3 <= len(up.calls) <= 10
-            up.broken = lambda now: None
-            await anyio.sleep(180)
-            status = supervisor.entries["a"].status()
-            assert status.state is State.VALID
-            assert present(status.seconds_left) > HOUR / 2
 
     run_virtually(main)
 

@@ -14,6 +14,7 @@ import pytest
 from tests.expecting import held, present
 from tests.fake_logins import HOUR, FakeLogin, LoginServer, login_server, lost, refused
 from tests.fakes import FakeHeld, InlineThreads, World, literal, provider
+from tests.httpd.served import logged
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.held.shared_login_file import SharedLoginFile
 from tokend.engine.logins.logout import Logout
@@ -108,6 +109,20 @@ def test_daemons_take_turns_and_use_what_the_other_has_got(path: Path) -> None:
             assert server.refreshes == [f"fake-refresh-{number}" for number in range(len(server.refreshes))]
             assert 25 < len(server.refreshes) < 55
             assert (server.reuses, server.most_busy) == (0, 1)
+
+    run_virtually(main)
+
+
+def test_a_token_that_another_daemon_has_got_is_logged_and_counted_once(path: Path) -> None:
+    """Without a watch: the attempt that has waited for the lock finds it. It was not refreshed here."""
+
+    async def main(clock: VirtualClock) -> None:
+        with logged() as lines:
+            async with two(clock, path, latency=5.0) as (one, other, server):
+                assert len(server.refreshes) == 1
+                found = [line["event"] for line in lines if line["event"] in ("token.refreshed", "login.adopted")]
+                assert found == ["token.refreshed", "login.adopted"]
+                assert one.counters.refreshes["a", "success"] + other.counters.refreshes["a", "success"] == 1
 
     run_virtually(main)
 
@@ -308,7 +323,7 @@ def test_a_logout_in_one_daemon_is_everybodys_also_of_one_that_was_not_running(p
             assert [login.refresh_token.reveal() for login in one.supervisor.entries["a"].logged_out] == [
                 "fake-refresh-1"
             ]
-            await one.supervisor.entries["a"].drop_logged_out()
+            await one.supervisor.entries["a"].drop_logged_out(one.supervisor.entries["a"].logged_out)
             look(other)
             await until(lambda: value(other) is None, seconds=10)
             async with third.running(provider("a", shared(path))):
@@ -786,7 +801,7 @@ def test_who_gives_up_waiting_for_the_lock_leaves_it_to_the_one_who_holds_it(pat
         async with world.running(provider("a", shared(path))) as supervisor:
             await until(lambda: server.busy == 1, seconds=60)
             with anyio.move_on_after(2):
-                await held(supervisor.entries["a"]).drop_logged_out()
+                await held(supervisor.entries["a"]).drop_logged_out(())
             await until(lambda: value(world) is not None, seconds=100)
             assert supervisor.entries["a"].status().note is None
             assert server.refreshes == ["fake-refresh-0"]

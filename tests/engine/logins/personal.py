@@ -1,6 +1,6 @@
 """A kind for which persons log in, its server, and a provider that keeps what was granted."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -151,8 +151,8 @@ class Holder:
             self.logged_out.append(self.login)
             self.login = None
 
-    async def drop_logged_out(self) -> None:
-        self.logged_out.clear()
+    async def drop_logged_out(self, ended: Collection[Login]) -> None:
+        self.logged_out = [login for login in self.logged_out if login not in ended]
 
 
 def a_login(clock: VirtualClock, subject: str | None = "alice", *, client: LoginClient | None = None) -> Login:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import anyio
 import pytest
 
 from tests.engine.logins.personal import BOB, Personal, Stage, a_login, on_stage
@@ -16,6 +17,7 @@ from tokend.values.errors import (
     TransientError,
     UnknownTokenError,
 )
+from tokend.values.secret import Secret
 
 
 async def _log_out(stage: Stage, *, force: bool = False) -> LogoutAnswer:
@@ -111,6 +113,25 @@ def test_a_pause_that_the_server_asks_for_is_kept() -> None:
         before = stage.clock.instant()
         assert (await _log_out(stage)).confirmed
         assert before.until(stage.clock.instant()) > 13
+
+    on_stage(play)
+
+
+def test_a_logout_drops_no_login_that_a_later_one_has_ended() -> None:
+    """The first is confirmed while the second is still to be revoked."""
+
+    async def play(stage: Stage) -> None:
+        stage.server.latency, stage.one.login = 10.0, a_login(stage.clock)
+        stage.server.script = [None, *[TransientError("no connection")] * 9]
+        later = replace(a_login(stage.clock), refresh_token=Secret("fake-later"))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_log_out, stage)
+            await anyio.sleep(1)
+            stage.one.login = later
+            tasks.start_soon(_log_out, stage)
+            await anyio.sleep(9.5)
+            assert stage.one.logged_out == [later]
+        assert stage.one.logged_out == [later]
 
     on_stage(play)
 

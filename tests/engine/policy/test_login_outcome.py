@@ -109,7 +109,7 @@ def test_what_came_of_an_exchange_decides_what_becomes_of_the_login(
     before: Any, error: Exception, after: LoginState
 ) -> None:
     """Row by row."""
-    assert after_failure(Exchanging(before, NOW), error, NOW) == after
+    assert after_failure(Exchanging(before), error, NOW) == after
 
 
 def test_the_pauses_before_repeats_grow_to_an_hour() -> None:
@@ -121,7 +121,7 @@ GRANTED = Granted("https://login.example:443", NOW.after(9))
 
 
 def after(before: LoginState, granted: Granted) -> Any:
-    return refreshed(LoginRecord(Exchanging(before, NOW)), granted).login  # type: ignore[arg-type]
+    return refreshed(LoginRecord(Exchanging(before)), granted).login  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("missing", [None, Secret(""), LOGIN.refresh_token])
@@ -184,7 +184,7 @@ def test_an_access_token_that_was_got_by_another_one_moves_the_end_of_its_login(
     """A refresh token that comes after all counts from then on."""
     token = Token(Secret("fake-newer"), "Bearer", NOW, NOW.after(9000))
     bare = Ready(replace(LOGIN, refresh_token=None, ends_at=NOW.after(3600)))
-    moved = refreshed(LoginRecord(Exchanging(bare, NOW)), replace(GRANTED, token=token))
+    moved = refreshed(LoginRecord(Exchanging(bare)), replace(GRANTED, token=token))
     assert (present(moved.login).refresh_token, present(moved.login).ends_at) == (None, NOW.after(9000))
     assert moved.end_moves
     assert after(bare, GRANTED).ends_at == NOW.after(3600)  # the answer's token is unusable
@@ -197,9 +197,9 @@ def test_an_access_token_that_was_got_by_another_one_moves_the_end_of_its_login(
     [
         (Ready(LOGIN), False),
         (Ready(LOGIN, may_be_spent=True), True),
-        (Exchanging(Ready(LOGIN), NOW), False),
-        (Exchanging(Ready(LOGIN, may_be_spent=True), NOW), True),
-        (Exchanging(Lost(LOGIN, NOW), NOW), True),
+        (Exchanging(Ready(LOGIN)), False),
+        (Exchanging(Ready(LOGIN, may_be_spent=True)), True),
+        (Exchanging(Lost(LOGIN, NOW)), True),
         (Lost(LOGIN, NOW), True),
         (RefusedOnce(LOGIN), False),
         (Required(LOGIN), False),

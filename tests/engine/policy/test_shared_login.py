@@ -6,6 +6,7 @@ import pytest
 
 from tests.engine.records.test_seen_file import logins
 from tests.engine.records.test_shared_login import NOW, SHARED, TOKEN
+from tests.expecting import present
 from tokend.engine.policy.shared_login import (
     OlderFileError,
     newer_token,
@@ -84,6 +85,24 @@ def test_a_login_that_was_set_aside_here_is_dropped_after_thirty_days() -> None:
         after = with_content(Record(), SHARED, SeenFile(PATH, own=own), NOW.after(days * 86400))
         assert after.seen is not None
         assert len(after.seen.own.aside) == kept
+
+
+def test_notices_are_remembered_for_the_same_login_and_for_no_other() -> None:
+    """One that was given here may be missing in the file; those of the record's own login are not the file's."""
+    theirs = replace(SHARED.logins, notices=("336h",))
+    mine = replace(theirs, notices=("336h", "168h"))
+    earlier = Ready(replace(present(theirs.login), obtained_at=NOW.after(-60)))
+    own = SeenFile(PATH, 1, own=LoginRecord(notices=("required",)))
+    for known, expected in (
+        (mine, ("336h", "168h")),
+        (replace(mine, end_moves=True), ("336h",)),
+        (replace(mine, state=earlier, notices=("168h",)), ("336h",)),
+        (LoginRecord(notices=("required",)), ("336h",)),
+    ):
+        after = with_content(Record(login=known, seen=own), replace(SHARED, logins=theirs), own, NOW)
+        assert after.login == replace(theirs, notices=expected)
+        assert present(after.seen).own.notices == ()
+    assert with_content(Record(), None, SeenFile(PATH, own=own.own), NOW).login.notices == ("required",)
 
 
 def test_the_logins_that_move_are_of_the_client() -> None:

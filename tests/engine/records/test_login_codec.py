@@ -41,7 +41,7 @@ def test_a_record_without_a_login_is_one_that_an_older_version_reads() -> None:
 def test_a_value_of_another_type_is_a_store_error(wrong: Any) -> None:
     """Accepted, it would break what uses it later, at every start again."""
     aside = (SetAside(Ready(FULL), NOW, "initial"),)
-    for state in (Exchanging(Lost(FULL, NOW, 1), NOW), Ready(FULL)):
+    for state in (Exchanging(Lost(FULL, NOW, 1)), Ready(FULL)):
         content = dump("a", Record(login=LoginRecord(state, "initial", aside)), "boot")
         for path in places(orjson.loads(content)["login"]):
             document = place = orjson.loads(content)

@@ -31,7 +31,7 @@ def test_an_initial_refresh_token_that_was_spent_is_not_used_for_another_client(
         (Ready(LOGIN), True),
         (Required(LOGIN), True),
         (Lost(unproven, NOW), True),
-        (Exchanging(Ready(unproven), NOW), True),
+        (Exchanging(Ready(unproven)), True),
         (Ready(unproven, may_be_spent=True), True),
         (Ready(unproven), False),
         (Required(unproven), False),
@@ -81,7 +81,7 @@ def test_a_login_that_a_person_has_ended_is_never_used_again() -> None:
     assert ended.for_client(CLIENT, NOW) is ended
     assert ended.logged_out == (LOGIN,)
     assert (ended.kept, RECORD.kept, RECORD.for_client(OTHER, NOW).kept) == (None, LOGIN, LOGIN)
-    assert ended.without_aside() == LoginRecord(NO_LOGIN, "initial")
+    assert ended.without_aside(ended.logged_out) == LoginRecord(NO_LOGIN, "initial")
     assert NO_LOGINS.without_login(NOW) is NO_LOGINS
 
 

@@ -43,13 +43,13 @@ SENDABLE: list[Ready | RefusedOnce | Lost] = [
 STATES: list[LoginState] = [
     NO_LOGIN,
     *SENDABLE,
-    *[Exchanging(before, NOW) for before in SENDABLE],
+    *[Exchanging(before) for before in SENDABLE],
     Required(LOGIN),
     Required(BARE),
     Required(None),
 ]
 MOVES: dict[str, Callable[[LoginState], LoginState]] = {
-    "journalled": lambda state: state.journalled(NOW),
+    "journalled": lambda state: state.journalled(),
     "not_delivered": lambda state: state.not_delivered(),
     "undecided": lambda state: state.undecided(may_be_spent=False),
     "lost": lambda state: state.lost(LATER),
@@ -89,7 +89,7 @@ def test_nothing_but_a_grant_replaces_a_login(state: LoginState) -> None:
 def test_an_exchange_that_was_not_delivered_changes_nothing() -> None:
     """The refresh token is unspent: what was known of it is known still."""
     for before in SENDABLE:
-        assert before.journalled(NOW).not_delivered() == before
+        assert before.journalled().not_delivered() == before
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_refusal_is_final_unless_the_refresh_token_was_accepted_and_nothing_wa
     before: LoginState, is_final: bool
 ) -> None:
     """It is sent once more then."""
-    after = before.journalled(NOW).refused()
+    after = before.journalled().refused()
     assert isinstance(after, Required if is_final else RefusedOnce)
 
 
@@ -119,9 +119,9 @@ def test_that_a_refresh_token_may_be_spent_is_known_until_another_one_comes() ->
         (Ready(PROVEN), True),
     ]
     for before, flag in cases:
-        assert Exchanging(before, NOW).undecided(may_be_spent=flag) == Ready(PROVEN, may_be_spent=True)
-    assert Exchanging(Ready(PROVEN), NOW).undecided(may_be_spent=False) == Ready(PROVEN)
-    assert Exchanging(RefusedOnce(PROVEN), NOW).undecided(may_be_spent=True) == RefusedOnce(PROVEN)
+        assert Exchanging(before).undecided(may_be_spent=flag) == Ready(PROVEN, may_be_spent=True)
+    assert Exchanging(Ready(PROVEN)).undecided(may_be_spent=False) == Ready(PROVEN)
+    assert Exchanging(RefusedOnce(PROVEN)).undecided(may_be_spent=True) == RefusedOnce(PROVEN)
 
 
 def test_repeats_are_counted_from_the_first_lost_answer() -> None:
@@ -129,7 +129,7 @@ def test_repeats_are_counted_from_the_first_lost_answer() -> None:
     state: LoginState = Ready(LOGIN)
     counted = []
     for _ in range(3):
-        state = state.journalled(NOW)
+        state = state.journalled()
         counted.append(state.repeats)
         state = state.lost(LATER)
     assert counted == [0, 1, 2]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -27,7 +26,7 @@ ASSUMED = (
     "<SessionToken>planted-fake&#43;session==</SessionToken><Expiration>2026-11-30T12:00:00Z</Expiration></Credentials>"
     "</AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
 )
-END = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+END = "2090-01-01T00:00:00+00:00"
 PRINTED = {"Version": 1, "AccessKeyId": "ASIAFAKE", "SecretAccessKey": "planted-fake", "SessionToken": "planted-fake-s"}
 
 

@@ -78,9 +78,13 @@ def test_a_nested_hash_is_bytes_unless_the_table_says_otherwise() -> None:
     assert text(hash="sha1", parts=[{**nested, "output": "hex"}]) == _sha1(inner.hexdigest().encode()).hexdigest()
 
 
-def test_a_sorted_query_has_its_pairs_by_name() -> None:
-    """A pair without = has an empty value; an empty pair is none."""
+def test_a_query_is_sorted_or_decoded_or_both() -> None:
+    """A pair without = has an empty value when it is sorted; an empty pair is none then."""
     assert text(parts=[{"query": "sorted"}]) == "a=2&b=&z=1"
+    names = {"query": b"z=%C3%A4+%26&&a"}
+    assert text(names=names, parts=[{"query": "sorted", "decoded": True}]) == "a=&z=ä+&"
+    assert text(names=names, parts=[{"query": "raw", "decoded": True}]) == "z=ä+&&&a"
+    assert text(names=names, parts=[{"query": "raw"}]) == names["query"].decode()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tests.sinks.played_store import Row, Stage, content_of
 from tests.sinks.stores.vaults import VERSION_1, VERSION_2, run, sent
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.secret_source import SecretSource
+from tokend.plugin.vault_settings import VaultSettings
 from tokend.sinks.stores.vault import VaultSink
 from tokend.values.errors import SinkConflictError, SinkRejectedError
 from tokend.values.secret import Secret
@@ -209,3 +210,26 @@ def test_a_later_end_of_the_token_is_written_where_the_store_has_one() -> None:
     """Version 1 has a ttl; version 2 has none."""
     assert made(kv_version=1, update="whole").writes_end
     assert not made().writes_end
+
+
+def test_a_vault_of_the_configuration_stands_instead_of_a_server() -> None:
+    """All that its table says; another place for one of its keys is an error."""
+    keys = {"kind": "vault", "vault": "bao", "path": "app", "update": "whole"}
+    table = VaultSettings.model_validate(
+        {"address": "https://a.example", "auth": literal("fake"), "namespace": "team", "kv_version": 1}
+    )
+    context = {"directory": "/nowhere", "vaults": {"bao": table, "faulty": None}}
+    sink = VaultSink.model_validate(keys, context=context)
+    assert (sink.vault, sink.address, sink.auth) == ("bao", "https://a.example", literal("fake"))
+    assert (sink.namespace, sink.kv_version, sink.proxy) == ("team", 1, None)
+    for wrong, why in (
+        ({"vault": "boa"}, 'did you mean "bao"'),
+        ({"kv_version": 2}, "vault names a table that says kv_version: remove it here"),
+        ({"vault": 5}, r"write the name of a table of the vaults"),
+    ):
+        with pytest.raises(ValidationError, match=why):
+            VaultSink.model_validate({**keys, **wrong}, context=context)
+    # The fault of its table is reported there, and once.
+    assert VaultSink.model_validate({**keys, "vault": "faulty"}, context=context).vault == "faulty"
+    with pytest.raises(ValidationError, match="write address and auth"):
+        VaultSink.model_validate(keys, context={"directory": "/nowhere"})

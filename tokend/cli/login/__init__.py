@@ -54,7 +54,8 @@ def command(
     browser has ended may also be pasted. With sudo, no browser is started. The extra qr (pip install "tokend[qr]")
     adds a QR code.
 
-    Exit codes: 0 done, 4 refused, 124 not finished in time, 130 cancelled.
+    Exit codes: 0 done, 3 no daemon, 4 refused, 5 no such token, 6 not allowed, 7 not possible now, 124 not finished
+    in time, 130 cancelled.
     """
     client = TokenClient(socket)
     if listed:

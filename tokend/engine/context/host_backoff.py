@@ -52,8 +52,8 @@ class HostAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class HostPause:
-    """A pause of a host: its end, and whether the host asked for it."""
+class StoreHostPause:
+    """A pause of a store's host: its end, and whether the host ``asked`` for it."""
 
     until: Instant
     asked: bool
@@ -106,12 +106,12 @@ class HostBackoff:
             self._ended(there, attempt)
             there.wake()
 
-    def pause(self, host: str | None) -> HostPause | None:
+    def pause(self, host: str | None) -> StoreHostPause | None:
         """Return the pause during which nothing is sent to ``host``; None if there is none now."""
         there, now = None if host is None else self._hosts.get(host), self._clock.instant()
         if there is None or (seconds := there.wait_seconds(now)) <= 0:
             return None
-        return HostPause(now.after(seconds), there.asked)
+        return StoreHostPause(now.after(seconds), there.asked)
 
     def try_now(self, host: str | None) -> None:
         """End the pause of a host, unless the host asked for it: a person asked for an attempt now."""

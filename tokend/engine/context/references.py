@@ -1,4 +1,5 @@
-"""References: the secrets of providers and sinks that are another provider's token, ``{ token = "NAME" }``.
+"""References: the secrets of providers and sinks that are another provider's token, ``{ token = "NAME" }``, or that
+are in a vault whose credential is one.
 
 An attempt that needs such a token is made while the token is valid. Nothing asks again and again: a change of the
 token wakes its waiters.
@@ -15,7 +16,8 @@ def referenced(settings: ProviderSettings | SinkSettings) -> tuple[str, ...]:
     """Return the names of the providers whose tokens the settings need as secrets."""
     optional = settings.optional_secrets() if isinstance(settings, ProviderSettings) else frozenset()
     sources = settings.secrets().items()
-    return tuple(dict.fromkeys(one.token for key, one in sources if one.token is not None and key not in optional))
+    needed = ((key, one.needed_token) for key, one in sources)
+    return tuple(dict.fromkeys(name for key, name in needed if name is not None and key not in optional))
 
 
 def lacking(names: Iterable[str], store: TokenStore) -> str | None:
@@ -68,4 +70,4 @@ def _used(config: ProviderConfig) -> frozenset[str]:
     """Return the names of all tokens that a provider and its sinks use, also of those that they can do without."""
     tables: tuple[ProviderSettings | SinkSettings, ...] = (config.settings, *config.sinks)
     sources = (source for settings in tables for source in settings.secrets().values())
-    return frozenset(source.token for source in sources if source.token is not None)
+    return frozenset(name for source in sources if (name := source.needed_token) is not None)

@@ -1,6 +1,6 @@
 """A configured held provider while it runs: its token, its status, and the commands of readers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import ClassVar, cast
 
 import anyio
@@ -9,16 +9,19 @@ from anyio.abc import TaskGroup
 from tokend.config import ProviderConfig
 from tokend.engine.context.context import Context
 from tokend.engine.context.contract import SinkReport
+from tokend.engine.held import kept_logins
 from tokend.engine.held.demand import Demand
 from tokend.engine.held.login_exchange import ExchangeUnderWay
 from tokend.engine.held.login_status import login_status, scopes_note
+from tokend.engine.held.provider_login import ProviderLogin
 from tokend.engine.held.refresher import Refresher
+from tokend.engine.records.record import Record
 from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup
 from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.request_signing import CallToSign
 from tokend.plugin.settings import HeldSettings
-from tokend.values.errors import NotSupportedError
+from tokend.values.errors import NotSupportedError, StoreError
 from tokend.values.logins import Granted, Login
 from tokend.values.secret import Secret
 from tokend.values.status import ProviderStatus
@@ -49,26 +52,27 @@ class HeldProvider:
     def start(self, tasks: TaskGroup, workers: WorkerGroup) -> None:  # noqa: ARG002  # of the interface
         """Start the refresh loop."""
         self._scope = workers.start(self.name, self.refresher.run)
-        if (exchange := self.refresher.exchange) is not None:
-            exchange.scope = self._scope
+        if (login := self.refresher.login) is not None:
+            login.exchange.scope = self._scope
 
     async def finish(self) -> None:
         """Return when no exchange of its login is under way."""
-        if (exchange := self.refresher.exchange) is not None:
-            await exchange.finish()
+        if (login := self.refresher.login) is not None:
+            await login.exchange.finish()
 
     def stop(self) -> None:
         """Stop the refresh loop. Token and state stay."""
         self._scope.cancel()
-        self.refresher.refuse_logins()
+        if (accepted := self.refresher.accepted) is not None:
+            accepted.refuse()
 
     @property
     def exchange_under_way(self) -> ExchangeUnderWay | None:
         """The exchange of its login whose answer must be waited for."""
-        exchange = self.refresher.exchange
-        if exchange is None or not exchange.is_under_way:
+        login = self.refresher.login
+        if login is None or not login.exchange.is_under_way:
             return None
-        return ExchangeUnderWay(self.settings.upstream, self.refresher.timeout_seconds, exchange.break_off)
+        return ExchangeUnderWay(self.settings.upstream, self.refresher.timeout_seconds, login.exchange.break_off)
 
     async def reconfigure(self, config: ProviderConfig) -> None:
         """Apply settings of the same kind."""
@@ -139,7 +143,7 @@ class HeldProvider:
             required=self.is_required,
             seconds_left=None if expires is None else max(0.0, now.until(expires)),
             failures=record.failures,
-            last_error=self.refresher.waiting or record.last_error or self.refresher.unreadable,
+            last_error=self.refresher.waiting or record.last_error or self.refresher.reconciliation.unreadable,
             next_attempt_at=None if upcoming is None else upcoming.wall,
             sinks=self._sinks.statuses(),
             login=login,
@@ -162,7 +166,7 @@ class HeldProvider:
     def has_given_up(self) -> bool:
         """Return whether only a person can bring a valid token. False until settings and secrets were looked at."""
         refresher = self.refresher
-        return refresher.is_reconciled and (
+        return refresher.reconciliation.has_been_made and (
             self.is_rejected
             or refresher.record.requires_login
             or (not refresher.is_renewable and refresher.lease is not None and not refresher.is_valid())
@@ -171,7 +175,7 @@ class HeldProvider:
     def was_tried(self) -> bool:
         """Return whether an attempt was made, or cannot be made for want of a secret."""
         refresher = self.refresher
-        if refresher.unreadable is not None or refresher.waiting is not None:
+        if refresher.reconciliation.unreadable is not None or refresher.waiting is not None:
             return True
         return refresher.lease is not None or bool(refresher.record.failures)
 
@@ -207,7 +211,13 @@ class HeldProvider:
     @property
     def login_runtime(self) -> RememberingRuntime:
         """The runtime of exchanges under the settings in force."""
-        return self.refresher.login_runtime
+        return self._provider_login.runtime
+
+    @property
+    def _provider_login(self) -> ProviderLogin:
+        login = self.refresher.login
+        assert login is not None  # noqa: S101  # kinds with a login are asked for it
+        return login
 
     async def accept_login(self, granted: Granted, *, another_account: bool) -> None:
         """Keep what was granted to a person as the login, durably, and publish its token. Returns when that is done.
@@ -215,7 +225,9 @@ class HeldProvider:
         An exchange of the login before it is waited for. ``another_account``: the old token is withdrawn first. Raises
         `StoreError` where nothing can be kept. A token that cannot be used is a failed attempt; the login is kept.
         """
-        await self.refresher.accept_login(granted, another_account=another_account)
+        if (accepted := self.refresher.accepted) is None:
+            raise StoreError(f"{self.name}: its settings use no login any more")
+        await accepted.accept(granted, another_account=another_account)
 
     @property
     def logged_out(self) -> Sequence[Login]:
@@ -224,11 +236,17 @@ class HeldProvider:
 
     async def log_out(self) -> None:
         """Withdraw the token, and never use the login again, durably."""
-        await self.refresher.log_out()
+        await kept_logins.log_out(self.name, self.refresher.login, self.refresher.accepted, self._context)
+        self.refresher.wake()
 
-    async def drop_logged_out(self) -> None:
-        """Drop `logged_out` and the logins of former clients, durably."""
-        await self.refresher.drop_logged_out()
+    async def drop_logged_out(self, ended: Collection[Login]) -> None:
+        """Drop the ``ended`` logins and those of former clients, durably. What was logged out later stays."""
+        await kept_logins.drop_logged_out(self.name, self.refresher.login, ended, self._context)
+
+    async def remember_notices(self, change: Callable[[Record], Record]) -> None:
+        """Remember notices about the login, as ``change`` says: where the login is kept. Raises `StoreError`."""
+        await self._provider_login.remember_notices(change)
+        self.refresher.wake()  # what was read meanwhile may be another daemon's login
 
     async def forget(self) -> None:
         """Drop the token everywhere, then make an attempt."""

@@ -14,8 +14,9 @@ import anyio
 from tokend.engine.context.context import Context
 from tokend.engine.policy.login_change import InitialToken
 from tokend.engine.policy.login_outcome import accepted, after_failure, refreshed
+from tokend.engine.policy.shared_login import seen_by
 from tokend.engine.records.login_record import LoginRecord
-from tokend.engine.records.login_states import NO_LOGIN, LoginState, Lost
+from tokend.engine.records.login_states import NO_LOGIN, Lost
 from tokend.engine.records.record import Record
 from tokend.engine.tasks.heartbeat import HEARTBEAT
 from tokend.machine.event import Event
@@ -45,6 +46,7 @@ LONGEST_LOCK_SECONDS = 300.0
 REWRITE_LOCK_SECONDS = 20.0
 log = get_logger()
 
+LOGGED_OUT = "somebody has logged out meanwhile"
 REPEATED = "the refresh token is sent again, ever more rarely, once the server answers something harmless"
 
 Change = Callable[[Record], Record]
@@ -80,6 +82,7 @@ class LoginExchange:
         "_store",
         "ended",
         "file",
+        "logouts",
         "scope",
         "unsaved",
     )
@@ -92,6 +95,7 @@ class LoginExchange:
         self._shield: anyio.CancelScope | None = None
         self._leaving = False
         self._bars = 0  # the logouts under way
+        self.logouts = 0  # all that have begun
         self._doubt = False
         # Where the login is kept, if that is not the record alone; and the one whose lock is held now.
         self.file: SharedLoginFile | None = None
@@ -120,6 +124,7 @@ class LoginExchange:
     async def barred(self) -> AsyncIterator[None]:
         """Wait for the exchange under way, and let none begin during the block."""
         self._bars += 1
+        self.logouts += 1
         try:
             while self.is_under_way:
                 await self.ended.wait()
@@ -154,24 +159,25 @@ class LoginExchange:
 
     async def exchange(
         self, settings: WithLogin, runtime: RememberingRuntime, use: Use, *, initial: InitialToken | None = None
-    ) -> Record:
+    ) -> tuple[Record, bool]:
         """Make one exchange with the refresh token, and save what was granted.
 
         ``use`` makes the change that brings the answer's token. A newer token that another daemon has got is used
-        without a request; ``initial`` is the configured refresh token, for a login file that has none. Raises the
-        `AttemptError` of a failure: of the exchange, or of a token beside a refresh token; that one is saved then.
+        without a request; ``initial`` is the configured refresh token, for a login file that has none. Returns the new
+        record, and whether its token is another daemon's. Raises the `AttemptError` of a failure: of the exchange, or
+        of a token beside a refresh token; that one is saved then.
         """
         if (file := self.file) is None:
-            return await self._exchange(settings, runtime, use)
-        made: list[Record] = []
+            return await self._exchange(settings, runtime, use), False
+        made: list[tuple[Record, bool]] = []
         try:
             async with self._locked(file, cast(HeldSettings, settings).timeout.total_seconds()):
                 await file.read(initial)
                 if (token := file.newer_token()) is not None:
-                    made.append(await self.adopt(token, use))
+                    made.append((await self._adopt(token, use), True))
                 else:
                     await file.begin_turn()
-                    made.append(await self._exchange(settings, runtime, use))
+                    made.append((await self._exchange(settings, runtime, use), False))
         except StoreError as error:
             raise LoginFileError(error.detail) from None
         return made[0]
@@ -197,7 +203,7 @@ class LoginExchange:
                     granted = await settings.refresh(runtime, login)
             except Exception as error:
                 if isinstance(error, LoginRefusedError) and begins_login(settings):
-                    await self._note(lambda record: _with_state(record, NO_LOGIN))
+                    await self._note(lambda record: record.with_login_state(NO_LOGIN))
                     return await self._begin(settings, runtime, use)
                 await self._end(error)
                 raise
@@ -215,10 +221,9 @@ class LoginExchange:
         if self._bars:
             raise TransientError("nothing was sent: a person ends the login", is_sent=False)
 
-    async def adopt(self, token: Token, use: Use) -> Record:
+    async def _adopt(self, token: Token, use: Use) -> Record:
         """Use the token that another daemon has got."""
         change = await use(Granted("", self._clock.instant(), token=token))
-        log.info("login.adopted", token=self._name, detail="another daemon has refreshed it: no request")
         return await self._store.update(self._name, change)
 
     async def accept(
@@ -228,19 +233,21 @@ class LoginExchange:
         initial: InitialToken | None,
         use: Use,
         *,
+        logouts: int,
         another_account: bool = False,
     ) -> Record:
         """Save a login that a person has begun, and the token that ``use`` brings. Raises why there is no such token.
 
-        The login before it is dropped. The ``initial`` refresh token counts as used: a person has decided. Raises
-        `StoreError` where a login file cannot be used; a lock on it is waited for.
+        The login before it is dropped. The ``initial`` refresh token counts as used: a person has decided. Returns the
+        new record. Raises `StoreError` where nothing was kept: a login file cannot be used (a lock on it is waited
+        for), or somebody has logged out since `logouts` had the value ``logouts``.
         """
 
         def kept(logins: LoginRecord) -> LoginRecord:
             return accepted(logins, granted, client, initial)
 
-        if self._bars:
-            raise StoreError("somebody has logged out meanwhile: log in again")
+        if self._bars or logouts != self.logouts:
+            raise StoreError(f"{LOGGED_OUT}: log in again")
         with self._uncut():
             if (file := self.file) is None:
                 return await self._keep(granted, use, kept)
@@ -254,7 +261,7 @@ class LoginExchange:
     async def rewrite(self, change: Change, *, withdraws: bool) -> None:
         """Change the logins without an exchange. ``withdraws``: the token, too, for everybody who shares the login.
 
-        Raises `StoreError` where a login file cannot be written.
+        A login file that is older than it was, or gone, is replaced. Raises `StoreError` where it cannot be written.
         """
         if (file := self.file) is None:
             await self._store.update(self._name, change)
@@ -262,6 +269,21 @@ class LoginExchange:
         async with self._locked(file, REWRITE_LOCK_SECONDS):
             await file.read(replaces=True)
             await file.commit(change, withdraws=withdraws)
+
+    async def remember_notices(self, change: Change, initial: InitialToken | None) -> None:
+        """Remember notices beside the login that they are about, where ``change`` of what is there now says so.
+
+        ``initial`` is the configured refresh token. Raises `StoreError` where a login file cannot be used or written.
+        A file that is not made yet is not made for a notice.
+        """
+        file = self.file
+        if file is None or not seen_by(self._store.get(self._name), str(file.path)).number:
+            await self._store.update(self._name, change)
+            return
+        async with self._locked(file, REWRITE_LOCK_SECONDS):
+            record = await file.read(initial)
+            if change(record) != record:  # another daemon may have given the notice
+                await file.commit(change)
 
     @asynccontextmanager
     async def _locked(self, file: "SharedLoginFile", seconds: float) -> AsyncIterator[None]:
@@ -279,9 +301,8 @@ class LoginExchange:
 
     async def _journal(self) -> Login:
         """Save that the refresh token is about to be sent, and reserve space for the answer."""
-        now = self._clock.instant()
         try:
-            record = await self._commit(lambda record: _with_state(record, record.login.state.journalled(now)))
+            record = await self._commit(lambda record: record.with_login_state(record.login.state.journalled()))
         except StoreError as error:
             raise TransientError(
                 f"nothing was sent, because a lost answer would lose the login: {error.detail}", is_sent=False
@@ -302,7 +323,7 @@ class LoginExchange:
             after = after_failure(before, error, now)
             # A repeat after a lost answer has a moment of its own.
             self._doubt = isinstance(after, Lost) or (after.may_be_spent and not before.may_be_spent)
-            return _with_state(record, after)
+            return record.with_login_state(after)
 
         await self._note(ended)
 
@@ -399,10 +420,6 @@ class LoginExchange:
             times = "" if not state.repeats else f", and of {state.repeats} repeats"
             return f"the answer to a refresh was lost{times}: {REPEATED}"
         return None
-
-
-def _with_state(record: Record, state: LoginState) -> Record:
-    return replace(record, login=replace(record.login, state=state))
 
 
 def _with_logins(logins: LoginRecord) -> Change:

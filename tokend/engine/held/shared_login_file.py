@@ -185,7 +185,7 @@ class SharedLoginFile:
         """
         record, now = self._store.get(self._name), self._clock.instant()
         if record.login.state.is_exchanging:
-            record = await self.commit(lambda record: _with_state(record, interrupted(record.login.state, now)))
+            record = await self.commit(lambda record: record.with_login_state(interrupted(record.login.state, now)))
         hastened = self._hastened
         if (seconds := seconds_until_turn(record, self._content, now, hastened=hastened)) > 0:
             raise StoreError(
@@ -193,9 +193,7 @@ class SharedLoginFile:
             )
         self._hastened = False
         if hastened:
-            state = record.login.state.hastened(now)
-            record = replace(record, login=replace(record.login, state=state))
-            self._store.show(self._name, record)
+            self._store.show(self._name, record.with_login_state(record.login.state.hastened(now)))
 
     # -------------------------------------------------------------- writing
 
@@ -275,10 +273,6 @@ class SharedLoginFile:
         if trouble != self.trouble:
             self.trouble = trouble
             self._store.touch(self._name)
-
-
-def _with_state(record: Record, state: object) -> Record:
-    return replace(record, login=replace(record.login, state=state))  # type: ignore[arg-type]
 
 
 def _next_number(written: int, seen: int, unix_seconds: float) -> int:

@@ -1,8 +1,9 @@
 """Interface of a provider that can have a login; `engine.held.HeldProvider` implements it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, TypeGuard
 
+from tokend.engine.records.record import Record
 from tokend.plugin.login import InteractiveLogin, RememberingRuntime, has_interactive_login
 from tokend.plugin.settings import HeldSettings
 from tokend.values.logins import Granted, Login
@@ -36,8 +37,12 @@ class LoginHolder(Protocol):
     async def log_out(self) -> None:
         """Withdraw the token, and never use the login again, durably. Raises `StoreError` where it cannot be saved."""
 
-    async def drop_logged_out(self) -> None:
-        """Drop `logged_out` and the logins of former clients, durably."""
+    async def drop_logged_out(self, ended: Collection[Login]) -> None:
+        """Drop the ``ended`` logins and those of former clients, durably. What was logged out later stays."""
+
+    async def remember_notices(self, change: Callable[[Record], Record]) -> None:
+        """Remember notices about the login, as ``change`` says. Raises `StoreError` where it is kept in a file that
+        cannot be written; nothing is remembered then."""
 
 
 def interactive(settings: object) -> TypeGuard[InteractiveLogin]:

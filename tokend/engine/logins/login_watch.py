@@ -1,16 +1,19 @@
 """`LoginWatch`: looks at the logins of all providers, and gives persons notice of what only they can do."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tokend.engine.context.context import Context
-from tokend.engine.policy.login_notices import due_notice, next_notice_at
+from tokend.engine.logins.login_holder import LoginHolder
+from tokend.engine.policy.login_notices import DueNotice, due_notice, next_notice_at
 from tokend.engine.records.login_record import NO_LOGINS
+from tokend.engine.records.record import Record
 from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.plugin.login import needs_persons_login
 from tokend.plugin.settings import HeldSettings
+from tokend.values.errors import StoreError
 from tokend.values.instant import Instant
 from tokend.values.tokens import utc
 
@@ -71,14 +74,30 @@ class LoginWatch:
             or not needs_persons_login(provider.settings)
         ):
             return
-        now, logins = self._clock.instant(), self._store.get(name).login
-        if (notice := due_notice(logins, now)) is not None:
-            await self._store.update(
-                name, lambda record: replace(record, login=replace(record.login, notices=notice.notices))
-            )
-            self._give(name, notice.ends_at, now)
-        if (upcoming := next_notice_at(logins, now)) is not None:
+        now = self._clock.instant()
+        if due_notice(self._store.get(name).login, now) is not None:
+            for notice in await self._remembered(name, provider, now):
+                self._give(name, notice.ends_at, now)
+        if (upcoming := next_notice_at(self._store.get(name).login, now)) is not None:
             self._next[name] = upcoming
+
+    async def _remembered(self, name: str, holder: LoginHolder, now: Instant) -> list[DueNotice]:
+        """Remember the notice that is due, and return it; none where the login is another by then, or another daemon
+        has given it. What cannot be written to a login file is remembered in the record."""
+        due: list[DueNotice] = []
+
+        def noted(record: Record) -> Record:
+            if (notice := due_notice(record.login, now)) is None:
+                return record
+            due[:] = [notice]
+            return record.with_notices(notice.notices)
+
+        try:
+            await holder.remember_notices(noted)
+        except StoreError:
+            due.clear()
+            await self._store.update(name, noted)
+        return due
 
     def _give(self, name: str, ends_at: Instant | None, now: Instant) -> None:
         command = f"tokend login {name}"

@@ -53,7 +53,7 @@ class Logout:
         if doubts and not force:
             detail = f"{doubts[0]}; try again: tokend logout {name}, or drop it here: tokend logout {name} --force"
             return LogoutAnswer(confirmed=False, dropped=False, detail=detail)
-        await self._written(holder.drop_logged_out(), name)
+        await self._written(holder.drop_logged_out(ended), name)
         log.info("login.dropped", token=name, confirmed=not doubts)
         return LogoutAnswer(confirmed=not doubts, dropped=True, detail=doubts[0] if doubts else None)
 

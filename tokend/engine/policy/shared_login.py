@@ -1,6 +1,7 @@
 """The content of a login file, and its meaning for one provider that shares it. Pure."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from tokend.engine.records.login_record import LoginRecord
 from tokend.engine.records.login_states import Lost, RefusedOnce
@@ -46,14 +47,28 @@ def with_content(record: Record, shared: SharedLogin | None, seen: SeenFile, now
     login is set aside in the record, unless it has moved into the file and the record was not saved afterwards.
     """
     if shared is None:
-        return replace(record, login=LoginRecord(seen.own.state, seen.own.initial), seen=seen)
-    own, theirs = seen.own.without_over(now), shared.logins.login
+        own = seen.own
+        return replace(record, login=LoginRecord(own.state, own.initial, notices=own.notices), seen=seen)
+    own, theirs = replace(seen.own.without_over(now), notices=()), shared.logins.login
     if own.login is not None:
         has_moved = theirs is not None and theirs.obtained_at.wall == own.login.obtained_at.wall
         own = LoginRecord(aside=own.aside) if has_moved else own.without_login(now)
     is_withdrawn = bool(seen.number) and shared.withdrawals > seen.withdrawals
-    record = replace(record, login=shared.logins, seen=SeenFile(seen.path, shared.number, shared.withdrawals, own))
+    logins = _with_notices(shared.logins, record.login)
+    record = replace(record, login=logins, seen=SeenFile(seen.path, shared.number, shared.withdrawals, own))
     return record.without_token() if is_withdrawn and record.lease is not None else record
+
+
+def _with_notices(logins: LoginRecord, known: LoginRecord) -> LoginRecord:
+    """Add the notices that are ``known`` of the same login: one was given that could not be written to the file."""
+    if _obtained(logins) != _obtained(known) or logins.end_moves != known.end_moves:
+        return logins
+    missing = tuple(one for one in known.notices if one not in logins.notices)
+    return replace(logins, notices=(*logins.notices, *missing)) if missing else logins
+
+
+def _obtained(logins: LoginRecord) -> datetime | None:
+    return None if logins.login is None else logins.login.obtained_at.wall
 
 
 def ready_to_move(own: LoginRecord, client: LoginClient, initial: str | None, now: Instant) -> LoginRecord:

@@ -83,7 +83,7 @@ def _dump_state(state: LoginState) -> dict[str, Any]:
             next_at = dump_instant(state.next_at)
             return {"is": "lost", "next_at": next_at, "repeats": state.repeats, "login": _dump_login(state.login)}
         case Exchanging():
-            return {"is": "exchanging", "began": dump_instant(state.began), "before": _dump_state(state.before)}
+            return {"is": "exchanging", "before": _dump_state(state.before)}
         case Required():
             return {"is": "required", "login": None if state.login is None else _dump_login(state.login)}
     raise TypeError(f"{type(state).__name__} has no form in a state file")
@@ -97,7 +97,7 @@ def _load_state(document: Mapping[str, Any]) -> LoginState:
             before = _load_state(mapping(document["before"]))
             if not isinstance(before, Ready | RefusedOnce | Lost):
                 raise TypeError("nothing can be sent in the state before")
-            return Exchanging(before, moment(document["began"]))
+            return Exchanging(before)
         case "required":
             return Required(maybe(_load_login, document["login"]))
         case _:

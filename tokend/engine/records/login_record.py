@@ -4,11 +4,13 @@ A login outlives access tokens, `forget`, and a changed table. One whose client 
 it is used again when the table is changed back, and dropped after 30 days.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from tokend.engine.records.login_states import NO_LOGIN, LoginMoves, LoginState
 from tokend.values.instant import Instant
 from tokend.values.logins import Login, LoginClient
+from tokend.values.secret import Secret
 
 ASIDE_SECONDS = 30 * 86400.0
 
@@ -24,6 +26,11 @@ class SetAside:
     at: Instant
     initial: str | None = None
     logged_out: bool = False
+
+    @property
+    def refresh_token(self) -> Secret | None:
+        """What identifies the login: times get other values at a reboot."""
+        return None if self.state.login is None else self.state.login.refresh_token
 
     def is_over(self, now: Instant) -> bool:
         """Return whether it has been kept for long enough, on both time lines: no clock that is set drops a login."""
@@ -105,9 +112,12 @@ class LoginRecord:
         found = (one.state.login for one in self.aside if one.logged_out)
         return tuple(login for login in found if login is not None)
 
-    def without_aside(self) -> "LoginRecord":
-        """Drop the logins that are not in use."""
-        return replace(self, aside=())
+    def without_aside(self, ended: Collection[Login]) -> "LoginRecord":
+        """Drop the logins that are not in use, but for those that a person has ended and that are not in ``ended``."""
+        known = [login.refresh_token for login in ended]
+        return replace(
+            self, aside=tuple(one for one in self.aside if one.logged_out and one.refresh_token not in known)
+        )
 
     def with_aside(self, other: "LoginRecord", now: Instant) -> "LoginRecord":
         """Set the logins of another record aside here: its name is taken."""

@@ -61,7 +61,7 @@ class LoginState:
     # Whether the server may have spent the refresh token in an exchange whose answer did not say so.
     may_be_spent: ClassVar[bool] = False
 
-    def journalled(self, now: Instant) -> "LoginState":  # noqa: ARG002  # for states with a login that may be sent
+    def journalled(self) -> "LoginState":
         """Note that the refresh token is about to be sent."""
         return self
 
@@ -121,9 +121,9 @@ class Ready(LoginState):
     next_at: ClassVar[None] = None  # type: ignore[misc]
     repeats: ClassVar[int] = 0  # type: ignore[misc]
 
-    def journalled(self, now: Instant) -> LoginState:
+    def journalled(self) -> LoginState:
         """Begin an exchange."""
-        return Exchanging(self, now)
+        return Exchanging(self)
 
     def refused(self) -> LoginState:
         """Require a login where only the access token could be sent, and it has ended."""
@@ -143,9 +143,9 @@ class RefusedOnce(LoginState):
     next_at: ClassVar[None] = None  # type: ignore[misc]
     repeats: ClassVar[int] = 0  # type: ignore[misc]
 
-    def journalled(self, now: Instant) -> LoginState:
+    def journalled(self) -> LoginState:
         """Begin the second exchange."""
-        return Exchanging(self, now)
+        return Exchanging(self)
 
     def refused(self) -> LoginState:
         """Require a login where only the access token could be sent, and it has ended."""
@@ -166,9 +166,9 @@ class Lost(LoginState):
 
     may_be_spent: ClassVar[bool] = True
 
-    def journalled(self, now: Instant) -> LoginState:
+    def journalled(self) -> LoginState:
         """Begin a repeat."""
-        return Exchanging(self, now)
+        return Exchanging(self)
 
     def refused(self) -> LoginState:
         """Require a login where only the access token could be sent, and it has ended."""
@@ -188,10 +188,9 @@ Sendable: TypeAlias = Ready | RefusedOnce | Lost
 
 @dataclass(frozen=True, slots=True)
 class Exchanging(LoginState):
-    """The journal of one exchange: the state ``before`` it, and when it ``began``."""
+    """The journal of one exchange: the state ``before`` it."""
 
     before: Sendable
-    began: Instant
 
     next_at: ClassVar[None] = None  # type: ignore[misc]
     is_exchanging: ClassVar[bool] = True
@@ -240,7 +239,7 @@ class Exchanging(LoginState):
         """Move the state before."""
         before = self.before.moved(moves)
         assert isinstance(before, Ready | RefusedOnce | Lost)  # noqa: S101  # a move changes no class
-        return Exchanging(before, moves.dated(self.began))
+        return Exchanging(before)
 
 
 @dataclass(frozen=True, slots=True)

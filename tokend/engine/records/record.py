@@ -16,7 +16,7 @@ from tokend.engine.records.attempt_states import AttemptState, Moves, Rejected, 
 from tokend.engine.records.documents import Document, moved
 from tokend.engine.records.forgotten import Forgotten, remembered
 from tokend.engine.records.login_record import NO_LOGINS, LoginRecord
-from tokend.engine.records.login_states import LoginMoves
+from tokend.engine.records.login_states import LoginMoves, LoginState
 from tokend.engine.records.seen_file import SeenFile
 from tokend.engine.records.token_states import NO_TOKEN, WITHDRAWN, Held, TokenState, Withdrawn
 from tokend.values.instant import Instant
@@ -31,7 +31,7 @@ SETTLED = Settled()
 
 @dataclass(frozen=True, slots=True)
 class HostPause:
-    """A host asked not to be asked before ``until``."""
+    """The pause that a ``host`` asked for: nothing is sent to it before ``until``."""
 
     host: str
     until: Instant
@@ -136,6 +136,17 @@ class Record:
     def without_token(self) -> "Record":
         """Take the token away; the sinks must not hold it any longer either."""
         return replace(self, token=WITHDRAWN)
+
+    def with_login_state(self, state: LoginState) -> "Record":
+        """Put the login in use into another state."""
+        return replace(self, login=replace(self.login, state=state))
+
+    def with_notices(self, notices: tuple[str, ...]) -> "Record":
+        """Remember the notices about the login in use; where its login file is not made yet, in this record."""
+        seen = self.seen
+        if seen is not None and not seen.number:
+            seen = replace(seen, own=replace(seen.own, notices=notices))
+        return replace(self, login=replace(self.login, notices=notices), seen=seen)
 
     def with_forgotten(self, leases: Iterable[Lease | None], now: Instant) -> "Record":
         """Take the token away, and remember it and those of ``leases``: none of them may be published again."""

@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote_plus
+from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -29,8 +29,8 @@ class Part(Settings):
 
     name: str | None = None
     text: str | None = None
-    # The query's pairs, sorted by name. With ``decoded`` without their percent-encoding.
-    query: Literal["sorted"] | None = None
+    # The query's pairs, as they are sent or sorted by name. With ``decoded`` without their percent-encoding.
+    query: Literal["raw", "sorted"] | None = None
     decoded: bool = False
     hash: HashName | None = None
     parts: Annotated[tuple["PartField", ...], Field(strict=False)] = ()
@@ -76,11 +76,17 @@ class Part(Settings):
         if self.text is not None:
             return self.text.encode()
         if self.query is not None:
-            return _sorted(bytes_of("query").decode(), decoded=self.decoded).encode()
+            return self._query(bytes_of("query").decode()).encode()
         whole = self.separator.encode().join(part.raw(bytes_of) for part in self.parts)
         assert self.hash is not None  # noqa: S101  (`_one_sort`)
         digest = hashlib.new(self.hash, whole, usedforsecurity=False).digest()
         return digest if self.output == "raw" else _encoded(digest, self.output).encode()
+
+    def _query(self, query: str) -> str:
+        if self.query == "sorted":
+            pairs = [(name, text) for name, _, text in (pair.partition("=") for pair in query.split("&") if pair)]
+            return sorted_query([(unquote(name), unquote(text)) for name, text in pairs] if self.decoded else pairs)
+        return "&".join(map(unquote, query.split("&"))) if self.decoded else query
 
 
 def _named(value: Any) -> Any:
@@ -185,8 +191,3 @@ def _encoded(raw: bytes, output: str) -> str:
     if output == "base64":
         return base64.b64encode(raw).decode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def _sorted(query: str, *, decoded: bool) -> str:
-    pairs = [(name, text) for name, _, text in (pair.partition("=") for pair in query.split("&") if pair)]
-    return sorted_query([(unquote_plus(name), unquote_plus(text)) for name, text in pairs] if decoded else pairs)

@@ -6,9 +6,14 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic.annotated_handlers import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from tokend.plugin.remote_sink import HttpSinkSettings, ValuesSettings
+from tokend.plugin.secret_source import named_vault
 from tokend.plugin.settings import part_of
+from tokend.plugin.settings_base import KeyValueError
 from tokend.plugin.sink import Content, Mark, SinkRuntime, Values
 from tokend.plugin.vault_names import vault_names
 from tokend.sinks.stores.vault_kv.calls import VaultCalls
@@ -18,6 +23,10 @@ from tokend.values.secret import Secret
 from tokend.values.url import validate_base_url
 
 DEFAULT_FIELD = "token"
+# What a table [vaults.NAME] brings, instead of own keys.
+OF_THE_VAULT = (
+    "address", "auth", "namespace", "kv_version", "ca_file", "client_cert", "client_key", "tls_strict", "proxy",
+)  # fmt: skip
 LAST_WRITER_WINS = "last writer wins: KV version 1 has no compare-and-set"
 
 
@@ -30,6 +39,8 @@ class VaultSink(ValuesSettings, HttpSinkSettings):
     read_with: ClassVar[frozenset[str]] = frozenset({"vault", "bao"})
 
     kind: Literal["vault"] = "vault"
+    # The name of a table [vaults.NAME], whose server and credential it is. None: the keys below say it.
+    vault: str | None = None
     address: str
     mount: str = "secret"
     path: str
@@ -41,6 +52,34 @@ class VaultSink(ValuesSettings, HttpSinkSettings):
     update: Literal["whole"] | None = None
     # The secret holds nothing but our keys: a removal destroys its older versions, too.
     exclusive: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_the_vault(cls, values: Any, info: ValidationInfo) -> Any:
+        if not isinstance(values, dict) or values.get("vault") is None:
+            return values
+        try:
+            named = named_vault(values["vault"], info)
+        except ValueError as error:
+            raise KeyValueError("vault", str(error)) from None
+        if own := [key for key in OF_THE_VAULT if key in values]:
+            raise KeyValueError(own[0], f"vault names a table that says {' and '.join(own)}: remove it here")
+        if named.settings is None:
+            if (info.context or {}).get("vaults") is None:
+                raise KeyValueError("vault", "there is no table [vaults.NAME] here: write address and auth")
+            # Its table has errors, which are reported there.
+            return {**values, "vault": named.name, "address": "https://vault.invalid"}
+        brought = {key: one for key in OF_THE_VAULT if (one := getattr(named.settings, key)) is not None}
+        return {**values, "vault": named.name, **brought}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema: ``vault`` may stand instead of ``address``."""
+        reference = handler(core_schema)
+        schema = handler.resolve_ref_schema(reference)
+        schema["required"] = [key for key in schema["required"] if key != "address"]
+        schema["oneOf"] = [{"required": ["address"]}, {"required": ["vault"]}]
+        return reference
 
     @property
     def writes_end(self) -> bool:  # type: ignore[override]  # KV version 2 has no end

@@ -1,7 +1,4 @@
-"""Requests to the KV engines of Vault and OpenBao, and the meaning of their statuses. One attempt each.
-
-Source: the API documentation of KV version 1 and 2, of ``auth/token/lookup-self``, and of the HTTP statuses.
-"""
+"""Requests to the KV engines of Vault and OpenBao, and the meaning of their statuses. One attempt each."""
 
 import json
 from collections.abc import Mapping
@@ -15,23 +12,9 @@ from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.sink import SinkRuntime
 from tokend.plugin.store_status import refuse_write
 from tokend.plugin.strict_json import try_object
+from tokend.plugin.vault_answers import CONFLICT, LOOKUP, STANDBY, WORDS, word_of
 from tokend.values.errors import SinkError, SinkFinalError, SinkRejectedError, SinkUnavailableError
 from tokend.values.secret import Secret
-
-_CONFLICT = "check-and-set parameter did not match"
-# Phrases of a server's errors that are known, each with what may be shown for it.
-_WORDS = {
-    _CONFLICT: "the version is another",
-    "check-and-set parameter required": "it demands cas: the policy must allow read on the metadata",
-    "no handler for route": "no engine is mounted there",
-    "unsupported path": "the engine has no such path: is kv_version right?",
-    "unsupported operation": "the engine knows no such operation",
-    "sealed": "it is sealed",
-}
-# Whether the server knows a credential: it answers 403 for an ended token and for a missing right.
-LOOKUP = "auth/token/lookup-self"
-# Standbys, for disaster recovery and for performance: another node must be asked.
-_STANDBY = frozenset({472, 473})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +60,7 @@ class VaultCalls:
             await self.require_valid_credential()
             where = f"{self.mount}/{part}{self.path}"
             raise SinkRejectedError(f"{said}: the policy lacks the capability {capability} on {where}{advice}")
-        if status in _STANDBY:
+        if status in STANDBY:
             raise SinkUnavailableError(f"{said}: it is a standby and takes no writes")
         if status == 413:
             raise SinkFinalError(f"{said}: the values are too large for it")
@@ -115,16 +98,9 @@ class VaultCalls:
             )
 
 
-def word_of(reply: UpstreamReply) -> str | None:
-    """Return what a server's error says, if it is a known phrase."""
-    errors = (try_object(reply.body) or {}).get("errors")
-    said = [one for one in errors if isinstance(one, str)] if isinstance(errors, list) else []
-    return next((word for phrase, word in _WORDS.items() if any(phrase in one for one in said)), None)
-
-
 def is_conflict(reply: UpstreamReply) -> bool:
     """Return whether a write was refused because the secret has changed since it was read."""
-    return reply.status == 400 and word_of(reply) == _WORDS[_CONFLICT]
+    return reply.status == 400 and word_of(reply) == WORDS[CONFLICT]
 
 
 def can_be_written_back(body: bytes) -> bool:
