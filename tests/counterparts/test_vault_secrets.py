@@ -144,7 +144,7 @@ def config(openbao: Counterpart, tmp_path: Path) -> Path:
     policy = 'path "secret/data/desk/*" { capabilities = ["create", "update", "patch", "read"] }\n'
     policy += 'path "secret/metadata/desk/*" { capabilities = ["read", "patch"] }\n'
     ask(openbao, "PUT", "sys/policies/acl/desk-secrets", {"policy": policy})
-    keys = role(openbao, "desk-secrets", token_policies="desk-secrets")
+    keys = role(openbao, "desk-secrets", token_policies="desk-secrets", token_ttl="1h")
     for name in ("role_id", "secret_id"):
         written(tmp_path, keys[name].literal.reveal(), name=name.replace("_", "-"))
     return written(tmp_path, CONFIG.format(url=openbao.url, directory=tmp_path))
@@ -156,13 +156,22 @@ def tokend(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_whole_run_reads_with_the_token_of_its_login(openbao: Counterpart, config: Path) -> None:
-    """It waits for the login. The sink writes to the same table. No output has a secret."""
+    """It waits for the login. The sink writes to the same table. A token of the login that was revoked meanwhile is
+    replaced in the next run. No output has a secret."""
     put(openbao, "desk/partner", secret=KEY)
-    done = tokend("run", "--once", "--config", str(config))
-    assert done.returncode == 0, done.stderr
-    made = ask(openbao, "GET", "secret/data/desk/tokens")["data"]["data"]["token"]
-    assert made.count(".") == 2
-    assert KEY not in done.stdout + done.stderr
+    printed = ""
+    for _ in range(2):
+        done = tokend("run", "--once", "--config", str(config))
+        printed += done.stdout + done.stderr
+        assert done.returncode == 0, printed
+        made = ask(openbao, "GET", "secret/data/desk/tokens")["data"]["data"]["token"]
+        assert made.count(".") == 2
+        [saved] = [one for one in (config.parent / "state").rglob("*login*.json") if one.is_file()]
+        token = json.loads(saved.read_text())["lease"]["token"]["value"]
+        assert KEY not in printed
+        assert token not in printed
+        ask(openbao, "POST", "auth/token/revoke", {"token": token})
+        (saved.parent / saved.name.replace("login", "partner")).unlink()  # so that another one is signed
 
 
 def test_a_check_contacts_no_vault(openbao: Counterpart, config: Path) -> None:

@@ -38,6 +38,7 @@ ABOUT_SEVERAL_MODULES = {
     "client/test_adapters": "one suite for all HTTP libraries",
     "client/test_standard_library_only": "imports of the whole package",
     "daemon/test_declared_store": "kind http in a whole daemon",
+    "daemon/test_declared_token": "kind http of providers in a whole daemon",
     "daemon/test_oauth2": "kind oauth2 in a whole daemon",
     "daemon/test_own_vendor": "a vendor's file in a whole daemon",
     "daemon/test_remote_sink": "a remote sink in a whole daemon",

@@ -12,6 +12,7 @@ from tests.upstream.loopback import Behaviour, Loopback, serving
 from tokend.machine.command import EndedCommand
 from tokend.plugin.clean_command import run_clean
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
+from tokend.plugin.login import Remembered
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import ProviderSettings
@@ -19,7 +20,7 @@ from tokend.upstream.client import Upstream
 from tokend.values.errors import AttemptError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
-from tokend.values.tokens import Token
+from tokend.values.tokens import JSON, Token
 
 T = TypeVar("T")
 NOW = 1_700_000_000
@@ -43,11 +44,18 @@ class LiveRuntime:
         self.clock = StandingClock(unix)
         self.offset = 0.0
         self.requests = 0
+        self.kept: dict[str, Remembered] = {}
         self._environ = environ
         self._upstream = Upstream(settings, clock=self.clock)
 
     def upstream_now(self) -> datetime:
         return self.clock.instant().wall + timedelta(seconds=self.offset)
+
+    def recall(self, key: str) -> Remembered | None:
+        return self.kept.get(key)
+
+    async def remember(self, key: str, document: JSON) -> None:
+        self.kept[key] = Remembered(document, self.clock.instant())
 
     async def reveal(self, source: SecretSource) -> Secret:
         return read_secret(source, self._environ)

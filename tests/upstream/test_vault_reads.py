@@ -134,6 +134,28 @@ def test_a_refusal_says_whether_the_credential_is_known() -> None:
     assert [one.target for one in loopback.requests][1] == "/v1/auth/token/lookup-self"
 
 
+def test_the_refused_token_of_another_provider_is_reported() -> None:
+    """Its provider gets a newer one. A missing right, and a credential of another place, say nothing about it."""
+    heard: list[tuple[str, str]] = []
+
+    async def main(loopback: Loopback) -> None:
+        reads = VaultReads(
+            clock=StandingClock(NOW),
+            threads=ThreadPool(1),
+            refused=lambda name, token: heard.append((name, token.reveal())),
+        )
+        one = runtime(vaults=lambda: reads, tokens=lambda name: Secret(f"fake-of-{name}"))
+        login = {"auth": SecretSource(token="login")}
+        assert "the policy lacks" in await refused(one, place(loopback, keys=login))
+        assert "is unknown there" in await refused(one, place(loopback))
+        assert heard == []
+        assert "is unknown there" in await refused(one, place(loopback, keys=login))
+
+    denied = reply(b"{}", status=403)
+    run(main, denied, reply(b"{}"), denied)
+    assert heard == [("login", "fake-of-login")]
+
+
 def test_a_pause_that_is_asked_for_holds_for_the_host() -> None:
     """Of all that is sent there: nothing is sent before it is over."""
     limits, clock = HostLimits(), StandingClock(NOW)

@@ -182,15 +182,18 @@ def _sockets(loading: Loading, main: Document) -> None:
 
 
 def _stop_providers_of_unsafe_files(loading: Loading) -> None:
-    """Let the providers of unsafe included files and vendors fail at a start: somebody else may have written them.
+    """Let the providers of unsafe included files, vendors and vaults fail at a start: they may be somebody else's.
 
     They make no attempt and write to no sink, and only root and the daemon's user may read what is still held.
     """
     unsafe = {one.file: one.message for one in loading.findings.warnings if one.code == "unsafe_path" and not one.where}
     for name, document in loading.origins.items():
-        files = (document.path, loading.vendor_files.get(name))
+        files, known = [document.path, loading.vendor_files.get(name)], loading.found.get(name)
+        if unsafe and loading.placed_vaults and known is not None:
+            from tokend.config.vault_tables import files_of_vaults
+
+            files += files_of_vaults(loading, known)
         reason = next((unsafe[str(file)] for file in files if str(file) in unsafe), None)
-        known = loading.found.get(name)
         if reason is not None and known is not None:
             closed = known.settings.model_copy(update={"access": Access()})
             # Without the digest of the table: a reload must validate it again.

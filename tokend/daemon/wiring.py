@@ -38,6 +38,7 @@ from tokend.engine.context.counters import Counters
 from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.context.reports import Reports
 from tokend.engine.policy.rate_limits import HostLimits
+from tokend.engine.publishing.token_credential import renewed_after_refusal
 from tokend.engine.records.store import TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.engine.tasks.heartbeat import TrackedThreads
@@ -59,6 +60,7 @@ from tokend.state.sealed import SealedState
 from tokend.upstream.provider_runtime import ProviderRuntime
 from tokend.upstream.resolver import Resolver
 from tokend.values.secret import Secret
+from tokend.values.tokens import Lease
 
 if TYPE_CHECKING:
     from tokend.upstream.vault_reads import VaultReads
@@ -149,7 +151,20 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
     resolver = Resolver(given.pools.lookups)
     programs, calls = TrackedThreads(given.pools.programs), TrackedThreads(given.pools.calls)
 
-    limits = HostLimits()
+    limits, renewing = HostLimits(), set[str]()
+
+    def refused_by_a_vault(name: str, token: Secret) -> None:
+        # Not waited for: a newer token lets its readers make another attempt (`References`).
+        lease = store.valid_lease(name)
+        if lease is not None and lease.token.value == token and name not in renewing:
+            renewing.add(name)
+            tasks.start_soon(renew, name, lease)
+
+    async def renew(name: str, lease: Lease) -> None:
+        try:
+            await renewed_after_refusal(name, lease, context)
+        finally:
+            renewing.discard(name)
 
     def reader_of_vaults(threads: Threads) -> "Callable[[], VaultReads]":
         made: list[VaultReads] = []
@@ -158,7 +173,15 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
             if not made:
                 from tokend.upstream.vault_reads import VaultReads  # few configurations name a vault
 
-                made.append(VaultReads(clock=given.clock, threads=threads, resolver=resolver, pauses=limits))
+                made.append(
+                    VaultReads(
+                        clock=given.clock,
+                        threads=threads,
+                        resolver=resolver,
+                        pauses=limits,
+                        refused=refused_by_a_vault,
+                    )
+                )
             return made[0]
 
         return vaults

@@ -148,6 +148,8 @@ class HeldSettings(ProviderSettings):
     interval_is_per_account: ClassVar[bool] = False
     # True if each use of the login replaces it (a refresh token that rotates): a lost login cannot be recovered.
     rotates: ClassVar[bool] = False
+    # True for a kind whose `Provider.fetch` gets a `RememberingRuntime`, as that of a kind with logins does.
+    keeps_documents: ClassVar[bool] = False
 
     refresh_before: Annotated[Lead | None, Role.HANDLING] = None
     max_age: Annotated[Duration | None, Role.HANDLING] = None

@@ -40,8 +40,15 @@ class Pauses(Protocol):
         """Send nothing to ``host`` before ``until``."""
 
 
+def unheard(name: str, token: Secret) -> None:
+    """Do nothing: outside an engine no provider gets a newer token."""
+
+
 class VaultReads:
-    """The connections to the vaults of a configuration. Opens nothing before the first read."""
+    """The connections to the vaults of a configuration. Opens nothing before the first read.
+
+    ``refused`` is called, and must not wait, where a vault does not know (any more) the token of another provider.
+    """
 
     def __init__(
         self,
@@ -50,12 +57,14 @@ class VaultReads:
         threads: Threads,
         resolver: Resolver | None = None,
         pauses: Pauses | None = None,
+        refused: Callable[[str, Secret], None] = unheard,
         seconds: float = VAULT_SECONDS,
     ) -> None:
         self._clock = clock
         self._threads = threads
         self._resolver = resolver
         self._pauses = pauses
+        self._refused = refused
         self._seconds = seconds
         # By name: a reload that changes a vault's table replaces its connections.
         self._upstreams: dict[str, tuple[VaultSettings, Upstream]] = {}
@@ -138,6 +147,8 @@ class VaultReads:
             raise SecretError(f"{source}: the server answered 403, and the vault's table has no auth")
         known = await self._ask(source, settings, upstream, LOOKUP, token)
         if known.status in {401, 403}:
+            if settings.auth is not None and settings.auth.token is not None:
+                self._refused(settings.auth.token, token)
             raise SecretError(
                 f"{source}: the server answered 403: the credential has expired, was revoked, or is unknown there"
             )

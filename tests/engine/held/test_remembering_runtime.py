@@ -1,16 +1,20 @@
 """Documents that a kind keeps in its provider's record."""
 
+from datetime import timedelta
+from typing import ClassVar
+
 import anyio
 import pytest
 
 from tests.fake_logins import FakeLogin, login_server
-from tests.fakes import World, literal, provider
+from tests.fakes import HOUR, FakeHeld, World, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.login import RememberingRuntime
 from tokend.values.errors import TransientError
 from tokend.values.logins import Granted, Login
 from tokend.values.secret import Secret
+from tokend.values.tokens import Token
 
 KEPT: list[object] = []
 
@@ -48,5 +52,35 @@ def test_a_document_is_there_again_after_a_restart_with_its_age() -> None:
         assert isinstance(KEPT[1], tuple)
         assert KEPT[1][0] == {"issuer": "https://login.example"}
         assert KEPT[1][1] > 4990
+
+    run_virtually(main)
+
+
+class Counts(FakeHeld):
+    """A kind without a login that keeps a document."""
+
+    keeps_documents: ClassVar[bool] = True
+
+    async def fetch(self, runtime: RememberingRuntime, previous: Token | None) -> Token:  # type: ignore[override]
+        kept = runtime.recall("counters")
+        KEPT.append(None if kept is None else kept.document)
+        await runtime.remember("counters", len(KEPT))
+        now = runtime.clock.instant()
+        return Token(Secret(f"fake-{len(KEPT)}"), "Bearer", now, now.after(HOUR))
+
+
+def test_a_kind_without_a_login_may_keep_documents_too() -> None:
+    """It says so with `keeps_documents`."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        KEPT.clear()
+        for _ in range(2):
+            async with world.running(provider("a", Counts(max_age=timedelta(seconds=10)))) as supervisor:
+                await until(lambda: supervisor.entries["a"].status().valid, seconds=10)
+                await anyio.sleep(15)
+        assert KEPT[0] is None
+        assert KEPT[1:] == [*range(1, len(KEPT))]
+        assert len(KEPT) > 2
 
     run_virtually(main)

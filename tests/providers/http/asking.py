@@ -6,13 +6,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tests.providers.live import attempt
-from tests.upstream.loopback import Behaviour, Loopback, reply
+from tests.providers.live import NOW, at, attempt
+from tests.upstream.loopback import Behaviour, Loopback, raw, reply
+from tokend.plugin.declared.token_members import members
 from tokend.providers.http.kind import Http
 from tokend.values.errors import AttemptError
+from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
 TOKEN = "obviously-fake-access-token"
+OLD = "obviously-fake-older-token"
 TABLE: Mapping[str, Any] = {
     "kind": "http",
     "secrets": {"key": {"env": "API_KEY"}, "secret": {"env": "API_SECRET"}},
@@ -31,15 +34,30 @@ def granted(**more: Any) -> Behaviour:
     return said(**{key: value for key, value in whole.items() if value is not None})
 
 
+def with_lines(*lines: str, body: bytes = b"{}") -> Behaviour:
+    """Return a reply with these lines of header, of which several may have one name."""
+    head = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", "Connection: close", *lines]
+    return raw("\r\n".join([*head, "", ""]).encode() + body)
+
+
+def held(*, life: float | None = 600, **extra: Any) -> Token:
+    """Return a token that is held, of a request five minutes ago."""
+    ends = None if life is None else at(NOW + life)
+    headers = {"Authorization": Secret(f"Bearer {OLD}")}
+    return Token(Secret(OLD), "Bearer", at(NOW - 300), ends, headers, members(extra, {}))
+
+
 def settings(origin: str = "https://api.example", **keys: Any) -> Http:
     """Return settings of a POST with a key, as a configuration has them. A key None is left out."""
     request = {"method": "POST", "url": "/token", "json": {"key": "{key}"}, **keys.pop("request", {})}
     whole = {**TABLE, "request": request, **keys}
+    if whole.get("renew") is not None:
+        whole["renew"] = {"method": "GET", "url": "/renew", "headers": {"X-Old": "{token}"}, **whole["renew"]}
     for name in ("request", "renew"):
-        if name in whole and whole[name]["url"].startswith("/"):
+        if whole.get(name) is not None and whole[name]["url"].startswith("/"):
             whole[name] = {**whole[name], "url": f"{origin}{whole[name]['url']}"}
     for name in ("request", "renew", "answer"):
-        if name in whole:
+        if whole.get(name) is not None:
             whole[name] = {key: value for key, value in whole[name].items() if value is not None}
     return Http.model_validate({key: value for key, value in whole.items() if value is not None})
 

@@ -1,42 +1,49 @@
 """Kind ``http``: one request that the configuration declares, and the token of its answer."""
 
 import json
+from typing import Any
 
 import pytest
 
-from tests.providers.http.asking import TOKEN, ask, error_of, granted, said, token_of
-from tests.providers.live import ENVIRON, at
-from tokend.values.errors import RejectedError, TransientError
+from tests.providers.http.asking import TOKEN, ask, granted, settings, token_of
+from tests.providers.live import ENVIRON, NOW, at
 from tokend.values.tokens import Token
 
 
 def test_the_request_is_the_declared_one_and_the_answer_gives_the_token() -> None:
     """Secrets stand where the table names them; a life counts from the request."""
     outcome, server = ask(
-        granted(), request={"headers": {"X-Sig": "{secret}"}, "json": {"id": "{key}", "list": [1, "{{}}"]}}
+        granted(), request={"headers": {"X-Sig": "{secret}"}, "json": {"id": "{key}", "list": [1, "{{}}", "{now_s}"]}}
     )
     assert isinstance(outcome, Token)
     request = server.requests[0]
     assert (request.method, request.target) == ("POST", "/token")
-    assert json.loads(request.body) == {"id": ENVIRON["API_KEY"], "list": [1, "{}"]}
+    assert json.loads(request.body) == {"id": ENVIRON["API_KEY"], "list": [1, "{}", NOW]}
     assert request.headers["x-sig"] == ENVIRON["API_SECRET"]
     assert outcome.value.reveal() == TOKEN
     assert outcome.headers["Authorization"].reveal() == f"Bearer {TOKEN}"
-    assert outcome.issued_at == at(1_700_000_000)
+    assert outcome.issued_at == at(NOW)
     assert outcome.life_seconds == pytest.approx(3600)
 
 
-def test_places_are_expressions() -> None:
-    """A token may stand in a list, a life be computed."""
-    found = token_of(
-        said(data=[{"t": TOKEN, "minutes": 5}]),
-        answer={"token": "data[0].t", "expires_in": "data[0].minutes"},
-    )
-    assert found.value.reveal() == TOKEN
-    assert found.life_seconds == 5
+def test_a_value_is_computed_over_what_is_sent() -> None:
+    """Byte for byte."""
+    values = {"sum": {"hash": "sha256", "parts": ["method", "path", "body"], "output": "hex"}}
+    outcome, server = ask(granted(), values=values, request={"headers": {"X-Sum": "{sum}"}})
+    assert isinstance(outcome, Token)
+    import hashlib
+
+    sent = server.requests[0]
+    assert sent.headers["x-sum"] == hashlib.sha256(b"POST/token" + sent.body).hexdigest()
 
 
-def test_an_answer_without_the_token_is_discarded() -> None:
-    """Whatever its status."""
-    assert isinstance(error_of(said(planted="x")), TransientError)
-    assert isinstance(error_of(said(401, planted="x")), RejectedError)
+def test_readers_get_the_members_that_are_declared() -> None:
+    """And the headers that are."""
+    keys: dict[str, Any] = {
+        "answer": {"token": "token", "lifetime": "1h", "extra": {"who": "who"}},
+        "headers": {"X-W": "{extra.who}"},
+    }
+    token = token_of(granted(who="ann"), **keys)
+    made = settings(**keys)
+    assert made.shown_extra(token) == {"who": "ann"}
+    assert made.ready_headers(token) == {"Authorization": f"Bearer {TOKEN}", "X-W": "ann"}

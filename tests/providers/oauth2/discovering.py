@@ -11,21 +11,9 @@ from tests.providers.oauth2.asking import settings
 from tests.upstream.loopback import Behaviour, Conversation, Loopback, reply, serving
 from tokend.plugin.login import Remembered
 from tokend.values.errors import AttemptError
-from tokend.values.tokens import JSON, Token
+from tokend.values.tokens import Token
 
 NOT_FOUND = reply(b"{}", status=404)
-
-
-class KeepingRuntime(LiveRuntime):
-    """A runtime that keeps documents, as the engine's does."""
-
-    kept: dict[str, Remembered]
-
-    def recall(self, key: str) -> Remembered | None:
-        return self.kept.get(key)
-
-    async def remember(self, key: str, document: JSON) -> None:
-        self.kept[key] = Remembered(document, self.clock.instant())
 
 
 def metadata(document: Callable[[str], Any]) -> Behaviour:
@@ -55,7 +43,7 @@ def discover(
             whole = {"issuer": "URL" + path, "token_url": None, **keys}
             made = {key: _filled(value, loopback.url) for key, value in whole.items()}
             made_settings = settings("", **made)
-            runtime = KeepingRuntime(made_settings)
+            runtime = LiveRuntime(made_settings)
             runtime.kept = {} if kept is None else kept
             for key in list(runtime.kept):
                 runtime.kept[key.replace("URL", loopback.url)] = runtime.kept.pop(key)

@@ -34,7 +34,7 @@ class SettingsInForce:
         # Kept: it is read whenever the refresher computes its next attempt, and a protocol check is slow.
         self.renewable = not takes_initial_token(settings) or settings.can_renew
         self.runtime: Runtime = self._context.runtime(settings)
-        if may_use_login(settings):
+        if may_use_login(settings) or settings.keeps_documents:
             self.runtime = RecordRuntime(self.runtime, self._name, self._context.store)
         self.references = referenced(settings)
         self.connection = connection_fingerprint(settings, digest)

@@ -45,20 +45,19 @@ class TokenCredential:
 
         That is a report as a client makes it: it causes a refresh within the limits of readers.
         """
-        sent, context = self._sent, self._context
-        if sent is None or (entry := context.engine().entries.get(self._name)) is None:
-            return False
-        context.reports.record(
-            self._name,
-            sent.generation,
-            reason=UNAUTHORIZED,
-            uid=None,
-            now=context.clock.instant(),
-            signed_here=entry.settings.signs_here,
-        )
-        try:
-            await context.engine().refresh(self._name, if_generation=sent.generation, reason=UNAUTHORIZED, admin=False)
-        except ReaderError:
-            return False
-        newest = context.store.valid_lease(self._name)
-        return newest is not None and newest.generation > sent.generation
+        return self._sent is not None and await renewed_after_refusal(self._name, self._sent, self._context)
+
+
+async def renewed_after_refusal(name: str, sent: Lease, context: Context) -> bool:
+    """Report that a server refused a token of the provider ``name``. Return whether there is a newer one now."""
+    if (entry := context.engine().entries.get(name)) is None:
+        return False
+    now = context.clock.instant()
+    is_signed = entry.settings.signs_here
+    context.reports.record(name, sent.generation, reason=UNAUTHORIZED, uid=None, now=now, signed_here=is_signed)
+    try:
+        await context.engine().refresh(name, if_generation=sent.generation, reason=UNAUTHORIZED, admin=False)
+    except ReaderError:
+        return False
+    newest = context.store.valid_lease(name)
+    return newest is not None and newest.generation > sent.generation

@@ -50,6 +50,14 @@ class Answer:
         """Return whether the body contains a text."""
         return text.encode() in self._small_body()
 
+    def member(self, name: str) -> str | None:
+        """Return a member of the body's object that is a text; None if there is none, or if the body is too large."""
+        if len(self.reply.body) > LARGEST_BODY_BYTES:
+            return None
+        document = self._parsed()
+        found = document.get(name) if isinstance(document, dict) else None
+        return found if isinstance(found, str) else None
+
     def is_whole_text(self, text: str) -> bool:
         """Return whether the body is a text, but for outer white space."""
         return self.reply.body.strip() == text.encode()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from tokend.plugin.declared.answer import Answer
 from tokend.plugin.declared.expressions import ExpressionField
@@ -24,6 +24,16 @@ Statuses = Annotated[
     WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}, "minItems": 1}]}),
 ]
 """One HTTP status or several."""
+
+
+def _success_statuses(value: tuple[int, ...]) -> tuple[int, ...]:
+    if wrong := [status for status in value if not (200 <= status < 300 or 400 <= status < 500)]:
+        raise ValueError(f"{wrong[0]} is no success: a redirect is refused, 5xx is an error of the store")
+    return value
+
+
+SuccessStatuses = Annotated[Statuses, AfterValidator(_success_statuses)]
+"""The statuses of answers that are a success."""
 
 
 class ErrorRow(Settings):

@@ -56,6 +56,10 @@ class Place(Settings):
         assert self.expression is not None  # noqa: S101  (`_one_place`)
         return answer.find(self.expression)
 
+    def value(self, answer: Answer) -> Any:
+        """Return what is there, decoded as the place says. Blocks and raises as `find`."""
+        return self.find(answer) if self.encoding is None and self.after_last is None else self.text(answer)
+
     def text(self, answer: Answer) -> str | None:
         """Return the text or number that is there, as text; None if there is none. Blocks and raises as `find`."""
         found = self.find(answer)

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from tokend.plugin.declared.answer import Answer
-from tokend.plugin.declared.error_rows import ErrorRow, Statuses, first_match
+from tokend.plugin.declared.error_rows import ErrorRow, SuccessStatuses, first_match
 from tokend.plugin.declared.expressions import ExpressionField
 from tokend.plugin.declared.places import Place, PlaceField
 from tokend.plugin.declared.request import Method, RequestSettings
@@ -28,15 +28,6 @@ from tokend.values.secret import Secret
 GONE = frozenset({404, 410})
 # A version is kept in the state and shown in the status.
 _VERSION = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,254}[\x21-\x7e])?", re.ASCII)
-
-
-def _success_statuses(value: tuple[int, ...]) -> tuple[int, ...]:
-    if wrong := [status for status in value if not (200 <= status < 300 or 400 <= status < 500)]:
-        raise ValueError(f"{wrong[0]} is no success: a redirect is refused, 5xx is an error of the store")
-    return value
-
-
-SuccessStatuses = Annotated[Statuses, AfterValidator(_success_statuses)]
 
 
 class WriteAnswer(Settings):

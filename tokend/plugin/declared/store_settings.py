@@ -1,25 +1,22 @@
 """Settings of a store whose requests and answers the configuration declares: kind ``http``."""
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from tokend.plugin.declared.error_rows import ErrorRow
+from tokend.plugin.declared.literal_secrets import literal_secrets
 from tokend.plugin.declared.request import FIXED_HEADERS, RequestSettings, Where, refuse_keys, unknown_names
 from tokend.plugin.declared.store_answers import InspectRequest, RemoveRequest, SecondRequest, WriteAnswer
 from tokend.plugin.remote_sink import HttpSinkSettings, ValuesSettings
 from tokend.plugin.settings import part_of
 from tokend.plugin.settings_base import header_name
-from tokend.plugin.shown_text import looks_secret
 from tokend.values.secret import Secret
 
 # No URL contains it.
 NO_TEXT = "\1"
-# Names of headers whose value is a credential.
-_CREDENTIAL = re.compile(r"auth|cookie|secret|token|(api|access|app)[-_]?key", re.IGNORECASE)
 _OF_THE_TOKEN = ("generation", "expires_at", "expires_at_unix")
 
 
@@ -91,12 +88,8 @@ class DeclaredStoreSettings(ValuesSettings, HttpSinkSettings):
     def warnings(self, revealed: Mapping[str, Secret]) -> Iterator[str]:  # noqa: ARG002  # what every kind gets
         """Yield a warning for each text that looks like a secret: only ``auth`` is read, hidden and watched as one."""
         for table, request in self._tables():
-            for where, text in request.texts():
-                literal = "".join(part for part in text.parts if isinstance(part, str))
-                is_credential = where[0] == "headers" and not text.names and _CREDENTIAL.search(str(where[1]))
-                if is_credential or looks_secret(literal):
-                    place = ".".join(map(str, (*table, *where)))
-                    yield f"{place}: this looks like a secret in the configuration itself; the place for one is auth"
+            for place in literal_secrets(request, str(table[0])):
+                yield f"{place}: this looks like a secret in the configuration itself; the place for one is auth"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tokend.plugin.declared.placeholders import Text, Value, as_text
+from tokend.plugin.declared.placeholders import Value, as_text
+from tokend.plugin.declared.ready_headers import header_texts
 from tokend.plugin.response_status import token_value
 from tokend.values.errors import ServerSettingsError, TransientError
 from tokend.values.secret import Secret
@@ -15,7 +16,6 @@ from tokend.values.tokens import JSON, Token
 # RFC 8693, 2.2.1: what was issued is no access token, and is sent in no header.
 NOT_APPLICABLE = "N_A"
 BEARER = "Bearer"
-AUTHORIZATION = "Authorization"
 _HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
 
 
@@ -60,23 +60,21 @@ def made_headers(
 
     A header that lacks something is left out. An empty text removes ``Authorization``.
     """
-    values: dict[str, Value] = {"token": token.value}
-    values |= {f"extra.{name}": _as_value(one) for name, one in token.extra.items()}
+    values = as_values(token)
     made, missing = {}, []
-    for name, parsed in header_texts(configured, token.token_type):
+    authorization = "" if token.token_type == NOT_APPLICABLE else f"{BEARER} {{token}}"
+    for name, parsed in header_texts(configured, authorization).items():
         others = {one for one in parsed.names if one not in values}
         if lacking := [one for one in others if more is None or one.startswith("extra.")]:
             missing += lacking
-        elif parsed.parts:
+        else:
             made[name] = as_text(parsed.fill({**values, **{one: more[one] for one in others if more is not None}}))
     return made, missing
 
 
-def header_texts(configured: Mapping[str, str], type_of_token: str = BEARER) -> Iterator[tuple[str, Text]]:
-    """Yield the headers of ``headers`` and ``Authorization``, which one of that name replaces."""
-    if type_of_token != NOT_APPLICABLE and AUTHORIZATION.lower() not in {name.lower() for name in configured}:
-        yield AUTHORIZATION, Text.parse(f"{BEARER} {{token}}")
-    yield from ((name, Text.parse(text)) for name, text in configured.items())
+def as_values(token: Token) -> dict[str, Value]:
+    """Return what a token brings by the names that stand in ``{…}``."""
+    return {"token": token.value, **{f"extra.{name}": _as_value(one) for name, one in token.extra.items()}}
 
 
 def _as_value(value: "JSON | Secret") -> Value:

@@ -1,53 +1,131 @@
-"""Keys of kind ``http``: secrets, a request, and what its answer says."""
+"""Keys of kind ``http``: names, requests, and what their answers say. `consistency` has what must hold between them."""
 
-from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal, Self, cast
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
 from tokend.plugin.connection_settings import ConnectionSettings
 from tokend.plugin.declared.answer import LARGEST_BODY_BYTES
+from tokend.plugin.declared.answer_rows import Rows
+from tokend.plugin.declared.error_rows import SuccessStatuses
 from tokend.plugin.declared.expressions import ExpressionField
-from tokend.plugin.declared.request import RequestSettings, Where, refuse_keys, unknown_names
+from tokend.plugin.declared.literal_secrets import literal_secrets
+from tokend.plugin.declared.named_settings import NamedSettings
+from tokend.plugin.declared.places import PlaceField
+from tokend.plugin.declared.ready_headers import header_texts
+from tokend.plugin.declared.request import RequestSettings
+from tokend.plugin.declared.token_answer import TokenAnswerSettings, ZeroMeans
 from tokend.plugin.field_roles import Role
-from tokend.plugin.secret_source import SecretSource
-from tokend.plugin.secret_table import NamedSecrets, SecretTable
 from tokend.plugin.settings import HeldSettings
-from tokend.plugin.settings_base import Settings
+from tokend.plugin.settings_base import Duration
+from tokend.providers.http.consistency import faults, raise_faults
+from tokend.providers.http.names import is_of_token, names_in_url, sent_secrets
+from tokend.values.secret import Secret
 
 
-class AnswerSettings(Settings):
-    """The table ``answer``: where an answer has what."""
+class AnswerSettings(TokenAnswerSettings):
+    """The table ``answer``: which answers are a success, and where they have what."""
 
-    token: ExpressionField
-    expires_in: ExpressionField | None = None
-    zero_means: Literal["expired", "never"] = "expired"
+    # None: every 2xx.
+    status: SuccessStatuses | None = None
+    success: ExpressionField | None = None
+    token: PlaceField
+    zero_means: ZeroMeans = "expired"
 
 
-class HttpSettings(ConnectionSettings, HeldSettings):
-    """The keys of one token of an API."""
+class RenewSettings(RequestSettings):
+    """The table ``renew``: the request that is made while a valid token is held."""
+
+    token_optional: bool = False
+
+
+class ExchangeSettings(ConnectionSettings, NamedSettings):
+    """The keys of a request for a token and of its answer, whether the token is held or issued per query."""
 
     local: ClassVar[bool] = False
     largest_body_bytes: ClassVar[int] = LARGEST_BODY_BYTES
 
-    kind: Literal["http"] = "http"
-    secret_table: NamedSecrets = Field(default_factory=SecretTable, alias="secrets")
     request: RequestSettings
-    answer: Annotated[AnswerSettings, Role.HANDLING]
+    answer: AnswerSettings
+    errors: Annotated[Rows, Role.CONNECTION] = ()
+    max_lifetime: Annotated[Duration | None, Role.HANDLING] = None
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        refuse_keys(self._faults())
-        return self
-
-    def _faults(self) -> Iterator[tuple[Where, str]]:
-        yield from unknown_names({("request",): (self.request, [*self.secret_table])})
+    @model_validator(mode="wrap")
+    @classmethod
+    def _consistent(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Find what is wrong between keys also where single keys are wrong: all errors are reported at once."""
+        try:
+            made = handler(values)
+        except ValidationError as error:
+            raise_faults(faults(values) if isinstance(values, dict) else (), error)
+            raise
+        raise_faults(faults(made.__dict__))
+        return made
 
     @property
     def server_url(self) -> tuple[str, str]:
         """The key whose table holds the server's URL, and its origin."""
         return "request", self.request.url.origin
 
-    def secrets(self) -> dict[str, SecretSource]:
-        """Return the secrets of the table, as ``secrets.NAME``."""
-        return cast(SecretTable, self.secret_table).all("secrets")
+    @property
+    def made_headers(self) -> dict[str, str]:
+        """The headers for readers that name more than the token and its members: they are made with the token."""
+        texts = header_texts(self.headers).items()
+        return {name: text.shown for name, text in texts if not all(map(is_of_token, text.names))}
+
+    @property
+    def requests(self) -> dict[str, RequestSettings]:
+        """The requests, by their keys."""
+        return {"request": self.request}
+
+    def warnings(self, secrets: Mapping[str, Secret]) -> Iterator[str]:  # noqa: ARG002  # what every kind gets
+        """Yield warnings: texts that look like secrets, secrets in a URL, a token of which nothing says the end."""
+        for table, request in self.requests.items():
+            for place in literal_secrets(request, table):
+                yield f"{place}: this looks like a secret in the configuration itself; the place for one is secrets"
+            for place, name in names_in_url(self, request):
+                yield f"{table}.{place}: {{{name}}} stands in the URL, which servers and proxies log"
+        answer = self.answer
+        ends = (answer.expires_in, answer.expires_at, answer.expires_daily, answer.lifetime, self.max_lifetime)
+        if all(one is None for one in ends):
+            yield (
+                "answer: nothing says when the token ends, unless it is a JWT: write expires_in, expires_at, "
+                'expires_daily or lifetime; lifetime = "none" for a token without an end'
+            )
+
+
+class HttpSettings(ExchangeSettings, HeldSettings):
+    """The keys of one token of an API."""
+
+    keeps_documents: ClassVar[bool] = True
+
+    kind: Literal["http"] = "http"
+    # Another one asks for no other token, and may end a failure.
+    renew: Annotated[RenewSettings | None, Role.CONNECTION] = None
+    min_interval: Annotated[Duration, Role.HANDLING] = timedelta(seconds=1)
+
+    @property
+    def requests(self) -> dict[str, RequestSettings]:
+        """The requests, by their keys."""
+        return super().requests if self.renew is None else {**super().requests, "renew": self.renew}
+
+    @property
+    def request_interval_seconds(self) -> float:  # type: ignore[override]  # other kinds know it without settings
+        """The least time between requests: ``min_interval``."""
+        return self.min_interval.total_seconds()
+
+    @classmethod
+    def request_fields(cls) -> frozenset[str]:
+        """Return the keys that enter the request, and the headers for readers that cannot be made without one."""
+        return super().request_fields() | {"made_headers"}
+
+    @property
+    def account_fields(self) -> frozenset[str]:
+        """The keys that identify the account: the request, and the secrets that are sent as they are.
+
+        A key that only signs may be another one of the same account. Another provider's token stands for its account.
+        """
+        tokens = {key for key, source in self.secrets().items() if source.token is not None}
+        return frozenset({"request", *(f"secrets.{name}" for name in sent_secrets(self)), *tokens})

@@ -100,14 +100,14 @@ def _read(reply: UpstreamReply, settings: AnswerSettings, rows: tuple[AnswerRow,
     row = matching_row(rows, whole)
     values = {key: _value(settings, key, whole, document) for key in PLACES}
     extra, secret_extra = (
-        {name: one.find(whole) for name, one in places.items()} for places in (settings.extra, settings.secret_extra)
+        {name: one.value(whole) for name, one in places.items()} for places in (settings.extra, settings.secret_extra)
     )
     return Answer(reply, document, values, extra, secret_extra, row)
 
 
 def _value(settings: AnswerSettings, key: str, whole: DeclaredAnswer, document: Any) -> Any:
     if (place := settings.place(key)) is not None:
-        return place.find(whole)
+        return place.value(whole)
     if not isinstance(document, dict):
         return None
     return next((document[name] for name in PLACES[key] if document.get(name) is not None), None)

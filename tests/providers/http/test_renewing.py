@@ -1,0 +1,142 @@
+"""Renewing: what is made first while a token is held, and when the full request follows."""
+
+from typing import Any
+
+import pytest
+
+from tests.providers.http.asking import OLD, TOKEN, ask, error_of, granted, held, said
+from tests.providers.live import NOW, at
+from tests.upstream.loopback import Behaviour, reply, reset
+from tokend.values.errors import AttemptError, ClockError, RateLimitedError, RejectedError, TransientError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
+
+NEW = "obviously-fake-renewed-token"
+RENEW: dict[str, Any] = {"renew": {"headers": {"X-Old": "{token}"}}}
+OPTIONAL: dict[str, Any] = {"renew": {"token_optional": True}}
+
+
+def renew(*script: Behaviour, **keys: Any) -> tuple[Token | AttemptError, list[str]]:
+    """Make one attempt with a token held; return its outcome, and the requests."""
+    outcome, server = ask(*script, **{**RENEW, "previous": held(), **keys})
+    return outcome, [f"{one.method} {one.target}" for one in server.requests]
+
+
+def renewed(*script: Behaviour, **keys: Any) -> Token:
+    """Return the token of a ``renew`` that succeeds."""
+    outcome, requests = renew(*script, **keys)
+    assert isinstance(outcome, Token), outcome
+    assert requests == ["GET /renew"]
+    return outcome
+
+
+def test_renew_replaces_the_full_request_while_a_token_is_held() -> None:
+    """It sends the token and its members; without a token it is not made."""
+    keys = {
+        "answer": {"token": "token", "lifetime": "1h", "extra": {"id": "id", "none": "none"}},
+        "renew": {"url": "/renew", "headers": {"X-Old": "{token}", "X-Id": "{extra.id}{extra.none}"}},
+    }
+    outcome, server = ask(granted(token=NEW), previous=held(id=7), **keys)
+    assert isinstance(outcome, Token)
+    assert (outcome.value.reveal(), outcome.is_extended) == (NEW, False)
+    assert (server.requests[0].headers["x-old"], server.requests[0].headers["x-id"]) == (OLD, "7")
+    assert renew(granted(), previous=None)[1] == ["POST /token"]
+
+
+REFUSED = {
+    "401": said(401), "403": said(403), "400": said(400, error="planted"), "404": said(404), "page": reply(b"<html>"),
+    "without a token": said(), "no token": said(token=5, life=5), "no end": said(token=NEW), "ended": granted(life=-1),
+    "cut": reply(b'{"token":"'), "redirect": said(302, {"Location": "/login"}), "too late": granted(life=10**9),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("refusal", REFUSED.values(), ids=REFUSED)
+def test_a_refusal_to_renew_is_followed_by_the_full_request(refusal: Behaviour) -> None:
+    """In the same attempt; so is one whose answer cannot be used."""
+    outcome, requests = renew(refusal, granted())
+    assert isinstance(outcome, Token), outcome
+    assert outcome.value.reveal() == TOKEN
+    assert requests == ["GET /renew", "POST /token"]
+
+
+FAILED: dict[str, tuple[Behaviour, type[AttemptError]]] = {
+    "429": (said(429), RateLimitedError),
+    "500": (said(500), TransientError),
+    "503": (said(503, token=NEW, life=9), TransientError),
+    "reset": (reset, TransientError),
+    "gzip": (reply(b"{}", headers={"Content-Encoding": "gzip"}), TransientError),
+    "huge": (reply(b" " * 70_000), TransientError),
+    "slow_down": (said(400, error="slow_down"), RateLimitedError),
+}
+
+
+@pytest.mark.parametrize("case", FAILED.values(), ids=FAILED)
+def test_no_answer_to_renew_ends_the_attempt(case: tuple[Behaviour, type[AttemptError]]) -> None:
+    """The full request would be one more to a host that cannot answer."""
+    outcome, requests = renew(case[0], granted())
+    assert type(outcome) is case[1]
+    assert requests == ["GET /renew"]
+
+
+@pytest.mark.parametrize(
+    ("means", "error"),
+    [("rejected", None), ("login_required", None), ("rate_limited", RateLimitedError), ("transient", TransientError),
+     ("clock", ClockError)],
+)  # fmt: skip
+def test_rows_say_what_the_answer_to_renew_means(means: str, error: type[AttemptError] | None) -> None:
+    """Those that refuse lead to the full request, whatever the status."""
+    outcome, requests = renew(said(503, code=1), granted(), errors=[{"when": "code", "means": means}])
+    assert len(requests) == (2 if error is None else 1)
+    assert type(outcome) is (Token if error is None else error)
+
+
+def test_both_requests_may_be_refused() -> None:
+    """The second refusal counts."""
+    outcome, requests = renew(said(401, planted=1))
+    assert isinstance(outcome, RejectedError)
+    assert len(requests) == 2
+    assert isinstance(error_of(said(401), previous=held(), **RENEW), RejectedError)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"life": 900}', b'{"token": null, "life": 900}'])
+def test_an_answer_without_a_token_keeps_the_token_held(body: bytes) -> None:
+    """With a new end, counted from this request, and the members that it does not mention."""
+    answer = {"token": "token", "expires_in": "life", "lifetime": "15m", "extra": {"a": "a", "b": "b"}}
+    token = renewed(
+        reply(body, status=200 if body else 204), **OPTIONAL, previous=held(a=1, b=2), answer=answer,
+        headers={"X-A": "{extra.a}"},
+    )  # fmt: skip
+    assert (token.value.reveal(), token.is_extended, token.issued_at) == (OLD, True, at(NOW))
+    assert token.expires_at == at(NOW + 900)
+    assert token.extra == {"a": 1, "b": 2}
+    assert token.headers["X-A"].reveal() == "1"
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"life": 90', b"[1"])
+def test_no_page_and_no_cut_answer_prolongs_a_token(body: bytes) -> None:
+    """A proxy may answer 200 to anything."""
+    outcome, requests = renew(reply(body), granted(), **OPTIONAL)
+    assert isinstance(outcome, Token)
+    assert (outcome.value.reveal(), len(requests)) == (TOKEN, 2)
+
+
+def test_an_answer_that_lacks_the_named_end_renews_nothing() -> None:
+    """Without lifetime nothing is known of the end."""
+    outcome, requests = renew(said(ok=True), granted(), **OPTIONAL)
+    assert isinstance(outcome, Token)
+    assert (outcome.value.reveal(), len(requests)) == (TOKEN, 2)
+
+
+def test_members_that_are_not_mentioned_are_those_of_the_token_before() -> None:
+    """Also beside a new token; those that it mentions are new, and secrets stay secrets."""
+    answer = {"token": "token", "lifetime": "1h", "extra": {"a": "a", "b": "b"}, "secret_extra": {"s": "s"}}
+    before = Token(Secret(OLD), "Bearer", at(NOW), at(NOW + 9), extra={"a": 1, "b": 2, "s": Secret("planted")})
+    token = renewed(granted(token=NEW, b=3), previous=before, answer=answer, headers={"X-S": "{extra.s}{extra.a}"})
+    assert token.extra == {"a": 1, "b": 3, "s": Secret("planted")}
+    assert token.headers["X-S"].reveal() == "planted1"
+
+
+@pytest.mark.parametrize(("life", "extended"), [(3600, True), (600, False), (60, False)])
+def test_the_same_token_from_renew_may_have_a_later_end(life: int, extended: bool) -> None:
+    """Its generation stays."""
+    assert renewed(granted(token=OLD, life=life)).is_extended is extended

@@ -1,0 +1,92 @@
+"""Rules between the keys of kind ``http``: each fault with the path of its key.
+
+Looked for also where single keys are wrong, so that all errors of a table are reported at once.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import InitErrorDetails
+
+from tokend.plugin.declared.computed_value import ComputedValue
+from tokend.plugin.declared.ready_headers import header_faults
+from tokend.plugin.declared.request import RequestSettings, Where
+from tokend.plugin.declared.request_names import faults as name_faults_of
+from tokend.plugin.declared.request_names import name_faults, value_faults
+from tokend.providers.http.names import of_token
+
+Fault = tuple[Where, str]
+Table = Mapping[str, Any]
+M = TypeVar("M", bound=BaseModel)
+
+
+def faults(table: Table) -> Iterator[Fault]:
+    """Yield the faults of a table, as it is written or as its fields are."""
+    values = _values(table)
+    secrets = _table(table, "named_secrets", "secrets")
+    answer = _table(table, "answer")
+    held = [*secrets, *of_token(name for key in ("extra", "secret_extra") for name in _table(answer, key))]
+    parameters = list(_table(table, "parameters"))
+    held += parameters
+    yield from name_faults(secrets, values, parameters)
+    yield from value_faults(values, held)
+    request, renew = _request(table, "request"), _request(table, "renew")
+    if request is not None:
+        yield from name_faults_of(request, values, [*secrets, *parameters], ("request",), parameters)
+    if renew is not None:
+        yield from name_faults_of(renew, values, held, ("renew",))
+    if request is not None and renew is not None and renew.url.origin != request.url.origin:
+        yield ("renew", "url"), "its scheme, host and port must be those of request.url: the token is sent there"
+    headers = {name: text for name, text in _table(table, "headers").items() if isinstance(text, str)}
+    yield from header_faults(headers, values, held)
+    for key, needed in (("unit", "expires_in"), ("timezone", "expires_at")):
+        if _written(answer, key) and not _written(answer, needed):
+            yield ("answer", key), f"it is for {needed}, of which answer says no place"
+
+
+def raise_faults(found: Iterable[Fault], error: ValidationError | None = None) -> None:
+    """Raise a `ValidationError` with ``found`` and the errors of ``error``. Return if there is none."""
+    details = [
+        InitErrorDetails(type="value_error", loc=where, input="", ctx={"error": ValueError(fault)})
+        for where, fault in found
+    ]
+    if error is not None:
+        details = [
+            InitErrorDetails(type=one["type"], loc=one["loc"], input=one["input"], ctx=one.get("ctx", {}))
+            for one in error.errors(include_url=False)
+        ] + details
+    if details:
+        raise ValidationError.from_exception_data("http", details, hide_input=True)
+
+
+def _values(table: Table) -> dict[str, ComputedValue]:
+    """Return the values that are right by themselves."""
+    found = {name: _made(ComputedValue, one) for name, one in _table(table, "values").items()}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _request(table: Table, key: str) -> RequestSettings | None:
+    written = table.get(key)
+    if isinstance(written, dict):
+        written = {name: one for name, one in written.items() if name != "token_optional"}
+    return None if written is None else _made(RequestSettings, written)
+
+
+def _made(model: type[M], written: Any) -> M | None:
+    try:
+        return written if isinstance(written, model) else model.model_validate(written)
+    except ValidationError:
+        return None
+
+
+def _table(table: Table, *keys: str) -> Table:
+    found = next((table[key] for key in keys if key in table), None)
+    if isinstance(found, BaseModel):
+        return found.__dict__
+    return found if isinstance(found, Mapping) else {}
+
+
+def _written(table: Table, key: str) -> bool:
+    """Return whether a key of ``answer`` is given; ``unit`` has a default."""
+    return table.get(key) is not None and (key, table[key]) != ("unit", "s")

@@ -1,0 +1,129 @@
+"""One exchange: the request is filled, counted and sent, and its answer is looked into."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
+
+from tokend.machine.clock import is_plausible
+from tokend.plugin.declared.answer import LARGEST_BODY_BYTES, Answer
+from tokend.plugin.declared.built_in_names import COUNTERS, Moment, next_counter
+from tokend.plugin.declared.placeholders import Text, Value
+from tokend.plugin.declared.request import RequestSettings
+from tokend.plugin.declared.request_names import needed, needed_by
+from tokend.plugin.declared.signed_request import Names
+from tokend.plugin.declared.token_members import as_values
+from tokend.plugin.login import RememberingRuntime
+from tokend.plugin.provider import Runtime
+from tokend.providers.http.found import Found, look
+from tokend.providers.http.settings import ExchangeSettings
+from tokend.values.errors import ClockError, TransientError
+from tokend.values.secret import Secret
+from tokend.values.tokens import Token
+from tokend.values.url import host_of
+
+# Of a busy machine: an expression takes less than half a second by itself.
+EVALUATION_SECONDS = 20.0
+# The document of the record that keeps the counters.
+COUNTERS_KEY = "counters"
+# A shorter word of a header is no secret by itself: "Bearer", "token".
+SHORTEST_WORD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was sent: to which host, with which secrets, and when its times were made; None if it holds no time.
+
+    ``given`` and ``moment`` are what its names were filled with; the headers of readers are, too.
+    """
+
+    host: str
+    secrets: tuple[Secret, ...]
+    signed_at: float | None
+    given: Mapping[str, Value] = field(repr=False)
+    moment: Moment = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What an answer says, and what was sent for it."""
+
+    found: Found
+    sent: Sent
+
+
+async def ask(
+    settings: ExchangeSettings,
+    runtime: Runtime,
+    request: RequestSettings,
+    held: Mapping[str, Value],
+    known: Token | None,
+    counters: Callable[[Runtime, list[str]], Awaitable[Mapping[str, int]]] | None = None,
+) -> Answered:
+    """Send a request and look into its answer. ``held`` are names and their values, beside those of the table.
+
+    ``counters`` returns the next value of each counter; by default they are saved in the provider's record.
+
+    ``known`` is the token held, which the server knows: it is masked in its words.
+
+    Raises `SecretError`, `ClockError` where the request needs a counter and the clock cannot be believed, and
+    `TransientError` for no complete, acceptable answer.
+    """
+    used = needed(request, settings.values) | needed_by(_header_names(settings), settings.values)
+    given: dict[str, Value] = dict(held)
+    for name, source in settings.named_secrets.items():
+        if name in used:
+            given[name] = await runtime.reveal(source)
+    now = runtime.upstream_now()
+    counted = await (counters or saved_counters)(runtime, sorted(used & COUNTERS.keys()))
+    moment = Moment(now, counted)
+    names = Names(settings.values, given, moment, request)
+    made = request.make(names)
+    is_timed = any(one.startswith(("now_", "counter_")) for one in used) or any(
+        settings.values[one].totp is not None for one in used & settings.values.keys()
+    )
+    sent = Sent(
+        host_of(request.url.origin),
+        _secrets([*given.values(), *names.values(), *({} if known is None else as_values(known)).values()]),
+        now.timestamp() if is_timed else None,
+        given,
+        moment,
+    )
+    if len(made.body) > LARGEST_BODY_BYTES:
+        raise TransientError(f"{sent.host}: the body to send has more than {LARGEST_BODY_BYTES // 1024} KiB")
+    reply = await runtime.exchange(made)
+    try:
+        call = partial(look, Answer(reply, sent.host), settings.answer, settings.errors)
+        return Answered(await runtime.run_in_thread(call, seconds=EVALUATION_SECONDS), sent)
+    except TimeoutError:
+        raise TransientError(f"{sent.host}: the expressions of answer and errors were not evaluated in time") from None
+
+
+async def saved_counters(runtime: Runtime, names: list[str]) -> Mapping[str, int]:
+    """Return the next value of each counter, after they were saved: none is used twice, whatever follows."""
+    if not names:
+        return {}
+    runtime = cast(RememberingRuntime, runtime)
+    now = runtime.upstream_now()
+    if not is_plausible(now) or not is_plausible(runtime.clock.instant().wall):
+        raise ClockError(f"the clock says {now:%Y-%m-%d}: no counter is made of it; set it (NTP), then it goes on")
+    kept = runtime.recall(COUNTERS_KEY)
+    last = kept.document if kept is not None and isinstance(kept.document, dict) else {}
+    counted = {name: next_counter(name, _whole(last.get(name)), now) for name in names}
+    await runtime.remember(COUNTERS_KEY, {**last, **counted})
+    return counted
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _header_names(settings: ExchangeSettings) -> list[str]:
+    return [name for text in settings.made_headers.values() for name in Text.parse(text).names]
+
+
+def _secrets(values: Iterable[Value]) -> tuple[Secret, ...]:
+    """Return all secrets that a request is made of, also those that were computed, for the mask of a vendor's words."""
+    whole = [one for one in values if isinstance(one, Secret)]
+    words = [word for one in whole for word in one.reveal_bytes().split() if len(word) >= SHORTEST_WORD]
+    return tuple(dict.fromkeys([*whole, *map(Secret, words)]))

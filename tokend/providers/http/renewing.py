@@ -1,0 +1,30 @@
+"""Renewing the token held: a request that is made first, and what its answer means."""
+
+from tokend.plugin.declared.placeholders import Value
+from tokend.plugin.declared.token_members import as_values
+from tokend.plugin.provider import Runtime
+from tokend.providers.http.exchange import ask
+from tokend.providers.http.refusals import raise_unless_refused
+from tokend.providers.http.settings import HttpSettings, RenewSettings
+from tokend.providers.http.tokens import renewed_token
+from tokend.values.errors import TransientError
+from tokend.values.tokens import Token
+
+
+async def renewed(settings: HttpSettings, runtime: Runtime, renew: RenewSettings, previous: Token) -> Token | None:
+    """Renew a token. None where the server refused, or its answer is unusable: then the full request is due.
+
+    Raises the error of no answer, of 429 and 5xx: the full request would be one more to the same host.
+    """
+    held: dict[str, Value] = as_values(previous)
+    for name in (*settings.answer.extra, *settings.answer.secret_extra):
+        held.setdefault(f"extra.{name}", None)
+    answered = await ask(settings, runtime, renew, held, previous)
+    raise_unless_refused(answered)
+    found = answered.found
+    if not found.is_granted or (found.values["token"] is None and not renew.token_optional):
+        return None
+    try:
+        return renewed_token(settings, answered, previous)
+    except TransientError:
+        return None
