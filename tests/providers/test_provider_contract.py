@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from tests.providers.live import ENVIRON, NOW, at, attempt, env
 from tests.upstream.loopback import Behaviour, raw, reply, reset, silent, slow_loris
 from tokend.kinds import PROVIDERS
-from tokend.plugin.bearer_token import bearer_token, reply_object
+from tokend.plugin.bearer_reply import bearer_token, reply_object
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretField

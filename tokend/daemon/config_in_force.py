@@ -58,14 +58,19 @@ class ConfigInForce:
     def restart_needed(self, config: Config | None = None) -> tuple[str, ...]:
         """Return the keys of ``config`` (default: the one in force) that differ from the start's and count only there.
 
-        A reload cannot change them, so they stay until the restart: a later reload that changes nothing has them, too.
+        ``daemon.plugins`` is among them if a plug-in's file has changed since it was loaded. A reload cannot change
+        them, so they stay until the restart: a later reload that changes nothing has them, too.
         """
-        new = (self.config if config is None else config).daemon
-        return tuple(f"daemon.{key}" for key in READ_AT_START if getattr(new, key) != self._started[key])
+        new = self.config if config is None else config
+        keys = [key for key in READ_AT_START if getattr(new.daemon, key) != self._started[key]]
+        if any(plugin.is_changed for plugin in new.plugins):
+            keys.append("plugins")
+        return tuple(f"daemon.{key}" for key in keys)
 
     def state(self) -> ConfigStatus:
         """Return the status."""
-        return ConfigStatus(self.loaded_at, self.error, self.restart_needed())
+        config = self.config
+        return ConfigStatus(self.loaded_at, self.error, self.restart_needed(), config.plugins, config.left_out)
 
     def event(self) -> Mapping[str, object]:
         """Return the body of the event ``config``. The error's text may name files: readers get one word."""
