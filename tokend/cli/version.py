@@ -16,7 +16,11 @@ from tokend.cli.streams import escaped
     "--config", type=click.Path(readable=False), metavar="FILE", help="The configuration whose plug-ins count."
 )
 def command(config: str | None) -> None:
-    """Print the version, and the plug-ins: those that the configuration loads, and the other installed ones."""
+    """Print the version and the plug-ins.
+
+    The plug-ins are the files and packages that the configuration loads, and the other installed packages with kinds.
+    Their errors do not count: the exit code is 0.
+    """
     click.echo(f"tokend {__version__}")
     for row in _plugins(None if config is None else Path(config)):
         click.echo(escaped(describe_plugin(row)))
