@@ -225,9 +225,9 @@ def test_a_daemon_that_goes_on_without_a_required_provider_is_not_ready() -> Non
             await anyio.sleep(10)
             assert supervisor.ready
             await supervisor.apply(replace(config(provider("a", FakeHeld())), left_out=frozenset({"b"})))
-            assert not supervisor.ready
+            assert (supervisor.ready, supervisor.outcome()) == (False, 7)
             await supervisor.apply(config(provider("a", FakeHeld())))
-            assert supervisor.ready
+            assert (supervisor.ready, supervisor.outcome()) == (True, 0)
 
     run_virtually(main)
 

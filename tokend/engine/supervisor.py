@@ -365,7 +365,7 @@ class Supervisor:
     def outcome_now(self) -> int:
         """Return the exit code of a ``run --once`` that ends now: 0, 4 or 7."""
         required = [provider for provider in self._providers.values() if provider.is_required]
-        if all(provider.is_settled() for provider in required):
+        if not self._left_out and all(provider.is_settled() for provider in required):
             return 0
         return 4 if any(self._needs_a_person(provider) for provider in required) else 7
 

@@ -86,3 +86,13 @@ def test_a_plug_in_that_changed_needs_a_restart(home: Home) -> None:
     assert home.run("refresh", "here").returncode == 0
     assert daemon.lease("here")["access_token"] == "fake-later-token"
     assert daemon.status()["config"]["restart_needed"] == []
+
+
+def test_a_single_run_without_a_plug_in_gets_the_other_tokens_and_does_not_succeed(home: Home) -> None:
+    """7: a required token is missing. A run for that token alone says why."""
+    plugin(home, "raise ValueError\n")
+    home.write(PARTNER, USES, daemon=PLUGINS)
+    assert home.run("run", "--once", "--wait", "5s", "--config", str(home.config)).returncode == 7
+    assert home.out("partner.jwt").exists()
+    asked = home.run("run", "--once", "--config", str(home.config), "-o", "raw", "here")
+    assert (asked.returncode, "here: the kind of its table is not loaded" in asked.stderr) == (7, True), asked
