@@ -457,6 +457,7 @@ class FakeConfig:
 
     providers: Mapping[str, ProviderConfig]
     warnings: Mapping[str, tuple[StatusWarning, ...]] = field(default_factory=dict)
+    left_out: frozenset[str] = frozenset()
 
     def warnings_by_provider(self, *, of_secrets: bool) -> Mapping[str, tuple[StatusWarning, ...]]:
         """The warnings of the configuration itself; the secrets of these tests have none."""

@@ -111,7 +111,7 @@ def test_a_package_adds_a_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     [
         ("import not_there", "ModuleNotFoundError: No module named 'not_there'"),
         ("import sys\nsys.exit('no licence')", "faulty_kind:Faulty: SystemExit: no licence; repair its package"),
-        ("class Stop(BaseException): pass\nraise Stop", "faulty_kind:Faulty: Stop: "),
+        ("class Stop(BaseException): pass\nraise Stop", "faulty_kind:Faulty: Stop; repair"),
         ("x = 1", "AttributeError: module 'faulty_kind' has no attribute 'Faulty'"),
         ("class Faulty: pass", "must be a class that inherits either HeldSettings or OnDemandSettings"),
         (

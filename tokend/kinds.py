@@ -1,13 +1,12 @@
 """Tables of provider and sink kinds: name → "module:Class", imported when a configuration names the kind.
 
-Installed packages add kinds by the entry-point groups ``tokend.providers`` and ``tokend.sinks``. `config` reads a
-configuration; `plugin.kind_check` checks a class.
+Installed packages add kinds by the entry-point groups ``tokend.providers`` and ``tokend.sinks``; `config.plugin_files`
+adds those of ``[daemon] plugins``. `config` reads a configuration; `plugin.kind_check` checks a class.
 """
 
 import os
 import re
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -16,8 +15,10 @@ from pydantic import BaseModel
 
 import tokend
 from tokend import config
+from tokend.config.kind_lookup import Package
 from tokend.machine.late_imports import import_alone
 from tokend.plugin.kind_check import provider_faults, sink_faults
+from tokend.plugin.plugin_errors import is_ours, of_another_api, words_of
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.values.errors import ConfigError
 
@@ -40,6 +41,7 @@ class KindTable(Generic[M]):
         self._table = dict(table)
         self._faults = faults
         self._imported: dict[str, type[M]] = {}
+        self._packages: dict[str, Package] = {}
 
     def names(self) -> list[str]:
         """Return the name of every kind: built-in kinds first, then those of installed packages. Imports no class."""
@@ -53,15 +55,15 @@ class KindTable(Generic[M]):
         """
         if (known := self._imported.get(kind)) is not None:
             return known
-        place = self._table.get(kind)
+        place, package = self._table.get(kind), None
         if place is None:
             # Reading the metadata of all installed packages takes 10 ms and more: only for kinds that are not built in.
-            offered = self._offered().get(kind, [])
+            offered = self._offered().get(kind, {})
             if len(offered) > 1:
                 raise ConfigError(f'kind "{kind}" is offered twice: by {" and ".join(offered)}; uninstall one')
             if not offered:
                 return None
-            place = offered[0]
+            place, package = next(iter(offered.items()))
         found = _imported(kind, place) if isinstance(place, str) else place
         try:
             faults = self._faults(kind, found)
@@ -71,7 +73,26 @@ class KindTable(Generic[M]):
         if faults:
             raise ConfigError(f'kind "{kind}" ({_name(place)}) is not usable: {"; ".join(faults)}')
         self._imported[kind] = found
+        if package is not None:
+            self._packages[kind] = package
         return found
+
+    def is_built_in(self, kind: str) -> bool:
+        """Return whether a kind is one of tokend's own."""
+        return kind in self._table
+
+    def offers(self, kind: str) -> list[str]:
+        """Return the "module:Class" of each package that offers a kind. Imports no class."""
+        return list(self._offered().get(kind, ()))
+
+    def package(self, kind: str) -> Package | None:
+        """Return the package of a kind that `get` has imported; None for tokend's own."""
+        return self._packages.get(kind)
+
+    def packages(self) -> dict[str, Package]:
+        """Return the package of each kind that packages offer and tokend has not itself. Imports no class."""
+        offered = {kind: found for kind, found in self._offered().items() if kind not in self._table}
+        return {kind: next(iter(found.values())) for kind, found in offered.items()}
 
     def all(self) -> dict[str, type[M]]:
         """Import all kinds and return their classes by name. Raises `ConfigError` for the first unusable kind."""
@@ -96,14 +117,15 @@ class KindTable(Generic[M]):
         """Return a table that also has the kinds of ``more``, which override kinds of the same name."""
         return KindTable(self._group, {**self._table, **more}, self._faults)
 
-    def _offered(self) -> dict[str, list[str]]:
+    def _offered(self) -> dict[str, dict[str, Package]]:
         """Return the entry points by kind: the "module:Class" of each package that offers the kind."""
         from importlib.metadata import entry_points  # 15 ms
 
-        offered: dict[str, list[str]] = {}
+        offered: dict[str, dict[str, Package]] = {}
         for entry in entry_points(group=self._group):
-            if entry.value not in offered.setdefault(entry.name, []):
-                offered[entry.name].append(entry.value)
+            module = entry.value.partition(":")[0].partition(".")[0]
+            package = Package(module, "unknown") if entry.dist is None else Package(entry.dist.name, entry.dist.version)
+            offered.setdefault(entry.name, {}).setdefault(entry.value, package)
         return offered
 
 
@@ -122,6 +144,7 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "file": "tokend.providers.file:File",
         "github-app": "tokend.providers.github_app:GithubApp",
         "google-service-account": "tokend.providers.google_service_account:GoogleServiceAccount",
+        "http-on-demand": "tokend.providers.http.on_demand:HttpOnDemand",
         "jwt-on-demand": "tokend.providers.jwt_on_demand:JwtOnDemand",
     },
     provider_faults,
@@ -191,16 +214,16 @@ def _imported(kind: str, place: str) -> "type[M]":
             f'restart needed: tokend {what} and {tokend.__version__} is running, which did not use kind "{kind}" before'
         )
     try:
-        found: type[M] = getattr(import_alone(module), name)
+        loaded = import_alone(module)
+        found: type[M] = getattr(loaded, name)
     except BaseException as error:
         # A module that calls sys.exit must not end the daemon. Only the main thread gets a real Ctrl-C.
-        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        if is_ours(error):
             raise
-        said = str(error).partition("\n")[0]
         advice = "restart needed, if tokend was upgraded" if own else "repair its package; then restart needed"
-        raise ConfigError(
-            f'kind "{kind}" cannot be loaded: {place}: {type(error).__name__}: {said}; {advice}'
-        ) from None
+        raise ConfigError(f'kind "{kind}" cannot be loaded: {place}: {words_of(error)}; {advice}') from None
+    if not own and (fault := of_another_api(getattr(loaded, "API", None))) is not None:
+        raise ConfigError(f'kind "{kind}" cannot be loaded: {place}: {fault}')
     return found
 
 

@@ -10,8 +10,18 @@ import pytest
 
 from tests.api.fake_engine import RAW, FakeEngine
 from tests.httpd.served import Reply, Served, served
+from tokend.access.peer import Peer
 from tokend.api.serializers import status_row
-from tokend.values.status import ClientReports, Failure, HookStatus, LoginStatus, SinkStatus, State, StatusWarning
+from tokend.values.status import (
+    ClientReports,
+    Failure,
+    HookStatus,
+    LoginStatus,
+    PluginStatus,
+    SinkStatus,
+    State,
+    StatusWarning,
+)
 
 KEYS = {"AccessKeyId": "AKIAFAKE", "SecretAccessKey": "fake-secret"}
 TARGET = "/v1/tokens/demo?format=aws"
@@ -173,6 +183,40 @@ def test_status_shows_how_everything_fares(running: Served) -> None:
             "remark": None,
         }
     ]
+
+
+def test_plug_ins_are_shown_to_admins_only(running: Served) -> None:
+    """Their files are nobody else's business. A token that was left out is a reason not to be ready."""
+    assert "plugins" not in running.get("/v1/status").json
+    running.plugins = (
+        PluginStatus("/p/acme.py", None, None, error="it is broken"),
+        PluginStatus(None, "acme-tokend", "1.0", ("a", "b"), ("c",)),
+    )
+    running.left_out = frozenset({"here"})
+    file: dict[str, Any] = {
+        "file": "/p/acme.py",
+        "package": None,
+        "version": None,
+        "providers": [],
+        "sinks": [],
+        "error": "it is broken",
+    }
+    package = {"package": "acme-tokend", "version": "1.0", "providers": ["a", "b"], "sinks": ["c"], "error": None}
+    assert running.get("/v1/status").json["plugins"] == [file, {"file": None, **package}]
+    running.engine.ready = False
+    (reason,) = [one for one in running.get("/readyz").json["reasons"] if one["token"] == "here"]
+    assert (reason["state"], reason["sink"]) == ("pending", None)
+    assert reason["detail"] == "the kind of its table, or of one of its sinks, is not loaded"
+
+
+def test_others_see_no_plug_ins(tmp_path: Path) -> None:
+    """Neither their files nor which tokens a start went on without."""
+    with served(tmp_path, FakeEngine(), identify=lambda _: Peer(54321, frozenset())) as running:
+        running.plugins = (PluginStatus("/p/acme.py", None, None),)
+        running.left_out = frozenset({"here"})
+        running.engine.ready = False
+        assert "plugins" not in running.get("/v1/status").json
+        assert "here" not in str(running.get("/readyz").json)
 
 
 def test_a_permanent_remark_is_a_note_in_status(running: Served) -> None:

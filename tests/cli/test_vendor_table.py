@@ -35,7 +35,7 @@ pattern = "[a-z]{2}"
 meaning = "the region"
 
 [placeholders.version]
-pattern = "v[0-9]"
+pattern = "v1|v2"
 default = "v1"
 
 [provider]
@@ -83,7 +83,7 @@ def test_a_table_has_what_the_vendor_says_and_asks(tmp_path: Path) -> None:
     assert head.startswith("# A vendor of tests")
     assert "# https://vendor.example/docs\n# checked 2026-11-30\n# - One thing.\n# - Another thing.\n" in head
     assert '# - environment = "live" or "sim"\n' in head
-    assert '# - vendor = { name = "demo", version = "…" }: v[0-9]; default "v1"\n' in head
+    assert '# - vendor = { name = "demo", version = "…" }: v1|v2; default "v1"\n' in head
     assert table.splitlines() == [
         'vendor = { name = "demo", region = "…" }  # region: the region',
         'client_id = "…"  # the app\'s key',
@@ -101,6 +101,7 @@ def test_a_table_has_what_the_vendor_says_and_asks(tmp_path: Path) -> None:
         ('the URL, as "https://a.example"', "https://a.example", "the URL"),
         ('as in ["a", "b"]', ["a", "b"], None),
         ("as a number", None, "as a number"),
+        ("a number, as 8", 8, "a number"),
         ('as in ["a" b]', None, 'as in ["a" b]'),
         ('the word "as"', None, 'the word "as"'),
     ],

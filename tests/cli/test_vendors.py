@@ -34,7 +34,7 @@ def test_own_vendors_stand_beside_the_configuration(tmp_path: Path) -> None:
     assert "demo " in tokend("vendors", "--config", str(path)).stdout
     found = json.loads(tokend("vendors", "demo", "-o", "json", "--config", str(path)).stdout)
     assert (found["version"], found["name"], found["file"]) == (1, "demo", str(own))
-    assert found["placeholders"]["version"] == {"pattern": "v[0-9]", "default": "v1", "meaning": ""}
+    assert found["placeholders"]["version"] == {"pattern": "v1|v2", "default": "v1", "meaning": ""}
     assert found["table"].endswith('[providers.demo.answer]\ntoken = "access_token"\n')
     rows = {
         row["name"]: row for row in json.loads(tokend("vendors", "-o", "json", "--config", str(path)).stdout)["vendors"]

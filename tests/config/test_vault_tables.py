@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.written import CA_PEM, PARTNER, loaded, only, refused, written
+from tests.config.written import CA_PEM, PARTNER, WALLET, loaded, only, refused, written
 from tokend.config import Config
 from tokend.plugin.vault_settings import VaultSettings
 from tokend.sinks.stores.vault import VaultSink
@@ -102,6 +102,16 @@ def test_a_table_in_two_files_is_an_error(directory: Path) -> None:
 def test_a_table_that_nobody_uses_is_no_error(directory: Path) -> None:
     """Its credential is not looked at either."""
     assert loaded(written(directory, BAO.replace("vault.token", "no.token") + PARTNER)).warnings == ()
+
+
+@pytest.mark.parametrize("text", [READING, PARTNER + STORED])
+def test_an_unsafe_file_with_a_vault_stops_its_readers_at_a_start(directory: Path, text: str) -> None:
+    """Somebody else could name a server of his own, which would get the credential."""
+    written(directory, BAO, name="more.toml", mode=0o602)
+    config = loaded(written(directory, 'include = ["more.toml"]\n' + text + WALLET), starting=True)
+    assert "this file is at an unsafe path" in (config.providers["partner"].unsafe or "")
+    assert config.providers["partner"].sinks == ()
+    assert config.providers["wallet"].unsafe is None
 
 
 def test_a_circle_through_a_vault_is_an_error(directory: Path) -> None:

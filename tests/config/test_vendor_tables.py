@@ -189,3 +189,17 @@ def test_what_only_follows_from_a_missing_placeholder_is_not_reported(tmp_path: 
         (2, "tenant is missing"),
         (5, "refresh_before"),
     ]
+
+
+def test_no_secret_stands_in_a_vendor_s_file(tmp_path: Path) -> None:
+    """It may be readable for everybody. The message shows nothing of it."""
+    vendor = ACME.replace("scope =", 'client_secret = "obviously-fake-secret"\nscope =').replace(
+        'client_secret = "its secret"\n', ""
+    )
+    user = USER.replace('client_secret = { env = "KEY" }\n', "")
+    error = only(refused(with_vendor(tmp_path, user, vendor)))
+    assert error.line == 2
+    assert error.message.startswith("no secret stands in a vendor's file")
+    assert error.message.endswith("acme.toml: provider.client_secret)")
+    assert "obviously" not in str(error)
+    loaded(with_vendor(tmp_path, USER, vendor))

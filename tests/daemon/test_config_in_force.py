@@ -70,6 +70,6 @@ def test_keys_that_are_read_at_a_start_stay_in_the_status_until_the_restart(conf
 
 def test_each_key_of_the_daemon_is_known_to_count_at_once_or_after_a_restart() -> None:
     """A new key belongs into one of the two lists."""
-    at_once = {"admins", "audit", "listen_secret", "log_level", "log_format", "notify", "strict_paths"}
+    at_once = {"admins", "audit", "listen_secret", "log_level", "log_format", "notify", "plugins", "strict_paths"}
     assert set(READ_AT_START) | at_once == set(DaemonSettings.model_fields)
     assert not set(READ_AT_START) & at_once

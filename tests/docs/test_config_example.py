@@ -37,6 +37,15 @@ KUBECONFIG = json.dumps({
     "clusters": [{"name": "a", "cluster": {"server": "https://cluster.example.com:6443"}}],
     "users": [{"name": "b", "user": {"token": "obviously-fake"}}],
 })  # fmt: skip
+PLUGIN = """
+from tokend.plugin import HeldSettings
+
+class Acme(HeldSettings):
+    kind: str = "acme"
+
+    async def fetch(self, runtime, previous):
+        raise NotImplementedError
+"""
 NESTED: Mapping[str, type[BaseModel]] = {"access": Access, "signal": Signal, "systemd": Systemd}
 
 
@@ -207,6 +216,7 @@ def everything(tmp_path: Path) -> Config:
     written(tmp_path, '{"secret": "obviously-fake"}', name="tt-application.json")
     for name in ("tt-key", "vault-secret-id"):
         written(tmp_path, "obviously-fake", name=f"credentials/{name}")
+    written(tmp_path, PLUGIN, name="plugins/acme.py")
     environ = dict.fromkeys(re.findall(r'env = "([A-Z_]+)"', text()), "eyJ-obviously-fake")
     environ["CREDENTIALS_DIRECTORY"] = str(tmp_path / "credentials")
     # A group that every machine has: an unknown one is an error, because no program could reach the socket.

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ PAGE = ROOT / "docs" / "extending.md"
 KEY, PASSWORD = "planted-fake-weather-key", "planted-fake-store-password"
 # From `class` on: a kind should take about 30 lines.
 LONGEST_CLASS = 32
+LONGEST_PLUGIN = 30
 
 
 @dataclass
@@ -26,10 +29,15 @@ class Service:
     """The weather service and the store in one server: each request, and what the store holds."""
 
     requests: list[tuple[str, str, str]] = field(default_factory=list)
+    locked: bool = False
     held: dict[str, str] = field(default_factory=dict)
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: str) -> tuple[int, object]:
         self.requests.append((method, path, body))
+        if path == "/session":
+            known = json.loads(body) == {"client": "shop-1", "secret": KEY}
+            good = {"locked": True} if self.locked else {"session": "fake-acme-session", "seconds": 600}
+            return (200, good) if known else (401, {})
         if path in ("/token", "/ticket"):
             if headers.get("x-api-key") != KEY:
                 return 401, {}
@@ -92,7 +100,7 @@ def files() -> dict[str, str]:
 def installed(site: Path) -> Path:
     """Put the page's package where an installer would put it."""
     for name, text in files().items():
-        if name.endswith(".py"):
+        if name.startswith("acme_tokend/"):
             (site / name).parent.mkdir(parents=True, exist_ok=True)
             (site / name).write_text(text)
     project = tomllib.loads(files()["pyproject.toml"])["project"]
@@ -190,6 +198,78 @@ def test_the_schema_has_the_kinds_of_the_package() -> None:
 
 @pytest.mark.parametrize("name", [name for name in files() if name.endswith(".py")])
 def test_an_example_is_short(name: str) -> None:
-    """A kind is one class of about thirty lines, without its imports."""
+    """A kind is one class of about thirty lines, without its imports. A plug-in of one file has them in all."""
     _, _, body = files()[name].partition("\nclass ")
     assert 5 < len(body.splitlines()) <= LONGEST_CLASS
+    assert name.startswith("acme_tokend/") or len(files()[name].splitlines()) <= LONGEST_PLUGIN
+
+
+@contextmanager
+def plugged() -> Iterator[tuple[Home, Service]]:
+    """A home with the page's plug-ins of one file, and their configuration."""
+    service = Service()
+    with at_home() as home, listening(service) as url:
+        for directory in ("plugins", "secrets"):
+            (home.path / directory).mkdir(mode=0o700)
+        home.save(home.path / "secrets" / "acme", KEY + "\n")
+        for name in ("acme.py", "card.py"):
+            home.save(home.path / "plugins" / name, files()[f"/etc/tokend/plugins/{name}"])
+        text = files()["/etc/tokend/config.toml"].replace("https://api.acme.example", url)
+        daemon, _, providers = text.partition("\n\n")
+        daemon = daemon.partition("[daemon]\n")[2].replace("/etc/tokend/", f"{home.path}/")
+        home.save(home.config, f"{home.text().rstrip()}\n{daemon}\n\n{providers}")
+        yield home, service
+
+
+def test_a_plug_in_of_one_file_works_from_the_page_alone() -> None:
+    """The page's steps: check, one attempt, a run without a daemon, a daemon; status and version name the files."""
+    with plugged() as (home, service):
+        shown = ""
+        for line in (line for block in blocks(PAGE, "console") for line in block.text.splitlines()):
+            done = home.run(*line.removeprefix("$ tokend ").split())
+            assert done.returncode == 0, (line, done.stderr)
+            shown += done.stdout + done.stderr
+        assert "acme: ok" in shown or "acme" in shown
+        card = home.out("acme.card").read_text().splitlines()
+        assert card[:2] == ["token = fake-acme-session", "type = Bearer"]
+        assert card[2].startswith("ends = ")
+        daemon = home.start().settled()
+        assert daemon.lease("acme")["access_token"] == "fake-acme-session"
+        assert home.run("refresh", "acme").returncode == 0
+        status, version = home.run("status").stdout, home.run("version", "--config", str(home.config)).stdout
+        for text in (status, version):
+            assert f"plug-in {home.path}/plugins/acme.py: acme" in text
+            assert f"plug-in {home.path}/plugins/card.py: card (sink)" in text
+        service.locked = True
+        assert home.run("refresh", "acme").returncode != 0
+        row = daemon.row("acme")["last_error"]
+        assert (row["class"], "has locked this client" in row["detail"]) == ("rejected", True)
+        for text in (shown, status, version, home.log.read_text(), json.dumps(daemon.status())):
+            assert KEY not in text
+            assert "fake-acme-session" not in text
+
+
+def test_the_package_of_the_page_is_installed_by_pip() -> None:
+    """Its pyproject.toml is enough; `tokend version` names the package and whether it is used."""
+    with prepared() as (home, _):
+        source, site = home.path / "source", home.path / "installed"
+        for name, text in files().items():
+            if name == "pyproject.toml" or name.startswith("acme_tokend/"):
+                (source / name).parent.mkdir(parents=True, exist_ok=True)
+                (source / name).write_text(text)
+        (source / "acme_tokend" / "__init__.py").touch()
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+        install += ["--disable-pip-version-check", "--no-cache-dir", "--root-user-action=ignore", "--target", str(site)]
+        done = subprocess.run([*install, str(source)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        home.environ["PYTHONPATH"] = f"{site}:{ROOT}"
+        version = home.run("version", "--config", str(home.config)).stdout
+        assert "plug-in acme-tokend 1.0: here" not in version
+        assert "plug-in acme-tokend 1.0: stamp, ticket, weather, ini (sink), shelf (sink)\n" in version
+        daemon = home.start().settled()
+        assert daemon.status()["plugins"] == [
+            {
+                "file": None, "package": "acme-tokend", "version": "1.0", "providers": ["stamp", "ticket", "weather"],
+                "sinks": ["ini", "shelf"], "error": None,
+            }
+        ]  # fmt: skip

@@ -216,6 +216,22 @@ def test_an_on_demand_kind_shows_nothing_that_an_earlier_daemon_held_under_its_n
     run_virtually(main)
 
 
+def test_a_daemon_that_goes_on_without_a_required_provider_is_not_ready() -> None:
+    """Its kind could not be loaded at the start; the next configuration has it."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(10)
+            assert supervisor.ready
+            await supervisor.apply(replace(config(provider("a", FakeHeld())), left_out=frozenset({"b"})))
+            assert (supervisor.ready, supervisor.outcome()) == (False, 7)
+            await supervisor.apply(config(provider("a", FakeHeld())))
+            assert (supervisor.ready, supervisor.outcome()) == (True, 0)
+
+    run_virtually(main)
+
+
 def test_a_provider_from_an_unsafe_file_makes_no_attempt_until_the_file_is_safe() -> None:
     """Somebody else may have written its settings: nothing of it is asked for, held or on demand; both say why."""
 

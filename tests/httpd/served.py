@@ -24,7 +24,7 @@ from tokend.api.token_api import TokenApi
 from tokend.httpd.request_parser import Limits
 from tokend.httpd.unix_server import SocketServer
 from tokend.httpd.unix_socket import SocketFile
-from tokend.values.status import ConfigStatus
+from tokend.values.status import ConfigStatus, PluginStatus
 
 T = TypeVar("T")
 # Longer than anything here takes on a busy machine; only a failing test waits for it.
@@ -109,6 +109,8 @@ class Served:
     loop: asyncio.AbstractEventLoop
     config_error: str | None = None
     restart_needed: tuple[str, ...] = ()
+    plugins: tuple[PluginStatus, ...] = ()
+    left_out: frozenset[str] = frozenset()
 
     def client(self) -> Client:
         return Client(self.path)
@@ -192,7 +194,13 @@ def served(
             service = TokenApi(
                 engine,
                 AccessPolicy(lambda: admins, own_uid=own_uid),
-                config_state=lambda: ConfigStatus(LOADED_AT, found[0].config_error, found[0].restart_needed),
+                config_state=lambda: ConfigStatus(
+                    LOADED_AT,
+                    found[0].config_error,
+                    found[0].restart_needed,
+                    found[0].plugins,
+                    found[0].left_out,
+                ),
                 metrics=metrics,
                 audit_reads=audit_reads,
                 last_event=LAST_EVENT,

@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import pyrage
 import trustme
 
 from tests.daemon.harness import Home
@@ -35,7 +36,7 @@ OTHERS = (
     "literal", "env", "credential", "command", "stderr", "not-hex", "proxy", "listen", "pem", "claim", "header",
     "neighbour", "open-quote", "template", "old-comment", "query", "path", "wrong-listen", "authorization", "parameter",
     "issue-value", "body", "broken-line", "broken-value", "broken-key", "printed", "refresh", "variable", "in-a-file",
-    "github-key", "google-key",
+    "github-key", "google-key", "in-json", "sealed", "identity", "vault-token",
 )  # fmt: skip
 SECRETS = {name: planted(name) for name in (*ACCEPTED, *OTHERS)}
 
@@ -79,6 +80,10 @@ def lay_out(home: Home) -> dict[str, str]:
     # Keys that sign. Text between the blocks of PEM is allowed.
     home.secret("github-key", f"{SECRETS['github-key']}\n{rsa_pem()}")
     home.secret("google-key", json.dumps({**json.loads(google_key()), "project_id": SECRETS["google-key"]}))
+    home.secret("in-json", json.dumps({"key": SECRETS["in-json"], "several": [SECRETS["in-json"]]}))
+    identity = pyrage.x25519.Identity.generate()
+    home.secret("identity", f"# {SECRETS['identity']}\n{identity}\n")
+    (home.path / "s" / "sealed").write_bytes(pyrage.encrypt(SECRETS["sealed"].encode(), [identity.to_public()]))
     out = home.path / "out"
     (out / "bot.env").write_text(f"# {SECRETS['old-comment']}\nTHEIRS='{SECRETS['neighbour']}'\nJWT_TOKEN=\n")
     (out / "open.env").write_text(f'A="{SECRETS["open-quote"]}\nKEY=1\n')
@@ -109,6 +114,11 @@ def tables(echo: str, listen: str) -> str:
         _projectx("by-credential", f"{echo}/code", key='{{ credential = "credential" }}'),
         _projectx("by-command", f"{echo}/code", key=_command("echo {stderr} >&2; env > out/command; cat s/command")),
         _projectx("command-fails", f"{echo}/code", key=_command("cat s/command; cat s/command >&2; exit 7")),
+        _projectx("by-select", f"{echo}/code", key='{{ file = "s/in-json", select = "key" }}'),
+        # (A file in which a check finds no secret would refuse the reload.)
+        _projectx("select-fails", f"{echo}/code", key='{{ command = ["cat", "s/in-json"], select = "several" }}'),
+        _projectx("select-in-text", f"{echo}/code", key='{{ command = ["cat", "s/px-key"], select = "key" }}'),
+        _projectx("by-age", f"{echo}/code", key='{{ age = "s/sealed", identity = "s/identity" }}'),
         _projectx("tls", "https://127.0.0.1:9", more='client_cert = "s/client.pem"\n'),
         _projectx("proxy", "https://upstream.invalid", more=f'proxy = "http://u:{SECRETS["proxy"]}@127.0.0.1:9"\n'),
         _projectx("proxy-verdict", "https://upstream.invalid", more=f'proxy = "{_proxy(echo)}"\n'),
@@ -119,6 +129,7 @@ def tables(echo: str, listen: str) -> str:
         '\n[providers.read]\nkind = "file"\npath = "s/in-a-file"\nrequired = false\n',
         '\n[providers.read-wrong]\nkind = "file"\npath = "s/printed"\nformat = "native"\nrequired = false\n',
     ]
+    bad += [_in_vault(mode, f"{echo}/{mode}") for mode in MODES]
     return daemon + good + "".join(bad)
 
 
@@ -145,6 +156,12 @@ def _projectx(name: str, url: str, *, key: str = '{{ file = "s/px-key" }}', more
         f'\n[providers.{name}]\nkind = "projectx"\nbase_url = "{url}"\nrequired = false\n{more}'
         f'username = {{{{ file = "s/px-user" }}}}\napi_key = {key}\n'
     )
+
+
+def _in_vault(mode: str, url: str) -> str:
+    vault = f'\n[vaults.echo-{mode}]\naddress = "{url}"\nauth = {{{{ file = "s/vault-token" }}}}\n'
+    key = f'{{{{ vault = "echo-{mode}", path = "a", field = "token" }}}}'
+    return vault + _projectx(f"vault-{mode}", url, key=key)
 
 
 def _minted(name: str, script: str, *, more: str = "") -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tokend.access.peer import NOBODY
-from tokend.api.serializers import not_ready, row, status_row
+from tokend.api.serializers import left_out, not_ready, plugin_row, row, status_row
 from tokend.api.token_api import Call
 from tokend.httpd.problem import RequestError, bad_request
 from tokend.httpd.response import Response, json_response
@@ -45,6 +45,7 @@ async def show_status(call: Call) -> Response:
             "tokens": [status_row(entry.status(), admin=admin, readable=names) async for entry in with_pauses(entries)],
             **({"listeners": listeners} if listeners else {}),
             **({"sockets": sockets} if sockets else {}),
+            **({"plugins": [plugin_row(one) for one in config.plugins]} if admin and config.plugins else {}),
             **({"state": dict(call.service.state())} if admin and call.service.state is not None else {}),
         }
     )
@@ -109,6 +110,8 @@ async def show_ready(call: Call) -> Response:
         return json_response({"ready": True})
     entries = with_pauses(call.service.entries_for(call.request.peer))
     reasons = [reason async for entry in entries for reason in not_ready(entry.status(), entry.lease)]
+    if call.admin:
+        reasons += [left_out(name) for name in sorted(call.service.config_state().left_out)]
     return json_response({"ready": False, "reasons": reasons}, status=503)
 
 

@@ -210,6 +210,18 @@ class ListenerRow(TypedDict):
     error: str | None
 
 
+class PluginRow(TypedDict):
+    """A plug-in that the configuration uses: a file, or an installed package and its version."""
+
+    __pydantic_config__ = _CLOSED  # type: ignore[misc]
+    file: str | None
+    package: str | None
+    version: str | None
+    providers: list[str]
+    sinks: list[str]
+    error: str | None
+
+
 class StateReport(TypedDict):
     """Whether the daemon's state is sealed, and what is to be said about it."""
 
@@ -229,6 +241,7 @@ class Status(TypedDict):
     tokens: list[StatusRow]
     listeners: NotRequired[list[ListenerRow]]
     sockets: NotRequired[list[SocketRow]]
+    plugins: NotRequired[list[PluginRow]]
     state: NotRequired[StateReport]
 
 

@@ -7,7 +7,16 @@ from typing import Any
 
 from tokend.plugin.settings import ProviderSettings
 from tokend.values.secret import Secret
-from tokend.values.status import ClientReports, Failure, HookStatus, LoginStatus, ProviderStatus, SinkStatus, State
+from tokend.values.status import (
+    ClientReports,
+    Failure,
+    HookStatus,
+    LoginStatus,
+    PluginStatus,
+    ProviderStatus,
+    SinkStatus,
+    State,
+)
 from tokend.values.tokens import Lease, Token, native, utc
 
 # AWS's SDKs keep credentials until the end that the answer names, and most refuse an answer without one. So a key pair
@@ -96,6 +105,24 @@ def login_row(login: LoginStatus) -> dict[str, Any]:
         "scopes_missing": list(login.scopes_missing),
         "command": login.command,
     }
+
+
+def plugin_row(plugin: PluginStatus) -> dict[str, Any]:
+    """Return a plug-in as administrators see it."""
+    return {
+        "file": plugin.file,
+        "package": plugin.package,
+        "version": plugin.version,
+        "providers": list(plugin.providers),
+        "sinks": list(plugin.sinks),
+        "error": plugin.error,
+    }
+
+
+def left_out(name: str) -> dict[str, str | None]:
+    """Return the reason for which a provider whose kind is not loaded keeps the daemon from being ready."""
+    detail = "the kind of its table, or of one of its sinks, is not loaded"
+    return {"token": name, "state": State.PENDING.value, "sink": None, "detail": detail}
 
 
 def not_ready(status: ProviderStatus, lease: Lease | None) -> list[dict[str, str | None]]:

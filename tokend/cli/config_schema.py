@@ -1,6 +1,7 @@
 """The configuration's JSON Schema, generated from the pydantic models of the configuration."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,14 +17,19 @@ NAME_PATTERN = "^[a-z0-9][a-z0-9._-]{0,63}$"
 IN_A_VAULT = ("mount", "path", "field")
 
 
-def configuration_schema() -> tuple[dict[str, Any], list[str]]:
-    """Return the schema of a configuration file, as a JSON object, and a sentence for each kind that is left out."""
+def configuration_schema(path: Path | None = None) -> tuple[dict[str, Any], list[str]]:
+    """Return the schema of a configuration file, as a JSON object, and a sentence for each kind that is left out.
+
+    ``path`` is a configuration whose plug-ins' files add kinds. Raises `ConfigError` if it cannot be read.
+    """
     from tokend import kinds
     from tokend.config import DaemonSettings, SocketSettings
     from tokend.plugin.vault_settings import VaultSettings
 
     (providers, faulty_providers), (sinks, faulty_sinks) = kinds.PROVIDERS.usable(), kinds.SINKS.usable()
     left_out = [error.detail for error in (*faulty_providers, *faulty_sinks)]
+    if path is not None:
+        left_out += _add_files(path, providers, sinks)
     left_out += [*_drop_without_schema(providers), *_drop_without_schema(sinks)]
     models: list[type[BaseModel]] = [
         DaemonSettings,
@@ -69,6 +75,22 @@ def configuration_schema() -> tuple[dict[str, Any], list[str]]:
         "$defs": definitions,
     }
     return schema, left_out
+
+
+def _add_files(path: Path, providers: dict[str, Any], sinks: dict[str, Any]) -> list[str]:
+    """Add the kinds of the plug-ins' files of a configuration; return a sentence for each file that is not loaded."""
+    from tokend.kinds import load_config
+    from tokend.plugin.plugin_file import load_plugin
+
+    reasons = []
+    for plugin in load_config(path, starting=True, reads_secrets=False).plugins:
+        if plugin.error is not None:
+            reasons.append(f"plug-in {plugin.file}: {plugin.error}")
+        elif plugin.file is not None:
+            loaded, _ = load_plugin(Path(plugin.file))
+            providers.update(loaded.providers)
+            sinks.update(loaded.sinks)
+    return reasons
 
 
 def _drop_without_schema(models: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ import click
 
 from tokend.cli.login_line import describe_login
 from tokend.cli.options import OUTPUT, SOCKET, name_argument
+from tokend.cli.plugin_line import describe_plugin
 from tokend.cli.streams import escaped, escaped_values
 from tokend.cli.token_rows import (
     describe_age,
@@ -93,6 +94,8 @@ def _headline(answer: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
     for one in answer.get("sockets", ()):
         if one["error"]:
             lines.append(f"socket {one['path']}: {click.style(one['state'], fg='red')}: {one['error']}")
+    for one in answer.get("plugins", ()):
+        lines.append(click.style(describe_plugin(one), fg="red" if one["error"] else None))
     for warning in (answer.get("state") or {}).get("warnings", ()):
         lines.append(click.style(warning["message"], fg="yellow"))
     return "\n".join(lines)

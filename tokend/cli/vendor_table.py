@@ -15,8 +15,8 @@ from tokend.config.vendor_file import NAME_KEY, Vendor
 
 UNKNOWN = "…"
 COLUMNS = 100
-# An example in the words about a key: as "https://127.0.0.1:8182", as in ["a", "b"].
-_EXAMPLE = re.compile(r'\bas (?:in )?("[^"]*"|\[[^\]]*\])')
+# An example in the words about a key: as "https://127.0.0.1:8182", as in ["a", "b"], as 8.
+_EXAMPLE = re.compile(r'\bas (?:in )?("[^"]*"|\[[^\]]*\]|[0-9]+\b)')
 
 
 def ready_table(vendor: Vendor, model: type[BaseModel], name: str | None = None) -> str:

@@ -85,6 +85,11 @@ class Document:
         defaults = self._defaults_of(path)
         return defaults is not None and defaults.is_unjudged(path[2:])
 
+    def is_default(self, path: toml_positions.Path) -> bool:
+        """Return whether the value at ``path`` is from a vendor's file."""
+        defaults = self._defaults_of(path)
+        return defaults is not None and defaults.origin(path[2:]) is not None
+
     def _defaults_of(self, path: toml_positions.Path) -> "Defaults | None":
         return self.defaults.get(str(path[1])) if len(path) > 2 and path[0] == "providers" else None
 

@@ -38,6 +38,7 @@ from tokend.plugin import toml_positions
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import Access, OnDemandSettings, ProviderSettings, SinkSettings
 from tokend.values.near_miss import did_you_mean, nearest
+from tokend.values.status import PluginStatus
 
 TOP_LEVEL = ("daemon", "include", "providers", "sockets", "vaults")
 
@@ -85,6 +86,10 @@ def load(
 
         read_vaults(loading, documents)
     daemon = _daemon(loading, main)
+    if daemon is not None and daemon.settings.plugins:
+        from tokend.config.plugin_files import read_plugins  # few configurations name a file
+
+        read_plugins(loading, main, daemon.settings.plugins)
     _sockets(loading, main)
     for document in documents:
         _top_level(loading, document)
@@ -111,6 +116,8 @@ def load(
         include_present=included.present,
         include_matched=included.matched,
         vendor_files=() if loading.vendors is None else loading.vendors.watched,
+        plugins=(*loading.plugins, *_packages(loading)),
+        left_out=frozenset(loading.left_out),
     )
 
 
@@ -181,16 +188,36 @@ def _sockets(loading: Loading, main: Document) -> None:
             loading.sockets.append(PlacedSettings(settings, main, path))
 
 
+def _packages(loading: Loading) -> tuple[PluginStatus, ...]:
+    """Return the packages whose kinds are used."""
+    used = loading.found.values()
+    providers = loading.providers.packages({one.settings.kind for one in used})
+    sinks = loading.sinks.packages({sink.kind for one in used for sink in one.sinks})
+    return tuple(
+        PluginStatus(
+            None,
+            package.name,
+            package.version,
+            tuple(sorted(kind for kind, one in providers.items() if one == package)),
+            tuple(sorted(kind for kind, one in sinks.items() if one == package)),
+        )
+        for package in sorted({*providers.values(), *sinks.values()})
+    )
+
+
 def _stop_providers_of_unsafe_files(loading: Loading) -> None:
-    """Let the providers of unsafe included files and vendors fail at a start: somebody else may have written them.
+    """Let the providers of unsafe included files, vendors and vaults fail at a start: they may be somebody else's.
 
     They make no attempt and write to no sink, and only root and the daemon's user may read what is still held.
     """
     unsafe = {one.file: one.message for one in loading.findings.warnings if one.code == "unsafe_path" and not one.where}
     for name, document in loading.origins.items():
-        files = (document.path, loading.vendor_files.get(name))
+        files, known = [document.path, loading.vendor_files.get(name)], loading.found.get(name)
+        if unsafe and loading.placed_vaults and known is not None:
+            from tokend.config.vault_tables import files_of_vaults
+
+            files += files_of_vaults(loading, known)
         reason = next((unsafe[str(file)] for file in files if str(file) in unsafe), None)
-        known = loading.found.get(name)
         if reason is not None and known is not None:
             closed = known.settings.model_copy(update={"access": Access()})
             # Without the digest of the table: a reload must validate it again.

@@ -17,6 +17,7 @@ from tokend.config.pydantic_messages import explain
 from tokend.config.toml_messages import Vocabulary
 from tokend.plugin import toml_positions
 from tokend.plugin.settings import ProviderSettings, SinkSettings
+from tokend.values.status import PluginStatus
 
 if TYPE_CHECKING:
     from tokend.config.vendor_lookup import VendorLookup
@@ -48,6 +49,13 @@ class Loading:
     vendor_directories: tuple[Path, ...] = ()
     vendors: "VendorLookup | None" = None
     vendor_files: dict[str, Path] = field(default_factory=dict)
+    # The files of plug-ins; true if one of them was not loaded: an unknown kind may be one of its own.
+    plugins: list[PluginStatus] = field(default_factory=list)
+    lacks_plugin: bool = False
+    # Kinds (of a sink?, name) whose failure was reported: once, however many tables name the kind.
+    reported: set[tuple[bool, str]] = field(default_factory=set)
+    # Required providers that a start goes on without, or without a sink: a kind could not be loaded.
+    left_out: set[str] = field(default_factory=set)
     # The vaults by name, None for one with errors; a digest of their tables.
     vaults: "dict[str, VaultSettings | None]" = field(default_factory=dict)
     placed_vaults: list[PlacedSettings] = field(default_factory=list)

@@ -13,7 +13,7 @@ from tokend.config.findings import ConfigProblem, in_status
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.plugin.settings_base import AnchoredPath, Name, Settings, SocketPath, Strings
-from tokend.values.status import StatusWarning
+from tokend.values.status import PluginStatus, StatusWarning
 from tokend.values.url import is_loopback
 
 # Codes of the warnings that `secret_checks.secret_warnings` finds: they may change without the configuration.
@@ -77,6 +77,7 @@ class DaemonSettings(Settings):
     log_format: Literal["auto", "console", "logfmt", "json"] = "auto"
     strict_paths: bool = False
     notify: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    plugins: Annotated[tuple[AnchoredPath, ...], Field(strict=False)] = ()
     max_connections: Annotated[int, Field(ge=1, le=65536)] = 4096
     max_connections_per_uid: Annotated[int, Field(ge=1, le=65536)] = 2500
 
@@ -166,7 +167,9 @@ class Config:
     included files) and ``secret_files`` (which contain secrets). ``origins`` maps each provider's name to its file.
     ``digests`` are those of ``files``. ``include_present`` has the patterns of ``include`` whose directory exists, and
     ``include_matched`` those that match a file. ``vendor_files`` has the administrator's vendors' files that were
-    read, and their directories: they are watched, too.
+    read, and their directories: they are watched, too. ``plugins`` are the files of ``[daemon] plugins`` and the
+    packages whose kinds are used. ``left_out`` names the required providers that a start went on without, or without
+    one of their sinks, because a kind could not be loaded.
     """
 
     daemon: DaemonSettings
@@ -182,6 +185,13 @@ class Config:
     include_present: frozenset[str] = frozenset()
     include_matched: frozenset[str] = frozenset()
     vendor_files: tuple[Path, ...] = ()
+    plugins: tuple[PluginStatus, ...] = ()
+    left_out: frozenset[str] = frozenset()
+
+    @property
+    def plugin_files(self) -> tuple[Path, ...]:
+        """The files of the plug-ins, also of those that were not loaded. They are watched."""
+        return self.daemon.plugins
 
     def warnings_by_provider(self, *, of_secrets: bool) -> dict[str, tuple[StatusWarning, ...]]:
         """Return the warnings about each provider for its status: those about its secrets and files, or the others."""
@@ -197,10 +207,11 @@ class Config:
     def is_on_disk(self) -> bool:
         """Return whether the files still have the content that was read. Blocks.
 
-        Return False if files are included or unreadable, or vendors are the administrator's: others may count now.
+        Return False if files are included or unreadable, there are plug-ins' files, or vendors are the
+        administrator's: others may count now.
         """
         try:
-            if self.directories or self.vendor_files:
+            if self.directories or self.vendor_files or self.plugin_files:
                 return False
             return self.digests == tuple(digest_of(path.read_bytes()) for path in self.files)
         except OSError:

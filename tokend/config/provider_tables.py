@@ -13,7 +13,9 @@ from tokend.config.loading import Loading, validate
 from tokend.config.model import ProviderConfig, table_digest
 from tokend.config.secret_problems import check_secrets_of_invalid
 from tokend.plugin import toml_positions
+from tokend.plugin.kind_bugs import is_built_in
 from tokend.plugin.settings import OnDemandSettings, SinkSettings
+from tokend.values.errors import ConfigError
 from tokend.values.near_miss import did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
@@ -68,10 +70,20 @@ def _read_provider(loading: Loading, document: Document, name: str, table: dict[
         from tokend.config.vendor_defaults import with_literals
 
         table = with_literals(table, defaults.given)
-    if (known := (loading.before or {}).get(name)) is not None and known.table == digest:
+    known = (loading.before or {}).get(name)
+    if known is not None and known.table == digest and _has_its_kinds(loading, known):
         _reuse(loading, document, known)
     else:
         _provider(loading, document, name, table, digest)
+
+
+def _has_its_kinds(loading: Loading, known: ProviderConfig) -> bool:
+    """Return whether this load has the kinds of plug-ins that a provider uses: a file may be listed no more."""
+    return all(
+        is_built_in(type(one)) or kinds.get(one.kind) is type(one)
+        for kinds, ones in ((loading.providers, (known.settings,)), (loading.sinks, known.sinks))
+        for one in ones
+    )
 
 
 def _reuse(loading: Loading, document: Document, known: ProviderConfig) -> None:
@@ -140,8 +152,8 @@ def _kind(
     found = kinds.get(kind) if isinstance(kind, str) else None
     if isinstance(found, type):
         return found
-    if found is not None:
-        loading.error(document, (*path, "kind"), found.detail, Visibility.PUBLIC)
+    if found is not None or (isinstance(kind, str) and loading.lacks_plugin):
+        _not_loaded(loading, document, kinds, table, path, found)
         return None
     known = ", ".join(f'"{name}"' for name in kinds.names())
     if kind is not None:
@@ -157,3 +169,27 @@ def _kind(
     instead = "" if misspelt is None else f'; found "{misspelt}"'
     loading.error(document, path, f"kind is missing{instead}; it is one of {known}")
     return None
+
+
+def _not_loaded(
+    loading: Loading,
+    document: Document,
+    kinds: LoadKinds[M],
+    table: dict[str, Any],
+    path: toml_positions.Path,
+    error: ConfigError | None,
+) -> None:
+    """Report a kind that could not be loaded, once; a start goes on without the tables of the kind.
+
+    ``error`` is None for a kind that may be one of a plug-in's file, whose own error is reported already.
+    """
+    kind, place, is_sink = table["kind"], (*path, "kind"), len(path) > 2
+    if loading.findings.starting and not kinds.lookup.is_built_in(kind):
+        why = f'kind "{kind}" is not loaded' if error is None else error.detail
+        message = f"{why}; this {'sink' if is_sink else 'provider'} is left out"
+        loading.findings.warnings.append(document.problem(place, message, visibility=Visibility.PUBLIC, code="plugin"))
+        if table.get("required") is not False:
+            loading.left_out.add(str(path[1]))
+    elif error is not None and (is_sink, kind) not in loading.reported:
+        loading.reported.add((is_sink, kind))
+        loading.error(document, place, error.detail, Visibility.PUBLIC)

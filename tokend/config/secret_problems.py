@@ -125,6 +125,10 @@ def report_literals(
         path = (*place.path, *key.split("."))
         if source.literal is None or key in harmless:
             continue
+        if place.document.is_default(path):
+            message = "no secret stands in a vendor's file, which others may read: write its place into this table"
+            findings.errors.append(place.document.problem(path, message))
+            continue
         if place.document.readable_by_others:
             message = f"a secret stands here and others can read this file: chmod 0600 it, or {ELSEWHERE}"
             findings.errors.append(place.document.problem(path, message))

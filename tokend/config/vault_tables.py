@@ -1,13 +1,16 @@
 """Tables ``[vaults.NAME]``: Vault and OpenBao as places of secrets. Read before all that may name one."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from tokend.config.config_files import Document, PlacedSettings
 from tokend.config.loading import Loading, validate
+from tokend.config.model import ProviderConfig
 from tokend.config.secret_problems import check_secrets
 from tokend.plugin.secret_source import PROVIDER_NAME
+from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.plugin.vault_settings import VaultSettings
 
 
@@ -47,11 +50,21 @@ def _read_vault(loading: Loading, document: Document, name: str, table: dict[str
 
 def check_used_vaults(loading: Loading) -> None:
     """Check the credentials and the files for TLS of the vaults that a provider or a sink uses. None is contacted."""
-    used: set[str] = set()
-    for table in (*loading.valid, *loading.placed_sinks):
-        used.update(one.vault.name for one in table.settings.secrets().values() if one.vault is not None)
-        if isinstance(name := getattr(table.settings, "vault", None), str):
-            used.add(name)
+    used = {name for table in (*loading.valid, *loading.placed_sinks) for name in _used_by(table.settings)}
     for vault in loading.placed_vaults:
         if vault.path[-1] in used:
             check_secrets(vault, loading.environ, loading.findings)
+
+
+def files_of_vaults(loading: Loading, provider: ProviderConfig) -> list[Path]:
+    """Return the files with the tables of the vaults that a provider and its sinks use."""
+    tables: tuple[ProviderSettings | SinkSettings, ...] = (provider.settings, *provider.sinks)
+    used = {name for settings in tables for name in _used_by(settings)}
+    return [vault.document.path for vault in loading.placed_vaults if vault.path[-1] in used]
+
+
+def _used_by(settings: ProviderSettings | SinkSettings) -> Iterator[str]:
+    """Yield the names of the vaults that hold a secret, or that a sink writes to."""
+    yield from (one.vault.name for one in settings.secrets().values() if one.vault is not None)
+    if isinstance(name := getattr(settings, "vault", None), str):
+        yield name

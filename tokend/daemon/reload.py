@@ -164,7 +164,7 @@ class Reloader:
 
     def _changed(self, paths: set[Path]) -> None:
         config = self._in_force.config
-        if paths & {*config.files, *config.directories, *config.vendor_files}:
+        if paths & {*config.files, *config.directories, *config.vendor_files, *config.plugin_files}:
             self.want()
         if secrets := paths & set(config.secret_files):
             log.info("secret.changed", files=len(secrets))
@@ -268,7 +268,7 @@ def _warnings_about(config: Config, paths: set[Path]) -> dict[str, tuple[StatusW
 
 
 def _watched(config: Config) -> set[Path]:
-    files = {*config.files, *config.directories, *config.vendor_files, *config.secret_files}
+    files = {*config.files, *config.directories, *config.vendor_files, *config.plugin_files, *config.secret_files}
     return files | _connection_files(config) | _login_files(config)
 
 

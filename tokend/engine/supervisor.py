@@ -79,6 +79,8 @@ class Supervisor:
         self._drift = DriftWatch(context)
         self._workers.start(None, self._drift.run)
         self._references = References(context.store, self._token_changed)
+        # Required providers that the configuration lacks, or that lack a sink: the daemon is not ready.
+        self._left_out: frozenset[str] = frozenset()
         self.logins = Logins(tasks, context, self._providers)
         for name, record in context.store.records.items():
             # Honour a persisted Retry-After after a restart, even if the provider that received it is gone.
@@ -107,6 +109,7 @@ class Supervisor:
         for name, config in plan.config.providers.items():
             if config.unsafe is not None:
                 self._context.unsafe[name] = Failure(UnsafePathError.reason, config.unsafe, now)
+        self._left_out = plan.config.left_out
         self._keep_unread_logins(plan.config)
         orphans = self._orphans(plan.config)
         await newer_targets.note(
@@ -266,7 +269,8 @@ class Supervisor:
     @property
     def ready(self) -> bool:
         """Whether every required token is valid and in every required sink."""
-        return all(provider.is_settled() for provider in self._providers.values() if provider.is_required)
+        required = (provider for provider in self._providers.values() if provider.is_required)
+        return not self._left_out and all(provider.is_settled() for provider in required)
 
     async def fresh(self, name: str, min_ttl: float, *, admin: bool) -> Lease:
         """Return a lease valid for at least ``min_ttl`` more seconds."""
@@ -361,7 +365,7 @@ class Supervisor:
     def outcome_now(self) -> int:
         """Return the exit code of a ``run --once`` that ends now: 0, 4 or 7."""
         required = [provider for provider in self._providers.values() if provider.is_required]
-        if all(provider.is_settled() for provider in required):
+        if not self._left_out and all(provider.is_settled() for provider in required):
             return 0
         return 4 if any(self._needs_a_person(provider) for provider in required) else 7
 

@@ -35,6 +35,12 @@ def import_alone(name: str) -> ModuleType:
         return import_module(name)
 
 
+def run_alone(call: Callable[[], T]) -> T:
+    """Run a call that imports modules while no other thread imports one by `import_alone`. Blocks."""
+    with _importing:
+        return call()
+
+
 async def run_away(call: Callable[[], T]) -> T:
     """Run a call that imports modules in a thread of its own."""
     return await ThreadPool(1).run(call, seconds=IMPORT_SECONDS)

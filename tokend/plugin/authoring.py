@@ -1,13 +1,15 @@
-"""All names that the author of a kind imports, in one module. `docs/extending.md` has an example of each sort of kind.
+"""All names that the author of a kind imports, in one module: `tokend.plugin` has them, too, and imports this on use.
 
-tokend's own modules import each name from the module that defines it.
+`docs/extending.md` has an example of each sort of kind. tokend's own modules import each name from the module that
+defines it.
 """
 
 from tokend.machine.clock import Clock
-from tokend.plugin.bearer_token import bearer_token, reply_object
-from tokend.plugin.field_errors import field_errors
+from tokend.plugin.bearer_reply import bearer_token, reply_object
+from tokend.plugin.echoed_fields import field_errors
 from tokend.plugin.field_roles import Absence, Disclosure, Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
+from tokend.plugin.login import RememberingRuntime, WithLogin
 from tokend.plugin.provider import Issuer, Provider, Runtime
 from tokend.plugin.remote_sink import HttpSinkSettings, RemoteSinkSettings, ValuesSettings
 from tokend.plugin.request_signing import CallToSign, RequestSigner, SigningSettings
@@ -26,6 +28,8 @@ from tokend.values.errors import (
     AttemptError,
     ClockError,
     InvalidParametersError,
+    LoginRefusedError,
+    LostAnswerError,
     RateLimitedError,
     RejectedError,
     SecretError,
@@ -37,18 +41,21 @@ from tokend.values.errors import (
     TransientError,
 )
 from tokend.values.instant import Instant
+from tokend.values.logins import Granted, Login, LoginClient
 from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token
 from tokend.values.url import host_of, path_of
 
 __all__ = [
-    "MISSING", "Absence", "AnchoredPath", "AttemptError", "CallToSign", "Clock", "ClockError", "Content", "Disclosure",
-    "Duration", "HeldSettings", "HttpSinkSettings", "Instant", "InvalidParametersError", "Issuer", "Lease",
-    "ListeningSink", "Mark", "Mode", "Name", "NetworkSettings", "OnDemandSettings", "Provider", "RateLimitedError",
-    "RejectedError", "RemoteSink", "RemoteSinkSettings", "RequestSigner", "Role", "Runtime", "Secret", "SecretError",
-    "SecretField", "SecretSource", "SigningSettings", "Sink", "SinkConflictError", "SinkError", "SinkFinalError",
-    "SinkRejectedError", "SinkRuntime", "SinkSettings", "SinkUnavailableError", "SocketPath", "Strings", "Token",
-    "TransientError", "UpstreamReply", "UpstreamRequest", "UpstreamSettings", "ValuesSettings", "Variables",
-    "bearer_token", "expiry", "field_errors", "header_text", "host_of", "is_text", "parse_object", "part_of", "path_of",
-    "refuse", "refuse_write", "reply_object", "text_of", "token_value", "try_object",
+    "MISSING", "Absence", "AnchoredPath", "AttemptError", "CallToSign", "Clock", "ClockError", "Content",
+    "Disclosure", "Duration", "Granted", "HeldSettings", "HttpSinkSettings", "Instant", "InvalidParametersError",
+    "Issuer", "Lease", "ListeningSink", "Login", "LoginClient", "LoginRefusedError", "LostAnswerError", "Mark",
+    "Mode", "Name", "NetworkSettings", "OnDemandSettings", "Provider", "RateLimitedError", "RejectedError",
+    "RememberingRuntime", "RemoteSink", "RemoteSinkSettings", "RequestSigner", "Role", "Runtime", "Secret",
+    "SecretError", "SecretField", "SecretSource", "SigningSettings", "Sink", "SinkConflictError", "SinkError",
+    "SinkFinalError", "SinkRejectedError", "SinkRuntime", "SinkSettings", "SinkUnavailableError", "SocketPath",
+    "Strings", "Token", "TransientError", "UpstreamReply", "UpstreamRequest", "UpstreamSettings",
+    "ValuesSettings", "Variables", "WithLogin", "bearer_token", "expiry", "field_errors", "header_text",
+    "host_of", "is_text", "parse_object", "part_of", "path_of", "refuse", "refuse_write", "reply_object",
+    "text_of", "token_value", "try_object",
 ]  # fmt: skip

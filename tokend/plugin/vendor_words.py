@@ -8,7 +8,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from tokend.plugin.field_errors import MASK, echoed_forms
+from tokend.plugin.echoed_fields import MASK, echoed_forms
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.strict_json import try_object
 from tokend.values.errors import AttemptError

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NoReturn, Self
 import orjson
 from pydantic import field_validator, model_validator
 
-from tokend.plugin.field_errors import field_errors
+from tokend.plugin.echoed_fields import field_errors
 from tokend.plugin.field_roles import Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import orjson
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from tokend.plugin.bearer_token import bearer_token
+from tokend.plugin.bearer_reply import bearer_token
 from tokend.plugin.connection_settings import LARGEST_BODY_BYTES
 from tokend.plugin.field_roles import Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest

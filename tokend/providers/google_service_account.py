@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 from pydantic import BeforeValidator, field_validator, model_validator
 
-from tokend.plugin.bearer_token import bearer_token
+from tokend.plugin.bearer_reply import bearer_token
 from tokend.plugin.field_roles import Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime

@@ -44,15 +44,36 @@ class StatusWarning:
 
 
 @dataclass(frozen=True, slots=True)
+class PluginStatus:
+    """One plug-in: a file of ``[daemon] plugins``, or an installed package with its ``version``; the other is None.
+
+    ``providers`` and ``sinks`` are kinds. ``error`` says why a file was not loaded, None if it was. ``is_changed``: the
+    file has changed since it was loaded, and counts after a restart.
+    """
+
+    file: str | None
+    package: str | None
+    version: str | None
+    providers: tuple[str, ...] = ()
+    sinks: tuple[str, ...] = ()
+    error: str | None = None
+    is_changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigStatus:
     """The configuration in force: when it was loaded (aware UTC), and why a newer one was refused, or None.
 
     ``restart_needed`` has the keys whose values in the file count only after a restart, as in ``daemon.socket``.
+    ``plugins`` are those that it uses. ``left_out`` names the required providers that the start went on without, or
+    without one of their sinks: their kinds could not be loaded.
     """
 
     loaded_at: datetime
     error: str | None
     restart_needed: tuple[str, ...] = ()
+    plugins: tuple[PluginStatus, ...] = ()
+    left_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

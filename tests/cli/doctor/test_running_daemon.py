@@ -123,6 +123,9 @@ def test_pauses_offsets_warnings_sinks_and_listeners_are_findings() -> None:
     assert of(row(state="login_required", login=login)) == [("error", "login_required")]
     listener = {"name": "loopback", "address": "127.0.0.1:1", "state": "failing", "error": "in use"}
     assert of(listeners=[listener]) == [("error", "listener_failing")]
+    plugin = {"file": "/p/acme.py", "package": None, "version": None, "providers": ["acme"], "sinks": [], "error": None}
+    assert of(plugins=[plugin]) == [("info", "plugin")]
+    assert of(plugins=[{**plugin, "error": "SyntaxError"}]) == [("error", "plugin")]
 
 
 def test_the_user_and_the_groups_of_a_process_are_the_kernel_s_word() -> None:

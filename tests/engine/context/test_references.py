@@ -7,12 +7,15 @@ import pytest
 
 from tests.expecting import held, present
 from tests.fakes import HOUR, FakeHeld, FakeLocal, FakeOnDemand, Upstream, World, config, provider
+from tests.plugin.places import in_vault
 from tests.publishing_sinks import PASSWORD
 from tests.store_world import row, store_sink, world_with_store
 from tests.virtual import VirtualClock, run_virtually, until
+from tokend.engine.context.references import referenced
 from tokend.engine.supervisor import Supervisor
 from tokend.plugin.field_roles import Role
 from tokend.plugin.secret_source import SecretField, SecretSource
+from tokend.providers.jwt import Jwt
 from tokend.values.errors import RejectedError, TokenUnavailableError, TransientError
 from tokend.values.status import State
 
@@ -275,3 +278,11 @@ def test_a_reader_that_a_reload_removes_is_not_looked_for() -> None:
             assert len(two.calls) == 1
 
     run_virtually(main)
+
+
+def test_a_secret_in_a_vault_needs_the_token_that_opens_it() -> None:
+    """The attempt waits for it as for a secret that is a token itself."""
+    opened = in_vault({"address": "https://vault.example", "auth": SecretSource(token="login")}, path="a", field="b")
+    plain = in_vault({"address": "https://vault.example", "auth": SecretSource(env="TOKEN")}, path="a", field="b")
+    assert referenced(Jwt(secret=opened)) == ("login",)
+    assert referenced(Jwt(secret=plain)) == ()

@@ -8,9 +8,11 @@ import anyio
 import pytest
 
 from tests.fakes import HOUR, FakeHeld, FakeRuntime, Upstream, World, literal, provider
+from tests.sinks.leases import lease
 from tests.store_world import row
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.publishing.publisher import Publisher
+from tokend.engine.publishing.token_credential import renewed_after_refusal
 from tokend.engine.supervisor import Supervisor
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.remote_sink import HttpSinkSettings
@@ -204,5 +206,16 @@ def test_without_a_valid_token_nothing_is_sent() -> None:
                 await runtime.exchange(request, auth=OF_B)
             assert not await runtime.renewed(OF_B)
             assert shelves.sent == []
+
+    run_virtually(main)
+
+
+def test_a_refused_token_of_a_provider_that_is_gone_is_not_renewed() -> None:
+    """A reload has removed it, and nothing is reported."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        async with world.running():
+            assert not await renewed_after_refusal("b", lease(name="b"), world.context)
 
     run_virtually(main)

@@ -104,3 +104,16 @@ def test_a_secret_within_a_table_counts_as_one_of_a_field() -> None:
     for other in (found(TEXT="b", KEY={"env": "ONE"}), found(TEXT="a", KEY={"env": "TWO"}), found(TEXT="a")):
         assert other.request != one.request
         assert other.secrets != one.secrets
+
+
+def test_a_text_that_no_repr_shows_counts_as_any_other() -> None:
+    """Those of a declared request may hold a secret."""
+    table = {"kind": "http", "answer": {"token": "t", "lifetime": "1h"}}
+
+    def found(**request: object) -> str:
+        whole = {**table, "request": {"method": "POST", "url": "https://api.example/x", **request}}
+        return request_fingerprint(settings_of(whole), digest)
+
+    prints = {found(), found(json={"a": 1}), found(json={"a": True}), found(form={"a": "1"}), found(query={"a": "1"})}
+    assert len(prints) == 5
+    assert found(json={"a": 1}) in prints

@@ -11,7 +11,8 @@ from typing import Any
 
 from tokend import __version__
 from tokend.cli.as_user import Identity
-from tokend.cli.doctor.finding import Finding, Level
+from tokend.cli.doctor.finding import NOTHING_TO_DO, Finding, Level
+from tokend.cli.plugin_line import describe_plugin
 from tokend.client import TokenClient
 from tokend.client.errors import DeniedError, NotRunningError, TokendError
 from tokend.client.transport import exchange, find_socket
@@ -126,6 +127,9 @@ def findings(daemon: Daemon) -> Iterator[Finding]:
             yield Finding(
                 "error", "listener_failing", f"{where}: {one['error']}", "free the address, or choose another"
             )
+    for one in daemon.status.get("plugins", ()):
+        advice = "correct the file, then: tokend reload" if one["error"] else NOTHING_TO_DO
+        yield Finding("error" if one["error"] else "info", "plugin", describe_plugin(one), advice)
     for warning in (daemon.status.get("state") or {}).get("warnings", ()):
         if warning["code"] != "state_in_clear":  # `places` says it of the configuration on disk
             yield Finding("warning", warning["code"], warning["message"], ADVICE.get(warning["code"], OTHER_ADVICE))

@@ -29,14 +29,16 @@ def faults(table: Table) -> Iterator[Fault]:
     secrets = _table(table, "named_secrets", "secrets")
     answer = _table(table, "answer")
     held = [*secrets, *of_token(name for key in ("extra", "secret_extra") for name in _table(answer, key))]
+    parameters = list(_table(table, "parameters"))
+    held += parameters
     login = _made(LoginSettings, table["login"]) if table.get("login") is not None else None
     brought = names_brought(_table(table, "login"))
     renewing = [*held, *([REFRESH_TOKEN] if answer.get(REFRESH_TOKEN) is not None else [])]
-    yield from name_faults(secrets, values)
+    yield from name_faults(secrets, values, parameters)
     yield from value_faults(values, [*renewing, *brought])
     request, renew = _request(table, "request"), _request(table, "renew")
     if request is not None:
-        yield from name_faults_of(request, values, [*secrets, *brought], ("request",))
+        yield from name_faults_of(request, values, [*secrets, *brought, *parameters], ("request",), parameters)
     if renew is not None:
         yield from name_faults_of(renew, values, renewing, ("renew",))
     if login is not None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.upstream.clocks import StandingClock
-from tokend.plugin.bearer_token import bearer_token, reply_object
+from tokend.plugin.bearer_reply import bearer_token, reply_object
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.values.errors import RejectedError, TransientError
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokend.plugin.field_errors import LARGEST_BYTES, field_errors
+from tokend.plugin.echoed_fields import LARGEST_BYTES, field_errors
 from tokend.values.secret import Secret
 
 FAKE = Secret("obviously-fake-secret")
