@@ -144,6 +144,7 @@ PROVIDERS: KindTable[ProviderSettings] = KindTable(
         "file": "tokend.providers.file:File",
         "github-app": "tokend.providers.github_app:GithubApp",
         "google-service-account": "tokend.providers.google_service_account:GoogleServiceAccount",
+        "http-on-demand": "tokend.providers.http.on_demand:HttpOnDemand",
         "jwt-on-demand": "tokend.providers.jwt_on_demand:JwtOnDemand",
     },
     provider_faults,

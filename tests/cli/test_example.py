@@ -24,11 +24,12 @@ OWN = (
     "command",
     "file",
     "request-jwt",
+    "http-on-demand",
     "jwt-on-demand",
     "auth-token",
 )
 # That of auth-token is the output of a command, which a check does not run.
-NO_REQUIRED_SECRET = {"auth-token", "command", "file"}
+NO_REQUIRED_SECRET = {"auth-token", "command", "file", "http-on-demand"}
 
 
 def test_the_example_has_every_kind_of_our_own() -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.config.written import PARTNER, loaded, only, refused, written
 from tests.test_kinds import package
 from tokend.config import Config
+from tokend.plugin.plugin_file import put_in_use
 from tokend.values.status import PluginStatus
 
 ACME = """
@@ -77,9 +78,18 @@ def test_a_file_runs_once_and_its_classes_stay_equal(write: Write) -> None:
 def test_a_file_that_changed_counts_after_a_restart(write: Write) -> None:
     """Modules are not reloaded: what runs is what was read first, and the status says so."""
     first = loaded(write(ACME))
+    put_in_use([type(first.providers["here"].settings)])
     changed = loaded(write(ACME + "\n# another line\n"), before=first)
     assert changed.plugins == (replace(first.plugins[0], is_changed=True),)
     assert changed.providers == first.providers
+
+
+def test_a_file_that_changed_before_a_daemon_used_it_runs_again(write: Write) -> None:
+    """It was only checked or planned, or the configuration was refused for another reason."""
+    loaded(write(ACME))
+    changed = loaded(write(ACME.replace('"acme"', '"acme-2"'), USES.replace("acme", "acme-2")))
+    assert changed.providers["here"].settings.kind == "acme-2"
+    assert not changed.plugins[0].is_changed
 
 
 def test_a_file_that_is_listed_no_more_takes_its_kinds_along(write: Write) -> None:

@@ -48,6 +48,7 @@ ONLY_ON_ITS_PAGE = {
     "providers.mesh",
     "providers.acme",
     "providers.exchange",
+    "providers.session",
 }
 MARK = "<end of a command>"
 LISTEN = "127.0.0.1:9464"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tokend.plugin.plugin_errors import PluginError
-from tokend.plugin.plugin_file import forget_plugin, has_run, load_plugin
+from tokend.plugin.plugin_file import forget_plugin, has_run, load_plugin, put_in_use
 
 SOURCE = """
 from __future__ import annotations
@@ -62,6 +62,7 @@ def test_a_file_runs_once_also_by_another_name(tmp_path: Path) -> None:
     (tmp_path / "link.py").symlink_to(path)
     first, _ = load_plugin(path)
     assert load_plugin(tmp_path / "link.py") == (first, False)
+    put_in_use([*first.providers.values(), int])
     file(tmp_path, "raise ValueError")
     assert load_plugin(path) == (first, True)
 

@@ -22,6 +22,7 @@ from tokend.providers.auth_token import AuthToken
 from tokend.providers.github_app import GithubApp
 from tokend.providers.google_service_account import GoogleServiceAccount
 from tokend.providers.http.kind import Http
+from tokend.providers.http.on_demand import HttpOnDemand
 from tokend.providers.oauth2.kind import OAuth2
 from tokend.providers.projectx import ProjectX
 from tokend.providers.tt import TT
@@ -83,8 +84,8 @@ class Least(HeldSettings, NetworkSettings):
         )
 
 
-def declared(url: str, **more: Any) -> Http:
-    """Return settings of kind http."""
+def declared(url: str, model: type[Http] | type[HttpOnDemand] = Http, **more: Any) -> Http | HttpOnDemand:
+    """Return settings of a kind whose request is a table."""
     table = {
         "secrets": {"key": env("API_SECRET")},
         "request": {"method": "POST", "url": f"{url.rstrip('/')}/session", "json": {"key": "{key}"}},
@@ -94,7 +95,7 @@ def declared(url: str, **more: Any) -> Http:
             "zero_means": more.pop("zero_means", "expired"),
         },
     }
-    return Http.model_validate({**table, **more})
+    return model.model_validate({**table, **more})
 
 
 KINDS = {
@@ -200,6 +201,16 @@ KINDS = {
         secrets=(ENVIRON["API_SECRET"], OLD),
         is_declared=True,
         previous=Token(Secret(OLD), "Bearer", at(NOW - 60), at(NOW + 60)),
+    ),
+    "http-on-demand": Kind(
+        lambda url, **more: declared(url, HttpOnDemand, parameters={"user": {}}, **more),
+        {"data": {"t": TOKEN, "life": 3600}},
+        ("data", "t"),
+        ("data", "life"),
+        3600,
+        secrets=(ENVIRON["API_SECRET"],),
+        parameters={"user": "ann"},
+        is_declared=True,
     ),
     "github-app": Kind(
         lambda url, **more: GithubApp(

@@ -129,6 +129,9 @@ class _Made:
         error = self.error
         words = (word for one, word in MEANS if isinstance(error, one))
         found["means"] = None if error is None else next(words, "transient")
+        if error is not None and error.reason == LoginRefusedError.reason:
+            # Also where a person is wanted, and there is no login to begin.
+            found["means"] = LoginRefusedError.reason
         found["pause"] = getattr(error, "retry_after", None)
         always = {"token", "refresh_token", "means"}
         given = {key: getattr(wanted, key) for key in Outcome.model_fields}

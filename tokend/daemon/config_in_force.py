@@ -36,6 +36,7 @@ class ConfigInForce:
         # Not the whole table: it may hold a secret.
         self._started = {key: getattr(config.daemon, key) for key in READ_AT_START}
         self._subscribers: list[Callable[[], None]] = []
+        _keep_plugins(config)
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` after each reload, also after one that was refused."""
@@ -44,6 +45,7 @@ class ConfigInForce:
     def replace(self, config: Config, loaded_at: datetime) -> None:
         """Put ``config`` in force. Subscribers are called by `announce`, when all of it has been applied."""
         self.config, self.loaded_at, self.error = config, loaded_at, None
+        _keep_plugins(config)
 
     def refuse(self, error: str) -> None:
         """Keep the configuration, remember why the newer one was refused, and call the subscribers."""
@@ -79,3 +81,11 @@ class ConfigInForce:
             "error": None if self.error is None else "refused",
             "restart_needed": list(self.restart_needed()),
         }
+
+
+def _keep_plugins(config: Config) -> None:
+    """Let the files of plug-ins whose kinds are in force run no second time."""
+    if config.plugin_files:
+        from tokend.plugin.plugin_file import put_in_use  # few configurations name a file
+
+        put_in_use(type(one) for provider in config.providers.values() for one in (provider.settings, *provider.sinks))

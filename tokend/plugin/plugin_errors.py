@@ -32,7 +32,7 @@ def of_another_api(found: object) -> str | None:
 def words_of(error: BaseException) -> str:
     """Return the class of an exception that a plug-in raised, and the first line of its message without secrets."""
     try:
-        text = str(error.msg if isinstance(error, SyntaxError) else error)
+        text = str(error)
     except BaseException:  # the plug-in's own class
         text = ""
     text = text.strip().partition("\n")[0]

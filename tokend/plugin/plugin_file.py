@@ -4,7 +4,7 @@ import ast
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -31,20 +31,27 @@ class PluginFile:
 
 # By real path. A file runs once in a process: a reload compares settings by `==`, which needs one class.
 _loaded: dict[str, PluginFile] = {}
+# Of them, those whose kinds a running daemon uses, or used: they do not run again.
+_in_use: set[str] = set()
 
 
 def load_plugin(path: Path) -> tuple[PluginFile, bool]:
     """Run the file, unless it ran already; return its kinds, and whether the file has changed since it ran.
 
-    Raises OSError if it cannot be read, and `PluginError`. A file that failed runs again at the next call. The caller
-    has judged the path.
+    Raises OSError if it cannot be read, and `PluginError`. A file that failed runs again at the next call, and so does
+    a changed one that nothing uses yet. The caller has judged the path.
     """
     source = read_whole(path, at_most=LARGEST_BYTES)
     digest, name = hashlib.sha256(source).digest(), os.path.realpath(path)
     known = _loaded.get(name)
-    if known is None:
+    if known is None or (known.digest != digest and name not in _in_use):
         known = _loaded[name] = run_alone(lambda: _load(path, name, source, digest))
     return known, known.digest != digest
+
+
+def put_in_use(models: Iterable[type]) -> None:
+    """Keep the files that define these classes of kinds as they ran: a running daemon uses them."""
+    _in_use.update(model.__module__ for model in models if model.__module__ in _loaded)
 
 
 def has_run(path: Path) -> bool:

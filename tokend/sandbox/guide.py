@@ -54,6 +54,7 @@ def guide(url: str, options: Options) -> list[str]:
     lines.append(
         f'  {"http":<12} any of them, as a table: request.url = "{url}/api/Auth/loginKey" asks for one of projectx'
     )
+    lines.append(f"  {'http-on-demand':<12} any of them, as http; auth-token: POST {url}/api/v1/generate-auth-token")
     lines.append(f"  {'jwt-on-demand':<12} what jwt has; to try a token: {_TO_TRY['jwt']}")
     store = {"auth": "railway_project_token", "project": "railway_project", "environment": "railway_environment"}
     place = ", ".join(f"{key} = {_shown(name, options)}" for key, name in store.items())

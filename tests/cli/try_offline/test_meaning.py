@@ -17,11 +17,19 @@ from tokend.values.errors import (
     TransientError,
 )
 
+
+class WantedError(RejectedError):
+    """A person is wanted, and there is no login to begin."""
+
+    reason = "login_required"
+
+
 SOMETHING = "something"
 # Way, error, and words of the sentence that decide.
 FOLLOWS: list[tuple[str, AttemptError, str]] = [
     ("fetch", RejectedError(SOMETHING), "the state is rejected"),
     ("fetch", LoginRefusedError(SOMETHING), "tokend login one"),
+    ("fetch", WantedError(SOMETHING), "has to act at the upstream"),
     ("fetch", RateLimitedError(SOMETHING), "every provider of the host pauses, then"),
     ("fetch", RateLimitedError(SOMETHING, retry_after=30.0), "pauses for 30 s, as it asked"),
     ("fetch", ClockError(SOMETHING, offset=90.0), "with the offset"),

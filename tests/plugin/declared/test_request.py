@@ -47,6 +47,20 @@ def test_a_secret_stays_one_until_it_is_sent() -> None:
     assert "planted" not in repr(literal)
 
 
+def test_what_is_an_absent_placeholder_alone_is_left_out() -> None:
+    """In the query, the headers, a form and JSON; a text with more stays, as an empty one does."""
+    whole = settings(
+        url=f"{URL}?own={{a}}", query={"q": "{a}", "r": "{b}", "s": "-{a}"}, headers={"X-A": "{a}", "X-B": "{b}"},
+        json={"a": "{a}", "b": ["{a}", "{b}", {"c": "{a}"}], "d": "{a}!"},
+    )  # fmt: skip
+    request = whole.without({"a"}).make({"a": "", "b": "1"})
+    assert request.url == f"{URL}?own=&r=1&s=-"
+    assert request.body == b'{"b":["1",{}],"d":"!"}'
+    assert [name for name in request.headers if name.startswith("X-")] == ["X-B"]
+    assert settings(form={"a": "{a}", "b": "{b}"}).without({"a"}).make({"b": "2"}).body == b"b=2"
+    assert whole.without(()) is whole
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [

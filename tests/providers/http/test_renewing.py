@@ -90,6 +90,16 @@ def test_rows_say_what_the_answer_to_renew_means(means: str, error: type[Attempt
     assert type(outcome) is (Token if error is None else error)
 
 
+def test_a_url_that_needs_a_member_which_the_token_held_lacks_is_not_asked_for() -> None:
+    """The member was declared after that token came."""
+    keys = {
+        "answer": {"token": "token", "expires_in": "life", "extra": {"id": "id"}},
+        "renew": {"url": "/renew/{extra.id}"},
+    }
+    assert renew(granted(), **keys, previous=held())[1] == ["POST /token"]
+    assert renew(granted(), **keys, previous=held(id="a/b"))[1] == ["GET /renew/a%2Fb"]
+
+
 def test_both_requests_may_be_refused() -> None:
     """The second refusal counts."""
     outcome, requests = renew(said(401, planted=1))

@@ -104,6 +104,8 @@ def _of_login(name: str, error: AttemptError) -> str:
 
 def _of_fetch(name: str, error: AttemptError) -> str:
     meaning = meaning_of(error)
+    if isinstance(error, RejectedError) and error.reason == LoginRefusedError.reason:
+        return f"a person has to act at the upstream; no timer tries again until then: tokend refresh {name}"
     if isinstance(error, RejectedError):
         return (
             "credentials that brought a token before are tried once more; then the state is rejected, and no timer "

@@ -81,6 +81,19 @@ class RequestSettings(Settings):
         if self.json_body is not None:
             yield from ((("json", *path), text) for path, text in self.json_body.texts())
 
+    def without(self, names: Collection[str]) -> Self:
+        """Return the request without what is the placeholder of one of ``names`` alone: a member, field or header."""
+        if not names:
+            return self
+        kept: dict[str, object] = {
+            key: {name: text for name, text in texts.items() if text.only not in names}
+            for key, texts in (("query", self.query), ("headers", self.headers), ("form", self.form))
+            if texts is not None
+        }
+        if self.json_body is not None:
+            kept["json_body"] = self.json_body.without(names)
+        return self.model_copy(update=kept)
+
     @property
     def outline(self) -> str:
         """What the request writes to, as text: URL, query and body with their placeholders. It may hold a secret."""

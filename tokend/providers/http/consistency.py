@@ -27,11 +27,13 @@ def faults(table: Table) -> Iterator[Fault]:
     secrets = _table(table, "named_secrets", "secrets")
     answer = _table(table, "answer")
     held = [*secrets, *of_token(name for key in ("extra", "secret_extra") for name in _table(answer, key))]
-    yield from name_faults(secrets, values)
+    parameters = list(_table(table, "parameters"))
+    held += parameters
+    yield from name_faults(secrets, values, parameters)
     yield from value_faults(values, held)
     request, renew = _request(table, "request"), _request(table, "renew")
     if request is not None:
-        yield from name_faults_of(request, values, list(secrets), ("request",))
+        yield from name_faults_of(request, values, [*secrets, *parameters], ("request",), parameters)
     if renew is not None:
         yield from name_faults_of(renew, values, held, ("renew",))
     if request is not None and renew is not None and renew.url.origin != request.url.origin:

@@ -1,12 +1,12 @@
 """One exchange: the request is filled, counted and sent, and its answer is looked into."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
 from tokend.machine.clock import is_plausible
-from tokend.plugin.declared.answer import Answer
+from tokend.plugin.declared.answer import LARGEST_BODY_BYTES, Answer
 from tokend.plugin.declared.built_in_names import COUNTERS, Moment, next_counter
 from tokend.plugin.declared.placeholders import Text, Value
 from tokend.plugin.declared.request import RequestSettings
@@ -16,7 +16,7 @@ from tokend.plugin.declared.token_members import as_values
 from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.provider import Runtime
 from tokend.providers.http.found import Found, look
-from tokend.providers.http.settings import HttpSettings
+from tokend.providers.http.settings import ExchangeSettings
 from tokend.values.errors import ClockError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
@@ -53,9 +53,16 @@ class Answered:
 
 
 async def ask(
-    settings: HttpSettings, runtime: Runtime, request: RequestSettings, held: Mapping[str, Value], known: Token | None
+    settings: ExchangeSettings,
+    runtime: Runtime,
+    request: RequestSettings,
+    held: Mapping[str, Value],
+    known: Token | None,
+    counters: Callable[[Runtime, list[str]], Awaitable[Mapping[str, int]]] | None = None,
 ) -> Answered:
     """Send a request and look into its answer. ``held`` are names and their values, beside those of the table.
+
+    ``counters`` returns the next value of each counter; by default they are saved in the provider's record.
 
     ``known`` is the token held, which the server knows: it is masked in its words.
 
@@ -68,7 +75,7 @@ async def ask(
         if name in used:
             given[name] = await runtime.reveal(source)
     now = runtime.upstream_now()
-    counted = await _counted(cast(RememberingRuntime, runtime), sorted(used & COUNTERS.keys()))
+    counted = await (counters or saved_counters)(runtime, sorted(used & COUNTERS.keys()))
     moment = Moment(now, counted)
     names = Names(settings.values, given, moment, request)
     made = request.make(names)
@@ -82,6 +89,8 @@ async def ask(
         given,
         moment,
     )
+    if len(made.body) > LARGEST_BODY_BYTES:
+        raise TransientError(f"{sent.host}: the body to send has more than {LARGEST_BODY_BYTES // 1024} KiB")
     reply = await runtime.exchange(made)
     try:
         call = partial(look, Answer(reply, sent.host), settings.answer, settings.errors)
@@ -90,10 +99,11 @@ async def ask(
         raise TransientError(f"{sent.host}: the expressions of answer and errors were not evaluated in time") from None
 
 
-async def _counted(runtime: RememberingRuntime, names: list[str]) -> dict[str, int]:
+async def saved_counters(runtime: Runtime, names: list[str]) -> Mapping[str, int]:
     """Return the next value of each counter, after they were saved: none is used twice, whatever follows."""
     if not names:
         return {}
+    runtime = cast(RememberingRuntime, runtime)
     now = runtime.upstream_now()
     if not is_plausible(now) or not is_plausible(runtime.clock.instant().wall):
         raise ClockError(f"the clock says {now:%Y-%m-%d}: no counter is made of it; set it (NTP), then it goes on")
@@ -108,7 +118,7 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def _header_names(settings: HttpSettings) -> list[str]:
+def _header_names(settings: ExchangeSettings) -> list[str]:
     return [name for text in settings.made_headers.values() for name in Text.parse(text).names]
 
 

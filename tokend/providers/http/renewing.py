@@ -19,6 +19,8 @@ async def renewed(settings: HttpSettings, runtime: Runtime, renew: RenewSettings
     held: dict[str, Value] = as_values(previous)
     for name in (*settings.answer.extra, *settings.answer.secret_extra):
         held.setdefault(f"extra.{name}", None)
+    if any(name.startswith("extra.") and held[name] in {None, ""} for name in renew.url.names):
+        return None  # the settings have changed: the token held has no such member, and the URL needs it
     answered = await ask(settings, runtime, renew, held, previous)
     raise_unless_refused(answered)
     found = answered.found

@@ -41,20 +41,15 @@ class RenewSettings(RequestSettings):
     token_optional: bool = False
 
 
-class HttpSettings(NamedSettings, ConnectionSettings, HeldSettings):
-    """The keys of one token of an API."""
+class ExchangeSettings(ConnectionSettings, NamedSettings):
+    """The keys of a request for a token and of its answer, whether the token is held or issued per query."""
 
     local: ClassVar[bool] = False
-    keeps_documents: ClassVar[bool] = True
     largest_body_bytes: ClassVar[int] = LARGEST_BODY_BYTES
 
-    kind: Literal["http"] = "http"
     request: RequestSettings
-    # Another one asks for no other token, and may end a failure.
-    renew: Annotated[RenewSettings | None, Role.CONNECTION] = None
     answer: AnswerSettings
     errors: Annotated[Rows, Role.CONNECTION] = ()
-    min_interval: Annotated[Duration, Role.HANDLING] = timedelta(seconds=1)
     max_lifetime: Annotated[Duration | None, Role.HANDLING] = None
 
     @model_validator(mode="wrap")
@@ -75,36 +70,19 @@ class HttpSettings(NamedSettings, ConnectionSettings, HeldSettings):
         return "request", self.request.url.origin
 
     @property
-    def request_interval_seconds(self) -> float:  # type: ignore[override]  # other kinds know it without settings
-        """The least time between requests: ``min_interval``."""
-        return self.min_interval.total_seconds()
-
-    @classmethod
-    def request_fields(cls) -> frozenset[str]:
-        """Return the keys that enter the request, and the headers for readers that cannot be made without one."""
-        return super().request_fields() | {"made_headers"}
-
-    @property
     def made_headers(self) -> dict[str, str]:
         """The headers for readers that name more than the token and its members: they are made with the token."""
         texts = header_texts(self.headers).items()
         return {name: text.shown for name, text in texts if not all(map(is_of_token, text.names))}
 
     @property
-    def account_fields(self) -> frozenset[str]:
-        """The keys that identify the account: the request, and the secrets that are sent as they are.
-
-        A key that only signs may be another one of the same account. Another provider's token stands for its account.
-        """
-        tokens = {key for key, source in self.secrets().items() if source.token is not None}
-        return frozenset({"request", *(f"secrets.{name}" for name in sent_secrets(self)), *tokens})
+    def requests(self) -> dict[str, RequestSettings]:
+        """The requests, by their keys."""
+        return {"request": self.request}
 
     def warnings(self, secrets: Mapping[str, Secret]) -> Iterator[str]:  # noqa: ARG002  # what every kind gets
         """Yield warnings: texts that look like secrets, secrets in a URL, a token of which nothing says the end."""
-        tables: dict[str, RequestSettings | None] = {"request": self.request, "renew": self.renew}
-        for table, request in tables.items():
-            if request is None:
-                continue
+        for table, request in self.requests.items():
             for place in literal_secrets(request, table):
                 yield f"{place}: this looks like a secret in the configuration itself; the place for one is secrets"
             for place, name in names_in_url(self, request):
@@ -116,3 +94,38 @@ class HttpSettings(NamedSettings, ConnectionSettings, HeldSettings):
                 "answer: nothing says when the token ends, unless it is a JWT: write expires_in, expires_at, "
                 'expires_daily or lifetime; lifetime = "none" for a token without an end'
             )
+
+
+class HttpSettings(ExchangeSettings, HeldSettings):
+    """The keys of one token of an API."""
+
+    keeps_documents: ClassVar[bool] = True
+
+    kind: Literal["http"] = "http"
+    # Another one asks for no other token, and may end a failure.
+    renew: Annotated[RenewSettings | None, Role.CONNECTION] = None
+    min_interval: Annotated[Duration, Role.HANDLING] = timedelta(seconds=1)
+
+    @property
+    def requests(self) -> dict[str, RequestSettings]:
+        """The requests, by their keys."""
+        return super().requests if self.renew is None else {**super().requests, "renew": self.renew}
+
+    @property
+    def request_interval_seconds(self) -> float:  # type: ignore[override]  # other kinds know it without settings
+        """The least time between requests: ``min_interval``."""
+        return self.min_interval.total_seconds()
+
+    @classmethod
+    def request_fields(cls) -> frozenset[str]:
+        """Return the keys that enter the request, and the headers for readers that cannot be made without one."""
+        return super().request_fields() | {"made_headers"}
+
+    @property
+    def account_fields(self) -> frozenset[str]:
+        """The keys that identify the account: the request, and the secrets that are sent as they are.
+
+        A key that only signs may be another one of the same account. Another provider's token stands for its account.
+        """
+        tokens = {key for key, source in self.secrets().items() if source.token is not None}
+        return frozenset({"request", *(f"secrets.{name}" for name in sent_secrets(self)), *tokens})

@@ -9,7 +9,7 @@ from tokend.plugin.response_status import token_value
 from tokend.plugin.token_expiry import jwt_expiry
 from tokend.providers.http.exchange import Answered
 from tokend.providers.http.found import Found
-from tokend.providers.http.settings import HttpSettings
+from tokend.providers.http.settings import ExchangeSettings, HttpSettings
 from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
@@ -19,7 +19,7 @@ from tokend.values.tokens import Token
 SAME_END_SECONDS = 2.0
 
 
-def token_of(settings: HttpSettings, answered: Answered, previous: Token | None) -> Token:
+def token_of(settings: ExchangeSettings, answered: Answered, previous: Token | None) -> Token:
     """Make the token of an answer that grants one. Raises `TransientError` for one that is unusable.
 
     ``previous`` is the token held: if the same comes again, with a later end that the answer says, that end counts.
@@ -48,7 +48,7 @@ def renewed_token(settings: HttpSettings, answered: Answered, previous: Token) -
     return _with_headers(settings, answered, replace(token, extra=extra, is_extended=is_extended))
 
 
-def _token(settings: HttpSettings, answered: Answered) -> Token:
+def _token(settings: ExchangeSettings, answered: Answered) -> Token:
     found, host = answered.found, answered.sent.host
     if found.values["token"] is None and found.problem is not None:
         raise TransientError(found.problem)
@@ -58,7 +58,7 @@ def _token(settings: HttpSettings, answered: Answered) -> Token:
     return Token(value, kind, found.reply.sent_at, ends, extra=members(found.extra, found.secret_extra))
 
 
-def _with_headers(settings: HttpSettings, answered: Answered, token: Token) -> Token:
+def _with_headers(settings: ExchangeSettings, answered: Answered, token: Token) -> Token:
     sent = answered.sent
     names = Names(settings.values, {**sent.given, **as_values(token)}, sent.moment)
     return with_headers(token, settings.headers, sent.host, names)
@@ -71,7 +71,7 @@ def is_later(before: Instant | None, ends: Instant | None) -> bool:
     return before.until(ends) > SAME_END_SECONDS
 
 
-def _end(settings: HttpSettings, found: Found, token: Secret, host: str) -> Instant | None:
+def _end(settings: ExchangeSettings, found: Found, token: Secret, host: str) -> Instant | None:
     answer, relative, absolute = settings.answer, found.values["expires_in"], found.values["expires_at"]
     is_named = answer.expires_in is not None or answer.expires_at is not None
     is_said = relative is not None or absolute is not None or answer.expires_daily is not None
@@ -89,7 +89,7 @@ def _end(settings: HttpSettings, found: Found, token: Secret, host: str) -> Inst
     )
 
 
-def _says_end(settings: HttpSettings, found: Found) -> bool:
+def _says_end(settings: ExchangeSettings, found: Found) -> bool:
     return (
         found.values["expires_in"] is not None
         or found.values["expires_at"] is not None
