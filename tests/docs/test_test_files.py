@@ -46,6 +46,7 @@ ABOUT_SEVERAL_MODULES = {
     "providers/test_provider_contract": "one suite for all kinds of providers",
     "sinks/test_remote_sink_contract": "one suite for all kinds of remote sinks",
     "sinks/test_sink_contract": "one suite for all kinds of file sinks",
+    "vendors/test_kraken_signature": "a vendor is data, not a module",
     "vendors/test_proofs": "vendors are data, not modules",
     "test_import_contracts": "the import contracts of pyproject.toml",
     "test_new_kinds": "what a new kind must bring",
