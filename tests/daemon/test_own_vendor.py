@@ -50,9 +50,3 @@ def test_an_error_in_a_vendor_s_file_leaves_the_configuration_in_force(home: Hom
     assert done.returncode == 2
     assert f'{file}:2:1: unknown key "titel"' in done.stderr + done.stdout
     assert daemon.lease("acme") == before
-    home.save(file, ACME)
-    file.chmod(0o666)
-    answer = home.run("check", str(home.config), "--output", "json")
-    (error,) = json.loads(answer.stdout)["errors"]
-    assert error["file"] == str(file)
-    assert "every user may write to" in error["message"]
