@@ -15,7 +15,7 @@ from tokend.cli.commands import COMMANDS, group
 
 # Modules of `tokend.cli` that hold no command. A file that is neither here nor in the table of commands is forgotten.
 SHARED = {
-    "__init__", "commands", "options", "streams", "token_rows", "output_formats", "login_line",
+    "__init__", "commands", "options", "streams", "token_rows", "output_formats", "login_line", "plugin_line",
     "get", "run",  # the paths without click; their commands are in get_help and run_help
     "credential_hosts", "restart_on_change", "child_job", "plan", "example", "config_schema",
     "check_result", "trials", "check_as", "as_user", "shown_table",  # what `check` is made of

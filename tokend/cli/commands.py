@@ -52,7 +52,7 @@ SECTIONS = {
         "reload": ("tokend.cli.reload", "Make the daemon read its configuration again."),
         "schema": ("tokend.cli.schema", "Print the configuration's JSON Schema, for editors."),
         "completion": ("tokend.cli.completion", "Print the completion script for bash, zsh or fish."),
-        "version": ("tokend.cli.version", "Print the version."),
+        "version": ("tokend.cli.version", "Print the version and the plug-ins."),
     },
 }
 COMMANDS = {name: row for commands in SECTIONS.values() for name, row in commands.items()}

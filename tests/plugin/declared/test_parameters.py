@@ -78,10 +78,10 @@ def test_an_accepted_pattern_means_what_a_regular_expression_means(pattern: str,
 def test_a_hostile_text_is_refused_at_once() -> None:
     """The longest that a caller may send, and one that differs at its last character."""
     patterns = [Pattern(f"[a-z]{{1,{MOST_CHARACTERS}}}"), Pattern("|".join(["a" * 40, "a" * 39 + "b"] * 10))]
-    started = time.perf_counter()
+    started = time.thread_time()
     for text in ("a" * (MOST_CHARACTERS - 1) + "!", "a" * MOST_CHARACTERS + "!", "a" * 39 + "!"):
         assert not any(pattern.accepts(text) for pattern in patterns)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 def test_each_wrong_parameter_is_named() -> None:
