@@ -110,6 +110,20 @@ def test_a_login_in_a_browser_is_the_exchange_of_a_code() -> None:
     assert tried({**PERSON, "redirect_uri": "https://127.0.0.1:8443/cb?a=1"}, GRANTED, way="login").error is None
 
 
+@pytest.mark.parametrize("redirect", ["http://127.0.0.1:8400/", "http://127.0.0.1:8400/?state={state}"])
+def test_a_login_of_kind_http_brings_the_parameters_that_it_names(redirect: str) -> None:
+    """With the state, once."""
+    table = {
+        "kind": "http",
+        "request": {"method": "POST", "url": "https://api.example/token", "form": {"t": "{login.request_token}"}},
+        "login": {"url": "https://b.example/?s={state}", "redirect_uri": redirect, "callback": ["request_token"]},
+        "answer": {"token": "data.token", "lifetime": "1h"},
+    }
+    good = tried(table, b'{"data": {"token": "fake-token"}}', way="login")
+    assert good.exchanges[0].request.body == b"t=%7Brequest_token%7D"
+    assert (good.error, good.bug, good.token is None) == (None, None, False)
+
+
 def test_an_issue_takes_a_callers_parameters() -> None:
     """They are checked as the daemon checks them, before anything else."""
     good = tried(LINKS, b'{"status": "success", "data": {"token": "fake-token"}}', given=VISITOR)

@@ -119,8 +119,11 @@ async def _granted(settings: ProviderSettings, runtime: OfflineRuntime, way: Way
         assert isinstance(settings, InteractiveLogin)  # noqa: S101  (`way_of`)
         begun = await settings.begin_browser(runtime, getattr(settings, "redirect_uri", None) or REDIRECT)
         ended = urlsplit(begun.redirect_uri)
-        query = urlencode({"state": begun.state.reveal(), "code": stand_in("code").reveal()})
-        joined = "&".join(filter(None, (ended.query, query)))
+        names = getattr(getattr(settings, "login", None), "callback", ("code",))
+        brought = {name: stand_in(name).reveal() for name in names}
+        if begun.state.reveal() not in ended.query:
+            brought["state"] = begun.state.reveal()
+        joined = "&".join(filter(None, (ended.query, urlencode(brought))))
         return await settings.finish_browser(runtime, begun, urlunsplit(ended._replace(query=joined)))
     assert isinstance(settings, WithLogin)  # noqa: S101  (`way_of`)
     now = runtime.clock.instant()
