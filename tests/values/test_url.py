@@ -8,6 +8,7 @@ from tokend.values.url import (
     host_of,
     is_confidential,
     is_metadata_server,
+    origin_of,
     path_of,
     same_origin,
     validate_base_url,
@@ -135,3 +136,9 @@ def test_an_origin_is_scheme_host_and_port() -> None:
 def test_a_user_before_the_host_is_found_as_any_reader_would_find_it(text: str, found: bool) -> None:
     """An @ in a path, a query or a name is none."""
     assert has_user(text) is found
+
+
+def test_an_origin_has_scheme_host_and_port() -> None:
+    """With the scheme's own port."""
+    assert origin_of("HTTPS://A.example/x?y") == "https://a.example:443"
+    assert origin_of("http://127.0.0.1:8/x") == "http://127.0.0.1:8"

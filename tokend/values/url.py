@@ -26,6 +26,11 @@ def host_of(url: str) -> str:
     return f"{host}:{parts.port or (80 if parts.scheme == 'http' else 443)}"
 
 
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of an absolute URL: ``https://login.example:443``."""
+    return f"{urlsplit(url).scheme.lower()}://{host_of(url)}"
+
+
 def host_header(url: str) -> str:
     """Return the header Host as HTTP clients send it: without the scheme's own port."""
     parts = urlsplit(url)

@@ -9,7 +9,7 @@ import pytest
 from tests.providers.http.asking import error_of, said
 from tests.providers.live import NOW
 from tests.upstream.loopback import reply
-from tokend.values.errors import ClockError, LoginRefusedError, RateLimitedError, RejectedError, TransientError
+from tokend.values.errors import ClockError, PersonNeededError, RateLimitedError, RejectedError, TransientError
 
 TIMED = {"request": {"json": {"key": "{key}", "at": "{now_ms}"}}}
 
@@ -28,7 +28,7 @@ def test_a_status_means_what_it_means_everywhere(status: int, expected: type[Exc
     ("row", "expected"),
     [
         ({"status": 403, "means": "rejected"}, RejectedError),
-        ({"when": "code == 'planted-2'", "means": "login_required"}, LoginRefusedError),
+        ({"when": "code == 'planted-2'", "means": "login_required"}, PersonNeededError),
         ({"when": "code == 'planted-2'", "means": "clock"}, ClockError),
         ({"when": "code", "means": "rate_limited", "pause": "70s"}, RateLimitedError),
         ({"when": "other", "means": "rejected"}, TransientError),

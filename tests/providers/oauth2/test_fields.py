@@ -3,7 +3,7 @@
 import pytest
 
 from tests.providers.oauth2.asking import faults_of, settings
-from tokend.providers.oauth2.fields import is_endpoint, origin_of
+from tokend.providers.oauth2.fields import is_endpoint
 
 
 def test_the_url_of_an_endpoint_may_have_a_query() -> None:
@@ -48,9 +48,3 @@ def test_a_text_stands_for_one_value_or_several() -> None:
 def test_what_a_server_names_as_its_endpoint_is_checked_in_the_same_way(value: object, usable: bool) -> None:
     """Its metadata are not trusted more than the configuration."""
     assert is_endpoint(value) is usable
-
-
-def test_an_origin_has_scheme_host_and_port() -> None:
-    """With the scheme's own port."""
-    assert origin_of("HTTPS://A.example/x?y") == "https://a.example:443"
-    assert origin_of("http://127.0.0.1:8/x") == "http://127.0.0.1:8"

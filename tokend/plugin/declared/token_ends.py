@@ -7,6 +7,7 @@ from tokend.plugin.declared.time_zones import DailyTime
 from tokend.plugin.declared.token_answer import TokenAnswerSettings, ZeroMeans
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.token_expiry import MISSING, expiry
+from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 
@@ -42,6 +43,16 @@ def token_end(
         return ends
     daily = reply.sent_at.after(_daily_seconds(reply, answer.expires_daily))
     return daily if ends is None else min(ends, daily, key=lambda one: one.boot)
+
+
+def refresh_end(value: Any, reply: UpstreamReply, unit_seconds: float = 1.0) -> Instant | None:
+    """Return the end of a refresh token. 0 means none (Keycloak); what is no life means that none is known."""
+    if value is None:
+        return None
+    try:
+        return expiry(reply, Secret(""), host="", relative=value, unit_seconds=unit_seconds, zero_means="never")
+    except TransientError:
+        return None
 
 
 def _daily_seconds(reply: UpstreamReply, daily: DailyTime) -> float:

@@ -14,6 +14,8 @@ from tokend.plugin.declared.ready_headers import header_faults
 from tokend.plugin.declared.request import RequestSettings, Where
 from tokend.plugin.declared.request_names import faults as name_faults_of
 from tokend.plugin.declared.request_names import name_faults, value_faults
+from tokend.providers.http.login_rules import REFRESH_TOKEN, file_faults, login_faults, names_brought, refresh_faults
+from tokend.providers.http.login_settings import LoginSettings
 from tokend.providers.http.names import of_token
 
 Fault = tuple[Where, str]
@@ -29,20 +31,27 @@ def faults(table: Table) -> Iterator[Fault]:
     held = [*secrets, *of_token(name for key in ("extra", "secret_extra") for name in _table(answer, key))]
     parameters = list(_table(table, "parameters"))
     held += parameters
+    login = _made(LoginSettings, table["login"]) if table.get("login") is not None else None
+    brought = names_brought(_table(table, "login"))
+    renewing = [*held, *([REFRESH_TOKEN] if answer.get(REFRESH_TOKEN) is not None else [])]
     yield from name_faults(secrets, values, parameters)
-    yield from value_faults(values, held)
+    yield from value_faults(values, [*renewing, *brought])
     request, renew = _request(table, "request"), _request(table, "renew")
     if request is not None:
-        yield from name_faults_of(request, values, [*secrets, *parameters], ("request",), parameters)
+        yield from name_faults_of(request, values, [*secrets, *brought, *parameters], ("request",), parameters)
     if renew is not None:
-        yield from name_faults_of(renew, values, held, ("renew",))
+        yield from name_faults_of(renew, values, renewing, ("renew",))
+    if login is not None:
+        yield from login_faults(login, request, values, secrets)
+    yield from refresh_faults(answer, renew, values)
+    yield from file_faults(table, answer)
     if request is not None and renew is not None and renew.url.origin != request.url.origin:
         yield ("renew", "url"), "its scheme, host and port must be those of request.url: the token is sent there"
     headers = {name: text for name, text in _table(table, "headers").items() if isinstance(text, str)}
     yield from header_faults(headers, values, held)
-    for key, needed in (("unit", "expires_in"), ("timezone", "expires_at")):
-        if _written(answer, key) and not _written(answer, needed):
-            yield ("answer", key), f"it is for {needed}, of which answer says no place"
+    for key, needed in (("unit", ("expires_in", "refresh_expires_in")), ("timezone", ("expires_at",))):
+        if _written(answer, key) and not any(_written(answer, one) for one in needed):
+            yield ("answer", key), f"it is for {needed[0]}, of which answer says no place"
 
 
 def raise_faults(found: Iterable[Fault], error: ValidationError | None = None) -> None:

@@ -78,7 +78,11 @@ async def ask(
     counted = await (counters or saved_counters)(runtime, sorted(used & COUNTERS.keys()))
     moment = Moment(now, counted)
     names = Names(settings.values, given, moment, request)
-    made = request.make(names)
+    try:
+        made = request.make(names)
+    except TransientError as error:
+        error.is_sent = False
+        raise
     is_timed = any(one.startswith(("now_", "counter_")) for one in used) or any(
         settings.values[one].totp is not None for one in used & settings.values.keys()
     )

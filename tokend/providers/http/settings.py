@@ -16,11 +16,15 @@ from tokend.plugin.declared.named_settings import NamedSettings
 from tokend.plugin.declared.places import PlaceField
 from tokend.plugin.declared.ready_headers import header_texts
 from tokend.plugin.declared.request import RequestSettings
+from tokend.plugin.declared.request_names import needed
 from tokend.plugin.declared.token_answer import TokenAnswerSettings, ZeroMeans
 from tokend.plugin.field_roles import Role
+from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import HeldSettings
-from tokend.plugin.settings_base import Duration
+from tokend.plugin.settings_base import AnchoredPath, Duration
 from tokend.providers.http.consistency import faults, raise_faults
+from tokend.providers.http.login_rules import REFRESH_TOKEN
+from tokend.providers.http.login_settings import LoginSettings
 from tokend.providers.http.names import is_of_token, names_in_url, sent_secrets
 from tokend.values.secret import Secret
 
@@ -104,6 +108,10 @@ class HttpSettings(ExchangeSettings, HeldSettings):
     kind: Literal["http"] = "http"
     # Another one asks for no other token, and may end a failure.
     renew: Annotated[RenewSettings | None, Role.CONNECTION] = None
+    login: Annotated[LoginSettings | None, Role.HANDLING] = None
+    subject: Annotated[str | None, Role.HANDLING] = None
+    login_file: Annotated[AnchoredPath | None, Role.HANDLING] = None
+    login_file_key: Annotated[SecretField | None, Role.HANDLING] = None
     min_interval: Annotated[Duration, Role.HANDLING] = timedelta(seconds=1)
 
     @property
@@ -126,6 +134,40 @@ class HttpSettings(ExchangeSettings, HeldSettings):
         """The keys that identify the account: the request, and the secrets that are sent as they are.
 
         A key that only signs may be another one of the same account. Another provider's token stands for its account.
+        A person's login is the same whatever else the request says.
         """
         tokens = {key for key, source in self.secrets().items() if source.token is not None}
-        return frozenset({"request", *(f"secrets.{name}" for name in sent_secrets(self)), *tokens})
+        whole = "request" if self.login is None else "login_place"
+        return frozenset({whole, *(f"secrets.{name}" for name in sent_secrets(self)), *tokens})
+
+    # -------------------------------------------------------------- the login
+
+    @property
+    def uses_login(self) -> bool:
+        """Whether the token comes from a login: a person's, or one with a refresh token."""
+        return self.login is not None or self.answer.refresh_token is not None
+
+    @property
+    def begins_login(self) -> bool:
+        """Whether the request begins a login: it needs no person."""
+        return self.login is None and self.answer.refresh_token is not None
+
+    @property
+    def refreshes_by_token(self) -> bool:
+        """Whether ``renew`` refreshes a login by the token held, without a refresh token."""
+        return self.renew is not None and REFRESH_TOKEN not in self.names_of_renewal
+
+    @property
+    def names_of_renewal(self) -> frozenset[str]:
+        """All names that ``renew`` needs; empty without it."""
+        return frozenset() if self.renew is None else needed(self.renew, self.values)
+
+    @property
+    def rotates(self) -> bool:  # type: ignore[override]  # other kinds know it without settings
+        """Whether a lost state would lose a login: it is kept in no file of its own."""
+        return self.uses_login and self.login_file is None
+
+    @property
+    def login_place(self) -> str:
+        """Where the login is: the origin of the request, and the address that a person opens, without its query."""
+        return f"{self.request.url.origin} {'' if self.login is None else self.login.url.shown}"

@@ -2,12 +2,11 @@
 
 import re
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from tokend.plugin.settings_base import Strings
-from tokend.values.url import host_of, is_confidential, validate_base_url
+from tokend.values.url import is_confidential, validate_base_url
 
 # RFC 3986, 3.4.
 _QUERY = re.compile(r"[A-Za-z0-9._~:/?@!$&'()*+,;=%-]*", re.ASCII)
@@ -39,11 +38,6 @@ def is_endpoint(value: object) -> bool:
     except ValueError:
         return False
     return True
-
-
-def origin_of(url: str) -> str:
-    """Return scheme, host and port of an absolute URL: ``https://login.example:443``."""
-    return f"{urlsplit(url).scheme.lower()}://{host_of(url)}"
 
 
 def _visible(value: str) -> str:

@@ -4,18 +4,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tokend.plugin.declared.token_ends import refresh_end
 from tokend.plugin.response_status import token_value
 from tokend.plugin.vendor_words import with_words
 from tokend.providers.oauth2.answers import Answer
 from tokend.providers.oauth2.exchange import Answered
-from tokend.providers.oauth2.fields import origin_of
 from tokend.providers.oauth2.refusals import refuse
 from tokend.providers.oauth2.settings import OAuth2Settings
-from tokend.providers.oauth2.tokens import claims_of, refresh_end, token_of
+from tokend.providers.oauth2.tokens import claims_of, token_of
 from tokend.values.errors import AttemptError, LoginRefusedError, LostAnswerError, RejectedError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.logins import Granted, Login
 from tokend.values.secret import Secret
+from tokend.values.url import origin_of
 
 _OF_GOOGLE = "https://www.googleapis.com/auth/userinfo."
 # GitHub separates scopes by commas.

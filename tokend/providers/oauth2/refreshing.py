@@ -5,7 +5,6 @@ from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.login import RememberingRuntime
 from tokend.providers.oauth2.discovery import endpoints_of
 from tokend.providers.oauth2.exchange import ask
-from tokend.providers.oauth2.fields import origin_of
 from tokend.providers.oauth2.granting import granted_of
 from tokend.providers.oauth2.grants import GrantParameters, refresh_parameters
 from tokend.providers.oauth2.refusals import refuse
@@ -13,7 +12,7 @@ from tokend.providers.oauth2.requests import Value
 from tokend.providers.oauth2.settings import OAuth2Settings
 from tokend.values.errors import LoginRefusedError, RejectedError, TransientError
 from tokend.values.logins import Granted, Login
-from tokend.values.url import host_of
+from tokend.values.url import host_of, origin_of
 
 # Errors of a revocation that say that there is nothing to revoke any more.
 _GONE = frozenset({"invalid_token", "invalid_grant"})

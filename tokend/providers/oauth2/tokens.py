@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tokend.plugin.declared.token_ends import token_end
+from tokend.plugin.declared.token_ends import refresh_end, token_end
 from tokend.plugin.declared.token_members import members, token_type, with_headers
-from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.response_status import token_value
-from tokend.plugin.token_expiry import expiry, jwt_part
+from tokend.plugin.token_expiry import jwt_part
 from tokend.providers.oauth2.answers import Answer
 from tokend.providers.oauth2.settings import OAuth2Settings
-from tokend.values.errors import TransientError
 from tokend.values.instant import Instant
 from tokend.values.secret import Secret
 from tokend.values.tokens import REFRESH_IN, Token
@@ -68,13 +66,3 @@ def claims_of(jwt: Any) -> Mapping[str, Any]:
     3.1.3.7: TLS has authenticated the server). Empty for anything else."""
     parts = jwt.split(".") if isinstance(jwt, str) else []
     return (jwt_part(parts[1]) or {}) if len(parts) == 3 else {}
-
-
-def refresh_end(value: Any, reply: UpstreamReply, unit_seconds: float = 1.0) -> Instant | None:
-    """Return the end of a refresh token. 0 means none (Keycloak); what is no life means that none is known."""
-    if value is None:
-        return None
-    try:
-        return expiry(reply, Secret(""), host="", relative=value, unit_seconds=unit_seconds, zero_means="never")
-    except TransientError:
-        return None

@@ -1,0 +1,100 @@
+"""Logins of kind ``http``: begun by the credentials alone, refreshed by ``renew``, and the harmless request."""
+
+from typing import NoReturn
+
+from tokend.plugin.declared.placeholders import Value
+from tokend.plugin.declared.token_members import as_values
+from tokend.plugin.http_exchange import UpstreamRequest
+from tokend.plugin.login import RememberingRuntime
+from tokend.providers.http.exchange import Answered, ask
+from tokend.providers.http.granting import ask_once, granted_of
+from tokend.providers.http.kept_token import kept_token
+from tokend.providers.http.names import is_of_token
+from tokend.providers.http.refusals import raise_refusal, raise_unless_refused
+from tokend.providers.http.settings import HttpSettings, RenewSettings
+from tokend.values.errors import (
+    LoginRefusedError,
+    LostAnswerError,
+    PersonNeededError,
+    RejectedError,
+    TransientError,
+)
+from tokend.values.logins import Granted, Login
+from tokend.values.url import host_of, origin_of
+
+
+async def begin_alone(settings: HttpSettings, runtime: RememberingRuntime) -> Granted:
+    """Send the full request: no person is needed."""
+    answered = await ask(settings, runtime, settings.request, {}, None)
+    if not answered.found.is_granted:
+        raise_needing_person(answered)
+    return granted_of(settings, answered)
+
+
+def raise_needing_person(answered: Answered) -> NoReturn:
+    """Raise the error of a request without a login: a person who is wanted has to act at the upstream."""
+    try:
+        raise_refusal(answered)
+    except LoginRefusedError as error:
+        wanted = PersonNeededError(error.detail)
+        wanted.said = error.said
+        raise wanted from None
+
+
+async def refresh_login(
+    settings: HttpSettings, renew: RenewSettings, runtime: RememberingRuntime, login: Login
+) -> Granted:
+    """Refresh a login by ``renew``. What it sends goes to the origin that issued it only."""
+    origin = origin_of(renew.url.origin)
+    if login.origin is not None and origin != login.origin:
+        raise LoginRefusedError(
+            f"the login is of {login.origin}, and renew.url is at {origin}: a refresh token is sent nowhere else"
+        )
+    previous = kept_token(login)
+    held: dict[str, Value] = {} if previous is None else as_values(previous)
+    if previous is None and any(is_of_token(name) for name in settings.names_of_renewal):
+        raise LoginRefusedError("renew needs the token held, and the login has none")
+    for name in (*settings.answer.extra, *settings.answer.secret_extra):
+        held.setdefault(f"extra.{name}", None)
+    held["refresh_token"] = login.refresh_token
+    answered = await ask_once(settings, runtime, renew, held, previous)
+    if not answered.found.is_granted:
+        _refuse(settings, answered)
+    try:
+        return granted_of(settings, answered, previous=previous, is_refresh=True)
+    except LostAnswerError as error:
+        if settings.begins_login:
+            raise LoginRefusedError(f"{error.detail}: the full request follows") from None
+        raise
+
+
+def _refuse(settings: HttpSettings, answered: Answered) -> NoReturn:
+    """Raise the error of a refresh that grants nothing.
+
+    A status that refuses credentials refuses those of the login. Where the full request needs no person, it follows
+    whatever is a refusal.
+    """
+    found, sent = answered.found, answered.sent
+    status = found.reply.status
+    if settings.begins_login:
+        raise_unless_refused(answered)
+        raise LoginRefusedError(f"{sent.host} answered {status}: renew is refused, and the full request follows")
+    try:
+        raise_refusal(answered)
+    except RejectedError as error:
+        if found.row is None:
+            refused = LoginRefusedError(f"{error.detail}: the server refuses the login")
+            refused.said = error.said
+            raise refused from None
+        raise
+    except TransientError as error:
+        error.may_be_spent = found.row is None and (status >= 500 or 300 <= status < 400 or found.is_page)
+        raise
+
+
+async def ask_something_harmless(settings: HttpSettings, runtime: RememberingRuntime) -> None:
+    """Send a HEAD for the root of the server. Any answer below 500 shows that the server is there."""
+    url = f"{settings.request.url.origin}/"
+    reply = await runtime.exchange(UpstreamRequest("HEAD", url, {"Accept": "*/*"}))
+    if reply.status >= 500:
+        raise TransientError(f"{host_of(url)} answered {reply.status} to a harmless request", repeatable=True)
