@@ -77,7 +77,7 @@ def way_of(settings: ProviderSettings, asked: Way | None) -> Way:
     return "fetch" if asked is None else asked
 
 
-def _way_of_login(settings: HeldSettings, asked: Way | None) -> Way:
+def _way_of_login(settings: WithLogin, asked: Way | None) -> Way:
     """Return the refresh of a login, or its beginning where that needs no person, or where nothing refreshes it."""
     if asked is None and begins_login(settings):
         return "begin"
