@@ -1,5 +1,6 @@
 """The example, cut down to some kinds: valid, with the required keys in force and nothing else."""
 
+import json
 import tomllib
 from itertools import combinations
 from pathlib import Path
@@ -29,7 +30,7 @@ OWN = (
     "auth-token",
 )
 # That of auth-token is the output of a command, which a check does not run.
-NO_REQUIRED_SECRET = {"auth-token", "command", "file", "http-on-demand"}
+NO_REQUIRED_SECRET = {"auth-token", "command", "file", "http", "http-on-demand"}
 
 
 def test_the_example_has_every_kind_of_our_own() -> None:
@@ -57,6 +58,7 @@ def test_only_secrets_are_missing_in_a_configuration_for_some_kinds(tmp_path: Pa
     assert keys <= secrets | {"private_key"}
     written(tmp_path, KEY, name="partner.secret")
     written(tmp_path, KEY, name="exchange.key")
+    written(tmp_path, json.dumps({"secret": KEY}), name="tt-application.json")
     written(tmp_path, rsa_pem(), name="github-app.pem")
     written(tmp_path, google_key(), name="google-key.json")
     written(tmp_path, KEY, name="vault.role-id")
