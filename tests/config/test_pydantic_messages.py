@@ -90,9 +90,9 @@ from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, only
         (PARTNER.replace("partner", "Partner"), "", '"Partner" is no name: a to z, 0 to 9, and . _ - but not first'),
         (PARTNER.replace("partner", "Partner"), "", 'did you mean "partner"?'),
         (PARTNER.replace("partner", "p" * 65), "", "at most 64"),
-        ("state_dir = '/x'\n", "", "include, providers, sockets; state_directory stands in the table [daemon]"),
+        ("state_dir = '/x'\n", "", "include, providers, sockets, vaults; state_directory stands in the table [daemon]"),
         ("socket = '/x'\n", "", "; socket stands in the table [daemon]"),
-        ("[provider.a]\n", "", 'known are daemon, include, providers, sockets; did you mean "providers"?'),
+        ("[provider.a]\n", "", 'known are daemon, include, providers, sockets, vaults; did you mean "providers"?'),
     ],
 )  # fmt: skip
 def test_each_mistake_is_reported_in_words_that_say_what_to_write(

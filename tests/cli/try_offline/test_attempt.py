@@ -142,3 +142,47 @@ def test_a_bug_of_a_kind_is_its_class_alone() -> None:
     settings = Broken(username=made(PROJECTX).secrets()["username"], api_key=made(PROJECTX).secrets()["api_key"])
     found = attempt(settings, [given_reply(b"{}")], "fetch", {})
     assert (found.bug, found.error, found.token) == ("ZeroDivisionError", None, None)
+
+
+HTTP: dict[str, Any] = {
+    "kind": "http",
+    "secrets": {"key": NOWHERE},
+    "request": {"method": "POST", "url": "https://api.example/token", "form": {"k": "{key}"}},
+    "answer": {"token": "t", "lifetime": "1h"},
+}
+WITH_LOGIN = {
+    **HTTP,
+    "request": {**HTTP["request"], "form": {"c": "{login.c}"}},
+    "login": {
+        "url": "https://api.example/login?s={state}",
+        "redirect_uri": "http://127.0.0.1:5010/",
+        "callback": ["c"],
+    },
+}
+REFRESHED = {
+    **HTTP,
+    "answer": {**HTTP["answer"], "refresh_token": "r"},
+    "renew": {"method": "POST", "url": "https://api.example/renew", "form": {"r": "{refresh_token}"}},
+}
+BY_TOKEN = {**WITH_LOGIN, "renew": {"method": "POST", "url": "https://api.example/renew", "form": {"t": "{token}"}}}
+
+
+def test_a_login_that_nothing_refreshes_is_tried_as_a_persons() -> None:
+    """What the browser brings back has a stand-in each; there is nothing to renew."""
+    good = tried(WITH_LOGIN, b'{"t": "fake-token"}')
+    assert good.way == "login"
+    assert good.exchanges[0].request.body == b"c=%7Bc%7D"
+    assert good.token is not None
+    with pytest.raises(WrongWayError):
+        way_of(made(WITH_LOGIN), "renew")
+
+
+def test_a_login_that_needs_no_person_is_begun_and_its_refresh_is_asked_for() -> None:
+    """The request begins it; --renew is the refresh, with a refresh token or with the token held."""
+    begun = tried(REFRESHED, b'{"t": "fake-token", "r": "fake-refresh"}')
+    assert (begun.way, methods(begun)) == ("begin", [("POST", "https://api.example/token")])
+    assert begun.granted is not None
+    refreshed = tried(REFRESHED, b'{"t": "fake-token"}', way="renew")
+    assert refreshed.exchanges[0].request.body == b"r=%7Brefresh_token%7D"
+    by_token = tried(BY_TOKEN, b'{"t": "fake-token"}')
+    assert (by_token.way, by_token.exchanges[0].request.body) == ("refresh", b"t=%7Btoken%7D")

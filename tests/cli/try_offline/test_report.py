@@ -31,7 +31,7 @@ def test_a_token_is_shown_by_its_length_and_end(capsys: pytest.CaptureFixture[st
     """Neither the token nor a refresh token is in any report."""
     attempt = tried(PERSON, GRANTED)
     shown = text(PERSON, attempt, capsys)
-    assert "one (oauth2): the login's refresh token is used; nothing is sent\n" in shown
+    assert "one (oauth2): a login is refreshed; nothing is sent\n" in shown
     assert "  request  POST https://login.example/token\n" in shown
     assert ": grant_type, refresh_token\n" in shown
     assert "token: 10 characters, Bearer\n" in shown

@@ -113,7 +113,7 @@ def test_counters_rise_in_memory() -> None:
         ({"request": {"url": "/{note}"}}, ("parameters", "note", "optional"), "stands in the URL's path"),
         ({"parameters": {"account": {"pattern": "(a+)+"}}}, ("parameters", "account", "pattern"), "one character"),
         ({"parameters": {"account": {}, "note": {}, "secret": {}}}, ("parameters", "secret"), "secrets.secret has"),
-        ({"answer": {"token": "a", "refresh_token": "b"}}, ("answer", "refresh_token"), "no refresh token"),
+        ({"answer": {"token": "a", "refresh_token": "b"}}, ("answer", "refresh_token"), "for renew of kind http"),
         ({"errors": [{"status": 400, "means": "login_required"}]}, ("errors", 0, "means"), "from no login"),
         ({"renew": {"method": "GET", "url": "https://api.example/"}}, ("renew",), "Extra inputs"),
         ({"request": {"url": "http://169.254.0.1/x", "headers": {"K": "{secret}"}}}, ("request", "url"), "{secret}"),

@@ -10,7 +10,14 @@ import anyio
 from tokend.cli.try_offline.offline_runtime import Exchanged, NoMoreRepliesError, OfflineRuntime
 from tokend.cli.try_offline.replies import GivenReply
 from tokend.cli.try_offline.stand_ins import StandIns, stand_in
-from tokend.plugin.login import InteractiveLogin, WithLogin, has_interactive_login, uses_login
+from tokend.plugin.login import (
+    BeginsLogin,
+    InteractiveLogin,
+    WithLogin,
+    begins_login,
+    has_interactive_login,
+    uses_login,
+)
 from tokend.plugin.provider import Issuer, Provider
 from tokend.plugin.settings import HeldSettings, OnDemandSettings, ProviderSettings
 from tokend.values.errors import AttemptError
@@ -19,7 +26,7 @@ from tokend.values.logins import Granted, Login
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
-Way: TypeAlias = Literal["fetch", "renew", "refresh", "login", "issue"]
+Way: TypeAlias = Literal["fetch", "renew", "refresh", "begin", "login", "issue"]
 # A token that is held: half an hour old, and half an hour from its end.
 HALF_A_LIFE_SECONDS = 1800.0
 # Where the kind itself proposes no address.
@@ -66,8 +73,18 @@ def way_of(settings: ProviderSettings, asked: Way | None) -> Way:
             raise WrongWayError("it has no login in a browser: leave out --login")
         return "login"
     if uses_login(settings):
-        return "renew" if asked == "renew" else "refresh"
+        return _way_of_login(settings, asked)
     return "fetch" if asked is None else asked
+
+
+def _way_of_login(settings: WithLogin, asked: Way | None) -> Way:
+    """Return the refresh of a login, or its beginning where that needs no person, or where nothing refreshes it."""
+    if asked is None and begins_login(settings):
+        return "begin"
+    has_no_refresh = getattr(settings, "login", None) is not None and getattr(settings, "renew", None) is None
+    if has_no_refresh and asked == "renew":
+        raise WrongWayError("nothing renews its token: a person logs in again; leave out --renew")
+    return "login" if has_no_refresh else "refresh"
 
 
 def attempt(
@@ -94,7 +111,7 @@ async def _run(
     try:
         if tried.way == "issue":
             tried.token = await _issuer(settings).issue(runtime, parameters)
-        elif tried.way in {"refresh", "login"}:
+        elif tried.way in {"refresh", "begin", "login"}:
             tried.granted = await _granted(settings, runtime, tried.way)
             tried.token, tried.error = tried.granted.token, tried.granted.fault
         else:
@@ -120,11 +137,14 @@ async def _granted(settings: ProviderSettings, runtime: OfflineRuntime, way: Way
         begun = await settings.begin_browser(runtime, getattr(settings, "redirect_uri", None) or REDIRECT)
         ended = urlsplit(begun.redirect_uri)
         names = getattr(getattr(settings, "login", None), "callback", ("code",))
-        brought = {name: stand_in(name).reveal() for name in names}
+        brought = {name: f"{{{name}}}" for name in names}
         if begun.state.reveal() not in ended.query:
             brought["state"] = begun.state.reveal()
         joined = "&".join(filter(None, (ended.query, urlencode(brought))))
         return await settings.finish_browser(runtime, begun, urlunsplit(ended._replace(query=joined)))
+    if way == "begin":
+        assert isinstance(settings, BeginsLogin)  # noqa: S101  (`way_of`)
+        return await settings.begin_login(runtime)
     assert isinstance(settings, WithLogin)  # noqa: S101  (`way_of`)
     now = runtime.clock.instant()
     login = Login(
@@ -133,9 +153,19 @@ async def _granted(settings: ProviderSettings, runtime: OfflineRuntime, way: Way
         origin=None,
         obtained_at=now.after(-HALF_A_LIFE_SECONDS),
         refreshed_at=now.after(-HALF_A_LIFE_SECONDS),
-        parameters={"code_verifier": stand_in("code_verifier"), "redirect_uri": Secret(REDIRECT)},
+        parameters={"code_verifier": stand_in("code_verifier"), "redirect_uri": Secret(REDIRECT), **_kept(runtime)},
     )
     return await settings.refresh(runtime, login)
+
+
+def _kept(runtime: OfflineRuntime) -> dict[str, Secret]:
+    """Return what the login keeps of the token held, where a refresh needs it."""
+    settings = runtime.settings
+    if not getattr(settings, "refreshes_by_token", False):
+        return {}
+    from tokend.providers.http.kept_token import kept
+
+    return kept(_held(settings, runtime))
 
 
 def _held(settings: ProviderSettings, runtime: OfflineRuntime) -> Token:

@@ -24,7 +24,8 @@ from tokend.values.tokens import Token, shown_extra, utc
 _WAYS: Mapping[Way, str] = {
     "fetch": "a token is fetched",
     "renew": "a valid token is held, and is renewed",
-    "refresh": "the login's refresh token is used",
+    "refresh": "a login is refreshed",
+    "begin": "a login is begun, without a person",
     "login": "a person logs in in a browser",
     "issue": "a caller asks for a token",
 }
@@ -183,7 +184,7 @@ def _token_lines(token: dict[str, Any]) -> Iterator[str]:
 
 
 def _login_lines(login: dict[str, Any]) -> Iterator[str]:
-    which = "a new refresh token" if login["new_refresh_token"] else "no refresh token: the one that was sent stays"
+    which = "a new refresh token" if login["new_refresh_token"] else "no new refresh token"
     ends = "" if login["ends_at"] is None else f", login ends {login['ends_at']}"
     yield f"  login    {which}{ends}"
     if login["scopes"]:

@@ -45,7 +45,7 @@ def refresh_faults(answer: Table, renew: RequestSettings | None, values: Values)
     """Yield the faults of the keys about refresh tokens."""
     has_place = answer.get(REFRESH_TOKEN) is not None
     if has_place and (renew is None or REFRESH_TOKEN not in needed(renew, values)):
-        yield ("answer", REFRESH_TOKEN), "it is for renew, which does not use {refresh_token}"
+        yield ("answer", REFRESH_TOKEN), "it is for renew of kind http, which does not use {refresh_token}"
     if answer.get("refresh_expires_in") is not None and not has_place:
         yield ("answer", "refresh_expires_in"), "it is for refresh_token, of which answer says no place"
 

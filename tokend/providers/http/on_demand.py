@@ -33,9 +33,6 @@ class HttpOnDemand(ExchangeSettings, OnDemandSettings):
         return self
 
     def _own_faults(self) -> Iterator[tuple[Where, str]]:
-        for key in ("refresh_token", "refresh_expires_in"):
-            if getattr(self.answer, key) is not None:
-                yield ("answer", key), "a token per query has no refresh token: kind http has one"
         for row, one in enumerate(self.errors):
             if one.means == "login_required":
                 yield ("errors", row, "means"), 'a token per query comes from no login: write means = "rejected"'
