@@ -47,6 +47,7 @@ ONLY_ON_ITS_PAGE = {
     "providers.cloud",
     "providers.mesh",
     "providers.acme",
+    "providers.broker",
     "providers.exchange",
     "providers.session",
 }
@@ -168,8 +169,9 @@ def _configuration(page: Path) -> str:
         own_tables, another = rf"^\[{name}\]\n.*?", rf"^\[providers\.(?!{name.partition('.')[2]}\.)"
         others = re.sub(rf"{own_tables}(?={another}|\Z)", "", others, flags=re.MULTILINE | re.DOTALL)
     text = whole[0] if whole else own + others.replace("[daemon]\n", "")
-    # Nobody answers at its host.
-    text = text.replace("[providers.acme]\n", "[providers.acme]\nrequired = false\n")
+    # Nobody answers at their hosts.
+    for name in ("acme", "broker"):
+        text = text.replace(f"[providers.{name}]\n", f"[providers.{name}]\nrequired = false\n")
     # Real configurations leave out the address that the kind knows by itself.
     text = text.replace('kind = "tt"\n', 'kind = "tt"\nbase_url = "https://ttrestapi.trade.tt"\n')
     return text.replace('kind = "github-app"\n', 'kind = "github-app"\nbase_url = "https://api.github.com"\n')
