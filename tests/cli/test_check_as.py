@@ -159,7 +159,7 @@ def test_a_user_s_files_and_sinks_are_checked_as_that_user(place: Path) -> None:
     [
         (("--user", "no-such-user"), "this machine does not know each user and group of: no-such-user"),
         (("--unit", "none.service"), "unit none.service: systemd says not-found"),
-        (("--user", "root", "--plan"), "use one of --plan, --try, --unit and --user"),
+        (("--user", "root", "--plan"), "use one of --plan, --try, --show, --unit and --user"),
     ],
 )
 def test_unknown_users_and_units_are_exit_code_2(place: Path, arguments: tuple[str, ...], message: str) -> None:

@@ -26,6 +26,9 @@ def row(
     )  # fmt: skip
 
 
+LOGIN = LoginStatus("required", "somebody", AT, None, (), "tokend login a", ())
+
+
 def test_an_episode_is_news_at_its_begin_and_at_its_end() -> None:
     """However often it is seen; the next one is another."""
     episodes = Episodes()
@@ -66,7 +69,9 @@ def test_a_silent_begin_has_an_end_that_is_news() -> None:
         (row(State.PENDING, error=AT), {}),
         (row(State.ON_DEMAND), {}),
         (row(State.REJECTED, error=AT), {"credentials": ("rejected", False)}),
-        (row(State.LOGIN_REQUIRED, error=AT), {"credentials": ("login_required", True)}),  # a notice is its begin
+        # Of a login a notice is the begin; a kind without one has no notices.
+        (replace(row(State.LOGIN_REQUIRED, error=AT), login=LOGIN), {"credentials": ("login_required", True)}),
+        (row(State.LOGIN_REQUIRED, error=AT), {"credentials": ("login_required", False)}),
         (row(State.REJECTED, error=AT - timedelta(hours=1)), {"credentials": ("rejected", True)}),
         (row(State.REJECTED), {"credentials": ("rejected", True)}),
         (row(State.EXPIRED, error=AT, expires=AT - timedelta(hours=1)), {"token": ("expired", False)}),
