@@ -65,7 +65,7 @@ def test_an_outage_keeps_the_old_token_until_it_expires_and_bounds_the_requests(
 
 
 def test_credentials_that_one_attempt_has_seen_refused_twice_are_not_tried_again() -> None:
-    """A renewal and the full request are two requests. The token held is served on; a restart sends nothing."""
+    """The request of renew and the full one are two. The token held is served on; a restart sends nothing."""
 
     async def main(clock: VirtualClock) -> None:
         world = World(clock)
