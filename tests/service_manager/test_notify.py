@@ -68,7 +68,7 @@ def test_an_expired_token_that_a_pause_of_its_host_holds_back_says_so() -> None:
         for state in (State.EXPIRED, State.PENDING, State.VALID)
     ]
     assert words(held_back) == (
-        "3 tokens, 1 failing: expired (expired: paused until 06:21:10 UTC: api.example:443 answered 429 to topstepx)"
+        "3 tokens, 1 failing: expired (expired: paused until 06:21:10 UTC: api.example:443 asked topstepx for a pause)"
     )
 
 

@@ -61,7 +61,9 @@ def paused_until(row: Mapping[str, Any]) -> str | None:
     if until is None or seconds_until(until) <= 0:
         return None
     clock = datetime.fromisoformat(until).astimezone()
-    return f"paused until {clock:%H:%M:%S}: {row['paused_by']} answered 429 to {row['paused_token'] or 'another token'}"
+    return (
+        f"paused until {clock:%H:%M:%S}: {row['paused_by']} asked {row['paused_token'] or 'another token'} for a pause"
+    )
 
 
 def describe_age(moment: str) -> str:

@@ -90,4 +90,6 @@ def _pause(status: ProviderStatus) -> str | None:
     """Return the pause of another provider of the host that holds this one back; None without one."""
     if status.paused_until is None:
         return None
-    return f"paused until {status.paused_until:%H:%M:%S} UTC: {status.paused_by} answered 429 to {status.paused_token}"
+    return (
+        f"paused until {status.paused_until:%H:%M:%S} UTC: {status.paused_by} asked {status.paused_token} for a pause"
+    )

@@ -112,6 +112,10 @@ class PersonNeededError(RejectedError):
     reason = "login_required"
 
 
+class RejectedTwiceError(RejectedError):
+    """The upstream refused the credentials twice in one attempt: no timer retries after it."""
+
+
 class ServerSettingsError(RejectedError):
     """The server is not what the settings say, or demands what tokend does not do: only other settings help."""
 

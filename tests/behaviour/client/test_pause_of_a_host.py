@@ -58,13 +58,13 @@ def test_who_is_held_back_by_anothers_rate_limit_says_until_when_and_by_whom() -
             row = running.row(name)
             assert (row["paused_by"], row["paused_token"]) == (host, "topstepx")
             shown = running.tokend("status", name).out
-            assert re.search(rf"next +paused until \d\d:\d\d:\d\d: {host} answered 429 to topstepx", shown), shown
+            assert re.search(rf"next +paused until \d\d:\d\d:\d\d: {host} asked topstepx for a pause", shown), shown
         stranger = tokend_as(12345, "status", "-o", "json", TOKEND_SOCKET=str(running.socket))
         (seen,) = [row for row in json.loads(stranger.out)["tokens"] if row["name"] == "other"]
         assert (seen["paused_by"], seen["paused_token"]) == (host, None)
         assert "topstepx" not in stranger.out
         assert (
-            "answered 429 to another token"
+            "asked another token for a pause"
             in tokend_as(12345, "status", "other", TOKEND_SOCKET=str(running.socket)).out
         )
         assert b'tokend_token_paused_until_timestamp_seconds{token="other"} 1.' in page(running.socket)

@@ -13,6 +13,7 @@ from tokend.values.errors import (
     LostAnswerError,
     RateLimitedError,
     RejectedError,
+    RejectedTwiceError,
     SecretError,
     TransientError,
 )
@@ -27,6 +28,7 @@ class WantedError(RejectedError):
 SOMETHING = "something"
 # Way, error, and words of the sentence that decide.
 FOLLOWS: list[tuple[str, AttemptError, str]] = [
+    ("fetch", RejectedTwiceError(SOMETHING), "the state is rejected: no timer tries again"),
     ("fetch", RejectedError(SOMETHING), "the state is rejected"),
     ("fetch", LoginRefusedError(SOMETHING), "tokend login one"),
     ("fetch", WantedError(SOMETHING), "has to act at the upstream"),

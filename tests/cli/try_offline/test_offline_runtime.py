@@ -39,6 +39,12 @@ def test_answers_come_in_turn_and_the_request_after_the_last_is_noted() -> None:
     assert given.requests == 3
 
 
+def test_cookies_reach_the_kind_one_by_one() -> None:
+    """A kind may take its token from one."""
+    given = runtime(given_reply(b"{}", headers=["Set-Cookie: session=fake-session; Path=/", "Set-Cookie: b=2"]))
+    assert exchange(given).cookies == ("session=fake-session; Path=/", "b=2")
+
+
 def test_the_moment_is_that_of_the_first_date() -> None:
     """An answer that was kept yesterday is judged as of yesterday; one without a date, as of now."""
     then = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -45,6 +45,15 @@ def test_the_last_head_counts() -> None:
     assert (reply.status, reply.headers, reply.body) == (200, {"x-b": "1"}, b"{}")
 
 
+def test_cookies_are_kept_one_by_one() -> None:
+    """A date has a comma, so a list of cookies cannot be taken apart; those said beside the content replace them."""
+    first, second = "a=1; Expires=Thu, 01 Jan 2026 00:00:00 GMT", "b=2"
+    content = f"HTTP/1.1 200 OK\r\nSet-Cookie: {first}\r\nset-cookie: {second}\r\n\r\n{{}}".encode()
+    assert given_reply(content).cookies == (first, second)
+    assert given_reply(content, headers=["Set-Cookie: c=3", "set-cookie: d=4"]).cookies == ("c=3", "d=4")
+    assert given_reply(b"{}").cookies == ()
+
+
 def test_what_is_said_beside_the_content_counts_before_it() -> None:
     """The options --status and --header."""
     reply = given_reply(b"HTTP/1.1 200 OK\r\nA: 1\r\n\r\n{}", status=503, headers=["a: 2", "Retry-After:  7"])

@@ -6,7 +6,7 @@ import pytest
 from tests.expecting import present
 from tests.fakes import HOUR, FakeHeld, FakeSink, Upstream, World, provider
 from tests.virtual import VirtualClock, run_virtually, until
-from tokend.values.errors import RateLimitedError, RejectedError, TransientError
+from tokend.values.errors import RateLimitedError, RejectedError, RejectedTwiceError, TransientError
 from tokend.values.status import State
 from tokend.values.tokens import Token
 
@@ -60,6 +60,26 @@ def test_an_outage_keeps_the_old_token_until_it_expires_and_bounds_the_requests(
             await anyio.sleep(301)
             assert entry.status().state is State.VALID
             assert entry.status().failures == 0
+
+    run_virtually(main)
+
+
+def test_credentials_that_one_attempt_has_seen_refused_twice_are_not_tried_again() -> None:
+    """The request of renew and the full one are two. The token held is served on; a restart sends nothing."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        up = world.upstreams["one"]
+        up.script = ["fake-first", *[RejectedTwiceError("401, and renew was refused, too")] * 3]
+        async with world.running(provider("a", FakeHeld())) as supervisor:
+            await anyio.sleep(10 * HOUR)
+            status = supervisor.entries["a"].status()
+            assert (status.state, status.valid, present(status.last_error).reason) == (State.REJECTED, True, "rejected")
+            await anyio.sleep(10 * HOUR)
+            assert len(up.calls) == 2
+        async with world.running(provider("a", FakeHeld())):
+            await anyio.sleep(HOUR)
+        assert len(up.calls) == 2
 
     run_virtually(main)
 

@@ -27,6 +27,7 @@ from tokend.values.errors import (
     PersonNeededError,
     RateLimitedError,
     RejectedError,
+    RejectedTwiceError,
     SecretError,
     TransientError,
     WaitingError,
@@ -37,6 +38,7 @@ NOW = Instant(datetime(2026, 1, 1, tzinfo=UTC), 1000.0)
 # An error for each row, by the row's name.
 ERRORS: dict[str, AttemptError] = {
     "person needed": PersonNeededError("a captcha"),
+    "rejected twice": RejectedTwiceError("401, and 401 to the renewal"),
     "rejected": RejectedError("401"),
     "clock, offset learned": ClockError("an hour behind", offset=3600.0),
     "clock, ours is absurd": ClockError("1970"),
@@ -78,6 +80,7 @@ def test_the_table_names_the_refusal_that_rejects() -> None:
     """docs/decisions/0006: unproven credentials of held kinds at once, all others at the second refusal."""
     assert {row.name: row.rejects_at for row in FAILURES if row.is_refusal} == {
         "person needed": RejectsAt(unproven=1, proven=1, on_demand=1),
+        "rejected twice": RejectsAt(unproven=1, proven=1, on_demand=1),
         "rejected": RejectsAt(unproven=1, proven=2, on_demand=2),
         "clock, offset learned": RejectsAt(unproven=2, proven=2, on_demand=2),
     }

@@ -4,10 +4,20 @@ from typing import Any
 
 import pytest
 
+from tests.expecting import present
 from tests.providers.http.asking import OLD, TOKEN, ask, error_of, granted, held, said
 from tests.providers.live import NOW, at
 from tests.upstream.loopback import Behaviour, reply, reset
-from tokend.values.errors import AttemptError, ClockError, RateLimitedError, RejectedError, TransientError
+from tokend.engine.policy.failure import meaning_of
+from tokend.values.errors import (
+    AttemptError,
+    ClockError,
+    PersonNeededError,
+    RateLimitedError,
+    RejectedError,
+    RejectedTwiceError,
+    TransientError,
+)
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
@@ -101,11 +111,39 @@ def test_a_url_that_needs_a_member_which_the_token_held_lacks_is_not_asked_for()
 
 
 def test_both_requests_may_be_refused() -> None:
-    """The second refusal counts."""
-    outcome, requests = renew(said(401, planted=1))
-    assert isinstance(outcome, RejectedError)
+    """The second refusal of the credentials is final, with the server's words for an admin."""
+    outcome, requests = renew(said(401, planted=1), said(401, error="denied"))
+    assert type(outcome) is RejectedTwiceError
+    assert (outcome.reason, outcome.said is not None and "denied" in outcome.said) == ("rejected", True)
     assert len(requests) == 2
-    assert isinstance(error_of(said(401), previous=held(), **RENEW), RejectedError)
+    assert "renew was refused, too" in str(error_of(said(401), previous=held(), **RENEW))
+
+
+ONE_REFUSAL = {
+    "a row of renew": ([said(400, no=1), said(401)], RejectedTwiceError),
+    "a person is wanted": ([said(401), said(400, person=1)], PersonNeededError),
+    "renew says nothing": ([said(404), said(401)], RejectedError),
+    "renew is useless": ([said(), said(401)], RejectedError),
+    "the request fails": ([said(401), said(503)], TransientError),
+}
+
+
+@pytest.mark.parametrize("case", ONE_REFUSAL.values(), ids=ONE_REFUSAL)
+def test_an_attempt_is_final_only_if_both_requests_refuse_the_credentials(
+    case: tuple[list[Behaviour], type[AttemptError]],
+) -> None:
+    """One odd answer stops no credentials that were accepted before."""
+    rows = [{"when": "no", "means": "rejected"}, {"when": "person", "means": "login_required"}]
+    outcome, requests = renew(*case[0], errors=rows)
+    assert type(outcome) is case[1]
+    assert len(requests) == 2
+
+
+def test_credentials_that_were_accepted_get_two_requests_after_they_were_revoked() -> None:
+    """One to renew, and the full one: the engine makes no second attempt."""
+    outcome, requests = renew(said(401), said(401))
+    assert isinstance(outcome, AttemptError)
+    assert present(meaning_of(outcome).rejects_at).proven * len(requests) == 2
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"life": 900}', b'{"token": null, "life": 900}'])

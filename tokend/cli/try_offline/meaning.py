@@ -13,6 +13,7 @@ from tokend.values.errors import (
     LoginRefusedError,
     RateLimitedError,
     RejectedError,
+    RejectedTwiceError,
     SecretError,
     TransientError,
 )
@@ -106,11 +107,11 @@ def _of_fetch(name: str, error: AttemptError) -> str:
     meaning = meaning_of(error)
     if isinstance(error, RejectedError) and error.reason == LoginRefusedError.reason:
         return f"a person has to act at the upstream; no timer tries again until then: tokend refresh {name}"
+    after = f"no timer tries again until a secret or the table changes, or on tokend refresh {name}"
+    if isinstance(error, RejectedTwiceError):
+        return f"the state is rejected: {after}"
     if isinstance(error, RejectedError):
-        return (
-            "credentials that brought a token before are tried once more; then the state is rejected, and no timer "
-            f"tries again until a secret or the table changes, or on tokend refresh {name}"
-        )
+        return f"credentials that brought a token before are tried once more; then the state is rejected, and {after}"
     if isinstance(error, ClockError) and error.offset is not None:
         return "tried once more with the offset of the upstream's clock; a second refusal sets the state rejected"
     if isinstance(error, LoginRefusedError):

@@ -10,6 +10,9 @@ from tokend.plugin.strict_json import try_object
 _STATUS_LINE = re.compile(rb"HTTP/[0-9](?:\.[0-9])? ([1-5][0-9][0-9])(?: [^\r\n]*)?\r?\n")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n|\A\r?\n")
 
+# Its name in lower case, and its value.
+Header = tuple[str, str]
+
 
 class NoReplyError(ValueError):
     """A text that is no answer. The message quotes none of it."""
@@ -17,11 +20,15 @@ class NoReplyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class GivenReply:
-    """An answer as it was given. ``headers`` have lower-case names. Its repr shows neither headers nor the body."""
+    """An answer as it was given. ``headers`` have lower-case names; ``cookies`` stand one by one.
+
+    Its repr shows no header and no body.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    cookies: tuple[str, ...] = field(default=(), repr=False)
 
 
 def given_reply(content: bytes, *, status: int | None = None, headers: Iterable[str] = ()) -> GivenReply:
@@ -29,39 +36,44 @@ def given_reply(content: bytes, *, status: int | None = None, headers: Iterable[
 
     A body alone is a 200 whose type is guessed. Raises `NoReplyError`.
     """
-    found, given, body = 200, {}, content
+    found, body = 200, content
+    given: list[Header] = []
     head = _STATUS_LINE.match(body)
     if head is None:
-        given = {"content-type": _media_type(body)}
+        given = [("content-type", _media_type(body))]
     while head is not None:
         # What goes before the answer (100 Continue, a proxy's answer, a redirect that was followed) has a head, too.
         found, given, body = _with_head(int(head[1]), body[head.end() :])
         head = _STATUS_LINE.match(body)
-    for line in headers:
-        given |= _header(line, "--header")
-    return GivenReply(found if status is None else status, given, body)
+    beside = [_header(line, "--header") for line in headers]
+    replaced = {name for name, _ in beside}
+    given = [one for one in given if one[0] not in replaced] + beside
+    cookies = tuple(value for name, value in given if name == "set-cookie")
+    return GivenReply(found if status is None else status, _joined(given), body, cookies)
 
 
-def _with_head(status: int, rest: bytes) -> tuple[int, dict[str, str], bytes]:
+def _with_head(status: int, rest: bytes) -> tuple[int, list[Header], bytes]:
     end = _END_OF_HEAD.search(rest)
     if end is None and rest.strip():
         lines, body = rest, b""  # a head alone: the answer has no body
     else:
         lines, body = (rest[: end.start()], rest[end.end() :]) if end is not None else (b"", b"")
-    headers: dict[str, str] = {}
-    for line in lines.decode("latin-1").splitlines():
-        found = _header(line, "the answer's head")
-        for name, value in found.items():
-            # As the HTTP client gives it to a kind: one header on several lines is a list.
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return status, headers, body
+    return status, [_header(line, "the answer's head") for line in lines.decode("latin-1").splitlines()], body
 
 
-def _header(line: str, where: str) -> dict[str, str]:
+def _joined(headers: Iterable[Header]) -> dict[str, str]:
+    """Return headers as the HTTP client gives them to a kind: one that stands on several lines is a list."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
+
+
+def _header(line: str, where: str) -> Header:
     name, colon, value = line.partition(":")
     if not colon or not is_header_name(name.strip()):
         raise NoReplyError(f'{where}: a header is written "Name: value", one a line')
-    return {name.strip().lower(): value.strip()}
+    return name.strip().lower(), value.strip()
 
 
 def _media_type(body: bytes) -> str:

@@ -27,6 +27,7 @@ from tokend.values.errors import (
     PersonNeededError,
     RateLimitedError,
     RejectedError,
+    RejectedTwiceError,
     SecretError,
     TransientError,
     WaitingError,
@@ -90,6 +91,7 @@ class Meaning:
 # The first row that fits counts.
 FAILURES: tuple[Meaning, ...] = (
     Meaning("person needed", PersonNeededError, RejectsAt(unproven=1, proven=1, on_demand=1), Wait.MINIMUM_INTERVAL),
+    Meaning("rejected twice", RejectedTwiceError, RejectsAt(unproven=1, proven=1, on_demand=1), Wait.MINIMUM_INTERVAL),
     Meaning("rejected", RejectedError, RejectsAt(unproven=1, proven=2, on_demand=2), Wait.MINIMUM_INTERVAL),
     Meaning(
         "clock, offset learned",  # our clock may explain the refusal: any credentials get a second try

@@ -30,13 +30,16 @@ class Http(HttpSettings):
         """Renew the token held, if that is declared; send the request where there is none, or it is refused."""
         if self.uses_login:
             raise LoginRefusedError("the token comes from a login")
+        is_refused = False
         if self.renew is not None and previous is not None:
-            token = await renewed(self, runtime, self.renew, previous)
-            if token is not None:
-                return token
+            try:
+                if (token := await renewed(self, runtime, self.renew, previous)) is not None:
+                    return token
+            except RejectedError:
+                is_refused = True
         answered = await ask(self, runtime, self.request, {}, previous)
         if not answered.found.is_granted:
-            raise_needing_person(answered)
+            raise_needing_person(answered, is_second=is_refused)
         try:
             return token_of(self, answered, previous)
         except AttemptError as error:

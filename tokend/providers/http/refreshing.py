@@ -17,6 +17,7 @@ from tokend.values.errors import (
     LostAnswerError,
     PersonNeededError,
     RejectedError,
+    RejectedTwiceError,
     TransientError,
 )
 from tokend.values.logins import Granted, Login
@@ -31,14 +32,23 @@ async def begin_alone(settings: HttpSettings, runtime: RememberingRuntime) -> Gr
     return granted_of(settings, answered)
 
 
-def raise_needing_person(answered: Answered) -> NoReturn:
-    """Raise the error of a request without a login: a person who is wanted has to act at the upstream."""
+def raise_needing_person(answered: Answered, *, is_second: bool = False) -> NoReturn:
+    """Raise the error of a request without a login: a person who is wanted has to act at the upstream.
+
+    ``is_second``: the server has refused the credentials in this attempt already, and a second refusal is final.
+    """
     try:
         raise_refusal(answered)
     except LoginRefusedError as error:
         wanted = PersonNeededError(error.detail)
         wanted.said = error.said
         raise wanted from None
+    except RejectedError as error:
+        if not is_second:
+            raise
+        final = RejectedTwiceError(f"{error.detail}; renew was refused, too")
+        final.said = error.said
+        raise final from None
 
 
 async def refresh_login(

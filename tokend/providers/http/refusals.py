@@ -7,7 +7,14 @@ from tokend.plugin.response_status import RATE_LIMITED, refuse, retry_after
 from tokend.plugin.signing_time import refuse_signed
 from tokend.plugin.vendor_words import with_words
 from tokend.providers.http.exchange import Answered
-from tokend.values.errors import AttemptError, RateLimitedError, TransientError
+from tokend.values.errors import (
+    AttemptError,
+    ClockError,
+    LoginRefusedError,
+    RateLimitedError,
+    RejectedError,
+    TransientError,
+)
 
 # RFC 8628, and what others have made of it.
 SLOW_DOWN = "slow_down"
@@ -28,6 +35,14 @@ def raise_unless_refused(answered: Answered) -> None:
     says_nothing = status == RATE_LIMITED or status >= 500 or _is_slow_down(answered)
     if (says_nothing and row is None) or (row is not None and row[1].means in {"rate_limited", "transient", "clock"}):
         raise_refusal(answered)
+
+
+def refuses_credentials(answered: Answered) -> bool:
+    """Return whether an answer that grants nothing refuses what was sent: the credentials, or the time beside them."""
+    try:
+        _raise(answered)
+    except AttemptError as error:
+        return isinstance(error, RejectedError | LoginRefusedError | ClockError)
 
 
 def _raise(answered: Answered) -> NoReturn:
