@@ -39,7 +39,7 @@ odd = {{ env = "fake{"k9XqT4vLw2ZpR7mB8nC3dF6g"}" }}
 [providers.acme.request]
 method = "POST"
 url = "https://api.acme.example/x"
-headers = {{ X-Key = "{{key}}", X-Pass = "{LITERAL}", X-App = "desk" }}
+headers = {{ X-Key = "{{key}}", X-Pass = "{LITERAL}", X-App = "desk", X-Token = "" }}
 form = {{ id = "k9XqT4vLw2ZpR7mB8nC3dF6g" }}
 
 [providers.acme.answer]
@@ -98,7 +98,7 @@ def test_secrets_are_places_and_literals_are_hidden(path: Path, capsys: pytest.C
         "more": {"command": ["op", "…", "…"]},
         "odd": {"env": "(not shown)"},
     }
-    assert found["request"]["headers"] == {"X-Key": "{key}", "X-Pass": "…", "X-App": "desk"}
+    assert found["request"]["headers"] == {"X-Key": "{key}", "X-Pass": "…", "X-App": "desk", "X-Token": ""}
     assert found["request"]["form"] == {"id": "…"}
     assert found["answer"] == {"token": "data.token"}
     assert table(shown(path, "px", capsys), "px") == {

@@ -120,6 +120,17 @@ class WithVariables(BaseModel):
     env: dict[str, Variable] | None = None
 
 
+class Nested(BaseModel):
+    text: str = ""
+    parts: tuple["Nested", ...] = ()
+
+
+def test_a_table_with_tables_of_its_own_sort_is_looked_at_once() -> None:
+    """And not for ever."""
+    Nested.model_rebuild()
+    assert known_and_public_keys([Nested])[0] == {"text", "parts"}
+
+
 def test_the_keys_of_a_dict_of_tables_are_the_operators_and_those_of_its_tables_are_known() -> None:
     """Of the latter a misspelt one has a "did you mean"."""
     assert known_keys(WithVariables, ("env",)) == []

@@ -72,6 +72,8 @@ from tests.config.written import AUTH_TOKEN, PARTNER, PROJECTX, TT, WALLET, only
         (PROJECTX, "base_url = 'http://127.0.0.1:1'\nproxy = 'http://p.example:1'", "proxy: no proxy leads to http://"),
         (PROJECTX, "client_key = '/x'", "client_key needs client_cert"),
         (PROJECTX, "zero_means = 'now'", 'zero_means: expected one of "expired", "never"'),
+        (PARTNER, "sinks = [{ kind = 'http', request = { method = 'FETCH', url = 'https://s.example' } }]",
+         'method: expected one of "GET", "POST", "PUT", "PATCH", "DELETE"'),
         (TT.replace('"uat"', '"prod"'), "", 'environment: expected one of "uat", "live", "sim"'),
         (TT.replace('"App"', '" /&"'), "", "app_name: nothing of it may stand in a requestId"),
         (TT.replace('app_name = "App"\n', ""), "", "app_name is missing"),
@@ -104,3 +106,14 @@ def test_each_mistake_is_reported_in_words_that_say_what_to_write(
     assert message in problem.message
     assert 1 <= problem.line <= text.count("\n") + 1
     assert problem.excerpt
+
+
+def test_a_choice_proposes_only_a_near_word_and_never_the_only_one(tmp_path: Path) -> None:
+    """Other words of the same length have letters in common."""
+    sink = (
+        "sinks = [{ kind = 'http', request = { method = 'FETCH', url = 'https://s.example', text = '{value}' }, "
+        "inspect = { url = 'https://s.example', answer = { value = { json = 'v', encoding = 'base46' } } } }]"
+    )
+    found = [one.message for one in refused(written(tmp_path, f"{PARTNER}{sink}\n"))]
+    assert 'method: expected one of "GET", "POST", "PUT", "PATCH", "DELETE"' in found
+    assert 'encoding: expected "base64"' in found

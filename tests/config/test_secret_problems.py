@@ -71,6 +71,20 @@ def test_a_literal_is_warned_about_and_not_shown(tmp_path: Path) -> None:
     assert PLANTED not in repr(config)
 
 
+def test_a_warning_of_a_kind_is_at_its_key_and_shows_no_value(tmp_path: Path) -> None:
+    """Also where the header's name is that of a secret's place."""
+    text = (
+        '[providers.acme]\nkind = "http"\n[providers.acme.secrets]\nkey = { env = "KEY" }\n[providers.acme.request]\n'
+        'method = "POST"\nurl = "https://api.example/x"\nquery = { q = "1", k = "{key}" }\n'
+        'headers = { token = "planted" }\n[providers.acme.answer]\ntoken = "t"\nlifetime = "1h"\n'
+    )
+    found = [one for one in loaded(written(tmp_path, text)).warnings if one.code == "kind"]
+    assert [(one.line, one.column, one.message.partition(":")[0]) for one in found] == [
+        (8, 20, "request.query.k"), (9, 13, "request.headers.token"),
+    ]  # fmt: skip
+    assert not any("planted" in str(one) for one in found)
+
+
 @pytest.mark.parametrize("mode", [0o604, 0o602, 0o601, 0o644])
 def test_a_literal_in_a_file_that_others_can_open_is_an_error(tmp_path: Path, mode: int) -> None:
     """The mode's bits 0o007 decide. The error is reported beside other errors of the table."""

@@ -43,6 +43,17 @@ def test_a_fault_of_a_vendor_s_file_is_at_its_line(tmp_path: Path, old: str, new
     assert [(one.file, one.line) for one in found] == [(f"{tmp_path}/vendors/acme.toml", line_of(vendor, line))]
 
 
+def test_all_faults_of_a_vendor_s_file_are_reported_at_once(tmp_path: Path) -> None:
+    """Those of single keys, and those that need the other keys."""
+    vendor = ACME.replace("title =", "titel =").replace("scope =", 'client_id = "x"\nscope =').replace("{tenant}", "t")
+    found = {one.line for one in refused(with_vendor(tmp_path, vendor=vendor))}
+    assert found == {line_of(vendor, start) for start in ("titel", 'client_id = "x"', "[placeholders.tenant]")}
+    misspelt = refused(with_vendor(tmp_path, vendor=vendor.replace("pattern =", "patern =")))
+    assert len(misspelt) == 4  # the placeholder's own two in place of its use
+    without = vendor.replace("[provider]", "[provide]")
+    assert any(one.message == "provider is missing" for one in refused(with_vendor(tmp_path, vendor=without)))
+
+
 def test_a_vendor_s_file_with_a_syntax_error_is_reported_once(tmp_path: Path) -> None:
     """Also where two providers use it."""
     path = with_vendor(tmp_path, USER + USER.replace("providers.acme", "providers.b"), "title = [")

@@ -42,6 +42,7 @@ ABOUT_SEVERAL_MODULES = {
     "daemon/test_oauth2": "kind oauth2 in a whole daemon",
     "daemon/test_own_vendor": "a vendor's file in a whole daemon",
     "daemon/test_remote_sink": "a remote sink in a whole daemon",
+    "providers/http/test_kinds_as_tables": "what kinds and their tables of kind http send to a server",
     "providers/http/test_seed_tables": "kinds of their own as tables of kind http",
     "providers/test_provider_contract": "one suite for all kinds of providers",
     "sinks/test_remote_sink_contract": "one suite for all kinds of remote sinks",

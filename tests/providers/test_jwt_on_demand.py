@@ -144,7 +144,7 @@ def test_parameters_are_checked_before_anything_is_signed() -> None:
         ({"claims": {"jti": "x"}, "jti": True}, ("claims", "jti"), "remove it, or jti = true"),
         ({"claims": ["a"]}, ("claims",), "claims are a table"),
         ({"claims": {"a": "{body}"}}, ("claims", "a"), 'no placeholder "body"'),
-        ({"parameters": {"iat": {}}}, ("parameters",), "a time of the token"),
+        ({"parameters": {"iat": {}}}, ("parameters", "iat"), "a time of the token"),
         ({"parameters": {"uuid": {}}}, ("parameters", "uuid"), "built in"),
         ({"parameters": {"a": {}}, "secrets": {"a": env("A")}}, ("parameters", "a"), "secrets.a has this name"),
         ({"values": {"v": {"parts": ["v"]}}}, ("values", "v"), "a circle"),

@@ -135,7 +135,7 @@ def _place(value: Any) -> Any:
 
 
 def _shown(value: Any, where: Where, model: type[ProviderSettings] | type[SinkSettings]) -> Any:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not value:
         return value
     if looks_secret(value) or has_user(value):
         return MASK

@@ -105,8 +105,12 @@ def known_and_public_keys(models: Iterable[type[BaseModel]]) -> tuple[frozenset[
     # People write a secret itself instead of its place.
     hidden: set[str] = set(SHOWN_PLACES)
     waiting = list(models)
+    seen: set[type[BaseModel]] = set()  # a table may have tables of its own sort in it
     while waiting:
         model = waiting.pop()
+        if model in seen:
+            continue
+        seen.add(model)
         for key, field in _fields(model).items():
             known.add(key)
             if visibility(model, (key,)) is not Visibility.PUBLIC:

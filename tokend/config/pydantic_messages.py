@@ -14,6 +14,8 @@ from tokend.plugin.settings_base import KeyValueError
 from tokend.plugin.shown_text import shown
 from tokend.values.near_miss import did_you_mean
 
+# Words to choose from are short: different ones have much in common.
+_NEAR_CHOICE = 0.7
 _FOUND = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "an array", dict: "a table"}
 _EXPECTED = {
     "string_type": 'a string: write it in quotes, "…"',
@@ -90,5 +92,7 @@ def _where(location: tuple[str | int, ...], values: Mapping[str, Any]) -> Where:
 
 def _choices(error: ErrorDetails, model: type[BaseModel], where: Where) -> str:
     choices = allowed_values(model, where)
-    near = did_you_mean(error["input"], choices) if isinstance(error["input"], str) else ""
+    if len(choices) == 1:
+        return _named(where, f'expected "{choices[0]}"')
+    near = did_you_mean(error["input"], choices, cutoff=_NEAR_CHOICE) if isinstance(error["input"], str) else ""
     return _named(where, "expected one of " + ", ".join(f'"{choice}"' for choice in choices) + near)

@@ -5,6 +5,7 @@ running daemon, when a secret has changed and the configuration has not.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from tokend.config.config_files import Document, one_line
+from tokend.config.fields import known_keys
 from tokend.config.findings import ConfigProblem, Findings, in_status
 from tokend.config.model import ProviderConfig
 from tokend.files import Level, trusted
@@ -30,6 +34,11 @@ from tokend.values.url import is_metadata_server
 
 if TYPE_CHECKING:
     from tokend.plugin.vault_settings import VaultSettings
+
+# The code of a kind's own warnings.
+OF_KIND = "kind"
+# The key that a warning of a kind is about, and its value: request.encoding = "query": …
+_KEY = re.compile(r'([a-z][a-z0-9_]*(?:\.[^.\s:]+)*)(?: = "[^"]*")?: ')
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,14 @@ def findings_of(
         yield Finding("path", StatusWarning("target_exposed", exposed), is_shown=True)
     if (warn := getattr(settings, "warnings", None)) is not None:
         for text in warn(revealed):
-            yield Finding(None, StatusWarning("kind", text))
+            yield Finding(_key_of(text, settings), StatusWarning(OF_KIND, text))
+
+
+def _key_of(text: str, settings: BaseModel) -> str | None:
+    """Return the path of the key that a kind's warning begins with, as in ``request.url: …``; None if with none."""
+    found = _KEY.match(text)
+    key = None if found is None else found[1]
+    return key if key is not None and key.partition(".")[0] in known_keys(type(settings), ()) else None
 
 
 def inspect_all(

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tokend.config.config_files import PlacedSettings
 from tokend.config.fields import Visibility, secret_fields, secret_tables
 from tokend.config.findings import Findings
-from tokend.config.secret_checks import Finding, findings_of, inspect_all, of_command, of_secrets
+from tokend.config.secret_checks import OF_KIND, Finding, findings_of, inspect_all, of_command, of_secrets
 from tokend.plugin.field_roles import fields_that_may_be_absent, fields_without_secret
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import ProviderSettings, SinkSettings
@@ -104,7 +104,9 @@ def report(place: PlacedSettings, finding: Finding, findings: Findings) -> None:
     """Add a finding about a key of the table at ``place``, as an error, a warning or a note."""
     path = place.path if finding.key is None else (*place.path, *finding.key.split("."))
     code, message = finding.warning.code, finding.warning.message
-    visibility = Visibility.PUBLIC if finding.is_shown else Visibility.PLACES
+    # What a kind warns of may be a secret that stands there.
+    other = Visibility.HIDDEN if code == OF_KIND else Visibility.PLACES
+    visibility = Visibility.PUBLIC if finding.is_shown else other
     problem = place.document.problem(path, message, visibility=visibility, code=code)
     if findings.in_shell and finding.is_of_unit:
         note = f"{finding.key} is a credential of the unit, which a shell has not: tokend check --unit tokend.service"

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -67,6 +67,10 @@ class VendorSettings(Settings):
     proof: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
 
 
+# Tables whose entries are judged each by itself.
+_OF_ENTRIES = ("environments", "needs", "placeholders")
+
+
 @dataclass(frozen=True, slots=True)
 class Vendor:
     """One vendor: the name of its file, the file, its keys. ``document`` has the lines of its keys."""
@@ -101,16 +105,31 @@ class Vendor:
 
 def read_vendor(name: str, document: Document, findings: Findings, *, is_built_in: bool) -> Vendor | None:
     """Return the vendor of a parsed file; None if it has errors, which are added to ``findings``."""
+    settings: VendorSettings | None
     try:
         settings = VendorSettings.model_validate(document.values)
     except ValidationError as error:
         for details in error.errors(include_url=False, include_input=True):
             where, message = explain(details, VendorSettings, document.values)
             findings.errors.append(document.problem(where, message, visibility=Visibility.PUBLIC))
-        return None
-    faults = [*_faults(settings)]
+        settings, rest = None, _right_part(document.values, [one["loc"] for one in error.errors()])
+    else:
+        rest = settings
+    faults = [] if rest is None else [*_faults(rest)]
     findings.errors += [document.problem(where, message, visibility=Visibility.PUBLIC) for where, message in faults]
-    return None if faults else Vendor(name, settings, document, is_built_in)
+    return None if faults or settings is None else Vendor(name, settings, document, is_built_in)
+
+
+def _right_part(values: Mapping[str, Any], wrong: Iterable[Where]) -> VendorSettings | None:
+    """Return the settings without the keys that have errors; None without the provider's table."""
+    left = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
+    for where in wrong:
+        table = left.get(str(where[0]))
+        if len(where) > 1 and where[0] in _OF_ENTRIES and isinstance(table, dict):
+            table.pop(where[1], None)
+        else:
+            left.pop(str(where[0]), None)
+    return VendorSettings.model_validate(left) if "provider" in left else None
 
 
 def _faults(settings: VendorSettings) -> Iterator[tuple[Where, str]]:

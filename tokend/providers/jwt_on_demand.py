@@ -38,11 +38,10 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
 
     def _faults(self) -> Iterator[tuple[Where, str]]:
         known = [*self.named_secrets, *self.parameters, *TIMES]
-        declared = (*self.named_secrets, *self.values, *self.parameters)
+        tables = (("secrets", self.named_secrets), ("values", self.values), ("parameters", self.parameters))
         yield from name_faults(self.named_secrets, self.values, self.parameters)
-        for name in TIMES:
-            if name in declared:
-                yield ("parameters",), f"{{{name}}} is a time of the token: choose another name"
+        for table, name in ((table, name) for table, names in tables for name in TIMES if name in names):
+            yield (table, name), f"{{{name}}} is a time of the token: choose another name"
         yield from value_faults(self.values, known)
         for path, text in self._template.texts():
             yield from text_faults(text, self.values, known, ("claims", *path))

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 NEAR = 0.6
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = NEAR) -> str:
     """Return ``; did you mean "…"?`` if ``word`` is a near miss of a known word, else an empty string."""
-    near = nearest(word, known)
+    near = nearest(word, known, cutoff=cutoff)
     return "" if near is None else f'; did you mean "{near}"?'
 
 

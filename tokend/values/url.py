@@ -120,6 +120,11 @@ def has_user(text: str) -> bool:
     return _WITH_USER.match(text) is not None
 
 
+def _is_named(host: str) -> bool:
+    """Return whether a host is the name by which a cloud calls its metadata server."""
+    return "metadata" in host or host == "instance-data"
+
+
 def validate_base_url(value: str, *, metadata: bool = False) -> str:
     """Check an upstream's URL for a settings field; returns it without a trailing slash. Raises ValueError.
 
@@ -141,5 +146,7 @@ def validate_base_url(value: str, *, metadata: bool = False) -> str:
     if not usable or not parts.hostname or parts.scheme not in {"http", "https"}:
         raise ValueError("an upstream's URL is https://host, or http:// to loopback only")
     if parts.scheme == "http" and not is_loopback(parts.hostname) and not (metadata and is_metadata_server(value)):
-        raise ValueError("http:// would send secrets in clear: https:// only (http:// to loopback is allowed)")
+        advice = "; a metadata server is written as an address: http://169.254.169.254"
+        also = advice if metadata and _is_named(parts.hostname) else ""
+        raise ValueError(f"http:// would send secrets in clear: https:// only (http:// to loopback is allowed){also}")
     return value.rstrip("/")

@@ -133,3 +133,10 @@ def test_what_is_no_parameter_is_refused(table: dict[str, Any], message: str) ->
 def test_parameters_of_one_pattern_are_equal() -> None:
     """A reload compares them."""
     assert declared(a={"pattern": "a|b"}) == declared(a={"pattern": "a|b"}) != declared(a={"pattern": "a|c"})
+
+
+def test_a_word_that_cannot_be_read_is_refused_with_what_may_stand_in_one() -> None:
+    """The character is escaped there."""
+    with pytest.raises(ValueError, match=r"in a word a \\ stands before each of .* \$ \. \|$"):
+        Pattern("a|b.c")
+    assert Pattern(r"a|b\.c").words == ("a", "b.c")

@@ -71,6 +71,7 @@ def test_an_unknown_name_is_named_with_what_was_meant() -> None:
     assert found == (
         'there is no placeholder "vlaue" here; known are {value}, {name}, {values.DB}; did you mean "value"?'
     )
+    assert unknown_name(["x"], ["a", "a"]) == 'there is no placeholder "x" here; known are {a}'
     assert (unknown_name(["zz"], [f"a{n}" for n in range(99)]) or "").endswith("{a11}, …")
 
 

@@ -30,6 +30,11 @@ from tests.providers.http.asking import faults_of
         ({"answer": {"token": "t", "success": "a["}}, "answer.success", "not JMESPath"),
         ({"answer": {"token": "t", "expires_daily": "6 Uhr"}}, "answer.expires_daily", "06:00 Asia/Kolkata"),
         ({"answer": {"token": "t", "expires_daily": "06:00 A/B"}}, "answer.expires_daily", "the package tzdata"),
+        ({"answer": {"token": "t", "status": "ok"}}, "answer.status", "expected a status, 201, or several: [200, 201]"),
+        ({"answer": {"token": "t", "status": [302]}}, "answer.status", "5xx is an error of the server"),
+        ({"answer": {"token": 5}}, "answer.token", "expected a string: a place is a JMESPath expression"),
+        ({"values": {"v": {"totp": "key", "digits": 9}}}, "values.v.digits", "less than or equal to 8"),
+        ({"request": {"url": "http://metadata.google.internal/x"}}, "request.url", "as an address: http://169.254"),
         ({"errors": [{"means": "rejected"}]}, "errors.0", "a row of errors has a condition"),
         ({"request": {"url": "http://api.example/x"}}, "request.url", "https"),
     ],
@@ -56,6 +61,32 @@ def test_all_faults_are_reported_at_once() -> None:
         "request.headers.X-K", "renew.method", "headers.X-K", "values.v.parts.0", "values.u.output", "answer.token",
         "answer.expires_in", "answer.timezone", "min_interval", "answr",
     }  # fmt: skip
+
+
+def test_every_fault_of_the_headers_is_at_its_header() -> None:
+    """Also where the text of another one cannot be read."""
+    headers = {"Host": "h", "Content-Length": "1", "X-A": "a\r\nB: c", "X-B": "{", "X-C": "1", "x-c": "2"}
+    found = faults_of(request={"headers": headers})
+    for name, why in {
+        "Host": "Host is set by tokend itself",
+        "Content-Length": "Content-Length is set by tokend itself",
+        "X-A": "a header's value is one line of ASCII",
+        "X-B": "has no counterpart",
+        "x-c": "a header stands here twice",
+    }.items():
+        assert why in found.pop(f"request.headers.{name}")
+    assert not found
+
+
+def test_a_value_with_an_error_of_its_own_is_no_unknown_name() -> None:
+    """Nor is a login or a refresh token unused whose use may be in it."""
+    found = faults_of(
+        values={"d": {"hsh": "sha256", "parts": ["body"]}},
+        request={"headers": {"X-D": "{d}"}},
+        renew={"headers": {"X-D": "{d}"}},
+        answer={"token": "t", "refresh_token": "r"},
+    )
+    assert list(found) == ["values.d.hsh"]
 
 
 @pytest.mark.parametrize("keys", [{"headers": 5}, {"headers": {"X-K": 5}}, {"secrets": 5}, {"values": {"v": 5}},

@@ -118,7 +118,7 @@ class ComputedValue(Settings):
     separator: str = ""
     output: Encoding | None = None
     prefix: str = ""
-    digits: Annotated[int, Field(ge=6, le=10)] = 6
+    digits: Annotated[int, Field(ge=6, le=8)] = 6
     period: Annotated[Duration, BeforeValidator(_seconds)] = timedelta(seconds=30)
     algorithm: Annotated[Literal["sha1", "sha256", "sha512"], BeforeValidator(_lower)] = "sha1"
 

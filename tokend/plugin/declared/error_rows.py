@@ -13,7 +13,11 @@ Means = Literal["rejected", "rate_limited", "transient", "conflict"]
 
 
 def _statuses(value: Any) -> Any:
-    return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        raise ValueError("expected a status, 201, or several: [200, 201]")  # noqa: TRY004  (pydantic wants it)
+    return value
 
 
 Status = Annotated[int, Field(ge=100, le=599)]
@@ -28,7 +32,7 @@ Statuses = Annotated[
 
 def _success_statuses(value: tuple[int, ...]) -> tuple[int, ...]:
     if wrong := [status for status in value if not (200 <= status < 300 or 400 <= status < 500)]:
-        raise ValueError(f"{wrong[0]} is no success: a redirect is refused, 5xx is an error of the store")
+        raise ValueError(f"{wrong[0]} is no success: a redirect is refused, 5xx is an error of the server")
     return value
 
 

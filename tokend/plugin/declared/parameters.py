@@ -72,7 +72,7 @@ def _words(text: str) -> tuple[str, ...]:
             return tuple(words)
         if text[found.end()] != "|":
             break
-    raise ValueError(_ADVICE)
+    raise ValueError(f"{_ADVICE}; in a word a \\ stands before each of \\ [ ] ( ) {{ }} * + ? ^ $ . |")
 
 
 def _ranges(members: str) -> Iterator[str]:

@@ -102,7 +102,7 @@ def as_text(value: Value) -> str:
 
 def unknown_name(names: Iterable[str], known: Iterable[str]) -> str | None:
     """Return the error for the first of ``names`` that is not in ``known``; None if all are known."""
-    known = list(known)
+    known = list(dict.fromkeys(known))
     unknown = next((name for name in names if name not in known), None)
     if unknown is None:
         return None

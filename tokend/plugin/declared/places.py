@@ -12,6 +12,10 @@ from tokend.plugin.declared.answer import Answer
 from tokend.plugin.declared.expressions import LONGEST_EXPRESSION, Expression, ExpressionField
 from tokend.plugin.settings_base import Settings, header_name
 
+_FORMS = (
+    'a place is a JMESPath expression, "data.value", or { header = "Name" }, { cookie = "name" } or { text = true }'
+)
+
 
 class Place(Settings):
     """One place, and how its text is read.
@@ -34,10 +38,7 @@ class Place(Settings):
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if [self.expression, self.header, self.cookie, self.text_body or None].count(None) != 3:
-            raise ValueError(
-                'a place is a JMESPath expression, "data.value", or { header = "Name" }, { cookie = "name" } or '
-                "{ text = true }"
-            )
+            raise ValueError(_FORMS)
         return self
 
     @classmethod
@@ -75,8 +76,12 @@ class Place(Settings):
 
 
 def _written(value: Any) -> Any:
-    # Compiled here: a fault is one of the place, in which there is no key json.
-    return {"json": Expression(value)} if isinstance(value, str) else value
+    if isinstance(value, str):
+        # Compiled here: a fault is one of the place, in which there is no key json.
+        return {"json": Expression(value)}
+    if not isinstance(value, dict | Place):
+        raise ValueError(f"expected a string: {_FORMS}")  # noqa: TRY004  (pydantic wants it)
+    return value
 
 
 PlaceField = Annotated[Place, BeforeValidator(_written)]

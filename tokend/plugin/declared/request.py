@@ -2,9 +2,16 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails
 
 from tokend.plugin.declared.json_template import JsonField
@@ -44,17 +51,18 @@ class RequestSettings(Settings):
     form: dict[str, TextField] | None = Field(default=None, repr=False)
     text: TextField | None = Field(default=None, repr=False)
 
-    @field_validator("headers")
+    @field_validator("headers", mode="wrap")
     @classmethod
-    def _free_headers(cls, value: dict[str, Text]) -> dict[str, Text]:
-        if fixed := sorted(name for name in value if name.lower() in FIXED_HEADERS):
-            raise ValueError(f"{fixed[0]} is set by tokend itself")
-        if len({name.lower() for name in value}) != len(value):
-            raise ValueError("a header stands here twice: upper and lower case do not make two of it")
-        for name, text in value.items():
-            if not all(part.isprintable() and part.isascii() for part in text.parts if isinstance(part, str)):
-                raise ValueError(f"{name}: a header's value is one line of ASCII")
-        return value
+    def _free_headers(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> dict[str, Text]:
+        """Find what is wrong with each header also where others are wrong: all errors are reported at once."""
+        found = [*_header_faults(value)] if isinstance(value, Mapping) else []
+        try:
+            made: dict[str, Text] = handler(value)
+        except ValidationError as error:
+            refuse_keys(found, error)
+            raise
+        refuse_keys(found)
+        return made
 
     @model_validator(mode="after")
     def _one_body(self) -> Self:
@@ -138,11 +146,42 @@ def unknown_names(tables: Mapping[Where, tuple[RequestSettings, Collection[str]]
                 yield (*where, *below), fault
 
 
-def refuse_keys(faults: Iterable[tuple[Where, str]]) -> None:
-    """Raise a `ValidationError` with all faults, each at the path of its key. Return if there is none."""
+def refuse_keys(faults: Iterable[tuple[Where, str]], error: ValidationError | None = None) -> None:
+    """Raise a `ValidationError` with all faults, each at the path of its key, and those of ``error`` before them.
+
+    Return if there is none.
+    """
     errors = [
         InitErrorDetails(type="value_error", loc=where, input="", ctx={"error": ValueError(fault)})
         for where, fault in faults
     ]
+    if error is not None:
+        errors = [
+            InitErrorDetails(type=one["type"], loc=one["loc"], input=one["input"], ctx=one.get("ctx", {}))
+            for one in error.errors(include_url=False)
+        ] + errors
     if errors:
         raise ValidationError.from_exception_data("request", errors, hide_input=True)
+
+
+def _header_faults(written: Mapping[Any, Any]) -> Iterator[tuple[Where, str]]:
+    """Yield what is wrong with each header, beyond the form of its name and of its text."""
+    names: set[str] = set()
+    for name, text in written.items():
+        lower = str(name).lower()
+        if lower in FIXED_HEADERS:
+            yield (name,), f"{name} is set by tokend itself"
+        elif lower in names:
+            yield (name,), "a header stands here twice: upper and lower case do not make two of it"
+        names.add(lower)
+        if not all(part.isprintable() and part.isascii() for part in _literals(text)):
+            yield (name,), "a header's value is one line of ASCII"
+
+
+def _literals(text: Any) -> list[str]:
+    """Return the literal parts of a text, as it is written or parsed; none where it cannot be read."""
+    try:
+        parsed = Text.parse(text) if isinstance(text, str) else text
+    except ValueError:
+        return []
+    return [part for part in parsed.parts if isinstance(part, str)] if isinstance(parsed, Text) else []

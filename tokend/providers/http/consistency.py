@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import InitErrorDetails
 
-from tokend.plugin.declared.computed_value import ComputedValue
+from tokend.plugin.declared.computed_value import ComputedValue, Part
 from tokend.plugin.declared.ready_headers import header_faults
-from tokend.plugin.declared.request import RequestSettings, Where
+from tokend.plugin.declared.request import RequestSettings, Where, refuse_keys
 from tokend.plugin.declared.request_names import faults as name_faults_of
-from tokend.plugin.declared.request_names import name_faults, value_faults
+from tokend.plugin.declared.request_names import name_faults, needed, value_faults
 from tokend.providers.http.login_rules import REFRESH_TOKEN, file_faults, login_faults, names_brought, refresh_faults
 from tokend.providers.http.login_settings import LoginSettings
 from tokend.providers.http.names import of_token
@@ -25,7 +24,7 @@ M = TypeVar("M", bound=BaseModel)
 
 def faults(table: Table) -> Iterator[Fault]:
     """Yield the faults of a table, as it is written or as its fields are."""
-    values = _values(table)
+    values, all_right = _values(table)
     secrets = _table(table, "named_secrets", "secrets")
     answer = _table(table, "answer")
     held = [*secrets, *of_token(name for key in ("extra", "secret_extra") for name in _table(answer, key))]
@@ -42,37 +41,29 @@ def faults(table: Table) -> Iterator[Fault]:
     if renew is not None:
         yield from name_faults_of(renew, values, renewing, ("renew",))
     if login is not None:
-        yield from login_faults(login, request, values, secrets)
-    yield from refresh_faults(answer, renew, values)
+        yield from login_faults(login, request if all_right else None, values, secrets)
+    uses = REFRESH_TOKEN in needed(renew, values) if renew is not None else table.get("renew") is not None
+    yield from refresh_faults(answer, uses_refresh_token=uses or not all_right)
     yield from file_faults(table, answer)
     if request is not None and renew is not None and renew.url.origin != request.url.origin:
         yield ("renew", "url"), "its scheme, host and port must be those of request.url: the token is sent there"
     headers = {name: text for name, text in _table(table, "headers").items() if isinstance(text, str)}
     yield from header_faults(headers, values, held)
-    for key, needed in (("unit", ("expires_in", "refresh_expires_in")), ("timezone", ("expires_at",))):
-        if _written(answer, key) and not any(_written(answer, one) for one in needed):
-            yield ("answer", key), f"it is for {needed[0]}, of which answer says no place"
+    for key, needing in (("unit", ("expires_in", "refresh_expires_in")), ("timezone", ("expires_at",))):
+        if _written(answer, key) and not any(_written(answer, one) for one in needing):
+            yield ("answer", key), f"it is for {needing[0]}, of which answer says no place"
 
 
 def raise_faults(found: Iterable[Fault], error: ValidationError | None = None) -> None:
     """Raise a `ValidationError` with ``found`` and the errors of ``error``. Return if there is none."""
-    details = [
-        InitErrorDetails(type="value_error", loc=where, input="", ctx={"error": ValueError(fault)})
-        for where, fault in found
-    ]
-    if error is not None:
-        details = [
-            InitErrorDetails(type=one["type"], loc=one["loc"], input=one["input"], ctx=one.get("ctx", {}))
-            for one in error.errors(include_url=False)
-        ] + details
-    if details:
-        raise ValidationError.from_exception_data("http", details, hide_input=True)
+    refuse_keys(found, error)
 
 
-def _values(table: Table) -> dict[str, ComputedValue]:
-    """Return the values that are right by themselves."""
+def _values(table: Table) -> tuple[dict[str, ComputedValue], bool]:
+    """Return the values, and whether each is right by itself: one that is not is an empty text here."""
     found = {name: _made(ComputedValue, one) for name, one in _table(table, "values").items()}
-    return {name: one for name, one in found.items() if one is not None}
+    empty = ComputedValue(parts=(Part(text=""),))
+    return {name: one or empty for name, one in found.items()}, None not in found.values()
 
 
 def _request(table: Table, key: str) -> RequestSettings | None:

@@ -41,10 +41,10 @@ def names_brought(login: Table) -> list[str]:
     return [f"login.{name}" for name in (*names, REDIRECT)] if login else []
 
 
-def refresh_faults(answer: Table, renew: RequestSettings | None, values: Values) -> Iterator[Fault]:
-    """Yield the faults of the keys about refresh tokens."""
+def refresh_faults(answer: Table, *, uses_refresh_token: bool) -> Iterator[Fault]:
+    """Yield the faults of the keys about refresh tokens. ``uses_refresh_token``: ``renew`` does, or may."""
     has_place = answer.get(REFRESH_TOKEN) is not None
-    if has_place and (renew is None or REFRESH_TOKEN not in needed(renew, values)):
+    if has_place and not uses_refresh_token:
         yield ("answer", REFRESH_TOKEN), "it is for renew of kind http, which does not use {refresh_token}"
     if answer.get("refresh_expires_in") is not None and not has_place:
         yield ("answer", "refresh_expires_in"), "it is for refresh_token, of which answer says no place"
