@@ -59,6 +59,7 @@ def test_a_hash_is_encoded_as_the_table_says() -> None:
     digest = hashlib.sha256(b"A\xff\x00x").digest()
     keys: dict[str, Any] = {"hash": "sha256", "parts": ["a", "b", {"text": "x"}]}
     assert text(**keys) == text(**keys, output="hex") == digest.hex()
+    assert text(**keys, output="hex-upper") == digest.hex().upper()
     assert text(**keys, output="base64", prefix="v=") == "v=" + base64.b64encode(digest).decode()
     assert text(**keys, output="base64url") == base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
@@ -75,7 +76,8 @@ def test_a_nested_hash_is_bytes_unless_the_table_says_otherwise() -> None:
     inner = hashlib.md5(b"A-x", usedforsecurity=False)
     nested: dict[str, Any] = {"hash": "md5", "parts": ["a", {"text": "x"}], "separator": "-"}
     assert text(hash="sha1", parts=["a", nested]) == _sha1(b"A" + inner.digest()).hexdigest()
-    assert text(hash="sha1", parts=[{**nested, "output": "hex"}]) == _sha1(inner.hexdigest().encode()).hexdigest()
+    for output, encoded in (("hex", inner.hexdigest()), ("hex-upper", inner.hexdigest().upper())):
+        assert text(hash="sha1", parts=[{**nested, "output": output}]) == _sha1(encoded.encode()).hexdigest()
 
 
 def test_a_query_is_sorted_or_decoded_or_both() -> None:

@@ -60,8 +60,32 @@ def test_what_holds_is_what_jmespath_calls_true(text: str, held: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "slips"),
+    [
+        ('code == "BAD"', ["\"BAD\" is a field here: write 'BAD' for the text"]),
+        ('errors[?error.code != "A" && `1` == "2"]',
+         ["\"A\" is a field here: write 'A' for the text", "\"2\" is a field here: write '2' (a text) or `2` (JSON)"]),
+        ("success == true", ["true is a field here: write `true` in backticks"]),
+        ("null != error", ["null is a field here: write `null` in backticks"]),
+        ('ok == "true"', ["\"true\" is a field here: write 'true' (a text) or `true` (JSON)"]),
+        ("ok && !false", ["false is a field here: write `false` in backticks"]),
+        ('contains(error, "it\'s")', ["\"it's\" is a field here: write 'it\\'s' for the text"]),
+        ('"p-captcha" == `true`', []), ("code == 'BAD' && ok == `true` && error == `null`", []),
+        ('a."b-c" == d.true', []), ('a == b."c-d"', []), ('contains("a-b", c) || not_null(a, "b-c")', []),
+        ("code == other", []), ("[true, {null: null}]", []),
+    ],
+)  # fmt: skip
+def test_a_field_that_was_probably_meant_as_a_value_is_a_slip(text: str, slips: list[str]) -> None:
+    """A field that the answer lacks is null, and equals another one that it lacks."""
+    assert sorted(Expression(text).slips()) == sorted(slips)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("code == 1004", "character 9: 1: it does not belong here: write `1004` in backticks$"),
+        ("a[?b > -1.5]", "character 8: -: it does not belong here: write `-1.5` in backticks$"),
+        ("contains(a, 5)", "write `5` in backticks$"), ("a.5", "character 3: 5: it does not belong here$"),
         ("", "not empty"), (" ", "not empty"),
         ("a.", "ends too early, after character 2|character 3: it does not belong"),
         ("a]", r"character 2: \]"), ("result..token", r"character 8: \."), ("'x", "character 1: ': it opens"),

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tests.plugin.declared.replies import answer
-from tokend.plugin.declared.token_members import made_headers, members, token_type, with_headers
+from tokend.plugin.declared.places import Place
+from tokend.plugin.declared.token_members import made_headers, members, token_at, token_type, with_headers
 from tokend.values.errors import ServerSettingsError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
@@ -13,6 +14,17 @@ from tokend.values.tokens import Token
 
 def token(kind: str = "Bearer", **extra: Any) -> Token:
     return Token(Secret("fake"), kind, answer().reply.sent_at, None, extra=members(extra, {}))
+
+
+@pytest.mark.parametrize("text", ["Service is down, try later", "one\ntwo", "one\ttwo", "one\x1ftwo", "", None])
+def test_a_whole_text_with_white_space_in_it_is_no_token(text: Any) -> None:
+    """It is a message for people; elsewhere a space belongs to a token."""
+    whole = Place.model_validate({"text": True})
+    with pytest.raises(TransientError):
+        token_at(whole, text, "api.example")
+    assert token_at(whole, "one.two", "api.example").reveal() == "one.two"
+    for place in (None, Place.model_validate({"header": "X-Token"})):
+        assert token_at(place, "one two", "api.example").reveal() == "one two"
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import pytest
 
 from tests.providers.http.asking import OLD, TOKEN, error_of, granted, held, token_of
 from tests.providers.live import NOW, at
+from tests.upstream.loopback import reply
 from tokend.providers.http.tokens import is_later
 from tokend.values.errors import TransientError
+from tokend.values.secret import Secret
 
 JWT = "e30.eyJleHAiOjE3MDAwMDAwNjB9.x"  # ends a minute after NOW
 
@@ -46,6 +48,15 @@ def test_an_answer_without_the_named_end_is_discarded(named: str) -> None:
     error = error_of(granted(life=None), answer={"token": "token", named: "life"})
     assert isinstance(error, TransientError)
     assert "answer.lifetime" in str(error)
+
+
+def test_a_message_in_the_whole_text_is_no_token() -> None:
+    """A server that is down may say so with a status of success."""
+    text = {"token": {"text": True}, "expires_in": None, "lifetime": "1h"}
+    error = error_of(reply(b"Service is down, planted"), answer=text)
+    assert isinstance(error, TransientError)
+    assert "the text is no token" in str(error)
+    assert token_of(reply(f" {TOKEN}\n".encode()), answer=text).value == Secret(TOKEN)
 
 
 def test_a_promise_is_cut_and_an_impossible_one_is_discarded() -> None:

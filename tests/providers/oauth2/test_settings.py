@@ -119,6 +119,10 @@ def test_warnings_are_about_what_is_not_hidden_and_what_is_not_there() -> None:
         "token_parameters.x", "request.headers.X", 'request.encoding = "query"',
     ]  # fmt: skip
     assert planted not in str(said)
+    slips = settings(answer={"token": "t[?ok == true]"}, errors=[{"when": 'a == "B"', "means": "rejected"}])
+    assert [one.partition(":")[0] for one in slips.warnings({})] == ["answer.token", "errors.0.when"]
+    named = settings(token_parameters={"password": "planted", "grant": "password"})
+    assert [one.partition(":")[0] for one in named.warnings({})] == ["token_parameters.password"]
     first = settings(grant="refresh_token", refresh_token=env("API_KEY"))
     assert list(first.warnings({"refresh_token": Secret("x")})) == []
     assert "while there is no login" in next(first.warnings({}))

@@ -25,6 +25,13 @@ def test_an_end_is_told_in_several_ways(members: dict[str, Any], life: float | N
     assert token_of(granted(**members)).life_seconds == (None if life is None else pytest.approx(life))
 
 
+def test_a_message_in_the_whole_text_is_no_token() -> None:
+    """A server that is down may say so with a status of success."""
+    error = error_of(reply(b"Service is down, planted"), answer={"token": {"text": True}})
+    assert isinstance(error, TransientError)
+    assert "the text is no token" in str(error)
+
+
 @pytest.mark.parametrize("life", [0, -1, "3600abc", True, [], {}, "", 10**9, 1e300, "NaN"], ids=repr)
 def test_an_impossible_life_is_discarded(life: Any) -> None:
     """It would cause requests without end, or a token that is never renewed."""

@@ -82,6 +82,9 @@ class _Parser(parser.Parser):  # type: ignore[misc]  # the library has no types
             raise exceptions.ParseError(token["start"], token["value"], token["type"])
         return parser.ParsedResult(expression, parsed)
 
+    def _token_nud_quoted_identifier(self, token: Node) -> Node:
+        return {**super()._token_nud_quoted_identifier(token), "is_quoted": True}
+
 
 class _Interpreter(visitor.TreeInterpreter):  # type: ignore[misc]  # the library has no types
     """The library's interpreter, which counts the nodes of the tree and of the values that it works on.

@@ -20,7 +20,7 @@ from tokend.plugin.settings_base import Duration, Settings
 from tokend.signing.request_hash import sorted_query
 
 HashName = Literal["md5", "sha1", "sha256", "sha384", "sha512"]
-Encoding = Literal["hex", "base64", "base64url", "text"]
+Encoding = Literal["hex", "hex-upper", "base64", "base64url", "text"]
 Below = tuple[str | int, ...]
 
 
@@ -36,7 +36,7 @@ class Part(Settings):
     parts: Annotated[tuple["PartField", ...], Field(strict=False)] = ()
     separator: str = ""
     # Of the nested hash: its bytes, or a text.
-    output: Literal["raw", "hex", "base64"] = "raw"
+    output: Literal["raw", "hex", "hex-upper", "base64"] = "raw"
 
     @model_validator(mode="after")
     def _one_sort(self) -> Self:
@@ -143,7 +143,7 @@ class ComputedValue(Settings):
         if self.totp is None and {"digits", "period", "algorithm"} & self._changed():
             raise ValueError("digits, period and algorithm are for totp")
         if self.output == "text" and given:
-            raise ValueError("a hash is bytes: output is hex, base64 or base64url")
+            raise ValueError("a hash is bytes: output is hex, hex-upper, base64 or base64url")
         return self
 
     def _changed(self) -> set[str]:
@@ -188,6 +188,8 @@ class ComputedValue(Settings):
 def _encoded(raw: bytes, output: str) -> str:
     if output == "hex":
         return raw.hex()
+    if output == "hex-upper":
+        return raw.hex().upper()
     if output == "base64":
         return base64.b64encode(raw).decode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -3,6 +3,8 @@
 The library `jmespath` is imported by the first expression.
 """
 
+import json
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Any
@@ -15,6 +17,12 @@ from tokend.values.near_miss import did_you_mean
 LONGEST_EXPRESSION = 1000
 # Deepest nesting of an expression: each level takes a few calls of the parser and of the interpreter.
 DEEPEST = 50
+_JSON_WORDS = frozenset({"true", "false", "null"})
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+# What stands before a value.
+_BEFORE_VALUE = tuple("=<>(,?&|")
+# Functions whose second argument is hardly ever a field.
+_TEXT_SECOND = frozenset({"contains", "starts_with", "ends_with"})
 
 
 class Expression:
@@ -54,6 +62,20 @@ class Expression:
         """
         found = self.find(document)
         return not (found is None or found is False or (isinstance(found, str | list | dict) and not found))
+
+    def slips(self) -> Iterator[str]:
+        """Yield a message for each field that was probably meant as a value: ``code == "BAD"``, ``ok == true``.
+
+        Such a field is null in most answers, and null equals null.
+        """
+        for node, _ in _nodes(self._tree):
+            for child, is_operand, may_be_text in _values_of(node):
+                if child.get("type") != "field":
+                    continue
+                is_quoted = child.get("is_quoted", False)
+                is_word = child["value"] in _JSON_WORDS and (is_operand or not is_quoted)
+                if is_word or (is_quoted and may_be_text):
+                    yield _slip(child["value"], is_quoted=is_quoted)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Expression) and self.text == other.text
@@ -97,7 +119,8 @@ def _parse(text: str) -> dict[str, Any]:
     except exceptions.IncompleteExpressionError:
         raise ValueError(f"not JMESPath: it ends too early, after character {len(text)}") from None
     except exceptions.ParseError as error:
-        raise ValueError(_at(text, error.lex_position, "it does not belong here")) from None
+        advice = _number_advice(text, error.lex_position)
+        raise ValueError(_at(text, error.lex_position, f"it does not belong here{advice}")) from None
     except RecursionError:
         raise ValueError(f"an expression is nested at most {DEEPEST} levels deep") from None
     except ValueError:
@@ -112,6 +135,35 @@ def _at(text: str, position: int, what: str) -> str:
     found = text[position : position + 1]
     shown = f": {found}" if found.isprintable() and found.strip() else ""
     return f"not JMESPath: character {position + 1}{shown}: {what}"
+
+
+def _number_advice(text: str, position: int) -> str:
+    """Return what to write for a number at a position where a value may stand; empty for anything else."""
+    found = _NUMBER.match(text, position)
+    before = text[:position].rstrip()
+    return f": write `{found[0]}` in backticks" if found and (not before or before.endswith(_BEFORE_VALUE)) else ""
+
+
+def _values_of(node: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bool, bool]]:
+    """Yield the parts of a node that may be values: whether it is compared, and whether it stands where a text does."""
+    sort, children = node["type"], node.get("children", ())
+    if sort == "comparator":
+        yield children[0], True, False
+        yield children[1], True, True
+    elif sort in {"and_expression", "or_expression", "not_expression"}:
+        yield from ((child, False, False) for child in children)
+    elif sort == "function_expression":
+        has_text = node["value"] in _TEXT_SECOND
+        yield from ((child, has_text, has_text and index == 1) for index, child in enumerate(children))
+
+
+def _slip(name: str, *, is_quoted: bool) -> str:
+    shown = json.dumps(name, ensure_ascii=False)
+    if not is_quoted:
+        return f"{name} is a field here: write `{name}` in backticks"
+    as_text = shown[1:-1].replace('\\"', '"').replace("'", "\\'")
+    as_json = f" (a text) or `{name}` (JSON)" if name in _JSON_WORDS or _NUMBER.fullmatch(name) else " for the text"
+    return f"{shown} is a field here: write '{as_text}'{as_json}"
 
 
 def _nodes(tree: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:

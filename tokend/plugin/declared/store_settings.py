@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from tokend.plugin.declared.error_rows import ErrorRow
 from tokend.plugin.declared.literal_secrets import literal_secrets
+from tokend.plugin.declared.literal_slips import literal_slips
 from tokend.plugin.declared.request import FIXED_HEADERS, RequestSettings, Where, refuse_keys, unknown_names
 from tokend.plugin.declared.store_answers import InspectRequest, RemoveRequest, SecondRequest, WriteAnswer
 from tokend.plugin.remote_sink import HttpSinkSettings, ValuesSettings
@@ -86,10 +87,16 @@ class DeclaredStoreSettings(ValuesSettings, HttpSinkSettings):
         return not {"expires_at", "expires_at_unix"}.isdisjoint(names_of(self.request))
 
     def warnings(self, revealed: Mapping[str, Secret]) -> Iterator[str]:  # noqa: ARG002  # what every kind gets
-        """Yield a warning for each text that looks like a secret: only ``auth`` is read, hidden and watched as one."""
+        """Yield warnings: slips in expressions, texts that look like secrets: only ``auth`` is hidden and watched."""
         for table, request in self._tables():
             for place in literal_secrets(request, str(table[0])):
                 yield f"{place}: this looks like a secret in the configuration itself; the place for one is auth"
+        for key, table in (
+            ("answer", self.answer),
+            ("errors", self.errors),
+            *((str(at[0]), t) for at, t in self._tables()),
+        ):
+            yield from literal_slips(table, key)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tokend.plugin.declared.placeholders import Value, as_text
+from tokend.plugin.declared.places import Place
 from tokend.plugin.declared.ready_headers import header_texts
 from tokend.plugin.response_status import token_value
 from tokend.values.errors import ServerSettingsError, TransientError
@@ -17,6 +18,16 @@ from tokend.values.tokens import JSON, Token
 NOT_APPLICABLE = "N_A"
 BEARER = "Bearer"
 _HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
+
+
+def token_at(place: Place | None, value: Any, host: str) -> Secret:
+    """Return the token found at a place. Raises `TransientError` for what is none, as `token_value`.
+
+    A whole text with white space in it is a message, not a token.
+    """
+    if place is not None and place.text_body and isinstance(value, str) and len(value.split()) > 1:
+        raise TransientError(f"{host} answered without a token: the text is no token, it has white space in it")
+    return token_value(value, host)
 
 
 def token_type(value: Any, host: str) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokend.plugin.declared.placeholders import Value
+from tokend.plugin.declared.places import Place
 from tokend.plugin.declared.request import RequestSettings
 from tokend.plugin.declared.token_ends import refresh_end
+from tokend.plugin.declared.token_members import token_at
 from tokend.plugin.login import RememberingRuntime
-from tokend.plugin.response_status import token_value
 from tokend.plugin.vendor_words import with_words
 from tokend.providers.http.exchange import Answered, ask
 from tokend.providers.http.found import Found
@@ -51,7 +52,7 @@ def granted_of(
     neither.
     """
     found, sent = answered.found, answered.sent
-    refresh_token = _refresh_token(found, sent.host)
+    refresh_token = _refresh_token(settings.answer.refresh_token, found, sent.host)
     token, fault = None, None
     try:
         token = _token(settings, answered, previous, is_refresh=is_refresh)
@@ -85,10 +86,10 @@ def _token(settings: HttpSettings, answered: Answered, previous: Token | None, *
     return renewed_token(settings, answered, previous)
 
 
-def _refresh_token(found: Found, host: str) -> Secret | None:
+def _refresh_token(place: Place | None, found: Found, host: str) -> Secret | None:
     """Return the refresh token of a success; None if there is none that could be sent."""
     try:
-        return token_value(found.values["refresh_token"], host)
+        return token_at(place, found.values["refresh_token"], host)
     except TransientError:
         return None
 

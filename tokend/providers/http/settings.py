@@ -12,6 +12,7 @@ from tokend.plugin.declared.answer_rows import Rows
 from tokend.plugin.declared.error_rows import SuccessStatuses
 from tokend.plugin.declared.expressions import ExpressionField
 from tokend.plugin.declared.literal_secrets import literal_secrets
+from tokend.plugin.declared.literal_slips import literal_slips
 from tokend.plugin.declared.named_settings import NamedSettings
 from tokend.plugin.declared.places import PlaceField
 from tokend.plugin.declared.ready_headers import header_texts
@@ -85,12 +86,14 @@ class ExchangeSettings(ConnectionSettings, NamedSettings):
         return {"request": self.request}
 
     def warnings(self, secrets: Mapping[str, Secret]) -> Iterator[str]:  # noqa: ARG002  # what every kind gets
-        """Yield warnings: texts that look like secrets, secrets in a URL, a token of which nothing says the end."""
+        """Yield warnings: texts that look like secrets, secrets in a URL, slips in expressions, no end."""
         for table, request in self.requests.items():
             for place in literal_secrets(request, table):
                 yield f"{place}: this looks like a secret in the configuration itself; the place for one is secrets"
             for place, name in names_in_url(self, request):
                 yield f"{table}.{place}: {{{name}}} stands in the URL, which servers and proxies log"
+        yield from literal_slips(self.answer, "answer")
+        yield from literal_slips(self.errors, "errors")
         answer = self.answer
         ends = (answer.expires_in, answer.expires_at, answer.expires_daily, answer.lifetime, self.max_lifetime)
         if all(one is None for one in ends):

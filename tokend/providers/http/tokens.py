@@ -4,8 +4,7 @@ from dataclasses import replace
 
 from tokend.plugin.declared.signed_request import Names
 from tokend.plugin.declared.token_ends import token_end
-from tokend.plugin.declared.token_members import as_values, members, token_type, with_headers
-from tokend.plugin.response_status import token_value
+from tokend.plugin.declared.token_members import as_values, members, token_at, token_type, with_headers
 from tokend.plugin.token_expiry import jwt_expiry
 from tokend.providers.http.exchange import Answered
 from tokend.providers.http.found import Found
@@ -52,7 +51,7 @@ def _token(settings: ExchangeSettings, answered: Answered) -> Token:
     found, host = answered.found, answered.sent.host
     if found.values["token"] is None and found.problem is not None:
         raise TransientError(found.problem)
-    value = token_value(found.values["token"], host)
+    value = token_at(settings.answer.token, found.values["token"], host)
     kind = token_type(found.values["token_type"], host)
     ends = _end(settings, found, value, host)
     return Token(value, kind, found.reply.sent_at, ends, extra=members(found.extra, found.secret_extra))

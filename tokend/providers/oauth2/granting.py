@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tokend.plugin.declared.places import Place
 from tokend.plugin.declared.token_ends import refresh_end
-from tokend.plugin.response_status import token_value
+from tokend.plugin.declared.token_members import token_at
 from tokend.plugin.vendor_words import with_words
 from tokend.providers.oauth2.answers import Answer
 from tokend.providers.oauth2.exchange import Answered
@@ -36,7 +37,7 @@ def granted_of(
     A new refresh token is kept even if the token beside it is unusable. Raises the `AttemptError` of any other answer.
     """
     answer, sent = answered.answer, answered.sent
-    refresh_token = _refresh_token(answer, sent.host)
+    refresh_token = _refresh_token(settings.answer.refresh_token, answer, sent.host)
     if answer.row is not None or not (answer.is_granted or refresh_token is not None):
         try:
             refuse(answer, sent)
@@ -52,7 +53,7 @@ def granted_of(
         try:
             token = token_of(settings, answer, sent.host)
         except AttemptError as error:
-            if refresh_token is None and _has_no_token(answer, sent.host):
+            if refresh_token is None and _has_no_token(settings.answer.token, answer, sent.host):
                 raise with_words(LostAnswerError(error.detail), answer.reply, sent.secrets) from None
             fault = with_words(error, answer.reply, sent.secrets)
     subject = _subject(settings, answer)
@@ -71,19 +72,19 @@ def granted_of(
     )
 
 
-def _refresh_token(answer: Answer, host: str) -> Secret | None:
+def _refresh_token(place: Place | None, answer: Answer, host: str) -> Secret | None:
     """Return the refresh token of a success; None if there is none that could be sent."""
     if not 200 <= answer.reply.status < 300:
         return None
     try:
-        return token_value(answer.values["refresh_token"], host)
+        return token_at(place, answer.values["refresh_token"], host)
     except TransientError:
         return None
 
 
-def _has_no_token(answer: Answer, host: str) -> bool:
+def _has_no_token(place: Place | None, answer: Answer, host: str) -> bool:
     try:
-        token_value(answer.values["token"], host)
+        token_at(place, answer.values["token"], host)
     except TransientError:
         return True
     return False

@@ -9,6 +9,8 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_va
 
 from tokend.plugin.connection_settings import ConnectionSettings
 from tokend.plugin.declared.answer_rows import Rows
+from tokend.plugin.declared.literal_secrets import is_literal_secret
+from tokend.plugin.declared.literal_slips import literal_slips
 from tokend.plugin.declared.placeholders import TextField
 from tokend.plugin.field_roles import Absence, Role
 from tokend.plugin.secret_source import SecretField
@@ -126,17 +128,19 @@ class OAuth2Settings(ConnectionSettings, HeldSettings):
         return "resource", self.resource[0] if self.resource else ""
 
     def warnings(self, secrets: Mapping[str, Secret]) -> Iterator[str]:
-        """Yield warnings: texts that look like secrets, secrets in a URL, a first refresh token that is not there."""
+        """Yield warnings: texts that look like secrets, slips in expressions, an absent refresh token."""
         for key, texts in (
             ("token_parameters", self.token_parameters),
             ("login_parameters", self.login_parameters),
             ("request.headers", self.request.headers),
         ):
             for name, text in texts.items():
-                if looks_secret(text):
+                if looks_secret(text) or (key != "request.headers" and is_literal_secret(name, text)):
                     yield f"{key}.{name}: this looks like a secret in the configuration itself, which is not hidden"
         if self.request.encoding == "query":
             yield 'request.encoding = "query": what is sent stands in the URL, which servers and proxies log'
+        yield from literal_slips(self.answer, "answer")
+        yield from literal_slips(self.errors, "errors")
         source = self.refresh_token
         if source is not None and not source.is_read_later and "refresh_token" not in secrets:
             yield f"refresh_token cannot be read ({source}): it is needed while there is no login"

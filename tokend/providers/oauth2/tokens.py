@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokend.plugin.declared.token_ends import refresh_end, token_end
-from tokend.plugin.declared.token_members import members, token_type, with_headers
-from tokend.plugin.response_status import token_value
+from tokend.plugin.declared.token_members import members, token_at, token_type, with_headers
 from tokend.plugin.token_expiry import jwt_part
 from tokend.providers.oauth2.answers import Answer
 from tokend.providers.oauth2.settings import OAuth2Settings
@@ -20,7 +19,7 @@ _ABSOLUTE = ("expires_on", "expires_at")
 def token_of(settings: OAuth2Settings, answer: Answer, host: str) -> Token:
     """Make the token of an answer. Raises `TransientError` for one that is unusable."""
     reply, values = answer.reply, answer.values
-    value = token_value(values["token"], host)
+    value = token_at(settings.answer.token, values["token"], host)
     kind = token_type(values["token_type"], host)
     extra = members(answer.extra, answer.secret_extra)
     ends = _end(settings, answer, value, host)
