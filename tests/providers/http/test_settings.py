@@ -115,7 +115,7 @@ def test_all_that_asks_one_host_shares_its_pauses() -> None:
         ({"request": {"url": "/token/{key}"}}, "request.url: {key} stands in the URL"),
         ({"request": {"query": {"k": "{key}"}}}, "request.query.k: {key} stands in the URL"),
         ({"renew": {"query": {"t": "{token}"}}}, "renew.query.t: {token} stands in the URL"),
-        ({"answer": {"token": "t", "expires_in": "e", "success": "ok == true"}}, "answer.success: true is a field here: write `true`"),
+        ({"answer": {"token": "t", "lifetime": "1h", "success": "ok == true"}}, "answer.success: true is a field here"),
         ({"errors": [{"when": 'code == "BAD"', "means": "rejected"}]}, "errors.0.when: \"BAD\" is a field here"),
         ({"request": {"json": {"password": "planted"}}}, "request.json.password: this looks like a secret"),
         ({"answer": {"token": "t"}}, "answer: nothing says when the token ends"),

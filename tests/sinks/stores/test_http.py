@@ -103,6 +103,19 @@ def refused(one: HttpSink, call: str = "put", known: Mark | None = None) -> Sink
 # ------------------------------------------------------------------ what is sent
 
 
+def test_a_field_that_was_probably_meant_as_a_value_is_a_warning() -> None:
+    """In the answers, in the rows, and in the further requests."""
+    slips = sink(
+        answer={"success": "ok == true"},
+        errors=[{"when": 'code == "BAD"', "means": "rejected"}],
+        remove={"method": "DELETE", "url": f"{HOST}/x", "answer": {"absent": "gone == true"}},
+    )
+    assert [one.partition(":")[0] for one in slips.warnings({})] == [
+        "answer.success", "errors.0.when", "remove.answer.absent",
+    ]  # fmt: skip
+    assert [*sink(answer={"success": "ok == `true`"}).warnings({})] == []
+
+
 def test_placeholders_are_filled_in() -> None:
     """In the URL percent-encoded, in JSON as strings; numbers alone stay numbers."""
     request = {

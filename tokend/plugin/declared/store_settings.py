@@ -91,12 +91,10 @@ class DeclaredStoreSettings(ValuesSettings, HttpSinkSettings):
         for table, request in self._tables():
             for place in literal_secrets(request, str(table[0])):
                 yield f"{place}: this looks like a secret in the configuration itself; the place for one is auth"
-        for key, table in (
-            ("answer", self.answer),
-            ("errors", self.errors),
-            *((str(at[0]), t) for at, t in self._tables()),
-        ):
-            yield from literal_slips(table, key)
+        yield from literal_slips(self.answer, "answer")
+        yield from literal_slips(self.errors, "errors")
+        for where, request in self._tables():
+            yield from literal_slips(request, *where)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
