@@ -110,7 +110,8 @@ def test_an_item_is_written_found_by_others_waited_for_and_removed(tmp_path: Pat
     done = subprocess.run(
         [session, "--", sys.executable, "-c", SCRIPT], cwd=ROOT, env=own, capture_output=True, text=True, timeout=100
     )
-    assert done.stdout == "done\n", done.stdout + done.stderr
+    # gnome-keyring-daemon may print where it listens.
+    assert "done" in done.stdout.splitlines(), done.stdout + done.stderr
 
 
 def test_without_a_bus_there_is_no_keyring(tmp_path: Path) -> None:
