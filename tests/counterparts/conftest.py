@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests.counterparts.chromium import Chromium, browser
-from tests.counterparts.programs import Counterpart, answers_http, answers_tcp, node_package, program, started
+from tests.counterparts.programs import (
+    Counterpart,
+    answers_http,
+    answers_tcp,
+    nats_server_in,
+    node_package,
+    program,
+    started,
+)
 from tests.counterparts.signing_keys import ES256_JWK
 
 ROOT_TOKEN = "fake-root-token"
@@ -62,13 +70,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counterpa
 @pytest.fixture(scope="module")
 def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counterpart]:
     """A NATS server with JetStream, without accounts."""
-    server = program("nats-server", package="apt-get install nats-server")
-    directory = tmp_path_factory.mktemp("nats")
-    with started(
-        lambda port: [server, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(directory / "streams")],
-        directory,
-        answers=answers_tcp,
-    ) as running:
+    with nats_server_in(tmp_path_factory.mktemp("nats")) as running:
         yield running
 
 

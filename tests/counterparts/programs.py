@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -132,6 +132,16 @@ def post_form(server: Counterpart, path: str, **fields: str) -> Any:
     except urllib.error.HTTPError as refused:
         with refused:
             return json.loads(refused.read())
+
+
+def nats_server_in(directory: Path) -> AbstractContextManager[Counterpart]:
+    """A NATS server with JetStream, without accounts."""
+    server = program("nats-server", package="apt-get install nats-server")
+    return started(
+        lambda port: [server, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(directory / "streams")],
+        directory,
+        answers=answers_tcp,
+    )
 
 
 def answers_tcp(one: Counterpart) -> bool:

@@ -109,6 +109,9 @@ class ScriptedRuntime:
     async def remember(self, key: str, document: JSON) -> None:
         assert document
 
+    async def commit(self, key: str, change: Callable[[JSON], JSON]) -> JSON:
+        return change(None)
+
     async def run_in_thread(self, call: Callable[[], T], *, seconds: float) -> T:
         return call()
 

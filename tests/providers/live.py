@@ -57,6 +57,11 @@ class LiveRuntime:
     async def remember(self, key: str, document: JSON) -> None:
         self.kept[key] = Remembered(document, self.clock.instant())
 
+    async def commit(self, key: str, change: Callable[[JSON], JSON]) -> JSON:
+        kept = self.kept.get(key)
+        await self.remember(key, new := change(None if kept is None else kept.document))
+        return new
+
     async def reveal(self, source: SecretSource) -> Secret:
         return read_secret(source, self._environ)
 

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -61,6 +61,11 @@ class _Runtime(LiveRuntime):
 
     async def remember(self, key: str, document: JSON) -> None:
         self._kept[key] = Remembered(document, self.clock.instant())
+
+    async def commit(self, key: str, change: Callable[[JSON], JSON]) -> JSON:
+        kept = self._kept.get(key)
+        await self.remember(key, new := change(None if kept is None else kept.document))
+        return new
 
 
 @dataclass

@@ -4,6 +4,7 @@ The engine journals each exchange before it is sent, saves what was granted befo
 answer means for the login (`engine/policy/login_outcome`). A kind makes one exchange per call.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
@@ -36,6 +37,12 @@ class RememberingRuntime(Runtime, Protocol):
 
     async def remember(self, key: str, document: JSON) -> None:
         """Keep a document under ``key``. It holds no secret."""
+
+    async def commit(self, key: str, change: Callable[[JSON], JSON]) -> JSON:
+        """Replace the document under ``key`` by ``change`` of it (of None, where there is none); return the new one.
+
+        It is saved when this returns. Raises `StoreError` where it cannot be: then nothing has changed.
+        """
 
 
 @runtime_checkable
@@ -114,7 +121,7 @@ class BrowserLogin:
     """
 
     url: str = field(repr=False)
-    redirect_uri: str
+    redirect_uri: str = field(repr=False)
     state: Secret
     verifier: Secret | None
     nonce: Secret | None = None

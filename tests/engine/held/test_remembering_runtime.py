@@ -11,7 +11,7 @@ from tests.fakes import HOUR, FakeHeld, World, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.login import RememberingRuntime
-from tokend.values.errors import TransientError
+from tokend.values.errors import StoreError, TransientError
 from tokend.values.logins import Granted, Login
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
@@ -82,5 +82,43 @@ def test_a_kind_without_a_login_may_keep_documents_too() -> None:
         assert KEPT[0] is None
         assert KEPT[1:] == [*range(1, len(KEPT))]
         assert len(KEPT) > 2
+
+    run_virtually(main)
+
+
+class Counter(FakeHeld):
+    """A kind that counts its attempts in a document, which must be saved before."""
+
+    keeps_documents: ClassVar[bool] = True
+
+    async def fetch(self, runtime: RememberingRuntime, previous: Token | None) -> Token:  # type: ignore[override]
+        await runtime.remember("another", "fake")
+        try:
+            counted = await runtime.commit("counter", lambda kept: kept + 1 if isinstance(kept, int) else 1)
+        except StoreError as error:
+            KEPT.append(error.detail)
+            raise TransientError("it cannot be saved") from None
+        kept = runtime.recall("counter")
+        KEPT.append((counted, None if kept is None else kept.document))
+        now = runtime.clock.instant()
+        return Token(Secret(f"fake-{counted}"), "Bearer", now, now.after(HOUR))
+
+
+def test_a_document_is_changed_only_if_that_is_saved() -> None:
+    """A full disk: nothing has changed, also in memory."""
+
+    async def main(clock: VirtualClock) -> None:
+        world = World(clock)
+        KEPT.clear()
+        async with world.running(provider("a", Counter(max_age=timedelta(seconds=60)))) as supervisor:
+            await until(lambda: supervisor.entries["a"].status().valid, seconds=10)
+            world.state.broken = True
+            await until(lambda: len(KEPT) > 1, seconds=100)
+            world.state.broken = False
+            await until(lambda: len(KEPT) > 2, seconds=1000)
+            await until(lambda: isinstance(KEPT[-1], tuple), seconds=1000)
+        assert KEPT[0] == (1, 1)
+        assert KEPT[1] == "no space left on device"
+        assert KEPT[-1] == (2, 2)
 
     run_virtually(main)

@@ -6,6 +6,12 @@ import pytest
 
 from tests.providers.http.asking import faults_of
 
+# A table with a refresh token.
+REFRESHED: dict[str, Any] = {
+    "answer": {"token": "t", "refresh_token": "r"},
+    "renew": {"headers": {"X-Refresh": "{refresh_token}"}},
+}
+
 
 @pytest.mark.parametrize(
     ("keys", "where", "why"),
@@ -19,6 +25,12 @@ from tests.providers.http.asking import faults_of
         ({"headers": {"X-K": "{extra.no}"}}, "headers.X-K", 'no placeholder "extra.no"'),
         ({"headers": {"X-K": "{body}"}}, "headers.X-K", 'no placeholder "body"'),
         ({"headers": {"X-K": "{"}}, "headers.X-K", "has no counterpart"),
+        (
+            {"values": {"v": {"parts": ["refresh_token"]}}, "headers": {"X-K": "{v}"}, **REFRESHED},
+            "headers.X-K",
+            "is computed of refresh_token, which there is not here",
+        ),
+        ({"secrets": {"key": {"env": "A"}, "redirect_uri": {"env": "A"}}}, "secrets.redirect_uri", "is built in"),
         ({"secrets": {"key": {"env": "A"}, "now_ms": {"env": "A"}}}, "secrets.now_ms", "is built in"),
         ({"values": {"key": {"parts": ["method"]}}}, "values.key", "has this name, too"),
         ({"values": {"v": {"parts": ["w"]}}}, "values.v.parts.0", 'no name "w"'),

@@ -1,6 +1,7 @@
 """One exchange: names of one moment, counters that were saved before, secrets that no message shows."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -12,7 +13,7 @@ from tests.upstream.loopback import Behaviour, serving
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.login import Remembered
 from tokend.providers.http.exchange import COUNTERS_KEY
-from tokend.values.errors import AttemptError, ClockError, TransientError
+from tokend.values.errors import AttemptError, ClockError, StoreError, TransientError
 from tokend.values.tokens import JSON, Token
 
 # A clock that can be right.
@@ -34,6 +35,13 @@ class Noting(LiveRuntime):
     async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
         self.order.append("sent")
         return await super().exchange(request)
+
+
+class Full(LiveRuntime):
+    """A runtime whose disk is full."""
+
+    async def commit(self, key: str, change: Callable[[JSON], JSON]) -> JSON:
+        raise StoreError("no space left on device")
 
 
 def counted(*script: Behaviour, last: JSON = None, attempts: int = 1, **runtime: Any) -> tuple[list[Any], Noting]:
@@ -154,3 +162,25 @@ def test_what_a_server_echoes_is_masked_also_what_was_computed(status: int) -> N
     assert error.said == "no *** here"
     assert words not in repr(error)
     assert scheme == "Basic"
+
+
+def test_nothing_is_sent_with_a_counter_that_cannot_be_saved() -> None:
+    """It could be used again after a restart."""
+
+    async def main() -> None:
+        async with serving(granted()) as server:
+            made = settings(server.url, **COUNTED)
+            noting = Full(made, unix=THEN)
+            with pytest.raises(TransientError, match="the counter of the request cannot be saved: no space") as found:
+                await made.fetch(noting, None)
+            assert not found.value.is_sent
+            assert server.requests == []
+
+    anyio.run(main)
+
+
+def test_a_body_that_is_too_large_was_not_sent() -> None:
+    """A login that is refreshed so is not in doubt."""
+    error = error_of(granted(), request={"json": {"text": "x" * 65_536}})
+    assert isinstance(error, TransientError)
+    assert not error.is_sent

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.providers.http.asking import TOKEN, ask, granted, settings, token_of
+from tests.providers.http.asking import TOKEN, ask, error_of, granted, settings, token_of
 from tests.providers.live import ENVIRON, NOW, at
+from tests.upstream.loopback import reply
 from tokend.values.tokens import Token
 
 
@@ -47,3 +48,27 @@ def test_readers_get_the_members_that_are_declared() -> None:
     made = settings(**keys)
     assert made.shown_extra(token) == {"who": "ann"}
     assert made.ready_headers(token) == {"Authorization": f"Bearer {TOKEN}", "X-W": "ann"}
+
+
+def test_a_text_that_is_the_token_is_in_no_error() -> None:
+    """The words of an answer are kept and shown; here they are the token itself, which cannot be used."""
+    text = reply(b"planted-fake-token", headers={"Content-Type": "text/plain"})
+    error = error_of(text, answer={"token": {"text": True}, "expires_in": {"header": "X-Life"}})
+    assert "planted" not in str(error.said)
+
+
+def test_a_header_with_braces_of_its_own_is_sent() -> None:
+    """Written as {{ and }}; it names a secret, so it is made with the token."""
+    token = token_of(granted(), headers={"X-Key": '{{"k":"{key}"}}'})
+    assert token.headers["X-Key"].reveal() == f'{{"k":"{ENVIRON["API_KEY"]}"}}'
+
+
+def test_a_header_that_is_computed_of_what_the_answer_lacks_is_not_made_up() -> None:
+    """The token cannot be used by its readers."""
+    keys = {
+        "answer": {"token": "token", "expires_in": "life", "extra": {"account": "account"}},
+        "values": {"whole": {"parts": [{"text": "acct:"}, "extra.account"]}},
+        "headers": {"X-Account": "{whole}"},
+    }
+    assert token_of(granted(account="A1"), **keys).headers["X-Account"].reveal() == "acct:A1"
+    assert "without extra.account, which headers need" in str(error_of(granted(), **keys))

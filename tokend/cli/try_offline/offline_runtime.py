@@ -144,6 +144,13 @@ class OfflineRuntime:
         """Keep a document for this attempt alone."""
         self.documents[key] = Remembered(document, self.clock.instant())
 
+    async def commit(self, key: str, change: Callable[[JSON], JSON]) -> JSON:
+        """Replace a document for this attempt alone."""
+        kept = self.documents.get(key)
+        new = change(None if kept is None else kept.document)
+        self.documents[key] = Remembered(new, self.clock.instant())
+        return new
+
 
 def _moment(replies: Sequence[GivenReply]) -> Instant:
     """Return the moment of the attempt: that of the first answer which has a date, else now."""

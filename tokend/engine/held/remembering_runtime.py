@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from tokend.engine.records.documents import Document, with_document
+from tokend.engine.records.record import Record
 from tokend.engine.records.store import TokenStore
 from tokend.machine.clock import Clock
 from tokend.machine.command import EndedCommand
@@ -72,3 +73,15 @@ class RecordRuntime:
         await self._store.update(
             self._name, lambda record: replace(record, documents=with_document(record.documents, new))
         )
+
+    async def commit(self, key: str, change: Callable[[JSON], JSON]) -> JSON:
+        """Replace the document under ``key``, if that is saved."""
+        documents: list[Document] = []
+
+        def changed(record: Record) -> Record:
+            kept = next((one.content for one in record.documents if one.key == key), None)
+            documents[:] = [Document(key, change(kept), self.clock.instant())]
+            return replace(record, documents=with_document(record.documents, documents[0]))
+
+        await self._store.commit(self._name, changed)
+        return documents[0].content

@@ -63,7 +63,9 @@ class Moment:
     random_hex: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def value(self, name: str) -> Value:
-        """Return the value of a built-in name that is no part of the request."""
+        """Return the value of a built-in name that is no part of the request. Raises KeyError for any other name."""
         if name in _TIMES:
             return _TIMES[name](self.now)
-        return self.counters[name] if name in COUNTERS else self.uuid if name == "uuid" else self.random_hex
+        if name in COUNTERS:
+            return self.counters[name]
+        return {"uuid": self.uuid, "random_hex": self.random_hex}[name]

@@ -17,8 +17,8 @@ Values = Mapping[str, ComputedValue]
 
 # As placeholders have them.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-# What a kind fills in itself: {token}, {extra.X}, {login.X}, {refresh_token}, {state}.
-RESERVED = frozenset({"token", "extra", "login", "refresh_token", "state"})
+# What a kind fills in itself: {token}, {extra.X}, {login.X}, {refresh_token}, {state}, {redirect_uri}.
+RESERVED = frozenset({"token", "extra", "login", "refresh_token", "state", "redirect_uri"})
 
 
 def needed(request: RequestSettings, values: Values) -> frozenset[str]:
@@ -84,9 +84,11 @@ def text_faults(text: Text, values: Values, known: Collection[str], where: Where
         if (fault := unknown_name([name], names)) is not None:
             yield where, fault
             continue
-        parts = needed_by([name], values) & set(REQUEST_PARTS)
-        for part in sorted(parts):
+        reached = needed_by([name], values)
+        for part in sorted(reached & set(REQUEST_PARTS)):
             yield where, f"{{{name}}} is computed of the {part} of a request, and there is none here"
+        for lacking in sorted(one for one in reached - {name} if _is_of_kind(one) and one not in known):
+            yield where, f"{{{name}}} is computed of {lacking}, which there is not here"
 
 
 def value_faults(values: Values, known: Collection[str]) -> Iterator[tuple[Where, str]]:

@@ -30,6 +30,12 @@ def token_at(place: Place | None, value: Any, host: str) -> Secret:
     return token_value(value, host)
 
 
+def found_secrets(values: Mapping[str, Any], secret_extra: Mapping[str, Any]) -> list[Secret]:
+    """Return the secrets that an answer brings, for the mask of its words: they may be the whole of its text."""
+    found = [values["token"], values["refresh_token"], *secret_extra.values()]
+    return [Secret(one) for one in found if isinstance(one, str) and one.strip()]
+
+
 def token_type(value: Any, host: str) -> str:
     """Return the type as it is sent in a header. OAuth's types are compared without case."""
     if value is None or value == "":

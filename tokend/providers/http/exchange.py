@@ -8,18 +8,18 @@ from typing import cast
 from tokend.machine.clock import is_plausible
 from tokend.plugin.declared.answer import LARGEST_BODY_BYTES, Answer
 from tokend.plugin.declared.built_in_names import COUNTERS, Moment, next_counter
-from tokend.plugin.declared.placeholders import Text, Value
+from tokend.plugin.declared.placeholders import Value
 from tokend.plugin.declared.request import RequestSettings
 from tokend.plugin.declared.request_names import needed, needed_by
 from tokend.plugin.declared.signed_request import Names
-from tokend.plugin.declared.token_members import as_values
+from tokend.plugin.declared.token_members import as_values, found_secrets
 from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.provider import Runtime
 from tokend.providers.http.found import Found, look
 from tokend.providers.http.settings import ExchangeSettings
-from tokend.values.errors import ClockError, TransientError
+from tokend.values.errors import ClockError, StoreError, TransientError
 from tokend.values.secret import Secret
-from tokend.values.tokens import Token
+from tokend.values.tokens import JSON, Token
 from tokend.values.url import host_of
 
 # Of a busy machine: an expression takes less than half a second by itself.
@@ -50,6 +50,11 @@ class Answered:
 
     found: Found
     sent: Sent
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The secrets of both, for the mask of the vendor's words."""
+        return (*self.sent.secrets, *found_secrets(self.found.values, self.found.secret_extra))
 
 
 async def ask(
@@ -94,7 +99,9 @@ async def ask(
         moment,
     )
     if len(made.body) > LARGEST_BODY_BYTES:
-        raise TransientError(f"{sent.host}: the body to send has more than {LARGEST_BODY_BYTES // 1024} KiB")
+        raise TransientError(
+            f"{sent.host}: the body to send has more than {LARGEST_BODY_BYTES // 1024} KiB", is_sent=False
+        )
     reply = await runtime.exchange(made)
     try:
         call = partial(look, Answer(reply, sent.host), settings.answer, settings.errors)
@@ -111,11 +118,17 @@ async def saved_counters(runtime: Runtime, names: list[str]) -> Mapping[str, int
     now = runtime.upstream_now()
     if not is_plausible(now) or not is_plausible(runtime.clock.instant().wall):
         raise ClockError(f"the clock says {now:%Y-%m-%d}: no counter is made of it; set it (NTP), then it goes on")
-    kept = runtime.recall(COUNTERS_KEY)
-    last = kept.document if kept is not None and isinstance(kept.document, dict) else {}
-    counted = {name: next_counter(name, _whole(last.get(name)), now) for name in names}
-    await runtime.remember(COUNTERS_KEY, {**last, **counted})
-    return counted
+
+    def counted(document: JSON) -> JSON:
+        last = document if isinstance(document, dict) else {}
+        return {**last, **{name: next_counter(name, _whole(last.get(name)), now) for name in names}}
+
+    try:
+        kept = await runtime.commit(COUNTERS_KEY, counted)
+    except StoreError as error:
+        why = f"nothing was sent, because the counter of the request cannot be saved: {error.detail}"
+        raise TransientError(why, is_sent=False) from None
+    return {name: _whole(kept[name]) for name in names} if isinstance(kept, dict) else {}
 
 
 def _whole(value: object) -> int:
@@ -123,7 +136,7 @@ def _whole(value: object) -> int:
 
 
 def _header_names(settings: ExchangeSettings) -> list[str]:
-    return [name for text in settings.made_headers.values() for name in Text.parse(text).names]
+    return [name for text in settings.made_headers.values() for name in text.names]
 
 
 def _secrets(values: Iterable[Value]) -> tuple[Secret, ...]:

@@ -58,8 +58,8 @@ def granted_of(
         token = _token(settings, answered, previous, is_refresh=is_refresh)
     except AttemptError as error:
         if refresh_token is None and found.values["token"] is None:
-            raise with_words(LostAnswerError(error.detail), found.reply, sent.secrets) from None
-        fault = with_words(error, found.reply, sent.secrets)
+            raise with_words(LostAnswerError(error.detail), found.reply, answered.secrets) from None
+        fault = with_words(error, found.reply, answered.secrets)
     subject = _subject(found.values["subject"])
     if is_refresh and settings.subject is not None and subject not in {None, settings.subject}:
         token, fault = None, RejectedError(f"{sent.host} granted a token of another account than subject says")

@@ -43,7 +43,7 @@ class Http(HttpSettings):
         try:
             return token_of(self, answered, previous)
         except AttemptError as error:
-            raise with_words(error, answered.found.reply, answered.sent.secrets) from None
+            raise with_words(error, answered.found.reply, answered.secrets) from None
 
     def ready_headers(self, token: Token) -> dict[str, str]:
         """Return the headers to send with each call: those that ``headers`` declares.

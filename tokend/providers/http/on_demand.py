@@ -64,7 +64,7 @@ class HttpOnDemand(ExchangeSettings, OnDemandSettings):
         try:
             return token_of(self, answered, None)
         except AttemptError as error:
-            raise with_words(error, answered.found.reply, answered.sent.secrets) from None
+            raise with_words(error, answered.found.reply, answered.secrets) from None
 
     def ready_headers(self, token: Token) -> dict[str, str]:
         """Return the headers to send, in clear: those that ``headers`` declares were made with the token."""

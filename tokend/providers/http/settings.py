@@ -14,6 +14,7 @@ from tokend.plugin.declared.expressions import ExpressionField
 from tokend.plugin.declared.literal_secrets import literal_secrets
 from tokend.plugin.declared.literal_slips import literal_slips
 from tokend.plugin.declared.named_settings import NamedSettings
+from tokend.plugin.declared.placeholders import Text
 from tokend.plugin.declared.places import PlaceField
 from tokend.plugin.declared.ready_headers import header_texts
 from tokend.plugin.declared.request import RequestSettings
@@ -75,10 +76,10 @@ class ExchangeSettings(ConnectionSettings, NamedSettings):
         return "request", self.request.url.origin
 
     @property
-    def made_headers(self) -> dict[str, str]:
+    def made_headers(self) -> dict[str, Text]:
         """The headers for readers that name more than the token and its members: they are made with the token."""
         texts = header_texts(self.headers).items()
-        return {name: text.shown for name, text in texts if not all(map(is_of_token, text.names))}
+        return {name: text for name, text in texts if not all(map(is_of_token, text.names))}
 
     @property
     def requests(self) -> dict[str, RequestSettings]:

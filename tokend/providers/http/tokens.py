@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from tokend.plugin.declared.request_names import needed_by
 from tokend.plugin.declared.signed_request import Names
 from tokend.plugin.declared.token_ends import token_end
 from tokend.plugin.declared.token_members import as_values, members, token_at, token_type, with_headers
@@ -58,8 +59,11 @@ def _token(settings: ExchangeSettings, answered: Answered) -> Token:
 
 
 def _with_headers(settings: ExchangeSettings, answered: Answered, token: Token) -> Token:
-    sent = answered.sent
-    names = Names(settings.values, {**sent.given, **as_values(token)}, sent.moment)
+    sent, brought = answered.sent, as_values(token)
+    needs = needed_by((name for text in settings.made_headers.values() for name in text.names), settings.values)
+    if lacking := sorted(name for name in needs if name.startswith("extra.") and name not in brought):
+        raise TransientError(f"{sent.host} answered without {lacking[0]}, which headers need")
+    names = Names(settings.values, {**sent.given, **brought}, sent.moment)
     return with_headers(token, settings.headers, sent.host, names)
 
 

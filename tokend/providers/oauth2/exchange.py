@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tokend.plugin.declared.token_members import found_secrets
 from tokend.plugin.provider import Runtime
 from tokend.providers.oauth2.answers import Answer, read_answer
 from tokend.providers.oauth2.client_authentication import prove_client
@@ -12,6 +13,7 @@ from tokend.providers.oauth2.refusals import Exchange
 from tokend.providers.oauth2.requests import make_request
 from tokend.providers.oauth2.settings import OAuth2Settings
 from tokend.values.errors import LostAnswerError, TransientError
+from tokend.values.secret import Secret
 from tokend.values.url import host_of
 
 
@@ -21,6 +23,11 @@ class Answered:
 
     answer: Answer
     sent: Exchange
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The secrets of both, for the mask of the server's words."""
+        return (*self.sent.secrets, *found_secrets(self.answer.values, self.answer.secret_extra))
 
 
 async def ask(

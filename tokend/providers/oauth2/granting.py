@@ -54,8 +54,8 @@ def granted_of(
             token = token_of(settings, answer, sent.host)
         except AttemptError as error:
             if refresh_token is None and _has_no_token(settings.answer.token, answer, sent.host):
-                raise with_words(LostAnswerError(error.detail), answer.reply, sent.secrets) from None
-            fault = with_words(error, answer.reply, sent.secrets)
+                raise with_words(LostAnswerError(error.detail), answer.reply, answered.secrets) from None
+            fault = with_words(error, answer.reply, answered.secrets)
     subject = _subject(settings, answer)
     if login is not None and settings.subject is not None and subject not in {None, settings.subject}:
         token, fault = None, RejectedError(f"{sent.host} granted a token of another account than subject says")

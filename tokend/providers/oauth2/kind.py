@@ -40,7 +40,7 @@ class OAuth2(OAuth2Settings):
         try:
             return token_of(self, answer, sent.host)
         except AttemptError as error:
-            raise with_words(error, answer.reply, sent.secrets) from None
+            raise with_words(error, answer.reply, answered.secrets) from None
 
     def unusable_secrets(self, secrets: Mapping[str, Secret]) -> Mapping[str, str]:
         """Return the fault of a private key that cannot sign."""
