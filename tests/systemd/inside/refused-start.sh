@@ -22,6 +22,8 @@ until_true 5 is ActiveState failed second
 systemctl stop tokend
 echo 'no TOML' >>/etc/tokend/config.toml
 systemctl start tokend.socket
-refused 3 timeout 90 /opt/tokend/bin/tokend get partner
+# On a busy machine systemd gives up after this reader, who waits 40 s: then the next one learns it.
+learns_it() { local status=0; /opt/tokend/bin/tokend get partner || status=$?; ((status == 3)); }
+until_true 90 learns_it
 [[ $(show ActiveState tokend.socket) == failed ]]
 (($(messages --priority=info | grep -c 'not TOML') <= 15))
