@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import anyio
 
 from tokend.engine.context.context import Context
+from tokend.engine.policy.login_advice import login_advice
 from tokend.engine.policy.login_change import InitialToken
 from tokend.engine.policy.login_outcome import accepted, after_failure, refreshed
 from tokend.engine.policy.shared_login import seen_by
@@ -51,11 +52,6 @@ REPEATED = "the refresh token is sent again, ever more rarely, once the server a
 
 Change = Callable[[Record], Record]
 Use = Callable[[Granted], Awaitable[Change]]
-
-
-def login_command(name: str) -> str:
-    """Return the command that brings a new login."""
-    return f"tokend login {name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +185,7 @@ class LoginExchange:
         has_none = state.login is None or state.is_required or not can_refresh(settings, state.login, now)
         if has_none and not begins_login(settings):
             await self._end(LoginRefusedError())
-            raise LoginRefusedError(f"a person has to log in: {login_command(self._name)}")
+            raise LoginRefusedError(login_advice(self._name, cast(HeldSettings, settings)).sentence)
         if isinstance(state, Lost) and not has_none:
             with exits_refused():
                 await settings.probe_server(runtime)
