@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from anyio.abc import TaskGroup
 
@@ -32,13 +32,13 @@ from tokend.daemon.notifications import Notifications
 from tokend.daemon.reload import Reloader
 from tokend.daemon.status_line import StatusLine
 from tokend.daemon.token_sockets import MakeServer, TokenSockets
+from tokend.daemon.vault_readers import VaultReaders
 from tokend.daemon.watchdog import Watchdog
 from tokend.engine.context.context import Context
 from tokend.engine.context.counters import Counters
 from tokend.engine.context.host_backoff import HostBackoff
 from tokend.engine.context.reports import Reports
 from tokend.engine.policy.rate_limits import HostLimits
-from tokend.engine.publishing.token_credential import renewed_after_refusal
 from tokend.engine.records.store import TokenStore
 from tokend.engine.supervisor import Supervisor
 from tokend.engine.tasks.heartbeat import TrackedThreads
@@ -49,7 +49,7 @@ from tokend.httpd.unix_socket import SocketFile
 from tokend.machine import logs
 from tokend.machine.clock import SystemClock
 from tokend.machine.counted_log import CountedLog
-from tokend.machine.thread_pool import Pools, Threads
+from tokend.machine.thread_pool import Pools
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.plugin.sink import ListeningSink
 from tokend.service_manager import activation
@@ -60,10 +60,6 @@ from tokend.state.sealed import SealedState
 from tokend.upstream.provider_runtime import ProviderRuntime
 from tokend.upstream.resolver import Resolver
 from tokend.values.secret import Secret
-from tokend.values.tokens import Lease
-
-if TYPE_CHECKING:
-    from tokend.upstream.vault_reads import VaultReads
 
 log = logs.get_logger()
 
@@ -151,42 +147,11 @@ def wire_engine(given: Launch, store: TokenStore, tasks: TaskGroup) -> EnginePar
     resolver = Resolver(given.pools.lookups)
     programs, calls = TrackedThreads(given.pools.programs), TrackedThreads(given.pools.calls)
 
-    limits, renewing = HostLimits(), set[str]()
-
-    def refused_by_a_vault(name: str, token: Secret) -> None:
-        # Not waited for: a newer token lets its readers make another attempt (`References`).
-        lease = store.valid_lease(name)
-        if lease is not None and lease.token.value == token and name not in renewing:
-            renewing.add(name)
-            tasks.start_soon(renew, name, lease)
-
-    async def renew(name: str, lease: Lease) -> None:
-        try:
-            await renewed_after_refusal(name, lease, context)
-        finally:
-            renewing.discard(name)
-
-    def reader_of_vaults(threads: Threads) -> "Callable[[], VaultReads]":
-        made: list[VaultReads] = []
-
-        def vaults() -> "VaultReads":
-            if not made:
-                from tokend.upstream.vault_reads import VaultReads  # few configurations name a vault
-
-                made.append(
-                    VaultReads(
-                        clock=given.clock,
-                        threads=threads,
-                        resolver=resolver,
-                        pauses=limits,
-                        refused=refused_by_a_vault,
-                    )
-                )
-            return made[0]
-
-        return vaults
-
-    of_providers, of_sinks = reader_of_vaults(given.tracked_disk), reader_of_vaults(given.pools.sinks)
+    limits = HostLimits()
+    vaults = VaultReaders(
+        clock=given.clock, resolver=resolver, limits=limits, store=store, tasks=tasks, context=lambda: context
+    )
+    of_providers, of_sinks = vaults.reader(given.tracked_disk), vaults.reader(given.pools.sinks)
 
     def token_of(name: str) -> Secret | None:
         lease = store.valid_lease(name)
