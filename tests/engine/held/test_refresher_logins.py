@@ -3,38 +3,23 @@
 import anyio
 import pytest
 
+from tests.engine.held.with_logins import INITIAL, LOGIN, begun, valid
 from tests.expecting import present
 from tests.fake_logins import (
     HOUR,
     FakeLogin,
-    LoginServer,
     client_refused,
-    login_server,
     lost,
     refused,
 )
-from tests.fakes import FakeHeld, World, config, literal, provider
+from tests.fakes import FakeHeld, config, literal, provider
 from tests.httpd.served import logged
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.logins.login_watch import LoginNotice
 from tokend.engine.records.login_states import Lost, Required
-from tokend.engine.supervisor import Supervisor
-from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import LoginRequiredError, ThrottledError
 from tokend.values.secret import Secret
 from tokend.values.status import State
-
-INITIAL = SecretSource(env="REFRESH")
-LOGIN = FakeLogin(refresh_token=INITIAL)
-
-
-def begun(clock: VirtualClock, **keys: object) -> tuple[World, LoginServer]:
-    """An engine whose initial refresh token is one that the server knows."""
-    return World(clock, environ={"REFRESH": "fake-refresh-0"}), login_server(clock, **keys)
-
-
-async def valid(supervisor: Supervisor, name: str = "a") -> None:
-    await until(lambda: supervisor.entries[name].status().valid, seconds=60)
 
 
 def test_a_provider_that_is_renamed_keeps_its_login_and_forget_drops_the_token_only() -> None:
