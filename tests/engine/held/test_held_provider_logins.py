@@ -44,7 +44,7 @@ def test_no_exchange_begins_while_a_person_ends_the_login() -> None:
         world, server = World(clock), login_server(clock)
         async with world.running(provider("a", FakeLogin(refresh_token=literal("fake-refresh-0")))) as supervisor:
             await until(lambda: supervisor.entries["a"].status().valid, seconds=10)
-            async with present(held(supervisor.entries["a"]).refresher.login).exchange.barred():
+            async with present(held(supervisor.entries["a"]).refresher.login).exchange.guard.barred():
                 await anyio.sleep(HOUR)
                 assert "a person ends the login" in present(supervisor.entries["a"].status().last_error).detail
                 assert len(server.refreshes) == 1

@@ -1,5 +1,7 @@
 """Providers whose login comes from a configured refresh token or from a person, and an engine that knows the first."""
 
+import json
+
 from tests.fake_logins import HOUR, ORIGIN, FakeLogin, LoginServer, login_server
 from tests.fakes import World
 from tests.virtual import VirtualClock, until
@@ -28,3 +30,9 @@ def granted(clock: VirtualClock, refresh: str = "fake-persons") -> Granted:
     now = clock.instant()
     token = Token(Secret("fake-access"), "Bearer", now, now.after(HOUR))
     return Granted(ORIGIN, now, token=token, refresh_token=Secret(refresh), subject="somebody")
+
+
+def state_on_disk(world: World) -> str:
+    """Return the state of the login of `a`, as it was saved last."""
+    found: str = json.loads(world.state.content["a"])["login"]["state"]["is"]
+    return found

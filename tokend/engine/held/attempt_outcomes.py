@@ -4,7 +4,7 @@
 """
 
 from tokend.engine.context.context import Context
-from tokend.engine.held.login_exchange import Change
+from tokend.engine.held.login_saving import Change
 from tokend.engine.held.settings_in_force import SettingsInForce
 from tokend.engine.policy.failure import after_failure
 from tokend.engine.policy.login_advice import login_advice
