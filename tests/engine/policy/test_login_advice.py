@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.fake_logins import FakeLogin
 from tests.fakes import FakeHeld
-from tokend.engine.policy.login_advice import login_advice
+from tokend.engine.policy.login_advice import another_login, login_advice
 from tokend.plugin.secret_source import SecretSource
 from tokend.values.login_advice import LoginAdvice
 
@@ -17,3 +17,10 @@ def test_the_advice_is_a_login_only_where_a_person_can_log_in() -> None:
     )
     assert login_advice("a", FakeLogin(flows=())).remedy == "put a newer refresh token into refresh_token"
     assert login_advice("a", FakeHeld()).remedy == "configure a newer refresh token for a"
+
+
+def test_where_nobody_can_log_in_a_logout_comes_before_another_refresh_token() -> None:
+    """A file that is gone, or older, is replaced by a login or a logout only."""
+    assert another_login("a", FakeLogin()) == "log in again"
+    step = "put a newer refresh token into refresh_token"
+    assert another_login("a", FakeLogin(flows=())) == f"run tokend logout a, then {step}"

@@ -23,3 +23,9 @@ def login_advice(name: str, settings: HeldSettings) -> LoginAdvice:
     source = getattr(settings, "refresh_token", None)
     place = f" ({source})" if isinstance(source, SecretSource) else ""
     return LoginAdvice(None, f"put a newer refresh token into refresh_token{place}")
+
+
+def another_login(name: str, settings: HeldSettings) -> str:
+    """Say how another login begins where a login file, which has the one before, cannot be used."""
+    advice = login_advice(name, settings)
+    return "log in again" if advice.step is None else f"run tokend logout {name}, then {advice.step}"
