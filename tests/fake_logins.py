@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from tests.fakes import FakeHeld, FakeRuntime
 from tests.virtual import VirtualClock
 from tokend.plugin.field_roles import Absence, Role
+from tokend.plugin.login import BrowserLogin, DeviceLogin, Flow
 from tokend.plugin.secret_source import SecretField
 from tokend.values.errors import LoginRefusedError, LostAnswerError, RejectedError, TransientError
 from tokend.values.instant import Instant
@@ -17,6 +18,7 @@ from tokend.values.tokens import Token
 
 HOUR = 3600.0
 ORIGIN = "https://login.example:443"
+NOBODY = "nobody logs in here"
 
 # What a step of a script does instead of the answer: raise an error, or change the answer.
 Step = Exception | Callable[[Granted], Granted]
@@ -134,7 +136,8 @@ class FakeLogin(FakeHeld):
     by_token: bool = False  # a login without a refresh token is refreshed by its access token
     alone: bool = False  # the credentials alone begin a login
 
-    flows: ClassVar[Any] = ()
+    # Empty: nobody can log in, as with a grant whose refresh token is configured.
+    flows: Annotated[tuple[Flow, ...], Role.HANDLING] = ("browser",)
 
     @property
     def refreshes_by_token(self) -> bool:
@@ -172,6 +175,31 @@ class FakeLogin(FakeHeld):
 
     async def probe_server(self, runtime: FakeRuntime) -> None:
         await SERVERS[-1].probe()
+
+    # Of persons' logins only their possibility counts here: `tests.engine.logins.personal` plays them.
+
+    @property
+    def login_flows(self) -> tuple[Flow, ...]:
+        return self.flows
+
+    @property
+    def can_revoke(self) -> bool:
+        return False
+
+    async def begin_browser(self, runtime: FakeRuntime, redirect_uri: str | None) -> BrowserLogin:
+        raise AssertionError(NOBODY)
+
+    async def finish_browser(self, runtime: FakeRuntime, begun: BrowserLogin, redirected_to: str) -> Granted:
+        raise AssertionError(NOBODY)
+
+    async def begin_device(self, runtime: FakeRuntime) -> DeviceLogin:
+        raise AssertionError(NOBODY)
+
+    async def poll_device(self, runtime: FakeRuntime, begun: DeviceLogin) -> Granted | float:
+        raise AssertionError(NOBODY)
+
+    async def revoke(self, runtime: FakeRuntime, login: Login) -> None:
+        raise AssertionError(NOBODY)
 
 
 def login_server(clock: VirtualClock, **keys: Any) -> LoginServer:

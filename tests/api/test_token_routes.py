@@ -1,5 +1,6 @@
 """Reading a token: its forms, negotiation, generations, min_ttl, and what is never handed out."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.api.fake_engine import RAW, START, FakeEngine
 from tests.httpd.served import Served, served
+from tokend.api.serializers import not_ready
 from tokend.values.status import Failure, LoginStatus, State
 
 
@@ -143,6 +145,20 @@ def test_where_a_person_has_to_log_in_the_detail_is_the_command(running: Served)
     reply = running.get("/v1/tokens/demo")
     assert (reply.status, reply.code, reply.json["detail"]) == (503, "login_required", "tokend login demo")
     assert "retry_at" not in reply.json
+
+
+def test_where_nobody_can_log_in_the_detail_is_what_a_person_does(running: Served) -> None:
+    """No command of tokend helps; `command` is null, and `step` beside it says the same."""
+    entry = running.engine.entries["demo"]
+    entry.lease = None
+    login = LoginStatus("required", None, None, None, (), None, step="put it there")
+    entry.changes = {"state": State.LOGIN_REQUIRED, "valid": False, "login": login}
+    reply = running.get("/v1/tokens/demo")
+    assert (reply.status, reply.code, reply.json["detail"]) == (503, "login_required", "put it there")
+    row = next(one for one in running.get("/v1/status").json["tokens"] if one["name"] == "demo")
+    assert (row["login"]["command"], row["login"]["step"]) == (None, "put it there")
+    reasons = [one["detail"] for one in not_ready(replace(entry.status(), required=True), None)]
+    assert reasons == ["nobody can log in for these settings: put it there"]
 
 
 def test_a_new_generation_is_served_at_once(running: Served) -> None:

@@ -36,6 +36,8 @@ def login(**changes: Any) -> dict[str, Any]:
         (login(state="required"), "required, begun 2 d 5 h ago: tokend login schwab"),
         (login(state="required", obtained_at=None), "required: tokend login schwab"),
         (login(state="none", obtained_at=None), "none: tokend login schwab"),
+        (login(state="none", obtained_at=None, command=None, step="put it there"), "none: put it there"),
+        (login(state="required", command=None, step="put it there"), "required, begun 2 d 5 h ago: put it there"),
         (login(state="pending", obtained_at=None), "a person is logging in"),
         (login(ends_at=AGO), "begun 2 d 5 h ago, login has ended"),
         (login(scopes_missing=["write"]), "begun 2 d 5 h ago: tokend login schwab"),

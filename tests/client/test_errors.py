@@ -50,6 +50,8 @@ def test_a_login_that_is_required_is_a_sentence_with_the_command() -> None:
     """The daemon's detail is the command alone, for programs that show it."""
     error = refusal(503, b'{"code":"login_required","detail":"tokend login web"}')
     assert (str(error), error.exit_code) == ("a person has to log in: tokend login web", 4)
+    error = refusal(503, b'{"code":"login_required","detail":"put it there"}')
+    assert (str(error), error.exit_code) == ("put it there", 4)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b"null", b'{"detail":"x"}', b"\xff"])

@@ -116,7 +116,7 @@ def test_scopes_that_a_login_lacks_are_an_episode() -> None:
     login = LoginStatus("ok", "somebody", AT, None, ("write",), "tokend login a", ())
     lacking = replace(row(State.VALID), login=login)
     told = causes_of(lacking, AT)["scopes"]
-    assert told == Cause("scopes_missing", "scopes missing: write \N{EM DASH} tokend login a", command=login.command)
+    assert told == Cause("scopes_missing", "scopes missing: write \N{EM DASH} tokend login a", command="tokend login a")
     assert [one.command for one in Episodes().update("a", {"scopes": told}, NOW)] == ["tokend login a"]
     assert causes_of(lacking, AT, is_first=True)["scopes"].silent
     assert causes_of(replace(lacking, login=replace(login, scopes_missing=())), AT) == {}

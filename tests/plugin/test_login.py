@@ -37,6 +37,8 @@ def test_a_login_is_in_the_state_unless_a_file_keeps_it() -> None:
     assert login_file_of(FakeLogin(login_file=Path("/somewhere"), grant="client")) is None
 
 
-def test_a_kind_without_the_methods_for_persons_has_no_interactive_login() -> None:
-    """Its refresh token comes from the settings."""
-    assert not has_interactive_login(FakeLogin())
+def test_a_person_can_log_in_where_the_settings_have_a_way() -> None:
+    """Elsewhere the refresh token comes from the settings, or there is none."""
+    assert has_interactive_login(FakeLogin())
+    assert not has_interactive_login(FakeLogin(flows=()))
+    assert not has_interactive_login(FakeHeld())

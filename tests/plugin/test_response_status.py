@@ -10,8 +10,15 @@ from hypothesis import strategies as st
 
 from tests.upstream.clocks import StandingClock
 from tokend.plugin.http_exchange import UpstreamReply
-from tokend.plugin.response_status import refuse, retry_after, token_value
-from tokend.values.errors import AttemptError, ClockError, RateLimitedError, RejectedError, TransientError
+from tokend.plugin.response_status import refuse, refused_twice, retry_after, token_value
+from tokend.values.errors import (
+    AttemptError,
+    ClockError,
+    RateLimitedError,
+    RejectedError,
+    RejectedTwiceError,
+    TransientError,
+)
 
 NOW = 1_700_000_000
 
@@ -93,6 +100,15 @@ def test_a_redirect_is_refused_in_words(status: int) -> None:
 def test_401_is_a_refusal() -> None:
     """docs/promises.md 24."""
     assert isinstance(refusal(answer(401, offset=59)), RejectedError)
+
+
+def test_a_second_refusal_names_the_first_and_keeps_the_vendors_words() -> None:
+    """The words are for admins."""
+    error = RejectedError("a.example answered 401")
+    error.said = "fake words"
+    final = refused_twice(error, "renew")
+    assert (type(final), final.detail) == (RejectedTwiceError, "a.example answered 401; renew was refused, too")
+    assert final.said == "fake words"
 
 
 @pytest.mark.parametrize("offset", [-3600, 61])

@@ -116,3 +116,16 @@ def env(name: str) -> SecretSource:
 def at(unix: float) -> Instant:
     """Return the instant a number of seconds after NOW, where the clock stands."""
     return StandingClock(NOW).instant().after(unix - NOW)
+
+
+def succeeded(outcome: Token | AttemptError) -> Token:
+    """Return the token of an attempt that has succeeded."""
+    assert isinstance(outcome, Token), outcome
+    return outcome
+
+
+def failed(outcome: Token | AttemptError) -> AttemptError:
+    """Return the error of an attempt that has failed. It quotes nothing that was planted."""
+    assert isinstance(outcome, AttemptError), outcome
+    assert "planted" not in str(outcome)
+    return outcome

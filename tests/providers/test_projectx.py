@@ -11,7 +11,14 @@ from tests.providers.live import ENVIRON, NOW, LiveRuntime, at, attempt, env
 from tests.upstream.loopback import Behaviour, Loopback, reply, reset
 from tokend.plugin.secret_source import SecretSource
 from tokend.providers.projectx import LOGIN_CODES, ProjectX
-from tokend.values.errors import AttemptError, RateLimitedError, RejectedError, SecretError, TransientError
+from tokend.values.errors import (
+    AttemptError,
+    RateLimitedError,
+    RejectedError,
+    RejectedTwiceError,
+    SecretError,
+    TransientError,
+)
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
@@ -168,6 +175,29 @@ def test_a_failed_validation_falls_back_to_a_login(failure: Behaviour) -> None:
     outcome, asked = validate(failure, GOOD)
     assert token_of(outcome).value == Secret("fake-new")
     assert asked == ["validate", "loginKey"]
+
+
+NO = said(success=False, errorCode=3)
+
+
+@pytest.mark.parametrize("validation", [said(success=False, errorCode=1, newToken=None), NO, said(401)])
+@pytest.mark.parametrize("login", [NO, said(401)])
+def test_a_login_that_is_refused_after_its_validation_was_is_final(validation: Behaviour, login: Behaviour) -> None:
+    """docs/promises.md 24: revoked credentials cost two requests."""
+    outcome, asked = validate(validation, login)
+    assert type(outcome) is RejectedTwiceError
+    assert str(outcome).endswith("the validation was refused, too")
+    assert asked == ["validate", "loginKey"]
+
+
+@pytest.mark.parametrize(
+    "validation", [said(500), said(403), reply(b"<html>"), said(success=False, errorCode=4), said(success=False)]
+)
+def test_a_validation_that_decides_nothing_makes_no_refusal_final(validation: Behaviour) -> None:
+    """Credentials that have brought a token get one more attempt. So they do where no validation was made."""
+    assert type(validate(validation, NO)[0]) is RejectedError
+    assert type(validate(NO, previous=None)[0]) is RejectedError
+    assert type(log_in(NO, previous=OLD)[0]) is RejectedError
 
 
 @pytest.mark.parametrize("seconds", [None, 60, -5])

@@ -103,7 +103,7 @@ class SinkRow(TypedDict):
 
 
 class LoginRow(TypedDict):
-    """The login of a token; ``command`` brings another one."""
+    """The login of a token; ``command`` brings another one. Where it is null, ``step`` says what a person does."""
 
     __pydantic_config__ = _CLOSED  # type: ignore[misc]
     state: Literal["ok", "ends_soon", "required", "pending", "none"]
@@ -111,7 +111,8 @@ class LoginRow(TypedDict):
     obtained_at: Moment | None
     ends_at: Moment | None
     scopes_missing: list[str]
-    command: str
+    command: str | None
+    step: NotRequired[str]
 
 
 class StatusRow(TokenRow):

@@ -96,7 +96,7 @@ def status_row(status: ProviderStatus, *, admin: bool = False, readable: Contain
 
 
 def login_row(login: LoginStatus) -> dict[str, Any]:
-    """Serialize a login, for the status of its token and for events."""
+    """Serialize a login, for the status of its token and for events; ``step`` only where there is no command."""
     return {
         "state": login.state,
         "subject": login.subject,
@@ -104,6 +104,7 @@ def login_row(login: LoginStatus) -> dict[str, Any]:
         "ends_at": _utc(login.ends_at),
         "scopes_missing": list(login.scopes_missing),
         "command": login.command,
+        **({} if login.step is None else {"step": login.step}),
     }
 
 
@@ -138,7 +139,7 @@ def not_ready(status: ProviderStatus, lease: Lease | None) -> list[dict[str, str
         if status.last_error is not None:
             detail = status.last_error.detail
         if status.state is State.LOGIN_REQUIRED and status.login is not None:
-            detail = f"a person has to log in: {status.login.command}"
+            detail = status.login.advice.sentence
         return [{"token": name, "state": state, "sink": None, "detail": detail}]
     issued = None if lease is None else lease.token.issued_at.wall
     return [

@@ -194,7 +194,7 @@ def unavailable(entry: Entry) -> TokenUnavailableError | LoginRequiredError:
     status = entry.status()
     retry_at = None if status.next_attempt_at is None else status.next_attempt_at.timestamp()
     if status.state is State.LOGIN_REQUIRED and status.login is not None:
-        return LoginRequiredError(status.login.command)
+        return LoginRequiredError(status.login.advice.remedy)
     reason = f": {status.last_error.detail}" if status.last_error is not None else ""
     if status.state in (State.REJECTED, State.LOGIN_REQUIRED):
         text = f"token {entry.name!r} is not valid and its state is {status.state.value}, a person must act{reason}"

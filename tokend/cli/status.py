@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tokend.cli.login_line import describe_login
+from tokend.cli.login_line import describe_login, remedy_of
 from tokend.cli.options import OUTPUT, SOCKET, name_argument
 from tokend.cli.plugin_line import describe_plugin
 from tokend.cli.streams import escaped, escaped_values
@@ -176,7 +176,8 @@ def _next(row: Mapping[str, Any]) -> str:
         seconds = seconds_until(row["next_attempt_at"])
         return f"{what} in {describe_seconds(seconds)}" if seconds >= 1 else f"{what} now"
     if row["state"] == "login_required" and row.get("login") is not None:
-        return f"no attempt until a person logs in: {row['login']['command']}"
+        what = "a person logs in" if row["login"]["command"] else "there is another refresh token"
+        return f"no attempt until {what}: {remedy_of(row['login'])}"
     if needs_a_person(row):
         return f"no attempt until a person acts: fix the credentials, or run `tokend refresh {row['name']}`"
     return "nothing is planned"

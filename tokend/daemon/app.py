@@ -10,8 +10,9 @@ from anyio.abc import TaskGroup
 from tokend import __version__
 from tokend.access.policy import NAME_SECONDS
 from tokend.daemon.end_signals import end_signals
+from tokend.daemon.service_wiring import ServiceParts, wire_service
 from tokend.daemon.state_upkeep import StateUpkeep
-from tokend.daemon.wiring import EngineParts, Launch, ServiceParts, configured_names, wire_engine, wire_service
+from tokend.daemon.wiring import EngineParts, Launch, configured_names, wire_engine
 from tokend.engine.records.store import TokenStore
 from tokend.machine import logs
 from tokend.machine.clock import Clock

@@ -116,7 +116,7 @@ def causes_of(status: ProviderStatus, started: datetime, *, is_first: bool = Fal
     elif status.state is State.EXPIRED and (failed or status.expires_at is None or status.expires_at >= started):
         causes["token"] = Cause("expired", reason or "the token has ended, and there is no new one")
     if status.login is not None and (missing := scopes_note(status.login)) is not None:
-        causes["scopes"] = Cause("scopes_missing", missing, silent=is_first, command=status.login.command)
+        causes["scopes"] = Cause("scopes_missing", missing, silent=is_first, command=status.login.command or "")
     for sink in status.sinks:
         if sink.state in BAD_SINK and sink.error is not None:
             causes[sink.label] = Cause("sink_failing", f"{sink.label}: {sink.error}", SINK_SECONDS)

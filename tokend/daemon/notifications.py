@@ -87,7 +87,7 @@ class Notifications:
         if argv is None:
             return
         added = {"TOKEND_EVENT": news.event, "TOKEND_NAME": news.name, "TOKEND_DETAIL": _printable(news.detail)}
-        if news.command:
+        if news.command or news.ends_at:
             added |= {"TOKEND_COMMAND": news.command, "TOKEND_ENDS_AT": news.ends_at}
         try:
             failure = await self._threads.run(
@@ -111,8 +111,8 @@ class Notifications:
 
 def _news_of(notice: LoginNotice) -> News:
     if notice.ends_at is None:
-        return News("login_required", notice.name, notice.detail, command=notice.command)
-    return News("login_ends_soon", notice.name, notice.detail, utc(notice.ends_at.wall), notice.command)
+        return News("login_required", notice.name, notice.detail, command=notice.command or "")
+    return News("login_ends_soon", notice.name, notice.detail, utc(notice.ends_at.wall), notice.command or "")
 
 
 def _bounded(news: Sequence[News]) -> Sequence[News]:

@@ -94,9 +94,9 @@ def _warn_of_logins(engine: EngineParts) -> None:
         if login is None:
             continue
         if login.state == "ends_soon" and login.ends_at is not None:
-            log.warning("login.ends_soon", token=name, ends_at=utc(login.ends_at), advice=f"run: {login.command}")
+            log.warning("login.ends_soon", token=name, ends_at=utc(login.ends_at), advice=login.advice.to_do)
         elif login.state in ("required", "none"):
-            log.warning("login.required", token=name, advice=f"run: {login.command}")
+            log.warning("login.required", token=name, advice=login.advice.to_do)
         elif keeps_login_in_state(cast(HeldSettings, entry.settings)) and _has_rotated(engine, name):
             log.warning("login.rotated", token=name, detail=ROTATED)
 

@@ -82,7 +82,7 @@ def trouble(status: ProviderStatus) -> str | None:
         reason = status.last_error.detail if status.last_error else _pause(status)
         parts.insert(0, f"{status.state}: {reason}" if reason else str(status.state))
     if (login := status.login) is not None and login.state == "ends_soon" and login.ends_at is not None:
-        parts.append(f"login ends at {utc(login.ends_at)}: {login.command}")
+        parts.append(f"login ends at {utc(login.ends_at)}: {login.advice.remedy}")
     return "; ".join(parts) or None
 
 

@@ -11,8 +11,8 @@ from anyio.abc import TaskGroup
 from tokend.config import ProviderConfig
 from tokend.engine.context.context import Context
 from tokend.engine.context.contract import Entry, SinkReport
+from tokend.engine.held.exchange_guard import ExchangeUnderWay
 from tokend.engine.held.held_provider import HeldProvider
-from tokend.engine.held.login_exchange import ExchangeUnderWay
 from tokend.engine.on_demand.on_demand_provider import OnDemandProvider
 from tokend.engine.tasks.heartbeat import Monitored
 from tokend.engine.tasks.worker_group import WorkerGroup

@@ -18,7 +18,7 @@ from tokend.engine.context.contract import Reload, ReloadAnswer
 from tokend.engine.context.counters import Counters
 from tokend.engine.context.references import References, referenced
 from tokend.engine.context.warnings import CONFIG, SECRETS, Warnings
-from tokend.engine.held.login_exchange import ExchangeUnderWay
+from tokend.engine.held.exchange_guard import ExchangeUnderWay
 from tokend.engine.held.login_status import login_status, scopes_note
 from tokend.engine.held.server_probe import Outcome, probe_server
 from tokend.engine.logins.logins import Logins

@@ -7,7 +7,14 @@ from typing import Any, NoReturn
 from tokend.plugin.http_date import http_date
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.vendor_words import with_words
-from tokend.values.errors import AttemptError, ClockError, RateLimitedError, RejectedError, TransientError
+from tokend.values.errors import (
+    AttemptError,
+    ClockError,
+    RateLimitedError,
+    RejectedError,
+    RejectedTwiceError,
+    TransientError,
+)
 from tokend.values.secret import Secret
 
 # Limits of a `Retry-After`: a shorter pause does not help the upstream, a longer one is usually a mistake.
@@ -47,6 +54,13 @@ def raise_unauthorized(reply: UpstreamReply, message: str) -> NoReturn:
     if abs(reply.offset) > FAR_SECONDS:
         raise ClockError(f"{message}; its clock differs from ours by {reply.offset:.0f} s", offset=reply.offset)
     raise RejectedError(message)
+
+
+def refused_twice(error: RejectedError, earlier: str) -> RejectedTwiceError:
+    """Return the error of credentials that were refused a second time in one attempt; ``earlier`` names the first."""
+    final = RejectedTwiceError(f"{error.detail}; {earlier} was refused, too")
+    final.said = error.said
+    return final
 
 
 def retry_after(reply: UpstreamReply) -> float | None:

@@ -11,7 +11,7 @@ from pydantic import model_validator
 from tokend.plugin.field_roles import Absence, Disclosure, Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.provider import Runtime
-from tokend.plugin.response_status import RATE_LIMITED, refuse, token_value
+from tokend.plugin.response_status import RATE_LIMITED, refuse, refused_twice, token_value
 from tokend.plugin.secret_source import SecretField, SecretSource
 from tokend.plugin.settings import HeldSettings, NetworkSettings
 from tokend.plugin.strict_json import parse_object, try_object
@@ -41,6 +41,9 @@ LOGIN_CODES = {
     10: "ApiKeyAuthenticationDisabled",
 }
 UNKNOWN_ERROR = 8
+# A validation has codes of its own: 1 and 2 are about the session, 3 says that it is over.
+UNKNOWN_VALIDATION_ERROR = 4
+UNAUTHORIZED = 401
 # A JWT's header is a JSON object. The vendor's guide names quotes around a pasted token as the usual mistake.
 JWT_START = b"eyJ"
 # A whole line of a .env file. An opaque token may end with =, so that a JWT must follow.
@@ -129,11 +132,18 @@ class ProjectX(HeldSettings, NetworkSettings):
         return _token(token, now, now.after(left))
 
     async def fetch(self, runtime: Runtime, previous: Token | None) -> Token:
-        """Log in. With ``refresh = "validate"``, first try to extend a token with more than a minute left."""
+        """Log in. With ``refresh = "validate"``, first try to extend a token with more than a minute left.
+
+        A login that is refused after a validation was is the second refusal of one attempt, and final.
+        """
         if self.username is None or self.api_key is None:
             raise await self._not_renewable(runtime, previous, "there is no username and api_key")
+        is_refused = False
         if self.refresh == "validate" and previous is not None and _seconds_left(previous, runtime) > VALIDATE_SECONDS:
-            extended = await self._validate(runtime, previous)
+            try:
+                extended = await self._validate(runtime, previous)
+            except RejectedError:
+                extended, is_refused = None, True
             if extended is not None:
                 return extended
         try:
@@ -142,7 +152,12 @@ class ProjectX(HeldSettings, NetworkSettings):
             if self.initial_token is None or isinstance(error, UnsafePathError):
                 raise
             raise await self._not_renewable(runtime, previous, error.detail) from None
-        return await self._login(runtime, user, key)
+        try:
+            return await self._login(runtime, user, key)
+        except RejectedError as error:
+            if not is_refused:
+                raise
+            raise refused_twice(error, "the validation") from None
 
     async def _not_renewable(self, runtime: Runtime, previous: Token | None, why: str) -> AttemptError:
         """Make the error of an attempt without credentials. It is a rejection where a person must give a new token."""
@@ -178,8 +193,8 @@ class ProjectX(HeldSettings, NetworkSettings):
     async def _validate(self, runtime: Runtime, previous: Token) -> Token | None:
         """Ask the upstream to extend ``previous``. Return the token, or None if a login is needed.
 
-        Raises `TransientError` without an answer, and `RateLimitedError` for a 429: a login would be one more request
-        to the same host.
+        Raises `RejectedError` if the upstream refuses it: a login is needed, too. Raises `TransientError` without an
+        answer, and `RateLimitedError` for a 429: a login would be one more request to the same host.
         """
         host = host_of(self.base_url)
         headers: dict[str, str | Secret] = {"Authorization": _bearer(previous.value), "Accept": "text/plain"}
@@ -187,6 +202,8 @@ class ProjectX(HeldSettings, NetworkSettings):
         if reply.status == RATE_LIMITED:
             refuse(reply, host, secrets=[previous.value])
         answer = try_object(reply.body) if reply.status == 200 else None
+        if reply.status == UNAUTHORIZED or (answer is not None and _refuses(answer)):
+            raise RejectedError(f"{host} refused the validation")
         if answer is None or answer.get("success") is not True or answer.get("errorCode") not in (0, None):
             return None
         if not answer.get("newToken"):
@@ -253,6 +270,12 @@ def _refuse_status(reply: UpstreamReply, host: str, sent: tuple[Secret, ...]) ->
             error = RejectedError(f"{host} answered 400: userName or apiKey is missing or malformed")
             raise with_words(error, reply, sent)
     refuse(reply, host, secrets=sent)
+
+
+def _refuses(answer: dict[str, Any]) -> bool:
+    """Return whether an answer to a validation has the code of a refusal."""
+    code = answer.get("errorCode")
+    return isinstance(code, int) and not isinstance(code, bool) and code not in (0, UNKNOWN_VALIDATION_ERROR)
 
 
 def _refusal(answer: dict[str, Any], host: str) -> AttemptError:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from tokend.values.login_advice import LoginAdvice
+
 
 class State(StrEnum):
     """The states of a provider. The validity of its token is a separate field."""
@@ -139,7 +141,8 @@ class LoginStatus:
 
     ``state`` is ``ok``, ``ends_soon``, ``required``, ``pending`` (a person is about to log in) or ``none``. ``subject``
     is the account as the server names it, ``scopes_missing`` what the settings ask for and the server has not granted;
-    ``command`` brings another login. ``notices`` are those that persons have got about this one.
+    ``command`` brings another login; where no person can log in it is None, and ``step`` says what a person does
+    instead. ``notices`` are those that persons have got about this one.
     """
 
     state: str
@@ -147,8 +150,14 @@ class LoginStatus:
     obtained_at: datetime | None
     ends_at: datetime | None
     scopes_missing: tuple[str, ...]
-    command: str
+    command: str | None
     notices: tuple[str, ...] = ()
+    step: str | None = None
+
+    @property
+    def advice(self) -> LoginAdvice:
+        """What a person does about it."""
+        return LoginAdvice(self.command, self.step)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ FOLLOWS: list[tuple[str, AttemptError, str]] = [
 def test_each_failure_says_what_follows(way: str, error: AttemptError, words: str) -> None:
     """The class of the error decides, and whether there is a login."""
     found = tried(MACHINE, b"{}")
-    said = after_error("one", Tried(way, found.stand_ins, found.at, error=error), error)  # type: ignore[arg-type]
+    settings = made(LINKS if way == "issue" else PERSON)
+    said = after_error("one", settings, Tried(way, found.stand_ins, found.at, error=error), error)  # type: ignore[arg-type]
     assert words in said
 
 
@@ -65,7 +66,7 @@ def test_a_login_is_kept_where_only_the_token_is_unusable() -> None:
     """The refresh token beside it is saved."""
     half = tried(PERSON, b'{"refresh_token": "fake-refresh", "access_token": "fake\\ntoken", "expires_in": 60}')
     assert half.error is not None
-    assert after_error("one", half, half.error).startswith("the login is kept")
+    assert after_error("one", made(PERSON), half, half.error).startswith("the login is kept")
 
 
 def test_a_token_says_when_the_next_one_comes() -> None:

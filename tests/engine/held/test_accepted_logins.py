@@ -6,23 +6,16 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.engine.held.with_logins import granted
 from tests.expecting import held, present
-from tests.fake_logins import HOUR, ORIGIN, FakeLogin, login_server, lost, undecided
+from tests.fake_logins import FakeLogin, login_server, lost, undecided
 from tests.fakes import FakeHeld, FakeRuntime, World, config, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.held.provider_login import ProviderLogin
 from tokend.engine.records.login_states import Ready
 from tokend.values.errors import StoreError
-from tokend.values.logins import Granted
 from tokend.values.secret import Secret
 from tokend.values.status import State
-from tokend.values.tokens import Token
-
-
-def granted(clock: VirtualClock, refresh: str = "fake-persons") -> Granted:
-    now = clock.instant()
-    token = Token(Secret("fake-access"), "Bearer", now, now.after(HOUR))
-    return Granted(ORIGIN, now, token=token, refresh_token=Secret(refresh), subject="somebody")
 
 
 def test_an_exchange_of_the_old_login_is_waited_for() -> None:

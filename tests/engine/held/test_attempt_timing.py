@@ -4,38 +4,22 @@ from dataclasses import replace
 
 import anyio
 
+from tests.engine.held.with_logins import LOGIN, begun, valid
 from tests.expecting import present
 from tests.fake_logins import (
     HOUR,
-    FakeLogin,
-    LoginServer,
-    login_server,
     lost,
     undecided,
 )
 from tests.fakes import FakeHeld, Upstream, World, minutes, provider
 from tests.virtual import VirtualClock, run_virtually, until
-from tokend.engine.supervisor import Supervisor
-from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import TransientError
 from tokend.values.status import State
 
-INITIAL = SecretSource(env="REFRESH")
-LOGIN = FakeLogin(refresh_token=INITIAL)
-
 
 def gaps(upstream: Upstream) -> list[float]:
     return [b.boot - a.boot for a, b in zip(upstream.calls, upstream.calls[1:], strict=False)]
-
-
-def begun(clock: VirtualClock, **keys: object) -> tuple[World, LoginServer]:
-    """An engine whose initial refresh token is one that the server knows."""
-    return World(clock, environ={"REFRESH": "fake-refresh-0"}), login_server(clock, **keys)
-
-
-async def valid(supervisor: Supervisor, name: str = "a") -> None:
-    await until(lambda: supervisor.entries[name].status().valid, seconds=60)
 
 
 def test_refresh_before_is_obeyed() -> None:

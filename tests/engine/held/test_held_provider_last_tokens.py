@@ -6,7 +6,7 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from tests.engine.held.test_held_provider_logins import granted
+from tests.engine.held.with_logins import granted
 from tests.expecting import held, present
 from tests.fake_logins import HOUR, FakeLogin, LoginServer, login_server, lost, refused, undecided
 from tests.fakes import FakeHeld, World, config, provider

@@ -3,22 +3,14 @@
 import anyio
 import pytest
 
+from tests.engine.held.with_logins import granted
 from tests.expecting import held, present
-from tests.fake_logins import HOUR, ORIGIN, FakeLogin, login_server
+from tests.fake_logins import HOUR, FakeLogin, login_server
 from tests.fakes import FakeHeld, FakeOnDemand, World, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.records.login_states import Required
 from tokend.values.errors import StoreError
-from tokend.values.logins import Granted
-from tokend.values.secret import Secret
 from tokend.values.status import State
-from tokend.values.tokens import Token
-
-
-def granted(clock: VirtualClock, refresh: str = "fake-persons") -> Granted:
-    now = clock.instant()
-    token = Token(Secret("fake-access"), "Bearer", now, now.after(HOUR))
-    return Granted(ORIGIN, now, token=token, refresh_token=Secret(refresh), subject="somebody")
 
 
 def test_without_a_login_one_is_required_and_nothing_is_sent() -> None:
@@ -52,7 +44,7 @@ def test_no_exchange_begins_while_a_person_ends_the_login() -> None:
         world, server = World(clock), login_server(clock)
         async with world.running(provider("a", FakeLogin(refresh_token=literal("fake-refresh-0")))) as supervisor:
             await until(lambda: supervisor.entries["a"].status().valid, seconds=10)
-            async with present(held(supervisor.entries["a"]).refresher.login).exchange.barred():
+            async with present(held(supervisor.entries["a"]).refresher.login).exchange.guard.barred():
                 await anyio.sleep(HOUR)
                 assert "a person ends the login" in present(supervisor.entries["a"].status().last_error).detail
                 assert len(server.refreshes) == 1

@@ -2,35 +2,21 @@
 
 import anyio
 
+from tests.engine.held.with_logins import LOGIN, begun, valid
 from tests.expecting import held, present
 from tests.fake_logins import (
     HOUR,
     ORIGIN,
     FakeLogin,
-    LoginServer,
     login_server,
     refused,
 )
 from tests.fakes import FakeHeld, World, config, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
 from tokend.engine.records.login_states import NoLogin, Ready
-from tokend.engine.supervisor import Supervisor
-from tokend.plugin.secret_source import SecretSource
 from tokend.values.logins import Granted
 from tokend.values.secret import Secret
 from tokend.values.status import State
-
-INITIAL = SecretSource(env="REFRESH")
-LOGIN = FakeLogin(refresh_token=INITIAL)
-
-
-def begun(clock: VirtualClock, **keys: object) -> tuple[World, LoginServer]:
-    """An engine whose initial refresh token is one that the server knows."""
-    return World(clock, environ={"REFRESH": "fake-refresh-0"}), login_server(clock, **keys)
-
-
-async def valid(supervisor: Supervisor, name: str = "a") -> None:
-    await until(lambda: supervisor.entries[name].status().valid, seconds=60)
 
 
 def test_another_initial_refresh_token_replaces_the_login_and_the_same_one_never_does() -> None:

@@ -54,3 +54,13 @@ def test_scopes_that_were_not_granted_are_named_with_the_command() -> None:
         note = scopes_note(status)
         assert note == ("scopes missing: write \N{EM DASH} tokend login a" if missing else None)
     assert scopes_note(None) is None
+
+
+def test_where_nobody_can_log_in_the_status_has_a_step_instead_of_a_command() -> None:
+    """Programs run the command."""
+    record = LoginRecord(Ready(replace(LOGIN, scopes=("read",))))
+    settings = FakeLogin(scope=("read", "write"), flows=())
+    status = present(login_status("a", settings, record, now=NOW, pending=False))
+    assert (status.command, status.step) == (None, "put a newer refresh token into refresh_token")
+    assert scopes_note(status) == f"scopes missing: write \N{EM DASH} {status.step}"
+    assert present(login_status("a", settings, NO_LOGINS, now=NOW, pending=False)).step == status.step

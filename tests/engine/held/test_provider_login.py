@@ -4,41 +4,18 @@ from dataclasses import replace
 
 import anyio
 
+from tests.engine.held.with_logins import INITIAL, LOGIN, begun, granted, valid
 from tests.expecting import held, present
 from tests.fake_logins import (
     HOUR,
-    ORIGIN,
     FakeLogin,
-    LoginServer,
     login_server,
     undecided,
 )
 from tests.fakes import World, literal, provider
 from tests.virtual import VirtualClock, run_virtually, until
-from tokend.engine.supervisor import Supervisor
-from tokend.plugin.secret_source import SecretSource
-from tokend.values.logins import Granted
 from tokend.values.secret import Secret
 from tokend.values.status import State
-from tokend.values.tokens import Token
-
-INITIAL = SecretSource(env="REFRESH")
-LOGIN = FakeLogin(refresh_token=INITIAL)
-
-
-def begun(clock: VirtualClock, **keys: object) -> tuple[World, LoginServer]:
-    """An engine whose initial refresh token is one that the server knows."""
-    return World(clock, environ={"REFRESH": "fake-refresh-0"}), login_server(clock, **keys)
-
-
-async def valid(supervisor: Supervisor, name: str = "a") -> None:
-    await until(lambda: supervisor.entries[name].status().valid, seconds=60)
-
-
-def granted(clock: VirtualClock, refresh: str = "fake-persons") -> Granted:
-    now = clock.instant()
-    token = Token(Secret("fake-access"), "Bearer", now, now.after(HOUR))
-    return Granted(ORIGIN, now, token=token, refresh_token=Secret(refresh), subject="somebody")
 
 
 def test_an_initial_refresh_token_that_cannot_be_read_is_needed_only_where_there_is_no_login() -> None:

@@ -3,36 +3,23 @@
 import anyio
 import pytest
 
+from tests.engine.held.with_logins import INITIAL, LOGIN, begun, valid
 from tests.expecting import present
 from tests.fake_logins import (
     HOUR,
     FakeLogin,
-    LoginServer,
     client_refused,
-    login_server,
     lost,
     refused,
 )
-from tests.fakes import FakeHeld, World, config, literal, provider
+from tests.fakes import FakeHeld, config, literal, provider
+from tests.httpd.served import logged
 from tests.virtual import VirtualClock, run_virtually, until
+from tokend.engine.logins.login_watch import LoginNotice
 from tokend.engine.records.login_states import Lost, Required
-from tokend.engine.supervisor import Supervisor
-from tokend.plugin.secret_source import SecretSource
 from tokend.values.errors import LoginRequiredError, ThrottledError
 from tokend.values.secret import Secret
 from tokend.values.status import State
-
-INITIAL = SecretSource(env="REFRESH")
-LOGIN = FakeLogin(refresh_token=INITIAL)
-
-
-def begun(clock: VirtualClock, **keys: object) -> tuple[World, LoginServer]:
-    """An engine whose initial refresh token is one that the server knows."""
-    return World(clock, environ={"REFRESH": "fake-refresh-0"}), login_server(clock, **keys)
-
-
-async def valid(supervisor: Supervisor, name: str = "a") -> None:
-    await until(lambda: supervisor.entries[name].status().valid, seconds=60)
 
 
 def test_a_provider_that_is_renamed_keeps_its_login_and_forget_drops_the_token_only() -> None:
@@ -48,6 +35,31 @@ def test_a_provider_that_is_renamed_keeps_its_login_and_forget_drops_the_token_o
             await supervisor.forget("b")
             await until(lambda: len(server.refreshes) == 2, seconds=30)
         assert server.refreshes == ["fake-refresh-0", "fake-refresh-1"]
+
+    run_virtually(main)
+
+
+def test_where_nobody_can_log_in_nobody_is_told_to() -> None:
+    """Status, readers, notices and the log name the place of the refresh token."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = begun(clock)
+        server.valid.clear()
+        notices: list[LoginNotice] = []
+        remedy = "put a newer refresh token into refresh_token (environment variable REFRESH)"
+        with logged() as lines:
+            async with world.running(provider("a", FakeLogin(refresh_token=INITIAL, flows=()))) as supervisor:
+                supervisor.logins.subscribe(notices.append)
+                await until(lambda: bool(notices), seconds=HOUR)
+                with pytest.raises(LoginRequiredError) as caught:
+                    await supervisor.fresh("a", 0, admin=False)
+                assert caught.value.detail == remedy
+                with pytest.raises(LoginRequiredError) as caught:
+                    await supervisor.refresh("a", if_generation=None, reason="", admin=True)
+                assert caught.value.detail == remedy
+                assert supervisor.entries["a"].status().state is State.LOGIN_REQUIRED
+        assert (notices[0].command, notices[0].detail) == (None, f"only a person can bring another token: {remedy}")
+        assert {one["advice"] for one in lines if one.get("advice")} == {remedy}
 
     run_virtually(main)
 

@@ -281,6 +281,30 @@ def test_a_file_that_is_gone_is_not_begun_again_with_the_initial_refresh_token(p
     run_virtually(main)
 
 
+def test_where_nobody_can_log_in_a_logout_and_another_refresh_token_replace_a_file_that_is_gone(path: Path) -> None:
+    """As the note says."""
+
+    async def main(clock: VirtualClock) -> None:
+        world, server = World(clock, environ={"REFRESH": "fake-refresh-0"}), login_server(clock)
+        settings = FakeLogin(login_file=path, refresh_token=SecretSource(env="REFRESH"), flows=())
+        async with world.running(provider("a", settings)) as supervisor:
+            await until(lambda: value(world) is not None, seconds=60)
+            remove(path)
+            await until(lambda: supervisor.entries["a"].status().note is not None, seconds=HOUR)
+            said = (
+                "run tokend logout a, then put a newer refresh token into refresh_token (environment variable REFRESH)"
+            )
+            assert said in present(supervisor.entries["a"].status().note)
+            await held(supervisor.entries["a"]).log_out()
+            server.valid.add("fake-second")
+            world.environ["REFRESH"] = "fake-second"
+            held(supervisor.entries["a"]).secrets_changed()
+            await until(lambda: supervisor.entries["a"].status().valid, seconds=600)
+            assert server.refreshes[-1] == "fake-second"
+
+    run_virtually(main)
+
+
 async def log_in(
     world: World, clock: VirtualClock, refresh: str, subject: str | None = None, *, other: bool = False
 ) -> None:

@@ -1,7 +1,8 @@
 """Notices to persons about logins: each once, also over restarts, and none for those who need none."""
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -201,16 +202,23 @@ def test_a_notice_about_a_shared_login_comes_from_one_daemon_and_once(path: Path
     run_virtually(main)
 
 
+@asynccontextmanager
+async def logged_in(clock: VirtualClock, path: Path) -> AsyncIterator[tuple[World, list[LoginNotice]]]:
+    """An engine with a login of 7 days in the file, and the notices about it."""
+    world, server = World(clock), login_server(clock, rotates=False, life=90 * DAY)
+    notices: list[LoginNotice] = []
+    async with world.running(shared(path, refresh="fake-refresh-0")) as supervisor:
+        supervisor.logins.subscribe(notices.append)
+        await until(lambda: supervisor.entries["one"].status().valid, seconds=60)
+        await log_in(world, server, life=7 * DAY)
+        yield world, notices
+
+
 def test_a_notice_comes_once_although_it_could_not_be_written_to_the_login_file(path: Path) -> None:
     """Another program holds the lock. The file has it after the next refresh."""
 
     async def main(clock: VirtualClock) -> None:
-        world, server = World(clock), login_server(clock, rotates=False, life=90 * DAY)
-        notices: list[LoginNotice] = []
-        async with world.running(shared(path, refresh="fake-refresh-0")) as supervisor:
-            supervisor.logins.subscribe(notices.append)
-            await until(lambda: supervisor.entries["one"].status().valid, seconds=60)
-            await log_in(world, server, life=7 * DAY)
+        async with logged_in(clock, path) as (world, notices):
             await clock.sleep(4 * DAY - 60)
             lock = LoginLock(LoginFile(path, Sealer(), ("one", "fake-client")))
             assert lock.take()
@@ -220,7 +228,7 @@ def test_a_notice_comes_once_although_it_could_not_be_written_to_the_login_file(
             look(world)
             await clock.sleep(600)
             assert (len(notices), noticed(path)) == (1, [])
-            await supervisor.refresh("one", if_generation=None, reason="test", admin=True)
+            await world.supervisor.refresh("one", if_generation=None, reason="test", admin=True)
             assert (len(notices), noticed(path)) == (1, ["72h"])
 
     run_virtually(main)
@@ -230,12 +238,7 @@ def test_a_notice_replaces_no_login_file_that_is_gone(path: Path) -> None:
     """Only a login does that: another daemon may have the newest refresh token."""
 
     async def main(clock: VirtualClock) -> None:
-        world, server = World(clock), login_server(clock, rotates=False, life=90 * DAY)
-        notices: list[LoginNotice] = []
-        async with world.running(shared(path, refresh="fake-refresh-0")) as supervisor:
-            supervisor.logins.subscribe(notices.append)
-            await until(lambda: supervisor.entries["one"].status().valid, seconds=60)
-            await log_in(world, server, life=7 * DAY)
+        async with logged_in(clock, path) as (_, notices):
             remove(path)
             await clock.sleep(5 * DAY)
             assert len(notices) == 1

@@ -42,15 +42,18 @@ def test_another_path_was_never_seen() -> None:
     assert seen_by(Record(login=seen.own), PATH) == SeenFile(PATH, own=seen.own)
 
 
+AGAIN = "begin again"
+
+
 def test_an_older_file_and_one_that_is_gone_are_refused() -> None:
     """The same number and a higher one are accepted, and no file where none was seen."""
-    require_newest(SHARED, SeenFile(PATH, 7))
-    require_newest(SHARED, SeenFile(PATH))
-    require_newest(None, SeenFile(PATH))
-    with pytest.raises(OlderFileError, match="write 7, seen 8"):
-        require_newest(SHARED, SeenFile(PATH, 8))
-    with pytest.raises(OlderFileError, match="is gone"):
-        require_newest(None, SeenFile(PATH, 1))
+    require_newest(SHARED, SeenFile(PATH, 7), AGAIN)
+    require_newest(SHARED, SeenFile(PATH), AGAIN)
+    require_newest(None, SeenFile(PATH), AGAIN)
+    with pytest.raises(OlderFileError, match=r"write 7, seen 8.*put the newest copy back, or begin again"):
+        require_newest(SHARED, SeenFile(PATH, 8), AGAIN)
+    with pytest.raises(OlderFileError, match="is gone: put the newest copy back, or begin again"):
+        require_newest(None, SeenFile(PATH, 1), AGAIN)
 
 
 def test_a_withdrawal_that_was_not_seen_takes_the_token() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tests.providers.live import NOW, at, attempt
+from tests.providers.live import NOW, at, attempt, failed, succeeded
 from tests.upstream.loopback import Behaviour, Loopback, raw, reply
 from tokend.plugin.declared.token_members import members
 from tokend.providers.http.kind import Http
@@ -70,17 +70,12 @@ def ask(*script: Behaviour, **keys: Any) -> tuple[Token | AttemptError, Loopback
 
 def token_of(*script: Behaviour, **keys: Any) -> Token:
     """Return the token of an attempt that succeeds."""
-    outcome, _ = ask(*script, **keys)
-    assert isinstance(outcome, Token), outcome
-    return outcome
+    return succeeded(ask(*script, **keys)[0])
 
 
 def error_of(*script: Behaviour, **keys: Any) -> AttemptError:
     """Return the error of an attempt that fails. It quotes nothing that was planted."""
-    outcome, _ = ask(*script, **keys)
-    assert isinstance(outcome, AttemptError), outcome
-    assert "planted" not in str(outcome)
-    return outcome
+    return failed(ask(*script, **keys)[0])
 
 
 def faults_of(**keys: Any) -> dict[str, str]:

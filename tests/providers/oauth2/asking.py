@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
-from tests.providers.live import attempt, env
+from tests.providers.live import attempt, env, failed, succeeded
 from tests.upstream.loopback import Behaviour, Loopback, Received, reply
 from tokend.providers.oauth2.kind import OAuth2
 from tokend.values.errors import AttemptError
@@ -46,17 +46,12 @@ def ask(*script: Behaviour, **keys: Any) -> tuple[Token | AttemptError, Loopback
 
 def token_of(*script: Behaviour, **keys: Any) -> Token:
     """Return the token of an attempt that succeeds."""
-    outcome, _ = ask(*script, **keys)
-    assert isinstance(outcome, Token), outcome
-    return outcome
+    return succeeded(ask(*script, **keys)[0])
 
 
 def error_of(*script: Behaviour, **keys: Any) -> AttemptError:
     """Return the error of an attempt that fails. It quotes nothing that was planted."""
-    outcome, _ = ask(*script, **keys)
-    assert isinstance(outcome, AttemptError), outcome
-    assert "planted" not in str(outcome)
-    return outcome
+    return failed(ask(*script, **keys)[0])
 
 
 def sent(**keys: Any) -> Received:

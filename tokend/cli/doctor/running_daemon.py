@@ -12,6 +12,7 @@ from typing import Any
 from tokend import __version__
 from tokend.cli.as_user import Identity
 from tokend.cli.doctor.finding import NOTHING_TO_DO, Finding, Level
+from tokend.cli.login_line import remedy_of
 from tokend.cli.plugin_line import describe_plugin
 from tokend.client import TokenClient
 from tokend.client.errors import DeniedError, NotRunningError, TokendError
@@ -144,7 +145,8 @@ def _of_token(row: Mapping[str, Any]) -> Iterator[Finding]:
         if (login := row.get("login")) is None:
             what, advice = "a person is needed at the upstream", f"then: tokend refresh {name}"
         else:
-            what, advice = "a person has to log in", login["command"]
+            what = "a person has to log in" if login["command"] else "another refresh token is needed"
+            advice = remedy_of(login)
         yield Finding("error", "login_required", f"{name}: {what}{why}", advice)
     elif row["state"] == "rejected":
         advice = f"correct the credentials, then: tokend refresh {name}"

@@ -3,6 +3,7 @@
 from tokend.cli.token_rows import describe_seconds
 from tokend.cli.try_offline.attempt import Tried
 from tokend.engine.policy.failure import Repeat, meaning_of
+from tokend.engine.policy.login_advice import login_advice, login_command
 from tokend.engine.policy.login_outcome import Outcome, outcome_of
 from tokend.engine.policy.refresh_timing import lead_seconds, refresh_moment
 from tokend.plugin.settings import HeldSettings, ProviderSettings
@@ -56,15 +57,15 @@ def after_token(settings: ProviderSettings, token: Token) -> str:
     return f"a newer one is fetched after {after}, or up to 5 % of its life sooner"
 
 
-def after_error(name: str, tried: Tried, error: AttemptError) -> str:
+def after_error(name: str, settings: ProviderSettings, tried: Tried, error: AttemptError) -> str:
     """Say what follows a failure, and what it means for the login if there is one."""
-    if tried.way == "issue":
+    if tried.way == "issue" or not isinstance(settings, HeldSettings):
         return _of_call(error)
     if tried.way == "login":
-        return f"the login has not come about: a person begins again with tokend login {name}"
+        return f"the login has not come about: a person begins again with {login_command(name)}"
     if tried.way == "refresh" and tried.granted is None:
-        return _of_login(name, error)
-    return f"{_saved(tried)}{_of_fetch(name, error)}"
+        return _of_login(name, settings, error)
+    return f"{_saved(tried)}{_of_fetch(name, settings, error)}"
 
 
 def _saved(tried: Tried) -> str:
@@ -84,15 +85,15 @@ def _of_call(error: AttemptError) -> str:
     return "the caller gets an error; the call is not repeated, since it may have had its effect"
 
 
-def _of_login(name: str, error: AttemptError) -> str:
+def _of_login(name: str, settings: HeldSettings, error: AttemptError) -> str:
     outcome = outcome_of(error)
     if outcome is Outcome.REFUSED:
         return (
             "the login has ended: a refresh token that was accepted before is sent once more; then the state is "
-            f"login_required, no timer sends anything, and a person runs tokend login {name}"
+            f"login_required, no timer sends anything, and {login_advice(name, settings).clause}"
         )
     if outcome is Outcome.CLIENT_REFUSED:
-        return f"the login stays; {_of_fetch(name, error)}"
+        return f"the login stays; {_of_fetch(name, settings, error)}"
     if outcome is Outcome.LOST:
         return (
             "the refresh token may be spent: after 5 s something harmless is asked, then it is sent again, "
@@ -100,10 +101,10 @@ def _of_login(name: str, error: AttemptError) -> str:
         )
     spent = isinstance(error, TransientError) and error.may_be_spent
     final = ", but the next refusal is final: the refresh token may be spent" if spent else ""
-    return f"the login stays{final}; {_of_fetch(name, error)}"
+    return f"the login stays{final}; {_of_fetch(name, settings, error)}"
 
 
-def _of_fetch(name: str, error: AttemptError) -> str:
+def _of_fetch(name: str, settings: HeldSettings, error: AttemptError) -> str:
     meaning = meaning_of(error)
     if isinstance(error, RejectedError) and error.reason == LoginRefusedError.reason:
         return f"a person has to act at the upstream; no timer tries again until then: tokend refresh {name}"
@@ -115,7 +116,7 @@ def _of_fetch(name: str, error: AttemptError) -> str:
     if isinstance(error, ClockError) and error.offset is not None:
         return "tried once more with the offset of the upstream's clock; a second refusal sets the state rejected"
     if isinstance(error, LoginRefusedError):
-        return f"the state is login_required: a person runs tokend login {name}"
+        return f"the state is login_required: {login_advice(name, settings).clause}"
     if meaning.pauses_host:
         return f"every provider of the host pauses{_asked(error)}, then this one tries again"
     if isinstance(error, SecretError):

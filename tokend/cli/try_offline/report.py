@@ -128,7 +128,7 @@ def _error(settings: ProviderSettings, tried: Tried) -> dict[str, Any] | None:
 
 def _next(name: str, settings: ProviderSettings, tried: Tried) -> str | None:
     if tried.error is not None:
-        return after_error(name, tried, tried.error)
+        return after_error(name, settings, tried, tried.error)
     return None if tried.token is None else after_token(settings, tried.token)
 
 

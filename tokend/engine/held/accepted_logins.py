@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tokend.engine.context.context import Context
-from tokend.engine.held.login_exchange import LOGGED_OUT
+from tokend.engine.held.exchange_guard import LOGGED_OUT
 from tokend.engine.held.provider_login import ProviderLogin
 from tokend.machine.event import Event
 from tokend.plugin.kind_bugs import bug_in

@@ -4,9 +4,10 @@
 """
 
 from tokend.engine.context.context import Context
-from tokend.engine.held.login_exchange import Change, login_command
+from tokend.engine.held.login_saving import Change
 from tokend.engine.held.settings_in_force import SettingsInForce
 from tokend.engine.policy.failure import after_failure
+from tokend.engine.policy.login_advice import login_advice
 from tokend.engine.policy.settings_change import is_foreign
 from tokend.engine.policy.success import NewToken, after_success
 from tokend.engine.records.fingerprints import Identity
@@ -139,11 +140,11 @@ class AttemptOutcomes:
             reason=error.reason,
             detail=error.detail,
             next_attempt_in=None if upcoming is None else f"{now.until(upcoming):.1f}s",
-            advice=_advice(self._name, record),
+            advice=_advice(self._name, self._in_force.settings, record),
         )
 
 
-def _advice(name: str, record: Record) -> str | None:
+def _advice(name: str, settings: HeldSettings, record: Record) -> str | None:
     if record.requires_login:
-        return f"run: {login_command(name)}"
+        return login_advice(name, settings).to_do
     return f"fix the credentials, or run: tokend refresh {name}" if record.rejected else None

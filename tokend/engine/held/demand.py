@@ -2,9 +2,9 @@
 
 import anyio
 
-from tokend.engine.held.login_exchange import login_command
 from tokend.engine.held.refresher import Refresher
 from tokend.engine.policy import refresh_timing
+from tokend.engine.policy.login_advice import login_advice
 from tokend.engine.policy.rate_limits import ALLOWANCE_BURST, Allowance
 from tokend.values.errors import (
     GenerationConflictError,
@@ -15,6 +15,7 @@ from tokend.values.errors import (
     WaitTimeoutError,
 )
 from tokend.values.instant import Instant
+from tokend.values.login_advice import LoginAdvice
 from tokend.values.tokens import Lease
 
 # How long a reader waits for an attempt that it caused.
@@ -74,7 +75,9 @@ class Demand:
         if (waits := refresher.waits_for()) is not None:
             raise self._refusal(waits)
         if refresher.holds_last_token:
-            raise self._refusal(f"there is no refresh token, so only a person brings another one: {self._command}")
+            raise self._refusal(
+                f"there is no refresh token, so only a person brings another one: {self._advice.remedy}"
+            )
         if not refresher.is_busy:
             self._admit(refresher.now(), admin=admin, resumes=resumes)
         result = refresher.request_attempt(despite_rejection=resumes)
@@ -94,7 +97,7 @@ class Demand:
             error = refresher.record.last_error
             raise self._refusal("the credentials were rejected" if error is None else error.detail)
         if refresher.record.requires_login and not resumes:
-            raise self._refusal("a person has to log in")
+            raise self._refusal(self._advice.need)
         blocked = refresher.blocked_seconds(now, on_demand=True)
         repeat = refresh_timing.login_blocked_seconds(refresher.record, now)
         if blocked > WAIT_SECONDS and repeat >= blocked and not resumes:
@@ -113,8 +116,8 @@ class Demand:
             )
 
     @property
-    def _command(self) -> str:
-        return login_command(self._refresher.name)
+    def _advice(self) -> LoginAdvice:
+        return login_advice(self._refresher.name, self._refresher.settings)
 
     def _throttled(self, message: str, retry_at: Instant) -> ThrottledError:
         return ThrottledError(f"{self._refresher.name}: {message}", retry_at=retry_at.wall.timestamp())
@@ -122,7 +125,7 @@ class Demand:
     def _refusal(self, message: str) -> ReaderError:
         refresher = self._refresher
         if refresher.record.requires_login and not refresher.is_valid():
-            return LoginRequiredError(self._command)
+            return LoginRequiredError(self._advice.remedy)
         message = f"{refresher.name}: {message}"
         if refresher.record.rejected and not refresher.is_valid():
             return LoginRequiredError(message)

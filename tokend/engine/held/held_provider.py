@@ -11,7 +11,7 @@ from tokend.engine.context.context import Context
 from tokend.engine.context.contract import SinkReport
 from tokend.engine.held import kept_logins
 from tokend.engine.held.demand import Demand
-from tokend.engine.held.login_exchange import ExchangeUnderWay
+from tokend.engine.held.exchange_guard import ExchangeUnderWay
 from tokend.engine.held.login_status import login_status, scopes_note
 from tokend.engine.held.provider_login import ProviderLogin
 from tokend.engine.held.refresher import Refresher
@@ -53,7 +53,7 @@ class HeldProvider:
         """Start the refresh loop."""
         self._scope = workers.start(self.name, self.refresher.run)
         if (login := self.refresher.login) is not None:
-            login.exchange.scope = self._scope
+            login.exchange.saving.scope = self._scope
 
     async def finish(self) -> None:
         """Return when no exchange of its login is under way."""
@@ -70,9 +70,9 @@ class HeldProvider:
     def exchange_under_way(self) -> ExchangeUnderWay | None:
         """The exchange of its login whose answer must be waited for."""
         login = self.refresher.login
-        if login is None or not login.exchange.is_under_way:
+        if login is None or not login.exchange.guard.is_under_way:
             return None
-        return ExchangeUnderWay(self.settings.upstream, self.refresher.timeout_seconds, login.exchange.break_off)
+        return ExchangeUnderWay(self.settings.upstream, self.refresher.timeout_seconds, login.exchange.guard.break_off)
 
     async def reconfigure(self, config: ProviderConfig) -> None:
         """Apply settings of the same kind."""

@@ -59,7 +59,7 @@ async def log_out(name: str, login: ProviderLogin | None, accepted: AcceptedLogi
     if login is None or accepted is None:  # none or both
         await context.store.update(name, ended)
     else:
-        async with login.exchange.barred():
+        async with login.exchange.guard.barred():
             accepted.refuse_waiting()
             await login.exchange.rewrite(ended, withdraws=True)
 

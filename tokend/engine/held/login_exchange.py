@@ -1,25 +1,23 @@
 """The exchanges of one provider's login: journal, request, what was granted saved; in this order, and never cut.
 
 The journal is saved before a byte leaves: no journal, no request. From then until the answer is saved nothing cancels
-the exchange; `break_off` alone does, when the daemon ends and time is over: the journal covers it.
+the exchange; `ExchangeGuard.break_off` alone does, when the daemon ends and time is over: the journal covers it.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-import anyio
-
 from tokend.engine.context.context import Context
+from tokend.engine.held.exchange_guard import ExchangeGuard
+from tokend.engine.held.login_saving import Change, LoginSaving
+from tokend.engine.policy.login_advice import login_advice
 from tokend.engine.policy.login_change import InitialToken
 from tokend.engine.policy.login_outcome import accepted, after_failure, refreshed
 from tokend.engine.policy.shared_login import seen_by
 from tokend.engine.records.login_record import LoginRecord
 from tokend.engine.records.login_states import NO_LOGIN, Lost
 from tokend.engine.records.record import Record
-from tokend.engine.tasks.heartbeat import HEARTBEAT
-from tokend.machine.event import Event
 from tokend.machine.logs import get_logger
 from tokend.plugin.kind_bugs import exits_refused
 from tokend.plugin.login import (
@@ -38,114 +36,37 @@ from tokend.values.tokens import Token
 if TYPE_CHECKING:
     from tokend.engine.held.shared_login_file import SharedLoginFile
 
-# A new refresh token that could not be saved is written again so often.
-WRITE_AGAIN_SECONDS = 1.0
 # A person has logged in: an exchange of another daemon is waited for, with all its timeouts.
 LONGEST_LOCK_SECONDS = 300.0
 # A logout waits for an exchange of ordinary length.
 REWRITE_LOCK_SECONDS = 20.0
 log = get_logger()
 
-LOGGED_OUT = "somebody has logged out meanwhile"
 REPEATED = "the refresh token is sent again, ever more rarely, once the server answers something harmless"
 
-Change = Callable[[Record], Record]
 Use = Callable[[Granted], Awaitable[Change]]
-
-
-def login_command(name: str) -> str:
-    """Return the command that brings a new login."""
-    return f"tokend login {name}"
-
-
-@dataclass(frozen=True, slots=True)
-class ExchangeUnderWay:
-    """An exchange that must not be cut: whom it asks (``host:port``), its longest time, and how it is cut after all."""
-
-    host: str | None
-    timeout_seconds: float
-    break_off: Callable[[], None]
 
 
 class LoginExchange:
     """Use one provider's login. `AttemptRunner` makes the attempts; this class keeps the login through them."""
 
-    __slots__ = (
-        "_bars",
-        "_clock",
-        "_context",
-        "_doubt",
-        "_held",
-        "_leaving",
-        "_name",
-        "_shield",
-        "_store",
-        "ended",
-        "file",
-        "logouts",
-        "scope",
-        "unsaved",
-    )
+    __slots__ = ("_clock", "_context", "_doubt", "_name", "_store", "file", "guard", "saving")
 
     def __init__(self, name: str, context: Context) -> None:
         self._name = name
         self._context = context
         self._clock = context.clock
         self._store = context.store
-        self._shield: anyio.CancelScope | None = None
-        self._leaving = False
-        self._bars = 0  # the logouts under way
-        self.logouts = 0  # all that have begun
         self._doubt = False
-        # Where the login is kept, if that is not the record alone; and the one whose lock is held now.
+        # Where the login is kept, if that is not the record alone.
         self.file: SharedLoginFile | None = None
-        self._held: SharedLoginFile | None = None
-        # That of the worker that makes the exchanges, once it runs.
-        self.scope: anyio.CancelScope | None = None
-        # Set when no exchange is under way any more; another one may have begun since.
-        self.ended = Event()
-        # Why a new refresh token is not saved yet; None if all is saved.
-        self.unsaved: str | None = None
-
-    # -------------------------------------------------------------- those who would like to cut it
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether a byte may have left, and what came of it is not saved."""
-        return self._shield is not None
+        self.guard = ExchangeGuard()
+        self.saving = LoginSaving(name, context)
 
     async def finish(self) -> None:
         """Return when no exchange is under way. What cannot be saved is shown unsaved: there is no later."""
-        self._leaving = True
-        while self.is_under_way:
-            await self.ended.wait()
-
-    @asynccontextmanager
-    async def barred(self) -> AsyncIterator[None]:
-        """Wait for the exchange under way, and let none begin during the block."""
-        self._bars += 1
-        self.logouts += 1
-        try:
-            while self.is_under_way:
-                await self.ended.wait()
-            yield
-        finally:
-            self._bars -= 1
-
-    def break_off(self) -> None:
-        """Cut the exchange: its answer counts as lost."""
-        if self._shield is not None:
-            self._shield.cancel()
-
-    @contextmanager
-    def _uncut(self) -> Iterator[None]:
-        try:
-            with anyio.CancelScope(shield=True) as self._shield:
-                yield
-        finally:
-            self._shield = None
-            ended, self.ended = self.ended, Event()
-            ended.set()
+        self.saving.leave()
+        await self.guard.wait()
 
     # -------------------------------------------------------------- the exchange
 
@@ -171,7 +92,7 @@ class LoginExchange:
             return await self._exchange(settings, runtime, use), False
         made: list[tuple[Record, bool]] = []
         try:
-            async with self._locked(file, cast(HeldSettings, settings).timeout.total_seconds()):
+            async with self.saving.locked(file, cast(HeldSettings, settings).timeout.total_seconds()):
                 await file.read(initial)
                 if (token := file.newer_token()) is not None:
                     made.append((await self._adopt(token, use), True))
@@ -183,18 +104,18 @@ class LoginExchange:
         return made[0]
 
     async def _exchange(self, settings: WithLogin, runtime: RememberingRuntime, use: Use) -> Record:
-        self._require_unbarred()
+        self.guard.require_unbarred()
         state = self._store.get(self._name).login.state
         now = self._clock.instant()
         has_none = state.login is None or state.is_required or not can_refresh(settings, state.login, now)
         if has_none and not begins_login(settings):
             await self._end(LoginRefusedError())
-            raise LoginRefusedError(f"a person has to log in: {login_command(self._name)}")
+            raise LoginRefusedError(login_advice(self._name, cast(HeldSettings, settings)).sentence)
         if isinstance(state, Lost) and not has_none:
             with exits_refused():
                 await settings.probe_server(runtime)
-        self._require_unbarred()  # a logout may have begun meanwhile; from here on it waits
-        with self._uncut():
+        self.guard.require_unbarred()  # a logout may have begun meanwhile; from here on it waits
+        with self.guard.uncut():
             if has_none and begins_login(settings):
                 return await self._begin(settings, runtime, use)
             login = await self._journal()
@@ -203,7 +124,7 @@ class LoginExchange:
                     granted = await settings.refresh(runtime, login)
             except Exception as error:
                 if isinstance(error, LoginRefusedError) and begins_login(settings):
-                    await self._note(lambda record: record.with_login_state(NO_LOGIN))
+                    await self.saving.note(lambda record: record.with_login_state(NO_LOGIN))
                     return await self._begin(settings, runtime, use)
                 await self._end(error)
                 raise
@@ -216,10 +137,6 @@ class LoginExchange:
             granted = await settings.begin_login(runtime)
         client = settings.login_client
         return await self._keep(granted, use, lambda logins: accepted(logins, granted, client, None))
-
-    def _require_unbarred(self) -> None:
-        if self._bars:
-            raise TransientError("nothing was sent: a person ends the login", is_sent=False)
 
     async def _adopt(self, token: Token, use: Use) -> Record:
         """Use the token that another daemon has got."""
@@ -240,18 +157,17 @@ class LoginExchange:
 
         The login before it is dropped. The ``initial`` refresh token counts as used: a person has decided. Returns the
         new record. Raises `StoreError` where nothing was kept: a login file cannot be used (a lock on it is waited
-        for), or somebody has logged out since `logouts` had the value ``logouts``.
+        for), or somebody has logged out since `ExchangeGuard.logouts` had the value ``logouts``.
         """
 
         def kept(logins: LoginRecord) -> LoginRecord:
             return accepted(logins, granted, client, initial)
 
-        if self._bars or logouts != self.logouts:
-            raise StoreError(f"{LOGGED_OUT}: log in again")
-        with self._uncut():
+        self.guard.require_no_logout_since(logouts)
+        with self.guard.uncut():
             if (file := self.file) is None:
                 return await self._keep(granted, use, kept)
-            async with self._locked(file, LONGEST_LOCK_SECONDS):
+            async with self.saving.locked(file, LONGEST_LOCK_SECONDS):
                 await file.read(replaces=True)
                 if initial is not None:
                     initial = file.digested(initial)
@@ -266,7 +182,7 @@ class LoginExchange:
         if (file := self.file) is None:
             await self._store.update(self._name, change)
             return
-        async with self._locked(file, REWRITE_LOCK_SECONDS):
+        async with self.saving.locked(file, REWRITE_LOCK_SECONDS):
             await file.read(replaces=True)
             await file.commit(change, withdraws=withdraws)
 
@@ -280,29 +196,15 @@ class LoginExchange:
         if file is None or not seen_by(self._store.get(self._name), str(file.path)).number:
             await self._store.update(self._name, change)
             return
-        async with self._locked(file, REWRITE_LOCK_SECONDS):
+        async with self.saving.locked(file, REWRITE_LOCK_SECONDS):
             record = await file.read(initial)
             if change(record) != record:  # another daemon may have given the notice
                 await file.commit(change)
 
-    @asynccontextmanager
-    async def _locked(self, file: "SharedLoginFile", seconds: float) -> AsyncIterator[None]:
-        async with file.locked(seconds):
-            self._held = file
-            try:
-                yield
-            finally:
-                self._held = None
-
-    async def _commit(self, change: Change, *, token: Token | None = None, withdraws: bool = False) -> Record:
-        if self._held is None:
-            return await self._store.commit(self._name, change)
-        return await self._held.commit(change, token=token, withdraws=withdraws)
-
     async def _journal(self) -> Login:
         """Save that the refresh token is about to be sent, and reserve space for the answer."""
         try:
-            record = await self._commit(lambda record: record.with_login_state(record.login.state.journalled()))
+            record = await self.saving.commit(lambda record: record.with_login_state(record.login.state.journalled()))
         except StoreError as error:
             raise TransientError(
                 f"nothing was sent, because a lost answer would lose the login: {error.detail}", is_sent=False
@@ -325,14 +227,7 @@ class LoginExchange:
             self._doubt = isinstance(after, Lost) or (after.may_be_spent and not before.may_be_spent)
             return record.with_login_state(after)
 
-        await self._note(ended)
-
-    async def _note(self, change: Change) -> None:
-        if self._held is not None:
-            with suppress(StoreError):  # the journal stays: the next one who holds the lock takes the answer for lost
-                await self._held.commit(change)
-                return
-        await self._store.update(self._name, change)
+        await self.saving.note(ended)
 
     def take_doubt(self) -> bool:
         """Return, once, whether the next exchange must not wait for a backoff that earlier failures have made long.
@@ -370,43 +265,10 @@ class LoginExchange:
                 fault = error
                 return record
 
-        record = await self._save(both, token=granted.token, withdraws=withdraws)
+        record = await self.saving.save(both, token=granted.token, withdraws=withdraws)
         if fault is not None:
             raise fault
         return record
-
-    async def _save(self, change: Change, *, token: Token | None, withdraws: bool) -> Record:
-        """Save a new login, again every second; while the old token is valid it is served, and nothing is published.
-
-        Returns the new record. It is published unsaved only when the old token has ended. What belongs into a login
-        file is written again also then, with the lock held: nobody else may send the refresh token that it holds.
-        """
-        shown: Record | None = None
-        try:
-            while True:
-                try:
-                    return await self._commit(change, token=token, withdraws=withdraws)
-                except StoreError as error:
-                    self._note_unsaved(error.detail)
-                if shown is None and (self._leaving or self._store.valid_lease(self._name) is None):
-                    shown = await self._store.update(self._name, change)
-                    change = _with_logins(shown.login)
-                if shown is not None and (self._leaving or self._held is None):
-                    return shown
-                if (heartbeat := HEARTBEAT.get()) is not None:
-                    heartbeat.works()
-                await self._clock.sleep(WRITE_AGAIN_SECONDS)
-        finally:
-            self._note_unsaved(None)
-
-    def _note_unsaved(self, detail: str | None) -> None:
-        # Nothing cuts the write; without the worker there is no later.
-        self._leaving |= self.scope is not None and self.scope.cancel_called
-        if detail is not None and self.unsaved is None:
-            log.error("login.not_saved", token=self._name, detail=detail)
-        if detail != self.unsaved:
-            self.unsaved = detail
-            self._store.touch(self._name)
 
     @property
     def note(self) -> str | None:
@@ -414,13 +276,9 @@ class LoginExchange:
         state = self._store.get(self._name).login.state
         if self.file is not None and self.file.trouble is not None:
             return self.file.trouble
-        if self.unsaved is not None:
-            return f"a new refresh token is not saved, and is written again every second: {self.unsaved}"
+        if self.saving.unsaved is not None:
+            return f"a new refresh token is not saved, and is written again every second: {self.saving.unsaved}"
         if isinstance(state, Lost):
             times = "" if not state.repeats else f", and of {state.repeats} repeats"
             return f"the answer to a refresh was lost{times}: {REPEATED}"
         return None
-
-
-def _with_logins(logins: LoginRecord) -> Change:
-    return lambda record: replace(record, login=logins)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 from tokend.engine.context.context import Context
 from tokend.engine.held.attempt_outcomes import AttemptOutcomes
-from tokend.engine.held.login_exchange import Change, LoginExchange
+from tokend.engine.held.login_exchange import LoginExchange
+from tokend.engine.held.login_saving import Change
 from tokend.engine.held.settings_in_force import SettingsInForce
 from tokend.engine.policy.login_change import InitialToken
 from tokend.engine.records.fingerprints import Identity
@@ -146,7 +147,7 @@ class ProviderLogin:
         ``another_account``: the token held is the account's before. Returns whether the token was saved, too; where it
         was not, an attempt must bring one. Raises `StoreError` where nothing was kept.
         """
-        settings, started, logouts = self.settings, self._clock.instant(), self.exchange.logouts
+        settings, started, logouts = self.settings, self._clock.instant(), self.exchange.guard.logouts
         before = self._store.get(self._name).generation
         arrived: list[Token] = []
 

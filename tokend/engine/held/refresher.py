@@ -150,7 +150,7 @@ class Refresher:
             return note
         if self._in_force.renewable:
             remark = None if (lease := self.lease) is None else self.settings.remark_on(lease.token)
-            return remark or (last_token_note(self.name) if self.holds_last_token else None)
+            return remark or (last_token_note(self.name, self.settings) if self.holds_last_token else None)
         then = "it is served until it expires" if self.is_valid() else "a person must give another token"
         return f"cannot be renewed: no credentials are configured; {then}"
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TypeVar, cast
 
 from tokend.engine.context.context import Context
+from tokend.engine.policy.login_advice import another_login
 from tokend.engine.policy.login_change import InitialToken, reconcile_logins
 from tokend.engine.policy.login_outcome import interrupted
 from tokend.engine.policy.shared_login import (
@@ -57,6 +58,7 @@ class SharedLoginFile:
         self._name = name
         self._client = settings.login_client
         self._settings = held
+        self._again = another_login(name, held)
         self._clock = context.clock
         self._store = context.store
         self._file: LoginFile | None = None  # made when it is needed: its key is read then
@@ -104,7 +106,7 @@ class SharedLoginFile:
         before = seen_by(self._store.get(self._name), str(self.path))
         try:
             shared = await self._read()
-            require_newest(shared, before)
+            require_newest(shared, before, self._again)
         except StoreError as error:
             if not replaces or not isinstance(error, OlderFileError):
                 self._note(error.detail)
@@ -155,9 +157,9 @@ class SharedLoginFile:
         try:
             shared = load_shared(opened.content, boot_id=self._store.state.boot_id, now=self._clock.instant())
         except StoreError as error:
-            raise StoreError(f"login file {self.path}: {error.detail}; move it away, and log in again") from None
+            raise StoreError(f"login file {self.path}: {error.detail}; move it away, and {self._again}") from None
         if opened.number not in {None, shared.number}:
-            raise StoreError(f"login file {self.path}: its numbers differ; move it away, and log in again")
+            raise StoreError(f"login file {self.path}: its numbers differ; move it away, and {self._again}")
         if shared.client != self._client:
             raise StoreError(
                 f"login file {self.path} has the login of another client (its server or client_id is another one): "

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from tokend.engine.context.context import Context
 from tokend.engine.logins.login_holder import LoginHolder
+from tokend.engine.policy.login_advice import login_advice
 from tokend.engine.policy.login_notices import DueNotice, due_notice, next_notice_at
 from tokend.engine.records.login_record import NO_LOGINS
 from tokend.engine.records.record import Record
@@ -15,6 +16,7 @@ from tokend.plugin.login import needs_persons_login
 from tokend.plugin.settings import HeldSettings
 from tokend.values.errors import StoreError
 from tokend.values.instant import Instant
+from tokend.values.login_advice import LoginAdvice
 from tokend.values.tokens import utc
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -26,12 +28,12 @@ log = get_logger()
 class LoginNotice:
     """A notice about the login of the token ``name``: it ends at ``ends_at``, or (None) another one is required.
 
-    ``command`` is what a person has to run, ``detail`` the whole sentence.
+    ``command`` is what a person has to run, None where it is no command; ``detail`` is the whole sentence.
     """
 
     name: str
     detail: str
-    command: str
+    command: str | None
     ends_at: Instant | None
 
 
@@ -76,8 +78,9 @@ class LoginWatch:
             return
         now = self._clock.instant()
         if due_notice(self._store.get(name).login, now) is not None:
+            advice = login_advice(name, cast(HeldSettings, provider.settings))
             for notice in await self._remembered(name, provider, now):
-                self._give(name, notice.ends_at, now)
+                self._give(name, notice.ends_at, now, advice)
         if (upcoming := next_notice_at(self._store.get(name).login, now)) is not None:
             self._next[name] = upcoming
 
@@ -99,16 +102,15 @@ class LoginWatch:
             await self._store.update(name, noted)
         return due
 
-    def _give(self, name: str, ends_at: Instant | None, now: Instant) -> None:
-        command = f"tokend login {name}"
+    def _give(self, name: str, ends_at: Instant | None, now: Instant, advice: LoginAdvice) -> None:
         if ends_at is None:
-            detail = f"only a person can bring another token: {command}"
-            log.warning("login.required", token=name, advice=f"run: {command}")
+            detail = f"only a person can bring another token: {advice.remedy}"
+            log.warning("login.required", token=name, advice=advice.to_do)
         else:
-            detail = f"the login ends in {_in_words(now.until(ends_at))}, at {utc(ends_at.wall)}: {command}"
-            log.warning("login.ends_soon", token=name, ends_at=utc(ends_at.wall), advice=f"run: {command}")
+            detail = f"the login ends in {_in_words(now.until(ends_at))}, at {utc(ends_at.wall)}: {advice.remedy}"
+            log.warning("login.ends_soon", token=name, ends_at=utc(ends_at.wall), advice=advice.to_do)
         for callback in self._callbacks:
-            callback(LoginNotice(name, detail, command, ends_at))
+            callback(LoginNotice(name, detail, advice.command, ends_at))
 
     def _note(self, name: str) -> None:
         record = self._store.records.get(name)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tokend.engine.policy.login_advice import login_command
+
 
 @dataclass(frozen=True, slots=True)
 class KnownSubjects:
@@ -23,7 +25,7 @@ def refusal(name: str, granted: str | None, known: KnownSubjects) -> str | None:
 
     A server that names no account can break no rule but that of ``subject``, which nobody could check then.
     """
-    again = f"if that is meant: tokend login {name} --other-account"
+    again = f"if that is meant: {login_command(name)} --other-account"
     if known.pinned is not None and granted != known.pinned:
         found = "the server names no account" if granted is None else f"this login is of the account {_shown(granted)}"
         return f'{found}, and the table of {name} says subject = "{_shown(known.pinned)}"; {again}'

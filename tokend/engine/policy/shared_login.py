@@ -29,14 +29,17 @@ def seen_by(record: Record, path: str) -> SeenFile:
     return SeenFile(path, own=record.own_login)
 
 
-def require_newest(shared: SharedLogin | None, seen: SeenFile) -> None:
-    """Raise `OlderFileError` if the file that was read is not the one that was seen last, or a newer one."""
+def require_newest(shared: SharedLogin | None, seen: SeenFile, again: str) -> None:
+    """Raise `OlderFileError` if the file that was read is not the one that was seen last, or a newer one.
+
+    ``again`` says how another login begins.
+    """
     if shared is None and seen.number:
-        raise OlderFileError(f"login file {seen.path} is gone: put the newest copy back, or log in again")
+        raise OlderFileError(f"login file {seen.path} is gone: put the newest copy back, or {again}")
     if shared is not None and shared.number < seen.number:
         raise OlderFileError(
             f"login file {seen.path} is older than it was (write {shared.number}, seen {seen.number}): its refresh "
-            "token is spent; put the newest copy back, or log in again"
+            f"token is spent; put the newest copy back, or {again}"
         )
 
 

@@ -6,6 +6,7 @@ from tokend.plugin.declared.placeholders import Value
 from tokend.plugin.declared.token_members import as_values
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.login import RememberingRuntime
+from tokend.plugin.response_status import refused_twice
 from tokend.providers.http.exchange import Answered, ask
 from tokend.providers.http.granting import ask_once, granted_of
 from tokend.providers.http.kept_token import kept_token
@@ -17,7 +18,6 @@ from tokend.values.errors import (
     LostAnswerError,
     PersonNeededError,
     RejectedError,
-    RejectedTwiceError,
     TransientError,
 )
 from tokend.values.logins import Granted, Login
@@ -46,9 +46,7 @@ def raise_needing_person(answered: Answered, *, is_second: bool = False) -> NoRe
     except RejectedError as error:
         if not is_second:
             raise
-        final = RejectedTwiceError(f"{error.detail}; renew was refused, too")
-        final.said = error.said
-        raise final from None
+        raise refused_twice(error, "renew") from None
 
 
 async def refresh_login(
