@@ -8,7 +8,6 @@ from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
 from tokend.plugin.connection_settings import ConnectionSettings
 from tokend.plugin.declared.answer import LARGEST_BODY_BYTES
-from tokend.plugin.declared.answer_rows import Rows
 from tokend.plugin.declared.error_rows import SuccessStatuses
 from tokend.plugin.declared.expressions import ExpressionField
 from tokend.plugin.declared.literal_secrets import literal_secrets
@@ -20,6 +19,7 @@ from tokend.plugin.declared.ready_headers import header_texts
 from tokend.plugin.declared.request import RequestSettings
 from tokend.plugin.declared.request_names import needed
 from tokend.plugin.declared.token_answer import TokenAnswerSettings, ZeroMeans
+from tokend.plugin.declared.token_error_rows import Rows
 from tokend.plugin.field_roles import Role
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import HeldSettings

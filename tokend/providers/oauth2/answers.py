@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl
 
 from tokend.plugin.declared.answer import Answer as DeclaredAnswer
 from tokend.plugin.declared.answer import is_page
-from tokend.plugin.declared.answer_rows import AnswerRow, Numbered, matching_row
+from tokend.plugin.declared.error_rows import matching_row
+from tokend.plugin.declared.token_error_rows import Numbered, TokenErrorRow
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.provider import Runtime
 from tokend.plugin.strict_json import parse_value
@@ -54,7 +55,7 @@ class Answer:
 
 
 async def read_answer(
-    reply: UpstreamReply, runtime: Runtime, settings: AnswerSettings, rows: tuple[AnswerRow, ...], host: str
+    reply: UpstreamReply, runtime: Runtime, settings: AnswerSettings, rows: tuple[TokenErrorRow, ...], host: str
 ) -> Answer:
     """Parse an answer and find its values. Expressions are evaluated in a thread.
 
@@ -94,7 +95,7 @@ def _form(reply: UpstreamReply) -> dict[str, str] | None:
     return found if is_known and len(found) == len(pairs) else None
 
 
-def _read(reply: UpstreamReply, settings: AnswerSettings, rows: tuple[AnswerRow, ...], host: str) -> Answer:
+def _read(reply: UpstreamReply, settings: AnswerSettings, rows: tuple[TokenErrorRow, ...], host: str) -> Answer:
     document = parsed(reply)
     whole = DeclaredAnswer(reply, host, document)
     row = matching_row(rows, whole)

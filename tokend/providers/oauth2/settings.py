@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
 
 from tokend.plugin.connection_settings import ConnectionSettings
-from tokend.plugin.declared.answer_rows import Rows
 from tokend.plugin.declared.literal_secrets import is_literal_secret
 from tokend.plugin.declared.literal_slips import literal_slips
 from tokend.plugin.declared.placeholders import TextField
+from tokend.plugin.declared.token_error_rows import Rows
 from tokend.plugin.field_roles import Absence, Role
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import HeldSettings
