@@ -16,7 +16,7 @@ from tokend.plugin.declared.named_settings import NamedSettings
 from tokend.plugin.declared.placeholders import Text
 from tokend.plugin.declared.places import PlaceField
 from tokend.plugin.declared.ready_headers import header_texts
-from tokend.plugin.declared.request import RequestSettings
+from tokend.plugin.declared.request import RequestSettings, refuse_keys
 from tokend.plugin.declared.request_names import needed
 from tokend.plugin.declared.token_answer import TokenAnswerSettings, ZeroMeans
 from tokend.plugin.declared.token_error_rows import Rows
@@ -24,7 +24,7 @@ from tokend.plugin.field_roles import Role
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import HeldSettings
 from tokend.plugin.settings_base import AnchoredPath, Duration
-from tokend.providers.http.consistency import faults, raise_faults
+from tokend.providers.http.consistency import faults
 from tokend.providers.http.login_rules import REFRESH_TOKEN
 from tokend.providers.http.login_settings import LoginSettings
 from tokend.providers.http.names import is_of_token, names_in_url, sent_secrets
@@ -65,9 +65,9 @@ class ExchangeSettings(ConnectionSettings, NamedSettings):
         try:
             made = handler(values)
         except ValidationError as error:
-            raise_faults(faults(values) if isinstance(values, dict) else (), error)
+            refuse_keys(faults(values) if isinstance(values, dict) else (), error)
             raise
-        raise_faults(faults(made.__dict__))
+        refuse_keys(faults(made.__dict__))
         return made
 
     @property

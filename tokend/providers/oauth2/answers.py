@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from tokend.plugin.declared.answer import Answer as DeclaredAnswer
 from tokend.plugin.declared.answer import is_page
 from tokend.plugin.declared.error_rows import matching_row
+from tokend.plugin.declared.evaluation import evaluated
 from tokend.plugin.declared.token_error_rows import Numbered, TokenErrorRow
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.provider import Runtime
@@ -18,8 +19,6 @@ from tokend.values.errors import TransientError
 
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 100
-# Of a busy machine: an expression takes less than half a second by itself.
-EVALUATION_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +62,7 @@ async def read_answer(
     """
     look = partial(_read, reply, settings, rows, host)
     if settings.has_places or any(row.when is not None for row in rows):
-        try:
-            return await runtime.run_in_thread(look, seconds=EVALUATION_SECONDS)
-        except TimeoutError:
-            raise TransientError(f"{host}: the expressions of answer and errors were not evaluated in time") from None
+        return await evaluated(runtime, look, host)
     return look()
 
 
