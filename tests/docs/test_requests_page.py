@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import ROOT, blocks
-from tests.plugin.declared.signing_tables import AT, request_of, values_of
+from tests.plugin.declared.signing_tables import AT, filled, request_of, values_of
 from tokend import config
 from tokend.kinds import PROVIDERS, SINKS
 from tokend.plugin.declared.built_in_names import BUILT_IN, COUNTERS, Moment
 from tokend.plugin.declared.computed_value import ComputedValue, Part
 from tokend.plugin.declared.parameters import Parameter
 from tokend.plugin.declared.placeholders import Value
-from tokend.plugin.declared.signed_request import fill
 from tokend.values.secret import Secret
 
 PAGE = ROOT / "docs/requests.md"
@@ -70,4 +69,4 @@ def test_each_scheme_is_a_value_that_can_be_computed(scheme: str, written: str) 
     values = values_of({"signature": table, "digest": {"hash": "sha512", "parts": ["body"]}})
     given: dict[str, Value] = {name: Secret(f"fake-{name}") for name in SECRETS}
     request = request_of({"headers": {"S": "{signature}"}, "query": {"a": "b"}})
-    assert fill(request, values, given, Moment(AT, dict.fromkeys(COUNTERS, 7))).headers["S"]
+    assert filled(request, values, given, Moment(AT, dict.fromkeys(COUNTERS, 7))).headers["S"]

@@ -46,6 +46,16 @@ def test_the_package_imports_nothing_by_itself() -> None:
     assert run.stdout == "['tokend.plugin']\n"
 
 
+def test_a_module_of_the_package_is_imported_without_what_authors_need() -> None:
+    """The import asks the package for the name first."""
+    code = (
+        "import sys; from tokend.plugin import toml_positions; assert not hasattr(sys.modules['tokend.plugin'], "
+        "'__wrapped__'); print('tokend.plugin.authoring' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout == "False\n"
+
+
 def test_the_page_for_authors_needs_no_other_module() -> None:
     """docs/extending.md: one import line for each example."""
     page = (Path(__file__).parents[2] / "docs/extending.md").read_text()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokend.plugin.text import header_text, is_text, text_of
+from tokend.plugin.text import fits_header, header_text, is_text, text_of
 from tokend.values.errors import SecretError
 from tokend.values.secret import Secret
 
@@ -23,3 +23,9 @@ def test_text_is_utf8() -> None:
         text_of(Secret(b"\xff"), "username")
     assert is_text("ü✓")
     assert not is_text("\ud800")
+
+
+@pytest.mark.parametrize(("text", "fits"), [("a b", True), ("", False), (" a", False), ("ä", False), ("a\n", False)])
+def test_a_text_fits_a_header_or_not(text: str, fits: bool) -> None:
+    """As a secret does."""
+    assert fits_header(text) is fits

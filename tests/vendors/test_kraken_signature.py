@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.config.written import loaded, refused, written
+from tests.plugin.declared.signing_tables import filled
 from tokend.plugin.declared.built_in_names import Moment
-from tokend.plugin.declared.signed_request import fill
 from tokend.providers.http.kind import Http
 from tokend.values.secret import Secret
 
@@ -24,7 +24,7 @@ def test_the_signature_is_that_of_the_vector(tmp_path: Path) -> None:
     assert settings.secrets()["secrets.secret"].encoding == "base64"
     given = {"key": Secret("fake-key"), "secret": Secret(base64.b64decode(SECRET))}
     moment = Moment(datetime(2026, 11, 30, tzinfo=UTC), {"counter_ms": 1616492376594})
-    made = fill(settings.request, settings.values, given, moment)
+    made = filled(settings.request, settings.values, given, moment)
     assert made.body == b"nonce=1616492376594"
     signature = made.headers["API-Sign"]
     assert isinstance(signature, Secret)

@@ -1,7 +1,7 @@
 """``tokend check --show NAME``: a provider's table in force, as TOML or JSON. Secrets are shown as their places."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -84,38 +84,39 @@ def masked_table(
     table: "TableInForce", settings: ProviderSettings, sinks: "tuple[SinkSettings, ...]"
 ) -> dict[str, Any]:
     """Return the values of a table that may be shown. A secret is its place; one in the file itself is hidden."""
-    secret_at = {tuple(key.split(".")) for key in settings.secrets()}
 
-    def masked(value: Any, where: Where) -> Any:
-        if where in secret_at:
-            return _place(value)
-        if isinstance(value, Mapping):
-            return {key: masked(one, (*where, key)) for key, one in value.items()}
-        if isinstance(value, list):
-            return [masked(one, (*where, number)) for number, one in enumerate(value)]
+    def shown(value: Any, where: Where) -> Any:
         is_given = table.defaults is not None and table.defaults.origin(where) is not None
         return value if is_given else _shown(value, where, type(settings))
 
-    found: dict[str, Any] = {key: masked(value, (key,)) for key, value in table.values.items() if key != "sinks"}
+    own = {key: value for key, value in table.values.items() if key != "sinks"}
+    found: dict[str, Any] = _masked(own, (), settings, shown)
     if sinks:
         tables = zip(table.values["sinks"], sinks, strict=True)
         found["sinks"] = [_masked_sink(one, sink) for one, sink in tables]
     return found
 
 
-def _masked_sink(table: Mapping[str, Any], sink: SinkSettings) -> dict[str, Any]:
-    secret_at = {tuple(key.split(".")) for key in sink.secrets()}
+def _masked_sink(table: Mapping[str, Any], sink: SinkSettings) -> Any:
+    return _masked(table, (), sink, lambda value, where: _shown(value, where, type(sink)))
 
-    def masked(value: Any, where: Where) -> Any:
-        if where in secret_at:
-            return _place(value)
-        if isinstance(value, Mapping):
-            return {key: masked(one, (*where, key)) for key, one in value.items()}
-        if isinstance(value, list):
-            return [masked(one, (*where, number)) for number, one in enumerate(value)]
-        return _shown(value, where, type(sink))
 
-    return {key: masked(value, (key,)) for key, value in table.items()}
+def _masked(
+    value: Any, where: Where, settings: ProviderSettings | SinkSettings, shown: Callable[[Any, Where], Any]
+) -> Any:
+    """Return a value with its secrets as their places; ``shown`` returns any other one."""
+    secret_at = {tuple(key.split(".")) for key in settings.secrets()}
+
+    def masked(one: Any, at: Where) -> Any:
+        if at in secret_at:
+            return _place(one)
+        if isinstance(one, Mapping):
+            return {key: masked(item, (*at, key)) for key, item in one.items()}
+        if isinstance(one, list):
+            return [masked(item, (*at, number)) for number, item in enumerate(one)]
+        return shown(one, at)
+
+    return masked(value, where)
 
 
 def _place(value: Any) -> Any:

@@ -5,40 +5,33 @@ A plug-in imports from here alone: ``from tokend.plugin import HeldSettings, Run
 modules that define them.
 """
 
-# ruff: noqa: F405  # the names of `__all__` come from the star, which type checkers alone import
-
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tokend.plugin import authoring
     from tokend.plugin.authoring import *  # noqa: F403
     from tokend.sinks.files.base import FileSink
+
+    __all__: list[str] = ["API", "FileSink"]
+    __all__ += authoring.__all__
 
 # The version of these interfaces. A plug-in that says ``API = 1`` is refused by a tokend whose number is another one.
 API = 1
 
-__all__ = [
-    "API", "MISSING", "Absence", "AnchoredPath", "AttemptError", "CallToSign", "Clock", "ClockError", "Content",
-    "Disclosure", "Duration", "FileSink", "Granted", "HeldSettings", "HttpSinkSettings", "Instant",
-    "InvalidParametersError", "Issuer", "Lease", "ListeningSink", "Login", "LoginClient", "LoginRefusedError",
-    "LostAnswerError", "Mark", "Mode", "Name", "NetworkSettings", "OnDemandSettings", "Provider",
-    "RateLimitedError", "RejectedError", "RememberingRuntime", "RemoteSink", "RemoteSinkSettings",
-    "RequestSigner", "Role", "Runtime", "Secret", "SecretError", "SecretField", "SecretSource", "SigningSettings",
-    "Sink", "SinkConflictError", "SinkError", "SinkFinalError", "SinkRejectedError", "SinkRuntime",
-    "SinkSettings", "SinkUnavailableError", "SocketPath", "Strings", "Token", "TransientError", "UpstreamReply",
-    "UpstreamRequest", "UpstreamSettings", "ValuesSettings", "Variables", "WithLogin", "bearer_token", "expiry",
-    "field_errors", "header_text", "host_of", "is_text", "parse_object", "part_of", "path_of", "refuse",
-    "refuse_write", "reply_object", "text_of", "token_value", "try_object",
-]  # fmt: skip
-
 
 def __getattr__(name: str) -> Any:
-    """Import a name of `__all__`."""
+    """Import a name of `authoring`, or `FileSink`."""
     if name == "FileSink":
         from tokend.sinks.files.base import FileSink
 
         return FileSink
-    if name not in __all__:
-        raise AttributeError(f"module 'tokend.plugin' has no attribute {name!r}")
-    from tokend.plugin import authoring
+    # ``from tokend.plugin import settings`` asks for the attribute before it imports the module.
+    if name == "__all__" or not (name.startswith("__") or find_spec(f"{__name__}.{name}")):
+        from tokend.plugin import authoring
 
-    return getattr(authoring, name)
+        if name == "__all__":
+            return ["API", "FileSink", *authoring.__all__]
+        if name in authoring.__all__:
+            return getattr(authoring, name)
+    raise AttributeError(f"module 'tokend.plugin' has no attribute {name!r}")

@@ -46,7 +46,7 @@ from tokend.values.secret import Secret
 from tokend.values.tokens import Lease, Token
 from tokend.values.url import host_of, path_of
 
-__all__ = [
+__all__: list[str] = [
     "MISSING", "Absence", "AnchoredPath", "AttemptError", "CallToSign", "Clock", "ClockError", "Content",
     "Disclosure", "Duration", "Granted", "HeldSettings", "HttpSinkSettings", "Instant", "InvalidParametersError",
     "Issuer", "Lease", "ListeningSink", "Login", "LoginClient", "LoginRefusedError", "LostAnswerError", "Mark",

@@ -26,9 +26,14 @@ def header_text(secret: Secret, name: str) -> str:
     Raises `SecretError` for control characters (line ends included), non-ASCII characters and outer spaces.
     """
     text = text_of(secret, name)
-    if not _HEADER.fullmatch(text):
+    if not fits_header(text):
         raise SecretError(f"{name} cannot be sent in a header: it is not one line of ASCII without outer spaces")
     return text
+
+
+def fits_header(value: str) -> bool:
+    """Return whether a header can carry a text: one line of ASCII without outer spaces, not empty."""
+    return _HEADER.fullmatch(value) is not None
 
 
 def is_text(value: str) -> bool:

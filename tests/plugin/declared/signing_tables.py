@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tokend.plugin.declared.built_in_names import Moment
+from tokend.plugin.declared.built_in_names import COUNTERS, Moment
 from tokend.plugin.declared.computed_value import ComputedValue
 from tokend.plugin.declared.placeholders import Value
 from tokend.plugin.declared.request import RequestSettings
-from tokend.plugin.declared.request_names import counters
-from tokend.plugin.declared.signed_request import fill
+from tokend.plugin.declared.request_names import Values, needed
+from tokend.plugin.declared.signed_request import Names
 from tokend.plugin.http_exchange import UpstreamRequest
 
 AT = datetime(2026, 11, 30, 12, 0, 0, 123456, tzinfo=UTC)
@@ -28,7 +28,13 @@ def made(table: str, given: Mapping[str, Value], at: datetime = AT, last: int = 
     """Return the request of a TOML table with ``request`` and ``values``. Each counter is ``last`` + 1."""
     written = tomllib.loads(table)
     request, values = request_of(written["request"]), values_of(written.get("values", {}))
-    return fill(request, values, given, Moment(at, dict.fromkeys(counters(request, values), last + 1)))
+    counters = needed(request, values) & COUNTERS.keys()
+    return filled(request, values, given, Moment(at, dict.fromkeys(counters, last + 1)))
+
+
+def filled(request: RequestSettings, values: Values, given: Mapping[str, Value], moment: Moment) -> UpstreamRequest:
+    """Return a request as the kinds make it."""
+    return request.make(Names(values, given, moment, request))
 
 
 def header(request: UpstreamRequest, name: str) -> str:

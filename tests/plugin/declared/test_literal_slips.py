@@ -2,9 +2,9 @@
 
 import pytest
 
-from tokend.plugin.declared.answer_rows import AnswerRow
 from tokend.plugin.declared.literal_slips import literal_slips
 from tokend.plugin.declared.store_answers import InspectAnswer
+from tokend.plugin.declared.token_error_rows import TokenErrorRow
 from tokend.providers.http.settings import AnswerSettings
 
 
@@ -24,7 +24,7 @@ def test_each_expression_of_a_table_is_looked_at_and_named_by_its_key() -> None:
 
 def test_a_row_is_named_by_its_index() -> None:
     """Rows without a slip count."""
-    rows = tuple(AnswerRow.model_validate({"when": when, "means": "rejected"}) for when in ("a", 'a == "b"'))
+    rows = tuple(TokenErrorRow.model_validate({"when": when, "means": "rejected"}) for when in ("a", 'a == "b"'))
     assert [one.partition(": ")[0] for one in literal_slips(rows, "errors")] == ["errors.1.when"]
 
 

@@ -1,4 +1,4 @@
-"""Names of declared requests: which are needed, which are unknown, which are circles, which counters are used."""
+"""Names of declared requests: which are needed, which are unknown, which are circles."""
 
 import tomllib
 
@@ -7,7 +7,7 @@ import pytest
 from tests.plugin.declared.signing_tables import request_of, values_of
 from tokend.plugin.declared.placeholders import Text
 from tokend.plugin.declared.request import Where
-from tokend.plugin.declared.request_names import counters, faults, name_faults, needed, text_faults, value_faults
+from tokend.plugin.declared.request_names import faults, name_faults, needed, text_faults, value_faults
 
 VALUES = """
     [values.signature]
@@ -39,8 +39,6 @@ def test_a_request_needs_what_its_values_are_computed_of() -> None:
     assert needed(request, values) == {
         "account", "now_s", "signature", "counter_us", "counter_ms", "secret", "path", "query", "body",
     }  # fmt: skip
-    assert counters(request, values) == {"counter_us", "counter_ms"}
-    assert counters(request_of({"form": {"n": "{now_ms}"}}), values) == frozenset()
 
 
 def test_a_request_without_faults_has_none() -> None:

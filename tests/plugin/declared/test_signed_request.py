@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.plugin.declared.signing_tables import AT, header, made, request_of, values_of
+from tests.plugin.declared.signing_tables import AT, filled, header, made, request_of, values_of
 from tokend.plugin.declared.built_in_names import Moment
 from tokend.plugin.declared.placeholders import Value
-from tokend.plugin.declared.signed_request import LARGEST_VALUE_BYTES, fill
+from tokend.plugin.declared.signed_request import LARGEST_VALUE_BYTES
 from tokend.plugin.declared.url_template import SecretUrl
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.values.errors import SecretError, TransientError
@@ -291,7 +291,7 @@ def test_a_value_that_grows_without_end_is_refused() -> None:
     values = values_of({"v0": {"parts": [{"text": "x" * 1000}]}, **double})
     request = request_of({"text": "{v39}"})
     with pytest.raises(TransientError, match=f"has more than {LARGEST_VALUE_BYTES // 1024} KiB"):
-        fill(request, values, {}, Moment(AT))
+        filled(request, values, {}, Moment(AT))
 
 
 def test_one_attempt_has_one_uuid_and_the_next_has_another() -> None:
@@ -308,5 +308,7 @@ def test_the_same_names_again_make_the_same_request() -> None:
     requests: list[UpstreamRequest] = []
     for _ in range(2):
         values = values_of({"s": {"hmac": "sha1", "key": "key", "parts": ["body", "uuid"]}})
-        requests.append(fill(request_of({"form": {"a": "{counter_ms}"}, "query": {"s": "{s}"}}), values, KEYS, moment))
+        requests.append(
+            filled(request_of({"form": {"a": "{counter_ms}"}, "query": {"s": "{s}"}}), values, KEYS, moment)
+        )
     assert requests[0] == requests[1]

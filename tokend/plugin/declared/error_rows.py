@@ -1,15 +1,13 @@
-"""Rows of a configuration's ``[[errors]]``: which answers mean which error."""
+"""Rows of a configuration's ``[[errors]]``: what every row has, whatever it is an answer to."""
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from tokend.plugin.declared.answer import Answer
 from tokend.plugin.declared.expressions import ExpressionField
 from tokend.plugin.settings_base import Duration, Settings
-
-Means = Literal["rejected", "rate_limited", "transient", "conflict"]
 
 
 def _statuses(value: Any) -> Any:
@@ -41,15 +39,15 @@ SuccessStatuses = Annotated[Statuses, AfterValidator(_success_statuses)]
 
 
 class ErrorRow(Settings):
-    """One row. An answer matches if all given conditions hold: ``status``, ``when``, and ``text`` within the body.
+    """The keys of every row. An answer matches if all given conditions hold: ``status``, ``when`` and ``text``.
 
-    ``pause`` is the time until the next request to the host, for an answer without ``Retry-After``.
+    ``TokenErrorRow`` and ``StoreErrorRow`` say which text an answer must have, and which errors there are.
     """
 
     status: Statuses | None = None
     when: ExpressionField | None = None
     text: Annotated[str | None, Field(min_length=1)] = None
-    means: Means
+    means: str
     pause: Duration | None = None
 
     @model_validator(mode="after")
@@ -64,11 +62,18 @@ class ErrorRow(Settings):
         """Return whether an answer is one of this row. Blocks and raises as `Answer.find`."""
         return (
             (self.status is None or answer.status in self.status)
-            and (self.text is None or answer.contains(self.text))
+            and (self.text is None or self.has_text(answer, self.text))
             and (self.when is None or answer.holds(self.when))
         )
 
+    def has_text(self, answer: Answer, text: str) -> bool:
+        """Return whether an answer has the row's text, where the row says."""
+        raise NotImplementedError
 
-def first_match(rows: Iterable[ErrorRow], answer: Answer) -> ErrorRow | None:
-    """Return the first row that matches; None if none does. Blocks and raises as `Answer.find`."""
-    return next((row for row in rows if row.matches(answer)), None)
+
+Row = TypeVar("Row", bound=ErrorRow)
+
+
+def matching_row(rows: Sequence[Row], answer: Answer) -> tuple[int, Row] | None:
+    """Return the first row that matches, with its number; None if none does. Blocks and raises as `Answer.find`."""
+    return next(((number, row) for number, row in enumerate(rows, 1) if row.matches(answer)), None)

@@ -1,17 +1,15 @@
 """The table ``headers`` of a kind whose token's headers have placeholders: what is sent with each call."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 
 from tokend.plugin.declared.placeholders import Text, Value, as_text
 from tokend.plugin.declared.request import Where
 from tokend.plugin.declared.request_names import Values, text_faults
+from tokend.plugin.text import fits_header
 from tokend.values.errors import TransientError
 from tokend.values.secret import Secret
 
 AUTHORIZATION = "Authorization"
-# RFC 9110, 5.5, without the bytes above ASCII and without outer spaces.
-_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
 
 
 def header_texts(configured: Mapping[str, str], authorization: str = "Bearer {token}") -> dict[str, Text]:
@@ -32,7 +30,7 @@ def filled_headers(texts: Mapping[str, Text], names: Mapping[str, Value]) -> dic
     made = {}
     for name, text in texts.items():
         value = as_text(text.fill(names))
-        if not _HEADER.fullmatch(value):
+        if not fits_header(value):
             raise TransientError(
                 f"the header {name} cannot carry what stands for {text.shown}: it is not one line of ASCII"
             )

@@ -7,7 +7,7 @@ vendors sign it that take the signature as a parameter. A path or a body that ne
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from tokend.plugin.declared.built_in_names import BUILT_IN, COUNTERS, REQUEST_PARTS
+from tokend.plugin.declared.built_in_names import BUILT_IN, REQUEST_PARTS
 from tokend.plugin.declared.computed_value import ComputedValue
 from tokend.plugin.declared.placeholders import Text, unknown_name
 from tokend.plugin.declared.request import RequestSettings, Where
@@ -31,11 +31,6 @@ def needed_by(names: Iterable[str], values: Values) -> frozenset[str]:
     return _closure(names, values, None)
 
 
-def counters(request: RequestSettings, values: Values) -> frozenset[str]:
-    """Return the ``counter_*`` that a request needs: `Moment.counters` has to have them."""
-    return needed(request, values) & COUNTERS.keys()
-
-
 def free_pairs(request: RequestSettings, values: Values) -> list[Text]:
     """Return the pairs of the query that do not need the query themselves."""
     pairs = request.url.pairs(request.query)
@@ -56,7 +51,7 @@ def faults(
 ) -> Iterator[tuple[Where, str]]:
     """Yield what is wrong with the names of a request, each with the path of its key.
 
-    ``known`` are the names that the kind gives to `fill`, ``where`` is the path of the request's table. What is wrong
+    ``known`` are the names that the kind gives, ``where`` is the path of the request's table. What is wrong
     within the values is not repeated: `value_faults`. All of ``known`` are secrets, or made of them, but the callers'
     ``parameters``.
     """

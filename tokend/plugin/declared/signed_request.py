@@ -1,6 +1,6 @@
 """Requests whose values are computed over their own parts: what is signed is what is sent, byte for byte.
 
-    made = fill(request, values, given, Moment(runtime.upstream_now(), counters))
+    made = request.make(Names(values, given, Moment(runtime.upstream_now(), counters), request))
 
 `request_names` has what a kind asks when its table is read: unknown names, circles, which names a request needs.
 """
@@ -12,7 +12,6 @@ from tokend.plugin.declared.placeholders import Value, as_text
 from tokend.plugin.declared.request import RequestSettings
 from tokend.plugin.declared.request_names import Values, body_names, free_pairs
 from tokend.plugin.declared.url_template import percent_encoded
-from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.text import is_text, text_of
 from tokend.values.errors import TransientError
 from tokend.values.secret import Secret
@@ -22,18 +21,11 @@ from tokend.values.url import host_header
 LARGEST_VALUE_BYTES = 256 * 1024
 
 
-def fill(request: RequestSettings, values: Values, given: Mapping[str, Value], moment: Moment) -> UpstreamRequest:
-    """Return the request with its values computed.
-
-    ``given`` has the secrets, the parameters and what else the kind knows by name; None is an empty text. Raises
-    `SecretError` for a secret that is no text where a text stands, `TransientError` for a value that does not fit.
-    """
-    return request.make(Names(values, given, moment, request))
-
-
 class Names(dict[str, Value]):
     """Names in ``{…}`` with their values, each computed when it is first asked for.
 
+    ``given`` has the secrets, the parameters and what else the kind knows by name; None is an empty text. The look-up
+    raises `SecretError` for a secret that is no text where a text stands, `TransientError` for what is no Unicode text.
     Without a request they are those of ``headers`` and claims: the parts of a request are not among them.
     """
 

@@ -8,10 +8,11 @@ from typing import NoReturn
 from pydantic import Field
 
 from tokend.plugin.declared.answer import Answer
-from tokend.plugin.declared.error_rows import ErrorRow, SuccessStatuses, first_match
+from tokend.plugin.declared.error_rows import SuccessStatuses, matching_row
 from tokend.plugin.declared.expressions import ExpressionField
 from tokend.plugin.declared.places import Place, PlaceField
 from tokend.plugin.declared.request import Method, RequestSettings
+from tokend.plugin.declared.store_error_rows import StoreErrorRow
 from tokend.plugin.response_status import retry_after
 from tokend.plugin.settings_base import Settings
 from tokend.plugin.store_status import refuse_write
@@ -100,7 +101,7 @@ class Finding:
 def read_answer(
     answer: Answer,
     settings: WriteAnswer,
-    rows: Sequence[ErrorRow],
+    rows: Sequence[StoreErrorRow],
     target: str,
     *,
     absent: Collection[int] = (),
@@ -112,8 +113,8 @@ def read_answer(
     and the `SinkError` of the status for any other answer that is no success.
     """
     try:
-        if (row := first_match(rows, answer)) is not None:
-            _refuse_by_row(row, rows.index(row) + 1, answer, target)
+        if (numbered := matching_row(rows, answer)) is not None:
+            _refuse_by_row(numbered, answer, target)
         if answer.status in absent and answer.status not in settings.status:
             return None
         if isinstance(settings, AbsenceAnswer) and settings.absent is not None and answer.holds(settings.absent):
@@ -135,7 +136,8 @@ def read_answer(
     return Finding(usable, {key: Secret(text) for key, text in found.items() if text is not None})
 
 
-def _refuse_by_row(row: ErrorRow, number: int, answer: Answer, target: str) -> NoReturn:
+def _refuse_by_row(numbered: tuple[int, StoreErrorRow], answer: Answer, target: str) -> NoReturn:
+    number, row = numbered
     said = f"{target}: the store answered {answer.status}; row {number} of errors says {row.means}"
     if row.means == "rejected":
         raise SinkRejectedError(said)

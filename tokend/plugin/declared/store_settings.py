@@ -6,11 +6,11 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from tokend.plugin.declared.error_rows import ErrorRow
 from tokend.plugin.declared.literal_secrets import literal_secrets
 from tokend.plugin.declared.literal_slips import literal_slips
 from tokend.plugin.declared.request import FIXED_HEADERS, RequestSettings, Where, refuse_keys, unknown_names
 from tokend.plugin.declared.store_answers import InspectRequest, RemoveRequest, SecondRequest, WriteAnswer
+from tokend.plugin.declared.store_error_rows import StoreErrorRow
 from tokend.plugin.remote_sink import HttpSinkSettings, ValuesSettings
 from tokend.plugin.settings import part_of
 from tokend.plugin.settings_base import header_name
@@ -32,7 +32,7 @@ class DeclaredStoreSettings(ValuesSettings, HttpSinkSettings):
     )
     request: RequestSettings
     answer: WriteAnswer = Field(default_factory=WriteAnswer)
-    errors: Annotated[tuple[ErrorRow, ...], Field(strict=False)] = ()
+    errors: Annotated[tuple[StoreErrorRow, ...], Field(strict=False)] = ()
     inspect_request: InspectRequest | None = Field(default=None, alias="inspect")
     remove_request: RemoveRequest | None = Field(default=None, alias="remove")
     cleanup: SecondRequest | None = None

@@ -1,7 +1,6 @@
 """Members of a token of a declared answer: its type, the headers to send with each call, the further members."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from tokend.plugin.declared.placeholders import Value, as_text
 from tokend.plugin.declared.places import Place
 from tokend.plugin.declared.ready_headers import header_texts
 from tokend.plugin.response_status import token_value
+from tokend.plugin.text import fits_header
 from tokend.values.errors import ServerSettingsError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import JSON, Token
@@ -17,7 +17,6 @@ from tokend.values.tokens import JSON, Token
 # RFC 8693, 2.2.1: what was issued is no access token, and is sent in no header.
 NOT_APPLICABLE = "N_A"
 BEARER = "Bearer"
-_HEADER = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
 
 
 def token_at(place: Place | None, value: Any, host: str) -> Secret:
@@ -65,7 +64,7 @@ def with_headers(
     made, missing = made_headers(configured, token, more)
     if missing:
         raise TransientError(f"{host} answered without {missing[0]}, which headers need")
-    if (odd := next((name for name, text in made.items() if not _HEADER.fullmatch(text)), None)) is not None:
+    if (odd := next((name for name, text in made.items() if not fits_header(text)), None)) is not None:
         raise TransientError(f"{host} answered with a value that {odd} cannot carry")
     return replace(token, headers={name: Secret(text) for name, text in made.items()})
 

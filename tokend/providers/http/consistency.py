@@ -3,14 +3,14 @@
 Looked for also where single keys are wrong, so that all errors of a table are reported at once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from tokend.plugin.declared.computed_value import ComputedValue, Part
 from tokend.plugin.declared.ready_headers import header_faults
-from tokend.plugin.declared.request import RequestSettings, Where, refuse_keys
+from tokend.plugin.declared.request import RequestSettings, Where
 from tokend.plugin.declared.request_names import faults as name_faults_of
 from tokend.plugin.declared.request_names import name_faults, needed, value_faults
 from tokend.providers.http.login_rules import REFRESH_TOKEN, file_faults, login_faults, names_brought, refresh_faults
@@ -52,11 +52,6 @@ def faults(table: Table) -> Iterator[Fault]:
     for key, needing in (("unit", ("expires_in", "refresh_expires_in")), ("timezone", ("expires_at",))):
         if _written(answer, key) and not any(_written(answer, one) for one in needing):
             yield ("answer", key), f"it is for {needing[0]}, of which answer says no place"
-
-
-def raise_faults(found: Iterable[Fault], error: ValidationError | None = None) -> None:
-    """Raise a `ValidationError` with ``found`` and the errors of ``error``. Return if there is none."""
-    refuse_keys(found, error)
 
 
 def _values(table: Table) -> tuple[dict[str, ComputedValue], bool]:

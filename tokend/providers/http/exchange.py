@@ -8,6 +8,7 @@ from typing import cast
 from tokend.machine.clock import is_plausible
 from tokend.plugin.declared.answer import LARGEST_BODY_BYTES, Answer
 from tokend.plugin.declared.built_in_names import COUNTERS, Moment, next_counter
+from tokend.plugin.declared.evaluation import evaluated
 from tokend.plugin.declared.placeholders import Value
 from tokend.plugin.declared.request import RequestSettings
 from tokend.plugin.declared.request_names import needed, needed_by
@@ -22,8 +23,6 @@ from tokend.values.secret import Secret
 from tokend.values.tokens import JSON, Token
 from tokend.values.url import host_of
 
-# Of a busy machine: an expression takes less than half a second by itself.
-EVALUATION_SECONDS = 20.0
 # The document of the record that keeps the counters.
 COUNTERS_KEY = "counters"
 # A shorter word of a header is no secret by itself: "Bearer", "token".
@@ -103,11 +102,8 @@ async def ask(
             f"{sent.host}: the body to send has more than {LARGEST_BODY_BYTES // 1024} KiB", is_sent=False
         )
     reply = await runtime.exchange(made)
-    try:
-        call = partial(look, Answer(reply, sent.host), settings.answer, settings.errors)
-        return Answered(await runtime.run_in_thread(call, seconds=EVALUATION_SECONDS), sent)
-    except TimeoutError:
-        raise TransientError(f"{sent.host}: the expressions of answer and errors were not evaluated in time") from None
+    call = partial(look, Answer(reply, sent.host), settings.answer, settings.errors)
+    return Answered(await evaluated(runtime, call, sent.host), sent)
 
 
 async def saved_counters(runtime: Runtime, names: list[str]) -> Mapping[str, int]:

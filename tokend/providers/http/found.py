@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokend.plugin.declared.answer import Answer, is_page
-from tokend.plugin.declared.answer_rows import AnswerRow, Numbered, matching_row
+from tokend.plugin.declared.error_rows import matching_row
+from tokend.plugin.declared.token_error_rows import Numbered, TokenErrorRow
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.providers.http.settings import AnswerSettings
 
@@ -41,7 +42,7 @@ class Found:
         return self.is_success and self.row is None
 
 
-def look(answer: Answer, settings: AnswerSettings, rows: Sequence[AnswerRow]) -> Found:
+def look(answer: Answer, settings: AnswerSettings, rows: Sequence[TokenErrorRow]) -> Found:
     """Look into an answer. Blocks and raises as `Answer.find`."""
     row = matching_row(rows, answer)
     statuses = settings.status

@@ -4,8 +4,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from tokend.plugin.declared.computed_value import ComputedValue
+from tokend.plugin.declared.placeholders import Value
 from tokend.plugin.declared.request import RequestSettings
+from tokend.plugin.declared.token_answer import TokenAnswerSettings
+from tokend.plugin.declared.token_members import as_values
 from tokend.plugin.secret_source import SecretSource
+from tokend.values.tokens import Token
 
 Values = Mapping[str, ComputedValue]
 
@@ -29,6 +33,12 @@ class Named(Protocol):
 def of_token(members: Iterable[str]) -> list[str]:
     """Return the names that a held token brings: its own, and those of its further members."""
     return ["token", *(f"extra.{name}" for name in members)]
+
+
+def held_values(answer: TokenAnswerSettings, token: Token | None) -> dict[str, Value]:
+    """Return what a held token brings by the names of ``renew``; None for each member of ``answer`` that it lacks."""
+    lacking: dict[str, Value] = {f"extra.{name}": None for name in (*answer.extra, *answer.secret_extra)}
+    return {**lacking, **({} if token is None else as_values(token))}
 
 
 def is_of_token(name: str) -> bool:

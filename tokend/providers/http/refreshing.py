@@ -2,15 +2,13 @@
 
 from typing import NoReturn
 
-from tokend.plugin.declared.placeholders import Value
-from tokend.plugin.declared.token_members import as_values
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.response_status import refused_twice
 from tokend.providers.http.exchange import Answered, ask
 from tokend.providers.http.granting import ask_once, granted_of
 from tokend.providers.http.kept_token import kept_token
-from tokend.providers.http.names import is_of_token
+from tokend.providers.http.names import held_values, is_of_token
 from tokend.providers.http.refusals import raise_refusal, raise_unless_refused
 from tokend.providers.http.settings import HttpSettings, RenewSettings
 from tokend.values.errors import (
@@ -59,12 +57,9 @@ async def refresh_login(
             f"the login is of {login.origin}, and renew.url is at {origin}: a refresh token is sent nowhere else"
         )
     previous = kept_token(login)
-    held: dict[str, Value] = {} if previous is None else as_values(previous)
     if previous is None and any(is_of_token(name) for name in settings.names_of_renewal):
         raise LoginRefusedError("renew needs the token held, and the login has none")
-    for name in (*settings.answer.extra, *settings.answer.secret_extra):
-        held.setdefault(f"extra.{name}", None)
-    held["refresh_token"] = login.refresh_token
+    held = {**held_values(settings.answer, previous), "refresh_token": login.refresh_token}
     answered = await ask_once(settings, runtime, renew, held, previous)
     if not answered.found.is_granted:
         _refuse(settings, answered)

@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-from tokend.plugin.declared.answer_rows import raise_for_row
+from tokend.plugin.declared.token_error_rows import raise_for_row
 from tokend.plugin.response_status import RATE_LIMITED, refuse, retry_after
 from tokend.plugin.signing_time import refuse_signed
 from tokend.plugin.vendor_words import with_words

@@ -1,9 +1,8 @@
 """Renewing the token held: a request that is made first, and what its answer means."""
 
-from tokend.plugin.declared.placeholders import Value
-from tokend.plugin.declared.token_members import as_values
 from tokend.plugin.provider import Runtime
 from tokend.providers.http.exchange import ask
+from tokend.providers.http.names import held_values
 from tokend.providers.http.refusals import raise_unless_refused, refuses_credentials
 from tokend.providers.http.settings import HttpSettings, RenewSettings
 from tokend.providers.http.tokens import renewed_token
@@ -17,9 +16,7 @@ async def renewed(settings: HttpSettings, runtime: Runtime, renew: RenewSettings
     Raises the error of no answer, of 429 and 5xx: the full request would be one more to the same host. Raises
     `RejectedError` where the server refused the credentials: the full request is due, and is the last one they get.
     """
-    held: dict[str, Value] = as_values(previous)
-    for name in (*settings.answer.extra, *settings.answer.secret_extra):
-        held.setdefault(f"extra.{name}", None)
+    held = held_values(settings.answer, previous)
     if any(name.startswith("extra.") and held[name] in {None, ""} for name in renew.url.names):
         return None  # the settings have changed: the token held has no such member, and the URL needs it
     answered = await ask(settings, runtime, renew, held, previous)

@@ -8,7 +8,6 @@ from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
 from tokend.plugin.connection_settings import ConnectionSettings
 from tokend.plugin.declared.answer import LARGEST_BODY_BYTES
-from tokend.plugin.declared.answer_rows import Rows
 from tokend.plugin.declared.error_rows import SuccessStatuses
 from tokend.plugin.declared.expressions import ExpressionField
 from tokend.plugin.declared.literal_secrets import literal_secrets
@@ -17,14 +16,15 @@ from tokend.plugin.declared.named_settings import NamedSettings
 from tokend.plugin.declared.placeholders import Text
 from tokend.plugin.declared.places import PlaceField
 from tokend.plugin.declared.ready_headers import header_texts
-from tokend.plugin.declared.request import RequestSettings
+from tokend.plugin.declared.request import RequestSettings, refuse_keys
 from tokend.plugin.declared.request_names import needed
 from tokend.plugin.declared.token_answer import TokenAnswerSettings, ZeroMeans
+from tokend.plugin.declared.token_error_rows import Rows
 from tokend.plugin.field_roles import Role
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import HeldSettings
 from tokend.plugin.settings_base import AnchoredPath, Duration
-from tokend.providers.http.consistency import faults, raise_faults
+from tokend.providers.http.consistency import faults
 from tokend.providers.http.login_rules import REFRESH_TOKEN
 from tokend.providers.http.login_settings import LoginSettings
 from tokend.providers.http.names import is_of_token, names_in_url, sent_secrets
@@ -65,9 +65,9 @@ class ExchangeSettings(ConnectionSettings, NamedSettings):
         try:
             made = handler(values)
         except ValidationError as error:
-            raise_faults(faults(values) if isinstance(values, dict) else (), error)
+            refuse_keys(faults(values) if isinstance(values, dict) else (), error)
             raise
-        raise_faults(faults(made.__dict__))
+        refuse_keys(faults(made.__dict__))
         return made
 
     @property

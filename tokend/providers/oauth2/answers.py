@@ -8,7 +8,9 @@ from urllib.parse import parse_qsl
 
 from tokend.plugin.declared.answer import Answer as DeclaredAnswer
 from tokend.plugin.declared.answer import is_page
-from tokend.plugin.declared.answer_rows import AnswerRow, Numbered, matching_row
+from tokend.plugin.declared.error_rows import matching_row
+from tokend.plugin.declared.evaluation import evaluated
+from tokend.plugin.declared.token_error_rows import Numbered, TokenErrorRow
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.provider import Runtime
 from tokend.plugin.strict_json import parse_value
@@ -17,8 +19,6 @@ from tokend.values.errors import TransientError
 
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 100
-# Of a busy machine: an expression takes less than half a second by itself.
-EVALUATION_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Answer:
 
 
 async def read_answer(
-    reply: UpstreamReply, runtime: Runtime, settings: AnswerSettings, rows: tuple[AnswerRow, ...], host: str
+    reply: UpstreamReply, runtime: Runtime, settings: AnswerSettings, rows: tuple[TokenErrorRow, ...], host: str
 ) -> Answer:
     """Parse an answer and find its values. Expressions are evaluated in a thread.
 
@@ -62,10 +62,7 @@ async def read_answer(
     """
     look = partial(_read, reply, settings, rows, host)
     if settings.has_places or any(row.when is not None for row in rows):
-        try:
-            return await runtime.run_in_thread(look, seconds=EVALUATION_SECONDS)
-        except TimeoutError:
-            raise TransientError(f"{host}: the expressions of answer and errors were not evaluated in time") from None
+        return await evaluated(runtime, look, host)
     return look()
 
 
@@ -94,7 +91,7 @@ def _form(reply: UpstreamReply) -> dict[str, str] | None:
     return found if is_known and len(found) == len(pairs) else None
 
 
-def _read(reply: UpstreamReply, settings: AnswerSettings, rows: tuple[AnswerRow, ...], host: str) -> Answer:
+def _read(reply: UpstreamReply, settings: AnswerSettings, rows: tuple[TokenErrorRow, ...], host: str) -> Answer:
     document = parsed(reply)
     whole = DeclaredAnswer(reply, host, document)
     row = matching_row(rows, whole)

@@ -3,11 +3,8 @@
 The faults are those of the table as it is written, because it may have other errors, too.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
-
-from pydantic import ValidationError
-from pydantic_core import InitErrorDetails
 
 from tokend.plugin.declared.placeholders import Text, unknown_name
 from tokend.plugin.login_redirect import redirect_fault
@@ -47,23 +44,6 @@ def faults(table: Table) -> Iterator[Fault]:
     """Yield the faults of a table, whose values may be of any type."""
     for rule in RULES:
         yield from rule(table)
-
-
-def raise_faults(found: Iterable[Fault], error: ValidationError | None = None) -> None:
-    """Raise a `ValidationError` with ``found`` and the errors of ``error``. Return if there is none."""
-    details = [
-        InitErrorDetails(type="value_error", loc=where, input="", ctx={"error": ValueError(fault)})
-        for where, fault in found
-    ]
-    if error is not None:
-        details = [_as_init(one) for one in error.errors(include_url=False)] + details
-    if not details:
-        return
-    raise ValidationError.from_exception_data("oauth2", details, hide_input=True)
-
-
-def _as_init(error: Any) -> InitErrorDetails:
-    return InitErrorDetails(type=error["type"], loc=error["loc"], input=error["input"], ctx=error.get("ctx", {}))
 
 
 def _server(table: Table) -> Iterator[Fault]:

@@ -8,16 +8,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
 
 from tokend.plugin.connection_settings import ConnectionSettings
-from tokend.plugin.declared.answer_rows import Rows
 from tokend.plugin.declared.literal_secrets import is_literal_secret
 from tokend.plugin.declared.literal_slips import literal_slips
 from tokend.plugin.declared.placeholders import TextField
+from tokend.plugin.declared.request import refuse_keys
+from tokend.plugin.declared.token_error_rows import Rows
 from tokend.plugin.field_roles import Absence, Role
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import HeldSettings
 from tokend.plugin.settings_base import AnchoredPath, Duration
 from tokend.plugin.shown_text import looks_secret
-from tokend.providers.oauth2.consistency import faults, raise_faults
+from tokend.providers.oauth2.consistency import faults
 from tokend.providers.oauth2.declared_answer import AnswerSettings, RequestSettings
 from tokend.providers.oauth2.fields import EndpointUrl, Issuer, Parameters, Resources, Scopes, Several, Visible
 from tokend.providers.oauth2.words import ClientAuth, Grant, SigningAlgorithm
@@ -110,8 +111,8 @@ class OAuth2Settings(ConnectionSettings, HeldSettings):
         try:
             made = handler(values)
         except ValidationError as error:
-            raise_faults(found, error)
-        raise_faults(found)
+            refuse_keys(found, error)
+        refuse_keys(found)
         return made
 
     def __eq__(self, other: object) -> bool:

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from tests.plugin.declared.replies import answer
-from tokend.plugin.declared.answer_rows import AnswerRow, matching_row, raise_for_row
+from tokend.plugin.declared.error_rows import matching_row
+from tokend.plugin.declared.token_error_rows import TokenErrorRow, raise_for_row
 from tokend.values.errors import (
     AttemptError,
     ClockError,
@@ -22,8 +23,8 @@ MEANINGS = {
 }  # fmt: skip
 
 
-def row(**keys: Any) -> AnswerRow:
-    return AnswerRow.model_validate({"means": "rejected", **keys})
+def row(**keys: Any) -> TokenErrorRow:
+    return TokenErrorRow.model_validate({"means": "rejected", **keys})
 
 
 @pytest.mark.parametrize("means", MEANINGS)
