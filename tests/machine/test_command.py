@@ -36,15 +36,15 @@ def ended(pid: int) -> bool:
 class Running(threading.Thread):
     """A command in a thread; ``result`` is its end or its exception."""
 
-    def __init__(self, script: str, seconds: float = 300) -> None:
+    def __init__(self, script: str, seconds: float = 300, **environ: str) -> None:
         super().__init__(daemon=True)
-        self.script, self.seconds = script, seconds
+        self.script, self.seconds, self.environ = script, seconds, {**ENVIRON, **environ}
         self.result: Any = None
         self.start()
 
     def run(self) -> None:
         try:
-            self.result = run_command(["sh", "-c", self.script], ENVIRON, seconds=self.seconds)
+            self.result = run_command(["sh", "-c", self.script], self.environ, seconds=self.seconds)
         except Exception as error:
             self.result = error
 
@@ -113,6 +113,20 @@ def test_all_commands_end_with_the_daemon(
     assert running.result.status == status
     until(lambda: ended(child), "the end of the child")
     assert not command._running.pids
+
+
+def test_what_does_not_hear_the_end_is_killed_when_its_command_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command ends in good time, its child ignores the signal."""
+    monkeypatch.setattr(command, "GRACE_SECONDS", 60.0)
+    child = f"trap '' TERM; echo $$ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 300"
+    running = Running('trap "exit 5" TERM; sh -c "$CHILD" & wait; wait', CHILD=child)
+    until((tmp_path / "pid").exists, "the start")
+    end_commands()
+    running.join(60)
+    assert running.result.status == 5
+    until(lambda: ended(int((tmp_path / "pid").read_text())), "the end of the child")
 
 
 def test_a_command_that_is_being_started_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:

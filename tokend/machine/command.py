@@ -117,7 +117,7 @@ def run_command(
         _running.add(process.pid, ends_before)
         stop.begun(process.pid)
         try:
-            return _wait(process, time.monotonic() + seconds, output_limit)
+            return _wait(process, ends_before, time.monotonic() + seconds, output_limit)
         finally:
             # Last: the process has ended, and `with` waits for it next.
             _running.remove(process.pid)
@@ -149,7 +149,10 @@ def _require_safe_program(name: str, environ: Mapping[str, str]) -> None:
 
 
 def end_commands() -> None:
-    """End all running commands with their process groups: SIGTERM, and SIGKILL after `GRACE_SECONDS`. Blocks."""
+    """End all running commands with their process groups: SIGTERM, and SIGKILL after `GRACE_SECONDS`. Blocks.
+
+    What is left of a group when its command has ended is killed at once.
+    """
     deadline = time.monotonic() + GRACE_SECONDS
     running = _signal_all(signal.SIGTERM)
     while running and time.monotonic() < deadline:
@@ -173,7 +176,7 @@ def _signal_all(number: signal.Signals | None) -> int:
         return len(_running.pids)
 
 
-def _wait(process: subprocess.Popen[bytes], deadline: float, output_limit: int) -> EndedCommand:
+def _wait(process: subprocess.Popen[bytes], ends_before: int, deadline: float, output_limit: int) -> EndedCommand:
     ended = -1
     try:
         ended = os.pidfd_open(process.pid)
@@ -192,6 +195,9 @@ def _wait(process: subprocess.Popen[bytes], deadline: float, output_limit: int) 
     # Nobody else knows this process's group id after `_Running.remove`.
     with _running.lock:
         _running.pids.discard(process.pid)
+        if _running.ends != ends_before:
+            # Processes of the group that did not hear the daemon's end have nobody else who could end them.
+            _kill_group(process.pid, signal.SIGKILL)
         return EndedCommand(process.wait(), output)
 
 
