@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from tokend.plugin.declared.built_in_names import COUNTERS, Moment
 from tokend.plugin.declared.json_template import JsonField, JsonTemplate
 from tokend.plugin.declared.memory_counters import next_counters
 from tokend.plugin.declared.named_settings import NamedSettings
-from tokend.plugin.declared.parameters import Parameter, absent, check_parameters
+from tokend.plugin.declared.parameters import ParametersField, absent, check_parameters
 from tokend.plugin.declared.placeholders import Value
 from tokend.plugin.declared.ready_headers import filled_headers, header_faults, header_texts
 from tokend.plugin.declared.request import Where, refuse_keys
@@ -28,7 +28,7 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
     """A token that tokend mints for one query: no request, nothing kept."""
 
     kind: Literal["jwt-on-demand"] = "jwt-on-demand"
-    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    parameters: ParametersField
     claims: JsonField | None = None
 
     @model_validator(mode="after")

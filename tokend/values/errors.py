@@ -8,6 +8,8 @@ Any other exception is a bug, and only the supervisor catches it.
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from tokend.values.few_names import few
+
 
 class TokendError(Exception):
     """An error with a message that an operator may read. ``reason`` is its stable name in status and metrics."""
@@ -176,7 +178,7 @@ class InvalidParametersError(AttemptError):
     reason = "parameters"
 
     def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
-        super().__init__("invalid parameters: " + ", ".join(sorted(errors)))
+        super().__init__("invalid parameters: " + few(sorted(errors)))
         self.errors = {field: tuple(texts) for field, texts in errors.items()}
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from tokend.plugin.declared.memory_counters import next_counters
-from tokend.plugin.declared.parameters import Parameter, absent, check_parameters
+from tokend.plugin.declared.parameters import ParametersField, absent, check_parameters
 from tokend.plugin.declared.placeholders import Value
 from tokend.plugin.declared.request import Where, refuse_keys
 from tokend.plugin.provider import Runtime
@@ -25,7 +25,7 @@ class HttpOnDemand(ExchangeSettings, OnDemandSettings):
     """A token of an API that is issued per query: one request, nothing kept."""
 
     kind: Literal["http-on-demand"] = "http-on-demand"
-    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    parameters: ParametersField
 
     @model_validator(mode="after")
     def _without_a_login(self) -> Self:
