@@ -181,7 +181,11 @@ _SIGN = _body(
         "properties": {
             "method": {**_TEXT, "pattern": "^[A-Za-z]{1,16}$"},
             "path": {**_TEXT, "pattern": "^/", "description": "without the host; the query may follow a ?"},
-            "query": {"type": ["string", "object", "null"], "maxProperties": MOST_PARAMETERS, "additionalProperties": _TEXT},
+            "query": {
+                "type": ["string", "object", "null"],
+                "maxProperties": MOST_PARAMETERS,
+                "additionalProperties": _TEXT,
+            },
             "body": {"type": ["string", "object", "array", "null"], "description": "the text, or JSON to send compact"},
         },
         "required": ["method", "path"],
