@@ -70,7 +70,7 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
         now, upstream_now = runtime.clock.instant(), runtime.upstream_now()
         issued, expires = self.times(upstream_now.timestamp())
         given |= {"iat": issued, "exp": expires}
-        moment = Moment(upstream_now, next_counters(self._counters(), upstream_now))
+        moment = Moment(upstream_now, next_counters(self._counters(), now.wall, upstream_now))
         claims = self._template.without(absent(self.parameters, parameters)).filled(Names(self.values, given, moment))
         value = self.signed({**claims, **{name: given[name] for name in TIMES if name not in claims}}, secret)
         names = Names(self.values, {**given, "token": value}, moment)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
-from tokend.machine.clock import is_plausible
 from tokend.plugin.declared.answer import LARGEST_BODY_BYTES, Answer
 from tokend.plugin.declared.built_in_names import COUNTERS, Moment, next_counter
+from tokend.plugin.declared.counter_clock import counter_time
 from tokend.plugin.declared.evaluation import evaluated
 from tokend.plugin.declared.placeholders import Value
 from tokend.plugin.declared.request import RequestSettings
@@ -18,7 +18,7 @@ from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.provider import Runtime
 from tokend.providers.http.found import Found, look
 from tokend.providers.http.settings import ExchangeSettings
-from tokend.values.errors import ClockError, StoreError, TransientError
+from tokend.values.errors import StoreError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import JSON, Token
 from tokend.values.url import host_of
@@ -111,9 +111,7 @@ async def saved_counters(runtime: Runtime, names: list[str]) -> Mapping[str, int
     if not names:
         return {}
     runtime = cast(RememberingRuntime, runtime)
-    now = runtime.upstream_now()
-    if not is_plausible(now) or not is_plausible(runtime.clock.instant().wall):
-        raise ClockError(f"the clock says {now:%Y-%m-%d}: no counter is made of it; set it (NTP), then it goes on")
+    now = counter_time(runtime.clock.instant().wall, runtime.upstream_now())
 
     def counted(document: JSON) -> JSON:
         last = document if isinstance(document, dict) else {}

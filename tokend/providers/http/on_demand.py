@@ -75,4 +75,4 @@ class HttpOnDemand(ExchangeSettings, OnDemandSettings):
 
 
 async def _in_memory(runtime: Runtime, names: list[str]) -> Mapping[str, int]:
-    return next_counters(names, runtime.upstream_now())
+    return next_counters(names, runtime.clock.instant().wall, runtime.upstream_now())
