@@ -16,7 +16,7 @@ from tests.providers.live import NOW, LiveRuntime, env
 from tests.providers.private_keys import ec_pem
 from tokend.providers.jwt_on_demand import JwtOnDemand
 from tokend.providers.request_jwt import RequestJwt
-from tokend.values.errors import ClockError, InvalidParametersError, TransientError
+from tokend.values.errors import ClockError, InvalidParametersError
 from tokend.values.tokens import Token
 
 ORDER = {"url": "/path/to/endpoint", "currency": "BTC", "amount": "0.001", "orderId": "12345"}
@@ -114,8 +114,10 @@ def test_headers_may_hold_parameters_secrets_and_values() -> None:
     headers = made.ready_headers(token)
     assert headers["X-Token"] == f"JWT {token.value.reveal()}"
     assert (list(headers), headers["X-User"], len(headers["X-Mac"])) == (["X-Token", "X-User", "X-Mac"], "ann", 40)
-    with pytest.raises(TransientError, match="the header X-User cannot carry"):
+    with pytest.raises(InvalidParametersError) as refused:
         issued(made, {"user": "a\nb"})
+    assert refused.value.errors["user"][0].startswith("does not fit: the header X-User cannot carry")
+    assert not refused.value.is_sent
 
 
 def test_a_counter_rises_from_token_to_token() -> None:

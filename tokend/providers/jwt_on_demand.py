@@ -15,6 +15,7 @@ from tokend.plugin.declared.ready_headers import filled_headers, header_faults, 
 from tokend.plugin.declared.request import Where, refuse_keys
 from tokend.plugin.declared.request_names import name_faults, needed_by, text_faults, value_faults
 from tokend.plugin.declared.signed_request import Names
+from tokend.plugin.declared.unfit_values import UnfitValueError, refuse_parameters
 from tokend.plugin.jwt_settings import JwtSettings
 from tokend.plugin.provider import Runtime
 from tokend.plugin.settings import OnDemandSettings
@@ -64,6 +65,13 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
 
     async def issue(self, runtime: Runtime, parameters: Mapping[str, str]) -> Token:
         """Sign one JWT."""
+        try:
+            return await self._issue(runtime, parameters)
+        except UnfitValueError as error:
+            refuse_parameters(error, needed_by(error.names, self.values), parameters)
+            raise
+
+    async def _issue(self, runtime: Runtime, parameters: Mapping[str, str]) -> Token:
         given: dict[str, Value] = {name: await runtime.reveal(one) for name, one in self.named_secrets.items()}
         given |= {name: parameters.get(name, "") for name in self.parameters}
         secret = await runtime.reveal(self.secret)

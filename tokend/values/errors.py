@@ -173,13 +173,17 @@ class UnsafePathError(SecretError):
 
 
 class InvalidParametersError(AttemptError):
-    """The caller's parameters to `issue` are wrong: ``errors`` maps each field to its texts."""
+    """The caller's parameters to `issue` are wrong: ``errors`` maps each field to its texts.
+
+    ``is_sent`` is false where `issue` itself found that: no vendor has read them, and accepted the credentials.
+    """
 
     reason = "parameters"
 
-    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, errors: Mapping[str, Sequence[str]], *, is_sent: bool = True) -> None:
         super().__init__("invalid parameters: " + few(sorted(errors)))
         self.errors = {field: tuple(texts) for field, texts in errors.items()}
+        self.is_sent = is_sent
 
 
 # ------------------------------------------------------------------ configuration, sinks, state

@@ -6,14 +6,15 @@ from functools import partial
 from typing import cast
 
 from tokend.plugin.declared.answer import LARGEST_BODY_BYTES, Answer
-from tokend.plugin.declared.built_in_names import COUNTERS, Moment, next_counter
+from tokend.plugin.declared.built_in_names import BUILT_IN, COUNTERS, Moment, next_counter
 from tokend.plugin.declared.counter_clock import counter_time
 from tokend.plugin.declared.evaluation import evaluated
-from tokend.plugin.declared.placeholders import Value
+from tokend.plugin.declared.placeholders import Text, Value
 from tokend.plugin.declared.request import RequestSettings
-from tokend.plugin.declared.request_names import needed, needed_by
+from tokend.plugin.declared.request_names import body_names, needed, needed_by
 from tokend.plugin.declared.signed_request import Names
 from tokend.plugin.declared.token_members import as_values, found_secrets
+from tokend.plugin.declared.unfit_values import UnfitValueError, check_header, unfit_names
 from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.provider import Runtime
 from tokend.providers.http.found import Found, look
@@ -70,8 +71,8 @@ async def ask(
 
     ``known`` is the token held, which the server knows: it is masked in its words.
 
-    Raises `SecretError`, `ClockError` where the request needs a counter and the clock cannot be believed, and
-    `TransientError` for no complete, acceptable answer.
+    Raises `UnfitValueError` where a value does not fit, `SecretError`, `ClockError` where the request needs a counter
+    and the clock cannot be believed, and `TransientError` for no complete, acceptable answer.
     """
     used = needed(request, settings.values) | needed_by(_header_names(settings), settings.values)
     given: dict[str, Value] = dict(held)
@@ -82,11 +83,12 @@ async def ask(
     counted = await (counters or saved_counters)(runtime, sorted(used & COUNTERS.keys()))
     moment = Moment(now, counted)
     names = Names(settings.values, given, moment, request)
-    try:
-        made = request.make(names)
-    except TransientError as error:
-        error.is_sent = False
-        raise
+    made = request.make(names)
+    for name, text in request.headers.items():
+        if made.headers[name] != "" and unfit_names(text, names):  # what is wrong with a secret is found on sending
+            check_header(name, text, names)
+    for name, text in _known_headers(settings, given).items():
+        check_header(name, text, Names(settings.values, given, moment))
     is_timed = any(one.startswith(("now_", "counter_")) for one in used) or any(
         settings.values[one].totp is not None for one in used & settings.values.keys()
     )
@@ -98,9 +100,8 @@ async def ask(
         moment,
     )
     if len(made.body) > LARGEST_BODY_BYTES:
-        raise TransientError(
-            f"{sent.host}: the body to send has more than {LARGEST_BODY_BYTES // 1024} KiB", is_sent=False
-        )
+        why = f"{sent.host}: the body to send has more than {LARGEST_BODY_BYTES // 1024} KiB"
+        raise UnfitValueError(why, body_names(request))
     reply = await runtime.exchange(made)
     call = partial(look, Answer(reply, sent.host), settings.answer, settings.errors)
     return Answered(await evaluated(runtime, call, sent.host), sent)
@@ -127,6 +128,14 @@ async def saved_counters(runtime: Runtime, names: list[str]) -> Mapping[str, int
 
 def _whole(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _known_headers(settings: ExchangeSettings, given: Mapping[str, Value]) -> dict[str, Text]:
+    """Return the headers for readers that need nothing of the answer: no request is made for those that do not fit."""
+    known = {*given, *settings.values, *BUILT_IN}
+    return {
+        name: text for name, text in settings.made_headers.items() if needed_by(text.names, settings.values) <= known
+    }
 
 
 def _header_names(settings: ExchangeSettings) -> list[str]:

@@ -9,6 +9,8 @@ from tokend.plugin.declared.memory_counters import next_counters
 from tokend.plugin.declared.parameters import ParametersField, absent, check_parameters
 from tokend.plugin.declared.placeholders import Value
 from tokend.plugin.declared.request import Where, refuse_keys
+from tokend.plugin.declared.request_names import needed_by
+from tokend.plugin.declared.unfit_values import UnfitValueError, refuse_parameters
 from tokend.plugin.provider import Runtime
 from tokend.plugin.settings import OnDemandSettings
 from tokend.plugin.vendor_words import with_words
@@ -44,7 +46,8 @@ class HttpOnDemand(ExchangeSettings, OnDemandSettings):
         """Check a caller's parameters: also that they can stand where the table has them."""
         check_parameters(self.parameters, parameters)
         errors: dict[str, list[str]] = {}
-        in_headers = {name for text in self.request.headers.values() for name in text.names}
+        texts = (*self.request.headers.values(), *self.made_headers.values())
+        in_headers = {name for text in texts for name in text.names}
         for name in sorted(in_headers & parameters.keys()):
             if not (parameters[name].isascii() and parameters[name].isprintable()):
                 errors[name] = ["is not one line of ASCII, and stands in a header"]
@@ -58,7 +61,11 @@ class HttpOnDemand(ExchangeSettings, OnDemandSettings):
         """Send the request once."""
         given: dict[str, Value] = {name: parameters.get(name, "") for name in self.parameters}
         request = self.request.without(absent(self.parameters, parameters))
-        answered = await ask(self, runtime, request, given, None, _in_memory)
+        try:
+            answered = await ask(self, runtime, request, given, None, _in_memory)
+        except UnfitValueError as error:
+            refuse_parameters(error, needed_by(error.names, self.values, request), parameters)
+            raise
         if not answered.found.is_granted:
             raise_refusal(answered)
         try:
