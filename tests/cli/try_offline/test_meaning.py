@@ -94,6 +94,8 @@ def test_exit_codes_are_those_of_other_commands() -> None:
     assert (exit_code(down := tried(MACHINE, b"", status=503)), outcome_word(down)) == (7, "transient")
     wrong = tried(LINKS, b'{"data": {"errors": {"username": ["is bad"]}}}', status=400, given=VISITOR)
     assert (exit_code(wrong), outcome_word(wrong)) == (2, "parameters")
+    unfit = Tried("issue", good.stand_ins, good.at, error=InvalidParametersError({"a": ["b"]}, is_sent=False))
+    assert (exit_code(unfit), outcome_word(unfit)) == (2, "parameters")
     first = tried(PROJECTX, b'{"success": false}', way="renew")
     assert (exit_code(first), outcome_word(first)) == (1, "no_reply")
     broken = Tried("fetch", good.stand_ins, good.at, bug="ValueError")
