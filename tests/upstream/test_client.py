@@ -200,6 +200,19 @@ def test_cookies_are_not_kept() -> None:
     anyio.run(main)
 
 
+def test_headers_that_stand_more_than_once_are_named() -> None:
+    """Whatever the case of their letters."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Id: a\r\nx-ID: b\r\nX-Other: c, d\r\n\r\n{}"
+
+    async def main() -> None:
+        async with serving(raw(answer)) as loopback:
+            reply = await Upstream(Reachable(), clock=StandingClock(NOW)).exchange(UpstreamRequest("GET", loopback.url))
+            assert reply.repeated == {"x-id"}
+            assert (reply.headers["x-id"], reply.headers["x-other"]) == ("a, b", "c, d")
+
+    anyio.run(main)
+
+
 def test_no_connection_outlives_its_exchange() -> None:
     """Tokens are asked for hours apart: an idle connection would be a descriptor, and stale when it is needed."""
 

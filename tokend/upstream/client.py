@@ -4,6 +4,7 @@
 """
 
 import base64
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -166,6 +167,7 @@ class Upstream:
             date=date,
             offset=_offset(date, sent_at, received_at),
             cookies=tuple(response.headers.get_list("set-cookie")),
+            repeated=_repeated(response.headers),
         )
 
     async def _make_proxy(self, host: str, proxy_url: str | None) -> "httpcore.Proxy | None":
@@ -190,6 +192,11 @@ def import_client() -> None:
     import_alone("email.utils")
     import_alone("tokend.upstream.connections")
     _imported = True
+
+
+def _repeated(headers: "httpx.Headers") -> frozenset[str]:
+    counted = Counter(name for name, _ in headers.multi_items())
+    return frozenset(name for name, times in counted.items() if times > 1)
 
 
 async def _read(response: "httpx.Response", host: str, largest_bytes: int) -> bytes:

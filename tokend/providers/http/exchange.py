@@ -13,7 +13,7 @@ from tokend.plugin.declared.placeholders import Value
 from tokend.plugin.declared.request import RequestSettings
 from tokend.plugin.declared.request_names import needed, needed_by
 from tokend.plugin.declared.signed_request import Names
-from tokend.plugin.declared.token_members import as_values, found_secrets
+from tokend.plugin.declared.token_members import as_values
 from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.provider import Runtime
 from tokend.providers.http.found import Found, look
@@ -51,9 +51,9 @@ class Answered:
     sent: Sent
 
     @property
-    def secrets(self) -> tuple[Secret, ...]:
-        """The secrets of both, for the mask of the vendor's words."""
-        return (*self.sent.secrets, *found_secrets(self.found.values, self.found.secret_extra))
+    def secrets(self) -> tuple[Secret, ...] | None:
+        """The secrets of both, for the mask of the vendor's words; None if those of the answer are not known."""
+        return None if self.found.secrets is None else (*self.sent.secrets, *self.found.secrets)
 
 
 async def ask(

@@ -25,7 +25,7 @@ def raise_refusal(answered: Answered) -> NoReturn:
     try:
         _raise(answered)
     except AttemptError as error:
-        raise with_words(error, answered.found.reply, answered.sent.secrets) from None
+        raise with_words(error, answered.found.reply, answered.secrets) from None
 
 
 def raise_unless_refused(answered: Answered) -> None:
