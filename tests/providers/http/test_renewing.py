@@ -1,7 +1,8 @@
 """Renewing: what is made first while a token is held, and when the full request follows."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import pytest
@@ -24,6 +25,7 @@ from tokend.values.errors import (
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
+T = TypeVar("T")
 # A clock that can be right.
 THEN = 1_800_000_000
 NEW = "obviously-fake-renewed-token"
@@ -127,6 +129,34 @@ def test_a_server_that_is_silent_when_it_is_asked_to_renew_ends_the_attempt() ->
     outcome, requests = renew(silent, granted(), timeout="1s")
     assert type(outcome) is TransientError
     assert requests == ["GET /renew"]
+
+
+class Slow(LiveRuntime):
+    """A runtime in which the first answer is not looked into in time."""
+
+    looks = 0
+
+    async def run_in_thread(self, call: Callable[[], T], *, seconds: float) -> T:
+        self.looks += 1
+        if self.looks == 1:
+            raise TimeoutError
+        return await super().run_in_thread(call, seconds=seconds)
+
+
+@pytest.mark.parametrize(("status", "requests"), [(200, 2), (404, 2), (429, 1), (503, 1)])
+def test_an_answer_that_cannot_be_looked_into_is_of_no_use(status: int, requests: int) -> None:
+    """Unless its status asks to wait."""
+
+    async def main() -> int:
+        async with serving(said(status), granted()) as server:
+            made = settings(server.url, **RENEW)
+            try:
+                await made.fetch(Slow(made), held())
+            except TransientError:
+                assert requests == 1
+            return len(server.requests)
+
+    assert anyio.run(main) == requests
 
 
 UNMADE: dict[str, dict[str, Any]] = {
