@@ -85,6 +85,7 @@ def test_a_body_is_the_text_that_is_sent_or_json_as_json_stringify_writes_it(
         ({"query": "a=%ff"}, "query"),
         ({"query": 7}, "query"),
         ({"query": {"a": 1}}, "query"),
+        ({"query": {f"a{n}": "1" for n in range(101)}}, "query"),
         ({"query": "&".join(f"a{n}=1" for n in range(101))}, "query"),
         ({"path": "/x?a=1", "query": "b=2"}, "query"),
         ({"body": 7}, "body"),

@@ -125,6 +125,23 @@ def test_issue_parameters_are_strings(running: Served) -> None:
     assert running.engine.calls == []
 
 
+def test_more_parameters_than_any_kind_takes_are_refused_at_once(running: Served) -> None:
+    """No kind looks at them, and the answer is short."""
+    reply = running.post("/v1/tokens/wallet/issue", {f"name{number}": 5 for number in range(101)})
+    assert (reply.status, reply.json["detail"]) == (400, "there are 101 parameters; at most 100 are allowed")
+    reply = running.post("/v1/tokens/wallet/issue", {f"name{number}": 5 for number in range(100)})
+    assert reply.json["detail"].endswith("name17 and 90 more")
+    assert running.engine.calls == []
+    assert running.post("/v1/tokens/wallet/issue", {f"name{number}": "" for number in range(100)}).status == 201
+
+
+def test_of_many_unknown_keys_of_a_body_a_few_are_named(running: Served) -> None:
+    """And how many there are besides."""
+    reply = running.post("/v1/tokens/demo/refresh", {f"name{number}": 5 for number in range(3000)})
+    assert (reply.status, len(reply.json["errors"])) == (400, 10)
+    assert reply.json["detail"].endswith("name9 and 2990 more")
+
+
 def test_request_ids_are_made_per_call(running: Served) -> None:
     """The answer holds exactly the id; kinds that need none say so."""
     assert running.post("/v1/tokens/demo/request-id").json == {"request_id": "app-company--1"}

@@ -77,3 +77,29 @@ def test_a_prolonged_token_is_written_again_and_nobody_is_told(home: Home) -> No
         seen = home.log.read_text() + json.dumps(daemon.status()) + daemon.get("/metrics").body.decode()
         for secret in ("fake-acme-secret", FIRST):
             assert secret not in seen
+
+
+def test_a_trial_beside_the_daemon_sends_no_counter(home: Home) -> None:
+    """The daemon would send the same value again. Without a daemon the trial saves it first."""
+    played = Played()
+
+    class Handler(QuietHandler):
+        def get(self) -> None:
+            self.reply(*played.renew(self.headers["X-Old"]))
+
+        def post(self) -> None:
+            self.reply(*played.session(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+
+    with serving(Handler) as url:
+        home.secret("acme", "fake-acme-secret")
+        home.write(TABLE.replace("URL", url).partition("[[providers.acme.sinks]]")[0])
+        daemon = home.start().settled()
+        daemon.lease("acme")
+        sent = list(played.counters)
+        beside = home.run("check", str(home.config), "--try", "acme")
+        assert "its counter is the daemon's, which would send the same value again" in beside.stdout + beside.stderr
+        assert played.counters == sent
+        assert daemon.end() == 0
+        alone = home.run("check", str(home.config), "--try", "acme")
+        assert alone.returncode == 0, alone.stdout + alone.stderr
+        assert "a token was issued" in alone.stdout

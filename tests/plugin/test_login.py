@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.fake_logins import FakeLogin
 from tests.fakes import FakeHeld
 from tokend.plugin.login import (
+    counts_in_state,
     has_interactive_login,
     keeps_login_in_state,
     login_file_key_of,
@@ -42,3 +43,9 @@ def test_a_person_can_log_in_where_the_settings_have_a_way() -> None:
     assert has_interactive_login(FakeLogin())
     assert not has_interactive_login(FakeLogin(flows=()))
     assert not has_interactive_login(FakeHeld())
+
+
+def test_settings_count_in_the_state_where_they_say_so() -> None:
+    """A kind without the attribute has no counter."""
+    assert not counts_in_state(FakeHeld())
+    assert not counts_in_state(FakeLogin())

@@ -119,8 +119,10 @@ def test_headers_may_hold_parameters_secrets_and_values() -> None:
     headers = made.ready_headers(token)
     assert headers["X-Token"] == f"JWT {token.value.reveal()}"
     assert (list(headers), headers["X-User"], len(headers["X-Mac"])) == (["X-Token", "X-User", "X-Mac"], "ann", 40)
-    with pytest.raises(TransientError, match="the header X-User cannot carry"):
+    with pytest.raises(InvalidParametersError) as refused:
         issued(made, {"user": "a\nb"})
+    assert refused.value.errors["user"][0].startswith("does not fit: the header X-User cannot carry")
+    assert not refused.value.is_sent
 
 
 def test_a_counter_rises_from_token_to_token() -> None:

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from tokend.api import schemas
+from tokend.plugin.caller_names import MOST_PARAMETERS
 
 _SHAPES = (
     schemas.TokenList, schemas.Status, schemas.Token, schemas.KeyPair, schemas.IssuedToken, schemas.RequestId,
@@ -123,7 +124,7 @@ def _body(schema: dict[str, Any], *, required: bool) -> dict[str, Any]:
 _PLANNED = _body(
     {"properties": {"path": {"type": "string", "pattern": "^/"}}, "additionalProperties": False}, required=False
 )
-_PARAMETERS = _body({"additionalProperties": _TEXT}, required=True)
+_PARAMETERS = _body({"maxProperties": MOST_PARAMETERS, "additionalProperties": _TEXT}, required=True)
 _REFRESH = _body(
     {
         "properties": {
@@ -180,7 +181,11 @@ _SIGN = _body(
         "properties": {
             "method": {**_TEXT, "pattern": "^[A-Za-z]{1,16}$"},
             "path": {**_TEXT, "pattern": "^/", "description": "without the host; the query may follow a ?"},
-            "query": {"type": ["string", "object", "null"], "additionalProperties": _TEXT},
+            "query": {
+                "type": ["string", "object", "null"],
+                "maxProperties": MOST_PARAMETERS,
+                "additionalProperties": _TEXT,
+            },
             "body": {"type": ["string", "object", "array", "null"], "description": "the text, or JSON to send compact"},
         },
         "required": ["method", "path"],

@@ -7,10 +7,9 @@ from urllib.parse import parse_qsl
 from tokend.api.token_api import Call
 from tokend.httpd.problem import bad_request
 from tokend.httpd.response import Response, json_response
+from tokend.plugin.caller_names import MOST_PARAMETERS
 from tokend.plugin.request_signing import CallToSign, normalised
 from tokend.values.secret import Secret
-
-MOST_PARAMETERS = 100
 
 
 async def sign_call(call: Call) -> Response:
@@ -52,8 +51,8 @@ def _pairs(query: object) -> tuple[tuple[str, str], ...]:
     if query is None:
         return ()
     if isinstance(query, dict):
-        if not all(isinstance(value, str) for value in query.values()):
-            raise _wrong("query", "is an object of strings, or a string")
+        if len(query) > MOST_PARAMETERS or not all(isinstance(value, str) for value in query.values()):
+            raise _wrong("query", f"is an object of at most {MOST_PARAMETERS} strings, or a string")
         return tuple(query.items())
     if not isinstance(query, str):
         raise _wrong("query", "is an object of strings, or a string")

@@ -10,8 +10,10 @@ from tokend.api.token_api import Call, unavailable
 from tokend.engine.context.reports import UNAUTHORIZED
 from tokend.httpd.problem import RequestError, bad_request, not_supported
 from tokend.httpd.response import PLAIN_TYPE, Response, json_response
+from tokend.plugin.caller_names import MOST_PARAMETERS
 from tokend.plugin.settings_base import parse_duration
 from tokend.values.errors import DeniedError, WaitTimeoutError
+from tokend.values.few_names import few
 from tokend.values.status import State
 from tokend.values.tokens import Lease
 
@@ -104,8 +106,10 @@ async def issue_token(call: Call) -> Response:
     if not call.request.body:
         raise bad_request("the parameters are missing: send a JSON object of strings as the body")
     parameters = call.request.json_object()
+    if len(parameters) > MOST_PARAMETERS:
+        raise bad_request(f"there are {len(parameters)} parameters; at most {MOST_PARAMETERS} are allowed")
     if wrong := {key: ["must be a string"] for key, value in parameters.items() if not isinstance(value, str)}:
-        raise bad_request("parameters must be strings: " + ", ".join(sorted(wrong)), errors=wrong)
+        raise bad_request(f"parameters must be strings: {few(sorted(wrong))}", errors=wrong)
     token = await call.service.engine.issue(entry.name, parameters, uid=call.request.peer.uid)
     if plain:
         return Response(201, token.value.reveal().encode(), PLAIN_TYPE)

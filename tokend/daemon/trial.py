@@ -19,7 +19,7 @@ from tokend.engine.publishing.store_probe import StoreProbe
 from tokend.engine.reload_plan import ReloadPlan, Step
 from tokend.machine import hardening, logs
 from tokend.machine.command import end_commands
-from tokend.plugin.login import keeps_login_in_state
+from tokend.plugin.login import counts_in_state, keeps_login_in_state
 from tokend.plugin.settings import HeldSettings, ProviderSettings, SinkSettings
 from tokend.plugin.shown_text import shown
 from tokend.service_manager.activation import Inherited
@@ -208,6 +208,9 @@ async def _try(engine: EngineParts, config: Config, name: str, *, is_saved: bool
         return Trial(name, "not_tried", "it is issued on demand, from a caller's parameters: tokend issue " + name)
     if not is_saved and keeps_login_in_state(settings):
         return Trial(name, "not_tried", f"its login is the daemon's, and would be spent: tokend refresh {name}")
+    if not is_saved and counts_in_state(settings):
+        why = "its counter is the daemon's, which would send the same value again"
+        return Trial(name, "not_tried", f"{why}: tokend refresh {name}")
     with anyio.move_on_after(settings.timeout.total_seconds() + PATIENCE_SECONDS):
         while True:
             try:

@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from tokend.access.peer import Peer
 from tokend.httpd.problem import RequestError, bad_request
+from tokend.values.few_names import MOST_NAMES, few
 
 # Browsers send these. A web page is the one client that can be tricked into a request (through a local proxy).
 BROWSER_HEADERS = frozenset((b"origin", b"referer", b"sec-fetch-site"))
@@ -90,9 +91,10 @@ class Request:
             raise bad_request("the body is not one valid JSON object in UTF-8") from None
         if not isinstance(value, dict):
             raise bad_request("the body must be a JSON object")
-        unknown = sorted(value.keys() - known) if known is not None else ()
+        unknown = [key for key in value if key not in known] if known is not None else []
         if unknown:
-            raise bad_request("unknown keys in the body", errors={key[:40]: ["unknown key"] for key in unknown})
+            errors = {key[:40]: ["unknown key"] for key in unknown[:MOST_NAMES]}
+            raise bad_request(f"unknown keys in the body: {few(unknown)}", errors=errors)
         return value
 
     def wait_seconds(self) -> int | None:

@@ -43,6 +43,9 @@ class RememberingRuntime(Runtime, Protocol):
         """Replace the document under ``key`` by ``change`` of it (of None, where there is none); return the new one.
 
         It is saved when this returns. Raises `StoreError` where it cannot be: then nothing has changed.
+
+        Settings of a kind that must save before it sends, as a counter, have the attribute ``counts_in_state``, true: a
+        trial beside the daemon, which saves nothing, makes no attempt then.
         """
 
 
@@ -225,6 +228,11 @@ def login_file_key_of(settings: HeldSettings) -> SecretSource | None:
 def keeps_login_in_state(settings: HeldSettings) -> bool:
     """Return whether the login of these settings is in one daemon's state, and not in a file that several share."""
     return uses_login(settings) and login_file_of(cast(HeldSettings, settings)) is None
+
+
+def counts_in_state(settings: HeldSettings) -> bool:
+    """Return whether requests of these settings have a counter, which one daemon's state keeps."""
+    return bool(getattr(settings, "counts_in_state", False))
 
 
 def has_interactive_login(settings: HeldSettings) -> TypeGuard[InteractiveLogin]:

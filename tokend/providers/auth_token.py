@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NoReturn, Self
 import orjson
 from pydantic import field_validator, model_validator
 
+from tokend.plugin.caller_names import unknown_parameters
 from tokend.plugin.echoed_fields import field_errors
 from tokend.plugin.field_roles import Role
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
@@ -70,8 +71,7 @@ class AuthToken(OnDemandSettings, NetworkSettings, SigningSettings):
                 errors[name] = [f"has {len(value)} characters; at most {longest} are allowed"]
             elif not is_text(value):
                 errors[name] = ["is not valid Unicode text"]
-        for name in parameters.keys() - LONGEST.keys() - {EXPIRATION}:
-            errors[name] = [f"is unknown; known are {', '.join(LONGEST)}, {EXPIRATION}"]
+        errors |= unknown_parameters(parameters, (*LONGEST, EXPIRATION))
         try:
             self._life(parameters)
         except ValueError as error:

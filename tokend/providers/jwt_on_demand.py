@@ -4,18 +4,19 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from tokend.plugin.declared.built_in_names import COUNTERS, Moment
 from tokend.plugin.declared.json_template import JsonField, JsonTemplate
 from tokend.plugin.declared.memory_counters import next_counters
 from tokend.plugin.declared.named_settings import NamedSettings
-from tokend.plugin.declared.parameters import Parameter, absent, check_parameters
+from tokend.plugin.declared.parameters import ParametersField, absent, check_parameters
 from tokend.plugin.declared.placeholders import Value
 from tokend.plugin.declared.ready_headers import filled_headers, header_faults, header_texts
 from tokend.plugin.declared.request import Where, refuse_keys
 from tokend.plugin.declared.request_names import name_faults, needed_by, text_faults, value_faults
 from tokend.plugin.declared.signed_request import Names
+from tokend.plugin.declared.unfit_values import UnfitValueError, refuse_parameters
 from tokend.plugin.jwt_settings import JwtSettings
 from tokend.plugin.provider import Runtime
 from tokend.plugin.settings import OnDemandSettings
@@ -33,7 +34,7 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
     """A token that tokend mints for one query: no request, nothing kept."""
 
     kind: Literal["jwt-on-demand"] = "jwt-on-demand"
-    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    parameters: ParametersField
     claims: JsonField | None = None
 
     @model_validator(mode="after")
@@ -69,13 +70,20 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
 
     async def issue(self, runtime: Runtime, parameters: Mapping[str, str]) -> Token:
         """Sign one JWT."""
+        try:
+            return await self._issue(runtime, parameters)
+        except UnfitValueError as error:
+            refuse_parameters(error, needed_by(error.names, self.values), parameters)
+            raise
+
+    async def _issue(self, runtime: Runtime, parameters: Mapping[str, str]) -> Token:
         given: dict[str, Value] = {name: await runtime.reveal(one) for name, one in self.named_secrets.items()}
         given |= {name: parameters.get(name, "") for name in self.parameters}
         secret = await runtime.reveal(self.secret)
         now, upstream_now = runtime.clock.instant(), runtime.upstream_now()
         issued, expires = self.times(upstream_now.timestamp())
         given |= {"iat": issued, "exp": expires}
-        moment = Moment(upstream_now, next_counters(self._counters(), upstream_now))
+        moment = Moment(upstream_now, next_counters(self._counters(), now.wall, upstream_now))
         claims = self._template.without(absent(self.parameters, parameters)).filled(Names(self.values, given, moment))
         claims = {**claims, **{name: given[name] for name in TIMES if name not in claims}}
         value = await self._signed(runtime, claims, secret)

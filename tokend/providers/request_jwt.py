@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from tokend.plugin.caller_names import unknown_parameters
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretField
 from tokend.plugin.settings import OnDemandSettings
@@ -79,10 +80,10 @@ class RequestJwt(OnDemandSettings):
                 errors[name] = [f"is required together with {', '.join(given)}"]
             elif SEPARATOR in parameters.get(name, ""):
                 errors[name] = [f"must not contain {SEPARATOR}: it separates the signed fields"]
-        for name in parameters.keys() - {"url", *self.signature_fields}:
-            errors[name] = ["is unknown; known are url, " + ", ".join(self.signature_fields)]
-        for name, value in parameters.items():
-            if name not in errors and not is_text(value):
+        known = ("url", *self.signature_fields)
+        errors |= unknown_parameters(parameters, known)
+        for name in known:
+            if name not in errors and not is_text(parameters.get(name, "")):
                 errors[name] = ["is not valid Unicode text"]
         if errors:
             raise InvalidParametersError(errors)

@@ -8,6 +8,8 @@ Any other exception is a bug, and only the supervisor catches it.
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from tokend.values.few_names import few
+
 
 class TokendError(Exception):
     """An error with a message that an operator may read. ``reason`` is its stable name in status and metrics."""
@@ -70,16 +72,6 @@ class TransientError(AttemptError):
         self.is_answered = is_answered
         self.is_void = is_void
         self.may_be_spent = may_be_spent
-
-
-class UnmadeRequestError(TransientError):
-    """A request cannot be made of what stands for its names: nothing was sent, and waiting does not change that.
-
-    Where another request does instead, it follows in the same attempt.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, is_sent=False)
 
 
 class LostAnswerError(TransientError):
@@ -185,13 +177,17 @@ class UnsafePathError(SecretError):
 
 
 class InvalidParametersError(AttemptError):
-    """The caller's parameters to `issue` are wrong: ``errors`` maps each field to its texts."""
+    """The caller's parameters to `issue` are wrong: ``errors`` maps each field to its texts.
+
+    ``is_sent`` is false where `issue` itself found that: no vendor has read them, and accepted the credentials.
+    """
 
     reason = "parameters"
 
-    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
-        super().__init__("invalid parameters: " + ", ".join(sorted(errors)))
+    def __init__(self, errors: Mapping[str, Sequence[str]], *, is_sent: bool = True) -> None:
+        super().__init__("invalid parameters: " + few(sorted(errors)))
         self.errors = {field: tuple(texts) for field, texts in errors.items()}
+        self.is_sent = is_sent
 
 
 # ------------------------------------------------------------------ configuration, sinks, state

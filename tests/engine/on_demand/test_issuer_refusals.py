@@ -77,6 +77,18 @@ def test_the_vendors_word_on_the_fields_clears_a_refusal() -> None:
     issuing([NO, FIELDS, NO], body)
 
 
+def test_fields_that_no_vendor_has_read_clear_no_refusal() -> None:
+    """A caller could keep wrong credentials from being rejected."""
+
+    async def body(world: World, supervisor: Supervisor) -> None:
+        for expected in (TokenUnavailableError, InvalidParametersError, LoginRequiredError):
+            with pytest.raises(expected):
+                await supervisor.issue("o", {})
+        assert supervisor.entries["o"].status().state is State.REJECTED
+
+    issuing([NO, InvalidParametersError({"note": ["does not fit"]}, is_sent=False), NO], body)
+
+
 def test_a_restart_is_no_way_around_a_pause_that_the_host_asked_for() -> None:
     """Neither for the provider that got it, nor for another one of that host, until it is over."""
 

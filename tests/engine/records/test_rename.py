@@ -1,5 +1,7 @@
 """Names that pass from one provider to another: the token goes with its account, and a name's generations only rise."""
 
+from dataclasses import replace
+
 import anyio
 import pytest
 
@@ -7,6 +9,7 @@ from tests.expecting import present
 from tests.fakes import FakeHeld, FakeLocal, FakeOnDemand, FakeSink, World, config, literal, provider
 from tests.virtual import BOOT, EPOCH, VirtualClock, run_virtually
 from tokend.config.model import ProviderConfig
+from tokend.engine.records.documents import Document
 from tokend.engine.records.forgotten import Forgotten
 from tokend.engine.records.record import Record
 from tokend.engine.records.rename import emptied, for_another_kind, is_blank, renamed
@@ -50,6 +53,12 @@ def test_a_renamed_record_that_is_out_of_date_stays_so() -> None:
     old = FULL.outdated_by(12)
     kept = renamed(old, "b", there=Record(generation=3), now=START)
     assert (present(kept.lease).generation, kept.generation, kept.is_outdated) == (7, 12, True)
+
+
+def test_a_name_that_passes_to_another_kind_keeps_its_documents() -> None:
+    """A counter goes on where the name comes back to its first kind."""
+    counted = replace(FULL, documents=(Document("counters", {"counter_ms": 9}, START),))
+    assert for_another_kind(counted).documents == counted.documents
 
 
 def test_what_is_left_of_a_record_is_its_generation() -> None:

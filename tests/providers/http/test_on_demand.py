@@ -14,9 +14,17 @@ from pydantic import ValidationError
 from tests.providers.http.asking import TOKEN, granted, said
 from tests.providers.live import ENVIRON, NOW, LiveRuntime, attempt, env
 from tests.upstream.loopback import Behaviour, Loopback, serving
+from tokend.plugin.declared.unfit_values import UnfitValueError
 from tokend.providers.auth_token import AuthToken
 from tokend.providers.http.on_demand import HttpOnDemand
-from tokend.values.errors import AttemptError, ClockError, InvalidParametersError, RejectedError, TransientError
+from tokend.values.errors import (
+    AttemptError,
+    ClockError,
+    InvalidParametersError,
+    RejectedError,
+    SecretError,
+    TransientError,
+)
 from tokend.values.tokens import Token
 
 T = TypeVar("T")
@@ -76,8 +84,48 @@ def test_a_body_to_send_has_64_kib_at_most() -> None:
     fits, _ = issued({"account": "a", "note": "x" * 65_000}, granted(), request=request)
     assert isinstance(fits, Token)
     error, server = issued({"account": "a", "note": "ä" * 20_000}, granted(), request=request)
-    assert isinstance(error, TransientError)
-    assert "has more than 64 KiB" in error.detail
+    assert isinstance(error, InvalidParametersError)
+    assert "has more than 64 KiB" in error.errors["note"][0]
+    assert server.requests == []
+
+
+BESIDE: dict[str, Any] = {"values": {"beside": {"parts": [{"text": "is "}, "note"]}}}
+
+
+@pytest.mark.parametrize(
+    ("note", "keys", "why"),
+    [
+        ("a\nb", {"request": {"headers": {"X-Note": "{beside}"}}, **BESIDE}, "the header X-Note cannot carry"),
+        ("a ", {"request": {"headers": {"X-Note": "{note}"}}}, "the header X-Note cannot carry"),
+        ("a ", {"request": {"headers": {"X-Note": "{secret} {note}"}}}, "the header X-Note cannot carry"),
+        ("ä", {"headers": {"X-Note": "{beside}"}, **BESIDE}, "the header X-Note cannot carry"),
+        (" ", {"headers": {"X-Note": "{note}"}}, "the header X-Note cannot carry"),
+        ("ä" * 20_000, {"request": {"query": {"q": "{note}"}}}, "the URL has more than 64 KiB"),
+        ("a" * 60_000, {"request": {"query": {"q": "{all}"}}, "values": {"all": {"parts": ["note"] * 5}}}, "256 KiB"),
+        ("..", {"request": {"url": "/of/{dots}"}, "values": {"dots": {"parts": ["note"]}}}, "leads elsewhere"),
+    ],
+)  # fmt: skip
+def test_parameters_that_make_what_nothing_can_carry_are_the_callers_error(
+    note: str, keys: dict[str, Any], why: str
+) -> None:
+    """Nothing is sent, and the parameter is named; the upstream has done nothing wrong."""
+    error, server = issued({"account": "a", "note": note}, granted(), **keys)
+    assert isinstance(error, InvalidParametersError)
+    assert list(error.errors) == ["note"]
+    assert why in error.errors["note"][0]
+    assert not error.is_sent
+    assert server.requests == []
+
+
+def test_a_secret_that_no_header_can_carry_is_not_the_callers_error() -> None:
+    """What the caller gave would fit."""
+    environ = {**ENVIRON, "API_SECRET": "fake\nsecret"}
+    keys: dict[str, Any] = {"request": {"headers": {"X-Note": "{secret} {note}"}}, "runtime": {"environ": environ}}
+    error, server = issued({"account": "a", "note": "b"}, granted(), **keys)
+    assert isinstance(error, SecretError)
+    keys = {"headers": {"X-Note": "{secret}{note}"}, "runtime": {"environ": environ}}
+    error, server = issued({"account": "a", "note": "b"}, granted(), **keys)
+    assert isinstance(error, UnfitValueError)
     assert server.requests == []
 
 

@@ -9,6 +9,7 @@ from tests.providers.http.asking import held, settings
 from tests.providers.live import ENVIRON, env
 from tokend.engine.policy.settings_change import is_surely_another_account
 from tokend.engine.records.fingerprints import Identity, identify, request_fingerprint
+from tokend.plugin.login import counts_in_state
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_reading import read_secret
 from tokend.plugin.secret_source import SecretSource
@@ -142,3 +143,18 @@ def test_a_note_says_that_a_token_has_no_end() -> None:
     assert settings().remark_on(held()) is None
     for meant in ({"lifetime": "none"}, {"zero_means": "never", "expires_in": "e"}):
         assert settings(answer={"token": "t", **meant}).remark_on(endless) is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "counts"),
+    [
+        ({}, False), ({"request": {"json": {"at": "{now_ms}"}}}, False),
+        ({"request": {"json": {"n": "{counter_us}"}}}, True),
+        ({"renew": {"url": "https://api.example/renew", "query": {"n": "{counter_ms}"}}}, True),
+        ({"headers": {"X-Nonce": "{counter_ns}"}}, True),
+        ({"values": {"sum": {"hash": "md5", "parts": ["counter_ms"]}}, "request": {"headers": {"X": "{sum}"}}}, True),
+    ],
+)  # fmt: skip
+def test_a_table_whose_requests_have_a_counter_keeps_it_in_the_state(keys: dict[str, Any], counts: bool) -> None:
+    """Also one that a value is computed of."""
+    assert counts_in_state(settings(**keys)) is counts

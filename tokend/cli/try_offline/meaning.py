@@ -25,12 +25,12 @@ EXIT_WRONG_PARAMETERS, EXIT_A_PERSON, EXIT_NO_TOKEN, EXIT_OTHER = 2, 4, 7, 1
 
 def exit_code(tried: Tried) -> int:
     """Return 0 for a token, 4 where a person must act, 2 for a caller's wrong parameters, 7 for no token, else 1."""
+    if isinstance(tried.error, InvalidParametersError):
+        return EXIT_WRONG_PARAMETERS
     if tried.is_unanswered or tried.bug is not None or not tried.exchanges:
         return EXIT_OTHER
     if isinstance(tried.error, RejectedError | LoginRefusedError):
         return EXIT_A_PERSON
-    if isinstance(tried.error, InvalidParametersError):
-        return EXIT_WRONG_PARAMETERS
     return 0 if tried.error is None and tried.token is not None else EXIT_NO_TOKEN
 
 

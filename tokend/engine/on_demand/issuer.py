@@ -183,7 +183,9 @@ class TokenIssuer:
             await self._record.update(lambda record: probes.probing(record, now))
         try:
             token = await self._within_timeout(issuer, parameters, deadline, calls)
-        except InvalidParametersError:
+        except InvalidParametersError as error:
+            if not error.is_sent:
+                raise
             # The vendor read the fields: it had accepted the credentials.
             self._accepted = True
             if self.record.rejected:

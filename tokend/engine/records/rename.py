@@ -29,9 +29,12 @@ def renamed(record: Record, name: str, *, there: Record, now: Instant) -> Record
 
 def for_another_kind(record: Record) -> Record:
     """Keep what stays when a name passes to another kind: what every name keeps, the host's pause, that sinks must not
-    hold the token, and the logins: the new kind sets them aside."""
+    hold the token, the logins, which the new kind sets aside, and the documents: a counter goes on where the name comes
+    back to its kind."""
     token = NO_TOKEN if isinstance(record.token, NoToken) else WITHDRAWN
-    return replace(emptied(record), token=token, host_pause=record.host_pause, login=record.own_login)
+    return replace(
+        emptied(record), token=token, host_pause=record.host_pause, login=record.own_login, documents=record.documents
+    )
 
 
 def emptied(record: Record) -> Record:

@@ -3,21 +3,21 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from tokend.machine.clock import is_plausible
 from tokend.plugin.declared.built_in_names import next_counter
-from tokend.values.errors import ClockError
+from tokend.plugin.declared.counter_clock import counter_time
 
 # By name, of all providers: a value that another one has used is only skipped.
 _last: dict[str, int] = {}
 
 
-def next_counters(names: Collection[str], moment: datetime) -> dict[str, int]:
-    """Return the next value of each counter. Raises `ClockError` while the clock is not plausible.
+def next_counters(names: Collection[str], wall: datetime, upstream: datetime) -> dict[str, int]:
+    """Return the next value of each counter, by the upstream's clock, or by ours (``wall``).
 
-    The upstream would expect more than the largest value ever after.
+    Raises `ClockError` while the clock is not plausible (`counter_time`).
     """
-    if names and not is_plausible(moment):
-        raise ClockError(f"this machine's clock says {moment:%Y-%m-%d}, and a counter is made of it: set it (NTP)")
+    if not names:
+        return {}
+    moment = counter_time(wall, upstream)
     for name in names:
         _last[name] = next_counter(name, _last.get(name, 0), moment)
     return {name: _last[name] for name in names}

@@ -10,10 +10,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
+from tokend.plugin.caller_names import MOST_PARAMETERS, unknown_parameters
 from tokend.plugin.settings_base import Settings
 from tokend.plugin.text import is_text
 from tokend.values.errors import InvalidParametersError
-from tokend.values.near_miss import did_you_mean
 
 # Characters of one parameter: bodies have at most 64 KiB.
 MOST_CHARACTERS = 64 * 1024
@@ -145,6 +145,7 @@ class Parameter(Settings):
 
 
 Parameters = Mapping[str, Parameter]
+ParametersField = Annotated[dict[str, Parameter], Field(default_factory=dict, max_length=MOST_PARAMETERS)]
 
 
 def check_parameters(declared: Parameters, given: Mapping[str, str]) -> None:
@@ -156,10 +157,7 @@ def check_parameters(declared: Parameters, given: Mapping[str, str]) -> None:
                 errors[name] = ["is required"]
         elif (fault := parameter.fault(given[name])) is not None:
             errors[name] = [fault]
-    known = ", ".join(declared) or "none"
-    for name in given.keys() - declared.keys():
-        near = did_you_mean(name, declared) if len(name) <= max(map(len, declared), default=0) + 3 else ""
-        errors[name] = [f"is unknown; known are {known}{near}"]
+    errors |= unknown_parameters(given, declared)
     if errors:
         raise InvalidParametersError(errors)
 

@@ -5,8 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from tokend.plugin.declared.placeholders import Text, Value, as_text
 from tokend.plugin.declared.request import Where
 from tokend.plugin.declared.request_names import Values, text_faults
-from tokend.plugin.text import fits_header
-from tokend.values.errors import TransientError
+from tokend.plugin.declared.unfit_values import check_header
 from tokend.values.secret import Secret
 
 AUTHORIZATION = "Authorization"
@@ -26,16 +25,10 @@ def header_texts(configured: Mapping[str, str], authorization: str = "Bearer {to
 
 
 def filled_headers(texts: Mapping[str, Text], names: Mapping[str, Value]) -> dict[str, Secret]:
-    """Return the headers with the values of ``names``. A `TransientError` names one that cannot carry its value."""
-    made = {}
+    """Return the headers with the values of ``names``. An `UnfitValueError` names one that cannot carry its value."""
     for name, text in texts.items():
-        value = as_text(text.fill(names))
-        if not fits_header(value):
-            raise TransientError(
-                f"the header {name} cannot carry what stands for {text.shown}: it is not one line of ASCII"
-            )
-        made[name] = Secret(value)
-    return made
+        check_header(name, text, names)
+    return {name: Secret(as_text(text.fill(names))) for name, text in texts.items()}
 
 
 def header_faults(configured: Mapping[str, str], values: Values, known: Collection[str]) -> Iterator[tuple[Where, str]]:

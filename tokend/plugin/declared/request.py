@@ -111,7 +111,7 @@ class RequestSettings(Settings):
     def make(self, values: Mapping[str, Value]) -> UpstreamRequest:
         """Return the request with these values.
 
-        Raises `TransientError` if a value does not fit into the URL.
+        Raises `UnfitValueError` if a value does not fit into the URL.
         """
         headers: dict[str, str | Secret] = {name: text.fill(values) for name, text in self.headers.items()}
         body, kind = self.body(values)

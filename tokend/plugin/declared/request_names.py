@@ -26,9 +26,9 @@ def needed(request: RequestSettings, values: Values) -> frozenset[str]:
     return _closure((name for _, name in request.names()), values, request)
 
 
-def needed_by(names: Iterable[str], values: Values) -> frozenset[str]:
-    """Return all names that a text outside a request needs, as one of ``headers`` or of the claims."""
-    return _closure(names, values, None)
+def needed_by(names: Iterable[str], values: Values, request: RequestSettings | None = None) -> frozenset[str]:
+    """Return all names that a text needs: one of ``request``, or one outside a request, as of ``headers`` or claims."""
+    return _closure(names, values, request)
 
 
 def free_pairs(request: RequestSettings, values: Values) -> list[Text]:

@@ -11,9 +11,9 @@ from tokend.plugin.declared.built_in_names import REQUEST_PARTS, Moment
 from tokend.plugin.declared.placeholders import Value, as_text
 from tokend.plugin.declared.request import RequestSettings
 from tokend.plugin.declared.request_names import Values, body_names, free_pairs
+from tokend.plugin.declared.unfit_values import UnfitValueError
 from tokend.plugin.declared.url_template import percent_encoded
 from tokend.plugin.text import is_text, text_of
-from tokend.values.errors import TransientError
 from tokend.values.secret import Secret
 from tokend.values.url import host_header
 
@@ -25,8 +25,8 @@ class Names(dict[str, Value]):
     """Names in ``{…}`` with their values, each computed when it is first asked for.
 
     ``given`` has the secrets, the parameters and what else the kind knows by name; None is an empty text. The look-up
-    raises `SecretError` for a secret that is no text where a text stands, `TransientError` for what is no Unicode text.
-    Without a request they are those of ``headers`` and claims: the parts of a request are not among them.
+    raises `SecretError` for a secret that is no text where a text stands, `UnfitValueError` for what is no Unicode
+    text. Without a request they are those of ``headers`` and claims: the parts of a request are not among them.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Names(dict[str, Value]):
         if isinstance(value, Secret):
             text_of(value, f"the secret in {{{name}}}")
         elif isinstance(value, str) and not is_text(value):
-            raise TransientError(f"what stands for {{{name}}} is not valid Unicode text")
+            raise UnfitValueError(f"what stands for {{{name}}} is not valid Unicode text", [name])
         self[name] = value
         return value
 
@@ -63,7 +63,7 @@ class Names(dict[str, Value]):
         if (computed := self._values.get(name)) is not None:
             text = computed.text(self.raw, self._moment.now)
             if len(text) > LARGEST_VALUE_BYTES:
-                raise TransientError(f"the value {name} has more than {LARGEST_VALUE_BYTES // 1024} KiB")
+                raise UnfitValueError(f"the value {name} has more than {LARGEST_VALUE_BYTES // 1024} KiB", [name])
             hidden = computed.is_hidden or any(isinstance(self._find(used), Secret) for _, used in computed.names())
             return Secret(text) if hidden else text.decode()
         if name in self._given:

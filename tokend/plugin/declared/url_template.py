@@ -9,9 +9,12 @@ from urllib.parse import quote
 from pydantic import PlainValidator, WithJsonSchema
 
 from tokend.plugin.declared.placeholders import Placeholder, Text, Value, as_text
-from tokend.values.errors import TransientError
+from tokend.plugin.declared.unfit_values import UnfitValueError
 from tokend.values.secret import Secret
 from tokend.values.url import DOTS, is_metadata_server, validate_base_url
+
+# What the HTTP client sends; few servers take as much.
+LONGEST_URL = 64 * 1024
 
 _START = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)(.?)", re.DOTALL)
 # RFC 3986, 3.3 and 3.4: path and query, with what stands for a placeholder.
@@ -83,20 +86,23 @@ class UrlTemplate:
     def fill(self, values: Mapping[str, Value], query: Mapping[str, Text]) -> str:
         """Return the URL with the values and further query parameters. A `SecretUrl` if one of the values is a secret.
 
-        Raises `TransientError` if a value would make a part of the path that leads elsewhere.
+        Raises `UnfitValueError` if a value would make a part of the path that leads elsewhere, or a URL too long.
         """
         in_path = True
         for part in self.text.parts:
             in_path = in_path and not (isinstance(part, str) and "?" in part)
             if in_path and isinstance(part, Placeholder) and not as_text(values[part.name]):
-                raise TransientError(f"{part} is empty, and the URL's path needs it")
+                raise UnfitValueError(f"{part} is empty, and the URL's path needs it", [part.name])
         filled = self.text.fill(values, percent_encoded)
         texts = {name: text.fill(values) for name, text in query.items()}
         url = filled.reveal() if isinstance(filled, Secret) else filled
         if DOTS & set(url.partition("?")[0].split("/")):
-            raise TransientError("a value in the URL's path is . or .., which leads elsewhere")
+            raise UnfitValueError("a value in the URL's path is . or .., which leads elsewhere", self.path.names)
         if pairs := form_encoded(texts):
             url += ("&" if "?" in url else "?") + pairs
+        if len(url) > LONGEST_URL:
+            named = [*self.names, *(name for text in query.values() for name in text.names)]
+            raise UnfitValueError(f"the URL has more than {LONGEST_URL // 1024} KiB", named)
         return SecretUrl(url) if any(isinstance(one, Secret) for one in (filled, *texts.values())) else url
 
 

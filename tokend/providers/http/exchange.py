@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias, cast
 
-from tokend.machine.clock import is_plausible
 from tokend.plugin.declared.answer import LARGEST_BODY_BYTES, Answer
-from tokend.plugin.declared.built_in_names import COUNTERS, Moment, next_counter
+from tokend.plugin.declared.built_in_names import BUILT_IN, COUNTERS, Moment, next_counter
+from tokend.plugin.declared.counter_clock import counter_time
 from tokend.plugin.declared.evaluation import evaluated
-from tokend.plugin.declared.placeholders import Value, as_text
+from tokend.plugin.declared.placeholders import Text, Value, as_text
 from tokend.plugin.declared.request import RequestSettings
-from tokend.plugin.declared.request_names import needed, needed_by
+from tokend.plugin.declared.request_names import body_names, needed, needed_by
 from tokend.plugin.declared.signed_request import Names
 from tokend.plugin.declared.token_members import as_values
+from tokend.plugin.declared.unfit_values import UnfitValueError, check_header, unfit_names
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.provider import Runtime
@@ -23,7 +24,7 @@ from tokend.providers.http.attempt_time import AttemptTime
 from tokend.providers.http.found import Found, look
 from tokend.providers.http.names import reached
 from tokend.providers.http.settings import ExchangeSettings
-from tokend.values.errors import ClockError, StoreError, TransientError, UnmadeRequestError
+from tokend.values.errors import StoreError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import JSON, Token
 from tokend.values.url import host_of
@@ -101,7 +102,7 @@ async def make(
     makes another request, too: their times are the same.
 
     Raises `SecretError`, `ClockError` where the request needs a counter and the clock cannot be believed,
-    `TransientError` where one cannot be saved, and `UnmadeRequestError` where a value does not fit.
+    `TransientError` where one cannot be saved, and `UnfitValueError` where a value does not fit.
     """
     used = needed(request, settings.values) | needed_by(_header_names(settings), settings.values)
     given: dict[str, Value] = dict(held)
@@ -112,11 +113,10 @@ async def make(
     counted = await (counters or saved_counters)(runtime, sorted(used & COUNTERS.keys()))
     moment = Moment(now, counted)
     names = Names(settings.values, given, moment, request)
-    try:
-        made = request.make(names)
-    except TransientError as error:
-        raise UnmadeRequestError(error.detail) from None
-    _require_sendable(settings, request, made, given)
+    made = request.make(names)
+    _require_sendable(settings, request, made, names)
+    for name, text in _known_headers(settings, given).items():
+        check_header(name, text, Names(settings.values, given, moment))
     is_timed = any(one.startswith(("now_", "counter_")) for one in used) or any(
         settings.values[one].totp is not None for one in used & settings.values.keys()
     )
@@ -146,9 +146,7 @@ async def saved_counters(runtime: Runtime, names: list[str]) -> Mapping[str, int
     if not names:
         return {}
     runtime = cast(RememberingRuntime, runtime)
-    now = runtime.upstream_now()
-    if not is_plausible(now) or not is_plausible(runtime.clock.instant().wall):
-        raise ClockError(f"the clock says {now:%Y-%m-%d}: no counter is made of it; set it (NTP), then it goes on")
+    now = counter_time(runtime.clock.instant().wall, runtime.upstream_now())
 
     def counted(document: JSON) -> JSON:
         last = document if isinstance(document, dict) else {}
@@ -163,23 +161,31 @@ async def saved_counters(runtime: Runtime, names: list[str]) -> Mapping[str, int
 
 
 def _require_sendable(
-    settings: ExchangeSettings, request: RequestSettings, made: UpstreamRequest, given: Mapping[str, Value]
+    settings: ExchangeSettings, request: RequestSettings, made: UpstreamRequest, values: Mapping[str, Value]
 ) -> None:
-    """Raise `UnmadeRequestError` for what cannot be sent; `SecretError` where a secret of the table is to blame."""
-    host = host_of(request.url.origin)
-    for what, size in (("URL", len(made.url)), ("body", len(made.body))):
-        if size > LARGEST_BODY_BYTES:
-            raise UnmadeRequestError(f"{host}: the {what} to send has more than {LARGEST_BODY_BYTES // 1024} KiB")
-    for name, value in made.headers.items():
-        if value == "" or fits_header(as_text(value)):
+    """Raise `UnfitValueError` for what cannot be sent; `SecretError` where a secret of the table is to blame."""
+    if len(made.body) > LARGEST_BODY_BYTES:
+        why = f"the body to send has more than {LARGEST_BODY_BYTES // 1024} KiB"
+        raise UnfitValueError(f"{host_of(request.url.origin)}: {why}", body_names(request))
+    for name, text in request.headers.items():
+        if made.headers[name] == "" or fits_header(as_text(made.headers[name])):
             continue
-        for secret in sorted(reached(request.headers[name].names, settings.values) & settings.named_secrets.keys()):
-            header_text(cast(Secret, given[secret]), f"the secret in {{{secret}}}")
-        raise UnmadeRequestError(f"{host}: what stands for the names in {name} is nothing that a header can carry")
+        if not unfit_names(text, values):
+            for secret in sorted(reached(text.names, settings.values) & settings.named_secrets.keys()):
+                header_text(cast(Secret, values[secret]), f"the secret in {{{secret}}}")
+        check_header(name, text, values)
 
 
 def _whole(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _known_headers(settings: ExchangeSettings, given: Mapping[str, Value]) -> dict[str, Text]:
+    """Return the headers for readers that need nothing of the answer: no request is made for those that do not fit."""
+    known = {*given, *settings.values, *BUILT_IN}
+    return {
+        name: text for name, text in settings.made_headers.items() if needed_by(text.names, settings.values) <= known
+    }
 
 
 def _header_names(settings: ExchangeSettings) -> list[str]:

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from tokend.plugin.declared.memory_counters import next_counters
-from tokend.plugin.declared.parameters import Parameter, absent, check_parameters
+from tokend.plugin.declared.parameters import ParametersField, absent, check_parameters
 from tokend.plugin.declared.placeholders import Value
 from tokend.plugin.declared.request import Where, refuse_keys
+from tokend.plugin.declared.request_names import needed_by
+from tokend.plugin.declared.unfit_values import UnfitValueError, refuse_parameters
 from tokend.plugin.provider import Runtime
 from tokend.plugin.settings import OnDemandSettings
 from tokend.plugin.vendor_words import with_words
@@ -25,7 +27,7 @@ class HttpOnDemand(ExchangeSettings, OnDemandSettings):
     """A token of an API that is issued per query: one request, nothing kept."""
 
     kind: Literal["http-on-demand"] = "http-on-demand"
-    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    parameters: ParametersField
 
     @model_validator(mode="after")
     def _without_a_login(self) -> Self:
@@ -44,7 +46,8 @@ class HttpOnDemand(ExchangeSettings, OnDemandSettings):
         """Check a caller's parameters: also that they can stand where the table has them."""
         check_parameters(self.parameters, parameters)
         errors: dict[str, list[str]] = {}
-        in_headers = {name for text in self.request.headers.values() for name in text.names}
+        texts = (*self.request.headers.values(), *self.made_headers.values())
+        in_headers = {name for text in texts for name in text.names}
         for name in sorted(in_headers & parameters.keys()):
             if not (parameters[name].isascii() and parameters[name].isprintable()):
                 errors[name] = ["is not one line of ASCII, and stands in a header"]
@@ -58,7 +61,11 @@ class HttpOnDemand(ExchangeSettings, OnDemandSettings):
         """Send the request once."""
         given: dict[str, Value] = {name: parameters.get(name, "") for name in self.parameters}
         request = self.request.without(absent(self.parameters, parameters))
-        answered = await ask(self, runtime, request, given, None, _in_memory)
+        try:
+            answered = await ask(self, runtime, request, given, None, _in_memory)
+        except UnfitValueError as error:
+            refuse_parameters(error, needed_by(error.names, self.values, request), parameters)
+            raise
         if not answered.found.is_granted:
             raise_refusal(answered)
         try:
@@ -75,4 +82,4 @@ class HttpOnDemand(ExchangeSettings, OnDemandSettings):
 
 
 async def _in_memory(runtime: Runtime, names: list[str]) -> Mapping[str, int]:
-    return next_counters(names, runtime.upstream_now())
+    return next_counters(names, runtime.clock.instant().wall, runtime.upstream_now())

@@ -2,6 +2,7 @@
 
 from typing import NoReturn
 
+from tokend.plugin.declared.unfit_values import UnfitValueError
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.response_status import refused_twice
@@ -20,7 +21,6 @@ from tokend.values.errors import (
     RejectedError,
     SecretError,
     TransientError,
-    UnmadeRequestError,
 )
 from tokend.values.logins import Granted, Login
 from tokend.values.url import host_of, origin_of
@@ -95,9 +95,9 @@ def _meaning(settings: HttpSettings, error: AttemptError, began: AttemptTime) ->
     that cannot be made takes another login: waiting does not change what the present one keeps.
     """
     is_void = isinstance(error, TransientError) and error.is_void
-    if settings.begins_login and (is_void or isinstance(error, UnmadeRequestError | SecretError | LoginRefusedError)):
+    if settings.begins_login and (is_void or isinstance(error, UnfitValueError | SecretError | LoginRefusedError)):
         return RenewalOverError(error, began)
-    if isinstance(error, UnmadeRequestError):
+    if isinstance(error, UnfitValueError):
         return LoginRefusedError(f"renew cannot be made of this login: {error.detail}")
     return error
 

@@ -1,6 +1,7 @@
 """Renewing the token held: a request that is made first, and what its answer means."""
 
 from tokend.plugin.declared.placeholders import Value
+from tokend.plugin.declared.unfit_values import UnfitValueError
 from tokend.plugin.provider import Runtime
 from tokend.providers.http.attempt_time import AttemptTime
 from tokend.providers.http.exchange import Made, make, send
@@ -9,7 +10,7 @@ from tokend.providers.http.names import held_values
 from tokend.providers.http.refusals import raise_unless_refused, refuses_credentials
 from tokend.providers.http.settings import HttpSettings, RenewSettings
 from tokend.providers.http.tokens import renewed_token
-from tokend.values.errors import AttemptError, RejectedError, TransientError, UnmadeRequestError
+from tokend.values.errors import AttemptError, RejectedError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
@@ -26,7 +27,7 @@ async def make_renewal(
     held: dict[str, Value] = {**held_values(settings.answer, previous), REFRESH_TOKEN: refresh_token}
     if lacking := [name for name in renew.url.names if name.startswith("extra.") and held[name] in {None, ""}]:
         # It was declared after that token came, or is not in each answer.
-        raise UnmadeRequestError(f"the token held has no {lacking[0]}, which renew.url needs")
+        raise UnfitValueError(f"the token held has no {lacking[0]}, which renew.url needs", lacking)
     return await make(settings, runtime, renew, held, previous, began=began)
 
 

@@ -8,6 +8,7 @@ from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
 from tokend.plugin.connection_settings import ConnectionSettings
 from tokend.plugin.declared.answer import LARGEST_BODY_BYTES
+from tokend.plugin.declared.built_in_names import COUNTERS
 from tokend.plugin.declared.error_rows import SuccessStatuses
 from tokend.plugin.declared.expressions import ExpressionField
 from tokend.plugin.declared.literal_secrets import literal_secrets
@@ -17,7 +18,7 @@ from tokend.plugin.declared.placeholders import Text
 from tokend.plugin.declared.places import PlaceField
 from tokend.plugin.declared.ready_headers import header_texts
 from tokend.plugin.declared.request import RequestSettings, refuse_keys
-from tokend.plugin.declared.request_names import needed
+from tokend.plugin.declared.request_names import needed, needed_by
 from tokend.plugin.declared.token_answer import TokenAnswerSettings, ZeroMeans
 from tokend.plugin.declared.token_error_rows import Rows
 from tokend.plugin.field_roles import Role
@@ -160,6 +161,12 @@ class HttpSettings(ExchangeSettings, HeldSettings):
     def refreshes_by_token(self) -> bool:
         """Whether ``renew`` refreshes a login by the token held, without a refresh token."""
         return self.renew is not None and REFRESH_TOKEN not in self.names_of_renewal
+
+    @property
+    def counts_in_state(self) -> bool:
+        """Whether a request has a counter, or a header for readers: each value is saved before it is sent."""
+        in_headers = needed_by((name for text in self.made_headers.values() for name in text.names), self.values)
+        return bool((needed(self.request, self.values) | self.names_of_renewal | in_headers) & COUNTERS.keys())
 
     @property
     def names_of_renewal(self) -> frozenset[str]:
