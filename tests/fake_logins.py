@@ -52,6 +52,7 @@ class LoginServer:
     scopes: tuple[str, ...] | None = None
     made: int = 0
     begun: int = 0
+    begun_after: list[str | None] = field(default_factory=list)  # the refusals in the same attempts
     begin_script: list[Step | None] = field(default_factory=list)
 
     async def refresh(self, login: Login) -> Granted:
@@ -99,9 +100,10 @@ class LoginServer:
             scopes=self.scopes,
         )
 
-    async def begin(self) -> Granted:
+    async def begin(self, refused: LoginRefusedError | None) -> Granted:
         """Grant a login to the credentials alone."""
         self.begun += 1
+        self.begun_after.append(None if refused is None else str(refused))
         self.at.append(self.clock.instant().boot)
         await self.clock.sleep(self.latency)
         step = self.begin_script.pop(0) if self.begin_script else None
@@ -147,8 +149,8 @@ class FakeLogin(FakeHeld):
     def begins_login(self) -> bool:
         return self.alone
 
-    async def begin_login(self, runtime: FakeRuntime) -> Granted:
-        return await SERVERS[-1].begin()
+    async def begin_login(self, runtime: FakeRuntime, refused: LoginRefusedError | None = None) -> Granted:
+        return await SERVERS[-1].begin(refused)
 
     @property
     def uses_login(self) -> bool:

@@ -94,6 +94,26 @@ def test_secrets_are_masked_in_every_form_before_the_text_is_cut(form: str) -> N
         assert len(said) <= LONGEST_CHARACTERS
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "obviously-fake/secret%2B%22%C3%BC%22", "obviously-fake%2fsecret%2b%22%c3%bc%22",
+        "obviously-fake/secret%2b%22%c3%bc%22+x", "obviously-fake%2Fsecret%2B%22%C3%BC%22%20x",
+        'obviously-fake/secret+\\"ü\\" x', 'obviously-fake\\/secret+\\"\\u00fc\\" x',
+        'obviously-fake/secret+\\"\\u00fc\\" x',
+        "obviously-fake/secret+&quot;ü&quot; x", 'obviously-fake/secret+"ü" x',
+        'obviously-fake/secret+"ü" x'.encode().hex().upper(),
+        base64.urlsafe_b64encode('obviously-fake/secret+"ü" x'.encode()).decode(),
+    ],
+)  # fmt: skip
+def test_a_secret_is_masked_as_servers_write_it_in_other_texts(form: str) -> None:
+    """URLs with and without an escaped slash, hexadecimal digits of either case, JSON in JSON, HTML."""
+    said = cleaned(f"[{form}]", [Secret('obviously-fake/secret+"ü" x'), Secret('obviously-fake/secret+"ü"')])
+    assert said is not None
+    assert "secret" not in said
+    assert said.startswith("[***")
+
+
 def test_a_secret_of_several_lines_is_masked_also_where_it_is_cut() -> None:
     """A private key, with its lines as they are, joined, or without its end."""
     lines = ["-----BEGIN PRIVATE KEY-----", *("obviouslyfake" * 5 for _ in range(60)), "-----END PRIVATE KEY-----", ""]

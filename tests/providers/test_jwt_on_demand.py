@@ -2,8 +2,10 @@
 
 import base64
 import json
+import threading
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import jwt as pyjwt
@@ -12,12 +14,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import ValidationError
 
-from tests.providers.live import NOW, LiveRuntime, env
+from tests.providers.live import ENVIRON, NOW, LiveRuntime, env
 from tests.providers.private_keys import ec_pem
 from tokend.providers.jwt_on_demand import JwtOnDemand
 from tokend.providers.request_jwt import RequestJwt
-from tokend.values.errors import ClockError, InvalidParametersError
+from tokend.values.errors import ClockError, InvalidParametersError, TransientError
+from tokend.values.secret import Secret
 from tokend.values.tokens import Token
+
+T = TypeVar("T")
 
 ORDER = {"url": "/path/to/endpoint", "currency": "BTC", "amount": "0.001", "orderId": "12345"}
 # What kind request-jwt does, as a table.
@@ -128,6 +133,53 @@ def test_a_counter_rises_from_token_to_token() -> None:
     assert numbers[0] >= (NOW + 10**8) * 1000
     with pytest.raises(ClockError, match="clock says 1970-01-01"):
         issued(made, {}, unix=5)
+
+
+class InThread(LiveRuntime):
+    """A runtime with real threads, which notes where the key was used."""
+
+    def __init__(self, made: JwtOnDemand, *, late: bool = False) -> None:
+        super().__init__(made, environ={**ENVIRON, "EC": ec_pem()})
+        self.calls = 0
+        self._late = late
+
+    async def run_in_thread(self, call: Callable[[], T], *, seconds: float) -> T:
+        self.calls += 1
+        if self._late:
+            raise TimeoutError
+        return await anyio.to_thread.run_sync(call)
+
+
+class Noted(JwtOnDemand):
+    """The kind, which notes the threads in which it signs."""
+
+    def signed(self, claims: Mapping[str, Any], secret: Secret) -> Secret:
+        THREADS.append(threading.get_ident())
+        return super().signed(claims, secret)
+
+
+THREADS: list[int] = []
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "variable", "threads"),
+    [("HS256", "ENC_KEY", 0), ("RS256", "PRIVATE_KEY", 1), ("PS256", "PRIVATE_KEY", 1), ("ES256", "EC", 1)],
+)
+def test_a_key_pair_signs_in_a_thread(algorithm: str, variable: str, threads: int) -> None:
+    """A signature of RSA takes milliseconds, and as many callers as there are ask for one."""
+    THREADS.clear()
+    made = Noted.model_validate({"secret": env(variable), "algorithm": algorithm, "claims": {"a": 1}})
+    runtime = InThread(made)
+    token = anyio.run(made.issue, runtime, {})
+    assert parts(token)[1]["a"] == 1
+    assert (runtime.calls, [one != threading.get_ident() for one in THREADS]) == (threads, [bool(threads)])
+
+
+def test_a_signature_that_takes_too_long_is_a_failure_that_passes() -> None:
+    """No thread is free."""
+    made = settings(algorithm="RS256", secret=env("PRIVATE_KEY"))
+    with pytest.raises(TransientError, match="not signed in time"):
+        anyio.run(made.issue, InThread(made, late=True), {})
 
 
 def test_parameters_are_checked_before_anything_is_signed() -> None:

@@ -14,10 +14,15 @@ class StandingClock:
         self._start = datetime.fromtimestamp(unix, UTC)
         self._goes = goes
         self._begun = time.monotonic()
+        self._passed = 0.0
 
     def instant(self) -> Instant:
-        elapsed = time.monotonic() - self._begun if self._goes else 0.0
+        elapsed = self._passed + (time.monotonic() - self._begun if self._goes else 0.0)
         return Instant(self._start + timedelta(seconds=elapsed), 1000.0 + elapsed)
+
+    def go_on(self, seconds: float) -> None:
+        """Let time pass, on both time lines."""
+        self._passed += seconds
 
     def step(self, seconds: float) -> None:
         """Set the wall clock."""

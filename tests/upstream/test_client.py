@@ -155,6 +155,28 @@ def test_a_broken_answer_is_transient_and_not_repeated(behaviour: Behaviour, is_
     assert error.is_answered is is_answered
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "is_void"),
+    [
+        (reset, False),
+        (raw(b""), False),
+        (silent, False),
+        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"), True),
+        (raw(b"HTTP/1.1 503 Down\r\nContent-Length: 50\r\n\r\n{"), False),
+        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"), True),
+        (raw(b"SSH-2.0-OpenSSH\r\n\r\n"), True),
+        (reply(b"{}", headers={"Content-Encoding": "gzip"}), True),
+        (reply(b"{}", status=429, headers={"Content-Encoding": "gzip"}), False),
+        (reply(b" " * (LARGEST_BODY_BYTES + 1)), True),
+        (reply(b" " * (LARGEST_BODY_BYTES + 1), status=500), False),
+    ],
+)
+def test_an_answer_that_is_none_is_told_from_no_answer_and_from_a_pause(behaviour: Behaviour, is_void: bool) -> None:
+    """A server that answers nonsense is there; one that asks to wait says so by its status, whatever follows it."""
+    error, _ = failed(behaviour, seconds=0.5 if behaviour is silent else 10)
+    assert error.is_void is is_void
+
+
 @pytest.mark.parametrize("length", [True, False], ids=["announced", "unannounced"])
 def test_a_huge_body_is_cut(length: bool) -> None:
     """docs/promises.md 10: not a byte more than the cap is kept, announced or not."""
@@ -196,6 +218,19 @@ def test_cookies_are_not_kept() -> None:
             for _ in range(2):
                 await upstream.exchange(UpstreamRequest("GET", f"{loopback.url}/"))
             assert [request.headers.get("cookie") for request in loopback.requests] == [None, None]
+
+    anyio.run(main)
+
+
+def test_headers_that_stand_more_than_once_are_named() -> None:
+    """Whatever the case of their letters."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Id: a\r\nx-ID: b\r\nX-Other: c, d\r\n\r\n{}"
+
+    async def main() -> None:
+        async with serving(raw(answer)) as loopback:
+            reply = await Upstream(Reachable(), clock=StandingClock(NOW)).exchange(UpstreamRequest("GET", loopback.url))
+            assert reply.repeated == {"x-id"}
+            assert (reply.headers["x-id"], reply.headers["x-other"]) == ("a, b", "c, d")
 
     anyio.run(main)
 

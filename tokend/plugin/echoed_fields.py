@@ -5,9 +5,10 @@ The texts are untrusted, and may echo what tokend sent.
 
 import base64
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from tokend.values.secret import Secret
 
@@ -22,7 +23,7 @@ def field_errors(found: Any, *, secrets: Iterable[Secret]) -> dict[str, list[str
     ``found`` is the vendor's JSON: an object with a text or a list of texts for each field. Anything else counts as no
     text. The result is empty if there is no text.
     """
-    hidden = [form for secret in secrets for form in echoed_forms(secret)]
+    hidden = sorted({form for secret in secrets for form in echoed_forms(secret)}, key=len, reverse=True)
     errors: dict[str, list[str]] = {}
     for field, texts in found.items() if isinstance(found, dict) else ():
         name = _clean(field, hidden)
@@ -38,11 +39,28 @@ def field_errors(found: Any, *, secrets: Iterable[Secret]) -> dict[str, list[str
 
 
 def echoed_forms(secret: Secret) -> list[str]:
-    """Return the texts as which a vendor may echo the secret: as it is, in hexadecimal and base64, and URL-encoded."""
+    """Return the texts as which a vendor may echo the secret.
+
+    They are: as it is, in hexadecimal and base64, URL-encoded, and as a text of JSON or HTML, of either case.
+    """
+    import html  # few daemons get an error of a vendor
+
     raw = secret.reveal_bytes()
     text = raw.decode("utf-8", "ignore")
-    encoded = base64.b64encode(raw).decode().rstrip("=")
-    return [form for form in (_printable(text), raw.hex(), encoded, quote(text, safe="")) if form]
+    base64s = [encode(raw).decode().rstrip("=") for encode in (base64.b64encode, base64.urlsafe_b64encode)]
+    in_urls = [quote(text, safe=""), quote(text), quote_plus(text), quote_plus(text, safe="/")]
+    in_json = [json.dumps(text, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)]
+    forms = [
+        *(_printable(text), raw.hex(), raw.hex().upper(), *base64s),
+        *(*in_urls, *map(_lower_escapes, in_urls)),
+        *(*in_json, *(one.replace("/", "\\/") for one in in_json)),
+        *(html.escape(text), html.escape(text, quote=False)),
+    ]
+    return list(dict.fromkeys(filter(None, forms)))
+
+
+def _lower_escapes(text: str) -> str:
+    return re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), text)
 
 
 def _printable(text: str) -> str:

@@ -25,6 +25,7 @@ class UpstreamReply:
     ``sent_at`` is the moment before the request was sent; a relative lifetime counts from this moment. ``date`` is the
     `Date` header in aware UTC, None if it is missing or not usable. ``offset`` is the upstream's clock minus ours in
     seconds; differences of a few seconds count as 0. ``cookies`` are the ``Set-Cookie`` headers, one by one.
+    ``repeated`` are the names of headers that stood more than once: their values are joined by a comma.
     """
 
     status: int
@@ -34,3 +35,4 @@ class UpstreamReply:
     date: datetime | None
     offset: float
     cookies: tuple[str, ...] = field(default=(), repr=False)
+    repeated: frozenset[str] = frozenset()

@@ -13,6 +13,7 @@ from tokend.plugin.protocol_check import implements
 from tokend.plugin.provider import Runtime
 from tokend.plugin.secret_source import SecretSource
 from tokend.plugin.settings import HeldSettings
+from tokend.values.errors import LoginRefusedError
 from tokend.values.instant import Instant
 from tokend.values.logins import Granted, Login, LoginClient
 from tokend.values.secret import Secret
@@ -107,10 +108,11 @@ class BeginsLogin(WithLogin, Protocol):
     def begins_login(self) -> bool:
         """Whether these settings can. If not, `begin_login` is not called."""
 
-    async def begin_login(self, runtime: RememberingRuntime) -> Granted:
+    async def begin_login(self, runtime: RememberingRuntime, refused: LoginRefusedError | None = None) -> Granted:
         """Make ONE request with the credentials; called where there is no login, or the server has refused it.
 
-        Raises `RejectedError` where the server refuses the credentials, never `LoginRefusedError`.
+        ``refused`` is the error that `refresh` has raised in this attempt; None where it was not called. Raises
+        `RejectedError` where the server refuses the credentials, never `LoginRefusedError`.
         """
 
 

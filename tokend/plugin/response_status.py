@@ -49,6 +49,11 @@ def _raise_for_status(reply: UpstreamReply, host: str) -> NoReturn:
     raise TransientError(f"{host} answered {status} without a token")
 
 
+def asks_to_wait(status: int) -> bool:
+    """Return whether a status says that the server cannot answer now: 429, or 5xx."""
+    return status == RATE_LIMITED or status >= 500
+
+
 def raise_unauthorized(reply: UpstreamReply, message: str) -> NoReturn:
     """Raise `RejectedError`; `ClockError` if the clocks differ by so much that they may be the reason."""
     if abs(reply.offset) > FAR_SECONDS:

@@ -1,7 +1,8 @@
 """Kind ``jwt-on-demand``: one JWT per query, signed on this machine, with the caller's parameters in its claims."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, Self
+from functools import partial
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -19,8 +20,12 @@ from tokend.plugin.declared.unfit_values import UnfitValueError, refuse_paramete
 from tokend.plugin.jwt_settings import JwtSettings
 from tokend.plugin.provider import Runtime
 from tokend.plugin.settings import OnDemandSettings
+from tokend.values.errors import TransientError
+from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
+# Of a busy machine: a signature takes some milliseconds by itself.
+SIGN_SECONDS = 20.0
 # The times of the token, as names.
 TIMES = ("iat", "exp")
 
@@ -80,7 +85,8 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
         given |= {"iat": issued, "exp": expires}
         moment = Moment(upstream_now, next_counters(self._counters(), now.wall, upstream_now))
         claims = self._template.without(absent(self.parameters, parameters)).filled(Names(self.values, given, moment))
-        value = self.signed({**claims, **{name: given[name] for name in TIMES if name not in claims}}, secret)
+        claims = {**claims, **{name: given[name] for name in TIMES if name not in claims}}
+        value = await self._signed(runtime, claims, secret)
         names = Names(self.values, {**given, "token": value}, moment)
         seconds = expires / (1000 if self.time_unit == "ms" else 1)
         return Token(
@@ -91,6 +97,15 @@ class JwtOnDemand(JwtSettings, NamedSettings, OnDemandSettings):
             expires_at=now.after(seconds - upstream_now.timestamp()),
             headers=filled_headers(header_texts(self.headers), names),
         )
+
+    async def _signed(self, runtime: Runtime, claims: Mapping[str, Any], secret: Secret) -> Secret:
+        """Sign claims; in a thread with a key pair, which takes milliseconds: readers must not wait for callers."""
+        if self.algorithm.startswith("HS"):
+            return self.signed(claims, secret)
+        try:
+            return await runtime.run_in_thread(partial(self.signed, claims, secret), seconds=SIGN_SECONDS)
+        except TimeoutError:
+            raise TransientError("the token was not signed in time: is the machine busy?", repeatable=True) from None
 
     def _counters(self) -> frozenset[str]:
         """Return the counters that claims and headers need."""

@@ -4,6 +4,7 @@
 """
 
 import base64
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from tokend.plugin.connection_settings import LARGEST_BODY_BYTES, ConnectionSett
 from tokend.plugin.http_date import http_date
 from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.plugin.remote_sink import RemoteSinkSettings
+from tokend.plugin.response_status import asks_to_wait
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.plugin.text import header_text
 from tokend.upstream import tls
@@ -144,13 +146,18 @@ class Upstream:
                 client.stream(request.method, request.url, headers=headers, content=request.body) as response,
             ):
                 body = await _read(response, host, self._largest_bytes)
-        except TransientError:
+        except TransientError as error:
+            error.is_void = _is_void(response)
             raise
         except Exception as error:
             if (what := _failure_reason(error)) is None:
                 raise
-            is_answered = response is not None
-            raise TransientError(f"{host}: {what}", is_sent=progress.is_sent, is_answered=is_answered) from None
+            raise TransientError(
+                f"{host}: {what}",
+                is_sent=progress.is_sent,
+                is_answered=response is not None,
+                is_void=_is_void(response) or (progress.is_sent and response is None and _is_no_http(error)),
+            ) from None
         finally:
             if response is not None:
                 # It and its stream hold each other, and with them the request and its secrets, until some later day
@@ -166,6 +173,7 @@ class Upstream:
             date=date,
             offset=_offset(date, sent_at, received_at),
             cookies=tuple(response.headers.get_list("set-cookie")),
+            repeated=_repeated(response.headers),
         )
 
     async def _make_proxy(self, host: str, proxy_url: str | None) -> "httpcore.Proxy | None":
@@ -190,6 +198,11 @@ def import_client() -> None:
     import_alone("email.utils")
     import_alone("tokend.upstream.connections")
     _imported = True
+
+
+def _repeated(headers: "httpx.Headers") -> frozenset[str]:
+    counted = Counter(name for name, _ in headers.multi_items())
+    return frozenset(name for name, times in counted.items() if times > 1)
 
 
 async def _read(response: "httpx.Response", host: str, largest_bytes: int) -> bytes:
@@ -238,6 +251,18 @@ def _failure_reason(error: Exception) -> str | None:
         case httpcore.TimeoutException() | OSError():
             return f"the exchange broke off ({type(error).__name__})"
     return None
+
+
+def _is_void(broken: "httpx.Response | None") -> bool:
+    """Return whether a broken answer is one nevertheless: its head has arrived, and asks for no pause."""
+    return broken is not None and not asks_to_wait(broken.status_code)
+
+
+def _is_no_http(error: Exception) -> bool:
+    """Return whether a server has answered with what is no HTTP: an end without an answer is none."""
+    import httpcore
+
+    return isinstance(error, httpcore.RemoteProtocolError) and not str(error).startswith("Server disconnected")
 
 
 def _offset(date: datetime | None, sent: Instant, received: Instant) -> float:

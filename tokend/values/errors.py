@@ -46,8 +46,10 @@ class TransientError(AttemptError):
     ``retry_after`` is the pause that the upstream asked for, in seconds, or None. ``repeatable`` says that an `issue`
     may repeat the call (timeouts and 5xx; docs/vendors.md, auth-token). A malformed answer is not repeatable: the
     call may have had its effect. ``is_sent`` is false if no connection came about: the call had no effect.
-    ``is_answered`` is false if the connection ended before the head of an answer. ``may_be_spent``: a complete answer
-    has decided nothing, and the server may have spent the refresh token that was sent (5xx, 3xx, a page).
+    ``is_answered`` is false if the connection ended before the head of an answer. ``is_void``: the host answered, and
+    what came is of no use (cut, too large, encoded, no HTTP); a status that asks to wait is no void answer.
+    ``may_be_spent``: a complete answer has decided nothing, and the server may have spent the refresh token that was
+    sent (5xx, 3xx, a page).
     """
 
     reason = "transient"
@@ -60,6 +62,7 @@ class TransientError(AttemptError):
         repeatable: bool = False,
         is_sent: bool = True,
         is_answered: bool = True,
+        is_void: bool = False,
         may_be_spent: bool = False,
     ) -> None:
         super().__init__(message)
@@ -67,6 +70,7 @@ class TransientError(AttemptError):
         self.repeatable = repeatable
         self.is_sent = is_sent
         self.is_answered = is_answered
+        self.is_void = is_void
         self.may_be_spent = may_be_spent
 
 

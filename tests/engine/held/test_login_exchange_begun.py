@@ -46,6 +46,7 @@ def test_a_refused_refresh_is_followed_by_the_full_request_in_the_same_attempt()
             status = supervisor.entries["a"].status()
             assert (status.state, status.failures, server.refreshes) == (State.VALID, 0, ["fake-begun-1"])
             assert server.at[-1] - server.at[-2] < 1
+            assert server.begun_after == [None, "login.example answered invalid_grant"]
             assert present(present(world.store.get("a").login.login).refresh_token) == Secret("fake-begun-2")
 
     run_virtually(main)

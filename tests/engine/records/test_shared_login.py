@@ -62,3 +62,13 @@ def test_what_is_no_login_file_is_refused(content: bytes) -> None:
     """As damage."""
     with pytest.raises(StoreError):
         load_shared(content, boot_id="boot", now=NOW)
+
+
+@pytest.mark.parametrize("wrong", ["", "a\nb", " a", "\u00e4"])
+def test_a_token_that_no_header_can_carry_is_not_shared(wrong: str) -> None:
+    """The login is there all the same: an exchange brings another token."""
+    document = json.loads(dump_shared(SHARED, "boot"))
+    document["token"]["value"] = wrong
+    found = load_shared(json.dumps(document).encode(), boot_id="boot", now=NOW)
+    assert found.token is None
+    assert found.logins == SHARED.logins

@@ -1,5 +1,7 @@
 """Answers as declared kinds read them: any JSON, or none, and not more than 64 KiB."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.plugin.declared.replies import answer
@@ -54,3 +56,23 @@ def test_a_text_is_found_in_any_body() -> None:
     assert answer(b"Bad Request").contains("Bad Request")
     assert not answer(b"bad request").contains("Bad Request")
     assert answer("é".encode() + b"\xff").contains("é")
+
+
+@pytest.mark.parametrize(
+    ("cookies", "value"),
+    [
+        (["sid=a", "sid=b"], "b"), (["sid=a", "sid=; Max-Age=0"], None), (["sid=; Max-Age=0", "sid=a"], "a"),
+        (["sid=a; Path=/", "sid=; path=/old; Max-Age=0"], "a"), (["sid=a; Domain=.x.org", "sid=;domain=X.ORG"], None),
+        (["other=a"], None), (["sid=a; Path=/", "sid=b; Path=/new", "sid=c; Path=/"], "c"),
+    ],
+)  # fmt: skip
+def test_the_last_cookie_of_its_name_counts_that_is_not_deleted(cookies: list[str], value: str | None) -> None:
+    """A deletion is one of the same path and domain."""
+    assert answer(cookies=tuple(cookies)).cookie("sid") == value
+
+
+def test_the_end_of_a_cookie_is_judged_by_the_clock_of_its_server() -> None:
+    """Ours counts where the server says no time."""
+    cookies = ("sid=a; Expires=Fri, 02 Jan 2026 00:00:00 GMT",)
+    assert answer(cookies=cookies).cookie("sid") == "a"
+    assert answer(cookies=cookies, date=datetime(2026, 1, 3, tzinfo=UTC)).cookie("sid") is None

@@ -1,11 +1,14 @@
 """The bounded interpreter finds what the library finds."""
 
+import threading
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import jmespath
 import pytest
 
+from tokend.plugin.declared import bounded_jmespath
 from tokend.plugin.declared.bounded_jmespath import FUNCTIONS, MOST_VISITS, VisitsExceededError, evaluate, parse
 
 DOCUMENT: dict[str, Any] = {
@@ -64,3 +67,44 @@ def test_the_limit_is_that_of_one_evaluation() -> None:
         evaluate(tree, [1] * MOST_VISITS)
     for _ in range(3):
         assert len(evaluate(tree, [1] * (MOST_VISITS // 2))) == MOST_VISITS // 2
+
+
+class WatchedLock:
+    """A lock that says when somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.lock, self.wanted = threading.Lock(), threading.Event()
+
+    def acquire(self) -> None:
+        """Say it, and wait."""
+        self.wanted.set()
+        self.lock.acquire()
+
+    def release(self) -> None:
+        """Let the next one go on."""
+        self.lock.release()
+
+
+@pytest.mark.parametrize("elements", [30_000, MOST_VISITS])
+def test_one_long_evaluation_runs_at_a_time_and_short_ones_wait_for_nobody(
+    monkeypatch: pytest.MonkeyPatch, elements: int
+) -> None:
+    """Also after one that found too much: the lock is free again."""
+    watched = WatchedLock()
+    monkeypatch.setattr(bounded_jmespath, "_long_evaluation", watched)
+    ended = threading.Event()
+
+    def long() -> None:
+        with suppress(VisitsExceededError):
+            evaluate(parse("[?@ > `0`] | length(@)"), [1] * elements)
+        ended.set()
+
+    with watched.lock:
+        assert evaluate(parse("a[?b == `1`] | length(@)"), {"a": [{"b": 1}] * 200}) == 200
+        assert not watched.wanted.is_set()
+        thread = threading.Thread(target=long, daemon=True)
+        thread.start()
+        assert watched.wanted.wait(60)
+        assert not ended.is_set()
+    assert ended.wait(60)
+    assert not watched.lock.locked()

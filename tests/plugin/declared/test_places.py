@@ -52,6 +52,13 @@ def test_a_body_may_be_the_text(body: bytes, text: str | None) -> None:
     assert place({"text": True}).text(answer(body)) == text
 
 
+def test_a_header_that_stands_twice_is_none() -> None:
+    """Which of the two would count?"""
+    assert place({"header": "X-Id"}).text(answer(x_id="a, b")) == "a, b"
+    assert place({"header": "X-Id"}).text(answer(x_id="a, b", repeated=["x-id"])) is None
+    assert place({"header": "X-Id"}).text(answer(x_id="a", repeated=["x-other"])) == "a"
+
+
 def test_a_place_finds_any_value() -> None:
     """For a kind that needs more than a text."""
     assert place("a.list").find(answer(CONTENT)) == []

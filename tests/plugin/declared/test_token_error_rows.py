@@ -44,7 +44,8 @@ def test_the_servers_own_pause_counts_before_that_of_the_row(
     keys: dict[str, Any], pause: str | None, expected: float | None
 ) -> None:
     """For both meanings that wait."""
-    reply = answer(None, 400, (), **({} if pause is None else {"retry_after": pause})).reply
+    headers: dict[str, Any] = {} if pause is None else {"retry_after": pause}
+    reply = answer(None, 400, **headers).reply
     for means in ("rate_limited", "transient"):
         with pytest.raises(AttemptError) as caught:
             raise_for_row((1, row(status=400, means=means, **keys)), reply, "x")

@@ -46,6 +46,13 @@ def test_headers_are_filled_with_the_token_its_members_and_further_names(
     assert {name: value.reveal() for name, value in found.headers.items()} == made
 
 
+def test_a_type_is_a_word_not_a_text() -> None:
+    """It goes into a header of every reader."""
+    assert token_type("t" * 200, "api.example") == "t" * 200
+    with pytest.raises(TransientError, match="a token type of 201 characters"):
+        token_type("t" * 201, "api.example")
+
+
 @pytest.mark.parametrize("configured", [{"X-A": "{extra.b}"}, {"X-A": "{extra.a}"}, {"X-A": "{extra.none}"}])
 def test_a_header_that_cannot_be_made_makes_the_answer_unusable(configured: dict[str, str]) -> None:
     """A member is missing, or is no line of ASCII."""

@@ -1,6 +1,8 @@
 """The token that a login keeps for `renew`."""
 
+import json
 from dataclasses import replace
+from typing import Any
 
 from tests.providers.http.asking import held
 from tests.providers.http.logging_in import login_of, refreshed
@@ -33,7 +35,14 @@ def test_its_end_is_that_of_a_login_without_a_refresh_token() -> None:
 
 
 def test_a_login_that_keeps_none_has_none() -> None:
-    """Nor has one that another program wrote."""
+    """Nor has one that another program wrote, or another version: a member is missing, or of another type."""
     assert kept_token(login_of(refreshed())) is None
-    for text in ("no JSON", "[]"):
+    whole = {"value": "obviously-fake", "type": "Bearer", "extra": {}, "secret_extra": {}}
+    lacking = [{key: one for key, one in whole.items() if key != name} for name in whole]
+    mistyped = [{**whole, name: wrong} for name in whole for wrong in (None, 7, [], ["a"])]
+    others: list[Any] = [*lacking, *mistyped, {**whole, "secret_extra": {"feed": 7}}, [], None, 5]
+    for content in others:
+        assert kept_token(login_of(refreshed(), token={"token": Secret(json.dumps(content))})) is None
+    for text in ("no JSON", "[" * 100_000):
         assert kept_token(login_of(refreshed(), token={"token": Secret(text)})) is None
+    assert kept_token(login_of(refreshed(), token={"token": Secret(json.dumps(whole))})) is not None

@@ -30,6 +30,7 @@ def with_login(**keys: Any) -> dict[str, str]:
         ({"url": "https://vendor.example/?{sum}"}, "login.url", ""),
         ({"url": "https://vendor.example/?n={counter_ms}"}, "login.url", "counted for requests"),
         ({"url": "http://vendor.example/"}, "login.url", "https"),
+        ({"url": "http://169.254.169.254/"}, "login.url", "a browser opens it"),
         ({"redirect_uri": None}, "login.redirect_uri", "it is missing"),
         ({"redirect_uri": "http://app.example/"}, "login.redirect_uri", ""),
         ({"redirect_uri": "https://app.example/{key}"}, "login.redirect_uri", "no placeholder"),

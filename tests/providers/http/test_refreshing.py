@@ -9,8 +9,7 @@ import pytest
 from tests.providers.http.asking import OLD, TOKEN, granted, held, said
 from tests.providers.http.logging_in import REFRESH, login_of, personal, play, refresh, refreshed
 from tests.providers.live import NOW, LiveRuntime, at
-from tests.upstream.loopback import Behaviour, Loopback, reply, reset
-from tokend.plugin.declared.unfit_values import UnfitValueError
+from tests.upstream.loopback import Behaviour, Loopback, raw, reply, reset
 from tokend.providers.http.kept_token import kept, kept_token
 from tokend.providers.http.kind import Http
 from tokend.values.errors import (
@@ -21,9 +20,11 @@ from tokend.values.errors import (
     PersonNeededError,
     RateLimitedError,
     RejectedError,
+    SecretError,
     TransientError,
 )
 from tokend.values.logins import Granted
+from tokend.values.secret import Secret
 
 NEWER = "obviously-fake-newer-refresh-token"
 BY_TOKEN: dict[str, Any] = {
@@ -108,6 +109,8 @@ def test_a_refresh_without_a_token_keeps_the_token_with_another_end_where_that_i
         (reply(b"", status=302), TransientError),
         (said(200), LostAnswerError),
         (reply(b"<html>planted</html>", headers={"Content-Type": "text/html"}), LostAnswerError),
+        (reply(b"{}", headers={"Content-Encoding": "gzip"}), LostAnswerError),
+        (reply(b" " * 70_000), LostAnswerError),
         (said(200, headers={"Date": "Tue, 14 Nov 2023 22:13:20 GMT"}, code="clock"), ClockError),
     ],
 )
@@ -140,14 +143,29 @@ def test_an_undecided_answer_of_something_between_may_have_spent_the_refresh_tok
 
 
 @pytest.mark.parametrize(
-    "answer", [said(401), said(400, code="dead"), said(404), said(200), reply(b"<html></html>"), reply(b"half {")]
-)
+    "answer",
+    [
+        said(401), said(400, code="dead"), said(404), said(200), reply(b"<html></html>"), reply(b"half {"),
+        reply(b" " * 70_000), reply(b"{}", headers={"Content-Encoding": "gzip"}), granted(life=-1), granted(token=5),
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
+    ],
+)  # fmt: skip
 def test_what_refuses_a_renewal_is_followed_by_the_full_request_where_that_needs_no_person(answer: Behaviour) -> None:
-    """For the engine that is a refused login."""
-    assert type(refused(answer)) is LoginRefusedError
+    """For the engine that is a refused login. So is what cannot be used, whatever is wrong with it."""
+    error = refused(answer)
+    assert isinstance(error, LoginRefusedError)
+    assert "the full request follows" in str(error)
 
 
-@pytest.mark.parametrize(("answer", "expected"), [(said(429), RateLimitedError), (said(503), TransientError)])
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (said(429), RateLimitedError),
+        (said(503), TransientError),
+        (reply(b" " * 70_000, status=503), LostAnswerError),
+        (reset, LostAnswerError),
+    ],
+)
 def test_a_server_that_cannot_answer_refuses_nothing(answer: Behaviour, expected: type[Exception]) -> None:
     """The full request would be one more to the same host."""
     assert type(refused(answer)) is expected
@@ -168,12 +186,62 @@ def test_no_answer_is_a_lost_one_and_a_host_that_was_not_reached_has_seen_nothin
     assert (type(unreached) is TransientError, unreached.is_sent) == (True, False)
 
 
-def test_a_value_that_fits_nowhere_leaves_the_refresh_token_unspent() -> None:
-    """Nothing was sent."""
-    renew = {"method": "POST", "url": "/renew/{extra.site}", "json": {"again": "{refresh_token}"}, "headers": None}
-    error = refused(granted(), renew=renew, token=kept(held(site="..")))
-    assert isinstance(error, UnfitValueError)
-    assert not error.is_sent
+UNMADE: dict[str, tuple[str, dict[str, str] | None, dict[str, Any]]] = {
+    "no member for the path": ("/renew/{extra.site}", None, {}),
+    "a member that leads elsewhere": ("/renew/{extra.site}", None, {"site": ".."}),
+    "a member of two lines": ("/renew", {"X-Site": "{extra.site}"}, {"site": "a\nb"}),
+    "no member for the rest of a header": ("/renew", {"X-Site": "Site {extra.site}"}, {}),
+    "a secret member of two lines": ("/renew", {"X-Feed": "{extra.feed}"}, {"feed": Secret("a\nb")}),
+}
+
+
+@pytest.mark.parametrize("case", UNMADE.values(), ids=UNMADE)
+@pytest.mark.parametrize("more", [{}, PERSONS], ids=["alone", "a person's"])
+def test_a_renewal_that_cannot_be_made_ends_the_login(
+    case: tuple[str, dict[str, str] | None, dict[str, Any]], more: dict[str, Any]
+) -> None:
+    """Nothing is sent, and no wait would change it: the full request follows, or a person has to log in."""
+    url, headers, members = case
+    renew = {"method": "POST", "url": url, "json": {"again": "{refresh_token}"}, "headers": headers}
+
+    async def step(made: Http, runtime: LiveRuntime) -> AttemptError:
+        token = kept(replace(held(), extra=members))
+        with pytest.raises(AttemptError) as caught:
+            await made.refresh(runtime, login_of(made, token=token))
+        return caught.value
+
+    error, loopback = play(lambda url: refreshed(url, renew=renew, **more), step, granted())
+    assert isinstance(error, LoginRefusedError)
+    assert ("the full request follows" in str(error)) is not bool(more)
+    assert loopback.requests == []
+
+
+def test_a_secret_of_the_table_that_fits_nowhere_ends_no_persons_login() -> None:
+    """It can be changed where it is written."""
+    keys = {
+        "secrets": {"key": {"env": "API_KEY"}, "spare": {"env": "PRIVATE_KEY"}},
+        "renew": {"method": "POST", "json": {"again": "{refresh_token}"}, "headers": {"X-Spare": "{spare}"}},
+    }
+    assert type(refused(granted(), **keys, **PERSONS)) is SecretError
+    assert isinstance(refused(granted(), **keys), LoginRefusedError)
+
+
+def test_the_full_request_after_a_renewal_has_its_time() -> None:
+    """The attempt is one."""
+
+    async def step(made: Http, runtime: LiveRuntime) -> None:
+        with pytest.raises(LoginRefusedError) as caught:
+            await made.refresh(runtime, login_of(made))
+        runtime.clock.go_on(2.0)
+        await made.begin_login(runtime, caught.value)
+        await made.begin_login(runtime)
+
+    at_now = {"X-At": "{now_us}"}
+    renew = {"method": "POST", "json": {"again": "{refresh_token}"}, "headers": at_now}
+    _, loopback = play(
+        lambda url: refreshed(url, renew=renew, request={"headers": at_now}), step, said(401), granted(again=NEWER)
+    )
+    assert [one.headers["x-at"] for one in loopback.requests] == [str(one * 10**6) for one in (NOW, NOW, NOW + 2)]
 
 
 def test_a_refresh_token_goes_to_the_origin_that_issued_it() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.providers.http.asking import error_of, said
+from tests.providers.http.asking import TOKEN, error_of, said
 from tests.providers.live import NOW
 from tests.upstream.loopback import reply
 from tokend.values.errors import ClockError, PersonNeededError, RateLimitedError, RejectedError, TransientError
@@ -56,6 +56,45 @@ def test_a_refusal_may_be_due_to_the_clock(ahead: int, keys: dict[str, Any], exp
     """Where the request holds a time, or the clocks differ by far."""
     date = formatdate(NOW + ahead, usegmt=True)
     assert type(error_of(reply(b"{}", status=401, headers={"Date": date}), **keys)) is expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "status", "masked"),
+    [
+        ({"errors": [{"when": "dead", "means": "rejected"}]}, 200, True),
+        ({"errors": [{"status": 403, "means": "rejected"}]}, 403, True),
+        ({}, 500, True),
+        ({"answer": {"token": "t", "success": "dead == `false`"}}, 200, True),
+        ({"answer": {"token": "none", "secret_extra": {"more": "t"}, "success": "!dead"}}, 200, True),
+        ({"answer": {"token": {"header": "X-Token"}, "success": "!dead"}}, 200, True),
+        ({"answer": {"token": {"cookie": "sid"}, "success": "!dead"}}, 200, True),
+        ({"answer": {"token": "none", "lifetime": "1h"}}, 401, False),
+    ],
+)
+def test_the_words_of_a_refusal_hide_what_the_answer_brings(keys: dict[str, Any], status: int, masked: bool) -> None:
+    """Wherever the token stands in it, and whatever its status."""
+    refused = said(
+        status, {"X-Token": TOKEN, "Set-Cookie": f"sid={TOKEN}"}, t=TOKEN, dead=True, message=f"take {TOKEN}, or not"
+    )
+    error = error_of(refused, **{"answer": {"token": "t", "lifetime": "1h"}, **keys})
+    assert error.said == ("take ***, or not" if masked else f"take {TOKEN}, or not")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [(400, b"Bad Request", "Bad Request"), (403, b"denied", "denied"), (200, TOKEN.encode(), "***")],
+)
+def test_where_the_whole_text_is_the_token_the_text_of_an_error_is_none(status: int, body: bytes, words: str) -> None:
+    """In an answer that is no success by its status."""
+    keys = {"answer": {"token": {"text": True}, "lifetime": "1h", "success": "never"}}
+    assert error_of(reply(body, status=status, headers={"Content-Type": "text/plain"}), **keys).said == words
+
+
+def test_an_answer_whose_secrets_cannot_be_found_has_no_words() -> None:
+    """Here the evaluation finds too much."""
+    refused = said(500, a=[1] * 20_000, message="planted")
+    error = error_of(refused, answer={"token": "a[?@ > `0`] | [?@ > `0`] | [0]", "lifetime": "1h"})
+    assert error.said is None
 
 
 @pytest.mark.parametrize(

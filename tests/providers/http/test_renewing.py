@@ -1,14 +1,18 @@
 """Renewing: what is made first while a token is held, and when the full request follows."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
 
+import anyio
 import pytest
 
 from tests.expecting import present
-from tests.providers.http.asking import OLD, TOKEN, ask, error_of, granted, held, said
-from tests.providers.live import NOW, at
-from tests.upstream.loopback import Behaviour, reply, reset
+from tests.providers.http.asking import OLD, TOKEN, ask, error_of, granted, held, said, settings
+from tests.providers.live import NOW, LiveRuntime, at
+from tests.upstream.loopback import Behaviour, raw, reply, reset, serving, silent
 from tokend.engine.policy.failure import meaning_of
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
 from tokend.values.errors import (
     AttemptError,
     ClockError,
@@ -21,6 +25,9 @@ from tokend.values.errors import (
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
+T = TypeVar("T")
+# A clock that can be right.
+THEN = 1_800_000_000
 NEW = "obviously-fake-renewed-token"
 RENEW: dict[str, Any] = {"renew": {"headers": {"X-Old": "{token}"}}}
 OPTIONAL: dict[str, Any] = {"renew": {"token_optional": True}}
@@ -57,12 +64,17 @@ REFUSED = {
     "401": said(401), "403": said(403), "400": said(400, error="planted"), "404": said(404), "page": reply(b"<html>"),
     "without a token": said(), "no token": said(token=5, life=5), "no end": said(token=NEW), "ended": granted(life=-1),
     "cut": reply(b'{"token":"'), "redirect": said(302, {"Location": "/login"}), "too late": granted(life=10**9),
+    "gzip": reply(b"{}", headers={"Content-Encoding": "gzip"}), "huge": reply(b" " * 70_000),
+    "huge and unannounced": reply(b" " * 70_000, length=False),
+    "broken off": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"),
+    "two lengths": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
+    "another protocol": raw(b"SSH-2.0-OpenSSH\r\n\r\n"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("refusal", REFUSED.values(), ids=REFUSED)
 def test_a_refusal_to_renew_is_followed_by_the_full_request(refusal: Behaviour) -> None:
-    """In the same attempt; so is one whose answer cannot be used."""
+    """In the same attempt; so is one whose answer cannot be used, whatever is wrong with it."""
     outcome, requests = renew(refusal, granted())
     assert isinstance(outcome, Token), outcome
     assert outcome.value.reveal() == TOKEN
@@ -74,8 +86,10 @@ FAILED: dict[str, tuple[Behaviour, type[AttemptError]]] = {
     "500": (said(500), TransientError),
     "503": (said(503, token=NEW, life=9), TransientError),
     "reset": (reset, TransientError),
-    "gzip": (reply(b"{}", headers={"Content-Encoding": "gzip"}), TransientError),
-    "huge": (reply(b" " * 70_000), TransientError),
+    "nothing": (raw(b""), TransientError),
+    "503 and gzip": (reply(b"{}", status=503, headers={"Content-Encoding": "gzip"}), TransientError),
+    "429 and huge": (reply(b" " * 70_000, status=429), TransientError),
+    "500 broken off": (raw(b"HTTP/1.1 500 Down\r\nContent-Length: 9\r\n\r\n{"), TransientError),
     "slow_down": (said(400, error="slow_down"), RateLimitedError),
 }
 
@@ -108,6 +122,123 @@ def test_a_url_that_needs_a_member_which_the_token_held_lacks_is_not_asked_for()
     }
     assert renew(granted(), **keys, previous=held())[1] == ["POST /token"]
     assert renew(granted(), **keys, previous=held(id="a/b"))[1] == ["GET /renew/a%2Fb"]
+
+
+def test_a_server_that_is_silent_when_it_is_asked_to_renew_ends_the_attempt() -> None:
+    """Its time is over, and the full request would be one more to a host that does not answer."""
+    outcome, requests = renew(silent, granted(), timeout="1s")
+    assert type(outcome) is TransientError
+    assert "POST /token" not in requests
+
+
+class Slow(LiveRuntime):
+    """A runtime in which the first answer is not looked into in time."""
+
+    looks = 0
+
+    async def run_in_thread(self, call: Callable[[], T], *, seconds: float) -> T:
+        self.looks += 1
+        if self.looks == 1:
+            raise TimeoutError
+        return await super().run_in_thread(call, seconds=seconds)
+
+
+@pytest.mark.parametrize(("status", "requests"), [(200, 2), (404, 2), (429, 1), (503, 1)])
+def test_an_answer_that_cannot_be_looked_into_is_of_no_use(status: int, requests: int) -> None:
+    """Unless its status asks to wait."""
+
+    async def main() -> int:
+        async with serving(said(status), granted()) as server:
+            made = settings(server.url, **RENEW)
+            try:
+                await made.fetch(Slow(made), held())
+            except TransientError:
+                assert requests == 1
+            return len(server.requests)
+
+    assert anyio.run(main) == requests
+
+
+UNMADE: dict[str, dict[str, Any]] = {
+    "no member for the path": {"renew": {"url": "/renew/{extra.id}"}, "previous": held()},
+    "no member for a value in the path": {
+        "renew": {"url": "/renew/{coded}"}, "values": {"coded": {"parts": ["extra.id"]}}, "previous": held(),
+    },
+    "a member that leads elsewhere": {"renew": {"url": "/renew/{extra.id}"}, "previous": held(id="..")},
+    "no member for the rest of a header": {"renew": {"headers": {"X-Old": "Session {extra.id}"}}, "previous": held()},
+    "a member of two lines": {"renew": {"headers": {"X-Old": "{extra.id}"}}, "previous": held(id="a\nb")},
+    "a member beyond ASCII": {"renew": {"headers": {"X-Old": "{extra.id}"}}, "previous": held(id="\u00e4")},
+    "a secret member of two lines": {
+        "renew": {"headers": {"X-Old": "{extra.id}"}},
+        "previous": Token(Secret(OLD), "Bearer", at(NOW), at(NOW + 9), extra={"id": Secret("a\nb")}),
+    },
+    "a secret of two lines": {
+        "renew": {"headers": {"X-Old": "{spare}"}}, "previous": held(),
+        "secrets": {"key": {"env": "API_KEY"}, "spare": {"env": "PRIVATE_KEY"}},
+    },
+    "a secret that is not there": {
+        "renew": {"headers": {"X-Old": "{spare}"}}, "previous": held(),
+        "secrets": {"key": {"env": "API_KEY"}, "spare": {"env": "NOBODY_HAS_THIS"}},
+    },
+    "a member that is too long for a URL": {"renew": {"url": "/?a={extra.id}"}, "previous": held(id="a" * 70_000)},
+    "a member that is too long for a body": {
+        "renew": {"method": "POST", "json": {"a": "{extra.id}"}}, "previous": held(id="a" * 70_000),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("keys", UNMADE.values(), ids=UNMADE)
+def test_a_renewal_that_cannot_be_made_is_left_out(keys: dict[str, Any]) -> None:
+    """The full request is sent in the same attempt: no wait would change what the token held has."""
+    answer = {"token": "token", "expires_in": "life", "extra": {"id": "id"}}
+    outcome, requests = renew(granted(), answer=answer, **keys)
+    assert isinstance(outcome, Token), outcome
+    assert requests == ["POST /token"]
+
+
+TIMES = ("now_s", "now_ms", "now_us", "now_ns", "now_iso", "now_rfc1123")
+STAMPS = {"X-Times": " ".join(f"{{{name}}}" for name in TIMES), "X-Once": "{counter_ns}", "X-Id": "{uuid} {random_hex}"}
+
+
+class Going(LiveRuntime):
+    """A runtime whose clock goes on by a second with each request, and which may be corrected by an answer."""
+
+    correction = 0.0
+
+    async def exchange(self, request: UpstreamRequest) -> UpstreamReply:
+        reply = await super().exchange(request)
+        self.clock.go_on(1.0)
+        self.offset = self.correction
+        return reply
+
+
+def stamps(correction: float = 0.0) -> list[Any]:
+    """Return the stamps of a `renew` that is refused, and of the full request after it."""
+
+    async def main() -> list[Any]:
+        async with serving(said(404), granted()) as server:
+            made = settings(server.url, renew={"headers": STAMPS}, request={"headers": STAMPS})
+            going = Going(made, unix=THEN)
+            going.correction = correction
+            await made.fetch(going, held())
+            return [[one.headers[name.lower()] for name in STAMPS] for one in server.requests]
+
+    return anyio.run(main)
+
+
+def test_both_requests_of_an_attempt_have_one_time() -> None:
+    """A counter rises with each request all the same, and a text that is to be unique is."""
+    (times, first, one), (again, second, other) = stamps()
+    assert times == again
+    assert times.startswith(f"{THEN} {THEN * 1000} ")
+    assert int(second) > int(first)
+    assert all(a != b for a, b in zip(one.split(), other.split(), strict=True))
+
+
+def test_a_time_that_an_answer_of_the_attempt_has_corrected_is_the_corrected_one() -> None:
+    """The instant is the same, by the upstream's clock as it is known now."""
+    (before, *_), (after, *_) = stamps(3600.0)
+    assert [before.split()[0], after.split()[0]] == [str(THEN), str(THEN + 3600)]
 
 
 def test_both_requests_may_be_refused() -> None:
@@ -182,6 +313,18 @@ def test_members_that_are_not_mentioned_are_those_of_the_token_before() -> None:
     token = renewed(granted(token=NEW, b=3), previous=before, answer=answer, headers={"X-S": "{extra.s}{extra.a}"})
     assert token.extra == {"a": 1, "b": 3, "s": Secret("planted")}
     assert token.headers["X-S"].reveal() == "planted1"
+
+
+def test_a_renewed_token_keeps_the_type_of_the_one_before_where_the_answer_says_none() -> None:
+    """Also where it keeps the token itself; what the answer says counts."""
+    answer = {"token": "token", "token_type": "kind", "lifetime": "1h"}
+    before = replace(held(), token_type="mac")
+    keys: dict[str, Any] = {"previous": before, "answer": answer}
+    for said_type in (None, ""):
+        assert renewed(granted(token=NEW, kind=said_type), **keys).token_type == "mac"
+    assert renewed(granted(token=NEW), previous=before).token_type == "mac"
+    assert renewed(granted(token=None), **OPTIONAL, **keys).token_type == "mac"
+    assert renewed(granted(token=NEW, kind="bearer"), **keys).token_type == "Bearer"
 
 
 @pytest.mark.parametrize(("life", "extended"), [(3600, True), (600, False), (60, False)])

@@ -130,6 +130,16 @@ def test_a_copy_is_used_for_a_day() -> None:
     assert [one.document for one in kept.values()] == [usual(loopback.url)]
 
 
+@pytest.mark.parametrize(
+    "document", [{}, {"token_endpoint": "http://127.0.0.1:1/old"}, {"issuer": 7}, ["x"], None, "x"]
+)
+def test_a_copy_that_lacks_its_issuer_is_none(document: JSON) -> None:
+    """Another version of tokend wrote it, or another program."""
+    outcome, loopback = discover(usual, granted(), kept={"issuer URL": Remembered(document, at(NOW))})
+    assert isinstance(outcome, Token), outcome
+    assert len(loopback.requests) == 2
+
+
 def test_a_resource_names_its_server() -> None:
     """RFC 9728 and then RFC 8414."""
     first = metadata(lambda url: {"resource": f"{url}/mcp/a", "authorization_servers": [url]})

@@ -75,6 +75,15 @@ def test_401_without_a_code_is_about_the_client(body: bytes) -> None:
     assert isinstance(refused(401, b"<html>log in</html>"), TransientError)
 
 
+def test_the_words_of_a_refusal_hide_what_the_answer_brings() -> None:
+    """A server may give a token and refuse it in one answer."""
+    body = b'{"access_token":"obviously-fake-at","refresh_token":"obviously-fake-rt","error":"invalid_scope",'
+    body += b'"error_description":"not obviously-fake-at, nor obviously-fake-rt"}'
+    assert refused(200, body).said == "not ***, nor ***: invalid_scope"
+    rows = [{"when": "error", "means": "rejected"}]
+    assert refused(200, body, rows=rows).said == "not ***, nor ***: invalid_scope"
+
+
 def test_401_with_an_unknown_code_decides_nothing_about_a_login() -> None:
     """For a client without a login it is a refusal: some servers have words of their own."""
     assert type(refused(401, code("planted_code"))) is TransientError

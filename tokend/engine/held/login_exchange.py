@@ -125,16 +125,23 @@ class LoginExchange:
             except Exception as error:
                 if isinstance(error, LoginRefusedError) and begins_login(settings):
                     await self.saving.note(lambda record: record.with_login_state(NO_LOGIN))
-                    return await self._begin(settings, runtime, use)
+                    return await self._begin(settings, runtime, use, refused=error)
                 await self._end(error)
                 raise
             return await self._keep(granted, use, lambda logins: refreshed(logins, granted))
         raise TransientError("the exchange was broken off")
 
-    async def _begin(self, settings: BeginsLogin, runtime: RememberingRuntime, use: Use) -> Record:
+    async def _begin(
+        self,
+        settings: BeginsLogin,
+        runtime: RememberingRuntime,
+        use: Use,
+        *,
+        refused: LoginRefusedError | None = None,
+    ) -> Record:
         """Begin a login by the credentials alone. A lost answer loses nothing: the request can be made again."""
         with exits_refused():
-            granted = await settings.begin_login(runtime)
+            granted = await settings.begin_login(runtime, refused)
         client = settings.login_client
         return await self._keep(granted, use, lambda logins: accepted(logins, granted, client, None))
 

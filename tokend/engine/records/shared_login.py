@@ -13,7 +13,8 @@ from tokend.engine.records.codec_values import count, dump_instant, mapping, may
 from tokend.engine.records.login_codec import dump_logins, load_logins
 from tokend.engine.records.login_record import NO_LOGINS, LoginRecord
 from tokend.engine.records.record import Record, after_reboot
-from tokend.values.errors import StoreError
+from tokend.plugin.token_check import check_token
+from tokend.values.errors import StoreError, TransientError
 from tokend.values.instant import Instant
 from tokend.values.logins import LoginClient
 from tokend.values.tokens import Token
@@ -69,14 +70,15 @@ def dump_shared(shared: SharedLogin, boot_id: str) -> bytes:
 def load_shared(content: bytes, *, boot_id: str, now: Instant) -> SharedLogin:
     """Decode what `dump_shared` encoded. Raises `StoreError` for anything else, quoting nothing.
 
-    Of another boot the logins count, and the access token does not: only the wall clock would know its end.
+    Of another boot the logins count, and the access token does not: only the wall clock would know its end. Nor does a
+    token that no header can carry.
     """
     try:
         document = mapping(orjson.loads(content))
         if document["format"] != FORMAT:
             raise StoreError(f"its format is not {FORMAT}: another version of tokend wrote it, or another program")
         logins, saved_at = load_logins(document["logins"]), moment(document["saved_at"])
-        token = maybe(load_token, document["token"])
+        token = _sendable(maybe(load_token, document["token"]))
         if not boot_id or document["boot_id"] != boot_id:
             logins = after_reboot(Record(login=logins), now, saved_at=saved_at).login
             saved_at, token = now.after(-min(now.boot, 3600.0)), None
@@ -92,3 +94,12 @@ def load_shared(content: bytes, *, boot_id: str, now: Instant) -> SharedLogin:
         )
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         raise StoreError("it is damaged, or was not written by tokend") from None
+
+
+def _sendable(token: Token | None) -> Token | None:
+    if token is not None:
+        try:
+            check_token(token)
+        except TransientError:
+            return None
+    return token

@@ -1,8 +1,8 @@
 """A reply as declared kinds read it: its status, headers, cookies, text, and its JSON, which is parsed once."""
 
-import re
 from typing import Any
 
+from tokend.plugin.declared.cookie import Cookie
 from tokend.plugin.declared.expressions import Expression
 from tokend.plugin.http_exchange import UpstreamReply
 from tokend.plugin.strict_json import parse_value
@@ -77,9 +77,17 @@ class Answer:
         return text or None
 
     def cookie(self, name: str) -> str | None:
-        """Return the value of a cookie that the reply sets, the last one of its name; None if it sets none."""
-        set_now = [read_cookie(line) for line in self.reply.cookies]
-        values = [value for key, value, is_kept in set_now if key == name and is_kept]
+        """Return the value of a cookie that the reply sets, the last one of its name; None if it sets none.
+
+        A cookie that the reply deletes is not set. Cookies of one name with other paths or domains are others.
+        """
+        now = self.reply.date or self.reply.sent_at.wall
+        set_now: dict[tuple[str, ...], str | None] = {}
+        for cookie in map(Cookie, self.reply.cookies):
+            if cookie.name == name:
+                set_now.pop(cookie.place, None)
+                set_now[cookie.place] = None if cookie.has_ended(now) else cookie.value
+        values = [value for value in set_now.values() if value is not None]
         return values[-1] or None if values else None
 
     def _named(self, call: Any) -> Any:
@@ -108,13 +116,3 @@ def is_page(reply: UpstreamReply) -> bool:
     media = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     start = reply.body[:_START_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n")
     return start.startswith(b"<") or (media in {"text/html", "application/xhtml+xml"} and not start.startswith(b"{"))
-
-
-def read_cookie(line: str) -> tuple[str, str, bool]:
-    """Return the name and the value of a ``Set-Cookie`` header, and whether it is to be kept (RFC 6265, 5.2)."""
-    pair, *attributes = line.split(";")
-    name, _, value = pair.partition("=")
-    ages = [
-        age.strip() for key, _, age in (one.partition("=") for one in attributes) if key.strip().lower() == "max-age"
-    ]
-    return name.strip(), value.strip(), not any(re.fullmatch(r"0+|-[0-9]+", age, re.ASCII) for age in ages)

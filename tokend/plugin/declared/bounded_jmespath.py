@@ -4,6 +4,7 @@ Imports the library `jmespath`. `expressions` imports this module on use.
 """
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,8 +15,15 @@ from jmespath import functions, lexer, parser, visitor
 MOST_VISITS = 100_000
 # Characters of a string that count as one node.
 NODE_CHARACTERS = 8
-# The interpreter lets other threads run after this number of visits. Python alone would do so after 5 ms.
-VISITS_AT_ONCE = 500
+# The interpreter lets other threads run after this number of visits, about half a millisecond. Python alone would do so
+# after 5 ms, and then let any thread run. It rests, since a thread that only gives the interpreter's lock away has it
+# again before another one wakes up.
+VISITS_AT_ONCE = 250
+REST_SECONDS = 1e-4
+# After this number of visits an evaluation needs a lock that only one can hold: several at once would leave the event
+# loop a small part of the interpreter's lock. Shorter ones, which are nearly all, wait for nobody.
+VISITS_WITHOUT_LOCK = 2_000
+_long_evaluation = threading.Lock()
 # Functions that compare or write whole values, not only the elements of their arguments.
 _DEEP = frozenset({"contains", "join", "max", "max_by", "min", "min_by", "sort", "sort_by", "to_string"})
 FUNCTIONS: Mapping[str, Mapping[str, Any]] = functions.Functions.FUNCTION_TABLE
@@ -40,15 +48,18 @@ def tokens(text: str) -> list[Node]:
 def evaluate(tree: Node, document: Any) -> Any:
     """Return what the expression finds. None if it finds nothing, or cannot be applied to the document.
 
-    Raises `VisitsExceededError`.
+    A long evaluation waits for those of other threads. Raises `VisitsExceededError`.
     """
+    interpreter = _Interpreter()
     try:
-        return _Interpreter().visit(tree, document)
+        return interpreter.visit(tree, document)
     except VisitsExceededError:
         raise
     except Exception:
         # A function got a value of another type, a number is too large, …: the text of the error quotes the answer.
         return None
+    finally:
+        interpreter.end()
 
 
 class _Lexer(lexer.Lexer):  # type: ignore[misc]  # the library has no types
@@ -96,6 +107,12 @@ class _Interpreter(visitor.TreeInterpreter):  # type: ignore[misc]  # the librar
     def __init__(self) -> None:
         super().__init__(visitor.Options(custom_functions=_Functions(self.spend, self.weigh)))
         self._left = MOST_VISITS
+        self._has_lock = False
+
+    def end(self) -> None:
+        """Release the lock of long evaluations."""
+        if self._has_lock:
+            _long_evaluation.release()
 
     def spend(self, visits: int) -> None:
         """Count so many visits. Raises `VisitsExceededError`."""
@@ -104,7 +121,13 @@ class _Interpreter(visitor.TreeInterpreter):  # type: ignore[misc]  # the librar
         if self._left < 0:
             raise VisitsExceededError
         if self._left // VISITS_AT_ONCE != before:
-            time.sleep(0)
+            self._rest()
+
+    def _rest(self) -> None:
+        if not self._has_lock and self._left < MOST_VISITS - VISITS_WITHOUT_LOCK:
+            _long_evaluation.acquire()
+            self._has_lock = True
+        time.sleep(REST_SECONDS)
 
     def weigh(self, value: Any) -> None:
         """Count each node of a value as a visit."""

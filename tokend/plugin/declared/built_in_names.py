@@ -51,10 +51,10 @@ BUILT_IN = (*REQUEST_PARTS, *_TIMES, *COUNTERS, "uuid", "random_hex")
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What is the same for all requests of one attempt.
+    """What is the same throughout one request, and in the headers that are made with its answer.
 
-    ``now`` is aware, by the upstream's clock. ``counters`` has the value of each ``counter_*`` that the request uses:
-    another request has other ones (`dataclasses.replace`).
+    ``now`` is the instant of the attempt, aware, by the upstream's clock: its requests have the same. ``counters`` has
+    the value of each ``counter_*`` that the request uses.
     """
 
     now: datetime

@@ -18,7 +18,7 @@ _FORMS = (
 
 
 class Place(Settings):
-    """One place, and how its text is read.
+    """One place, and how its text is read. A header that stands more than once in an answer is none: which one counts?
 
     ``encoding = "base64"`` decodes the text. ``after_last = "/"`` is what follows the last ``/``.
     """
@@ -49,7 +49,8 @@ class Place(Settings):
     def find(self, answer: Answer) -> Any:
         """Return what is there; None if there is nothing. Blocks and raises as `Answer.find`."""
         if self.header is not None:
-            return answer.reply.headers.get(self.header.lower())
+            name = self.header.lower()
+            return None if name in answer.reply.repeated else answer.reply.headers.get(name)
         if self.cookie is not None:
             return answer.cookie(self.cookie)
         if self.text_body:

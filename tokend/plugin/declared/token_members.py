@@ -1,7 +1,7 @@
 """Members of a token of a declared answer: its type, the headers to send with each call, the further members."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,8 @@ from tokend.values.tokens import JSON, Token
 # RFC 8693, 2.2.1: what was issued is no access token, and is sent in no header.
 NOT_APPLICABLE = "N_A"
 BEARER = "Bearer"
+# A type is a word of a header, or a URI (RFC 6749, 8.1).
+LONGEST_TYPE = 200
 
 
 def token_at(place: Place | None, value: Any, host: str) -> Secret:
@@ -29,17 +31,26 @@ def token_at(place: Place | None, value: Any, host: str) -> Secret:
     return token_value(value, host)
 
 
-def found_secrets(values: Mapping[str, Any], secret_extra: Mapping[str, Any]) -> list[Secret]:
+def found_secrets(values: Mapping[str, Any], secret_extra: Mapping[str, Any]) -> tuple[Secret, ...]:
     """Return the secrets that an answer brings, for the mask of its words: they may be the whole of its text."""
-    found = [values["token"], values["refresh_token"], *secret_extra.values()]
-    return [Secret(one) for one in found if isinstance(one, str) and one.strip()]
+    return as_secrets([values["token"], values["refresh_token"], *secret_extra.values()])
+
+
+def as_secrets(found: Iterable[Any]) -> tuple[Secret, ...]:
+    """Return those of the values found that are texts, as secrets."""
+    return tuple(Secret(one) for one in found if isinstance(one, str) and one.strip())
 
 
 def token_type(value: Any, host: str) -> str:
-    """Return the type as it is sent in a header. OAuth's types are compared without case."""
+    """Return the type as it is sent in a header. OAuth's types are compared without case.
+
+    Raises `TransientError` for what cannot be one, and `ServerSettingsError` for DPoP.
+    """
     if value is None or value == "":
         return BEARER
     text = token_value(value, host).reveal()
+    if len(text) > LONGEST_TYPE:
+        raise TransientError(f"{host} answered with a token type of {len(text)} characters: discarded")
     if text.lower() == "dpop":
         raise ServerSettingsError(f"{host} answered with a token of type DPoP, which tokend does not do")
     return BEARER if text.lower() == "bearer" else text

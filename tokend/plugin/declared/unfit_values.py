@@ -12,7 +12,11 @@ from tokend.values.secret import Secret
 
 
 class UnfitValueError(TransientError):
-    """A value does not fit. ``names`` are those of the placeholders to which that is due; empty: not known."""
+    """A value does not fit: nothing was sent, and waiting does not change that.
+
+    ``names`` are those of the placeholders to which that is due; empty: not known. Where another request does instead,
+    it follows in the same attempt.
+    """
 
     def __init__(self, message: str, names: Iterable[str] = ()) -> None:
         super().__init__(message, is_sent=False)

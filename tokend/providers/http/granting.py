@@ -10,7 +10,7 @@ from tokend.plugin.declared.token_ends import refresh_end
 from tokend.plugin.declared.token_members import token_at
 from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.vendor_words import with_words
-from tokend.providers.http.exchange import Answered, ask
+from tokend.providers.http.exchange import Answered, Made, make, send
 from tokend.providers.http.found import Found
 from tokend.providers.http.kept_token import kept
 from tokend.providers.http.settings import HttpSettings
@@ -31,14 +31,23 @@ async def ask_once(
 ) -> Answered:
     """Send what a server may take once: a refresh token, or what a browser has brought.
 
-    Raises as `ask`; `LostAnswerError` where it was sent, and no complete answer came.
+    Raises as `make` and `send_once`.
     """
+    return await send_once(settings, runtime, await make(settings, runtime, request, held, known))
+
+
+async def send_once(settings: HttpSettings, runtime: RememberingRuntime, made: Made) -> Answered:
+    """Send a request as `send`. Raises `LostAnswerError` where it was sent, and no complete answer came."""
     try:
-        return await ask(settings, runtime, request, held, known)
+        return await send(settings, runtime, made)
     except TransientError as error:
         if error.is_sent:
             raise LostAnswerError(
-                error.detail, retry_after=error.retry_after, repeatable=error.repeatable, is_answered=error.is_answered
+                error.detail,
+                retry_after=error.retry_after,
+                repeatable=error.repeatable,
+                is_answered=error.is_answered,
+                is_void=error.is_void,
             ) from None
         raise
 
@@ -58,7 +67,7 @@ def granted_of(
         token = _token(settings, answered, previous, is_refresh=is_refresh)
     except AttemptError as error:
         if refresh_token is None and found.values["token"] is None:
-            raise with_words(LostAnswerError(error.detail), found.reply, answered.secrets) from None
+            raise with_words(LostAnswerError(error.detail, is_void=True), found.reply, answered.secrets) from None
         fault = with_words(error, found.reply, answered.secrets)
     subject = _subject(found.values["subject"])
     if is_refresh and settings.subject is not None and subject not in {None, settings.subject}:

@@ -5,6 +5,7 @@ The record has the token, too, but a login outlives it, and may be shared by sev
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tokend.values.logins import Login
@@ -13,6 +14,8 @@ from tokend.values.tokens import Token
 
 # The name of the parameter.
 TOKEN = "token"  # noqa: S105  (a name)
+# The members of its JSON, and their types.
+MEMBERS: Mapping[str, type] = MappingProxyType({"value": str, "type": str, "extra": dict, "secret_extra": dict})
 
 
 def kept(token: Token) -> dict[str, Secret]:
@@ -24,7 +27,7 @@ def kept(token: Token) -> dict[str, Secret]:
 
 
 def kept_token(login: Login) -> Token | None:
-    """Return the token that a login keeps; None if it keeps none. Its times are those of the login."""
+    """Return the token that a login keeps; None if it keeps none that can be read. Its times are those of the login."""
     parameter = login.parameters.get(TOKEN)
     whole = None if parameter is None else _read(parameter)
     if whole is None:
@@ -37,8 +40,11 @@ def kept_token(login: Login) -> Token | None:
 
 
 def _read(parameter: Secret) -> Mapping[str, Any] | None:
+    """Return what `kept` has written; None for anything else: another version or a person may have written it."""
     try:
         whole = json.loads(parameter.reveal())
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return whole if isinstance(whole, dict) else None
+    if not isinstance(whole, dict) or any(type(whole.get(name)) is not kind for name, kind in MEMBERS.items()):
+        return None
+    return whole if all(isinstance(one, str) for one in whole["secret_extra"].values()) else None

@@ -6,6 +6,7 @@ from tokend.plugin.declared.token_members import made_headers
 from tokend.plugin.login import BrowserLogin, DeviceLogin, Flow, RememberingRuntime
 from tokend.plugin.provider import Runtime
 from tokend.plugin.vendor_words import with_words
+from tokend.providers.http.attempt_time import AttemptTime
 from tokend.providers.http.browser_login import begin_in_browser, finish_in_browser
 from tokend.providers.http.exchange import ask
 from tokend.providers.http.refreshing import (
@@ -30,14 +31,14 @@ class Http(HttpSettings):
         """Renew the token held, if that is declared; send the request where there is none, or it is refused."""
         if self.uses_login:
             raise LoginRefusedError("the token comes from a login")
-        is_refused = False
+        began, is_refused = AttemptTime.begin(runtime), False
         if self.renew is not None and previous is not None:
             try:
-                if (token := await renewed(self, runtime, self.renew, previous)) is not None:
+                if (token := await renewed(self, runtime, self.renew, previous, began)) is not None:
                     return token
             except RejectedError:
                 is_refused = True
-        answered = await ask(self, runtime, self.request, {}, previous)
+        answered = await ask(self, runtime, self.request, {}, previous, began=began)
         if not answered.found.is_granted:
             raise_needing_person(answered, is_second=is_refused)
         try:
@@ -94,9 +95,9 @@ class Http(HttpSettings):
         """Ask the server's root something harmless."""
         await ask_something_harmless(self, runtime)
 
-    async def begin_login(self, runtime: RememberingRuntime) -> Granted:
+    async def begin_login(self, runtime: RememberingRuntime, refused: LoginRefusedError | None = None) -> Granted:
         """Begin a login by the request, which needs no person."""
-        return await begin_alone(self, runtime)
+        return await begin_alone(self, runtime, refused)
 
     @property
     def login_flows(self) -> tuple[Flow, ...]:

@@ -9,6 +9,7 @@ from tokend.plugin.declared.request import RequestSettings, Where
 from tokend.plugin.declared.request_names import Values, needed, needed_by, text_faults
 from tokend.plugin.login_redirect import redirect_fault
 from tokend.providers.http.login_settings import REDIRECT, STATE, LoginSettings
+from tokend.values.url import is_metadata_server
 
 Fault = tuple[Where, str]
 Table = Mapping[str, Any]
@@ -22,6 +23,8 @@ def login_faults(
     yield from text_faults(login.url.text, values, [*secrets, STATE, REDIRECT], ("login", "url"))
     for name in sorted(needed_by(login.url.names, values) & COUNTERS.keys()):
         yield ("login", "url"), f"{{{name}}} is counted for requests; a person may open this twice"
+    if is_metadata_server(login.url.origin):
+        yield ("login", "url"), "a browser opens it: it is https, or http to this machine"
     if login.redirect_uri is None and REDIRECT not in login.url.names:
         advice = "write where the browser ends, as it is registered, or {redirect_uri} in url"
         yield ("login", "redirect_uri"), f"it is missing: {advice}"

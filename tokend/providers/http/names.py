@@ -48,7 +48,7 @@ def is_of_token(name: str) -> bool:
 
 def sent_secrets(settings: Named) -> frozenset[str]:
     """Return the names of the secrets that the request sends: they stand in it, as they are or encoded."""
-    return _reached((name for _, name in settings.request.names()), settings.values) & settings.named_secrets.keys()
+    return reached((name for _, name in settings.request.names()), settings.values) & settings.named_secrets.keys()
 
 
 def names_in_url(settings: Named, request: RequestSettings) -> Iterator[tuple[str, str]]:
@@ -56,23 +56,23 @@ def names_in_url(settings: Named, request: RequestSettings) -> Iterator[tuple[st
     for where, name in request.names():
         if where[0] not in {"url", "query"}:
             continue
-        found = _reached([name], settings.values)
+        found = reached([name], settings.values)
         if any(is_of_token(one) or one in settings.named_secrets for one in found):
             yield ".".join(map(str, where)), name
 
 
-def _reached(names: Iterable[str], values: Values) -> frozenset[str]:
+def reached(names: Iterable[str], values: Values) -> frozenset[str]:
     """Return the names, and those of values that only encode: a hash shows nothing of what it is made of."""
-    reached: set[str] = set()
+    found: set[str] = set()
     waiting = list(names)
     while waiting:
-        if (name := waiting.pop()) in reached:
+        if (name := waiting.pop()) in found:
             continue
-        reached.add(name)
+        found.add(name)
         value = values.get(name)
         if value is not None and value.hash is None and not value.is_hidden:
             waiting += _plain(value)
-    return frozenset(reached)
+    return frozenset(found)
 
 
 def _plain(value: ComputedValue) -> Collection[str]:

@@ -2,29 +2,44 @@
 
 from typing import NoReturn
 
+from tokend.plugin.declared.unfit_values import UnfitValueError
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.response_status import refused_twice
+from tokend.providers.http.attempt_time import AttemptTime
 from tokend.providers.http.exchange import Answered, ask
-from tokend.providers.http.granting import ask_once, granted_of
+from tokend.providers.http.granting import granted_of, send_once
 from tokend.providers.http.kept_token import kept_token
-from tokend.providers.http.names import held_values, is_of_token
+from tokend.providers.http.names import is_of_token
 from tokend.providers.http.refusals import raise_refusal, raise_unless_refused
+from tokend.providers.http.renewing import make_renewal
 from tokend.providers.http.settings import HttpSettings, RenewSettings
 from tokend.values.errors import (
+    AttemptError,
     LoginRefusedError,
-    LostAnswerError,
     PersonNeededError,
     RejectedError,
+    SecretError,
     TransientError,
 )
 from tokend.values.logins import Granted, Login
 from tokend.values.url import host_of, origin_of
 
 
-async def begin_alone(settings: HttpSettings, runtime: RememberingRuntime) -> Granted:
-    """Send the full request: no person is needed."""
-    answered = await ask(settings, runtime, settings.request, {}, None)
+class RenewalOverError(LoginRefusedError):
+    """The login cannot be renewed, and the full request follows in the same attempt, which ``began`` before."""
+
+    def __init__(self, error: AttemptError, began: AttemptTime) -> None:
+        super().__init__(f"{error.detail}: the full request follows")
+        self.began = began
+
+
+async def begin_alone(
+    settings: HttpSettings, runtime: RememberingRuntime, refused: LoginRefusedError | None
+) -> Granted:
+    """Send the full request: no person is needed. ``refused`` is what has ended the login in this attempt."""
+    began = refused.began if isinstance(refused, RenewalOverError) else None
+    answered = await ask(settings, runtime, settings.request, {}, None, began=began)
     if not answered.found.is_granted:
         raise_needing_person(answered)
     return granted_of(settings, answered)
@@ -59,16 +74,32 @@ async def refresh_login(
     previous = kept_token(login)
     if previous is None and any(is_of_token(name) for name in settings.names_of_renewal):
         raise LoginRefusedError("renew needs the token held, and the login has none")
-    held = {**held_values(settings.answer, previous), "refresh_token": login.refresh_token}
-    answered = await ask_once(settings, runtime, renew, held, previous)
-    if not answered.found.is_granted:
-        _refuse(settings, answered)
+    began = AttemptTime.begin(runtime)
     try:
-        return granted_of(settings, answered, previous=previous, is_refresh=True)
-    except LostAnswerError as error:
-        if settings.begins_login:
-            raise LoginRefusedError(f"{error.detail}: the full request follows") from None
-        raise
+        made = await make_renewal(settings, runtime, renew, previous, began, login.refresh_token)
+        answered = await send_once(settings, runtime, made)
+        if not answered.found.is_granted:
+            _refuse(settings, answered)
+        granted = granted_of(settings, answered, previous=previous, is_refresh=True)
+    except AttemptError as error:
+        raise _meaning(settings, error, began) from None
+    if settings.begins_login and granted.refresh_token is None and granted.fault is not None:
+        raise RenewalOverError(granted.fault, began)
+    return granted
+
+
+def _meaning(settings: HttpSettings, error: AttemptError, began: AttemptTime) -> AttemptError:
+    """Return what the error of `renew` means.
+
+    Where the full request needs no person, it follows whatever is no pause and no silence of the server. Else a `renew`
+    that cannot be made takes another login: waiting does not change what the present one keeps.
+    """
+    is_void = isinstance(error, TransientError) and error.is_void
+    if settings.begins_login and (is_void or isinstance(error, UnfitValueError | SecretError | LoginRefusedError)):
+        return RenewalOverError(error, began)
+    if isinstance(error, UnfitValueError):
+        return LoginRefusedError(f"renew cannot be made of this login: {error.detail}")
+    return error
 
 
 def _refuse(settings: HttpSettings, answered: Answered) -> NoReturn:
@@ -81,7 +112,7 @@ def _refuse(settings: HttpSettings, answered: Answered) -> NoReturn:
     status = found.reply.status
     if settings.begins_login:
         raise_unless_refused(answered)
-        raise LoginRefusedError(f"{sent.host} answered {status}: renew is refused, and the full request follows")
+        raise LoginRefusedError(f"{sent.host} answered {status}: renew is refused")
     try:
         raise_refusal(answered)
     except RejectedError as error:

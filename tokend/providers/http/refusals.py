@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 from tokend.plugin.declared.token_error_rows import raise_for_row
-from tokend.plugin.response_status import RATE_LIMITED, refuse, retry_after
+from tokend.plugin.response_status import asks_to_wait, refuse, retry_after
 from tokend.plugin.signing_time import refuse_signed
 from tokend.plugin.vendor_words import with_words
 from tokend.providers.http.exchange import Answered
@@ -25,14 +25,14 @@ def raise_refusal(answered: Answered) -> NoReturn:
     try:
         _raise(answered)
     except AttemptError as error:
-        raise with_words(error, answered.found.reply, answered.sent.secrets) from None
+        raise with_words(error, answered.found.reply, answered.secrets) from None
 
 
 def raise_unless_refused(answered: Answered) -> None:
     """Raise the error of an answer to ``renew`` that says nothing of the token: 429, 5xx, and rows that say so."""
     found = answered.found
     status, row = found.reply.status, found.row
-    says_nothing = status == RATE_LIMITED or status >= 500 or _is_slow_down(answered)
+    says_nothing = asks_to_wait(status) or _is_slow_down(answered)
     if (says_nothing and row is None) or (row is not None and row[1].means in {"rate_limited", "transient", "clock"}):
         raise_refusal(answered)
 

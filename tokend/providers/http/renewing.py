@@ -1,25 +1,55 @@
 """Renewing the token held: a request that is made first, and what its answer means."""
 
+from tokend.plugin.declared.placeholders import Value
+from tokend.plugin.declared.unfit_values import UnfitValueError
 from tokend.plugin.provider import Runtime
-from tokend.providers.http.exchange import ask
+from tokend.providers.http.attempt_time import AttemptTime
+from tokend.providers.http.exchange import Made, make, send
+from tokend.providers.http.login_rules import REFRESH_TOKEN
 from tokend.providers.http.names import held_values
 from tokend.providers.http.refusals import raise_unless_refused, refuses_credentials
 from tokend.providers.http.settings import HttpSettings, RenewSettings
 from tokend.providers.http.tokens import renewed_token
-from tokend.values.errors import RejectedError, TransientError
+from tokend.values.errors import AttemptError, RejectedError, TransientError
+from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
 
-async def renewed(settings: HttpSettings, runtime: Runtime, renew: RenewSettings, previous: Token) -> Token | None:
-    """Renew a token. None where the server refused, or its answer is unusable: then the full request is due.
+async def make_renewal(
+    settings: HttpSettings,
+    runtime: Runtime,
+    renew: RenewSettings,
+    previous: Token | None,
+    began: AttemptTime,
+    refresh_token: Secret | None = None,
+) -> Made:
+    """Make the request ``renew`` of what is held. Raises as `make`."""
+    held: dict[str, Value] = {**held_values(settings.answer, previous), REFRESH_TOKEN: refresh_token}
+    if lacking := [name for name in renew.url.names if name.startswith("extra.") and held[name] in {None, ""}]:
+        # It was declared after that token came, or is not in each answer.
+        raise UnfitValueError(f"the token held has no {lacking[0]}, which renew.url needs", lacking)
+    return await make(settings, runtime, renew, held, previous, began=began)
+
+
+async def renewed(
+    settings: HttpSettings, runtime: Runtime, renew: RenewSettings, previous: Token, began: AttemptTime
+) -> Token | None:
+    """Renew a token. None where that cannot be done, the server refused, or its answer is of no use: then the full
+    request is due.
 
     Raises the error of no answer, of 429 and 5xx: the full request would be one more to the same host. Raises
     `RejectedError` where the server refused the credentials: the full request is due, and is the last one they get.
     """
-    held = held_values(settings.answer, previous)
-    if any(name.startswith("extra.") and held[name] in {None, ""} for name in renew.url.names):
-        return None  # the settings have changed: the token held has no such member, and the URL needs it
-    answered = await ask(settings, runtime, renew, held, previous)
+    try:
+        made = await make_renewal(settings, runtime, renew, previous, began)
+    except AttemptError:
+        return None
+    try:
+        answered = await send(settings, runtime, made)
+    except TransientError as error:
+        if error.is_void:
+            return None
+        raise
     raise_unless_refused(answered)
     found = answered.found
     if not found.is_granted and refuses_credentials(answered):

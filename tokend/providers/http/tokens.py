@@ -5,7 +5,7 @@ from dataclasses import replace
 from tokend.plugin.declared.request_names import needed_by
 from tokend.plugin.declared.signed_request import Names
 from tokend.plugin.declared.token_ends import token_end
-from tokend.plugin.declared.token_members import as_values, members, token_at, token_type, with_headers
+from tokend.plugin.declared.token_members import BEARER, as_values, members, token_at, token_type, with_headers
 from tokend.plugin.token_expiry import jwt_expiry
 from tokend.providers.http.exchange import Answered
 from tokend.providers.http.found import Found
@@ -33,8 +33,8 @@ def token_of(settings: ExchangeSettings, answered: Answered, previous: Token | N
 def renewed_token(settings: HttpSettings, answered: Answered, previous: Token) -> Token:
     """Return the token of ``renew``: a new one, or the one held with another end, counted from this request.
 
-    Members that the answer does not mention are those of the token held. Raises `TransientError` for an answer that
-    is unusable.
+    Its type and its members are those of the token held where the answer does not mention them. Raises
+    `TransientError` for an answer that is unusable.
     """
     found, host = answered.found, answered.sent.host
     extra = {**previous.extra, **members(found.extra, found.secret_extra)}
@@ -43,17 +43,19 @@ def renewed_token(settings: HttpSettings, answered: Answered, previous: Token) -
         ends = _end(settings, found, previous.value, host)
         same = replace(previous, issued_at=found.reply.sent_at, expires_at=ends, extra=extra, is_extended=True)
         return _with_headers(settings, answered, same)
-    token = _token(settings, answered)
+    token = _token(settings, answered, previous.token_type)
     is_extended = token.value == previous.value and is_later(previous.expires_at, token.expires_at)
     return _with_headers(settings, answered, replace(token, extra=extra, is_extended=is_extended))
 
 
-def _token(settings: ExchangeSettings, answered: Answered) -> Token:
+def _token(settings: ExchangeSettings, answered: Answered, known_type: str = BEARER) -> Token:
+    """Make the token of an answer. ``known_type`` is its type where the answer says none."""
     found, host = answered.found, answered.sent.host
     if found.values["token"] is None and found.problem is not None:
         raise TransientError(found.problem)
     value = token_at(settings.answer.token, found.values["token"], host)
-    kind = token_type(found.values["token_type"], host)
+    said = found.values["token_type"]
+    kind = known_type if said is None or said == "" else token_type(said, host)
     ends = _end(settings, found, value, host)
     return Token(value, kind, found.reply.sent_at, ends, extra=members(found.extra, found.secret_extra))
 

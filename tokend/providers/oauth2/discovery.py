@@ -108,6 +108,8 @@ async def _document(runtime: Runtime, urls: list[str], member: str, wanted: str,
     keeps = runtime if _keeps(runtime) else None
     kept = None if keeps is None else keeps.recall(key)
     old = kept.document if kept is not None and isinstance(kept.document, dict) else None
+    if old is not None and not isinstance(old.get(member), str):
+        old = None  # another version wrote it, or another program
     if kept is not None and old is not None and _is_recent(kept.at, runtime.clock.instant()):
         return old
     try:

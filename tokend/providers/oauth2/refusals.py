@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from tokend.plugin.declared.token_error_rows import raise_for_row
+from tokend.plugin.declared.token_members import found_secrets
 from tokend.plugin.response_status import RATE_LIMITED, raise_unauthorized, retry_after
 from tokend.plugin.signing_time import refuse_signed
 from tokend.plugin.vendor_words import with_words
@@ -54,7 +55,8 @@ def refuse(answer: Answer, sent: Exchange) -> NoReturn:
         _raise_for_code(answer, sent)
         _raise_for_status(answer, sent)
     except AttemptError as error:
-        raise with_words(error, answer.reply, sent.secrets) from None
+        brought = found_secrets(answer.values, answer.secret_extra)
+        raise with_words(error, answer.reply, (*sent.secrets, *brought)) from None
 
 
 def _raise_for_code(answer: Answer, sent: Exchange) -> None:
