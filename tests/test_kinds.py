@@ -3,16 +3,18 @@
 import json
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from pathlib import Path
 
 import pytest
 
 import tokend
 from tests.config.written import AUTH_TOKEN, ENVIRON, PARTNER, TT, only, refused, written
+from tests.files.children import until
 from tokend import kinds
 from tokend.config import Config, InvalidConfigError, load
 from tokend.kinds import PROVIDERS, SINKS, KindTable
+from tokend.plugin import plugin_run
 from tokend.plugin.kind_check import provider_faults
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.providers.jwt import Jwt
@@ -134,14 +136,32 @@ def test_a_kind_that_cannot_be_used_is_an_error_of_the_configuration(
     assert len(problems) == 2
 
 
-def test_ctrl_c_during_an_import_ends_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a thread, where no signal arrives, it can only come from the module."""
+def test_a_package_that_raises_what_ctrl_c_raises_ends_no_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one fault like any other."""
     package(tmp_path / "site", "raise KeyboardInterrupt", name="ctrl", value="ctrl_kind:C", module="ctrl_kind")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(ConfigError, match="ctrl_kind:C: KeyboardInterrupt; repair its package"):
         PROVIDERS.get("ctrl")
-    with ThreadPoolExecutor(1) as threads, pytest.raises(ConfigError, match="KeyboardInterrupt"):
-        threads.submit(PROVIDERS.get, "ctrl").result()
+
+
+def test_a_package_whose_import_does_not_end_is_one_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it has ended."""
+    gate = threading.Event()
+    monkeypatch.setattr(sys, "gate_of_a_package", gate, raising=False)
+    source = "import sys\nassert sys.gate_of_a_package.wait(60)\n"
+    package(tmp_path / "site", source + WEATHER, name="slow", value="slow_kind:Weather", module="slow_kind")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    with monkeypatch.context() as limited:
+        limited.setattr(plugin_run, "LIMIT_SECONDS", 0.05)
+        with pytest.raises(ConfigError, match=r"slow_kind:Weather: its import has not ended after 0.05 s; repair"):
+            PROVIDERS.get("slow")
+    gate.set()
+    until(lambda: not plugin_run._late["slow_kind:Weather"].is_alive(), "its end")
+    found = PROVIDERS.get("slow")
+    assert found is not None
+    assert found.__name__ == "Weather"
 
 
 def test_a_class_that_its_check_cannot_handle_is_a_configuration_error() -> None:

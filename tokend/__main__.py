@@ -1,5 +1,6 @@
 """Entry point. ``get`` and ``run`` bypass click: ``get`` starts as fast as Python, and ``run`` stays small."""
 
+import os
 import sys
 
 
@@ -18,7 +19,14 @@ def main() -> int:
         return code
     from tokend.cli import commands
 
-    return commands.main(sys.argv[1:])
+    code = commands.main(sys.argv[1:])
+    plugin_run = sys.modules.get("tokend.plugin.plugin_run")
+    if plugin_run is not None and plugin_run.threads_left():
+        # A plug-in's thread would keep the interpreter from ending.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -16,9 +16,10 @@ from pydantic import BaseModel
 import tokend
 from tokend import config
 from tokend.config.kind_lookup import Package
-from tokend.machine.late_imports import import_alone
+from tokend.machine.late_imports import SlowImportError, import_alone
 from tokend.plugin.kind_check import provider_faults, sink_faults
-from tokend.plugin.plugin_errors import is_ours, of_another_api, words_of
+from tokend.plugin.plugin_errors import of_another_api, words_of
+from tokend.plugin.plugin_run import first_run
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.values.errors import ConfigError
 
@@ -213,16 +214,26 @@ def _imported(kind: str, place: str) -> "type[M]":
         raise ConfigError(
             f'restart needed: tokend {what} and {tokend.__version__} is running, which did not use kind "{kind}" before'
         )
-    try:
-        loaded = import_alone(module)
-        found: type[M] = getattr(loaded, name)
-    except BaseException as error:
-        # A module that calls sys.exit must not end the daemon. Only the main thread gets a real Ctrl-C.
-        if is_ours(error):
-            raise
+
+    def failed(why: str) -> ConfigError:
         advice = "restart needed, if tokend was upgraded" if own else "repair its package; then restart needed"
-        raise ConfigError(f'kind "{kind}" cannot be loaded: {place}: {words_of(error)}; {advice}') from None
-    if not own and (fault := of_another_api(getattr(loaded, "API", None))) is not None:
+        return ConfigError(f'kind "{kind}" cannot be loaded: {place}: {why}; {advice}')
+
+    def load() -> "type[M]":
+        try:
+            found: type[M] = getattr(import_alone(module), name)
+        except BaseException as error:
+            # A package that calls sys.exit must not end the daemon. In tokend's own module it is Ctrl-C.
+            if own and not isinstance(error, Exception):
+                raise
+            raise failed(words_of(error)) from None
+        return found
+
+    try:
+        found = load() if own else first_run(place, load)
+    except SlowImportError as error:
+        raise failed(str(error)) from None
+    if not own and (fault := of_another_api(getattr(sys.modules[module], "API", None))) is not None:
         raise ConfigError(f'kind "{kind}" cannot be loaded: {place}: {fault}')
     return found
 

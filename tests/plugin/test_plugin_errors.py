@@ -1,11 +1,9 @@
 """Exceptions of plug-ins in words for the operator, and the API that a plug-in says."""
 
-import threading
-
 import pytest
 
 from tokend.plugin import API
-from tokend.plugin.plugin_errors import MOST_CHARACTERS, is_ours, of_another_api, words_of
+from tokend.plugin.plugin_errors import MOST_CHARACTERS, of_another_api, words_of
 
 
 def test_the_words_are_the_class_and_the_first_line() -> None:
@@ -39,14 +37,3 @@ def test_the_words_hold_no_secret_of_the_environment(monkeypatch: pytest.MonkeyP
 def test_a_plug_in_may_say_which_api_it_is_written_for(found: object, fault: str | None) -> None:
     """There is one number, and no range."""
     assert of_another_api(found) == fault
-
-
-def test_ctrl_c_is_a_persons_in_the_main_thread_only() -> None:
-    """Anywhere else a plug-in raised it."""
-    assert is_ours(KeyboardInterrupt())
-    assert not is_ours(SystemExit())
-    found: list[bool] = []
-    thread = threading.Thread(target=lambda: found.append(is_ours(KeyboardInterrupt())))
-    thread.start()
-    thread.join()
-    assert found == [False]

@@ -1,10 +1,13 @@
 """A file of a plug-in is run once, by its content, and forgotten on demand. `tests/config` has the faults."""
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from tests.files.children import until
+from tokend.plugin import plugin_run
 from tokend.plugin.plugin_errors import PluginError
 from tokend.plugin.plugin_file import forget_plugin, has_run, load_plugin, put_in_use
 
@@ -79,13 +82,27 @@ def test_a_forgotten_file_runs_again(tmp_path: Path) -> None:
     assert again.providers["written"] is not first.providers["written"]
 
 
-def test_a_person_can_end_a_file_that_does_not_end(tmp_path: Path) -> None:
-    """Ctrl-C ends `tokend check`; what is half loaded is not kept."""
-    path = file(tmp_path, "raise KeyboardInterrupt")
-    with pytest.raises(KeyboardInterrupt):
+def test_a_file_that_does_not_end_is_a_fault_until_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another content of it is loaded meanwhile, and stays."""
+    gate = threading.Event()
+    monkeypatch.setattr(sys, "gate_of_a_test", gate, raising=False)
+    path = file(tmp_path, "import sys\nassert sys.gate_of_a_test.wait(60)\nraise ValueError\n")
+    with monkeypatch.context() as limited:
+        limited.setattr(plugin_run, "LIMIT_SECONDS", 0.05)
+        with pytest.raises(PluginError, match=r"cannot be loaded: its import has not ended after 0.05 s") as caught:
+            load_plugin(path)
+    assert (caught.value.line, caught.value.column) == (1, 1)
+    slow, source = next(one for what, one in plugin_run._late.items() if str(path) in str(what)), path.read_text()
+    file(tmp_path, SOURCE)
+    plugin, _ = load_plugin(path)
+    gate.set()
+    until(lambda: not slow.is_alive(), "its end")
+    assert sys.modules[str(path)].__dict__["Written"] is plugin.providers["written"]
+    forget_plugin(path)
+    file(tmp_path, source)
+    with pytest.raises(PluginError, match="ValueError"):
         load_plugin(path)
     assert not has_run(path)
-    assert str(path) not in sys.modules
 
 
 def test_a_large_file_and_none_are_refused(tmp_path: Path) -> None:

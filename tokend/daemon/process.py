@@ -20,6 +20,7 @@ from tokend.machine import hardening, logs
 from tokend.machine.clock import SystemClock
 from tokend.machine.command import end_commands
 from tokend.machine.tls_environment import tls_environment
+from tokend.plugin.plugin_run import threads_left
 from tokend.service_manager import activation
 from tokend.service_manager.notify import Notifier
 from tokend.state import event_ids
@@ -90,8 +91,13 @@ def run(config_path: str | None, *, once: SingleRun | None = None, log_level: st
     finally:
         end_commands()
         state.close()
-    if given.pools.running:
+    left = threads_left()
+    if left:
+        names = ", ".join(f'"{name}"' for name in left)
+        sys.stderr.write(f"tokend: threads of plug-ins have not ended: {names}; the daemon ends without them\n")
+    if given.pools.running or left:
         # A thread that waits for a hanging filesystem or for a command would keep the interpreter from ending.
+        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     return code

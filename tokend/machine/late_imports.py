@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from types import ModuleType
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from tokend.machine.thread_pool import ThreadPool
 
@@ -16,6 +16,7 @@ T = TypeVar("T")
 IMPORT_SECONDS = 60.0
 
 _importing = threading.RLock()
+_this_thread = threading.local()
 
 
 async def import_away(name: str) -> None:
@@ -31,14 +32,50 @@ def import_alone(name: str) -> ModuleType:
     `_DeadlockError` in one of two threads of which one imports a package and the other a module in it, as happens with
     `importlib.resources`, which many libraries use.
     """
+    if getattr(_this_thread, "is_limited", False):
+        return import_module(name)  # the thread that waits for this one has the lock
     with _importing:
         return import_module(name)
 
 
-def run_alone(call: Callable[[], T]) -> T:
-    """Run a call that imports modules while no other thread imports one by `import_alone`. Blocks."""
-    with _importing:
-        return call()
+class SlowImportError(Exception):
+    """An import has not ended in time. It goes on."""
+
+
+class LimitedImport(threading.Thread, Generic[T]):
+    """A call that imports modules of others, in a thread of its own, which nobody waits for without a limit.
+
+    The thread ends with the process. A call that does not end in time goes on; `wait` may be called again.
+    """
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        super().__init__(name="tokend import", daemon=True)
+        self._call = call
+        self._result: T
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Run the call, in the thread."""
+        _this_thread.is_limited = True
+        try:
+            self._result = self._call()
+        except BaseException as error:
+            self._error = error
+
+    def wait(self, seconds: float) -> T:
+        """Start the call unless it runs, and return its result, or raise its error. Blocks.
+
+        No other thread imports by `import_alone` meanwhile. Raises `SlowImportError` after ``seconds``.
+        """
+        with _importing:
+            if self.ident is None:
+                self.start()
+            self.join(seconds)
+        if self.is_alive():
+            raise SlowImportError
+        if self._error is not None:
+            raise self._error
+        return self._result
 
 
 async def run_away(call: Callable[[], T]) -> T:

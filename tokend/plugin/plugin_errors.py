@@ -1,7 +1,6 @@
 """Errors of plug-ins while they are loaded: another API, and whatever their code raises, in words for the operator."""
 
 import os
-import threading
 
 from tokend.plugin import API
 from tokend.plugin.shown_text import NOT_SHOWN, shown
@@ -41,8 +40,3 @@ def words_of(error: BaseException) -> str:
             text = text.replace(value, NOT_SHOWN)
     text = "".join(c if c.isprintable() else "?" for c in shown(text))[:MOST_CHARACTERS]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def is_ours(error: BaseException) -> bool:
-    """Return whether a person pressed Ctrl-C: only the main thread gets that. In other threads a plug-in raised it."""
-    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()

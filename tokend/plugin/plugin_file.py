@@ -11,9 +11,10 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
 
 from tokend.files import read_whole
-from tokend.machine.late_imports import run_alone
+from tokend.machine.late_imports import SlowImportError
 from tokend.plugin.kind_check import provider_faults, sink_faults
-from tokend.plugin.plugin_errors import PluginError, is_ours, of_another_api, words_of
+from tokend.plugin.plugin_errors import PluginError, of_another_api, words_of
+from tokend.plugin.plugin_run import first_run
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 
 LARGEST_BYTES = 1024 * 1024
@@ -36,7 +37,7 @@ _in_use: set[str] = set()
 
 
 def load_plugin(path: Path) -> tuple[PluginFile, bool]:
-    """Run the file, unless it ran already; return its kinds, and whether the file has changed since it ran.
+    """Run the file, unless it ran already; return its kinds, and whether the file has changed since it ran. Blocks.
 
     Raises OSError if it cannot be read, and `PluginError`. A file that failed runs again at the next call, and so does
     a changed one that nothing uses yet. The caller has judged the path.
@@ -45,7 +46,10 @@ def load_plugin(path: Path) -> tuple[PluginFile, bool]:
     digest, name = hashlib.sha256(source).digest(), os.path.realpath(path)
     known = _loaded.get(name)
     if known is None or (known.digest != digest and name not in _in_use):
-        known = _loaded[name] = run_alone(lambda: _load(path, name, source, digest))
+        try:
+            known = _loaded[name] = first_run((name, digest), lambda: _load(path, name, source, digest))
+        except SlowImportError as error:
+            raise PluginError(f"this plug-in cannot be loaded: {error}") from None
     return known, known.digest != digest
 
 
@@ -75,8 +79,9 @@ def _load(path: Path, name: str, source: bytes, digest: bytes) -> PluginFile:
         _run(module, name, source)
         providers, sinks = _kinds(module)
     except BaseException as error:
-        sys.modules.pop(name, None)
-        if isinstance(error, PluginError) or is_ours(error):
+        if sys.modules.get(name) is module:  # else another content of the file has run meanwhile
+            del sys.modules[name]
+        if isinstance(error, PluginError):
             raise
         line, column = _place(error, name)
         raise PluginError(f"this plug-in cannot be loaded: {words_of(error)}", line, column) from None

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 # readers of such a text would see two hosts.
 _CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*", re.ASCII)
 # urlsplit drops the text after a closing bracket; others read it as a port.
-_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]{1,5})?", re.ASCII)
+_LABEL = "[A-Za-z0-9_~-]+"
+_PLACE = re.compile(rf"(\[[0-9A-Fa-f:.]+\]|{_LABEL}(\.{_LABEL})*\.?)(:[0-9]{{1,5}})?", re.ASCII)
 # Characters before an @ and after the scheme. Some readers end the host at a backslash, others do not.
 _WITH_USER = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:[/\\]{2,}[^/\\?#]*@")
 
@@ -142,6 +143,8 @@ def validate_base_url(value: str, *, metadata: bool = False) -> str:
     if DOTS & set(parts.path.split("/")):
         # Clients send such a path shortened: what was signed would not be what is sent.
         raise ValueError("an upstream's URL has no . and no .. in its path")
+    if "" in (parts.hostname or "").removesuffix(".").split(".") and parts.hostname:
+        raise ValueError("an upstream's URL has no empty part between the dots of its host")
     usable = _CHARACTERS.fullmatch(value) and _PLACE.fullmatch(parts.netloc)
     if not usable or not parts.hostname or parts.scheme not in {"http", "https"}:
         raise ValueError("an upstream's URL is https://host, or http:// to loopback only")

@@ -1,7 +1,11 @@
 """Plug-ins in a running daemon: loaded at starts and reloads, named by status and version; a fault stops no other."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+from tests.cli.running import environment
 from tests.daemon.harness import Home, until
 from tests.daemon.tables import DAEMON, PARTNER
 
@@ -96,3 +100,37 @@ def test_a_single_run_without_a_plug_in_gets_the_other_tokens_and_does_not_succe
     assert home.out("partner.jwt").exists()
     asked = home.run("run", "--once", "--config", str(home.config), "-o", "raw", "here")
     assert (asked.returncode, "here: the kind of its table is not loaded" in asked.stderr) == (7, True), asked
+
+
+THREAD = """
+import threading
+threading.Thread(target=threading.Event().wait, name="of acme", daemon=False).start()
+"""
+
+
+def test_a_thread_that_a_plug_in_leaves_behind_keeps_no_process(home: Home) -> None:
+    """Neither the daemon's, which names it, nor that of a command."""
+    plugin(home, THREAD + ACME)
+    home.write(USES, daemon=PLUGINS)
+    assert home.run("check", str(home.config)).returncode == 0
+    daemon = home.start().settled()
+    assert daemon.end() == 0
+    assert 'threads of plug-ins have not ended: "of acme"; the daemon ends without them' in "\n".join(daemon.log())
+
+
+def test_a_person_can_end_a_check_whose_plug_in_does_not_end(home: Home) -> None:
+    """By Ctrl-C. What a plug-in raises is not Ctrl-C."""
+    begun = home.path / "begun"
+    plugin(home, f"import pathlib, threading\npathlib.Path({str(begun)!r}).touch()\nthreading.Event().wait()\n")
+    home.write(USES, daemon=PLUGINS)
+    argv = [sys.executable, "-m", "tokend", "check", str(home.config)]
+    with subprocess.Popen(argv, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as check:
+        until(begun.exists, "the import")
+        check.send_signal(signal.SIGINT)
+        assert check.wait(60) == 1
+    plugin(home, "raise KeyboardInterrupt\n")
+    done = home.run("check", str(home.config))
+    assert (done.returncode, "acme.py:1:1: this plug-in cannot be loaded: KeyboardInterrupt" in done.stderr) == (
+        2,
+        True,
+    )
