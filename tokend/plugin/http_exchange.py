@@ -1,6 +1,7 @@
 """Request and reply of one HTTP exchange. Their repr shows neither headers nor bodies: both contain secrets."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -36,3 +37,8 @@ class UpstreamReply:
     offset: float
     cookies: tuple[str, ...] = field(default=(), repr=False)
     repeated: frozenset[str] = frozenset()
+
+
+def repeated(names: Iterable[str]) -> frozenset[str]:
+    """Return the names that stand more than once, as those of headers in lower case."""
+    return frozenset(name for name, times in Counter(names).items() if times > 1)

@@ -4,7 +4,6 @@
 """
 
 import base64
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -19,7 +18,7 @@ from tokend.machine.late_imports import import_alone
 from tokend.machine.thread_pool import ThreadPool, Threads
 from tokend.plugin.connection_settings import LARGEST_BODY_BYTES, ConnectionSettings
 from tokend.plugin.http_date import http_date
-from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest
+from tokend.plugin.http_exchange import UpstreamReply, UpstreamRequest, repeated
 from tokend.plugin.remote_sink import RemoteSinkSettings
 from tokend.plugin.response_status import asks_to_wait
 from tokend.plugin.settings import ProviderSettings, SinkSettings
@@ -173,7 +172,7 @@ class Upstream:
             date=date,
             offset=_offset(date, sent_at, received_at),
             cookies=tuple(response.headers.get_list("set-cookie")),
-            repeated=_repeated(response.headers),
+            repeated=repeated(name for name, _ in response.headers.multi_items()),
         )
 
     async def _make_proxy(self, host: str, proxy_url: str | None) -> "httpcore.Proxy | None":
@@ -198,11 +197,6 @@ def import_client() -> None:
     import_alone("email.utils")
     import_alone("tokend.upstream.connections")
     _imported = True
-
-
-def _repeated(headers: "httpx.Headers") -> frozenset[str]:
-    counted = Counter(name for name, _ in headers.multi_items())
-    return frozenset(name for name, times in counted.items() if times > 1)
 
 
 async def _read(response: "httpx.Response", host: str, largest_bytes: int) -> bytes:

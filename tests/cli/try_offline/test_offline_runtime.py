@@ -42,7 +42,9 @@ def test_answers_come_in_turn_and_the_request_after_the_last_is_noted() -> None:
 def test_cookies_reach_the_kind_one_by_one() -> None:
     """A kind may take its token from one."""
     given = runtime(given_reply(b"{}", headers=["Set-Cookie: session=fake-session; Path=/", "Set-Cookie: b=2"]))
-    assert exchange(given).cookies == ("session=fake-session; Path=/", "b=2")
+    reply = exchange(given)
+    assert reply.cookies == ("session=fake-session; Path=/", "b=2")
+    assert reply.repeated == {"set-cookie"}
 
 
 def test_the_moment_is_that_of_the_first_date() -> None:

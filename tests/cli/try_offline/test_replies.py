@@ -28,6 +28,7 @@ def test_a_whole_answer_has_its_own_status_and_headers(end: bytes) -> None:
     reply = given_reply(end.join(lines))
     assert (reply.status, reply.body) == (429, b"{}\r\n\r\nx")
     assert reply.headers == {"retry-after": "30", "x-a": "1, 2"}
+    assert reply.repeated == {"x-a"}
 
 
 def test_http_2_has_no_reason_and_an_answer_may_have_no_headers_or_no_body() -> None:

@@ -102,7 +102,10 @@ class OfflineRuntime:
         largest = LARGEST_BODY_BYTES if network is None else network.largest_body_bytes
         require_acceptable(reply.headers, len(reply.body), host, largest)
         date = http_date(reply.headers.get("date", ""))
-        return UpstreamReply(reply.status, reply.headers, reply.body, self.clock.instant(), date, 0.0, reply.cookies)
+        now = self.clock.instant()
+        return UpstreamReply(
+            reply.status, reply.headers, reply.body, now, date, 0.0, reply.cookies, repeated=reply.repeated
+        )
 
     def _next(self, request: UpstreamRequest) -> tuple[GivenReply | None, bool]:
         is_last = len(self._left) == 1

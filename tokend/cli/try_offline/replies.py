@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from tokend.plugin.http_exchange import repeated
 from tokend.plugin.settings_base import is_header_name
 from tokend.plugin.strict_json import try_object
 
@@ -21,6 +22,7 @@ class NoReplyError(ValueError):
 @dataclass(frozen=True, slots=True)
 class GivenReply:
     """An answer as it was given. ``headers`` have lower-case names; ``cookies`` stand one by one.
+    ``repeated`` are the names of headers that stand more than once.
 
     Its repr shows no header and no body.
     """
@@ -29,6 +31,7 @@ class GivenReply:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     cookies: tuple[str, ...] = field(default=(), repr=False)
+    repeated: frozenset[str] = frozenset()
 
 
 def given_reply(content: bytes, *, status: int | None = None, headers: Iterable[str] = ()) -> GivenReply:
@@ -49,7 +52,8 @@ def given_reply(content: bytes, *, status: int | None = None, headers: Iterable[
     replaced = {name for name, _ in beside}
     given = [one for one in given if one[0] not in replaced] + beside
     cookies = tuple(value for name, value in given if name == "set-cookie")
-    return GivenReply(found if status is None else status, _joined(given), body, cookies)
+    twice = repeated(name for name, _ in given)
+    return GivenReply(found if status is None else status, _joined(given), body, cookies, twice)
 
 
 def _with_head(status: int, rest: bytes) -> tuple[int, list[Header], bytes]:
