@@ -206,7 +206,7 @@ def test_plug_ins_are_shown_to_admins_only(running: Served) -> None:
     running.engine.ready = False
     (reason,) = [one for one in running.get("/readyz").json["reasons"] if one["token"] == "here"]
     assert (reason["state"], reason["sink"]) == ("pending", None)
-    assert reason["detail"] == "the kind of its table, or of one of its sinks, is not loaded"
+    assert reason["detail"] == "its kind, that of one of its sinks, or its vendor cannot be used"
 
 
 def test_others_see_no_plug_ins(tmp_path: Path) -> None:

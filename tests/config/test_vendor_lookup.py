@@ -7,7 +7,7 @@ import pytest
 from tests.config.vendor_texts import ACME, USER, with_vendor
 from tests.config.written import loaded, only, refused, written
 from tokend.config.findings import Findings
-from tokend.config.paths import vendor_directories
+from tokend.config.paths import OWN_VENDORS, vendor_directories
 from tokend.config.vendor_lookup import BUILT_IN, VendorLookup
 
 
@@ -15,7 +15,7 @@ def test_tokend_s_vendors_are_found_without_a_directory(tmp_path: Path) -> None:
     """A configuration in an empty directory can name them."""
     config = loaded(written(tmp_path, '[providers.gh]\nvendor = "github"\nclient_id = "fake-id"\n'))
     assert config.providers["gh"].settings.kind == "oauth2"
-    assert config.vendor_files == ()
+    assert set(config.vendor_files) <= {OWN_VENDORS}
 
 
 def test_the_administrator_s_directories_are_the_machine_s_and_the_one_beside_the_configuration() -> None:
@@ -77,10 +77,47 @@ def test_a_start_goes_on_without_the_providers_of_an_unsafe_file(tmp_path: Path)
     assert config.providers["gh"].unsafe is None
 
 
+GOOD = USER.replace("providers.acme", "providers.gh").replace('"acme"', '"github"').split("client_secret")[0]
+WRONG = {
+    "no TOML": "broken",
+    "a table of its own": "[wrong]\n",
+    "no provider": 'title = "Acme"\n',
+    "another name": ACME.replace("[needs]", "[need]"),
+    "a value of its kind": ACME.replace('lifetime = "1h"', 'lifetime = "an hour"'),
+    "a kind that is not there": ACME.replace('"oauth2"', '"oauth3"'),
+}
+
+
+@pytest.mark.parametrize("text", WRONG.values(), ids=WRONG)
+def test_a_start_goes_on_without_the_providers_of_a_file_with_errors(tmp_path: Path, text: str) -> None:
+    """A check and a reload refuse it. The file is watched, so that the providers come when it is corrected."""
+    path = with_vendor(tmp_path, USER + GOOD)
+    file = written(tmp_path, text, name="vendors/acme.toml")
+    assert any(str(file) in f"{error.file} {error.message}" for error in refused(path))
+    config = loaded(path, starting=True)
+    assert (list(config.providers), set(config.left_out)) == (["gh"], {"acme"})
+    said = [f"{one.file} {one.message}" for one in config.warnings]
+    assert any(str(file) in one for one in said)
+    assert f"{path} its vendor cannot be used; this provider is left out" in said
+    assert file in config.vendor_files
+    not_needed = written(tmp_path, USER + "required = false\n" + GOOD)
+    assert loaded(not_needed, starting=True).left_out == set()
+
+
+def test_a_start_goes_on_without_a_vendor_that_two_files_have(tmp_path: Path) -> None:
+    """None of the two counts, and no other vendor is concerned: an upgrade may bring a name that is taken."""
+    path = with_vendor(tmp_path, USER + GOOD)
+    written(tmp_path, ACME, name="vendors/github.toml")
+    config = loaded(path, starting=True)
+    assert (list(config.providers), set(config.left_out)) == (["acme"], {"gh"})
+    assert any("is one of tokend's own" in one.message for one in config.warnings)
+
+
 def test_the_administrator_s_files_are_watched(tmp_path: Path) -> None:
     """And their directory; tokend's own belong to its code."""
     config = loaded(with_vendor(tmp_path))
-    assert config.vendor_files == (tmp_path / "vendors/acme.toml", tmp_path / "vendors")
+    watched = [one for one in config.vendor_files if one != OWN_VENDORS]
+    assert watched == [tmp_path / "vendors/acme.toml", tmp_path / "vendors"]
     assert not config.is_on_disk()
 
 

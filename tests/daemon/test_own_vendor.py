@@ -50,3 +50,19 @@ def test_an_error_in_a_vendor_s_file_leaves_the_configuration_in_force(home: Hom
     assert done.returncode == 2
     assert f'{file}:2:1: unknown key "titel"' in done.stderr + done.stdout
     assert daemon.lease("acme") == before
+
+
+def test_a_start_goes_on_without_a_broken_vendor_s_file_and_its_correction_is_noticed(home: Home) -> None:
+    """The daemon is not ready until then."""
+    (home.path / "vendors").mkdir()
+    file = home.path / "vendors" / "acme.toml"
+    home.save(file, ACME.replace("title", "titel"))
+    daemon = home.start(PX, MINE)
+    until(lambda: daemon.lease("px"), "the other provider")
+    until(lambda: [one["token"] for one in daemon.get("/readyz").json["reasons"]] == ["acme"], "the only reason")
+    [reason] = daemon.get("/readyz").json["reasons"]
+    assert reason["detail"] == "its kind, that of one of its sinks, or its vendor cannot be used"
+    assert any(f"{file}:2:1" in line for line in daemon.log("config.warning"))
+    file.write_text(ACME)  # in place
+    until(lambda: client(daemon.lease("acme")["access_token"]) == "one", "its token, without a word")
+    daemon.settled()

@@ -121,8 +121,8 @@ def plugin_row(plugin: PluginStatus) -> dict[str, Any]:
 
 
 def left_out(name: str) -> dict[str, str | None]:
-    """Return the reason for which a provider whose kind is not loaded keeps the daemon from being ready."""
-    detail = "the kind of its table, or of one of its sinks, is not loaded"
+    """Return the reason for which a provider that a start went on without keeps the daemon from being ready."""
+    detail = "its kind, that of one of its sinks, or its vendor cannot be used"
     return {"token": name, "state": State.PENDING.value, "sink": None, "detail": detail}
 
 

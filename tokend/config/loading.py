@@ -64,8 +64,35 @@ class Loading:
     def error(
         self, document: Document, path: toml_positions.Path, message: str, visibility: Visibility = Visibility.HIDDEN
     ) -> None:
-        """Add an error at the place of ``path``."""
-        self.findings.errors.append(document.problem(path, message, visibility=visibility))
+        """Add an error at the place of ``path``. A start goes on without a provider whose vendor is at fault."""
+        problem = document.problem(path, message, visibility=visibility)
+        if self.findings.starting and document.is_default(path) and self._has_own_vendor(str(path[1])):
+            self.findings.of_this_machine(problem)
+            self.leave_out(document, path[:2], "vendor", "its vendor cannot be used")
+        else:
+            self.findings.errors.append(problem)
+
+    def leave_out(
+        self, document: Document, path: toml_positions.Path, key: str, why: str, *, code: str = "config"
+    ) -> None:
+        """Go on without a provider, or without one of its sinks, whose table has ``path``. Only a start does.
+
+        ``key`` of the table names what this machine lacks; its own errors are reported.
+        """
+        if not self.findings.starting:
+            return
+        message = f"{why}; this {'sink' if len(path) > 2 else 'provider'} is left out"
+        problem = document.problem((*path, key), message, visibility=Visibility.PUBLIC, code=code)
+        if problem not in self.findings.warnings:
+            self.findings.warnings.append(problem)
+        table = document.values["providers"][path[1]]
+        for part in path[2:]:
+            table = table[part]
+        if table.get("required") is not False:
+            self.left_out.add(str(path[1]))
+
+    def _has_own_vendor(self, name: str) -> bool:
+        return self.vendors is not None and self.vendor_files.get(name) in self.vendors.own_files
 
     def vocabulary(self) -> Vocabulary:
         """Return the keys of all tables. Imports all kinds: a key may be harmless in one, and a secret in another."""

@@ -61,6 +61,7 @@ def _read_provider(loading: Loading, document: Document, name: str, table: dict[
 
         whole = with_defaults(loading.vendor_lookup(), document, path, table, loading.findings)
         if whole is None:
+            loading.leave_out(document, path, "vendor", "its vendor cannot be used")
             _sinks(loading, document, table.get("sinks", []), (*path, "sinks"))
             return
         table = whole
@@ -186,10 +187,7 @@ def _not_loaded(
     kind, place, is_sink = table["kind"], (*path, "kind"), len(path) > 2
     if loading.findings.starting and not kinds.lookup.is_built_in(kind):
         why = f'kind "{kind}" is not loaded' if error is None else error.detail
-        message = f"{why}; this {'sink' if is_sink else 'provider'} is left out"
-        loading.findings.warnings.append(document.problem(place, message, visibility=Visibility.PUBLIC, code="plugin"))
-        if table.get("required") is not False:
-            loading.left_out.add(str(path[1]))
+        loading.leave_out(document, path, "kind", why, code="plugin")
     elif error is not None and (is_sink, kind) not in loading.reported:
         loading.reported.add((is_sink, kind))
         loading.error(document, place, error.detail, Visibility.PUBLIC)

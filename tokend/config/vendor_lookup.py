@@ -18,7 +18,8 @@ class VendorLookup:
     """The vendors by name, read when they are asked for. Errors of their files are added to ``findings``, once.
 
     ``own`` are the directories of the administrator's files, which need not exist. ``documents`` has those of his files
-    that were read. tokend's own files are read once in a process: they belong to the code that runs.
+    that were read. tokend's own files are read once in a process: they belong to the code that runs. A start goes on
+    without an administrator's file that has errors, and without a vendor that two files have: there they are warnings.
     """
 
     def __init__(
@@ -35,12 +36,15 @@ class VendorLookup:
         self._reloading = reloading
         self._read: dict[str, Vendor | None] = {}
         self._paths: dict[str, Path] | None = None
+        self._twice: set[str] = set()
+        # The administrator's files that are used, also those with errors.
+        self.own_files: list[Path] = []
         self.documents: list[Document] = []
 
     @property
     def watched(self) -> tuple[Path, ...]:
-        """The administrator's files that were read, and the directories that may hold some."""
-        return (*(document.path for document in self.documents), *(place for place in self._own if place.is_dir()))
+        """The administrator's files that are used, also those with errors, and the directories that may hold some."""
+        return (*self.own_files, *(place for place in self._own if place.is_dir()))
 
     def names(self) -> list[str]:
         """Return the name of each vendor, sorted."""
@@ -50,7 +54,7 @@ class VendorLookup:
         """Return the vendor; None if no file has this name, or if its file has errors."""
         if name not in self._read:
             path = self._listed().get(name)
-            self._read[name] = None if path is None else self._vendor(name, path)
+            self._read[name] = None if path is None or name in self._twice else self._vendor(name, path)
         return self._read[name]
 
     def __contains__(self, name: str) -> bool:
@@ -61,16 +65,21 @@ class VendorLookup:
         is_built_in = path.parent == BUILT_IN
         if is_built_in and name in _built_in:
             return _built_in[name]
-        document = read_document(
-            path, self._findings, self._vocabulary, reloading=self._reloading and not is_built_in, included=True
-        )
-        if document is None:
-            return None
-        if not is_built_in:
+        if is_built_in:
+            document = read_document(path, self._findings, self._vocabulary, reloading=False, included=True)
+            vendor = None if document is None else read_vendor(name, document, self._findings, is_built_in=True)
+            if vendor is not None:
+                _built_in[name] = vendor
+            return vendor
+        self.own_files.append(path)
+        own = Findings(starting=self._findings.starting, in_shell=self._findings.in_shell)
+        document = read_document(path, own, self._vocabulary, reloading=self._reloading, included=True)
+        vendor = None if document is None else read_vendor(name, document, own, is_built_in=False)
+        if document is not None:
             self.documents.append(document)
-        vendor = read_vendor(name, document, self._findings, is_built_in=is_built_in)
-        if is_built_in and vendor is not None:
-            _built_in[name] = vendor
+        self._findings.warnings += own.warnings
+        for problem in own.errors:
+            self._findings.of_this_machine(problem)
         return vendor
 
     def _listed(self) -> dict[str, Path]:
@@ -86,7 +95,8 @@ class VendorLookup:
     def _refuse_second(self, path: Path, first: Path) -> None:
         there = "is one of tokend's own" if first.parent == BUILT_IN else f"is in {first} already"
         message = f'vendor "{path.stem}" {there}, and no file replaces another: give this one another name'
-        self._findings.errors.append(ConfigProblem(str(path), 1, 1, message))
+        self._twice.add(path.stem)
+        self._findings.of_this_machine(ConfigProblem(str(path), 1, 1, message))
 
 
 def _files(directory: Path, findings: Findings) -> list[Path]:

@@ -45,7 +45,7 @@ class SingleRun:
         if self.name is None:
             return None
         if self.name not in config.providers and self.name in config.left_out:
-            return EXIT_UNAVAILABLE, f"{self.name}: the kind of its table is not loaded; `tokend check` says why"
+            return EXIT_UNAVAILABLE, f"{self.name}: its kind or its vendor cannot be used; `tokend check` says why"
         if self.name not in config.providers:
             known = ", ".join(sorted(config.providers)) or "none"
             return EXIT_UNKNOWN, f"no token {self.name!r} in the configuration; its tokens are {known}"

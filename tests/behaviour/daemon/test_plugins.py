@@ -65,7 +65,7 @@ def test_a_broken_plug_in_is_refused_by_a_reload_and_lets_a_start_go_on(home: Ho
     assert daemon.get("/readyz").status == 503
     reasons = daemon.get("/readyz").json["reasons"]
     assert [(one["token"], one["detail"]) for one in reasons] == [
-        ("here", "the kind of its table, or of one of its sinks, is not loaded")
+        ("here", "its kind, that of one of its sinks, or its vendor cannot be used")
     ]
     assert "not loaded: this plug-in cannot be loaded: SystemExit: no licence" in home.run("status").stdout
     assert any("this provider is left out" in line for line in daemon.log("config.warning"))
@@ -99,7 +99,7 @@ def test_a_single_run_without_a_plug_in_gets_the_other_tokens_and_does_not_succe
     assert home.run("run", "--once", "--wait", "5s", "--config", str(home.config)).returncode == 7
     assert home.out("partner.jwt").exists()
     asked = home.run("run", "--once", "--config", str(home.config), "-o", "raw", "here")
-    assert (asked.returncode, "here: the kind of its table is not loaded" in asked.stderr) == (7, True), asked
+    assert (asked.returncode, "here: its kind or its vendor cannot be used" in asked.stderr) == (7, True), asked
 
 
 THREAD = """
