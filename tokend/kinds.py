@@ -8,7 +8,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
@@ -16,9 +18,9 @@ from pydantic import BaseModel
 import tokend
 from tokend import config
 from tokend.config.kind_lookup import Package
-from tokend.machine.late_imports import SlowImportError, import_alone
+from tokend.machine.late_imports import NotImportedError, import_alone
 from tokend.plugin.kind_check import provider_faults, sink_faults
-from tokend.plugin.plugin_errors import of_another_api, words_of
+from tokend.plugin.plugin_errors import PluginError, of_another_api, words_of
 from tokend.plugin.plugin_run import first_run
 from tokend.plugin.settings import ProviderSettings, SinkSettings
 from tokend.values.errors import ConfigError
@@ -215,27 +217,30 @@ def _imported(kind: str, place: str) -> "type[M]":
             f'restart needed: tokend {what} and {tokend.__version__} is running, which did not use kind "{kind}" before'
         )
 
-    def failed(why: str) -> ConfigError:
-        advice = "restart needed, if tokend was upgraded" if own else "repair its package; then restart needed"
-        return ConfigError(f'kind "{kind}" cannot be loaded: {place}: {why}; {advice}')
-
-    def load() -> "type[M]":
-        try:
-            found: type[M] = getattr(import_alone(module), name)
-        except BaseException as error:
-            # A package that calls sys.exit must not end the daemon. In tokend's own module it is Ctrl-C.
-            if own and not isinstance(error, Exception):
-                raise
-            raise failed(words_of(error)) from None
-        return found
+    def failed(why: str, advice: str = "") -> ConfigError:
+        usual = "restart needed, if tokend was upgraded" if own else "repair its package; then restart needed"
+        return ConfigError(f'kind "{kind}" cannot be loaded: {place}: {why}; {advice or usual}')
 
     try:
-        found = load() if own else first_run(place, load)
-    except SlowImportError as error:
-        raise failed(str(error)) from None
-    if not own and (fault := of_another_api(getattr(sys.modules[module], "API", None))) is not None:
+        loaded = import_alone(module) if own else first_run(module, partial(_foreign, module))
+        found: type[M] = getattr(loaded, name)
+    except NotImportedError as error:
+        raise failed(str(error), "tokend reload looks again") from None
+    except PluginError as error:
+        raise failed(error.message) from None
+    except Exception as error:
+        raise failed(words_of(error)) from None
+    if not own and (fault := of_another_api(getattr(loaded, "API", None))) is not None:
         raise ConfigError(f'kind "{kind}" cannot be loaded: {place}: {fault}')
     return found
+
+
+def _foreign(module: str) -> ModuleType:
+    """Import a module of another package, in a thread of its own: what would end a process is the module's error."""
+    try:
+        return import_alone(module)
+    except BaseException as error:
+        raise PluginError(words_of(error)) from None
 
 
 def _installed_version() -> str | None:

@@ -95,6 +95,7 @@ def test_a_trial_beside_the_daemon_sends_no_counter(home: Home) -> None:
         home.write(TABLE.replace("URL", url).partition("[[providers.acme.sinks]]")[0])
         daemon = home.start().settled()
         daemon.lease("acme")
+        until(lambda: bool(played.renewed), "the renewal, after which the token lives for long")
         sent = list(played.counters)
         beside = home.run("check", str(home.config), "--try", "acme")
         assert "its counter is the daemon's, which would send the same value again" in beside.stdout + beside.stderr

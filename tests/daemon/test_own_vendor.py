@@ -62,7 +62,7 @@ def test_a_start_goes_on_without_a_broken_vendor_s_file_and_its_correction_is_no
     until(lambda: [one["token"] for one in daemon.get("/readyz").json["reasons"]] == ["acme"], "the only reason")
     [reason] = daemon.get("/readyz").json["reasons"]
     assert reason["detail"] == "its kind, that of one of its sinks, or its vendor cannot be used"
-    assert any(f"{file}:2:1" in line for line in daemon.log("config.warning"))
+    until(lambda: any(f"{file}:2:1" in line for line in daemon.log("config.warning")), "the warning")
     file.write_text(ACME)  # in place
     until(lambda: client(daemon.lease("acme")["access_token"]) == "one", "its token, without a word")
     daemon.settled()

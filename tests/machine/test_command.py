@@ -119,7 +119,7 @@ def test_what_does_not_hear_the_end_is_killed_when_its_command_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command ends in good time, its child ignores the signal."""
-    monkeypatch.setattr(command, "GRACE_SECONDS", 60.0)
+    monkeypatch.setattr(command, "GRACE_SECONDS", 1.0)
     child = f"trap '' TERM; echo $$ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 300"
     running = Running('trap "exit 5" TERM; sh -c "$CHILD" & wait; wait', CHILD=child)
     until((tmp_path / "pid").exists, "the start")
@@ -127,6 +127,20 @@ def test_what_does_not_hear_the_end_is_killed_when_its_command_has_ended(
     running.join(60)
     assert running.result.status == 5
     until(lambda: ended(int((tmp_path / "pid").read_text())), "the end of the child")
+
+
+def test_what_a_command_has_started_may_tidy_up_when_the_command_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as the command itself may."""
+    monkeypatch.setattr(command, "GRACE_SECONDS", 60.0)
+    work = f"sleep 300 & trap 'kill $!; sleep 0.5; touch {tmp_path}/tidy; exit' TERM; touch {tmp_path}/ready; wait"
+    running = Running('trap "exit 5" TERM; sh -c "$CHILD" & wait; wait', CHILD=work)
+    until((tmp_path / "ready").exists, "the start")
+    end_commands()
+    running.join(60)
+    assert running.result.status == 5
+    assert (tmp_path / "tidy").exists()
 
 
 def test_a_command_that_is_being_started_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ def test_a_file_that_does_not_end_is_a_fault_until_it_ends(tmp_path: Path, monke
         with pytest.raises(PluginError, match=r"cannot be loaded: its import has not ended after 0.05 s") as caught:
             load_plugin(path)
     assert (caught.value.line, caught.value.column) == (1, 1)
-    slow, source = next(one for what, one in plugin_run._late.items() if str(path) in str(what)), path.read_text()
+    slow, source = next(one for what, one in plugin_run._runs.items() if str(path) in str(what)), path.read_text()
     file(tmp_path, SOURCE)
     plugin, _ = load_plugin(path)
     gate.set()

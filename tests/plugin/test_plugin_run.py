@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.files.children import until
-from tokend.machine.late_imports import SlowImportError, import_alone
+from tokend.machine.late_imports import LimitedImport, NotImportedError, import_alone
 from tokend.plugin import plugin_run
 from tokend.plugin.plugin_run import first_run, threads_left
 
@@ -26,7 +26,7 @@ class Gate:
 
 
 def late(what: str) -> threading.Thread:
-    return plugin_run._late[what]
+    return plugin_run._runs[what]
 
 
 def test_what_does_not_end_in_time_runs_on_alone_and_counts_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,9 +34,9 @@ def test_what_does_not_end_in_time_runs_on_alone_and_counts_when_it_has_ended(mo
     gate = Gate()
     with monkeypatch.context() as limited:
         limited.setattr(plugin_run, "LIMIT_SECONDS", 0.05)
-        with pytest.raises(SlowImportError, match=r"^its import has not ended after 0.05 s$"):
+        with pytest.raises(NotImportedError, match=r"^its import has not ended after 0.05 s$"):
             first_run("slow", gate)
-    with pytest.raises(SlowImportError):
+    with pytest.raises(NotImportedError):
         first_run("slow", gate)
     assert first_run("another", lambda: 7) == 7
     gate.opened.set()
@@ -49,7 +49,7 @@ def test_other_imports_go_on_beside_one_that_does_not_end(tmp_path: Path, monkey
     """The lock of imports is free again."""
     gate = Gate()
     monkeypatch.setattr(plugin_run, "LIMIT_SECONDS", 0.05)
-    with pytest.raises(SlowImportError):
+    with pytest.raises(NotImportedError):
         first_run("beside", gate)
     (tmp_path / "module_of_a_test_of_plugin_run.py").write_text("WORD = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -63,7 +63,56 @@ def test_other_imports_go_on_beside_one_that_does_not_end(tmp_path: Path, monkey
     assert first_run("beside", gate) == "its result"
 
 
-def test_a_plug_in_may_import_what_tokend_imports_late() -> None:
+def test_two_at_once_run_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load that was given up, and the next one."""
+    gate = Gate()
+    found: list[str] = []
+    waiting: list[float] = []
+    wait = LimitedImport.wait
+
+    def waits(run: LimitedImport[str], seconds: float) -> str:
+        waiting.append(seconds)
+        return wait(run, seconds)
+
+    monkeypatch.setattr(LimitedImport, "wait", waits)
+    loads = [threading.Thread(target=lambda: found.append(first_run("both", gate)), daemon=True) for _ in range(2)]
+    for load in loads:
+        load.start()
+    until(lambda: len(waiting) == 2, "both")
+    gate.opened.set()
+    for load in loads:
+        load.join(60)
+    assert (found, gate.runs) == (["its result"] * 2, 1)
+
+
+def test_others_that_hang_as_well_are_not_waited_for_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload has a minute for all."""
+    gate = Gate()
+    monkeypatch.setattr(plugin_run, "LIMIT_SECONDS", 0.05)
+    monkeypatch.setattr(plugin_run, "LIMIT_BESIDE_SECONDS", 0.01)
+    for name, limit in (("first", "0.05"), ("second", "0.01")):
+        with pytest.raises(NotImportedError, match=f"after {limit} s"):
+            first_run(name, gate)
+    gate.opened.set()
+    for name in ("first", "second"):
+        until(lambda name=name: not late(name).is_alive(), "its end")  # type: ignore[misc]
+        assert first_run(name, gate) == "its result"
+
+
+def test_a_machine_without_a_thread_is_a_fault_of_the_plug_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again."""
+
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", none)
+        with pytest.raises(NotImportedError, match="no thread can be started: can't start new thread"):
+            first_run("full", int)
+    assert first_run("full", int) == 0
+
+
+def test_a_plug_in_may_import_what_tokend_imports_runs() -> None:
     """The thread that waits for it has the lock."""
     assert first_run("within", lambda: import_alone("json")) is sys.modules["json"]
 

@@ -114,6 +114,18 @@ def test_a_secret_is_masked_as_servers_write_it_in_other_texts(form: str) -> Non
     assert said.startswith("[***")
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "p%40ss(fake)!*'1", "p%40ss%28fake%29%21%2A%271", "p@ss(fake)!*&#39;1", "p@ss(fake)!*&#039;1",
+        "p@ss(fake)!*&#x27;1", "p@ss(fake)!*&apos;1",
+    ],
+)  # fmt: skip
+def test_a_secret_is_masked_as_other_languages_escape_it(form: str) -> None:
+    """`encodeURIComponent`, and the apostrophe in HTML."""
+    assert cleaned(f"[{form}]", [Secret("p@ss(fake)!*'1")]) == "[***]"
+
+
 def test_a_secret_of_several_lines_is_masked_also_where_it_is_cut() -> None:
     """A private key, with its lines as they are, joined, or without its end."""
     lines = ["-----BEGIN PRIVATE KEY-----", *("obviouslyfake" * 5 for _ in range(60)), "-----END PRIVATE KEY-----", ""]

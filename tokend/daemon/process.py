@@ -91,13 +91,11 @@ def run(config_path: str | None, *, once: SingleRun | None = None, log_level: st
     finally:
         end_commands()
         state.close()
-    left = threads_left()
-    if left:
+    if left := threads_left():
         names = ", ".join(f'"{name}"' for name in left)
         sys.stderr.write(f"tokend: threads of plug-ins have not ended: {names}; the daemon ends without them\n")
-    if given.pools.running or left:
+    if given.pools.running:
         # A thread that waits for a hanging filesystem or for a command would keep the interpreter from ending.
-        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     return code

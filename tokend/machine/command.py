@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from tokend.files import Level, UntrustedError, require_safe
 
@@ -41,6 +42,7 @@ class _Running:
         self.lock = threading.Lock()
         self.pids: set[int] = set()
         self.ends = 0
+        self.deadline = 0.0  # of the last `end_commands`, on the monotonic clock
 
     def add(self, pid: int, ends_before: int) -> None:
         with self.lock:
@@ -151,9 +153,9 @@ def _require_safe_program(name: str, environ: Mapping[str, str]) -> None:
 def end_commands() -> None:
     """End all running commands with their process groups: SIGTERM, and SIGKILL after `GRACE_SECONDS`. Blocks.
 
-    What is left of a group when its command has ended is killed at once.
+    That holds for a process of a group also where the command itself has ended.
     """
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = _running.deadline = time.monotonic() + GRACE_SECONDS
     running = _signal_all(signal.SIGTERM)
     while running and time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
@@ -192,11 +194,14 @@ def _wait(process: subprocess.Popen[bytes], ends_before: int, deadline: float, o
     finally:
         if ended >= 0:
             os.close(ended)
+    if ended_by_us := _running.ends != ends_before:
+        while time.monotonic() < _running.deadline and _has_others(process.pid):
+            time.sleep(LOOK_SECONDS)
     # Nobody else knows this process's group id after `_Running.remove`.
     with _running.lock:
         _running.pids.discard(process.pid)
-        if _running.ends != ends_before:
-            # Processes of the group that did not hear the daemon's end have nobody else who could end them.
+        if ended_by_us:
+            # What is left of the group has nobody else who could end it.
             _kill_group(process.pid, signal.SIGKILL)
         return EndedCommand(process.wait(), output)
 
@@ -219,6 +224,17 @@ def _poll(descriptor: int, deadline: float | None) -> None:
     waiting.register(descriptor, select.POLLIN)
     if not waiting.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000):
         raise TimeoutError
+
+
+def _has_others(group: int) -> bool:
+    """Return whether a process of the group runs. Its leader has ended, and nobody has waited for it yet."""
+    with suppress(OSError):
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                state, _, found = (process / "stat").read_text().rpartition(")")[2].split()[:3]
+                if int(found) == group and state != "Z":
+                    return True
+    return False
 
 
 def _kill_group(pid: int, number: signal.Signals) -> None:

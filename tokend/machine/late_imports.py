@@ -38,14 +38,15 @@ def import_alone(name: str) -> ModuleType:
         return import_module(name)
 
 
-class SlowImportError(Exception):
-    """An import has not ended in time. It goes on."""
+class NotImportedError(Exception):
+    """An import has not ended in time, and goes on; or it could not begin."""
 
 
 class LimitedImport(threading.Thread, Generic[T]):
     """A call that imports modules of others, in a thread of its own, which nobody waits for without a limit.
 
-    The thread ends with the process. A call that does not end in time goes on; `wait` may be called again.
+    The thread ends with the process. A call that does not end in time goes on: ``is_late`` then. `wait` may be called
+    again.
     """
 
     def __init__(self, call: Callable[[], T]) -> None:
@@ -53,6 +54,8 @@ class LimitedImport(threading.Thread, Generic[T]):
         self._call = call
         self._result: T
         self._error: BaseException | None = None
+        self._limit = 0.0
+        self.is_late = False
 
     def run(self) -> None:
         """Run the call, in the thread."""
@@ -65,14 +68,19 @@ class LimitedImport(threading.Thread, Generic[T]):
     def wait(self, seconds: float) -> T:
         """Start the call unless it runs, and return its result, or raise its error. Blocks.
 
-        No other thread imports by `import_alone` meanwhile. Raises `SlowImportError` after ``seconds``.
+        No other thread imports by `import_alone` meanwhile; after that time others do beside it. Raises
+        `NotImportedError` after ``seconds``, and where the machine has no thread.
         """
         with _importing:
             if self.ident is None:
-                self.start()
+                try:
+                    self.start()
+                except RuntimeError as error:
+                    raise NotImportedError(f"no thread can be started: {error}") from None
             self.join(seconds)
         if self.is_alive():
-            raise SlowImportError
+            self.is_late, self._limit = True, max(seconds, self._limit)
+            raise NotImportedError(f"its import has not ended after {self._limit:g} s")
         if self._error is not None:
             raise self._error
         return self._result

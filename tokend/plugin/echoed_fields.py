@@ -48,13 +48,19 @@ def echoed_forms(secret: Secret) -> list[str]:
     raw = secret.reveal_bytes()
     text = raw.decode("utf-8", "ignore")
     base64s = [encode(raw).decode().rstrip("=") for encode in (base64.b64encode, base64.urlsafe_b64encode)]
-    in_urls = [quote(text, safe=""), quote(text), quote_plus(text), quote_plus(text, safe="/")]
+    # Python's quote leaves "/" as it is, JavaScript's encodeURIComponent "!'()*".
+    in_urls = [encode(text, safe=safe) for encode in (quote, quote_plus) for safe in ("", "/", "!'()*", "/!'()*")]
+    # The quotes of Python and JavaScript, of Go, and of PHP.
+    escaped = html.escape(text)
+    in_html = [escaped, html.escape(text, quote=False)]
+    in_html += [escaped.replace("&#x27;", one) for one in ("&#39;", "&#039;", "&apos;")]
+    in_html.append(escaped.replace("&#x27;", "&#39;").replace("&quot;", "&#34;"))
     in_json = [json.dumps(text, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)]
     forms = [
         *(_printable(text), raw.hex(), raw.hex().upper(), *base64s),
         *(*in_urls, *map(_lower_escapes, in_urls)),
         *(*in_json, *(one.replace("/", "\\/") for one in in_json)),
-        *(html.escape(text), html.escape(text, quote=False)),
+        *in_html,
     ]
     return list(dict.fromkeys(filter(None, forms)))
 

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
 
 from tokend.files import read_whole
-from tokend.machine.late_imports import SlowImportError
+from tokend.machine.late_imports import NotImportedError
 from tokend.plugin.kind_check import provider_faults, sink_faults
 from tokend.plugin.plugin_errors import PluginError, of_another_api, words_of
 from tokend.plugin.plugin_run import first_run
@@ -48,7 +48,7 @@ def load_plugin(path: Path) -> tuple[PluginFile, bool]:
     if known is None or (known.digest != digest and name not in _in_use):
         try:
             known = _loaded[name] = first_run((name, digest), lambda: _load(path, name, source, digest))
-        except SlowImportError as error:
+        except NotImportedError as error:
             raise PluginError(f"this plug-in cannot be loaded: {error}") from None
     return known, known.digest != digest
 

@@ -4,33 +4,40 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from tokend.machine.late_imports import LimitedImport, SlowImportError
+from tokend.machine.late_imports import LimitedImport
 
 T = TypeVar("T")
 
-# A reload has 60 s. An import takes a second or two.
-LIMIT_SECONDS = 20.0
+# An import takes a second or two. A load of the configuration, which a reload gives 60 s, waits for few that hang.
+LIMIT_SECONDS, LIMIT_BESIDE_SECONDS = 20.0, 2.0
 
-# Those that were out of time, by what they run.
-_late: dict[Hashable, LimitedImport[Any]] = {}
+# Those that have not ended, and those that ended late, by what they run.
+_runs: dict[Hashable, LimitedImport[Any]] = {}
+_lock = threading.Lock()
 _has_run = False
 
 
 def first_run(what: Hashable, call: Callable[[], T]) -> T:
     """Run ``call``, which imports a plug-in, and return its result. ``what`` is what it runs: the content of a file.
 
-    Raises what it raises, and `SlowImportError` after `LIMIT_SECONDS`. The call goes on then: it is not run again
-    beside itself, and a later `first_run` returns its result once it has ended.
+    Raises what it raises, and `NotImportedError` after `LIMIT_SECONDS`, or `LIMIT_BESIDE_SECONDS` beside another one
+    that hangs. The call goes on then: it is not run again beside itself, and a later `first_run` returns its result
+    once it has ended.
     """
     global _has_run
-    _has_run = True
-    late: LimitedImport[T] | None = _late.pop(what, None)
-    run = late or LimitedImport(call)
+    with _lock:
+        _has_run = True
+        is_beside = any(run.is_late and run.is_alive() for run in _runs.values())
+        run: LimitedImport[T] = _runs.setdefault(what, LimitedImport(call))
+    limit = LIMIT_BESIDE_SECONDS if is_beside else LIMIT_SECONDS
     try:
-        return run.wait(LIMIT_SECONDS if late is None else 0.0)
-    except SlowImportError:
-        _late[what] = run
-        raise SlowImportError(f"its import has not ended after {LIMIT_SECONDS:g} s") from None
+        result = run.wait(0.0 if run.is_late else limit)
+    except BaseException:
+        if not run.is_alive():  # else it is late, or Ctrl-C has ended the wait
+            _runs.pop(what, None)
+        raise
+    _runs.pop(what, None)
+    return result
 
 
 def threads_left() -> list[str]:

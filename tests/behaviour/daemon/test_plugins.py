@@ -62,13 +62,13 @@ def test_a_broken_plug_in_is_refused_by_a_reload_and_lets_a_start_go_on(home: Ho
     daemon.end()
     daemon = home.start()
     until(lambda: daemon.lease("partner"), "the other provider")
-    assert daemon.get("/readyz").status == 503
-    reasons = daemon.get("/readyz").json["reasons"]
-    assert [(one["token"], one["detail"]) for one in reasons] == [
-        ("here", "its kind, that of one of its sinks, or its vendor cannot be used")
-    ]
+    until(lambda: [one["token"] for one in daemon.get("/readyz").json["reasons"]] == ["here"], "the only reason")
+    answer = daemon.get("/readyz")
+    assert answer.status == 503
+    [reason] = answer.json["reasons"]
+    assert reason["detail"] == "its kind, that of one of its sinks, or its vendor cannot be used"
     assert "not loaded: this plug-in cannot be loaded: SystemExit: no licence" in home.run("status").stdout
-    assert any("this provider is left out" in line for line in daemon.log("config.warning"))
+    until(lambda: any("this provider is left out" in line for line in daemon.log("config.warning")), "the warning")
     plugin(home, ACME)
     until(lambda: daemon.lease("here")["access_token"] == "fake-acme-token", "the corrected plug-in, without a word")
     daemon.settled()
@@ -81,7 +81,7 @@ def test_a_plug_in_that_changed_needs_a_restart(home: Home) -> None:
     daemon = home.start().settled()
     plugin(home, ACME.replace("fake-acme-token", "fake-later-token"))
     until(lambda: daemon.status()["config"]["restart_needed"] == ["daemon.plugins"], "the remark")
-    assert daemon.log("config.restart_needed")
+    until(lambda: daemon.log("config.restart_needed"), "the line of the log")
     assert daemon.lease("here")["access_token"] == "fake-acme-token"
     assert home.run("refresh", "here").returncode == 0
     assert daemon.lease("here")["access_token"] == "fake-acme-token"
@@ -109,10 +109,13 @@ threading.Thread(target=threading.Event().wait, name="of acme", daemon=False).st
 
 
 def test_a_thread_that_a_plug_in_leaves_behind_keeps_no_process(home: Home) -> None:
-    """Neither the daemon's, which names it, nor that of a command."""
+    """Neither the daemon's, which names it, nor that of a command or of a start that is refused."""
     plugin(home, THREAD + ACME)
     home.write(USES, daemon=PLUGINS)
     assert home.run("check", str(home.config)).returncode == 0
+    home.write(USES, '[providers.there]\nkind = "nothing"\n', daemon=PLUGINS)
+    assert home.run("run", "--config", str(home.config)).returncode == 2
+    home.write(USES, daemon=PLUGINS)
     daemon = home.start().settled()
     assert daemon.end() == 0
     assert 'threads of plug-ins have not ended: "of acme"; the daemon ends without them' in "\n".join(daemon.log())

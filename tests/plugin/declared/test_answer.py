@@ -63,6 +63,7 @@ def test_a_text_is_found_in_any_body() -> None:
     [
         (["sid=a", "sid=b"], "b"), (["sid=a", "sid=; Max-Age=0"], None), (["sid=; Max-Age=0", "sid=a"], "a"),
         (["sid=a; Path=/", "sid=; path=/old; Max-Age=0"], "a"), (["sid=a; Domain=.x.org", "sid=;domain=X.ORG"], None),
+        (["sid=a; Path=/", "sid=; Max-Age=0"], None),
         (["other=a"], None), (["sid=a; Path=/", "sid=b; Path=/new", "sid=c; Path=/"], "c"),
     ],
 )  # fmt: skip

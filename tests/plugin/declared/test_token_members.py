@@ -6,7 +6,7 @@ import pytest
 
 from tests.plugin.declared.replies import answer
 from tokend.plugin.declared.places import Place
-from tokend.plugin.declared.token_members import made_headers, members, token_at, token_type, with_headers
+from tokend.plugin.declared.token_members import as_secrets, made_headers, members, token_at, token_type, with_headers
 from tokend.values.errors import ServerSettingsError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
@@ -44,6 +44,15 @@ def test_headers_are_filled_with_the_token_its_members_and_further_names(
     """Their values are secrets: each may hold the token."""
     found = with_headers(token(a=1, list=[1]), configured, "x", {"key": Secret("fake-key")})
     assert {name: value.reveal() for name, value in found.headers.items()} == made
+
+
+def test_the_secrets_of_an_answer_are_its_texts_and_long_numbers() -> None:
+    """Also inside of lists and objects. More than can be searched for are not known."""
+    found = as_secrets(["one", " ", None, True, 12345, 123456, {"a": ["two", {"b": "three"}]}])
+    assert found is not None
+    assert sorted(one.reveal() for one in found) == ["123456", "one", "three", "two"]
+    assert as_secrets([["x"] * 50]) is not None
+    assert as_secrets([["x"] * 51]) is None
 
 
 def test_a_type_is_a_word_not_a_text() -> None:

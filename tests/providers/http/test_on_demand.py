@@ -100,6 +100,8 @@ BESIDE: dict[str, Any] = {"values": {"beside": {"parts": [{"text": "is "}, "note
         ("a ", {"request": {"headers": {"X-Note": "{secret} {note}"}}}, "the header X-Note cannot carry"),
         ("ä", {"headers": {"X-Note": "{beside}"}, **BESIDE}, "the header X-Note cannot carry"),
         (" ", {"headers": {"X-Note": "{note}"}}, "the header X-Note cannot carry"),
+        ("ä", {"request": {"headers": {"X-Note": "{both}"}}, "values": {"both": {"parts": ["secret", "note"]}}},
+         "the header X-Note cannot carry"),
         ("ä" * 20_000, {"request": {"query": {"q": "{note}"}}}, "the URL has more than 64 KiB"),
         ("a" * 60_000, {"request": {"query": {"q": "{all}"}}, "values": {"all": {"parts": ["note"] * 5}}}, "256 KiB"),
         ("..", {"request": {"url": "/of/{dots}"}, "values": {"dots": {"parts": ["note"]}}}, "leads elsewhere"),

@@ -20,6 +20,7 @@ from tokend.values.errors import (
     PersonNeededError,
     RateLimitedError,
     RejectedError,
+    RejectedTwiceError,
     SecretError,
     TransientError,
 )
@@ -216,14 +217,32 @@ def test_a_renewal_that_cannot_be_made_ends_the_login(
     assert loopback.requests == []
 
 
-def test_a_secret_of_the_table_that_fits_nowhere_ends_no_persons_login() -> None:
+def test_a_secret_of_the_table_that_fits_nowhere_ends_no_login() -> None:
     """It can be changed where it is written."""
     keys = {
         "secrets": {"key": {"env": "API_KEY"}, "spare": {"env": "PRIVATE_KEY"}},
         "renew": {"method": "POST", "json": {"again": "{refresh_token}"}, "headers": {"X-Spare": "{spare}"}},
     }
     assert type(refused(granted(), **keys, **PERSONS)) is SecretError
-    assert isinstance(refused(granted(), **keys), LoginRefusedError)
+    assert type(refused(granted(), **keys)) is SecretError
+
+
+@pytest.mark.parametrize(
+    ("renewal", "expected"), [(401, RejectedTwiceError), (403, RejectedError), (404, RejectedError)]
+)
+def test_credentials_that_both_requests_refuse_are_refused_for_good(renewal: int, expected: type[Exception]) -> None:
+    """Two requests in all. A refusal of the login alone is none of the credentials."""
+
+    async def step(made: Http, runtime: LiveRuntime) -> AttemptError:
+        with pytest.raises(LoginRefusedError) as over:
+            await made.refresh(runtime, login_of(made))
+        with pytest.raises(AttemptError) as caught:
+            await made.begin_login(runtime, over.value)
+        return caught.value
+
+    error, loopback = play(refreshed, step, said(renewal), said(401))
+    assert type(error) is expected
+    assert len(loopback.requests) == 2
 
 
 def test_the_full_request_after_a_renewal_has_its_time() -> None:

@@ -20,6 +20,7 @@ from tokend.values.errors import (
     RateLimitedError,
     RejectedError,
     RejectedTwiceError,
+    SecretError,
     TransientError,
 )
 from tokend.values.secret import Secret
@@ -172,14 +173,6 @@ UNMADE: dict[str, dict[str, Any]] = {
         "renew": {"headers": {"X-Old": "{extra.id}"}},
         "previous": Token(Secret(OLD), "Bearer", at(NOW), at(NOW + 9), extra={"id": Secret("a\nb")}),
     },
-    "a secret of two lines": {
-        "renew": {"headers": {"X-Old": "{spare}"}}, "previous": held(),
-        "secrets": {"key": {"env": "API_KEY"}, "spare": {"env": "PRIVATE_KEY"}},
-    },
-    "a secret that is not there": {
-        "renew": {"headers": {"X-Old": "{spare}"}}, "previous": held(),
-        "secrets": {"key": {"env": "API_KEY"}, "spare": {"env": "NOBODY_HAS_THIS"}},
-    },
     "a member that is too long for a URL": {"renew": {"url": "/?a={extra.id}"}, "previous": held(id="a" * 70_000)},
     "a member that is too long for a body": {
         "renew": {"method": "POST", "json": {"a": "{extra.id}"}}, "previous": held(id="a" * 70_000),
@@ -194,6 +187,28 @@ def test_a_renewal_that_cannot_be_made_is_left_out(keys: dict[str, Any]) -> None
     outcome, requests = renew(granted(), answer=answer, **keys)
     assert isinstance(outcome, Token), outcome
     assert requests == ["POST /token"]
+
+
+@pytest.mark.parametrize("variable", ["PRIVATE_KEY", "NOBODY_HAS_THIS"])
+def test_a_secret_of_a_renewal_that_cannot_be_used_is_said(variable: str) -> None:
+    """One of two lines, and one that is not there. A full request each time would hide it."""
+    secrets = {"key": {"env": "API_KEY"}, "spare": {"env": variable}}
+    outcome, requests = renew(granted(), secrets=secrets, renew={"headers": {"X-Old": "{spare}"}}, previous=held())
+    assert type(outcome) is SecretError
+    assert requests == []
+
+
+def test_headers_for_readers_that_need_the_answer_are_made_of_the_answer() -> None:
+    """What the token held has for them, or lacks, is no reason not to renew."""
+    keys = {
+        "answer": {"token": "token", "expires_in": "life", "extra": {"site": "site"}},
+        "headers": {"X-Site": "{extra.site} {key}"},
+    }
+    for previous in (held(), held(site="a\nb")):
+        outcome, requests = renew(granted(site="of the answer"), previous=previous, **keys)
+        assert isinstance(outcome, Token), outcome
+        assert outcome.headers["X-Site"].reveal().startswith("of the answer ")
+        assert requests == ["GET /renew"]
 
 
 TIMES = ("now_s", "now_ms", "now_us", "now_ns", "now_iso", "now_rfc1123")

@@ -79,12 +79,15 @@ class Answer:
     def cookie(self, name: str) -> str | None:
         """Return the value of a cookie that the reply sets, the last one of its name; None if it sets none.
 
-        A cookie that the reply deletes is not set. Cookies of one name with other paths or domains are others.
+        A cookie that the reply deletes is not set. Cookies of one name with other paths or domains are others; a
+        deletion without a path counts for all before it.
         """
         now = self.reply.date or self.reply.sent_at.wall
         set_now: dict[tuple[str, ...], str | None] = {}
         for cookie in map(Cookie, self.reply.cookies):
             if cookie.name == name:
+                if cookie.has_ended(now) and not cookie.has_path:
+                    set_now.clear()  # of which path, only the request knows
                 set_now.pop(cookie.place, None)
                 set_now[cookie.place] = None if cookie.has_ended(now) else cookie.value
         values = [value for value in set_now.values() if value is not None]

@@ -11,7 +11,7 @@ _AT_ONCE = re.compile(r"0+|-[0-9]+", re.ASCII)
 class Cookie:
     """The name and value of a cookie, where it counts, and its end. Any text is a cookie; its value may be empty."""
 
-    __slots__ = ("_expires", "_max_age", "name", "place", "value")
+    __slots__ = ("_expires", "_max_age", "has_path", "name", "place", "value")
 
     def __init__(self, header: str) -> None:
         pair, *attributes = header.split(";")
@@ -20,6 +20,7 @@ class Cookie:
         # Of attributes of one name the last one counts.
         known = {key.strip().lower(): text.strip() for key, _, text in (one.partition("=") for one in attributes)}
         self._max_age, self._expires = known.get("max-age"), known.get("expires")
+        self.has_path = bool(known.get("path"))
         # A cookie replaces another one of the same name and place.
         self.place = (known.get("path", ""), known.get("domain", "").lower().removeprefix("."))
 

@@ -17,6 +17,8 @@ from tokend.values.tokens import JSON, Token
 # RFC 8693, 2.2.1: what was issued is no access token, and is sent in no header.
 NOT_APPLICABLE = "N_A"
 BEARER = "Bearer"
+# Each costs a search for all its forms. A shorter number, such as a life, would be masked in all others.
+MOST_SECRETS, SHORTEST_NUMBER = 50, 6
 # A type is a word of a header, or a URI (RFC 6749, 8.1).
 LONGEST_TYPE = 200
 
@@ -31,14 +33,27 @@ def token_at(place: Place | None, value: Any, host: str) -> Secret:
     return token_value(value, host)
 
 
-def found_secrets(values: Mapping[str, Any], secret_extra: Mapping[str, Any]) -> tuple[Secret, ...]:
-    """Return the secrets that an answer brings, for the mask of its words: they may be the whole of its text."""
+def found_secrets(values: Mapping[str, Any], secret_extra: Mapping[str, Any]) -> tuple[Secret, ...] | None:
+    """Return the secrets that an answer brings, for the mask of its words: they may be the whole of its text.
+
+    None if they are too many to look for.
+    """
     return as_secrets([values["token"], values["refresh_token"], *secret_extra.values()])
 
 
-def as_secrets(found: Iterable[Any]) -> tuple[Secret, ...]:
-    """Return those of the values found that are texts, as secrets."""
-    return tuple(Secret(one) for one in found if isinstance(one, str) and one.strip())
+def as_secrets(found: Iterable[Any]) -> tuple[Secret, ...] | None:
+    """Return the texts and long numbers in the values found as secrets; None if they are more than `MOST_SECRETS`."""
+    texts: list[str] = []
+    waiting = list(found)
+    while waiting and len(texts) <= MOST_SECRETS:
+        one = waiting.pop()
+        if isinstance(one, list | dict):
+            waiting += one if isinstance(one, list) else one.values()
+        elif isinstance(one, str) and one.strip():
+            texts.append(one)
+        elif isinstance(one, int | float) and len(str(one)) >= SHORTEST_NUMBER:
+            texts.append(str(one))
+    return tuple(map(Secret, texts)) if len(texts) <= MOST_SECRETS else None
 
 
 def token_type(value: Any, host: str) -> str:

@@ -26,8 +26,13 @@ class UnfitValueError(TransientError):
 def check_header(name: str, text: Text, values: Mapping[str, Value]) -> None:
     """Raise `UnfitValueError` where a header cannot carry its text."""
     if (names := unfit_names(text, values)) is not None:
-        why = "it is not one line of ASCII without outer spaces"
-        raise UnfitValueError(f"the header {name} cannot carry what stands for {text.shown}: {why}", names)
+        raise unfit_header(name, text, names)
+
+
+def unfit_header(name: str, text: Text, names: Iterable[str]) -> UnfitValueError:
+    """Return the error of a header that cannot carry its text, which is due to ``names``."""
+    why = "it is not one line of ASCII without outer spaces"
+    return UnfitValueError(f"the header {name} cannot carry what stands for {text.shown}: {why}", names)
 
 
 def unfit_names(text: Text, values: Mapping[str, Value]) -> tuple[str, ...] | None:

@@ -14,7 +14,7 @@ from tokend.plugin.declared.request import RequestSettings
 from tokend.plugin.declared.request_names import body_names, needed, needed_by
 from tokend.plugin.declared.signed_request import Names
 from tokend.plugin.declared.token_members import as_values
-from tokend.plugin.declared.unfit_values import UnfitValueError, check_header, unfit_names
+from tokend.plugin.declared.unfit_values import UnfitValueError, check_header, unfit_header, unfit_names
 from tokend.plugin.http_exchange import UpstreamRequest
 from tokend.plugin.login import RememberingRuntime
 from tokend.plugin.provider import Runtime
@@ -22,7 +22,7 @@ from tokend.plugin.response_status import asks_to_wait
 from tokend.plugin.text import fits_header, header_text
 from tokend.providers.http.attempt_time import AttemptTime
 from tokend.providers.http.found import Found, look
-from tokend.providers.http.names import reached
+from tokend.providers.http.names import is_of_token, reached
 from tokend.providers.http.settings import ExchangeSettings
 from tokend.values.errors import StoreError, TransientError
 from tokend.values.secret import Secret
@@ -170,10 +170,11 @@ def _require_sendable(
     for name, text in request.headers.items():
         if made.headers[name] == "" or fits_header(as_text(made.headers[name])):
             continue
-        if not unfit_names(text, values):
+        if not (odd := unfit_names(text, values)):
             for secret in sorted(reached(text.names, settings.values) & settings.named_secrets.keys()):
                 header_text(cast(Secret, values[secret]), f"the secret in {{{secret}}}")
-        check_header(name, text, values)
+        # The table's secrets fit: what is computed of a secret and of something else is due to the other names.
+        raise unfit_header(name, text, odd or text.names)
 
 
 def _whole(value: object) -> int:
@@ -181,8 +182,8 @@ def _whole(value: object) -> int:
 
 
 def _known_headers(settings: ExchangeSettings, given: Mapping[str, Value]) -> dict[str, Text]:
-    """Return the headers for readers that need nothing of the answer: no request is made for those that do not fit."""
-    known = {*given, *settings.values, *BUILT_IN}
+    """Return the headers for readers that need nothing of an answer: no request is made for those that do not fit."""
+    known = {*(name for name in given if not is_of_token(name)), *settings.values, *BUILT_IN}
     return {
         name: text for name, text in settings.made_headers.items() if needed_by(text.names, settings.values) <= known
     }

@@ -11,7 +11,7 @@ from tokend.providers.http.exchange import Answered, ask
 from tokend.providers.http.granting import granted_of, send_once
 from tokend.providers.http.kept_token import kept_token
 from tokend.providers.http.names import is_of_token
-from tokend.providers.http.refusals import raise_refusal, raise_unless_refused
+from tokend.providers.http.refusals import raise_refusal, raise_unless_refused, refuses_credentials
 from tokend.providers.http.renewing import make_renewal
 from tokend.providers.http.settings import HttpSettings, RenewSettings
 from tokend.values.errors import (
@@ -19,29 +19,41 @@ from tokend.values.errors import (
     LoginRefusedError,
     PersonNeededError,
     RejectedError,
-    SecretError,
     TransientError,
 )
 from tokend.values.logins import Granted, Login
 from tokend.values.url import host_of, origin_of
 
 
+class RenewRefusedError(LoginRefusedError):
+    """The server refused ``renew``; ``is_final``: it refused the credentials, and has to refuse them only once more."""
+
+    def __init__(self, message: str, *, is_final: bool) -> None:
+        super().__init__(message)
+        self.is_final = is_final
+
+
 class RenewalOverError(LoginRefusedError):
-    """The login cannot be renewed, and the full request follows in the same attempt, which ``began`` before."""
+    """The login cannot be renewed, and the full request follows in the same attempt, which ``began`` before.
+
+    ``is_second``: the server has refused the credentials, so that another refusal is the second one.
+    """
 
     def __init__(self, error: AttemptError, began: AttemptTime) -> None:
         super().__init__(f"{error.detail}: the full request follows")
         self.began = began
+        self.is_second = isinstance(error, RenewRefusedError) and error.is_final
 
 
 async def begin_alone(
     settings: HttpSettings, runtime: RememberingRuntime, refused: LoginRefusedError | None
 ) -> Granted:
     """Send the full request: no person is needed. ``refused`` is what has ended the login in this attempt."""
-    began = refused.began if isinstance(refused, RenewalOverError) else None
+    over = refused if isinstance(refused, RenewalOverError) else None
+    began = None if over is None else over.began
     answered = await ask(settings, runtime, settings.request, {}, None, began=began)
     if not answered.found.is_granted:
-        raise_needing_person(answered)
+        raise_needing_person(answered, is_second=over is not None and over.is_second)
     return granted_of(settings, answered)
 
 
@@ -91,11 +103,12 @@ async def refresh_login(
 def _meaning(settings: HttpSettings, error: AttemptError, began: AttemptTime) -> AttemptError:
     """Return what the error of `renew` means.
 
-    Where the full request needs no person, it follows whatever is no pause and no silence of the server. Else a `renew`
-    that cannot be made takes another login: waiting does not change what the present one keeps.
+    Where the full request needs no person, it follows a refusal, a void answer, and a `renew` that cannot be made. Else
+    such a `renew` takes another login: waiting does not change what the present one keeps. A secret that cannot be
+    read, a clock and a counter are no reason to give a login up: the attempt fails.
     """
     is_void = isinstance(error, TransientError) and error.is_void
-    if settings.begins_login and (is_void or isinstance(error, UnfitValueError | SecretError | LoginRefusedError)):
+    if settings.begins_login and (is_void or isinstance(error, UnfitValueError | LoginRefusedError)):
         return RenewalOverError(error, began)
     if isinstance(error, UnfitValueError):
         return LoginRefusedError(f"renew cannot be made of this login: {error.detail}")
@@ -112,7 +125,8 @@ def _refuse(settings: HttpSettings, answered: Answered) -> NoReturn:
     status = found.reply.status
     if settings.begins_login:
         raise_unless_refused(answered)
-        raise LoginRefusedError(f"{sent.host} answered {status}: renew is refused")
+        is_final = refuses_credentials(answered)
+        raise RenewRefusedError(f"{sent.host} answered {status}: renew is refused", is_final=is_final)
     try:
         raise_refusal(answered)
     except RejectedError as error:

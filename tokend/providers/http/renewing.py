@@ -10,7 +10,7 @@ from tokend.providers.http.names import held_values
 from tokend.providers.http.refusals import raise_unless_refused, refuses_credentials
 from tokend.providers.http.settings import HttpSettings, RenewSettings
 from tokend.providers.http.tokens import renewed_token
-from tokend.values.errors import AttemptError, RejectedError, TransientError
+from tokend.values.errors import RejectedError, TransientError
 from tokend.values.secret import Secret
 from tokend.values.tokens import Token
 
@@ -34,15 +34,16 @@ async def make_renewal(
 async def renewed(
     settings: HttpSettings, runtime: Runtime, renew: RenewSettings, previous: Token, began: AttemptTime
 ) -> Token | None:
-    """Renew a token. None where that cannot be done, the server refused, or its answer is of no use: then the full
+    """Renew a token. None where its values do not fit, the server refused, or its answer is of no use: then the full
     request is due.
 
-    Raises the error of no answer, of 429 and 5xx: the full request would be one more to the same host. Raises
+    Raises the error of a secret, clock or counter, of no answer, of 429 and 5xx: those of the table need a person's
+    look, and the full request would be one more to the same host. Raises
     `RejectedError` where the server refused the credentials: the full request is due, and is the last one they get.
     """
     try:
         made = await make_renewal(settings, runtime, renew, previous, began)
-    except AttemptError:
+    except UnfitValueError:
         return None
     try:
         answered = await send(settings, runtime, made)

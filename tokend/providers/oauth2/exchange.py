@@ -25,9 +25,10 @@ class Answered:
     sent: Exchange
 
     @property
-    def secrets(self) -> tuple[Secret, ...]:
-        """The secrets of both, for the mask of the server's words."""
-        return (*self.sent.secrets, *found_secrets(self.answer.values, self.answer.secret_extra))
+    def secrets(self) -> tuple[Secret, ...] | None:
+        """The secrets of both, for the mask of the server's words; None if they are too many."""
+        brought = found_secrets(self.answer.values, self.answer.secret_extra)
+        return None if brought is None else (*self.sent.secrets, *brought)
 
 
 async def ask(

@@ -56,7 +56,7 @@ def refuse(answer: Answer, sent: Exchange) -> NoReturn:
         _raise_for_status(answer, sent)
     except AttemptError as error:
         brought = found_secrets(answer.values, answer.secret_extra)
-        raise with_words(error, answer.reply, (*sent.secrets, *brought)) from None
+        raise with_words(error, answer.reply, None if brought is None else (*sent.secrets, *brought)) from None
 
 
 def _raise_for_code(answer: Answer, sent: Exchange) -> None:
