@@ -130,8 +130,9 @@ def test_what_it_raises_is_raised(error: BaseException) -> None:
 
 
 def test_threads_that_would_keep_the_process_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a plug-in has run: all others are tokend's own."""
+    """Where a plug-in has run: all others are tokend's own. One that is about to end keeps nobody."""
     first_run("threads", int)
+    monkeypatch.setattr(plugin_run, "ENDING_SECONDS", 0.05)
     gate = Gate()
     keeps = threading.Thread(target=gate, name="keeps the process")
     others = threading.Thread(target=gate, name="keeps nothing", daemon=True)
@@ -142,6 +143,11 @@ def test_threads_that_would_keep_the_process_are_named(monkeypatch: pytest.Monke
         assert "keeps nothing" not in threads_left()
         assert threading.main_thread().name not in threads_left()
         monkeypatch.setattr(plugin_run, "_has_run", False)
+        assert threads_left() == []
+        monkeypatch.setattr(plugin_run, "_has_run", True)
+        monkeypatch.setattr(plugin_run, "ENDING_SECONDS", 60.0)
+        monkeypatch.setattr(threading, "enumerate", lambda: [threading.main_thread(), keeps])  # not of other tests
+        threading.Timer(0.1, gate.opened.set).start()
         assert threads_left() == []
     finally:
         gate.opened.set()

@@ -1,6 +1,7 @@
 """The first run of a plug-in's code: in a thread of its own, with a limit of time, and once. Blocks."""
 
 import threading
+import time
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
@@ -10,6 +11,9 @@ T = TypeVar("T")
 
 # An import takes a second or two. A load of the configuration, which a reload gives 60 s, waits for few that hang.
 LIMIT_SECONDS, LIMIT_BESIDE_SECONDS = 20.0, 2.0
+
+# A thread pool of a library ends its threads a little later than the loop. The daemon has 5 s in all.
+ENDING_SECONDS = 1.0
 
 # Those that have not ended, and those that ended late, by what they run.
 _runs: dict[Hashable, LimitedImport[Any]] = {}
@@ -41,6 +45,14 @@ def first_run(what: Hashable, call: Callable[[], T]) -> T:
 
 
 def threads_left() -> list[str]:
-    """Return the names of the threads for which the interpreter would wait at its end; [] where no plug-in has run."""
-    own = threading.main_thread()
-    return [one.name for one in threading.enumerate() if one is not own and not one.daemon] if _has_run else []
+    """Return the names of the threads for which the interpreter would wait at its end; [] where no plug-in has run.
+
+    Threads that are about to end get `ENDING_SECONDS`. Blocks.
+    """
+    if not _has_run:
+        return []
+    own, deadline = threading.main_thread(), time.monotonic() + ENDING_SECONDS
+    left = [one for one in threading.enumerate() if one is not own and not one.daemon]
+    for thread in left:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [one.name for one in left if one.is_alive()]

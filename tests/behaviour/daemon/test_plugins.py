@@ -47,6 +47,8 @@ def test_a_reload_brings_a_plug_in_and_status_and_version_name_it(home: Home) ->
     assert f"plug-in {path}: acme" in home.run("version", "--config", str(home.config)).stdout
     assert f"plug-in {path}: acme" in home.run("doctor", str(home.config)).stdout
     assert not (home.path / "__pycache__").exists()
+    assert daemon.end() == 0
+    assert "have not ended" not in daemon.log()[-1]
 
 
 def test_a_broken_plug_in_is_refused_by_a_reload_and_lets_a_start_go_on(home: Home) -> None:
